@@ -1,1 +1,1 @@
-//! Portcullis.
+//! The harness behind the suites of Portcullis.

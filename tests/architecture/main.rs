@@ -1,0 +1,97 @@
+//! The shape of the code: layers, cycles, limits. `planted` proves that every rule bites.
+
+mod cycles;
+mod map;
+mod packages;
+mod planted;
+mod references;
+mod rules;
+mod source;
+
+use crate::cycles::cycles;
+use crate::map::PACKAGES;
+use crate::packages::{forbidden, manifest, takes_lints};
+use crate::references::Crate;
+use crate::rules::{Violation, escapes, file_names, foreign, layers, limits, stale_excuses};
+use crate::source::{SourceFile, load};
+
+/// A package's sources and what the crate is called.
+fn crates() -> [(Crate, Vec<SourceFile>); 4] {
+    let read = |directory: &str, name: &'static str| {
+        let files = load(directory);
+        (Crate::read(name, &files), files)
+    };
+    [
+        read("auth-server/src", "portcullis_server"),
+        read("middleware/src", "portcullis_guard"),
+        read("policies/src", "portcullis_policy"),
+        read("tests/src", "portcullis_tests"),
+    ]
+}
+
+fn server() -> (Crate, Vec<SourceFile>) {
+    let [server, ..] = crates();
+    server
+}
+
+/// Every Rust file of the workspace: sources, suites, examples and benches.
+fn everything() -> Vec<SourceFile> {
+    PACKAGES.iter().flat_map(|(directory, _)| load(directory)).collect()
+}
+
+fn assert_none(broken: &[Violation]) {
+    let text: String = broken.iter().map(|violation| format!("\n  {violation}")).collect();
+    assert!(broken.is_empty(), "{} places break the rule:{text}", broken.len());
+}
+
+#[test]
+fn imports_of_the_server_only_point_down() {
+    let (this, files) = server();
+    assert_none(&layers(&this, &files));
+}
+
+#[test]
+fn foreign_crates_are_named_only_where_they_belong() {
+    let (this, files) = server();
+    assert_none(&foreign(&this, &files));
+}
+
+#[test]
+fn nothing_hides_an_import() {
+    let broken: Vec<Violation> = crates().iter().flat_map(|(this, files)| escapes(this, files)).collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn sibling_modules_have_no_cycle() {
+    let found: Vec<String> = crates().iter().flat_map(|(this, files)| cycles(this, files)).collect();
+    assert!(found.is_empty(), "cycles:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn every_file_is_named_after_a_concept() {
+    assert_none(&file_names(&everything()));
+}
+
+#[test]
+fn files_functions_parameters_and_structs_stay_small() {
+    let (broken, measured) = limits(&everything());
+    let (file, function) = (measured.largest_file, measured.longest_function);
+    println!("largest file: {} ({} lines without unit tests)", file.name, file.size);
+    println!("longest function: {} in {} ({} lines)", function.name, function.file, function.size);
+    assert_none(&broken);
+}
+
+#[test]
+fn no_struct_is_excused_without_need() {
+    assert_eq!(stale_excuses(&everything()), Vec::<String>::new());
+}
+
+#[test]
+fn packages_only_point_down_and_take_the_lints() {
+    for (directory, _) in PACKAGES {
+        let manifest = manifest(directory);
+        assert_eq!(forbidden(directory, &manifest), Vec::<String>::new(), "{directory}");
+        assert!(takes_lints(&manifest), "{directory}");
+    }
+}

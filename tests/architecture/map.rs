@@ -1,0 +1,76 @@
+//! The map of `auth-server/ARCHITECTURE.md` as data.
+
+/// A module of the server and the modules it may name.
+pub(crate) struct Layer {
+    pub(crate) module: &'static str,
+    pub(crate) may_name: &'static [&'static str],
+}
+
+/// Top to bottom. A module may always name itself.
+///
+/// `http` is not given `storage`: a handler never sees a transaction. It is given `keys` because the published
+/// key set is served as it is.
+pub(crate) const LAYERS: &[Layer] = &[
+    Layer { module: "main", may_name: &["cli"] },
+    Layer {
+        module: "cli",
+        may_name: &["app", "services", "keys", "mail", "storage", "telemetry", "config", "domain"],
+    },
+    Layer {
+        module: "app",
+        may_name: &[
+            "http", "jobs", "services", "keys", "mail", "storage", "telemetry", "config", "domain",
+        ],
+    },
+    Layer { module: "http", may_name: &["services", "keys", "telemetry", "config", "domain"] },
+    Layer { module: "jobs", may_name: &["services", "keys", "mail", "storage", "telemetry", "config", "domain"] },
+    Layer { module: "services", may_name: &["keys", "mail", "storage", "telemetry", "config", "domain"] },
+    Layer { module: "mail", may_name: &["storage", "telemetry", "config", "domain"] },
+    Layer { module: "keys", may_name: &["storage", "telemetry", "config", "domain"] },
+    Layer { module: "storage", may_name: &["telemetry", "config", "domain"] },
+    Layer { module: "telemetry", may_name: &["config", "domain"] },
+    Layer { module: "config", may_name: &["domain"] },
+    Layer { module: "domain", may_name: &[] },
+];
+
+/// A crate of somebody else and the only modules of the server that may name it.
+pub(crate) struct Foreign {
+    pub(crate) names: &'static [&'static str],
+    pub(crate) only_in: &'static [&'static str],
+}
+
+pub(crate) const FOREIGN: &[Foreign] = &[
+    Foreign { names: &["sqlx"], only_in: &["storage"] },
+    Foreign {
+        names: &["axum", "hyper", "hyper_util", "http_body", "http_body_util", "tower", "tower_http"],
+        only_in: &["app", "http"],
+    },
+    Foreign { names: &["cookie", "minijinja", "utoipa", "utoipa_axum"], only_in: &["http"] },
+    // `domain` may name a wire vocabulary type such as `http::StatusCode`.
+    Foreign { names: &["http"], only_in: &["app", "domain", "http"] },
+    Foreign { names: &["clap"], only_in: &["cli", "main"] },
+    Foreign {
+        names: &["tokio"],
+        only_in: &["app", "cli", "http", "jobs", "keys", "mail", "main", "services", "storage", "telemetry"],
+    },
+];
+
+/// Module names that name no concept.
+pub(crate) const NAMELESS: &[&str] = &["common", "helper", "helpers", "misc", "types", "util", "utils"];
+
+/// Limits of `ARCHITECTURE.md` and of the style the project keeps.
+pub(crate) const MAX_FILE_LINES: usize = 400;
+pub(crate) const MAX_FUNCTION_LINES: usize = 60;
+pub(crate) const MAX_PARAMETERS: usize = 5;
+pub(crate) const MAX_FIELDS: usize = 10;
+
+/// Structs that may be wider, each because a specification fixes its fields.
+pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[];
+
+/// A package and the packages of this workspace that it may depend on.
+pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
+    ("auth-server", &["portcullis-guard", "portcullis-policy"]),
+    ("middleware", &["portcullis-policy"]),
+    ("policies", &[]),
+    ("tests", &["portcullis-guard", "portcullis-policy", "portcullis-server"]),
+];
