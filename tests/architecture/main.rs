@@ -40,8 +40,8 @@ fn everything() -> Vec<SourceFile> {
 }
 
 fn assert_none(broken: &[Violation]) {
-    let text: String = broken.iter().map(|violation| format!("\n  {violation}")).collect();
-    assert!(broken.is_empty(), "{} places break the rule:{text}", broken.len());
+    let text = broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
+    assert!(broken.is_empty(), "{} places break the rule:\n  {text}", broken.len());
 }
 
 #[test]
