@@ -18,12 +18,13 @@ pub(crate) const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "app",
-        may_name: &[
-            "http", "jobs", "services", "keys", "mail", "storage", "telemetry", "config", "domain",
-        ],
+        may_name: &["http", "jobs", "services", "keys", "mail", "storage", "telemetry", "config", "domain"],
     },
     Layer { module: "http", may_name: &["services", "keys", "telemetry", "config", "domain"] },
-    Layer { module: "jobs", may_name: &["services", "keys", "mail", "storage", "telemetry", "config", "domain"] },
+    Layer {
+        module: "jobs",
+        may_name: &["services", "keys", "mail", "storage", "telemetry", "config", "domain"],
+    },
     Layer { module: "services", may_name: &["keys", "mail", "storage", "telemetry", "config", "domain"] },
     Layer { module: "mail", may_name: &["storage", "telemetry", "config", "domain"] },
     Layer { module: "keys", may_name: &["storage", "telemetry", "config", "domain"] },

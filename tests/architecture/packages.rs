@@ -16,7 +16,8 @@ pub(crate) fn manifest(directory: &str) -> Table {
 
 /// The packages of this workspace that a manifest names, in any table of dependencies, but that the map forbids.
 pub(crate) fn forbidden(directory: &str, manifest: &Table) -> Vec<String> {
-    let allowed = PACKAGES.iter().find(|(name, _)| *name == directory).map_or(&[][..], |(_, allowed)| allowed);
+    let allowed =
+        PACKAGES.iter().find(|(name, _)| *name == directory).map_or(&[][..], |(_, allowed)| allowed);
     let mut named = Vec::new();
     dependencies(manifest, &mut named);
     named.retain(|name| name.starts_with("portcullis-") && !allowed.contains(&name.as_str()));

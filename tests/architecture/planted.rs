@@ -129,7 +129,8 @@ fn a_cycle_between_siblings_is_found_even_through_a_reexport() {
 
 #[test]
 fn a_parent_and_its_child_are_no_cycle() {
-    let parent = ("auth-server/src/services/token/mod.rs", "mod refresh; use refresh::run; pub struct Request;");
+    let parent =
+        ("auth-server/src/services/token/mod.rs", "mod refresh; use refresh::run; pub struct Request;");
     let child = ("auth-server/src/services/token/refresh.rs", "use super::Request; pub fn run() {}");
     let (this, files) = plant(&[parent, child]);
     assert!(cycles(&this, &files).is_empty());
@@ -153,8 +154,12 @@ fn the_map_itself_has_no_cycle() {
 #[case::long_function(&format!("fn long() {{{}}}", "\n".repeat(60)))]
 #[case::long_method(&format!("struct A; impl A {{ fn long() {{{}}} }}", "\n".repeat(60)))]
 #[case::many_parameters("fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}")]
-#[case::wide_struct("struct Wide { a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8 }")]
-#[case::wide_variant("enum E { W { a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8 } }")]
+#[case::wide_struct(
+    "struct Wide { a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8 }"
+)]
+#[case::wide_variant(
+    "enum E { W { a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8 } }"
+)]
 fn a_size_over_its_limit_is_found(#[case] code: &str) {
     let (_, files) = plant(&[("auth-server/src/services/login.rs", code)]);
     assert_eq!(limits(&files).0.len(), 1, "{code}");

@@ -4,7 +4,9 @@ use std::fmt;
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Fields, FieldsNamed, ImplItemFn, Item, ItemEnum, ItemFn, ItemMacro, ItemMod, ItemStruct, Signature};
+use syn::{
+    Fields, FieldsNamed, ImplItemFn, Item, ItemEnum, ItemFn, ItemMacro, ItemMod, ItemStruct, Signature,
+};
 use syn::{TraitItemFn, UseTree};
 
 use crate::map::{
@@ -275,10 +277,12 @@ pub(crate) fn file_names(files: &[SourceFile]) -> Vec<Violation> {
 /// Entries of the list of wide structs that excuse nothing any more.
 pub(crate) fn stale_excuses(files: &[SourceFile]) -> Vec<String> {
     let wide = |file: &str, name: &str| {
-        files.iter().filter(|candidate| candidate.name == file).flat_map(|file| &file.syntax.items).any(|item| {
-            matches!(item, Item::Struct(found) if found.ident == name && found.fields.len() > MAX_FIELDS)
-                && !is_test(item)
-        })
+        files.iter().filter(|candidate| candidate.name == file).flat_map(|file| &file.syntax.items).any(
+            |item| {
+                matches!(item, Item::Struct(found) if found.ident == name && found.fields.len() > MAX_FIELDS)
+                    && !is_test(item)
+            },
+        )
     };
     let stale = WIDE_STRUCTS.iter().filter(|(file, name)| !wide(file, name));
     stale.map(|(file, name)| format!("{file}: `{name}`")).collect()
