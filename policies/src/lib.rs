@@ -1,1 +1,80 @@
-//! Portcullis.
+//! The policy engine of Portcullis: who may do what, decided in a fraction of a microsecond.
+//!
+//! A policy is text in the language of Casbin: a model, and rules one a line. It is checked with
+//! [`lint`], compiled once into a [`Snapshot`], and then asked with [`Snapshot::decide`].
+//!
+//! ```
+//! use portcullis_policy::{PolicySource, Request, Roles, Snapshot};
+//!
+//! let source = PolicySource::with_default_model(
+//!     "p, viewer, *, /orders/{id}, read
+//!      g, editor, viewer, *
+//!      p, editor, acme, /orders/{id}, write
+//!      p, user:mallory, *, *, write, deny",
+//! );
+//! let snapshot = Snapshot::compile(&source, 7)?;
+//!
+//! let request = Request {
+//!     subject: "alice",
+//!     roles: Roles::from(&["editor"]),
+//!     domain: "acme",
+//!     object: "/orders/17",
+//!     action: "write",
+//! };
+//! let decision = snapshot.decide(&request);
+//! assert!(decision.allowed);
+//! assert_eq!(decision.rule.map(|rule| rule.line), Some(3));
+//! assert!(!snapshot.decide(&Request { domain: "other", ..request }).allowed);
+//! assert!(!snapshot.decide(&Request { subject: "mallory", ..request }).allowed);
+//! # Ok::<(), portcullis_policy::Report>(())
+//! ```
+//!
+//! # Rules
+//!
+//! | line | means |
+//! |---|---|
+//! | `p, role, domain, object, action` | whoever has the role may do this in this organisation |
+//! | `p, role, domain, object, action, deny` | whoever has the role may not, whatever else is allowed |
+//! | `p, user:17, domain, object, action` | the user whose tokens have the subject `17` may |
+//! | `g, role, parent, domain` | the role has every permission of the parent in this organisation |
+//! | `# text` | a comment, on a line of its own |
+//!
+//! `*` as domain, object or action stands for every one. An object is a name (`orders`), compared
+//! byte for byte, or a route template: `{id}` is one segment, a final `/*` everything below. In
+//! templates no other character is special: a dot is a dot. Domains and actions are compared byte
+//! for byte, so `GET` is not `get`.
+//!
+//! Which user has which role is no part of a policy: a token brings its roles. Roles contain no
+//! `:`, so a user called like a role, or a role called like a user, gains nothing.
+//!
+//! # What is refused
+//!
+//! A policy that could mean two things does not compile; the [`Report`] says where and what to write
+//! instead. Roles that inherit in a circle, or over more than eight steps, are errors, where Casbin
+//! denies without a word. A model other than [`DEFAULT_MODEL`] (in any layout and order of its
+//! conditions) is an error too: this version does not evaluate it.
+//!
+//! # Equality with Casbin
+//!
+//! Casbin defines what a policy means. `tests/oracle.rs` decides random requests under random
+//! policies with this crate and with Casbin's own enforcer, and both must agree.
+
+mod consistency;
+mod index;
+mod inherit;
+mod intern;
+mod matcher;
+mod model;
+mod object;
+mod report;
+mod request;
+mod rules;
+mod snapshot;
+mod source;
+mod subjects;
+mod trie;
+
+pub use report::{Finding, PolicyFile, Report, Severity};
+pub use request::{Decision, Request, Roles, RuleRef};
+pub use snapshot::{Snapshot, lint};
+pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES, SnapshotDocument};

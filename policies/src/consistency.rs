@@ -1,0 +1,104 @@
+//! What no line shows alone: rules that repeat, contradict or miss each other.
+
+use crate::intern::{Map, Set};
+use crate::object::Object;
+use crate::report::{Finding, Place, Report, closest, quoted};
+use crate::rules::{Effect, Permission, Rules, Selector, Subject};
+
+/// For how many unknown roles a close one is looked for: each is compared with all.
+const MAX_SUGGESTIONS: usize = 20;
+
+/// Adds warnings about the rules as a whole.
+pub(crate) fn check(rules: &Rules<'_>, report: &mut Report) {
+    repeated_permissions(rules, report);
+    repeated_inheritance(rules, report);
+    catch_alls(rules, report);
+    roles_without_rules(rules, report);
+}
+
+#[derive(Eq, Hash, PartialEq)]
+struct Scope<'a> {
+    subject: Subject<'a>,
+    domain: Selector<'a>,
+    object: String,
+    action: Selector<'a>,
+}
+
+impl<'a> Scope<'a> {
+    fn of(permission: &Permission<'a>) -> Self {
+        let Permission { subject, domain, action, .. } = *permission;
+        Self { subject, domain, object: permission.object.key(), action }
+    }
+}
+
+/// The first lines that allow and deny the same.
+#[derive(Default)]
+struct Said {
+    allow: Option<u32>,
+    deny: Option<u32>,
+}
+
+fn repeated_permissions(rules: &Rules<'_>, report: &mut Report) {
+    let mut said: Map<Scope<'_>, Said> = Map::default();
+    for permission in &rules.permissions {
+        let said = said.entry(Scope::of(permission)).or_default();
+        let first = match permission.effect {
+            Effect::Allow => &mut said.allow,
+            Effect::Deny => &mut said.deny,
+        };
+        match *first {
+            Some(line) => report.push(repeated(permission.line, line)),
+            None => *first = Some(permission.line),
+        }
+    }
+    for said in said.values() {
+        if let (Some(allow), Some(deny)) = (said.allow, said.deny) {
+            let message = format!("this never allows anything: line {deny} denies the same, and a deny wins");
+            report.push(Finding::warning(Place::rules(allow, 1), "shadowed-allow", message));
+        }
+    }
+}
+
+fn repeated_inheritance(rules: &Rules<'_>, report: &mut Report) {
+    let mut said: Map<(&str, &str, Selector<'_>), u32> = Map::default();
+    for rule in &rules.inheritances {
+        let first = *said.entry((rule.child, rule.parent, rule.domain)).or_insert(rule.line);
+        if first != rule.line {
+            report.push(repeated(rule.line, first));
+        }
+    }
+}
+
+fn repeated(line: u32, first: u32) -> Finding {
+    Finding::warning(Place::rules(line, 1), "duplicate-rule", format!("line {first} says the same"))
+}
+
+fn catch_alls(rules: &Rules<'_>, report: &mut Report) {
+    for rule in &rules.permissions {
+        let everything = rule.object == Object::Any && rule.action == Selector::Any;
+        if everything && rule.effect == Effect::Allow {
+            let message = "this allows every action on every object, also on those that are added later";
+            report.push(Finding::warning(Place::rules(rule.line, 1), "catch-all", message));
+        }
+    }
+}
+
+/// A role that is inherited but neither has rules nor inherits any grants nothing: likely a typo.
+fn roles_without_rules(rules: &Rules<'_>, report: &mut Report) {
+    let mut useful: Set<&str> = rules.inheritances.iter().map(|rule| rule.child).collect();
+    for permission in &rules.permissions {
+        if let Subject::Role(role) = permission.subject {
+            useful.insert(role);
+        }
+    }
+    let mut names: Vec<&str> = useful.iter().copied().collect();
+    names.sort_unstable();
+    let unknown = rules.inheritances.iter().filter(|rule| !useful.contains(rule.parent));
+    for (count, rule) in unknown.enumerate() {
+        let message = format!("no rule gives {} anything to inherit", quoted(rule.parent));
+        let others = names.iter().copied().filter(|_| count < MAX_SUGGESTIONS);
+        let fix = closest(rule.parent, others.filter(|name| *name != rule.child));
+        let place = Place::rules(rule.line, rule.parent_column);
+        report.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
+    }
+}

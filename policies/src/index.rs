@@ -1,0 +1,292 @@
+//! The permissions, by object, then by domain and action, then by role.
+
+use crate::intern::{Map, Names, Run, index};
+use crate::object::{Object, is_canonical};
+use crate::report::{Finding, Place, Report};
+use crate::rules::{Effect, Permission, Rules, Selector};
+use crate::subjects::Subjects;
+use crate::trie::Trie;
+
+/// The number of `*` among domains and actions.
+const EVERY: u32 = 0;
+
+/// How many pairs of a known object and a template that matches it are kept.
+const MAX_OVERLAPS: usize = 8_000_000;
+
+/// How long the object of a request may be.
+const MAX_OBJECT_BYTES: usize = 4096;
+
+/// Above this many cells an object is searched instead of read through.
+const READ_THROUGH: usize = 8;
+
+/// Domains or actions of a policy as numbers.
+pub(crate) fn selectors() -> Names {
+    let mut names = Names::default();
+    names.intern("*");
+    names
+}
+
+/// All permissions of a policy.
+#[derive(Default)]
+pub(crate) struct Index {
+    /// Per name or template in the rules, the objects that match a request for that very text.
+    known: Map<Box<str>, Run>,
+    overlaps: Vec<u32>,
+    templates: Trie,
+    /// The object `*`.
+    any: Option<u32>,
+    /// Per object, its cells, sorted by key.
+    objects: Vec<Run>,
+    cells: Vec<Cell>,
+    grants: Vec<Grant>,
+}
+
+/// A domain and an action, or all of either.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct Key {
+    domain: u32,
+    action: u32,
+}
+
+/// What the rules say about one object, one domain (or all) and one action (or all).
+struct Cell {
+    key: Key,
+    allow: Run,
+    deny: Run,
+}
+
+/// That a rule names a subject. Sorted by subject within a cell.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct Grant {
+    subject: u32,
+    line: u32,
+}
+
+/// The first rules that speak for and against a request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Verdict {
+    pub(crate) allow: Option<u32>,
+    pub(crate) deny: Option<u32>,
+}
+
+/// The object of a request, found to be comparable with rules.
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// The rules have this very text: what matches it is known.
+    Known(Run),
+    Other(&'a str),
+}
+
+/// The domain and the action of a request; `UNNAMED` where no rule names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) domain: u32,
+    pub(crate) action: u32,
+}
+
+impl Index {
+    pub(crate) fn compile(rules: &Rules<'_>, numbers: &mut Numbers<'_>, report: &mut Report) -> Self {
+        let mut this = Self::default();
+        let mut rows: Vec<Row> = Vec::with_capacity(rules.permissions.len());
+        let mut names = Map::default();
+        for permission in &rules.permissions {
+            let object = this.number_object(&permission.object, &mut names);
+            rows.extend(numbers.row(permission, object));
+        }
+        rows.sort_unstable();
+        this.fill(&rows);
+        if !this.relate(rules, &names) {
+            let message = "more templates match each other's objects than an index can hold";
+            report.push(Finding::error(Place::rules(1, 1), "object-overlap", message));
+        }
+        this
+    }
+
+    /// The object of a request, unless it is written in a way that no rule is.
+    pub(crate) fn target<'a>(&self, object: &'a str) -> Option<Target<'a>> {
+        if let Some(run) = self.known.get(object) {
+            return Some(Target::Known(*run));
+        }
+        (object.len() <= MAX_OBJECT_BYTES && is_canonical(object)).then_some(Target::Other(object))
+    }
+
+    /// Adds to the verdict what the rules say about these subjects.
+    pub(crate) fn judge(
+        &self,
+        target: Target<'_>,
+        question: Question,
+        subjects: &[&[u32]],
+        verdict: &mut Verdict,
+    ) {
+        match target {
+            Target::Known(run) => {
+                for object in run.of(&self.overlaps) {
+                    self.judge_object(*object, question, subjects, verdict);
+                }
+            }
+            Target::Other(path) => {
+                self.templates
+                    .find(path, &mut |object| self.judge_object(object, question, subjects, verdict));
+            }
+        }
+        if let Some(object) = self.any {
+            self.judge_object(object, question, subjects, verdict);
+        }
+    }
+
+    fn judge_object(&self, object: u32, question: Question, subjects: &[&[u32]], verdict: &mut Verdict) {
+        let cells = self.objects.get(object as usize).map_or(&[][..], |run| run.of(&self.cells));
+        if cells.len() <= READ_THROUGH {
+            for cell in cells.iter().filter(|cell| question.concerns(cell.key)) {
+                self.judge_cell(cell, subjects, verdict);
+            }
+            return;
+        }
+        for key in question.keys() {
+            let found = cells.binary_search_by_key(&key, |cell| cell.key).ok();
+            if let Some(cell) = found.and_then(|position| cells.get(position)) {
+                self.judge_cell(cell, subjects, verdict);
+            }
+        }
+    }
+
+    fn judge_cell(&self, cell: &Cell, subjects: &[&[u32]], verdict: &mut Verdict) {
+        for closure in subjects {
+            verdict.allow = earlier(verdict.allow, first_common(cell.allow.of(&self.grants), closure));
+            verdict.deny = earlier(verdict.deny, first_common(cell.deny.of(&self.grants), closure));
+        }
+    }
+
+    /// Numbers an object: one number for all spellings that match the same requests.
+    fn number_object<'r>(&mut self, object: &Object<'r>, names: &mut Map<&'r str, u32>) -> u32 {
+        let next = index(self.objects.len());
+        let number = match object {
+            Object::Any => *self.any.get_or_insert(next),
+            Object::Name(name) => *names.entry(name).or_insert(next),
+            Object::Template(template) => self.templates.insert(template, next),
+        };
+        if number == next {
+            self.objects.push(Run::default());
+        }
+        number
+    }
+
+    fn fill(&mut self, rows: &[Row]) {
+        for of_object in rows.chunk_by(|a, b| a.object == b.object) {
+            let start = self.cells.len();
+            let mut cells = Vec::new();
+            for of_cell in of_object.chunk_by(|a, b| a.key == b.key) {
+                let split = of_cell.partition_point(|row| !row.deny);
+                let (allow, deny) = of_cell.split_at_checked(split).unwrap_or((of_cell, &[]));
+                let allow = Run::append(&mut self.grants, first_lines(allow));
+                let deny = Run::append(&mut self.grants, first_lines(deny));
+                cells.extend(of_cell.first().map(|row| Cell { key: row.key, allow, deny }));
+            }
+            let run = Run::append(&mut self.cells, cells);
+            debug_assert!(self.cells.len() > start, "every row is in a cell");
+            let object = of_object.first().and_then(|row| self.objects.get_mut(row.object as usize));
+            if let Some(slot) = object {
+                *slot = run;
+            }
+        }
+    }
+
+    /// Finds, for every text in the rules, the objects that match it. False when there are too many.
+    fn relate(&mut self, rules: &Rules<'_>, names: &Map<&str, u32>) -> bool {
+        for permission in &rules.permissions {
+            let (text, own) = match &permission.object {
+                Object::Any => continue,
+                Object::Name(name) => (*name, names.get(name).copied()),
+                Object::Template(template) => (template.text, None),
+            };
+            if self.known.contains_key(text) {
+                continue;
+            }
+            let mut matching: Vec<u32> = own.into_iter().collect();
+            self.templates.find(text, &mut |object| matching.push(object));
+            let run = Run::append(&mut self.overlaps, matching);
+            if self.overlaps.len() > MAX_OVERLAPS {
+                return false;
+            }
+            self.known.insert(text.into(), run);
+        }
+        true
+    }
+}
+
+/// Gives the parts of permissions their numbers.
+pub(crate) struct Numbers<'a> {
+    pub(crate) subjects: &'a Subjects,
+    pub(crate) domains: &'a mut Names,
+    pub(crate) actions: &'a mut Names,
+}
+
+impl Numbers<'_> {
+    fn row(&mut self, permission: &Permission<'_>, object: u32) -> Option<Row> {
+        let domain = selector(self.domains, permission.domain);
+        let action = selector(self.actions, permission.action);
+        Some(Row {
+            object,
+            key: Key { domain, action },
+            deny: permission.effect == Effect::Deny,
+            grant: Grant { subject: self.subjects.number(permission.subject)?, line: permission.line },
+        })
+    }
+}
+
+fn selector(names: &mut Names, selector: Selector<'_>) -> u32 {
+    match selector {
+        Selector::Any => EVERY,
+        Selector::Named(name) => names.intern(name),
+    }
+}
+
+/// A permission in numbers, in the order in which it is filed.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct Row {
+    object: u32,
+    key: Key,
+    deny: bool,
+    grant: Grant,
+}
+
+/// One grant per subject: the one of the first line.
+fn first_lines(rows: &[Row]) -> impl Iterator<Item = Grant> {
+    rows.chunk_by(|a, b| a.grant.subject == b.grant.subject).filter_map(|same| Some(same.first()?.grant))
+}
+
+impl Question {
+    fn concerns(self, key: Key) -> bool {
+        (key.domain == EVERY || key.domain == self.domain)
+            && (key.action == EVERY || key.action == self.action)
+    }
+
+    /// The keys of the cells that concern this question.
+    fn keys(self) -> [Key; 4] {
+        let Self { domain, action } = self;
+        [
+            Key { domain, action },
+            Key { domain, action: EVERY },
+            Key { domain: EVERY, action },
+            Key { domain: EVERY, action: EVERY },
+        ]
+    }
+}
+
+fn earlier(a: Option<u32>, b: Option<u32>) -> Option<u32> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The first line among the grants whose subject is in the closure. Both are sorted: the longer one
+/// is searched for each of the shorter.
+fn first_common(grants: &[Grant], closure: &[u32]) -> Option<u32> {
+    if grants.len() <= closure.len() {
+        let common = grants.iter().filter(|grant| closure.binary_search(&grant.subject).is_ok());
+        return common.map(|grant| grant.line).min();
+    }
+    let find = |role: &u32| grants.binary_search_by_key(role, |grant| grant.subject).ok();
+    closure.iter().filter_map(|role| Some(grants.get(find(role)?)?.line)).min()
+}

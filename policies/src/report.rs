@@ -1,0 +1,219 @@
+//! What a check of a policy found, with a place, a code and a way out.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How many findings of one severity a report keeps: enough to work on, too few to flood a page.
+const MAX_PER_SEVERITY: usize = 500;
+
+/// Which of the two texts of a [`PolicySource`](crate::PolicySource) a finding is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PolicyFile {
+    /// The model: requests, rules and the matcher between them.
+    Model,
+    /// The rules.
+    Rules,
+}
+
+/// Whether a finding stops the policy from being used.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The policy cannot be used.
+    Error,
+    /// The policy can be used, but probably does not mean what its author meant.
+    Warning,
+}
+
+/// One thing that is wrong with a policy.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The text that it is about.
+    pub file: PolicyFile,
+    /// The line in that text, from 1.
+    pub line: u32,
+    /// The column in that line, in characters, from 1.
+    pub column: u32,
+    /// Whether the policy can still be used.
+    pub severity: Severity,
+    /// A stable name for this kind of finding, for programs and for the documentation.
+    pub code: &'static str,
+    /// What is wrong, for a person.
+    pub message: String,
+    /// What to write instead, where that is known.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn error(at: Place, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(at, Severity::Error, code, message.into())
+    }
+
+    pub(crate) fn warning(at: Place, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(at, Severity::Warning, code, message.into())
+    }
+
+    pub(crate) fn with_fix(mut self, fix: Option<impl Into<String>>) -> Self {
+        self.fix = fix.map(Into::into);
+        self
+    }
+
+    fn new(at: Place, severity: Severity, code: &'static str, message: String) -> Self {
+        let Place { file, line, column } = at;
+        Self { file, line, column, severity, code, message, fix: None }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = match self.file {
+            PolicyFile::Model => "model",
+            PolicyFile::Rules => "rules",
+        };
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(out, "{file}:{}:{}: {severity}[{}]: {}", self.line, self.column, self.code, self.message)?;
+        self.fix.as_ref().map_or(Ok(()), |fix| write!(out, " (try: {fix})"))
+    }
+}
+
+/// Everything that a check found, in the order of the text.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The findings: model before rules, then by line and column. At most 500 of each severity.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether the policy cannot be used.
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// Whether nothing at all was found.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The findings that stop the policy from being used.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.of(Severity::Error)
+    }
+
+    /// The findings that do not.
+    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
+        self.of(Severity::Warning)
+    }
+
+    /// Adds a finding, unless there are plenty of that severity already.
+    ///
+    /// Each severity has its own allowance, so warnings can never crowd out an error.
+    pub(crate) fn push(&mut self, finding: Finding) {
+        if self.of(finding.severity).nth(MAX_PER_SEVERITY - 1).is_none() {
+            self.findings.push(finding);
+        }
+    }
+
+    pub(crate) fn sorted(mut self) -> Self {
+        self.findings.sort_by_key(|finding| (finding.file, finding.line, finding.column));
+        self
+    }
+
+    fn of(&self, severity: Severity) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.severity == severity)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, finding) in self.findings.iter().enumerate() {
+            if position > 0 {
+                writeln!(out)?;
+            }
+            write!(out, "{finding}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// Where a finding points.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) file: PolicyFile,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Place {
+    pub(crate) const fn model(line: u32) -> Self {
+        Self { file: PolicyFile::Model, line, column: 1 }
+    }
+
+    pub(crate) const fn rules(line: u32, column: u32) -> Self {
+        Self { file: PolicyFile::Rules, line, column }
+    }
+}
+
+/// `text` in a form that is safe to print: control characters escaped, at most 64 characters.
+pub(crate) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 64;
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// The candidate that `word` was most likely meant to be, if one is close.
+pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let reach = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, _)| (1..=reach).contains(distance))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_never_crowd_out_an_error() {
+        let mut report = Report::default();
+        for line in 0..2_000 {
+            report.push(Finding::warning(Place::rules(line, 1), "w", "a warning"));
+        }
+        report.push(Finding::error(Place::rules(2_000, 1), "e", "an error"));
+        assert_eq!(report.warnings().count(), MAX_PER_SEVERITY);
+        assert!(report.has_errors());
+    }
+
+    #[test]
+    fn a_finding_prints_its_place_code_and_way_out() {
+        let finding = Finding::error(Place::rules(3, 5), "unknown-kind", "no such kind").with_fix(Some("p"));
+        assert_eq!(finding.to_string(), "rules:3:5: error[unknown-kind]: no such kind (try: p)");
+    }
+
+    #[test]
+    fn quoting_escapes_control_characters_and_cuts_long_text() {
+        assert_eq!(quoted("a\nb"), "`a\\nb`");
+        assert_eq!(quoted(&"x".repeat(100)).chars().count(), 67);
+    }
+
+    #[test]
+    fn a_close_word_is_suggested_and_a_far_one_is_not() {
+        assert_eq!(closest("viewr", ["viewer", "editor"]), Some("viewer"));
+        assert_eq!(closest("owner", ["viewer", "editor"]), None);
+    }
+}

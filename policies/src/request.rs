@@ -1,0 +1,106 @@
+//! What is asked, and what is answered.
+
+/// The question whether someone may do something.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The subject of the token (`sub`), as it is there.
+    pub subject: &'a str,
+    /// The roles in the token.
+    pub roles: Roles<'a>,
+    /// The organisation that the token speaks for. If it speaks for none, this is empty, and only
+    /// rules for every organisation count.
+    pub domain: &'a str,
+    /// The object: a name, a path, or the template of the route.
+    pub object: &'a str,
+    /// What is to be done with it.
+    pub action: &'a str,
+}
+
+/// The roles of a request, borrowed from wherever they are.
+///
+/// ```
+/// use portcullis_policy::Roles;
+///
+/// let in_a_token: Vec<String> = vec!["viewer".to_owned()];
+/// let roles = Roles::from(&in_a_token);
+/// let literal = Roles::from(&["viewer", "editor"]);
+/// assert_eq!((roles.len(), literal.len(), Roles::NONE.len()), (1, 2, 0));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum Roles<'a> {
+    /// Roles that are borrowed one by one.
+    Borrowed(&'a [&'a str]),
+    /// Roles as a parsed token holds them.
+    Owned(&'a [String]),
+}
+
+impl<'a> Roles<'a> {
+    /// No role at all.
+    pub const NONE: Self = Self::Borrowed(&[]);
+
+    /// How many there are.
+    pub const fn len(self) -> usize {
+        match self {
+            Self::Borrowed(roles) => roles.len(),
+            Self::Owned(roles) => roles.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each role.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        let (borrowed, owned): (&[&str], &[String]) = match self {
+            Self::Borrowed(roles) => (roles, &[]),
+            Self::Owned(roles) => (&[], roles),
+        };
+        borrowed.iter().copied().chain(owned.iter().map(String::as_str))
+    }
+}
+
+impl<'a> From<&'a [&'a str]> for Roles<'a> {
+    fn from(roles: &'a [&'a str]) -> Self {
+        Self::Borrowed(roles)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [&'a str; N]> for Roles<'a> {
+    fn from(roles: &'a [&'a str; N]) -> Self {
+        Self::Borrowed(roles)
+    }
+}
+
+impl<'a> From<&'a [String]> for Roles<'a> {
+    fn from(roles: &'a [String]) -> Self {
+        Self::Owned(roles)
+    }
+}
+
+impl<'a> From<&'a Vec<String>> for Roles<'a> {
+    fn from(roles: &'a Vec<String>) -> Self {
+        Self::Owned(roles)
+    }
+}
+
+/// The answer. What is not allowed is denied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Decision {
+    /// Whether the request may go on.
+    pub allowed: bool,
+    /// The first rule that decided. `None` when no rule speaks for the request.
+    pub rule: Option<RuleRef>,
+    /// The revision that decided.
+    pub revision: u64,
+}
+
+/// A rule, by its place in the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RuleRef {
+    /// The line in the rules, from 1.
+    pub line: u32,
+}

@@ -1,0 +1,77 @@
+//! Route templates, found by walking a path once.
+
+use crate::intern::{Map, index};
+use crate::object::{Segment, Template};
+
+/// A tree of segments. Every node that ends a template carries the number of that object.
+pub(crate) struct Trie {
+    nodes: Vec<Node>,
+}
+
+#[derive(Default)]
+struct Node {
+    literals: Map<Box<str>, u32>,
+    parameter: Option<u32>,
+    /// The template that ends here.
+    end: Option<u32>,
+    /// The template that takes everything below.
+    open: Option<u32>,
+}
+
+impl Default for Trie {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Trie {
+    /// Adds a template and returns the number of its object: `new` unless its equal is there already.
+    pub(crate) fn insert(&mut self, template: &Template<'_>, new: u32) -> u32 {
+        let mut at = 0;
+        for segment in &template.segments {
+            at = self.child(at, *segment);
+        }
+        let Some(node) = self.nodes.get_mut(at as usize) else { return new };
+        let slot = if template.open { &mut node.open } else { &mut node.end };
+        *slot.get_or_insert(new)
+    }
+
+    /// Calls `found` with each template that matches: literals never shadow parameters, because a
+    /// deny behind either must be seen.
+    pub(crate) fn find(&self, path: &str, found: &mut impl FnMut(u32)) {
+        self.walk(0, Some(path), found);
+    }
+
+    /// As deep as the deepest template, which is bounded, however long the path.
+    fn walk(&self, at: u32, path: Option<&str>, found: &mut impl FnMut(u32)) {
+        let Some(node) = self.nodes.get(at as usize) else { return };
+        let Some(path) = path else {
+            node.end.into_iter().for_each(found);
+            return;
+        };
+        if let Some(object) = node.open {
+            found(object);
+        }
+        let (segment, rest) =
+            path.split_once('/').map_or((path, None), |(segment, rest)| (segment, Some(rest)));
+        if let Some(child) = node.parameter.filter(|_| !segment.is_empty()) {
+            self.walk(child, rest, found);
+        }
+        if let Some(child) = node.literals.get(segment) {
+            self.walk(*child, rest, found);
+        }
+    }
+
+    fn child(&mut self, at: u32, segment: Segment<'_>) -> u32 {
+        let next = index(self.nodes.len());
+        let Some(node) = self.nodes.get_mut(at as usize) else { return next };
+        let child = match segment {
+            Segment::Literal(text) => *node.literals.entry(text.into()).or_insert(next),
+            Segment::Parameter => *node.parameter.get_or_insert(next),
+        };
+        if child == next {
+            self.nodes.push(Node::default());
+        }
+        child
+    }
+}
