@@ -1,0 +1,213 @@
+//! OAuth clients: the applications that ask for tokens.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ApiId, ClientId, OrganisationId};
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::scope::ScopeSet;
+use crate::domain::secret::Digest32;
+use crate::domain::signing::SigningAlg;
+
+/// A registered client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Client {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// The name that people see.
+    pub name: String,
+    /// The organisation that owns it; `None` when it serves all of them.
+    pub organisation: Option<OrganisationId>,
+    /// How it proves who it is.
+    pub authentication: ClientAuthentication,
+    /// The grants it may use.
+    pub grants: Vec<GrantType>,
+    /// Where answers may be sent.
+    pub redirects: Vec<RedirectUri>,
+    /// Where people may be sent after signing out.
+    pub post_logout_redirects: Vec<RedirectUri>,
+    /// The scopes it may ask for.
+    pub scopes: ScopeSet,
+    /// The rest of what an administrator set.
+    pub settings: ClientSettings,
+    /// When it was switched off.
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl Client {
+    /// Whether it may be used at all.
+    pub const fn is_enabled(&self) -> bool {
+        self.disabled_at.is_none()
+    }
+
+    /// Whether it may use `grant`.
+    pub fn allows(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+
+    /// The registered redirect URI that accepts `presented`.
+    pub fn redirect_for(&self, presented: &str) -> Option<&RedirectUri> {
+        self.redirects.iter().find(|registered| registered.accepts(presented))
+    }
+
+    /// Whether people may be sent to `presented` after signing out.
+    pub fn accepts_post_logout(&self, presented: &str) -> bool {
+        self.post_logout_redirects.iter().any(|registered| registered.accepts(presented))
+    }
+}
+
+/// How a client proves who it is ([RFC 6749 §2.3]).
+///
+/// [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
+#[derive(Clone, Eq, PartialEq)]
+pub enum ClientAuthentication {
+    /// A public client: it cannot keep a secret.
+    None,
+    /// It signs assertions with a key of this JWK set, in JSON (RFC 7523).
+    PrivateKeyJwt(String),
+    /// It holds a generated secret of which we keep the digest.
+    Secret(Digest32),
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
+            Self::Secret(_) => "Secret(..)",
+        })
+    }
+}
+
+/// A grant that a client may use.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 §4.1.
+    AuthorizationCode,
+    /// RFC 6749 §4.4.
+    ClientCredentials,
+    /// RFC 6749 §6.
+    RefreshToken,
+}
+
+impl GrantType {
+    /// Every grant there is.
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::ClientCredentials, Self::RefreshToken];
+
+    /// The `grant_type` value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+/// The text names no grant or preset that this server knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expected one of {0}")]
+pub struct UnknownName(&'static str);
+
+impl FromStr for GrantType {
+    type Err = UnknownName;
+
+    fn from_str(raw: &str) -> Result<Self, UnknownName> {
+        let known = "authorization_code, client_credentials, refresh_token";
+        Self::ALL.into_iter().find(|grant| grant.as_str() == raw).ok_or(UnknownName(known))
+    }
+}
+
+/// What an administrator set for a client beyond the protocol's registration.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClientSettings {
+    /// Whether people are asked before it gets something.
+    pub first_party: FirstParty,
+    /// What its ID tokens are signed with.
+    pub id_token_alg: SigningAlg,
+    /// The APIs it may ask tokens for.
+    pub apis: Vec<ApiId>,
+    /// The API whose guard this client is.
+    pub serves: Option<ApiId>,
+    /// The template it was made from.
+    pub preset: Preset,
+}
+
+/// Whether a client belongs to the operator of this server.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstParty {
+    /// Somebody else's: people are asked for consent.
+    No,
+    /// Our own: signing in is enough.
+    Yes,
+}
+
+/// A template that sets sound defaults for a client.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// A machine that acts for itself.
+    M2m,
+    /// An application on a phone or desktop.
+    Native,
+    /// A guarded service: it fetches the policy of the API it serves.
+    Service,
+    /// An application that runs in the browser.
+    Spa,
+    /// An application with a server side.
+    Web,
+}
+
+impl Preset {
+    /// Every preset there is.
+    pub const ALL: [Self; 5] = [Self::M2m, Self::Native, Self::Service, Self::Spa, Self::Web];
+
+    /// The name of the preset.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::M2m => "m2m",
+            Self::Native => "native",
+            Self::Service => "service",
+            Self::Spa => "spa",
+            Self::Web => "web",
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = UnknownName;
+
+    fn from_str(raw: &str) -> Result<Self, UnknownName> {
+        let known = "m2m, native, service, spa, web";
+        Self::ALL.into_iter().find(|preset| preset.as_str() == raw).ok_or(UnknownName(known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_way_to_text_and_back() {
+        for grant in GrantType::ALL {
+            assert_eq!(grant.as_str().parse(), Ok(grant));
+            assert_eq!(serde_json::to_string(&grant).unwrap(), format!("\"{}\"", grant.as_str()));
+        }
+        for preset in Preset::ALL {
+            assert_eq!(preset.as_str().parse(), Ok(preset));
+            assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{}\"", preset.as_str()));
+        }
+        assert!("password".parse::<GrantType>().is_err());
+    }
+
+    #[test]
+    fn the_secret_of_a_client_is_not_printed() {
+        let secret = ClientAuthentication::Secret(Digest32::of(b"x"));
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+}

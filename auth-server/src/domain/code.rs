@@ -1,0 +1,36 @@
+//! What an authorization code stands for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::pkce::CodeChallenge;
+use crate::domain::scope::ScopeSet;
+
+/// What a code was issued for; it is stored under the digest of the code.
+///
+/// The grant gets its name when the code is issued and its row when the code is redeemed, so that a replay can
+/// revoke what the first use bought.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CodePayload {
+    /// The grant that redeeming makes.
+    pub grant: GrantId,
+    /// Who may redeem it.
+    pub client: ClientId,
+    /// Who signed in.
+    pub user: UserId,
+    /// In which session.
+    pub session: SessionId,
+    /// The redirect URI of the request as it was sent (RFC 6749 §4.1.3).
+    pub redirect_uri: String,
+    /// What the client has to answer.
+    pub challenge: CodeChallenge,
+    /// What the ID token repeats (OpenID Connect Core §3.1.2.1).
+    pub nonce: Option<String>,
+    /// What was allowed.
+    pub scopes: ScopeSet,
+    /// The API that access tokens are for (RFC 8707).
+    pub resource: Option<ApiId>,
+    /// When the person proved who they are.
+    pub auth_time: Timestamp,
+}

@@ -1,0 +1,113 @@
+//! What a person allowed a client, remembered.
+
+use crate::domain::client::{Client, FirstParty};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, UserId};
+use crate::domain::scope::ScopeSet;
+
+/// What a user allowed a client, until it is taken back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Consent {
+    /// Who allowed it.
+    pub user: UserId,
+    /// To whom.
+    pub client: ClientId,
+    /// What.
+    pub scopes: ScopeSet,
+    /// When it was allowed last.
+    pub granted_at: Timestamp,
+}
+
+/// Whether the request itself wants the person to be asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConsentPrompt {
+    /// `prompt=consent` (OpenID Connect Core §3.1.2.1).
+    Always,
+    /// Only when there is something new.
+    WhenNeeded,
+}
+
+/// Whether a person has to be asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConsentNeed {
+    /// Ask.
+    Ask,
+    /// Go on: it was allowed before, or the client is our own.
+    None,
+}
+
+/// Decides whether a person has to be asked before `client` gets `requested`.
+pub fn needs_consent(
+    client: &Client,
+    requested: &ScopeSet,
+    held: Option<&Consent>,
+    prompt: ConsentPrompt,
+) -> ConsentNeed {
+    let allowed_before = held.is_some_and(|consent| requested.is_subset_of(&consent.scopes));
+    match (prompt, client.settings.first_party) {
+        (ConsentPrompt::WhenNeeded, FirstParty::Yes) => ConsentNeed::None,
+        (ConsentPrompt::WhenNeeded, FirstParty::No) if allowed_before => ConsentNeed::None,
+        (ConsentPrompt::Always, _) | (ConsentPrompt::WhenNeeded, FirstParty::No) => ConsentNeed::Ask,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::client::{ClientAuthentication, ClientSettings, Preset};
+    use crate::domain::secret::Entropy;
+    use crate::domain::signing::SigningAlg;
+
+    const NOW: Timestamp = Timestamp::from_secs(1);
+
+    fn scopes(raw: &str) -> ScopeSet {
+        ScopeSet::parse(raw).unwrap()
+    }
+
+    fn client(first_party: FirstParty) -> Client {
+        Client {
+            id: ClientId::generate(NOW, &Entropy::seeded(1)),
+            name: "Orders".to_owned(),
+            organisation: None,
+            authentication: ClientAuthentication::None,
+            grants: Vec::new(),
+            redirects: Vec::new(),
+            post_logout_redirects: Vec::new(),
+            scopes: scopes("openid email"),
+            settings: ClientSettings {
+                first_party,
+                id_token_alg: SigningAlg::Es256,
+                apis: Vec::new(),
+                serves: None,
+                preset: Preset::Spa,
+            },
+            disabled_at: None,
+        }
+    }
+
+    fn held(client: &Client, raw: &str) -> Consent {
+        let user = UserId::generate(NOW, &Entropy::seeded(2));
+        Consent { user, client: client.id.clone(), scopes: scopes(raw), granted_at: NOW }
+    }
+
+    #[test]
+    fn a_stranger_is_asked_until_everything_was_allowed() {
+        let client = client(FirstParty::No);
+        let need = |held: Option<&Consent>| {
+            needs_consent(&client, &scopes("openid email"), held, ConsentPrompt::WhenNeeded)
+        };
+        assert_eq!(need(None), ConsentNeed::Ask);
+        assert_eq!(need(Some(&held(&client, "openid"))), ConsentNeed::Ask);
+        assert_eq!(need(Some(&held(&client, "openid email profile"))), ConsentNeed::None);
+    }
+
+    #[test]
+    fn our_own_client_asks_only_when_told_to() {
+        let client = client(FirstParty::Yes);
+        assert_eq!(
+            needs_consent(&client, &scopes("openid"), None, ConsentPrompt::WhenNeeded),
+            ConsentNeed::None
+        );
+        assert_eq!(needs_consent(&client, &scopes("openid"), None, ConsentPrompt::Always), ConsentNeed::Ask);
+    }
+}

@@ -1,0 +1,30 @@
+//! Grants: one authorization each, and the parent of what it buys.
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::scope::ScopeSet;
+
+/// One authorization: the parent of one code and of one family of refresh tokens.
+///
+/// Revoking it ends everything that it bought.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grant {
+    /// Names the grant: the `gid` of tokens.
+    pub id: GrantId,
+    /// Who may use it.
+    pub client: ClientId,
+    /// Who gave it.
+    pub user: UserId,
+    /// The session in which it was given; the session may be gone.
+    pub session: SessionId,
+    /// What was allowed.
+    pub scopes: ScopeSet,
+    /// The API that access tokens are for (RFC 8707).
+    pub resource: Option<ApiId>,
+    /// When the person proved who they are.
+    pub auth_time: Timestamp,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// When it was taken back.
+    pub revoked_at: Option<Timestamp>,
+}

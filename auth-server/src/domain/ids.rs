@@ -1,0 +1,251 @@
+//! Identifiers: a prefix that says what it names, and 128 bits that sort by the time of creation.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Builder;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::secret::Entropy;
+
+/// What an identifier names.
+pub trait Kind {
+    /// The text before the hexadecimal digits, underscore included.
+    const PREFIX: &'static str;
+}
+
+/// An identifier such as `usr_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c`: a version 7 UUID (RFC 9562 §5.7) in lower-case hexadecimal.
+///
+/// Holding one proves that the text has the prefix of its kind and 32 digits.
+pub struct Id<K> {
+    text: Arc<str>,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// The text is not an identifier of the expected kind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expected an identifier that starts with {prefix} and ends in 32 lower-case hexadecimal digits")]
+pub struct InvalidId {
+    prefix: &'static str,
+}
+
+impl<K: Kind> Id<K> {
+    /// Makes a new identifier: later ones sort after earlier ones.
+    pub fn generate(now: Timestamp, entropy: &Entropy) -> Self {
+        let millis = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
+        let uuid = Builder::from_unix_timestamp_millis(millis, &entropy.bytes::<10>()).into_uuid();
+        Self::trusted(format!("{}{}", K::PREFIX, uuid.simple()))
+    }
+
+    /// Accepts the text of an identifier of this kind.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        let error = InvalidId { prefix: K::PREFIX };
+        let digits = raw.strip_prefix(K::PREFIX).ok_or(error)?;
+        let hexadecimal = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if digits.len() == 32 && digits.bytes().all(hexadecimal) {
+            Ok(Self::trusted(raw.to_owned()))
+        } else {
+            Err(error)
+        }
+    }
+
+    fn trusted(text: String) -> Self {
+        Self { text: text.into(), kind: PhantomData }
+    }
+}
+
+impl<K> Id<K> {
+    /// The identifier as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        Self { text: Arc::clone(&self.text), kind: PhantomData }
+    }
+}
+
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<K> Eq for Id<K> {}
+
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl<K> Hash for Id<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl<K> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl<K> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl<K: Kind> FromStr for Id<K> {
+    type Err = InvalidId;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidId> {
+        Self::parse(raw)
+    }
+}
+
+impl<K> Serialize for Id<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Id<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = String::deserialize(deserializer)?;
+        Self::parse(&raw).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Names a person.
+pub enum UserKind {}
+/// Names an OAuth client.
+pub enum ClientKind {}
+/// Names an API: a resource server.
+pub enum ApiKind {}
+/// Names a role of an API.
+pub enum RoleKind {}
+/// Names a role held by somebody.
+pub enum AssignmentKind {}
+/// Names an organisation: a tenant.
+pub enum OrganisationKind {}
+/// Names a signed-in session.
+pub enum SessionKind {}
+/// Names one browser flow held on the server.
+pub enum InteractionKind {}
+/// Names what a user allowed a client.
+pub enum GrantKind {}
+/// Names a background job.
+pub enum JobKind {}
+
+impl Kind for UserKind {
+    const PREFIX: &'static str = "usr_";
+}
+impl Kind for ClientKind {
+    const PREFIX: &'static str = "cli_";
+}
+impl Kind for ApiKind {
+    const PREFIX: &'static str = "api_";
+}
+impl Kind for RoleKind {
+    const PREFIX: &'static str = "rol_";
+}
+impl Kind for AssignmentKind {
+    const PREFIX: &'static str = "asg_";
+}
+impl Kind for OrganisationKind {
+    const PREFIX: &'static str = "org_";
+}
+impl Kind for SessionKind {
+    const PREFIX: &'static str = "ses_";
+}
+impl Kind for InteractionKind {
+    const PREFIX: &'static str = "itx_";
+}
+impl Kind for GrantKind {
+    const PREFIX: &'static str = "gnt_";
+}
+impl Kind for JobKind {
+    const PREFIX: &'static str = "job_";
+}
+
+/// Identifier of a user.
+pub type UserId = Id<UserKind>;
+/// Identifier of a client: its `client_id`.
+pub type ClientId = Id<ClientKind>;
+/// Identifier of an API.
+pub type ApiId = Id<ApiKind>;
+/// Identifier of a role.
+pub type RoleId = Id<RoleKind>;
+/// Identifier of an assignment.
+pub type AssignmentId = Id<AssignmentKind>;
+/// Identifier of an organisation.
+pub type OrganisationId = Id<OrganisationKind>;
+/// Identifier of a session: the `sid` of a token.
+pub type SessionId = Id<SessionKind>;
+/// Identifier of an interaction.
+pub type InteractionId = Id<InteractionKind>;
+/// Identifier of a grant: the `gid` of a token.
+pub type GrantId = Id<GrantKind>;
+/// Identifier of a job.
+pub type JobId = Id<JobKind>;
+
+impl OrganisationId {
+    /// The organisation that every installation starts with; the first migration inserts its row.
+    pub fn first() -> Self {
+        Self::trusted("org_00000000000070008000000000000000".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_id_parses_as_its_own_kind_and_as_no_other() {
+        let id = UserId::generate(Timestamp::from_secs(1_700_000_000), &Entropy::seeded(1));
+        assert_eq!(UserId::parse(id.as_str()), Ok(id.clone()));
+        assert!(ClientId::parse(id.as_str()).is_err());
+    }
+
+    #[test]
+    fn later_ids_sort_after_earlier_ones() {
+        let entropy = Entropy::seeded(2);
+        let early = GrantId::generate(Timestamp::from_secs(1), &entropy);
+        let late = GrantId::generate(Timestamp::from_secs(2), &entropy);
+        assert!(early < late);
+    }
+
+    #[test]
+    fn only_the_canonical_text_is_accepted() {
+        let good = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+        assert!(ClientId::parse(good).is_ok());
+        for bad in
+            ["", "cli_", "CLI_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "cli_0190C8B0a4e27f3a9d2f4b6c8e0a1b2c"]
+        {
+            assert!(ClientId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ClientId::parse(&format!("{good}0")).is_err());
+        assert!(ClientId::parse(&format!("{good}\n")).is_err());
+    }
+
+    #[test]
+    fn the_first_organisation_has_a_valid_id() {
+        let first = OrganisationId::first();
+        assert_eq!(OrganisationId::parse(first.as_str()), Ok(first));
+    }
+}

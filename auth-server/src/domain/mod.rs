@@ -1,0 +1,23 @@
+//! The rules of the product as types: no runtime, no web framework, no database, no clock of its own.
+
+pub mod audit;
+pub mod claims;
+pub mod client;
+pub mod clock;
+pub mod code;
+pub mod consent;
+pub mod grant;
+pub mod ids;
+pub mod interaction;
+pub mod issuer;
+pub mod oauth_error;
+pub mod pkce;
+pub mod policy;
+pub mod rbac;
+pub mod redirect_uri;
+pub mod refresh;
+pub mod scope;
+pub mod secret;
+pub mod session;
+pub mod signing;
+pub mod user;

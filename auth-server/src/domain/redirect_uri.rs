@@ -1,0 +1,241 @@
+//! Redirect URIs: where an answer may be sent.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+const LONGEST: usize = 2048;
+
+/// A redirect URI that a client registered.
+///
+/// Holding one proves that the URI is absolute and has no fragment ([RFC 6749 §3.1.2]), and that it uses `https`,
+/// points at a loopback IP literal ([RFC 8252 §7.3]) or uses a private scheme with a dot in it ([RFC 8252 §7.1]).
+///
+/// [RFC 6749 §3.1.2]: https://www.rfc-editor.org/rfc/rfc6749#section-3.1.2
+/// [RFC 8252 §7.1]: https://www.rfc-editor.org/rfc/rfc8252#section-7.1
+/// [RFC 8252 §7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RedirectUri {
+    raw: String,
+    host: String,
+}
+
+/// Why a text cannot be registered as a redirect URI.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RedirectUriError {
+    /// A character outside visible ASCII, or a backslash.
+    #[error("a redirect URI holds visible ASCII characters only, and no backslash")]
+    ForbiddenCharacter,
+    /// It has a fragment (RFC 6749 §3.1.2).
+    #[error("a redirect URI must not have a fragment")]
+    HasFragment,
+    /// It carries a user name or password.
+    #[error("a redirect URI must not carry a user name or password")]
+    HasUserInfo,
+    /// It has a wildcard in its host.
+    #[error("a redirect URI is compared exactly: a wildcard would match nothing")]
+    HasWildcard,
+    /// It is not an absolute URI.
+    #[error("a redirect URI must be absolute")]
+    NotAbsolute,
+    /// Plain `http` to a host that is not a loopback IP literal.
+    #[error("plain http is for loopback addresses such as http://127.0.0.1/ only")]
+    PlainHttp,
+    /// A scheme that no application owns.
+    #[error("a private scheme must contain a dot, as in com.example.app:/callback")]
+    SchemeWithoutOwner,
+    /// Longer than 2048 characters.
+    #[error("a redirect URI has at most 2048 characters")]
+    TooLong,
+}
+
+impl RedirectUri {
+    /// Accepts a URI for registration.
+    pub fn parse(raw: &str) -> Result<Self, RedirectUriError> {
+        if raw.len() > LONGEST {
+            return Err(RedirectUriError::TooLong);
+        }
+        // The URL parser repairs what browsers repair: an exact comparison must not meet repaired text.
+        if !raw.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+            return Err(RedirectUriError::ForbiddenCharacter);
+        }
+        let url = Url::parse(raw).map_err(|_| RedirectUriError::NotAbsolute)?;
+        if url.fragment().is_some() {
+            return Err(RedirectUriError::HasFragment);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(RedirectUriError::HasUserInfo);
+        }
+        check_scheme(&url, raw)?;
+        let host = url.host_str().unwrap_or_else(|| url.scheme()).to_owned();
+        if host.contains('*') {
+            return Err(RedirectUriError::HasWildcard);
+        }
+        Ok(Self { raw: raw.to_owned(), host })
+    }
+
+    /// Whether an answer may be sent to `presented`.
+    ///
+    /// Bytes must be equal (RFC 9700 §4.1.3); only the port of a loopback IP literal is free (RFC 8252 §7.3).
+    pub fn accepts(&self, presented: &str) -> bool {
+        if self.raw == presented {
+            return true;
+        }
+        match (split_loopback(&self.raw), split_loopback(presented)) {
+            (Some(registered), Some(presented)) => registered == presented,
+            _ => false,
+        }
+    }
+
+    /// The host, for the person who decides; a private scheme stands for itself.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The URI as it was registered.
+    pub fn as_str(&self) -> &str {
+        &self.raw
+    }
+}
+
+fn check_scheme(url: &Url, raw: &str) -> Result<(), RedirectUriError> {
+    match url.scheme() {
+        "https" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
+        "https" => Err(RedirectUriError::NotAbsolute),
+        "http" if split_loopback(raw).is_some() => Ok(()),
+        "http" => Err(RedirectUriError::PlainHttp),
+        scheme if scheme.contains('.') => Ok(()),
+        _ => Err(RedirectUriError::SchemeWithoutOwner),
+    }
+}
+
+/// Takes the port out of an `http` URI at a loopback IP literal: the literal, and all that follows the port.
+fn split_loopback(raw: &str) -> Option<(&str, &str)> {
+    let rest = raw.strip_prefix("http://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host_ends = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, port) = authority.split_at_checked(host_ends)?;
+    let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let port_is_valid = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|number| digits(number) && number.parse::<u16>().is_ok());
+    (address.is_loopback() && port_is_valid).then_some((host, path))
+}
+
+impl fmt::Display for RedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.raw)
+    }
+}
+
+impl TryFrom<String> for RedirectUri {
+    type Error = RedirectUriError;
+
+    fn try_from(raw: String) -> Result<Self, RedirectUriError> {
+        Self::parse(&raw)
+    }
+}
+
+impl From<RedirectUri> for String {
+    fn from(uri: RedirectUri) -> Self {
+        uri.raw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(registered: &str, presented: &str) -> bool {
+        RedirectUri::parse(registered).unwrap().accepts(presented)
+    }
+
+    #[test]
+    fn what_cannot_be_registered_is_refused_with_its_reason() {
+        use RedirectUriError as E;
+        for (raw, reason) in [
+            ("/callback", E::NotAbsolute),
+            ("", E::NotAbsolute),
+            ("https://app.example/cb#x", E::HasFragment),
+            ("https://app.example/cb#", E::HasFragment),
+            ("http://app.example/cb", E::PlainHttp),
+            ("http://localhost/cb", E::PlainHttp),
+            ("http://127.0.0.1.evil.example/cb", E::PlainHttp),
+            ("http://0x7f000001/cb", E::PlainHttp),
+            ("https://user@app.example/cb", E::HasUserInfo),
+            ("https://*.example/cb", E::HasWildcard),
+            ("javascript:alert(1)", E::SchemeWithoutOwner),
+            ("data:text/html,x", E::SchemeWithoutOwner),
+            (" https://app.example/cb", E::ForbiddenCharacter),
+            ("https:\\\\app.example/cb", E::ForbiddenCharacter),
+            ("https://app.example/c\tb", E::ForbiddenCharacter),
+            ("https://äpp.example/cb", E::ForbiddenCharacter),
+        ] {
+            assert_eq!(RedirectUri::parse(raw), Err(reason), "{raw}");
+        }
+        assert_eq!(
+            RedirectUri::parse(&format!("https://a.example/{}", "x".repeat(LONGEST))),
+            Err(E::TooLong)
+        );
+    }
+
+    #[test]
+    fn equal_bytes_are_accepted_and_nothing_else() {
+        let registered = "https://app.example/cb";
+        assert!(accepts(registered, registered));
+        for other in [
+            "https://app.example/cb/",
+            "https://app.example/cb?x=1",
+            "https://app.example/CB",
+            "https://APP.example/cb",
+            "https://app.example:443/cb",
+            "https://app.example/x/../cb",
+            "https://app.example/%63b",
+            "https://app.example.evil/cb",
+            "https://app.example@evil.example/cb",
+            "https://app.example/cb#",
+        ] {
+            assert!(!accepts(registered, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_port_of_a_loopback_literal_is_free() {
+        assert!(accepts("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb"));
+        assert!(accepts("http://127.0.0.1:1/cb", "http://127.0.0.1/cb"));
+        assert!(accepts("http://[::1]/cb", "http://[::1]:8080/cb"));
+    }
+
+    #[test]
+    fn only_the_port_of_a_loopback_literal_is_free() {
+        for other in [
+            "http://127.0.0.1:1/other",
+            "http://127.0.0.2:1/cb",
+            "http://[::1]:1/cb",
+            "http://127.0.0.1:/cb",
+            "http://127.0.0.1:99999/cb",
+            "http://127.0.0.1:+1/cb",
+            "http://127.0.0.1:1@evil.example/cb",
+            "http://127.0.0.1:1/cb?x",
+            "http://127.0.0.1:1/cb#x",
+            "https://127.0.0.1:1/cb",
+        ] {
+            assert!(!accepts("http://127.0.0.1/cb", other), "{other}");
+        }
+        assert!(!accepts("https://127.0.0.1/cb", "https://127.0.0.1:1/cb"));
+    }
+
+    #[test]
+    fn a_private_scheme_with_a_dot_is_accepted_exactly() {
+        assert!(accepts("com.example.app:/cb", "com.example.app:/cb"));
+        assert!(!accepts("com.example.app:/cb", "com.example.app:/cb2"));
+        assert_eq!(RedirectUri::parse("com.example.app:/cb").unwrap().host(), "com.example.app");
+    }
+}
