@@ -2,4 +2,6 @@
 //!
 //! `ARCHITECTURE.md` beside this crate holds the map of the modules and the rules between them.
 
+pub mod config;
 pub mod domain;
+mod keys;

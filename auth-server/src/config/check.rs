@@ -1,0 +1,96 @@
+//! What no key can check alone: keys that contradict one another, and secrets that lie in files.
+
+use std::path::Path;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::known::Key;
+use crate::config::{Config, SecretText};
+
+type Finding = (Key, String);
+
+/// Reads the secrets that lie in files, and returns everything that does not go together.
+pub(crate) fn complete(config: &mut Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let database = &mut config.database;
+    fill(&mut database.url, database.url_file.as_deref(), ("database", "url"), &mut findings);
+    let keys = &mut config.keys;
+    fill(&mut keys.master_key, keys.master_key_file.as_deref(), ("keys", "master_key"), &mut findings);
+    findings.extend(contradictions(config));
+    findings
+}
+
+/// Takes a secret from its file; refuses one that is given twice.
+fn fill(
+    value: &mut Option<SecretText>,
+    file: Option<&Path>,
+    (section, name): (&str, &str),
+    findings: &mut Vec<Finding>,
+) {
+    let Some(file) = file else { return };
+    let key = Key::new(section, format!("{name}_file"));
+    if value.is_some() {
+        findings.push((key, format!("is set beside `{section}.{name}`: give one of the two")));
+        return;
+    }
+    match std::fs::read_to_string(file) {
+        Ok(text) => *value = Some(SecretText::new(text.trim_end_matches(['\r', '\n']))),
+        Err(error) => findings.push((key, format!("{} cannot be read: {error}", file.display()))),
+    }
+}
+
+fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
+    let Config { server, keys, tokens, sessions, passwords, .. } = config;
+    [
+        (server.issuer.is_none() && !server.listen.ip().is_loopback()).then(|| {
+            finding("server", "issuer", format!(
+                "must be set when the server listens on {}, for example `https://id.example.com`: clients trust the \
+                 server by this name",
+                server.listen
+            ))
+        }),
+        database_url(config).err(),
+        (keys.overlap_days >= keys.rotate_after_days).then(|| {
+            finding("keys", "overlap_days", format!(
+                "must be less than keys.rotate_after_days, which is {}",
+                keys.rotate_after_days
+            ))
+        }),
+        (tokens.refresh_ttl_days > tokens.refresh_absolute_days).then(|| {
+            finding("tokens", "refresh_ttl_days", format!(
+                "must not exceed tokens.refresh_absolute_days, which is {}",
+                tokens.refresh_absolute_days
+            ))
+        }),
+        (sessions.idle_hours > sessions.ttl_hours).then(|| {
+            finding("sessions", "idle_hours", format!(
+                "must not exceed sessions.ttl_hours, which is {}",
+                sessions.ttl_hours
+            ))
+        }),
+        // RFC 9106 section 3.1: at least eight KiB for each lane.
+        (passwords.memory_kib < 8 * passwords.parallelism).then(|| {
+            finding("passwords", "memory_kib", "must be at least 8 for each lane of passwords.parallelism".to_owned())
+        }),
+        EnvFilter::try_new(&config.log.filter).err().map(|error| {
+            finding("log", "filter", format!("is not a filter such as `info` or `portcullis_server=debug`: {error}"))
+        }),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The URL is a secret as a whole, so no message quotes it.
+fn database_url(config: &Config) -> Result<(), Finding> {
+    const SCHEMES: [&str; 3] = ["postgres://", "postgresql://", "sqlite:"];
+    match &config.database.url {
+        Some(url) if !SCHEMES.iter().any(|scheme| url.expose().starts_with(scheme)) => {
+            Err(finding("database", "url", "must begin with `sqlite:` or `postgres://`".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn finding(section: &str, name: &str, message: String) -> Finding {
+    (Key::new(section, name), message)
+}

@@ -1,0 +1,101 @@
+//! The `passwords`, `limits` and `log` sections: how much work is done for whom, and what is written about it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The cost of a password hash (Argon2id) and the queue in front of it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Passwords {
+    /// Memory for one hash. A change re-hashes each password when its owner signs in next.
+    #[schemars(range(min = 64, max = 4_194_304))]
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    #[schemars(range(min = 1, max = 64))]
+    pub iterations: u32,
+    /// Lanes of one hash.
+    #[schemars(range(min = 1, max = 16))]
+    pub parallelism: u32,
+    /// Hashes computed at one time. Without it: as many as there are processors.
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: Option<usize>,
+    /// How long a sign-in waits for a free worker before it is told to come back.
+    #[schemars(range(min = 10, max = 60_000))]
+    pub queue_deadline_ms: u64,
+}
+
+impl Passwords {
+    /// How long a sign-in waits for a free worker.
+    pub const fn queue_deadline(&self) -> Duration {
+        Duration::from_millis(self.queue_deadline_ms)
+    }
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, workers: None, queue_deadline_ms: 2_000 }
+    }
+}
+
+/// How often somebody may try.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Sign-in attempts from one address (IPv6: one /64 network).
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub login_per_address_per_minute: u32,
+    /// Sign-in attempts on one account from devices that never signed in there.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub login_per_account_per_minute: u32,
+    /// Token requests of one client.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub token_per_client_per_minute: u32,
+    /// Failed client authentications from one address.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub client_failures_per_address_per_minute: u32,
+    /// Calls to the admin API by one caller.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub admin_per_caller_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            login_per_address_per_minute: 60,
+            login_per_account_per_minute: 10,
+            token_per_client_per_minute: 60_000,
+            client_failures_per_address_per_minute: 60,
+            admin_per_caller_per_minute: 1_200,
+        }
+    }
+}
+
+/// What is written to the log, and how.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Form of a line.
+    pub format: LogFormat,
+    /// What is written: a level, or `target=level` pairs with commas between them.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".to_owned() }
+    }
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For reading on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For reading.
+    Pretty,
+}

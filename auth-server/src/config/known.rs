@@ -1,0 +1,101 @@
+//! The keys that exist. They are read from the JSON Schema, so that what is published is what is enforced.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::config::secret::SECRET_FORMAT;
+
+/// The name of one value: `section.name`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Key {
+    pub(crate) section: String,
+    pub(crate) name: String,
+}
+
+impl Key {
+    pub(crate) fn new(section: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { section: section.into(), name: name.into() }
+    }
+
+    /// Reads `section.name`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        text.split_once('.').map(|(section, name)| Self::new(section, name))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.section, self.name)
+    }
+}
+
+/// What the schema says about one key beyond its type.
+#[derive(Debug, Default)]
+pub(crate) struct Rule {
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+    pub(crate) secret: bool,
+}
+
+impl Rule {
+    fn of(schema: &Value) -> Self {
+        let number = |name| schema.get(name).and_then(Value::as_i64);
+        Self {
+            minimum: number("minimum"),
+            maximum: number("maximum"),
+            secret: schema.get("format").and_then(Value::as_str) == Some(SECRET_FORMAT),
+        }
+    }
+
+    /// Whether a number lies inside the bounds; everything else has none.
+    pub(crate) fn bounds(&self, value: &toml::Value) -> Result<(), String> {
+        let Some(number) = value.as_integer() else { return Ok(()) };
+        let low = self.minimum.unwrap_or(i64::MIN);
+        let high = self.maximum.unwrap_or(i64::MAX);
+        if (low..=high).contains(&number) {
+            return Ok(());
+        }
+        Err(format!("must be from {low} to {high}, not {number}"))
+    }
+}
+
+/// Every key that exists, with its rule.
+#[derive(Debug)]
+pub(crate) struct KnownKeys(BTreeMap<Key, Rule>);
+
+impl KnownKeys {
+    pub(crate) fn of_config() -> Self {
+        let schema = Config::schema();
+        let keys = properties(&schema).flat_map(|(section, fields)| {
+            properties(fields).map(move |(name, rule)| (Key::new(section, name), Rule::of(rule)))
+        });
+        Self(keys.collect())
+    }
+
+    pub(crate) fn rule(&self, key: &Key) -> Option<&Rule> {
+        self.0.get(key)
+    }
+
+    /// The key that was probably meant: the same name in another section, or one that is written much like it.
+    pub(crate) fn suggest(&self, wrong: &Key) -> Option<&Key> {
+        const CLOSE_ENOUGH: f64 = 0.6;
+        let same_name = self.0.keys().find(|key| key.name == wrong.name);
+        let written = wrong.to_string();
+        let nearest = || {
+            self.0
+                .keys()
+                .map(|key| (strsim::normalized_damerau_levenshtein(&key.to_string(), &written), key))
+                .filter(|(likeness, _)| *likeness >= CLOSE_ENOUGH)
+                .max_by(|(a, _), (b, _)| a.total_cmp(b))
+                .map(|(_, key)| key)
+        };
+        same_name.or_else(nearest)
+    }
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}

@@ -1,0 +1,117 @@
+//! The configuration: typed sections, checked as a whole before anything starts.
+//!
+//! A value comes from the defaults, the file, the environment (`PORTCULLIS__SECTION__KEY`) or a flag; the later one wins. Each
+//! mistake is found and reported with the place where it was made, and all of them at once.
+
+mod check;
+mod effort;
+mod errors;
+mod known;
+mod lifetimes;
+mod load;
+mod secret;
+mod server;
+pub(crate) mod show;
+mod storage;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::{Deserialize, Serialize};
+
+pub use self::effort::{Limits, Log, LogFormat, Passwords};
+pub use self::errors::{ConfigError, ConfigErrors, Origin};
+pub use self::lifetimes::{Sessions, Tokens};
+pub use self::load::{Flag, Loaded, Sources};
+pub use self::secret::SecretText;
+pub use self::server::{IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
+pub use self::storage::{Database, Keys};
+use crate::domain::issuer::Issuer;
+
+/// Everything that can be configured. The defaults are safe and complete: a server starts on them.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens, what it is called, whom it believes.
+    pub server: Server,
+    /// Where everything is stored.
+    pub database: Database,
+    /// The key that seals private keys at rest, and the schedule on which signing keys are replaced.
+    pub keys: Keys,
+    /// How long codes and tokens last.
+    pub tokens: Tokens,
+    /// How long somebody stays signed in.
+    pub sessions: Sessions,
+    /// The cost of a password hash and the queue in front of it.
+    pub passwords: Passwords,
+    /// How often somebody may try.
+    pub limits: Limits,
+    /// What is written to the log, and how.
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads a configuration from TOML text alone: no file, no environment.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
+        load::from_text(text).map(|loaded| loaded.config)
+    }
+
+    /// The defaults with a data folder and an issuer of the caller's choice, password hashes that cost next to nothing
+    /// and limits that no test meets by accident.
+    ///
+    /// # Panics
+    ///
+    /// When `issuer` is not an issuer.
+    pub fn for_tests(data_dir: impl Into<PathBuf>, issuer: &str) -> Self {
+        let mut config = Self::default();
+        config.server.data_dir = data_dir.into();
+        config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.server.issuer =
+            Some(Issuer::parse(issuer).expect("the panic is documented: a test names a valid issuer").into());
+        config.passwords =
+            Passwords { memory_kib: 64, iterations: 1, queue_deadline_ms: 30_000, ..Passwords::default() };
+        config.limits.login_per_address_per_minute = 100_000;
+        config.limits.login_per_account_per_minute = 100_000;
+        config.limits.client_failures_per_address_per_minute = 100_000;
+        config.limits.admin_per_caller_per_minute = 100_000;
+        config
+    }
+
+    /// The name of this server in every token: the configured one, or the loopback name of the port it listens on.
+    #[expect(clippy::missing_panics_doc, reason = "a loopback name with a port is always an issuer")]
+    pub fn issuer(&self) -> Issuer {
+        if let Some(setting) = &self.server.issuer {
+            return setting.issuer().clone();
+        }
+        let text = match self.server.listen.port() {
+            80 => "http://localhost".to_owned(),
+            port => format!("http://localhost:{port}"),
+        };
+        Issuer::parse(&text).expect("plain http is accepted on localhost, and the default port is left out")
+    }
+
+    /// The database to open: the configured one, or SQLite in the data folder.
+    pub(crate) fn database_url(&self) -> SecretText {
+        self.database.url.clone().unwrap_or_else(|| {
+            SecretText::new(format!("sqlite:{}", self.data_file("portcullis.db").display()))
+        })
+    }
+
+    /// A file in the data folder.
+    pub(crate) fn data_file(&self, name: &str) -> PathBuf {
+        self.server.data_dir.join(name)
+    }
+
+    /// The folder that holds what nobody configured a place for.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.server.data_dir
+    }
+
+    /// The JSON Schema of the configuration file.
+    pub fn schema() -> serde_json::Value {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<Self>().to_value()
+    }
+}

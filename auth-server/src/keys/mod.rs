@@ -1,0 +1,9 @@
+//! Keys: sealed at rest, rotated by schedule, and the JWTs that they sign and verify.
+
+pub(crate) mod jwk;
+pub(crate) mod jwks;
+pub(crate) mod jwt;
+pub(crate) mod master;
+pub(crate) mod rotate;
+pub(crate) mod seal;
+mod signer;
