@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::references::{Crate, Target};
 use crate::source::{ModulePath, SourceFile};
 
-type Graph = BTreeMap<ModulePath, BTreeSet<ModulePath>>;
+/// Who names whom, and one place where it does.
+type Graph = BTreeMap<ModulePath, BTreeMap<ModulePath, String>>;
 
 /// Each cycle as the chain of its modules.
 pub(crate) fn cycles(this: &Crate, files: &[SourceFile]) -> Vec<String> {
@@ -19,20 +20,25 @@ pub(crate) fn cycles(this: &Crate, files: &[SourceFile]) -> Vec<String> {
             found.insert(chain);
         }
     }
-    let text = |chain: Vec<ModulePath>| {
-        chain.iter().map(|module| module.join("::")).collect::<Vec<_>>().join(" -> ")
-    };
-    found.into_iter().map(text).collect()
+    found.into_iter().map(|chain| described(&graph, &chain)).collect()
+}
+
+fn described(graph: &Graph, chain: &[ModulePath]) -> String {
+    let names: Vec<String> = chain.iter().map(|module| module.join("::")).collect();
+    let places = chain.iter().zip(chain.iter().skip(1)).filter_map(|(from, to)| graph.get(from)?.get(to));
+    let places: Vec<&str> = places.map(String::as_str).collect();
+    format!("{} ({})", names.join(" -> "), places.join(", "))
 }
 
 fn siblings(this: &Crate, files: &[SourceFile]) -> Graph {
     let mut graph = Graph::new();
-    for (file, (_, mentions)) in files.iter().zip(&this.mentions) {
+    for (file, (name, mentions)) in files.iter().zip(&this.mentions) {
         for mention in mentions {
             let Target::Own(target) = this.resolve(mention) else { continue };
             let level = file.module.iter().zip(&target).take_while(|(left, right)| left == right).count();
             let (Some(from), Some(to)) = (file.module.get(..=level), target.get(..=level)) else { continue };
-            graph.entry(from.to_vec()).or_default().insert(to.to_vec());
+            let place = || format!("{name}:{}", mention.line);
+            graph.entry(from.to_vec()).or_default().entry(to.to_vec()).or_insert_with(place);
         }
     }
     graph
@@ -43,7 +49,7 @@ fn way(graph: &Graph, start: &ModulePath) -> Option<Vec<ModulePath>> {
     let mut waiting = std::collections::VecDeque::from([vec![start.clone()]]);
     let mut seen = BTreeSet::new();
     while let Some(chain) = waiting.pop_front() {
-        for next in graph.get(chain.last()?).into_iter().flatten() {
+        for next in graph.get(chain.last()?).into_iter().flat_map(BTreeMap::keys) {
             let longer: Vec<ModulePath> = chain.iter().chain([next]).cloned().collect();
             if next == start {
                 let first = longer.iter().min()?;

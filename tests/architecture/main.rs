@@ -13,12 +13,12 @@ use crate::map::PACKAGES;
 use crate::packages::{forbidden, manifest, takes_lints};
 use crate::references::Crate;
 use crate::rules::{Violation, escapes, file_names, foreign, layers, limits, stale_excuses};
-use crate::source::{SourceFile, load};
+use crate::source::{SourceFile, load, without_tests};
 
 /// A package's sources and what the crate is called.
 fn crates() -> [(Crate, Vec<SourceFile>); 4] {
     let read = |directory: &str, name: &'static str| {
-        let files = load(directory);
+        let files = without_tests(load(directory));
         (Crate::read(name, &files), files)
     };
     [

@@ -6,7 +6,7 @@ use crate::cycles::cycles;
 use crate::packages::forbidden;
 use crate::references::Crate;
 use crate::rules::{Violation, escapes, file_names, foreign, layers, limits};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, without_tests};
 
 type Planted<'a> = &'a [(&'a str, &'a str)];
 
@@ -124,7 +124,9 @@ fn a_cycle_between_siblings_is_found_even_through_a_reexport() {
     let session = ("auth-server/src/domain/session.rs", "use super::user::User;");
     let domain = ("auth-server/src/domain/mod.rs", "mod session; mod user; pub use session::Session;");
     let (this, files) = plant(&[domain, user, session]);
-    assert_eq!(cycles(&this, &files), ["domain::session -> domain::user -> domain::session"]);
+    let places = "(auth-server/src/domain/session.rs:1, auth-server/src/domain/user.rs:1)";
+    let cycle = format!("domain::session -> domain::user -> domain::session {places}");
+    assert_eq!(cycles(&this, &files), [cycle]);
 }
 
 #[test]
@@ -170,6 +172,17 @@ fn unit_tests_do_not_count_as_lines_of_the_file() {
     let code = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "// a line\n".repeat(500));
     let (_, files) = plant(&[("auth-server/src/services/login.rs", &code)]);
     assert_eq!(text(&limits(&files).0), "");
+}
+
+#[test]
+fn a_file_of_unit_tests_is_known_by_its_declaration() {
+    let parent = ("auth-server/src/services/token.rs", "#[cfg(test)] mod tests; mod other;");
+    let tests = ("auth-server/src/services/token/tests.rs", "use crate::http::everything::*;");
+    let other = ("auth-server/src/services/token/other.rs", "pub struct Other;");
+    let (_, files) = plant(&[parent, tests, other]);
+    let kept = without_tests(files);
+    let is_kept = |name: &str| kept.iter().any(|file| file.name.ends_with(name));
+    assert!(is_kept("token/other.rs") && !is_kept("token/tests.rs"));
 }
 
 #[rstest]

@@ -55,6 +55,22 @@ pub(crate) fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_owned()
 }
 
+/// The files that exist in every build: those of modules declared `#[cfg(test)] mod ..;` are left out.
+pub(crate) fn without_tests(files: Vec<SourceFile>) -> Vec<SourceFile> {
+    let tests: Vec<ModulePath> = files.iter().flat_map(test_modules).collect();
+    files.into_iter().filter(|file| !tests.iter().any(|module| file.module.starts_with(module))).collect()
+}
+
+fn test_modules(file: &SourceFile) -> impl Iterator<Item = ModulePath> {
+    let tests = file.syntax.items.iter().filter(|item| is_test(item));
+    tests.filter_map(|item| match item {
+        Item::Mod(module) if module.content.is_none() => {
+            Some(file.module.iter().cloned().chain([module.ident.to_string()]).collect())
+        }
+        _ => None,
+    })
+}
+
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries {
