@@ -2,18 +2,18 @@
 
 use crate::intern::{Map, Set};
 use crate::object::Object;
-use crate::report::{Finding, Place, Report, closest, quoted};
+use crate::report::{Finding, Findings, Place, closest, quoted};
 use crate::rules::{Effect, Permission, Rules, Selector, Subject};
 
 /// For how many unknown roles a close one is looked for: each is compared with all.
 const MAX_SUGGESTIONS: usize = 20;
 
 /// Adds warnings about the rules as a whole.
-pub(crate) fn check(rules: &Rules<'_>, report: &mut Report) {
-    repeated_permissions(rules, report);
-    repeated_inheritance(rules, report);
-    catch_alls(rules, report);
-    roles_without_rules(rules, report);
+pub(crate) fn check(rules: &Rules<'_>, findings: &mut Findings) {
+    repeated_permissions(rules, findings);
+    repeated_inheritance(rules, findings);
+    catch_alls(rules, findings);
+    roles_without_rules(rules, findings);
 }
 
 #[derive(Eq, Hash, PartialEq)]
@@ -38,7 +38,7 @@ struct Said {
     deny: Option<u32>,
 }
 
-fn repeated_permissions(rules: &Rules<'_>, report: &mut Report) {
+fn repeated_permissions(rules: &Rules<'_>, findings: &mut Findings) {
     let mut said: Map<Scope<'_>, Said> = Map::default();
     for permission in &rules.permissions {
         let said = said.entry(Scope::of(permission)).or_default();
@@ -47,24 +47,24 @@ fn repeated_permissions(rules: &Rules<'_>, report: &mut Report) {
             Effect::Deny => &mut said.deny,
         };
         match *first {
-            Some(line) => report.push(repeated(permission.line, line)),
+            Some(line) => findings.push(repeated(permission.line, line)),
             None => *first = Some(permission.line),
         }
     }
     for said in said.values() {
         if let (Some(allow), Some(deny)) = (said.allow, said.deny) {
             let message = format!("this never allows anything: line {deny} denies the same, and a deny wins");
-            report.push(Finding::warning(Place::rules(allow, 1), "shadowed-allow", message));
+            findings.push(Finding::warning(Place::rules(allow, 1), "shadowed-allow", message));
         }
     }
 }
 
-fn repeated_inheritance(rules: &Rules<'_>, report: &mut Report) {
+fn repeated_inheritance(rules: &Rules<'_>, findings: &mut Findings) {
     let mut said: Map<(&str, &str, Selector<'_>), u32> = Map::default();
     for rule in &rules.inheritances {
         let first = *said.entry((rule.child, rule.parent, rule.domain)).or_insert(rule.line);
         if first != rule.line {
-            report.push(repeated(rule.line, first));
+            findings.push(repeated(rule.line, first));
         }
     }
 }
@@ -73,18 +73,18 @@ fn repeated(line: u32, first: u32) -> Finding {
     Finding::warning(Place::rules(line, 1), "duplicate-rule", format!("line {first} says the same"))
 }
 
-fn catch_alls(rules: &Rules<'_>, report: &mut Report) {
+fn catch_alls(rules: &Rules<'_>, findings: &mut Findings) {
     for rule in &rules.permissions {
         let everything = rule.object == Object::Any && rule.action == Selector::Any;
         if everything && rule.effect == Effect::Allow {
             let message = "this allows every action on every object, also on those that are added later";
-            report.push(Finding::warning(Place::rules(rule.line, 1), "catch-all", message));
+            findings.push(Finding::warning(Place::rules(rule.line, 1), "catch-all", message));
         }
     }
 }
 
 /// A role that is inherited but neither has rules nor inherits any grants nothing: likely a typo.
-fn roles_without_rules(rules: &Rules<'_>, report: &mut Report) {
+fn roles_without_rules(rules: &Rules<'_>, findings: &mut Findings) {
     let mut useful: Set<&str> = rules.inheritances.iter().map(|rule| rule.child).collect();
     for permission in &rules.permissions {
         if let Subject::Role(role) = permission.subject {
@@ -93,12 +93,15 @@ fn roles_without_rules(rules: &Rules<'_>, report: &mut Report) {
     }
     let mut names: Vec<&str> = useful.iter().copied().collect();
     names.sort_unstable();
-    let unknown = rules.inheritances.iter().filter(|rule| !useful.contains(rule.parent));
-    for (count, rule) in unknown.enumerate() {
+    let mut told: Set<&str> = Set::default();
+    for rule in rules.inheritances.iter().filter(|rule| !useful.contains(rule.parent)) {
+        if !told.insert(rule.parent) {
+            continue;
+        }
         let message = format!("no rule gives {} anything to inherit", quoted(rule.parent));
-        let others = names.iter().copied().filter(|_| count < MAX_SUGGESTIONS);
+        let others = names.iter().copied().filter(|_| told.len() <= MAX_SUGGESTIONS);
         let fix = closest(rule.parent, others.filter(|name| *name != rule.child));
         let place = Place::rules(rule.line, rule.parent_column);
-        report.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
+        findings.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
     }
 }

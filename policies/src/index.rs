@@ -2,7 +2,7 @@
 
 use crate::intern::{Map, Names, Run, index};
 use crate::object::{Object, is_canonical};
-use crate::report::{Finding, Place, Report};
+use crate::report::{Finding, Findings, Place};
 use crate::rules::{Effect, Permission, Rules, Selector};
 use crate::subjects::Subjects;
 use crate::trie::Trie;
@@ -29,8 +29,8 @@ pub(crate) fn selectors() -> Names {
 /// All permissions of a policy.
 #[derive(Default)]
 pub(crate) struct Index {
-    /// Per name or template in the rules, the objects that match a request for that very text.
-    known: Map<Box<str>, Run>,
+    /// Per name or template in the rules, what matches a request for that very text.
+    known: Map<Box<str>, Known>,
     overlaps: Vec<u32>,
     templates: Trie,
     /// The object `*`.
@@ -39,6 +39,15 @@ pub(crate) struct Index {
     objects: Vec<Run>,
     cells: Vec<Cell>,
     grants: Vec<Grant>,
+}
+
+/// The objects that match a text in the rules.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    /// The cells of one of them. Most texts have no other.
+    cells: Run,
+    /// The others, in `overlaps`.
+    others: Run,
 }
 
 /// A domain and an action, or all of either.
@@ -62,18 +71,40 @@ struct Grant {
     line: u32,
 }
 
-/// The first rules that speak for and against a request.
-#[derive(Clone, Copy, Default)]
+/// The lines of the first rules that speak for and against a request.
+#[derive(Clone, Copy)]
 pub(crate) struct Verdict {
-    pub(crate) allow: Option<u32>,
-    pub(crate) deny: Option<u32>,
+    allow: u32,
+    deny: u32,
+}
+
+/// The line of no rule.
+const NONE: u32 = u32::MAX;
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { allow: NONE, deny: NONE }
+    }
+}
+
+impl Verdict {
+    /// A deny wins.
+    pub(crate) fn allows(self) -> bool {
+        self.allow != NONE && self.deny == NONE
+    }
+
+    /// The line that decided.
+    pub(crate) fn rule(self) -> Option<u32> {
+        let line = if self.deny == NONE { self.allow } else { self.deny };
+        (line != NONE).then_some(line)
+    }
 }
 
 /// The object of a request, found to be comparable with rules.
 #[derive(Clone, Copy)]
 pub(crate) enum Target<'a> {
     /// The rules have this very text: what matches it is known.
-    Known(Run),
+    Known(Known),
     Other(&'a str),
 }
 
@@ -85,7 +116,7 @@ pub(crate) struct Question {
 }
 
 impl Index {
-    pub(crate) fn compile(rules: &Rules<'_>, numbers: &mut Numbers<'_>, report: &mut Report) -> Self {
+    pub(crate) fn compile(rules: &Rules<'_>, numbers: &mut Numbers<'_>, findings: &mut Findings) -> Self {
         let mut this = Self::default();
         let mut rows: Vec<Row> = Vec::with_capacity(rules.permissions.len());
         let mut names = Map::default();
@@ -97,15 +128,15 @@ impl Index {
         this.fill(&rows);
         if !this.relate(rules, &names) {
             let message = "more templates match each other's objects than an index can hold";
-            report.push(Finding::error(Place::rules(1, 1), "object-overlap", message));
+            findings.push(Finding::error(Place::rules(1, 1), "object-overlap", message));
         }
         this
     }
 
     /// The object of a request, unless it is written in a way that no rule is.
     pub(crate) fn target<'a>(&self, object: &'a str) -> Option<Target<'a>> {
-        if let Some(run) = self.known.get(object) {
-            return Some(Target::Known(*run));
+        if let Some(known) = self.known.get(object) {
+            return Some(Target::Known(*known));
         }
         (object.len() <= MAX_OBJECT_BYTES && is_canonical(object)).then_some(Target::Other(object))
     }
@@ -119,8 +150,9 @@ impl Index {
         verdict: &mut Verdict,
     ) {
         match target {
-            Target::Known(run) => {
-                for object in run.of(&self.overlaps) {
+            Target::Known(known) => {
+                self.judge_cells(known.cells, question, subjects, verdict);
+                for object in known.others.of(&self.overlaps) {
                     self.judge_object(*object, question, subjects, verdict);
                 }
             }
@@ -135,7 +167,13 @@ impl Index {
     }
 
     fn judge_object(&self, object: u32, question: Question, subjects: &[&[u32]], verdict: &mut Verdict) {
-        let cells = self.objects.get(object as usize).map_or(&[][..], |run| run.of(&self.cells));
+        if let Some(cells) = self.objects.get(object as usize) {
+            self.judge_cells(*cells, question, subjects, verdict);
+        }
+    }
+
+    fn judge_cells(&self, cells: Run, question: Question, subjects: &[&[u32]], verdict: &mut Verdict) {
+        let cells = cells.of(&self.cells);
         if cells.len() <= READ_THROUGH {
             for cell in cells.iter().filter(|cell| question.concerns(cell.key)) {
                 self.judge_cell(cell, subjects, verdict);
@@ -152,8 +190,8 @@ impl Index {
 
     fn judge_cell(&self, cell: &Cell, subjects: &[&[u32]], verdict: &mut Verdict) {
         for closure in subjects {
-            verdict.allow = earlier(verdict.allow, first_common(cell.allow.of(&self.grants), closure));
-            verdict.deny = earlier(verdict.deny, first_common(cell.deny.of(&self.grants), closure));
+            verdict.allow = verdict.allow.min(first_common(cell.allow.of(&self.grants), closure));
+            verdict.deny = verdict.deny.min(first_common(cell.deny.of(&self.grants), closure));
         }
     }
 
@@ -204,11 +242,13 @@ impl Index {
             }
             let mut matching: Vec<u32> = own.into_iter().collect();
             self.templates.find(text, &mut |object| matching.push(object));
-            let run = Run::append(&mut self.overlaps, matching);
+            let first = matching.pop().and_then(|object| self.objects.get(object as usize));
+            let cells = first.copied().unwrap_or_default();
+            let others = Run::append(&mut self.overlaps, matching);
             if self.overlaps.len() > MAX_OVERLAPS {
                 return false;
             }
-            self.known.insert(text.into(), run);
+            self.known.insert(text.into(), Known { cells, others });
         }
         true
     }
@@ -273,20 +313,14 @@ impl Question {
     }
 }
 
-fn earlier(a: Option<u32>, b: Option<u32>) -> Option<u32> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-/// The first line among the grants whose subject is in the closure. Both are sorted: the longer one
-/// is searched for each of the shorter.
-fn first_common(grants: &[Grant], closure: &[u32]) -> Option<u32> {
+/// The first line among the grants whose subject is in the closure, or [`NONE`]. Both are sorted: the
+/// longer one is searched for each of the shorter.
+fn first_common(grants: &[Grant], closure: &[u32]) -> u32 {
     if grants.len() <= closure.len() {
         let common = grants.iter().filter(|grant| closure.binary_search(&grant.subject).is_ok());
-        return common.map(|grant| grant.line).min();
+        return common.map(|grant| grant.line).min().unwrap_or(NONE);
     }
     let find = |role: &u32| grants.binary_search_by_key(role, |grant| grant.subject).ok();
-    closure.iter().filter_map(|role| Some(grants.get(find(role)?)?.line)).min()
+    let lines = closure.iter().filter_map(|role| Some(grants.get(find(role)?)?.line));
+    lines.min().unwrap_or(NONE)
 }

@@ -9,7 +9,7 @@ pub(crate) const MAX_STEPS: u32 = 8;
 
 /// How many roles all closures may hold together, and how many may be looked at to find them.
 const MAX_CLOSED: usize = 4_000_000;
-const MAX_WORK: usize = 40_000_000;
+const MAX_WORK: usize = 20_000_000;
 
 /// One `g` line: `child` has the permissions of `parent`.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +60,20 @@ pub(crate) struct Closer<'a> {
     pub(crate) closed: Vec<u32>,
     /// Per role, what holds in every domain.
     pub(crate) roles: Vec<Closure>,
+    marks: Marks,
     work: usize,
 }
 
 impl<'a> Closer<'a> {
     /// Closes `roles` roles over the edges that hold in every domain.
     pub(crate) fn new(general: &'a Layer, roles: u32) -> Result<Self, Fault> {
-        let mut this = Self { general, closed: Vec::new(), roles: Vec::new(), work: MAX_WORK };
+        let mut this = Self {
+            general,
+            closed: Vec::new(),
+            roles: Vec::new(),
+            marks: Marks { marked: vec![0; roles as usize], now: 0 },
+            work: MAX_WORK,
+        };
         let nodes: Vec<u32> = (0..roles).collect();
         let settled = this.settle(&Layer::default(), &nodes)?;
         this.roles = nodes.iter().map(|node| settled.get(node).copied().unwrap_or_default()).collect();
@@ -122,6 +129,8 @@ impl<'a> Closer<'a> {
     }
 
     fn close_one(&mut self, layer: &Layer, node: u32, settled: &Map<u32, Closure>) -> Result<Closure, Fault> {
+        self.marks.clear();
+        self.marks.mark(node);
         let mut roles = vec![node];
         let mut steps = 0;
         for edge in self.parents(layer, node) {
@@ -132,15 +141,14 @@ impl<'a> Closer<'a> {
                 return Err(Fault::Depth(edge));
             }
             let inherited = parent.run.of(&self.closed);
-            roles.extend(inherited);
-            let used = self.closed.len() + roles.len();
-            self.spend(1 + roles.len(), edge)?;
-            if used > MAX_CLOSED {
+            let work = 1 + inherited.len();
+            roles.extend(inherited.iter().filter(|role| self.marks.mark(**role)));
+            self.spend(work, edge)?;
+            if self.closed.len() + roles.len() > MAX_CLOSED {
                 return Err(Fault::Size(edge));
             }
         }
         roles.sort_unstable();
-        roles.dedup();
         Ok(Closure { run: Run::append(&mut self.closed, roles), steps })
     }
 
@@ -175,4 +183,23 @@ impl<'a> Closer<'a> {
 
 fn edges(of: &Map<u32, Vec<Edge>>, node: u32) -> impl Iterator<Item = Edge> {
     of.get(&node).into_iter().flatten().copied()
+}
+
+/// A set of roles that is emptied without going through it.
+struct Marks {
+    /// Per role, the last round that it was marked in.
+    marked: Vec<u32>,
+    now: u32,
+}
+
+impl Marks {
+    fn clear(&mut self) {
+        self.now += 1;
+    }
+
+    /// Whether the role was not marked before.
+    fn mark(&mut self, role: u32) -> bool {
+        let Some(last) = self.marked.get_mut(role as usize) else { return false };
+        std::mem::replace(last, self.now) != self.now
+    }
 }

@@ -60,6 +60,7 @@
 //! policies with this crate and with Casbin's own enforcer, and both must agree.
 
 mod consistency;
+mod document;
 mod index;
 mod inherit;
 mod intern;
@@ -74,7 +75,8 @@ mod source;
 mod subjects;
 mod trie;
 
+pub use document::SnapshotDocument;
 pub use report::{Finding, PolicyFile, Report, Severity};
 pub use request::{Decision, Request, Roles, RuleRef};
 pub use snapshot::{Snapshot, lint};
-pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES, SnapshotDocument};
+pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::matcher::Condition;
-use crate::report::{Finding, Place, Report, closest, quoted};
+use crate::report::{Finding, Findings, Place, closest, quoted};
 use crate::source::DEFAULT_MODEL;
 
 const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -21,26 +21,26 @@ const SECTIONS: [(&str, &str); 5] = [
 ///
 /// A model of another meaning is refused: to evaluate it as if it were the default would allow what
 /// its author denies.
-pub(crate) fn check(text: &str, report: &mut Report) {
+pub(crate) fn check(text: &str, findings: &mut Findings) {
     if text == DEFAULT_MODEL {
         return;
     }
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the model has {} bytes; the most is {MAX_TEXT_BYTES}", text.len());
-        report.push(Finding::error(Place::model(1), "too-large", message));
+        findings.push(Finding::error(Place::model(1), "too-large", message));
         return;
     }
-    let Some(model) = Definitions::read(text, Some(report)) else { return };
+    let Some(model) = Definitions::read(text, Some(findings)) else { return };
     let expected = Definitions::read(DEFAULT_MODEL, None).unwrap_or_default();
     for (section, key) in SECTIONS {
         let (Some(given), Some(expected)) = (model.entries.get(section), expected.entries.get(section))
         else {
             let message = format!("the model has no `{key}` in a section [{section}]");
-            report.push(Finding::error(Place::model(1), "model-syntax", message));
+            findings.push(Finding::error(Place::model(1), "model-syntax", message));
             continue;
         };
         if let Err(finding) = compare(section, given, expected) {
-            report.push(finding);
+            findings.push(finding);
         }
     }
 }
@@ -58,7 +58,7 @@ struct Definitions<'a> {
 
 impl<'a> Definitions<'a> {
     /// Reads sections and keys. `None` when a line has no place in a model, which is then reported.
-    fn read(text: &'a str, mut report: Option<&mut Report>) -> Option<Self> {
+    fn read(text: &'a str, mut findings: Option<&mut Findings>) -> Option<Self> {
         let mut this = Self::default();
         let mut section = None;
         let mut sound = true;
@@ -69,8 +69,8 @@ impl<'a> Definitions<'a> {
             }
             if let Err(finding) = this.read_line(number, line, &mut section) {
                 sound = false;
-                if let Some(report) = report.as_deref_mut() {
-                    report.push(finding);
+                if let Some(findings) = findings.as_deref_mut() {
+                    findings.push(finding);
                 }
             }
         }
@@ -140,11 +140,16 @@ fn without_spaces(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Report;
+
+    fn report(text: &str) -> Report {
+        let mut findings = Findings::default();
+        check(text, &mut findings);
+        findings.into_report()
+    }
 
     fn codes(text: &str) -> Vec<&'static str> {
-        let mut report = Report::default();
-        check(text, &mut report);
-        report.findings.iter().map(|finding| finding.code).collect()
+        report(text).findings.iter().map(|finding| finding.code).collect()
     }
 
     #[test]
@@ -184,8 +189,7 @@ mod tests {
         assert_eq!(codes("[matcher]"), ["model-syntax"]);
         assert_eq!(codes("").len(), SECTIONS.len());
         assert_eq!(codes(&"#\n".repeat(MAX_TEXT_BYTES)), ["too-large"]);
-        let mut report = Report::default();
-        check("[matcher]\nm = x", &mut report);
+        let report = report("[matcher]\nm = x");
         assert_eq!(report.findings[0].fix.as_deref(), Some("matchers"));
         assert_eq!(report.findings[1].line, 2);
         let twice = DEFAULT_MODEL.replace("g = _, _, _", "g = _, _, _\ng = _, _, _");

@@ -112,20 +112,6 @@ impl Report {
         self.of(Severity::Warning)
     }
 
-    /// Adds a finding, unless there are plenty of that severity already.
-    ///
-    /// Each severity has its own allowance, so warnings can never crowd out an error.
-    pub(crate) fn push(&mut self, finding: Finding) {
-        if self.of(finding.severity).nth(MAX_PER_SEVERITY - 1).is_none() {
-            self.findings.push(finding);
-        }
-    }
-
-    pub(crate) fn sorted(mut self) -> Self {
-        self.findings.sort_by_key(|finding| (finding.file, finding.line, finding.column));
-        self
-    }
-
     fn of(&self, severity: Severity) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(move |finding| finding.severity == severity)
     }
@@ -144,6 +130,39 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+/// Findings while they are gathered.
+///
+/// Each severity has its own allowance, so warnings can never crowd out an error.
+#[derive(Default)]
+pub(crate) struct Findings {
+    errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl Findings {
+    /// Adds a finding, unless there are plenty of that severity already.
+    pub(crate) fn push(&mut self, finding: Finding) {
+        let of_severity = match finding.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        if of_severity.len() < MAX_PER_SEVERITY {
+            of_severity.push(finding);
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    pub(crate) fn into_report(self) -> Report {
+        let mut findings = self.errors;
+        findings.extend(self.warnings);
+        findings.sort_by_key(|finding| (finding.file, finding.line, finding.column));
+        Report { findings }
+    }
+}
 
 /// Where a finding points.
 #[derive(Clone, Copy, Debug)]
@@ -190,11 +209,12 @@ mod tests {
 
     #[test]
     fn warnings_never_crowd_out_an_error() {
-        let mut report = Report::default();
+        let mut findings = Findings::default();
         for line in 0..2_000 {
-            report.push(Finding::warning(Place::rules(line, 1), "w", "a warning"));
+            findings.push(Finding::warning(Place::rules(line, 1), "w", "a warning"));
         }
-        report.push(Finding::error(Place::rules(2_000, 1), "e", "an error"));
+        findings.push(Finding::error(Place::rules(2_000, 1), "e", "an error"));
+        let report = findings.into_report();
         assert_eq!(report.warnings().count(), MAX_PER_SEVERITY);
         assert!(report.has_errors());
     }

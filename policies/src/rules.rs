@@ -1,7 +1,7 @@
 //! The rules as text, read line by line into rows that cannot be wrong on their own.
 
 use crate::object::Object;
-use crate::report::{Finding, Place, Report, closest, quoted};
+use crate::report::{Finding, Findings, Place, closest, quoted};
 
 const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 const MAX_FIELD_BYTES: usize = 512;
@@ -58,23 +58,23 @@ pub(crate) enum Effect {
     Deny,
 }
 
-/// Reads every line; a line with an error is reported and left out.
-pub(crate) fn parse<'a>(text: &'a str, report: &mut Report) -> Rules<'a> {
+/// Reads every line. A line with an error is reported and left out; of a text that is too large, all.
+pub(crate) fn parse<'a>(text: &'a str, findings: &mut Findings) -> Rules<'a> {
     let mut rules = Rules::default();
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the rules have {} bytes; the most is {MAX_TEXT_BYTES}", text.len());
-        report.push(Finding::error(Place::rules(1, 1), "too-large", message));
+        findings.push(Finding::error(Place::rules(1, 1), "too-large", message));
         return rules;
     }
     for (number, text) in (1..).zip(text.split('\n')) {
         let line = Line { number, text: text.strip_suffix('\r').unwrap_or(text) };
         if rules.permissions.len() + rules.inheritances.len() >= MAX_RULES && !line.is_blank() {
             let message = format!("a policy has at most {MAX_RULES} rules");
-            report.push(Finding::error(line.place(0), "too-many-rules", message));
-            break;
+            findings.push(Finding::error(line.place(0), "too-many-rules", message));
+            return Rules::default();
         }
         if let Err(finding) = line.read_into(&mut rules) {
-            report.push(finding);
+            findings.push(finding);
         }
     }
     rules

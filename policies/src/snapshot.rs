@@ -5,15 +5,15 @@ use std::fmt;
 use crate::index::{Index, Numbers, Question, Target, Verdict, selectors};
 use crate::intern::{Names, UNNAMED};
 use crate::object::has_control;
-use crate::report::Report;
+use crate::report::{Findings, Report};
 use crate::request::{Decision, Request, RuleRef};
-use crate::rules::{self, Rules};
+use crate::rules;
 use crate::source::PolicySource;
 use crate::subjects::Subjects;
 use crate::{consistency, model};
 
 /// How many subjects are looked at in one pass; a request with more roles takes more passes.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 /// One revision of a policy, checked and compiled. It never changes and decides without allocating.
 ///
@@ -50,9 +50,8 @@ impl Snapshot {
     /// characters, or an object with an empty, `.` or `..` segment.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         let verdict = self.judge(request).unwrap_or_default();
-        let allowed = verdict.allow.is_some() && verdict.deny.is_none();
-        let rule = verdict.deny.or(verdict.allow).map(|line| RuleRef { line });
-        Decision { allowed, rule, revision: self.revision }
+        let rule = verdict.rule().map(|line| RuleRef { line });
+        Decision { allowed: verdict.allows(), rule, revision: self.revision }
     }
 
     /// The number of this revision.
@@ -90,19 +89,47 @@ impl Snapshot {
     /// Asks for a few subjects at a time, so that no list of them is ever allocated.
     fn judge_subjects(&self, request: &Request<'_>, target: Target<'_>, question: Question) -> Verdict {
         let mut verdict = Verdict::default();
-        let mut subjects: [&[u32]; AT_ONCE] = [&[]; AT_ONCE];
-        let user = std::iter::once(self.subjects.user(request.subject));
-        let roles = request.roles.iter().map(|role| self.subjects.closure(role, question.domain));
-        let mut known = user.chain(roles).filter(|closure| !closure.is_empty()).peekable();
-        while known.peek().is_some() {
-            let mut count = 0;
-            for (slot, closure) in subjects.iter_mut().zip(known.by_ref()) {
-                *slot = closure;
-                count += 1;
+        let mut batch = Batch::of(self.subjects.user(request.subject));
+        let special = self.subjects.special(question.domain);
+        request.roles.iter().for_each(|role| {
+            if batch.is_full() {
+                self.index.judge(target, question, batch.closures(), &mut verdict);
+                batch.count = 0;
             }
-            self.index.judge(target, question, subjects.get(..count).unwrap_or_default(), &mut verdict);
-        }
+            batch.push(self.subjects.closure(role, special));
+        });
+        self.index.judge(target, question, batch.closures(), &mut verdict);
         verdict
+    }
+}
+
+/// A few subjects, each with all that it stands for.
+struct Batch<'a> {
+    closures: [&'a [u32]; AT_ONCE],
+    count: usize,
+}
+
+impl<'a> Batch<'a> {
+    fn of(first: &'a [u32]) -> Self {
+        let mut batch = Self { closures: [&[]; AT_ONCE], count: 0 };
+        batch.push(first);
+        batch
+    }
+
+    fn is_full(&self) -> bool {
+        self.count == AT_ONCE
+    }
+
+    /// Adds a closure, unless no rule names anything in it.
+    fn push(&mut self, closure: &'a [u32]) {
+        if let Some(slot) = self.closures.get_mut(self.count).filter(|_| !closure.is_empty()) {
+            *slot = closure;
+            self.count += 1;
+        }
+    }
+
+    fn closures(&self) -> &[&'a [u32]] {
+        self.closures.get(..self.count).unwrap_or_default()
     }
 }
 
@@ -112,24 +139,23 @@ fn known(names: &Names, name: &str) -> Option<u32> {
 }
 
 pub(crate) fn compile(model: &str, rules: &str, revision: u64) -> Result<Snapshot, Report> {
-    let mut report = Report::default();
-    model::check(model, &mut report);
-    let rules = rules::parse(rules, &mut report);
-    consistency::check(&rules, &mut report);
-    let snapshot = Snapshot::index(&rules, revision, &mut report);
-    let warnings = report.sorted();
-    if warnings.has_errors() { Err(warnings) } else { Ok(Snapshot { warnings, ..snapshot }) }
-}
-
-impl Snapshot {
-    fn index(rules: &Rules<'_>, revision: u64, report: &mut Report) -> Self {
-        let (mut domains, mut actions) = (selectors(), selectors());
-        let subjects = Subjects::compile(rules, &mut domains, report);
-        let mut numbers = Numbers { subjects: &subjects, domains: &mut domains, actions: &mut actions };
-        let index = Index::compile(rules, &mut numbers, report);
-        let rule_count = rules.permissions.len() + rules.inheritances.len();
-        Self { revision, rule_count, warnings: Report::default(), subjects, domains, actions, index }
+    let mut findings = Findings::default();
+    model::check(model, &mut findings);
+    let rules = rules::parse(rules, &mut findings);
+    consistency::check(&rules, &mut findings);
+    let (mut domains, mut actions) = (selectors(), selectors());
+    let subjects = Subjects::compile(&rules, &mut domains, &mut findings);
+    if findings.has_errors() {
+        return Err(findings.into_report());
     }
+    let mut numbers = Numbers { subjects: &subjects, domains: &mut domains, actions: &mut actions };
+    let index = Index::compile(&rules, &mut numbers, &mut findings);
+    let warnings = findings.into_report();
+    if warnings.has_errors() {
+        return Err(warnings);
+    }
+    let rule_count = rules.permissions.len() + rules.inheritances.len();
+    Ok(Snapshot { revision, rule_count, warnings, subjects, domains, actions, index })
 }
 
 impl fmt::Debug for Snapshot {

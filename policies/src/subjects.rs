@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::inherit::{Closer, Closure, Edge, Fault, Layer, MAX_STEPS};
 use crate::intern::{Map, Names, index};
-use crate::report::{Finding, Place, Report, quoted};
+use crate::report::{Finding, Findings, Place, quoted};
 use crate::rules::{Inheritance, Rules, Selector, Subject};
 
 /// The subjects of a policy as numbers, with roles closed over inheritance.
@@ -18,12 +18,15 @@ pub(crate) struct Subjects {
     closed: Vec<u32>,
     general: Vec<Closure>,
     /// Per organisation with inheritance of its own, the roles for which more holds there.
-    special: Map<u32, Map<u32, Closure>>,
+    special: Map<u32, Special>,
 }
+
+/// The roles for which more holds in one organisation than in every one.
+pub(crate) type Special = Map<u32, Closure>;
 
 impl Subjects {
     /// Numbers all subjects, and closes the roles.
-    pub(crate) fn compile(rules: &Rules<'_>, domains: &mut Names, report: &mut Report) -> Self {
+    pub(crate) fn compile(rules: &Rules<'_>, domains: &mut Names, findings: &mut Findings) -> Self {
         let mut this = Self::default();
         let mut general = Layer::default();
         let mut special: BTreeMap<u32, Layer> = BTreeMap::new();
@@ -36,7 +39,7 @@ impl Subjects {
         }
         this.number_subjects(rules);
         if let Err(fault) = this.close(&general, &special) {
-            report.push(this.describe(&fault));
+            findings.push(this.describe(&fault));
         }
         this
     }
@@ -53,10 +56,15 @@ impl Subjects {
         }
     }
 
-    /// The role itself and all that it inherits in this domain, sorted. Empty for an unknown role.
-    pub(crate) fn closure(&self, role: &str, domain: u32) -> &[u32] {
+    /// What holds in this domain beyond what holds in every one.
+    pub(crate) fn special(&self, domain: u32) -> Option<&Special> {
+        if self.special.is_empty() { None } else { self.special.get(&domain) }
+    }
+
+    /// The role itself and all that it inherits, sorted. Empty for an unknown role.
+    pub(crate) fn closure(&self, role: &str, special: Option<&Special>) -> &[u32] {
         let Some(role) = self.numbers.get(role) else { return &[] };
-        let special = self.special.get(&domain).and_then(|roles| roles.get(&role));
+        let special = special.and_then(|roles| roles.get(&role));
         let closure = special.or_else(|| self.general.get(role as usize));
         closure.map_or(&[], |closure| closure.run.of(&self.closed))
     }

@@ -10,7 +10,7 @@ pub(crate) struct Trie {
 
 #[derive(Default)]
 struct Node {
-    literals: Map<Box<str>, u32>,
+    literals: Map<Box<[u8]>, u32>,
     parameter: Option<u32>,
     /// The template that ends here.
     end: Option<u32>,
@@ -39,11 +39,11 @@ impl Trie {
     /// Calls `found` with each template that matches: literals never shadow parameters, because a
     /// deny behind either must be seen.
     pub(crate) fn find(&self, path: &str, found: &mut impl FnMut(u32)) {
-        self.walk(0, Some(path), found);
+        self.walk(0, Some(path.as_bytes()), found);
     }
 
     /// As deep as the deepest template, which is bounded, however long the path.
-    fn walk(&self, at: u32, path: Option<&str>, found: &mut impl FnMut(u32)) {
+    fn walk(&self, at: u32, path: Option<&[u8]>, found: &mut impl FnMut(u32)) {
         let Some(node) = self.nodes.get(at as usize) else { return };
         let Some(path) = path else {
             node.end.into_iter().for_each(found);
@@ -52,8 +52,7 @@ impl Trie {
         if let Some(object) = node.open {
             found(object);
         }
-        let (segment, rest) =
-            path.split_once('/').map_or((path, None), |(segment, rest)| (segment, Some(rest)));
+        let (segment, rest) = split(path);
         if let Some(child) = node.parameter.filter(|_| !segment.is_empty()) {
             self.walk(child, rest, found);
         }
@@ -66,7 +65,7 @@ impl Trie {
         let next = index(self.nodes.len());
         let Some(node) = self.nodes.get_mut(at as usize) else { return next };
         let child = match segment {
-            Segment::Literal(text) => *node.literals.entry(text.into()).or_insert(next),
+            Segment::Literal(text) => *node.literals.entry(text.as_bytes().into()).or_insert(next),
             Segment::Parameter => *node.parameter.get_or_insert(next),
         };
         if child == next {
@@ -74,4 +73,11 @@ impl Trie {
         }
         child
     }
+}
+
+/// The first segment, and what is behind the slash after it.
+fn split(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let slash = path.iter().position(|byte| *byte == b'/');
+    let (segment, rest) = slash.and_then(|at| path.split_at_checked(at)).unwrap_or((path, &[]));
+    (segment, rest.get(1..))
 }
