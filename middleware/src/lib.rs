@@ -1,1 +1,83 @@
-//! Portcullis.
+//! The guard of a backend service: one tower layer that verifies access tokens, asks the policy, keeps rate
+//! limits and refuses malformed bodies.
+//!
+//! ```no_run
+//! use axum::routing::get;
+//! use portcullis_guard::{Guard, GuardExt, GuardedRouter, Principal, public, scope};
+//!
+//! async fn orders(who: Principal) -> String {
+//!     format!("orders of {}", who.subject())
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = Guard::oidc("https://id.example.com", "https://api.example.com").await?;
+//! let app: axum::Router = GuardedRouter::new()
+//!     .route("/orders", get(orders).guard(scope("orders:read")))
+//!     .route("/health", get(async || "ok").guard(public()))
+//!     .guarded_by(&guard);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens to a request
+//!
+//! In this order, which nothing can change:
+//!
+//! 1. A path that could be read in two ways is refused: 400.
+//! 2. The limit by client address is spent: 429.
+//! 3. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
+//!    cannot be had. Tokens are taken from the `Authorization` header and from nowhere else.
+//! 4. The limit by identity is spent: 429.
+//! 5. The requirement of the route is decided: 403 with the id of the decision.
+//! 6. A JSON or form body is read and refused unless it has exactly one reading: 400, 413, 415, 422.
+//! 7. The handler runs.
+//!
+//! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
+//!
+//! # Routes
+//!
+//! [`GuardedRouter`] takes only routes that state what they require, so none can be forgotten. Where routes
+//! are built in another way, wrap each in [`Guard::require`]. The [`Guard`] itself is a layer too: around a
+//! whole router it lets every good token pass, and nobody at all once a policy is configured, since a route
+//! that states no requirement is then a route that was forgotten.
+//!
+//! # Input
+//!
+//! Escape on output: that is the fence against cross-site scripting. The [`InputPolicy`] is the second one.
+//! It refuses what is malformed, cleans fields that are declared to hold HTML, and changes nothing else.
+
+mod authorize;
+mod builder;
+mod client_address;
+mod clock;
+mod decision;
+mod fetch;
+mod guard;
+mod input;
+mod jwks;
+mod layer;
+mod limit;
+mod path;
+mod policy;
+mod principal;
+mod refusal;
+mod router;
+mod schedule;
+mod token;
+
+pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+pub use builder::{BuildError, GuardBuilder};
+pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
+pub use clock::Clock;
+pub use decision::{Decision, DecisionId};
+pub use fetch::FetchError;
+pub use guard::Guard;
+pub use input::{Duplicates, Html, InputPolicy, InputReport, NotAPointer};
+pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
+pub use layer::{GuardFuture, GuardLayer, Guarded};
+pub use limit::{EmptyQuota, Limits, Quota};
+pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
+pub use principal::{Claims, OptionalPrincipal, Principal};
+pub use refusal::Rejection;
+pub use router::{GuardExt, GuardedRoute, GuardedRouter};
+pub use token::TokenPolicy;

@@ -1,0 +1,304 @@
+//! What a route requires of its callers.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use portcullis_policy::{Request, Roles, RuleRef, Snapshot};
+
+use crate::principal::Principal;
+
+/// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
+/// joined with [`and`](Self::and) and [`or`](Self::or).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requirement(Node);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Node {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Authenticated,
+    Optional,
+    Public,
+    Rbac {
+        object: Text,
+        action: Text,
+    },
+    Scope(Text),
+    /// The route says nothing.
+    Unstated,
+}
+
+type Text = Cow<'static, str>;
+
+/// Requires that the policy allows the caller to do `action` with `object`.
+pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Requirement {
+    Requirement(Node::Rbac { object: object.into(), action: action.into() })
+}
+
+/// Requires that the token has a scope.
+pub fn scope(scope: impl Into<Cow<'static, str>>) -> Requirement {
+    Requirement(Node::Scope(scope.into()))
+}
+
+/// Requires a token that is good, and nothing more.
+pub const fn authenticated() -> Requirement {
+    Requirement(Node::Authenticated)
+}
+
+/// Requires nothing, and tells the handler who is calling if there is a token. One that is not good is 401.
+pub const fn optional() -> Requirement {
+    Requirement(Node::Optional)
+}
+
+/// Requires nothing, and does not look at tokens.
+pub const fn public() -> Requirement {
+    Requirement(Node::Public)
+}
+
+impl Requirement {
+    /// What a layer requires whose route says nothing: a good token, and, if there is a policy, the
+    /// impossible.
+    pub(crate) const fn unstated() -> Self {
+        Self(Node::Unstated)
+    }
+
+    /// Requires both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut all = match self.0 {
+            Node::All(nodes) => nodes,
+            node => vec![node],
+        };
+        all.push(other.0);
+        Self(Node::All(all))
+    }
+
+    /// Requires one of the two.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let mut any = match self.0 {
+            Node::Any(nodes) => nodes,
+            node => vec![node],
+        };
+        any.push(other.0);
+        Self(Node::Any(any))
+    }
+
+    pub(crate) fn ignores_tokens(&self) -> bool {
+        self.0 == Node::Public
+    }
+
+    pub(crate) fn admits_anonymous(&self) -> bool {
+        self.0.admits_anonymous()
+    }
+
+    /// Decides whether `caller` may pass.
+    pub(crate) fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
+        self.0.decide(caller, policy)
+    }
+}
+
+/// The policy as it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Policies<'a> {
+    Loaded(&'a Snapshot),
+    /// There shall be one, and it has not come yet.
+    Missing,
+    /// The guard was built without one.
+    Unused,
+}
+
+/// Why a caller may pass.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Grant {
+    pub(crate) revision: Option<u64>,
+    pub(crate) rule: Option<RuleRef>,
+}
+
+/// Why a caller may not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Denial {
+    Anonymous,
+    /// The route requires a policy and the guard has none.
+    NoPolicy,
+    /// The route says nothing about what it requires.
+    NoRequirement,
+    /// The policy does not allow it.
+    Policy(Grant),
+    /// The policy has not come yet.
+    PolicyMissing,
+    Scope(Text),
+}
+
+impl Node {
+    fn admits_anonymous(&self) -> bool {
+        match self {
+            Self::All(nodes) => nodes.iter().all(Self::admits_anonymous),
+            Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
+            Self::Optional | Self::Public => true,
+            Self::Authenticated | Self::Rbac { .. } | Self::Scope(_) | Self::Unstated => false,
+        }
+    }
+
+    fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
+        match self {
+            Self::All(nodes) => nodes.iter().try_fold(Grant::default(), |grant, node| {
+                let next = node.decide(caller, policy)?;
+                Ok(Grant { revision: next.revision.or(grant.revision), rule: next.rule.or(grant.rule) })
+            }),
+            Self::Any(nodes) => {
+                let refused = Err(Denial::NoRequirement);
+                nodes.iter().fold(refused, |earlier, node| earlier.or_else(|_| node.decide(caller, policy)))
+            }
+            Self::Optional | Self::Public => Ok(Grant::default()),
+            Self::Authenticated => caller.map(|_| Grant::default()).ok_or(Denial::Anonymous),
+            Self::Rbac { object, action } => ask(policy, caller.ok_or(Denial::Anonymous)?, object, action),
+            Self::Scope(scope) => {
+                let caller = caller.ok_or(Denial::Anonymous)?;
+                caller.has_scope(scope).then(Grant::default).ok_or_else(|| Denial::Scope(scope.clone()))
+            }
+            Self::Unstated => match (caller, policy) {
+                (None, _) => Err(Denial::Anonymous),
+                (Some(_), Policies::Unused) => Ok(Grant::default()),
+                (Some(_), Policies::Loaded(_) | Policies::Missing) => Err(Denial::NoRequirement),
+            },
+        }
+    }
+}
+
+fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
+    let snapshot = match policy {
+        Policies::Loaded(snapshot) => snapshot,
+        Policies::Missing => return Err(Denial::PolicyMissing),
+        Policies::Unused => return Err(Denial::NoPolicy),
+    };
+    let decision = snapshot.decide(&Request {
+        subject: caller.subject(),
+        roles: Roles::from(caller.roles()),
+        domain: caller.organisation().unwrap_or_default(),
+        object,
+        action,
+    });
+    let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
+    if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut join = |nodes: &[Self], word| {
+            nodes.iter().enumerate().try_for_each(|(position, node)| {
+                let word = if position == 0 { "" } else { word };
+                match node {
+                    Self::All(_) | Self::Any(_) => write!(out, "{word}({node})"),
+                    leaf => write!(out, "{word}{leaf}"),
+                }
+            })
+        };
+        match self {
+            Self::All(nodes) => join(nodes, " and "),
+            Self::Any(nodes) => join(nodes, " or "),
+            Self::Authenticated => out.write_str("authenticated"),
+            Self::Optional => out.write_str("optional"),
+            Self::Public => out.write_str("public"),
+            Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
+            Self::Scope(scope) => write!(out, "scope({scope})"),
+            Self::Unstated => out.write_str("unstated"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::PolicySource;
+
+    use super::*;
+    use crate::principal::tests::principal;
+
+    fn snapshot() -> Snapshot {
+        let rules = "p, viewer, *, orders, read\np, clerk, acme, orders, create\np, user:mallory, *, orders, read, deny";
+        Snapshot::compile(&PolicySource::with_default_model(rules), 7).unwrap()
+    }
+
+    fn decide(requirement: &Requirement, claims: &[(&str, &str)]) -> Result<Option<u64>, Denial> {
+        let caller = principal(claims);
+        requirement.decide(Some(&caller), Policies::Loaded(&snapshot())).map(|grant| grant.revision)
+    }
+
+    #[test]
+    fn the_policy_decides_on_roles_organisation_and_subject() {
+        let read = rbac("orders", "read");
+        assert_eq!(decide(&read, &[("roles", "viewer")]), Ok(Some(7)));
+        assert!(matches!(decide(&read, &[("roles", "clerk")]), Err(Denial::Policy(_))));
+        assert!(matches!(decide(&read, &[]), Err(Denial::Policy(_))));
+        assert!(matches!(decide(&read, &[("roles", "viewer"), ("sub", "mallory")]), Err(Denial::Policy(_))));
+        let create = rbac("orders", "create");
+        assert_eq!(decide(&create, &[("roles", "clerk"), ("org", "acme")]), Ok(Some(7)));
+        assert!(matches!(decide(&create, &[("roles", "clerk"), ("org", "other")]), Err(Denial::Policy(_))));
+        assert!(matches!(decide(&create, &[("roles", "clerk")]), Err(Denial::Policy(_))));
+    }
+
+    #[test]
+    fn a_user_called_like_a_role_gains_nothing() {
+        for subject in ["viewer", "role:viewer", "user:viewer"] {
+            assert!(matches!(decide(&rbac("orders", "read"), &[("sub", subject)]), Err(Denial::Policy(_))));
+        }
+    }
+
+    #[test]
+    fn and_needs_both_and_or_needs_one() {
+        let (viewer, scoped) = (("roles", "viewer"), ("scope", "a b"));
+        let both = scope("a").and(rbac("orders", "read"));
+        assert_eq!(decide(&both, &[viewer, scoped]), Ok(Some(7)));
+        assert_eq!(decide(&both, &[viewer]), Err(Denial::Scope("a".into())));
+        assert!(matches!(decide(&both, &[scoped]), Err(Denial::Policy(_))));
+        let either = scope("a").or(rbac("orders", "read"));
+        assert_eq!(decide(&either, &[scoped]), Ok(None));
+        assert_eq!(decide(&either, &[viewer]), Ok(Some(7)));
+        assert!(decide(&either, &[]).is_err());
+        assert_eq!(both.or(public()).to_string(), "(scope(a) and rbac(orders, read)) or public");
+    }
+
+    #[test]
+    fn a_scope_is_compared_whole() {
+        for (scopes, passes) in
+            [("a", true), ("b a", true), ("aa", false), ("A", false), ("", false), ("a:b", false)]
+        {
+            assert_eq!(decide(&scope("a"), &[("scope", scopes)]).is_ok(), passes, "{scopes}");
+        }
+    }
+
+    #[test]
+    fn a_route_that_says_nothing_passes_nobody_where_there_is_a_policy() {
+        let caller = principal(&[("roles", "viewer")]);
+        let unstated = Requirement::unstated();
+        let loaded = snapshot();
+        assert_eq!(unstated.decide(Some(&caller), Policies::Loaded(&loaded)), Err(Denial::NoRequirement));
+        assert_eq!(unstated.decide(Some(&caller), Policies::Missing), Err(Denial::NoRequirement));
+        assert_eq!(unstated.decide(Some(&caller), Policies::Unused), Ok(Grant::default()));
+        assert_eq!(unstated.decide(None, Policies::Unused), Err(Denial::Anonymous));
+    }
+
+    #[test]
+    fn a_rule_without_a_policy_passes_nobody() {
+        let caller = principal(&[("roles", "viewer")]);
+        let read = rbac("orders", "read");
+        assert_eq!(read.decide(Some(&caller), Policies::Missing), Err(Denial::PolicyMissing));
+        assert_eq!(read.decide(Some(&caller), Policies::Unused), Err(Denial::NoPolicy));
+    }
+
+    #[test]
+    fn only_public_and_optional_admit_callers_without_a_token() {
+        assert!(public().admits_anonymous() && optional().admits_anonymous());
+        assert!(optional().or(scope("a")).admits_anonymous());
+        for requirement in [authenticated(), scope("a"), Requirement::unstated(), public().and(scope("a"))] {
+            assert!(!requirement.admits_anonymous(), "{requirement}");
+            assert_eq!(requirement.decide(None, Policies::Missing), Err(Denial::Anonymous), "{requirement}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Who is on the other end: the peer, or what a trusted proxy says.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+use crate::refusal::{Outage, Refusal, Rejection};
+
+/// The longest chain of proxies that is followed.
+const MAX_HOPS: usize = 32;
+
+/// The proxies whose word on the client's address is taken, and the header they say it in.
+///
+/// The default trusts nobody: the address of the connection is the client's. Of a header, entries are read
+/// from right to left, because only the rightmost ones were written by proxies of yours, and reading stops
+/// at the first address that is not one of them, or at the first entry that is not an address.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    trusted: Vec<IpNet>,
+    header: Option<ForwardedHeader>,
+}
+
+/// A header in which proxies hand on the address of the client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `Forwarded` of RFC 7239; its `for` parameters are read.
+    Forwarded,
+    /// A header with one address, or a comma-separated list of them.
+    Named(HeaderName),
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+}
+
+/// The address of the client, as the trusted proxies report it: an extension of guarded requests, where the
+/// address of the connection is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().copied().ok_or_else(|| Refusal::Unavailable(Outage::Address).into())
+    }
+}
+
+/// A network that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a network such as 10.0.0.0/8")]
+pub struct NotANetwork(String);
+
+impl Proxies {
+    /// Trusts the peers in `networks` (CIDR, or single addresses) to set `X-Forwarded-For`.
+    pub fn trust<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, NotANetwork> {
+        let trusted = networks.into_iter().map(network).collect::<Result<_, _>>()?;
+        Ok(Self { trusted, header: Some(ForwardedHeader::XForwardedFor) })
+    }
+
+    /// Reads `header` instead. Exactly one header is ever read: two would let a client choose.
+    #[must_use]
+    pub fn header(mut self, header: ForwardedHeader) -> Self {
+        self.header = Some(header);
+        self
+    }
+
+    /// The address of the client of a request, or `None` when the connection's is not known.
+    pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
+        Some(self.follow(peer, &parts.headers))
+    }
+
+    fn follow(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let Some(header) = self.header.as_ref().filter(|_| self.is_trusted(peer)) else {
+            return peer;
+        };
+        let mut client = peer;
+        for hop in header.hops(headers).into_iter().rev().take(MAX_HOPS) {
+            let Some(address) = hop else { break };
+            client = address;
+            if !self.is_trusted(address) {
+                break;
+            }
+        }
+        client
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl ForwardedHeader {
+    /// The entries of the header, in the order written; `None` for one that is not an address.
+    fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+        let (name, read): (HeaderName, fn(&str) -> Option<IpAddr>) = match self {
+            Self::Forwarded => (http::header::FORWARDED, forwarded_for),
+            Self::Named(name) => (name.clone(), address),
+            Self::XForwardedFor => (HeaderName::from_static("x-forwarded-for"), address),
+        };
+        let values = headers.get_all(name);
+        values.iter().flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(read).collect()
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, NotANetwork> {
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    parsed.map_err(|_| NotANetwork(text.to_owned()))
+}
+
+/// The `for` parameter of one element of `Forwarded` (RFC 7239 §4).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    element
+        .split(';')
+        .find_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
+        })
+        .and_then(address)
+}
+
+/// An address, with or without a port; an IPv6 one may stand in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let parsed: Option<IpAddr> = text.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    parsed.or_else(bracketed).or_else(with_port).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn client(proxies: &Proxies, peer: &str, headers: &HeaderMap) -> String {
+        proxies.follow(peer.parse().unwrap(), headers).to_string()
+    }
+
+    #[test]
+    fn nobody_is_trusted_by_default() {
+        let spoofed = headers("x-forwarded-for", &["1.2.3.4"]);
+        assert_eq!(client(&Proxies::default(), "9.9.9.9", &spoofed), "9.9.9.9");
+        let proxies = Proxies::trust(["10.0.0.0/8"]).unwrap();
+        assert_eq!(client(&proxies, "9.9.9.9", &spoofed), "9.9.9.9");
+    }
+
+    #[test]
+    fn the_chain_is_read_from_right_to_left_up_to_the_first_stranger() {
+        let proxies = Proxies::trust(["10.0.0.0/8", "2001:db8::1"]).unwrap();
+        let table = [
+            (&["1.2.3.4"][..], "1.2.3.4"),
+            (&["6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+            (&["6.6.6.6, 1.2.3.4, 10.1.1.1"], "1.2.3.4"),
+            (&["6.6.6.6", "1.2.3.4", "10.1.1.1, [2001:db8::1]:443"], "1.2.3.4"),
+            (&["10.1.1.1"], "10.1.1.1"),
+            (&["1.2.3.4, nonsense, 10.1.1.1"], "10.1.1.1"),
+            (&["1.2.3.4, "], "10.0.0.1"),
+            (&[], "10.0.0.1"),
+            (&["::ffff:1.2.3.4"], "1.2.3.4"),
+            (&["1.2.3.4:5678"], "1.2.3.4"),
+        ];
+        for (values, expected) in table {
+            assert_eq!(
+                client(&proxies, "10.0.0.1", &headers("x-forwarded-for", values)),
+                expected,
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_configured_header_is_read() {
+        let proxies = Proxies::trust(["10.0.0.1"]).unwrap().header(ForwardedHeader::Forwarded);
+        assert_eq!(client(&proxies, "10.0.0.1", &headers("x-forwarded-for", &["1.2.3.4"])), "10.0.0.1");
+        let element = headers("forwarded", &["for=6.6.6.6, proto=https;For=\"[2001:db8::7]:99\";by=x"]);
+        assert_eq!(client(&proxies, "10.0.0.1", &element), "2001:db8::7");
+        let hidden = headers("forwarded", &["for=_hidden"]);
+        assert_eq!(client(&proxies, "10.0.0.1", &hidden), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_network_that_cannot_be_read_is_named() {
+        let error = Proxies::trust(["10.0.0.0/8", "ten"]).unwrap_err();
+        assert!(error.to_string().contains("`ten`"));
+    }
+}

@@ -1,0 +1,89 @@
+//! What was decided about a request, under a name that logs, answers and people can share.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::OptionalFromRequestParts;
+use http::request::Parts;
+
+use crate::authorize::Grant;
+
+/// Why a request was let through: an extension of every request that reaches a handler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Decision {
+    id: DecisionId,
+    grant: Grant,
+}
+
+impl Decision {
+    pub(crate) const fn new(id: DecisionId, grant: Grant) -> Self {
+        Self { id, grant }
+    }
+
+    /// The name of the decision. Refusals carry theirs in the body.
+    pub const fn id(&self) -> DecisionId {
+        self.id
+    }
+
+    /// The revision of the policy that decided, if one was asked.
+    pub const fn revision(&self) -> Option<u64> {
+        self.grant.revision
+    }
+
+    /// The line of the rule that decided, in the text of the rules.
+    pub fn rule_line(&self) -> Option<u32> {
+        self.grant.rule.map(|rule| rule.line)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Decision {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied())
+    }
+}
+
+/// The name of a decision: unique among the decisions of all guards, and nothing more.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct DecisionId {
+    guard: u64,
+    number: u64,
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "dec_{:016x}{:08x}", self.guard, self.number)
+    }
+}
+
+/// Names decisions, without drawing randomness for each.
+pub(crate) struct DecisionIds {
+    guard: u64,
+    next: AtomicU64,
+}
+
+impl DecisionIds {
+    pub(crate) fn new() -> Self {
+        // The seeds of the standard library's hasher differ between processes and instances.
+        Self { guard: RandomState::new().hash_one(()), next: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn next(&self) -> DecisionId {
+        DecisionId { guard: self.guard, number: self.next.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ_within_a_guard_and_between_guards() {
+        let (one, other) = (DecisionIds::new(), DecisionIds::new());
+        let names = [one.next(), one.next(), other.next()].map(|id| id.to_string());
+        assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2], "{names:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! The one outgoing HTTP client, and its bounds.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use url::{Host, Url};
+
+/// The longest a request may take, from connecting to the last byte.
+const DEADLINE: Duration = Duration::from_secs(5);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Why a document could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The answer was not 200 or 304.
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    /// The answer was longer than such a document is.
+    #[error("the answer is too long")]
+    TooLong,
+    /// There was no answer.
+    #[error("no answer: {0}")]
+    Transport(#[from] reqwest::Error),
+}
+
+/// What is asked for.
+pub(crate) struct Get<'a> {
+    pub(crate) url: &'a Url,
+    /// What is known already.
+    pub(crate) etag: Option<&'a HeaderValue>,
+    pub(crate) authorization: Option<&'a HeaderValue>,
+    pub(crate) max_bytes: usize,
+}
+
+/// What came back.
+pub(crate) enum Fetched {
+    Document { body: Bytes, etag: Option<HeaderValue> },
+    NotModified,
+}
+
+/// An HTTP client that follows no redirect and no proxy settings, waits and reads for so long only.
+#[derive(Clone)]
+pub(crate) struct Fetcher(reqwest::Client);
+
+impl Fetcher {
+    #[expect(clippy::disallowed_methods, reason = "this is the file that bounds the outgoing client")]
+    pub(crate) fn new() -> Result<Self, FetchError> {
+        // An error says that the process has chosen a provider already, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            // A redirect would let whoever answers choose where our credentials and trust go.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_DEADLINE)
+            .timeout(DEADLINE)
+            .user_agent(concat!("portcullis-guard/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self(client))
+    }
+
+    pub(crate) async fn get(&self, get: Get<'_>) -> Result<Fetched, FetchError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(get.etag.map(|etag| (header::IF_NONE_MATCH, etag.clone())));
+        headers.extend(get.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
+        let mut response = self.0.get(get.url.clone()).headers(headers).send().await?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if get.etag.is_some() => return Ok(Fetched::NotModified),
+            other => return Err(FetchError::Status(other)),
+        }
+        let etag = response.headers().get(header::ETAG).cloned();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > get.max_bytes {
+                return Err(FetchError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Fetched::Document { body: body.freeze(), etag })
+    }
+}
+
+/// Whether what comes from a URL can be trusted to come from there: `https`, or this machine.
+pub(crate) fn is_secure(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_and_this_machine_are_secure() {
+        for (url, secure) in [
+            ("https://id.example.com", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]/", true),
+            ("http://localhost:1", true),
+            ("http://id.example.com", false),
+            ("http://10.0.0.1", false),
+            ("http://localhost.evil.test", false),
+            ("http://127.0.0.1@evil.test", false),
+            ("ftp://127.0.0.1", false),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(is_secure(&Url::parse(url).unwrap()), secure, "{url}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The order in which a request is judged.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header;
+use http::request::Parts;
+
+use crate::authorize::{Denial, Policies, Requirement};
+use crate::builder::{BuildError, GuardBuilder};
+use crate::client_address::{ClientAddress, Proxies};
+use crate::clock::Clock;
+use crate::decision::{Decision, DecisionIds};
+use crate::input::{Fault, InputRules, Media, Rule};
+use crate::jwks::{Issuer, Trust, Trusts};
+use crate::limit::{Limiters, Standing};
+use crate::path;
+use crate::policy::PolicyState;
+use crate::principal::Principal;
+use crate::refusal::{Outage, Refusal};
+use crate::token::{Attempt, Verification, Verifier, bearer_token};
+
+/// The guard of a service: a tower layer that lets a request through only when its path is canonical, its
+/// limits are not spent, its token is good, its caller may do this, and its body is well-formed.
+///
+/// The order is fixed: path, limit by address, token, limit by identity, requirement, input, handler. Cheap
+/// to clone; clones are the same guard.
+#[derive(Clone)]
+pub struct Guard(Arc<Core>);
+
+/// The parts of a guard.
+pub(crate) struct Core {
+    pub(crate) verifier: Verifier,
+    pub(crate) trusts: Arc<Trusts>,
+    pub(crate) policy: Option<PolicyState>,
+    pub(crate) limiters: Limiters,
+    pub(crate) proxies: Proxies,
+    pub(crate) input: Arc<InputRules>,
+    pub(crate) decisions: DecisionIds,
+    pub(crate) clock: Clock,
+}
+
+impl Guard {
+    /// A guard that accepts tokens of one issuer for one audience, and has no policy.
+    pub async fn oidc(issuer: impl Into<String>, audience: impl Into<String>) -> Result<Self, BuildError> {
+        Self::builder().issuer(Issuer::oidc(issuer)).audience(audience).build().await
+    }
+
+    /// Starts to put a guard together.
+    pub fn builder() -> GuardBuilder {
+        GuardBuilder::default()
+    }
+
+    /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was.
+    pub async fn refresh(&self) {
+        self.refresh_remote().await;
+    }
+
+    /// Whether the guard has all it needs to decide: keys of every issuer, and the policy if there is to be one.
+    pub fn is_ready(&self) -> bool {
+        let now = self.0.clock.steady();
+        let policy = self.0.policy.as_ref();
+        let has_policy =
+            |policy: &PolicyState| policy.with(now, |policy| matches!(policy, Policies::Loaded(_)));
+        self.0.trusts.are_ready(now) && policy.is_none_or(has_policy)
+    }
+
+    /// The revision of the policy in force.
+    pub fn policy_revision(&self) -> Option<u64> {
+        self.0.policy.as_ref()?.revision()
+    }
+
+    pub(crate) fn new(core: Core) -> Self {
+        Self(Arc::new(core))
+    }
+
+    pub(crate) fn has_policy(&self) -> bool {
+        self.0.policy.is_some()
+    }
+
+    pub(crate) fn spawn_refresh(&self) {
+        self.0.trusts.spawn_refresh();
+        self.0.policy.iter().for_each(PolicyState::spawn_refresh);
+    }
+
+    /// Keys first: the policy is signed with one of them.
+    pub(crate) async fn refresh_remote(&self) {
+        self.0.trusts.refresh().await;
+        if let Some(policy) = &self.0.policy {
+            policy.refresh().await;
+        }
+    }
+
+    pub(crate) fn input(&self) -> Arc<InputRules> {
+        Arc::clone(&self.0.input)
+    }
+
+    /// Judges all that can be judged at once.
+    pub(crate) fn begin(&self, parts: &mut Parts, requirement: &Requirement) -> Visit {
+        let mut standing = Standing::default();
+        let step = self.0.begin(parts, requirement, &mut standing);
+        Visit { standing, step }
+    }
+
+    /// Judges the rest after a wait for keys.
+    pub(crate) fn resume(
+        &self,
+        parts: &mut Parts,
+        requirement: &Requirement,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        self.0.proceed(parts, requirement, Attempt::Last, standing)
+    }
+}
+
+/// How far a request has come, and where it stands with the limits.
+pub(crate) struct Visit {
+    pub(crate) standing: Standing,
+    pub(crate) step: Result<Step, Refusal>,
+}
+
+/// What is to be done next.
+pub(crate) enum Step {
+    /// Check the body, then call the handler.
+    CheckBody(Media),
+    /// Call the handler.
+    Pass,
+    /// Wait for keys, then resume.
+    Wait(Arc<Trust>),
+}
+
+impl Core {
+    fn begin(
+        &self,
+        parts: &mut Parts,
+        requirement: &Requirement,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        path::check(parts).map_err(Refusal::Path)?;
+        self.admit_address(parts, standing)?;
+        self.proceed(parts, requirement, Attempt::First, standing)
+    }
+
+    fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
+        let Some(address) = self.proxies.client(parts) else {
+            let needed = self.limiters.needs_address();
+            return if needed { Err(Refusal::Unavailable(Outage::Address)) } else { Ok(()) };
+        };
+        self.limiters.spend_address(address, standing).map_err(Refusal::Limited)?;
+        parts.extensions.insert(ClientAddress(address));
+        Ok(())
+    }
+
+    fn proceed(
+        &self,
+        parts: &mut Parts,
+        requirement: &Requirement,
+        attempt: Attempt,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        let caller = match self.authenticate(parts, requirement, attempt)? {
+            Authentication::Known(caller) => caller,
+            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
+        };
+        if let Some(caller) = &caller {
+            self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
+        }
+        let decision = self.authorize(requirement, caller.as_ref())?;
+        // An outer guard may have left a caller that this route does not have.
+        parts.extensions.remove::<Principal>();
+        if let Some(caller) = caller {
+            parts.extensions.insert(caller);
+        }
+        parts.extensions.insert(decision);
+        self.body_step(parts).map_err(Refusal::Input)
+    }
+
+    fn authenticate(
+        &self,
+        parts: &Parts,
+        requirement: &Requirement,
+        attempt: Attempt,
+    ) -> Result<Authentication, Refusal> {
+        if requirement.ignores_tokens() {
+            return Ok(Authentication::Known(None));
+        }
+        let Some(token) = bearer_token(&parts.headers).map_err(Refusal::Bearer)? else {
+            let anonymous = requirement.admits_anonymous();
+            return if anonymous { Ok(Authentication::Known(None)) } else { Err(Refusal::Anonymous) };
+        };
+        match self.verifier.verify(token, attempt) {
+            Verification::Refused(fault) => Err(Refusal::Token(fault)),
+            Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
+            Verification::Verified(principal) => Ok(Authentication::Known(Some(principal))),
+            Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
+        }
+    }
+
+    fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
+        let outcome = match &self.policy {
+            Some(policy) => policy.with(self.clock.steady(), |policy| requirement.decide(caller, policy)),
+            None => requirement.decide(caller, Policies::Unused),
+        };
+        let decision = self.decisions.next();
+        let forbidden = |why| Refusal::Forbidden { why, decision };
+        outcome.map(|grant| Decision::new(decision, grant)).map_err(|denial| match denial {
+            Denial::Anonymous => Refusal::Anonymous,
+            Denial::NoPolicy => forbidden("the route requires a policy and the guard has none"),
+            Denial::NoRequirement => forbidden("the route states no requirement"),
+            Denial::Policy(_) => forbidden("the policy does not allow it"),
+            Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
+            Denial::Scope(needed) => Refusal::Scope { needed, decision },
+        })
+    }
+
+    fn body_step(&self, parts: &Parts) -> Result<Step, Fault> {
+        let Some(media) = Media::of(&parts.headers)? else { return Ok(Step::Pass) };
+        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        match length.and_then(|length| length.parse::<usize>().ok()) {
+            Some(0) => Ok(Step::Pass),
+            // Known to be too long before a byte of it is read.
+            Some(length) if length > self.input.max_body() => Err(Fault::whole(Rule::Size)),
+            _ => Ok(Step::CheckBody(media)),
+        }
+    }
+}
+
+enum Authentication {
+    Known(Option<Principal>),
+    Wait(Arc<Trust>),
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Guard").field("policy_revision", &self.policy_revision()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! `application/x-www-form-urlencoded`, read strictly and pair by pair.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::fault::{Fault, Rule};
+use super::pointer::{Segment, written};
+
+/// The most fields in a form.
+const MAX_FIELDS: usize = 1_000;
+
+/// Whether a form may give a field twice.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Duplicates {
+    /// It may: the form has check boxes or lists.
+    Allow,
+    /// It may not: handlers disagree on which one counts.
+    #[default]
+    Reject,
+}
+
+/// A field of a form.
+pub(crate) struct Field<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) value: Cow<'a, str>,
+    /// Where the value stands in the body, encoded.
+    pub(crate) span: Range<usize>,
+}
+
+/// Reads a whole form and calls `on_field` for each field.
+pub(crate) fn read<'a>(
+    body: &'a [u8],
+    duplicates: Duplicates,
+    mut on_field: impl FnMut(Field<'a>) -> Result<(), Rule>,
+) -> Result<(), Fault> {
+    let mut names = HashSet::new();
+    let mut start = 0;
+    for pair in body.split(|byte| *byte == b'&') {
+        let end = start + pair.len();
+        if !pair.is_empty() {
+            let (name, value_at) = split(pair);
+            let name = decode(name).map_err(Fault::whole)?;
+            let at = |rule| Fault { pointer: written(&[Segment::Key(name.clone())]), rule };
+            let fresh = names.insert(name.clone());
+            if !fresh && duplicates == Duplicates::Reject {
+                return Err(at(Rule::DuplicateField));
+            }
+            let value = decode(pair.get(value_at..).unwrap_or_default()).map_err(at)?;
+            let field = Field { name: name.clone(), value, span: start + value_at..end };
+            on_field(field).map_err(at)?;
+            if names.len() > MAX_FIELDS {
+                return Err(Fault::whole(Rule::Members));
+            }
+        }
+        start = end + 1;
+    }
+    Ok(())
+}
+
+/// The name of a pair, and where its value starts.
+fn split(pair: &[u8]) -> (&[u8], usize) {
+    let Some(at) = pair.iter().position(|byte| *byte == b'=') else {
+        return (pair, pair.len());
+    };
+    (pair.get(..at).unwrap_or_default(), at + 1)
+}
+
+fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, Rule> {
+    let decoded: Cow<'_, [u8]> = if encoded.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        Cow::Owned(unescape(encoded)?)
+    } else {
+        Cow::Borrowed(encoded)
+    };
+    let text = match decoded {
+        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| Rule::Encoding)?),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).map_err(|_| Rule::Encoding)?),
+    };
+    if text.bytes().any(|byte| matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f)) {
+        return Err(Rule::Control);
+    }
+    Ok(text)
+}
+
+fn unescape(encoded: &[u8]) -> Result<Vec<u8>, Rule> {
+    let mut bytes = encoded.iter().copied();
+    let mut decoded = Vec::with_capacity(encoded.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit =
+                    || bytes.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or(Rule::Syntax);
+                let code = digit()? << 4 | digit()?;
+                u8::try_from(code).map_err(|_| Rule::Syntax)?
+            }
+            plain => plain,
+        });
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Result<Vec<String>, (String, Rule)> {
+        let mut seen = Vec::new();
+        read(body.as_bytes(), Duplicates::Reject, |field| {
+            seen.push(format!("{}={} [{}]", field.name, field.value, &body[field.span]));
+            Ok(())
+        })
+        .map(|()| seen)
+        .map_err(|fault| (fault.pointer, fault.rule))
+    }
+
+    #[test]
+    fn fields_are_decoded_in_order_with_their_spans() {
+        assert_eq!(
+            fields("a=1&b=x+y%26z&&c&d=").unwrap(),
+            ["a=1 [1]", "b=x y&z [x+y%26z]", "c= []", "d= []"]
+        );
+        assert_eq!(fields("").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn malformed_fields_are_refused_with_their_name() {
+        let table = [
+            ("a=%", "/a", Rule::Syntax),
+            ("a=%2", "/a", Rule::Syntax),
+            ("a=%zz", "/a", Rule::Syntax),
+            ("a=%ff", "/a", Rule::Encoding),
+            ("a=%00", "/a", Rule::Control),
+            ("a=\u{1}", "/a", Rule::Control),
+            ("%ff=a", "", Rule::Encoding),
+            ("a=1&%61=2", "/a", Rule::DuplicateField),
+        ];
+        for (body, pointer, rule) in table {
+            assert_eq!(fields(body), Err((pointer.to_owned(), rule)), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_field_may_be_given_twice_only_where_that_is_allowed() {
+        assert!(read(b"a=1&a=2", Duplicates::Allow, |_| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn the_number_of_fields_is_bounded() {
+        let body = (0..=MAX_FIELDS).map(|n| format!("f{n}=1")).collect::<Vec<_>>().join("&");
+        assert_eq!(fields(&body).unwrap_err().1, Rule::Members);
+    }
+}

@@ -1,0 +1,123 @@
+//! Places in a document: JSON Pointers (RFC 6901), and patterns of them.
+
+use std::borrow::Cow;
+
+/// How much of a pointer a refusal shows: a hostile key may be as long as the body.
+const SHOWN: usize = 200;
+
+/// One step into a document.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Segment<'a> {
+    Index(usize),
+    Key(Cow<'a, str>),
+}
+
+/// The way to a value, as RFC 6901 writes it, cut to a length that is safe to show.
+pub(crate) fn written(path: &[Segment<'_>]) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        pointer.push('/');
+        match segment {
+            Segment::Index(index) => pointer.push_str(&index.to_string()),
+            Segment::Key(key) => pointer.push_str(&escaped(key)),
+        }
+        if pointer.len() > SHOWN {
+            pointer.truncate(pointer.floor_char_boundary(SHOWN));
+            pointer.push('…');
+            break;
+        }
+    }
+    pointer
+}
+
+fn escaped(key: &str) -> String {
+    let key = key.get(..key.floor_char_boundary(SHOWN)).unwrap_or_default();
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// A JSON Pointer in which `*` stands for any one key or index.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Pattern(Vec<Step>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Step {
+    Any,
+    Named(String),
+}
+
+/// A pointer that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a JSON pointer such as /comments/*/html")]
+pub struct NotAPointer(String);
+
+impl Pattern {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotAPointer> {
+        let refused = || NotAPointer(text.to_owned());
+        let steps = text.strip_prefix('/').ok_or_else(refused)?.split('/').map(Step::parse);
+        steps.collect::<Option<_>>().map(Self).ok_or_else(refused)
+    }
+
+    pub(crate) fn matches(&self, path: &[Segment<'_>]) -> bool {
+        self.0.len() == path.len() && self.0.iter().zip(path).all(|(step, segment)| step.matches(segment))
+    }
+
+    /// Whether this names the field `name` of a form, which is flat.
+    pub(crate) fn matches_field(&self, name: &str) -> bool {
+        matches!(self.0.as_slice(), [Step::Any])
+            || matches!(self.0.as_slice(), [Step::Named(own)] if own == name)
+    }
+}
+
+impl Step {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::Any);
+        }
+        // RFC 6901 §3: a `~` is followed by 0 or 1; §4: `~1` is read before `~0`.
+        let strays = text.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
+        (!strays).then(|| Self::Named(text.replace("~1", "/").replace("~0", "~")))
+    }
+
+    fn matches(&self, segment: &Segment<'_>) -> bool {
+        match (self, segment) {
+            (Self::Any, _) => true,
+            (Self::Named(name), Segment::Key(key)) => name == key,
+            (Self::Named(name), Segment::Index(index)) => name.parse() == Ok(*index),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Segment<'_> {
+        Segment::Key(name.into())
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_paths_only() {
+        let pattern = Pattern::parse("/comments/*/html").unwrap();
+        assert!(pattern.matches(&[key("comments"), Segment::Index(7), key("html")]));
+        assert!(pattern.matches(&[key("comments"), key("x"), key("html")]));
+        assert!(!pattern.matches(&[key("comments"), Segment::Index(7)]));
+        assert!(!pattern.matches(&[key("comments"), Segment::Index(7), key("html"), key("x")]));
+        assert!(!pattern.matches(&[key("Comments"), Segment::Index(7), key("html")]));
+    }
+
+    #[test]
+    fn escapes_are_those_of_the_rfc() {
+        assert!(Pattern::parse("/a~1b/m~0n").unwrap().matches(&[key("a/b"), key("m~n")]));
+        assert!(Pattern::parse("/0").unwrap().matches(&[Segment::Index(0)]));
+        assert_eq!(written(&[key("a/b"), key("m~n"), Segment::Index(3)]), "/a~1b/m~0n/3");
+        for bad in ["note", "", "/a~2", "/a~"] {
+            assert!(Pattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_long_key_is_cut() {
+        let long = "ä".repeat(10_000);
+        assert!(written(&[key(&long), key(&long)]).len() < 250);
+    }
+}

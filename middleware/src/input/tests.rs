@@ -1,0 +1,159 @@
+//! The input policy as a whole: what comes out of it for what goes in.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn policy() -> Arc<InputRules> {
+    let policy = InputPolicy::strict().html("/note", Html::inline()).html("/comments/*/html", Html::rich());
+    Arc::new(policy.build().unwrap())
+}
+
+fn request(media: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::builder().header(header::CONTENT_TYPE, media).body(body.into()).unwrap()
+}
+
+async fn run(request: Request<Body>) -> Result<Request<Body>, Fault> {
+    let media = Media::of(request.headers())?.unwrap();
+    policy().apply(media, request).await
+}
+
+async fn json(body: &str) -> Result<Bytes, Fault> {
+    let request = run(request("application/json", body.to_owned())).await?;
+    Ok(request.into_body().collect().await.unwrap().to_bytes())
+}
+
+async fn form(body: &str) -> Result<Bytes, Fault> {
+    let request = run(request("application/x-www-form-urlencoded", body.to_owned())).await?;
+    Ok(request.into_body().collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn text_survives_whatever_it_looks_like() {
+    for text in [
+        "AT&T",
+        "O'Brian",
+        "a<b && c>d",
+        "Vec::<u8>::new()",
+        "I <3 you",
+        "👩‍👩‍👧‍👦",
+        "if a<b then c>d",
+        "<script>alert(1)</script>",
+        "1 < 2",
+        "&amp;",
+        "tab\tline\r\n",
+        "\u{200f}rtl",
+        "e\u{301}",
+        "'; DROP TABLE users; --",
+        "C:\\path",
+    ] {
+        let body = serde_json::json!({ "text": text, "nested": [{ "html": text }] }).to_string();
+        assert_eq!(json(&body).await.unwrap(), body);
+    }
+}
+
+#[tokio::test]
+async fn bodies_without_html_come_out_byte_for_byte() {
+    for body in [
+        "0.10",
+        "12345678901234567890123",
+        "1e400",
+        "-0",
+        " { \"b\" : 1 ,\t\"a\" : 2 } \n",
+        r#"{"a":"\u0041\/\u00e9"}"#,
+        r#"{"price":117.63331139400017,"big":1E+2}"#,
+        r#"{"note":"plain","comments":[{"html":"also plain"}]}"#,
+        r#"{"note":"\u0070lain"}"#,
+        r#"{"note":["<not a string at this place>"]}"#,
+        "",
+    ] {
+        assert_eq!(json(body).await.unwrap(), body);
+    }
+    for body in ["", "a=1&b=2", "a=%41+%2B&&b", "note=plain+text&text=%3Cb%3E"] {
+        assert_eq!(form(body).await.unwrap(), body);
+    }
+}
+
+#[tokio::test]
+async fn declared_html_is_cleaned_in_place() {
+    let body = r#"{ "price": 0.10, "note": "\u003cb\u003ehi<script>x</script>", "text":"<i>", "comments":[{"html":"<img src=x onerror=y>"},{"html":"ok"}] }"#;
+    let clean = r#"{ "price": 0.10, "note": "<b>hi</b>", "text":"<i>", "comments":[{"html":"<img src=\"x\">"},{"html":"ok"}] }"#;
+    assert_eq!(json(body).await.unwrap(), clean);
+    assert_eq!(json(clean).await.unwrap(), clean, "cleaning is idempotent");
+    assert_eq!(
+        form("x=%3Cb%3E&note=%3Cb+onclick%3Dx%3Ehi&y=0").await.unwrap(),
+        "x=%3Cb%3E&note=%3Cb%3Ehi%3C%2Fb%3E&y=0"
+    );
+}
+
+#[tokio::test]
+async fn a_cleaned_request_says_so_and_has_the_right_length() {
+    let mut dirty = request("application/json", r#"{"note":"<b>"}"#);
+    dirty.headers_mut().insert(header::CONTENT_LENGTH, 14.into());
+    let clean = run(dirty).await.unwrap();
+    assert_eq!(clean.headers()[header::CONTENT_LENGTH], "18");
+    assert_eq!(clean.extensions().get::<InputReport>().unwrap().cleaned, ["/note"]);
+    let untouched = run(request("application/json", r#"{"note":"b"}"#)).await.unwrap();
+    assert!(untouched.extensions().get::<InputReport>().is_none());
+}
+
+#[tokio::test]
+async fn a_signed_body_is_refused_rather_than_changed() {
+    let signed = |body: &'static str| {
+        let mut request = request("application/json", body);
+        request.headers_mut().insert("x-hub-signature-256", "sha256=x".parse().unwrap());
+        request
+    };
+    let fault = run(signed(r#"{"note":"<b>"}"#)).await.unwrap_err();
+    assert_eq!(fault, Fault { pointer: "/note".into(), rule: Rule::SignedBody });
+    assert!(run(signed(r#"{"note":"b","text":"<b>"}"#)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_body_past_the_cap_is_refused_while_it_is_read() {
+    let chunks =
+        futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536])));
+    let endless = run(request("application/json", Body::from_stream(chunks))).await;
+    assert_eq!(endless.unwrap_err().rule, Rule::Size);
+}
+
+#[tokio::test]
+async fn html_is_bounded_per_field_and_in_total() {
+    let body = |fields: usize, length: usize| {
+        let html = format!("<{}", "x".repeat(length - 1));
+        let comments: Vec<_> = (0..fields).map(|_| serde_json::json!({ "html": html })).collect();
+        serde_json::json!({ "comments": comments }).to_string()
+    };
+    assert!(json(&body(4, 16 * 1024)).await.is_ok());
+    let fault = json(&body(1, 16 * 1024 + 1)).await.unwrap_err();
+    assert_eq!(fault, Fault { pointer: "/comments/0/html".into(), rule: Rule::HtmlLength });
+    assert_eq!(json(&body(5, 16 * 1024)).await.unwrap_err().rule, Rule::HtmlLength);
+}
+
+proptest! {
+    #[test]
+    fn what_serde_writes_passes_unchanged(text in "\\PC{0,40}", number in any::<f64>(), deep in prop::collection::vec("\\PC{0,8}", 0..8)) {
+        let body = serde_json::json!({ "text": text, "number": number, "deep": deep }).to_string();
+        prop_assert!(policy().check(Media::Json, body.as_bytes()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_passes_is_json_to_serde_too(body in "[\\[\\]{}:,\"\\\\a0-9.eE+u \\-]{0,24}") {
+        if policy().check(Media::Json, body.as_bytes()).is_ok() && !body.is_empty() {
+            prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok(), "{}", body);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = policy().check(Media::Json, &body);
+        let _ = policy().check(Media::Form, &body);
+    }
+
+    #[test]
+    fn cleaning_twice_is_cleaning_once(text in "[<>/abipr \"'=&;#x\u{a0}]{0,60}") {
+        let cleaner = Html::rich().cleaner();
+        let once = cleaner.clean(&text).unwrap().unwrap_or(text);
+        prop_assert_eq!(cleaner.clean(&once).unwrap(), None);
+    }
+}

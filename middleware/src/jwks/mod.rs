@@ -1,0 +1,245 @@
+//! Issuers, and the keys that they sign with.
+
+mod discovery;
+mod key;
+mod remote;
+mod set;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use discovery::NotAnIssuer;
+pub(crate) use key::VerifyingKey;
+pub use key::{Algorithm, KeyFault};
+use remote::RemoteKeys;
+pub use set::{JwkSet, JwksError, SharedKeys};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::fetch::{FetchError, Fetcher};
+
+/// How long keys that could not be confirmed since are used, unless told otherwise.
+const DEFAULT_MAX_STALE: Duration = Duration::from_hours(1);
+
+/// Who may issue tokens for this service, and where its keys come from.
+#[derive(Debug)]
+pub struct Issuer {
+    name: String,
+    source: Source,
+    max_stale: Duration,
+    plain_http: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Fixed(Result<JwkSet, JwksError>),
+    Remote,
+    Shared(SharedKeys),
+}
+
+/// Why an issuer cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// The HTTP client could not be set up.
+    #[error(transparent)]
+    Http(#[from] FetchError),
+    /// The keys that were given cannot be used.
+    #[error("the keys of {issuer}: {cause}")]
+    Keys {
+        /// Whose keys.
+        issuer: String,
+        /// What is wrong with them.
+        cause: JwksError,
+    },
+    /// The issuer is not a URL that can be discovered.
+    #[error(transparent)]
+    NotAnIssuer(#[from] NotAnIssuer),
+    /// Two issuers have one name: whose keys count would depend on their order.
+    #[error("the issuer {0} is configured twice")]
+    Twice(String),
+}
+
+impl Issuer {
+    /// An issuer whose keys are found by OpenID Connect Discovery at this URL, kept in memory and refreshed
+    /// in the background.
+    pub fn oidc(url: impl Into<String>) -> Self {
+        Self::new(url.into(), Source::Remote)
+    }
+
+    /// An issuer with keys that never change: the text of a JSON Web Key Set.
+    pub fn static_jwks(issuer: impl Into<String>, jwks: impl AsRef<[u8]>) -> Self {
+        Self::new(issuer.into(), Source::Fixed(JwkSet::parse(jwks)))
+    }
+
+    /// An issuer in the same process, which changes its keys itself.
+    pub fn shared(issuer: impl Into<String>, keys: SharedKeys) -> Self {
+        Self::new(issuer.into(), Source::Shared(keys))
+    }
+
+    /// How long fetched keys are used while the issuer cannot be reached: an hour, unless set. After that,
+    /// tokens are answered 503.
+    #[must_use]
+    pub const fn jwks_max_stale(mut self, max_stale: Duration) -> Self {
+        self.max_stale = max_stale;
+        self
+    }
+
+    /// Fetches keys over plain `http` from a host that is not this machine. Whoever sits between can then
+    /// sign tokens: only for networks that nobody else is on.
+    #[must_use]
+    pub const fn danger_allow_plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
+    const fn new(name: String, source: Source) -> Self {
+        Self { name, source, max_stale: DEFAULT_MAX_STALE, plain_http: false }
+    }
+
+    fn trust(self, fetcher: &mut LazyFetcher, clock: &Clock) -> Result<Trust, IssuerError> {
+        let Self { name, source, max_stale, plain_http } = self;
+        let keys = match source {
+            Source::Fixed(Ok(set)) => Keys::Local(SharedKeys::new(set)),
+            Source::Fixed(Err(cause)) => return Err(IssuerError::Keys { issuer: name, cause }),
+            Source::Remote => {
+                let discovery = discovery::Discovery::new(&name, plain_http)?;
+                Keys::Remote(Arc::new(RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), max_stale)))
+            }
+            Source::Shared(keys) => Keys::Local(keys),
+        };
+        Ok(Trust { name, keys })
+    }
+}
+
+/// Builds the HTTP client when the first thing needs it: a guard without remote sources needs none.
+#[derive(Default)]
+pub(crate) struct LazyFetcher(Option<Fetcher>);
+
+impl LazyFetcher {
+    pub(crate) fn get(&mut self) -> Result<Fetcher, FetchError> {
+        if let Some(fetcher) = &self.0 {
+            return Ok(fetcher.clone());
+        }
+        Ok(self.0.insert(Fetcher::new()?).clone())
+    }
+}
+
+/// The issuers that a guard trusts.
+pub(crate) struct Trusts(Vec<Arc<Trust>>);
+
+impl Trusts {
+    pub(crate) fn build(
+        issuers: Vec<Issuer>,
+        fetcher: &mut LazyFetcher,
+        clock: &Clock,
+    ) -> Result<Self, IssuerError> {
+        let mut trusts = Self(Vec::new());
+        for issuer in issuers {
+            if trusts.of(&issuer.name).is_some() {
+                return Err(IssuerError::Twice(issuer.name));
+            }
+            trusts.0.push(Arc::new(issuer.trust(fetcher, clock)?));
+        }
+        Ok(trusts)
+    }
+
+    /// The issuer of a name, compared byte for byte (RFC 9068 §4).
+    pub(crate) fn of(&self, issuer: &str) -> Option<(usize, &Arc<Trust>)> {
+        self.0.iter().enumerate().find(|(_, trust)| trust.name == issuer)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Trust> {
+        self.0.get(index).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn spawn_refresh(&self) {
+        self.remotes().for_each(RemoteKeys::spawn_refresh);
+    }
+
+    /// Fetches the keys of every remote issuer, once.
+    pub(crate) async fn refresh(&self) {
+        for remote in self.remotes() {
+            remote.refresh().await;
+        }
+    }
+
+    /// Whether the keys of every issuer are there.
+    pub(crate) fn are_ready(&self, now: Duration) -> bool {
+        self.0.iter().all(|trust| trust.generation(now).is_some())
+    }
+
+    fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.0.iter().filter_map(|trust| match &trust.keys {
+            Keys::Local(_) => None,
+            Keys::Remote(remote) => Some(remote),
+        })
+    }
+}
+
+/// An issuer and its keys.
+pub(crate) struct Trust {
+    name: String,
+    keys: Keys,
+}
+
+enum Keys {
+    Local(SharedKeys),
+    Remote(Arc<RemoteKeys>),
+}
+
+/// What came of looking for a key.
+pub(crate) enum Lookup {
+    Found {
+        key: Arc<VerifyingKey>,
+        generation: u64,
+    },
+    /// No key set has been fetched, or none that is young enough.
+    NoKeys,
+    NoSuchKey,
+}
+
+impl Trust {
+    /// The generation of the keys that may be used now.
+    pub(crate) fn generation(&self, now: Duration) -> Option<u64> {
+        match &self.keys {
+            Keys::Local(keys) => Some(keys.load().generation),
+            Keys::Remote(remote) => remote.current(now).as_ref().map(|keys| keys.generation),
+        }
+    }
+
+    pub(crate) fn lookup(&self, kid: Option<&str>, now: Duration) -> Lookup {
+        let find = |published: &set::Published| match published.set.find(kid) {
+            Some(key) => Lookup::Found { key: Arc::clone(key), generation: published.generation },
+            None => Lookup::NoSuchKey,
+        };
+        match &self.keys {
+            Keys::Local(keys) => find(&keys.load()),
+            Keys::Remote(remote) => remote.current(now).as_ref().map_or(Lookup::NoKeys, |keys| find(keys)),
+        }
+    }
+
+    /// Whether a request may wait for the keys to be fetched again.
+    pub(crate) fn may_refresh(&self) -> bool {
+        matches!(&self.keys, Keys::Remote(remote) if remote.is_due_for_request())
+    }
+
+    pub(crate) fn last_refresh_failed(&self) -> bool {
+        matches!(&self.keys, Keys::Remote(remote) if remote.last_failed())
+    }
+
+    /// Has the keys fetched once, together with every other request that waits, or gives up.
+    pub(crate) async fn refresh_for_request(&self) {
+        if let Keys::Remote(remote) = &self.keys {
+            remote.refresh_for_request().await;
+        }
+    }
+}
+
+/// Reads a URL that has to be secure, unless plain `http` is allowed for it.
+pub(crate) fn is_allowed(url: &Url, plain_http: bool) -> bool {
+    crate::fetch::is_secure(url) || (plain_http && url.scheme() == "http")
+}
+
+#[cfg(test)]
+mod tests;

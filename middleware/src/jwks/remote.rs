@@ -1,0 +1,161 @@
+//! Keys that are fetched: in the background, and once for all requests that meet a new key.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
+
+use super::discovery::Discovery;
+use super::set::{Published, next};
+use crate::clock::Clock;
+use crate::fetch::Fetcher;
+use crate::schedule::{Confirmed, Schedule};
+
+/// A key that was withdrawn is trusted for one such interval at most.
+const WARM: Schedule = Schedule {
+    every: Duration::from_mins(1),
+    first_retry: Duration::from_secs(30),
+    last_retry: Duration::from_mins(1),
+};
+
+/// Until there are keys, nobody can be served.
+const COLD: Schedule = Schedule {
+    every: Duration::from_mins(1),
+    first_retry: Duration::from_secs(1),
+    last_retry: Duration::from_secs(4),
+};
+
+/// A stranger can invent key ids, so requests have keys fetched this often at most.
+const REQUEST_COOL_DOWN: Duration = Duration::from_secs(30);
+const COLD_COOL_DOWN: Duration = Duration::from_secs(1);
+
+/// How long a request waits for keys.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// The keys of an issuer elsewhere. What was fetched stays until something better was.
+pub(crate) struct RemoteKeys {
+    keys: ArcSwapOption<Published>,
+    confirmed: Confirmed,
+    attempts: Mutex<Attempts>,
+    /// Holding this is what makes a fetch the only one.
+    discovery: Arc<AsyncMutex<Discovery>>,
+    /// Counts finished fetches.
+    finished: watch::Sender<u64>,
+    fetcher: Fetcher,
+    clock: Clock,
+    max_stale: Duration,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Attempts {
+    last: Option<Duration>,
+    failures: u32,
+}
+
+impl RemoteKeys {
+    pub(crate) fn new(discovery: Discovery, fetcher: Fetcher, clock: Clock, max_stale: Duration) -> Self {
+        Self {
+            keys: ArcSwapOption::empty(),
+            confirmed: Confirmed::default(),
+            attempts: Mutex::default(),
+            discovery: Arc::new(AsyncMutex::new(discovery)),
+            finished: watch::Sender::new(0),
+            fetcher,
+            clock,
+            max_stale,
+        }
+    }
+
+    /// The keys, if there are any that are not too old.
+    pub(crate) fn current(&self, now: Duration) -> Guard<Option<Arc<Published>>> {
+        if self.confirmed.is_older_than(self.max_stale, now) {
+            Guard::from_inner(None)
+        } else {
+            self.keys.load()
+        }
+    }
+
+    pub(crate) fn last_failed(&self) -> bool {
+        self.attempts().failures > 0
+    }
+
+    /// Whether the last fetch is so long ago that a request may have another one made.
+    pub(crate) fn is_due_for_request(&self) -> bool {
+        let cool_down = if self.keys.load().is_some() { REQUEST_COOL_DOWN } else { COLD_COOL_DOWN };
+        let now = self.clock.steady();
+        self.attempts().last.is_none_or(|last| now.saturating_sub(last) >= cool_down)
+    }
+
+    /// Fetches the keys now.
+    pub(crate) async fn refresh(&self) {
+        let discovery = Arc::clone(&self.discovery).lock_owned().await;
+        self.refresh_with(discovery).await;
+    }
+
+    /// Has the keys fetched if nobody else is at it, and waits for whoever is, but not for ever.
+    ///
+    /// The fetch runs on its own: a caller who hangs up does not stop it for the others.
+    pub(crate) async fn refresh_for_request(self: &Arc<Self>) {
+        let mut finished = self.finished.subscribe();
+        if let Ok(discovery) = Arc::clone(&self.discovery).try_lock_owned() {
+            if !self.is_due_for_request() {
+                return;
+            }
+            let remote = Arc::clone(self);
+            tokio::spawn(async move { remote.refresh_with(discovery).await });
+        }
+        // A fetch that takes longer is finished for later requests; this one gets 503.
+        let _ = tokio::time::timeout(MAX_WAIT, finished.changed()).await;
+    }
+
+    /// Keeps fetching for as long as somebody holds the keys.
+    pub(crate) fn spawn_refresh(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(pause) = weak.upgrade().map(|remote| remote.pause()) {
+                tokio::time::sleep(pause).await;
+                let Some(remote) = weak.upgrade() else { return };
+                remote.refresh().await;
+            }
+        });
+    }
+
+    fn pause(&self) -> Duration {
+        let schedule = if self.keys.load().is_some() { WARM } else { COLD };
+        schedule.pause(self.attempts().failures)
+    }
+
+    async fn refresh_with(&self, mut discovery: OwnedMutexGuard<Discovery>) {
+        let outcome = discovery.fetch(&self.fetcher).await;
+        let now = self.clock.steady();
+        let failed = outcome.is_err();
+        match outcome {
+            Ok(set) => {
+                if let Some(set) = set {
+                    tracing::debug!(issuer = discovery.issuer(), keys = ?set, "keys fetched");
+                    self.keys.rcu(|current| Some(next(current.as_ref(), set.clone())));
+                }
+                self.confirmed.mark(now);
+            }
+            Err(fault) => {
+                let kept = self.keys.load().is_some();
+                tracing::warn!(issuer = discovery.issuer(), %fault, kept, "keys could not be fetched");
+            }
+        }
+        self.record(now, failed);
+        // First let go, then wake: whoever comes in between starts a fetch of its own, or finds it done.
+        drop(discovery);
+        self.finished.send_modify(|count| *count += 1);
+    }
+
+    fn record(&self, now: Duration, failed: bool) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.last = Some(now);
+        attempts.failures = if failed { attempts.failures.saturating_add(1) } else { 0 };
+    }
+
+    fn attempts(&self) -> Attempts {
+        *self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

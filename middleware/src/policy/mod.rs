@@ -1,0 +1,172 @@
+//! Where the policy comes from, and the one that holds now.
+
+mod files;
+mod remote;
+mod signed;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+pub use files::FilesError;
+use portcullis_policy::{PolicySource, Report, Snapshot};
+use remote::RemotePolicy;
+pub use remote::{PolicyEndpoint, UrlRefused};
+
+use crate::authorize::Policies;
+use crate::clock::Clock;
+use crate::fetch::FetchError;
+use crate::jwks::{LazyFetcher, Trusts};
+
+/// Where the policy of a service comes from.
+#[derive(Debug)]
+pub struct Policy(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Files(PathBuf),
+    Remote(PolicyEndpoint),
+    Shared(SharedPolicy),
+    Source(PolicySource),
+}
+
+/// Why a policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The files cannot be read, or their policy has errors.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The HTTP client could not be set up.
+    #[error(transparent)]
+    Http(#[from] FetchError),
+    /// The policy has errors.
+    #[error("the policy has errors:\n{0}")]
+    Invalid(#[from] Report),
+    /// The policy cannot be fetched from there.
+    #[error(transparent)]
+    Url(#[from] UrlRefused),
+}
+
+impl Policy {
+    /// Fetches signed snapshots from a Portcullis server, and changes over to new ones while requests run.
+    pub const fn remote(endpoint: PolicyEndpoint) -> Self {
+        Self(Kind::Remote(endpoint))
+    }
+
+    /// Reads `policy.csv`, and `model.conf` if there is one, from a folder: at the start, and when
+    /// [`Guard::refresh`](crate::Guard::refresh) is called.
+    pub fn files(folder: impl Into<PathBuf>) -> Self {
+        Self(Kind::Files(folder.into()))
+    }
+
+    /// A policy that does not change.
+    pub const fn source(source: PolicySource) -> Self {
+        Self(Kind::Source(source))
+    }
+
+    /// A policy that the same process changes.
+    pub const fn shared(policy: SharedPolicy) -> Self {
+        Self(Kind::Shared(policy))
+    }
+
+    pub(crate) fn build(self, surroundings: &mut Surroundings<'_>) -> Result<PolicyState, PolicyError> {
+        let current = SharedPolicy::empty();
+        let origin = match self.0 {
+            Kind::Files(folder) => {
+                current.store(files::read(&folder, 1)?);
+                Origin::Files(folder)
+            }
+            Kind::Remote(endpoint) => {
+                let fetcher = surroundings.fetcher.get()?;
+                let remote = RemotePolicy::new(endpoint, fetcher, current.clone(), surroundings)?;
+                Origin::Remote(Arc::new(remote))
+            }
+            Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
+            Kind::Source(source) => {
+                current.store(Snapshot::compile(&source, 1)?);
+                Origin::Here
+            }
+        };
+        Ok(PolicyState { current, origin })
+    }
+}
+
+/// What a policy source is built into.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) trusts: &'a Arc<Trusts>,
+    pub(crate) audience: &'a str,
+    pub(crate) fetcher: &'a mut LazyFetcher,
+    pub(crate) clock: &'a Clock,
+}
+
+/// A policy that guards read while it is replaced.
+#[derive(Clone, Debug)]
+pub struct SharedPolicy(Arc<ArcSwapOption<Snapshot>>);
+
+impl SharedPolicy {
+    /// Shares a policy.
+    pub fn new(snapshot: impl Into<Arc<Snapshot>>) -> Self {
+        Self(Arc::new(ArcSwapOption::from(Some(snapshot.into()))))
+    }
+
+    /// Replaces it, whatever its revision: the caller decides what holds. Requests that are being decided
+    /// finish with the one they began with.
+    pub fn store(&self, snapshot: impl Into<Arc<Snapshot>>) {
+        self.0.store(Some(snapshot.into()));
+    }
+
+    /// The revision that holds.
+    pub fn revision(&self) -> Option<u64> {
+        self.0.load().as_ref().map(|snapshot| snapshot.revision())
+    }
+
+    fn empty() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// The policy of a guard at work.
+pub(crate) struct PolicyState {
+    current: SharedPolicy,
+    origin: Origin,
+}
+
+enum Origin {
+    Files(PathBuf),
+    Here,
+    Remote(Arc<RemotePolicy>),
+}
+
+impl PolicyState {
+    /// Calls `ask` with the policy that holds now.
+    pub(crate) fn with<T>(&self, now: Duration, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+        let too_old = matches!(&self.origin, Origin::Remote(remote) if remote.is_too_old(now));
+        match self.current.0.load().as_ref() {
+            Some(snapshot) if !too_old => ask(Policies::Loaded(snapshot)),
+            _ => ask(Policies::Missing),
+        }
+    }
+
+    pub(crate) fn revision(&self) -> Option<u64> {
+        self.current.revision()
+    }
+
+    pub(crate) fn spawn_refresh(&self) {
+        if let Origin::Remote(remote) = &self.origin {
+            remote.spawn_refresh();
+        }
+    }
+
+    pub(crate) async fn refresh(&self) {
+        match &self.origin {
+            Origin::Files(folder) => match files::read(folder, self.revision().unwrap_or_default() + 1) {
+                Ok(snapshot) => self.current.store(snapshot),
+                Err(error) => tracing::warn!(%error, "the policy files were not taken over"),
+            },
+            Origin::Here => {}
+            Origin::Remote(remote) => remote.refresh().await,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A policy on its way: a signed snapshot (a compact JWS), and when it is believed.
+
+use std::time::Duration;
+
+use portcullis_policy::{Report, Snapshot, SnapshotDocument};
+
+use crate::jwks::{Lookup, Trusts};
+use crate::token::{Audience, Jws, NumericDate, TokenFault, Unverified, is_current, part};
+
+/// The type of a signed snapshot: no access token, ID token or logout token passes for one.
+const POLICY: &str = "portcullis-policy+jwt";
+
+/// The longest snapshot that is read.
+pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Why a snapshot was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotFault {
+    #[error(transparent)]
+    Token(#[from] TokenFault),
+    #[error("the keys that would prove it cannot be had")]
+    NoKeys,
+    #[error("it is addressed to another client")]
+    OtherClient,
+    #[error("it is the policy of another API")]
+    OtherApi,
+    #[error("it has errors:\n{0}")]
+    Invalid(#[from] Report),
+}
+
+#[derive(serde::Deserialize)]
+struct PolicyClaims {
+    aud: Audience,
+    exp: NumericDate,
+}
+
+/// Who a snapshot has to be for, and when.
+pub(crate) struct Expected<'a> {
+    pub(crate) trusts: &'a Trusts,
+    pub(crate) client_id: &'a str,
+    pub(crate) api: &'a str,
+    /// Seconds since the Unix epoch.
+    pub(crate) now: u64,
+    /// The steady clock, for the age of keys.
+    pub(crate) steady: Duration,
+}
+
+/// How far the clocks of the server and of this machine may be apart.
+const LEEWAY_SECS: u64 = 30;
+
+/// Checks who signed a snapshot, for whom and until when, and compiles it.
+pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Snapshot, SnapshotFault> {
+    let jws = Jws::parse(token, POLICY, MAX_BYTES)?;
+    let Unverified { iss } = part(&jws.payload)?;
+    let (_, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
+    match trust.lookup(jws.header.kid.as_deref(), expected.steady) {
+        Lookup::Found { key, .. } => jws.verify(&key)?,
+        Lookup::NoKeys => return Err(SnapshotFault::NoKeys),
+        Lookup::NoSuchKey => return Err(TokenFault::UnknownKey.into()),
+    }
+    let PolicyClaims { aud, exp } = part(&jws.payload)?;
+    if !aud.includes(expected.client_id) {
+        return Err(SnapshotFault::OtherClient);
+    }
+    if !is_current(exp, LEEWAY_SECS, expected.now) {
+        return Err(TokenFault::Expired.into());
+    }
+    let document: SnapshotDocument = part(&jws.payload)?;
+    if document.api != expected.api {
+        return Err(SnapshotFault::OtherApi);
+    }
+    Ok(document.compile()?)
+}

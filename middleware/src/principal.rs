@@ -1,0 +1,202 @@
+//! Who is calling: what handlers take as arguments.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::refusal::{Refusal, Rejection};
+use crate::token::{AccessClaims, NumericDate};
+
+/// A caller whose access token was verified.
+///
+/// As an argument of a handler it proves that the guard let the request through; a route without a guard
+/// answers 401. Cheap to clone.
+#[derive(Clone)]
+pub struct Principal(Arc<Verified>);
+
+/// A token that was verified, and under which keys.
+pub(crate) struct Verified {
+    pub(crate) claims: AccessClaims,
+    scopes: Vec<String>,
+    /// The claims as they were signed.
+    payload: Vec<u8>,
+    /// Which issuer of the guard's, and which generation of its keys.
+    pub(crate) trust: usize,
+    pub(crate) generation: u64,
+}
+
+impl Verified {
+    pub(crate) fn new(claims: AccessClaims, payload: Vec<u8>, trust: usize, generation: u64) -> Self {
+        // RFC 6749 §3.3: a list delimited by spaces.
+        let scopes = claims.granted.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned);
+        Self { scopes: scopes.collect(), claims, payload, trust, generation }
+    }
+
+    pub(crate) const fn payload_len(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+impl Principal {
+    /// The user, or the client itself where no user is involved (`sub`). Unique per issuer only.
+    pub fn subject(&self) -> &str {
+        &self.0.claims.registered.sub
+    }
+
+    /// The client that the token was issued to.
+    pub fn client_id(&self) -> &str {
+        &self.0.claims.registered.client_id
+    }
+
+    /// Who issued the token.
+    pub fn issuer(&self) -> &str {
+        &self.0.claims.registered.iss
+    }
+
+    /// The scopes of the token.
+    pub fn scopes(&self) -> &[String] {
+        &self.0.scopes
+    }
+
+    /// Whether the token has a scope.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.0.scopes.iter().any(|own| own == scope)
+    }
+
+    /// The roles of the caller in this service.
+    pub fn roles(&self) -> &[String] {
+        &self.0.claims.granted.roles
+    }
+
+    /// The organisation that the token speaks for.
+    pub fn organisation(&self) -> Option<&str> {
+        self.0.claims.granted.org.as_deref()
+    }
+
+    /// The session at the issuer.
+    pub fn session_id(&self) -> Option<&str> {
+        self.0.claims.session.sid.as_deref()
+    }
+
+    /// The name of the token.
+    pub fn token_id(&self) -> &str {
+        &self.0.claims.registered.jti
+    }
+
+    /// When the user signed in, in seconds since the Unix epoch.
+    pub fn auth_time(&self) -> Option<u64> {
+        self.0.claims.session.auth_time.map(|NumericDate(secs)| secs)
+    }
+
+    /// How the user signed in (`acr`).
+    pub fn authentication_class(&self) -> Option<&str> {
+        self.0.claims.session.acr.as_deref()
+    }
+
+    /// When the token expires, in seconds since the Unix epoch.
+    pub fn expires_at(&self) -> u64 {
+        self.0.claims.registered.exp.0
+    }
+
+    fn claims<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.0.payload).ok()
+    }
+}
+
+impl From<Arc<Verified>> for Principal {
+    fn from(verified: Arc<Verified>) -> Self {
+        Self(verified)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Principal")
+            .field("subject", &self.subject())
+            .field("client_id", &self.client_id())
+            .field("organisation", &self.organisation())
+            .field("roles", &self.roles())
+            .field("scopes", &self.scopes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Principal {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Refusal::Anonymous.into())
+    }
+}
+
+/// The caller, on a route that also serves requests without a token.
+///
+/// A token that is there and not good is answered 401, not taken for none.
+#[derive(Clone, Debug)]
+pub struct OptionalPrincipal(pub Option<Principal>);
+
+impl<S: Send + Sync> FromRequestParts<S> for OptionalPrincipal {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<Principal>().cloned()))
+    }
+}
+
+/// The claims of the verified token, as a type of the application.
+///
+/// A token whose claims do not fit the type is answered 403.
+#[derive(Clone, Debug)]
+pub struct Claims<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        principal.claims().map(Self).ok_or_else(|| Refusal::ClaimsMismatch.into())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A principal with some claims; roles are given as one text with spaces between.
+    pub(crate) fn principal(claims: &[(&str, &str)]) -> Principal {
+        let mut payload = json!({
+            "iss": "https://id.test", "aud": "https://api.test", "sub": "u", "client_id": "c", "jti": "j",
+            "exp": 2_000_000_000, "iat": 1_999_999_700,
+        });
+        for (name, value) in claims {
+            payload[*name] = if *name == "roles" { value.split(' ').collect() } else { Value::from(*value) };
+        }
+        let payload = payload.to_string().into_bytes();
+        Arc::new(Verified::new(AccessClaims::parse(&payload).unwrap(), payload, 0, 1)).into()
+    }
+
+    #[test]
+    fn debug_shows_who_and_no_token() {
+        let shown =
+            format!("{:?}", principal(&[("roles", "a b"), ("scope", "x"), ("sid", "secret-session")]));
+        assert!(
+            shown.contains("\"u\"") && shown.contains("\"b\"") && !shown.contains("secret-session"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn claims_are_read_as_the_application_wants_them() {
+        #[derive(serde::Deserialize)]
+        struct Own {
+            tier: String,
+        }
+        assert_eq!(principal(&[("tier", "gold")]).claims::<Own>().unwrap().tier, "gold");
+        assert!(principal(&[]).claims::<Own>().is_none());
+    }
+}

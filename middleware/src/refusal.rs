@@ -1,0 +1,213 @@
+//! Every refusal of the guard, and the one table that gives it a status and a code.
+
+use std::borrow::Cow;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::decision::DecisionId;
+use crate::input::Fault;
+use crate::limit::Exceeded;
+use crate::path::PathFault;
+use crate::token::{BearerFault, TokenFault};
+
+/// Why a request did not reach its handler.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("no token")]
+    Anonymous,
+    #[error(transparent)]
+    Bearer(BearerFault),
+    #[error("the claims are not those that the handler reads")]
+    ClaimsMismatch,
+    #[error("{why}")]
+    Forbidden { why: &'static str, decision: DecisionId },
+    #[error("{0:?}")]
+    Input(Fault),
+    #[error("the {} limit is exceeded", .0.name)]
+    Limited(Exceeded),
+    #[error(transparent)]
+    Path(PathFault),
+    #[error("the token lacks the scope {needed}")]
+    Scope { needed: Cow<'static, str>, decision: DecisionId },
+    #[error(transparent)]
+    Token(TokenFault),
+    #[error(transparent)]
+    Unavailable(Outage),
+}
+
+/// What the guard itself lacks: never the caller's fault.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum Outage {
+    #[error("the address of the client is not known: serve with into_make_service_with_connect_info")]
+    Address,
+    #[error("the keys of the issuer cannot be had")]
+    Keys,
+    #[error("the policy cannot be had")]
+    Policy,
+}
+
+impl Refusal {
+    /// The status and the code: the only place where they are chosen.
+    fn answer(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Anonymous => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            // RFC 6750 §3.1: several ways of sending a token are an invalid request.
+            Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
+                (StatusCode::UNAUTHORIZED, "invalid_token")
+            }
+            Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
+            Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Input(fault) => (fault.rule.status(), "invalid_body"),
+            Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
+            Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        }
+    }
+
+    /// What the caller is told in words.
+    fn detail(&self) -> Cow<'static, str> {
+        match self {
+            Self::Anonymous => "The request carries no access token".into(),
+            Self::Bearer(fault) => fault.to_string().into(),
+            Self::ClaimsMismatch => "The access token lacks claims that are needed here".into(),
+            Self::Forbidden { .. } => "The policy of this service does not allow this".into(),
+            Self::Input(fault) => fault.rule.to_string().into(),
+            Self::Limited(_) => "There were too many requests".into(),
+            Self::Path(fault) => fault.to_string().into(),
+            Self::Scope { needed, .. } => format!("The access token lacks the scope {needed}").into(),
+            Self::Token(fault) => fault.told().into(),
+            Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
+        }
+    }
+
+    fn decision(&self) -> Option<DecisionId> {
+        match self {
+            Self::Forbidden { decision, .. } | Self::Scope { decision, .. } => Some(*decision),
+            _ => None,
+        }
+    }
+
+    /// Says it to the log, once.
+    fn log(&self, status: StatusCode, code: &str) {
+        let decision = self.decision().map(|id| id.to_string());
+        let decision = decision.as_deref();
+        match self {
+            Self::Unavailable(_) => tracing::warn!(code, status = status.as_u16(), cause = %self, "refused"),
+            Self::Forbidden { .. } | Self::Scope { .. } => {
+                tracing::info!(code, status = status.as_u16(), cause = %self, decision, "refused");
+            }
+            _ => tracing::debug!(code, status = status.as_u16(), cause = %self, "refused"),
+        }
+    }
+
+    fn write_headers(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        match self {
+            Self::Limited(exceeded) => exceeded.write(headers),
+            Self::Unavailable(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+    }
+
+    /// The challenge of RFC 6750 §3, where there is one.
+    fn challenge(&self) -> Option<HeaderValue> {
+        let error = match self {
+            // §3: no error code for a request that did not try to authenticate.
+            Self::Anonymous => return Some(HeaderValue::from_static("Bearer")),
+            Self::Bearer(BearerFault::Several) => r#"error="invalid_request""#.to_owned(),
+            Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
+                format!(r#"error="invalid_token", error_description="{}""#, self.detail())
+            }
+            // A scope-token has no quotes (RFC 6749 §3.3); one that had would fail here and leave no challenge.
+            Self::Scope { needed, .. } if !needed.contains(['"', '\\']) => {
+                format!(r#"error="insufficient_scope", scope="{needed}""#)
+            }
+            _ => return None,
+        };
+        HeaderValue::try_from(format!("Bearer {error}")).ok()
+    }
+
+    fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
+        let errors = match self {
+            Self::Input(fault) => vec![Place { pointer: fault.pointer.clone(), rule: fault.rule.code() }],
+            _ => Vec::new(),
+        };
+        let limited = matches!(self, Self::Limited(_));
+        Problem {
+            kind: if limited { QUOTA_EXCEEDED } else { "about:blank" },
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: self.detail(),
+            code,
+            decision: self.decision().map(|id| id.to_string()),
+            errors,
+            violated: if let Self::Limited(exceeded) = self { vec![exceeded.name] } else { Vec::new() },
+        }
+    }
+}
+
+/// The type that the IETF draft on rate limit fields gives this problem.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+/// A problem document (RFC 9457 §3).
+#[derive(Serialize)]
+struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: Cow<'static, str>,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Place>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    violated: Vec<&'static str>,
+}
+
+/// Where a body breaks which rule. What it says there is not repeated.
+#[derive(Serialize)]
+struct Place {
+    pointer: String,
+    rule: &'static str,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, code) = self.answer();
+        self.log(status, code);
+        // Text, numbers and lists of them: there is nothing that JSON could not say.
+        let body = serde_json::to_vec(&self.problem(status, code)).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        self.write_headers(response.headers_mut());
+        response
+    }
+}
+
+/// Why an extractor of the guard refused: a problem document (RFC 9457).
+#[derive(Debug)]
+pub struct Rejection(Refusal);
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}

@@ -1,0 +1,119 @@
+//! An axum router in which no route can be forgotten.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::routing::MethodRouter;
+
+use crate::authorize::Requirement;
+use crate::guard::Guard;
+
+/// A router whose routes all state what they require: the type takes no others.
+///
+/// A layer around a plain [`Router`] cannot know what the route inside requires before its handler runs, so
+/// it could only refuse everything or trust that nothing was forgotten. Here each route is wrapped in the
+/// guard together with its own requirement, and a route without one does not compile.
+///
+/// ```
+/// use axum::routing::{get, post};
+/// use portcullis_guard::{Guard, GuardExt, GuardedRouter, public, rbac, scope};
+///
+/// # async fn list() {}
+/// # async fn create() {}
+/// # async fn health() {}
+/// fn app(guard: &Guard) -> axum::Router {
+///     GuardedRouter::new()
+///         .route("/orders", get(list).guard(scope("orders").and(rbac("orders", "read"))))
+///         .route("/orders", post(create).guard(rbac("orders", "create")))
+///         .route("/health", get(health).guard(public()))
+///         .guarded_by(guard)
+/// }
+/// ```
+///
+/// A route without a requirement is no route of a `GuardedRouter`:
+///
+/// ```compile_fail
+/// # use axum::routing::get;
+/// # use portcullis_guard::GuardedRouter;
+/// # async fn list() {}
+/// let router = GuardedRouter::<()>::new().route("/orders", get(list));
+/// ```
+#[derive(Debug)]
+#[must_use = "the routes serve nobody before `guarded_by`"]
+pub struct GuardedRouter<S = ()> {
+    routes: Vec<(String, GuardedRoute<S>)>,
+}
+
+/// The methods of a route, and what each group of them requires.
+#[derive(Clone, Debug)]
+#[must_use = "a route serves nobody before it is in a router"]
+pub struct GuardedRoute<S = ()>(Vec<(MethodRouter<S>, Requirement)>);
+
+/// Stating what a route requires.
+pub trait GuardExt<S> {
+    /// These methods, for callers that meet `requirement`.
+    fn guard(self, requirement: Requirement) -> GuardedRoute<S>;
+}
+
+impl<S> GuardExt<S> for MethodRouter<S> {
+    fn guard(self, requirement: Requirement) -> GuardedRoute<S> {
+        GuardedRoute(vec![(self, requirement)])
+    }
+}
+
+impl<S> GuardedRoute<S> {
+    /// More methods of the same route, with a requirement of their own.
+    pub fn merge(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
+impl<S> GuardedRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    /// A router without routes.
+    pub const fn new() -> Self {
+        Self { routes: Vec::new() }
+    }
+
+    /// Adds a route. The same path may be added again for other methods.
+    pub fn route(mut self, path: impl Into<String>, route: GuardedRoute<S>) -> Self {
+        self.routes.push((path.into(), route));
+        self
+    }
+
+    /// Adds the routes of another router.
+    pub fn merge(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self
+    }
+
+    /// Every route and what it requires: for a start-up log, or a test that reads like a table.
+    pub fn requirements(&self) -> impl Iterator<Item = (&str, &Requirement)> {
+        self.routes
+            .iter()
+            .flat_map(|(path, route)| route.0.iter().map(|(_, requirement)| (path.as_str(), requirement)))
+    }
+
+    /// The routes as a plain axum router, each behind the guard.
+    ///
+    /// # Panics
+    ///
+    /// Where axum does: when two routes overlap or a path is malformed.
+    pub fn guarded_by(self, guard: &Guard) -> Router<S> {
+        let groups = self.routes.into_iter().flat_map(|(path, route)| {
+            route.0.into_iter().map(move |(methods, requirement)| (path.clone(), methods, requirement))
+        });
+        groups.fold(Router::new(), |router, (path, methods, requirement)| {
+            router.route(&path, methods.layer::<_, Infallible>(guard.require(requirement)))
+        })
+    }
+}
+
+impl<S> Default for GuardedRouter<S> {
+    fn default() -> Self {
+        Self { routes: Vec::new() }
+    }
+}

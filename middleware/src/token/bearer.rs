@@ -1,0 +1,81 @@
+//! Finding the bearer token of a request (RFC 6750 §2.1).
+
+use http::{HeaderMap, header};
+
+/// Why the credentials of a request could not be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum BearerFault {
+    /// Characters that no token has.
+    #[error("the Authorization header does not hold a token")]
+    Malformed,
+    /// More than one credential: which one counts would depend on who reads.
+    #[error("the request carries several credentials")]
+    Several,
+}
+
+/// The token of the `Authorization` header, if there is a bearer token.
+///
+/// The header is the only place that is read: RFC 9700 §4.3.2 forbids tokens in the query, and one in a
+/// form body would make the guard read bodies before it knows who sends them.
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, BearerFault> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(BearerFault::Several);
+    }
+    let value = value.to_str().map_err(|_| BearerFault::Malformed)?;
+    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Ok(None);
+    }
+    let token = rest.trim_start_matches(' ');
+    if token.is_empty() {
+        return Err(BearerFault::Malformed);
+    }
+    // `Bearer a, Bearer b` is what a proxy makes of two headers.
+    if token.contains([',', ' ', '\t']) {
+        return Err(BearerFault::Several);
+    }
+    Ok(Some(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&[u8]]) -> Result<Option<String>, BearerFault> {
+        let header = |value: &&[u8]| (header::AUTHORIZATION, http::HeaderValue::from_bytes(value).unwrap());
+        let headers: HeaderMap = values.iter().map(header).collect();
+        token(&headers).map(|token| token.map(str::to_owned))
+    }
+
+    #[test]
+    fn one_bearer_token_is_read_whatever_the_case_of_the_scheme() {
+        for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c"] {
+            assert_eq!(read(&[value.as_bytes()]), Ok(Some("a.b.c".to_owned())));
+        }
+    }
+
+    #[test]
+    fn another_scheme_is_no_token() {
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b"Basic dTpw"]), Ok(None));
+        assert_eq!(read(&[b"BearerX a"]), Ok(None));
+    }
+
+    #[test]
+    fn several_credentials_are_refused() {
+        assert_eq!(read(&[b"Bearer a", b"Bearer b"]), Err(BearerFault::Several));
+        assert_eq!(read(&[b"Bearer a", b"Basic b"]), Err(BearerFault::Several));
+        for value in [b"Bearer a, Bearer b".as_slice(), b"Bearer a,b", b"Bearer a b"] {
+            assert_eq!(read(&[value]), Err(BearerFault::Several));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_token_is_refused() {
+        for value in [b"Bearer".as_slice(), b"Bearer ", b"Bearer \xff\xfe"] {
+            assert_eq!(read(&[value]), Err(BearerFault::Malformed));
+        }
+    }
+}

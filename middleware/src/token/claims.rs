@@ -1,0 +1,295 @@
+//! The claims of an access token (RFC 9068 §2.2) and the rules they are held to.
+
+use std::time::Duration;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, Visitor};
+
+use super::fault::TokenFault;
+use super::jws::present;
+
+/// The longest identifier in a claim.
+const MAX_IDENTIFIER: usize = 512;
+
+/// The last second of the year 9999: no date lies after it.
+const LAST_DATE: f64 = 253_402_300_799.0;
+
+/// The claims that the guard reads. Others stay in the payload, for `Claims<T>`.
+#[derive(Debug)]
+pub(crate) struct AccessClaims {
+    pub(crate) registered: Registered,
+    pub(crate) granted: Granted,
+    pub(crate) session: Session,
+}
+
+/// The claims that every access token has.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Registered {
+    pub(crate) iss: String,
+    pub(crate) aud: Audience,
+    pub(crate) sub: String,
+    pub(crate) client_id: String,
+    pub(crate) jti: String,
+    pub(crate) exp: NumericDate,
+    pub(crate) iat: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) cnf: Option<IgnoredAny>,
+}
+
+/// What the token allows.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Granted {
+    #[serde(default)]
+    pub(crate) scope: String,
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) org: Option<String>,
+}
+
+/// How the user signed in.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Session {
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) sid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) auth_time: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) acr: Option<String>,
+}
+
+/// The claim that is read before the signature: whose key to look for.
+#[derive(serde::Deserialize)]
+pub(crate) struct Unverified {
+    pub(crate) iss: String,
+}
+
+/// `aud`: one name or a list of them (RFC 7519 §4.1.3).
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    /// A token for several services, of which we are one, is ours: the issuer named us.
+    pub(crate) fn includes(&self, own: &str) -> bool {
+        match self {
+            Self::One(name) => name == own,
+            Self::Several(names) => names.iter().any(|name| name == own),
+        }
+    }
+}
+
+/// Seconds since the Unix epoch; a fraction (RFC 7519 §2 allows one) is dropped.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct NumericDate(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = NumericDate;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("seconds since 1970, before the year 10000")
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "a number that large is refused either way")]
+            fn visit_u64<E: Error>(self, secs: u64) -> Result<NumericDate, E> {
+                self.visit_f64(secs as f64)
+            }
+
+            fn visit_i64<E: Error>(self, secs: i64) -> Result<NumericDate, E> {
+                self.visit_u64(secs.try_into().map_err(E::custom)?)
+            }
+
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range is checked in the same line"
+            )]
+            fn visit_f64<E: Error>(self, secs: f64) -> Result<NumericDate, E> {
+                let in_range = (0.0..=LAST_DATE).contains(&secs);
+                in_range.then_some(NumericDate(secs as u64)).ok_or_else(|| E::custom("out of range"))
+            }
+        }
+        deserializer.deserialize_f64(Number)
+    }
+}
+
+/// What claims are compared with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) audience: &'a str,
+    pub(crate) leeway: Duration,
+    pub(crate) max_lifetime: Duration,
+    /// Seconds since the Unix epoch.
+    pub(crate) now: u64,
+}
+
+impl AccessClaims {
+    /// Reads the claims from a payload that is known to be JSON with one reading.
+    ///
+    /// Three short passes over the bytes cost less than one that keeps what it does not know.
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, TokenFault> {
+        Ok(Self { registered: part(payload)?, granted: part(payload)?, session: part(payload)? })
+    }
+
+    pub(crate) fn check(&self, rules: &Rules<'_>) -> Result<(), TokenFault> {
+        let claims = &self.registered;
+        if !claims.aud.includes(rules.audience) {
+            return Err(TokenFault::Audience);
+        }
+        let identifiers = [&claims.sub, &claims.client_id, &claims.jti];
+        if identifiers.iter().any(|text| text.is_empty() || text.len() > MAX_IDENTIFIER) {
+            return Err(TokenFault::Claims);
+        }
+        // RFC 9449 §7.1 and RFC 8705 §3: accepting a bound token without its proof undoes the binding.
+        if claims.cnf.is_some() {
+            return Err(TokenFault::SenderConstrained);
+        }
+        self.check_dates(rules)
+    }
+
+    fn check_dates(&self, rules: &Rules<'_>) -> Result<(), TokenFault> {
+        let Registered { exp, iat, nbf, .. } = self.registered;
+        let leeway = rules.leeway.as_secs();
+        if !is_current(exp, leeway, rules.now) {
+            return Err(TokenFault::Expired);
+        }
+        let starts = nbf.map_or(iat, |nbf| nbf.max(iat));
+        if starts.0 > rules.now.saturating_add(leeway) {
+            return Err(TokenFault::NotYet);
+        }
+        match exp.0.checked_sub(iat.0) {
+            None => Err(TokenFault::Claims),
+            Some(lifetime) if lifetime > rules.max_lifetime.as_secs() => Err(TokenFault::Lifetime),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// The claims that `T` names.
+pub(crate) fn part<T: DeserializeOwned>(payload: &[u8]) -> Result<T, TokenFault> {
+    serde_json::from_slice(payload).map_err(|_| TokenFault::Claims)
+}
+
+/// RFC 7519 §4.1.4: the current time must be before the expiry, give or take the leeway.
+pub(crate) const fn is_current(exp: NumericDate, leeway_secs: u64, now: u64) -> bool {
+    now < exp.0.saturating_add(leeway_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn claims() -> Value {
+        json!({
+            "iss": "https://id.test", "aud": "https://api.test", "sub": "u", "client_id": "c", "jti": "j",
+            "exp": NOW + 300, "iat": NOW,
+        })
+    }
+
+    fn check(claims: &Value) -> Result<(), TokenFault> {
+        let claims = AccessClaims::parse(claims.to_string().as_bytes())?;
+        let leeway = Duration::from_secs(30);
+        let rules =
+            Rules { audience: "https://api.test", leeway, max_lifetime: Duration::from_hours(24), now: NOW };
+        claims.check(&rules)
+    }
+
+    fn with(name: &str, value: Value) -> Result<(), TokenFault> {
+        let mut claims = claims();
+        claims[name] = value;
+        check(&claims)
+    }
+
+    #[test]
+    fn the_required_claims_are_required() {
+        assert_eq!(check(&claims()), Ok(()));
+        for name in ["iss", "aud", "sub", "client_id", "jti", "exp", "iat"] {
+            let mut less = claims();
+            less.as_object_mut().unwrap().remove(name);
+            assert_eq!(check(&less), Err(TokenFault::Claims), "without {name}");
+            for wrong in [json!(null), json!({}), json!([1]), json!(true)] {
+                assert_eq!(with(name, wrong.clone()), Err(TokenFault::Claims), "{name} = {wrong}");
+            }
+        }
+        for name in ["sub", "client_id", "jti"] {
+            assert_eq!(with(name, json!("")), Err(TokenFault::Claims), "{name}");
+            assert_eq!(with(name, json!("x".repeat(513))), Err(TokenFault::Claims), "{name}");
+        }
+        assert_eq!(with("iss", json!(123)), Err(TokenFault::Claims));
+        assert_eq!(with("aud", json!(5)), Err(TokenFault::Claims));
+    }
+
+    #[test]
+    fn the_audience_is_compared_whole() {
+        assert_eq!(with("aud", json!(["https://other.test", "https://api.test"])), Ok(()));
+        for other in
+            [json!("https://other.test"), json!("https://api.test/"), json!([]), json!("https://api.tes")]
+        {
+            assert_eq!(with("aud", other.clone()), Err(TokenFault::Audience), "{other}");
+        }
+    }
+
+    #[test]
+    fn dates_are_numbers_in_range_and_may_have_a_fraction() {
+        assert_eq!(with("exp", json!(1_800_000_000.5 + 300.0)), Ok(()));
+        for wrong in [json!("1800000300"), json!(-1), json!(1e300), json!(-0.5), json!(253_402_300_800_u64)] {
+            assert_eq!(with("exp", wrong.clone()), Err(TokenFault::Claims), "{wrong}");
+        }
+        for optional in ["nbf", "auth_time"] {
+            assert_eq!(with(optional, json!(null)), Err(TokenFault::Claims), "{optional}");
+            assert_eq!(with(optional, json!("1")), Err(TokenFault::Claims), "{optional}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_from_its_start_to_its_end_give_or_take_the_leeway() {
+        let expired_for = |secs: u64| {
+            let mut old = claims();
+            old["iat"] = json!(NOW - 400);
+            old["exp"] = json!(NOW - secs);
+            check(&old)
+        };
+        assert_eq!(expired_for(29), Ok(()));
+        assert_eq!(expired_for(30), Err(TokenFault::Expired));
+        assert_eq!(expired_for(50), Err(TokenFault::Expired));
+        assert_eq!(with("nbf", json!(NOW + 30)), Ok(()));
+        assert_eq!(with("nbf", json!(NOW + 31)), Err(TokenFault::NotYet));
+        assert_eq!(with("iat", json!(NOW + 31)), Err(TokenFault::NotYet));
+    }
+
+    #[test]
+    fn a_token_that_lives_too_long_or_backwards_is_refused() {
+        assert_eq!(with("exp", json!(NOW + 86_400)), Ok(()));
+        assert_eq!(with("exp", json!(NOW + 86_401)), Err(TokenFault::Lifetime));
+        let mut backwards = claims();
+        backwards["iat"] = json!(NOW + 10);
+        backwards["exp"] = json!(NOW + 5);
+        assert_eq!(check(&backwards), Err(TokenFault::Claims));
+    }
+
+    #[test]
+    fn a_bound_token_is_refused() {
+        assert_eq!(with("cnf", json!({ "jkt": "x" })), Err(TokenFault::SenderConstrained));
+        assert_eq!(with("cnf", json!(null)), Err(TokenFault::SenderConstrained));
+    }
+
+    #[test]
+    fn roles_and_scope_have_one_form() {
+        assert_eq!(with("roles", json!(["a", "b"])), Ok(()));
+        for wrong in [json!("a"), json!([1]), json!(null)] {
+            assert_eq!(with("roles", wrong.clone()), Err(TokenFault::Claims), "{wrong}");
+        }
+        assert_eq!(with("scope", json!(["a"])), Err(TokenFault::Claims));
+    }
+}

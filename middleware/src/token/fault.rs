@@ -1,0 +1,65 @@
+//! Why a token was refused.
+
+/// Why a token was refused. The cause is for the log; the caller learns no more than [`Self::told`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum TokenFault {
+    /// `alg` is not one of ours, or not the one that the key is bound to.
+    #[error("the algorithm is not the one of the key")]
+    Algorithm,
+    /// `aud` does not name this service.
+    #[error("the token is meant for another service")]
+    Audience,
+    /// A claim is missing, repeated or of the wrong type.
+    #[error("the claims are not those of an access token")]
+    Claims,
+    /// The header has `crit`.
+    #[error("the header has critical extensions")]
+    Critical,
+    /// The header brings a key or says where to get one.
+    #[error("the header brings its own key")]
+    EmbeddedKey,
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// The header is not what RFC 7515 says.
+    #[error("the header is malformed")]
+    Header,
+    /// `nbf` or `iat` lies ahead.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// The token lives longer than is allowed here.
+    #[error("the lifetime of the token is too long")]
+    Lifetime,
+    /// `cnf` binds the token to a key that the request does not prove.
+    #[error("the token is bound to a key, and cannot be used as a bearer token")]
+    SenderConstrained,
+    /// Not three parts of base64url.
+    #[error("the token is not a compact JWS")]
+    Shape,
+    /// The signature does not verify.
+    #[error("the signature does not verify")]
+    Signature,
+    /// More bytes than are looked at.
+    #[error("the token is too long")]
+    TooLong,
+    /// `typ` is not `at+jwt`.
+    #[error("the token is not an access token")]
+    Type,
+    /// `iss` is not trusted here.
+    #[error("the issuer is not trusted")]
+    UnknownIssuer,
+    /// The issuer has no such key.
+    #[error("the issuer has no such key")]
+    UnknownKey,
+}
+
+impl TokenFault {
+    /// What the caller is told: whether a new token would help, and nothing to probe the checks with.
+    pub(crate) const fn told(self) -> &'static str {
+        if matches!(self, Self::Expired) {
+            "The access token has expired"
+        } else {
+            "The access token is invalid"
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Taking a compact JWS apart (RFC 7515 §7.1), before anything in it is believed.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
+
+use super::fault::TokenFault;
+use crate::input::{Bounds, read_json};
+use crate::jwks::{Algorithm, VerifyingKey};
+
+/// The longest key id that is looked up.
+const MAX_KEY_ID: usize = 256;
+
+/// How large the JSON in a token may be in other directions than length.
+const BOUNDS: Bounds = Bounds { depth: 16, members: 1_000 };
+
+/// A compact JWS whose signature has not been checked.
+pub(crate) struct Jws<'t> {
+    pub(crate) header: Header,
+    /// The payload, decoded: JSON with one reading.
+    pub(crate) payload: Vec<u8>,
+    signed: &'t str,
+    signature: Vec<u8>,
+}
+
+/// The part of the protected header that matters here.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Header {
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    typ: Option<String>,
+    alg: String,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    jku: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    jwk: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    x5u: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    x5c: Option<IgnoredAny>,
+}
+
+impl<'t> Jws<'t> {
+    /// Splits and decodes a token of at most `max_bytes`, whose type has to be `typ`.
+    pub(crate) fn parse(token: &'t str, typ: &str, max_bytes: usize) -> Result<Self, TokenFault> {
+        if token.len() > max_bytes {
+            return Err(TokenFault::TooLong);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Shape)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenFault::Shape)?;
+        if payload.contains('.') {
+            return Err(TokenFault::Shape);
+        }
+        let header: Header = object(&decode(header)?).ok_or(TokenFault::Header)?;
+        header.check(typ)?;
+        let payload = decode(payload)?;
+        read_json(&payload, BOUNDS, |_| Ok(())).map_err(|_| TokenFault::Claims)?;
+        Ok(Self { header, payload, signed, signature: decode(signature)? })
+    }
+
+    /// Whether `key` made the signature, with the algorithm that the key is bound to.
+    ///
+    /// The header's `alg` chooses nothing: it only has to name the algorithm of the key (RFC 8725 §3.1).
+    pub(crate) fn verify(&self, key: &VerifyingKey) -> Result<(), TokenFault> {
+        if Algorithm::named(&self.header.alg) != Some(key.algorithm()) {
+            return Err(TokenFault::Algorithm);
+        }
+        if key.verifies(self.signed.as_bytes(), &self.signature) {
+            Ok(())
+        } else {
+            Err(TokenFault::Signature)
+        }
+    }
+}
+
+impl Header {
+    fn check(&self, typ: &str) -> Result<(), TokenFault> {
+        // RFC 7515 §4.1.11: an extension that is not understood makes the JWS invalid; none is understood here.
+        if self.crit.is_some() {
+            return Err(TokenFault::Critical);
+        }
+        // RFC 8725 §3.10: a key that comes with the token, or from where the token says, proves nothing.
+        if self.jku.is_some() || self.jwk.is_some() || self.x5u.is_some() || self.x5c.is_some() {
+            return Err(TokenFault::EmbeddedKey);
+        }
+        Algorithm::named(&self.alg).ok_or(TokenFault::Algorithm)?;
+        if self.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KEY_ID) {
+            return Err(TokenFault::Header);
+        }
+        // RFC 7515 §4.1.9: media types compare without case, and `application/` may be left out.
+        let own = self.typ.as_deref().ok_or(TokenFault::Type)?;
+        let own = match own.split_at_checked("application/".len()) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+            _ => own,
+        };
+        if own.eq_ignore_ascii_case(typ) { Ok(()) } else { Err(TokenFault::Type) }
+    }
+}
+
+/// A JSON object in which no name stands twice (RFC 7515 §4, RFC 7519 §4).
+pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    read_json(json, BOUNDS, |_| Ok(())).ok()?;
+    serde_json::from_slice(json).ok()
+}
+
+/// A member that may be absent, but not `null`.
+pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Strict base64url: no padding, no stray bits, no other alphabet (RFC 7515 §2).
+fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(header: &str) -> Result<(), TokenFault> {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let token = format!("{}.{}.{}", encode(header), encode("{}"), encode("signature"));
+        Jws::parse(&token, "at+jwt", 8_192).map(|_| ())
+    }
+
+    #[test]
+    fn a_token_has_three_parts_in_strict_base64url() {
+        let parts = ["eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9", "e30", "AA"];
+        let [header, payload, signature] = parts;
+        assert!(Jws::parse(&parts.join("."), "at+jwt", 8_192).is_ok());
+        for token in [
+            String::new(),
+            ".".to_owned(),
+            "..".to_owned(),
+            "...".to_owned(),
+            header.to_owned(),
+            format!("{header}.{payload}"),
+            format!("{header}.{payload}.{signature}.x"),
+            format!("{header}.{payload}.{signature}.x.y"),
+            format!("{header}.{payload}.{signature}="),
+            format!("{header}.{payload}.AB"),
+            format!("{header}.{payload}.A+"),
+            format!("{header}.{payload}.A\n"),
+            format!("{header}=.{payload}.{signature}"),
+            format!(" {header}.{payload}.{signature}"),
+        ] {
+            let fault = Jws::parse(&token, "at+jwt", 8_192).err();
+            assert!(matches!(fault, Some(TokenFault::Shape | TokenFault::Header)), "{token}: {fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_over_the_cap_is_refused_before_it_is_decoded() {
+        assert_eq!(Jws::parse(&"~".repeat(8_193), "at+jwt", 8_192).err(), Some(TokenFault::TooLong));
+    }
+
+    #[test]
+    fn only_access_tokens_signed_by_listed_algorithms_pass() {
+        for header in [
+            r#"{"alg":"ES256","typ":"at+jwt"}"#,
+            r#"{"alg":"EdDSA","typ":"application/at+jwt","kid":"k"}"#,
+            r#"{"alg":"RS256","typ":"AT+JWT","extra":[1]}"#,
+            r#"{"typ":"at+jwt","alg":"PS256"}"#,
+        ] {
+            assert_eq!(parse(header), Ok(()), "{header}");
+        }
+        for (header, fault) in [
+            (r#"{"alg":"none","typ":"at+jwt"}"#, TokenFault::Algorithm),
+            (r#"{"alg":"nOnE","typ":"at+jwt"}"#, TokenFault::Algorithm),
+            (r#"{"alg":"","typ":"at+jwt"}"#, TokenFault::Algorithm),
+            (r#"{"alg":"HS256","typ":"at+jwt"}"#, TokenFault::Algorithm),
+            (r#"{"alg":"es256","typ":"at+jwt"}"#, TokenFault::Algorithm),
+            (r#"{"alg":"ES384","typ":"at+jwt"}"#, TokenFault::Algorithm),
+            (r#"{"typ":"at+jwt"}"#, TokenFault::Header),
+            (r#"{"alg":null,"typ":"at+jwt"}"#, TokenFault::Header),
+            (r#"{"alg":["ES256"],"typ":"at+jwt"}"#, TokenFault::Header),
+            (r#"{"alg":"ES256"}"#, TokenFault::Type),
+            (r#"{"alg":"ES256","typ":"JWT"}"#, TokenFault::Type),
+            (r#"{"alg":"ES256","typ":"logout+jwt"}"#, TokenFault::Type),
+            (r#"{"alg":"ES256","typ":"dpop+jwt"}"#, TokenFault::Type),
+            (r#"{"alg":"ES256","typ":"application/x/at+jwt"}"#, TokenFault::Type),
+            (r#"{"alg":"ES256","typ":null}"#, TokenFault::Header),
+            (r#"{"alg":"ES256","typ":"at+jwt","crit":[]}"#, TokenFault::Critical),
+            (r#"{"alg":"ES256","typ":"at+jwt","crit":["exp"],"exp":1}"#, TokenFault::Critical),
+            (r#"{"alg":"ES256","typ":"at+jwt","crit":["b64"],"b64":false}"#, TokenFault::Critical),
+            (r#"{"alg":"ES256","typ":"at+jwt","crit":null}"#, TokenFault::Critical),
+            (r#"{"alg":"ES256","typ":"at+jwt","jku":"https://evil.test"}"#, TokenFault::EmbeddedKey),
+            (r#"{"alg":"ES256","typ":"at+jwt","jwk":{}}"#, TokenFault::EmbeddedKey),
+            (r#"{"alg":"ES256","typ":"at+jwt","x5u":"https://evil.test"}"#, TokenFault::EmbeddedKey),
+            (r#"{"alg":"ES256","typ":"at+jwt","x5c":[]}"#, TokenFault::EmbeddedKey),
+            (r#"{"alg":"ES256","typ":"at+jwt","kid":1}"#, TokenFault::Header),
+            (r#"{"alg":"ES256","typ":"at+jwt","kid":null}"#, TokenFault::Header),
+            (r#"{"alg":"none","alg":"ES256","typ":"at+jwt"}"#, TokenFault::Header),
+            (r#"{"alg":"ES256","typ":"at+jwt"} "x""#, TokenFault::Header),
+            (r#"["ES256"]"#, TokenFault::Header),
+            ("", TokenFault::Header),
+        ] {
+            assert_eq!(parse(header), Err(fault), "{header}");
+        }
+        let long_kid = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{}"}}"#, "k".repeat(257));
+        assert_eq!(parse(&long_kid), Err(TokenFault::Header));
+    }
+}

@@ -1,0 +1,186 @@
+//! Verifying access tokens (RFC 9068, RFC 8725): from a string in a header to a [`Principal`].
+
+mod bearer;
+mod cache;
+mod claims;
+mod fault;
+mod jws;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use bearer::{BearerFault, token as bearer_token};
+use cache::TokenCache;
+use claims::Rules;
+pub(crate) use claims::{AccessClaims, Audience, NumericDate, Unverified, is_current, part};
+pub(crate) use fault::TokenFault;
+pub(crate) use jws::Jws;
+
+use crate::clock::Clock;
+use crate::jwks::{Algorithm, Lookup, Trust, Trusts};
+use crate::principal::{Principal, Verified};
+
+/// The type of an access token (RFC 9068 §2.1).
+const ACCESS_TOKEN: &str = "at+jwt";
+
+/// What access tokens are held to.
+#[derive(Clone, Debug)]
+pub struct TokenPolicy {
+    algorithms: Vec<Algorithm>,
+    leeway: Duration,
+    max_lifetime: Duration,
+    max_bytes: usize,
+    cache_bytes: usize,
+}
+
+impl TokenPolicy {
+    /// The rules of RFC 9068: type `at+jwt`, and `iss`, `aud`, `exp`, `iat`, `sub`, `client_id` and `jti`
+    /// present; 30 seconds of leeway, 24 hours of life and 8 KiB at most.
+    pub fn rfc9068() -> Self {
+        Self {
+            algorithms: vec![Algorithm::EdDsa, Algorithm::Es256, Algorithm::Ps256, Algorithm::Rs256],
+            leeway: Duration::from_secs(30),
+            max_lifetime: Duration::from_hours(24),
+            max_bytes: 8 * 1024,
+            cache_bytes: 8 * 1024 * 1024,
+        }
+    }
+
+    /// Accepts these signature algorithms only. A key is still bound to the one that it is made for.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// How far this machine's clock and the issuer's may be apart.
+    #[must_use]
+    pub const fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The longest time that may lie between `iat` and `exp`.
+    #[must_use]
+    pub const fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = lifetime;
+        self
+    }
+
+    /// The longest token that is looked at, in bytes.
+    #[must_use]
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How much memory the cache of verified tokens may take: 8 MiB unless set; 0 turns it off.
+    #[must_use]
+    pub const fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+}
+
+impl Default for TokenPolicy {
+    fn default() -> Self {
+        Self::rfc9068()
+    }
+}
+
+/// What came of a token.
+pub(crate) enum Verification {
+    Refused(TokenFault),
+    /// The keys that would decide are not to be had: not the caller's fault.
+    Unavailable,
+    Verified(Principal),
+    /// New keys may decide: wait for them, then verify once more.
+    Waiting(Arc<Trust>),
+}
+
+/// Whether a verification may still ask for new keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Attempt {
+    First,
+    Last,
+}
+
+/// Verifies access tokens for one audience.
+pub(crate) struct Verifier {
+    trusts: Arc<Trusts>,
+    audience: String,
+    policy: TokenPolicy,
+    cache: TokenCache,
+    clock: Clock,
+}
+
+impl Verifier {
+    pub(crate) fn new(trusts: Arc<Trusts>, audience: String, policy: TokenPolicy, clock: Clock) -> Self {
+        let cache = TokenCache::new(policy.cache_bytes);
+        Self { trusts, audience, policy, cache, clock }
+    }
+
+    pub(crate) fn verify(&self, token: &str, attempt: Attempt) -> Verification {
+        if token.len() > self.policy.max_bytes {
+            return Verification::Refused(TokenFault::TooLong);
+        }
+        let now = self.clock.unix_secs();
+        match self.remembered(token, now) {
+            Some(Ok(principal)) => Verification::Verified(principal),
+            Some(Err(fault)) => Verification::Refused(fault),
+            None => self.verify_afresh(token, now, attempt).unwrap_or_else(Verification::Refused),
+        }
+    }
+
+    /// A token that was verified before, under the keys that hold now.
+    fn remembered(&self, token: &str, now: u64) -> Option<Result<Principal, TokenFault>> {
+        let verified = self.cache.get(token)?;
+        let generation = self.trusts.get(verified.trust)?.generation(self.clock.steady());
+        if generation != Some(verified.generation) {
+            self.cache.remove(token);
+            return None;
+        }
+        if !is_current(verified.claims.registered.exp, self.policy.leeway.as_secs(), now) {
+            self.cache.remove(token);
+            return Some(Err(TokenFault::Expired));
+        }
+        Some(Ok(Principal::from(verified)))
+    }
+
+    fn verify_afresh(&self, token: &str, now: u64, attempt: Attempt) -> Result<Verification, TokenFault> {
+        let jws = Jws::parse(token, ACCESS_TOKEN, self.policy.max_bytes)?;
+        // The issuer has to be known to find its keys. Nothing else is read before the signature.
+        let Unverified { iss } = part(&jws.payload)?;
+        let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
+        let (key, generation) = match trust.lookup(jws.header.kid.as_deref(), self.clock.steady()) {
+            Lookup::Found { key, generation } => (key, generation),
+            missing => return missing_key(&missing, trust, attempt),
+        };
+        if !self.policy.algorithms.contains(&key.algorithm()) {
+            return Err(TokenFault::Algorithm);
+        }
+        jws.verify(&key)?;
+        let claims = AccessClaims::parse(&jws.payload)?;
+        claims.check(&Rules {
+            audience: &self.audience,
+            leeway: self.policy.leeway,
+            max_lifetime: self.policy.max_lifetime,
+            now,
+        })?;
+        let verified = Arc::new(Verified::new(claims, jws.payload, index, generation));
+        self.cache.insert(token, &verified);
+        Ok(Verification::Verified(Principal::from(verified)))
+    }
+}
+
+/// What to do when the issuer's keys, as they are known here, do not decide.
+fn missing_key(lookup: &Lookup, trust: &Arc<Trust>, attempt: Attempt) -> Result<Verification, TokenFault> {
+    if attempt == Attempt::First && trust.may_refresh() {
+        return Ok(Verification::Waiting(Arc::clone(trust)));
+    }
+    match lookup {
+        // While the issuer cannot be asked, a key that is new to us may well be good: no false 401.
+        Lookup::NoSuchKey if !trust.last_refresh_failed() => Err(TokenFault::UnknownKey),
+        Lookup::Found { .. } | Lookup::NoKeys | Lookup::NoSuchKey => Ok(Verification::Unavailable),
+    }
+}
