@@ -1,0 +1,168 @@
+//! Counters of tries: a fixed amount of memory, however many keys attackers invent.
+//!
+//! Each counter is a cell of the generic cell rate algorithm. A key owns no cell; it is hashed, with a secret seed,
+//! to one cell in each of two tables, and is refused only when both refuse. So two keys rarely disturb each other,
+//! nobody can aim at somebody else's cells, no key is ever evicted (an abuser cannot be forgotten), and nothing grows.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::domain::clock::Clock;
+use crate::domain::secret::Digest32;
+
+/// Where a key's cells are.
+#[derive(Clone, Copy)]
+pub(super) struct Key([u64; 2]);
+
+impl Key {
+    /// The key of something, among others of its `kind`. The seed keeps the places secret.
+    pub(super) fn new(seed: &[u8; 32], kind: u8, parts: &[&[u8]]) -> Self {
+        let mut all: Vec<&[u8]> = vec![seed.as_slice(), std::slice::from_ref(&kind)];
+        all.extend_from_slice(parts);
+        let digest = Digest32::of_parts(&all);
+        let mut halves = digest
+            .as_bytes()
+            .chunks_exact(8)
+            .map(|chunk| chunk.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte)));
+        Self([halves.next().unwrap_or_default(), halves.next().unwrap_or_default()])
+    }
+}
+
+type Limiter = RateLimiter<u64, Table, Dial, NoOpMiddleware<Nanos>>;
+
+/// The counters of one limit.
+pub(super) struct Buckets {
+    tables: [Limiter; 2],
+}
+
+impl Buckets {
+    /// Counters for `quota` in two tables of `1 << bits` cells, eight bytes each.
+    pub(super) fn new(quota: Quota, bits: u32, clock: &Clock) -> Self {
+        let table = || Limiter::new(quota, Table::new(bits), Dial(clock.clone()));
+        Self { tables: [table(), table()] }
+    }
+
+    /// Takes `cells` tries of a key, or says how long to wait.
+    pub(super) fn take(&self, key: Key, cells: NonZeroU32) -> Result<(), Duration> {
+        // Both tables count every try, so that both know it.
+        let answers = self.tables.iter().zip(key.0).map(|(table, place)| try_one(table, place, cells));
+        let answers: Vec<Result<(), Duration>> = answers.collect();
+        answers
+            .into_iter()
+            .reduce(|one, other| match (one, other) {
+                (Err(one), Err(other)) => Err(one.min(other)),
+                _ => Ok(()),
+            })
+            .unwrap_or(Ok(()))
+    }
+}
+
+fn try_one(table: &Limiter, place: u64, cells: NonZeroU32) -> Result<(), Duration> {
+    match table.check_key_n(&place, cells) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(later)) => Err(later.wait_time_from(table.clock().now())),
+        // More cells than a whole quota: it never fits, and a minute is as good a guess as any.
+        Err(_) => Err(Duration::from_secs(60)),
+    }
+}
+
+struct Table {
+    cells: Vec<AtomicU64>,
+}
+
+impl Table {
+    fn new(bits: u32) -> Self {
+        Self { cells: std::iter::repeat_with(AtomicU64::default).take(1 << bits).collect() }
+    }
+}
+
+impl StateStore for Table {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let place = usize::try_from(key % self.cells.len() as u64).unwrap_or_default();
+        let Some(cell) = self.cells.get(place) else {
+            return decide(None).map(|(answer, _)| answer);
+        };
+        let mut seen = cell.load(Ordering::Acquire);
+        loop {
+            let (answer, next) = decide((seen != 0).then(|| Nanos::new(seen)))?;
+            match cell.compare_exchange_weak(seen, next.as_u64(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(answer),
+                Err(changed) => seen = changed,
+            }
+        }
+    }
+}
+
+/// Our clock, as governor reads one.
+struct Dial(Clock);
+
+impl governor::clock::Clock for Dial {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(u64::try_from(self.0.now().as_micros()).unwrap_or_default().saturating_mul(1000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Timestamp;
+
+    const ONE: NonZeroU32 = NonZeroU32::MIN;
+
+    fn buckets(clock: &Clock, bits: u32) -> Buckets {
+        Buckets::new(Quota::per_minute(NonZeroU32::new(3).unwrap()), bits, clock)
+    }
+
+    fn key(text: &str) -> Key {
+        Key::new(&[7; 32], 0, &[text.as_bytes()])
+    }
+
+    #[test]
+    fn a_key_has_its_quota_and_gets_it_back_with_time() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let buckets = buckets(&clock, 8);
+        for _ in 0..3 {
+            assert!(buckets.take(key("a"), ONE).is_ok());
+        }
+        let wait = buckets.take(key("a"), ONE).unwrap_err();
+        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(20), "{wait:?}");
+        assert!(buckets.take(key("b"), ONE).is_ok());
+        clock.advance(Duration::from_secs(20));
+        assert!(buckets.take(key("a"), ONE).is_ok());
+        assert!(buckets.take(key("a"), ONE).is_err());
+    }
+
+    #[test]
+    fn an_abuser_is_not_forgotten_however_many_keys_come_after() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let buckets = buckets(&clock, 12);
+        while buckets.take(key("abuser"), ONE).is_ok() {}
+        for number in 0..2_000 {
+            let _ = buckets.take(key(&format!("k{number}")), ONE);
+        }
+        assert!(buckets.take(key("abuser"), ONE).is_err());
+    }
+
+    #[test]
+    fn one_full_cell_does_not_refuse_a_key_whose_other_cell_is_free() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let buckets = buckets(&clock, 8);
+        while buckets.take(Key([5, 9]), ONE).is_ok() {}
+        assert!(buckets.take(Key([5, 10]), ONE).is_ok());
+        assert!(buckets.take(Key([6, 9]), ONE).is_ok());
+    }
+}

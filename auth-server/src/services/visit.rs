@@ -1,0 +1,25 @@
+//! What a page request brings along.
+
+use std::net::IpAddr;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::secret::OpaqueToken;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+
+/// Somebody opens a page: which browser it is, who is signed in there, from where, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    /// The browser, signed in or not. Interactions are bound to it.
+    pub(crate) browser: OpaqueToken,
+    pub(crate) session: Option<LiveSession>,
+    pub(crate) address: IpAddr,
+    pub(crate) now: Timestamp,
+}
+
+/// A session that is neither ended nor expired, of a user who may sign in.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSession {
+    pub(crate) session: Session,
+    pub(crate) user: User,
+}
