@@ -58,8 +58,11 @@ const OBJECTS: [&str; 24] = [
     "a/{b}",
     "a/*",
 ];
-const ASKED: [&str; 26] = [
+const ASKED: [&str; 29] = [
     "",
+    ".",
+    "..",
+    "//",
     "/",
     "/orders/1/lines",
     "/orders/1/lines/2",
