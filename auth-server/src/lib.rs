@@ -6,3 +6,4 @@ pub mod config;
 pub mod domain;
 mod keys;
 mod services;
+pub mod storage;

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod interaction;
 pub mod issuer;
 pub mod oauth_error;
+pub mod organisation;
 pub mod pkce;
 pub mod policy;
 pub mod rbac;

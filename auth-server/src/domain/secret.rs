@@ -196,6 +196,11 @@ impl Digest32 {
         Self(bytes)
     }
 
+    /// A digest that is known.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A digest read back from where it was stored; `None` unless it has 32 bytes.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)

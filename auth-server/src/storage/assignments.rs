@@ -1,0 +1,128 @@
+//! Assignments: who holds which role, and where it counts.
+
+use crate::domain::ids::{ApiId, AssignmentId, ClientId, RoleId, UserId};
+use crate::domain::rbac::{Assignment, AssignmentSubject, RoleName};
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx};
+
+const INSERT: &str = "
+    INSERT INTO assignments (id, role_id, api_id, subject_kind, subject_id, organisation)
+    SELECT $1, r.id, r.api_id, $3, $4, $5 FROM roles r WHERE r.id = $2
+        ON CONFLICT (subject_id, role_id, organisation) DO NOTHING";
+const FIND: &str =
+    "SELECT id, role_id, subject_kind, subject_id, organisation FROM assignments WHERE id = $1";
+const LIST: &str = "
+    SELECT id, role_id, subject_kind, subject_id, organisation
+      FROM assignments WHERE api_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+const DELETE: &str = "DELETE FROM assignments WHERE id = $1";
+const ROLE_IS_HELD: &str = "SELECT 1 FROM assignments WHERE role_id = $1 LIMIT 1";
+const ENABLED_HOLDERS: &str = "
+    SELECT u.id, r.name
+      FROM assignments a
+      JOIN roles r ON r.id = a.role_id
+      JOIN users u ON u.id = a.subject_id
+     WHERE a.api_id = $1 AND a.organisation = '*' AND u.disabled_at IS NULL";
+const ROLES_HELD: &str = "
+    SELECT r.name
+      FROM assignments a
+      JOIN roles r ON r.id = a.role_id
+     WHERE a.subject_id = $1 AND a.api_id = $2 AND a.organisation = '*'
+     ORDER BY r.name";
+const ROLES_OF_USER: &str = "
+    SELECT DISTINCT r.name
+      FROM assignments a
+      JOIN roles r ON r.id = a.role_id
+      JOIN users u ON u.id = a.subject_id
+     WHERE a.subject_id = $1 AND a.api_id = $2 AND a.organisation IN ('*', u.organisation_id)
+     ORDER BY r.name";
+const ROLES_OF_CLIENT: &str = "
+    SELECT DISTINCT r.name
+      FROM assignments a
+      JOIN roles r ON r.id = a.role_id
+      JOIN clients c ON c.id = a.subject_id
+     WHERE a.subject_id = $1 AND a.api_id = $2 AND (a.organisation = '*' OR a.organisation = c.organisation_id)
+     ORDER BY r.name";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, LIST, DELETE, ROLE_IS_HELD, ENABLED_HOLDERS, ROLES_HELD, ROLES_OF_USER, ROLES_OF_CLIENT];
+
+/// Gives somebody a role; `false` when they hold it there already, or there is no such role.
+pub async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<bool, StoreError> {
+    let values = [
+        (&assignment.id).into(),
+        (&assignment.role).into(),
+        assignment.subject.kind().into(),
+        assignment.subject.id().into(),
+        assignment.organisation.as_str().into(),
+    ];
+    Ok(tx.execute(INSERT, &values).await? > 0)
+}
+
+/// The assignment with this identifier.
+pub async fn find(tx: &mut Tx, id: &AssignmentId) -> Result<Option<Assignment>, StoreError> {
+    tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The assignments of an API behind the identifier `after`, oldest first.
+pub async fn list(
+    tx: &mut Tx,
+    api: &ApiId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Assignment>, StoreError> {
+    let rows = tx.fetch_all(LIST, &[api.into(), after.unwrap_or_default().into(), limit.into()]).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Takes a role away; gives whether it was held.
+pub async fn delete(tx: &mut Tx, id: &AssignmentId) -> Result<bool, StoreError> {
+    Ok(tx.execute(DELETE, &[id.into()]).await? > 0)
+}
+
+/// Whether anybody holds the role anywhere.
+pub async fn role_is_held(tx: &mut Tx, role: &RoleId) -> Result<bool, StoreError> {
+    Ok(tx.fetch_optional(ROLE_IS_HELD, &[role.into()]).await?.is_some())
+}
+
+/// The users who hold a role of the API in every organisation and may sign in.
+pub async fn enabled_holders(tx: &mut Tx, api: &ApiId) -> Result<Vec<(UserId, RoleName)>, StoreError> {
+    let rows = tx.fetch_all(ENABLED_HOLDERS, &[api.into()]).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// The roles of the API that somebody holds in every organisation, by name.
+pub async fn roles_held(
+    tx: &mut Tx,
+    subject: &AssignmentSubject,
+    api: &ApiId,
+) -> Result<Vec<RoleName>, StoreError> {
+    names(&tx.fetch_all(ROLES_HELD, &[subject.id().into(), api.into()]).await?)
+}
+
+/// The roles that a token of a user carries: those held in every organisation, or in the user's own.
+pub async fn roles_of_user(tx: &mut Tx, user: &UserId, api: &ApiId) -> Result<Vec<RoleName>, StoreError> {
+    names(&tx.fetch_all(ROLES_OF_USER, &[user.into(), api.into()]).await?)
+}
+
+/// The roles that a token of a client carries: those held in every organisation, or in the client's own.
+pub async fn roles_of_client(
+    tx: &mut Tx,
+    client: &ClientId,
+    api: &ApiId,
+) -> Result<Vec<RoleName>, StoreError> {
+    names(&tx.fetch_all(ROLES_OF_CLIENT, &[client.into(), api.into()]).await?)
+}
+
+fn names(rows: &[Row]) -> Result<Vec<RoleName>, StoreError> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn read(row: &Row) -> Result<Assignment, StoreError> {
+    let subject = match row.get::<String>(2)?.as_str() {
+        "client" => AssignmentSubject::Client(row.get(3)?),
+        "user" => AssignmentSubject::User(row.get(3)?),
+        _ => return Err(row.corrupt(2)),
+    };
+    Ok(Assignment { id: row.get(0)?, role: row.get(1)?, subject, organisation: row.parse(4)? })
+}

@@ -1,0 +1,167 @@
+//! What is kept in memory: bounded, and emptied as a whole when anything in it may have changed.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::domain::client::Client;
+use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::rbac::{Api, RoleName};
+use crate::storage::store::Shared;
+use crate::storage::{StoreError, Tx, apis, assignments, clients};
+
+/// Most entries of each kind.
+const CAPACITY: usize = 1024;
+/// Most questions to the database at once for what is not in memory: made-up identifiers must not take it over.
+const LOADS: usize = 4;
+/// How long to wait for one's turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One kind of thing in memory: what exists, and what is known not to.
+struct Shelf<K, V> {
+    found: Cache<K, Arc<V>>,
+    missing: Cache<K, ()>,
+    turns: Semaphore,
+}
+
+impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
+    fn new() -> Self {
+        Self { found: Cache::new(CAPACITY), missing: Cache::new(CAPACITY), turns: Semaphore::new(LOADS) }
+    }
+
+    /// What is in memory, or an error when nothing is known.
+    fn recall(&self, key: &K) -> Result<Option<Arc<V>>, Unknown> {
+        match (self.found.get(key), self.missing.get(key)) {
+            (Some(value), _) => Ok(Some(value)),
+            (None, Some(())) => Ok(None),
+            (None, None) => Err(Unknown),
+        }
+    }
+
+    fn empty(&self) {
+        self.found.clear();
+        self.missing.clear();
+    }
+}
+
+/// Neither what something is nor that it does not exist is in memory.
+struct Unknown;
+
+/// Everything that is kept in memory.
+pub(super) struct Caches {
+    clients: Shelf<ClientId, Client>,
+    apis: Shelf<ApiId, Api>,
+    audiences: Shelf<String, Api>,
+    client_roles: Shelf<(ClientId, ApiId), Vec<RoleName>>,
+    /// Counts how often memory was emptied: a value read before an emptying must not be kept after it.
+    emptied: watch::Sender<u64>,
+    /// The epoch that memory reflects.
+    epoch: AtomicU64,
+}
+
+impl Caches {
+    pub(super) fn new() -> Self {
+        Self {
+            clients: Shelf::new(),
+            apis: Shelf::new(),
+            audiences: Shelf::new(),
+            client_roles: Shelf::new(),
+            emptied: watch::Sender::new(0),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn invalidations(&self) -> watch::Receiver<u64> {
+        self.emptied.subscribe()
+    }
+
+    /// Forgets everything.
+    pub(super) fn empty(&self) {
+        // First the count, then the shelves: see `keep`.
+        self.emptied.send_modify(|times| *times += 1);
+        self.clients.empty();
+        self.apis.empty();
+        self.audiences.empty();
+        self.client_roles.empty();
+    }
+
+    /// Forgets everything when the database has moved on to another epoch.
+    pub(super) fn reached(&self, epoch: u64) {
+        if self.epoch.swap(epoch, Ordering::AcqRel) != epoch {
+            self.empty();
+        }
+    }
+
+    fn times_emptied(&self) -> u64 {
+        *self.emptied.borrow()
+    }
+
+    /// Keeps what was read, unless memory was emptied since `times`. Emptying counts before it clears, and this
+    /// checks after it inserted: one of the two sees the other.
+    fn keep<K: Eq + Hash + Clone, V>(&self, kind: &Shelf<K, V>, key: &K, value: Option<&Arc<V>>, times: u64) {
+        match value {
+            Some(value) => kind.found.insert(key.clone(), Arc::clone(value)),
+            None => kind.missing.insert(key.clone(), ()),
+        }
+        if self.times_emptied() != times {
+            kind.found.remove(key);
+            kind.missing.remove(key);
+        }
+    }
+}
+
+impl Shared {
+    pub(super) async fn client(self: &Arc<Self>, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        self.look_up(&self.caches.clients, id, async |tx| clients::find(tx, id).await).await
+    }
+
+    pub(super) async fn api(self: &Arc<Self>, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {
+        self.look_up(&self.caches.apis, id, async |tx| apis::find(tx, id).await).await
+    }
+
+    pub(super) async fn api_by_audience(
+        self: &Arc<Self>,
+        audience: &str,
+    ) -> Result<Option<Arc<Api>>, StoreError> {
+        let key = audience.to_owned();
+        self.look_up(&self.caches.audiences, &key, async |tx| apis::find_by_text(tx, audience).await).await
+    }
+
+    pub(super) async fn client_roles(
+        self: &Arc<Self>,
+        client: &ClientId,
+        api: &ApiId,
+    ) -> Result<Arc<Vec<RoleName>>, StoreError> {
+        let key = (client.clone(), api.clone());
+        let load = async |tx: &mut Tx| assignments::roles_of_client(tx, client, api).await.map(Some);
+        Ok(self.look_up(&self.caches.client_roles, &key, load).await?.unwrap_or_default())
+    }
+
+    async fn look_up<K: Eq + Hash + Clone, V>(
+        self: &Arc<Self>,
+        kind: &Shelf<K, V>,
+        key: &K,
+        load: impl AsyncFnOnce(&mut Tx) -> Result<Option<V>, StoreError>,
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        if let Ok(known) = kind.recall(key) {
+            return Ok(known);
+        }
+        let Ok(Ok(_turn)) = timeout(PATIENCE, kind.turns.acquire()).await else {
+            return Err(StoreError::Busy);
+        };
+        // Somebody else may have asked the same in the meantime.
+        if let Ok(known) = kind.recall(key) {
+            return Ok(known);
+        }
+        let times = self.caches.times_emptied();
+        let mut tx = Tx::new(self.pools.reading().await?, Arc::clone(self));
+        let value = load(&mut tx).await?.map(Arc::new);
+        self.caches.keep(kind, key, value.as_ref(), times);
+        Ok(value)
+    }
+}

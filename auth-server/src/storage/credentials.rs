@@ -1,0 +1,59 @@
+//! What people prove themselves with: so far their passwords, as Argon2id hashes.
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::UserId;
+use crate::domain::user::{PasswordHash, User, Username};
+use crate::storage::{StoreError, Tx, users};
+
+const FOR_SIGN_IN: &str = "
+    SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
+           u.disabled_at, c.secret
+      FROM users u
+      LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
+     WHERE u.username = $1";
+const SET: &str = "
+    INSERT INTO credentials (user_id, kind, secret, created_at, updated_at) VALUES ($1, 'password', $2, $3, $3)
+        ON CONFLICT (user_id, kind) DO UPDATE SET secret = excluded.secret, updated_at = excluded.updated_at";
+const REPLACE: &str = "
+    UPDATE credentials SET secret = $3, updated_at = $4
+     WHERE user_id = $1 AND kind = 'password' AND secret = $2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[FOR_SIGN_IN, SET, REPLACE];
+
+/// What checking a password needs.
+#[derive(Clone, Debug)]
+pub struct SignInRow {
+    /// Whose it is.
+    pub user: User,
+    /// What it is compared with; `None` for somebody without a password.
+    pub password: Option<PasswordHash>,
+}
+
+/// The account with this name and its password.
+pub async fn for_sign_in(tx: &mut Tx, name: &Username) -> Result<Option<SignInRow>, StoreError> {
+    let Some(row) = tx.fetch_optional(FOR_SIGN_IN, &[name.as_str().into()]).await? else { return Ok(None) };
+    Ok(Some(SignInRow { user: users::read_at(&row, 0)?, password: row.get(users::WIDTH)? }))
+}
+
+/// Sets the password, whatever it was.
+pub async fn set_password(
+    tx: &mut Tx,
+    user: &UserId,
+    hash: &PasswordHash,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(SET, &[user.into(), hash.as_phc().into(), now.into()]).await.map(drop)
+}
+
+/// Sets the password while the old one is still stored: of two changes at once one wins, and is told so.
+pub async fn replace_password(
+    tx: &mut Tx,
+    user: &UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let values = [user.into(), old.as_phc().into(), new.as_phc().into(), now.into()];
+    Ok(tx.execute(REPLACE, &values).await? > 0)
+}

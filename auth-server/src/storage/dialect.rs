@@ -1,0 +1,69 @@
+//! Where the two databases differ, one named function each.
+
+/// Which database.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+/// Where replicas on PostgreSQL tell each other that caches have to be emptied.
+pub(super) const CHANNEL: &str = "portcullis_epoch";
+
+impl Dialect {
+    /// Keeps every other process from migrating until the transaction ends. The number of the lock is ours; any
+    /// would do.
+    pub(super) const fn lock_migrations(self) -> &'static str {
+        match self {
+            Self::Postgres => "SELECT pg_advisory_xact_lock(7010411217)",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// Waits for one's turn among transactions that are done one at a time.
+    pub(super) const fn take_turn(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("SELECT pg_advisory_xact_lock($1)"),
+            Self::Sqlite => None,
+        }
+    }
+
+    /// Finds out whether the table of migrations is there.
+    pub(super) const fn has_migrations(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "SELECT 1 FROM pg_catalog.pg_tables
+                  WHERE schemaname = current_schema() AND tablename = 'schema_migrations'"
+            }
+            Self::Sqlite => "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'",
+        }
+    }
+
+    /// Tells other replicas, when the transaction commits, that caches have to be emptied.
+    pub(super) const fn notify(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("SELECT pg_notify('portcullis_epoch', '')"),
+            Self::Sqlite => None,
+        }
+    }
+
+    /// Makes the rows that a statement is about to change wait for nobody: they are skipped while another holds them.
+    pub(super) const fn due_jobs(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "UPDATE jobs SET leased_until = $1, lease_token = $2, attempts = attempts + 1
+                  WHERE id = (SELECT id FROM jobs
+                               WHERE finished_at IS NULL AND run_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
+                               ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+              RETURNING id, kind, payload, attempts"
+            }
+            Self::Sqlite => {
+                "UPDATE jobs SET leased_until = $1, lease_token = $2, attempts = attempts + 1
+                  WHERE id = (SELECT id FROM jobs
+                               WHERE finished_at IS NULL AND run_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
+                               ORDER BY run_at LIMIT 1)
+              RETURNING id, kind, payload, attempts"
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The epoch: it moves on with every change to what is kept in memory.
+
+use crate::storage::{StoreError, Tx};
+
+const BUMP: &str = "UPDATE epochs SET value = value + 1 WHERE name = 'cache'";
+const CURRENT: &str = "SELECT value FROM epochs WHERE name = 'cache'";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[BUMP, CURRENT];
+
+/// Moves the epoch on; other replicas hear of it when the transaction commits.
+pub(super) async fn bump(tx: &mut Tx) -> Result<(), StoreError> {
+    tx.execute(BUMP, &[]).await?;
+    if let Some(notify) = tx.dialect().notify() {
+        tx.execute(notify, &[]).await?;
+    }
+    Ok(())
+}
+
+/// The epoch as of now.
+pub async fn current(tx: &mut Tx) -> Result<u64, StoreError> {
+    match tx.fetch_optional(CURRENT, &[]).await? {
+        Some(row) => row.get(0),
+        None => Ok(0),
+    }
+}

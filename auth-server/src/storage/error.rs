@@ -1,0 +1,207 @@
+//! What can go wrong with the database, named by cause.
+
+use std::borrow::Cow;
+
+use sqlx::error::ErrorKind;
+
+/// Why the database did not do what was asked.
+///
+/// No variant carries the address of the database, which may hold a password.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// An earlier statement of the transaction failed, and what came after it cannot be kept.
+    #[error("an earlier statement of this transaction failed")]
+    Aborted,
+    /// The wait for a connection or for the writer took too long.
+    #[error("the database is busy")]
+    Busy,
+    /// The database cannot be opened.
+    #[error("cannot open the database {place}: {reason}")]
+    CannotOpen {
+        /// The file, or host and name.
+        place: String,
+        /// What stood in the way.
+        reason: String,
+    },
+    /// Another row has this value already.
+    #[error("{0} is taken")]
+    Conflict(Unique),
+    /// Two transactions stood in each other's way; trying again helps.
+    #[error("the transaction stood in the way of another and was rolled back")]
+    Contended,
+    /// A stored value cannot be read back.
+    #[error("the database holds a value that cannot be read: {what}")]
+    Corrupt {
+        /// The column.
+        what: String,
+    },
+    /// There is no room left.
+    #[error("the disk of the database is full")]
+    DiskFull,
+    /// A migration that was applied is not the one that this program knows.
+    #[error("migration {number} was changed after it was applied; use the program that made this database")]
+    MigrationChanged {
+        /// Which.
+        number: u32,
+    },
+    /// A row refers to another that does not exist, or is referred to.
+    #[error("a row that this one refers to does not exist, or this one is still referred to")]
+    MissingReference,
+    /// A newer program made this database.
+    #[error(
+        "the database has schema {found}, and this program knows schemas up to {known}; use a newer program"
+    )]
+    NewerSchema {
+        /// What the database has.
+        found: u32,
+        /// What this program knows.
+        known: u32,
+    },
+    /// The code that used the transaction panicked; nothing of it was kept.
+    #[error("the work inside the transaction panicked")]
+    Panicked,
+    /// The database must not be written to.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// The database does not answer.
+    #[error("the database does not answer: {reason}")]
+    Unavailable {
+        /// What was heard last.
+        reason: String,
+    },
+    /// Anything else: a fault in this program.
+    #[error("the database refused a statement: {reason}")]
+    Unexpected {
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Whether trying the same again soon may succeed.
+    pub const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy | Self::Contended | Self::DiskFull | Self::ReadOnly | Self::Unavailable { .. }
+        )
+    }
+}
+
+/// What has to be unique.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unique {
+    /// The audience of an API.
+    Audience,
+    /// The name of a role within its API.
+    RoleName,
+    /// The subject of a user.
+    Sub,
+    /// The name of a user.
+    Username,
+    /// An identifier or digest, which random bits make unique.
+    Other,
+}
+
+impl std::fmt::Display for Unique {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Audience => "the audience",
+            Self::RoleName => "the role name",
+            Self::Sub => "the subject",
+            Self::Username => "the user name",
+            Self::Other => "the identifier",
+        })
+    }
+}
+
+/// The index as PostgreSQL names it, and the columns as SQLite names them.
+const UNIQUES: [(Unique, &str, &str); 4] = [
+    (Unique::Audience, "apis_audience", "apis.audience"),
+    (Unique::RoleName, "roles_name", "roles.api_id, roles.name"),
+    (Unique::Sub, "users_sub", "users.sub"),
+    (Unique::Username, "users_username", "users.username"),
+];
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => from_database(error.as_ref()),
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            sqlx::Error::Io(error) => Self::Unavailable { reason: error.to_string() },
+            sqlx::Error::Tls(error) => Self::Unavailable { reason: error.to_string() },
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable { reason: "the connection is closed".to_owned() }
+            }
+            other => Self::Unexpected { reason: other.to_string() },
+        }
+    }
+}
+
+fn from_database(error: &dyn sqlx::error::DatabaseError) -> StoreError {
+    match error.kind() {
+        ErrorKind::UniqueViolation => return StoreError::Conflict(unique(error)),
+        ErrorKind::ForeignKeyViolation => return StoreError::MissingReference,
+        _ => {}
+    }
+    let code = error.code().unwrap_or(Cow::Borrowed(""));
+    let reason = || error.message().to_owned();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        from_sqlstate(&code, reason)
+    } else {
+        from_sqlite(code.parse().unwrap_or(0), reason)
+    }
+}
+
+/// PostgreSQL, appendix A: the first two characters are the class.
+fn from_sqlstate(code: &str, reason: impl FnOnce() -> String) -> StoreError {
+    match code {
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" => StoreError::Contended,
+        // read_only_sql_transaction
+        "25006" => StoreError::ReadOnly,
+        // disk_full
+        "53100" => StoreError::DiskFull,
+        // lock_not_available, query_canceled by a timeout, too_many_connections
+        "55P03" | "57014" | "53300" => StoreError::Busy,
+        _ if is_lost(code) => StoreError::Unavailable { reason: reason() },
+        _ => StoreError::Unexpected { reason: reason() },
+    }
+}
+
+/// Whether the server ended the connection: `connection_exception`, or one of the shutdown conditions.
+fn is_lost(code: &str) -> bool {
+    code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03")
+}
+
+/// SQLite: the low byte is the primary result code.
+fn from_sqlite(code: i32, reason: impl FnOnce() -> String) -> StoreError {
+    match code & 0xff {
+        // SQLITE_BUSY, SQLITE_LOCKED
+        5 | 6 => StoreError::Busy,
+        // SQLITE_READONLY
+        8 => StoreError::ReadOnly,
+        // SQLITE_FULL
+        13 => StoreError::DiskFull,
+        // SQLITE_IOERR, SQLITE_CANTOPEN
+        10 | 14 => StoreError::Unavailable { reason: reason() },
+        // SQLITE_CORRUPT, SQLITE_NOTADB
+        11 | 26 => StoreError::Corrupt { what: reason() },
+        _ => StoreError::Unexpected { reason: reason() },
+    }
+}
+
+fn unique(error: &dyn sqlx::error::DatabaseError) -> Unique {
+    UNIQUES
+        .into_iter()
+        .find(|(_, index, columns)| error.constraint() == Some(index) || error.message().ends_with(columns))
+        .map_or(Unique::Other, |(unique, ..)| unique)
+}
+
+/// Whether the connection is gone, so that the same statement may be tried on another.
+pub(super) fn connection_is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_lost(&code)),
+        _ => false,
+    }
+}

@@ -1,0 +1,115 @@
+//! Grants, and whether they still stand.
+
+use crate::domain::clock::Timestamp;
+use crate::domain::grant::Grant;
+use crate::domain::ids::{GrantId, SessionId, UserId};
+use crate::domain::session::Session;
+use crate::domain::user::User;
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx, sessions, users};
+
+const INSERT: &str = "
+    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const FIND: &str = "
+    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at
+      FROM grants WHERE id = $1";
+const STANDING: &str = "
+    SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.api_id, g.auth_time, g.created_at, g.revoked_at,
+           u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
+           u.disabled_at,
+           s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
+           s.address, s.user_agent
+      FROM grants g
+      JOIN users u ON u.id = g.user_id
+      LEFT JOIN sessions s ON s.id = g.session_id
+     WHERE g.id = $1";
+const REVOKE: &str = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+const REVOKE_BY_USER: &str = "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
+/// Spaces around both sides make the word a whole word.
+const REVOKE_BY_SESSION: &str = "
+    UPDATE grants SET revoked_at = $2
+     WHERE session_id = $1 AND revoked_at IS NULL AND ' ' || scopes || ' ' NOT LIKE '% offline_access %'";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
+
+/// How many columns [`read_at`] reads.
+pub(super) const WIDTH: usize = 9;
+
+/// A grant with everything that decides whether it still counts.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The grant.
+    pub grant: Grant,
+    /// Who gave it.
+    pub user: User,
+    /// Where it was given; `None` when the session was cleaned away, which happens only after it ended.
+    pub session: Option<Session>,
+}
+
+/// Adds a grant.
+pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
+    let values = [
+        (&grant.id).into(),
+        (&grant.client).into(),
+        (&grant.user).into(),
+        (&grant.session).into(),
+        grant.scopes.to_string().into(),
+        grant.resource.as_ref().into(),
+        grant.auth_time.into(),
+        grant.created_at.into(),
+        grant.revoked_at.into(),
+    ];
+    tx.execute(INSERT, &values).await.map(drop)
+}
+
+/// The grant with this identifier, in whatever state.
+pub async fn find(tx: &mut Tx, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+    tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(|row| read_at(row, 0)).transpose()
+}
+
+/// The grant with its user and its session, in whatever state.
+pub async fn standing(tx: &mut Tx, id: &GrantId) -> Result<Option<Standing>, StoreError> {
+    let row = tx.fetch_optional(STANDING, &[id.into()]).await?;
+    row.as_ref().map(|row| read_standing(row, 0)).transpose()
+}
+
+/// Takes a grant back, and with it all that it bought; gives whether it had not been taken back before.
+pub async fn revoke(tx: &mut Tx, id: &GrantId, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.execute(REVOKE, &[id.into(), now.into()]).await? > 0)
+}
+
+/// Takes back every grant of a user; gives how many.
+pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REVOKE_BY_USER, &[user.into(), now.into()]).await
+}
+
+/// Takes back the grants that live by a session: those without `offline_access`. Gives how many.
+pub async fn revoke_by_session(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REVOKE_BY_SESSION, &[session.into(), now.into()]).await
+}
+
+/// Reads a grant, its user and its session from the columns that begin at `first`.
+pub(super) fn read_standing(row: &Row, first: usize) -> Result<Standing, StoreError> {
+    let at_session = first + WIDTH + users::WIDTH;
+    let session = match row.get::<Option<SessionId>>(at_session)? {
+        Some(_) => Some(sessions::read_at(row, at_session)?),
+        None => None,
+    };
+    Ok(Standing { grant: read_at(row, first)?, user: users::read_at(row, first + WIDTH)?, session })
+}
+
+fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {
+    Ok(Grant {
+        id: row.get(first)?,
+        client: row.get(first + 1)?,
+        user: row.get(first + 2)?,
+        session: row.get(first + 3)?,
+        scopes: row.get(first + 4)?,
+        resource: row.get(first + 5)?,
+        auth_time: row.get(first + 6)?,
+        created_at: row.get(first + 7)?,
+        revoked_at: row.get(first + 8)?,
+    })
+}

@@ -1,0 +1,66 @@
+//! Interactions.
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{InteractionId, SessionId};
+use crate::domain::interaction::Interaction;
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx};
+
+const INSERT: &str = "
+    INSERT INTO interactions (id, client_id, browser, request, prior_session_id, session_id, created_at, expires_at,
+                              finished_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const FIND: &str = "
+    SELECT id, client_id, browser, request, prior_session_id, session_id, created_at, expires_at, finished_at
+      FROM interactions WHERE id = $1";
+const BIND: &str = "UPDATE interactions SET session_id = $2 WHERE id = $1 AND finished_at IS NULL";
+const FINISH: &str = "
+    UPDATE interactions SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL AND expires_at > $2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, BIND, FINISH];
+
+/// Adds an interaction.
+pub async fn insert(tx: &mut Tx, interaction: &Interaction) -> Result<(), StoreError> {
+    let values = [
+        (&interaction.id).into(),
+        (&interaction.client).into(),
+        (&interaction.browser).into(),
+        interaction.request.as_str().into(),
+        interaction.prior_session.as_ref().into(),
+        interaction.session.as_ref().into(),
+        interaction.created_at.into(),
+        interaction.expires_at.into(),
+        interaction.finished_at.into(),
+    ];
+    tx.execute(INSERT, &values).await.map(drop)
+}
+
+/// The interaction with this identifier, in whatever state.
+pub async fn find(tx: &mut Tx, id: &InteractionId) -> Result<Option<Interaction>, StoreError> {
+    tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
+}
+
+/// Notes which session is asked for consent; gives whether the flow still goes on.
+pub async fn bind(tx: &mut Tx, id: &InteractionId, session: &SessionId) -> Result<bool, StoreError> {
+    Ok(tx.execute(BIND, &[id.into(), session.into()]).await? > 0)
+}
+
+/// Ends the flow: `true` for exactly one caller, and never after it expired.
+pub async fn finish(tx: &mut Tx, id: &InteractionId, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.execute(FINISH, &[id.into(), now.into()]).await? > 0)
+}
+
+fn read(row: &Row) -> Result<Interaction, StoreError> {
+    Ok(Interaction {
+        id: row.get(0)?,
+        client: row.get(1)?,
+        browser: row.get(2)?,
+        request: row.get(3)?,
+        prior_session: row.get(4)?,
+        session: row.get(5)?,
+        created_at: row.get(6)?,
+        expires_at: row.get(7)?,
+        finished_at: row.get(8)?,
+    })
+}

@@ -1,0 +1,128 @@
+//! The schema and its history: append-only files, the same numbers on both databases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+
+use crate::domain::secret::Digest32;
+use crate::storage::db::{Link, SqliteLink};
+use crate::storage::dialect::Dialect;
+use crate::storage::options::{Target, sqlite};
+use crate::storage::pools::{Pools, begin};
+use crate::storage::store::Shared;
+use crate::storage::{StoreError, Tx};
+
+struct Migration {
+    number: u32,
+    name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+/// Every migration there is, in order. What was released is never changed: add the next one.
+const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    name: "foundation",
+    postgres: include_str!("../../../migrations/postgres/0001_foundation.sql"),
+    sqlite: include_str!("../../../migrations/sqlite/0001_foundation.sql"),
+}];
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    number BIGINT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    applied_at BIGINT NOT NULL
+)";
+const APPLIED: &str = "SELECT number, checksum FROM schema_migrations ORDER BY number";
+const RECORD: &str =
+    "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
+
+/// How far the schema of a database is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SchemaStatus {
+    /// The last migration that was applied; 0 on an empty database.
+    pub applied: u32,
+    /// The last migration that this program knows.
+    pub known: u32,
+}
+
+impl SchemaStatus {
+    /// Whether nothing is left to do.
+    pub const fn is_current(self) -> bool {
+        self.applied == self.known
+    }
+}
+
+impl Migration {
+    const fn text(&self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Postgres => self.postgres,
+            Dialect::Sqlite => self.sqlite,
+        }
+    }
+
+    fn checksum(&self, dialect: Dialect) -> String {
+        Digest32::of(self.text(dialect).as_bytes()).hex()
+    }
+}
+
+/// Applies what is missing, each migration in a transaction of its own under the lock.
+pub(super) async fn migrate(target: &Target, shared: &Arc<Shared>) -> Result<SchemaStatus, StoreError> {
+    loop {
+        let mut tx = begin_alone(target, shared).await?;
+        let status = step(&mut tx).await?;
+        tx.commit().await?;
+        if status.is_current() {
+            return Ok(status);
+        }
+    }
+}
+
+/// A transaction in which no other process migrates. Dropping it rolls back: its connection is its own.
+async fn begin_alone(target: &Target, shared: &Arc<Shared>) -> Result<Tx, StoreError> {
+    let link = match (target, &shared.pools) {
+        (Target::Sqlite(file), _) => {
+            // Longer than others: somebody else's migration may take a while.
+            let connection = sqlite(file).busy_timeout(Duration::from_mins(1)).connect().await?;
+            Link::Sqlite(SqliteLink::Writing(Box::new(connection)))
+        }
+        (Target::Postgres(_), Pools::Postgres(pool, trust)) => begin(pool, trust).await?,
+        (Target::Postgres(_), Pools::Sqlite(_)) => return Err(StoreError::Aborted),
+    };
+    let mut tx = Tx::new(link, Arc::clone(shared)).uncounted();
+    tx.script(tx.dialect().lock_migrations()).await?;
+    Ok(tx)
+}
+
+/// Applies the next migration, if there is one.
+async fn step(tx: &mut Tx) -> Result<SchemaStatus, StoreError> {
+    let status = status(tx).await?;
+    let Some(next) = MIGRATIONS.iter().find(|migration| migration.number > status.applied) else {
+        return Ok(status);
+    };
+    tx.script(CREATE).await?;
+    tx.script(next.text(tx.dialect())).await?;
+    let checksum = next.checksum(tx.dialect());
+    tx.execute(RECORD, &[next.number.into(), next.name.into(), checksum.into(), tx.now().into()]).await?;
+    Ok(SchemaStatus { applied: next.number, ..status })
+}
+
+/// Compares what was applied with what this program knows.
+pub(super) async fn status(tx: &mut Tx) -> Result<SchemaStatus, StoreError> {
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.number);
+    if tx.fetch_optional(tx.dialect().has_migrations(), &[]).await?.is_none() {
+        return Ok(SchemaStatus { applied: 0, known });
+    }
+    let mut applied = 0;
+    for row in tx.fetch_all(APPLIED, &[]).await? {
+        applied = row.get(0)?;
+        let checksum: String = row.get(1)?;
+        match MIGRATIONS.iter().find(|migration| migration.number == applied) {
+            Some(migration) if migration.checksum(tx.dialect()) == checksum => {}
+            Some(_) => return Err(StoreError::MigrationChanged { number: applied }),
+            None => return Err(StoreError::NewerSchema { found: applied, known }),
+        }
+    }
+    Ok(SchemaStatus { applied, known })
+}

@@ -1,0 +1,45 @@
+//! The outside world's memory: the only place with SQL.
+//!
+//! One portable text runs on SQLite and on PostgreSQL; where they differ, `dialect` has one named function. Every
+//! aggregate has one file of free functions that take a [`Tx`] first.
+
+pub mod apis;
+pub mod assignments;
+pub mod audit;
+mod cache;
+pub mod clients;
+pub mod consents;
+pub mod credentials;
+mod db;
+mod dialect;
+pub mod epochs;
+mod error;
+pub mod grants;
+pub mod interactions;
+pub mod jobs;
+mod migrations;
+mod options;
+pub mod organisations;
+pub mod policies;
+mod pools;
+pub mod refresh_tokens;
+pub mod revocations;
+pub mod roles;
+mod row;
+pub mod sessions;
+pub mod signing_keys;
+pub mod single_use;
+mod store;
+mod tx;
+pub mod users;
+mod watch;
+mod writer;
+
+pub use error::{StoreError, Unique};
+pub use migrations::SchemaStatus;
+pub use options::StoreOptions;
+pub use store::{Outcome, Store};
+pub use tx::{Turn, Tx, Work};
+
+#[cfg(test)]
+mod tests;

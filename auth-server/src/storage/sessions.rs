@@ -1,0 +1,112 @@
+//! Sessions.
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::secret::Digest32;
+use crate::domain::session::{Session, SessionOrigin};
+use crate::domain::user::User;
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx, users};
+
+const INSERT: &str = "
+    INSERT INTO sessions (id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr,
+                          address, user_agent, digest)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const FIND: &str = "
+    SELECT id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr, address, user_agent
+      FROM sessions WHERE id = $1";
+const FIND_LIVE: &str = "
+    SELECT s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
+           s.address, s.user_agent,
+           u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
+           u.disabled_at
+      FROM sessions s
+      JOIN users u ON u.id = s.user_id
+     WHERE s.digest = $1 AND s.ended_at IS NULL AND u.disabled_at IS NULL";
+const LIST_BY_USER: &str = "
+    SELECT id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr, address, user_agent
+      FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
+const TOUCH: &str =
+    "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND ended_at IS NULL AND last_seen_at < $2";
+const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
+const END_ALL: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, TOUCH, END, END_ALL];
+
+/// How many columns [`read_at`] reads.
+pub(super) const WIDTH: usize = 11;
+
+/// Adds a session under the digest of its token.
+pub async fn insert(tx: &mut Tx, session: &Session, digest: &Digest32) -> Result<(), StoreError> {
+    let methods = serde_json::to_string(&session.methods)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let values = [
+        (&session.id).into(),
+        (&session.user).into(),
+        session.auth_time.into(),
+        session.created_at.into(),
+        session.last_seen_at.into(),
+        session.expires_at.into(),
+        session.ended_at.into(),
+        methods.into(),
+        session.acr.as_str().into(),
+        session.origin.address.map(|address| address.to_string()).into(),
+        session.origin.user_agent.as_str().into(),
+        digest.into(),
+    ];
+    tx.execute(INSERT, &values).await.map(drop)
+}
+
+/// The session with this identifier, in whatever state.
+pub async fn find(tx: &mut Tx, id: &SessionId) -> Result<Option<Session>, StoreError> {
+    tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(|row| read_at(row, 0)).transpose()
+}
+
+/// The session of a token, with its user: neither ended nor disabled. Whether it expired is for the caller to see.
+pub async fn find_live(tx: &mut Tx, digest: &Digest32) -> Result<Option<(Session, User)>, StoreError> {
+    let Some(row) = tx.fetch_optional(FIND_LIVE, &[digest.into()]).await? else { return Ok(None) };
+    Ok(Some((read_at(&row, 0)?, users::read_at(&row, WIDTH)?)))
+}
+
+/// The sessions of a user that have not ended, oldest first.
+pub async fn list_by_user(
+    tx: &mut Tx,
+    user: &UserId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Session>, StoreError> {
+    let rows = tx.fetch_all(LIST_BY_USER, &[user.into(), now.into(), limit.into()]).await?;
+    rows.iter().map(|row| read_at(row, 0)).collect()
+}
+
+/// Notes that the session was used. Time only goes forward: of two replicas the later one counts.
+pub async fn touch(tx: &mut Tx, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(TOUCH, &[id.into(), now.into()]).await.map(drop)
+}
+
+/// Ends a session; gives whether it had not ended before.
+pub async fn end(tx: &mut Tx, id: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.execute(END, &[id.into(), now.into()]).await? > 0)
+}
+
+/// Ends every session of a user; gives how many.
+pub async fn end_all(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(END_ALL, &[user.into(), now.into()]).await
+}
+
+/// Reads the columns of a session that begin at `first`, in the order of the statements above.
+pub(super) fn read_at(row: &Row, first: usize) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: row.get(first)?,
+        user: row.get(first + 1)?,
+        auth_time: row.get(first + 2)?,
+        created_at: row.get(first + 3)?,
+        last_seen_at: row.get(first + 4)?,
+        expires_at: row.get(first + 5)?,
+        ended_at: row.get(first + 6)?,
+        methods: row.json(first + 7)?,
+        acr: row.parse(first + 8)?,
+        origin: SessionOrigin { address: row.get(first + 9)?, user_agent: row.get(first + 10)? },
+    })
+}

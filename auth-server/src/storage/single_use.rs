@@ -1,0 +1,107 @@
+//! Single use is one thing: whatever may be used once only goes through here, apart by purpose, as a digest.
+//!
+//! Using something up is one statement, so of any number of concurrent requests, on any number of replicas, exactly
+//! one gets the row.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::secret::Digest32;
+use crate::storage::{StoreError, Tx};
+
+const ISSUE: &str = "
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+const CONSUME: &str = "
+    UPDATE single_use SET used_at = $3
+     WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
+ RETURNING payload";
+const FIND: &str = "SELECT payload FROM single_use WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3";
+const FIND_SPENT: &str =
+    "SELECT payload FROM single_use WHERE purpose = $1 AND digest = $2 AND used_at IS NOT NULL";
+const REMEMBER: &str = "
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
+    VALUES ($1, $2, 'null', $4, $3, $4)
+        ON CONFLICT (purpose, digest) DO NOTHING";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[ISSUE, CONSUME, FIND, FIND_SPENT, REMEMBER];
+
+/// What something may be used for, once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// The `jti` of a client's assertion (RFC 7523 §3).
+    AssertionJti,
+    /// An authorization code (RFC 6749 §4.1.2).
+    AuthorizationCode,
+    /// The link that makes the first administrator.
+    SetupLink,
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::AssertionJti => "assertion_jti",
+            Self::AuthorizationCode => "authorization_code",
+            Self::SetupLink => "setup_link",
+        }
+    }
+}
+
+/// Stores what `digest` stands for until it is used or expires.
+pub async fn issue(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+    payload: &(impl Serialize + Sync),
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    let payload = serde_json::to_string(payload)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let values = [purpose.as_str().into(), digest.into(), payload.into(), tx.now().into(), expires_at.into()];
+    tx.execute(ISSUE, &values).await.map(drop)
+}
+
+/// Uses it up, or gives `None` when it is unknown, expired or used already; then ask [`find_spent`].
+pub async fn consume<T: DeserializeOwned>(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+    now: Timestamp,
+) -> Result<Option<T>, StoreError> {
+    let values = [purpose.as_str().into(), digest.into(), now.into()];
+    tx.fetch_optional(CONSUME, &values).await?.map(|row| row.json(0)).transpose()
+}
+
+/// What it stands for, without using it up: to show a page before the deed.
+pub async fn find<T: DeserializeOwned>(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+    now: Timestamp,
+) -> Result<Option<T>, StoreError> {
+    let values = [purpose.as_str().into(), digest.into(), now.into()];
+    tx.fetch_optional(FIND, &values).await?.map(|row| row.json(0)).transpose()
+}
+
+/// What something stood for that was used already: a replay revokes what the first use bought.
+pub async fn find_spent<T: DeserializeOwned>(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+) -> Result<Option<T>, StoreError> {
+    let values = [purpose.as_str().into(), digest.into()];
+    tx.fetch_optional(FIND_SPENT, &values).await?.map(|row| row.json(0)).transpose()
+}
+
+/// Notes that somebody else's single-use value was seen: `true` for the first one who says so.
+pub async fn remember(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let values = [purpose.as_str().into(), digest.into(), expires_at.into(), now.into()];
+    Ok(tx.execute(REMEMBER, &values).await? > 0)
+}

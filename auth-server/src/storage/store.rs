@@ -1,0 +1,231 @@
+//! The store: opens the database, reads from it, and is the only way to write to it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::domain::client::Client;
+use crate::domain::clock::Clock;
+use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::rbac::{Api, RoleName};
+use crate::storage::cache::Caches;
+use crate::storage::migrations::{self, SchemaStatus};
+use crate::storage::options::{StoreOptions, Target, sqlite};
+use crate::storage::pools::{Pools, begin};
+use crate::storage::tx::Work;
+use crate::storage::writer::Writer;
+use crate::storage::{StoreError, Tx, watch as watching};
+
+/// The database, with memory in front of it. Clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    target: Target,
+    /// Only SQLite has one: PostgreSQL lets many write at once.
+    writer: Option<Writer>,
+}
+
+/// What every transaction of a store has in common.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) statements: AtomicU64,
+    pub(super) caches: Caches,
+    pub(super) pools: Pools,
+}
+
+/// Whether an error undoes the transaction it ended.
+pub trait Outcome {
+    /// A fault rolls back. A refusal commits what it decided: a burnt token family stays burnt.
+    fn is_fault(&self) -> bool;
+}
+
+impl Outcome for StoreError {
+    fn is_fault(&self) -> bool {
+        true
+    }
+}
+
+impl Store {
+    /// Opens the database, and makes the file of a SQLite database that is not there yet.
+    ///
+    /// The schema is left as it is: see [`migrate`](Self::migrate).
+    pub async fn open(options: &StoreOptions, clock: Clock) -> Result<Self, StoreError> {
+        let target = options.target()?;
+        let opened = timeout(options.connect_timeout, first_contact(&target)).await;
+        let place = target.place();
+        match opened {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(cannot_open(place, &error)),
+            Err(_) => {
+                return Err(StoreError::CannotOpen { place, reason: "it did not answer in time".to_owned() });
+            }
+        }
+        let pools = match &target {
+            Target::Postgres(options_of) => Pools::postgres((**options_of).clone(), options.max_connections),
+            Target::Sqlite(file) => Pools::sqlite(file, options.max_connections),
+        };
+        let shared = Arc::new(Shared { clock, statements: AtomicU64::new(0), caches: Caches::new(), pools });
+        let writer = match &target {
+            Target::Postgres(_) => None,
+            Target::Sqlite(file) => Some(Writer::start(sqlite(file), Arc::clone(&shared))),
+        };
+        watching::spawn(&shared, &target);
+        Ok(Self { inner: Arc::new(Inner { shared, target, writer }) })
+    }
+
+    /// Brings the schema up to date. Of several processes that start at once, one migrates and the others wait.
+    pub async fn migrate(&self) -> Result<SchemaStatus, StoreError> {
+        migrations::migrate(&self.inner.target, &self.inner.shared).await
+    }
+
+    /// Says which schema the database has, and which one this program knows.
+    pub async fn schema_status(&self) -> Result<SchemaStatus, StoreError> {
+        migrations::status(&mut self.read().await?).await
+    }
+
+    /// A connection to read from. On SQLite it refuses to write.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        let link = self.inner.shared.pools.reading().await?;
+        Ok(Tx::new(link, Arc::clone(&self.inner.shared)))
+    }
+
+    /// Runs `work` in a transaction: the only way to write.
+    ///
+    /// A fault or a panic rolls back; a refusal commits. The answer comes after the commit.
+    pub async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Outcome + Send + 'static,
+    {
+        match &self.inner.writer {
+            Some(writer) => writer.write(work).await,
+            None => self.write_now(work).await,
+        }
+    }
+
+    async fn write_now<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, Result<T, E>> + Send + 'static,
+        E: From<StoreError> + Outcome,
+    {
+        let shared = &self.inner.shared;
+        let link = match &shared.pools {
+            Pools::Postgres(pool, trust) => begin(pool, trust).await?,
+            Pools::Sqlite(_) => shared.pools.reading().await?,
+        };
+        let mut tx = Tx::new(link, Arc::clone(shared));
+        let outcome = tx.perform(work).await;
+        if outcome.as_ref().is_err_and(Outcome::is_fault) {
+            return outcome;
+        }
+        let invalidates = tx.take_invalidation();
+        tx.commit().await?;
+        if invalidates {
+            shared.caches.empty();
+        }
+        outcome
+    }
+
+    /// How many statements ran: what a test counts.
+    pub fn statements(&self) -> u64 {
+        self.inner.shared.statements.load(Ordering::Relaxed)
+    }
+
+    /// Changes whenever the caches are emptied: whoever keeps something else in memory reads it again then.
+    pub fn invalidations(&self) -> watch::Receiver<u64> {
+        self.inner.shared.caches.invalidations()
+    }
+
+    /// Empties the caches when another replica, or a command beside the server, changed what they hold.
+    pub async fn refresh_if_stale(&self) -> Result<(), StoreError> {
+        watching::refresh(&self.inner.shared).await
+    }
+
+    /// A client, from memory when it was asked for before.
+    pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        self.inner.shared.client(id).await
+    }
+
+    /// An API, from memory when it was asked for before.
+    pub async fn api(&self, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {
+        self.inner.shared.api(id).await
+    }
+
+    /// The API with this audience, from memory when it was asked for before.
+    pub async fn api_by_audience(&self, audience: &str) -> Result<Option<Arc<Api>>, StoreError> {
+        self.inner.shared.api_by_audience(audience).await
+    }
+
+    /// The roles that a client holds in an API for itself, from memory when they were asked for before.
+    pub async fn client_roles(
+        &self,
+        client: &ClientId,
+        api: &ApiId,
+    ) -> Result<Arc<Vec<RoleName>>, StoreError> {
+        self.inner.shared.client_roles(client, api).await
+    }
+
+    /// Closes the connections for reading, once they are given back.
+    pub async fn close(&self) {
+        self.inner.shared.pools.close().await;
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.inner.target.place())
+    }
+}
+
+async fn first_contact(target: &Target) -> Result<(), StoreError> {
+    match target {
+        Target::Postgres(options) => options.connect().await.map(drop).map_err(StoreError::from),
+        Target::Sqlite(file) => {
+            make_private(file)?;
+            let started = Instant::now();
+            loop {
+                // Two processes that make the same file at once may meet in the change to write-ahead logging.
+                match sqlite(file).connect().await.map_err(StoreError::from) {
+                    Err(StoreError::Busy) if started.elapsed() < Duration::from_secs(5) => {
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                    other => return other.map(drop),
+                }
+            }
+        }
+    }
+}
+
+/// Makes the file so that only its owner reads it; SQLite gives the files beside it the same rights.
+fn make_private(file: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Unavailable { reason: error.to_string() }),
+    }
+}
+
+fn cannot_open(place: String, error: &StoreError) -> StoreError {
+    let reason = match error {
+        StoreError::ReadOnly => "the file or its folder is read-only".to_owned(),
+        StoreError::Unavailable { reason } | StoreError::Unexpected { reason } => reason.clone(),
+        StoreError::Corrupt { what } => what.clone(),
+        other => other.to_string(),
+    };
+    StoreError::CannotOpen { place, reason }
+}

@@ -1,0 +1,235 @@
+//! One transaction: what statements run in, and what is written at its end.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
+
+use crate::domain::audit::AuditEvent;
+use crate::domain::clock::Timestamp;
+use crate::storage::db::{Link, PgLink, Value};
+use crate::storage::dialect::Dialect;
+use crate::storage::error::connection_is_lost;
+use crate::storage::row::Row;
+use crate::storage::store::{Outcome, Shared};
+use crate::storage::{StoreError, audit, epochs};
+
+/// What runs inside a transaction: a future that borrows the transaction.
+pub type Work<'t, T> = Pin<Box<dyn Future<Output = T> + Send + 't>>;
+
+/// A transaction, or a connection to read from.
+pub struct Tx {
+    link: Link,
+    shared: Arc<Shared>,
+    events: Vec<AuditEvent>,
+    invalidates: bool,
+    failed: bool,
+    counted: bool,
+    /// Where the chain of the audit trail ends, as far as the writer of SQLite knows.
+    pub(super) head: Option<audit::Head>,
+}
+
+impl Tx {
+    pub(super) const fn new(link: Link, shared: Arc<Shared>) -> Self {
+        Self {
+            link,
+            shared,
+            events: Vec::new(),
+            invalidates: false,
+            failed: false,
+            counted: true,
+            head: None,
+        }
+    }
+
+    /// Leaves the statements of this transaction out of the count: nobody asked for them.
+    pub(super) const fn uncounted(mut self) -> Self {
+        self.counted = false;
+        self
+    }
+
+    /// Records an event at the end of this transaction: it is kept exactly when the transaction is.
+    pub fn audit(&mut self, event: AuditEvent) {
+        self.events.push(event);
+    }
+
+    /// Empties the caches of every replica when this transaction commits.
+    pub const fn invalidate(&mut self) {
+        self.invalidates = true;
+    }
+
+    /// The time of the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Lets no other transaction that takes the same turn run until this one ends: what it checks stays true until
+    /// it acts. SQLite has one writer, so there it is always so.
+    pub async fn one_at_a_time(&mut self, turn: Turn) -> Result<(), StoreError> {
+        match self.dialect().take_turn() {
+            Some(lock) => self.fetch_all(lock, &[turn.number().into()]).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) const fn dialect(&self) -> Dialect {
+        match self.link {
+            Link::Postgres(_) => Dialect::Postgres,
+            Link::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Runs a statement, and counts the rows it changed.
+    pub(super) async fn execute(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<u64, StoreError> {
+        self.count();
+        let result = self.link.execute(sql, values).await;
+        self.noted(result)
+    }
+
+    /// Runs a statement that gives at most one row.
+    pub(super) async fn fetch_optional(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        self.count();
+        let mut result = self.link.fetch_optional(sql, values).await;
+        if self.reconnects_after(&result).await? {
+            result = self.link.fetch_optional(sql, values).await;
+        }
+        self.noted(result)
+    }
+
+    /// Runs a statement that gives any number of rows.
+    pub(super) async fn fetch_all(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.count();
+        let mut result = self.link.fetch_all(sql, values).await;
+        if self.reconnects_after(&result).await? {
+            result = self.link.fetch_all(sql, values).await;
+        }
+        self.noted(result)
+    }
+
+    /// Runs a text of several statements; not counted.
+    pub(super) async fn script(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let result = self.link.script(sql).await;
+        self.noted(result)
+    }
+
+    /// Runs a statement that a failed transaction still takes: the end of it.
+    pub(super) async fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        Ok(self.link.script(sql).await?)
+    }
+
+    fn count(&self) {
+        if self.counted {
+            self.shared.statements.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection that died while nobody used it is replaced, unless a transaction was lost with it.
+    async fn reconnects_after<T>(&mut self, result: &Result<T, sqlx::Error>) -> Result<bool, StoreError> {
+        let Err(error) = result else { return Ok(false) };
+        let reading = matches!(self.link, Link::Postgres(PgLink::Reading(_)));
+        if !reading || !connection_is_lost(error) {
+            return Ok(false);
+        }
+        self.link = self.shared.pools.reconnect().await?;
+        Ok(true)
+    }
+
+    fn noted<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            self.failed = true;
+            if connection_is_lost(&error) {
+                self.shared.pools.distrust_idle();
+            }
+            error.into()
+        })
+    }
+
+    /// Runs `work` and what has to be written after it. A fault or a panic leaves the transaction to be rolled back.
+    pub(super) async fn perform<T, E, W>(&mut self, work: W) -> Result<T, E>
+    where
+        W: for<'t> FnOnce(&'t mut Self) -> Work<'t, Result<T, E>> + Send,
+        E: From<StoreError> + Outcome,
+    {
+        let Ok(outcome) = AssertUnwindSafe(async { work(self).await }).catch_unwind().await else {
+            return Err(StoreError::Panicked.into());
+        };
+        if outcome.as_ref().is_err_and(Outcome::is_fault) {
+            return outcome;
+        }
+        match self.finish().await {
+            Ok(()) => outcome,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Aborted);
+        }
+        if self.invalidates {
+            epochs::bump(self).await?;
+        }
+        // Last, because from here to the commit every other transaction with an event waits.
+        for event in std::mem::take(&mut self.events) {
+            audit::append(self, &event).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the caches have to be emptied now that the transaction is committed; forgets what it wrote.
+    pub(super) fn take_invalidation(&mut self) -> bool {
+        self.events.clear();
+        self.failed = false;
+        std::mem::take(&mut self.invalidates)
+    }
+
+    /// Forgets what was to be written, after a roll-back.
+    pub(super) fn forget(&mut self) {
+        self.take_invalidation();
+        self.head = None;
+    }
+
+    /// Makes what was written last, and ends the transaction.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        match self.link {
+            Link::Postgres(PgLink::Writing(transaction)) => Ok(transaction.commit().await?),
+            Link::Postgres(PgLink::Reading(_)) | Link::Sqlite(_) => self.control("COMMIT").await,
+        }
+    }
+}
+
+/// What is done one at a time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// Changes by administrators, which check and then act.
+    Administration,
+}
+
+impl Turn {
+    /// The number of the lock; any would do that no other lock of ours has.
+    const fn number(self) -> i64 {
+        match self {
+            Self::Administration => 7_010_411_218,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").field("dialect", &self.dialect()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,102 @@
+//! Users.
+
+use crate::domain::ids::UserId;
+use crate::domain::user::{Email, User, Username};
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx};
+
+const INSERT: &str = "
+    INSERT INTO users (id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const FIND: &str = "
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+      FROM users WHERE id = $1";
+const FIND_BY_SUB: &str = "
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+      FROM users WHERE sub = $1";
+const FIND_BY_USERNAME: &str = "
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+      FROM users WHERE username = $1";
+const LIST: &str = "
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+      FROM users WHERE id > $1 ORDER BY id LIMIT $2";
+const UPDATE: &str = "
+    UPDATE users
+       SET organisation_id = $2, username = $3, name = $4, email = $5, email_verified_at = $6, disabled_at = $7
+     WHERE id = $1";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE];
+
+/// How many columns [`read_at`] reads.
+pub(super) const WIDTH: usize = 9;
+
+/// Adds a user.
+pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
+    let values = [
+        (&user.id).into(),
+        user.sub.as_str().into(),
+        (&user.organisation).into(),
+        user.username.as_str().into(),
+        user.name.as_str().into(),
+        user.email.as_ref().map(Email::as_str).into(),
+        user.email_verified_at.into(),
+        user.created_at.into(),
+        user.disabled_at.into(),
+    ];
+    tx.execute(INSERT, &values).await.map(drop)
+}
+
+/// The user with this identifier.
+pub async fn find(tx: &mut Tx, id: &UserId) -> Result<Option<User>, StoreError> {
+    tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The user that tokens call `sub`; the text may be anything.
+pub async fn find_by_sub(tx: &mut Tx, sub: &str) -> Result<Option<User>, StoreError> {
+    tx.fetch_optional(FIND_BY_SUB, &[sub.into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The user with this name.
+pub async fn find_by_username(tx: &mut Tx, name: &Username) -> Result<Option<User>, StoreError> {
+    tx.fetch_optional(FIND_BY_USERNAME, &[name.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The users behind the identifier `after`, oldest first.
+pub async fn list(tx: &mut Tx, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
+    let rows = tx.fetch_all(LIST, &[after.unwrap_or_default().into(), limit.into()]).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Changes everything but identifier, subject and time of creation; gives whether there is such a user.
+pub async fn update(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
+    let values = [
+        (&user.id).into(),
+        (&user.organisation).into(),
+        user.username.as_str().into(),
+        user.name.as_str().into(),
+        user.email.as_ref().map(Email::as_str).into(),
+        user.email_verified_at.into(),
+        user.disabled_at.into(),
+    ];
+    Ok(tx.execute(UPDATE, &values).await? > 0)
+}
+
+fn read(row: &Row) -> Result<User, StoreError> {
+    read_at(row, 0)
+}
+
+/// Reads the columns of a user that begin at `first`, in the order of the statements above.
+pub(super) fn read_at(row: &Row, first: usize) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.get(first)?,
+        sub: row.get(first + 1)?,
+        organisation: row.get(first + 2)?,
+        username: row.get(first + 3)?,
+        name: row.get(first + 4)?,
+        email: row.get(first + 5)?,
+        email_verified_at: row.get(first + 6)?,
+        created_at: row.get(first + 7)?,
+        disabled_at: row.get(first + 8)?,
+    })
+}

@@ -1,0 +1,63 @@
+//! Hears that the caches have to be emptied: from other replicas, and from commands beside the server.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener};
+use tokio::time::sleep;
+
+use crate::storage::options::Target;
+use crate::storage::pools::listen;
+use crate::storage::store::Shared;
+use crate::storage::{StoreError, Tx, epochs};
+
+/// How often the epoch is read: the longest that another replica's change goes unnoticed.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How many readings in a row may fail before memory is trusted no longer.
+const TOLERATED: u32 = 10;
+
+/// Watches until the store is gone.
+pub(super) fn spawn(shared: &Arc<Shared>, target: &Target) {
+    let watched = Arc::downgrade(shared);
+    let listens_to = match target {
+        Target::Postgres(options) => Some(options.as_ref().clone()),
+        Target::Sqlite(_) => None,
+    };
+    tokio::spawn(watch(watched, listens_to));
+}
+
+async fn watch(watched: Weak<Shared>, listens_to: Option<PgConnectOptions>) {
+    let mut listener: Option<PgListener> = None;
+    let mut failures = 0;
+    loop {
+        wait(&mut listener).await;
+        let Some(shared) = watched.upgrade() else { return };
+        match refresh(&shared).await {
+            Ok(()) => failures = 0,
+            Err(_) => failures += 1,
+        }
+        if failures >= TOLERATED {
+            shared.caches.empty();
+        }
+        if let (None, Some(options)) = (&listener, &listens_to) {
+            listener = listen(options).await.ok();
+        }
+    }
+}
+
+/// Waits for the next reading: until another replica speaks up, or for the interval.
+async fn wait(listener: &mut Option<PgListener>) {
+    let Some(ears) = listener else { return sleep(INTERVAL).await };
+    tokio::select! {
+        () = sleep(INTERVAL) => {}
+        heard = ears.recv() => if heard.is_err() { *listener = None; }
+    }
+}
+
+/// Reads the epoch, and empties the caches when it moved on.
+pub(super) async fn refresh(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    let mut tx = Tx::new(shared.pools.reading().await?, Arc::clone(shared)).uncounted();
+    let epoch = epochs::current(&mut tx).await?;
+    shared.caches.reached(epoch);
+    Ok(())
+}

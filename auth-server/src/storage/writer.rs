@@ -1,0 +1,147 @@
+//! The single writer of SQLite: transactions queue up, run one after the other, and are committed together.
+//!
+//! One `fsync` then serves everybody who waited for the one before. Each runs in a savepoint of its own, so that
+//! what one of them breaks is rolled back alone; nobody hears of success before the common commit.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::storage::db::{Link, SqliteLink};
+use crate::storage::store::{Outcome, Shared};
+use crate::storage::tx::Work;
+use crate::storage::{StoreError, Tx};
+
+/// Most transactions that wait; more are told that the database is busy.
+const QUEUE: usize = 1024;
+/// Most transactions that share a commit.
+const BATCH: usize = 128;
+/// How long to wait for a place in the queue.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A transaction that waits for its turn. It is handed the connection, or the reason why there is none.
+type Job = Box<dyn for<'t> FnOnce(Result<&'t mut Tx, StoreError>) -> Work<'t, Done> + Send>;
+
+/// Tells the caller how it ended; an error takes the place of what the caller's own code returned.
+type Reply = Box<dyn FnOnce(Option<StoreError>) + Send>;
+
+/// What a transaction wants done, now that it ran.
+struct Done {
+    keep: bool,
+    reply: Reply,
+}
+
+/// The way to the writer.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Starts the writer. It ends when every handle to it is gone.
+    pub(super) fn start(options: SqliteConnectOptions, shared: Arc<Shared>) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(run(jobs, options, shared));
+        Self { queue }
+    }
+
+    /// Queues a transaction and waits until it is committed, or rolled back.
+    pub(super) async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Outcome + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |turn| {
+            Box::pin(async move {
+                let outcome = match turn {
+                    Ok(tx) => tx.perform(work).await,
+                    Err(error) => Err(error.into()),
+                };
+                let keep = !outcome.as_ref().is_err_and(Outcome::is_fault);
+                let reply = move |failure: Option<StoreError>| {
+                    // Whoever asked may have gone; the transaction counts all the same.
+                    drop(sender.send(failure.map_or(outcome, |error| Err(error.into()))));
+                };
+                Done { keep, reply: Box::new(reply) }
+            })
+        });
+        self.queue.send_timeout(job, PATIENCE).await.map_err(|_| StoreError::Busy)?;
+        let stopped = || StoreError::Unavailable { reason: "the writer has stopped".to_owned() };
+        receiver.await.unwrap_or_else(|_| Err(stopped().into()))
+    }
+}
+
+async fn run(mut jobs: mpsc::Receiver<Job>, options: SqliteConnectOptions, shared: Arc<Shared>) {
+    let mut connection: Option<Tx> = None;
+    let mut waiting = Vec::with_capacity(BATCH);
+    while jobs.recv_many(&mut waiting, BATCH).await > 0 {
+        let mut batch: VecDeque<Job> = waiting.drain(..).collect();
+        let ended = match connected(&mut connection, &options, &shared).await {
+            Ok(tx) => commit_together(tx, &mut batch, &shared).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            for job in batch {
+                (job(Err(error.clone())).await.reply)(None);
+            }
+            // Whatever state it is in, a new one is in a good one.
+            connection = None;
+        }
+    }
+}
+
+async fn connected<'a>(
+    connection: &'a mut Option<Tx>,
+    options: &SqliteConnectOptions,
+    shared: &Arc<Shared>,
+) -> Result<&'a mut Tx, StoreError> {
+    let tx = if let Some(tx) = connection.take() {
+        tx
+    } else {
+        let link = SqliteLink::Writing(Box::new(options.connect().await?));
+        Tx::new(Link::Sqlite(link), Arc::clone(shared))
+    };
+    Ok(connection.insert(tx))
+}
+
+/// Runs the jobs of a batch and commits them. After an error no job that ran is kept, and the rest is still there.
+async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, shared: &Shared) -> Result<(), StoreError> {
+    let mut kept = Vec::with_capacity(batch.len());
+    let ended = run_all(tx, batch, &mut kept).await;
+    if let Ok(invalidates) = &ended
+        && *invalidates
+    {
+        shared.caches.empty();
+    }
+    for reply in kept {
+        reply(ended.as_ref().err().cloned());
+    }
+    ended.map(drop)
+}
+
+/// Gives whether caches have to be emptied.
+async fn run_all(tx: &mut Tx, batch: &mut VecDeque<Job>, kept: &mut Vec<Reply>) -> Result<bool, StoreError> {
+    tx.control("BEGIN IMMEDIATE").await?;
+    let mut invalidates = false;
+    while !batch.is_empty() {
+        tx.control("SAVEPOINT job").await?;
+        let Some(job) = batch.pop_front() else { break };
+        let done = job(Ok(&mut *tx)).await;
+        if done.keep {
+            kept.push(done.reply);
+            tx.control("RELEASE job").await?;
+            invalidates |= tx.take_invalidation();
+        } else {
+            (done.reply)(None);
+            tx.forget();
+            tx.control("ROLLBACK TO job; RELEASE job").await?;
+        }
+    }
+    tx.control("COMMIT").await?;
+    Ok(invalidates)
+}
