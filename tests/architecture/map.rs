@@ -71,6 +71,7 @@ pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("auth-server/src/domain/claims.rs", "AccessTokenClaims"),
     ("auth-server/src/domain/claims.rs", "IdTokenClaims"),
     ("auth-server/src/keys/jwk.rs", "RawJwk"),
+    ("middleware/src/jwks/key.rs", "Jwk"),
 ];
 
 /// A package and the packages of this workspace that it may depend on.
