@@ -26,12 +26,17 @@ const OUTPUT_LEN: usize = 32;
 
 /// Why a password was not hashed or checked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HashError {
+pub enum HashError {
     /// Every worker is taken and the line is long.
     #[error("too many passwords wait to be checked")]
-    Busy { retry_after: Duration },
+    Busy {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The hash function failed.
     #[error("argon2: {0}")]
     Argon2(#[from] argon2::Error),
+    /// A thread could not be started.
     #[error("a worker did not start: {0}")]
     Start(#[from] io::Error),
     /// The database holds something that is not a hash we can check.

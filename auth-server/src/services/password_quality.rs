@@ -13,9 +13,11 @@ const OURS: [&str; 2] = ["portcullis", "signin"];
 
 /// Why a password is too easy to guess.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Weakness {
+pub enum Weakness {
+    /// Guessers try it first, whoever it is.
     #[error("the password is on every list of common passwords")]
     Common,
+    /// Guessers try it first for this user or this product.
     #[error("the password contains the user name or the name of this product")]
     Personal,
 }

@@ -1,0 +1,627 @@
+//! Signing in, staying signed in, signing out.
+//!
+//! Whoever fails learns nothing about why: an unknown user, a wrong password, a disabled account and one without a
+//! password cost the same limits, the same hash, the same statements and one audit event, and give the same answer.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::config::Sessions;
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::SessionId;
+use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin, SessionState};
+use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
+use crate::services::known_device::DeviceProof;
+use crate::services::login_limits::{LoginLimits, Throttled, Try};
+use crate::services::password::{HashError, PasswordHasher, Verdict};
+use crate::services::password_quality::{self, Weakness};
+use crate::services::visit::{LiveSession, Visit};
+use crate::storage::credentials::{self, SignInRow};
+use crate::storage::{Outcome, Store, StoreError, Tx, grants, sessions};
+
+/// A session is marked as used at most this often: a write for each page would cost more than it tells.
+const TOUCH_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// Why somebody was not signed in, or a password not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    /// The new password is too easy, too short or too long.
+    #[error(transparent)]
+    NewPassword(#[from] BadNewPassword),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("too many tries")]
+    Throttled(Throttled),
+    /// User name and password do not belong together, or the account may not sign in. Nobody is told which.
+    #[error("wrong user name or password")]
+    Wrong,
+}
+
+impl Outcome for LoginError {
+    fn is_fault(&self) -> bool {
+        matches!(self, Self::Hash(_) | Self::Store(_))
+    }
+}
+
+/// Why a new password is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadNewPassword {
+    /// It is too long or too short.
+    #[error(transparent)]
+    Length(#[from] InvalidPassword),
+    /// It is the one that it should replace.
+    #[error("the new password is the old one")]
+    Same,
+    /// It is too easy to guess.
+    #[error(transparent)]
+    Weak(#[from] Weakness),
+}
+
+/// Somebody tries to sign in.
+pub(crate) struct LoginAttempt<'a> {
+    pub(crate) username: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) browser: BrowserTraits<'a>,
+    pub(crate) visit: &'a Visit,
+}
+
+/// Somebody who is signed in changes the password.
+pub(crate) struct PasswordChange<'a> {
+    pub(crate) current: &'a str,
+    pub(crate) new: &'a str,
+    pub(crate) user: &'a User,
+    pub(crate) browser: BrowserTraits<'a>,
+    pub(crate) visit: &'a Visit,
+}
+
+/// What a browser says of itself.
+#[derive(Clone, Copy)]
+pub(crate) struct BrowserTraits<'a> {
+    /// The cookie that proves former sign-ins.
+    pub(crate) device: Option<&'a str>,
+    pub(crate) user_agent: &'a str,
+}
+
+/// A new session.
+pub(crate) struct SignedIn {
+    /// For the session cookie.
+    pub(crate) token: OpaqueToken,
+    /// For the device cookie.
+    pub(crate) device: String,
+    pub(crate) live: LiveSession,
+}
+
+/// What the service needs besides the database.
+#[derive(Clone)]
+pub(crate) struct LoginParts {
+    pub(crate) hasher: PasswordHasher,
+    pub(crate) limits: LoginLimits,
+    pub(crate) devices: DeviceProof,
+    pub(crate) entropy: Entropy,
+}
+
+/// Signs people in and out.
+#[derive(Clone)]
+pub(crate) struct LoginService {
+    store: Store,
+    settings: Sessions,
+    parts: LoginParts,
+}
+
+impl LoginService {
+    pub(crate) const fn new(store: Store, settings: Sessions, parts: LoginParts) -> Self {
+        Self { store, settings, parts }
+    }
+
+    /// Signs in with user name and password.
+    pub(crate) async fn sign_in(&self, attempt: LoginAttempt<'_>) -> Result<SignedIn, LoginError> {
+        let username = Username::parse(attempt.username).ok();
+        let tried = self.admit(attempt.username, username.as_ref(), attempt.browser, attempt.visit)?;
+        let row = match &username {
+            Some(name) => credentials::for_sign_in(&mut self.store.read().await?, name).await?,
+            None => None,
+        };
+        let verdict = match Password::parse(attempt.password) {
+            Ok(password) => self.check(row.as_ref(), &password).await?,
+            // No password is shorter or longer, whoever it is: that needs no hash to tell.
+            Err(_) => Checked::Refused,
+        };
+        match (row, verdict) {
+            (Some(row), Checked::Accepted { renewed }) if row.user.is_enabled() => {
+                self.start(row, renewed, &attempt).await
+            }
+            (row, _) => {
+                self.parts.limits.failed(&tried);
+                self.note_failure(AuditAction::SignIn, row.map(|row| row.user), attempt.visit).await
+            }
+        }
+    }
+
+    /// The session that a cookie stands for, if it lives.
+    pub(crate) async fn session(
+        &self,
+        token: &OpaqueToken,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, StoreError> {
+        let found = sessions::find_live(&mut self.store.read().await?, &token.digest()).await?;
+        let Some((session, user)) = found else { return Ok(None) };
+        let is_idle = now.since(session.last_seen_at) >= self.settings.idle();
+        if session.state(now) != SessionState::Live || is_idle || !user.is_enabled() {
+            return Ok(None);
+        }
+        if now.since(session.last_seen_at) >= TOUCH_AFTER {
+            let id = session.id.clone();
+            self.store.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await?;
+        }
+        Ok(Some(LiveSession { session, user }))
+    }
+
+    /// Ends the session of this visit, and the grants that live by it.
+    pub(crate) async fn sign_out(&self, visit: &Visit) -> Result<(), StoreError> {
+        let Some(live) = visit.session.clone() else { return Ok(()) };
+        let (now, address) = (visit.now, visit.address);
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    end(tx, &live.session.id, now).await?;
+                    tx.audit(
+                        AuditEvent::new(Actor::User(live.user.id), AuditAction::SessionEnded)
+                            .on(&live.session.id)
+                            .from(Some(address)),
+                    );
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Changes the password. Every session and every grant of the user ends; this browser gets a new session.
+    pub(crate) async fn change_password(&self, change: PasswordChange<'_>) -> Result<SignedIn, LoginError> {
+        let new = Password::parse(change.new).map_err(BadNewPassword::from)?;
+        password_quality::check(&new, change.user.username.as_str()).map_err(BadNewPassword::from)?;
+        let username = &change.user.username;
+        let tried = self.admit(username.as_str(), Some(username), change.browser, change.visit)?;
+        let row = credentials::for_sign_in(&mut self.store.read().await?, username).await?;
+        let accepted = match Password::parse(change.current) {
+            Ok(current) => matches!(self.check(row.as_ref(), &current).await?, Checked::Accepted { .. }),
+            Err(_) => false,
+        };
+        let (Some(SignInRow { password: Some(old), user }), true) = (row, accepted) else {
+            self.parts.limits.failed(&tried);
+            return self
+                .note_failure(AuditAction::PasswordChanged, Some(change.user.clone()), change.visit)
+                .await;
+        };
+        if change.new == change.current {
+            return Err(BadNewPassword::Same.into());
+        }
+        let hash = self.parts.hasher.hash(&new).await?;
+        self.replace(user, old, hash, &change).await
+    }
+
+    fn admit<'a>(
+        &self,
+        typed: &'a str,
+        username: Option<&'a Username>,
+        browser: BrowserTraits<'_>,
+        visit: &Visit,
+    ) -> Result<Try<'a>, LoginError> {
+        let device = browser
+            .device
+            .zip(username)
+            .and_then(|(cookie, username)| self.parts.devices.recognise(cookie, username));
+        let username = username.map_or(typed, Username::as_str);
+        let tried = Try { address: visit.address, username, device };
+        self.parts.limits.admit(&tried).map_err(LoginError::Throttled)?;
+        Ok(tried)
+    }
+
+    async fn check(&self, row: Option<&SignInRow>, password: &Password) -> Result<Checked, LoginError> {
+        let stored = row.and_then(|row| row.password.as_ref());
+        Ok(match self.parts.hasher.verify(stored, password).await? {
+            Verdict::Right => Checked::Accepted { renewed: None },
+            Verdict::RightButStale => {
+                Checked::Accepted { renewed: Some(self.parts.hasher.hash(password).await?) }
+            }
+            Verdict::Wrong => Checked::Refused,
+        })
+    }
+
+    async fn start(
+        &self,
+        row: SignInRow,
+        renewed: Option<PasswordHash>,
+        attempt: &LoginAttempt<'_>,
+    ) -> Result<SignedIn, LoginError> {
+        let visit = attempt.visit;
+        let signed_in = self.new_session(row.user.clone(), attempt.browser, visit);
+        let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
+        let before = visit.session.as_ref().map(|live| live.session.id.clone());
+        let (now, address) = (visit.now, visit.address);
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !still_has(tx, &row, renewed.as_ref(), now).await? {
+                        return Err(LoginError::Wrong);
+                    }
+                    // The old identifier dies with the old session (ASVS 7.2.4): nobody who knew it is signed in.
+                    if let Some(before) = before {
+                        end(tx, &before, now).await?;
+                    }
+                    sessions::insert(tx, &session, &digest).await?;
+                    tx.audit(
+                        AuditEvent::new(Actor::User(row.user.id), AuditAction::SignIn)
+                            .on(&session.id)
+                            .from(Some(address)),
+                    );
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(signed_in)
+    }
+
+    async fn replace(
+        &self,
+        user: User,
+        old: PasswordHash,
+        new: PasswordHash,
+        change: &PasswordChange<'_>,
+    ) -> Result<SignedIn, LoginError> {
+        let signed_in = self.new_session(user.clone(), change.browser, change.visit);
+        let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
+        let (now, address) = (change.visit.now, change.visit.address);
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !credentials::replace_password(tx, &user.id, &old, &new, now).await? {
+                        return Err(LoginError::Wrong);
+                    }
+                    sessions::end_all(tx, &user.id, now).await?;
+                    grants::revoke_by_user(tx, &user.id, now).await?;
+                    sessions::insert(tx, &session, &digest).await?;
+                    tx.audit(
+                        AuditEvent::new(Actor::User(user.id.clone()), AuditAction::PasswordChanged)
+                            .on(&user.id)
+                            .from(Some(address)),
+                    );
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(signed_in)
+    }
+
+    fn new_session(&self, user: User, browser: BrowserTraits<'_>, visit: &Visit) -> SignedIn {
+        let (now, entropy) = (visit.now, &self.parts.entropy);
+        let device = self.parts.devices.remember(browser.device, &user.username, entropy);
+        let session = Session {
+            id: SessionId::generate(now, entropy),
+            user: user.id.clone(),
+            auth_time: now,
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.plus(self.settings.ttl()),
+            ended_at: None,
+            methods: vec![AuthMethod::Password],
+            acr: Acr::OneFactor,
+            origin: SessionOrigin::new(Some(visit.address), browser.user_agent),
+        };
+        let token = OpaqueToken::generate(TokenKind::Session, entropy);
+        SignedIn { token, device, live: LiveSession { session, user } }
+    }
+
+    /// Writes down that it failed. What was typed as a user name is not kept: it may be a password.
+    async fn note_failure<T>(
+        &self,
+        action: AuditAction,
+        user: Option<User>,
+        visit: &Visit,
+    ) -> Result<T, LoginError> {
+        let event = AuditEvent::new(Actor::Anonymous, action).from(Some(visit.address)).refused();
+        let event = match user {
+            Some(user) => event.on(&user.id).with(json!({ "enabled": user.is_enabled() })),
+            None => event.with(json!({ "user": "unknown" })),
+        };
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.audit(event);
+                    Ok::<(), StoreError>(())
+                })
+            })
+            .await?;
+        Err(LoginError::Wrong)
+    }
+}
+
+enum Checked {
+    Accepted { renewed: Option<PasswordHash> },
+    Refused,
+}
+
+/// Whether the password that was checked is still the stored one: somebody may have changed it, or disabled the
+/// account, during the check. A fresh hash of the same password takes the place of a stale one.
+async fn still_has(
+    tx: &mut Tx,
+    checked: &SignInRow,
+    renewed: Option<&PasswordHash>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if let (Some(renewed), Some(old)) = (renewed, &checked.password) {
+        return credentials::replace_password(tx, &checked.user.id, old, renewed, now).await;
+    }
+    let row = credentials::for_sign_in(tx, &checked.user.username).await?;
+    Ok(row.is_some_and(|row| row.user.is_enabled() && row.password == checked.password))
+}
+
+async fn end(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+    if sessions::end(tx, session, now).await? {
+        grants::revoke_by_session(tx, session, now).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Limits, Passwords};
+    use crate::domain::clock::Clock;
+    use crate::domain::ids::{OrganisationId, UserId};
+    use crate::domain::user::Sub;
+    use crate::storage::{StoreOptions, users};
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const PASSWORD: &str = "correct horse battery";
+
+    struct Desk {
+        _folder: tempfile::TempDir,
+        store: Store,
+        service: LoginService,
+        entropy: Entropy,
+    }
+
+    impl Desk {
+        async fn open(memory_kib: u32) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let clock = Clock::manual(START);
+            let url = format!("sqlite:{}", folder.path().join("test.db").display());
+            let store = Store::open(&StoreOptions::new(url), clock.clone()).await.unwrap();
+            store.migrate().await.unwrap();
+            let entropy = Entropy::seeded(1);
+            let settings =
+                Passwords { memory_kib, iterations: 1, queue_deadline_ms: 60_000, ..Passwords::default() };
+            let parts = LoginParts {
+                hasher: PasswordHasher::start(&settings, entropy.clone()).unwrap(),
+                limits: LoginLimits::new(&Limits::default(), clock, &entropy),
+                devices: DeviceProof::new(&[1; 32]),
+                entropy: entropy.clone(),
+            };
+            let service = LoginService::new(store.clone(), Sessions::default(), parts);
+            Self { _folder: folder, store, service, entropy }
+        }
+
+        async fn user(&self, name: &str, password: Option<&str>, disabled_at: Option<Timestamp>) -> User {
+            let user = User {
+                id: UserId::generate(START, &self.entropy),
+                sub: Sub::generate(&self.entropy),
+                organisation: OrganisationId::first(),
+                username: Username::parse(name).unwrap(),
+                name: String::new(),
+                email: None,
+                email_verified_at: None,
+                created_at: START,
+                disabled_at,
+            };
+            let hash = match password {
+                Some(password) => {
+                    Some(self.service.parts.hasher.hash(&Password::parse(password).unwrap()).await.unwrap())
+                }
+                None => None,
+            };
+            let stored = user.clone();
+            let written: Result<(), StoreError> = self
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        users::insert(tx, &stored).await?;
+                        match hash {
+                            Some(hash) => credentials::set_password(tx, &stored.id, &hash, START).await,
+                            None => Ok(()),
+                        }
+                    })
+                })
+                .await;
+            written.unwrap();
+            user
+        }
+
+        fn visit(&self, session: Option<LiveSession>) -> Visit {
+            Visit {
+                browser: OpaqueToken::generate(TokenKind::Browser, &self.entropy),
+                session,
+                address: "192.0.2.1".parse().unwrap(),
+                now: START,
+            }
+        }
+
+        async fn sign_in(&self, name: &str, password: &str, visit: &Visit) -> Result<SignedIn, LoginError> {
+            let browser = BrowserTraits { device: None, user_agent: "test" };
+            self.service.sign_in(LoginAttempt { username: name, password, browser, visit }).await
+        }
+
+        async fn lives(&self, token: &OpaqueToken, now: Timestamp) -> bool {
+            self.service.session(token, now).await.unwrap().is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_takes_at_most_six_statements() {
+        let desk = Desk::open(64).await;
+        let user = desk.user("alice", Some(PASSWORD), None).await;
+        let before = desk.store.statements();
+        let signed_in = desk.sign_in("Alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let taken = desk.store.statements() - before;
+        assert!(taken <= 6, "{taken}");
+        assert_eq!(signed_in.live.user, user);
+        let found = desk.service.session(&signed_in.token, START).await.unwrap().unwrap();
+        assert_eq!(found.session, signed_in.live.session);
+        // With a session that it replaces, too.
+        let before = desk.store.statements();
+        desk.sign_in("alice", PASSWORD, &desk.visit(Some(found))).await.unwrap();
+        let taken = desk.store.statements() - before;
+        assert!(taken <= 7, "{taken}");
+    }
+
+    #[tokio::test]
+    async fn whoever_fails_learns_nothing_about_why() {
+        let desk = Desk::open(64).await;
+        desk.user("alice", Some(PASSWORD), None).await;
+        desk.user("disabled", Some(PASSWORD), Some(START)).await;
+        desk.user("passwordless", None, None).await;
+        // The first event after a start reads the end of the audit chain.
+        assert!(desk.sign_in("first", PASSWORD, &desk.visit(None)).await.is_err());
+        let mut costs = Vec::new();
+        for (name, password) in [
+            ("alice", "not the password"),
+            ("disabled", PASSWORD),
+            ("passwordless", PASSWORD),
+            ("nobody", PASSWORD),
+        ] {
+            let before = desk.store.statements();
+            let refused = desk.sign_in(name, password, &desk.visit(None)).await;
+            assert!(matches!(refused, Err(LoginError::Wrong)), "{name}");
+            costs.push(desk.store.statements() - before);
+        }
+        assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+    }
+
+    #[tokio::test]
+    async fn no_password_of_an_impossible_length_is_hashed() {
+        let desk = Desk::open(64).await;
+        desk.user("alice", Some(PASSWORD), None).await;
+        for password in [String::new(), "short".to_owned(), "x".repeat(10 << 20)] {
+            let refused = desk.sign_in("alice", &password, &desk.visit(None)).await;
+            assert!(matches!(refused, Err(LoginError::Wrong)));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sixth_try_from_one_place_has_to_wait() {
+        let desk = Desk::open(64).await;
+        for _ in 0..5 {
+            assert!(matches!(
+                desk.sign_in("nobody", PASSWORD, &desk.visit(None)).await,
+                Err(LoginError::Wrong)
+            ));
+        }
+        let refused = desk.sign_in("nobody", PASSWORD, &desk.visit(None)).await;
+        assert!(matches!(refused, Err(LoginError::Throttled(_))));
+    }
+
+    #[tokio::test]
+    async fn a_new_sign_in_kills_the_session_that_the_browser_had() {
+        let desk = Desk::open(64).await;
+        desk.user("alice", Some(PASSWORD), None).await;
+        let first = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let second = desk.sign_in("alice", PASSWORD, &desk.visit(Some(first.live))).await.unwrap();
+        assert_ne!(first.token.expose(), second.token.expose());
+        assert!(!desk.lives(&first.token, START).await);
+        assert!(desk.lives(&second.token, START).await);
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_nobody_uses_it_and_when_its_time_is_over() {
+        let desk = Desk::open(64).await;
+        desk.user("alice", Some(PASSWORD), None).await;
+        let token = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap().token;
+        let hour = |hours: u64| START.plus(Duration::from_secs(hours * 3600));
+        assert!(!desk.lives(&token, hour(8)).await, "idle");
+        for used in [7, 14, 21] {
+            assert!(desk.lives(&token, hour(used)).await, "used after {used} hours");
+        }
+        assert!(!desk.lives(&token, hour(24)).await, "over");
+    }
+
+    #[tokio::test]
+    async fn whoever_signs_out_is_signed_out_at_once() {
+        let desk = Desk::open(64).await;
+        desk.user("alice", Some(PASSWORD), None).await;
+        let signed_in = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        desk.service.sign_out(&desk.visit(Some(signed_in.live))).await.unwrap();
+        assert!(!desk.lives(&signed_in.token, START).await);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_password_ends_every_session_but_the_new_one() {
+        let desk = Desk::open(64).await;
+        let user = desk.user("alice", Some(PASSWORD), None).await;
+        let elsewhere = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let here = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let (visit, new) = (desk.visit(Some(here.live.clone())), "another long phrase");
+        let browser = BrowserTraits { device: Some(&here.device), user_agent: "" };
+        let change = |current, new| PasswordChange { current, new, user: &user, browser, visit: &visit };
+        let wrong = desk.service.change_password(change("not the password", new)).await;
+        assert!(matches!(wrong, Err(LoginError::Wrong)));
+        for (new, why) in [
+            (PASSWORD, BadNewPassword::Same),
+            ("password", BadNewPassword::Weak(Weakness::Common)),
+            ("alice2026", BadNewPassword::Weak(Weakness::Personal)),
+            ("short", BadNewPassword::Length(InvalidPassword::TooShort)),
+        ] {
+            let refused = desk.service.change_password(change(PASSWORD, new)).await;
+            assert!(matches!(refused, Err(LoginError::NewPassword(found)) if found == why), "{why}");
+        }
+        assert!(desk.lives(&elsewhere.token, START).await);
+        let changed = desk.service.change_password(change(PASSWORD, new)).await.unwrap();
+        assert!(!desk.lives(&elsewhere.token, START).await);
+        assert!(!desk.lives(&here.token, START).await);
+        assert!(desk.lives(&changed.token, START).await);
+        assert!(matches!(desk.sign_in("alice", PASSWORD, &desk.visit(None)).await, Err(LoginError::Wrong)));
+        assert!(desk.sign_in("alice", new, &desk.visit(None)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_with_other_parameters_is_made_anew_at_the_next_sign_in() {
+        let desk = Desk::open(64).await;
+        let user = desk.user("alice", None, None).await;
+        let old = Desk::open(128).await.service.parts.hasher;
+        let old = old.hash(&Password::parse(PASSWORD).unwrap()).await.unwrap();
+        let id = user.id.clone();
+        let stored: Result<(), StoreError> = desk
+            .store
+            .write(move |tx| Box::pin(async move { credentials::set_password(tx, &id, &old, START).await }))
+            .await;
+        stored.unwrap();
+        desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let row =
+            credentials::for_sign_in(&mut desk.store.read().await.unwrap(), &user.username).await.unwrap();
+        assert!(row.unwrap().password.unwrap().as_phc().contains("m=64,"));
+        assert!(desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_password_that_changed_while_it_was_checked_signs_nobody_in() {
+        let desk = Desk::open(64).await;
+        let user = desk.user("alice", Some(PASSWORD), None).await;
+        let checked =
+            credentials::for_sign_in(&mut desk.store.read().await.unwrap(), &user.username).await.unwrap();
+        let new = desk.service.parts.hasher.hash(&Password::parse("another phrase").unwrap()).await.unwrap();
+        let id = user.id.clone();
+        let stored: Result<(), StoreError> = desk
+            .store
+            .write(move |tx| Box::pin(async move { credentials::set_password(tx, &id, &new, START).await }))
+            .await;
+        stored.unwrap();
+        let visit = desk.visit(None);
+        let browser = BrowserTraits { device: None, user_agent: "" };
+        let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
+        let refused = desk.service.start(checked.unwrap(), None, &attempt).await;
+        assert!(matches!(refused, Err(LoginError::Wrong)));
+    }
+}
