@@ -2,8 +2,17 @@
 //!
 //! `ARCHITECTURE.md` beside this crate holds the map of the modules and the rules between them.
 
+mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
+mod http;
 mod keys;
 mod services;
 pub mod storage;
+mod telemetry;
+
+pub use crate::app::{App, StartError};
+pub use crate::config::Config;
+pub use crate::domain::clock::{Clock, Timestamp};
+pub use crate::domain::secret::Entropy;

@@ -73,7 +73,8 @@ impl Proxies {
         Some(self.follow(peer, &parts.headers))
     }
 
-    fn follow(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// The address of the client of a request that came over a connection from `peer`.
+    pub fn follow(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let Some(header) = self.header.as_ref().filter(|_| self.is_trusted(peer)) else {
             return peer;
         };

@@ -177,6 +177,7 @@ pub enum AuditAction {
     GrantCreated,
     GrantRevoked,
     KeyCreated,
+    KeyDeleted,
     KeyRotated,
     OrganisationCreated,
     PasswordChanged,
@@ -201,7 +202,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 40] = [
+const ACTIONS: [(AuditAction, &str); 41] = [
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
@@ -220,6 +221,7 @@ const ACTIONS: [(AuditAction, &str); 40] = [
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
     (AuditAction::KeyCreated, "key.created"),
+    (AuditAction::KeyDeleted, "key.deleted"),
     (AuditAction::KeyRotated, "key.rotated"),
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),

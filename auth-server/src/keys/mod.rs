@@ -4,6 +4,7 @@ pub(crate) mod jwk;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
 pub(crate) mod master;
+pub(crate) mod ring;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 mod signer;

@@ -1,0 +1,213 @@
+//! The composition root: the one module that names every concrete type and puts them together.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::domain::clock::Clock;
+use crate::domain::secret::Entropy;
+use crate::http;
+use crate::http::edge::Edge;
+use crate::http::state::AppState;
+use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
+use crate::keys::ring::{KeyRing, RingError};
+use crate::keys::rotate::Schedule;
+use crate::keys::seal::Sealer;
+use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
+
+/// Pause between two attempts to reach a database that is not there yet.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked at whether a signing key is due.
+const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
+
+/// The whole server, ready to serve: store open and migrated, keys made. Nothing listens yet.
+pub struct App {
+    config: Arc<Config>,
+    clock: Clock,
+    entropy: Entropy,
+    store: Store,
+    keys: KeyRing,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database did not answer for as long as a start waits.
+    #[error(
+        "the database did not answer within {waited_secs} s: {cause}. Is it running, and is database.url right?"
+    )]
+    DatabaseAway {
+        /// How long was waited.
+        waited_secs: u64,
+        /// What was heard last.
+        cause: StoreError,
+    },
+    /// There is a master key, so there was a database; it is gone or empty.
+    #[error(
+        "{} is empty, but the data folder holds the master key of an earlier one. Put the database back from your \
+         backup; to begin anew and lose every user and client, move the folder away",
+        database.display()
+    )]
+    DatabaseLost {
+        /// The database.
+        database: PathBuf,
+    },
+    /// The signing keys cannot be loaded or made.
+    #[error(transparent)]
+    Keys(RingError),
+    /// There is no master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The keys were sealed with another master key.
+    #[error(
+        "the keys in the database were sealed with another master key than the one that is configured ({0}). Configure \
+         the master key that belongs to this database; nothing was changed"
+    )]
+    OtherMasterKey(RingError),
+    /// The database refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RingError> for StartError {
+    fn from(error: RingError) -> Self {
+        match error {
+            RingError::Sealed { .. } => Self::OtherMasterKey(error),
+            RingError::Store(error) => Self::Store(error),
+            RingError::Damaged { .. } | RingError::Refused(_) => Self::Keys(error),
+        }
+    }
+}
+
+impl App {
+    /// Opens everything that the server stands on, and makes what a first start has to make.
+    ///
+    /// The order matters when a first start is cut short: database, master key, signing keys. At each point the next start finds
+    /// either all that it needs or none of it.
+    pub async fn open(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, StartError> {
+        master::create_data_dir(config.data_dir())?;
+        let store = open_store(&config, &clock).await?;
+        refuse_lost_database(&config, &store).await?;
+        store.migrate().await?;
+        let master = MasterKey::obtain(&config, sealed_data(&store).await?, &entropy)?;
+        let sealer = Sealer::from_master(&master, entropy.clone());
+        let schedule = Schedule { rotate_after: config.keys.rotate_after(), overlap: config.keys.overlap() };
+        let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
+        Ok(Self { config: Arc::new(config), clock, entropy, store, keys })
+    }
+
+    /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let edge = Arc::new(Edge::new(http::router(self.state()), &self.config, self.entropy.clone()));
+        let mut background = self.background();
+        http::listen::serve(listener, edge, self.config.server.max_connections, stop).await;
+        background.shutdown().await;
+        self.store.close().await;
+    }
+
+    /// The database.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The signing keys.
+    pub const fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// What handlers are given. A new service is built in [`open`](Self::open) and named here.
+    fn state(&self) -> AppState {
+        AppState {
+            clock: self.clock.clone(),
+            config: Arc::clone(&self.config),
+            entropy: self.entropy.clone(),
+            keys: self.keys.clone(),
+            store: self.store.clone(),
+        }
+    }
+
+    /// What runs beside the requests, until the set is dropped.
+    fn background(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tend_keys(self.keys.clone(), self.store.clone()));
+        tasks
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Opens the database; waits for one that runs elsewhere and is not there yet.
+pub(crate) async fn open_store(config: &Config, clock: &Clock) -> Result<Store, StartError> {
+    let wait = config.database.connect_timeout();
+    let deadline = Instant::now() + wait;
+    let options = StoreOptions {
+        url: config.database_url().expose().to_owned(),
+        max_connections: config.database.max_connections,
+        connect_timeout: wait,
+    };
+    loop {
+        match Store::open(&options, clock.clone()).await {
+            Ok(store) => return Ok(store),
+            Err(error) if !is_away(&error) || is_file(config) => return Err(error.into()),
+            Err(cause) if Instant::now() + RETRY_EVERY >= deadline => {
+                return Err(StartError::DatabaseAway { waited_secs: wait.as_secs(), cause });
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "waiting for the database");
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+        }
+    }
+}
+
+/// A server that is being started looks like this; so does one with another address, which the last error tells.
+const fn is_away(error: &StoreError) -> bool {
+    matches!(error, StoreError::Busy | StoreError::CannotOpen { .. } | StoreError::Unavailable { .. })
+}
+
+/// A file does not come up later.
+fn is_file(config: &Config) -> bool {
+    config.database_url().expose().starts_with("sqlite:")
+}
+
+/// A SQLite file that vanished or was emptied must never look like a first start: that would hand the server to whoever comes first.
+async fn refuse_lost_database(config: &Config, store: &Store) -> Result<(), StartError> {
+    let url = config.database_url();
+    let Some(file) = url.expose().strip_prefix("sqlite:") else { return Ok(()) };
+    if master::exists_in(config) && store.schema_status().await?.applied == 0 {
+        return Err(StartError::DatabaseLost { database: file.into() });
+    }
+    Ok(())
+}
+
+async fn sealed_data(store: &Store) -> Result<SealedData, StoreError> {
+    let keys = signing_keys::list(&mut store.read().await?).await?;
+    Ok(if keys.is_empty() { SealedData::None } else { SealedData::Exists })
+}
+
+/// Keeps the keys in step with the schedule and with other replicas.
+async fn tend_keys(keys: KeyRing, store: Store) {
+    let mut changes = store.invalidations();
+    loop {
+        let outcome = tokio::select! {
+            () = tokio::time::sleep(TEND_KEYS_EVERY) => keys.tend().await,
+            changed = changes.changed() => match changed {
+                Ok(()) => keys.reload().await,
+                Err(_closed) => return,
+            },
+        };
+        if let Err(error) = outcome {
+            tracing::error!(cause = %error, "the signing keys could not be looked after; the ones in memory stay");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! How a command ends: what it says, and the exit code.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::app::StartError;
+use crate::config::ConfigErrors;
+use crate::storage::StoreError;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    code: Code,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Code {
+    Failed = 1,
+    Usage = 2,
+    Configuration = 3,
+    NotReachable = 4,
+}
+
+impl Failure {
+    /// Something went wrong on the way.
+    pub(crate) fn failed(error: impl fmt::Display) -> Self {
+        Self { code: Code::Failed, message: error.to_string() }
+    }
+
+    /// The command cannot be understood.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: Code::Usage, message: message.into() }
+    }
+
+    /// Writes the reason to standard error and returns the exit code.
+    pub fn report(&self) -> ExitCode {
+        eprintln!("portcullis: {}", self.message);
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self { code: Code::Configuration, message: errors.to_string() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let away = matches!(error, StoreError::Unavailable { .. });
+        let code = if away { Code::NotReachable } else { Code::Failed };
+        Self { code, message: with_causes(&error) }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let code = match &error {
+            StartError::DatabaseLost { .. } | StartError::MasterKey(_) | StartError::OtherMasterKey(_) => {
+                Code::Configuration
+            }
+            StartError::DatabaseAway { .. } => Code::NotReachable,
+            StartError::Keys(_) | StartError::Store(_) => Code::Failed,
+        };
+        Self { code, message: with_causes(&error) }
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        _ = write!(text, "\n  because: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,73 @@
+//! Prints results: columns for reading, JSON for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::args::Format;
+use crate::cli::exit::Failure;
+
+/// Rows under a heading, each column as wide as its longest cell.
+pub(crate) struct Table<const N: usize> {
+    heading: [&'static str; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(crate) fn new(heading: [&'static str; N], rows: impl IntoIterator<Item = [String; N]>) -> Self {
+        Self { heading, rows: rows.into_iter().collect() }
+    }
+
+    fn text(&self) -> String {
+        let heading = self.heading.map(str::to_owned);
+        let lines = || std::iter::once(&heading).chain(&self.rows);
+        let mut widths = [0; N];
+        for line in lines() {
+            for (width, cell) in widths.iter_mut().zip(line) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let padded = |line: &[String; N]| {
+            let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+        };
+        lines().map(padded).collect()
+    }
+}
+
+/// Prints `value` as JSON, or the table that shows it.
+pub(crate) fn print<const N: usize>(
+    format: Format,
+    value: &impl Serialize,
+    table: &Table<N>,
+) -> Result<(), Failure> {
+    match format {
+        Format::Json => json(value),
+        Format::Table => text(&table.text()),
+    }
+}
+
+/// Prints JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
+    text(&format!("{json}\n"))
+}
+
+/// Prints text. A reader that went away, such as `head`, is no failure.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_lines_have_no_trailing_blanks() {
+        let rows = [["a".to_owned(), "x".to_owned()], ["ééé".to_owned(), String::new()]];
+        assert_eq!(Table::new(["ID", "NAME"], rows).text(), "ID   NAME\na    x\nééé\n");
+    }
+}

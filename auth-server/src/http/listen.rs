@@ -1,0 +1,119 @@
+//! Accepts connections and closes them: slow ones by a deadline, all of them when the server stops.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::http::edge::Edge;
+
+/// How long a connection may take to send its first request, and each later one to send its headers.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// How often a quiet HTTP/2 connection is asked whether it is still there, and how long the answer may take.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long open requests may take to finish when the server stops.
+pub(crate) const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// Pause after a failed accept: the usual reason is that no file descriptor is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const MAX_STREAMS: u32 = 128;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// Serves until `stop` ends, then lets open requests finish for at most [`DRAIN_WITHIN`].
+pub(crate) async fn serve(
+    listener: TcpListener,
+    edge: Arc<Edge>,
+    max_connections: usize,
+    stop: impl Future<Output = ()>,
+) {
+    let slots = Arc::new(Semaphore::new(max_connections));
+    let open = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let next = async {
+            // Closed by nobody, so the only way not to get a slot is to wait for one.
+            let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
+            accept(&listener).await.map(|(stream, peer)| (slot, stream, peer))
+        };
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = next => if let Some((slot, stream, peer)) = accepted {
+                let connection = Connection { edge: Arc::clone(&edge), peer, _slot: slot };
+                tokio::spawn(connection.run(stream, open.watcher()));
+            },
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_WITHIN, open.shutdown()).await.is_err() {
+        tracing::warn!("requests that were still open after {} s are cut off", DRAIN_WITHIN.as_secs());
+    }
+}
+
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    match listener.accept().await {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::warn!(cause = %error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// One connection; it holds its slot until it is closed.
+struct Connection {
+    edge: Arc<Edge>,
+    peer: SocketAddr,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, open: Watcher) {
+        // Small answers go out at once; a failure only costs time.
+        _ = stream.set_nodelay(true);
+        let (first, begun) = watch::channel(false);
+        let (edge, peer) = (&self.edge, self.peer);
+        let service = service_fn(move |request| {
+            first.send_replace(true);
+            let edge = Arc::clone(edge);
+            async move { Ok::<_, Infallible>(edge.answer(peer, request).await) }
+        });
+        let builder = builder();
+        let serving = open.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+        tokio::select! {
+            // How a connection ended is its peer's business: resets and timeouts are not worth a line.
+            _ = serving => {}
+            () = silence(begun) => {}
+        }
+    }
+}
+
+/// Ends when no request arrived in time. hyper bounds the headers of a request once it knows the protocol; a peer that sends nothing,
+/// or the first letters of an HTTP/2 greeting, never gets that far.
+async fn silence(mut begun: watch::Receiver<bool>) {
+    if tokio::time::timeout(HEADERS_WITHIN, begun.wait_for(|begun| *begun)).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(32 * 1024);
+    builder
+}
