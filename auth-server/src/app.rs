@@ -80,7 +80,7 @@ impl From<RingError> for StartError {
         match error {
             RingError::Sealed { .. } => Self::OtherMasterKey(error),
             RingError::Store(error) => Self::Store(error),
-            RingError::Damaged { .. } | RingError::Refused(_) => Self::Keys(error),
+            RingError::Damaged { .. } | RingError::Refused(_) | RingError::Shared(_) => Self::Keys(error),
         }
     }
 }
@@ -197,11 +197,11 @@ async fn sealed_data(store: &Store) -> Result<SealedData, StoreError> {
 
 /// Keeps the keys in step with the schedule and with other replicas.
 async fn tend_keys(keys: KeyRing, store: Store) {
-    let mut changes = store.invalidations();
+    let mut epochs = store.invalidations();
     loop {
         let outcome = tokio::select! {
             () = tokio::time::sleep(TEND_KEYS_EVERY) => keys.tend().await,
-            changed = changes.changed() => match changed {
+            moved_on = epochs.changed() => match moved_on {
                 Ok(()) => keys.reload().await,
                 Err(_closed) => return,
             },

@@ -24,7 +24,7 @@ pub struct Cli {
 /// Where the configuration comes from, besides the environment (`PORTCULLIS__SECTION__KEY`).
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Configuration file (TOML); also PORTCULLIS_CONFIG.
+    /// Configuration file (TOML); also `PORTCULLIS_CONFIG`.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Sets one value, for example `--set tokens.access_ttl_secs=120`. May be repeated.
@@ -139,7 +139,7 @@ pub(crate) enum Key {
     List,
     /// Makes the successor of a key. It is published at once and signs in an hour.
     Rotate {
-        /// Algorithm of the key: ES256, EdDSA or RS256. Without it: all of them.
+        /// Algorithm of the key: `ES256`, `EdDSA` or `RS256`. Without it: all of them.
         #[arg(long, value_name = "ALG")]
         alg: Option<String>,
         /// Let it sign in a minute: enough for every replica, too short for verifiers that seldom look.

@@ -5,7 +5,8 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::audit::Actor;
 use crate::domain::signing::SigningAlg;
-use crate::keys::ring::{KeyRing, KeyState, KeySummary};
+use crate::keys::chain::{KeyState, KeySummary};
+use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Urgency;
 
 pub(crate) async fn run(cli: &Cli, command: &Key) -> Result<(), Failure> {

@@ -139,13 +139,6 @@ impl From<IssuerSetting> for String {
 #[schemars(with = "String")]
 pub struct ProxyNetwork(IpNet);
 
-impl ProxyNetwork {
-    /// The network itself.
-    pub(crate) const fn network(&self) -> &IpNet {
-        &self.0
-    }
-}
-
 impl FromStr for ProxyNetwork {
     type Err = String;
 

@@ -3,17 +3,18 @@
 //! The database is the truth; every replica holds the same keys in memory. A key is in the published set before it signs, on every
 //! replica, because it is stored long before its time comes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use portcullis_guard::{JwkSet, JwksError, SharedKeys};
 use serde::Serialize;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::signing::{SigningAlg, StoredKey};
-use crate::keys::jwk::{JwkError, PublicKey};
+use crate::keys::chain::{KeySummary, Loaded, RingKey};
+use crate::keys::jwk::JwkError;
 use crate::keys::jwks::{PublishedKeys, VerifyingKey};
 use crate::keys::jwt::{CompactJwt, JwtError, JwtType, VerifiedJwt};
 use crate::keys::rotate::{Schedule, Urgency};
@@ -29,33 +30,17 @@ const PURPOSE: &str = "signing key";
 pub struct KeyRing(Arc<Inner>);
 
 struct Inner {
+    vault: Vault,
+    loaded: ArcSwap<Loaded>,
+    shared: SharedKeys,
+}
+
+/// Where keys come from and go to.
+struct Vault {
     store: Store,
     sealer: Sealer,
     clock: Clock,
     schedule: Schedule,
-    loaded: ArcSwap<Loaded>,
-}
-
-/// One reading of the database.
-struct Loaded {
-    /// The keys of each algorithm, in the order in which they sign.
-    chains: BTreeMap<SigningAlg, Vec<Link>>,
-    published: Arc<PublishedKeys>,
-}
-
-/// A key and its place in the chain.
-#[derive(Clone)]
-struct Link {
-    key: Arc<RingKey>,
-    /// When its successor takes over.
-    signs_until: Option<Timestamp>,
-}
-
-struct RingKey {
-    stored: StoredKey,
-    public: PublicKey,
-    signer: Signer,
-    verifying: VerifyingKey,
 }
 
 /// Why keys cannot be loaded or made.
@@ -78,6 +63,9 @@ pub enum RingError {
     /// A new key could not be made.
     #[error(transparent)]
     Refused(#[from] KeyRefused),
+    /// The public keys cannot be handed to the guard.
+    #[error(transparent)]
+    Shared(#[from] JwksError),
     /// The database did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,7 +73,7 @@ pub enum RingError {
 
 /// Why a token cannot be signed.
 #[derive(Debug, thiserror::Error)]
-pub enum SignError {
+pub(crate) enum SignError {
     /// The claims are not JSON.
     #[error("the claims cannot be written as JSON")]
     Claims(#[from] serde_json::Error),
@@ -97,33 +85,6 @@ pub enum SignError {
     Refused(#[from] KeyRefused),
 }
 
-/// What a key is for at a point in time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyState {
-    /// Published; its time to sign will come.
-    Next,
-    /// Published; what it signed has not expired yet.
-    Retired,
-    /// It signs.
-    Signing,
-}
-
-/// What an operator sees of a key.
-#[derive(Clone, Debug, Serialize)]
-pub struct KeySummary {
-    /// The key id.
-    pub kid: String,
-    /// The algorithm.
-    pub alg: SigningAlg,
-    /// What it is for at present.
-    pub state: KeyState,
-    /// When it began or will begin to sign, in RFC 3339.
-    pub signs_from: String,
-    /// When its successor takes over, in RFC 3339.
-    pub signs_until: Option<String>,
-}
-
 impl KeyRing {
     /// Loads the keys, and makes those that are missing or due.
     pub(crate) async fn open(
@@ -132,35 +93,16 @@ impl KeyRing {
         clock: Clock,
         schedule: Schedule,
     ) -> Result<Self, RingError> {
-        let empty =
-            Loaded { chains: BTreeMap::new(), published: Arc::new(PublishedKeys::of([].into_iter())) };
-        let ring =
-            Self(Arc::new(Inner { store, sealer, clock, schedule, loaded: ArcSwap::from_pointee(empty) }));
-        ring.tend().await?;
-        Ok(ring)
+        let vault = Vault { store, sealer, clock, schedule };
+        let loaded = vault.tend(&Loaded::empty()).await?;
+        let shared = SharedKeys::new(JwkSet::parse(&loaded.published.body)?);
+        Ok(Self(Arc::new(Inner { vault, loaded: ArcSwap::from_pointee(loaded), shared })))
     }
 
     /// Makes what is missing or due, deletes what is over, and loads the result. Safe on every replica at any time.
-    pub(crate) async fn tend(&self) -> Result<(), RingError> {
-        self.reload().await?;
-        let now = self.0.clock.now();
-        let mut changed = false;
-        for alg in SigningAlg::ALL {
-            let last = self.0.loaded.load().last(alg).map(|key| key.stored.activates_at);
-            let due = match last {
-                Some(signs_from) => self.0.schedule.successor_due(signs_from, now),
-                None => Some(now),
-            };
-            if let Some(signs_from) = due {
-                self.add(alg, signs_from, Actor::System).await?;
-                changed = true;
-            }
-        }
-        for kid in self.over(now) {
-            self.delete(kid).await?;
-            changed = true;
-        }
-        if changed { self.reload().await } else { Ok(()) }
+    pub async fn tend(&self) -> Result<(), RingError> {
+        let tended = self.0.vault.tend(&self.0.loaded.load()).await?;
+        self.replace(tended)
     }
 
     /// Makes the successor of a key because an operator wants it.
@@ -170,23 +112,23 @@ impl KeyRing {
         urgency: Urgency,
         actor: Actor,
     ) -> Result<(), RingError> {
-        self.reload().await?;
-        self.add(alg, Schedule::successor_asked(self.0.clock.now(), urgency), actor).await?;
+        let vault = &self.0.vault;
+        let loaded = vault.load(&self.0.loaded.load()).await?;
+        vault.add(&loaded, alg, Schedule::successor_asked(vault.clock.now(), urgency), actor).await?;
         self.reload().await
     }
 
     /// Reads the database again: another replica may have made a key.
     pub(crate) async fn reload(&self) -> Result<(), RingError> {
-        let stored = signing_keys::list(&mut self.0.store.read().await?).await?;
-        let known = self.0.loaded.load_full();
-        let mut keys = Vec::with_capacity(stored.len());
-        for row in stored {
-            keys.push(match known.find(&row.kid) {
-                Some(key) => Arc::clone(key),
-                None => Arc::new(self.open_key(row)?),
-            });
+        let loaded = self.0.vault.load(&self.0.loaded.load()).await?;
+        self.replace(loaded)
+    }
+
+    fn replace(&self, loaded: Loaded) -> Result<(), RingError> {
+        if loaded.published.etag != self.published().etag {
+            self.0.shared.store(JwkSet::parse(&loaded.published.body)?);
         }
-        self.0.loaded.store(Arc::new(Loaded::of(keys, &self.0.schedule, self.0.clock.now())));
+        self.0.loaded.store(Arc::new(loaded));
         Ok(())
     }
 
@@ -198,7 +140,7 @@ impl KeyRing {
         claims: &impl Serialize,
     ) -> Result<String, SignError> {
         let loaded = self.0.loaded.load();
-        let key = loaded.signing(alg, self.0.clock.now()).ok_or(SignError::NoKey(alg))?;
+        let key = loaded.signing(alg, self.now()).ok_or(SignError::NoKey(alg))?;
         Ok(key.signer.sign(kind, &serde_json::to_vec(claims)?)?)
     }
 
@@ -208,11 +150,16 @@ impl KeyRing {
         let loaded = self.0.loaded.load();
         let kid = jwt.header.kid.as_deref().ok_or(JwtError::UnknownKey)?;
         let link = loaded.links().find(|link| link.key.stored.kid == kid).ok_or(JwtError::UnknownKey)?;
-        if !link.is_published(&self.0.schedule, self.0.clock.now()) {
+        if !link.is_published(&self.0.vault.schedule, self.now()) {
             return Err(JwtError::UnknownKey);
         }
         link.key.verifying.verify(&jwt)?;
         jwt.into_verified()
+    }
+
+    /// The published keys for a guard in this process, kept up to date.
+    pub(crate) fn shared(&self) -> SharedKeys {
+        self.0.shared.clone()
     }
 
     /// The document at our `jwks_uri`.
@@ -222,14 +169,53 @@ impl KeyRing {
 
     /// Every key, in the order of algorithm and time.
     pub fn list(&self) -> Vec<KeySummary> {
-        let now = self.0.clock.now();
+        let now = self.now();
         self.0.loaded.load().links().map(|link| link.summary(now)).collect()
     }
 
-    fn open_key(&self, stored: StoredKey) -> Result<RingKey, RingError> {
+    fn now(&self) -> Timestamp {
+        self.0.vault.clock.now()
+    }
+}
+
+impl Vault {
+    async fn tend(&self, known: &Loaded) -> Result<Loaded, RingError> {
+        let loaded = self.load(known).await?;
+        let now = self.clock.now();
+        let mut changed = false;
+        for alg in SigningAlg::ALL {
+            let due = match loaded.chain(alg).next_back() {
+                Some(last) => self.schedule.successor_due(last.key.stored.activates_at, now),
+                None => Some(now),
+            };
+            if let Some(signs_from) = due {
+                self.add(&loaded, alg, signs_from, Actor::System).await?;
+                changed = true;
+            }
+        }
+        for over in loaded.links().filter(|link| !link.is_published(&self.schedule, now)) {
+            self.delete(over.key.stored.kid.clone()).await?;
+            changed = true;
+        }
+        if changed { self.load(&loaded).await } else { Ok(loaded) }
+    }
+
+    /// Reads the keys; those that are in memory already are not opened again.
+    async fn load(&self, known: &Loaded) -> Result<Loaded, RingError> {
+        let stored = signing_keys::list(&mut self.store.read().await?).await?;
+        let mut keys = Vec::with_capacity(stored.len());
+        for row in stored {
+            keys.push(match known.find(&row.kid) {
+                Some(key) => Arc::clone(key),
+                None => Arc::new(self.open(row)?),
+            });
+        }
+        Ok(Loaded::of(keys, &self.schedule, self.clock.now()))
+    }
+
+    fn open(&self, stored: StoredKey) -> Result<RingKey, RingError> {
         let kid = || stored.kid.clone();
         let pkcs8 = self
-            .0
             .sealer
             .open(PURPOSE, stored.kid.as_bytes(), &stored.sealed)
             .map_err(|cause| RingError::Sealed { kid: kid(), cause })?;
@@ -244,25 +230,29 @@ impl KeyRing {
     }
 
     /// Stores a new key. When another replica was faster there is nothing to do: its key does the same.
-    async fn add(&self, alg: SigningAlg, signs_from: Timestamp, actor: Actor) -> Result<(), RingError> {
-        let generation =
-            self.0.loaded.load().chain(alg).map(|link| link.key.stored.generation).max().unwrap_or(0) + 1;
+    async fn add(
+        &self,
+        loaded: &Loaded,
+        alg: SigningAlg,
+        signs_from: Timestamp,
+        actor: Actor,
+    ) -> Result<(), RingError> {
+        let generation = loaded.chain(alg).map(|link| link.key.stored.generation).max().unwrap_or(0) + 1;
         let fresh = tokio::task::spawn_blocking(move || FreshKey::generate(alg)).await;
         // The task only fails when it panics, and making a key does not.
         let fresh = fresh.map_err(|_| KeyRefused)??;
         let kid = fresh.public.thumbprint();
         let key = StoredKey {
-            sealed: self.0.sealer.seal(PURPOSE, kid.as_bytes(), &fresh.pkcs8),
+            sealed: self.sealer.seal(PURPOSE, kid.as_bytes(), &fresh.pkcs8),
             public_jwk: fresh.public.to_jwk().to_string(),
-            created_at: self.0.clock.now(),
+            created_at: self.clock.now(),
             activates_at: signs_from,
             kid,
             alg,
             generation,
         };
         let action = if generation == 1 { AuditAction::KeyCreated } else { AuditAction::KeyRotated };
-        self.0
-            .store
+        self.store
             .write(move |tx| {
                 Box::pin(async move {
                     if signing_keys::insert(tx, &key).await? {
@@ -277,8 +267,7 @@ impl KeyRing {
     }
 
     async fn delete(&self, kid: String) -> Result<(), StoreError> {
-        self.0
-            .store
+        self.store
             .write(move |tx| {
                 Box::pin(async move {
                     if signing_keys::delete(tx, &kid).await? {
@@ -290,82 +279,11 @@ impl KeyRing {
             })
             .await
     }
-
-    /// The keys that nobody needs any more.
-    fn over(&self, now: Timestamp) -> Vec<String> {
-        let loaded = self.0.loaded.load();
-        let over = loaded.links().filter(|link| !link.is_published(&self.0.schedule, now));
-        over.map(|link| link.key.stored.kid.clone()).collect()
-    }
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.list()).finish()
-    }
-}
-
-impl Loaded {
-    fn of(mut keys: Vec<Arc<RingKey>>, schedule: &Schedule, now: Timestamp) -> Self {
-        keys.sort_by_key(|key| (key.stored.alg, key.stored.activates_at, key.stored.generation));
-        let mut chains: BTreeMap<SigningAlg, Vec<Link>> = BTreeMap::new();
-        for key in keys {
-            let chain = chains.entry(key.stored.alg).or_default();
-            if let Some(predecessor) = chain.last_mut() {
-                predecessor.signs_until = Some(key.stored.activates_at);
-            }
-            chain.push(Link { key, signs_until: None });
-        }
-        let links = chains.values().flatten().filter(|link| link.is_published(schedule, now));
-        let published = Arc::new(PublishedKeys::of(links.map(|link| &link.key.public)));
-        Self { chains, published }
-    }
-
-    fn links(&self) -> impl Iterator<Item = &Link> {
-        self.chains.values().flatten()
-    }
-
-    fn chain(&self, alg: SigningAlg) -> impl DoubleEndedIterator<Item = &Link> {
-        self.chains.get(&alg).into_iter().flatten()
-    }
-
-    fn last(&self, alg: SigningAlg) -> Option<&Arc<RingKey>> {
-        self.chain(alg).next_back().map(|link| &link.key)
-    }
-
-    fn find(&self, kid: &str) -> Option<&Arc<RingKey>> {
-        self.links().map(|link| &link.key).find(|key| key.stored.kid == kid)
-    }
-
-    /// The key that signs: the last one whose time has come.
-    fn signing(&self, alg: SigningAlg, now: Timestamp) -> Option<&Arc<RingKey>> {
-        self.chain(alg).rev().map(|link| &link.key).find(|key| key.stored.activates_at <= now)
-    }
-}
-
-impl Link {
-    fn is_published(&self, schedule: &Schedule, now: Timestamp) -> bool {
-        self.signs_until.is_none_or(|until| now < schedule.published_until(until))
-    }
-
-    fn state(&self, now: Timestamp) -> KeyState {
-        if now < self.key.stored.activates_at {
-            KeyState::Next
-        } else if self.signs_until.is_some_and(|until| until <= now) {
-            KeyState::Retired
-        } else {
-            KeyState::Signing
-        }
-    }
-
-    fn summary(&self, now: Timestamp) -> KeySummary {
-        KeySummary {
-            kid: self.key.stored.kid.clone(),
-            alg: self.key.stored.alg,
-            state: self.state(now),
-            signs_from: self.key.stored.activates_at.rfc3339(),
-            signs_until: self.signs_until.map(Timestamp::rfc3339),
-        }
     }
 }
 
@@ -377,6 +295,7 @@ mod tests {
 
     use super::*;
     use crate::domain::secret::Entropy;
+    use crate::keys::chain::KeyState;
     use crate::keys::master::MasterKey;
     use crate::storage::StoreOptions;
 

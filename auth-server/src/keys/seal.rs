@@ -27,7 +27,7 @@ pub(crate) struct Sealer {
 /// What cannot be opened: sealed with another master key, for another purpose or other data, or damaged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("does not open with this master key: it was sealed with another one, or it is damaged")]
-pub(crate) struct CannotOpen;
+pub struct CannotOpen;
 
 impl Sealer {
     pub(crate) fn from_master(master: &MasterKey, entropy: Entropy) -> Self {

@@ -36,7 +36,7 @@ pub(crate) struct FreshKey {
 /// The cryptographic library refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the cryptographic library refused a signing key")]
-pub(crate) struct KeyRefused;
+pub struct KeyRefused;
 
 impl FreshKey {
     /// Makes a key. RSA takes up to a second: not on an async thread.
