@@ -65,11 +65,9 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    const SCHEDULE: Schedule = Schedule {
-        rotate_after: Duration::from_secs(90 * 24 * 60 * 60),
-        overlap: Duration::from_secs(7 * 24 * 60 * 60),
-    };
+    const DAY: Duration = Duration::from_hours(24);
+    const SCHEDULE: Schedule =
+        Schedule { rotate_after: Duration::from_hours(90 * 24), overlap: Duration::from_hours(7 * 24) };
 
     fn start() -> Timestamp {
         Timestamp::from_secs(1_000_000)
