@@ -8,7 +8,7 @@ pub mod config;
 pub mod domain;
 mod http;
 mod keys;
-mod services;
+pub mod services;
 pub mod storage;
 mod telemetry;
 

@@ -1,8 +1,26 @@
 //! Use cases and their transactions: no status codes, no headers, no HTML.
 
+pub mod admin_error;
+pub mod apis;
+pub mod assignments;
+pub mod audit;
+pub mod caller;
+pub(crate) mod callers;
+pub mod clients;
+pub mod fields;
 pub(crate) mod known_device;
 pub(crate) mod login;
 pub(crate) mod login_limits;
+pub mod organisations;
+pub(crate) mod owners;
+pub mod paging;
 pub(crate) mod password;
 pub(crate) mod password_quality;
+pub(crate) mod permission;
+pub mod policies;
+pub mod roles;
+#[cfg(test)]
+mod trial;
+pub mod users;
+pub mod version;
 pub(crate) mod visit;

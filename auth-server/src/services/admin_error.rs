@@ -1,0 +1,127 @@
+//! Why an admin use case did not do what it was asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::services::fields::FieldErrors;
+use crate::services::password::HashError;
+use crate::storage::{Outcome, StoreError, Unique};
+
+/// How long a database that is busy usually is.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Why an admin use case did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The hash pool or the database has too much to do; come back later.
+    #[error("the server is busy")]
+    Busy {
+        /// How long from now it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The thread that compiles policies was lost.
+    #[error("the policy could not be compiled")]
+    Compiler,
+    /// What was asked contradicts what exists.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// A password could not be hashed.
+    #[error("the random source or the password hash failed: {0}")]
+    Hash(String),
+    /// Fields that cannot be accepted.
+    #[error("some fields cannot be accepted: {0}")]
+    Invalid(#[from] FieldErrors),
+    /// Nobody who could undo it would be left.
+    #[error("the last owner has to stay")]
+    LastOwner,
+    /// The policy of the admin API would let nobody edit it any more.
+    #[error("nobody could edit policies any more")]
+    Lockout,
+    /// It does not exist, or not there.
+    #[error("there is no such {0}")]
+    NotFound(Thing),
+    /// It concerns the admin API itself, so a delegated administrator could make himself an owner by it.
+    #[error("only an owner of this server may do this")]
+    OwnersOnly,
+    /// The policy does not compile.
+    #[error("the policy cannot be used: {0}")]
+    Policy(portcullis_policy::Report),
+    /// It was changed since the caller looked at it.
+    #[error("it was changed in the meantime")]
+    Stale,
+    /// The database failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Somebody else took a name or an audience at the same moment.
+    #[error("{0}")]
+    Taken(FieldErrors),
+}
+
+impl Outcome for AdminError {
+    fn is_fault(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Compiler | Self::Hash(_) | Self::Store(_) | Self::Taken(_) => true,
+            Self::Conflict(_)
+            | Self::Invalid(_)
+            | Self::LastOwner
+            | Self::Lockout
+            | Self::NotFound(_)
+            | Self::OwnersOnly
+            | Self::Policy(_)
+            | Self::Stale => false,
+        }
+    }
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        let pointer = match error {
+            StoreError::Conflict(Unique::Audience) => "/audience",
+            StoreError::Conflict(Unique::RoleName) => "/name",
+            StoreError::Conflict(Unique::Username) => "/username",
+            error if error.is_temporary() => return Self::Busy { retry_after: SOON },
+            error => return Self::Store(error),
+        };
+        Self::Taken(FieldErrors::of(pointer, "taken", "somebody else has it"))
+    }
+}
+
+impl From<HashError> for AdminError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy { retry_after } => Self::Busy { retry_after },
+            error => Self::Hash(error.to_string()),
+        }
+    }
+}
+
+/// The kinds of things that admins work on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the text form beside each variant says what it is")]
+pub enum Thing {
+    Api,
+    Assignment,
+    Client,
+    Draft,
+    Organisation,
+    Policy,
+    Revision,
+    Role,
+    User,
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Api => "API",
+            Self::Assignment => "assignment",
+            Self::Client => "client",
+            Self::Draft => "draft",
+            Self::Organisation => "organisation",
+            Self::Policy => "policy",
+            Self::Revision => "revision",
+            Self::Role => "role",
+            Self::User => "user",
+        })
+    }
+}

@@ -1,0 +1,316 @@
+//! APIs: registering the services that tokens are for, and the admin API of the server itself.
+
+use std::time::Duration;
+
+use portcullis_policy::{ADMIN_API_RULES, PolicySource, STARTER_RULES, Snapshot};
+use serde_json::json;
+
+use crate::domain::audit::AuditAction;
+use crate::domain::ids::{ApiId, RoleId};
+use crate::domain::rbac::{Api, Audience, Role, RoleName};
+use crate::domain::secret::Entropy;
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::caller::Caller;
+use crate::services::fields::{FieldErrors, display_name};
+use crate::services::owners::Owners;
+use crate::services::paging::{Page, PageQuery};
+use crate::services::policies::publish::{Publication, add_revision};
+use crate::services::version::{Precondition, Version, Versioned};
+use crate::storage::{Store, Turn, Tx, apis, roles};
+
+/// The longest name of an API, in characters.
+const MAX_NAME: usize = 100;
+
+/// How long access tokens live unless somebody says otherwise.
+const DEFAULT_TTL_SECS: u64 = 300;
+
+/// Less than this and tokens expire on their way; more and a role that was taken away lives on for a day.
+const TTL_SECS: std::ops::RangeInclusive<u64> = 30..=86_400;
+
+/// The roles of a new API, named by [`STARTER_RULES`].
+const STARTER_ROLES: [(&str, &str); 2] =
+    [("viewer", "Reads everything."), ("editor", "Reads and writes everything.")];
+
+/// The roles of the admin API, named by [`ADMIN_API_RULES`].
+const ADMIN_ROLES: [(&str, &str); 7] = [
+    ("owner", "Everything, the keys included."),
+    ("auditor", "Reads the audit trail and what is needed to understand it."),
+    ("support", "Helps people who cannot get in."),
+    ("user-admin", "Manages people."),
+    ("client-admin", "Registers applications and the APIs that they call."),
+    ("policy-editor", "Writes drafts of policies."),
+    ("policy-approver", "Puts policies in force."),
+];
+
+/// A new API, as text from any edge.
+#[derive(Clone, Debug, Default)]
+pub struct ApiForm {
+    /// An absolute URI without a fragment: the `aud` of its tokens.
+    pub audience: String,
+    /// What people call it.
+    pub name: String,
+    /// How long its access tokens live.
+    pub access_token_ttl_secs: Option<u64>,
+}
+
+/// What can be changed about an API. Its audience cannot: services and tokens carry it.
+#[derive(Clone, Debug)]
+pub struct ApiPatch {
+    /// What people call it.
+    pub name: String,
+    /// How long its access tokens live.
+    pub access_token_ttl_secs: u64,
+}
+
+/// Registers and changes APIs.
+#[derive(Clone)]
+pub struct ApiService {
+    store: Store,
+    entropy: Entropy,
+    owners: Owners,
+}
+
+impl ApiService {
+    /// The service over this store.
+    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
+        Self { store, entropy, owners }
+    }
+
+    /// Registers an API with two roles and a policy for them in force.
+    pub async fn create(&self, form: &ApiForm, caller: &Caller) -> Result<Versioned<Api>, AdminError> {
+        let api = self.parse(form, caller)?;
+        let roles = self.roles(&api, &STARTER_ROLES, caller)?;
+        let source = PolicySource::with_default_model(STARTER_RULES);
+        Ok(versioned(self.register(Registration { api, roles, source }, caller).await?))
+    }
+
+    /// Makes sure that the admin API, its roles and its policy exist. It may run on several replicas at once.
+    pub async fn ensure_admin_api(&self, caller: &Caller) -> Result<(), AdminError> {
+        let mut tx = self.store.read().await?;
+        let exists = apis::find_by_audience(&mut tx, self.owners.audience()).await?.is_some();
+        drop(tx);
+        if exists {
+            return Ok(());
+        }
+        let api = self.api(self.owners.audience().clone(), "Portcullis admin API".to_owned(), caller);
+        let roles = self.roles(&api, &ADMIN_ROLES, caller)?;
+        let source = PolicySource::with_default_model(ADMIN_API_RULES);
+        match self.register(Registration { api, roles, source }, caller).await {
+            // Another replica was faster.
+            Ok(_) | Err(AdminError::Invalid(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists APIs, oldest first.
+    pub async fn list(&self, query: &PageQuery) -> Result<Page<Api>, AdminError> {
+        let mut tx = self.store.read().await?;
+        let found = apis::list(&mut tx, query.after(), query.probe()).await?;
+        Ok(Page::of(found, query, |api| api.id.to_string()))
+    }
+
+    /// Shows an API.
+    pub async fn show(&self, id: &ApiId) -> Result<Versioned<Api>, AdminError> {
+        let mut tx = self.store.read().await?;
+        find(&mut tx, id).await.map(versioned)
+    }
+
+    /// The API that tokens for the server's own admin API are for.
+    pub async fn admin_api(&self) -> Result<Api, AdminError> {
+        let mut tx = self.store.read().await?;
+        self.owners.api(&mut tx).await
+    }
+
+    /// Replaces what can be changed about an API.
+    pub async fn update(
+        &self,
+        id: &ApiId,
+        patch: &ApiPatch,
+        precondition: &Precondition,
+        caller: &Caller,
+    ) -> Result<Versioned<Api>, AdminError> {
+        let mut errors = FieldErrors::default();
+        let name = errors.take("/name", display_name(&patch.name, MAX_NAME));
+        let ttl = take_ttl(&mut errors, patch.access_token_ttl_secs);
+        let (name, ttl) = errors.finish(name.zip(ttl))?;
+        let (id, precondition, caller, owners) =
+            (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let before = find(tx, &id).await?;
+                    if !precondition.holds(&versioned(before.clone()).version) {
+                        return Err(AdminError::Stale);
+                    }
+                    owners.require_owner_of(&before, &caller)?;
+                    let after = Api { name, access_token_ttl: ttl, ..before };
+                    apis::update(tx, &after).await?;
+                    tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id));
+                    tx.invalidate();
+                    Ok(versioned(after))
+                })
+            })
+            .await
+    }
+
+    fn parse(&self, form: &ApiForm, caller: &Caller) -> Result<Api, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let audience = errors.take("/audience", Audience::parse(&form.audience));
+        let name = errors.take("/name", display_name(&form.name, MAX_NAME));
+        let ttl = take_ttl(&mut errors, form.access_token_ttl_secs.unwrap_or(DEFAULT_TTL_SECS));
+        let api = (|| Some(Api { access_token_ttl: ttl?, ..self.api(audience?, name?, caller) }))();
+        errors.finish(api)
+    }
+
+    fn api(&self, audience: Audience, name: String, caller: &Caller) -> Api {
+        Api {
+            id: ApiId::generate(caller.now, &self.entropy),
+            audience,
+            name,
+            access_token_ttl: Duration::from_secs(DEFAULT_TTL_SECS),
+            active_revision: None,
+            created_at: caller.now,
+        }
+    }
+
+    fn roles(&self, api: &Api, named: &[(&str, &str)], caller: &Caller) -> Result<Vec<Role>, AdminError> {
+        let mut errors = FieldErrors::default();
+        let roles: Option<Vec<Role>> = named
+            .iter()
+            .map(|(name, description)| {
+                let name = errors.take("/roles", RoleName::parse(name))?;
+                let id = RoleId::generate(caller.now, &self.entropy);
+                Some(Role { id, api: api.id.clone(), name, description: (*description).to_owned() })
+            })
+            .collect();
+        Ok(errors.finish(roles)?)
+    }
+
+    async fn register(&self, registration: Registration, caller: &Caller) -> Result<Api, AdminError> {
+        let Registration { api, roles: starters, source } = registration;
+        Snapshot::compile(&source, 1).map_err(AdminError::Policy)?;
+        let caller = caller.clone();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    if apis::find_by_audience(tx, &api.audience).await?.is_some() {
+                        return Err(
+                            FieldErrors::of("/audience", "taken", "another API has this audience").into()
+                        );
+                    }
+                    apis::insert(tx, &api).await?;
+                    for role in &starters {
+                        roles::insert(tx, role).await?;
+                    }
+                    let message = "The rules that a new API starts with".to_owned();
+                    let publication = Publication { message, draft_version: None, restores: None, source };
+                    let revision = add_revision(tx, &api, publication, &caller).await?;
+                    let names: Vec<_> = starters.iter().map(|role| role.name.as_str()).collect();
+                    let detail = json!({ "audience": api.audience.as_str(), "roles": names });
+                    tx.audit(caller.event(AuditAction::ApiCreated).on(&api.id).with(detail));
+                    tx.invalidate();
+                    Ok(Api { active_revision: Some(revision.number), ..api })
+                })
+            })
+            .await
+    }
+}
+
+/// An API as it is first written.
+struct Registration {
+    api: Api,
+    roles: Vec<Role>,
+    source: PolicySource,
+}
+
+async fn find(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
+    apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
+}
+
+fn take_ttl(errors: &mut FieldErrors, secs: u64) -> Option<Duration> {
+    if TTL_SECS.contains(&secs) {
+        return Some(Duration::from_secs(secs));
+    }
+    let (least, most) = (TTL_SECS.start(), TTL_SECS.end());
+    errors.refuse("/access_token_ttl_secs", "out-of-range", format!("has to be {least} to {most} seconds"));
+    None
+}
+
+fn versioned(api: Api) -> Versioned<Api> {
+    let ttl = api.access_token_ttl.as_secs();
+    let version = Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, ttl, api.active_revision));
+    Versioned { value: api, version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::trial::{START, Trial, delegate, operator};
+
+    fn names(roles: &[(&str, &str)]) -> std::collections::BTreeSet<String> {
+        roles.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn named_by(rules: &str) -> std::collections::BTreeSet<String> {
+        let snapshot = Snapshot::compile(&PolicySource::with_default_model(rules), 1).unwrap();
+        snapshot.roles().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn built_in_roles_are_those_that_the_built_in_rules_name() {
+        assert_eq!(names(&STARTER_ROLES), named_by(STARTER_RULES));
+        assert_eq!(names(&ADMIN_ROLES), named_by(ADMIN_API_RULES));
+    }
+
+    #[test]
+    fn a_lifetime_is_neither_too_short_nor_too_long() {
+        for (secs, accepted) in [(29, false), (30, true), (86_400, true), (86_401, false)] {
+            let mut errors = FieldErrors::default();
+            assert_eq!(take_ttl(&mut errors, secs).is_some(), accepted, "{secs}");
+            assert_eq!(errors.is_empty(), accepted, "{secs}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_admin_api_is_made_once() {
+        let trial = Trial::begin().await;
+        let before = trial.trail().await;
+        let system = Caller::system(START);
+        let (one, other) =
+            tokio::join!(trial.apis.ensure_admin_api(&system), trial.apis.ensure_admin_api(&system));
+        assert!(one.is_ok() && other.is_ok());
+        assert_eq!(trial.trail().await, before);
+        assert_eq!(trial.admin_api().await.active_revision, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_new_api_has_two_roles_and_a_policy_in_force() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await;
+        assert_eq!(api.active_revision, Some(1));
+        assert_eq!(trial.trail().await, ["api.created", "api.created"], "the admin API and this one");
+        let names: Vec<_> =
+            trial.roles().list(&api.id).await.unwrap().into_iter().map(|role| role.name).collect();
+        assert_eq!(names.iter().map(RoleName::as_str).collect::<Vec<_>>(), ["editor", "viewer"]);
+        let form = ApiForm {
+            audience: "https://orders.example".to_owned(),
+            name: "Again".to_owned(),
+            ..ApiForm::default()
+        };
+        let again = trial.apis.create(&form, &operator()).await;
+        assert!(
+            matches!(again, Err(AdminError::Invalid(errors)) if errors.to_string().contains("/audience"))
+        );
+    }
+
+    #[tokio::test]
+    async fn only_an_owner_changes_the_admin_api() {
+        let trial = Trial::begin().await;
+        let id = trial.admin_api().await.id;
+        let patch = ApiPatch { name: "Mine".to_owned(), access_token_ttl_secs: 86_400 };
+        let refused = trial.apis.update(&id, &patch, &Precondition::Any, &delegate()).await;
+        assert!(matches!(refused, Err(AdminError::OwnersOnly)));
+    }
+}

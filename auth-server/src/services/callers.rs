@@ -1,0 +1,136 @@
+//! Turning a verified token, or a signed-in person, into the caller of an admin use case.
+//!
+//! A token tells what was true when it was issued. The admin API asks again: its own server knows at once who was
+//! switched off, signed out or demoted.
+
+use std::net::IpAddr;
+
+use crate::domain::audit::Actor;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, GrantId, UserId};
+use crate::domain::rbac::{AssignmentSubject, RoleName};
+use crate::services::admin_error::AdminError;
+use crate::services::caller::{Authority, Caller};
+use crate::services::owners::{Owners, is_owner};
+use crate::storage::{Store, Tx, grants, revocations, users};
+
+/// What a verified access token says about its caller.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenFacts {
+    /// `sub`.
+    pub(crate) subject: String,
+    /// `client_id`.
+    pub(crate) client: ClientId,
+    /// `jti`.
+    pub(crate) token: String,
+    /// `gid`: the grant that bought it. `None` when a client acts for itself.
+    pub(crate) grant: Option<GrantId>,
+    /// `roles`.
+    pub(crate) roles: Vec<RoleName>,
+}
+
+/// Where and when a request came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// From where.
+    pub(crate) address: Option<IpAddr>,
+    /// When.
+    pub(crate) now: Timestamp,
+}
+
+/// Why a token that verifies is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallerRefusal {
+    /// The server could not find out.
+    #[error(transparent)]
+    Fault(#[from] AdminError),
+    /// What the token says is no longer true.
+    #[error("{0}")]
+    Revoked(&'static str),
+}
+
+/// An administrator and what they hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Administrator {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The roles that they hold in the admin API.
+    pub(crate) roles: Vec<RoleName>,
+}
+
+/// Finds out who a caller is now.
+#[derive(Clone)]
+pub(crate) struct CallerService {
+    store: Store,
+    owners: Owners,
+}
+
+impl CallerService {
+    /// The service over this store.
+    pub(crate) const fn new(store: Store, owners: Owners) -> Self {
+        Self { store, owners }
+    }
+
+    /// The caller behind a verified token, if everything that the token says is still true.
+    pub(crate) async fn of_token(
+        &self,
+        facts: &TokenFacts,
+        arrival: Arrival,
+    ) -> Result<Caller, CallerRefusal> {
+        let client = self.store.client(&facts.client).await.map_err(AdminError::from)?;
+        if !client.is_some_and(|client| client.is_enabled()) {
+            return Err(CallerRefusal::Revoked("the client is switched off"));
+        }
+        let mut tx = self.store.read().await.map_err(AdminError::from)?;
+        if revocations::jti_revoked(&mut tx, &facts.token).await.map_err(AdminError::from)? {
+            return Err(CallerRefusal::Revoked("the token was revoked"));
+        }
+        let subject = subject(&mut tx, facts).await?;
+        let held = self.owners.roles(&mut tx, &subject).await?;
+        if !facts.roles.iter().all(|role| held.contains(role)) {
+            return Err(CallerRefusal::Revoked("a role was taken away"));
+        }
+        Ok(caller(&subject, &held, arrival))
+    }
+
+    /// The administrator that a signed-in person is. Without a role in the admin API nothing is permitted to them.
+    pub(crate) async fn of_user(&self, user: &UserId, arrival: Arrival) -> Result<Administrator, AdminError> {
+        let mut tx = self.store.read().await?;
+        let subject = AssignmentSubject::User(user.clone());
+        let enabled = users::find(&mut tx, user).await?.is_some_and(|user| user.is_enabled());
+        let roles = if enabled { self.owners.roles(&mut tx, &subject).await? } else { Vec::new() };
+        Ok(Administrator { caller: caller(&subject, &roles, arrival), roles })
+    }
+}
+
+/// Who the token speaks for, if they still stand.
+async fn subject(tx: &mut Tx, facts: &TokenFacts) -> Result<AssignmentSubject, CallerRefusal> {
+    let Some(grant) = &facts.grant else {
+        // A client acts for itself: its `sub` is its `client_id` (RFC 9068 §2.2).
+        return if facts.subject == facts.client.as_str() {
+            Ok(AssignmentSubject::Client(facts.client.clone()))
+        } else {
+            Err(CallerRefusal::Revoked("the token names no grant"))
+        };
+    };
+    let standing = grants::standing(tx, grant).await.map_err(AdminError::from)?;
+    match standing {
+        Some(standing)
+            if standing.grant.revoked_at.is_none()
+                && standing.user.is_enabled()
+                && standing.user.sub.as_str() == facts.subject =>
+        {
+            Ok(AssignmentSubject::User(standing.user.id))
+        }
+        Some(_) | None => Err(CallerRefusal::Revoked("the grant has ended")),
+    }
+}
+
+fn caller(subject: &AssignmentSubject, roles: &[RoleName], arrival: Arrival) -> Caller {
+    let actor = match subject {
+        AssignmentSubject::Client(id) => Actor::Client(id.clone()),
+        AssignmentSubject::User(id) => Actor::User(id.clone()),
+    };
+    let authority = if roles.iter().any(is_owner) { Authority::Owner } else { Authority::Delegate };
+    Caller { actor, authority, address: arrival.address, now: arrival.now }
+}

@@ -1,0 +1,351 @@
+//! What an admin says about a client, and the checks that make a working client of it.
+//!
+//! A client is checked as a whole: a redirect URI on a machine client, or a browser application with a secret, is a
+//! mistake that no single field shows.
+
+use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::ids::{ApiId, OrganisationId};
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::scope::ScopeSet;
+use crate::domain::signing::SigningAlg;
+use crate::keys::jwks::ExternalKeys;
+use crate::services::fields::{FieldErrors, display_name};
+
+/// The longest name of a client, in characters: it has to fit on the consent page.
+const MAX_NAME: usize = 100;
+
+/// The most entries of each list of a client.
+const MAX_ENTRIES: usize = 100;
+
+/// What a client that signs people in asks for unless it is told otherwise.
+const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
+
+/// A client, as text from any edge.
+#[derive(Clone, Debug, Default)]
+pub struct ClientForm {
+    /// What people call it.
+    pub name: String,
+    /// `web`, `spa`, `native`, `m2m` or `service`.
+    pub preset: String,
+    /// The organisation that owns it.
+    pub organisation: Option<String>,
+    /// Where answers may be sent.
+    pub redirect_uris: Vec<String>,
+    /// Where people may be sent after signing out.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Space-delimited. Without it: what the preset gives.
+    pub scopes: Option<String>,
+    /// The APIs that the client may ask tokens for.
+    pub apis: Vec<String>,
+    /// The API that the client serves: for `service` only.
+    pub serves: Option<String>,
+    /// The public keys of a client that signs its assertions (`private_key_jwt`) and so needs no secret.
+    pub jwks: Option<String>,
+    /// The rarely touched part.
+    pub options: ClientOptions,
+}
+
+/// The rarely touched part of a client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// Whether it belongs to us, so that nobody is asked for consent.
+    pub first_party: bool,
+    /// `ES256` (the default), `EdDSA` or `RS256`.
+    pub id_token_alg: Option<String>,
+}
+
+/// A client that can work: everything but its id and its secret.
+#[derive(Clone, Debug)]
+pub(crate) struct Blueprint {
+    /// What people call it.
+    pub(crate) name: String,
+    /// The organisation that owns it.
+    pub(crate) organisation: Option<OrganisationId>,
+    /// How it will prove who it is.
+    pub(crate) proof: Proof,
+    /// The grants it may use.
+    pub(crate) grants: Vec<GrantType>,
+    /// Where answers may be sent.
+    pub(crate) redirects: Vec<RedirectUri>,
+    /// Where people may be sent after signing out.
+    pub(crate) post_logout_redirects: Vec<RedirectUri>,
+    /// The scopes it may ask for.
+    pub(crate) scopes: ScopeSet,
+    /// The rest.
+    pub(crate) settings: ClientSettings,
+}
+
+/// How the client will prove who it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Proof {
+    /// It signs assertions with the private halves of these keys.
+    Keys(String),
+    /// It cannot keep a secret; PKCE binds its codes.
+    Nothing,
+    /// A secret that we make.
+    Secret,
+}
+
+impl ClientForm {
+    /// Checks every field and then the client as a whole.
+    pub(crate) fn parse(&self) -> Result<Blueprint, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let preset = errors.take("/preset", self.preset.parse::<Preset>());
+        let name = errors.take("/name", display_name(&self.name, MAX_NAME));
+        let organisation = self.organisation.as_deref().map(OrganisationId::parse).transpose();
+        let organisation = errors.take("/organisation", organisation);
+        let redirects = uris(&mut errors, "/redirect_uris", &self.redirect_uris);
+        let after_logout = uris(&mut errors, "/post_logout_redirect_uris", &self.post_logout_redirect_uris);
+        let settings = preset.and_then(|preset| self.settings(&mut errors, preset));
+        let scopes = preset.and_then(|preset| self.scopes(&mut errors, preset));
+        if let Some(preset) = preset {
+            self.check_whole(&mut errors, preset);
+        }
+        let parsed = (|| {
+            let (preset, settings) = (preset?, settings?);
+            Some(Blueprint {
+                name: name?,
+                organisation: organisation?,
+                proof: self.proof(preset),
+                grants: grants(preset, !settings.apis.is_empty()),
+                redirects: redirects?,
+                post_logout_redirects: after_logout?,
+                scopes: scopes?,
+                settings,
+            })
+        })();
+        errors.finish(parsed)
+    }
+
+    fn settings(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ClientSettings> {
+        let apis = errors.take_each("/apis", &self.apis, |id| ApiId::parse(id));
+        let serves = errors.take("/serves", self.serves.as_deref().map(ApiId::parse).transpose());
+        let alg = match self.options.id_token_alg.as_deref() {
+            None => Some(SigningAlg::Es256),
+            Some(name) => errors.take("/options/id_token_alg", name.parse::<SigningAlg>()),
+        };
+        if self.apis.len() > MAX_ENTRIES {
+            errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
+        }
+        let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
+        Some(ClientSettings { first_party, id_token_alg: alg?, apis: apis?, serves: serves?, preset })
+    }
+
+    fn scopes(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ScopeSet> {
+        let preset_scopes = if signs_people_in(preset) { SIGN_IN_SCOPES } else { "" };
+        let raw = self.scopes.as_deref().unwrap_or(preset_scopes);
+        let scopes = errors.take("/scopes", ScopeSet::parse(raw))?;
+        if !signs_people_in(preset) && (scopes.contains("openid") || scopes.contains("offline_access")) {
+            errors.refuse(
+                "/scopes",
+                "contradiction",
+                "`openid` and `offline_access` are for clients that sign people in",
+            );
+        }
+        Some(scopes)
+    }
+
+    /// What no single field shows.
+    fn check_whole(&self, errors: &mut FieldErrors, preset: Preset) {
+        if signs_people_in(preset) {
+            if self.redirect_uris.is_empty() {
+                errors.refuse(
+                    "/redirect_uris",
+                    "required",
+                    "a client that signs people in needs at least one",
+                );
+            }
+            if preset != Preset::Native {
+                self.check_web_schemes(errors);
+            }
+        } else {
+            for (pointer, uris) in [
+                ("/redirect_uris", &self.redirect_uris),
+                ("/post_logout_redirect_uris", &self.post_logout_redirect_uris),
+            ] {
+                if !uris.is_empty() {
+                    errors.refuse(
+                        pointer,
+                        "contradiction",
+                        "a client without people never redirects a browser",
+                    );
+                }
+            }
+            if self.options.first_party {
+                errors.refuse(
+                    "/options/first_party",
+                    "contradiction",
+                    "a client without people never asks for consent",
+                );
+            }
+        }
+        match (preset, &self.serves) {
+            (Preset::Service, None) => {
+                errors.refuse("/serves", "required", "name the API that this service serves");
+            }
+            (Preset::Service, Some(_)) | (_, None) => {}
+            (_, Some(_)) => {
+                errors.refuse("/serves", "contradiction", "only the preset `service` serves an API");
+            }
+        }
+        self.check_keys(errors, preset);
+    }
+
+    /// A private scheme leads to an application on a device, never to a web site (RFC 8252 §7.1).
+    fn check_web_schemes(&self, errors: &mut FieldErrors) {
+        let lists = [
+            ("/redirect_uris", &self.redirect_uris),
+            ("/post_logout_redirect_uris", &self.post_logout_redirect_uris),
+        ];
+        for (pointer, uris) in lists {
+            for (position, uri) in uris.iter().enumerate() {
+                if !uri.starts_with("https://") && !uri.starts_with("http://") {
+                    let message = "a web application is reached by https";
+                    errors.refuse(format!("{pointer}/{position}"), "contradiction", message);
+                }
+            }
+        }
+    }
+
+    fn check_keys(&self, errors: &mut FieldErrors, preset: Preset) {
+        let Some(jwks) = &self.jwks else { return };
+        if is_public(preset) {
+            errors.refuse(
+                "/jwks",
+                "contradiction",
+                "a client on a person's device cannot keep a private key secret",
+            );
+        }
+        errors.take("/jwks", ExternalKeys::parse(jwks));
+    }
+
+    fn proof(&self, preset: Preset) -> Proof {
+        match &self.jwks {
+            _ if is_public(preset) => Proof::Nothing,
+            Some(jwks) => Proof::Keys(jwks.clone()),
+            None => Proof::Secret,
+        }
+    }
+}
+
+fn uris(errors: &mut FieldErrors, pointer: &str, raw: &[String]) -> Option<Vec<RedirectUri>> {
+    if raw.len() > MAX_ENTRIES {
+        errors.refuse(pointer, "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
+        return None;
+    }
+    errors.take_each(pointer, raw, |uri| RedirectUri::parse(uri))
+}
+
+/// Clients on a person's device cannot keep a secret (RFC 6749 §2.1).
+const fn is_public(preset: Preset) -> bool {
+    match preset {
+        Preset::Native | Preset::Spa => true,
+        Preset::M2m | Preset::Service | Preset::Web => false,
+    }
+}
+
+const fn signs_people_in(preset: Preset) -> bool {
+    match preset {
+        Preset::Native | Preset::Spa | Preset::Web => true,
+        Preset::M2m | Preset::Service => false,
+    }
+}
+
+fn grants(preset: Preset, calls_apis: bool) -> Vec<GrantType> {
+    match preset {
+        Preset::Native | Preset::Spa | Preset::Web => {
+            vec![GrantType::AuthorizationCode, GrantType::RefreshToken]
+        }
+        Preset::M2m => vec![GrantType::ClientCredentials],
+        Preset::Service if calls_apis => vec![GrantType::ClientCredentials],
+        Preset::Service => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const API: &str = "api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+
+    fn form(preset: &str, redirect: Option<&str>) -> ClientForm {
+        ClientForm {
+            name: "Shop".to_owned(),
+            preset: preset.to_owned(),
+            redirect_uris: redirect.map(str::to_owned).into_iter().collect(),
+            ..ClientForm::default()
+        }
+    }
+
+    fn pointers(form: &ClientForm) -> Vec<String> {
+        form.parse().unwrap_err().iter().map(|error| error.pointer.clone()).collect()
+    }
+
+    #[test]
+    fn every_preset_makes_a_client_that_can_work() {
+        use GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
+        let people = vec![AuthorizationCode, RefreshToken];
+        for (preset, redirect, serves, proof, grants) in [
+            ("web", Some("https://shop.example/cb"), None, Proof::Secret, people.clone()),
+            ("spa", Some("https://shop.example/cb"), None, Proof::Nothing, people.clone()),
+            ("native", Some("http://127.0.0.1/cb"), None, Proof::Nothing, people.clone()),
+            ("native", Some("com.example.shop:/cb"), None, Proof::Nothing, people),
+            ("m2m", None, None, Proof::Secret, vec![ClientCredentials]),
+            ("service", None, Some(API.to_owned()), Proof::Secret, vec![]),
+        ] {
+            let made = ClientForm { serves, ..form(preset, redirect) }.parse().unwrap();
+            assert_eq!((made.proof, made.grants), (proof, grants), "{preset}");
+            assert_eq!(made.settings.preset.as_str(), preset);
+            assert_eq!(made.scopes.contains("openid"), redirect.is_some(), "{preset}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_that_could_lead_elsewhere_is_refused_under_its_own_pointer() {
+        for bad in [
+            "https://shop.example/cb#x",
+            "https://*.shop.example/cb",
+            "https://me@shop.example/cb",
+            "http://shop.example/cb",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "com.example.shop:/cb",
+            "shop.example/cb",
+            "",
+        ] {
+            let mut bad_second = form("web", Some("https://shop.example/cb"));
+            bad_second.redirect_uris.push(bad.to_owned());
+            assert!(pointers(&bad_second).iter().all(|pointer| pointer == "/redirect_uris/1"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn combinations_that_cannot_work_are_refused_with_their_field() {
+        let served =
+            |preset| ClientForm { serves: Some(API.to_owned()), ..form(preset, Some("https://a.example")) };
+        let keyed = |preset, redirect| ClientForm {
+            jwks: Some("{\"keys\":[]}".to_owned()),
+            ..form(preset, redirect)
+        };
+        let scoped = |scopes: &str| ClientForm { scopes: Some(scopes.to_owned()), ..form("m2m", None) };
+        assert_eq!(pointers(&form("web", None)), ["/redirect_uris"]);
+        assert_eq!(pointers(&form("m2m", Some("https://a.example"))), ["/redirect_uris"]);
+        assert_eq!(pointers(&form("service", None)), ["/serves"]);
+        assert_eq!(pointers(&served("web")), ["/serves"]);
+        assert!(pointers(&keyed("spa", Some("https://a.example"))).contains(&"/jwks".to_owned()));
+        assert_eq!(pointers(&scoped("openid")), ["/scopes"]);
+        assert_eq!(pointers(&scoped("offline_access")), ["/scopes"]);
+    }
+
+    #[test]
+    fn every_wrong_field_is_reported_at_once() {
+        let wrong = ClientForm {
+            name: " ".to_owned(),
+            preset: "robot".to_owned(),
+            organisation: Some("acme".to_owned()),
+            ..ClientForm::default()
+        };
+        assert_eq!(pointers(&wrong), ["/preset", "/name", "/organisation"]);
+    }
+}

@@ -1,0 +1,391 @@
+//! Clients: registering, changing and switching off the programs that ask for tokens.
+
+pub mod form;
+
+use serde_json::json;
+
+use crate::domain::audit::AuditAction;
+use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::ids::{ClientId, OrganisationId};
+use crate::domain::rbac::AssignmentSubject;
+use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::caller::Caller;
+use crate::services::clients::form::{Blueprint, ClientForm, Proof};
+use crate::services::fields::FieldErrors;
+use crate::services::owners::Owners;
+use crate::services::paging::{Page, PageQuery};
+use crate::services::version::{Precondition, Version, Versioned};
+use crate::storage::{Store, Turn, Tx, apis, clients, organisations};
+
+/// Registers, changes and switches off clients.
+#[derive(Clone)]
+pub struct ClientService {
+    store: Store,
+    entropy: Entropy,
+    owners: Owners,
+}
+
+/// A client that was just registered.
+#[derive(Debug)]
+pub struct CreatedClient {
+    /// The client.
+    pub client: Versioned<Client>,
+    /// Its secret, which nobody can ask for again. `None` when it has none.
+    pub secret: Option<OpaqueToken>,
+}
+
+impl ClientService {
+    /// The service over this store.
+    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
+        Self { store, entropy, owners }
+    }
+
+    /// Registers a client and makes its secret when it has one.
+    pub async fn create(&self, form: &ClientForm, caller: &Caller) -> Result<CreatedClient, AdminError> {
+        let blueprint = form.parse()?;
+        let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
+        let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
+        let caller = caller.clone();
+        let client = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    check_references(tx, &client).await?;
+                    clients::insert(tx, &client).await?;
+                    let detail = json!({ "preset": client.settings.preset.as_str() });
+                    tx.audit(caller.event(AuditAction::ClientCreated).on(&client.id).with(detail));
+                    tx.invalidate();
+                    Ok::<_, AdminError>(versioned(client))
+                })
+            })
+            .await?;
+        Ok(CreatedClient { client, secret })
+    }
+
+    /// Lists clients, oldest first.
+    pub async fn list(&self, query: &PageQuery) -> Result<Page<Client>, AdminError> {
+        let mut tx = self.store.read().await?;
+        let found = clients::list(&mut tx, query.after(), query.probe()).await?;
+        Ok(Page::of(found, query, |client| client.id.to_string()))
+    }
+
+    /// Shows a client.
+    pub async fn show(&self, id: &ClientId) -> Result<Versioned<Client>, AdminError> {
+        let mut tx = self.store.read().await?;
+        find(&mut tx, id).await.map(versioned)
+    }
+
+    /// Replaces what can be changed about a client. Its preset and its secret stay; keys are replaced when new ones
+    /// are given.
+    pub async fn update(
+        &self,
+        id: &ClientId,
+        form: &ClientForm,
+        precondition: &Precondition,
+        caller: &Caller,
+    ) -> Result<Versioned<Client>, AdminError> {
+        let blueprint = form.parse()?;
+        let (id, precondition, caller, owners) =
+            (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let before = find(tx, &id).await?;
+                    if !precondition.holds(&versioned(before.clone()).version) {
+                        return Err(AdminError::Stale);
+                    }
+                    owners.require_rank(tx, &AssignmentSubject::Client(id), &caller).await?;
+                    let after = changed(&before, blueprint)?;
+                    check_references(tx, &after).await?;
+                    clients::update(tx, &after).await?;
+                    let detail = json!({ "changed": differences(&before, &after) });
+                    tx.audit(caller.event(AuditAction::ClientUpdated).on(&after.id).with(detail));
+                    tx.invalidate();
+                    Ok(versioned(after))
+                })
+            })
+            .await
+    }
+
+    /// Makes a new secret. The one before stops working at once.
+    pub async fn rotate_secret(&self, id: &ClientId, caller: &Caller) -> Result<OpaqueToken, AdminError> {
+        let secret = self.secret();
+        let digest = secret.digest();
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let client = find(tx, &id).await?;
+                    owners.require_rank(tx, &AssignmentSubject::Client(id), &caller).await?;
+                    if !matches!(client.authentication, ClientAuthentication::Secret(_)) {
+                        return Err(AdminError::Conflict("This client has no secret."));
+                    }
+                    let client = Client { authentication: ClientAuthentication::Secret(digest), ..client };
+                    clients::update(tx, &client).await?;
+                    tx.audit(caller.event(AuditAction::ClientSecretRotated).on(&client.id));
+                    tx.invalidate();
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(secret)
+    }
+
+    /// Switches a client off: nothing is issued to it any more, and what it holds is refused.
+    pub async fn disable(&self, id: &ClientId, caller: &Caller) -> Result<Versioned<Client>, AdminError> {
+        self.switch(id, Switch::Off, caller).await
+    }
+
+    /// Switches a client on again.
+    pub async fn enable(&self, id: &ClientId, caller: &Caller) -> Result<Versioned<Client>, AdminError> {
+        self.switch(id, Switch::On, caller).await
+    }
+
+    async fn switch(
+        &self,
+        id: &ClientId,
+        to: Switch,
+        caller: &Caller,
+    ) -> Result<Versioned<Client>, AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let client = find(tx, &id).await?;
+                    if client.is_enabled() == (to == Switch::On) {
+                        return Ok(versioned(client));
+                    }
+                    owners.require_rank(tx, &AssignmentSubject::Client(id), &caller).await?;
+                    let (action, disabled_at) = match to {
+                        Switch::Off => (AuditAction::ClientDisabled, Some(caller.now)),
+                        Switch::On => (AuditAction::ClientEnabled, None),
+                    };
+                    let client = Client { disabled_at, ..client };
+                    clients::update(tx, &client).await?;
+                    tx.audit(caller.event(action).on(&client.id));
+                    tx.invalidate();
+                    Ok(versioned(client))
+                })
+            })
+            .await
+    }
+
+    fn secret(&self) -> OpaqueToken {
+        OpaqueToken::generate(TokenKind::ClientSecret, &self.entropy)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Switch {
+    Off,
+    On,
+}
+
+async fn find(tx: &mut Tx, id: &ClientId) -> Result<Client, AdminError> {
+    clients::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Client))
+}
+
+fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Client {
+    let authentication = match (blueprint.proof, secret) {
+        (Proof::Keys(jwks), _) => ClientAuthentication::PrivateKeyJwt(jwks),
+        (Proof::Secret, Some(secret)) => ClientAuthentication::Secret(secret.digest()),
+        (Proof::Secret | Proof::Nothing, _) => ClientAuthentication::None,
+    };
+    Client {
+        id,
+        name: blueprint.name,
+        organisation: blueprint.organisation,
+        authentication,
+        grants: blueprint.grants,
+        redirects: blueprint.redirects,
+        post_logout_redirects: blueprint.post_logout_redirects,
+        scopes: blueprint.scopes,
+        settings: blueprint.settings,
+        disabled_at: None,
+    }
+}
+
+/// The client with new details. How it proves who it is changes by other means than an update.
+fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> {
+    if blueprint.settings.preset != before.settings.preset {
+        let message = "cannot be changed: make a new client";
+        return Err(FieldErrors::of("/preset", "immutable", message).into());
+    }
+    let authentication = match (&before.authentication, blueprint.proof.clone()) {
+        (ClientAuthentication::PrivateKeyJwt(_), Proof::Keys(jwks)) => {
+            ClientAuthentication::PrivateKeyJwt(jwks)
+        }
+        (ClientAuthentication::Secret(_) | ClientAuthentication::None, Proof::Keys(_)) => {
+            let message = "this client has no keys: make a new client to change how it proves who it is";
+            return Err(FieldErrors::of("/jwks", "immutable", message).into());
+        }
+        (same, Proof::Nothing | Proof::Secret) => same.clone(),
+    };
+    let after = built(before.id.clone(), blueprint, None);
+    Ok(Client { authentication, disabled_at: before.disabled_at, ..after })
+}
+
+/// What the client points at exists.
+async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError> {
+    let mut errors = FieldErrors::default();
+    if let Some(organisation) = &client.organisation
+        && organisations::find(tx, organisation).await?.is_none()
+    {
+        errors.refuse("/organisation", "unknown", "there is no such organisation");
+    }
+    for (position, api) in client.settings.apis.iter().enumerate() {
+        if apis::find(tx, api).await?.is_none() {
+            errors.refuse(format!("/apis/{position}"), "unknown", "there is no such API");
+        }
+    }
+    if let Some(api) = &client.settings.serves
+        && apis::find(tx, api).await?.is_none()
+    {
+        errors.refuse("/serves", "unknown", "there is no such API");
+    }
+    Ok(errors.finish(Some(()))?)
+}
+
+fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
+    [
+        ("name", before.name != after.name),
+        ("organisation", before.organisation != after.organisation),
+        ("jwks", before.authentication != after.authentication),
+        ("redirect_uris", before.redirects != after.redirects),
+        ("post_logout_redirect_uris", before.post_logout_redirects != after.post_logout_redirects),
+        ("scopes", before.scopes != after.scopes),
+        ("apis", before.settings.apis != after.settings.apis),
+        ("serves", before.settings.serves != after.settings.serves),
+        (
+            "options",
+            (before.settings.first_party, before.settings.id_token_alg)
+                != (after.settings.first_party, after.settings.id_token_alg),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
+fn versioned(client: Client) -> Versioned<Client> {
+    let proof = match &client.authentication {
+        ClientAuthentication::None => String::new(),
+        ClientAuthentication::PrivateKeyJwt(jwks) => jwks.clone(),
+        ClientAuthentication::Secret(digest) => digest.hex(),
+    };
+    let uris = |list: &[crate::domain::redirect_uri::RedirectUri]| -> Vec<String> {
+        list.iter().map(|uri| uri.as_str().to_owned()).collect()
+    };
+    let version = Version::of(&(
+        (client.id.as_str(), &client.name, client.organisation.as_ref().map(OrganisationId::as_str)),
+        (proof, &client.grants, uris(&client.redirects), uris(&client.post_logout_redirects)),
+        (&client.scopes, &client.settings, client.disabled_at),
+    ));
+    Versioned { value: client, version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::Digest32;
+    use crate::services::trial::{Trial, delegate, operator};
+
+    fn web() -> ClientForm {
+        ClientForm {
+            name: "Shop".to_owned(),
+            preset: "web".to_owned(),
+            redirect_uris: vec!["https://shop.example/cb".to_owned()],
+            ..ClientForm::default()
+        }
+    }
+
+    fn machine() -> ClientForm {
+        ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), ..ClientForm::default() }
+    }
+
+    fn stored(client: &Client) -> Digest32 {
+        match client.authentication {
+            ClientAuthentication::Secret(digest) => digest,
+            ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt(_) => panic!("it has a secret"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_shown_once_and_kept_as_its_digest() {
+        let trial = Trial::begin().await;
+        let made = trial.clients.create(&web(), &operator()).await.unwrap();
+        let secret = made.secret.unwrap();
+        assert!(stored(&made.client.value).matches(&secret.digest()));
+        let shown = trial.clients.show(&made.client.value.id).await.unwrap();
+        assert!(!format!("{shown:?}").contains(secret.expose()));
+    }
+
+    #[tokio::test]
+    async fn a_new_secret_takes_the_place_of_the_old_one() {
+        let trial = Trial::begin().await;
+        let made = trial.clients.create(&web(), &operator()).await.unwrap();
+        let id = made.client.value.id;
+        let new = trial.clients.rotate_secret(&id, &operator()).await.unwrap();
+        let now = trial.clients.show(&id).await.unwrap().value;
+        assert!(stored(&now).matches(&new.digest()));
+        assert!(!stored(&now).matches(&made.secret.unwrap().digest()));
+    }
+
+    #[tokio::test]
+    async fn a_public_client_has_no_secret_to_rotate() {
+        let trial = Trial::begin().await;
+        let form = ClientForm { preset: "spa".to_owned(), ..web() };
+        let made = trial.clients.create(&form, &operator()).await.unwrap();
+        assert!(made.secret.is_none());
+        let refused = trial.clients.rotate_secret(&made.client.value.id, &operator()).await;
+        assert!(matches!(refused, Err(AdminError::Conflict(_))));
+    }
+
+    #[tokio::test]
+    async fn an_update_keeps_the_secret_and_cannot_change_the_preset() {
+        let trial = Trial::begin().await;
+        let made = trial.clients.create(&web(), &operator()).await.unwrap();
+        let id = made.client.value.id.clone();
+        let renamed = ClientForm { name: "Store".to_owned(), ..web() };
+        let seen = Precondition::Matches(vec![made.client.version]);
+        let after = trial.clients.update(&id, &renamed, &seen, &operator()).await.unwrap();
+        assert_eq!(after.value.name, "Store");
+        assert!(stored(&after.value).matches(&made.secret.unwrap().digest()));
+        let other = ClientForm { preset: "native".to_owned(), ..web() };
+        let refused = trial.clients.update(&id, &other, &Precondition::Any, &operator()).await;
+        assert!(
+            matches!(refused, Err(AdminError::Invalid(errors)) if errors.to_string().contains("/preset"))
+        );
+        assert!(matches!(
+            trial.clients.update(&id, &web(), &seen, &operator()).await,
+            Err(AdminError::Stale)
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_a_client_points_at_has_to_exist() {
+        let trial = Trial::begin().await;
+        let nowhere = "api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c".to_owned();
+        let form = ClientForm { apis: vec![nowhere], ..machine() };
+        let refused = trial.clients.create(&form, &operator()).await;
+        assert!(
+            matches!(refused, Err(AdminError::Invalid(errors)) if errors.to_string().contains("/apis/0"))
+        );
+    }
+
+    #[tokio::test]
+    async fn only_an_owner_gets_hold_of_the_secret_of_an_administrator() {
+        let trial = Trial::begin().await;
+        let made = trial.clients.create(&machine(), &operator()).await.unwrap();
+        let id = made.client.value.id;
+        trial.clients.rotate_secret(&id, &delegate()).await.unwrap();
+        trial.grant(&trial.admin_api().await.id, "owner", id.as_str()).await;
+        assert!(matches!(trial.clients.rotate_secret(&id, &delegate()).await, Err(AdminError::OwnersOnly)));
+        assert!(matches!(trial.clients.disable(&id, &delegate()).await, Err(AdminError::OwnersOnly)));
+    }
+}

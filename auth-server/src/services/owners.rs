@@ -1,0 +1,110 @@
+//! The owners of the server: the people who hold the role `owner` in its admin API.
+//!
+//! Two rules live here. There is always an owner left, and only an owner changes what could make somebody an owner:
+//! a delegated administrator who may set passwords must not set the password of an owner.
+
+use std::collections::BTreeMap;
+
+use portcullis_policy::Snapshot;
+
+use crate::domain::ids::UserId;
+use crate::domain::issuer::Issuer;
+use crate::domain::rbac::{Api, AssignmentSubject, Audience, InvalidAudience, RoleName};
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::caller::{Authority, Caller};
+use crate::services::permission::EDIT_POLICIES;
+use crate::storage::{Tx, apis, assignments};
+
+/// The role that may do everything.
+pub(crate) const OWNER: &str = "owner";
+
+/// Where the admin API lies below the issuer; with the issuer before it, its audience.
+pub(crate) const ADMIN_API_PATH: &str = "/api";
+
+/// Knows which API is the admin API, and so who owns the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Owners {
+    audience: Audience,
+}
+
+impl Owners {
+    /// The owners of the server that `issuer` names.
+    pub(crate) fn of(issuer: &Issuer) -> Result<Self, InvalidAudience> {
+        Audience::parse(&issuer.endpoint(ADMIN_API_PATH)).map(|audience| Self { audience })
+    }
+
+    /// The audience of the admin API.
+    pub(crate) const fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// The admin API.
+    pub(crate) async fn api(&self, tx: &mut Tx) -> Result<Api, AdminError> {
+        apis::find_by_audience(tx, &self.audience).await?.ok_or(AdminError::NotFound(Thing::Api))
+    }
+
+    /// Refuses unless somebody else owns the server too.
+    pub(crate) async fn require_other(&self, tx: &mut Tx, leaving: &UserId) -> Result<(), AdminError> {
+        let owners = self.list(tx).await?;
+        let is_last = owners.contains(leaving) && owners.iter().all(|owner| owner == leaving);
+        if is_last { Err(AdminError::LastOwner) } else { Ok(()) }
+    }
+
+    /// The enabled users who own the server.
+    pub(crate) async fn list(&self, tx: &mut Tx) -> Result<Vec<UserId>, AdminError> {
+        let api = self.api(tx).await?;
+        let holders = assignments::enabled_holders(tx, &api.id).await?;
+        Ok(holders.into_iter().filter(|(_, role)| is_owner(role)).map(|(user, _)| user).collect())
+    }
+
+    /// Refuses a delegate who wants to change somebody with a role in the admin API.
+    pub(crate) async fn require_rank(
+        &self,
+        tx: &mut Tx,
+        subject: &AssignmentSubject,
+        caller: &Caller,
+    ) -> Result<(), AdminError> {
+        if caller.authority == Authority::Owner {
+            return Ok(());
+        }
+        let roles = self.roles(tx, subject).await?;
+        if roles.is_empty() { Ok(()) } else { Err(AdminError::OwnersOnly) }
+    }
+
+    /// Refuses a delegate who wants to change the admin API itself.
+    pub(crate) fn require_owner_of(&self, api: &Api, caller: &Caller) -> Result<(), AdminError> {
+        if api.audience == self.audience && caller.authority != Authority::Owner {
+            return Err(AdminError::OwnersOnly);
+        }
+        Ok(())
+    }
+
+    /// Refuses a policy of the admin API that would leave no owner who may edit policies and put them in force.
+    pub(crate) async fn require_editor(&self, tx: &mut Tx, snapshot: &Snapshot) -> Result<(), AdminError> {
+        let api = self.api(tx).await?;
+        let mut held: BTreeMap<UserId, Vec<RoleName>> = BTreeMap::new();
+        for (user, role) in assignments::enabled_holders(tx, &api.id).await? {
+            held.entry(user).or_default().push(role);
+        }
+        let can_edit = |roles: &Vec<RoleName>| {
+            roles.iter().any(is_owner)
+                && EDIT_POLICIES.iter().all(|permission| permission.is_given(snapshot, roles))
+        };
+        if held.is_empty() || held.values().any(can_edit) { Ok(()) } else { Err(AdminError::Lockout) }
+    }
+
+    /// The roles that `subject` holds in the admin API.
+    pub(crate) async fn roles(
+        &self,
+        tx: &mut Tx,
+        subject: &AssignmentSubject,
+    ) -> Result<Vec<RoleName>, AdminError> {
+        let api = self.api(tx).await?;
+        Ok(assignments::roles_held(tx, subject, &api.id).await?)
+    }
+}
+
+/// Whether `role` is the role that may do everything.
+pub(crate) fn is_owner(role: &RoleName) -> bool {
+    role.as_str() == OWNER
+}

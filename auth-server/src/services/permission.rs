@@ -1,0 +1,57 @@
+//! What roles of the admin API permit.
+
+use portcullis_policy::{Request, Roles, Snapshot};
+
+use crate::domain::rbac::RoleName;
+
+/// Something that can be done in the admin API.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Permission {
+    /// What it is done with.
+    pub(crate) object: &'static str,
+    /// What is done.
+    pub(crate) action: &'static str,
+}
+
+/// What it takes to change a policy: write it, and put it in force.
+pub(crate) const EDIT_POLICIES: [Permission; 2] = [
+    Permission { object: "policies", action: "update" },
+    Permission { object: "policies", action: "activate" },
+];
+
+impl Permission {
+    /// Whether `snapshot`, the policy of the admin API, gives this permission to somebody with these roles.
+    pub(crate) fn is_given(self, snapshot: &Snapshot, roles: &[RoleName]) -> bool {
+        let roles: Vec<&str> = roles.iter().map(RoleName::as_str).collect();
+        let request = Request {
+            // A subject of tokens has 26 characters, so this is nobody in particular.
+            subject: "somebody",
+            roles: Roles::Borrowed(&roles),
+            domain: "",
+            object: self.object,
+            action: self.action,
+        };
+        snapshot.decide(&request).allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::{ADMIN_API_RULES, PolicySource};
+
+    use super::*;
+
+    fn roles(names: &[&str]) -> Vec<RoleName> {
+        names.iter().map(|name| RoleName::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_built_in_roles_permit_what_their_names_say() {
+        let snapshot = Snapshot::compile(&PolicySource::with_default_model(ADMIN_API_RULES), 1).unwrap();
+        let [update, activate] = EDIT_POLICIES;
+        assert!(update.is_given(&snapshot, &roles(&["owner"])));
+        assert!(activate.is_given(&snapshot, &roles(&["owner"])));
+        assert!(!activate.is_given(&snapshot, &roles(&["auditor", "user-admin"])));
+        assert!(!update.is_given(&snapshot, &[]));
+    }
+}

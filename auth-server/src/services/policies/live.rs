@@ -1,0 +1,82 @@
+//! The policy of the admin API as the server's own guard reads it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use portcullis_guard::SharedPolicy;
+use portcullis_policy::{PolicySource, Report, Snapshot};
+
+use crate::domain::rbac::RoleName;
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::owners::Owners;
+use crate::services::permission::Permission;
+use crate::storage::{Store, policies};
+
+/// The policy of the admin API: swapped when a revision is activated, here or by another replica.
+#[derive(Clone)]
+pub(crate) struct AdminPolicy {
+    store: Store,
+    owners: Owners,
+    current: Arc<ArcSwap<Snapshot>>,
+    shared: SharedPolicy,
+}
+
+impl AdminPolicy {
+    /// Loads the active revision. The admin API has to exist.
+    pub(crate) async fn open(store: Store, owners: Owners) -> Result<Self, AdminError> {
+        let snapshot = load(&store, &owners).await?;
+        let shared = SharedPolicy::new(Arc::clone(&snapshot));
+        Ok(Self { store, owners, current: Arc::new(ArcSwap::new(snapshot)), shared })
+    }
+
+    /// What the guard of the admin API reads.
+    pub(crate) fn shared(&self) -> SharedPolicy {
+        self.shared.clone()
+    }
+
+    /// Takes over the active revision if it is not the one in force. What is in force stays when that fails.
+    pub(crate) async fn refresh(&self) -> Result<(), AdminError> {
+        let mut tx = self.store.read().await?;
+        let active = self.owners.api(&mut tx).await?.active_revision;
+        drop(tx);
+        if active != self.shared.revision() {
+            let snapshot = load(&self.store, &self.owners).await?;
+            tracing::info!(policy.revision = snapshot.revision(), "policy of the admin API in force");
+            self.current.store(Arc::clone(&snapshot));
+            self.shared.store(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody with these roles has a permission in the admin API.
+    pub(crate) fn allows(&self, roles: &[RoleName], permission: Permission) -> bool {
+        permission.is_given(&self.current.load(), roles)
+    }
+}
+
+/// Compiles off the threads that serve requests: a large policy takes tens of milliseconds.
+pub(crate) async fn compile(source: PolicySource, revision: u64) -> Result<Arc<Snapshot>, AdminError> {
+    let compiled = tokio::task::spawn_blocking(move || Snapshot::compile(&source, revision)).await;
+    match compiled {
+        Ok(Ok(snapshot)) => Ok(Arc::new(snapshot)),
+        Ok(Err(report)) => Err(AdminError::Policy(report)),
+        Err(_) => Err(AdminError::Compiler),
+    }
+}
+
+/// Checks off the threads that serve requests.
+pub(crate) async fn lint(source: PolicySource) -> Result<Report, AdminError> {
+    tokio::task::spawn_blocking(move || portcullis_policy::lint(&source))
+        .await
+        .map_err(|_| AdminError::Compiler)
+}
+
+async fn load(store: &Store, owners: &Owners) -> Result<Arc<Snapshot>, AdminError> {
+    let mut tx = store.read().await?;
+    let api = owners.api(&mut tx).await?;
+    let number = api.active_revision.ok_or(AdminError::NotFound(Thing::Policy))?;
+    let revision = policies::find_revision(&mut tx, &api.id, number).await?;
+    let revision = revision.ok_or(AdminError::NotFound(Thing::Revision))?;
+    drop(tx);
+    compile(PolicySource { model: revision.model, rules: revision.rules }, number).await
+}

@@ -1,0 +1,392 @@
+//! Policies: one draft per API that changes, revisions that do not, and the pointer to the one in force.
+
+pub(crate) mod live;
+pub(crate) mod publish;
+
+use portcullis_policy::{PolicySource, Report};
+use serde_json::json;
+
+use crate::domain::audit::AuditAction;
+use crate::domain::ids::ApiId;
+use crate::domain::policy::{PolicyDraft, PolicyRevision};
+use crate::domain::rbac::Api;
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::caller::Caller;
+use crate::services::fields::{FieldErrors, display_name};
+use crate::services::owners::Owners;
+use crate::services::paging::{Page, PageQuery};
+use crate::services::policies::live::{AdminPolicy, compile, lint};
+use crate::services::policies::publish::{Publication, publish};
+use crate::services::version::{Precondition, Version, Versioned};
+use crate::storage::{Store, Turn, Tx, apis, policies};
+
+/// The longest message of a revision, in characters.
+const MAX_MESSAGE: usize = 500;
+
+/// The longest text of a model or of rules, in bytes: some ten thousand rules.
+const MAX_TEXT: usize = 2 * 1024 * 1024;
+
+/// Why and from what state a draft is activated.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// The versions of the draft that the author saw.
+    pub precondition: Precondition,
+    /// Why: it is shown in the history.
+    pub message: String,
+}
+
+/// Writes drafts, checks them and puts them in force.
+#[derive(Clone)]
+pub struct PolicyService {
+    store: Store,
+    owners: Owners,
+    live: AdminPolicy,
+}
+
+impl PolicyService {
+    /// The service over this store.
+    pub(crate) const fn new(store: Store, owners: Owners, live: AdminPolicy) -> Self {
+        Self { store, owners, live }
+    }
+
+    /// The draft of an API. Until somebody saves one it is the active revision, at version 0.
+    pub async fn draft(&self, api: &ApiId) -> Result<Versioned<PolicyDraft>, AdminError> {
+        let mut tx = self.store.read().await?;
+        let api = find_api(&mut tx, api).await?;
+        find_draft(&mut tx, &api).await.map(versioned)
+    }
+
+    /// Saves the draft. It may hold mistakes: they stop the activation, not the work.
+    pub async fn save_draft(
+        &self,
+        api: &ApiId,
+        source: PolicySource,
+        precondition: &Precondition,
+        caller: &Caller,
+    ) -> Result<Versioned<PolicyDraft>, AdminError> {
+        check_size(&source)?;
+        let (api, precondition, caller, owners) =
+            (api.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let api = find_api(tx, &api).await?;
+                    owners.require_owner_of(&api, &caller)?;
+                    let before = find_draft(tx, &api).await?;
+                    if !precondition.holds(&Version::number(before.version)) {
+                        return Err(AdminError::Stale);
+                    }
+                    let after = PolicyDraft {
+                        api: api.id,
+                        model: source.model,
+                        rules: source.rules,
+                        version: before.version.saturating_add(1),
+                        updated_by: caller.actor.to_string(),
+                        updated_at: caller.now,
+                    };
+                    if !policies::save_draft(tx, &after).await? {
+                        return Err(AdminError::Stale);
+                    }
+                    let detail = json!({ "version": after.version });
+                    tx.audit(caller.event(AuditAction::PolicyDraftSaved).on(&after.api).with(detail));
+                    Ok(versioned(after))
+                })
+            })
+            .await
+    }
+
+    /// Checks a policy without saving it.
+    pub async fn validate(&self, api: &ApiId, source: PolicySource) -> Result<Report, AdminError> {
+        check_size(&source)?;
+        let mut tx = self.store.read().await?;
+        find_api(&mut tx, api).await?;
+        drop(tx);
+        lint(source).await
+    }
+
+    /// Makes the draft the next revision and puts it in force.
+    pub async fn activate(
+        &self,
+        api: &ApiId,
+        activation: Activation,
+        caller: &Caller,
+    ) -> Result<PolicyRevision, AdminError> {
+        let mut tx = self.store.read().await?;
+        let found = find_api(&mut tx, api).await?;
+        let draft = find_draft(&mut tx, &found).await?;
+        drop(tx);
+        if !activation.precondition.holds(&Version::number(draft.version)) {
+            return Err(AdminError::Stale);
+        }
+        let publication = Publication {
+            message: message(&activation.message)?,
+            draft_version: Some(draft.version),
+            restores: None,
+            source: PolicySource { model: draft.model, rules: draft.rules },
+        };
+        self.put_in_force(api, publication, caller).await
+    }
+
+    /// The revision in force.
+    pub async fn active(&self, api: &ApiId) -> Result<PolicyRevision, AdminError> {
+        let mut tx = self.store.read().await?;
+        let api = find_api(&mut tx, api).await?;
+        find_active(&mut tx, &api).await?.ok_or(AdminError::NotFound(Thing::Policy))
+    }
+
+    /// The revisions of an API, newest first.
+    pub async fn history(&self, api: &ApiId, query: &PageQuery) -> Result<Page<PolicyRevision>, AdminError> {
+        let before =
+            query.after().map(str::parse::<u64>).transpose().map_err(|_| {
+                FieldErrors::of("/after", "invalid", "has to be the `next` of the page before")
+            })?;
+        let mut tx = self.store.read().await?;
+        let api = find_api(&mut tx, api).await?;
+        let found = policies::list_revisions(&mut tx, &api.id, before, query.probe()).await?;
+        Ok(Page::of(found, query, |revision| revision.number.to_string()))
+    }
+
+    /// One revision.
+    pub async fn revision(&self, api: &ApiId, number: u64) -> Result<PolicyRevision, AdminError> {
+        let mut tx = self.store.read().await?;
+        let api = find_api(&mut tx, api).await?;
+        policies::find_revision(&mut tx, &api.id, number).await?.ok_or(AdminError::NotFound(Thing::Revision))
+    }
+
+    /// Puts the content of an older revision in force again, as a new revision.
+    pub async fn rollback(
+        &self,
+        api: &ApiId,
+        number: u64,
+        reason: &str,
+        caller: &Caller,
+    ) -> Result<PolicyRevision, AdminError> {
+        let message = message(reason)?;
+        let old = self.revision(api, number).await?;
+        let source = PolicySource { model: old.model, rules: old.rules };
+        let publication = Publication { message, draft_version: None, restores: Some(number), source };
+        self.put_in_force(api, publication, caller).await
+    }
+
+    /// Compiles before the transaction, so that nobody waits for it, and tells the guard of the admin API after.
+    async fn put_in_force(
+        &self,
+        api: &ApiId,
+        publication: Publication,
+        caller: &Caller,
+    ) -> Result<PolicyRevision, AdminError> {
+        let snapshot = compile(publication.source.clone(), 0).await?;
+        let (api, caller, owners) = (api.clone(), caller.clone(), self.owners.clone());
+        let revision = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let api = find_api(tx, &api).await?;
+                    owners.require_owner_of(&api, &caller)?;
+                    if let Some(version) = publication.draft_version
+                        && find_draft(tx, &api).await?.version != version
+                    {
+                        return Err(AdminError::Stale);
+                    }
+                    if api.audience == *owners.audience() {
+                        owners.require_editor(tx, &snapshot).await?;
+                    }
+                    publish(tx, &api, publication, &caller).await
+                })
+            })
+            .await?;
+        self.live.refresh().await?;
+        Ok(revision)
+    }
+}
+
+async fn find_api(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
+    apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
+}
+
+async fn find_active(tx: &mut Tx, api: &Api) -> Result<Option<PolicyRevision>, AdminError> {
+    match api.active_revision {
+        Some(number) => Ok(policies::find_revision(tx, &api.id, number).await?),
+        None => Ok(None),
+    }
+}
+
+/// The saved draft, or the one that everybody starts from.
+async fn find_draft(tx: &mut Tx, api: &Api) -> Result<PolicyDraft, AdminError> {
+    if let Some(draft) = policies::find_draft(tx, &api.id).await? {
+        return Ok(draft);
+    }
+    let active = find_active(tx, api).await?.ok_or(AdminError::NotFound(Thing::Draft))?;
+    Ok(PolicyDraft {
+        api: active.api,
+        model: active.model,
+        rules: active.rules,
+        version: 0,
+        updated_by: active.author,
+        updated_at: active.created_at,
+    })
+}
+
+fn versioned(draft: PolicyDraft) -> Versioned<PolicyDraft> {
+    let version = Version::number(draft.version);
+    Versioned { value: draft, version }
+}
+
+fn message(raw: &str) -> Result<String, FieldErrors> {
+    display_name(raw, MAX_MESSAGE)
+        .map_err(|refusal| FieldErrors::of("/message", "invalid", refusal.to_string()))
+}
+
+fn check_size(source: &PolicySource) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    for (pointer, text) in [("/model", &source.model), ("/rules", &source.rules)] {
+        if text.len() > MAX_TEXT {
+            errors.refuse(pointer, "too-long", format!("must not be longer than {MAX_TEXT} bytes"));
+        }
+    }
+    errors.finish(Some(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rbac::RoleName;
+    use crate::services::permission::Permission;
+    use crate::services::trial::{Trial, delegate, operator};
+
+    fn rules(text: &str) -> PolicySource {
+        PolicySource::with_default_model(text)
+    }
+
+    fn now(message: &str) -> Activation {
+        Activation { precondition: Precondition::Any, message: message.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn the_draft_is_the_active_revision_until_somebody_saves_one() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let draft = trial.policies().draft(&api).await.unwrap();
+        let active = trial.policies().active(&api).await.unwrap();
+        assert_eq!((draft.value.version, draft.value.rules), (0, active.rules));
+    }
+
+    #[tokio::test]
+    async fn of_two_people_who_write_at_once_one_is_told() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let seen = Precondition::Matches(vec![trial.policies().draft(&api).await.unwrap().version]);
+        let saved =
+            trial.policies().save_draft(&api, rules("p, a, *, x, read"), &seen, &delegate()).await.unwrap();
+        assert_eq!(saved.value.version, 1);
+        let late = trial.policies().save_draft(&api, rules("p, b, *, x, read"), &seen, &delegate()).await;
+        assert!(matches!(late, Err(AdminError::Stale)));
+        let late = Activation { precondition: seen, message: "Now".to_owned() };
+        assert!(matches!(trial.policies().activate(&api, late, &delegate()).await, Err(AdminError::Stale)));
+    }
+
+    #[tokio::test]
+    async fn an_activation_adds_a_revision_and_points_at_it() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let text = "p, viewer, *, orders, read";
+        trial.policies().save_draft(&api, rules(text), &Precondition::Any, &delegate()).await.unwrap();
+        let revision = trial.policies().activate(&api, now("Less"), &delegate()).await.unwrap();
+        assert_eq!((revision.number, revision.rules.as_str(), revision.message.as_str()), (2, text, "Less"));
+        assert_eq!(trial.policies().active(&api).await.unwrap(), revision);
+        assert_eq!(trial.trail().await.first(), Some(&"policy.activated"));
+        let history = trial.policies().history(&api, &PageQuery::default()).await.unwrap();
+        let numbers: Vec<_> = history.items.iter().map(|revision| revision.number).collect();
+        assert_eq!(numbers, [2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_policy_with_mistakes_is_saved_but_not_put_in_force() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let before = trial.policies().active(&api).await.unwrap();
+        for bad in
+            ["p, viewer, *, orders", "p, viewer, *, /a(, read", "p, viewer, *, orders, read, perhaps", "x, y"]
+        {
+            assert!(trial.policies().validate(&api, rules(bad)).await.unwrap().has_errors(), "{bad}");
+            trial.policies().save_draft(&api, rules(bad), &Precondition::Any, &delegate()).await.unwrap();
+            let refused = trial.policies().activate(&api, now("Bad"), &delegate()).await;
+            assert!(matches!(refused, Err(AdminError::Policy(report)) if report.has_errors()), "{bad}");
+        }
+        assert_eq!(trial.policies().active(&api).await.unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_rollback_is_a_new_revision_with_the_old_content() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        trial
+            .policies()
+            .save_draft(&api, rules("p, a, *, x, read"), &Precondition::Any, &operator())
+            .await
+            .unwrap();
+        trial.policies().activate(&api, now("Change"), &operator()).await.unwrap();
+        let back = trial.policies().rollback(&api, 1, "It was wrong", &operator()).await.unwrap();
+        let first = trial.policies().revision(&api, 1).await.unwrap();
+        assert_eq!((back.number, back.sha256, back.rules), (3, first.sha256, first.rules));
+        let unknown = trial.policies().rollback(&api, 9, "There is none", &operator()).await;
+        assert!(matches!(unknown, Err(AdminError::NotFound(Thing::Revision))));
+    }
+
+    #[tokio::test]
+    async fn the_last_owner_keeps_the_right_to_edit_policies() {
+        let trial = Trial::begin().await;
+        trial.owner("ada").await;
+        let api = trial.admin_api().await.id;
+        let shut_out = rules("p, auditor, *, audit, read\np, owner, *, policies, update");
+        trial.policies().save_draft(&api, shut_out, &Precondition::Any, &operator()).await.unwrap();
+        let refused = trial.policies().activate(&api, now("Oops"), &operator()).await;
+        assert!(matches!(refused, Err(AdminError::Lockout)));
+        assert_eq!(trial.live.shared().revision(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn the_guard_of_the_admin_api_hears_of_a_new_policy_at_once() {
+        let trial = Trial::begin().await;
+        trial.owner("ada").await;
+        let api = trial.admin_api().await.id;
+        let read = Permission { object: "users", action: "read" };
+        let support = [RoleName::parse("support").unwrap()];
+        assert!(trial.live.allows(&support, read));
+        trial
+            .policies()
+            .save_draft(&api, rules("p, owner, *, *, *"), &Precondition::Any, &operator())
+            .await
+            .unwrap();
+        trial.policies().activate(&api, now("Owners only"), &operator()).await.unwrap();
+        assert!(!trial.live.allows(&support, read));
+        assert_eq!(trial.live.shared().revision(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn only_an_owner_changes_the_policy_of_the_admin_api() {
+        let trial = Trial::begin().await;
+        let api = trial.admin_api().await.id;
+        let own = rules("p, policy-editor, *, *, *");
+        let saved = trial.policies().save_draft(&api, own, &Precondition::Any, &delegate()).await;
+        assert!(matches!(saved, Err(AdminError::OwnersOnly)));
+        let activated = trial.policies().activate(&api, now("Mine"), &delegate()).await;
+        assert!(matches!(activated, Err(AdminError::OwnersOnly)));
+        let back = trial.policies().rollback(&api, 1, "Mine", &delegate()).await;
+        assert!(matches!(back, Err(AdminError::OwnersOnly)));
+    }
+
+    #[tokio::test]
+    async fn a_message_is_required_and_a_text_bounded() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        assert!(matches!(
+            trial.policies().activate(&api, now(""), &operator()).await,
+            Err(AdminError::Invalid(_))
+        ));
+        let long = rules(&"#".repeat(MAX_TEXT + 1));
+        assert!(matches!(trial.policies().validate(&api, long).await, Err(AdminError::Invalid(_))));
+    }
+}

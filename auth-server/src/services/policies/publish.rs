@@ -1,0 +1,69 @@
+//! Putting a policy in force: a new revision and the pointer to it, in one transaction.
+
+use portcullis_policy::PolicySource;
+use serde_json::json;
+
+use crate::domain::audit::AuditAction;
+use crate::domain::policy::{PolicyRevision, content_digest};
+use crate::domain::rbac::Api;
+use crate::services::admin_error::AdminError;
+use crate::services::caller::Caller;
+use crate::storage::{Tx, apis, policies};
+
+/// A policy that compiles and is to be put in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    /// Why: it is shown in the history.
+    pub(crate) message: String,
+    /// The version of the draft that it was; it has to be that still.
+    pub(crate) draft_version: Option<u64>,
+    /// The older revision that it repeats.
+    pub(crate) restores: Option<u64>,
+    /// The text.
+    pub(crate) source: PolicySource,
+}
+
+/// Puts a policy in force and says so in the audit trail.
+pub(crate) async fn publish(
+    tx: &mut Tx,
+    api: &Api,
+    publication: Publication,
+    caller: &Caller,
+) -> Result<PolicyRevision, AdminError> {
+    let restores = publication.restores;
+    let revision = add_revision(tx, api, publication, caller).await?;
+    let detail = json!({
+        "revision": revision.number,
+        "replaces": api.active_revision,
+        "restores": restores,
+        "sha256": revision.sha256.hex(),
+        "message": revision.message,
+    });
+    tx.audit(caller.event(AuditAction::PolicyActivated).on(&api.id).with(detail));
+    tx.invalidate();
+    Ok(revision)
+}
+
+/// Adds the next revision and points the API at it, as a part of something that is recorded as a whole.
+pub(crate) async fn add_revision(
+    tx: &mut Tx,
+    api: &Api,
+    publication: Publication,
+    caller: &Caller,
+) -> Result<PolicyRevision, AdminError> {
+    let PolicySource { model, rules } = publication.source;
+    let newest = policies::newest_revision(tx, &api.id).await?.unwrap_or_default();
+    let revision = PolicyRevision {
+        api: api.id.clone(),
+        number: newest.saturating_add(1),
+        sha256: content_digest(&model, &rules),
+        model,
+        rules,
+        author: caller.actor.to_string(),
+        message: publication.message,
+        created_at: caller.now,
+    };
+    policies::insert_revision(tx, &revision).await?;
+    apis::set_active_revision(tx, &api.id, revision.number).await?;
+    Ok(revision)
+}

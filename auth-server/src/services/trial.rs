@@ -1,0 +1,146 @@
+//! The admin use cases over a real database, for the tests beside them.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::config::Passwords;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::ids::{ApiId, RoleId, UserId};
+use crate::domain::issuer::Issuer;
+use crate::domain::rbac::Api;
+use crate::domain::secret::Entropy;
+use crate::services::apis::{ApiForm, ApiService};
+use crate::services::assignments::{AssignmentForm, AssignmentService};
+use crate::services::audit::AuditService;
+use crate::services::caller::{Authority, Caller};
+use crate::services::callers::CallerService;
+use crate::services::clients::ClientService;
+use crate::services::organisations::OrganisationService;
+use crate::services::owners::{OWNER, Owners};
+use crate::services::paging::PageQuery;
+use crate::services::password::PasswordHasher;
+use crate::services::policies::PolicyService;
+use crate::services::policies::live::AdminPolicy;
+use crate::services::roles::RoleService;
+use crate::services::users::UserService;
+use crate::services::users::form::UserForm;
+use crate::storage::{Store, StoreOptions};
+
+/// When every trial begins.
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// The services over a database of their own that is gone when this is dropped.
+pub(crate) struct Trial {
+    pub(crate) store: Store,
+    pub(crate) issuer: Issuer,
+    pub(crate) owners: Owners,
+    pub(crate) live: AdminPolicy,
+    pub(crate) users: UserService,
+    pub(crate) clients: ClientService,
+    pub(crate) apis: ApiService,
+    pub(crate) entropy: Entropy,
+    /// Kept while the database is in use.
+    _folder: Arc<TempDir>,
+}
+
+impl Trial {
+    /// A database with the admin API and nothing else.
+    pub(crate) async fn begin() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let url = format!("sqlite:{}", folder.path().join("trial.db").display());
+        let store = Store::open(&StoreOptions::new(url), Clock::manual(START)).await.unwrap();
+        store.migrate().await.unwrap();
+        let issuer = Issuer::parse("https://id.example.com").unwrap();
+        let owners = Owners::of(&issuer).unwrap();
+        let entropy = Entropy::seeded(7);
+        let settings = Passwords { memory_kib: 64, iterations: 1, workers: Some(1), ..Passwords::default() };
+        let hasher = PasswordHasher::start(&settings, entropy.clone()).unwrap();
+        let apis = ApiService::new(store.clone(), entropy.clone(), owners.clone());
+        apis.ensure_admin_api(&Caller::system(START)).await.unwrap();
+        let live = AdminPolicy::open(store.clone(), owners.clone()).await.unwrap();
+        Self {
+            users: UserService::new(store.clone(), hasher, entropy.clone(), owners.clone()),
+            clients: ClientService::new(store.clone(), entropy.clone(), owners.clone()),
+            apis,
+            store,
+            issuer,
+            owners,
+            live,
+            entropy,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn roles(&self) -> RoleService {
+        RoleService::new(self.store.clone(), self.entropy.clone(), self.owners.clone())
+    }
+
+    pub(crate) fn assignments(&self) -> AssignmentService {
+        AssignmentService::new(self.store.clone(), self.entropy.clone(), self.owners.clone())
+    }
+
+    pub(crate) fn organisations(&self) -> OrganisationService {
+        OrganisationService::new(self.store.clone(), self.entropy.clone())
+    }
+
+    pub(crate) fn policies(&self) -> PolicyService {
+        PolicyService::new(self.store.clone(), self.owners.clone(), self.live.clone())
+    }
+
+    pub(crate) fn callers(&self) -> CallerService {
+        CallerService::new(self.store.clone(), self.owners.clone())
+    }
+
+    /// Makes a user.
+    pub(crate) async fn user(&self, name: &str) -> UserId {
+        let form = UserForm { username: name.to_owned(), ..UserForm::default() };
+        self.users.create(form, &operator()).await.unwrap().value.id
+    }
+
+    /// Makes a user who owns the server.
+    pub(crate) async fn owner(&self, name: &str) -> UserId {
+        let user = self.user(name).await;
+        self.grant(&self.admin_api().await.id, OWNER, user.as_str()).await;
+        user
+    }
+
+    /// Gives a role.
+    pub(crate) async fn grant(&self, api: &ApiId, role: &str, subject: &str) {
+        let form = AssignmentForm { role: role.to_owned(), subject: subject.to_owned(), organisation: None };
+        self.assignments().grant(api, &form, &operator()).await.unwrap();
+    }
+
+    /// Makes an API.
+    pub(crate) async fn api(&self, audience: &str) -> Api {
+        let form = ApiForm { audience: audience.to_owned(), name: "Orders".to_owned(), ..ApiForm::default() };
+        self.apis.create(&form, &operator()).await.unwrap().value
+    }
+
+    pub(crate) async fn admin_api(&self) -> Api {
+        self.apis.admin_api().await.unwrap()
+    }
+
+    /// The role of an API that has this name.
+    pub(crate) async fn role(&self, api: &ApiId, name: &str) -> RoleId {
+        let roles = self.roles().list(api).await.unwrap();
+        roles.into_iter().find(|role| role.name.as_str() == name).unwrap().id
+    }
+
+    /// What the audit trail says, newest first.
+    pub(crate) async fn trail(&self) -> Vec<&'static str> {
+        let page =
+            AuditService::new(self.store.clone()).list(&PageQuery::new(None, Some(200))).await.unwrap();
+        page.items.into_iter().map(|record| record.event.action.as_str()).collect()
+    }
+}
+
+/// Somebody who may do everything.
+pub(crate) fn operator() -> Caller {
+    Caller::operator(START)
+}
+
+/// An administrator who does not own the server.
+pub(crate) fn delegate() -> Caller {
+    Caller { authority: Authority::Delegate, ..operator() }
+}

@@ -1,0 +1,384 @@
+//! Users: creating, changing and switching off accounts.
+
+pub mod form;
+
+use serde_json::json;
+
+use crate::domain::audit::AuditAction;
+use crate::domain::ids::UserId;
+use crate::domain::rbac::AssignmentSubject;
+use crate::domain::secret::Entropy;
+use crate::domain::user::{Email, Password, PasswordHash, Sub, User, Username};
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::caller::Caller;
+use crate::services::fields::FieldErrors;
+use crate::services::owners::Owners;
+use crate::services::paging::{Page, PageQuery};
+use crate::services::password::PasswordHasher;
+use crate::services::users::form::{AccountDetails, UserForm, new_password};
+use crate::services::version::{Precondition, Version, Versioned};
+use crate::storage::{Store, Turn, Tx, credentials, grants, organisations, sessions, users};
+
+/// Which users to list.
+#[derive(Clone, Debug, Default)]
+pub struct UserQuery {
+    /// Only the user with exactly this name.
+    pub username: Option<String>,
+    /// Which page.
+    pub page: PageQuery,
+}
+
+/// Creates, changes and switches off accounts.
+#[derive(Clone)]
+pub struct UserService {
+    store: Store,
+    hasher: PasswordHasher,
+    entropy: Entropy,
+    owners: Owners,
+}
+
+impl UserService {
+    /// The service over this store.
+    pub(crate) const fn new(store: Store, hasher: PasswordHasher, entropy: Entropy, owners: Owners) -> Self {
+        Self { store, hasher, entropy, owners }
+    }
+
+    /// Creates an account.
+    pub async fn create(&self, form: UserForm, caller: &Caller) -> Result<Versioned<User>, AdminError> {
+        let details = form.parse()?;
+        let hash = match details.password.clone() {
+            Some(password) => Some(self.hash(password).await?),
+            None => None,
+        };
+        let user = self.account(details, caller);
+        let caller = caller.clone();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    check_references(tx, &user).await?;
+                    users::insert(tx, &user).await?;
+                    if let Some(hash) = &hash {
+                        credentials::set_password(tx, &user.id, hash, caller.now).await?;
+                    }
+                    let detail = json!({ "password": hash.is_some() });
+                    tx.audit(caller.event(AuditAction::UserCreated).on(&user.id).with(detail));
+                    tx.invalidate();
+                    Ok(versioned(user))
+                })
+            })
+            .await
+    }
+
+    /// Lists accounts, oldest first.
+    pub async fn list(&self, query: &UserQuery) -> Result<Page<User>, AdminError> {
+        let mut tx = self.store.read().await?;
+        if let Some(username) = &query.username {
+            let found = match Username::parse(username) {
+                Ok(username) => users::find_by_username(&mut tx, &username).await?,
+                Err(_) => None,
+            };
+            return Ok(Page { items: found.into_iter().collect(), next: None });
+        }
+        let found = users::list(&mut tx, query.page.after(), query.page.probe()).await?;
+        Ok(Page::of(found, &query.page, |user| user.id.to_string()))
+    }
+
+    /// Shows an account.
+    pub async fn show(&self, id: &UserId) -> Result<Versioned<User>, AdminError> {
+        let mut tx = self.store.read().await?;
+        find(&mut tx, id).await.map(versioned)
+    }
+
+    /// Replaces what can be changed about an account.
+    pub async fn update(
+        &self,
+        id: &UserId,
+        form: UserForm,
+        precondition: &Precondition,
+        caller: &Caller,
+    ) -> Result<Versioned<User>, AdminError> {
+        let details = form.parse()?;
+        let (id, precondition, caller, owners) =
+            (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let before = find(tx, &id).await?;
+                    if !precondition.holds(&versioned(before.clone()).version) {
+                        return Err(AdminError::Stale);
+                    }
+                    owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
+                    let after = changed(&before, details);
+                    check_references(tx, &after).await?;
+                    users::update(tx, &after).await?;
+                    let detail = json!({ "changed": differences(&before, &after) });
+                    tx.audit(caller.event(AuditAction::UserUpdated).on(&after.id).with(detail));
+                    tx.invalidate();
+                    Ok(versioned(after))
+                })
+            })
+            .await
+    }
+
+    /// Switches an account off: its sessions and grants end at once. The last owner stays.
+    pub async fn disable(&self, id: &UserId, caller: &Caller) -> Result<Versioned<User>, AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let user = find(tx, &id).await?;
+                    if user.disabled_at.is_some() {
+                        return Ok(versioned(user));
+                    }
+                    owners.require_rank(tx, &AssignmentSubject::User(id.clone()), &caller).await?;
+                    owners.require_other(tx, &id).await?;
+                    let user = User { disabled_at: Some(caller.now), ..user };
+                    users::update(tx, &user).await?;
+                    end_everything(tx, &user.id, &caller).await?;
+                    tx.audit(caller.event(AuditAction::UserDisabled).on(&user.id));
+                    tx.invalidate();
+                    Ok(versioned(user))
+                })
+            })
+            .await
+    }
+
+    /// Switches an account on again. What ended with it stays ended.
+    pub async fn enable(&self, id: &UserId, caller: &Caller) -> Result<Versioned<User>, AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let user = find(tx, &id).await?;
+                    if user.disabled_at.is_none() {
+                        return Ok(versioned(user));
+                    }
+                    owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
+                    let user = User { disabled_at: None, ..user };
+                    users::update(tx, &user).await?;
+                    tx.audit(caller.event(AuditAction::UserEnabled).on(&user.id));
+                    tx.invalidate();
+                    Ok(versioned(user))
+                })
+            })
+            .await
+    }
+
+    /// Sets a password. Whoever was signed in with the old one is no longer.
+    pub async fn set_password(&self, id: &UserId, raw: &str, caller: &Caller) -> Result<(), AdminError> {
+        let user = self.show(id).await?.value;
+        let password = new_password(raw, user.username.as_str())
+            .map_err(|refusal| FieldErrors::of("/password", "invalid", refusal.to_string()))?;
+        let hash = self.hash(password).await?;
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let user = find(tx, &id).await?;
+                    owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
+                    credentials::set_password(tx, &user.id, &hash, caller.now).await?;
+                    end_everything(tx, &user.id, &caller).await?;
+                    tx.audit(caller.event(AuditAction::PasswordChanged).on(&user.id));
+                    tx.invalidate();
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn hash(&self, password: Password) -> Result<PasswordHash, AdminError> {
+        Ok(self.hasher.hash(&password).await?)
+    }
+
+    fn account(&self, details: AccountDetails, caller: &Caller) -> User {
+        User {
+            id: UserId::generate(caller.now, &self.entropy),
+            sub: Sub::generate(&self.entropy),
+            organisation: details.organisation,
+            username: details.username,
+            name: details.name,
+            email: details.email,
+            email_verified_at: None,
+            created_at: caller.now,
+            disabled_at: None,
+        }
+    }
+}
+
+/// Ends what the account has open: sessions, and grants with their refresh tokens.
+async fn end_everything(tx: &mut Tx, user: &UserId, caller: &Caller) -> Result<(), AdminError> {
+    sessions::end_all(tx, user, caller.now).await?;
+    grants::revoke_by_user(tx, user, caller.now).await?;
+    Ok(())
+}
+
+async fn find(tx: &mut Tx, id: &UserId) -> Result<User, AdminError> {
+    users::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::User))
+}
+
+/// A name belongs to one account, and an account to an organisation that exists.
+async fn check_references(tx: &mut Tx, user: &User) -> Result<(), AdminError> {
+    let mut errors = FieldErrors::default();
+    if users::find_by_username(tx, &user.username).await?.is_some_and(|other| other.id != user.id) {
+        errors.refuse("/username", "taken", "somebody else has this name");
+    }
+    if organisations::find(tx, &user.organisation).await?.is_none() {
+        errors.refuse("/organisation", "unknown", "there is no such organisation");
+    }
+    Ok(errors.finish(Some(()))?)
+}
+
+/// The account with new details. An address that changes has to be proven again.
+fn changed(before: &User, details: AccountDetails) -> User {
+    let same_address = details.email == before.email;
+    User {
+        username: details.username,
+        name: details.name,
+        email: details.email,
+        email_verified_at: before.email_verified_at.filter(|_| same_address),
+        organisation: details.organisation,
+        ..before.clone()
+    }
+}
+
+/// The names of what changed. Not the values: the trail is kept longer than personal data may be.
+fn differences(before: &User, after: &User) -> Vec<&'static str> {
+    [
+        ("username", before.username != after.username),
+        ("name", before.name != after.name),
+        ("email", before.email != after.email),
+        ("organisation", before.organisation != after.organisation),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
+fn versioned(user: User) -> Versioned<User> {
+    let version = Version::of(&(
+        user.id.as_str(),
+        user.username.as_str(),
+        &user.name,
+        user.email.as_ref().map(Email::as_str),
+        (user.email_verified_at, user.organisation.as_str(), user.disabled_at),
+    ));
+    Versioned { value: user, version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::trial::{Trial, delegate, operator};
+
+    fn named(username: &str) -> UserForm {
+        UserForm { username: username.to_owned(), ..UserForm::default() }
+    }
+
+    #[tokio::test]
+    async fn a_name_belongs_to_one_account() {
+        let trial = Trial::begin().await;
+        trial.user("ada").await;
+        let before = trial.trail().await.len();
+        let refused = trial.users.create(named("ADA"), &operator()).await;
+        assert!(
+            matches!(refused, Err(AdminError::Invalid(errors)) if errors.to_string().contains("/username"))
+        );
+        assert_eq!(trial.trail().await.len(), before, "a refusal changes nothing");
+    }
+
+    #[tokio::test]
+    async fn every_change_is_one_event() {
+        let trial = Trial::begin().await;
+        let before = trial.trail().await.len();
+        let id = trial.user("ada").await;
+        let seen = trial.users.show(&id).await.unwrap().version;
+        trial.users.update(&id, named("bea"), &Precondition::Matches(vec![seen]), &operator()).await.unwrap();
+        trial.users.set_password(&id, "correct horse", &operator()).await.unwrap();
+        trial.users.disable(&id, &operator()).await.unwrap();
+        trial.users.disable(&id, &operator()).await.unwrap();
+        trial.users.enable(&id, &operator()).await.unwrap();
+        let trail = trial.trail().await;
+        let added: Vec<_> = trail.iter().take(trail.len() - before).rev().copied().collect();
+        assert_eq!(
+            added,
+            ["user.created", "user.updated", "password.changed", "user.disabled", "user.enabled"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_of_something_older_is_refused() {
+        let trial = Trial::begin().await;
+        let id = trial.user("ada").await;
+        let seen = Precondition::Matches(vec![trial.users.show(&id).await.unwrap().version]);
+        trial.users.update(&id, named("bea"), &seen, &operator()).await.unwrap();
+        let late = trial.users.update(&id, named("cleo"), &seen, &operator()).await;
+        assert!(matches!(late, Err(AdminError::Stale)));
+        assert_eq!(trial.users.show(&id).await.unwrap().value.username.as_str(), "bea");
+    }
+
+    #[tokio::test]
+    async fn the_last_owner_cannot_be_switched_off() {
+        let trial = Trial::begin().await;
+        let (ada, bea) = (trial.owner("ada").await, trial.owner("bea").await);
+        trial.users.disable(&ada, &operator()).await.unwrap();
+        assert!(matches!(trial.users.disable(&bea, &operator()).await, Err(AdminError::LastOwner)));
+        trial.users.enable(&ada, &operator()).await.unwrap();
+        trial.users.disable(&bea, &operator()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_an_owner_changes_the_account_of_an_administrator() {
+        let trial = Trial::begin().await;
+        let owner = trial.owner("ada").await;
+        let auditor = trial.user("bea").await;
+        trial.grant(&trial.admin_api().await.id, "auditor", auditor.as_str()).await;
+        for admin in [&owner, &auditor] {
+            let password = trial.users.set_password(admin, "correct horse", &delegate()).await;
+            assert!(matches!(password, Err(AdminError::OwnersOnly)));
+            let update = trial.users.update(admin, named("x"), &Precondition::Any, &delegate()).await;
+            assert!(matches!(update, Err(AdminError::OwnersOnly)));
+            assert!(matches!(trial.users.disable(admin, &delegate()).await, Err(AdminError::OwnersOnly)));
+        }
+        let other = trial.user("cleo").await;
+        trial.users.set_password(&other, "correct horse", &delegate()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_new_address_has_to_be_proven_again() {
+        let before = User {
+            email_verified_at: Some(crate::services::trial::START),
+            ..Trial::begin().await.users.create(named("ada"), &operator()).await.unwrap().value
+        };
+        let details = UserForm { email: Some("ada@example.org".to_owned()), ..named("ada") }.parse().unwrap();
+        assert_eq!(changed(&before, details).email_verified_at, None);
+        assert_eq!(
+            changed(&before, named("ada").parse().unwrap()).email_verified_at,
+            before.email_verified_at
+        );
+    }
+
+    #[tokio::test]
+    async fn a_long_list_comes_in_pages_that_miss_and_repeat_nobody() {
+        let trial = Trial::begin().await;
+        for name in ["ada", "bea", "cleo", "dora", "eve"] {
+            trial.user(name).await;
+        }
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = PageQuery::new(after, Some(2));
+            let found = trial.users.list(&UserQuery { username: None, page }).await.unwrap();
+            seen.extend(found.items.into_iter().map(|user| user.username.to_string()));
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        seen.sort();
+        assert_eq!(seen, ["ada", "bea", "cleo", "dora", "eve"]);
+    }
+}
