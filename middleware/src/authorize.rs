@@ -5,7 +5,7 @@ use std::fmt;
 
 use portcullis_policy::{Request, Roles, RuleRef, Snapshot};
 
-use crate::principal::Principal;
+use crate::token::Principal;
 
 /// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
 /// joined with [`and`](Self::and) and [`or`](Self::or).
@@ -218,7 +218,7 @@ mod tests {
     use portcullis_policy::PolicySource;
 
     use super::*;
-    use crate::principal::tests::principal;
+    use crate::token::tests::principal;
 
     fn snapshot() -> Snapshot {
         let rules = "p, viewer, *, orders, read\np, clerk, acme, orders, create\np, user:mallory, *, orders, read, deny";

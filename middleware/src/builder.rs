@@ -55,6 +55,18 @@ pub enum BuildError {
     Policy(#[from] PolicyError),
 }
 
+impl Guard {
+    /// A guard that accepts tokens of one issuer for one audience, and has no policy.
+    pub async fn oidc(issuer: impl Into<String>, audience: impl Into<String>) -> Result<Self, BuildError> {
+        Self::builder().issuer(Issuer::oidc(issuer)).audience(audience).build().await
+    }
+
+    /// Starts to put a guard together.
+    pub fn builder() -> GuardBuilder {
+        GuardBuilder::default()
+    }
+}
+
 impl GuardBuilder {
     /// Trusts an issuer. Called again, one more.
     pub fn issuer(mut self, issuer: Issuer) -> Self {

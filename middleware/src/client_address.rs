@@ -2,12 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::ConnectInfo;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-
-use crate::refusal::{Outage, Refusal, Rejection};
 
 /// The longest chain of proxies that is followed.
 const MAX_HOPS: usize = 32;
@@ -39,14 +37,6 @@ pub enum ForwardedHeader {
 /// address of the connection is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientAddress(pub IpAddr);
-
-impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        parts.extensions.get::<Self>().copied().ok_or_else(|| Refusal::Unavailable(Outage::Address).into())
-    }
-}
 
 /// A network that could not be read.
 #[derive(Debug, thiserror::Error)]

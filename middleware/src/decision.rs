@@ -1,12 +1,8 @@
 //! What was decided about a request, under a name that logs, answers and people can share.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use axum::extract::OptionalFromRequestParts;
-use http::request::Parts;
 
 use crate::authorize::Grant;
 
@@ -35,14 +31,6 @@ impl Decision {
     /// The line of the rule that decided, in the text of the rules.
     pub fn rule_line(&self) -> Option<u32> {
         self.grant.rule.map(|rule| rule.line)
-    }
-}
-
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Decision {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get::<Self>().copied())
     }
 }
 

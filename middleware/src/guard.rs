@@ -7,18 +7,16 @@ use http::header;
 use http::request::Parts;
 
 use crate::authorize::{Denial, Policies, Requirement};
-use crate::builder::{BuildError, GuardBuilder};
 use crate::client_address::{ClientAddress, Proxies};
 use crate::clock::Clock;
 use crate::decision::{Decision, DecisionIds};
 use crate::input::{Fault, InputRules, Media, Rule};
-use crate::jwks::{Issuer, Trust, Trusts};
+use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Standing};
 use crate::path;
 use crate::policy::PolicyState;
-use crate::principal::Principal;
 use crate::refusal::{Outage, Refusal};
-use crate::token::{Attempt, Verification, Verifier, bearer_token};
+use crate::token::{Attempt, Principal, Verification, Verifier, bearer_token};
 
 /// The guard of a service: a tower layer that lets a request through only when its path is canonical, its
 /// limits are not spent, its token is good, its caller may do this, and its body is well-formed.
@@ -41,16 +39,6 @@ pub(crate) struct Core {
 }
 
 impl Guard {
-    /// A guard that accepts tokens of one issuer for one audience, and has no policy.
-    pub async fn oidc(issuer: impl Into<String>, audience: impl Into<String>) -> Result<Self, BuildError> {
-        Self::builder().issuer(Issuer::oidc(issuer)).audience(audience).build().await
-    }
-
-    /// Starts to put a guard together.
-    pub fn builder() -> GuardBuilder {
-        GuardBuilder::default()
-    }
-
     /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was.
     pub async fn refresh(&self) {
         self.refresh_remote().await;

@@ -195,19 +195,3 @@ impl IntoResponse for Refusal {
         response
     }
 }
-
-/// Why an extractor of the guard refused: a problem document (RFC 9457).
-#[derive(Debug)]
-pub struct Rejection(Refusal);
-
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        self.0.into_response()
-    }
-}

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     const SCHEDULE: Schedule = Schedule {
-        every: Duration::from_secs(60),
+        every: Duration::from_mins(1),
         first_retry: Duration::from_secs(1),
         last_retry: Duration::from_secs(5),
     };

@@ -43,10 +43,10 @@ mod tests {
 
     #[test]
     fn only_the_spans_change() {
-        let body = br#"{ "a":"<x>", "n": 0.10, "b":"y"}"#;
+        let body = br#"{ "a":"<x>", "n": 0.10 , "b":"y"}"#;
         let edits =
-            [Edit { span: 7..12, text: "\"q\"\u{1}".into() }, Edit { span: 28..31, text: "é".into() }];
-        assert_eq!(apply(body, &edits, Encoding::Json), r#"{ "a":"\"q\"\u0001", "n": 0.10, "b":"é"}"#);
+            [Edit { span: 6..11, text: "\"q\"\u{1}".into() }, Edit { span: 29..32, text: "é".into() }];
+        assert_eq!(apply(body, &edits, Encoding::Json), r#"{ "a":"\"q\"\u0001", "n": 0.10 , "b":"é"}"#);
         let edits = [Edit { span: 2..5, text: "b & c".into() }];
         assert_eq!(apply(b"a=%3C&x=%41", &edits, Encoding::Form), "a=b+%26+c&x=%41");
     }

@@ -14,7 +14,7 @@ use governor::clock::Clock as _;
 use governor::middleware::StateInformationMiddleware;
 
 use crate::clock::Clock;
-use crate::principal::Principal;
+use crate::token::Principal;
 pub(crate) use fields::{Exceeded, Spent, Standing};
 use store::BoundedStore;
 

@@ -43,9 +43,8 @@ impl BoundedStore {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        let lock =
-            |shard: &'_ Mutex<Shard>| shard.lock().unwrap().young.len() + shard.lock().unwrap().old.len();
-        self.shards.iter().map(lock).sum()
+        let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
+        shards.map(|shard| shard.young.len() + shard.old.len()).sum()
     }
 }
 

@@ -6,7 +6,7 @@ use foldhash::quality::RandomState;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-use crate::principal::Verified;
+use super::principal::Verified;
 
 /// What an entry takes beside its strings, roughly.
 const ENTRY_BYTES: usize = 512;

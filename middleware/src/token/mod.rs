@@ -5,20 +5,25 @@ mod cache;
 mod claims;
 mod fault;
 mod jws;
+mod principal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use bearer::{BearerFault, token as bearer_token};
 use cache::TokenCache;
+use claims::AccessClaims;
 use claims::Rules;
-pub(crate) use claims::{AccessClaims, Audience, NumericDate, Unverified, is_current, part};
+pub(crate) use claims::{Audience, NumericDate, Unverified, is_current, part};
 pub(crate) use fault::TokenFault;
 pub(crate) use jws::Jws;
+pub use principal::Principal;
+use principal::Verified;
+#[cfg(test)]
+pub(crate) use principal::tests;
 
 use crate::clock::Clock;
 use crate::jwks::{Algorithm, Lookup, Trust, Trusts};
-use crate::principal::{Principal, Verified};
 
 /// The type of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN: &str = "at+jwt";

@@ -1,14 +1,11 @@
-//! Who is calling: what handlers take as arguments.
+//! Who is calling, as a verified token says.
 
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::refusal::{Refusal, Rejection};
-use crate::token::{AccessClaims, NumericDate};
+use super::claims::{AccessClaims, NumericDate};
 
 /// A caller whose access token was verified.
 ///
@@ -101,7 +98,7 @@ impl Principal {
         self.0.claims.registered.exp.0
     }
 
-    fn claims<T: DeserializeOwned>(&self) -> Option<T> {
+    pub(crate) fn claims<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.0.payload).ok()
     }
 }
@@ -121,43 +118,6 @@ impl fmt::Debug for Principal {
             .field("roles", &self.roles())
             .field("scopes", &self.scopes())
             .finish_non_exhaustive()
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Principal {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Refusal::Anonymous.into())
-    }
-}
-
-/// The caller, on a route that also serves requests without a token.
-///
-/// A token that is there and not good is answered 401, not taken for none.
-#[derive(Clone, Debug)]
-pub struct OptionalPrincipal(pub Option<Principal>);
-
-impl<S: Send + Sync> FromRequestParts<S> for OptionalPrincipal {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<Principal>().cloned()))
-    }
-}
-
-/// The claims of the verified token, as a type of the application.
-///
-/// A token whose claims do not fit the type is answered 403.
-#[derive(Clone, Debug)]
-pub struct Claims<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let principal = Principal::from_request_parts(parts, state).await?;
-        principal.claims().map(Self).ok_or_else(|| Refusal::ClaimsMismatch.into())
     }
 }
 

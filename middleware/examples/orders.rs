@@ -1,0 +1,110 @@
+//! An order service that anybody can read in a minute: four routes, each with what it requires.
+//!
+//! Configured by the environment: `ORDERS_ISSUER` and `ORDERS_AUDIENCE`, where to listen (`ORDERS_LISTEN`),
+//! and the client that fetches the policy (`ORDERS_CLIENT_ID` with `ORDERS_CLIENT_SECRET` or, better,
+//! `ORDERS_CLIENT_SECRET_FILE`).
+
+use std::collections::BTreeMap;
+use std::env;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use portcullis_guard::{
+    Guard, GuardExt, GuardedRouter, Html, InputPolicy, Issuer, Limits, Policy, PolicyEndpoint, Principal,
+    Quota, public, rbac,
+};
+use serde::{Deserialize, Serialize};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_env_filter(filter()).init();
+    let issuer = required("ORDERS_ISSUER")?;
+    let guard = Guard::builder()
+        .issuer(Issuer::oidc(&issuer))
+        .audience(required("ORDERS_AUDIENCE")?)
+        .policy(Policy::remote(policy_endpoint(&issuer)?))
+        .limits(Limits::new().by_address(Quota::per_minute(600)))
+        .input(InputPolicy::strict().html("/note", Html::inline()))
+        .build()
+        .await?;
+    let app = app(&guard).into_make_service_with_connect_info::<SocketAddr>();
+
+    let listen = env::var("ORDERS_LISTEN").unwrap_or_else(|_| "127.0.0.1:8081".to_owned());
+    let listener = tokio::net::TcpListener::bind(&listen).await?;
+    tracing::info!(listen, policy.revision = guard.policy_revision(), "orders are served");
+    Ok(axum::serve(listener, app).await?)
+}
+
+fn app(guard: &Guard) -> Router {
+    GuardedRouter::new()
+        .route("/orders", get(list).guard(rbac("orders", "read")))
+        .route("/orders", post(create).guard(rbac("orders", "create")))
+        .route("/orders/{id}", get(show).guard(rbac("orders", "read")))
+        .route("/health", get(async || "ok").guard(public()))
+        .guarded_by(guard)
+        .with_state(Orders::default())
+}
+
+type Orders = Arc<RwLock<BTreeMap<u64, Order>>>;
+
+#[derive(Clone, Serialize)]
+struct Order {
+    id: u64,
+    item: String,
+    /// HTML, cleaned by the guard.
+    note: String,
+    ordered_by: String,
+}
+
+#[derive(Deserialize)]
+struct NewOrder {
+    item: String,
+    #[serde(default)]
+    note: String,
+}
+
+async fn list(State(orders): State<Orders>) -> Json<Vec<Order>> {
+    Json(orders.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect())
+}
+
+async fn show(State(orders): State<Orders>, Path(id): Path<u64>) -> Result<Json<Order>, StatusCode> {
+    let orders = orders.read().unwrap_or_else(PoisonError::into_inner);
+    orders.get(&id).cloned().map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+async fn create(
+    State(orders): State<Orders>,
+    who: Principal,
+    Json(NewOrder { item, note }): Json<NewOrder>,
+) -> (StatusCode, Json<Order>) {
+    let mut orders = orders.write().unwrap_or_else(PoisonError::into_inner);
+    let id = orders.last_key_value().map_or(1, |(last, _)| last + 1);
+    let order = Order { id, item, note, ordered_by: who.subject().to_owned() };
+    orders.insert(id, order.clone());
+    (StatusCode::CREATED, Json(order))
+}
+
+/// The policy of this service, as the server hands it to the client of its API.
+fn policy_endpoint(issuer: &str) -> Result<PolicyEndpoint, Box<dyn Error>> {
+    let secret = match env::var("ORDERS_CLIENT_SECRET_FILE") {
+        Ok(file) => {
+            std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?.trim().to_owned()
+        }
+        Err(_) => required("ORDERS_CLIENT_SECRET")?,
+    };
+    let url = format!("{}/policies/snapshot", issuer.trim_end_matches('/'));
+    Ok(PolicyEndpoint::new(url, required("ORDERS_CLIENT_ID")?, secret))
+}
+
+fn required(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|_| format!("{name} is not set"))
+}
+
+fn filter() -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into())
+}

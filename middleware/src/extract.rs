@@ -1,0 +1,82 @@
+//! What handlers take as arguments.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::client_address::ClientAddress;
+use crate::decision::Decision;
+use crate::refusal::{Outage, Refusal};
+use crate::token::Principal;
+
+impl<S: Send + Sync> FromRequestParts<S> for Principal {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Refusal::Anonymous.into())
+    }
+}
+
+/// The caller, on a route that also serves requests without a token.
+///
+/// A token that is there and not good is answered 401, not taken for none.
+#[derive(Clone, Debug)]
+pub struct OptionalPrincipal(pub Option<Principal>);
+
+impl<S: Send + Sync> FromRequestParts<S> for OptionalPrincipal {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<Principal>().cloned()))
+    }
+}
+
+/// The claims of the verified token, as a type of the application.
+///
+/// A token whose claims do not fit the type is answered 403.
+#[derive(Clone, Debug)]
+pub struct Claims<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        principal.claims().map(Self).ok_or_else(|| Refusal::ClaimsMismatch.into())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().copied().ok_or_else(|| Refusal::Unavailable(Outage::Address).into())
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Decision {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied())
+    }
+}
+
+/// Why an extractor of the guard refused: a problem document (RFC 9457).
+#[derive(Debug)]
+pub struct Rejection(Refusal);
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}

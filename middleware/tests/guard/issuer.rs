@@ -1,0 +1,124 @@
+//! An issuer on a socket of its own, which can be told to misbehave.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+/// An issuer on 127.0.0.1.
+#[derive(Clone)]
+pub(crate) struct TestIssuer {
+    pub(crate) url: String,
+    state: Arc<Shared>,
+}
+
+struct Shared {
+    jwks: Mutex<Answer>,
+    policy: Mutex<Answer>,
+    jwks_fetches: AtomicUsize,
+    not_modified: AtomicUsize,
+    /// Answers wait for a permit here.
+    gate: Semaphore,
+    /// The credentials that the policy was asked for with last.
+    authorization: Mutex<Option<String>>,
+}
+
+/// What an endpoint answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Document(String),
+    Redirect(String),
+    Status(StatusCode),
+}
+
+impl TestIssuer {
+    /// An issuer that publishes `jwks`.
+    pub(crate) async fn start(jwks: impl Into<String>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Shared {
+            jwks: Mutex::new(Answer::Document(jwks.into())),
+            policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            jwks_fetches: AtomicUsize::new(0),
+            not_modified: AtomicUsize::new(0),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            authorization: Mutex::default(),
+        });
+        let metadata = json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") }).to_string();
+        let app = Router::new()
+            .route("/.well-known/openid-configuration", get(async || metadata))
+            .route("/jwks", get(jwks_endpoint))
+            .route("/policies/snapshot", get(policy_endpoint))
+            .with_state(Arc::clone(&state));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, state }
+    }
+
+    pub(crate) fn publish(&self, answer: Answer) {
+        *self.state.jwks.lock().unwrap() = answer;
+    }
+
+    pub(crate) fn hand_out(&self, policy: Answer) {
+        *self.state.policy.lock().unwrap() = policy;
+    }
+
+    /// How often the keys were asked for.
+    pub(crate) fn fetches(&self) -> usize {
+        self.state.jwks_fetches.load(Ordering::SeqCst)
+    }
+
+    /// How often the answer was 304.
+    pub(crate) fn not_modified(&self) -> usize {
+        self.state.not_modified.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.state.authorization.lock().unwrap().clone()
+    }
+
+    /// Lets nobody have an answer until `resume`.
+    pub(crate) fn stall(&self) {
+        self.state.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.state.gate.add_permits(1_000);
+    }
+}
+
+async fn jwks_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    state.jwks_fetches.fetch_add(1, Ordering::SeqCst);
+    let _permit = state.gate.acquire().await.unwrap();
+    let answer = state.jwks.lock().unwrap().clone();
+    answer.respond(&headers, &state)
+}
+
+async fn policy_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    *state.authorization.lock().unwrap() = authorization;
+    let answer = state.policy.lock().unwrap().clone();
+    answer.respond(&headers, &state)
+}
+
+impl Answer {
+    fn respond(self, headers: &HeaderMap, state: &Shared) -> Response {
+        let body = match self {
+            Self::Document(body) => body,
+            Self::Redirect(to) => return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+            Self::Status(status) => return status.into_response(),
+        };
+        let etag =
+            format!("\"{:x}\"", body.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
+        if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag.as_str()) {
+            state.not_modified.fetch_add(1, Ordering::SeqCst);
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        ([(header::ETAG, etag)], body).into_response()
+    }
+}

@@ -1,0 +1,22 @@
+//! The guard in front of a service, with an issuer on the other side of a socket.
+
+#[cfg(test)]
+mod claims;
+#[cfg(test)]
+mod input;
+#[cfg(test)]
+mod issuer;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod signer;
+#[cfg(test)]
+mod tokens;
