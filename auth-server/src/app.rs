@@ -1,5 +1,7 @@
 //! The composition root: the one module that names every concrete type and puts them together.
 
+mod front;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,16 +11,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::app::front::{FrontError, Ground};
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::http;
 use crate::http::edge::Edge;
-use crate::http::state::AppState;
+use crate::http::state::{AppState, Front};
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::{KeyRing, RingError};
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
+use crate::services::password::PasswordHasher;
 use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
 
 /// Pause between two attempts to reach a database that is not there yet.
@@ -33,6 +37,7 @@ pub struct App {
     entropy: Entropy,
     store: Store,
     keys: KeyRing,
+    front: Front,
 }
 
 /// Why the server does not start.
@@ -58,6 +63,9 @@ pub enum StartError {
         /// The database.
         database: PathBuf,
     },
+    /// The pages, or the workers that hash passwords, cannot be made ready.
+    #[error(transparent)]
+    Front(#[from] FrontError),
     /// The signing keys cannot be loaded or made.
     #[error(transparent)]
     Keys(RingError),
@@ -99,7 +107,11 @@ impl App {
         let sealer = Sealer::from_master(&master, entropy.clone());
         let schedule = Schedule { rotate_after: config.keys.rotate_after(), overlap: config.keys.overlap() };
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
-        Ok(Self { config: Arc::new(config), clock, entropy, store, keys })
+        let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
+        let ground =
+            Ground { config: &config, clock: &clock, entropy: &entropy, sealer: &sealer, store: &store };
+        let front = front::open(&ground, hasher)?;
+        Ok(Self { config: Arc::new(config), clock, entropy, store, keys, front })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -127,6 +139,7 @@ impl App {
             clock: self.clock.clone(),
             config: Arc::clone(&self.config),
             entropy: self.entropy.clone(),
+            front: self.front.clone(),
             keys: self.keys.clone(),
             store: self.store.clone(),
         }

@@ -62,7 +62,7 @@ impl From<StartError> for Failure {
                 Code::Configuration
             }
             StartError::DatabaseAway { .. } => Code::NotReachable,
-            StartError::Keys(_) | StartError::Store(_) => Code::Failed,
+            StartError::Front(_) | StartError::Keys(_) | StartError::Store(_) => Code::Failed,
         };
         Self { code, message: with_causes(&error) }
     }

@@ -37,8 +37,6 @@ impl Cause {
 pub(crate) enum Refusal {
     /// More requests are at work than the server takes on.
     Busy,
-    /// There is nothing at this address.
-    NotFound,
     /// A handler panicked.
     Panic,
     /// The body is larger than any that is read.
@@ -54,7 +52,6 @@ impl Refusal {
             Self::Busy => {
                 (StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Please try again in a moment.")
             }
-            Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address."),
             Self::Panic => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side."),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large."),
             Self::TooSlow => {
@@ -68,9 +65,4 @@ impl Refusal {
         }
         (status, headers, format!("{text}\nReference: {id}\n")).into_response()
     }
-}
-
-/// The answer for an address that no route has.
-pub(crate) async fn not_found(id: RequestId) -> Response {
-    Refusal::NotFound.response(id)
 }

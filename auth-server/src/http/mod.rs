@@ -6,19 +6,38 @@ pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod listen;
 pub(crate) mod ops;
+pub(crate) mod render;
 pub(crate) mod state;
 
 use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
 
 use crate::http::edge::NoteRoute;
+use crate::http::extract::request_id::RequestId;
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::{Pages, assets};
 use crate::http::state::AppState;
 
 /// Every route of the server.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .merge(ops::router())
-        .fallback(error::not_found)
+        .route("/static/{hash}/{name}", get(assets::get))
+        .fallback(not_found)
+        .method_not_allowed_fallback(no_such_method)
         // Innermost of all: it runs after routing, where the matched route is known.
         .layer(NoteRoute)
         .with_state(state)
+}
+
+/// The page for an address that no route has.
+async fn not_found(State(pages): State<Pages>, id: RequestId) -> Response {
+    pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()))
+}
+
+/// The page for a method that an address does not have.
+async fn no_such_method(State(pages): State<Pages>, id: RequestId) -> Response {
+    pages.error(&ErrorPage::new(ErrorKind::Method).reference(id.as_str()))
 }

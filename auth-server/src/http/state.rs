@@ -7,7 +7,10 @@ use axum::extract::FromRef;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
+use crate::http::extract::form::FormGuard;
+use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
+use crate::services::login::LoginService;
 use crate::storage::Store;
 
 /// Everything that handlers may ask for. A handler names the part that it uses: `State(clock): State<Clock>`.
@@ -16,6 +19,7 @@ pub(crate) struct AppState {
     pub(crate) clock: Clock,
     pub(crate) config: Arc<Config>,
     pub(crate) entropy: Entropy,
+    pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) store: Store,
 }
@@ -47,5 +51,31 @@ impl FromRef<AppState> for KeyRing {
 impl FromRef<AppState> for Store {
     fn from_ref(state: &AppState) -> Self {
         state.store.clone()
+    }
+}
+
+/// What people see, and what signs them in.
+#[derive(Clone)]
+pub(crate) struct Front {
+    pub(crate) pages: Pages,
+    pub(crate) forms: FormGuard,
+    pub(crate) login: LoginService,
+}
+
+impl FromRef<AppState> for Pages {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.pages.clone()
+    }
+}
+
+impl FromRef<AppState> for FormGuard {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.forms.clone()
+    }
+}
+
+impl FromRef<AppState> for LoginService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.login.clone()
     }
 }

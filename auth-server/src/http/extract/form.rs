@@ -1,0 +1,239 @@
+//! Forms that this server showed in this browser, and no others.
+//!
+//! Two independent defences. The browser says where a request comes from: `Sec-Fetch-Site` must be `same-origin`, or
+//! `none` for a page that the user reloads; a browser that does not send it must send our own `Origin`; one that sends
+//! neither is refused. (`Origin: null` beside a good `Sec-Fetch-Site` is what browsers send from our pages, because
+//! these have `Referrer-Policy: no-referrer`.) And the form carries a token that belongs to the browser's cookie, which
+//! another site can neither read nor set.
+
+use aws_lc_rs::hmac;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
+use http_body_util::BodyExt as _;
+
+use crate::domain::issuer::Issuer;
+use crate::domain::secret::{Entropy, OpaqueToken};
+use crate::http::extract::visit::Visitor;
+use crate::http::render::Pages;
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+
+const SALT_LEN: usize = 16;
+const MAC_LEN: usize = 32;
+/// The form field that carries the token.
+const TOKEN: &str = "csrf_token";
+/// Fields that any of our forms has at most.
+const MAX_FIELDS: usize = 32;
+
+/// Makes and checks form tokens.
+#[derive(Clone)]
+pub(crate) struct FormGuard {
+    key: hmac::Key,
+    origin: String,
+    entropy: Entropy,
+}
+
+impl FormGuard {
+    pub(crate) fn new(key: &[u8; 32], issuer: &Issuer, entropy: Entropy) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), origin: issuer.origin().to_owned(), entropy }
+    }
+
+    /// A token for a form shown in this browser. Each one differs, so that compression of an answer tells nothing.
+    pub(crate) fn token(&self, browser: &OpaqueToken) -> String {
+        let salt = self.entropy.bytes::<SALT_LEN>();
+        let mac = hmac::sign(&self.key, &message(&salt, browser));
+        URL_SAFE_NO_PAD.encode([salt.as_slice(), mac.as_ref()].concat())
+    }
+
+    fn is_token(&self, browser: &OpaqueToken, token: &str) -> bool {
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else { return false };
+        let Some((salt, mac)) = bytes.split_first_chunk::<SALT_LEN>() else { return false };
+        mac.len() == MAC_LEN && hmac::verify(&self.key, &message(salt, browser), mac).is_ok()
+    }
+
+    /// Whether the browser vouches that the request comes from our own pages.
+    fn is_same_site(&self, headers: &HeaderMap) -> bool {
+        let text = |name: &str| {
+            let mut values = headers.get_all(name).iter();
+            let first = values.next().map(|value| value.to_str().unwrap_or("?"));
+            if values.next().is_some() { Some("?") } else { first }
+        };
+        let origin = text(ORIGIN.as_str());
+        let ours = origin == Some(self.origin.as_str());
+        match text("sec-fetch-site") {
+            Some("same-origin" | "none") => ours || matches!(origin, None | Some("null")),
+            Some(_) => false,
+            None => ours,
+        }
+    }
+}
+
+fn message(salt: &[u8; SALT_LEN], browser: &OpaqueToken) -> Vec<u8> {
+    [salt.as_slice(), browser.expose().as_bytes()].concat()
+}
+
+/// The fields of a form.
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads form data. Nothing is repaired: what is not clean UTF-8 is refused.
+    fn parse(body: &[u8]) -> Option<Self> {
+        let fields: Vec<(String, String)> =
+            form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
+        // The parser puts this character where it could not decode; no form of ours needs it.
+        let clean = |text: &str| !text.contains('\u{fffd}');
+        (fields.len() <= MAX_FIELDS && fields.iter().all(|(name, value)| clean(name) && clean(value)))
+            .then_some(Self(fields))
+    }
+
+    /// A field that was sent exactly once.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name);
+        let (_, value) = values.next()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// A field, or nothing: for fields where an empty text means the same as none.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+}
+
+/// A posted form of ours.
+pub(crate) struct OwnForm {
+    pub(crate) visitor: Visitor,
+    pub(crate) fields: Fields,
+}
+
+impl<S> FromRequest<S> for OwnForm
+where
+    S: Send + Sync,
+    Visitor: FromRequestParts<S, Rejection = Response>,
+    FormGuard: FromRef<S>,
+    Pages: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let pages = Pages::from_ref(state);
+        let guard = FormGuard::from_ref(state);
+        let refuse = |kind| pages.error(&ErrorPage::new(kind));
+        let (mut parts, body) = request.into_parts();
+        if !guard.is_same_site(&parts.headers) {
+            return Err(refuse(ErrorKind::CrossSite));
+        }
+        if !is_form(&parts.headers) {
+            return Err(refuse(ErrorKind::BadRequest));
+        }
+        let visitor = Visitor::from_request_parts(&mut parts, state).await?;
+        let body = body.collect().await.map_err(|_| refuse(ErrorKind::TooLarge))?.to_bytes();
+        let fields = Fields::parse(&body).ok_or_else(|| refuse(ErrorKind::BadRequest))?;
+        if !guard.is_token(&visitor.visit.browser, fields.text(TOKEN)) {
+            return Err(refuse(ErrorKind::CrossSite));
+        }
+        Ok(Self { visitor, fields })
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::domain::secret::TokenKind;
+
+    fn guard() -> FormGuard {
+        let issuer = Issuer::parse("https://id.example.com/realm").unwrap();
+        FormGuard::new(&[3; 32], &issuer, Entropy::seeded(1))
+    }
+
+    fn browser(seed: u64) -> OpaqueToken {
+        OpaqueToken::generate(TokenKind::Browser, &Entropy::seeded(seed))
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_token_is_good_in_the_browser_it_was_made_for_only() {
+        let guard = guard();
+        let token = guard.token(&browser(1));
+        assert!(guard.is_token(&browser(1), &token));
+        assert!(!guard.is_token(&browser(2), &token));
+        assert_ne!(token, guard.token(&browser(1)));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let guard = guard();
+        let token = guard.token(&browser(1));
+        for bad in ["", "x", "AAAA", &token[1..], &format!("{token}AA"), "ä"] {
+            assert!(!guard.is_token(&browser(1), bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_form_of_our_own_page_is_accepted_whatever_the_browser_says_of_it() {
+        for good in [
+            headers(&[("sec-fetch-site", "same-origin"), ("origin", "https://id.example.com")]),
+            headers(&[("sec-fetch-site", "same-origin"), ("origin", "null")]),
+            headers(&[("sec-fetch-site", "none"), ("origin", "null")]),
+            headers(&[("sec-fetch-site", "same-origin")]),
+            headers(&[("origin", "https://id.example.com")]),
+        ] {
+            assert!(guard().is_same_site(&good), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_of_another_site_and_one_of_unknown_origin_are_refused() {
+        for bad in [
+            headers(&[]),
+            headers(&[("origin", "null")]),
+            headers(&[("origin", "https://evil.example")]),
+            headers(&[("origin", "http://id.example.com")]),
+            headers(&[("origin", "https://id.example.com:8443")]),
+            headers(&[("sec-fetch-site", "cross-site"), ("origin", "https://id.example.com")]),
+            headers(&[("sec-fetch-site", "same-site"), ("origin", "null")]),
+            headers(&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")]),
+            headers(&[("origin", "https://id.example.com"), ("origin", "https://evil.example")]),
+            headers(&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]),
+        ] {
+            assert!(!guard().is_same_site(&bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn fields_are_read_as_sent_and_a_repeated_one_counts_as_absent() {
+        let fields = Fields::parse(b"a=1&b=x+y%0D%0Az&c=&d=1&d=2").unwrap();
+        assert_eq!(fields.get("a"), Some("1"));
+        assert_eq!(fields.get("b"), Some("x y\r\nz"));
+        assert_eq!(fields.get("c"), Some(""));
+        assert_eq!(fields.get("d"), None);
+        assert_eq!(fields.text("e"), "");
+    }
+
+    #[test]
+    fn a_form_that_is_not_utf_8_or_has_too_many_fields_is_refused() {
+        assert!(Fields::parse(b"a=%ff").is_none());
+        assert!(Fields::parse(b"a=\xff").is_none());
+        assert!(Fields::parse("a=1&".repeat(MAX_FIELDS + 1).as_bytes()).is_none());
+        assert!(Fields::parse(b"").is_some());
+    }
+
+    #[test]
+    fn only_form_data_is_read_as_a_form() {
+        assert!(is_form(&headers(&[("content-type", "application/x-www-form-urlencoded;charset=UTF-8")])));
+        assert!(!is_form(&headers(&[("content-type", "text/plain")])));
+        assert!(!is_form(&headers(&[])));
+    }
+}

@@ -1,0 +1,148 @@
+//! Error pages: what happened, what to do, whether trying again is safe.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::http::render::Page;
+
+/// What a page can report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorKind {
+    /// An application sent a request that must not lead back to it (RFC 6749 §4.1.2.1).
+    BadClient,
+    BadRequest,
+    Busy,
+    /// An interaction that is finished.
+    Consumed,
+    CrossSite,
+    /// An interaction that took too long.
+    Expired,
+    Fault,
+    Forbidden,
+    /// An interaction of another browser.
+    Foreign,
+    Method,
+    NotFound,
+    Throttled,
+    TooLarge,
+}
+
+impl ErrorKind {
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 13] = [
+        Self::BadClient,
+        Self::BadRequest,
+        Self::Busy,
+        Self::Consumed,
+        Self::CrossSite,
+        Self::Expired,
+        Self::Fault,
+        Self::Forbidden,
+        Self::Foreign,
+        Self::Method,
+        Self::NotFound,
+        Self::Throttled,
+        Self::TooLarge,
+    ];
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::BadClient | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Consumed | Self::Expired => StatusCode::GONE,
+            Self::CrossSite | Self::Forbidden | Self::Foreign => StatusCode::FORBIDDEN,
+            Self::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+
+    /// Where the page leads next, if anywhere that makes sense.
+    const fn back(self) -> Option<&'static str> {
+        match self {
+            Self::BadClient | Self::Foreign | Self::Fault => None,
+            Self::Busy | Self::CrossSite | Self::Throttled => Some("/login"),
+            Self::BadRequest
+            | Self::Consumed
+            | Self::Expired
+            | Self::Forbidden
+            | Self::Method
+            | Self::NotFound
+            | Self::TooLarge => Some("/account"),
+        }
+    }
+}
+
+/// An error page.
+#[derive(Serialize)]
+pub(crate) struct ErrorPage {
+    kind: ErrorKind,
+    status: u16,
+    problem: bool,
+    parameter: Option<&'static str>,
+    reason: Option<String>,
+    seconds: Option<u64>,
+    back: Option<String>,
+    reference: Option<String>,
+}
+
+impl ErrorPage {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self {
+            kind,
+            status: kind.status().as_u16(),
+            problem: true,
+            parameter: None,
+            reason: None,
+            seconds: None,
+            back: kind.back().map(str::to_owned),
+            reference: None,
+        }
+    }
+
+    /// For the developer of the application: which parameter is wrong, and why.
+    #[must_use]
+    pub(crate) fn parameter(mut self, name: &'static str, reason: impl Into<String>) -> Self {
+        self.parameter = Some(name);
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// When trying again makes sense, in whole seconds, rounded up.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.seconds = Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1));
+        self
+    }
+
+    /// What to quote when asking for help.
+    #[must_use]
+    pub(crate) fn reference(mut self, reference: impl Into<String>) -> Self {
+        self.reference = Some(reference.into());
+        self
+    }
+
+    /// Where the page leads next: a path of this server.
+    #[must_use]
+    pub(crate) fn back_to(mut self, path: impl Into<String>) -> Self {
+        self.back = Some(path.into());
+        self
+    }
+
+    pub(super) const fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    pub(super) const fn retry_after_secs(&self) -> Option<u64> {
+        self.seconds
+    }
+}
+
+impl Page for ErrorPage {
+    const TEMPLATE: &'static str = "error.html";
+}
