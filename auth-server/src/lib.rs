@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 mod http;
+pub mod jobs;
 mod keys;
 pub mod services;
 pub mod storage;

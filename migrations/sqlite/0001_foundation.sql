@@ -243,7 +243,6 @@ CREATE TABLE jobs (
     last_error TEXT
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (run_at) WHERE finished_at IS NULL;
-CREATE INDEX jobs_kind ON jobs (kind) WHERE finished_at IS NULL;
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE epochs (

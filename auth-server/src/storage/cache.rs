@@ -97,6 +97,12 @@ impl Caches {
         }
     }
 
+    /// Forgets everything, because a transaction of ours that made `epoch` changed it.
+    pub(super) fn outdated_by(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+        self.empty();
+    }
+
     fn times_emptied(&self) -> u64 {
         *self.emptied.borrow()
     }

@@ -2,19 +2,20 @@
 
 use crate::storage::{StoreError, Tx};
 
-const BUMP: &str = "UPDATE epochs SET value = value + 1 WHERE name = 'cache'";
+const BUMP: &str = "UPDATE epochs SET value = value + 1 WHERE name = 'cache' RETURNING value";
 const CURRENT: &str = "SELECT value FROM epochs WHERE name = 'cache'";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[BUMP, CURRENT];
 
-/// Moves the epoch on; other replicas hear of it when the transaction commits.
-pub(super) async fn bump(tx: &mut Tx) -> Result<(), StoreError> {
-    tx.execute(BUMP, &[]).await?;
+/// Moves the epoch on, and gives the new one; other replicas hear of it when the transaction commits.
+pub(super) async fn bump(tx: &mut Tx) -> Result<u64, StoreError> {
+    let row = tx.fetch_optional(BUMP, &[]).await?;
+    let epoch = row.map_or(Ok(0), |row| row.get(0))?;
     if let Some(notify) = tx.dialect().notify() {
         tx.execute(notify, &[]).await?;
     }
-    Ok(())
+    Ok(epoch)
 }
 
 /// The epoch as of now.

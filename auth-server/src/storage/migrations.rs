@@ -38,6 +38,9 @@ const APPLIED: &str = "SELECT number, checksum FROM schema_migrations ORDER BY n
 const RECORD: &str =
     "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
 
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[APPLIED, RECORD];
+
 /// How far the schema of a database is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SchemaStatus {

@@ -7,6 +7,7 @@ pub mod apis;
 pub mod assignments;
 pub mod audit;
 mod cache;
+pub mod cleanup;
 pub mod clients;
 pub mod consents;
 pub mod credentials;
@@ -42,4 +43,4 @@ pub use store::{Outcome, Store};
 pub use tx::{Turn, Tx, Work};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -129,10 +129,10 @@ impl Store {
         if outcome.as_ref().is_err_and(Outcome::is_fault) {
             return outcome;
         }
-        let invalidates = tx.take_invalidation();
+        let epoch = tx.take_epoch();
         tx.commit().await?;
-        if invalidates {
-            shared.caches.empty();
+        if let Some(epoch) = epoch {
+            shared.caches.outdated_by(epoch);
         }
         outcome
     }

@@ -25,6 +25,8 @@ pub struct Tx {
     shared: Arc<Shared>,
     events: Vec<AuditEvent>,
     invalidates: bool,
+    /// The epoch that this transaction made.
+    epoch: Option<u64>,
     failed: bool,
     counted: bool,
     /// Where the chain of the audit trail ends, as far as the writer of SQLite knows.
@@ -38,6 +40,7 @@ impl Tx {
             shared,
             events: Vec::new(),
             invalidates: false,
+            epoch: None,
             failed: false,
             counted: true,
             head: None,
@@ -45,7 +48,8 @@ impl Tx {
     }
 
     /// Leaves the statements of this transaction out of the count: nobody asked for them.
-    pub(super) const fn uncounted(mut self) -> Self {
+    #[must_use]
+    pub const fn uncounted(mut self) -> Self {
         self.counted = false;
         self
     }
@@ -181,7 +185,7 @@ impl Tx {
             return Err(StoreError::Aborted);
         }
         if self.invalidates {
-            epochs::bump(self).await?;
+            self.epoch = Some(epochs::bump(self).await?);
         }
         // Last, because from here to the commit every other transaction with an event waits.
         for event in std::mem::take(&mut self.events) {
@@ -190,16 +194,17 @@ impl Tx {
         Ok(())
     }
 
-    /// Whether the caches have to be emptied now that the transaction is committed; forgets what it wrote.
-    pub(super) fn take_invalidation(&mut self) -> bool {
+    /// The epoch that the transaction made, if the caches have to be emptied once it is committed. Forgets the rest.
+    pub(super) fn take_epoch(&mut self) -> Option<u64> {
         self.events.clear();
         self.failed = false;
-        std::mem::take(&mut self.invalidates)
+        self.invalidates = false;
+        self.epoch.take()
     }
 
     /// Forgets what was to be written, after a roll-back.
     pub(super) fn forget(&mut self) {
-        self.take_invalidation();
+        self.take_epoch();
         self.head = None;
     }
 

@@ -113,10 +113,8 @@ async fn connected<'a>(
 async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, shared: &Shared) -> Result<(), StoreError> {
     let mut kept = Vec::with_capacity(batch.len());
     let ended = run_all(tx, batch, &mut kept).await;
-    if let Ok(invalidates) = &ended
-        && *invalidates
-    {
-        shared.caches.empty();
+    if let Ok(Some(epoch)) = ended {
+        shared.caches.outdated_by(epoch);
     }
     for reply in kept {
         reply(ended.as_ref().err().cloned());
@@ -124,10 +122,14 @@ async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, shared: &Shared
     ended.map(drop)
 }
 
-/// Gives whether caches have to be emptied.
-async fn run_all(tx: &mut Tx, batch: &mut VecDeque<Job>, kept: &mut Vec<Reply>) -> Result<bool, StoreError> {
+/// Gives the epoch that they reached, if caches have to be emptied.
+async fn run_all(
+    tx: &mut Tx,
+    batch: &mut VecDeque<Job>,
+    kept: &mut Vec<Reply>,
+) -> Result<Option<u64>, StoreError> {
     tx.control("BEGIN IMMEDIATE").await?;
-    let mut invalidates = false;
+    let mut epoch = None;
     while !batch.is_empty() {
         tx.control("SAVEPOINT job").await?;
         let Some(job) = batch.pop_front() else { break };
@@ -135,7 +137,7 @@ async fn run_all(tx: &mut Tx, batch: &mut VecDeque<Job>, kept: &mut Vec<Reply>) 
         if done.keep {
             kept.push(done.reply);
             tx.control("RELEASE job").await?;
-            invalidates |= tx.take_invalidation();
+            epoch = tx.take_epoch().or(epoch);
         } else {
             (done.reply)(None);
             tx.forget();
@@ -143,5 +145,5 @@ async fn run_all(tx: &mut Tx, batch: &mut VecDeque<Job>, kept: &mut Vec<Reply>) 
         }
     }
     tx.control("COMMIT").await?;
-    Ok(invalidates)
+    Ok(epoch)
 }

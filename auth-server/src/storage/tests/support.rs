@@ -1,54 +1,232 @@
 //! A database per test, and things to put into it.
 
+use std::time::Duration;
+
 use tempfile::TempDir;
 
+use crate::domain::client::{Client, ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::secret::Entropy;
-use crate::storage::{Store, StoreOptions};
+use crate::domain::grant::Grant;
+use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
+use crate::domain::rbac::{Api, Audience};
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::scope::ScopeSet;
+use crate::domain::secret::{Digest32, Entropy};
+use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
+use crate::domain::signing::SigningAlg;
+use crate::domain::user::{Email, Sub, User, Username};
+use crate::storage::tx::Work;
+use crate::storage::{Outcome, Store, StoreError, StoreOptions, Tx, apis, clients, grants, sessions, users};
 
 /// The time at which every test begins.
-pub(super) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// Names a superuser's address of a private PostgreSQL.
 const POSTGRES: &str = "PORTCULLIS_TEST_POSTGRES";
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Backend {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Backend {
     Postgres,
     Sqlite,
 }
 
 /// A migrated database of its own.
-pub(super) struct Fixture {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) entropy: Entropy,
-    pub(super) place: Place,
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) place: Place,
 }
 
 /// Where a database is: a file in a folder that goes away with the test, or a database of the private cluster.
-pub(super) struct Place {
-    pub(super) options: StoreOptions,
-    pub(super) folder: Option<TempDir>,
+pub(crate) struct Place {
+    pub(crate) options: StoreOptions,
+    pub(crate) folder: Option<TempDir>,
+}
+
+/// A way for a transaction to end badly.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ending {
+    Fault(StoreError),
+    Refusal,
+}
+
+impl From<StoreError> for Ending {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl Outcome for Ending {
+    fn is_fault(&self) -> bool {
+        matches!(self, Self::Fault(_))
+    }
 }
 
 impl Fixture {
-    pub(super) async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend) -> Self {
         let place = Place::new(backend).await;
         let clock = Clock::manual(START);
         let store = Store::open(&place.options, clock.clone()).await.unwrap();
-        store.migrate().await.unwrap();
+        assert!(store.migrate().await.unwrap().is_current());
         Self { store, clock, entropy: Entropy::os(), place }
     }
 
     /// A second store on the same database: another replica, or a command beside the server.
-    pub(super) async fn replica(&self) -> Store {
+    pub(crate) async fn replica(&self) -> Store {
         Store::open(&self.place.options, self.clock.clone()).await.unwrap()
+    }
+
+    pub(crate) async fn read(&self) -> Tx {
+        self.store.read().await.unwrap()
+    }
+
+    pub(crate) async fn write<T, W>(&self, work: W) -> T
+    where
+        W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, Result<T, StoreError>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.store.write(work).await.unwrap()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn id<K: Kind>(&self) -> Id<K> {
+        Id::generate(self.now(), &self.entropy)
+    }
+
+    pub(crate) fn digest(&self) -> Digest32 {
+        Digest32::of(&self.entropy.bytes::<32>())
+    }
+
+    pub(crate) async fn user(&self, name: &str) -> User {
+        let user = User {
+            id: self.id(),
+            sub: Sub::generate(&self.entropy),
+            organisation: OrganisationId::first(),
+            username: Username::parse(name).unwrap(),
+            name: "Ada Lovelace".to_owned(),
+            email: Some(Email::parse("ada@example.org").unwrap()),
+            email_verified_at: None,
+            created_at: self.now(),
+            disabled_at: None,
+        };
+        let added = user.clone();
+        self.write(move |tx| Box::pin(async move { users::insert(tx, &added).await })).await;
+        user
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let client = Client {
+            id: self.id(),
+            name: "Orders".to_owned(),
+            organisation: Some(OrganisationId::first()),
+            authentication: ClientAuthentication::Secret(self.digest()),
+            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            redirects: vec![RedirectUri::parse("https://orders.example/cb").unwrap()],
+            post_logout_redirects: vec![RedirectUri::parse("https://orders.example/bye").unwrap()],
+            scopes: scopes("openid email offline_access"),
+            settings: ClientSettings {
+                first_party: FirstParty::No,
+                id_token_alg: SigningAlg::EdDsa,
+                apis: vec![self.id()],
+                serves: None,
+                preset: Preset::Web,
+            },
+            disabled_at: None,
+        };
+        let added = client.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                clients::insert(tx, &added).await?;
+                tx.invalidate();
+                Ok(())
+            })
+        })
+        .await;
+        client
+    }
+
+    pub(crate) async fn api(&self, audience: &str) -> Api {
+        let api = Api {
+            id: self.id::<crate::domain::ids::ApiKind>(),
+            audience: Audience::parse(audience).unwrap(),
+            name: "Orders".to_owned(),
+            access_token_ttl: Duration::from_mins(5),
+            active_revision: None,
+            created_at: self.now(),
+        };
+        let added = api.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                apis::insert(tx, &added).await?;
+                tx.invalidate();
+                Ok(())
+            })
+        })
+        .await;
+        api
+    }
+
+    pub(crate) async fn session(&self, user: &UserId, digest: &Digest32) -> Session {
+        let session = Session {
+            id: self.id(),
+            user: user.clone(),
+            auth_time: self.now(),
+            created_at: self.now(),
+            last_seen_at: self.now(),
+            expires_at: self.now().plus(Duration::from_hours(24)),
+            ended_at: None,
+            methods: vec![AuthMethod::Password],
+            acr: Acr::OneFactor,
+            origin: SessionOrigin::new("192.0.2.1".parse().ok(), "Browser/1"),
+        };
+        let (added, digest) = (session.clone(), *digest);
+        self.write(move |tx| Box::pin(async move { sessions::insert(tx, &added, &digest).await })).await;
+        session
+    }
+
+    pub(crate) async fn grant(&self, client: &ClientId, user: &UserId, scope: &str) -> Grant {
+        let grant = Grant {
+            id: self.id::<crate::domain::ids::GrantKind>(),
+            client: client.clone(),
+            user: user.clone(),
+            session: self.id(),
+            scopes: scopes(scope),
+            resource: None,
+            auth_time: self.now(),
+            created_at: self.now(),
+            revoked_at: None,
+        };
+        self.insert_grant(&grant).await;
+        grant
+    }
+
+    pub(crate) async fn insert_grant(&self, grant: &Grant) {
+        let added = grant.clone();
+        self.write(move |tx| Box::pin(async move { grants::insert(tx, &added).await })).await;
+    }
+
+    /// A grant by which tokens can be issued.
+    pub(crate) async fn any_grant(&self) -> (ClientId, UserId, SessionId, GrantId) {
+        let client = self.client().await.id;
+        let user = self.user("ada").await.id;
+        let session = self.session(&user, &self.digest()).await.id;
+        let grant = Grant { session: session.clone(), ..self.grant(&client, &user, "openid").await };
+        let bound = Grant { id: self.id(), ..grant };
+        self.insert_grant(&bound).await;
+        (client, user, session, bound.id)
+    }
+
+    pub(crate) fn api_id(&self) -> ApiId {
+        self.id()
     }
 }
 
 impl Place {
-    pub(super) async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend) -> Self {
         match backend {
             Backend::Postgres => Self { options: StoreOptions::new(make_database().await), folder: None },
             Backend::Sqlite => {
@@ -61,18 +239,35 @@ impl Place {
             }
         }
     }
+
+    /// Runs SQL behind the back of the store.
+    pub(crate) async fn tamper(&self, sql: &'static str) {
+        if self.folder.is_some() {
+            let pool = sqlx::SqlitePool::connect(&self.options.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        } else {
+            let pool = sqlx::PgPool::connect(&self.options.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+    }
+}
+
+pub(crate) fn scopes(raw: &str) -> ScopeSet {
+    ScopeSet::parse(raw).unwrap()
 }
 
 async fn make_database() -> String {
     let Ok(server) = std::env::var(POSTGRES) else {
         panic!("{POSTGRES} is not set: this test needs PostgreSQL, and ./tests/run starts one for it");
     };
-    let name = format!("store_{}", crate::domain::secret::Digest32::of(&Entropy::os().bytes::<16>()).hex());
-    let name = name.get(..30).unwrap();
-    let (base, _) = server.rsplit_once('/').unwrap_or((server.as_str(), ""));
+    let random = Digest32::of(&Entropy::os().bytes::<16>()).hex();
+    let name = format!("store_{}", &random[..24]);
     let pool = sqlx::PgPool::connect(&server).await.unwrap();
     let create = format!("CREATE DATABASE {name} TEMPLATE template0");
     sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&pool).await.unwrap();
     pool.close().await;
+    let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
 }

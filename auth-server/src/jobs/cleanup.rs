@@ -1,0 +1,42 @@
+//! Takes away what nobody can use any more.
+
+use std::time::Duration;
+
+use crate::domain::clock::Timestamp;
+use crate::storage::cleanup::{self, Expired};
+use crate::storage::{Store, StoreError};
+
+pub(super) const KIND: &str = "cleanup";
+
+/// How long something is kept after its end: a replay is still recognised, and a page can say "expired".
+const KEPT: Duration = Duration::from_hours(24);
+/// Most rows in one transaction, so that nobody waits long behind it.
+const BATCH: u32 = 500;
+
+/// Takes away everything that ended more than a day ago.
+pub(super) async fn run(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let before = now.minus(KEPT);
+    for what in Expired::ALL {
+        loop {
+            let gone = store
+                .write(move |tx| Box::pin(async move { cleanup::expired(tx, what, before, BATCH).await }))
+                .await?;
+            if gone < u64::from(BATCH) {
+                break;
+            }
+        }
+    }
+    // After the tokens and sessions, because a grant stays while something hangs on it.
+    let mut after = None;
+    loop {
+        let next = store
+            .write(move |tx| {
+                Box::pin(async move { cleanup::grants(tx, after.as_ref(), before, BATCH).await })
+            })
+            .await?;
+        match next {
+            Some(end) => after = Some(end),
+            None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use rstest::rstest;
+
+use super::support::{Backend, Fixture};
+use crate::domain::client::Client;
+use crate::domain::ids::ClientId;
+use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
+use crate::storage::{Store, StoreError, assignments, clients, roles};
+
+async fn rename(store: &Store, client: &Client, name: &str) {
+    let renamed = Client { name: name.to_owned(), ..client.clone() };
+    let work = store.write(move |tx| {
+        Box::pin(async move {
+            assert!(clients::update(tx, &renamed).await?);
+            tx.invalidate();
+            Ok::<_, StoreError>(())
+        })
+    });
+    work.await.unwrap();
+}
+
+async fn name_in(store: &Store, id: &ClientId) -> String {
+    store.client(id).await.unwrap().unwrap().name.clone()
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn what_was_asked_for_once_needs_no_statement(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (client, api) = (fixture.client().await, fixture.api("https://orders.example").await);
+    let ask = async || {
+        assert_eq!(*fixture.store.client(&client.id).await.unwrap().unwrap(), client);
+        assert_eq!(*fixture.store.api(&api.id).await.unwrap().unwrap(), api);
+        assert_eq!(*fixture.store.api_by_audience(api.audience.as_str()).await.unwrap().unwrap(), api);
+        assert!(fixture.store.client_roles(&client.id, &api.id).await.unwrap().is_empty());
+        assert!(fixture.store.client(&fixture.id()).await.unwrap().is_none());
+    };
+    let before = fixture.store.statements();
+    ask().await;
+    assert_eq!(fixture.store.statements() - before, 5);
+    let unknown = fixture.id();
+    assert!(fixture.store.client(&unknown).await.unwrap().is_none());
+    let before = fixture.store.statements();
+    ask().await;
+    assert!(fixture.store.client(&unknown).await.unwrap().is_none());
+    // Only the made-up identifier, which is another one each time, is looked up.
+    assert_eq!(fixture.store.statements() - before, 1);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_change_is_seen_at_once_here_and_by_a_replica_at_its_next_look(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    let replica = fixture.replica().await;
+    replica.refresh_if_stale().await.unwrap();
+    assert_eq!(name_in(&fixture.store, &client.id).await, "Orders");
+    assert_eq!(name_in(&replica, &client.id).await, "Orders");
+    let mut told = replica.invalidations();
+    told.mark_unchanged();
+    rename(&fixture.store, &client, "Renamed").await;
+    assert_eq!(name_in(&fixture.store, &client.id).await, "Renamed");
+    replica.refresh_if_stale().await.unwrap();
+    assert_eq!(name_in(&replica, &client.id).await, "Renamed");
+    assert!(told.has_changed().unwrap());
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_replica_hears_of_a_change_without_being_asked(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    let replica = fixture.replica().await;
+    replica.refresh_if_stale().await.unwrap();
+    assert_eq!(name_in(&replica, &client.id).await, "Orders");
+    let mut told = replica.invalidations();
+    rename(&fixture.store, &client, "Renamed").await;
+    told.changed().await.unwrap();
+    assert_eq!(name_in(&replica, &client.id).await, "Renamed");
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_client_that_was_unknown_is_known_once_it_is_registered(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let template = fixture.client().await;
+    let later = Client { id: fixture.id(), ..template };
+    assert!(fixture.store.client(&later.id).await.unwrap().is_none());
+    let added = later.clone();
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                clients::insert(tx, &added).await?;
+                tx.invalidate();
+                Ok(())
+            })
+        })
+        .await;
+    assert_eq!(fixture.store.client(&later.id).await.unwrap(), Some(Arc::new(later)));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_crowd_that_asks_for_one_client_reads_it_a_few_times_at_most(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    let before = fixture.store.statements();
+    let crowd = (0..200).map(|_| {
+        let (store, id) = (fixture.store.clone(), client.id.clone());
+        tokio::spawn(async move { store.client(&id).await.unwrap().is_some() })
+    });
+    assert!(join_all(crowd).await.into_iter().all(Result::unwrap));
+    assert!(fixture.store.statements() - before <= 4);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn made_up_identifiers_do_not_push_out_what_exists(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    assert!(fixture.store.client(&client.id).await.unwrap().is_some());
+    for _ in 0..3000 {
+        assert!(fixture.store.client(&fixture.id()).await.unwrap().is_none());
+    }
+    let before = fixture.store.statements();
+    assert!(fixture.store.client(&client.id).await.unwrap().is_some());
+    assert_eq!(fixture.store.statements(), before);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn the_roles_of_a_client_count_where_it_belongs(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (client, api) = (fixture.client().await, fixture.api("https://orders.example").await);
+    let elsewhere = OrganisationScope::One(fixture.id());
+    let at_home = OrganisationScope::One(client.organisation.clone().unwrap());
+    for (name, organisation) in [("b", OrganisationScope::Every), ("a", at_home), ("c", elsewhere)] {
+        let role = Role {
+            id: fixture.id(),
+            api: api.id.clone(),
+            name: RoleName::parse(name).unwrap(),
+            description: String::new(),
+        };
+        let assignment = Assignment {
+            id: fixture.id(),
+            role: role.id.clone(),
+            subject: AssignmentSubject::Client(client.id.clone()),
+            organisation,
+        };
+        fixture
+            .write(move |tx| {
+                Box::pin(async move {
+                    roles::insert(tx, &role).await?;
+                    assert!(assignments::insert(tx, &assignment).await?);
+                    assert!(!assignments::insert(tx, &assignment).await?);
+                    tx.invalidate();
+                    Ok(())
+                })
+            })
+            .await;
+    }
+    let held = fixture.store.client_roles(&client.id, &api.id).await.unwrap();
+    assert_eq!(held.iter().map(RoleName::as_str).collect::<Vec<_>>(), ["a", "b"]);
+}
