@@ -112,4 +112,68 @@ mod tests {
         let growing = "<a>".repeat(MAX_FIELD / 3);
         assert_eq!(Html::inline().cleaner().clean(&growing), Err(Rule::HtmlLength));
     }
+
+    /// The tags of what the cleaner wrote, which quotes every attribute.
+    fn tags(html: &str) -> Vec<String> {
+        let mut quoted = false;
+        let mut tags = Vec::new();
+        let mut tag: Option<String> = None;
+        for character in html.chars() {
+            match (&mut tag, character) {
+                (None, '<') => tag = Some(String::new()),
+                (None, _) => {}
+                (Some(_), '>') if !quoted => tags.extend(tag.take()),
+                (Some(text), character) => {
+                    quoted ^= character == '"';
+                    text.push(character);
+                }
+            }
+        }
+        tags
+    }
+
+    fn assert_harmless(html: &str, payload: &str) {
+        for tag in tags(html) {
+            let lower = tag.to_ascii_lowercase();
+            let name = lower.trim_start_matches('/').split([' ', '/']).next().unwrap();
+            let banned = [
+                "script", "style", "iframe", "object", "embed", "svg", "math", "form", "base", "meta", "link",
+            ];
+            assert!(!banned.contains(&name), "<{tag}> of {payload}");
+            for attribute in lower.split('"').step_by(2).filter_map(|part| part.trim().strip_suffix('=')) {
+                assert!(!attribute.starts_with("on") && attribute != "style", "<{tag}> of {payload}");
+            }
+            for (position, value) in lower.split('"').enumerate().filter(|(position, _)| position % 2 == 1) {
+                let name = lower.split('"').nth(position - 1).unwrap();
+                let links = name.ends_with("href=") || name.ends_with("src=") || name.ends_with("cite=");
+                // As a browser reads it, which knows more ways to write a scheme than can be listed.
+                let page = url::Url::parse("https://page.test/").unwrap();
+                let scheme = page.join(value).map_or("none".to_owned(), |url| url.scheme().to_owned());
+                let harmless = ["http", "https", "mailto", "none"].contains(&scheme.as_str());
+                assert!(!links || harmless, "<{tag}> of {payload}");
+            }
+        }
+    }
+
+    // XS-05
+    #[test]
+    fn the_payloads_of_dompurify_come_out_harmless_and_stay_so() {
+        let file = "shared/vectors/dompurify/expect.json";
+        let mut folders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let Some(text) = folders.find_map(|folder| std::fs::read(folder.join(file)).ok()) else {
+            println!("skipped: there is no {file} beside the repository");
+            return;
+        };
+        let cases: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
+        let mut cleaned = 0;
+        for payload in cases.iter().filter_map(|case| case["payload"].as_str()) {
+            for profile in [Html::inline(), Html::rich()] {
+                let once = clean(profile, payload);
+                assert_harmless(&once, payload);
+                assert_eq!(clean(profile, &once), once, "of {payload}");
+                cleaned += 1;
+            }
+        }
+        assert!(cleaned > 200, "{cleaned}");
+    }
 }

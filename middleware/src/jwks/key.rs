@@ -49,7 +49,8 @@ pub enum KeyFault {
     /// `use` or `key_ops` say that the key is not for signatures.
     #[error("it is not meant for signatures")]
     Use,
-    /// An RSA modulus under 2048 or over 8192 bits, an exponent under 65537, or a point of small order.
+    /// An RSA modulus under 2048 or over 8192 bits or with the ROCA flaw (CVE-2017-15361), an exponent under
+    /// 65537, or a point of small order.
     #[error("it is too weak")]
     Weak,
 }
@@ -154,7 +155,7 @@ impl Jwk {
         let e = integer(self.e.as_deref())?;
         let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
         let small_exponent = e.len() < 3 || e.last().is_none_or(|byte| byte % 2 == 0);
-        if !(2048..=8192).contains(&bits) || small_exponent || e.len() > 4 {
+        if !(2048..=8192).contains(&bits) || small_exponent || e.len() > 4 || is_roca(&n) {
             return Err(KeyFault::Weak);
         }
         Ok(RsaPublicKeyComponents { n, e })
@@ -178,6 +179,20 @@ fn integer(text: Option<&str>) -> Result<Vec<u8>, KeyFault> {
     let bytes = bytes(text)?;
     let start = bytes.iter().position(|byte| *byte != 0).ok_or(KeyFault::Invalid)?;
     Ok(bytes.into_iter().skip(start).collect())
+}
+
+/// Whether a modulus has the mark of ROCA (CVE-2017-15361): such primes are powers of 65537 modulo many small
+/// primes, so their product is one too. Another modulus is that for all of these by a chance of 2^-28 or so.
+fn is_roca(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101,
+        103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.iter().all(|prime| {
+        let residue = modulus.iter().fold(0, |residue, byte| (residue * 256 + u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * 65_537 % prime));
+        powers.zip(0..*prime).any(|(power, _)| power == residue)
+    })
 }
 
 /// Whether a point on Curve25519 has an order of 8 or less: with such a key, one signature fits all messages.

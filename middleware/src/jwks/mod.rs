@@ -178,14 +178,23 @@ impl Trusts {
 }
 
 /// An issuer and its keys.
+#[derive(Debug)]
 pub(crate) struct Trust {
     name: String,
     keys: Keys,
 }
 
+#[derive(Debug)]
 enum Keys {
     Local(SharedKeys),
     Remote(Arc<RemoteKeys>),
+}
+
+/// The key that a token says it was signed with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyName<'t> {
+    pub(crate) kid: Option<&'t str>,
+    pub(crate) algorithm: Algorithm,
 }
 
 /// What came of looking for a key.
@@ -208,8 +217,8 @@ impl Trust {
         }
     }
 
-    pub(crate) fn lookup(&self, kid: Option<&str>, now: Duration) -> Lookup {
-        let find = |published: &set::Published| match published.set.find(kid) {
+    pub(crate) fn lookup(&self, name: KeyName<'_>, now: Duration) -> Lookup {
+        let find = |published: &set::Published| match published.set.find(name.kid, name.algorithm) {
             Some(key) => Lookup::Found { key: Arc::clone(key), generation: published.generation },
             None => Lookup::NoSuchKey,
         };

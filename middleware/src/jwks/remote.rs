@@ -1,5 +1,6 @@
 //! Keys that are fetched: in the background, and once for all requests that meet a new key.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const COLD: Schedule = Schedule {
     last_retry: Duration::from_secs(4),
 };
 
-/// A stranger can invent key ids, so requests have keys fetched this often at most.
+/// A stranger can invent key ids, so requests have keys fetched this often at most, beside the background.
 const REQUEST_COOL_DOWN: Duration = Duration::from_secs(30);
 const COLD_COOL_DOWN: Duration = Duration::from_secs(1);
 
@@ -50,7 +51,16 @@ pub(crate) struct RemoteKeys {
 #[derive(Clone, Copy, Default)]
 struct Attempts {
     last: Option<Duration>,
+    /// The last one that a request had made.
+    for_request: Option<Duration>,
     failures: u32,
+}
+
+/// Who had keys fetched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cause {
+    Request,
+    Schedule,
 }
 
 impl RemoteKeys {
@@ -80,17 +90,22 @@ impl RemoteKeys {
         self.attempts().failures > 0
     }
 
-    /// Whether the last fetch is so long ago that a request may have another one made.
+    /// Whether a request may have the keys fetched.
+    ///
+    /// A fetch in the background does not count unless it failed: a key that was published right after it is
+    /// found by the first request that needs it. A fetch that is not finished does not count either: requests
+    /// wait for it.
     pub(crate) fn is_due_for_request(&self) -> bool {
         let cool_down = if self.keys.load().is_some() { REQUEST_COOL_DOWN } else { COLD_COOL_DOWN };
-        let now = self.clock.steady();
-        self.attempts().last.is_none_or(|last| now.saturating_sub(last) >= cool_down)
+        let Attempts { last, for_request, failures } = self.attempts();
+        let counted = if failures > 0 { last } else { for_request };
+        counted.is_none_or(|then| self.clock.steady().saturating_sub(then) >= cool_down)
     }
 
     /// Fetches the keys now.
     pub(crate) async fn refresh(&self) {
         let discovery = Arc::clone(&self.discovery).lock_owned().await;
-        self.refresh_with(discovery).await;
+        self.refresh_with(discovery, Cause::Schedule).await;
     }
 
     /// Has the keys fetched if nobody else is at it, and waits for whoever is, but not for ever.
@@ -103,7 +118,7 @@ impl RemoteKeys {
                 return;
             }
             let remote = Arc::clone(self);
-            tokio::spawn(async move { remote.refresh_with(discovery).await });
+            tokio::spawn(async move { remote.refresh_with(discovery, Cause::Request).await });
         }
         // A fetch that takes longer is finished for later requests; this one gets 503.
         let _ = tokio::time::timeout(MAX_WAIT, finished.changed()).await;
@@ -126,7 +141,7 @@ impl RemoteKeys {
         schedule.pause(self.attempts().failures)
     }
 
-    async fn refresh_with(&self, mut discovery: OwnedMutexGuard<Discovery>) {
+    async fn refresh_with(&self, mut discovery: OwnedMutexGuard<Discovery>, cause: Cause) {
         let outcome = discovery.fetch(&self.fetcher).await;
         let now = self.clock.steady();
         let failed = outcome.is_err();
@@ -143,19 +158,28 @@ impl RemoteKeys {
                 tracing::warn!(issuer = discovery.issuer(), %fault, kept, "keys could not be fetched");
             }
         }
-        self.record(now, failed);
+        self.record(now, failed, cause);
         // First let go, then wake: whoever comes in between starts a fetch of its own, or finds it done.
         drop(discovery);
         self.finished.send_modify(|count| *count += 1);
     }
 
-    fn record(&self, now: Duration, failed: bool) {
+    fn record(&self, now: Duration, failed: bool, cause: Cause) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.last = Some(now);
+        if cause == Cause::Request {
+            attempts.for_request = Some(now);
+        }
         attempts.failures = if failed { attempts.failures.saturating_add(1) } else { 0 };
     }
 
     fn attempts(&self) -> Attempts {
         *self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RemoteKeys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("RemoteKeys").field("keys", &self.keys.load()).finish_non_exhaustive()
     }
 }

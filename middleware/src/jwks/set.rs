@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::key::{Jwk, KeyFault, VerifyingKey};
+use super::key::{Algorithm, Jwk, KeyFault, VerifyingKey};
 use crate::input::{Bounds, read_json};
 
 /// The most keys of a set that are looked at.
@@ -55,23 +55,17 @@ impl JwkSet {
         if keys.len() > MAX_KEYS {
             return Err(JwksError::Malformed);
         }
-        let mut usable: Vec<Arc<VerifyingKey>> = Vec::new();
-        let mut first_fault = None;
-        for key in keys {
-            match parse_key(key) {
-                // The first of two keys with one name and algorithm wins, as it always will.
-                Ok(key) if usable.iter().any(|other| same_name(other, &key)) => {}
-                Ok(key) => usable.push(Arc::new(key)),
-                Err(fault) => {
-                    tracing::warn!(key.fault = %fault, "a key of a key set is not used");
-                    first_fault.get_or_insert(fault);
-                }
-            }
+        let (usable, faults): (Vec<_>, Vec<_>) = keys.into_iter().map(parse_key).partition(Result::is_ok);
+        let usable: Vec<VerifyingKey> = usable.into_iter().flatten().collect();
+        let faults: Vec<KeyFault> = faults.into_iter().filter_map(Result::err).collect();
+        let keys: Arc<[Arc<VerifyingKey>]> = distinct(usable).map(Arc::new).collect();
+        if keys.is_empty() {
+            return Err(JwksError::NoUsableKey(faults.first().copied()));
         }
-        if usable.is_empty() {
-            return Err(JwksError::NoUsableKey(first_fault));
+        if !faults.is_empty() {
+            tracing::warn!(?faults, "some keys of a key set are not used");
         }
-        Ok(Self { keys: usable.into(), source: json.into() })
+        Ok(Self { keys, source: json.into() })
     }
 
     /// How many keys of the set can be used.
@@ -85,12 +79,15 @@ impl JwkSet {
     }
 
     /// The key of a name; without a name, the only key there is.
-    pub(crate) fn find(&self, kid: Option<&str>) -> Option<&Arc<VerifyingKey>> {
-        match (kid, &*self.keys) {
-            (None, [only]) => Some(only),
-            (None, _) => None,
-            (Some(kid), keys) => keys.iter().find(|key| key.kid() == Some(kid)),
-        }
+    ///
+    /// Some issuers publish one name for several algorithms; then it is the key that is bound to `algorithm`.
+    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Arc<VerifyingKey>> {
+        let Some(kid) = kid else {
+            return if let [only] = &*self.keys { Some(only) } else { None };
+        };
+        let mut named = self.keys.iter().filter(|key| key.kid() == Some(kid)).peekable();
+        let first = named.peek().copied();
+        named.find(|key| key.algorithm() == algorithm).or(first)
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -103,8 +100,14 @@ fn parse_key(key: serde_json::Value) -> Result<VerifyingKey, KeyFault> {
     VerifyingKey::parse(&jwk)
 }
 
-fn same_name(one: &VerifyingKey, other: &VerifyingKey) -> bool {
-    one.kid() == other.kid()
+/// The keys that no other has the name and algorithm of. Of two, either could be meant, so neither is used.
+fn distinct(keys: Vec<VerifyingKey>) -> impl Iterator<Item = VerifyingKey> {
+    let name = |key: &VerifyingKey| (key.kid().map(str::to_owned), key.algorithm());
+    let names: Vec<_> = keys.iter().map(name).collect();
+    keys.into_iter().filter(move |key| {
+        let own = name(key);
+        own.0.is_none() || names.iter().filter(|other| **other == own).count() == 1
+    })
 }
 
 impl fmt::Debug for JwkSet {

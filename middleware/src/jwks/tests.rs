@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const ES256: Algorithm = Algorithm::Es256;
+
 fn b64(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -112,7 +114,7 @@ fn ed25519_points_of_small_order_are_refused_with_either_sign() {
 fn one_bad_key_does_not_spoil_the_set() {
     let set = set(&[json!({ "kty": "oct" }), rsa(1024, &[1, 0, 1]), p256("good"), json!(null)]).unwrap();
     assert_eq!(set.len(), 1);
-    assert!(set.find(Some("good")).is_some());
+    assert!(set.find(Some("good"), ES256).is_some());
 }
 
 #[test]
@@ -128,10 +130,25 @@ fn what_is_not_a_key_set_is_refused() {
 #[test]
 fn a_key_is_found_by_its_name_and_without_a_name_only_if_it_is_the_only_one() {
     let one = set(&[p256("a")]).unwrap();
-    assert!(one.find(None).is_some() && one.find(Some("a")).is_some());
-    assert!(one.find(Some("b")).is_none() && one.find(Some("")).is_none());
+    assert!(one.find(None, ES256).is_some() && one.find(Some("a"), ES256).is_some());
+    assert!(one.find(Some("b"), ES256).is_none() && one.find(Some(""), ES256).is_none());
     let two = set(&[p256("a"), p256("b")]).unwrap();
-    assert!(two.find(None).is_none() && two.find(Some("b")).is_some());
+    assert!(two.find(None, ES256).is_none() && two.find(Some("b"), ES256).is_some());
+}
+
+#[test]
+fn of_two_keys_with_one_name_neither_is_used_unless_their_algorithms_differ() {
+    let ambiguous = set(&[p256("a"), p256("a"), p256("b")]).unwrap();
+    assert_eq!(ambiguous.len(), 1);
+    assert!(ambiguous.find(Some("a"), ES256).is_none());
+    let two = set(&[with(rsa(2048, &[1, 0, 1]), "alg", "PS256"), rsa(2048, &[1, 0, 1]), p256("r")]).unwrap();
+    for algorithm in [Algorithm::Ps256, Algorithm::Rs256, ES256] {
+        assert_eq!(two.find(Some("r"), algorithm).map(|key| key.algorithm()), Some(algorithm));
+    }
+    assert!(
+        two.find(Some("r"), Algorithm::EdDsa).is_some(),
+        "a known key of another algorithm is not a new key"
+    );
 }
 
 #[test]

@@ -215,8 +215,19 @@ impl RemotePolicy {
         Ok(())
     }
 
-    /// Compiling a large policy takes tens of milliseconds, and requests are waiting for this thread.
+    /// Opens a snapshot; one by a key that is not known yet, once more after the keys were fetched.
     async fn open(&self, body: Bytes) -> Result<Snapshot, PolicyFault> {
+        match self.open_now(body.clone()).await {
+            Err(PolicyFault::Snapshot(SnapshotFault::MissingKey(trust))) if trust.may_refresh() => {
+                trust.refresh_for_request().await;
+                self.open_now(body).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Compiling a large policy takes tens of milliseconds, and requests are waiting for this thread.
+    async fn open_now(&self, body: Bytes) -> Result<Snapshot, PolicyFault> {
         let proof = Arc::clone(&self.proof);
         let opening = tokio::task::spawn_blocking(move || proof.open(&body));
         Ok(opening.await.map_err(|_| PolicyFault::Compiler)??)

@@ -1,10 +1,11 @@
 //! A policy on its way: a signed snapshot (a compact JWS), and when it is believed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_policy::{Report, Snapshot, SnapshotDocument};
 
-use crate::jwks::{Lookup, Trusts};
+use crate::jwks::{Lookup, Trust, Trusts};
 use crate::token::{Audience, Jws, NumericDate, TokenFault, Unverified, is_current, part};
 
 /// The type of a signed snapshot: no access token, ID token or logout token passes for one.
@@ -18,8 +19,8 @@ pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) enum SnapshotFault {
     #[error(transparent)]
     Token(#[from] TokenFault),
-    #[error("the keys that would prove it cannot be had")]
-    NoKeys,
+    #[error("the key that would prove it is not known")]
+    MissingKey(Arc<Trust>),
     #[error("it is addressed to another client")]
     OtherClient,
     #[error("it is the policy of another API")]
@@ -53,10 +54,9 @@ pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Snapshot, Sna
     let jws = Jws::parse(token, POLICY, MAX_BYTES)?;
     let Unverified { iss } = part(&jws.payload)?;
     let (_, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
-    match trust.lookup(jws.header.kid.as_deref(), expected.steady) {
+    match trust.lookup(jws.key_name(), expected.steady) {
         Lookup::Found { key, .. } => jws.verify(&key)?,
-        Lookup::NoKeys => return Err(SnapshotFault::NoKeys),
-        Lookup::NoSuchKey => return Err(TokenFault::UnknownKey.into()),
+        Lookup::NoKeys | Lookup::NoSuchKey => return Err(SnapshotFault::MissingKey(Arc::clone(trust))),
     }
     let PolicyClaims { aud, exp } = part(&jws.payload)?;
     if !aud.includes(expected.client_id) {

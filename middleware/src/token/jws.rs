@@ -6,7 +6,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
 
 use super::fault::TokenFault;
 use crate::input::{Bounds, read_json};
-use crate::jwks::{Algorithm, VerifyingKey};
+use crate::jwks::{Algorithm, KeyName, VerifyingKey};
 
 /// The longest key id that is looked up.
 const MAX_KEY_ID: usize = 256;
@@ -16,7 +16,8 @@ const BOUNDS: Bounds = Bounds { depth: 16, members: 1_000 };
 
 /// A compact JWS whose signature has not been checked.
 pub(crate) struct Jws<'t> {
-    pub(crate) header: Header,
+    header: Header,
+    algorithm: Algorithm,
     /// The payload, decoded: JSON with one reading.
     pub(crate) payload: Vec<u8>,
     signed: &'t str,
@@ -25,9 +26,9 @@ pub(crate) struct Jws<'t> {
 
 /// The part of the protected header that matters here.
 #[derive(Debug, serde::Deserialize)]
-pub(crate) struct Header {
+struct Header {
     #[serde(default, deserialize_with = "present")]
-    pub(crate) kid: Option<String>,
+    kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     typ: Option<String>,
     alg: String,
@@ -49,23 +50,34 @@ impl<'t> Jws<'t> {
         if token.len() > max_bytes {
             return Err(TokenFault::TooLong);
         }
+        let jws = Self::split(token)?;
+        jws.header.check_type(typ)?;
+        read_json(&jws.payload, BOUNDS, |_| Ok(())).map_err(|_| TokenFault::Claims)?;
+        Ok(jws)
+    }
+
+    /// Splits and decodes a JWS of any type, over any payload.
+    pub(super) fn split(token: &'t str) -> Result<Self, TokenFault> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Shape)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::Shape)?;
         if payload.contains('.') {
             return Err(TokenFault::Shape);
         }
         let header: Header = object(&decode(header)?).ok_or(TokenFault::Header)?;
-        header.check(typ)?;
-        let payload = decode(payload)?;
-        read_json(&payload, BOUNDS, |_| Ok(())).map_err(|_| TokenFault::Claims)?;
-        Ok(Self { header, payload, signed, signature: decode(signature)? })
+        let algorithm = header.check()?;
+        Ok(Self { header, algorithm, payload: decode(payload)?, signed, signature: decode(signature)? })
+    }
+
+    /// The key that the header names.
+    pub(crate) fn key_name(&self) -> KeyName<'_> {
+        KeyName { kid: self.header.kid.as_deref(), algorithm: self.algorithm }
     }
 
     /// Whether `key` made the signature, with the algorithm that the key is bound to.
     ///
     /// The header's `alg` chooses nothing: it only has to name the algorithm of the key (RFC 8725 §3.1).
     pub(crate) fn verify(&self, key: &VerifyingKey) -> Result<(), TokenFault> {
-        if Algorithm::named(&self.header.alg) != Some(key.algorithm()) {
+        if self.algorithm != key.algorithm() {
             return Err(TokenFault::Algorithm);
         }
         if key.verifies(self.signed.as_bytes(), &self.signature) {
@@ -77,7 +89,7 @@ impl<'t> Jws<'t> {
 }
 
 impl Header {
-    fn check(&self, typ: &str) -> Result<(), TokenFault> {
+    fn check(&self) -> Result<Algorithm, TokenFault> {
         // RFC 7515 §4.1.11: an extension that is not understood makes the JWS invalid; none is understood here.
         if self.crit.is_some() {
             return Err(TokenFault::Critical);
@@ -86,10 +98,13 @@ impl Header {
         if self.jku.is_some() || self.jwk.is_some() || self.x5u.is_some() || self.x5c.is_some() {
             return Err(TokenFault::EmbeddedKey);
         }
-        Algorithm::named(&self.alg).ok_or(TokenFault::Algorithm)?;
         if self.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KEY_ID) {
             return Err(TokenFault::Header);
         }
+        Algorithm::named(&self.alg).ok_or(TokenFault::Algorithm)
+    }
+
+    fn check_type(&self, typ: &str) -> Result<(), TokenFault> {
         // RFC 7515 §4.1.9: media types compare without case, and `application/` may be left out.
         let own = self.typ.as_deref().ok_or(TokenFault::Type)?;
         let own = match own.split_at_checked("application/".len()) {

@@ -21,6 +21,8 @@ pub use principal::Principal;
 use principal::Verified;
 #[cfg(test)]
 pub(crate) use principal::tests;
+#[cfg(test)]
+mod vectors;
 
 use crate::clock::Clock;
 use crate::jwks::{Algorithm, Lookup, Trust, Trusts};
@@ -157,7 +159,7 @@ impl Verifier {
         // The issuer has to be known to find its keys. Nothing else is read before the signature.
         let Unverified { iss } = part(&jws.payload)?;
         let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
-        let (key, generation) = match trust.lookup(jws.header.kid.as_deref(), self.clock.steady()) {
+        let (key, generation) = match trust.lookup(jws.key_name(), self.clock.steady()) {
             Lookup::Found { key, generation } => (key, generation),
             missing => return missing_key(&missing, trust, attempt),
         };

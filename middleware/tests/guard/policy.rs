@@ -157,6 +157,23 @@ async fn a_snapshot_with_another_signature_or_type_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_policy_by_a_new_key_is_believed_once_the_issuer_publishes_it() {
+    let setup = Setup::new(Some((WITHDRAWN, 1))).await;
+    let new = Signer::es256("new");
+    let activate = |revision: u64| signed(&new, &setup.issuer.url, ALLOWED, &json!({ "revision": revision }));
+    setup.issuer.hand_out(Answer::Document(activate(2)));
+    setup.guard.refresh().await;
+    assert_eq!(setup.guard.policy_revision(), Some(1));
+    let fetches = setup.issuer.fetches();
+    setup.issuer.publish(Answer::Document(jwks([&setup.signer, &new])));
+    setup.dial.turn(Duration::from_secs(30));
+    setup.guard.refresh().await;
+    assert_eq!(setup.guard.policy_revision(), Some(2));
+    assert!(setup.issuer.fetches() > fetches);
+    assert_eq!(setup.status().await, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn an_unchanged_policy_is_not_sent_again() {
     let setup = Setup::new(Some((ALLOWED, 1))).await;
     let before = setup.issuer.not_modified();
