@@ -1,5 +1,6 @@
 //! The one outgoing HTTP client, and its bounds.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,8 +22,13 @@ pub enum FetchError {
     #[error("the answer is too long")]
     TooLong,
     /// There was no answer.
-    #[error("no answer: {0}")]
+    #[error("no answer: {}", root(.0))]
     Transport(#[from] reqwest::Error),
+}
+
+/// The innermost cause: what is around it only says that a request was sent.
+fn root<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    error.source().map_or(error, root)
 }
 
 /// What is asked for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header;
 use http::request::Parts;
 
-use crate::authorize::{Denial, Policies, Requirement};
+use crate::authorize::{Denial, Grant, Policies, Requirement};
 use crate::client_address::{ClientAddress, Proxies};
 use crate::clock::Clock;
 use crate::decision::{Decision, DecisionIds};
@@ -189,15 +189,21 @@ impl Core {
             Some(policy) => policy.with(self.clock.steady(), |policy| requirement.decide(caller, policy)),
             None => requirement.decide(caller, Policies::Unused),
         };
-        let decision = self.decisions.next();
-        let forbidden = |why| Refusal::Forbidden { why, decision };
-        outcome.map(|grant| Decision::new(decision, grant)).map_err(|denial| match denial {
+        let id = self.decisions.next();
+        let decided = |grant| Decision::new(id, grant);
+        let forbidden = |why, grant| Refusal::Forbidden {
+            why,
+            decision: decided(grant),
+            needed: requirement.to_string(),
+        };
+        let nothing = Grant::default();
+        outcome.map(decided).map_err(|denial| match denial {
             Denial::Anonymous => Refusal::Anonymous,
-            Denial::NoPolicy => forbidden("the route requires a policy and the guard has none"),
-            Denial::NoRequirement => forbidden("the route states no requirement"),
-            Denial::Policy(_) => forbidden("the policy does not allow it"),
+            Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
+            Denial::NoRequirement => forbidden("the route states no requirement", nothing),
+            Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
             Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
-            Denial::Scope(needed) => Refusal::Scope { needed, decision },
+            Denial::Scope(needed) => Refusal::Scope { needed, decision: decided(nothing) },
         })
     }
 

@@ -34,6 +34,9 @@
 //!
 //! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
 //!
+//! Layers that have to see every answer, or to answer without a token as CORS does for preflight requests,
+//! go around the guard: add them to the router after it.
+//!
 //! # Routes
 //!
 //! [`GuardedRouter`] takes only routes that state what they require, so none can be forgotten. Where routes

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::decision::DecisionId;
+use crate::decision::Decision;
 use crate::input::Fault;
 use crate::limit::Exceeded;
 use crate::path::PathFault;
@@ -22,7 +22,7 @@ pub(crate) enum Refusal {
     #[error("the claims are not those that the handler reads")]
     ClaimsMismatch,
     #[error("{why}")]
-    Forbidden { why: &'static str, decision: DecisionId },
+    Forbidden { why: &'static str, decision: Decision, needed: String },
     #[error("{0:?}")]
     Input(Fault),
     #[error("the {} limit is exceeded", .0.name)]
@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     Path(PathFault),
     #[error("the token lacks the scope {needed}")]
-    Scope { needed: Cow<'static, str>, decision: DecisionId },
+    Scope { needed: Cow<'static, str>, decision: Decision },
     #[error(transparent)]
     Token(TokenFault),
     #[error(transparent)]
@@ -84,23 +84,31 @@ impl Refusal {
         }
     }
 
-    fn decision(&self) -> Option<DecisionId> {
+    fn decision(&self) -> Option<Decision> {
         match self {
             Self::Forbidden { decision, .. } | Self::Scope { decision, .. } => Some(*decision),
             _ => None,
         }
     }
 
-    /// Says it to the log, once.
+    /// Says it to the log, once. Strangers can cause all but the first two as often as they like.
     fn log(&self, status: StatusCode, code: &str) {
-        let decision = self.decision().map(|id| id.to_string());
-        let decision = decision.as_deref();
+        let status = status.as_u16();
         match self {
-            Self::Unavailable(_) => tracing::warn!(code, status = status.as_u16(), cause = %self, "refused"),
-            Self::Forbidden { .. } | Self::Scope { .. } => {
-                tracing::info!(code, status = status.as_u16(), cause = %self, decision, "refused");
+            Self::Forbidden { decision, needed, .. } => tracing::info!(
+                code,
+                status,
+                cause = %self,
+                needed,
+                decision = %decision.id(),
+                policy.revision = decision.revision(),
+                policy.line = decision.rule_line(),
+                "refused"
+            ),
+            Self::Scope { decision, .. } => {
+                tracing::info!(code, status, cause = %self, decision = %decision.id(), "refused");
             }
-            _ => tracing::debug!(code, status = status.as_u16(), cause = %self, "refused"),
+            _ => tracing::debug!(code, status, cause = %self, "refused"),
         }
     }
 
@@ -150,7 +158,7 @@ impl Refusal {
             status: status.as_u16(),
             detail: self.detail(),
             code,
-            decision: self.decision().map(|id| id.to_string()),
+            decision: self.decision().map(|decision| decision.id().to_string()),
             errors,
             violated: if let Self::Limited(exceeded) = self { vec![exceeded.name] } else { Vec::new() },
         }

@@ -82,3 +82,26 @@ fn the_signatures_of_the_rfcs_verify_but_not_with_secrets_or_keys_of_their_own()
     }
     assert!(of_kind("jws_verify").count() >= 4 && of_kind("jws_reject").count() >= 1);
 }
+
+// JW-28
+proptest::proptest! {
+    #[test]
+    fn any_text_is_taken_apart_without_a_panic(token in "(\\PC{0,40}|[A-Za-z0-9_.=-]{0,120})") {
+        let _ = Jws::parse(&token, "at+jwt", 8_192);
+    }
+
+    #[test]
+    fn any_header_and_payload_are_read_without_a_panic(header in "\\PC{0,80}", payload: Vec<u8>) {
+        let encode = |bytes: &[u8]| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
+        let token = format!("{}.{}.AA", encode(header.as_bytes()), encode(&payload));
+        let _ = Jws::parse(&token, "at+jwt", 8_192);
+    }
+
+    #[test]
+    fn any_key_is_read_without_a_panic(kty in "(EC|OKP|RSA|oct)", crv in "(P-256|Ed25519|X)", bytes: Vec<u8>) {
+        let text = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, &bytes);
+        let key = json!({ "kty": kty, "crv": crv, "x": text, "y": text, "n": text, "e": text });
+        let _ = JwkSet::parse(json!({ "keys": [key] }).to_string());
+        let _ = JwkSet::parse(&bytes);
+    }
+}

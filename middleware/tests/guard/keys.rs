@@ -56,6 +56,14 @@ async fn keys_are_discovered_before_the_first_request() {
 }
 
 #[tokio::test]
+async fn one_line_builds_a_guard_that_is_ready() {
+    let issuer = TestIssuer::start(jwks([&Signer::es256("a")])).await;
+    let guard = Guard::oidc(&issuer.url, "https://api.test").await.unwrap();
+    assert!(guard.is_ready());
+    assert_eq!(guard.policy_revision(), None);
+}
+
+#[tokio::test]
 async fn a_new_key_is_fetched_by_the_first_request_that_meets_it() {
     let (old, new) = (Signer::es256("old"), Signer::es256("new"));
     let setup = Setup::new(&old).await;

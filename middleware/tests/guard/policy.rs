@@ -254,6 +254,30 @@ async fn a_folder_is_read_again_and_a_broken_file_changes_nothing() {
 }
 
 #[tokio::test]
+async fn in_the_background_a_new_revision_arrives_by_itself() {
+    let signer = Signer::es256("a");
+    let issuer = TestIssuer::start(jwks([&signer])).await;
+    let hand_out = |revision: u64| {
+        let changes = json!({ "revision": revision, "exp": 4_000_000_000_u64 });
+        issuer.hand_out(Answer::Document(signed(&signer, &issuer.url, ALLOWED, &changes)));
+    };
+    hand_out(1);
+    let endpoint = PolicyEndpoint::new(format!("{}/policies/snapshot", issuer.url), "orders", "s3cret");
+    let guard = Guard::builder()
+        .issuer(Issuer::oidc(&issuer.url))
+        .audience(AUDIENCE)
+        .policy(Policy::remote(endpoint.poll_every(Duration::from_millis(1))))
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(guard.policy_revision(), Some(1));
+    hand_out(2);
+    while guard.policy_revision() != Some(2) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_policy_with_errors_or_an_insecure_url_is_not_built() {
     let signer = Signer::es256("a");
     let bad = Policy::source(PolicySource::with_default_model("p, viewer"));
