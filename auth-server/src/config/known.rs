@@ -79,21 +79,31 @@ impl KnownKeys {
         self.0.get(key)
     }
 
+    pub(crate) fn has_section(&self, section: &str) -> bool {
+        self.0.keys().any(|key| key.section == section)
+    }
+
+    /// The section that was probably meant.
+    pub(crate) fn suggest_section(&self, wrong: &str) -> Option<&str> {
+        let sections = self.0.keys().map(|key| key.section.as_str());
+        nearest(sections.map(|section| (section.to_owned(), section)), wrong)
+    }
+
     /// The key that was probably meant: the same name in another section, or one that is written much like it.
     pub(crate) fn suggest(&self, wrong: &Key) -> Option<&Key> {
-        const CLOSE_ENOUGH: f64 = 0.6;
         let same_name = self.0.keys().find(|key| key.name == wrong.name);
-        let written = wrong.to_string();
-        let nearest = || {
-            self.0
-                .keys()
-                .map(|key| (strsim::normalized_damerau_levenshtein(&key.to_string(), &written), key))
-                .filter(|(likeness, _)| *likeness >= CLOSE_ENOUGH)
-                .max_by(|(a, _), (b, _)| a.total_cmp(b))
-                .map(|(_, key)| key)
-        };
-        same_name.or_else(nearest)
+        same_name.or_else(|| nearest(self.0.keys().map(|key| (key.to_string(), key)), &wrong.to_string()))
     }
+}
+
+/// The candidate whose text is written most like `wrong`, if it is enough like it.
+fn nearest<T>(candidates: impl Iterator<Item = (String, T)>, wrong: &str) -> Option<T> {
+    const CLOSE_ENOUGH: f64 = 0.6;
+    candidates
+        .map(|(text, candidate)| (strsim::normalized_damerau_levenshtein(&text, wrong), candidate))
+        .filter(|(likeness, _)| *likeness >= CLOSE_ENOUGH)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {

@@ -113,6 +113,12 @@ impl Reader {
                 self.mistake(origin, None, format!("`{section}` stands outside of any [section]{message}"));
                 continue;
             };
+            if !self.known.has_section(section) {
+                let meant = self.known.suggest_section(section);
+                let advice = meant.map_or_else(String::new, |meant| format!("; did you mean `[{meant}]`?"));
+                self.mistake(origin, None, format!("there is no section [{section}]{advice}"));
+                continue;
+            }
             for name in keys.keys() {
                 if let Some(value) = values.get(name.get_ref().as_ref()) {
                     let key = Key::new(section.as_ref(), name.get_ref().as_ref());
@@ -313,7 +319,7 @@ mod tests {
                 "portcullis.toml:3: server.lisen: there is no such key; did you mean `server.listen`?",
                 "portcullis.toml:2: server.listen: invalid socket address syntax",
                 "portcullis.toml:6: tokens.access_ttl_secs: must be from 30 to 86400, not 5",
-                "portcullis.toml:8: tokns.x: there is no such key",
+                "portcullis.toml:7: there is no section [tokns]; did you mean `[tokens]`?",
                 "PORTCULLIS__SERVER__ISUER: server.isuer: there is no such key; did you mean `PORTCULLIS__SERVER__ISSUER`?",
                 "PORTCULLIS__TOKENS__ID_TTL_SECS: tokens.id_ttl_secs: invalid type: string \"soon\", expected u64",
                 "PORTCULLIS__LISTEN: must look like PORTCULLIS__SECTION__KEY",
@@ -323,6 +329,12 @@ mod tests {
                 "--set nothing: `nothing` must look like section.key",
             ]
         );
+    }
+
+    #[test]
+    fn an_unknown_section_is_refused_although_it_holds_nothing() {
+        let refused = mistakes("[srever]\n", &[], &[]);
+        assert_eq!(refused, ["portcullis.toml:1: there is no section [srever]; did you mean `[server]`?"]);
     }
 
     #[test]
