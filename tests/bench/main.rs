@@ -1,0 +1,44 @@
+//! What Portcullis costs, beside the floor of the same run.
+//!
+//! Everything that is compared runs in one invocation, in interleaved rounds; figures are CPU time of the server's process per operation
+//! (median, least and most of the rounds), since rates on a machine with few cores mix the server with the load. Every answer is checked.
+//!
+//! ```text
+//! cargo build --release && cargo bench -p portcullis-tests
+//! ```
+
+mod child;
+mod cpu;
+mod guard;
+mod load;
+mod raw;
+mod report;
+mod roles;
+mod server;
+mod tokens;
+
+use report::Report;
+
+/// Rounds of each measurement.
+const ROUNDS: usize = 5;
+
+#[tokio::main]
+async fn main() {
+    let role = std::env::args().nth(1);
+    if roles::serve(role.as_deref()).await.is_some() {
+        return;
+    }
+    // The client's TLS needs a provider even where no TLS is spoken; a second call is told off, harmlessly.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let mut report = Report::default();
+    for round in 1..=ROUNDS {
+        eprintln!("round {round} of {ROUNDS}");
+        let raw = tokio::task::spawn_blocking(raw::measure).await.expect("the floors are measured");
+        report.add("raw ES256 sign", raw.sign);
+        report.add("raw ES256 verify", raw.verify);
+        report.add("raw Argon2id", raw.argon2);
+        guard::round(&mut report).await;
+        server::round(&mut report).await;
+    }
+    print!("{}", report.render());
+}
