@@ -1,5 +1,6 @@
 //! HTTP: each handler parses, calls one service and renders. What holds for every answer is in [`edge`].
 
+pub(crate) mod admin;
 pub(crate) mod edge;
 pub(crate) mod error;
 pub(crate) mod extract;

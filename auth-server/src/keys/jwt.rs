@@ -29,7 +29,7 @@ impl JwtType {
         match self {
             Self::AccessToken => "at+jwt",
             Self::IdToken => "JWT",
-            Self::PolicySnapshot => "policy-snapshot+jwt",
+            Self::PolicySnapshot => "portcullis-policy+jwt",
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) mod permission;
 pub mod policies;
 pub mod roles;
 #[cfg(test)]
-mod trial;
+pub(crate) mod trial;
 pub mod users;
 pub mod version;
 pub(crate) mod visit;

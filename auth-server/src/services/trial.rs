@@ -1,6 +1,7 @@
 //! The admin use cases over a real database, for the tests beside them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -10,6 +11,10 @@ use crate::domain::ids::{ApiId, RoleId, UserId};
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::Api;
 use crate::domain::secret::Entropy;
+use crate::keys::master::MasterKey;
+use crate::keys::ring::KeyRing;
+use crate::keys::rotate::Schedule;
+use crate::keys::seal::Sealer;
 use crate::services::apis::{ApiForm, ApiService};
 use crate::services::assignments::{AssignmentForm, AssignmentService};
 use crate::services::audit::AuditService;
@@ -90,6 +95,14 @@ impl Trial {
 
     pub(crate) fn callers(&self) -> CallerService {
         CallerService::new(self.store.clone(), self.owners.clone())
+    }
+
+    /// Signing keys.
+    pub(crate) async fn ring(&self) -> KeyRing {
+        let sealer = Sealer::from_master(&MasterKey::generate(&self.entropy), self.entropy.clone());
+        let day = Duration::from_hours(24);
+        let schedule = Schedule { rotate_after: 90 * day, overlap: day };
+        KeyRing::open(self.store.clone(), sealer, Clock::manual(START), schedule).await.unwrap()
     }
 
     /// Makes a user.

@@ -2,6 +2,7 @@
 
 pub(crate) mod live;
 pub(crate) mod publish;
+pub(crate) mod snapshot;
 
 use portcullis_policy::{PolicySource, Report};
 use serde_json::json;

@@ -1,0 +1,73 @@
+//! What the handlers of the admin API are given: each takes the one service it calls.
+
+use axum::extract::FromRef;
+
+use crate::services::apis::ApiService;
+use crate::services::assignments::AssignmentService;
+use crate::services::audit::AuditService;
+use crate::services::clients::ClientService;
+use crate::services::organisations::OrganisationService;
+use crate::services::policies::PolicyService;
+use crate::services::roles::RoleService;
+use crate::services::users::UserService;
+
+/// The services behind the admin API.
+#[derive(Clone)]
+pub(crate) struct AdminState {
+    pub(crate) apis: ApiService,
+    pub(crate) assignments: AssignmentService,
+    pub(crate) audit: AuditService,
+    pub(crate) clients: ClientService,
+    pub(crate) organisations: OrganisationService,
+    pub(crate) policies: PolicyService,
+    pub(crate) roles: RoleService,
+    pub(crate) users: UserService,
+}
+
+impl FromRef<AdminState> for ApiService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.apis.clone()
+    }
+}
+
+impl FromRef<AdminState> for AssignmentService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.assignments.clone()
+    }
+}
+
+impl FromRef<AdminState> for AuditService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.audit.clone()
+    }
+}
+
+impl FromRef<AdminState> for ClientService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.clients.clone()
+    }
+}
+
+impl FromRef<AdminState> for OrganisationService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.organisations.clone()
+    }
+}
+
+impl FromRef<AdminState> for PolicyService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.policies.clone()
+    }
+}
+
+impl FromRef<AdminState> for RoleService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.roles.clone()
+    }
+}
+
+impl FromRef<AdminState> for UserService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.users.clone()
+    }
+}

@@ -1,0 +1,220 @@
+//! Users: the people who sign in.
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::ids::UserId;
+use crate::domain::user::User;
+use crate::http::admin::answer::{Answer, Done};
+use crate::http::admin::body::{JsonBody, Parameters};
+use crate::http::admin::caller::By;
+use crate::http::admin::path::named;
+use crate::http::admin::precondition::IfMatch;
+use crate::http::admin::problem::Problem;
+use crate::services::admin_error::{AdminError, Thing};
+use crate::services::paging::PageQuery;
+use crate::services::users::form::UserForm;
+use crate::services::users::{UserQuery, UserService};
+
+/// A person who signs in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UserDocument {
+    #[schema(example = "usr_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c")]
+    id: String,
+    /// What tokens call the person.
+    sub: String,
+    /// What the person types to sign in.
+    username: String,
+    /// What the person is called.
+    name: String,
+    email: Option<String>,
+    email_verified_at: Option<String>,
+    /// The organisation that the account belongs to.
+    organisation: String,
+    created_at: String,
+    /// When the account was switched off.
+    disabled_at: Option<String>,
+}
+
+impl From<User> for UserDocument {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            sub: user.sub.to_string(),
+            username: user.username.to_string(),
+            name: user.name,
+            email: user.email.map(String::from),
+            email_verified_at: user.email_verified_at.map(|at| at.rfc3339()),
+            organisation: user.organisation.to_string(),
+            created_at: user.created_at.rfc3339(),
+            disabled_at: user.disabled_at.map(|at| at.rfc3339()),
+        }
+    }
+}
+
+/// A page of users.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UserList {
+    items: Vec<UserDocument>,
+    /// Send it as `after` to get the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Which users to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UserFilter {
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many: 50 unless given, at most 200.
+    limit: Option<u64>,
+    /// Only the user with exactly this name.
+    username: Option<String>,
+}
+
+/// What a person's account says.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserInput {
+    /// What the person types to sign in: 1 to 128 characters, no blanks, no colon.
+    #[schema(example = "ada")]
+    username: String,
+    /// What the person is called.
+    #[serde(default)]
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+    #[schema(example = "ada@example.org")]
+    email: Option<String>,
+    /// The organisation that the account belongs to. Without it: the first one.
+    organisation: Option<String>,
+}
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUserInput {
+    /// What the person types to sign in: 1 to 128 characters, no blanks, no colon.
+    #[schema(example = "ada")]
+    username: String,
+    /// What the person is called.
+    #[serde(default)]
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+    #[schema(example = "ada@example.org")]
+    email: Option<String>,
+    /// The organisation that the account belongs to. Without it: the first one.
+    organisation: Option<String>,
+    /// 8 to 256 characters. Without it nobody can sign in yet.
+    password: Option<String>,
+}
+
+/// A new password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordInput {
+    /// 8 to 256 characters.
+    password: String,
+}
+
+/// Lists users, oldest first.
+#[utoipa::path(get, path = "/users", tag = "users", operation_id = "listUsers", params(UserFilter),
+    responses((status = 200, body = UserList)))]
+pub(crate) async fn list(
+    State(users): State<UserService>,
+    Parameters(filter): Parameters<UserFilter>,
+) -> Result<Answer<UserList>, Problem> {
+    let query = UserQuery { username: filter.username, page: PageQuery::new(filter.after, filter.limit) };
+    let page = users.list(&query).await?;
+    Ok(Answer::ok(UserList {
+        items: page.items.into_iter().map(UserDocument::from).collect(),
+        next: page.next,
+    }))
+}
+
+/// Creates a user.
+#[utoipa::path(post, path = "/users", tag = "users", operation_id = "createUser", request_body = NewUserInput,
+    responses((status = 201, body = UserDocument)))]
+pub(crate) async fn create(
+    State(users): State<UserService>,
+    By(caller): By,
+    JsonBody(input): JsonBody<NewUserInput>,
+) -> Result<Answer<UserDocument>, Problem> {
+    let NewUserInput { username, name, email, organisation, password } = input;
+    let form = UserForm { username, name, email, organisation, password };
+    let made = users.create(form, &caller).await?;
+    let place = format!("/api/v1/users/{}", made.value.id);
+    Ok(Answer::created(made.value.into(), place).at(&made.version))
+}
+
+/// Shows a user.
+#[utoipa::path(get, path = "/users/{user}", tag = "users", operation_id = "showUser", params(("user" = String, Path)),
+    responses((status = 200, body = UserDocument)))]
+pub(crate) async fn show(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+) -> Result<Answer<UserDocument>, Problem> {
+    let found = users.show(&named::<UserId>(&user, Thing::User)?).await?;
+    Ok(Answer::ok(found.value.into()).at(&found.version))
+}
+
+/// Replaces what can be changed about a user.
+#[utoipa::path(put, path = "/users/{user}", tag = "users", operation_id = "updateUser", params(("user" = String, Path), ("If-Match" = String, Header)),
+    request_body = UserInput, responses((status = 200, body = UserDocument)))]
+pub(crate) async fn update(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    IfMatch(precondition): IfMatch,
+    By(caller): By,
+    JsonBody(input): JsonBody<UserInput>,
+) -> Result<Answer<UserDocument>, Problem> {
+    let id = named::<UserId>(&user, Thing::User)?;
+    let UserInput { username, name, email, organisation } = input;
+    let form = UserForm { username, name, email, organisation, password: None };
+    match users.update(&id, form, &precondition, &caller).await {
+        Ok(changed) => Ok(Answer::ok(changed.value.into()).at(&changed.version)),
+        Err(AdminError::Stale) => {
+            let current = users.show(&id).await?;
+            Err(Problem::stale(&UserDocument::from(current.value), &current.version))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Switches an account off: its sessions, grants and tokens end at once.
+#[utoipa::path(post, path = "/users/{user}/disable", tag = "users", operation_id = "disableUser", params(("user" = String, Path)),
+    responses((status = 200, body = UserDocument)))]
+pub(crate) async fn disable(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+) -> Result<Answer<UserDocument>, Problem> {
+    let changed = users.disable(&named::<UserId>(&user, Thing::User)?, &caller).await?;
+    Ok(Answer::ok(changed.value.into()).at(&changed.version))
+}
+
+/// Switches an account on again.
+#[utoipa::path(post, path = "/users/{user}/enable", tag = "users", operation_id = "enableUser", params(("user" = String, Path)),
+    responses((status = 200, body = UserDocument)))]
+pub(crate) async fn enable(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+) -> Result<Answer<UserDocument>, Problem> {
+    let changed = users.enable(&named::<UserId>(&user, Thing::User)?, &caller).await?;
+    Ok(Answer::ok(changed.value.into()).at(&changed.version))
+}
+
+/// Sets a password and ends every session of the account.
+#[utoipa::path(put, path = "/users/{user}/password", tag = "users", operation_id = "setPassword", params(("user" = String, Path)),
+    request_body = PasswordInput, responses((status = 204, description = "It is set.")))]
+pub(crate) async fn set_password(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+    JsonBody(input): JsonBody<PasswordInput>,
+) -> Result<Done, Problem> {
+    users.set_password(&named::<UserId>(&user, Thing::User)?, &input.password, &caller).await?;
+    Ok(Done)
+}
