@@ -1,6 +1,8 @@
 //! The composition root: the one module that names every concrete type and puts them together.
 
+mod administration;
 mod front;
+mod ground;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,9 +13,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::app::front::{FrontError, Ground};
+use crate::app::administration::Administration;
+use crate::app::front::FrontError;
+use crate::app::ground::Ground;
 use crate::config::Config;
 use crate::domain::clock::Clock;
+use crate::domain::issuer::Issuer;
+use crate::domain::rbac::InvalidAudience;
 use crate::domain::secret::Entropy;
 use crate::http;
 use crate::http::edge::Edge;
@@ -22,7 +28,16 @@ use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::{KeyRing, RingError};
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
+use crate::services::admin_error::AdminError;
+use crate::services::apis::ApiService;
+use crate::services::assignments::AssignmentService;
+use crate::services::clients::ClientService;
 use crate::services::password::PasswordHasher;
+use crate::services::policies::PolicyService;
+use crate::services::policies::live::AdminPolicy;
+use crate::services::roles::RoleService;
+use crate::services::setup::SetupService;
+use crate::services::users::UserService;
 use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
 
 /// Pause between two attempts to reach a database that is not there yet.
@@ -32,17 +47,20 @@ const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
 
 /// The whole server, ready to serve: store open and migrated, keys made. Nothing listens yet.
 pub struct App {
-    config: Arc<Config>,
-    clock: Clock,
-    entropy: Entropy,
-    store: Store,
-    keys: KeyRing,
+    ground: Ground,
     front: Front,
+    administration: Administration,
 }
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The admin API cannot be made or read.
+    #[error("the admin API cannot be opened: {0}")]
+    Administration(AdminError),
+    /// The issuer cannot name the admin API.
+    #[error("the issuer cannot name the admin API")]
+    Audience(#[source] InvalidAudience),
     /// The database did not answer for as long as a start waits.
     #[error(
         "the database did not answer within {waited_secs} s: {cause}. Is it running, and is database.url right?"
@@ -83,6 +101,15 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+impl From<AdminError> for StartError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Store(error) => Self::Store(error),
+            other => Self::Administration(other),
+        }
+    }
+}
+
 impl From<RingError> for StartError {
     fn from(error: RingError) -> Self {
         match error {
@@ -108,54 +135,94 @@ impl App {
         let schedule = Schedule { rotate_after: config.keys.rotate_after(), overlap: config.keys.overlap() };
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
-        let ground =
-            Ground { config: &config, clock: &clock, entropy: &entropy, sealer: &sealer, store: &store };
-        let front = front::open(&ground, hasher)?;
-        Ok(Self { config: Arc::new(config), clock, entropy, store, keys, front })
+        let ground = Ground { config: Arc::new(config), clock, entropy, store, sealer, keys, hasher };
+        let administration = administration::open(&ground).await?;
+        Ok(Self { front: front::open(&ground)?, administration, ground })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let edge = Arc::new(Edge::new(http::router(self.state()), &self.config, self.entropy.clone()));
+        let edge = Arc::new(Edge::new(http::router(self.state()), &self.ground.config, self.ground.entropy.clone()));
         let mut background = self.background();
-        http::listen::serve(listener, edge, self.config.server.max_connections, stop).await;
+        http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
-        self.store.close().await;
+        self.ground.store.close().await;
     }
 
     /// The database.
     pub const fn store(&self) -> &Store {
-        &self.store
+        &self.ground.store
     }
 
     /// The signing keys.
     pub const fn keys(&self) -> &KeyRing {
-        &self.keys
+        &self.ground.keys
+    }
+
+    /// The issuer: the name of this server in every token.
+    pub fn issuer(&self) -> Issuer {
+        self.ground.config.issuer()
+    }
+
+    /// Accounts.
+    pub const fn users(&self) -> &UserService {
+        &self.administration.users
+    }
+
+    /// The programs that ask for tokens.
+    pub const fn clients(&self) -> &ClientService {
+        &self.administration.clients
+    }
+
+    /// The services that tokens are for.
+    pub const fn apis(&self) -> &ApiService {
+        &self.administration.apis
+    }
+
+    /// The roles of those services.
+    pub const fn roles(&self) -> &RoleService {
+        &self.administration.roles
+    }
+
+    /// Who holds which role.
+    pub const fn assignments(&self) -> &AssignmentService {
+        &self.administration.assignments
+    }
+
+    /// The rules of those services.
+    pub const fn policies(&self) -> &PolicyService {
+        &self.administration.policies
+    }
+
+    /// The first administrator.
+    pub const fn setup(&self) -> &SetupService {
+        &self.administration.setup
     }
 
     /// What handlers are given. A new service is built in [`open`](Self::open) and named here.
     fn state(&self) -> AppState {
         AppState {
-            clock: self.clock.clone(),
-            config: Arc::clone(&self.config),
-            entropy: self.entropy.clone(),
+            clock: self.ground.clock.clone(),
+            config: Arc::clone(&self.ground.config),
+            entropy: self.ground.entropy.clone(),
             front: self.front.clone(),
-            keys: self.keys.clone(),
-            store: self.store.clone(),
+            keys: self.ground.keys.clone(),
+            store: self.ground.store.clone(),
         }
     }
 
     /// What runs beside the requests, until the set is dropped.
     fn background(&self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(tend_keys(self.keys.clone(), self.store.clone()));
+        tasks.spawn(tend_keys(self.ground.keys.clone(), self.ground.store.clone()));
+        tasks.spawn(follow_policy(self.administration.policy.clone(), self.ground.store.clone()));
         tasks
     }
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("App").field("store", &self.ground.store).finish_non_exhaustive()
     }
 }
 
@@ -224,3 +291,16 @@ async fn tend_keys(keys: KeyRing, store: Store) {
         }
     }
 }
+
+/// Takes over the policy of the admin API when somebody activates a revision, on whatever replica.
+async fn follow_policy(policy: AdminPolicy, store: Store) {
+    let mut epochs = store.invalidations();
+    while epochs.changed().await.is_ok() {
+        if let Err(error) = policy.refresh().await {
+            tracing::error!(cause = %error, "the policy of the admin API could not be read; the one in force stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

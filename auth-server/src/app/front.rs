@@ -1,17 +1,13 @@
 //! Building what people see, and what signs them in.
 
-use crate::config::Config;
-use crate::domain::clock::Clock;
-use crate::domain::secret::Entropy;
+use crate::app::ground::Ground;
 use crate::http::extract::form::FormGuard;
 use crate::http::render::{Pages, PagesError};
 use crate::http::state::Front;
-use crate::keys::seal::Sealer;
 use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
-use crate::services::password::{HashError, PasswordHasher};
-use crate::storage::Store;
+use crate::services::password::HashError;
 
 /// Why the front cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -24,28 +20,19 @@ pub enum FrontError {
     Pages(#[from] PagesError),
 }
 
-/// What the front is built from.
-pub(super) struct Ground<'a> {
-    pub(super) config: &'a Config,
-    pub(super) clock: &'a Clock,
-    pub(super) entropy: &'a Entropy,
-    pub(super) sealer: &'a Sealer,
-    pub(super) store: &'a Store,
-}
-
 /// Builds the front. Its keys are derived from the master key: every replica accepts the cookies of every other.
-pub(super) fn open(ground: &Ground<'_>, hasher: PasswordHasher) -> Result<Front, FrontError> {
-    let Ground { config, clock, entropy, sealer, store } = ground;
+pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
+    let Ground { config, clock, entropy, sealer, store, hasher, .. } = ground;
     let issuer = config.issuer();
     let parts = LoginParts {
-        hasher,
-        limits: LoginLimits::new(&config.limits, (*clock).clone(), entropy),
+        hasher: hasher.clone(),
+        limits: LoginLimits::new(&config.limits, clock.clone(), entropy),
         devices: DeviceProof::new(&sealer.derive("known devices")),
-        entropy: (*entropy).clone(),
+        entropy: entropy.clone(),
     };
     Ok(Front {
         pages: Pages::open(&issuer)?,
-        forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, (*entropy).clone()),
-        login: LoginService::new((*store).clone(), config.sessions.clone(), parts),
+        forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
+        login: LoginService::new(store.clone(), config.sessions.clone(), parts),
     })
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use crate::app::StartError;
 use crate::config::ConfigErrors;
+use crate::services::admin_error::AdminError;
+use crate::services::setup::SetupError;
 use crate::storage::StoreError;
 
 /// Why a command did not do what it was asked for.
@@ -47,6 +49,24 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Store(error) => error.into(),
+            other => Self { code: Code::Failed, message: with_causes(&other) },
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Failed(error) => error.into(),
+            other => Self { code: Code::Failed, message: with_causes(&other) },
+        }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let away = matches!(error, StoreError::Unavailable { .. });
@@ -58,11 +78,15 @@ impl From<StoreError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let code = match &error {
-            StartError::DatabaseLost { .. } | StartError::MasterKey(_) | StartError::OtherMasterKey(_) => {
-                Code::Configuration
-            }
+            StartError::Audience(_)
+            | StartError::DatabaseLost { .. }
+            | StartError::MasterKey(_)
+            | StartError::OtherMasterKey(_) => Code::Configuration,
             StartError::DatabaseAway { .. } => Code::NotReachable,
-            StartError::Front(_) | StartError::Keys(_) | StartError::Store(_) => Code::Failed,
+            StartError::Administration(_)
+            | StartError::Front(_)
+            | StartError::Keys(_)
+            | StartError::Store(_) => Code::Failed,
         };
         Self { code, message: with_causes(&error) }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::cli::args::Format;
+use crate::cli::context::Format;
 use crate::cli::exit::Failure;
 
 /// Rows under a heading, each column as wide as its longest cell.

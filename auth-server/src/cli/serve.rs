@@ -1,5 +1,6 @@
 //! `portcullis serve`: starts the server and says where it is.
 
+use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
@@ -7,10 +8,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
+use crate::cli::bootstrap::setup_link;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::version::VERSION;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, SetupFrom};
+use crate::domain::audit::Actor;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::telemetry;
@@ -22,7 +25,7 @@ pub(crate) async fn run(loaded: Loaded) -> Result<(), Failure> {
     let listener = bind(config.server.listen).await?;
     let stop = stop_signal()?;
     let app = App::open(config.clone(), Clock::system(), Entropy::os()).await?;
-    output::text(&banner(&config))?;
+    output::text(&banner(&config, &app).await?)?;
     app.serve(listener, stop).await;
     tracing::info!("stopped");
     Ok(())
@@ -51,6 +54,25 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-fn banner(config: &Config) -> String {
-    format!("portcullis {VERSION}   data {}\n  Open   {}\n", config.data_dir().display(), config.issuer())
+/// What a person who starts the server wants to know, and the way in while nobody administers it.
+async fn banner(config: &Config, app: &App) -> Result<String, Failure> {
+    let issuer = app.issuer();
+    let keys: Vec<_> = app.keys().list().iter().map(|key| key.alg.to_string()).collect();
+    let data = config.data_dir().display();
+    let mut text = format!("portcullis {VERSION}   data {data}   keys {}\n", keys.join(", "));
+    _ = writeln!(text, "  Open         {issuer}");
+    if app.setup().pending().await? {
+        let link = setup_link(&issuer, &app.setup().issue_link(Actor::System).await?);
+        let whence = match config.server.setup_from {
+            SetupFrom::Anywhere => "from anywhere",
+            SetupFrom::Loopback => "from this machine only",
+        };
+        _ = writeln!(text, "  Finish here  {link}");
+        _ = writeln!(
+            text,
+            "               works once, within 60 minutes, {whence}; if the page asks for the code, it is what follows `#k=`"
+        );
+        _ = writeln!(text, "  Missed it?   portcullis bootstrap admin --link");
+    }
+    Ok(text)
 }

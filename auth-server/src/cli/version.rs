@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::args::Format;
+use crate::cli::context::Format;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 

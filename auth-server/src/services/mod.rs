@@ -19,6 +19,7 @@ pub(crate) mod password_quality;
 pub(crate) mod permission;
 pub mod policies;
 pub mod roles;
+pub mod setup;
 #[cfg(test)]
 pub(crate) mod trial;
 pub mod users;

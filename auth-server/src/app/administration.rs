@@ -1,0 +1,60 @@
+//! Puts the services of administration together.
+
+use crate::app::StartError;
+use crate::app::ground::Ground;
+use crate::services::apis::ApiService;
+use crate::services::assignments::AssignmentService;
+use crate::services::audit::AuditService;
+use crate::services::caller::Caller;
+use crate::services::clients::ClientService;
+use crate::services::organisations::OrganisationService;
+use crate::services::owners::Owners;
+use crate::services::policies::PolicyService;
+use crate::services::policies::live::AdminPolicy;
+use crate::services::roles::RoleService;
+use crate::services::setup::{self, SetupService};
+use crate::services::users::UserService;
+
+/// What administers the server: by its API, its pages and its commands.
+pub(super) struct Administration {
+    pub(super) apis: ApiService,
+    pub(super) assignments: AssignmentService,
+    pub(super) audit: AuditService,
+    pub(super) clients: ClientService,
+    pub(super) organisations: OrganisationService,
+    pub(super) policies: PolicyService,
+    pub(super) policy: AdminPolicy,
+    pub(super) roles: RoleService,
+    pub(super) setup: SetupService,
+    pub(super) users: UserService,
+}
+
+/// Makes sure that the admin API is there, and builds the services.
+pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> {
+    let owners = Owners::of(&ground.config.issuer()).map_err(StartError::Audience)?;
+    let store = || ground.store.clone();
+    let entropy = || ground.entropy.clone();
+    let apis = ApiService::new(store(), entropy(), owners.clone());
+    apis.ensure_admin_api(&Caller::system(ground.clock.now())).await?;
+    let policy = AdminPolicy::open(store(), owners.clone()).await?;
+    let assignments = AssignmentService::new(store(), entropy(), owners.clone());
+    let ownership = setup::Ownership { owners: owners.clone(), assignments: assignments.clone() };
+    Ok(Administration {
+        setup: SetupService::new(
+            store(),
+            entropy(),
+            ground.hasher.clone(),
+            ownership,
+            ground.config.server.setup_from,
+        ),
+        apis,
+        assignments,
+        audit: AuditService::new(store()),
+        clients: ClientService::new(store(), entropy(), owners.clone()),
+        organisations: OrganisationService::new(store(), entropy()),
+        policies: PolicyService::new(store(), owners.clone(), policy.clone()),
+        policy,
+        roles: RoleService::new(store(), entropy(), owners.clone()),
+        users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
+    })
+}

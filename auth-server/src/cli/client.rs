@@ -1,0 +1,161 @@
+//! `portcullis client`: the programs that ask for tokens.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::app::App;
+use crate::cli::context::{Context, Format};
+use crate::cli::exit::Failure;
+use crate::cli::output::{self, Table};
+use crate::cli::role;
+use crate::domain::clock::Clock;
+use crate::domain::ids::ApiId;
+use crate::domain::secret::OpaqueToken;
+use crate::services::apis::ApiForm;
+use crate::services::caller::Caller;
+use crate::services::clients::CreatedClient;
+use crate::services::clients::form::{ClientForm, ClientOptions};
+
+/// The programs that ask for tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// Registers a client and prints its id and its secret. The secret is shown this once.
+    Create(Create),
+}
+
+/// A new client.
+#[derive(Args, Debug)]
+pub(crate) struct Create {
+    /// What kind of program it is; everything else follows from that.
+    #[arg(long, value_enum)]
+    preset: Preset,
+    /// What people call it: the consent page shows this name.
+    #[arg(long)]
+    name: String,
+    /// Where answers may be sent. May be repeated.
+    #[arg(long, value_name = "URI")]
+    redirect_uri: Vec<String>,
+    /// Where people may be sent after signing out. May be repeated.
+    #[arg(long, value_name = "URI")]
+    post_logout_redirect_uri: Vec<String>,
+    /// An API that it may ask tokens for; for a service: the API that it serves, which is created when it does not exist.
+    /// May be repeated.
+    #[arg(long, value_name = "AUDIENCE")]
+    api: Vec<String>,
+    /// Gives the client itself this role in its one API. May be repeated.
+    #[arg(long, value_name = "ROLE", requires = "api")]
+    role: Vec<String>,
+    /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// It belongs to the owner of this server, so nobody is asked for consent.
+    #[arg(long)]
+    first_party: bool,
+}
+
+/// What kind of program a client is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Preset {
+    /// A program that acts for itself, without a person.
+    M2m,
+    /// A program on somebody's device.
+    Native,
+    /// A backend that is guarded and fetches its policy.
+    Service,
+    /// A program in a browser, without a backend.
+    Spa,
+    /// A web application with a backend that keeps a secret.
+    Web,
+}
+
+pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failure> {
+    let Client::Create(create) = command;
+    create.check()?;
+    let app = context.app().await?;
+    let caller = Caller::operator(Clock::system().now());
+    let apis = create.apis(&app, &caller).await?;
+    let created = app.clients().create(&create.form(&apis), &caller).await?;
+    if let Some(api) = apis.first() {
+        role::grant_all(&app, api, created.client.value.id.as_str(), &create.role, &caller).await?;
+    }
+    print(context.format, &created)
+}
+
+impl Create {
+    fn check(&self) -> Result<(), Failure> {
+        if self.preset == Preset::Service && self.api.len() != 1 {
+            return Err(Failure::usage("a service serves one API: give its audience with --api"));
+        }
+        if !self.role.is_empty() && self.api.len() != 1 {
+            return Err(Failure::usage("--role needs exactly one --api, whose role it is"));
+        }
+        Ok(())
+    }
+
+    /// The APIs that were named; the one of a service is registered with two roles and a policy when it is new.
+    async fn apis(&self, app: &App, caller: &Caller) -> Result<Vec<ApiId>, Failure> {
+        let mut apis = Vec::with_capacity(self.api.len());
+        for audience in &self.api {
+            let known = app.store().api_by_audience(audience).await?;
+            apis.push(match known {
+                Some(api) => api.id.clone(),
+                None if self.preset == Preset::Service => {
+                    let form = ApiForm {
+                        audience: audience.clone(),
+                        name: self.name.clone(),
+                        access_token_ttl_secs: None,
+                    };
+                    app.apis().create(&form, caller).await?.value.id
+                }
+                None => role::api(app, audience).await?,
+            });
+        }
+        Ok(apis)
+    }
+
+    fn form(&self, apis: &[ApiId]) -> ClientForm {
+        let ids: Vec<String> = apis.iter().map(ToString::to_string).collect();
+        let (apis, serves) = match self.preset {
+            Preset::Service => (Vec::new(), ids.into_iter().next()),
+            _ => (ids, None),
+        };
+        ClientForm {
+            name: self.name.clone(),
+            preset: self.preset.as_str().to_owned(),
+            organisation: None,
+            redirect_uris: self.redirect_uri.clone(),
+            post_logout_redirect_uris: self.post_logout_redirect_uri.clone(),
+            scopes: self.scope.clone(),
+            apis,
+            serves,
+            jwks: None,
+            options: ClientOptions { first_party: self.first_party, ..ClientOptions::default() },
+        }
+    }
+}
+
+impl Preset {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::M2m => "m2m",
+            Self::Native => "native",
+            Self::Service => "service",
+            Self::Spa => "spa",
+            Self::Web => "web",
+        }
+    }
+}
+
+fn print(format: Format, created: &CreatedClient) -> Result<(), Failure> {
+    let client = &created.client.value;
+    let secret = created.secret.as_ref().map(OpaqueToken::expose);
+    let value = json!({ "client_id": client.id.as_str(), "name": client.name, "client_secret": secret });
+    let row = [client.id.to_string(), client.name.clone()];
+    output::print(format, &value, &Table::new(["CLIENT ID", "NAME"], [row]))?;
+    match (format, secret) {
+        (Format::Table, Some(secret)) => {
+            output::text(&format!("\nSecret (shown this once, keep it safe):\n{secret}\n"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,116 @@
+//! What every command is told: where the configuration comes from, and how to print.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::app::App;
+use crate::cli::exit::Failure;
+use crate::config::{Config, Flag, Loaded, Sources};
+use crate::domain::clock::Clock;
+use crate::domain::secret::Entropy;
+use crate::telemetry;
+
+/// Where the configuration comes from, besides the environment (`PORTCULLIS__SECTION__KEY`), and how to print.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Context {
+    /// Configuration file (TOML); also `PORTCULLIS_CONFIG`.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one value, for example `--set tokens.access_ttl_secs=120`. May be repeated.
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+    /// Address and port to listen on.
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Public address of this server.
+    #[arg(long, global = true, value_name = "URL")]
+    issuer: Option<String>,
+    /// Folder for the database and the master key.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// JSON, for programs.
+    Json,
+    /// Columns, for reading.
+    Table,
+}
+
+impl Context {
+    /// The configuration from every source of this process.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        let environment: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let named =
+            || environment.iter().find(|(name, _)| name == "PORTCULLIS_CONFIG").map(|(_, path)| path.into());
+        let file = self.config.clone().or_else(named);
+        Ok(Sources { file, flags: self.flags().collect(), environment }.load()?)
+    }
+
+    /// Opens the server for a command: nothing listens, and only warnings are logged.
+    pub(crate) async fn app(&self) -> Result<App, Failure> {
+        Ok(App::open(self.quiet_config()?, Clock::system(), Entropy::os()).await?)
+    }
+
+    /// The configuration for a command, whose output must not drown in log lines.
+    pub(crate) fn quiet_config(&self) -> Result<Config, Failure> {
+        let mut config = self.load()?.config;
+        "warn".clone_into(&mut config.log.filter);
+        telemetry::start(&config.log);
+        Ok(config)
+    }
+
+    fn flags(&self) -> impl Iterator<Item = Flag> {
+        let flag = |key: &str, written: String, value: &String| Flag {
+            key: key.to_owned(),
+            value: value.clone(),
+            written,
+        };
+        let set = self.set.iter().map(move |(key, value)| flag(key, format!("--set {key}"), value));
+        let short = [
+            ("server.listen", "--listen", &self.listen),
+            ("server.issuer", "--issuer", &self.issuer),
+            ("server.data_dir", "--data-dir", &self.data_dir),
+        ];
+        let short = short
+            .into_iter()
+            .filter_map(move |(key, written, value)| Some(flag(key, written.to_owned(), value.as_ref()?)));
+        set.chain(short)
+    }
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected SECTION.KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Bare {
+        #[command(flatten)]
+        context: Context,
+    }
+
+    #[test]
+    fn short_flags_and_set_name_themselves_in_the_sources() {
+        let bare = Bare::parse_from(["portcullis", "--listen", "127.0.0.1:1", "--set", "log.filter=a=b"]);
+        let flags: Vec<_> = bare.context.flags().map(|flag| (flag.written, flag.key, flag.value)).collect();
+        let expected =
+            [("--set log.filter", "log.filter", "a=b"), ("--listen", "server.listen", "127.0.0.1:1")];
+        let expected = expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
+        assert_eq!(flags, expected);
+    }
+}
