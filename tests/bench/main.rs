@@ -14,7 +14,6 @@ mod load;
 mod raw;
 mod report;
 mod roles;
-mod server;
 mod tokens;
 
 use report::Report;
@@ -38,7 +37,6 @@ async fn main() {
         report.add("raw ES256 verify", raw.verify);
         report.add("raw Argon2id", raw.argon2);
         guard::round(&mut report).await;
-        server::round(&mut report).await;
     }
     print!("{}", report.render());
 }

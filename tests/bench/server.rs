@@ -1,1 +1,0 @@
-//! What the sign-in server costs.
