@@ -142,7 +142,8 @@ impl App {
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let edge = Arc::new(Edge::new(http::router(self.state()), &self.ground.config, self.ground.entropy.clone()));
+        let edge =
+            Arc::new(Edge::new(http::router(self.state()), &self.ground.config, self.ground.entropy.clone()));
         let mut background = self.background();
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
@@ -196,7 +197,7 @@ impl App {
 
     /// The first administrator.
     pub const fn setup(&self) -> &SetupService {
-        &self.administration.setup
+        &self.administration.console.setup
     }
 
     /// What handlers are given. A new service is built in [`open`](Self::open) and named here.
@@ -204,6 +205,7 @@ impl App {
         AppState {
             clock: self.ground.clock.clone(),
             config: Arc::clone(&self.ground.config),
+            console: self.administration.console.clone(),
             entropy: self.ground.entropy.clone(),
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
@@ -215,7 +217,7 @@ impl App {
     fn background(&self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(tend_keys(self.ground.keys.clone(), self.ground.store.clone()));
-        tasks.spawn(follow_policy(self.administration.policy.clone(), self.ground.store.clone()));
+        tasks.spawn(follow_policy(self.administration.console.policy.clone(), self.ground.store.clone()));
         tasks
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::app::StartError;
 use crate::app::ground::Ground;
+use crate::http::state::Console;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
 use crate::services::audit::AuditService;
 use crate::services::caller::Caller;
+use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
@@ -21,11 +23,10 @@ pub(super) struct Administration {
     pub(super) assignments: AssignmentService,
     pub(super) audit: AuditService,
     pub(super) clients: ClientService,
+    pub(super) console: Console,
     pub(super) organisations: OrganisationService,
     pub(super) policies: PolicyService,
-    pub(super) policy: AdminPolicy,
     pub(super) roles: RoleService,
-    pub(super) setup: SetupService,
     pub(super) users: UserService,
 }
 
@@ -38,22 +39,24 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     apis.ensure_admin_api(&Caller::system(ground.clock.now())).await?;
     let policy = AdminPolicy::open(store(), owners.clone()).await?;
     let assignments = AssignmentService::new(store(), entropy(), owners.clone());
+    let policies = PolicyService::new(store(), owners.clone(), policy.clone());
     let ownership = setup::Ownership { owners: owners.clone(), assignments: assignments.clone() };
+    let setup = SetupService::new(
+        store(),
+        entropy(),
+        ground.hasher.clone(),
+        ownership,
+        ground.config.server.setup_from,
+    );
+    let callers = CallerService::new(store(), owners.clone());
     Ok(Administration {
-        setup: SetupService::new(
-            store(),
-            entropy(),
-            ground.hasher.clone(),
-            ownership,
-            ground.config.server.setup_from,
-        ),
+        console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup },
         apis,
         assignments,
         audit: AuditService::new(store()),
         clients: ClientService::new(store(), entropy(), owners.clone()),
         organisations: OrganisationService::new(store(), entropy()),
-        policies: PolicyService::new(store(), owners.clone(), policy.clone()),
-        policy,
+        policies,
         roles: RoleService::new(store(), entropy(), owners.clone()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
     })

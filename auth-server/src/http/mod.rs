@@ -7,6 +7,7 @@ pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod listen;
 pub(crate) mod ops;
+pub(crate) mod pages;
 pub(crate) mod render;
 pub(crate) mod state;
 
@@ -25,6 +26,7 @@ use crate::http::state::AppState;
 pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .merge(ops::router())
+        .merge(pages::router())
         .route("/static/{hash}/{name}", get(assets::get))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)

@@ -10,7 +10,12 @@ use crate::domain::secret::Entropy;
 use crate::http::extract::form::FormGuard;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
+use crate::services::apis::ApiService;
+use crate::services::callers::CallerService;
 use crate::services::login::LoginService;
+use crate::services::policies::PolicyService;
+use crate::services::policies::live::AdminPolicy;
+use crate::services::setup::SetupService;
 use crate::storage::Store;
 
 /// Everything that handlers may ask for. A handler names the part that it uses: `State(clock): State<Clock>`.
@@ -18,6 +23,7 @@ use crate::storage::Store;
 pub(crate) struct AppState {
     pub(crate) clock: Clock,
     pub(crate) config: Arc<Config>,
+    pub(crate) console: Console,
     pub(crate) entropy: Entropy,
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
@@ -77,5 +83,21 @@ impl FromRef<AppState> for FormGuard {
 impl FromRef<AppState> for LoginService {
     fn from_ref(state: &AppState) -> Self {
         state.front.login.clone()
+    }
+}
+
+/// What the pages of administrators, and the one that makes the first of them, work with.
+#[derive(Clone)]
+pub(crate) struct Console {
+    pub(crate) apis: ApiService,
+    pub(crate) callers: CallerService,
+    pub(crate) policies: PolicyService,
+    pub(crate) policy: AdminPolicy,
+    pub(crate) setup: SetupService,
+}
+
+impl FromRef<AppState> for Console {
+    fn from_ref(state: &AppState) -> Self {
+        state.console.clone()
     }
 }

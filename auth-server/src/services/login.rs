@@ -23,7 +23,7 @@ use crate::storage::credentials::{self, SignInRow};
 use crate::storage::{Outcome, Store, StoreError, Tx, grants, sessions};
 
 /// A session is marked as used at most this often: a write for each page would cost more than it tells.
-const TOUCH_AFTER: Duration = Duration::from_secs(5 * 60);
+const TOUCH_AFTER: Duration = Duration::from_mins(5);
 
 /// Why somebody was not signed in, or a password not changed.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ impl Outcome for LoginError {
 
 /// Why a new password is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BadNewPassword {
+pub(crate) enum BadNewPassword {
     /// It is too long or too short.
     #[error(transparent)]
     Length(#[from] InvalidPassword),

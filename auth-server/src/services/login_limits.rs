@@ -28,12 +28,12 @@ use crate::services::login_limits::buckets::{Buckets, Key};
 /// Tries that one try of a stranger costs its network while many strangers fail.
 const STORM_COST: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
 /// How long a storm lasts after its last gust.
-const STORM: Duration = Duration::from_secs(60);
+const STORM: Duration = Duration::from_mins(1);
 /// Networks' worth of failures in a minute that make a storm.
 const STORM_NETWORKS: u32 = 5;
 /// Tries that are free before the delay begins.
 const FREE_TRIES: u32 = 5;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 /// Cells for networks and accounts: half a megabyte for each limit.
 const MANY: u32 = 15;
 /// Cells for browsers that are known: only a cookie that we made gets here.

@@ -13,7 +13,7 @@ const OURS: [&str; 2] = ["portcullis", "signin"];
 
 /// Why a password is too easy to guess.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Weakness {
+pub(crate) enum Weakness {
     /// Guessers try it first, whoever it is.
     #[error("the password is on every list of common passwords")]
     Common,

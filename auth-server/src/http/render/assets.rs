@@ -43,7 +43,7 @@ const ASSETS: [Asset; 4] = [
 
 /// The files and the hash that stands for this set of them.
 #[derive(Clone)]
-pub(super) struct Assets {
+pub(crate) struct Assets {
     hash: String,
 }
 

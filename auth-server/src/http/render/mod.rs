@@ -1,6 +1,8 @@
 //! Templates, and the headers that every page carries.
 
 pub(crate) mod assets;
+#[cfg(test)]
+mod contrast;
 pub(crate) mod error_page;
 mod text;
 
@@ -55,9 +57,11 @@ pub(crate) enum Forms {
 
 /// Why the pages cannot be shown at all.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PagesError {
+pub enum PagesError {
+    /// The sentences of the pages.
     #[error(transparent)]
     Texts(#[from] BadTexts),
+    /// A template.
     #[error("a template cannot be read: {0}")]
     Template(#[from] minijinja::Error),
 }
@@ -114,11 +118,11 @@ impl Pages {
 
     /// Sends the browser to another page of ours. `303`: it asks for that one with GET.
     pub(crate) fn go(&self, path: &str) -> Response {
-        self.leave(&format!("{}{path}", self.0.base))
+        Self::leave(&format!("{}{path}", self.0.base))
     }
 
     /// Sends the browser to an address that was checked before: one that a client registered.
-    pub(crate) fn leave(&self, address: &str) -> Response {
+    pub(crate) fn leave(address: &str) -> Response {
         let Ok(location) = HeaderValue::from_str(address) else {
             tracing::error!("an address that was checked before fits no header");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -265,7 +269,7 @@ mod tests {
         );
         assert_eq!(pages.go("/login").headers()[header::LOCATION], "/auth/login");
         assert_eq!(
-            pages.leave("https://rp.test/cb?x=1").headers()[header::LOCATION],
+            Pages::leave("https://rp.test/cb?x=1").headers()[header::LOCATION],
             "https://rp.test/cb?x=1"
         );
     }

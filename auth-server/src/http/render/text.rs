@@ -11,7 +11,7 @@ const ENGLISH: &str = include_str!("../../../locales/en.toml");
 /// Why the texts of a language cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the texts of a language cannot be read: {0}")]
-pub(crate) struct BadTexts(#[from] toml::de::Error);
+pub struct BadTexts(#[from] toml::de::Error);
 
 /// The sentences of one language by key.
 #[derive(Clone)]
@@ -41,11 +41,6 @@ impl Texts {
         }
         said.push_str(rest);
         Ok(said)
-    }
-
-    #[cfg(test)]
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 }
 

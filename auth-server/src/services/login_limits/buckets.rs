@@ -69,7 +69,7 @@ fn try_one(table: &Limiter, place: u64, cells: NonZeroU32) -> Result<(), Duratio
         Ok(Ok(())) => Ok(()),
         Ok(Err(later)) => Err(later.wait_time_from(table.clock().now())),
         // More cells than a whole quota: it never fits, and a minute is as good a guess as any.
-        Err(_) => Err(Duration::from_secs(60)),
+        Err(_) => Err(Duration::from_mins(1)),
     }
 }
 

@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn memory_that_was_used_before_gives_the_same_hash_as_fresh_memory() {
-        let pool = Pool::start(1, Duration::from_secs(60)).unwrap();
+        let pool = Pool::start(1, Duration::from_mins(1)).unwrap();
         let first = pool.run(job("first")).await.ok().unwrap().unwrap();
         let second = pool.run(job("second")).await.ok().unwrap().unwrap();
         assert_ne!(first, second);
@@ -246,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_line_refuses_at_once() {
-        let pool = Arc::new(Pool::start(0, Duration::from_secs(60)).unwrap());
+        let pool = Arc::new(Pool::start(0, Duration::from_mins(1)).unwrap());
         let mut waiting = Vec::new();
         for _ in 0..QUEUE_LIMIT {
             let (answer, answered) = oneshot::channel();
@@ -256,7 +256,9 @@ mod tests {
         }
         assert!(pool.run(job("one too many")).await.is_err());
         // Those who hung up do not count.
-        waiting.iter().for_each(|(_, state)| state.store(ABANDONED, Ordering::Release));
+        for (_, state) in &waiting {
+            state.store(ABANDONED, Ordering::Release);
+        }
         let (answer, _answered) = oneshot::channel();
         let state = Arc::new(AtomicU8::new(WAITING));
         assert!(pool.queue.push(Job { derivation: job("x"), answer, state }).is_ok());
@@ -265,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_who_hangs_up_frees_its_place() {
-        let pool = Pool::start(0, Duration::from_secs(60)).unwrap();
+        let pool = Pool::start(0, Duration::from_mins(1)).unwrap();
         // Polled once, then dropped.
         let once = tokio::time::timeout(Duration::ZERO, pool.run(job("gone"))).await;
         assert!(once.is_err());

@@ -1,0 +1,114 @@
+//! The account of whoever is signed in.
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::clock::Timestamp;
+use crate::http::extract::cookies::{self, Keep};
+use crate::http::extract::form::OwnForm;
+use crate::http::extract::request_id::RequestId;
+use crate::http::extract::visit::Visitor;
+use crate::http::pages::next::Next;
+use crate::http::pages::person::Person;
+use crate::http::pages::{Desk, failure};
+use crate::http::render::Page;
+use crate::services::login::SignedIn;
+
+/// The account page.
+#[derive(Serialize)]
+struct AccountPage {
+    problem: Option<&'static str>,
+    notice: Option<&'static str>,
+    user: Person,
+    signed_in_at: String,
+    signed_in_text: String,
+    csrf_token: String,
+}
+
+impl Page for AccountPage {
+    const TEMPLATE: &'static str = "account.html";
+}
+
+/// The query of the account page.
+#[derive(Deserialize)]
+pub(super) struct AccountQuery {
+    notice: Option<String>,
+}
+
+/// `GET /account`.
+pub(super) async fn show(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    Query(query): Query<AccountQuery>,
+) -> Response {
+    let Some(live) = &visitor.visit.session else {
+        return visitor.answer(desk.pages.go(&Next::Account.login()));
+    };
+    let page = AccountPage {
+        problem: None,
+        notice: (query.notice.as_deref() == Some("password_changed")).then_some("password_changed"),
+        user: Person::of(&live.user),
+        signed_in_at: live.session.auth_time.rfc3339(),
+        signed_in_text: readable(live.session.auth_time),
+        csrf_token: desk.guard.token(&visitor.visit.browser),
+    };
+    visitor.answer(desk.pages.show(StatusCode::OK, &page))
+}
+
+/// `POST /account/sign-out`.
+pub(super) async fn sign_out(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
+    match desk.login.sign_out(&form.visitor.visit).await {
+        Ok(()) => form.visitor.answer(forget_session(desk.pages.go("/logged-out"))),
+        Err(error) => failure::fault(&desk.pages, id, &error),
+    }
+}
+
+/// Gives the browser its new session, and the proof that this account signed in here.
+pub(super) fn remember(response: &mut Response, signed_in: &SignedIn) {
+    let headers = response.headers_mut();
+    cookies::set(headers, cookies::SESSION, signed_in.token.expose(), Keep::UntilClosed);
+    cookies::set(headers, cookies::DEVICE, &signed_in.device, Keep::Longest);
+}
+
+/// Takes the session out of the browser. The server has ended it already.
+pub(super) fn forget_session(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    cookies::set(headers, cookies::SESSION, "", Keep::Never);
+    // ASVS 14.3.1. Not "cookies": the proof that an account signed in here has to survive.
+    headers.insert("clear-site-data", HeaderValue::from_static("\"storage\""));
+    response
+}
+
+/// A time as people read it: `2026-11-22 13:05 UTC`.
+fn readable(time: Timestamp) -> String {
+    let text = time.rfc3339();
+    let minute = text.get(..16).unwrap_or(&text);
+    format!("{} UTC", minute.replace('T', " "))
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<impl Page> {
+    [None, Some("password_changed")]
+        .into_iter()
+        .map(|notice| AccountPage {
+            problem: None,
+            notice,
+            user: Person::of(&crate::http::pages::person::sample()),
+            signed_in_at: "2026-11-22T13:05:00Z".to_owned(),
+            signed_in_text: "2026-11-22 13:05 UTC".to_owned(),
+            csrf_token: "token".to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_to_the_minute() {
+        assert_eq!(readable(Timestamp::from_secs(1_795_352_700)), "2026-11-22 13:05 UTC");
+    }
+}

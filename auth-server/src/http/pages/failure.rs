@@ -1,0 +1,33 @@
+//! From what went wrong to the page that says so.
+
+use std::error::Error;
+
+use axum::response::Response;
+
+use crate::http::error::Cause;
+use crate::http::extract::request_id::RequestId;
+use crate::http::render::Pages;
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::services::login::LoginError;
+use crate::services::password::HashError;
+
+/// Our own fault. The cause goes to the log, its reference to the page.
+pub(super) fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static)) -> Response {
+    let mut response = pages.error(&ErrorPage::new(ErrorKind::Fault).reference(id.as_str()));
+    response.extensions_mut().insert(Cause::of(error));
+    response
+}
+
+/// A sign-in or a change of password that the form cannot be shown again for. `None` when it can.
+pub(super) fn login(pages: &Pages, id: RequestId, error: &LoginError) -> Option<Response> {
+    let page = match error {
+        LoginError::Hash(HashError::Busy { retry_after }) => {
+            ErrorPage::new(ErrorKind::Busy).retry_after(*retry_after)
+        }
+        LoginError::Hash(cause) => return Some(fault(pages, id, cause)),
+        LoginError::NewPassword(_) | LoginError::Wrong => return None,
+        LoginError::Store(cause) => return Some(fault(pages, id, cause)),
+        LoginError::Throttled(wait) => ErrorPage::new(ErrorKind::Throttled).retry_after(wait.retry_after),
+    };
+    Some(pages.error(&page.reference(id.as_str())))
+}

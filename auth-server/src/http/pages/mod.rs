@@ -1,0 +1,194 @@
+//! The pages that people see. All of them work without scripts.
+
+mod account;
+mod failure;
+mod next;
+mod password;
+mod person;
+mod rules;
+mod setup;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::http::extract::form::FormGuard;
+use crate::http::extract::visit::Visitor;
+use crate::http::pages::next::Next;
+use crate::http::pages::rules::RulesDesk;
+use crate::http::pages::setup::SetupDesk;
+use crate::http::render::Pages;
+use crate::http::state::{AppState, Console};
+use crate::services::login::LoginService;
+
+/// What the handlers of pages work with.
+#[derive(Clone)]
+struct Desk {
+    pages: Pages,
+    guard: FormGuard,
+    login: LoginService,
+}
+
+impl FromRef<AppState> for RulesDesk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            console: Console::from_ref(state),
+        }
+    }
+}
+
+impl FromRef<AppState> for SetupDesk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            setup: Console::from_ref(state).setup,
+        }
+    }
+}
+
+impl FromRef<AppState> for Desk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            login: LoginService::from_ref(state),
+        }
+    }
+}
+
+pub(crate) fn router() -> Router<AppState> {
+    Router::new()
+        .route("/", get(front))
+        .route("/.well-known/change-password", get(change_password))
+        .route("/account", get(account::show))
+        .route("/account/security/password", get(password::show).post(password::change))
+        .route("/account/sign-out", post(account::sign_out))
+        .route("/admin/policies/{api}", get(rules::show).post(rules::edit))
+        .route("/setup", get(setup::show).post(setup::create))
+}
+
+/// `GET /`: to the account of whoever is signed in, else to the sign-in page.
+async fn front(State(pages): State<Pages>, visitor: Visitor) -> Response {
+    let next = Next::Account;
+    let path = if visitor.visit.session.is_some() { next.path() } else { next.login() };
+    visitor.answer(pages.go(&path))
+}
+
+/// Where password managers look for the page that changes a password (W3C, A Well-Known URL for Changing Passwords).
+async fn change_password(State(pages): State<Pages>) -> Response {
+    pages.go(&Next::Password.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::domain::issuer::Issuer;
+    use crate::http::render::Page;
+
+    async fn shown<P: Page>(found: Vec<P>, all: &mut Vec<(&'static str, String)>) {
+        let pages = Pages::open(&Issuer::parse("http://localhost:8080").unwrap()).unwrap();
+        for page in found {
+            let response = pages.show(StatusCode::OK, &page);
+            assert_eq!(response.status(), StatusCode::OK, "{}", P::TEMPLATE);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            all.push((P::TEMPLATE, String::from_utf8(body.to_vec()).unwrap()));
+        }
+    }
+
+    async fn every_page() -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
+        shown(account::samples(), &mut all).await;
+        shown(password::samples(), &mut all).await;
+        shown(rules::samples(), &mut all).await;
+        shown(setup::samples(), &mut all).await;
+        all
+    }
+
+    /// The start tags of `html`.
+    fn tags(html: &str) -> impl Iterator<Item = &str> {
+        html.split('<').skip(1).filter_map(|rest| rest.split('>').next())
+    }
+
+    fn value<'a>(tag: &'a str, attribute: &str) -> Option<&'a str> {
+        tag.split(&format!(" {attribute}=\"")).nth(1)?.split('"').next()
+    }
+
+    #[tokio::test]
+    async fn every_page_is_whole_in_each_of_its_states() {
+        for (name, html) in every_page().await {
+            assert!(html.ends_with("</html>"), "{name}");
+            assert_eq!(html.matches("<h1").count(), 1, "{name}");
+            assert_eq!(html.matches("<main").count(), 1, "{name}");
+            let reports_a_problem = html.contains("id=\"error-summary\"");
+            assert_eq!(html.contains("<title>Error: "), reports_a_problem, "{name}: {html}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_form_is_posted_here_and_carries_its_token() {
+        for (name, html) in every_page().await {
+            for form in html.split("<form").skip(1) {
+                let form = form.split("</form>").next().unwrap();
+                assert!(form.starts_with(" method=\"post\" action=\"/"), "{name}: {form}");
+                assert_eq!(form.matches("name=\"csrf_token\" value=\"token\"").count(), 1, "{name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_input_has_a_label_and_every_reference_a_target() {
+        for (name, html) in every_page().await {
+            let ids: Vec<&str> = tags(&html).filter_map(|tag| value(tag, "id")).collect();
+            let mut distinct = ids.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), ids.len(), "{name}: an id twice");
+            for tag in tags(&html) {
+                let is_input = tag.starts_with("input ") || tag.starts_with("textarea ");
+                if is_input && value(tag, "type") != Some("hidden") && value(tag, "aria-hidden").is_none() {
+                    let id = value(tag, "id").unwrap();
+                    assert!(html.contains(&format!("<label for=\"{id}\"")), "{name}: {tag}");
+                }
+                for attribute in ["aria-describedby", "aria-labelledby", "for"] {
+                    for target in value(tag, attribute).unwrap_or_default().split_whitespace() {
+                        assert!(ids.contains(&target), "{name}: {attribute}={target}");
+                    }
+                }
+                if let Some(target) = value(tag, "href").and_then(|href| href.strip_prefix('#')) {
+                    assert!(ids.contains(&target), "{name}: #{target}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_people_and_applications_chose_are_text() {
+        for (name, html) in every_page().await {
+            for tag in ["<b>", "<i>", "</textarea><"] {
+                assert!(!html.contains(tag), "{name}: {tag}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn password_managers_find_what_they_look_for() {
+        let pages = every_page().await;
+        let field = |page: &str, id: &str| {
+            let (_, html) = pages.iter().find(|(name, _)| *name == page).unwrap();
+            let found = tags(html).find(|tag| value(tag, "id") == Some(id)).unwrap().to_owned();
+            value(&found, "autocomplete").unwrap().to_owned()
+        };
+        assert_eq!(field("password.html", "password"), "current-password");
+        assert_eq!(field("password.html", "new-password"), "new-password");
+        assert_eq!(field("setup.html", "new-password"), "new-password");
+        let (_, html) = pages.iter().find(|(name, _)| *name == "password.html").unwrap();
+        assert!(html.contains("name=\"username\" autocomplete=\"username\" value=\"alice\""));
+    }
+}
