@@ -3,6 +3,7 @@
 mod administration;
 mod front;
 mod ground;
+mod protocol;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::domain::rbac::InvalidAudience;
 use crate::domain::secret::Entropy;
 use crate::http;
 use crate::http::edge::Edge;
+use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front};
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::{KeyRing, RingError};
@@ -50,6 +52,7 @@ pub struct App {
     ground: Ground,
     front: Front,
     administration: Administration,
+    protocol: Protocol,
 }
 
 /// Why the server does not start.
@@ -137,7 +140,9 @@ impl App {
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
         let ground = Ground { config: Arc::new(config), clock, entropy, store, sealer, keys, hasher };
         let administration = administration::open(&ground).await?;
-        Ok(Self { front: front::open(&ground)?, administration, ground })
+        let front = front::open(&ground)?;
+        let protocol = protocol::build(&ground, &front.login);
+        Ok(Self { ground, front, administration, protocol })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -209,6 +214,7 @@ impl App {
             entropy: self.ground.entropy.clone(),
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
+            protocol: self.protocol.clone(),
             store: self.ground.store.clone(),
         }
     }

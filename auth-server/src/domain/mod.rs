@@ -12,6 +12,7 @@ pub mod interaction;
 pub mod issuer;
 pub mod oauth_error;
 pub mod organisation;
+pub mod parameters;
 pub mod pkce;
 pub mod policy;
 pub mod rbac;

@@ -1,13 +1,17 @@
 //! HTTP: each handler parses, calls one service and renders. What holds for every answer is in [`edge`].
 
 pub(crate) mod admin;
+pub(crate) mod cors;
 pub(crate) mod edge;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod listen;
+pub(crate) mod oauth;
+pub(crate) mod oidc;
 pub(crate) mod ops;
 pub(crate) mod pages;
+pub(crate) mod protocol;
 pub(crate) mod render;
 pub(crate) mod state;
 
@@ -25,6 +29,8 @@ use crate::http::state::AppState;
 /// Every route of the server.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new()
+        .merge(oauth::router())
+        .merge(oidc::router())
         .merge(ops::router())
         .merge(pages::router())
         .route("/static/{hash}/{name}", get(assets::get))

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::http::extract::form::FormGuard;
+use crate::http::protocol::Protocol;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
 use crate::services::apis::ApiService;
@@ -27,6 +28,7 @@ pub(crate) struct AppState {
     pub(crate) entropy: Entropy,
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
+    pub(crate) protocol: Protocol,
     pub(crate) store: Store,
 }
 

@@ -9,8 +9,6 @@
 //! therefore counted together too; while there are more than a server normally sees, every try of a stranger costs
 //! its network [`STORM_COST`] tries.
 
-mod buckets;
-
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,8 +20,8 @@ use governor::Quota;
 use crate::config::Limits;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::secret::Entropy;
+use crate::services::buckets::{Buckets, Key, network_of};
 use crate::services::known_device::KnownDevice;
-use crate::services::login_limits::buckets::{Buckets, Key};
 
 /// Tries that one try of a stranger costs its network while many strangers fail.
 const STORM_COST: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
@@ -142,14 +140,6 @@ impl Slowing {
     fn take(&self, key: Key) -> Result<(), Duration> {
         self.minute.take(key, NonZeroU32::MIN)?;
         self.day.take(key, NonZeroU32::MIN)
-    }
-}
-
-/// The network that an address belongs to: itself for IPv4, the /64 that one household or host gets for IPv6.
-fn network_of(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
     }
 }
 

@@ -33,6 +33,11 @@ impl Visitor {
         BrowserTraits { device: self.device.as_deref(), user_agent: &self.user_agent }
     }
 
+    /// Whether the browser showed nothing by which we know it.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.browser_is_new
+    }
+
     /// Answers, and gives a browser that is new its cookie.
     pub(crate) fn answer(&self, answer: impl IntoResponse) -> Response {
         let mut response = answer.into_response();

@@ -4,6 +4,7 @@
 //! to one cell in each of two tables, and is refused only when both refuse. So two keys rarely disturb each other,
 //! nobody can aim at somebody else's cells, no key is ever evicted (an abuser cannot be forgotten), and nothing grows.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,11 +20,11 @@ use crate::domain::secret::Digest32;
 
 /// Where a key's cells are.
 #[derive(Clone, Copy)]
-pub(super) struct Key([u64; 2]);
+pub(crate) struct Key([u64; 2]);
 
 impl Key {
     /// The key of something, among others of its `kind`. The seed keeps the places secret.
-    pub(super) fn new(seed: &[u8; 32], kind: u8, parts: &[&[u8]]) -> Self {
+    pub(crate) fn new(seed: &[u8; 32], kind: u8, parts: &[&[u8]]) -> Self {
         let mut all: Vec<&[u8]> = vec![seed.as_slice(), std::slice::from_ref(&kind)];
         all.extend_from_slice(parts);
         let digest = Digest32::of_parts(&all);
@@ -35,22 +36,30 @@ impl Key {
     }
 }
 
+/// The network that an address belongs to: itself for IPv4, the /64 that one household or host gets for IPv6.
+pub(crate) fn network_of(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
+    }
+}
+
 type Limiter = RateLimiter<u64, Table, Dial, NoOpMiddleware<Nanos>>;
 
 /// The counters of one limit.
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     tables: [Limiter; 2],
 }
 
 impl Buckets {
     /// Counters for `quota` in two tables of `1 << bits` cells, eight bytes each.
-    pub(super) fn new(quota: Quota, bits: u32, clock: &Clock) -> Self {
+    pub(crate) fn new(quota: Quota, bits: u32, clock: &Clock) -> Self {
         let table = || Limiter::new(quota, Table::new(bits), Dial(clock.clone()));
         Self { tables: [table(), table()] }
     }
 
     /// Takes `cells` tries of a key, or says how long to wait.
-    pub(super) fn take(&self, key: Key, cells: NonZeroU32) -> Result<(), Duration> {
+    pub(crate) fn take(&self, key: Key, cells: NonZeroU32) -> Result<(), Duration> {
         // Both tables count every try, so that both know it.
         let answers = self.tables.iter().zip(key.0).map(|(table, place)| try_one(table, place, cells));
         let answers: Vec<Result<(), Duration>> = answers.collect();

@@ -1,0 +1,47 @@
+//! Puts the services of OAuth and OpenID Connect together.
+
+use crate::app::ground::Ground;
+use crate::http::oidc::metadata::Discovery;
+use crate::http::protocol::Protocol;
+use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
+use crate::services::client_auth::ClientAuthenticator;
+use crate::services::client_auth::limits::ClientLimits;
+use crate::services::introspect::IntrospectionService;
+use crate::services::login::LoginService;
+use crate::services::logout::LogoutService;
+use crate::services::mint::Minter;
+use crate::services::revocations::RevocationService;
+use crate::services::token::access::AccessTokens;
+use crate::services::token::{TokenService, TokenSettings};
+use crate::services::userinfo::UserInfoService;
+
+/// Builds the services from what the server stands on.
+pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
+    let Ground { config, clock, entropy, keys, sealer, store, .. } = ground;
+    let issuer = config.issuer();
+    let tokens = &config.tokens;
+    let access = AccessTokens::new(keys.clone(), issuer.clone());
+    let minter = Minter::new(keys.clone(), issuer.clone(), entropy.clone(), tokens.id_ttl());
+    let lifetimes = TokenSettings {
+        access_ttl: tokens.access_ttl(),
+        refresh_ttl: tokens.refresh_ttl(),
+        refresh_absolute: tokens.refresh_absolute(),
+        refresh_retry_window: tokens.refresh_retry_window(),
+    };
+    let flows = AuthorizeSettings {
+        issuer: issuer.clone(),
+        code_ttl: tokens.code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+    };
+    let limits = ClientLimits::new(&config.limits, clock, entropy);
+    Protocol {
+        authorize: AuthorizeService::new(store.clone(), keys.clone(), entropy.clone(), flows),
+        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits),
+        discovery: Discovery::of(&issuer),
+        introspection: IntrospectionService::new(store.clone(), access.clone()),
+        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
+        revocations: RevocationService::new(store.clone(), access.clone()),
+        tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes),
+        userinfo: UserInfoService::new(store.clone(), access),
+    }
+}

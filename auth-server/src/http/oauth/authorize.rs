@@ -1,0 +1,93 @@
+//! The authorization endpoint ([RFC 6749 §3.1](https://www.rfc-editor.org/rfc/rfc6749#section-3.1)), by link and by form.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::Response;
+use http_body_util::BodyExt;
+
+use crate::domain::parameters::Parameters;
+use crate::http::error::Cause;
+use crate::http::extract::visit::Visitor;
+use crate::http::oauth::client_request::is_form;
+use crate::http::render::Pages;
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::state::AppState;
+use crate::services::authorize::request::PageError;
+use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeService};
+
+/// `GET /authorize`.
+pub(super) async fn by_link(
+    State(authorize): State<AuthorizeService>,
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    request: Request,
+) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    match Parameters::parse(query.as_bytes()) {
+        Ok(parameters) => begin(&authorize, &pages, &visitor, &parameters).await,
+        Err(error) => refuse(&pages, &AuthorizeError::Page(PageError::Malformed(error))),
+    }
+}
+
+/// `POST /authorize` (OpenID Connect Core §3.1.2.1).
+///
+/// A browser does not send our cookies with a form of another site. Such a request goes on as a link, with which it does:
+/// otherwise a person who is signed in would have to do so again, and flows in other tabs would lose their browser.
+pub(super) async fn by_form(
+    State(state): State<AppState>,
+    State(authorize): State<AuthorizeService>,
+    State(pages): State<Pages>,
+    request: Request,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    if !is_form(&parts.headers) {
+        return pages.error(&ErrorPage::new(ErrorKind::BadRequest));
+    }
+    let visitor = match Visitor::from_request_parts(&mut parts, &state).await {
+        Ok(visitor) => visitor,
+        Err(response) => return response,
+    };
+    let Ok(body) = body.collect().await else {
+        return pages.error(&ErrorPage::new(ErrorKind::TooLarge));
+    };
+    let parameters = match Parameters::parse(&body.to_bytes()) {
+        Ok(parameters) => parameters,
+        Err(error) => return refuse(&pages, &AuthorizeError::Page(PageError::Malformed(error))),
+    };
+    if visitor.is_new() {
+        return pages.go(&format!("/authorize?{}", parameters.encode()));
+    }
+    begin(&authorize, &pages, &visitor, &parameters).await
+}
+
+async fn begin(
+    authorize: &AuthorizeService,
+    pages: &Pages,
+    visitor: &Visitor,
+    parameters: &Parameters,
+) -> Response {
+    match authorize.begin(parameters, &visitor.visit).await {
+        Ok(outcome) => visitor.answer(respond(pages, outcome)),
+        Err(error) => refuse(pages, &error),
+    }
+}
+
+/// Sends the browser on, always by 303: no browser repeats a form with a password at the next address (RFC 9700 §4.12).
+pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
+    match outcome {
+        AuthorizeOutcome::Consent(interaction) => pages.go(&format!("/consent?interaction={interaction}")),
+        AuthorizeOutcome::Login(interaction) => pages.go(&format!("/login?interaction={interaction}")),
+        AuthorizeOutcome::Redirect(url) => Pages::leave(&url),
+    }
+}
+
+fn refuse(pages: &Pages, error: &AuthorizeError) -> Response {
+    let page = match error {
+        AuthorizeError::Fault(_) => ErrorPage::new(ErrorKind::Fault),
+        AuthorizeError::Page(cause) => {
+            ErrorPage::new(ErrorKind::BadClient).parameter(cause.parameter(), cause.to_string())
+        }
+    };
+    let mut response = pages.error(&page);
+    response.extensions_mut().insert(Cause::of(error));
+    response
+}

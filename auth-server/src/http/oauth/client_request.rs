@@ -1,0 +1,136 @@
+//! A form that a client sent, with the client that sent it.
+
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+use http_body_util::BodyExt;
+
+use crate::domain::clock::Clock;
+use crate::domain::parameters::Parameters;
+use crate::http::extract::address::ClientAddress;
+use crate::http::oauth::error::{OAuthError, Unreadable};
+use crate::services::client_auth::credential::{ClientCredential, CredentialError};
+use crate::services::client_auth::{ClientAuthError, ClientAuthenticator};
+use crate::services::token::TokenCaller;
+
+/// What must never be in an address: addresses are logged and remembered everywhere (RFC 6749 §2.3.1).
+const SECRETS: [&str; 8] = [
+    "access_token",
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "password",
+    "refresh_token",
+    "token",
+];
+
+/// A request to one of the endpoints for clients. A handler that takes it cannot forget to authenticate.
+pub(crate) struct ClientRequest {
+    pub(crate) caller: TokenCaller,
+    pub(crate) parameters: Parameters,
+}
+
+impl<S> FromRequest<S> for ClientRequest
+where
+    S: Send + Sync,
+    ClientAuthenticator: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let (mut parts, body) = request.into_parts();
+        refuse_secrets_in_query(&parts).map_err(OAuthError::unreadable)?;
+        if !is_form(&parts.headers) {
+            return Err(OAuthError::unreadable(Unreadable::ContentType));
+        }
+        let address = ClientAddress::from_request_parts(&mut parts, state).await;
+        let ClientAddress(address) = address.map_err(|_| OAuthError::unreadable(Unreadable::Address))?;
+        let body = body.collect().await.map_err(|_| OAuthError::unreadable(Unreadable::TooLarge))?;
+        let parameters = Parameters::parse(&body.to_bytes());
+        let parameters = parameters.map_err(|error| OAuthError::unreadable(error.into()))?;
+        let header = authorization(&parts.headers)?;
+        let credential = ClientCredential::read(header, &parameters);
+        let credential = credential.map_err(|error| OAuthError::from(ClientAuthError::from(error)))?;
+        let now = Clock::from_ref(state).now();
+        let client = ClientAuthenticator::from_ref(state).authenticate(&credential, address, now).await?;
+        Ok(Self { caller: TokenCaller { client, address, now }, parameters })
+    }
+}
+
+/// Other parameters in the query mean nothing here and are ignored.
+fn refuse_secrets_in_query(parts: &Parts) -> Result<(), Unreadable> {
+    let query = parts.uri.query().unwrap_or_default();
+    let parameters = Parameters::parse(query.as_bytes())?;
+    if parameters.has_any(&SECRETS) { Err(Unreadable::Query) } else { Ok(()) }
+}
+
+/// Whether the body says that it is form data.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (types.next(), types.next());
+    let essence = first.and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    second.is_none()
+        && essence
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+/// The one `Authorization` header. Of two, the next hop might read the other one.
+fn authorization(headers: &HeaderMap) -> Result<Option<&str>, OAuthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(OAuthError::unreadable(Unreadable::Credentials));
+    }
+    let unreadable = |_| OAuthError::from(ClientAuthError::from(CredentialError::Header));
+    first.map(|value| value.to_str().map_err(unreadable)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(types: &[&'static str]) -> HeaderMap {
+        types.iter().map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_form_data_is_read() {
+        for good in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"]
+        {
+            assert!(is_form(&headers(&[good])), "{good}");
+        }
+        for bad in ["application/json", "multipart/form-data", "text/plain", ""] {
+            assert!(!is_form(&headers(&[bad])), "{bad}");
+        }
+        assert!(!is_form(&headers(&[])));
+        assert!(!is_form(&headers(&["application/x-www-form-urlencoded", "application/json"])));
+    }
+
+    #[test]
+    fn a_secret_in_the_address_is_refused_and_anything_else_there_ignored() {
+        let outcome = |uri: &str| {
+            let (parts, ()) = http::Request::builder().uri(uri).body(()).unwrap().into_parts();
+            refuse_secrets_in_query(&parts)
+        };
+        assert_eq!(outcome("/token"), Ok(()));
+        assert_eq!(outcome("/token?trace=1"), Ok(()));
+        for name in SECRETS {
+            assert_eq!(outcome(&format!("/token?x=1&{name}=y")), Err(Unreadable::Query), "{name}");
+        }
+        assert_eq!(outcome("/token?client%5Fsecret=y"), Err(Unreadable::Query));
+    }
+
+    #[test]
+    fn two_authorization_headers_are_refused() {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"));
+        assert_eq!(authorization(&headers).unwrap(), Some("Basic YTpi"));
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Basic Yzpk"));
+        assert!(authorization(&headers).is_err());
+    }
+}

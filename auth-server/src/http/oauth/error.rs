@@ -1,0 +1,152 @@
+//! Errors as OAuth clients read them: JSON with a code and a fixed text ([RFC 6749 §5.2]).
+//!
+//! [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+
+use std::error::Error;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::parameters::ParametersError;
+use crate::http::cors;
+use crate::http::error::Cause;
+use crate::http::oauth::no_store::NoStore;
+use crate::services::client_auth::ClientAuthError;
+use crate::services::introspect::IntrospectError;
+use crate::services::revocations::RevokeError;
+use crate::services::token::TokenError;
+
+/// What a client is told. The cause goes to the log and no further.
+#[derive(Debug)]
+pub(crate) struct OAuthError {
+    code: OAuthErrorCode,
+    description: &'static str,
+    status: StatusCode,
+    cause: Cause,
+}
+
+#[derive(Serialize)]
+struct Body {
+    error: &'static str,
+    error_description: &'static str,
+}
+
+impl OAuthError {
+    fn new(code: OAuthErrorCode, description: &'static str, cause: &(dyn Error + 'static)) -> Self {
+        Self { code, description, status: code.status(), cause: Cause::of(cause) }
+    }
+
+    /// A request that cannot be read at all.
+    pub(crate) fn unreadable(error: Unreadable) -> Self {
+        let told = |code| Self::new(code, error.description(), &error);
+        match error {
+            Unreadable::Address => told(OAuthErrorCode::ServerError),
+            Unreadable::TooLarge => {
+                Self { status: StatusCode::PAYLOAD_TOO_LARGE, ..told(OAuthErrorCode::InvalidRequest) }
+            }
+            Unreadable::ContentType
+            | Unreadable::Credentials
+            | Unreadable::Parameters(_)
+            | Unreadable::Query
+            | Unreadable::Token => told(OAuthErrorCode::InvalidRequest),
+        }
+    }
+}
+
+/// Why a request cannot be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("nobody noted where the request comes from")]
+    Address,
+    #[error("the body is not a form")]
+    ContentType,
+    #[error("several Authorization headers")]
+    Credentials,
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    #[error("a secret in the query")]
+    Query,
+    #[error("the parameter token is missing")]
+    Token,
+    #[error("the body is too large")]
+    TooLarge,
+}
+
+impl Unreadable {
+    const fn description(self) -> &'static str {
+        match self {
+            Self::Address => "the server cannot answer now",
+            Self::ContentType => "the body must be application/x-www-form-urlencoded",
+            Self::Credentials => "the Authorization header was sent more than once",
+            Self::Parameters(_) => "a parameter is repeated or malformed",
+            Self::Query => "codes, tokens and secrets belong into the body, never into the address",
+            Self::Token => "the parameter token is missing",
+            Self::TooLarge => "the body is too large",
+        }
+    }
+}
+
+impl From<ClientAuthError> for OAuthError {
+    fn from(error: ClientAuthError) -> Self {
+        let description = match &error {
+            ClientAuthError::Credential(_) => {
+                "the client credentials are missing, malformed, or sent in several ways"
+            }
+            ClientAuthError::Fault(_) => "the server cannot answer now",
+            ClientAuthError::Throttled => "too many failures: wait before the next attempt",
+            ClientAuthError::Assertion(_)
+            | ClientAuthError::Disabled
+            | ClientAuthError::Replayed
+            | ClientAuthError::Unknown
+            | ClientAuthError::WrongMethod
+            | ClientAuthError::WrongSecret => "the client is unknown or its credentials are not accepted",
+        };
+        let told = Self::new(error.code(), description, &error);
+        match error {
+            ClientAuthError::Throttled => Self { status: StatusCode::TOO_MANY_REQUESTS, ..told },
+            _ => told,
+        }
+    }
+}
+
+impl From<TokenError> for OAuthError {
+    fn from(error: TokenError) -> Self {
+        Self::new(error.code(), error.description(), &error)
+    }
+}
+
+impl From<IntrospectError> for OAuthError {
+    fn from(error: IntrospectError) -> Self {
+        Self::new(error.code(), "only clients with credentials may introspect", &error)
+    }
+}
+
+impl From<RevokeError> for OAuthError {
+    fn from(error: RevokeError) -> Self {
+        Self::new(error.code(), "the server cannot answer now", &error)
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let body = Body { error: self.code.as_str(), error_description: self.description };
+        let mut response = NoStore((self.status, Json(body))).into_response();
+        response.extensions_mut().insert(self.cause);
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 6749 §5.2, RFC 7617 §2.1.
+            let challenge = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            StatusCode::TOO_MANY_REQUESTS => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
+            _ => {}
+        }
+        cors::open(response)
+    }
+}

@@ -1,0 +1,24 @@
+//! The endpoints of OAuth 2: `/authorize`, `/token`, `/introspect`, `/revoke`.
+
+pub(crate) mod authorize;
+pub(crate) mod client_request;
+pub(crate) mod error;
+mod introspect;
+pub(crate) mod no_store;
+mod revoke;
+mod token;
+
+use axum::Router;
+use axum::routing::{get, options, post};
+
+use crate::http::cors;
+use crate::http::state::AppState;
+
+pub(crate) fn router() -> Router<AppState> {
+    // No CORS at /authorize: a browser goes there, a script never asks it (RFC 9700 §2.6).
+    Router::new()
+        .route("/authorize", get(authorize::by_link).post(authorize::by_form))
+        .route("/introspect", post(introspect::introspect))
+        .route("/revoke", post(revoke::revoke).merge(options(cors::preflight)))
+        .route("/token", post(token::exchange).merge(options(cors::preflight)))
+}

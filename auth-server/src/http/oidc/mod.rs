@@ -1,0 +1,22 @@
+//! The endpoints of OpenID Connect: userinfo, keys, and what the server says about itself.
+
+mod discovery;
+mod jwks;
+pub(crate) mod metadata;
+mod published;
+mod userinfo;
+
+use axum::Router;
+use axum::routing::{get, options};
+
+use crate::http::cors;
+use crate::http::state::AppState;
+
+pub(crate) fn router() -> Router<AppState> {
+    let preflight = || options(cors::preflight);
+    Router::new()
+        .route("/.well-known/openid-configuration", get(discovery::show).merge(preflight()))
+        .route("/.well-known/oauth-authorization-server", get(discovery::show).merge(preflight()))
+        .route("/jwks", get(jwks::show).merge(preflight()))
+        .route("/userinfo", get(userinfo::by_header).post(userinfo::by_header_or_form).merge(preflight()))
+}

@@ -1,0 +1,237 @@
+//! What has to happen before a code may be issued: rules only, no database.
+
+use std::time::Duration;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::interaction::Interaction;
+use crate::services::authorize::request::{AuthorizeRequest, Prompt, RequestError};
+use crate::services::visit::LiveSession;
+
+/// Why somebody has to sign in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LoginReason {
+    /// The application asked for a choice of accounts.
+    ChooseAccount,
+    /// Nobody is signed in.
+    NotSignedIn,
+    /// The application asked for a new sign-in.
+    Requested,
+    /// The sign-in is older than the application accepts.
+    TooOld,
+    /// The application expects somebody else.
+    WrongPerson,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SignIn {
+    /// Nothing: the session will do.
+    Done,
+    /// Ask the person to sign in.
+    Needed(LoginReason),
+    /// Tell the client that it cannot be done.
+    Refused(RequestError),
+}
+
+/// When the session of the browser began, seen from the interaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SessionAge {
+    /// It was there before.
+    Older,
+    /// The person signed in during the interaction.
+    SignedInSince,
+}
+
+impl SessionAge {
+    /// A sign-in always makes a new session, so a forced one counts as done when this is another session than the one
+    /// that was there when the interaction began, and no older than the interaction. A clock is not asked alone: a page
+    /// could be left open in one tab while the person signs in in another.
+    pub(crate) fn of(interaction: &Interaction, session: &LiveSession) -> Self {
+        let is_other = interaction.prior_session.as_ref() != Some(&session.session.id);
+        if is_other && session.session.auth_time >= interaction.created_at {
+            Self::SignedInSince
+        } else {
+            Self::Older
+        }
+    }
+}
+
+/// Decides whether the session of the browser answers the request.
+pub(crate) fn sign_in(
+    request: &AuthorizeRequest,
+    session: Option<(&LiveSession, SessionAge)>,
+    now: Timestamp,
+) -> SignIn {
+    let reason = match session {
+        None => Some(LoginReason::NotSignedIn),
+        Some((live, SessionAge::SignedInSince)) if is_other_person(request, live) => {
+            // OpenID Connect Core §3.1.2.1: somebody signed in, but not the one whom the hint names.
+            return SignIn::Refused(RequestError::OtherUser);
+        }
+        Some((_, SessionAge::SignedInSince)) => None,
+        Some((live, SessionAge::Older)) => reason_against(request, live, now),
+    };
+    match reason {
+        None => SignIn::Done,
+        Some(_) if request.asks_for(Prompt::None) => SignIn::Refused(RequestError::LoginNeeded),
+        Some(reason) => SignIn::Needed(reason),
+    }
+}
+
+fn reason_against(request: &AuthorizeRequest, live: &LiveSession, now: Timestamp) -> Option<LoginReason> {
+    if request.asks_for(Prompt::Login) {
+        Some(LoginReason::Requested)
+    } else if request.asks_for(Prompt::SelectAccount) {
+        Some(LoginReason::ChooseAccount)
+    } else if is_too_old(request, live, now) {
+        Some(LoginReason::TooOld)
+    } else if is_other_person(request, live) {
+        Some(LoginReason::WrongPerson)
+    } else {
+        None
+    }
+}
+
+/// `max_age=0` means the same as `prompt=login` (OpenID Connect Core §3.1.2.1).
+fn is_too_old(request: &AuthorizeRequest, live: &LiveSession, now: Timestamp) -> bool {
+    request.max_age_secs.is_some_and(|secs| {
+        secs == 0 || now.since(live.session.auth_time) > Duration::from_secs(u64::from(secs))
+    })
+}
+
+fn is_other_person(request: &AuthorizeRequest, live: &LiveSession) -> bool {
+    request.expected.as_ref().is_some_and(|expected| *expected != live.user.sub)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::ids::{ClientId, InteractionId, OrganisationId, SessionId, UserId};
+    use crate::domain::pkce::{CodeChallenge, CodeVerifier};
+    use crate::domain::scope::ScopeSet;
+    use crate::domain::secret::{Digest32, Entropy};
+    use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
+    use crate::domain::user::{Sub, User, Username};
+    use crate::services::authorize::request::ReturnAddress;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn request(prompt: &[Prompt], max_age_secs: Option<u32>) -> AuthorizeRequest {
+        let entropy = Entropy::seeded(1);
+        AuthorizeRequest {
+            client: ClientId::generate(NOW, &entropy),
+            address: ReturnAddress { uri: "https://rp.test/cb".to_owned(), named: true, state: None },
+            scopes: ScopeSet::parse("openid").unwrap(),
+            resource: None,
+            challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
+            nonce: None,
+            prompt: prompt.iter().copied().collect::<BTreeSet<_>>(),
+            max_age_secs,
+            login_hint: None,
+            expected: None,
+        }
+    }
+
+    fn live(seed: u64, auth_time: Timestamp) -> LiveSession {
+        let entropy = Entropy::seeded(seed);
+        let user = User {
+            id: UserId::generate(NOW, &entropy),
+            sub: Sub::generate(&entropy),
+            organisation: OrganisationId::first(),
+            username: Username::parse("ada").unwrap(),
+            name: "Ada".to_owned(),
+            email: None,
+            email_verified_at: None,
+            created_at: NOW,
+            disabled_at: None,
+        };
+        let session = Session {
+            id: SessionId::generate(NOW, &entropy),
+            user: user.id.clone(),
+            auth_time,
+            created_at: auth_time,
+            last_seen_at: auth_time,
+            expires_at: NOW.plus(Duration::from_hours(1)),
+            ended_at: None,
+            methods: vec![AuthMethod::Password],
+            acr: Acr::OneFactor,
+            origin: SessionOrigin::new(None, ""),
+        };
+        LiveSession { session, user }
+    }
+
+    fn older(request: &AuthorizeRequest, age_secs: u64) -> SignIn {
+        let live = live(1, NOW.minus(Duration::from_secs(age_secs)));
+        sign_in(request, Some((&live, SessionAge::Older)), NOW)
+    }
+
+    #[test]
+    fn nobody_signed_in_has_to_sign_in_and_is_refused_silently() {
+        assert_eq!(sign_in(&request(&[], None), None, NOW), SignIn::Needed(LoginReason::NotSignedIn));
+        let silent = request(&[Prompt::None], None);
+        assert_eq!(sign_in(&silent, None, NOW), SignIn::Refused(RequestError::LoginNeeded));
+    }
+
+    #[test]
+    fn a_session_is_enough_unless_the_request_wants_more() {
+        assert_eq!(older(&request(&[], None), 600), SignIn::Done);
+        assert_eq!(older(&request(&[Prompt::None], None), 600), SignIn::Done);
+        assert_eq!(older(&request(&[Prompt::Consent], None), 600), SignIn::Done);
+        assert_eq!(older(&request(&[Prompt::Login], None), 0), SignIn::Needed(LoginReason::Requested));
+        let choose = request(&[Prompt::SelectAccount], None);
+        assert_eq!(older(&choose, 0), SignIn::Needed(LoginReason::ChooseAccount));
+    }
+
+    #[test]
+    fn a_session_older_than_max_age_is_not_enough() {
+        assert_eq!(older(&request(&[], Some(60)), 60), SignIn::Done);
+        assert_eq!(older(&request(&[], Some(60)), 61), SignIn::Needed(LoginReason::TooOld));
+        assert_eq!(older(&request(&[], Some(0)), 0), SignIn::Needed(LoginReason::TooOld));
+        let silent = request(&[Prompt::None], Some(60));
+        assert_eq!(older(&silent, 61), SignIn::Refused(RequestError::LoginNeeded));
+    }
+
+    #[test]
+    fn a_new_sign_in_answers_every_wish_for_one() {
+        let live = live(1, NOW);
+        for request in
+            [request(&[Prompt::Login], None), request(&[], Some(0)), request(&[Prompt::SelectAccount], None)]
+        {
+            assert_eq!(sign_in(&request, Some((&live, SessionAge::SignedInSince)), NOW), SignIn::Done);
+        }
+    }
+
+    #[test]
+    fn somebody_else_than_expected_signs_in_once_and_is_then_refused() {
+        let (ada, bob) = (live(1, NOW), live(2, NOW));
+        let mut request = request(&[], None);
+        request.expected = Some(ada.user.sub.clone());
+        assert_eq!(sign_in(&request, Some((&ada, SessionAge::Older)), NOW), SignIn::Done);
+        let before = sign_in(&request, Some((&bob, SessionAge::Older)), NOW);
+        assert_eq!(before, SignIn::Needed(LoginReason::WrongPerson));
+        let after = sign_in(&request, Some((&bob, SessionAge::SignedInSince)), NOW);
+        assert_eq!(after, SignIn::Refused(RequestError::OtherUser));
+    }
+
+    #[test]
+    fn only_another_session_that_began_in_time_counts_as_a_new_sign_in() {
+        let (before, after) = (live(1, NOW), live(2, NOW));
+        let stale = live(3, NOW.minus(Duration::from_secs(1)));
+        let interaction = Interaction {
+            id: InteractionId::generate(NOW, &Entropy::seeded(9)),
+            client: ClientId::generate(NOW, &Entropy::seeded(9)),
+            browser: Digest32::of(b"browser"),
+            request: String::new(),
+            prior_session: Some(before.session.id.clone()),
+            session: None,
+            created_at: NOW,
+            expires_at: NOW.plus(Duration::from_mins(1)),
+            finished_at: None,
+        };
+        assert_eq!(SessionAge::of(&interaction, &before), SessionAge::Older);
+        assert_eq!(SessionAge::of(&interaction, &after), SessionAge::SignedInSince);
+        assert_eq!(SessionAge::of(&interaction, &stale), SessionAge::Older);
+    }
+}

@@ -1,0 +1,252 @@
+//! One authorization request on its way: what to do next, and doing it.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::client::Client;
+use crate::domain::clock::Timestamp;
+use crate::domain::code::CodePayload;
+use crate::domain::consent::{Consent, ConsentNeed, ConsentPrompt, needs_consent};
+use crate::domain::ids::{GrantId, InteractionId, SessionId};
+use crate::domain::interaction::Interaction;
+use crate::domain::secret::{OpaqueToken, TokenKind};
+use crate::services::authorize::decide::{self, LoginReason, SessionAge, SignIn};
+use crate::services::authorize::interaction::{InteractionError, LoginView};
+use crate::services::authorize::request::{AuthorizeRequest, Prompt, RequestError};
+use crate::services::authorize::{AuthorizeOutcome, AuthorizeService, respond};
+use crate::services::visit::{LiveSession, Visit};
+use crate::storage::single_use::Purpose;
+use crate::storage::{StoreError, Tx, consents, interactions, single_use};
+
+/// One authorization request on its way.
+pub(super) struct Flow<'v> {
+    pub(super) request: AuthorizeRequest,
+    pub(super) client: Arc<Client>,
+    pub(super) visit: &'v Visit,
+    /// `None` as long as nobody had to be asked anything.
+    pub(super) interaction: Option<Interaction>,
+}
+
+impl Flow<'_> {
+    pub(super) fn sign_in(&self) -> SignIn {
+        let session = self.visit.session.as_ref().map(|live| {
+            let began = self.interaction.as_ref();
+            (live, began.map_or(SessionAge::Older, |began| SessionAge::of(began, live)))
+        });
+        decide::sign_in(&self.request, session, self.visit.now)
+    }
+
+    pub(super) fn login_view(&self, reason: LoginReason) -> LoginView {
+        let (client, login_hint) = (self.client.name.clone(), self.request.login_hint.clone());
+        LoginView { client, login_hint, reason }
+    }
+
+    fn event(&self, live: &LiveSession, action: AuditAction) -> AuditEvent {
+        AuditEvent::new(Actor::User(live.user.id.clone()), action)
+            .on(&self.client.id)
+            .from(Some(self.visit.address))
+            .with(json!({ "scope": self.request.scopes.to_string() }))
+    }
+}
+
+/// What is written when a flow ends well.
+struct Ending {
+    interaction: Option<InteractionId>,
+    consent: Option<(Consent, AuditEvent)>,
+    payload: CodePayload,
+}
+
+impl AuthorizeService {
+    /// Does the next step of a flow.
+    pub(super) async fn advance(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
+        match (flow.sign_in(), flow.visit.session.as_ref()) {
+            (SignIn::Refused(error), _) => self.refuse(flow, error).await,
+            (SignIn::Needed(_), _) | (SignIn::Done, None) => {
+                self.kept(flow, None).await.map(AuthorizeOutcome::Login)
+            }
+            (SignIn::Done, Some(live)) => match self.consent_need(&flow, live).await? {
+                ConsentNeed::None => self.finish(&flow, live, None).await,
+                ConsentNeed::Ask if flow.request.asks_for(Prompt::None) => {
+                    self.refuse(flow, RequestError::ConsentNeeded).await
+                }
+                ConsentNeed::Ask => {
+                    let asked = live.session.id.clone();
+                    self.kept(flow, Some(asked)).await.map(AuthorizeOutcome::Consent)
+                }
+            },
+        }
+    }
+
+    /// The person allows it.
+    pub(super) async fn allow(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
+        let (SignIn::Done, Some(live)) = (flow.sign_in(), flow.visit.session.as_ref()) else {
+            return self.advance(flow).await;
+        };
+        let asked = flow.interaction.as_ref().and_then(|interaction| interaction.session.as_ref());
+        if asked != Some(&live.session.id) {
+            // Somebody else signed in since the page was shown: that person was not asked yet.
+            let asked = live.session.id.clone();
+            return self.kept(flow, Some(asked)).await.map(AuthorizeOutcome::Consent);
+        }
+        let consent = Consent {
+            user: live.user.id.clone(),
+            client: flow.client.id.clone(),
+            scopes: flow.request.scopes.clone(),
+            granted_at: flow.visit.now,
+        };
+        let event = flow.event(live, AuditAction::ConsentGranted);
+        self.finish(&flow, live, Some((consent, event))).await
+    }
+
+    /// The person does not allow it.
+    pub(super) async fn deny(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
+        self.refuse(flow, RequestError::AccessDenied).await
+    }
+
+    async fn consent_need(&self, flow: &Flow<'_>, live: &LiveSession) -> Result<ConsentNeed, StoreError> {
+        let request = &flow.request;
+        let prompt =
+            if request.asks_for(Prompt::Consent) { ConsentPrompt::Always } else { ConsentPrompt::WhenNeeded };
+        // What does not depend on the past is decided without asking the database.
+        if needs_consent(&flow.client, &request.scopes, None, prompt) == ConsentNeed::None
+            || prompt == ConsentPrompt::Always
+        {
+            return Ok(needs_consent(&flow.client, &request.scopes, None, prompt));
+        }
+        let held = consents::find(&mut self.store.read().await?, &live.user.id, &flow.client.id).await?;
+        Ok(needs_consent(&flow.client, &request.scopes, held.as_ref(), prompt))
+    }
+
+    /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.
+    async fn kept(
+        &self,
+        flow: Flow<'_>,
+        asked: Option<SessionId>,
+    ) -> Result<InteractionId, InteractionError> {
+        if let Some(interaction) = flow.interaction {
+            let id = interaction.id.clone();
+            if let Some(session) = asked.filter(|session| interaction.session.as_ref() != Some(session)) {
+                self.store
+                    .write(move |tx| {
+                        Box::pin(async move { interactions::bind(tx, &interaction.id, &session).await })
+                    })
+                    .await?
+                    .then_some(())
+                    .ok_or(InteractionError::Finished)?;
+            }
+            return Ok(id);
+        }
+        let interaction = self.new_interaction(&flow, asked)?;
+        let id = interaction.id.clone();
+        self.store
+            .write(move |tx| Box::pin(async move { interactions::insert(tx, &interaction).await }))
+            .await?;
+        Ok(id)
+    }
+
+    fn new_interaction(&self, flow: &Flow<'_>, asked: Option<SessionId>) -> Result<Interaction, StoreError> {
+        let now = flow.visit.now;
+        let request = serde_json::to_string(&flow.request);
+        Ok(Interaction {
+            id: InteractionId::generate(now, &self.entropy),
+            client: flow.client.id.clone(),
+            browser: flow.visit.browser.digest(),
+            request: request.map_err(|error| StoreError::Unexpected { reason: error.to_string() })?,
+            prior_session: flow.visit.session.as_ref().map(|live| live.session.id.clone()),
+            session: asked,
+            created_at: now,
+            expires_at: now.plus(self.settings.interaction_ttl),
+            finished_at: None,
+        })
+    }
+
+    /// Tells the client why it gets nothing, and ends the interaction.
+    async fn refuse(
+        &self,
+        flow: Flow<'_>,
+        error: RequestError,
+    ) -> Result<AuthorizeOutcome, InteractionError> {
+        let denied =
+            matches!(error, RequestError::AccessDenied).then_some(flow.visit.session.as_ref()).flatten();
+        let event = denied.map(|live| flow.event(live, AuditAction::ConsentRefused).refused());
+        let now = flow.visit.now;
+        if let Some(interaction) = flow.interaction {
+            self.store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        end(tx, &interaction.id, now).await?;
+                        if let Some(event) = event {
+                            tx.audit(event);
+                        }
+                        Ok::<_, InteractionError>(())
+                    })
+                })
+                .await?;
+        }
+        Ok(self.refused(&flow.request.address, error))
+    }
+
+    /// Issues the code. The interaction ends in the same transaction, so one interaction buys one code.
+    async fn finish(
+        &self,
+        flow: &Flow<'_>,
+        live: &LiveSession,
+        consent: Option<(Consent, AuditEvent)>,
+    ) -> Result<AuthorizeOutcome, InteractionError> {
+        let now = flow.visit.now;
+        let code = OpaqueToken::generate(TokenKind::AuthorizationCode, &self.entropy);
+        let (digest, expires_at) = (code.digest(), now.plus(self.settings.code_ttl));
+        let interaction = flow.interaction.as_ref().map(|interaction| interaction.id.clone());
+        let ending = Ending { interaction, consent, payload: self.payload(flow, live) };
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if let Some(interaction) = &ending.interaction {
+                        end(tx, interaction, now).await?;
+                    }
+                    if let Some((consent, event)) = ending.consent {
+                        remember(tx, consent).await?;
+                        tx.audit(event);
+                    }
+                    single_use::issue(tx, Purpose::AuthorizationCode, &digest, &ending.payload, expires_at)
+                        .await?;
+                    Ok::<_, InteractionError>(())
+                })
+            })
+            .await?;
+        let url = respond::with_code(&flow.request.address, &code, &self.settings.issuer);
+        Ok(AuthorizeOutcome::Redirect(url))
+    }
+
+    fn payload(&self, flow: &Flow<'_>, live: &LiveSession) -> CodePayload {
+        let (request, now) = (&flow.request, flow.visit.now);
+        let address = &request.address;
+        CodePayload {
+            grant: GrantId::generate(now, &self.entropy),
+            client: request.client.clone(),
+            user: live.user.id.clone(),
+            session: live.session.id.clone(),
+            // Empty when the request left it out: then the token request may leave it out too.
+            redirect_uri: if address.named { address.uri.clone() } else { String::new() },
+            challenge: request.challenge,
+            nonce: request.nonce.clone(),
+            scopes: request.scopes.clone(),
+            resource: request.resource.clone(),
+            auth_time: live.session.auth_time,
+        }
+    }
+}
+
+/// Adds to what was allowed before: a request for less takes nothing back.
+async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
+    let held = consents::find(tx, &consent.user, &consent.client).await?;
+    let scopes = held.map_or_else(|| consent.scopes.clone(), |held| held.scopes.union(&consent.scopes));
+    consents::save(tx, &Consent { scopes, ..consent }).await
+}
+
+/// Ends an interaction; of two requests that try, one succeeds.
+async fn end(tx: &mut Tx, id: &InteractionId, now: Timestamp) -> Result<(), InteractionError> {
+    if interactions::finish(tx, id, now).await? { Ok(()) } else { Err(InteractionError::Finished) }
+}

@@ -1,0 +1,158 @@
+//! Interactions: keeping a request while the person signs in and decides, in the browser where it began.
+
+use crate::domain::clock::Timestamp;
+use crate::domain::interaction::Interaction;
+use crate::domain::scope::ScopeSet;
+use crate::domain::user::User;
+use crate::services::authorize::decide::LoginReason;
+use crate::services::authorize::request::AuthorizeRequest;
+use crate::services::visit::Visit;
+use crate::storage::{Outcome, StoreError};
+
+/// Why an interaction does not go on. Each has its page.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InteractionError {
+    #[error("the interaction took too long")]
+    Expired,
+    #[error(transparent)]
+    Fault(#[from] StoreError),
+    #[error("the interaction is finished")]
+    Finished,
+    #[error("the interaction belongs to another browser")]
+    Foreign,
+    /// The identifier names nothing, or a client that is gone since.
+    #[error("there is no such interaction")]
+    Unknown,
+}
+
+impl Outcome for InteractionError {
+    fn is_fault(&self) -> bool {
+        matches!(self, Self::Fault(_))
+    }
+}
+
+/// What a page of an interaction shows.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made per page, and taken apart at once")]
+pub(crate) enum InteractionView {
+    Consent(ConsentView),
+    Login(LoginView),
+}
+
+/// What the sign-in page shows.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginView {
+    /// The name of the application.
+    pub(crate) client: String,
+    /// What to fill in as the user name.
+    pub(crate) login_hint: Option<String>,
+    pub(crate) reason: LoginReason,
+}
+
+/// What the consent page shows.
+#[derive(Clone, Debug)]
+pub(crate) struct ConsentView {
+    /// The name of the application.
+    pub(crate) client: String,
+    /// The host where the answer goes: a name can be chosen, a host cannot.
+    pub(crate) redirect_host: String,
+    /// Who decides.
+    pub(crate) user: User,
+    /// What is asked for.
+    pub(crate) scopes: ScopeSet,
+    /// What was allowed before.
+    pub(crate) allowed_before: ScopeSet,
+    /// The API that access is asked to.
+    pub(crate) api: Option<String>,
+}
+
+/// What the person decided.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ConsentDecision {
+    Allow,
+    Deny,
+}
+
+/// Makes sure that this browser may go on with the interaction now.
+///
+/// The browser comes first: to any other, a finished interaction looks like a running one.
+pub(crate) fn check(interaction: &Interaction, visit: &Visit) -> Result<(), InteractionError> {
+    if !interaction.browser.matches(&visit.browser.digest()) {
+        Err(InteractionError::Foreign)
+    } else if interaction.finished_at.is_some() {
+        Err(InteractionError::Finished)
+    } else if is_over(interaction, visit.now) {
+        Err(InteractionError::Expired)
+    } else {
+        Ok(())
+    }
+}
+
+fn is_over(interaction: &Interaction, now: Timestamp) -> bool {
+    now >= interaction.expires_at
+}
+
+/// Reads the request that an interaction keeps.
+pub(crate) fn kept_request(interaction: &Interaction) -> Result<AuthorizeRequest, StoreError> {
+    let corrupt = |_| StoreError::Corrupt { what: "interactions.request".to_owned() };
+    serde_json::from_str(&interaction.request).map_err(corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::ids::{ClientId, InteractionId};
+    use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn visit(browser: &OpaqueToken, now: Timestamp) -> Visit {
+        Visit { browser: browser.clone(), session: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST), now }
+    }
+
+    fn interaction(browser: &OpaqueToken) -> Interaction {
+        let entropy = Entropy::seeded(7);
+        Interaction {
+            id: InteractionId::generate(NOW, &entropy),
+            client: ClientId::generate(NOW, &entropy),
+            browser: browser.digest(),
+            request: "{}".to_owned(),
+            prior_session: None,
+            session: None,
+            created_at: NOW,
+            expires_at: NOW.plus(Duration::from_mins(1)),
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn only_the_browser_that_began_goes_on_and_only_in_time() {
+        let entropy = Entropy::seeded(1);
+        let own = OpaqueToken::generate(TokenKind::Browser, &entropy);
+        let other = OpaqueToken::generate(TokenKind::Browser, &entropy);
+        let running = interaction(&own);
+        assert!(check(&running, &visit(&own, NOW)).is_ok());
+        assert!(matches!(check(&running, &visit(&other, NOW)), Err(InteractionError::Foreign)));
+        let late = NOW.plus(Duration::from_mins(1));
+        assert!(matches!(check(&running, &visit(&own, late)), Err(InteractionError::Expired)));
+    }
+
+    #[test]
+    fn a_finished_interaction_says_so_to_its_own_browser_only() {
+        let entropy = Entropy::seeded(1);
+        let own = OpaqueToken::generate(TokenKind::Browser, &entropy);
+        let other = OpaqueToken::generate(TokenKind::Browser, &entropy);
+        let finished = Interaction { finished_at: Some(NOW), ..interaction(&own) };
+        assert!(matches!(check(&finished, &visit(&own, NOW)), Err(InteractionError::Finished)));
+        assert!(matches!(check(&finished, &visit(&other, NOW)), Err(InteractionError::Foreign)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_a_fault_and_not_a_panic() {
+        let own = OpaqueToken::generate(TokenKind::Browser, &Entropy::seeded(1));
+        assert!(matches!(kept_request(&interaction(&own)), Err(StoreError::Corrupt { .. })));
+    }
+}

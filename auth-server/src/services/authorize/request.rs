@@ -1,0 +1,580 @@
+//! Authorization requests: from raw parameters to a checked request, or to the reason why not.
+//!
+//! The order matters. As long as client and redirect URI are not known to be good, nothing may be sent to the redirect
+//! URI ([RFC 6749 §4.1.2.1]); from then on everything is.
+//!
+//! [RFC 6749 §4.1.2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::claims::{OFFLINE_ACCESS, OPENID};
+use crate::domain::client::{Client, GrantType};
+use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::parameters::{Parameters, ParametersError};
+use crate::domain::pkce::{CodeChallenge, PkceError};
+use crate::domain::scope::ScopeSet;
+use crate::domain::user::Sub;
+
+/// The longest `state` or `nonce`: both come back in addresses and tokens.
+const LONGEST_ECHO: usize = 4096;
+/// The longest login hint that is shown; a hint is dropped rather than refused.
+const LONGEST_HINT: usize = 256;
+
+/// An authorization request that was found good. Interactions keep it as JSON.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct AuthorizeRequest {
+    pub(crate) client: ClientId,
+    pub(crate) address: ReturnAddress,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) resource: Option<ApiId>,
+    pub(crate) challenge: CodeChallenge,
+    pub(crate) nonce: Option<String>,
+    pub(crate) prompt: BTreeSet<Prompt>,
+    pub(crate) max_age_secs: Option<u32>,
+    pub(crate) login_hint: Option<String>,
+    /// Whom the client expects: the subject of its `id_token_hint`.
+    pub(crate) expected: Option<Sub>,
+}
+
+impl AuthorizeRequest {
+    pub(crate) fn asks_for(&self, prompt: Prompt) -> bool {
+        self.prompt.contains(&prompt)
+    }
+}
+
+/// Where the answer goes, and what goes with it unchanged.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct ReturnAddress {
+    pub(crate) uri: String,
+    /// Whether the request named the URI; then the token request has to repeat it (RFC 6749 §4.1.3).
+    pub(crate) named: bool,
+    pub(crate) state: Option<String>,
+}
+
+/// What a client asks about the person (OpenID Connect Core §3.1.2.1).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Prompt {
+    Consent,
+    Login,
+    None,
+    SelectAccount,
+}
+
+impl Prompt {
+    pub(crate) const ALL: [Self; 4] = [Self::Consent, Self::Login, Self::None, Self::SelectAccount];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Login => "login",
+            Self::None => "none",
+            Self::SelectAccount => "select_account",
+        }
+    }
+}
+
+/// Why a request is answered with a page: its answer has no address that can be trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum PageError {
+    #[error("is missing")]
+    ClientMissing,
+    #[error("was sent more than once")]
+    ClientRepeated,
+    #[error("names no application that may sign people in here")]
+    ClientUnknown,
+    #[error("the request is not clean form data: {0}")]
+    Malformed(ParametersError),
+    #[error("is missing, and the application registered none or several, or asks for an ID token")]
+    RedirectMissing,
+    #[error("is not registered for this application, character for character")]
+    RedirectNotRegistered,
+    #[error("was sent more than once")]
+    RedirectRepeated,
+}
+
+impl PageError {
+    /// The parameter to blame.
+    pub(crate) const fn parameter(self) -> &'static str {
+        match self {
+            Self::ClientMissing | Self::ClientRepeated | Self::ClientUnknown => "client_id",
+            Self::Malformed(_) => "request",
+            Self::RedirectMissing | Self::RedirectNotRegistered | Self::RedirectRepeated => "redirect_uri",
+        }
+    }
+}
+
+/// Why a request is answered with an error at the redirect URI.
+///
+/// The texts go to the client as `error_description`: they are fixed, and of the characters that RFC 6749 §4.1.2.1 allows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("the request was denied")]
+    AccessDenied,
+    #[error("consent is needed, and prompt=none forbids to ask")]
+    ConsentNeeded,
+    #[error("the id_token_hint is not an ID token of this server")]
+    HintNotOurs,
+    #[error("a sign-in is needed, and prompt=none forbids to ask")]
+    LoginNeeded,
+    #[error("max_age is not a number of seconds")]
+    MaxAge,
+    #[error("somebody else signed in than the id_token_hint names")]
+    OtherUser,
+    #[error("code_challenge is missing: every client has to use PKCE with S256")]
+    PkceMissing,
+    #[error(
+        "code_challenge or code_challenge_method is not acceptable: use S256 and 43 characters of base64url"
+    )]
+    PkceNotAcceptable,
+    #[error("prompt holds an unknown value, or none together with another")]
+    Prompt,
+    #[error("registration is not supported")]
+    Registration,
+    #[error("a parameter was sent more than once")]
+    Repeated,
+    #[error("request objects are not supported")]
+    RequestObject,
+    #[error("request_uri is not supported")]
+    RequestUri,
+    #[error("exactly one resource can be asked for, and only one that the client was given")]
+    Resource,
+    #[error("the only response_mode is query")]
+    ResponseMode,
+    #[error("response_type is missing")]
+    ResponseTypeMissing,
+    #[error("the only response_type is code")]
+    ResponseTypeUnsupported,
+    #[error("scope is missing, malformed, or holds nothing that the client may ask for")]
+    Scope,
+    #[error("state or nonce is too long")]
+    TooLong,
+    #[error("the client may not use the authorization code grant")]
+    Unauthorized,
+}
+
+impl RequestError {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 20] = [
+        Self::AccessDenied,
+        Self::ConsentNeeded,
+        Self::HintNotOurs,
+        Self::LoginNeeded,
+        Self::MaxAge,
+        Self::OtherUser,
+        Self::PkceMissing,
+        Self::PkceNotAcceptable,
+        Self::Prompt,
+        Self::Registration,
+        Self::Repeated,
+        Self::RequestObject,
+        Self::RequestUri,
+        Self::Resource,
+        Self::ResponseMode,
+        Self::ResponseTypeMissing,
+        Self::ResponseTypeUnsupported,
+        Self::Scope,
+        Self::TooLong,
+        Self::Unauthorized,
+    ];
+
+    /// What the client is told.
+    pub(crate) const fn code(self) -> OAuthErrorCode {
+        match self {
+            Self::AccessDenied => OAuthErrorCode::AccessDenied,
+            Self::ConsentNeeded => OAuthErrorCode::ConsentRequired,
+            Self::LoginNeeded | Self::OtherUser => OAuthErrorCode::LoginRequired,
+            Self::Registration => OAuthErrorCode::RegistrationNotSupported,
+            Self::RequestObject => OAuthErrorCode::RequestNotSupported,
+            Self::RequestUri => OAuthErrorCode::RequestUriNotSupported,
+            Self::Resource => OAuthErrorCode::InvalidTarget,
+            Self::ResponseTypeUnsupported => OAuthErrorCode::UnsupportedResponseType,
+            Self::Scope => OAuthErrorCode::InvalidScope,
+            Self::Unauthorized => OAuthErrorCode::UnauthorizedClient,
+            Self::HintNotOurs
+            | Self::MaxAge
+            | Self::PkceMissing
+            | Self::PkceNotAcceptable
+            | Self::Prompt
+            | Self::Repeated
+            | Self::ResponseMode
+            | Self::ResponseTypeMissing
+            | Self::TooLong => OAuthErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl From<ParametersError> for RequestError {
+    fn from(_: ParametersError) -> Self {
+        // What is not clean form data never gets this far: only a repeated parameter is left.
+        Self::Repeated
+    }
+}
+
+impl From<PkceError> for RequestError {
+    fn from(_: PkceError) -> Self {
+        Self::PkceNotAcceptable
+    }
+}
+
+/// Reads who sends the request.
+pub(crate) fn client_id(parameters: &Parameters) -> Result<ClientId, PageError> {
+    let raw = parameters.get("client_id").map_err(|_| PageError::ClientRepeated)?;
+    ClientId::parse(raw.ok_or(PageError::ClientMissing)?).map_err(|_| PageError::ClientUnknown)
+}
+
+/// Finds out where the answer may be sent.
+pub(crate) fn return_address(parameters: &Parameters, client: &Client) -> Result<ReturnAddress, PageError> {
+    let named = parameters.get("redirect_uri").map_err(|_| PageError::RedirectRepeated)?;
+    let uri = match named {
+        Some(uri) if client.redirect_for(uri).is_some() => uri,
+        Some(_) => return Err(PageError::RedirectNotRegistered),
+        None => only_redirect(parameters, client)?,
+    };
+    // A state that was repeated or is too long is an error of its own, told without a state.
+    let state = parameters.get("state").ok().flatten().filter(|state| state.len() <= LONGEST_ECHO);
+    Ok(ReturnAddress { uri: uri.to_owned(), named: named.is_some(), state: state.map(str::to_owned) })
+}
+
+/// RFC 6749 §3.1.2.3: the URI may be left out when exactly one is registered. OpenID Connect requires it always (Core §3.1.2.1).
+fn only_redirect<'a>(parameters: &Parameters, client: &'a Client) -> Result<&'a str, PageError> {
+    let asks_for_id_token = parameters.all("scope").any(|scope| scope.split(' ').any(|word| word == OPENID));
+    match client.redirects.as_slice() {
+        [only] if !asks_for_id_token => Ok(only.as_str()),
+        _ => Err(PageError::RedirectMissing),
+    }
+}
+
+/// A request of which all is checked that needs neither the database nor a key.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) request: AuthorizeRequest,
+    pub(crate) resource: Option<&'a str>,
+    pub(crate) id_token_hint: Option<&'a str>,
+}
+
+/// Reads what is left of a request once its answer has an address.
+pub(crate) fn read<'a>(
+    parameters: &'a Parameters,
+    client: &Client,
+    address: &ReturnAddress,
+) -> Result<Draft<'a>, RequestError> {
+    refuse_what_is_not_built(parameters)?;
+    if parameters.has_repeats("resource") {
+        return Err(RequestError::Repeated);
+    }
+    response_type(parameters)?;
+    if !client.allows(GrantType::AuthorizationCode) {
+        return Err(RequestError::Unauthorized);
+    }
+    if parameters.all("state").chain(parameters.all("nonce")).any(|value| value.len() > LONGEST_ECHO) {
+        return Err(RequestError::TooLong);
+    }
+    let hint = parameters.get("login_hint")?.filter(|hint| hint.chars().count() <= LONGEST_HINT);
+    let request = AuthorizeRequest {
+        client: client.id.clone(),
+        address: address.clone(),
+        scopes: scopes(parameters.get("scope")?, client)?,
+        resource: None,
+        challenge: challenge(parameters)?,
+        nonce: parameters.get("nonce")?.map(str::to_owned),
+        prompt: prompts(parameters.get("prompt")?)?,
+        max_age_secs: max_age(parameters.get("max_age")?)?,
+        login_hint: hint.map(str::to_owned),
+        expected: None,
+    };
+    let resource = single_resource(parameters)?;
+    Ok(Draft { request, resource, id_token_hint: parameters.get("id_token_hint")? })
+}
+
+/// OpenID Connect Core §6.1, §6.2 and §7.2.1: what is not supported is refused by its own name.
+fn refuse_what_is_not_built(parameters: &Parameters) -> Result<(), RequestError> {
+    [
+        ("request", RequestError::RequestObject),
+        ("request_uri", RequestError::RequestUri),
+        ("registration", RequestError::Registration),
+    ]
+    .into_iter()
+    .find(|(name, _)| parameters.has_any(&[name]))
+    .map_or(Ok(()), |(_, error)| Err(error))
+}
+
+fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
+    match parameters.get("response_type")? {
+        Some("code") => {}
+        Some(_) => return Err(RequestError::ResponseTypeUnsupported),
+        None => return Err(RequestError::ResponseTypeMissing),
+    }
+    match parameters.get("response_mode")? {
+        None | Some("query") => Ok(()),
+        Some(_) => Err(RequestError::ResponseMode),
+    }
+}
+
+/// RFC 9700 §2.1.1: a challenge is required of every client, and only as S256.
+fn challenge(parameters: &Parameters) -> Result<CodeChallenge, RequestError> {
+    let value = parameters.get("code_challenge")?.ok_or(RequestError::PkceMissing)?;
+    Ok(CodeChallenge::parse(parameters.get("code_challenge_method")?, value)?)
+}
+
+/// Keeps the scopes that the client may ask for.
+///
+/// What is not known is left out (OpenID Connect Core §3.1.2.1), and the token response says what was granted (RFC 6749
+/// §3.3). A request of which nothing remains is refused, as is one without scopes: there is no default that could surprise.
+fn scopes(raw: Option<&str>, client: &Client) -> Result<ScopeSet, RequestError> {
+    let asked = ScopeSet::parse(raw.unwrap_or_default()).map_err(|_| RequestError::Scope)?;
+    let granted = asked.intersection(&client.scopes);
+    let granted = if client.allows(GrantType::RefreshToken) { granted } else { without_offline(&granted) };
+    if granted.is_empty() { Err(RequestError::Scope) } else { Ok(granted) }
+}
+
+fn without_offline(scopes: &ScopeSet) -> ScopeSet {
+    let kept: Vec<&str> = scopes.iter().filter(|scope| *scope != OFFLINE_ACCESS).collect();
+    ScopeSet::parse(&kept.join(" ")).unwrap_or_default()
+}
+
+fn prompts(raw: Option<&str>) -> Result<BTreeSet<Prompt>, RequestError> {
+    let known = |word: &str| Prompt::ALL.into_iter().find(|prompt| prompt.as_str() == word);
+    let prompts = raw
+        .into_iter()
+        .flat_map(|raw| raw.split(' '))
+        .map(|word| known(word).ok_or(RequestError::Prompt))
+        .collect::<Result<BTreeSet<_>, _>>()?;
+    // OpenID Connect Core §3.1.2.1: none stands alone.
+    if prompts.contains(&Prompt::None) && prompts.len() > 1 { Err(RequestError::Prompt) } else { Ok(prompts) }
+}
+
+fn max_age(raw: Option<&str>) -> Result<Option<u32>, RequestError> {
+    let number = |raw: &str| {
+        let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| raw.parse().unwrap_or(u32::MAX)).ok_or(RequestError::MaxAge)
+    };
+    raw.map(number).transpose()
+}
+
+/// RFC 8707 §2 allows several resources; a token of ours has one audience.
+pub(crate) fn single_resource(parameters: &Parameters) -> Result<Option<&str>, RequestError> {
+    let mut resources = parameters.all("resource");
+    let first = resources.next();
+    if resources.next().is_some() {
+        return Err(RequestError::Resource);
+    }
+    Ok(first.filter(|resource| !resource.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::client::{ClientAuthentication, ClientSettings, FirstParty, Preset};
+    use crate::domain::redirect_uri::RedirectUri;
+    use crate::domain::signing::SigningAlg;
+
+    const CLIENT: &str = "cli_00000000000070008000000000000001";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    fn client(redirects: &[&str]) -> Client {
+        Client {
+            id: ClientId::parse(CLIENT).unwrap(),
+            name: "Shop".to_owned(),
+            organisation: None,
+            authentication: ClientAuthentication::None,
+            grants: vec![GrantType::AuthorizationCode],
+            redirects: redirects.iter().map(|uri| RedirectUri::parse(uri).unwrap()).collect(),
+            post_logout_redirects: Vec::new(),
+            scopes: ScopeSet::parse("openid profile email offline_access").unwrap(),
+            settings: ClientSettings {
+                first_party: FirstParty::No,
+                id_token_alg: SigningAlg::Es256,
+                apis: Vec::new(),
+                serves: None,
+                preset: Preset::Spa,
+            },
+            disabled_at: None,
+        }
+    }
+
+    fn good() -> String {
+        format!(
+            "response_type=code&client_id={CLIENT}&redirect_uri=https://rp.test/cb&scope=openid&state=s\
+             &code_challenge={CHALLENGE}&code_challenge_method=S256"
+        )
+    }
+
+    fn parse(query: &str) -> Parameters {
+        Parameters::parse(query.as_bytes()).unwrap()
+    }
+
+    fn outcome(query: &str) -> Result<AuthorizeRequest, RequestError> {
+        let client = client(&["https://rp.test/cb"]);
+        let parameters = parse(query);
+        let address = return_address(&parameters, &client).unwrap();
+        read(&parameters, &client, &address).map(|draft| draft.request)
+    }
+
+    fn with(more: &str) -> Result<AuthorizeRequest, RequestError> {
+        outcome(&format!("{}&{more}", good()))
+    }
+
+    fn changed(from: &str, to: &str) -> Result<AuthorizeRequest, RequestError> {
+        let query = good();
+        assert!(query.contains(from), "{from}");
+        outcome(&query.replace(from, to))
+    }
+
+    #[test]
+    fn a_good_request_is_read() {
+        let request = with("nonce=n&prompt=login+consent&max_age=60&login_hint=ada&ui_locales=de").unwrap();
+        assert_eq!(request.scopes.to_string(), "openid");
+        assert_eq!(request.nonce.as_deref(), Some("n"));
+        assert!(request.asks_for(Prompt::Login) && request.asks_for(Prompt::Consent));
+        assert_eq!(request.max_age_secs, Some(60));
+        assert_eq!(request.login_hint.as_deref(), Some("ada"));
+        assert_eq!(request.address.state.as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn a_request_survives_being_kept_as_json() {
+        let request = with("prompt=select_account&nonce=n").unwrap();
+        let kept = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<AuthorizeRequest>(&kept).unwrap(), request);
+    }
+
+    #[test]
+    fn a_client_that_cannot_be_named_gets_a_page() {
+        assert_eq!(client_id(&parse("")), Err(PageError::ClientMissing));
+        assert_eq!(client_id(&parse("client_id=")), Err(PageError::ClientMissing));
+        assert_eq!(client_id(&parse("client_id=nope")), Err(PageError::ClientUnknown));
+        let twice = format!("client_id={CLIENT}&client_id={CLIENT}");
+        assert_eq!(client_id(&parse(&twice)), Err(PageError::ClientRepeated));
+    }
+
+    #[test]
+    fn an_address_that_is_not_registered_gets_a_page() {
+        let client = client(&["https://rp.test/cb", "https://rp.test/other"]);
+        for uri in ["https://rp.test/cb/", "https://RP.test/cb", "https://rp.test/cb?x", "https://evil.test/"]
+        {
+            let refused = return_address(&parse(&format!("redirect_uri={uri}")), &client);
+            assert_eq!(refused, Err(PageError::RedirectNotRegistered), "{uri}");
+        }
+        let twice = parse("redirect_uri=https://rp.test/cb&redirect_uri=https://rp.test/cb");
+        assert_eq!(return_address(&twice, &client), Err(PageError::RedirectRepeated));
+        assert_eq!(return_address(&parse("scope=x"), &client), Err(PageError::RedirectMissing));
+    }
+
+    #[test]
+    fn an_omitted_address_is_the_only_registered_one_unless_an_id_token_is_asked_for() {
+        let client = client(&["https://rp.test/cb"]);
+        let address = return_address(&parse("scope=email"), &client).unwrap();
+        assert_eq!((address.uri.as_str(), address.named), ("https://rp.test/cb", false));
+        assert_eq!(return_address(&parse("scope=email+openid"), &client), Err(PageError::RedirectMissing));
+    }
+
+    #[test]
+    fn only_the_code_flow_in_the_query_exists() {
+        for other in ["token", "id_token", "code+token", "id_token+token", "none", "CODE"] {
+            let refused = changed("response_type=code", &format!("response_type={other}"));
+            assert_eq!(refused.unwrap_err().code(), OAuthErrorCode::UnsupportedResponseType, "{other}");
+        }
+        assert_eq!(changed("response_type=code", "response_type="), Err(RequestError::ResponseTypeMissing));
+        assert!(with("response_mode=query").is_ok());
+        for mode in ["fragment", "form_post", "web_message", "query.jwt"] {
+            assert_eq!(with(&format!("response_mode={mode}")), Err(RequestError::ResponseMode), "{mode}");
+        }
+    }
+
+    #[test]
+    fn pkce_is_required_and_only_as_s256() {
+        let challenge = format!("&code_challenge={CHALLENGE}");
+        assert_eq!(changed(&challenge, ""), Err(RequestError::PkceMissing));
+        assert_eq!(changed("=S256", "=plain"), Err(RequestError::PkceNotAcceptable));
+        assert_eq!(changed("&code_challenge_method=S256", ""), Err(RequestError::PkceNotAcceptable));
+        assert_eq!(changed(CHALLENGE, "short"), Err(RequestError::PkceNotAcceptable));
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_refused_and_repeated_resources_are_no_target() {
+        for repeated in
+            ["scope=email", "nonce=a&nonce=b", "state=t", "prompt=login&prompt=login", "foo=1&foo=2"]
+        {
+            assert_eq!(with(repeated), Err(RequestError::Repeated), "{repeated}");
+        }
+        assert_eq!(with("resource=https://a.test&resource=https://b.test"), Err(RequestError::Resource));
+    }
+
+    #[test]
+    fn prompt_none_stands_alone_and_unknown_prompts_are_refused() {
+        assert!(with("prompt=none").is_ok());
+        for prompt in ["none+login", "create", "login++consent", "LOGIN"] {
+            assert_eq!(with(&format!("prompt={prompt}")), Err(RequestError::Prompt), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn max_age_is_a_number_of_seconds() {
+        assert_eq!(with("max_age=0").unwrap().max_age_secs, Some(0));
+        assert_eq!(with("max_age=99999999999").unwrap().max_age_secs, Some(u32::MAX));
+        for bad in ["-1", "+1", "1.5", "soon"] {
+            assert_eq!(
+                with(&format!("max_age={}", bad.replace('+', "%2B"))),
+                Err(RequestError::MaxAge),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_that_the_client_may_not_ask_for_are_left_out() {
+        let request = changed("scope=openid", "scope=openid+admin+email").unwrap();
+        assert_eq!(request.scopes.to_string(), "email openid");
+        for nothing in ["scope=", "scope=admin", "scope=openid++email", "scope=a%22b"] {
+            assert_eq!(changed("scope=openid", nothing), Err(RequestError::Scope), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn offline_access_needs_a_client_that_may_refresh() {
+        let request = changed("scope=openid", "scope=openid+offline_access").unwrap();
+        assert!(!request.scopes.contains(OFFLINE_ACCESS));
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_its_own_name() {
+        for (sent, code) in [
+            ("request=x.y.z", OAuthErrorCode::RequestNotSupported),
+            ("request_uri=https://evil.test/r", OAuthErrorCode::RequestUriNotSupported),
+            ("registration=%7B%7D", OAuthErrorCode::RegistrationNotSupported),
+        ] {
+            assert_eq!(with(sent).unwrap_err().code(), code, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_the_grant_is_refused() {
+        let mut machine = client(&["https://rp.test/cb"]);
+        machine.grants = vec![GrantType::ClientCredentials];
+        let (parameters, query) = (parse(&good()), good());
+        let address = return_address(&parameters, &machine).unwrap();
+        let refused = read(&parameters, &machine, &address).map(|_| query);
+        assert_eq!(refused, Err(RequestError::Unauthorized));
+    }
+
+    #[test]
+    fn what_comes_back_has_a_limit() {
+        let long = "x".repeat(LONGEST_ECHO + 1);
+        assert_eq!(with(&format!("nonce={long}")), Err(RequestError::TooLong));
+        assert_eq!(changed("state=s", &format!("state={long}")), Err(RequestError::TooLong));
+        assert_eq!(with(&format!("login_hint={}", "x".repeat(300))).unwrap().login_hint, None);
+    }
+
+    #[test]
+    fn descriptions_hold_only_characters_that_an_error_may_carry() {
+        for error in RequestError::ALL {
+            let text = error.to_string();
+            // RFC 6749 §4.1.2.1: %x20-21 / %x23-5B / %x5D-7E.
+            assert!(text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{text}");
+        }
+    }
+}

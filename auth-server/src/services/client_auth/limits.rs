@@ -1,0 +1,60 @@
+//! How often a client may fail to authenticate from one network before it is told to slow down.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use governor::Quota;
+
+use crate::config::Limits;
+use crate::domain::clock::Clock;
+use crate::domain::secret::Entropy;
+use crate::services::buckets::{Buckets, Key, network_of};
+
+/// Cells of a table: half a megabyte in all.
+const BITS: u32 = 15;
+
+/// Counts failures per client and network.
+#[derive(Clone)]
+pub(crate) struct ClientLimits(Arc<Inner>);
+
+struct Inner {
+    seed: [u8; 32],
+    failures: Buckets,
+}
+
+impl ClientLimits {
+    pub(crate) fn new(limits: &Limits, clock: &Clock, entropy: &Entropy) -> Self {
+        let most = NonZeroU32::new(limits.client_failures_per_address_per_minute).unwrap_or(NonZeroU32::MIN);
+        let failures = Buckets::new(Quota::per_minute(most), BITS, clock);
+        Self(Arc::new(Inner { seed: entropy.bytes(), failures }))
+    }
+
+    /// Counts a failure, and says whether there were too many.
+    pub(crate) fn is_exceeded(&self, client_id: &str, address: IpAddr) -> bool {
+        let parts = [client_id.as_bytes(), b" ", &network_of(address)];
+        self.0.failures.take(Key::new(&self.0.seed, b'c', &parts), NonZeroU32::MIN).is_err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::clock::Timestamp;
+
+    #[test]
+    fn failures_of_one_client_from_one_network_are_counted_together() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let settings = Limits { client_failures_per_address_per_minute: 3, ..Limits::default() };
+        let limits = ClientLimits::new(&settings, &clock, &Entropy::seeded(1));
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        assert!((0..3).all(|_| !limits.is_exceeded("a", one)));
+        assert!(limits.is_exceeded("a", one));
+        assert!(!limits.is_exceeded("a", other), "another network has its own count");
+        assert!(!limits.is_exceeded("b", one), "so has another client");
+        clock.advance(Duration::from_secs(20));
+        assert!(!limits.is_exceeded("a", one));
+    }
+}

@@ -1,0 +1,263 @@
+//! Sign-out that an application starts ([RP-Initiated Logout](https://openid.net/specs/openid-connect-rpinitiated-1_0.html)).
+//!
+//! An ID token of ours that speaks of the person who is signed in shows that the application may ask. Without one the person
+//! is asked, because any site can send a browser here.
+
+use std::sync::Arc;
+
+use crate::domain::client::Client;
+use crate::domain::ids::ClientId;
+use crate::domain::issuer::Issuer;
+use crate::domain::parameters::{Parameters, ParametersError};
+use crate::domain::user::Sub;
+use crate::keys::jwt::JwtType;
+use crate::keys::ring::KeyRing;
+use crate::services::authorize::respond::append_query;
+use crate::services::login::LoginService;
+use crate::services::visit::Visit;
+use crate::storage::{Store, StoreError};
+
+/// What an application may send, as it was sent.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct LogoutRequest {
+    pub(crate) client_id: Option<String>,
+    pub(crate) id_token_hint: Option<String>,
+    pub(crate) post_logout_redirect_uri: Option<String>,
+    pub(crate) state: Option<String>,
+}
+
+impl LogoutRequest {
+    /// Reads the request; unknown parameters are ignored.
+    pub(crate) fn read(parameters: &Parameters) -> Result<Self, ParametersError> {
+        let text = |name| parameters.get(name).map(|value| value.map(str::to_owned));
+        Ok(Self {
+            client_id: text("client_id")?,
+            id_token_hint: text("id_token_hint")?,
+            post_logout_redirect_uri: text("post_logout_redirect_uri")?,
+            state: text("state")?,
+        })
+    }
+
+    /// What the confirmation page carries on. Not the hint: it did not speak of the person who is asked.
+    pub(crate) fn carried(&self) -> Vec<(&'static str, &str)> {
+        [
+            ("client_id", &self.client_id),
+            ("post_logout_redirect_uri", &self.post_logout_redirect_uri),
+            ("state", &self.state),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
+        .collect()
+    }
+}
+
+/// What comes of a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum LogoutOutcome {
+    /// Ask the person; nothing was done.
+    Confirm {
+        request: LogoutRequest,
+        /// The name of the application that asks.
+        client: Option<String>,
+    },
+    /// Nobody is signed in any more.
+    Done {
+        /// Where the application wants the person back.
+        redirect: Option<String>,
+    },
+}
+
+/// Why a request gets an error page. The session stays.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogoutError {
+    #[error("names no application of this server")]
+    ClientUnknown,
+    #[error("does not name the application that the id_token_hint was issued to")]
+    ClientMismatch,
+    #[error(transparent)]
+    Fault(#[from] StoreError),
+    #[error("is not an ID token of this server")]
+    HintNotOurs,
+    #[error("is not registered for this application, character for character")]
+    RedirectNotRegistered,
+    #[error("needs client_id or id_token_hint beside it")]
+    RedirectOfNobody,
+}
+
+impl LogoutError {
+    /// The parameter to blame.
+    pub(crate) const fn parameter(&self) -> &'static str {
+        match self {
+            Self::ClientMismatch | Self::ClientUnknown => "client_id",
+            Self::Fault(_) => "",
+            Self::HintNotOurs => "id_token_hint",
+            Self::RedirectNotRegistered | Self::RedirectOfNobody => "post_logout_redirect_uri",
+        }
+    }
+}
+
+/// Signs people out for applications.
+#[derive(Clone)]
+pub(crate) struct LogoutService {
+    store: Store,
+    keys: KeyRing,
+    issuer: Issuer,
+    login: LoginService,
+}
+
+/// A request whose parts were found to fit together.
+struct Checked {
+    client: Option<Arc<Client>>,
+    /// Whom the hint speaks of.
+    hinted: Option<Sub>,
+    redirect: Option<String>,
+}
+
+impl LogoutService {
+    pub(crate) const fn new(store: Store, keys: KeyRing, issuer: Issuer, login: LoginService) -> Self {
+        Self { store, keys, issuer, login }
+    }
+
+    /// Answers the request of an application.
+    pub(crate) async fn begin(
+        &self,
+        request: LogoutRequest,
+        visit: &Visit,
+    ) -> Result<LogoutOutcome, LogoutError> {
+        let checked = self.check(&request).await?;
+        match (&visit.session, &checked.hinted) {
+            (None, Some(_)) => Ok(LogoutOutcome::Done { redirect: checked.redirect }),
+            // Nobody to ask, and no proof that the application may send people on (RP-Initiated Logout §3).
+            (None, None) => Ok(LogoutOutcome::Done { redirect: None }),
+            (Some(live), Some(hinted)) if live.user.sub == *hinted => {
+                self.login.sign_out(visit).await?;
+                Ok(LogoutOutcome::Done { redirect: checked.redirect })
+            }
+            (Some(_), _) => {
+                let client = checked.client.map(|client| client.name.clone());
+                Ok(LogoutOutcome::Confirm { request, client })
+            }
+        }
+    }
+
+    /// Goes on after the person agreed.
+    pub(crate) async fn confirm(
+        &self,
+        request: &LogoutRequest,
+        visit: &Visit,
+    ) -> Result<LogoutOutcome, LogoutError> {
+        let checked = self.check(request).await?;
+        self.login.sign_out(visit).await?;
+        Ok(LogoutOutcome::Done { redirect: checked.redirect })
+    }
+
+    async fn check(&self, request: &LogoutRequest) -> Result<Checked, LogoutError> {
+        let hint = request.id_token_hint.as_deref().map(|hint| self.read_hint(hint)).transpose()?;
+        let named = request.client_id.as_deref().map(ClientId::parse).transpose();
+        let named = named.map_err(|_| LogoutError::ClientUnknown)?;
+        let (hinted, issued_to) = hint.unzip();
+        if let (Some(named), Some(issued_to)) = (&named, &issued_to)
+            && named != issued_to
+        {
+            return Err(LogoutError::ClientMismatch);
+        }
+        let client = match named.or(issued_to) {
+            Some(id) => Some(self.store.client(&id).await?.ok_or(LogoutError::ClientUnknown)?),
+            None => None,
+        };
+        let redirect = redirect(request, client.as_deref())?;
+        Ok(Checked { client, hinted, redirect })
+    }
+
+    /// Whom and which client an ID token of ours names. It may have expired: it is shown long after the sign-in.
+    fn read_hint(&self, hint: &str) -> Result<(Sub, ClientId), LogoutError> {
+        let token = self.keys.verify(hint).map_err(|_| LogoutError::HintNotOurs)?;
+        let text =
+            |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+        if !token.header.is(JwtType::IdToken) || text("iss") != self.issuer.as_str() {
+            return Err(LogoutError::HintNotOurs);
+        }
+        let subject = Sub::parse(text("sub")).map_err(|_| LogoutError::HintNotOurs)?;
+        let client = ClientId::parse(text("aud")).map_err(|_| LogoutError::HintNotOurs)?;
+        Ok((subject, client))
+    }
+}
+
+/// Where the person goes afterwards, with the state of the application.
+fn redirect(request: &LogoutRequest, client: Option<&Client>) -> Result<Option<String>, LogoutError> {
+    let Some(uri) = request.post_logout_redirect_uri.as_deref() else { return Ok(None) };
+    let client = client.ok_or(LogoutError::RedirectOfNobody)?;
+    if !client.accepts_post_logout(uri) {
+        return Err(LogoutError::RedirectNotRegistered);
+    }
+    let Some(state) = request.state.as_deref() else { return Ok(Some(uri.to_owned())) };
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();
+    Ok(Some(append_query(uri, &query)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::client::{ClientAuthentication, ClientSettings, FirstParty, Preset};
+    use crate::domain::clock::Timestamp;
+    use crate::domain::redirect_uri::RedirectUri;
+    use crate::domain::scope::ScopeSet;
+    use crate::domain::secret::Entropy;
+    use crate::domain::signing::SigningAlg;
+
+    fn client() -> Client {
+        Client {
+            id: ClientId::generate(Timestamp::from_secs(1), &Entropy::seeded(1)),
+            name: String::new(),
+            organisation: None,
+            authentication: ClientAuthentication::None,
+            grants: Vec::new(),
+            redirects: Vec::new(),
+            post_logout_redirects: vec![RedirectUri::parse("https://rp.test/bye").unwrap()],
+            scopes: ScopeSet::default(),
+            settings: ClientSettings {
+                first_party: FirstParty::No,
+                id_token_alg: SigningAlg::Es256,
+                apis: Vec::new(),
+                serves: None,
+                preset: Preset::Web,
+            },
+            disabled_at: None,
+        }
+    }
+
+    fn request(query: &str) -> LogoutRequest {
+        LogoutRequest::read(&Parameters::parse(query.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_state_comes_back_at_the_registered_address() {
+        let asked = request("post_logout_redirect_uri=https://rp.test/bye&state=a%26b");
+        let target = redirect(&asked, Some(&client())).unwrap();
+        assert_eq!(target.as_deref(), Some("https://rp.test/bye?state=a%26b"));
+        assert_eq!(redirect(&request("state=x"), Some(&client())).unwrap(), None);
+    }
+
+    #[test]
+    fn an_address_that_is_not_registered_or_of_nobody_is_refused() {
+        for uri in
+            ["https://rp.test/bye/", "https://rp.test/bye?x=1", "https://evil.test/", "javascript:alert(1)"]
+        {
+            let asked =
+                LogoutRequest { post_logout_redirect_uri: Some(uri.to_owned()), ..LogoutRequest::default() };
+            let refused = redirect(&asked, Some(&client()));
+            assert!(matches!(refused, Err(LogoutError::RedirectNotRegistered)), "{uri}");
+            assert!(matches!(redirect(&asked, None), Err(LogoutError::RedirectOfNobody)), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_confirmation_carries_everything_but_the_hint() {
+        let asked =
+            request("client_id=c&id_token_hint=x.y.z&state=s&post_logout_redirect_uri=https://rp.test/bye");
+        let names: Vec<&str> = asked.carried().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["client_id", "post_logout_redirect_uri", "state"]);
+        let twice = Parameters::parse(b"state=a&state=b").unwrap();
+        assert!(LogoutRequest::read(&twice).is_err());
+    }
+}

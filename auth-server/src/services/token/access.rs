@@ -1,0 +1,80 @@
+//! Whether an access token of ours still means what it says: its signature, its claims, and what stands behind it.
+
+use serde_json::Value;
+
+use crate::domain::claims::{AccessTokenClaims, OFFLINE_ACCESS};
+use crate::domain::clock::Timestamp;
+use crate::domain::issuer::Issuer;
+use crate::domain::session::SessionState;
+use crate::keys::jwt::JwtType;
+use crate::keys::ring::KeyRing;
+use crate::storage::grants::Standing;
+use crate::storage::{StoreError, Tx, grants, revocations};
+
+/// Reads access tokens of this server.
+#[derive(Clone)]
+pub(crate) struct AccessTokens {
+    keys: KeyRing,
+    issuer: Issuer,
+}
+
+/// An access token that was checked against the database.
+#[derive(Debug)]
+pub(crate) struct LiveToken {
+    pub(crate) claims: AccessTokenClaims,
+    /// What stands behind it; `None` for a token of a client that acts for itself.
+    pub(crate) standing: Option<Standing>,
+}
+
+impl AccessTokens {
+    pub(crate) const fn new(keys: KeyRing, issuer: Issuer) -> Self {
+        Self { keys, issuer }
+    }
+
+    pub(crate) const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The claims of a token that we signed as an access token and that has not expired.
+    pub(crate) fn read(&self, token: &str, now: Timestamp) -> Option<AccessTokenClaims> {
+        let verified = self.keys.verify(token).ok()?;
+        // RFC 9068 §4: an ID token is signed by the same keys and must not pass.
+        if !verified.header.is(JwtType::AccessToken) {
+            return None;
+        }
+        let claims: AccessTokenClaims = serde_json::from_value(Value::Object(verified.claims)).ok()?;
+        (claims.iss == self.issuer.as_str() && now.as_secs() < claims.exp).then_some(claims)
+    }
+
+    /// What is left of a token after everything that may have been revoked since.
+    pub(crate) async fn check(
+        &self,
+        tx: &mut Tx,
+        claims: AccessTokenClaims,
+        now: Timestamp,
+    ) -> Result<Option<LiveToken>, StoreError> {
+        if revocations::jti_revoked(tx, &claims.jti).await? {
+            return Ok(None);
+        }
+        let Some(grant) = &claims.gid else {
+            return Ok(Some(LiveToken { claims, standing: None }));
+        };
+        let standing = grants::standing(tx, grant).await?.filter(|standing| standing_holds(standing, now));
+        Ok(standing.map(|standing| LiveToken { claims, standing: Some(standing) }))
+    }
+}
+
+/// Whether a grant is still good.
+///
+/// It ends with its session, unless the user allowed access while away: `offline_access` (OpenID Connect Core §11).
+pub(crate) fn standing_holds(standing: &Standing, now: Timestamp) -> bool {
+    let offline = standing.grant.scopes.contains(OFFLINE_ACCESS);
+    standing.grant.revoked_at.is_none()
+        && standing.user.is_enabled()
+        && (offline || session_is_live(standing, now))
+}
+
+/// Whether the session in which a grant was given is still there.
+pub(crate) fn session_is_live(standing: &Standing, now: Timestamp) -> bool {
+    standing.session.as_ref().is_some_and(|session| session.state(now) == SessionState::Live)
+}

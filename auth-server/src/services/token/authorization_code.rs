@@ -1,0 +1,151 @@
+//! The authorization code grant ([RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)).
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::client::{Client, GrantType};
+use crate::domain::code::CodePayload;
+use crate::domain::grant::Grant;
+use crate::domain::parameters::Parameters;
+use crate::domain::pkce::CodeVerifier;
+use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::services::token::access::{session_is_live, standing_holds};
+use crate::services::token::refresh_token::Family;
+use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
+use crate::storage::grants::Standing;
+use crate::storage::single_use::Purpose;
+use crate::storage::{Tx, grants, refresh_tokens, single_use};
+
+/// What the client shows beside the code.
+struct Presented {
+    code: Digest32,
+    verifier: CodeVerifier,
+    redirect_uri: Option<String>,
+    client: Arc<Client>,
+    caller: TokenCaller,
+}
+
+impl Presented {
+    fn read(caller: &TokenCaller, parameters: &Parameters) -> Result<Self, TokenError> {
+        let code = request::required(parameters, "code")?;
+        let code = OpaqueToken::parse_as(TokenKind::AuthorizationCode, code);
+        let verifier = request::required(parameters, "code_verifier")?;
+        Ok(Self {
+            code: code.map_err(|_| TokenError::CodeNotSpendable)?.digest(),
+            verifier: CodeVerifier::parse(verifier).map_err(|_| TokenError::PkceMismatch)?,
+            redirect_uri: parameters.get("redirect_uri")?.map(str::to_owned),
+            client: Arc::clone(caller.client.client()),
+            caller: caller.clone(),
+        })
+    }
+
+    /// Whether all that comes with a code fits it.
+    fn fits(&self, payload: &CodePayload) -> Result<(), TokenError> {
+        if payload.client != self.client.id {
+            return Err(TokenError::CodeOfOtherClient);
+        }
+        let redirect_fits = match self.redirect_uri.as_deref() {
+            // Left out in the authorization request: it may be left out here too.
+            None => payload.redirect_uri.is_empty(),
+            Some(uri) if payload.redirect_uri.is_empty() => self.client.redirect_for(uri).is_some(),
+            Some(uri) => uri == payload.redirect_uri,
+        };
+        if !redirect_fits {
+            Err(TokenError::RedirectMismatch)
+        } else if payload.challenge.verify(&self.verifier) {
+            Ok(())
+        } else {
+            Err(TokenError::PkceMismatch)
+        }
+    }
+
+    fn event(&self, action: AuditAction, payload: &CodePayload) -> AuditEvent {
+        AuditEvent::new(Actor::Client(self.client.id.clone()), action)
+            .on(&payload.grant)
+            .from(Some(self.caller.address))
+            .with(json!({ "user": payload.user.as_str() }))
+    }
+}
+
+impl TokenService {
+    /// A client shows a code.
+    pub(super) async fn authorization_code(
+        &self,
+        caller: &TokenCaller,
+        parameters: &Parameters,
+    ) -> Result<Authorization, TokenError> {
+        let presented = Presented::read(caller, parameters)?;
+        let family = caller.client.client().allows(GrantType::RefreshToken).then(|| self.new_family());
+        let refresh_token = family.as_ref().map(|family| family.token.clone());
+        let asked = self.asked(request::resource(parameters)?.as_deref()).await?;
+        let (payload, api, standing) = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let (payload, standing) = redeem(tx, &presented, family).await?;
+                    let api = asked.within(payload.resource.as_ref(), &payload.scopes)?;
+                    Ok::<_, TokenError>((payload, api, standing))
+                })
+            })
+            .await?;
+        let target = self.target(api.as_ref()).await?;
+        let authorization = self.for_user(&standing, payload.scopes, target).await?;
+        Ok(Authorization { nonce: payload.nonce, refresh_token, ..authorization })
+    }
+}
+
+/// Spends the code and makes its grant.
+async fn redeem(
+    tx: &mut Tx,
+    presented: &Presented,
+    family: Option<Family>,
+) -> Result<(CodePayload, Standing), TokenError> {
+    let now = presented.caller.now;
+    let spent =
+        single_use::consume::<CodePayload>(tx, Purpose::AuthorizationCode, &presented.code, now).await?;
+    let Some(payload) = spent else {
+        return Err(refuse_replay(tx, presented).await?);
+    };
+    presented.fits(&payload)?;
+    let grant = Grant {
+        id: payload.grant.clone(),
+        client: payload.client.clone(),
+        user: payload.user.clone(),
+        session: payload.session.clone(),
+        scopes: payload.scopes.clone(),
+        resource: payload.resource.clone(),
+        auth_time: payload.auth_time,
+        created_at: now,
+        revoked_at: None,
+    };
+    grants::insert(tx, &grant).await?;
+    // Between the code and now the user may have been disabled, or the session ended by a new password.
+    let standing = grants::standing(tx, &grant.id).await?.ok_or(TokenError::GrantOver)?;
+    if !(standing_holds(&standing, now) && session_is_live(&standing, now)) {
+        grants::revoke(tx, &grant.id, now).await?;
+        return Err(TokenError::GrantOver);
+    }
+    if let Some(family) = family {
+        refresh_tokens::insert(tx, &family.first(&grant, now)).await?;
+    }
+    tx.audit(presented.event(AuditAction::GrantCreated, &payload));
+    Ok((payload, standing))
+}
+
+/// A code that cannot be spent: unknown, expired, or spent before.
+///
+/// RFC 6749 §4.1.2 and RFC 9700 §4.2.4: a replay revokes what the code bought. It counts only with everything that the
+/// first use needed, or whoever saw the code could sign somebody out.
+async fn refuse_replay(tx: &mut Tx, presented: &Presented) -> Result<TokenError, TokenError> {
+    let spent =
+        single_use::find_spent::<CodePayload>(tx, Purpose::AuthorizationCode, &presented.code).await?;
+    let Some(payload) = spent.filter(|payload| presented.fits(payload).is_ok()) else {
+        return Ok(TokenError::CodeNotSpendable);
+    };
+    grants::revoke(tx, &payload.grant, presented.caller.now).await?;
+    refresh_tokens::revoke_family(tx, &payload.grant, presented.caller.now).await?;
+    tx.audit(presented.event(AuditAction::CodeReplayed, &payload).refused());
+    Ok(TokenError::CodeReplayed)
+}

@@ -1,0 +1,105 @@
+//! The client credentials grant ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
+
+use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE};
+use crate::domain::client::Client;
+use crate::domain::parameters::Parameters;
+use crate::domain::scope::ScopeSet;
+use crate::services::mint::Subject;
+use crate::services::token::{Authorization, Target, TokenCaller, TokenError, TokenService, request};
+
+/// Scopes that are about a person.
+const PERSONAL: [&str; 4] = [EMAIL, OFFLINE_ACCESS, OPENID, PROFILE];
+
+impl TokenService {
+    /// A client asks for itself. Everything it needs is in memory, so a known client costs no statement.
+    pub(super) async fn client_credentials(
+        &self,
+        caller: &TokenCaller,
+        parameters: &Parameters,
+    ) -> Result<Authorization, TokenError> {
+        // RFC 6749 §4.4: confidential clients only.
+        if !caller.client.is_confidential() {
+            return Err(TokenError::GrantNotAllowed);
+        }
+        let client = caller.client.client();
+        let scopes = scopes(request::scope(parameters)?, client)?;
+        let target = self.own_target(request::resource(parameters)?.as_deref(), client).await?;
+        let roles = match target.id() {
+            Some(api) => self.store.client_roles(&client.id, api).await?.to_vec(),
+            None => Vec::new(),
+        };
+        Ok(Authorization {
+            subject: Subject::Client,
+            scopes,
+            target,
+            roles,
+            nonce: None,
+            refresh_token: None,
+        })
+    }
+
+    /// The API that is asked for, among those that the client was given.
+    async fn own_target(&self, asked: Option<&str>, client: &Client) -> Result<Target, TokenError> {
+        let Some(asked) = asked.filter(|asked| *asked != self.minter.issuer().as_str()) else {
+            return Ok(Target::Issuer);
+        };
+        let api = self.store.api_by_audience(asked).await?;
+        let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
+        allowed.map(Target::Api).ok_or(TokenError::TargetNotGranted)
+    }
+}
+
+/// What is asked for must all be registered; without a wish it is all that is registered and makes sense for a machine.
+fn scopes(asked: Option<ScopeSet>, client: &Client) -> Result<ScopeSet, TokenError> {
+    let registered: Vec<&str> = client.scopes.iter().filter(|scope| !PERSONAL.contains(scope)).collect();
+    let registered = ScopeSet::parse(&registered.join(" ")).map_err(|_| TokenError::Scope)?;
+    match asked {
+        None => Ok(registered),
+        Some(asked) if asked.is_subset_of(&registered) => Ok(asked),
+        Some(_) => Err(TokenError::Scope),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::client::{ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
+    use crate::domain::clock::Timestamp;
+    use crate::domain::ids::ClientId;
+    use crate::domain::secret::Entropy;
+    use crate::domain::signing::SigningAlg;
+
+    fn client(registered: &str) -> Client {
+        Client {
+            id: ClientId::generate(Timestamp::from_secs(1), &Entropy::seeded(1)),
+            name: String::new(),
+            organisation: None,
+            authentication: ClientAuthentication::None,
+            grants: vec![GrantType::ClientCredentials],
+            redirects: Vec::new(),
+            post_logout_redirects: Vec::new(),
+            scopes: ScopeSet::parse(registered).unwrap(),
+            settings: ClientSettings {
+                first_party: FirstParty::No,
+                id_token_alg: SigningAlg::Es256,
+                apis: Vec::new(),
+                serves: None,
+                preset: Preset::M2m,
+            },
+            disabled_at: None,
+        }
+    }
+
+    fn granted(registered: &str, asked: Option<&str>) -> Option<String> {
+        let asked = asked.map(|asked| ScopeSet::parse(asked).unwrap());
+        scopes(asked, &client(registered)).ok().map(|scopes| scopes.to_string())
+    }
+
+    #[test]
+    fn a_machine_gets_what_it_registered_and_nothing_about_people() {
+        assert_eq!(granted("read write openid", None).as_deref(), Some("read write"));
+        assert_eq!(granted("read write", Some("read")).as_deref(), Some("read"));
+        assert_eq!(granted("read", Some("read write")), None);
+        assert_eq!(granted("read openid", Some("openid")), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! Why no token is issued, and what the client is told of it.
+
+use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::parameters::ParametersError;
+use crate::keys::ring::SignError;
+use crate::storage::{Outcome, StoreError};
+
+/// Why no token is issued.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenError {
+    #[error("the code is unknown or expired")]
+    CodeNotSpendable,
+    #[error("the code was issued to another client")]
+    CodeOfOtherClient,
+    #[error("the code was spent before: what it bought is revoked")]
+    CodeReplayed,
+    #[error(transparent)]
+    Fault(#[from] StoreError),
+    #[error("the client may not use this grant")]
+    GrantNotAllowed,
+    #[error("grant_type is missing")]
+    GrantTypeMissing,
+    #[error("grant_type is unknown")]
+    GrantTypeUnknown,
+    #[error("the grant was revoked, or its user or session is gone")]
+    GrantOver,
+    #[error("a required parameter is missing: {0}")]
+    Missing(&'static str),
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    #[error("code_verifier does not answer the challenge")]
+    PkceMismatch,
+    #[error("redirect_uri differs from the authorization request")]
+    RedirectMismatch,
+    #[error("the refresh token is unknown, expired, revoked, or of another client")]
+    RefreshNotSpendable,
+    #[error("the refresh token was spent before: its family is revoked")]
+    RefreshReplayed,
+    #[error("scope is malformed or exceeds what was granted")]
+    Scope,
+    #[error("signing failed")]
+    Sign(#[from] SignError),
+    #[error("the API of the grant is gone")]
+    TargetGone,
+    #[error("resource is unknown, or not one that was granted")]
+    TargetNotGranted,
+    #[error("more than one resource")]
+    TargetSeveral,
+}
+
+impl TokenError {
+    /// What the client is told.
+    pub(crate) const fn code(&self) -> OAuthErrorCode {
+        match self {
+            Self::CodeNotSpendable
+            | Self::CodeOfOtherClient
+            | Self::CodeReplayed
+            | Self::GrantOver
+            | Self::PkceMismatch
+            | Self::RedirectMismatch
+            | Self::RefreshNotSpendable
+            | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
+            Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
+            Self::GrantNotAllowed => OAuthErrorCode::UnauthorizedClient,
+            Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
+            Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
+            Self::Scope => OAuthErrorCode::InvalidScope,
+            Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
+        }
+    }
+
+    /// What the client is told in words: enough to find its own mistake, nothing about codes and tokens of others.
+    pub(crate) const fn description(&self) -> &'static str {
+        match self {
+            Self::CodeNotSpendable
+            | Self::CodeOfOtherClient
+            | Self::CodeReplayed
+            | Self::PkceMismatch
+            | Self::RedirectMismatch => {
+                "the code is unknown, expired, spent, or does not fit client, redirect_uri or code_verifier"
+            }
+            Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
+                "the refresh token or code is not valid any more"
+            }
+            Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
+            Self::GrantNotAllowed => "the client may not use this grant_type",
+            Self::GrantTypeMissing => "grant_type is missing",
+            Self::GrantTypeUnknown => "grant_type is not supported",
+            Self::Missing(_) => "a required parameter is missing or malformed",
+            Self::Parameters(_) => "a parameter is repeated or malformed",
+            Self::Scope => "scope is malformed or exceeds what was granted",
+            Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => {
+                "exactly one resource can be asked for, and only one that was granted"
+            }
+        }
+    }
+}
+
+impl Outcome for TokenError {
+    /// A refusal commits: a replayed family stays revoked. What does not fit the code or the grant is rolled back: the code
+    /// stays good for its client, whoever intercepted it, and a client that asked for too much keeps its refresh token.
+    fn is_fault(&self) -> bool {
+        match self {
+            Self::CodeOfOtherClient
+            | Self::Fault(_)
+            | Self::PkceMismatch
+            | Self::RedirectMismatch
+            | Self::Scope
+            | Self::Sign(_)
+            | Self::TargetGone
+            | Self::TargetNotGranted => true,
+            Self::CodeNotSpendable
+            | Self::CodeReplayed
+            | Self::GrantNotAllowed
+            | Self::GrantOver
+            | Self::GrantTypeMissing
+            | Self::GrantTypeUnknown
+            | Self::Missing(_)
+            | Self::Parameters(_)
+            | Self::RefreshNotSpendable
+            | Self::RefreshReplayed
+            | Self::TargetSeveral => false,
+        }
+    }
+}

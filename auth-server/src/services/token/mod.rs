@@ -1,0 +1,186 @@
+//! The token endpoint: one file per grant turns a request into an [`Authorization`]; what is done with one is shared.
+
+pub(crate) mod access;
+mod authorization_code;
+mod client_credentials;
+mod error;
+mod refresh_token;
+mod request;
+mod target;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::domain::claims::OPENID;
+use crate::domain::client::{Client, GrantType};
+use crate::domain::clock::Timestamp;
+use crate::domain::parameters::Parameters;
+use crate::domain::rbac::RoleName;
+use crate::domain::scope::ScopeSet;
+use crate::domain::secret::OpaqueToken;
+use crate::keys::seal::Sealer;
+use crate::services::client_auth::AuthenticatedClient;
+use crate::services::mint::{AccessToken, IdToken, Minter, Proof, SignedIn, Subject};
+use crate::services::token::target::Target;
+use crate::storage::grants::Standing;
+use crate::storage::{Store, assignments};
+
+pub(crate) use crate::services::token::error::TokenError;
+
+/// What an administrator may set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenSettings {
+    pub(crate) access_ttl: Duration,
+    pub(crate) refresh_ttl: Duration,
+    pub(crate) refresh_absolute: Duration,
+    pub(crate) refresh_retry_window: Duration,
+}
+
+/// Exchanges grants for tokens.
+#[derive(Clone)]
+pub(crate) struct TokenService {
+    store: Store,
+    minter: Minter,
+    sealer: Sealer,
+    settings: TokenSettings,
+}
+
+/// Who asks, from where, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenCaller {
+    pub(crate) client: AuthenticatedClient,
+    pub(crate) address: IpAddr,
+    pub(crate) now: Timestamp,
+}
+
+/// What a grant came to: everything that tokens need, and nothing that could still be refused.
+struct Authorization {
+    subject: Subject,
+    scopes: ScopeSet,
+    target: Target,
+    roles: Vec<RoleName>,
+    nonce: Option<String>,
+    refresh_token: Option<OpaqueToken>,
+}
+
+/// A successful answer ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenResponse {
+    pub(crate) access_token: String,
+    pub(crate) token_type: &'static str,
+    pub(crate) expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id_token: Option<String>,
+    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
+    pub(crate) scope: ScopeSet,
+}
+
+impl TokenService {
+    pub(crate) const fn new(store: Store, minter: Minter, sealer: Sealer, settings: TokenSettings) -> Self {
+        Self { store, minter, sealer, settings }
+    }
+
+    /// Exchanges a grant for tokens.
+    pub(crate) async fn exchange(
+        &self,
+        caller: &TokenCaller,
+        parameters: &Parameters,
+    ) -> Result<TokenResponse, TokenError> {
+        let grant = request::grant_type(parameters)?;
+        let client = caller.client.client();
+        if !client.allows(grant) {
+            return Err(TokenError::GrantNotAllowed);
+        }
+        let authorization = match grant {
+            GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
+            GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
+            GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
+        };
+        self.issue(client, authorization, caller.now)
+    }
+
+    /// Signs. This happens after the transaction: the writer of the database does not wait for signatures.
+    fn issue(
+        &self,
+        client: &Client,
+        authorization: Authorization,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenError> {
+        let Authorization { subject, scopes, target, roles, nonce, refresh_token } = authorization;
+        let (audience, ttl) = match &target {
+            Target::Api(api) => (api.audience.as_str().to_owned(), api.access_token_ttl),
+            Target::Issuer => (self.minter.issuer().as_str().to_owned(), self.settings.access_ttl),
+        };
+        let (organisation, user) = match &subject {
+            Subject::Client => (client.organisation.clone(), None),
+            Subject::User(user) => (Some(user.organisation.clone()), Some(user.clone())),
+        };
+        let access = AccessToken {
+            client: client.id.clone(),
+            subject,
+            audience,
+            scopes: scopes.clone(),
+            roles,
+            organisation,
+            ttl,
+        };
+        let access_token = self.minter.access_token(&access, now)?;
+        let id_token = match user.filter(|_| scopes.contains(OPENID)) {
+            Some(user) => self.id_token(client, &user, nonce, (&access_token, now))?,
+            None => None,
+        };
+        Ok(TokenResponse {
+            access_token,
+            token_type: "Bearer",
+            expires_in: ttl.as_secs(),
+            refresh_token: refresh_token.map(|token| token.expose().to_owned()),
+            id_token,
+            scope: scopes,
+        })
+    }
+
+    fn id_token(
+        &self,
+        client: &Client,
+        user: &SignedIn,
+        nonce: Option<String>,
+        (access_token, now): (&str, Timestamp),
+    ) -> Result<Option<String>, TokenError> {
+        let token = IdToken { client: client.id.clone(), alg: client.settings.id_token_alg, nonce };
+        Ok(self.minter.id_token(token, user, access_token, now)?)
+    }
+
+    /// Adds what is known about the user to what was granted.
+    async fn for_user(
+        &self,
+        standing: &Standing,
+        scopes: ScopeSet,
+        target: Target,
+    ) -> Result<Authorization, TokenError> {
+        let roles = match target.id() {
+            Some(api) => {
+                let mut tx = self.store.read().await?;
+                assignments::roles_of_user(&mut tx, &standing.user.id, api).await?
+            }
+            None => Vec::new(),
+        };
+        let subject = Subject::User(Box::new(signed_in(standing)));
+        Ok(Authorization { subject, scopes, target, roles, nonce: None, refresh_token: None })
+    }
+}
+
+fn signed_in(standing: &Standing) -> SignedIn {
+    let Standing { grant, user, session } = standing;
+    SignedIn {
+        sub: user.sub.clone(),
+        organisation: user.organisation.clone(),
+        auth_time: grant.auth_time,
+        session: grant.session.clone(),
+        grant: grant.id.clone(),
+        proof: session.as_ref().map(|session| Proof { acr: session.acr, methods: session.methods.clone() }),
+    }
+}

@@ -1,0 +1,216 @@
+//! The refresh token grant, with rotation ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6),
+//! [RFC 9700 §4.14.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2)).
+//!
+//! Each use spends the token and issues a successor, which is kept sealed beside it. A client that lost the answer may
+//! repeat the request for a few seconds and gets the same successor; any other use of a spent token means that two
+//! parties hold it, and revokes the family.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::clock::Timestamp;
+use crate::domain::grant::Grant;
+use crate::domain::ids::{ApiId, GrantId};
+use crate::domain::parameters::Parameters;
+use crate::domain::refresh::{Redemption, RefreshState};
+use crate::domain::scope::ScopeSet;
+use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::keys::seal::Sealer;
+use crate::services::token::access::standing_holds;
+use crate::services::token::target::Asked;
+use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
+use crate::storage::grants::Standing;
+use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
+use crate::storage::{StoreError, Tx, grants, refresh_tokens};
+
+/// What successors are sealed for.
+const PURPOSE: &str = "refresh token successor";
+
+/// A family of refresh tokens that is about to begin.
+pub(super) struct Family {
+    pub(super) token: OpaqueToken,
+    ttl: Duration,
+    absolute: Duration,
+}
+
+impl Family {
+    /// The first token.
+    pub(super) fn first(&self, grant: &Grant, now: Timestamp) -> NewRefreshToken {
+        let absolute_expires_at = now.plus(self.absolute);
+        NewRefreshToken {
+            digest: self.token.digest(),
+            grant: grant.id.clone(),
+            client: grant.client.clone(),
+            scopes: grant.scopes.clone(),
+            expires_at: now.plus(self.ttl).min(absolute_expires_at),
+            absolute_expires_at,
+        }
+    }
+}
+
+/// One use of a refresh token.
+struct Use {
+    presented: Digest32,
+    caller: TokenCaller,
+    wish: Wish,
+    successor: OpaqueToken,
+    sealer: Sealer,
+    ttl: Duration,
+    retry_window: Duration,
+}
+
+/// What the client wants of it.
+struct Wish {
+    scopes: Option<ScopeSet>,
+    target: Asked,
+}
+
+/// What a use came to.
+struct Refreshed {
+    standing: Standing,
+    scopes: ScopeSet,
+    api: Option<ApiId>,
+    token: OpaqueToken,
+}
+
+impl TokenService {
+    pub(super) fn new_family(&self) -> Family {
+        Family {
+            token: OpaqueToken::generate(TokenKind::Refresh, self.minter.entropy()),
+            ttl: self.settings.refresh_ttl,
+            absolute: self.settings.refresh_absolute,
+        }
+    }
+
+    /// A client shows a refresh token.
+    pub(super) async fn refresh_token(
+        &self,
+        caller: &TokenCaller,
+        parameters: &Parameters,
+    ) -> Result<Authorization, TokenError> {
+        let presented = request::required(parameters, "refresh_token")?;
+        let presented = OpaqueToken::parse_as(TokenKind::Refresh, presented);
+        let using = Use {
+            presented: presented.map_err(|_| TokenError::RefreshNotSpendable)?.digest(),
+            caller: caller.clone(),
+            wish: Wish {
+                scopes: request::scope(parameters)?,
+                target: self.asked(request::resource(parameters)?.as_deref()).await?,
+            },
+            successor: OpaqueToken::generate(TokenKind::Refresh, self.minter.entropy()),
+            sealer: self.sealer.clone(),
+            ttl: self.settings.refresh_ttl,
+            retry_window: self.settings.refresh_retry_window,
+        };
+        let refreshed = self.store.write(move |tx| Box::pin(async move { redeem(tx, using).await })).await?;
+        let target = self.target(refreshed.api.as_ref()).await?;
+        let authorization = self.for_user(&refreshed.standing, refreshed.scopes, target).await?;
+        Ok(Authorization { refresh_token: Some(refreshed.token), ..authorization })
+    }
+}
+
+async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
+    let now = using.caller.now;
+    let sealed = using.sealer.seal(PURPOSE, using.presented.as_bytes(), using.successor.expose().as_bytes());
+    let client = &using.caller.client.client().id;
+    let Some(spent) = refresh_tokens::spend(tx, &using.presented, client, &sealed, now).await? else {
+        return repeat(tx, using).await;
+    };
+    let refreshed = allow(tx, &using, &spent.grant, using.successor.clone()).await?;
+    let successor = NewRefreshToken {
+        digest: using.successor.digest(),
+        grant: spent.grant,
+        client: spent.client,
+        scopes: spent.scopes,
+        expires_at: now.plus(using.ttl).min(spent.absolute_expires_at),
+        absolute_expires_at: spent.absolute_expires_at,
+    };
+    refresh_tokens::insert(tx, &successor).await?;
+    Ok(refreshed)
+}
+
+/// A token that cannot be spent: unknown, of another client, expired, revoked, or spent before.
+async fn repeat(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
+    let found = refresh_tokens::find(tx, &using.presented).await?;
+    // Whoever is not the client learns nothing and changes nothing.
+    let found = found.filter(|token| token.client == using.caller.client.client().id);
+    let token = found.ok_or(TokenError::RefreshNotSpendable)?;
+    match token.state.present(using.caller.now, using.retry_window) {
+        Redemption::Refuse | Redemption::Rotate => Err(TokenError::RefreshNotSpendable),
+        Redemption::BurnFamily => Err(burn(tx, &using, &token.grant).await?),
+        Redemption::Retry => match unspent_successor(tx, &using, &token).await? {
+            Some(successor) => allow(tx, &using, &token.grant, successor).await,
+            // The successor was used: its holder got the answer, so this is somebody else.
+            None => Err(burn(tx, &using, &token.grant).await?),
+        },
+    }
+}
+
+async fn unspent_successor(
+    tx: &mut Tx,
+    using: &Use,
+    token: &RefreshToken,
+) -> Result<Option<OpaqueToken>, TokenError> {
+    let unreadable = || StoreError::Corrupt { what: "refresh_tokens.successor".to_owned() };
+    let sealed = token.successor.as_deref().ok_or_else(unreadable)?;
+    let opened = using.sealer.open(PURPOSE, using.presented.as_bytes(), sealed).map_err(|_| unreadable())?;
+    let text = str::from_utf8(&opened).map_err(|_| unreadable())?;
+    let successor = OpaqueToken::parse_as(TokenKind::Refresh, text).map_err(|_| unreadable())?;
+    let state = refresh_tokens::find(tx, &successor.digest()).await?.map(|token| token.state);
+    Ok(matches!(state, Some(RefreshState::Active { .. })).then_some(successor))
+}
+
+/// Makes sure that the grant still stands and covers what is asked for.
+///
+/// A wish that goes too far rolls the rotation back: the client keeps its token.
+async fn allow(
+    tx: &mut Tx,
+    using: &Use,
+    grant: &GrantId,
+    token: OpaqueToken,
+) -> Result<Refreshed, TokenError> {
+    let standing = grants::standing(tx, grant).await?.ok_or(TokenError::GrantOver)?;
+    if !standing_holds(&standing, using.caller.now) {
+        return Err(TokenError::GrantOver);
+    }
+    let granted = &standing.grant;
+    let scopes = narrowed(using.wish.scopes.as_ref(), &granted.scopes)?;
+    let api = using.wish.target.clone().within(granted.resource.as_ref(), &scopes)?;
+    Ok(Refreshed { standing, scopes, api, token })
+}
+
+/// RFC 6749 §6: fewer scopes for this one access token, never more; the refresh token keeps them all.
+fn narrowed(asked: Option<&ScopeSet>, granted: &ScopeSet) -> Result<ScopeSet, TokenError> {
+    match asked {
+        None => Ok(granted.clone()),
+        Some(asked) if asked.is_subset_of(granted) => Ok(asked.clone()),
+        Some(_) => Err(TokenError::Scope),
+    }
+}
+
+/// Revokes the family and the grant, and with it the access tokens.
+async fn burn(tx: &mut Tx, using: &Use, grant: &GrantId) -> Result<TokenError, StoreError> {
+    let now = using.caller.now;
+    grants::revoke(tx, grant, now).await?;
+    refresh_tokens::revoke_family(tx, grant, now).await?;
+    let client = using.caller.client.client().id.clone();
+    let event = AuditEvent::new(Actor::Client(client), AuditAction::RefreshTokenReplayed);
+    tx.audit(event.on(grant).from(Some(using.caller.address)).refused().with(json!({ "family": "revoked" })));
+    Ok(TokenError::RefreshReplayed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_narrows_and_never_widens() {
+        let set = |text: &str| ScopeSet::parse(text).unwrap();
+        let granted = set("openid email");
+        assert_eq!(narrowed(None, &granted).unwrap(), granted);
+        assert_eq!(narrowed(Some(&set("openid")), &granted).unwrap(), set("openid"));
+        assert!(matches!(narrowed(Some(&set("openid profile")), &granted), Err(TokenError::Scope)));
+    }
+}

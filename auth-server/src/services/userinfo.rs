@@ -1,0 +1,60 @@
+//! Userinfo ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
+
+use crate::domain::claims::{OPENID, UserInfo};
+use crate::domain::clock::Timestamp;
+use crate::domain::oauth_error::OAuthErrorCode;
+use crate::services::token::access::{AccessTokens, LiveToken};
+use crate::storage::{Store, StoreError};
+
+/// Why nothing is told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UserInfoError {
+    #[error(transparent)]
+    Fault(#[from] StoreError),
+    #[error("the token was not issued for the scope openid")]
+    InsufficientScope,
+    #[error("the token is malformed, expired, revoked, or meant for something else")]
+    InvalidToken,
+}
+
+impl UserInfoError {
+    /// What the client is told.
+    pub(crate) const fn code(&self) -> OAuthErrorCode {
+        match self {
+            Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Fault(_) => OAuthErrorCode::ServerError,
+            Self::InsufficientScope => OAuthErrorCode::InsufficientScope,
+            Self::InvalidToken => OAuthErrorCode::InvalidToken,
+        }
+    }
+}
+
+/// Tells clients who signed in.
+#[derive(Clone)]
+pub(crate) struct UserInfoService {
+    store: Store,
+    tokens: AccessTokens,
+}
+
+impl UserInfoService {
+    pub(crate) const fn new(store: Store, tokens: AccessTokens) -> Self {
+        Self { store, tokens }
+    }
+
+    /// Who the token speaks for, as far as its scopes go.
+    ///
+    /// The token has to be for this server: one for an API would let that API learn what the user told the client only.
+    pub(crate) async fn userinfo(&self, token: &str, now: Timestamp) -> Result<UserInfo, UserInfoError> {
+        let claims = self.tokens.read(token, now).ok_or(UserInfoError::InvalidToken)?;
+        if claims.aud != self.tokens.issuer().as_str() {
+            return Err(UserInfoError::InvalidToken);
+        }
+        let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
+        let LiveToken { claims, standing } = live.ok_or(UserInfoError::InvalidToken)?;
+        if !claims.scope.contains(OPENID) {
+            return Err(UserInfoError::InsufficientScope);
+        }
+        let standing = standing.ok_or(UserInfoError::InsufficientScope)?;
+        Ok(UserInfo::of(&standing.user, &claims.scope))
+    }
+}
