@@ -8,6 +8,7 @@ use crate::http::error::Cause;
 use crate::http::extract::request_id::RequestId;
 use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::services::authorize::interaction::InteractionError;
 use crate::services::login::LoginError;
 use crate::services::password::HashError;
 
@@ -16,6 +17,18 @@ pub(super) fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static))
     let mut response = pages.error(&ErrorPage::new(ErrorKind::Fault).reference(id.as_str()));
     response.extensions_mut().insert(Cause::of(error));
     response
+}
+
+/// An interaction that cannot go on.
+pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError) -> Response {
+    let kind = match error {
+        // One that is unknown may have been there once: expired ones are swept away.
+        InteractionError::Expired | InteractionError::Unknown => ErrorKind::Expired,
+        InteractionError::Fault(cause) => return fault(pages, id, cause),
+        InteractionError::Finished => ErrorKind::Consumed,
+        InteractionError::Foreign => ErrorKind::Foreign,
+    };
+    pages.error(&ErrorPage::new(kind).reference(id.as_str()))
 }
 
 /// A sign-in or a change of password that the form cannot be shown again for. `None` when it can.

@@ -1,7 +1,10 @@
 //! The pages that people see. All of them work without scripts.
 
 mod account;
+mod consent;
 mod failure;
+mod login;
+mod logout;
 mod next;
 mod password;
 mod person;
@@ -20,7 +23,9 @@ use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
 use crate::http::state::{AppState, Console};
+use crate::services::authorize::AuthorizeService;
 use crate::services::login::LoginService;
+use crate::services::logout::LogoutService;
 
 /// What the handlers of pages work with.
 #[derive(Clone)]
@@ -28,6 +33,8 @@ struct Desk {
     pages: Pages,
     guard: FormGuard,
     login: LoginService,
+    authorize: AuthorizeService,
+    logout: LogoutService,
 }
 
 impl FromRef<AppState> for RulesDesk {
@@ -56,6 +63,8 @@ impl FromRef<AppState> for Desk {
             pages: Pages::from_ref(state),
             guard: FormGuard::from_ref(state),
             login: LoginService::from_ref(state),
+            authorize: AuthorizeService::from_ref(state),
+            logout: LogoutService::from_ref(state),
         }
     }
 }
@@ -68,6 +77,11 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/account/security/password", get(password::show).post(password::change))
         .route("/account/sign-out", post(account::sign_out))
         .route("/admin/policies/{api}", get(rules::show).post(rules::edit))
+        .route("/consent", get(consent::show).post(consent::decide))
+        .route("/logged-out", get(logout::done))
+        .route("/login", get(login::show).post(login::sign_in))
+        .route("/logout", get(logout::by_link).post(logout::by_form))
+        .route("/logout/confirm", post(logout::confirm))
         .route("/setup", get(setup::show).post(setup::create))
 }
 
@@ -105,6 +119,10 @@ mod tests {
     async fn every_page() -> Vec<(&'static str, String)> {
         let mut all = Vec::new();
         shown(account::samples(), &mut all).await;
+        shown(consent::samples(), &mut all).await;
+        shown(login::samples(), &mut all).await;
+        shown(logout::samples(), &mut all).await;
+        shown(vec![logout::sample_after()], &mut all).await;
         shown(password::samples(), &mut all).await;
         shown(rules::samples(), &mut all).await;
         shown(setup::samples(), &mut all).await;
@@ -185,6 +203,8 @@ mod tests {
             let found = tags(html).find(|tag| value(tag, "id") == Some(id)).unwrap().to_owned();
             value(&found, "autocomplete").unwrap().to_owned()
         };
+        assert_eq!(field("login.html", "username"), "username");
+        assert_eq!(field("login.html", "password"), "current-password");
         assert_eq!(field("password.html", "password"), "current-password");
         assert_eq!(field("password.html", "new-password"), "new-password");
         assert_eq!(field("setup.html", "new-password"), "new-password");

@@ -1,0 +1,197 @@
+//! The page that asks whether an application may use the account.
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::InteractionId;
+use crate::domain::user::User;
+use crate::http::extract::form::OwnForm;
+use crate::http::extract::request_id::RequestId;
+use crate::http::extract::visit::Visitor;
+use crate::http::oauth::authorize::respond;
+use crate::http::pages::person::Person;
+use crate::http::pages::{Desk, failure};
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::{Forms, Page};
+use crate::services::authorize::interaction::{
+    ConsentDecision, ConsentView, InteractionError, InteractionView,
+};
+
+/// The consent page.
+#[derive(Serialize)]
+struct ConsentPage {
+    problem: Option<&'static str>,
+    client: String,
+    redirect_host: String,
+    user: Person,
+    scopes: Vec<Scope>,
+    /// Whether this user allowed this application something before.
+    has_earlier: bool,
+    interaction: String,
+    csrf_token: String,
+}
+
+impl Page for ConsentPage {
+    const FORMS: Forms = Forms::LeadAway;
+    const TEMPLATE: &'static str = "consent.html";
+}
+
+/// One thing that the application asks for.
+#[derive(Serialize)]
+struct Scope {
+    /// Which sentence describes it.
+    kind: &'static str,
+    name: String,
+    api: String,
+    is_new: bool,
+    /// What would be handed over, as it is.
+    shares: Vec<String>,
+}
+
+impl ConsentPage {
+    fn of(view: ConsentView, interaction: &InteractionId, csrf_token: String) -> Self {
+        let api = view.api.unwrap_or_default();
+        let scopes = view
+            .scopes
+            .iter()
+            .map(|name| Scope {
+                kind: kind(name, &api),
+                name: name.to_owned(),
+                api: api.clone(),
+                is_new: !view.allowed_before.contains(name),
+                shares: shares(name, &view.user),
+            })
+            .collect();
+        Self {
+            problem: None,
+            client: view.client,
+            redirect_host: view.redirect_host,
+            user: Person::of(&view.user),
+            scopes,
+            has_earlier: view.allowed_before.iter().next().is_some(),
+            interaction: interaction.to_string(),
+            csrf_token,
+        }
+    }
+}
+
+fn kind(scope: &str, api: &str) -> &'static str {
+    match scope {
+        "email" => "email",
+        "offline_access" => "offline_access",
+        "openid" => "openid",
+        "profile" => "profile",
+        _ if api.is_empty() => "other",
+        _ => "api",
+    }
+}
+
+fn shares(scope: &str, user: &User) -> Vec<String> {
+    match scope {
+        "email" => user.email.iter().map(|email| email.as_str().to_owned()).collect(),
+        "profile" => [user.name.as_str(), user.username.as_str()]
+            .into_iter()
+            .filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The query of the consent page.
+#[derive(Deserialize)]
+pub(super) struct ConsentQuery {
+    #[serde(default)]
+    interaction: String,
+}
+
+/// `GET /consent`.
+pub(super) async fn show(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    id: RequestId,
+    Query(query): Query<ConsentQuery>,
+) -> Response {
+    let view = match InteractionId::parse(&query.interaction) {
+        Ok(interaction) => {
+            desk.authorize.view(&interaction, &visitor.visit).await.map(|view| (interaction, view))
+        }
+        Err(_) => Err(InteractionError::Unknown),
+    };
+    match view {
+        Ok((interaction, InteractionView::Consent(view))) => {
+            let page = ConsentPage::of(view, &interaction, desk.guard.token(&visitor.visit.browser));
+            visitor.answer(desk.pages.show(StatusCode::OK, &page))
+        }
+        Ok((interaction, InteractionView::Login(_))) => {
+            visitor.answer(desk.pages.go(&format!("/login?interaction={interaction}")))
+        }
+        Err(error) => failure::interaction(&desk.pages, id, &error),
+    }
+}
+
+/// `POST /consent`. What is allowed is what the server kept, not what the form says.
+pub(super) async fn decide(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
+    let OwnForm { visitor, fields } = form;
+    let decision = match fields.get("decision") {
+        Some("allow") => ConsentDecision::Allow,
+        Some("deny") => ConsentDecision::Deny,
+        _ => return desk.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str())),
+    };
+    let outcome = match InteractionId::parse(fields.text("interaction")) {
+        Ok(interaction) => desk.authorize.consent(&interaction, &visitor.visit, decision).await,
+        Err(_) => Err(InteractionError::Unknown),
+    };
+    match outcome {
+        Ok(outcome) => visitor.answer(respond(&desk.pages, outcome)),
+        Err(error) => failure::interaction(&desk.pages, id, &error),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<impl Page> {
+    use crate::domain::scope::ScopeSet;
+
+    let view = |api: Option<&str>, before: &str| ConsentView {
+        client: "<b>Orders</b>".to_owned(),
+        redirect_host: "orders.example.com".to_owned(),
+        user: crate::http::pages::person::sample(),
+        scopes: ScopeSet::parse("openid profile email offline_access orders:read").unwrap(),
+        allowed_before: ScopeSet::parse(before).unwrap_or_default(),
+        api: api.map(str::to_owned),
+    };
+    let interaction = InteractionId::parse("itx_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c").unwrap();
+    [view(Some("Orders API"), "openid profile"), view(None, "")]
+        .into_iter()
+        .map(|view| ConsentPage::of(view, &interaction, "token".to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_shown_with_the_values_that_would_be_shared() {
+        let user = crate::http::pages::person::sample();
+        assert_eq!(shares("email", &user), ["alice@example.com"]);
+        assert_eq!(shares("profile", &user), ["Alice <i>Example", "alice"]);
+        assert!(shares("email", &User { email: None, ..user }).is_empty());
+        assert_eq!((kind("orders:read", "Orders API"), kind("orders:read", "")), ("api", "other"));
+    }
+
+    #[test]
+    fn only_what_was_not_allowed_before_is_new() {
+        let page = serde_json::to_value(samples().into_iter().next().unwrap()).unwrap();
+        let fresh: Vec<_> = page["scopes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|scope| scope["is_new"] == true)
+            .map(|scope| scope["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(fresh, ["email", "offline_access", "orders:read"]);
+    }
+}

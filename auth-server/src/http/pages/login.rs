@@ -1,0 +1,216 @@
+//! The sign-in page.
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::InteractionId;
+use crate::http::extract::form::OwnForm;
+use crate::http::extract::request_id::RequestId;
+use crate::http::extract::visit::Visitor;
+use crate::http::oauth::authorize::respond;
+use crate::http::pages::account::remember;
+use crate::http::pages::next::Next;
+use crate::http::pages::{Desk, failure};
+use crate::http::render::{Forms, Page};
+use crate::services::authorize::decide::LoginReason;
+use crate::services::authorize::interaction::{InteractionError, InteractionView};
+use crate::services::login::LoginAttempt;
+use crate::services::visit::Visit;
+
+/// The sign-in page.
+#[derive(Default, Serialize)]
+struct LoginPage {
+    problem: Option<&'static str>,
+    /// The application that asks, by name.
+    client: Option<String>,
+    /// Why somebody who is signed in is asked again.
+    reason: Option<&'static str>,
+    interaction: Option<String>,
+    next: Option<String>,
+    csrf_token: String,
+    username: String,
+}
+
+impl Page for LoginPage {
+    const FORMS: Forms = Forms::LeadAway;
+    const TEMPLATE: &'static str = "login.html";
+}
+
+/// The query of the sign-in page.
+#[derive(Deserialize)]
+pub(super) struct LoginQuery {
+    interaction: Option<String>,
+    next: Option<String>,
+    /// Present when somebody who is signed in wants to use another account.
+    switch: Option<String>,
+}
+
+/// What the sign-in is for.
+enum Purpose {
+    /// An application asked.
+    Interaction(InteractionId),
+    /// Nobody asked.
+    Own(Next),
+}
+
+impl Purpose {
+    fn read(interaction: Option<&str>, next: Option<&str>) -> Result<Self, InteractionError> {
+        match interaction.filter(|raw| !raw.is_empty()) {
+            Some(raw) => {
+                InteractionId::parse(raw).map(Self::Interaction).map_err(|_| InteractionError::Unknown)
+            }
+            None => Ok(Self::Own(Next::named(next.unwrap_or_default()))),
+        }
+    }
+}
+
+/// `GET /login`.
+pub(super) async fn show(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    id: RequestId,
+    Query(query): Query<LoginQuery>,
+) -> Response {
+    let visit = &visitor.visit;
+    let switching = query.switch.is_some();
+    let shown = match Purpose::read(query.interaction.as_deref(), query.next.as_deref()) {
+        Ok(Purpose::Own(next)) if visit.session.is_some() && !switching => {
+            return visitor.answer(desk.pages.go(&next.path()));
+        }
+        Ok(purpose) => desk.login_page(purpose, visit, switching).await,
+        Err(error) => Err(error),
+    };
+    match shown {
+        Ok(Shown::Page(page)) => visitor.answer(desk.pages.show(StatusCode::OK, &page)),
+        Ok(Shown::Elsewhere(path)) => visitor.answer(desk.pages.go(&path)),
+        Err(error) => failure::interaction(&desk.pages, id, &error),
+    }
+}
+
+/// `POST /login`.
+pub(super) async fn sign_in(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
+    let OwnForm { visitor, fields } = form;
+    let visit = &visitor.visit;
+    let purpose = match Purpose::read(fields.get("interaction"), fields.get("next")) {
+        Ok(purpose) => purpose,
+        Err(error) => return failure::interaction(&desk.pages, id, &error),
+    };
+    let attempt = LoginAttempt {
+        username: fields.text("username"),
+        password: fields.text("password"),
+        browser: visitor.traits(),
+        visit,
+    };
+    let signed_in = match desk.login.sign_in(attempt).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => {
+            if let Some(response) = failure::login(&desk.pages, id, &error) {
+                return response;
+            }
+            return desk.refuse(purpose, &visitor, fields.text("username"), id).await;
+        }
+    };
+    let mut response = match purpose {
+        Purpose::Own(next) => desk.pages.go(&next.path()),
+        Purpose::Interaction(interaction) => {
+            let visit = Visit { session: Some(signed_in.live.clone()), ..visit.clone() };
+            match desk.authorize.resume(&interaction, &visit).await {
+                Ok(outcome) => respond(&desk.pages, outcome),
+                Err(error) => failure::interaction(&desk.pages, id, &error),
+            }
+        }
+    };
+    remember(&mut response, &signed_in);
+    visitor.answer(response)
+}
+
+enum Shown {
+    Elsewhere(String),
+    Page(LoginPage),
+}
+
+impl Desk {
+    async fn login_page(
+        &self,
+        purpose: Purpose,
+        visit: &Visit,
+        switching: bool,
+    ) -> Result<Shown, InteractionError> {
+        let mut page = LoginPage { csrf_token: self.guard.token(&visit.browser), ..LoginPage::default() };
+        match purpose {
+            Purpose::Own(next) => page.next = next.name().map(str::to_owned),
+            Purpose::Interaction(interaction) => {
+                page.interaction = Some(interaction.to_string());
+                match self.authorize.view(&interaction, visit).await? {
+                    InteractionView::Login(login) => {
+                        page.client = Some(login.client);
+                        page.username = login.login_hint.unwrap_or_default();
+                        page.reason = reason(login.reason);
+                    }
+                    InteractionView::Consent(consent) if switching => page.client = Some(consent.client),
+                    InteractionView::Consent(_) => {
+                        return Ok(Shown::Elsewhere(format!("/consent?interaction={interaction}")));
+                    }
+                }
+            }
+        }
+        Ok(Shown::Page(page))
+    }
+
+    /// The form again, in the same words whatever was wrong.
+    async fn refuse(&self, purpose: Purpose, visitor: &Visitor, username: &str, id: RequestId) -> Response {
+        match self.login_page(purpose, &visitor.visit, true).await {
+            Ok(Shown::Page(page)) => {
+                let page =
+                    LoginPage { problem: Some("wrong"), reason: None, username: username.to_owned(), ..page };
+                visitor.answer(self.pages.show(StatusCode::UNPROCESSABLE_ENTITY, &page))
+            }
+            Ok(Shown::Elsewhere(path)) => visitor.answer(self.pages.go(&path)),
+            Err(error) => failure::interaction(&self.pages, id, &error),
+        }
+    }
+}
+
+const fn reason(reason: LoginReason) -> Option<&'static str> {
+    match reason {
+        LoginReason::ChooseAccount => Some("choose_account"),
+        LoginReason::NotSignedIn => None,
+        LoginReason::Requested | LoginReason::TooOld => Some("again"),
+        LoginReason::WrongPerson => Some("wrong_person"),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<impl Page> {
+    let plain = LoginPage { csrf_token: "token".to_owned(), ..LoginPage::default() };
+    let asked = || LoginPage {
+        client: Some("<b>Orders</b>".to_owned()),
+        interaction: Some("itx_1".to_owned()),
+        csrf_token: "token".to_owned(),
+        ..LoginPage::default()
+    };
+    let mut samples = vec![
+        plain,
+        LoginPage { problem: Some("wrong"), username: "<b>alice".to_owned(), ..asked() },
+        LoginPage { next: Some("password".to_owned()), client: None, interaction: None, ..asked() },
+    ];
+    for why in
+        [LoginReason::ChooseAccount, LoginReason::Requested, LoginReason::TooOld, LoginReason::WrongPerson]
+    {
+        samples.push(LoginPage { reason: reason(why), ..asked() });
+    }
+    samples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interaction_that_is_none_is_unknown_and_not_ignored() {
+        assert!(matches!(Purpose::read(Some("itx_1"), None), Err(InteractionError::Unknown)));
+        assert!(matches!(Purpose::read(Some(""), None), Ok(Purpose::Own(Next::Account))));
+    }
+}

@@ -1,0 +1,160 @@
+//! Signing out at the wish of an application ([RP-Initiated Logout 1.0]), and what follows.
+//!
+//! [RP-Initiated Logout 1.0]: https://openid.net/specs/openid-connect-rpinitiated-1_0.html
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::domain::parameters::{Parameters, ParametersError};
+use crate::http::extract::form::OwnForm;
+use crate::http::extract::request_id::RequestId;
+use crate::http::extract::visit::Visitor;
+use crate::http::pages::account::forget_session;
+use crate::http::pages::person::Person;
+use crate::http::pages::{Desk, failure};
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::{Forms, Page, Pages};
+use crate::services::logout::{LogoutError, LogoutOutcome, LogoutRequest};
+
+/// The page that asks before it signs out.
+#[derive(Serialize)]
+struct LogoutPage {
+    problem: Option<&'static str>,
+    client: Option<String>,
+    user: Option<Person>,
+    csrf_token: String,
+    /// What the application sent, for the form.
+    carried: Vec<(&'static str, String)>,
+}
+
+impl Page for LogoutPage {
+    const FORMS: Forms = Forms::LeadAway;
+    const TEMPLATE: &'static str = "logout.html";
+}
+
+/// The page after a sign-out that leads nowhere else.
+#[derive(Serialize)]
+struct LoggedOutPage {
+    problem: Option<&'static str>,
+}
+
+impl Page for LoggedOutPage {
+    const TEMPLATE: &'static str = "logged_out.html";
+}
+
+/// `GET /logout`.
+pub(super) async fn by_link(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    id: RequestId,
+    RawQuery(query): RawQuery,
+) -> Response {
+    desk.begin_logout(&visitor, query.unwrap_or_default().as_bytes(), id).await
+}
+
+/// `POST /logout`: the same request, sent by a form of the application. It may come from any site, so it may do no
+/// more than the link does.
+pub(super) async fn by_form(State(desk): State<Desk>, id: RequestId, body: Bytes) -> Response {
+    // Browsers keep our cookies from a form of another site, so it could not be told whose session is meant. They send
+    // them when that form leads to a link, and the link asks before it does anything.
+    match Parameters::parse(&body) {
+        Ok(parameters) => desk.pages.go(&format!("/logout?{}", parameters.encode())),
+        Err(error) => desk.bad_logout(id, error),
+    }
+}
+
+/// `POST /logout/confirm`: the user said yes.
+pub(super) async fn confirm(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
+    let OwnForm { visitor, fields } = form;
+    let text = |name| fields.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let request = LogoutRequest {
+        client_id: text("client_id"),
+        id_token_hint: None,
+        post_logout_redirect_uri: text("post_logout_redirect_uri"),
+        state: text("state"),
+    };
+    let outcome = desk.logout.confirm(&request, &visitor.visit).await;
+    desk.after_logout(&visitor, outcome, id)
+}
+
+/// `GET /logged-out`.
+pub(super) async fn done(State(desk): State<Desk>) -> Response {
+    desk.pages.show(StatusCode::OK, &LoggedOutPage { problem: None })
+}
+
+impl Desk {
+    async fn begin_logout(&self, visitor: &Visitor, encoded: &[u8], id: RequestId) -> Response {
+        match Parameters::parse(encoded).and_then(|parameters| LogoutRequest::read(&parameters)) {
+            Ok(request) => {
+                let outcome = self.logout.begin(request, &visitor.visit).await;
+                self.after_logout(visitor, outcome, id)
+            }
+            Err(error) => self.bad_logout(id, error),
+        }
+    }
+
+    fn after_logout(
+        &self,
+        visitor: &Visitor,
+        outcome: Result<LogoutOutcome, LogoutError>,
+        id: RequestId,
+    ) -> Response {
+        match outcome {
+            Ok(LogoutOutcome::Confirm { request, client }) => {
+                let carried =
+                    request.carried().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+                let page = LogoutPage {
+                    problem: None,
+                    client,
+                    user: visitor.visit.session.as_ref().map(|live| Person::of(&live.user)),
+                    csrf_token: self.guard.token(&visitor.visit.browser),
+                    carried,
+                };
+                visitor.answer(self.pages.show(StatusCode::OK, &page))
+            }
+            Ok(LogoutOutcome::Done { redirect }) => {
+                let response =
+                    redirect.map_or_else(|| self.pages.go("/logged-out"), |uri| Pages::leave(&uri));
+                visitor.answer(match &visitor.visit.session {
+                    Some(_) => forget_session(response),
+                    None => response,
+                })
+            }
+            Err(LogoutError::Fault(error)) => failure::fault(&self.pages, id, &error),
+            Err(error) => {
+                let page =
+                    ErrorPage::new(ErrorKind::BadClient).parameter(error.parameter(), error.to_string());
+                self.pages.error(&page.reference(id.as_str()))
+            }
+        }
+    }
+
+    fn bad_logout(&self, id: RequestId, error: ParametersError) -> Response {
+        tracing::debug!(%error, "a logout request cannot be read");
+        self.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()))
+    }
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<impl Page> {
+    let person = || Some(Person::of(&crate::http::pages::person::sample()));
+    let carried = || vec![("state", "<b>".to_owned())];
+    [(Some("<b>Orders</b>".to_owned()), person(), carried()), (None, None, Vec::new())]
+        .into_iter()
+        .map(|(client, user, carried)| LogoutPage {
+            problem: None,
+            client,
+            user,
+            csrf_token: "token".to_owned(),
+            carried,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(super) fn sample_after() -> impl Page {
+    LoggedOutPage { problem: None }
+}
