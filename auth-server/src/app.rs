@@ -26,6 +26,7 @@ use crate::http;
 use crate::http::edge::Edge;
 use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front};
+use crate::jobs::Runner;
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::{KeyRing, RingError};
 use crate::keys::rotate::Schedule;
@@ -223,6 +224,9 @@ impl App {
     fn background(&self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(tend_keys(self.ground.keys.clone(), self.ground.store.clone()));
+        let jobs =
+            Runner::new(self.ground.store.clone(), self.ground.clock.clone(), self.ground.entropy.clone());
+        tasks.spawn(jobs.run(std::future::pending()));
         tasks.spawn(follow_policy(self.administration.console.policy.clone(), self.ground.store.clone()));
         tasks
     }
