@@ -1,5 +1,6 @@
 //! The composition root: the one module that names every concrete type and puts them together.
 
+mod admin_api;
 mod administration;
 mod front;
 mod ground;
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use portcullis_guard::BuildError;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -54,6 +57,7 @@ pub struct App {
     front: Front,
     administration: Administration,
     protocol: Protocol,
+    admin_api: Router<AppState>,
 }
 
 /// Why the server does not start.
@@ -62,6 +66,12 @@ pub enum StartError {
     /// The admin API cannot be made or read.
     #[error("the admin API cannot be opened: {0}")]
     Administration(AdminError),
+    /// The description of the admin API cannot be written.
+    #[error("the admin API cannot be described: {0}")]
+    Description(#[from] serde_json::Error),
+    /// The guard of the admin API cannot be built.
+    #[error("the guard of the admin API cannot be built: {0}")]
+    Guard(#[from] BuildError),
     /// The issuer cannot name the admin API.
     #[error("the issuer cannot name the admin API")]
     Audience(#[source] InvalidAudience),
@@ -141,15 +151,19 @@ impl App {
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
         let ground = Ground { config: Arc::new(config), clock, entropy, store, sealer, keys, hasher };
         let administration = administration::open(&ground).await?;
+        let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
         let protocol = protocol::build(&ground, &front.login);
-        Ok(Self { ground, front, administration, protocol })
+        Ok(Self { ground, front, administration, protocol, admin_api })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let edge =
-            Arc::new(Edge::new(http::router(self.state()), &self.ground.config, self.ground.entropy.clone()));
+        let edge = Arc::new(Edge::new(
+            http::router(self.state(), self.admin_api.clone()),
+            &self.ground.config,
+            self.ground.entropy.clone(),
+        ));
         let mut background = self.background();
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;

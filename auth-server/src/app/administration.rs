@@ -13,6 +13,7 @@ use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::snapshot::SnapshotService;
 use crate::services::roles::RoleService;
 use crate::services::setup::{self, SetupService};
 use crate::services::users::UserService;
@@ -27,6 +28,7 @@ pub(super) struct Administration {
     pub(super) organisations: OrganisationService,
     pub(super) policies: PolicyService,
     pub(super) roles: RoleService,
+    pub(super) snapshots: SnapshotService,
     pub(super) users: UserService,
 }
 
@@ -58,6 +60,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         organisations: OrganisationService::new(store(), entropy()),
         policies,
         roles: RoleService::new(store(), entropy(), owners.clone()),
+        snapshots: SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
     })
 }

@@ -84,7 +84,9 @@ impl From<StartError> for Failure {
             | StartError::OtherMasterKey(_) => Code::Configuration,
             StartError::DatabaseAway { .. } => Code::NotReachable,
             StartError::Administration(_)
+            | StartError::Description(_)
             | StartError::Front(_)
+            | StartError::Guard(_)
             | StartError::Keys(_)
             | StartError::Store(_) => Code::Failed,
         };

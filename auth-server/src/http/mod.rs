@@ -11,6 +11,7 @@ pub(crate) mod oauth;
 pub(crate) mod oidc;
 pub(crate) mod ops;
 pub(crate) mod pages;
+pub(crate) mod policies;
 pub(crate) mod protocol;
 pub(crate) mod render;
 pub(crate) mod state;
@@ -26,13 +27,15 @@ use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Pages, assets};
 use crate::http::state::AppState;
 
-/// Every route of the server.
-pub(crate) fn router(state: AppState) -> Router {
+/// Every route of the server, with those of the admin API behind their own guard.
+pub(crate) fn router(state: AppState, admin_api: Router<AppState>) -> Router {
     Router::new()
+        .merge(admin_api)
         .merge(oauth::router())
         .merge(oidc::router())
         .merge(ops::router())
         .merge(pages::router())
+        .merge(policies::router())
         .route("/static/{hash}/{name}", get(assets::get))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)

@@ -1,0 +1,41 @@
+//! Puts the admin API together: its guard, the check behind it, and its routes.
+
+use axum::Router;
+
+use crate::app::StartError;
+use crate::app::administration::Administration;
+use crate::app::ground::Ground;
+use crate::http::admin;
+use crate::http::admin::guard::{self, GuardParts};
+use crate::http::admin::live::LiveCheck;
+use crate::http::admin::state::AdminState;
+use crate::http::extract::address::proxies;
+use crate::http::state::AppState;
+
+/// The routes of the admin API, behind the guard that services mount too.
+pub(super) async fn open(
+    ground: &Ground,
+    administration: &Administration,
+) -> Result<Router<AppState>, StartError> {
+    let issuer = ground.config.issuer();
+    let parts = GuardParts {
+        issuer,
+        keys: ground.keys.shared(),
+        policy: administration.console.policy.shared(),
+        proxies: proxies(&ground.config.server),
+        clock: ground.clock.clone(),
+    };
+    let guard = guard::build(parts).await?;
+    let live = LiveCheck { callers: administration.console.callers.clone(), clock: ground.clock.clone() };
+    let state = AdminState {
+        apis: administration.apis.clone(),
+        assignments: administration.assignments.clone(),
+        audit: administration.audit.clone(),
+        clients: administration.clients.clone(),
+        organisations: administration.organisations.clone(),
+        policies: administration.policies.clone(),
+        roles: administration.roles.clone(),
+        users: administration.users.clone(),
+    };
+    Ok(admin::router(&guard, &live, state)?)
+}
