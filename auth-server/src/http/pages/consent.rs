@@ -53,7 +53,7 @@ struct Scope {
 impl ConsentPage {
     fn of(view: ConsentView, interaction: &InteractionId, csrf_token: String) -> Self {
         let api = view.api.unwrap_or_default();
-        let scopes = view
+        let mut scopes: Vec<Scope> = view
             .scopes
             .iter()
             .map(|name| Scope {
@@ -64,6 +64,8 @@ impl ConsentPage {
                 shares: shares(name, &view.user),
             })
             .collect();
+        // Who somebody is comes before what is done in their name.
+        scopes.sort_by_key(|scope| ORDER.iter().position(|kind| *kind == scope.kind));
         Self {
             problem: None,
             client: view.client,
@@ -76,6 +78,9 @@ impl ConsentPage {
         }
     }
 }
+
+/// The order in which kinds of scopes are shown.
+const ORDER: [&str; 6] = ["openid", "profile", "email", "api", "other", "offline_access"];
 
 fn kind(scope: &str, api: &str) -> &'static str {
     match scope {
@@ -192,6 +197,6 @@ mod tests {
             .filter(|scope| scope["is_new"] == true)
             .map(|scope| scope["name"].as_str().unwrap())
             .collect();
-        assert_eq!(fresh, ["email", "offline_access", "orders:read"]);
+        assert_eq!(fresh, ["email", "orders:read", "offline_access"]);
     }
 }
