@@ -51,7 +51,8 @@ const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked at whether a signing key is due.
 const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
 
-/// The whole server, ready to serve: store open and migrated, keys made. Nothing listens yet.
+/// The whole server, ready to serve: store open and migrated, keys made. Nothing listens yet. A clone is the same server.
+#[derive(Clone)]
 pub struct App {
     ground: Ground,
     front: Front,

@@ -1,1 +1,28 @@
-//! The harness behind the suites of Portcullis.
+//! The harness behind the suites of Portcullis: servers to test, and the parties that talk to them.
+//!
+//! A [`server::TestServer`] runs in the test's own process, on a port of its own, with a database of its own and a
+//! clock that the test moves. [`process::ServerProcess`] is the real binary. Everything that talks to either goes over
+//! TCP: a [`visitor::Visitor`] is a person's browser without a screen, [`browser::Browser`] one with a screen,
+//! [`relying_party::RelyingParty`] an application written with somebody else's library.
+//!
+//! Nothing here is skipped quietly: a test that lacks PostgreSQL or chromedriver fails and says that `tests/run`
+//! starts them.
+
+pub mod admin;
+pub mod agent;
+pub mod assertion;
+pub mod authorize;
+pub mod browser;
+pub mod database;
+pub mod jwt;
+pub mod landing;
+pub mod log;
+pub mod markup;
+pub mod process;
+pub mod provision;
+pub mod registered;
+pub mod relying_party;
+pub mod server;
+pub mod service;
+pub mod token;
+pub mod visitor;

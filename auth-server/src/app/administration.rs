@@ -19,6 +19,7 @@ use crate::services::setup::{self, SetupService};
 use crate::services::users::UserService;
 
 /// What administers the server: by its API, its pages and its commands.
+#[derive(Clone)]
 pub(super) struct Administration {
     pub(super) apis: ApiService,
     pub(super) assignments: AssignmentService,

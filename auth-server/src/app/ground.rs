@@ -11,6 +11,7 @@ use crate::services::password::PasswordHasher;
 use crate::storage::Store;
 
 /// What every service stands on: opened first, and handed to each part that is built.
+#[derive(Clone)]
 pub(super) struct Ground {
     pub(super) config: Arc<Config>,
     pub(super) clock: Clock,

@@ -1,0 +1,153 @@
+//! Group XS and HT, as far as pages and headers exist: what people typed stays text, and every answer is armoured.
+
+use portcullis_tests::agent::Answer;
+use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::server::TestServer;
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::json;
+
+const SCRIPT: &str = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}";
+
+/// The page contains the text in its escaped form only.
+fn assert_harmless(page: &Answer, what: &str) {
+    let text = page.text();
+    assert!(!text.contains("<script>alert") && !text.contains("<img src=x"), "{what}: {text}");
+    assert!(!text.contains("'49"), "{what}: the template engine ran what was typed");
+}
+
+#[rstest]
+#[tokio::test]
+async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let shop = server.admin.web_client(&[]).await;
+    let names = ["state", "scope", "login_hint", "ui_locales", "claims", "client_id", "redirect_uri", "nonce", "prompt"];
+    for name in names {
+        let page = server.visitor().open(&AuthorizeRequest::of(&shop).with(name, SCRIPT).path()).await;
+        assert_harmless(&page, name);
+    }
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("interaction", SCRIPT)
+        .append_pair("error", SCRIPT)
+        .append_pair("state", SCRIPT)
+        .finish();
+    for path in ["/login", "/consent", "/logout", "/logged-out", "/setup", "/account"] {
+        assert_harmless(&server.visitor().open(&format!("{path}?{query}")).await, path);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn xs_02_names_are_shown_as_text(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let document = json!({ "username": "ada", "name": SCRIPT, "password": "correct horse battery" });
+    server.admin.post("/users", &document).await;
+    let ada = portcullis_tests::visitor::Person {
+        id: String::new(),
+        sub: String::new(),
+        username: "ada".to_owned(),
+        password: "correct horse battery".to_owned(),
+    };
+    let client = json!({ "name": SCRIPT, "preset": "web", "redirect_uris": ["https://rp.test/cb"] });
+    let client = server.admin.client(client).await;
+    let mut visitor = server.visitor();
+    assert_harmless(&visitor.open(&AuthorizeRequest::of(&client).path()).await, "sign-in");
+    assert_harmless(&visitor.sign_in(&ada).await, "account");
+    let consent = visitor.open(&AuthorizeRequest::of(&client).path()).await;
+    assert!(consent.text().contains("id=\"consent\""));
+    assert_harmless(&consent, "consent");
+}
+
+#[rstest]
+#[tokio::test]
+async fn xs_04_the_policy_of_every_page_is_strict(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let mut visitor = server.visitor();
+    for path in ["/login", "/nothing", "/authorize?client_id=x", "/logout", "/logged-out"] {
+        let page = visitor.open(path).await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
+        for hole in ["unsafe-inline", "unsafe-eval", "*", "data:", "http:", "https:"] {
+            assert!(!policy.contains(hole), "{path}: {policy}");
+        }
+        assert!(policy.contains("base-uri 'none'"), "{path}: {policy}");
+        assert!(!page.text().contains("style=\"") && !page.text().contains(" onclick="), "{path}");
+        assert!(!page.text().contains("<script>"), "{path}: scripts are files");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn xs_09_a_json_refusal_is_never_a_page(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let error = server.machine.post("/token", &[("grant_type", SCRIPT)]).await;
+    assert_eq!(error.header("content-type"), "application/json");
+    assert_eq!(error.header("x-content-type-options"), "nosniff");
+    let problem = server.machine.get("/api/v1/users").await;
+    assert_eq!(problem.header("x-content-type-options"), "nosniff");
+    assert!(!problem.header("content-type").starts_with("text/html"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn ht_01_a_forwarded_header_from_a_stranger_changes_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_with(database, |config| {
+        config.limits.login_per_address_per_minute = 10;
+    })
+    .await;
+    let mut tried = 0;
+    for number in 0..40 {
+        let mut visitor = server.visitor();
+        let page = visitor.open("/login").await;
+        let form = portcullis_tests::visitor::login_form(&page, &format!("user{number}"), "wrong password");
+        let forwarded = format!("203.0.113.{number}");
+        let headers = [
+            ("sec-fetch-site", "same-origin"),
+            ("origin", "null"),
+            ("x-forwarded-for", forwarded.as_str()),
+            ("x-real-ip", forwarded.as_str()),
+            ("forwarded", "for=203.0.113.9"),
+        ];
+        tried += u32::from(visitor.submit_from(&form, &headers).await.status == 422);
+    }
+    assert!(tried <= 12, "{tried}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn ht_13_no_other_site_reads_answers_with_credentials(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    for path in ["/authorize?client_id=x", "/login", "/account", "/userinfo", "/token", "/api/v1/users", "/jwks"] {
+        for method in [Method::GET, Method::OPTIONS] {
+            let request = server.machine.request(method.clone(), path).header("origin", "https://evil.test");
+            let answer = Answer::to(request.header("access-control-request-method", "POST")).await;
+            assert_eq!(answer.header("access-control-allow-credentials"), "", "{method} {path}");
+            let allowed = answer.header("access-control-allow-origin");
+            assert!(allowed.is_empty() || (allowed == "*" && path == "/jwks"), "{method} {path}: {allowed}");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn ht_17_every_answer_is_armoured(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    for (method, path) in [
+        (Method::GET, "/nothing"),
+        (Method::GET, "/token"),
+        (Method::POST, "/token"),
+        (Method::GET, "/jwks"),
+        (Method::GET, "/login"),
+        (Method::GET, "/healthz/live"),
+        (Method::GET, "/api/v1/users"),
+        (Method::GET, "/.well-known/openid-configuration"),
+    ] {
+        let answer = Answer::to(server.machine.request(method.clone(), path)).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {path}");
+        assert!(!answer.header("content-security-policy").is_empty(), "{method} {path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{method} {path}");
+        assert!(!answer.header("x-request-id").is_empty(), "{method} {path}");
+        assert_eq!(answer.header("server"), "", "{method} {path}");
+    }
+}

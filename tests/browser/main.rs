@@ -1,0 +1,16 @@
+//! The pages in a real browser.
+
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod walks;
+
+use portcullis_tests::browser::Browser;
+use portcullis_tests::visitor::Person;
+
+/// Signs somebody in on the page that is open.
+async fn sign_in(browser: &Browser, person: &Person) {
+    browser.fill("username", &person.username).await;
+    browser.fill("password", &person.password).await;
+    browser.click("submit").await;
+}

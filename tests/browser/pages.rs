@@ -1,0 +1,121 @@
+//! Every page in light, in dark and on the narrowest screen: nothing overflows, nothing is blocked, pictures are kept.
+
+use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::browser::{Browser, Look};
+use portcullis_tests::database::Database::Sqlite;
+use portcullis_tests::server::{BareServer, TestServer};
+use portcullis_tests::visitor::Person;
+
+use crate::sign_in;
+
+/// Looks at the open page from every side.
+async fn inspect(browser: &Browser, page: &str) {
+    for look in Look::ALL {
+        browser.look(look).await;
+        browser.shoot(page, look).await;
+        assert_eq!(browser.overflow().await, 0, "{page} is too wide: {look:?}");
+        let small = browser.script(SMALL_TARGETS).await;
+        assert_eq!(small.as_array().map(Vec::len), Some(0), "{page}: too small to hit: {small}");
+    }
+    let unnamed = browser.script(UNNAMED).await;
+    assert_eq!(unnamed.as_array().map(Vec::len), Some(0), "{page}: fields without a label: {unnamed}");
+    assert_ne!(browser.script("return document.documentElement.lang").await, "", "{page} has a language");
+    assert_ne!(browser.script("return document.title").await, "", "{page} has a title");
+    assert_eq!(browser.script("return document.querySelectorAll('h1').length").await, 1, "{page}");
+    let complaints: Vec<String> = browser.complaints().await.into_iter().filter(|line| !is_status(line)).collect();
+    assert_eq!(complaints, Vec::<String>::new(), "{page}");
+}
+
+/// Chromium logs the status of the page itself when it is an error page, which is what was asked for.
+fn is_status(line: &str) -> bool {
+    line.contains("Failed to load resource: the server responded with a status of 4")
+}
+
+/// Buttons and fields below the 24 pixels of WCAG 2.2, 2.5.8.
+const SMALL_TARGETS: &str = "
+    return [...document.querySelectorAll('button, input:not([type=hidden]):not([tabindex=\"-1\"]), a.button')]
+        .filter(element => { const box = element.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
+        .map(element => element.outerHTML);";
+
+const UNNAMED: &str = "
+    return [...document.querySelectorAll('input:not([type=hidden]):not([aria-hidden=true])')]
+        .filter(input => input.labels.length === 0 && !input.hasAttribute('aria-label'))
+        .map(input => input.outerHTML);";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_in_and_its_errors_fit_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let ada = server.admin.user("ada").await;
+    let browser = Browser::start().await;
+    let shop = server.admin.web_client(&[]).await;
+    browser.open(&format!("{}{}", server.issuer, AuthorizeRequest::of(&shop).path())).await;
+    inspect(&browser, "sign-in").await;
+    sign_in(&browser, &Person { password: "wrong".to_owned(), ..ada }).await;
+    browser.wait_for("error-summary").await;
+    inspect(&browser, "sign-in-refused").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consent_fits_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid profile email offline_access");
+    let browser = Browser::start().await;
+    browser.open(&format!("{}{}", server.issuer, request.path())).await;
+    sign_in(&browser, &ada).await;
+    browser.wait_for("consent").await;
+    inspect(&browser, "consent").await;
+    // Neither answer is the easy one (equal weight).
+    let width = |id: &str| format!("return document.getElementById('{id}').getBoundingClientRect().width");
+    let (deny, allow) =
+        (browser.script(&width("consent-deny")).await, browser.script(&width("consent-approve")).await);
+    assert_eq!(deny.as_f64().map(f64::round), allow.as_f64().map(f64::round));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_fit_every_screen_and_name_a_reference() {
+    let server = TestServer::start_on(Sqlite).await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/authorize?client_id=nobody&redirect_uri=https%3A%2F%2Fevil.test", server.issuer)).await;
+    inspect(&browser, "error-client").await;
+    assert_eq!(browser.text("parameter").await, "client_id");
+    assert_ne!(browser.text("reference").await, "");
+    browser.open(&format!("{}/nothing/here", server.issuer)).await;
+    inspect(&browser, "error-not-found").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn set_up_fits_every_screen() {
+    let server = BareServer::start_on(Sqlite).await;
+    server.setup_code().await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/setup", server.issuer)).await;
+    browser.wait_for("setup").await;
+    inspect(&browser, "set-up").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn account_pages_fit_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let ada = server.admin.user("ada").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &ada).await;
+    browser.wait_for("sign-out").await;
+    inspect(&browser, "account").await;
+    browser.click("change-password").await;
+    browser.wait_for("change-password-form").await;
+    inspect(&browser, "change-password").await;
+    browser.open(&format!("{}/logout", server.issuer)).await;
+    browser.wait_for("logout").await;
+    inspect(&browser, "sign-out").await;
+    browser.click("logout-confirm").await;
+    browser.open(&format!("{}/logged-out", server.issuer)).await;
+    inspect(&browser, "signed-out").await;
+    browser.close().await;
+}

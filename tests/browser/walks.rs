@@ -1,0 +1,140 @@
+//! Whole walks through the pages, with and without JavaScript.
+
+use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::browser::Browser;
+use portcullis_tests::database::Database::Sqlite;
+use portcullis_tests::landing::Landing;
+use portcullis_tests::server::{BareServer, TestServer};
+use portcullis_tests::visitor::Person;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::sign_in;
+
+/// Whether pages may run scripts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Scripts {
+    Off,
+    On,
+}
+use Scripts::{Off, On};
+
+async fn browser(scripts: Scripts) -> Browser {
+    let browser = Browser::start().await;
+    if scripts == Off {
+        browser.disable_scripts().await;
+    }
+    browser
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_signs_in_allows_and_lands_at_the_application(#[values(On, Off)] scripts: Scripts) {
+    let server = TestServer::start_on(Sqlite).await;
+    let ada = server.admin.user("ada").await;
+    let landing = Landing::start().await;
+    let document = json!({ "name": "Test app", "preset": "native", "redirect_uris": [landing.redirect_uri] });
+    let app = server.admin.client(document).await;
+    let request = AuthorizeRequest::of(&app).with("scope", "openid email");
+    let browser = browser(scripts).await;
+    browser.open(&format!("{}{}", server.issuer, request.path())).await;
+    sign_in(&browser, &ada).await;
+    assert_eq!(browser.text("redirect-host").await, "127.0.0.1");
+    browser.click("consent-approve").await;
+    browser.wait_for("landed").await;
+    let callback = landing.callback();
+    assert_eq!(callback.get("state"), request.get("state"));
+    let tokens = server.machine.redeem(&app, &request, &callback).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_told_and_the_right_one_opens(#[values(On, Off)] scripts: Scripts) {
+    let server = TestServer::start_on(Sqlite).await;
+    let ada = server.admin.user("ada").await;
+    let browser = browser(scripts).await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &Person { password: "not the password".to_owned(), ..ada.clone() }).await;
+    browser.wait_for("error-summary").await;
+    assert_eq!(browser.value("username").await, "ada");
+    if scripts == On {
+        assert_eq!(browser.focused().await, "error-summary", "a screen reader hears what went wrong");
+    }
+    sign_in(&browser, &ada).await;
+    assert_eq!(browser.text("signed-in-as").await, "ada of the tests");
+    browser.close().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_administrator_is_made_by_the_printed_link(#[values(On, Off)] scripts: Scripts) {
+    let server = BareServer::start_on(Sqlite).await;
+    let code = server.setup_code().await;
+    let browser = browser(scripts).await;
+    browser.open(&format!("{}/setup#k={}", server.issuer, code)).await;
+    browser.wait_for("setup").await;
+    if scripts == On {
+        assert_eq!(browser.value("code").await, code, "the code moves from the link into the form");
+        assert_eq!(browser.url().await.fragment(), None, "and out of the address");
+    } else {
+        browser.fill("code", &code).await;
+    }
+    browser.fill("username", "root").await;
+    browser.fill("new-password", "a password for the first one").await;
+    browser.click("submit").await;
+    assert_eq!(browser.text("signed-in-as").await, "root");
+    browser.close().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_changes_the_password_and_signs_out(#[values(On, Off)] scripts: Scripts) {
+    let server = TestServer::start_on(Sqlite).await;
+    let ada = server.admin.user("ada").await;
+    let browser = browser(scripts).await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &ada).await;
+    browser.click("change-password").await;
+    browser.wait_for("change-password-form").await;
+    browser.fill("password", &ada.password).await;
+    browser.fill("new-password", "umbrella walnut fortnight").await;
+    browser.click("submit").await;
+    browser.wait_for("notice").await;
+    browser.click("sign-out").await;
+    browser.open(&format!("{}/account", server.issuer)).await;
+    browser.wait_for("login").await;
+    sign_in(&browser, &Person { password: "umbrella walnut fortnight".to_owned(), ..ada }).await;
+    browser.wait_for("sign-out").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_password_is_shown_on_request_and_hidden_again() {
+    let server = TestServer::start_on(Sqlite).await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    browser.fill("password", "abc").await;
+    assert_eq!(browser.attribute("password", "type").await, "password");
+    browser.script("document.querySelector('button[aria-controls=password]').click()").await;
+    assert_eq!(browser.attribute("password", "type").await, "text");
+    let pressed = "return document.querySelector('button[aria-controls=password]').getAttribute('aria-pressed')";
+    assert_eq!(browser.script(pressed).await, "true");
+    browser.script("document.querySelector('button[aria-controls=password]').click()").await;
+    assert_eq!(browser.attribute("password", "type").await, "password");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn password_managers_recognise_the_fields() {
+    let server = TestServer::start_on(Sqlite).await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    assert!(browser.attribute("username", "autocomplete").await.contains("username"));
+    assert_eq!(browser.attribute("password", "autocomplete").await, "current-password");
+    let same_form = "return document.getElementById('username').form === document.getElementById('password').form";
+    assert_eq!(browser.script(same_form).await, true);
+    browser.close().await;
+}

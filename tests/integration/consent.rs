@@ -1,0 +1,106 @@
+//! What a person allows an application, and what is remembered of it.
+
+use portcullis_tests::authorize::{AuthorizeRequest, Callback};
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::markup::text_of;
+use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::the_form;
+use rstest::rstest;
+use serde_json::json;
+
+#[rstest]
+#[tokio::test]
+async fn consent_shows_who_asks_for_what_and_where_the_answer_goes(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid email");
+    let page = visitor.open(&request.path()).await.text();
+    assert!(page.contains("Test shop"));
+    assert_eq!(text_of(&page, "redirect-host").as_deref(), Some("rp.test"));
+    assert!(page.contains("ada@example.org"), "the value that would be shared is shown");
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_allowed_once_is_not_asked_again(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await;
+    let answer = visitor.open(&AuthorizeRequest::of(&shop).path()).await;
+    let callback = Callback::of(&answer.location().expect("the way leads straight to the application"));
+    assert!(!callback.code().is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_new_scope_is_asked_for_again(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await;
+    let wider = AuthorizeRequest::of(&shop).with("scope", "openid email");
+    let page = visitor.open(&wider.path()).await;
+    the_form(&page, "consent");
+}
+
+#[rstest]
+#[tokio::test]
+async fn prompt_consent_asks_although_it_was_allowed(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await;
+    let page = visitor.open(&AuthorizeRequest::of(&shop).with("prompt", "consent").path()).await;
+    the_form(&page, "consent");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_denial_reaches_the_application_and_is_not_remembered(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let request = AuthorizeRequest::of(&shop);
+    let page = visitor.open(&request.path()).await;
+    let denied = visitor.submit(&the_form(&page, "consent").with("decision", "deny")).await;
+    let callback = Callback::of(&denied.location().unwrap());
+    assert_eq!(callback.error(), "access_denied");
+    assert_eq!(callback.get("state"), request.get("state"));
+    assert_eq!(callback.get("iss"), server.issuer);
+    the_form(&visitor.open(&AuthorizeRequest::of(&shop).path()).await, "consent");
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_application_of_our_own_is_not_asked_for(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let own = json!({ "name": "Own", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        "options": { "first_party": true } });
+    let own = server.admin.client(own).await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let answer = visitor.open(&AuthorizeRequest::of(&own).path()).await;
+    assert!(!Callback::of(&answer.location().unwrap()).code().is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn prompt_none_without_consent_says_so(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let answer = visitor.open(&AuthorizeRequest::of(&shop).with("prompt", "none").path()).await;
+    assert_eq!(Callback::of(&answer.location().unwrap()).error(), "consent_required");
+}

@@ -1,0 +1,41 @@
+//! What the server does for those who mean well, on both databases.
+
+#[cfg(test)]
+mod admin_api;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod code_flow;
+#[cfg(test)]
+mod consent;
+#[cfg(test)]
+mod discovery;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod machines;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod setup;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
+mod tokens;
+
+use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::server::TestServer;
+use portcullis_tests::registered::Registered;
+
+/// An application and the refresh token it got from somebody.
+async fn offline(server: &TestServer) -> (Registered, String) {
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid offline_access");
+    let callback = server.visitor().authorize(&request, &ada).await;
+    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    (shop, tokens.member("refresh_token"))
+}

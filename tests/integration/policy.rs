@@ -1,0 +1,91 @@
+//! A policy on its way from the admin API to a guarded service.
+
+use portcullis_tests::agent::Answer;
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::server::TestServer;
+use portcullis_tests::service::GuardedService;
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::json;
+
+const ORDERS: &str = "https://orders.test";
+
+#[rstest]
+#[tokio::test]
+async fn a_rule_that_is_activated_reaches_the_service_without_a_restart(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    server.admin.activate(&orders, "p, viewer, *, orders, read, allow\n").await;
+    let machine = server.admin.machine_client(&[&orders]).await;
+    server.admin.assign(&orders, "viewer", &machine.id).await;
+    let guard = server.admin.guard_client(&orders).await;
+    let service = GuardedService::start(&server.issuer, ORDERS, &guard).await;
+    let token = server.machine.client_credentials(&machine, ORDERS).await.member("access_token");
+
+    assert_eq!(service.get("/orders", None).await.status, 401);
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 200);
+    assert_eq!(service.post("/orders", Some(&token)).await.status, 403);
+
+    server.admin.activate(&orders, "p, viewer, *, orders, create, allow\n").await;
+    service.refresh_policy().await;
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 403, "the same token, another policy");
+    assert_eq!(service.post("/orders", Some(&token)).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_role_that_a_person_lacks_is_refused_by_the_service(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    server.admin.activate(&orders, "p, editor, *, orders, read, allow\n").await;
+    let machine = server.admin.machine_client(&[&orders]).await;
+    server.admin.assign(&orders, "viewer", &machine.id).await;
+    let guard = server.admin.guard_client(&orders).await;
+    let service = GuardedService::start(&server.issuer, ORDERS, &guard).await;
+    let token = server.machine.client_credentials(&machine, ORDERS).await.member("access_token");
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 403);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_policy_with_mistakes_is_never_activated(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    server.admin.activate(&orders, "p, viewer, *, orders, read, allow\n").await;
+    let active = server.admin.get(&format!("/apis/{}/policy", orders.id)).await.json();
+    let path = format!("/apis/{}/policy", orders.id);
+    for wrong in ["p, viewer, orders\n", "p, viewer, *, /a(, read, allow\n", "nonsense"] {
+        let known = server.admin.get(&format!("{path}/draft")).await;
+        let save = server.admin.request(Method::PUT, &format!("{path}/draft")).await;
+        let saved = Answer::to(save.header("if-match", known.header("etag")).json(&json!({ "rules": wrong }))).await;
+        assert_eq!(saved.status, 200, "a draft may hold mistakes: {}", saved.text());
+        let report = server.admin.post(&format!("{path}/validate"), &json!({ "rules": wrong })).await;
+        assert_eq!(report["usable"], false, "{wrong}");
+        let activate = server.admin.request(Method::POST, &format!("{path}/activate")).await;
+        let activate = activate.header("if-match", saved.header("etag")).json(&json!({ "message": "no" }));
+        let refused = Answer::to(activate).await;
+        assert!(refused.status.is_client_error(), "{wrong}: {}", refused.status);
+    }
+    assert_eq!(server.admin.get(&path).await.json()["number"], active["number"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_snapshot_is_for_the_guard_of_the_api_alone(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let (orders, bills) = (server.admin.api(ORDERS).await, server.admin.api("https://bills.test").await);
+    let (guard, other) = (server.admin.guard_client(&orders).await, server.admin.guard_client(&bills).await);
+    let machine = server.admin.machine_client(&[&orders]).await;
+    let snapshot = async |client: &portcullis_tests::registered::Registered| {
+        let secret = client.secret.as_deref().unwrap();
+        let request = server.machine.request(Method::GET, "/policies/snapshot");
+        Answer::to(request.header("authorization", portcullis_tests::token::basic(&client.id, secret))).await
+    };
+    let mine = snapshot(&guard).await;
+    assert_eq!(mine.status, 200, "{}", mine.text());
+    assert_ne!(snapshot(&other).await.text(), mine.text());
+    assert!(snapshot(&machine).await.status.is_client_error(), "a client that serves no API gets none");
+    assert_eq!(server.machine.get("/policies/snapshot").await.status, 401);
+}

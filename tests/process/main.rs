@@ -1,0 +1,10 @@
+//! The real program: several at once, killed, stopped, and started on things that are wrong.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod stop;

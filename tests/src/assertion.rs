@@ -1,0 +1,64 @@
+//! Clients that prove who they are by signing (RFC 7523), and what attackers sign.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_server::domain::clock::Timestamp;
+use serde_json::{Value, json};
+
+use crate::authorize::random_text;
+
+/// A key pair of a client.
+#[derive(Debug)]
+pub struct SigningKeys {
+    pair: EcdsaKeyPair,
+    kid: String,
+}
+
+impl SigningKeys {
+    /// New ES256 keys.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no randomness.
+    pub fn generate() -> Self {
+        let pair =
+            EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("the machine has randomness");
+        Self { pair, kid: random_text() }
+    }
+
+    /// The public half as a key set.
+    ///
+    /// # Panics
+    ///
+    /// When the library gives no point of the curve.
+    pub fn public_jwks(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        // SEC 1 §2.3.3: a byte that says "uncompressed", then both coordinates.
+        let (x, y) = point.get(1..33).zip(point.get(33..65)).expect("a P-256 point has 65 bytes");
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.kid,
+            "x": encode(x), "y": encode(y) }] })
+    }
+
+    /// Signs claims as a JWT.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no randomness.
+    pub fn sign(&self, claims: &Value) -> String {
+        let header = json!({ "alg": "ES256", "kid": self.kid, "typ": "JWT" });
+        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signature =
+            self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the machine has randomness");
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+/// The claims of a good client assertion: for the issuer, for a minute, once.
+pub fn assertion_of(client: &str, issuer: &str, now: Timestamp) -> Value {
+    let now = now.as_secs();
+    json!({ "iss": client, "sub": client, "aud": issuer, "iat": now, "exp": now + 60, "jti": random_text() })
+}

@@ -1,0 +1,53 @@
+//! The two databases that every integration test runs on.
+
+use std::path::Path;
+
+use portcullis_server::domain::secret::Entropy;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// Where a server under test keeps its data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Database {
+    /// A database of its own in the PostgreSQL that `tests/run` started.
+    Postgres,
+    /// A file in the server's data folder.
+    Sqlite,
+}
+
+impl Database {
+    /// Makes an empty database and returns its URL.
+    ///
+    /// # Panics
+    ///
+    /// When PostgreSQL is asked for and `tests/run` did not start it: a test that cannot run is a failure.
+    pub async fn create(self, data_dir: &Path) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite:{}", data_dir.join("portcullis.db").display()),
+            Self::Postgres => create_postgres().await,
+        }
+    }
+}
+
+async fn create_postgres() -> String {
+    let admin = required("PORTCULLIS_TEST_POSTGRES");
+    let random = Entropy::os().bytes::<8>();
+    let name = random.iter().fold("test_".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    let mut connection = PgConnection::connect(&admin).await.expect("the PostgreSQL of tests/run answers");
+    connection
+        .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .await
+        .expect("the superuser of tests/run may create a database");
+    connection.close().await.expect("a connection that answered can be closed");
+    let (server, _) = admin.rsplit_once('/').expect("the URL names a database");
+    format!("{server}/{name}")
+}
+
+/// What `tests/run` exports under this name.
+///
+/// # Panics
+///
+/// When it is not set.
+pub fn required(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: start this test with tests/run"))
+}

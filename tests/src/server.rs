@@ -1,0 +1,183 @@
+//! A server in the test's own process.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis_server::App;
+use portcullis_server::config::{Config, SecretText};
+use portcullis_server::domain::audit::Actor;
+use portcullis_server::domain::clock::Clock;
+use portcullis_server::domain::secret::Entropy;
+use portcullis_server::services::assignments::AssignmentForm;
+use portcullis_server::services::caller::Caller;
+use portcullis_server::services::clients::form::ClientForm;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::admin::Admin;
+use crate::database::Database;
+use crate::log::Log;
+use crate::registered::Registered;
+use crate::token::Machine;
+use crate::visitor::Visitor;
+
+/// A server on a port of its own, with a database of its own and a clock that stands still until the test moves it.
+///
+/// Nobody administrates it yet: for that there is [`TestServer`].
+pub struct BareServer {
+    /// What the server calls itself; its address as well.
+    pub issuer: String,
+    /// The dial of its clock.
+    pub clock: Clock,
+    /// Asks its machine endpoints.
+    pub machine: Machine,
+    /// What it wrote to its log.
+    pub log: Log,
+    app: App,
+    data_dir: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+/// A server with a program that administrates it.
+pub struct TestServer {
+    /// The administrator's program.
+    pub admin: Admin,
+    server: BareServer,
+}
+
+impl Deref for TestServer {
+    type Target = BareServer;
+
+    fn deref(&self) -> &BareServer {
+        &self.server
+    }
+}
+
+impl TestServer {
+    /// Starts a server with the defaults of tests.
+    pub async fn start_on(database: Database) -> Self {
+        Self::start_with(database, |_| {}).await
+    }
+
+    /// Starts a server whose configuration the test changes first.
+    pub async fn start_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
+        let server = BareServer::start_with(database, change).await;
+        let admin = Admin::new(&server.issuer, owner(&server.app, &server.clock).await);
+        Self { admin, server }
+    }
+
+    /// Stops the server as an operator would, and waits until it has stopped.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+impl BareServer {
+    /// Starts a server that nobody administrates yet.
+    pub async fn start_on(database: Database) -> Self {
+        Self::start_with(database, |_| {}).await
+    }
+
+    /// Starts a server whose configuration the test changes first.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
+        let log = Log::of_this_process();
+        let data_dir = tempfile::tempdir().expect("a temporary folder can be made");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+        let issuer = issuer_of(&listener);
+        let mut config = Config::for_tests(data_dir.path(), &issuer);
+        config.database.url = Some(SecretText::new(database.create(data_dir.path()).await));
+        change(&mut config);
+        // The present, because the parties on the other side read the clock of the machine.
+        let clock = Clock::manual(Clock::system().now());
+        let app = App::open(config, clock.clone(), Entropy::os()).await.expect("the server starts");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn({
+            let app = app.clone();
+            let until = async move { _ = stopped.await };
+            async move { app.serve(listener, until).await }
+        });
+        let machine = Machine::new(&issuer);
+        Self { issuer, clock, machine, log, app, data_dir, stop: Some(stop), serving: Some(serving) }
+    }
+
+    /// A browser that was never here.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(&self.issuer)
+    }
+
+    /// Moves the clock.
+    pub fn wait(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Statements that the server ran so far, in transactions and reads.
+    pub fn statements(&self) -> u64 {
+        self.app.store().statements()
+    }
+
+    /// The application inside, for what no endpoint shows.
+    pub const fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The code of a new set-up link, as the server prints it when it starts.
+    ///
+    /// # Panics
+    ///
+    /// When somebody administrates the server already.
+    pub async fn setup_code(&self) -> String {
+        let link = self.app.setup().issue_link(Actor::System).await.expect("nobody administrates the server");
+        link.expose().to_owned()
+    }
+
+    /// The folder with its data.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Stops the server as an operator would, and waits until it has stopped.
+    ///
+    /// # Panics
+    ///
+    /// When the server panicked.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            _ = stop.send(());
+        }
+        if let Some(serving) = self.serving.take() {
+            serving.await.expect("the server does not panic");
+        }
+    }
+}
+
+/// `localhost`, because browsers keep `Secure` cookies of it without TLS.
+fn issuer_of(listener: &TcpListener) -> String {
+    let port = listener.local_addr().expect("a bound listener has an address").port();
+    format!("http://localhost:{port}")
+}
+
+/// The first program that may use the admin API, made as the command line makes it.
+async fn owner(app: &App, clock: &Clock) -> Registered {
+    let caller = Caller::operator(clock.now());
+    let api = app.apis().admin_api().await.expect("the admin API exists");
+    let form = ClientForm {
+        name: "Harness".to_owned(),
+        preset: "m2m".to_owned(),
+        apis: vec![api.id.to_string()],
+        ..ClientForm::default()
+    };
+    let made = app.clients().create(&form, &caller).await.expect("the first client is made");
+    let id = made.client.value.id.to_string();
+    let role = AssignmentForm { role: "owner".to_owned(), subject: id.clone(), organisation: None };
+    app.assignments().grant(&api.id, &role, &caller).await.expect("the first client becomes owner");
+    let secret = made.secret.map(|secret| secret.expose().to_owned());
+    Registered { id, secret, redirect_uris: Vec::new() }
+}
