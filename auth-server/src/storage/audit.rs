@@ -8,6 +8,7 @@ use crate::domain::secret::Digest32;
 use crate::storage::db::Value;
 use crate::storage::dialect::Dialect;
 use crate::storage::row::Row;
+use crate::storage::tx::ChainHead;
 use crate::storage::{StoreError, Tx};
 
 /// PostgreSQL reads the head, computes the link and moves the head in one statement: the row of the head is the lock
@@ -37,13 +38,6 @@ pub(super) const STATEMENTS: &[&str] = &[HEAD, LIST, WALK];
 pub(super) const STATEMENTS_POSTGRES: &[&str] = &[APPEND_POSTGRES];
 #[cfg(test)]
 pub(super) const STATEMENTS_SQLITE: &[&str] = &[APPEND_SQLITE];
-
-/// The end of the chain.
-#[derive(Clone, Copy)]
-pub(super) struct Head {
-    seq: u64,
-    hash: Digest32,
-}
 
 /// What walking the chain found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,13 +94,13 @@ async fn append_as_only_writer(
     Ok(())
 }
 
-fn next(previous: Head, bytes: &[u8]) -> Head {
-    Head { seq: previous.seq + 1, hash: chain(&previous.hash, bytes) }
+fn next(previous: ChainHead, bytes: &[u8]) -> ChainHead {
+    ChainHead { seq: previous.seq + 1, hash: chain(&previous.hash, bytes) }
 }
 
-async fn head(tx: &mut Tx) -> Result<Head, StoreError> {
+async fn head(tx: &mut Tx) -> Result<ChainHead, StoreError> {
     match tx.fetch_optional(HEAD, &[]).await? {
-        Some(row) => Ok(Head { seq: row.get(0)?, hash: row.get(1)? }),
+        Some(row) => Ok(ChainHead { seq: row.get(0)?, hash: row.get(1)? }),
         None => Err(StoreError::Corrupt { what: "the head of the audit trail".to_owned() }),
     }
 }
@@ -133,7 +127,7 @@ pub async fn list(tx: &mut Tx, before: Option<u64>, limit: u32) -> Result<Vec<Au
 pub async fn verify(tx: &mut Tx) -> Result<ChainReport, StoreError> {
     // The head is read first: what is recorded meanwhile lies behind it.
     let end = head(tx).await?;
-    let mut reached = Head { seq: 0, hash: GENESIS };
+    let mut reached = ChainHead { seq: 0, hash: GENESIS };
     while reached.seq < end.seq {
         let rows = tx.fetch_all(WALK, &[reached.seq.into()]).await?;
         if rows.is_empty() {

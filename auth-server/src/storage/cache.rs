@@ -10,9 +10,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::domain::client::Client;
-use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Api, RoleName};
-use crate::storage::store::Shared;
+use crate::storage::shared::Shared;
 use crate::storage::{StoreError, Tx, apis, assignments, clients};
 
 /// Most entries of each kind.
@@ -54,10 +54,12 @@ struct Unknown;
 
 /// Everything that is kept in memory.
 pub(super) struct Caches {
+    shared: Arc<Shared>,
     clients: Shelf<ClientId, Client>,
     apis: Shelf<ApiId, Api>,
     audiences: Shelf<String, Api>,
     client_roles: Shelf<(ClientId, ApiId), Vec<RoleName>>,
+    user_roles: Shelf<(UserId, ApiId), Vec<RoleName>>,
     /// Counts how often memory was emptied: a value read before an emptying must not be kept after it.
     emptied: watch::Sender<u64>,
     /// The epoch that memory reflects.
@@ -65,12 +67,14 @@ pub(super) struct Caches {
 }
 
 impl Caches {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
+            shared,
             clients: Shelf::new(),
             apis: Shelf::new(),
             audiences: Shelf::new(),
             client_roles: Shelf::new(),
+            user_roles: Shelf::new(),
             emptied: watch::Sender::new(0),
             epoch: AtomicU64::new(0),
         }
@@ -88,6 +92,7 @@ impl Caches {
         self.apis.empty();
         self.audiences.empty();
         self.client_roles.empty();
+        self.user_roles.empty();
     }
 
     /// Forgets everything when the database has moved on to another epoch.
@@ -119,37 +124,47 @@ impl Caches {
             kind.missing.remove(key);
         }
     }
-}
 
-impl Shared {
-    pub(super) async fn client(self: &Arc<Self>, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        self.look_up(&self.caches.clients, id, async |tx| clients::find(tx, id).await).await
+    pub(super) async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        self.look_up(&self.clients, id, async |tx| clients::find(tx, id).await).await
     }
 
-    pub(super) async fn api(self: &Arc<Self>, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {
-        self.look_up(&self.caches.apis, id, async |tx| apis::find(tx, id).await).await
+    pub(super) async fn api(&self, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {
+        self.look_up(&self.apis, id, async |tx| apis::find(tx, id).await).await
     }
 
-    pub(super) async fn api_by_audience(
-        self: &Arc<Self>,
-        audience: &str,
-    ) -> Result<Option<Arc<Api>>, StoreError> {
+    pub(super) async fn api_by_audience(&self, audience: &str) -> Result<Option<Arc<Api>>, StoreError> {
         let key = audience.to_owned();
-        self.look_up(&self.caches.audiences, &key, async |tx| apis::find_by_text(tx, audience).await).await
+        self.look_up(&self.audiences, &key, async |tx| apis::find_by_text(tx, audience).await).await
     }
 
     pub(super) async fn client_roles(
-        self: &Arc<Self>,
+        &self,
         client: &ClientId,
         api: &ApiId,
     ) -> Result<Arc<Vec<RoleName>>, StoreError> {
         let key = (client.clone(), api.clone());
         let load = async |tx: &mut Tx| assignments::roles_of_client(tx, client, api).await.map(Some);
-        Ok(self.look_up(&self.caches.client_roles, &key, load).await?.unwrap_or_default())
+        Ok(self.look_up(&self.client_roles, &key, load).await?.unwrap_or_default())
+    }
+
+    pub(super) async fn user_roles(
+        &self,
+        user: &UserId,
+        api: &ApiId,
+    ) -> Result<Arc<Vec<RoleName>>, StoreError> {
+        let key = (user.clone(), api.clone());
+        let load = async |tx: &mut Tx| assignments::roles_of_user(tx, user, api).await.map(Some);
+        Ok(self.look_up(&self.user_roles, &key, load).await?.unwrap_or_default())
+    }
+
+    /// A connection to read from.
+    pub(super) async fn reading(&self) -> Result<Tx, StoreError> {
+        Ok(Tx::new(self.shared.pools.reading().await?, Arc::clone(&self.shared)))
     }
 
     async fn look_up<K: Eq + Hash + Clone, V>(
-        self: &Arc<Self>,
+        &self,
         kind: &Shelf<K, V>,
         key: &K,
         load: impl AsyncFnOnce(&mut Tx) -> Result<Option<V>, StoreError>,
@@ -164,10 +179,10 @@ impl Shared {
         if let Ok(known) = kind.recall(key) {
             return Ok(known);
         }
-        let times = self.caches.times_emptied();
-        let mut tx = Tx::new(self.pools.reading().await?, Arc::clone(self));
+        let times = self.times_emptied();
+        let mut tx = self.reading().await?;
         let value = load(&mut tx).await?.map(Arc::new);
-        self.caches.keep(kind, key, value.as_ref(), times);
+        self.keep(kind, key, value.as_ref(), times);
         Ok(value)
     }
 }

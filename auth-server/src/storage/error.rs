@@ -87,6 +87,18 @@ impl StoreError {
     }
 }
 
+/// Whether an error undoes the transaction it ended.
+pub trait Outcome {
+    /// A fault rolls back. A refusal commits what it decided: a burnt token family stays burnt.
+    fn is_fault(&self) -> bool;
+}
+
+impl Outcome for StoreError {
+    fn is_fault(&self) -> bool {
+        true
+    }
+}
+
 /// What has to be unique.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unique {

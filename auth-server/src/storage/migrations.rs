@@ -10,7 +10,7 @@ use crate::storage::db::{Link, SqliteLink};
 use crate::storage::dialect::Dialect;
 use crate::storage::options::{Target, sqlite};
 use crate::storage::pools::{Pools, begin};
-use crate::storage::store::Shared;
+use crate::storage::shared::Shared;
 use crate::storage::{StoreError, Tx};
 
 struct Migration {

@@ -9,6 +9,7 @@ pub mod audit;
 mod cache;
 pub mod cleanup;
 pub mod clients;
+mod commit;
 pub mod consents;
 pub mod credentials;
 mod db;
@@ -28,6 +29,7 @@ pub mod revocations;
 pub mod roles;
 mod row;
 pub mod sessions;
+mod shared;
 pub mod signing_keys;
 pub mod single_use;
 mod store;
@@ -36,10 +38,10 @@ pub mod users;
 mod watch;
 mod writer;
 
-pub use error::{StoreError, Unique};
+pub use error::{Outcome, StoreError, Unique};
 pub use migrations::SchemaStatus;
 pub use options::StoreOptions;
-pub use store::{Outcome, Store};
+pub use store::Store;
 pub use tx::{Turn, Tx, Work};
 
 #[cfg(test)]

@@ -6,21 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::client::Client;
 use crate::domain::clock::Clock;
-use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Api, RoleName};
 use crate::storage::cache::Caches;
+use crate::storage::commit::perform;
 use crate::storage::migrations::{self, SchemaStatus};
 use crate::storage::options::{StoreOptions, Target, sqlite};
 use crate::storage::pools::{Pools, begin};
+use crate::storage::shared::Shared;
 use crate::storage::tx::Work;
 use crate::storage::writer::Writer;
-use crate::storage::{StoreError, Tx, watch as watching};
+use crate::storage::{Outcome, StoreError, Tx, watch as watching};
 
 /// The database, with memory in front of it. Clones share everything.
 #[derive(Clone)]
@@ -30,29 +32,10 @@ pub struct Store {
 
 struct Inner {
     shared: Arc<Shared>,
+    caches: Arc<Caches>,
     target: Target,
     /// Only SQLite has one: PostgreSQL lets many write at once.
     writer: Option<Writer>,
-}
-
-/// What every transaction of a store has in common.
-pub(super) struct Shared {
-    pub(super) clock: Clock,
-    pub(super) statements: AtomicU64,
-    pub(super) caches: Caches,
-    pub(super) pools: Pools,
-}
-
-/// Whether an error undoes the transaction it ended.
-pub trait Outcome {
-    /// A fault rolls back. A refusal commits what it decided: a burnt token family stays burnt.
-    fn is_fault(&self) -> bool;
-}
-
-impl Outcome for StoreError {
-    fn is_fault(&self) -> bool {
-        true
-    }
 }
 
 impl Store {
@@ -74,13 +57,16 @@ impl Store {
             Target::Postgres(options_of) => Pools::postgres((**options_of).clone(), options.max_connections),
             Target::Sqlite(file) => Pools::sqlite(file, options.max_connections),
         };
-        let shared = Arc::new(Shared { clock, statements: AtomicU64::new(0), caches: Caches::new(), pools });
+        let shared = Arc::new(Shared { clock, statements: AtomicU64::new(0), pools });
+        let caches = Arc::new(Caches::new(Arc::clone(&shared)));
         let writer = match &target {
             Target::Postgres(_) => None,
-            Target::Sqlite(file) => Some(Writer::start(sqlite(file), Arc::clone(&shared))),
+            Target::Sqlite(file) => {
+                Some(Writer::start(sqlite(file), Arc::clone(&shared), Arc::clone(&caches)))
+            }
         };
-        watching::spawn(&shared, &target);
-        Ok(Self { inner: Arc::new(Inner { shared, target, writer }) })
+        watching::spawn(&caches, &target);
+        Ok(Self { inner: Arc::new(Inner { shared, caches, target, writer }) })
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one migrates and the others wait.
@@ -125,14 +111,14 @@ impl Store {
             Pools::Sqlite(_) => shared.pools.reading().await?,
         };
         let mut tx = Tx::new(link, Arc::clone(shared));
-        let outcome = tx.perform(work).await;
+        let outcome = perform(&mut tx, work).await;
         if outcome.as_ref().is_err_and(Outcome::is_fault) {
             return outcome;
         }
         let epoch = tx.take_epoch();
         tx.commit().await?;
         if let Some(epoch) = epoch {
-            shared.caches.outdated_by(epoch);
+            self.inner.caches.outdated_by(epoch);
         }
         outcome
     }
@@ -144,27 +130,27 @@ impl Store {
 
     /// Changes whenever the caches are emptied: whoever keeps something else in memory reads it again then.
     pub fn invalidations(&self) -> watch::Receiver<u64> {
-        self.inner.shared.caches.invalidations()
+        self.inner.caches.invalidations()
     }
 
     /// Empties the caches when another replica, or a command beside the server, changed what they hold.
     pub async fn refresh_if_stale(&self) -> Result<(), StoreError> {
-        watching::refresh(&self.inner.shared).await
+        watching::refresh(&self.inner.caches).await
     }
 
     /// A client, from memory when it was asked for before.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        self.inner.shared.client(id).await
+        self.inner.caches.client(id).await
     }
 
     /// An API, from memory when it was asked for before.
     pub async fn api(&self, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {
-        self.inner.shared.api(id).await
+        self.inner.caches.api(id).await
     }
 
     /// The API with this audience, from memory when it was asked for before.
     pub async fn api_by_audience(&self, audience: &str) -> Result<Option<Arc<Api>>, StoreError> {
-        self.inner.shared.api_by_audience(audience).await
+        self.inner.caches.api_by_audience(audience).await
     }
 
     /// The roles that a client holds in an API for itself, from memory when they were asked for before.
@@ -173,7 +159,12 @@ impl Store {
         client: &ClientId,
         api: &ApiId,
     ) -> Result<Arc<Vec<RoleName>>, StoreError> {
-        self.inner.shared.client_roles(client, api).await
+        self.inner.caches.client_roles(client, api).await
+    }
+
+    /// The roles that a token of a user carries in an API, from memory when they were asked for before.
+    pub async fn user_roles(&self, user: &UserId, api: &ApiId) -> Result<Arc<Vec<RoleName>>, StoreError> {
+        self.inner.caches.user_roles(user, api).await
     }
 
     /// Closes the connections for reading, once they are given back.
@@ -190,7 +181,7 @@ impl fmt::Debug for Store {
 
 async fn first_contact(target: &Target) -> Result<(), StoreError> {
     match target {
-        Target::Postgres(options) => options.connect().await.map(drop).map_err(StoreError::from),
+        Target::Postgres(options) => Ok(options.connect().await?.close().await?),
         Target::Sqlite(file) => {
             make_private(file)?;
             let started = Instant::now();
@@ -200,7 +191,7 @@ async fn first_contact(target: &Target) -> Result<(), StoreError> {
                     Err(StoreError::Busy) if started.elapsed() < Duration::from_secs(5) => {
                         sleep(Duration::from_millis(50)).await;
                     }
-                    other => return other.map(drop),
+                    other => return Ok(other?.close().await?),
                 }
             }
         }

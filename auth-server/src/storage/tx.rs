@@ -1,36 +1,42 @@
 //! One transaction: what statements run in, and what is written at its end.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::FutureExt;
-
 use crate::domain::audit::AuditEvent;
 use crate::domain::clock::Timestamp;
+use crate::domain::secret::Digest32;
+use crate::storage::StoreError;
 use crate::storage::db::{Link, PgLink, Value};
 use crate::storage::dialect::Dialect;
 use crate::storage::error::connection_is_lost;
 use crate::storage::row::Row;
-use crate::storage::store::{Outcome, Shared};
-use crate::storage::{StoreError, audit, epochs};
+use crate::storage::shared::Shared;
 
 /// What runs inside a transaction: a future that borrows the transaction.
 pub type Work<'t, T> = Pin<Box<dyn Future<Output = T> + Send + 't>>;
+
+/// The end of the chain of the audit trail.
+#[derive(Clone, Copy)]
+pub(super) struct ChainHead {
+    pub(super) seq: u64,
+    pub(super) hash: Digest32,
+}
 
 /// A transaction, or a connection to read from.
 pub struct Tx {
     link: Link,
     shared: Arc<Shared>,
-    events: Vec<AuditEvent>,
-    invalidates: bool,
+    /// What is recorded at the end.
+    pub(super) events: Vec<AuditEvent>,
+    pub(super) invalidates: bool,
     /// The epoch that this transaction made.
-    epoch: Option<u64>,
-    failed: bool,
+    pub(super) epoch: Option<u64>,
+    pub(super) failed: bool,
     counted: bool,
     /// Where the chain of the audit trail ends, as far as the writer of SQLite knows.
-    pub(super) head: Option<audit::Head>,
+    pub(super) head: Option<ChainHead>,
 }
 
 impl Tx {
@@ -160,38 +166,6 @@ impl Tx {
             }
             error.into()
         })
-    }
-
-    /// Runs `work` and what has to be written after it. A fault or a panic leaves the transaction to be rolled back.
-    pub(super) async fn perform<T, E, W>(&mut self, work: W) -> Result<T, E>
-    where
-        W: for<'t> FnOnce(&'t mut Self) -> Work<'t, Result<T, E>> + Send,
-        E: From<StoreError> + Outcome,
-    {
-        let Ok(outcome) = AssertUnwindSafe(async { work(self).await }).catch_unwind().await else {
-            return Err(StoreError::Panicked.into());
-        };
-        if outcome.as_ref().is_err_and(Outcome::is_fault) {
-            return outcome;
-        }
-        match self.finish().await {
-            Ok(()) => outcome,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn finish(&mut self) -> Result<(), StoreError> {
-        if self.failed {
-            return Err(StoreError::Aborted);
-        }
-        if self.invalidates {
-            self.epoch = Some(epochs::bump(self).await?);
-        }
-        // Last, because from here to the commit every other transaction with an event waits.
-        for event in std::mem::take(&mut self.events) {
-            audit::append(self, &event).await?;
-        }
-        Ok(())
     }
 
     /// The epoch that the transaction made, if the caches have to be emptied once it is committed. Forgets the rest.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use tokio::time::sleep;
 
+use crate::storage::cache::Caches;
 use crate::storage::options::Target;
 use crate::storage::pools::listen;
-use crate::storage::store::Shared;
-use crate::storage::{StoreError, Tx, epochs};
+use crate::storage::{StoreError, epochs};
 
 /// How often the epoch is read: the longest that another replica's change goes unnoticed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -17,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const TOLERATED: u32 = 10;
 
 /// Watches until the store is gone.
-pub(super) fn spawn(shared: &Arc<Shared>, target: &Target) {
-    let watched = Arc::downgrade(shared);
+pub(super) fn spawn(caches: &Arc<Caches>, target: &Target) {
+    let watched = Arc::downgrade(caches);
     let listens_to = match target {
         Target::Postgres(options) => Some(options.as_ref().clone()),
         Target::Sqlite(_) => None,
@@ -26,18 +26,18 @@ pub(super) fn spawn(shared: &Arc<Shared>, target: &Target) {
     tokio::spawn(watch(watched, listens_to));
 }
 
-async fn watch(watched: Weak<Shared>, listens_to: Option<PgConnectOptions>) {
+async fn watch(watched: Weak<Caches>, listens_to: Option<PgConnectOptions>) {
     let mut listener: Option<PgListener> = None;
     let mut failures = 0;
     loop {
         wait(&mut listener).await;
-        let Some(shared) = watched.upgrade() else { return };
-        match refresh(&shared).await {
+        let Some(caches) = watched.upgrade() else { return };
+        match refresh(&caches).await {
             Ok(()) => failures = 0,
             Err(_) => failures += 1,
         }
         if failures >= TOLERATED {
-            shared.caches.empty();
+            caches.empty();
         }
         if let (None, Some(options)) = (&listener, &listens_to) {
             listener = listen(options).await.ok();
@@ -55,9 +55,8 @@ async fn wait(listener: &mut Option<PgListener>) {
 }
 
 /// Reads the epoch, and empties the caches when it moved on.
-pub(super) async fn refresh(shared: &Arc<Shared>) -> Result<(), StoreError> {
-    let mut tx = Tx::new(shared.pools.reading().await?, Arc::clone(shared)).uncounted();
-    let epoch = epochs::current(&mut tx).await?;
-    shared.caches.reached(epoch);
+pub(super) async fn refresh(caches: &Caches) -> Result<(), StoreError> {
+    let mut tx = caches.reading().await?.uncounted();
+    caches.reached(epochs::current(&mut tx).await?);
     Ok(())
 }

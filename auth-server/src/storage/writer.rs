@@ -11,10 +11,12 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::storage::cache::Caches;
+use crate::storage::commit::perform;
 use crate::storage::db::{Link, SqliteLink};
-use crate::storage::store::{Outcome, Shared};
+use crate::storage::shared::Shared;
 use crate::storage::tx::Work;
-use crate::storage::{StoreError, Tx};
+use crate::storage::{Outcome, StoreError, Tx};
 
 /// Most transactions that wait; more are told that the database is busy.
 const QUEUE: usize = 1024;
@@ -42,9 +44,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the writer. It ends when every handle to it is gone.
-    pub(super) fn start(options: SqliteConnectOptions, shared: Arc<Shared>) -> Self {
+    pub(super) fn start(options: SqliteConnectOptions, shared: Arc<Shared>, caches: Arc<Caches>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(run(jobs, options, shared));
+        tokio::spawn(run(jobs, options, shared, caches));
         Self { queue }
     }
 
@@ -59,7 +61,7 @@ impl Writer {
         let job: Job = Box::new(move |turn| {
             Box::pin(async move {
                 let outcome = match turn {
-                    Ok(tx) => tx.perform(work).await,
+                    Ok(tx) => perform(tx, work).await,
                     Err(error) => Err(error.into()),
                 };
                 let keep = !outcome.as_ref().is_err_and(Outcome::is_fault);
@@ -76,13 +78,18 @@ impl Writer {
     }
 }
 
-async fn run(mut jobs: mpsc::Receiver<Job>, options: SqliteConnectOptions, shared: Arc<Shared>) {
+async fn run(
+    mut jobs: mpsc::Receiver<Job>,
+    options: SqliteConnectOptions,
+    shared: Arc<Shared>,
+    caches: Arc<Caches>,
+) {
     let mut connection: Option<Tx> = None;
     let mut waiting = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut waiting, BATCH).await > 0 {
         let mut batch: VecDeque<Job> = waiting.drain(..).collect();
         let ended = match connected(&mut connection, &options, &shared).await {
-            Ok(tx) => commit_together(tx, &mut batch, &shared).await,
+            Ok(tx) => commit_together(tx, &mut batch, &caches).await,
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
@@ -110,11 +117,11 @@ async fn connected<'a>(
 }
 
 /// Runs the jobs of a batch and commits them. After an error no job that ran is kept, and the rest is still there.
-async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, shared: &Shared) -> Result<(), StoreError> {
+async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, caches: &Caches) -> Result<(), StoreError> {
     let mut kept = Vec::with_capacity(batch.len());
     let ended = run_all(tx, batch, &mut kept).await;
     if let Ok(Some(epoch)) = ended {
-        shared.caches.outdated_by(epoch);
+        caches.outdated_by(epoch);
     }
     for reply in kept {
         reply(ended.as_ref().err().cloned());

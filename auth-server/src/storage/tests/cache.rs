@@ -175,6 +175,7 @@ async fn the_roles_of_a_client_count_where_it_belongs(#[case] backend: Backend) 
             })
             .await;
     }
+    assert!(fixture.store.user_roles(&fixture.id(), &api.id).await.unwrap().is_empty());
     let held = fixture.store.client_roles(&client.id, &api.id).await.unwrap();
     assert_eq!(held.iter().map(RoleName::as_str).collect::<Vec<_>>(), ["a", "b"]);
 }

@@ -1,12 +1,14 @@
 //! What the store promises, on both databases.
 
-mod aggregates;
+mod accounts;
 mod audit;
 mod cache;
 mod cleanup;
+mod flows;
 mod jobs;
 mod opening;
 mod refresh;
+mod registry;
 mod schema;
 mod single_use;
 mod statements;

@@ -9,7 +9,7 @@ use super::support::{Backend, Ending, Fixture};
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::ids::OrganisationId;
 use crate::domain::organisation::Organisation;
-use crate::storage::{StoreError, Tx, Unique, audit, organisations, users};
+use crate::storage::{StoreError, Turn, Tx, Unique, audit, organisations, users};
 
 async fn add(tx: &mut Tx, id: &OrganisationId) -> Result<(), StoreError> {
     let organisation = Organisation { id: id.clone(), name: "Acme".to_owned(), created_at: tx.now() };
@@ -292,4 +292,47 @@ async fn a_reading_connection_of_sqlite_does_not_write() {
     let mut tx = fixture.read().await;
     let id: OrganisationId = fixture.id();
     assert_eq!(add(&mut tx, &id).await, Err(StoreError::ReadOnly));
+}
+
+/// Administrators check and then act: while one does, no other may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_a_turn_is_taken_by_one_transaction_at_a_time() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let (release, released) = oneshot::channel::<()>();
+    let (begun, has_begun) = oneshot::channel::<()>();
+    let (first, second) = (fixture.store.clone(), fixture.store.clone());
+    let (one, other): (OrganisationId, OrganisationId) = (fixture.id(), fixture.id());
+    let slow = tokio::spawn(async move {
+        let work = first.write(move |tx| {
+            Box::pin(async move {
+                tx.one_at_a_time(Turn::Administration).await?;
+                begun.send(()).unwrap();
+                released.await.map_err(|_| StoreError::Busy)?;
+                add(tx, &one).await
+            })
+        });
+        work.await
+    });
+    has_begun.await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let work = second.write(move |tx| {
+            Box::pin(async move {
+                tx.one_at_a_time(Turn::Administration).await?;
+                let seen = organisations::list(tx, None, 10).await?.len();
+                add(tx, &other).await?;
+                Ok::<_, StoreError>(seen)
+            })
+        });
+        work.await
+    });
+    let mut tx = fixture.read().await;
+    let waiters = "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                    WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = current_database()";
+    while tx.fetch_all(waiters, &[]).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    release.send(()).unwrap();
+    slow.await.unwrap().unwrap();
+    // The one that is there from the start, and the one that the slow transaction added.
+    assert_eq!(waiting.await.unwrap(), Ok(2));
 }

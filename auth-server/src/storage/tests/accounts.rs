@@ -1,0 +1,142 @@
+use std::time::Duration;
+
+use rstest::rstest;
+
+use super::support::{Backend, Fixture};
+use crate::domain::ids::OrganisationId;
+use crate::domain::organisation::Organisation;
+use crate::domain::user::{PasswordHash, User, Username};
+use crate::storage::{credentials, organisations, sessions, users};
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn the_first_organisation_is_there_from_the_start(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let first =
+        organisations::find(&mut fixture.read().await, &OrganisationId::first()).await.unwrap().unwrap();
+    let changed = Organisation { name: "Acme".to_owned(), ..first.clone() };
+    let written = changed.clone();
+    assert!(
+        fixture.write(move |tx| Box::pin(async move { organisations::update(tx, &written).await })).await
+    );
+    let mut tx = fixture.read().await;
+    assert_eq!(organisations::list(&mut tx, None, 10).await.unwrap(), [changed]);
+    assert_eq!(organisations::list(&mut tx, Some(first.id.as_str()), 10).await.unwrap(), []);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_user_comes_back_as_it_went_in_and_as_it_was_changed(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let user = fixture.user("ada").await;
+    let mut tx = fixture.read().await;
+    assert_eq!(users::find(&mut tx, &user.id).await.unwrap(), Some(user.clone()));
+    assert_eq!(users::find_by_username(&mut tx, &user.username).await.unwrap(), Some(user.clone()));
+    assert_eq!(users::find_by_sub(&mut tx, user.sub.as_str()).await.unwrap(), Some(user.clone()));
+    assert_eq!(users::find_by_sub(&mut tx, "' OR 1=1 --").await.unwrap(), None);
+    let now = fixture.now();
+    let changed = User {
+        username: Username::parse("zoë").unwrap(),
+        email: None,
+        email_verified_at: Some(now),
+        disabled_at: Some(now),
+        ..user.clone()
+    };
+    let written = changed.clone();
+    assert!(fixture.write(move |tx| Box::pin(async move { users::update(tx, &written).await })).await);
+    drop(tx);
+    assert_eq!(users::find(&mut fixture.read().await, &user.id).await.unwrap(), Some(changed));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn lists_come_in_pages_oldest_first(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        made.push(fixture.user(name).await);
+        fixture.clock.advance(Duration::from_millis(1));
+    }
+    let mut tx = fixture.read().await;
+    let first = users::list(&mut tx, None, 2).await.unwrap();
+    assert_eq!(first, made[..2]);
+    assert_eq!(users::list(&mut tx, Some(first[1].id.as_str()), 2).await.unwrap(), made[2..]);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn of_two_password_changes_at_once_one_wins(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let user = fixture.user("ada").await;
+    let hash = |text: &str| PasswordHash::from_phc(format!("$argon2id${text}"));
+    let row = credentials::for_sign_in(&mut fixture.read().await, &user.username).await.unwrap().unwrap();
+    assert_eq!((row.user, row.password), (user.clone(), None));
+    let (id, old, now) = (user.id.clone(), hash("old"), fixture.now());
+    let won = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                credentials::set_password(tx, &id, &hash("first"), now).await?;
+                credentials::set_password(tx, &id, &old, now).await?;
+                let one = credentials::replace_password(tx, &id, &old, &hash("one"), now).await?;
+                let two = credentials::replace_password(tx, &id, &old, &hash("two"), now).await?;
+                Ok((one, two))
+            })
+        })
+        .await;
+    assert_eq!(won, (true, false));
+    let row = credentials::for_sign_in(&mut fixture.read().await, &user.username).await.unwrap().unwrap();
+    assert_eq!(row.password, Some(PasswordHash::from_phc("$argon2id$one".to_owned())));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_session_is_found_by_its_token_until_it_is_ended(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (user, digest) = (fixture.user("ada").await, fixture.digest());
+    let session = fixture.session(&user.id, &digest).await;
+    let live = async || sessions::find_live(&mut fixture.read().await, &digest).await.unwrap();
+    assert_eq!(live().await, Some((session.clone(), user.clone())));
+    fixture.clock.advance(Duration::from_mins(1));
+    let (id, now) = (session.id.clone(), fixture.now());
+    fixture.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await;
+    assert_eq!(live().await.map(|(session, _)| session.last_seen_at), Some(now));
+    let listed = sessions::list_by_user(&mut fixture.read().await, &user.id, now, 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    let (id, owner) = (session.id.clone(), user.id.clone());
+    let ended = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let first = sessions::end(tx, &id, now).await?;
+                let again = sessions::end(tx, &id, now).await?;
+                Ok((first, again, sessions::end_all(tx, &owner, now).await?))
+            })
+        })
+        .await;
+    assert_eq!(ended, (true, false, 0));
+    assert_eq!(live().await, None);
+    let found = sessions::find(&mut fixture.read().await, &session.id).await.unwrap().unwrap();
+    assert_eq!(found.ended_at, Some(now));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn the_session_of_a_disabled_user_is_not_found(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (user, digest) = (fixture.user("ada").await, fixture.digest());
+    fixture.session(&user.id, &digest).await;
+    let off = User { disabled_at: Some(fixture.now()), ..user };
+    assert!(fixture.write(move |tx| Box::pin(async move { users::update(tx, &off).await })).await);
+    assert_eq!(sessions::find_live(&mut fixture.read().await, &digest).await.unwrap(), None);
+}

@@ -1,0 +1,152 @@
+use std::time::Duration;
+
+use rstest::rstest;
+
+use super::support::{Backend, Fixture, scopes};
+use crate::domain::consent::Consent;
+use crate::domain::grant::Grant;
+use crate::domain::interaction::Interaction;
+use crate::storage::{consents, grants, interactions, revocations};
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn an_interaction_is_finished_once(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    let flow = Interaction {
+        id: fixture.id(),
+        client: client.id,
+        browser: fixture.digest(),
+        request: r#"{"state":"x"}"#.to_owned(),
+        prior_session: Some(fixture.id()),
+        session: None,
+        created_at: fixture.now(),
+        expires_at: fixture.now().plus(Duration::from_mins(20)),
+        finished_at: None,
+    };
+    let (added, session, now) = (flow.clone(), fixture.id(), fixture.now());
+    let asked = session.clone();
+    let finished = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                interactions::insert(tx, &added).await?;
+                assert!(interactions::bind(tx, &added.id, &asked).await?);
+                let late = interactions::finish(tx, &added.id, added.expires_at).await?;
+                let first = interactions::finish(tx, &added.id, now).await?;
+                let again = interactions::finish(tx, &added.id, now).await?;
+                let rebound = interactions::bind(tx, &added.id, &asked).await?;
+                Ok((late, first, again, rebound))
+            })
+        })
+        .await;
+    assert_eq!(finished, (false, true, false, false));
+    let found = interactions::find(&mut fixture.read().await, &flow.id).await.unwrap();
+    assert_eq!(found, Some(Interaction { session: Some(session), finished_at: Some(now), ..flow }));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_grant_stands_with_its_user_and_session(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (_, user, session, grant) = fixture.any_grant().await;
+    let standing = grants::standing(&mut fixture.read().await, &grant).await.unwrap().unwrap();
+    assert_eq!((standing.grant.id, standing.user.id), (grant, user.clone()));
+    assert_eq!(standing.session.map(|session| session.id), Some(session));
+    let without = fixture.grant(&standing.grant.client, &user, "openid").await;
+    let standing = grants::standing(&mut fixture.read().await, &without.id).await.unwrap().unwrap();
+    assert_eq!((standing.grant, standing.session), (without, None));
+    assert!(grants::standing(&mut fixture.read().await, &fixture.id()).await.unwrap().is_none());
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn signing_out_revokes_grants_except_those_with_offline_access(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (client, user, session, bound) = fixture.any_grant().await;
+    let mut made = Vec::new();
+    for scope in ["openid offline_access", "offline_access", "openid x:offline_access", "openid"] {
+        let grant = Grant {
+            id: fixture.id(),
+            session: session.clone(),
+            scopes: scopes(scope),
+            ..fixture.grant(&client, &user, "openid").await
+        };
+        fixture.insert_grant(&grant).await;
+        made.push(grant.id);
+    }
+    let now = fixture.now();
+    let revoked = fixture
+        .write(move |tx| Box::pin(async move { grants::revoke_by_session(tx, &session, now).await }))
+        .await;
+    assert_eq!(revoked, 3);
+    let mut standing = Vec::new();
+    for id in made.iter().chain([&bound]) {
+        let found = grants::find(&mut fixture.read().await, id).await.unwrap().unwrap();
+        standing.push(found.revoked_at.is_none());
+    }
+    assert_eq!(standing, [true, true, false, false, false]);
+    let everything =
+        fixture.write(move |tx| Box::pin(async move { grants::revoke_by_user(tx, &user, now).await })).await;
+    // The two with offline access, and the five that were made beside them for other sessions.
+    assert_eq!(everything, 7);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn consent_is_remembered_replaced_and_forgotten(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (user, client) = (fixture.user("ada").await.id, fixture.client().await.id);
+    let mut last = None;
+    for scope in ["openid", "email openid"] {
+        let consent = Consent {
+            user: user.clone(),
+            client: client.clone(),
+            scopes: scopes(scope),
+            granted_at: fixture.now(),
+        };
+        let saved = consent.clone();
+        fixture.write(move |tx| Box::pin(async move { consents::save(tx, &saved).await })).await;
+        last = Some(consent);
+    }
+    let mut tx = fixture.read().await;
+    assert_eq!(consents::find(&mut tx, &user, &client).await.unwrap(), last);
+    assert_eq!(consents::list_by_user(&mut tx, &user, None, 10).await.unwrap().len(), 1);
+    drop(tx);
+    let forgotten = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let first = consents::delete(tx, &user, &client).await?;
+                Ok((first, consents::delete(tx, &user, &client).await?))
+            })
+        })
+        .await;
+    assert_eq!(forgotten, (true, false));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_revoked_token_is_revoked_however_often_it_is_said(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let end = fixture.now().plus(Duration::from_mins(5));
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                revocations::revoke_jti(tx, "abc", end).await?;
+                revocations::revoke_jti(tx, "abc", end).await
+            })
+        })
+        .await;
+    let mut tx = fixture.read().await;
+    assert!(revocations::jti_revoked(&mut tx, "abc").await.unwrap());
+    assert!(!revocations::jti_revoked(&mut tx, "abd").await.unwrap());
+}

@@ -1,0 +1,215 @@
+use rstest::rstest;
+
+use super::support::{Backend, Fixture};
+use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::ids::ClientKind;
+use crate::domain::policy::{PolicyDraft, PolicyRevision, content_digest};
+use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
+use crate::domain::signing::{SigningAlg, StoredKey};
+use crate::domain::user::User;
+use crate::storage::{apis, assignments, clients, policies, roles, signing_keys, users};
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_client_comes_back_with_every_way_to_authenticate(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    assert_eq!(clients::find(&mut fixture.read().await, &client.id).await.unwrap(), Some(client.clone()));
+    let keys = ClientAuthentication::PrivateKeyJwt(r#"{"keys":[]}"#.to_owned());
+    for authentication in [ClientAuthentication::None, keys] {
+        let changed = Client { authentication, organisation: None, ..client.clone() };
+        let written = changed.clone();
+        assert!(fixture.write(move |tx| Box::pin(async move { clients::update(tx, &written).await })).await);
+        let mut tx = fixture.read().await;
+        assert_eq!(clients::list(&mut tx, None, 10).await.unwrap(), [changed]);
+    }
+    let unknown = Client { id: fixture.id::<ClientKind>(), ..client };
+    assert!(!fixture.write(move |tx| Box::pin(async move { clients::update(tx, &unknown).await })).await);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_client_that_cannot_be_read_is_an_error_and_not_a_public_client(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    for tampering in [
+        "UPDATE clients SET secret_digest = NULL",
+        "UPDATE clients SET authentication = 'something_new'",
+        "UPDATE clients SET authentication = 'none', settings = '{}'",
+    ] {
+        fixture.place.tamper(tampering).await;
+        let found = clients::find(&mut fixture.read().await, &client.id).await;
+        assert!(matches!(found, Err(crate::storage::StoreError::Corrupt { .. })), "{tampering}: {found:?}");
+    }
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn roles_are_held_where_they_were_given(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (user, api) = (fixture.user("ada").await, fixture.api("https://orders.example").await);
+    let role = Role {
+        id: fixture.id(),
+        api: api.id.clone(),
+        name: RoleName::parse("reader").unwrap(),
+        description: "reads".to_owned(),
+    };
+    let given = Assignment {
+        id: fixture.id(),
+        role: role.id.clone(),
+        subject: AssignmentSubject::User(user.id.clone()),
+        organisation: OrganisationScope::Every,
+    };
+    let (added, held) = (role.clone(), given.clone());
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                roles::insert(tx, &added).await?;
+                assert!(!assignments::role_is_held(tx, &added.id).await?);
+                assert!(assignments::insert(tx, &held).await?);
+                assert!(assignments::role_is_held(tx, &added.id).await?);
+                Ok(())
+            })
+        })
+        .await;
+    let mut tx = fixture.read().await;
+    assert_eq!(roles::list(&mut tx, &api.id).await.unwrap(), std::slice::from_ref(&role));
+    assert_eq!(assignments::list(&mut tx, &api.id, None, 10).await.unwrap(), std::slice::from_ref(&given));
+    assert_eq!(assignments::find(&mut tx, &given.id).await.unwrap(), Some(given.clone()));
+    assert_eq!(
+        assignments::roles_of_user(&mut tx, &user.id, &api.id).await.unwrap(),
+        std::slice::from_ref(&role.name)
+    );
+    assert_eq!(
+        assignments::roles_held(&mut tx, &given.subject, &api.id).await.unwrap(),
+        std::slice::from_ref(&role.name)
+    );
+    let holders = assignments::enabled_holders(&mut tx, &api.id).await.unwrap();
+    assert_eq!(holders, [(user.id.clone(), role.name.clone())]);
+    drop(tx);
+    let off = User { disabled_at: Some(fixture.now()), ..user };
+    let left = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                users::update(tx, &off).await?;
+                let holders = assignments::enabled_holders(tx, &api.id).await?;
+                assert!(roles::delete(tx, &role.id).await?);
+                Ok((holders.len(), assignments::find(tx, &given.id).await?))
+            })
+        })
+        .await;
+    assert_eq!(left, (0, None));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn of_two_replicas_that_rotate_at_once_one_makes_the_key(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let key = |kid: &str, generation| StoredKey {
+        kid: kid.to_owned(),
+        alg: SigningAlg::Es256,
+        generation,
+        sealed: vec![1, 2, 3],
+        public_jwk: "{}".to_owned(),
+        created_at: fixture.now(),
+        activates_at: fixture.now(),
+    };
+    let (first, rival, second) = (key("a", 1), key("b", 1), key("c", 2));
+    let made = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let made = [
+                    signing_keys::insert(tx, &second).await?,
+                    signing_keys::insert(tx, &first).await?,
+                    signing_keys::insert(tx, &rival).await?,
+                ];
+                Ok(made)
+            })
+        })
+        .await;
+    assert_eq!(made, [true, true, false]);
+    let listed = signing_keys::list(&mut fixture.read().await).await.unwrap();
+    assert_eq!(listed.iter().map(|key| key.kid.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!((listed[0].alg, listed[0].sealed.as_slice()), (SigningAlg::Es256, [1, 2, 3].as_slice()));
+    assert!(fixture.write(move |tx| Box::pin(async move { signing_keys::delete(tx, "a").await })).await);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_draft_is_saved_only_on_top_of_the_version_that_was_read(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let draft = |version| PolicyDraft {
+        api: api.clone(),
+        model: "[r]".to_owned(),
+        rules: "p, a, b".to_owned(),
+        version,
+        updated_by: "operator".to_owned(),
+        updated_at: fixture.now(),
+    };
+    let drafts = [draft(1), draft(1), draft(3), draft(2), draft(2)];
+    let saved = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let mut saved = Vec::new();
+                for draft in &drafts {
+                    saved.push(policies::save_draft(tx, draft).await?);
+                }
+                Ok(saved)
+            })
+        })
+        .await;
+    assert_eq!(saved, [true, false, false, true, false]);
+    assert_eq!(policies::find_draft(&mut fixture.read().await, &api).await.unwrap(), Some(draft(2)));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn revisions_are_numbered_listed_and_activated(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await;
+    let revision = |number| PolicyRevision {
+        api: api.id.clone(),
+        number,
+        model: "[r]".to_owned(),
+        rules: "p, a, b".to_owned(),
+        sha256: content_digest("[r]", "p, a, b"),
+        author: "operator".to_owned(),
+        message: "first".to_owned(),
+        created_at: fixture.now(),
+    };
+    let (one, two, id) = (revision(1), revision(2), api.id.clone());
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                assert_eq!(policies::newest_revision(tx, &id).await?, None);
+                policies::insert_revision(tx, &one).await?;
+                policies::insert_revision(tx, &two).await?;
+                assert!(apis::set_active_revision(tx, &id, 2).await?);
+                Ok(())
+            })
+        })
+        .await;
+    let mut tx = fixture.read().await;
+    assert_eq!(policies::newest_revision(&mut tx, &api.id).await.unwrap(), Some(2));
+    assert_eq!(policies::find_revision(&mut tx, &api.id, 1).await.unwrap(), Some(revision(1)));
+    assert_eq!(
+        policies::list_revisions(&mut tx, &api.id, None, 10).await.unwrap(),
+        [revision(2), revision(1)]
+    );
+    assert_eq!(policies::list_revisions(&mut tx, &api.id, Some(2), 10).await.unwrap(), [revision(1)]);
+    assert_eq!(apis::find(&mut tx, &api.id).await.unwrap().unwrap().active_revision, Some(2));
+    assert!(apis::find(&mut tx, &fixture.api_id()).await.unwrap().is_none());
+}
