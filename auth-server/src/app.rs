@@ -231,6 +231,7 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
+            snapshots: self.administration.snapshots.clone(),
             store: self.ground.store.clone(),
         }
     }

@@ -16,6 +16,7 @@ use crate::services::callers::CallerService;
 use crate::services::login::LoginService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::snapshot::SnapshotService;
 use crate::services::setup::SetupService;
 use crate::storage::Store;
 
@@ -29,6 +30,7 @@ pub(crate) struct AppState {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
+    pub(crate) snapshots: SnapshotService,
     pub(crate) store: Store,
 }
 
@@ -59,6 +61,12 @@ impl FromRef<AppState> for KeyRing {
 impl FromRef<AppState> for Store {
     fn from_ref(state: &AppState) -> Self {
         state.store.clone()
+    }
+}
+
+impl FromRef<AppState> for SnapshotService {
+    fn from_ref(state: &AppState) -> Self {
+        state.snapshots.clone()
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) enum ProblemKind {
     NotFound,
     OwnersOnly,
     PreconditionRequired,
+    ServesNothing,
     Stale,
     TokenRevoked,
     TooLarge,
@@ -59,6 +60,9 @@ impl ProblemKind {
             }
             Self::PreconditionRequired => {
                 ("precondition-required", StatusCode::PRECONDITION_REQUIRED, "If-Match is missing")
+            }
+            Self::ServesNothing => {
+                ("serves-nothing", StatusCode::FORBIDDEN, "This client is not the guard of an API")
             }
             Self::Stale => ("stale", StatusCode::PRECONDITION_FAILED, "It was changed in the meantime"),
             Self::TokenRevoked => {

@@ -1,4 +1,4 @@
-//! A form that a client sent, with the client that sent it.
+//! A form that a client sent, with the client that sent it; or a request without a form, and its client.
 
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
@@ -46,18 +46,45 @@ where
         if !is_form(&parts.headers) {
             return Err(OAuthError::unreadable(Unreadable::ContentType));
         }
-        let address = ClientAddress::from_request_parts(&mut parts, state).await;
-        let ClientAddress(address) = address.map_err(|_| OAuthError::unreadable(Unreadable::Address))?;
         let body = body.collect().await.map_err(|_| OAuthError::unreadable(Unreadable::TooLarge))?;
         let parameters = Parameters::parse(&body.to_bytes());
         let parameters = parameters.map_err(|error| OAuthError::unreadable(error.into()))?;
-        let header = authorization(&parts.headers)?;
-        let credential = ClientCredential::read(header, &parameters);
-        let credential = credential.map_err(|error| OAuthError::from(ClientAuthError::from(error)))?;
-        let now = Clock::from_ref(state).now();
-        let client = ClientAuthenticator::from_ref(state).authenticate(&credential, address, now).await?;
-        Ok(Self { caller: TokenCaller { client, address, now }, parameters })
+        let caller = identify(&mut parts, &parameters, state).await?;
+        Ok(Self { caller, parameters })
     }
+}
+
+/// A client that sent its credentials in the `Authorization` header, and no form.
+pub(crate) struct HeaderClient(pub(crate) TokenCaller);
+
+impl<S> FromRequestParts<S> for HeaderClient
+where
+    S: Send + Sync,
+    ClientAuthenticator: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = OAuthError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, OAuthError> {
+        refuse_secrets_in_query(parts).map_err(OAuthError::unreadable)?;
+        identify(parts, &Parameters::default(), state).await.map(Self)
+    }
+}
+
+/// Finds out which client sent the request, by its header or by its form.
+async fn identify<S>(parts: &mut Parts, form: &Parameters, state: &S) -> Result<TokenCaller, OAuthError>
+where
+    S: Send + Sync,
+    ClientAuthenticator: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    let address = ClientAddress::from_request_parts(parts, state).await;
+    let ClientAddress(address) = address.map_err(|_| OAuthError::unreadable(Unreadable::Address))?;
+    let credential = ClientCredential::read(authorization(&parts.headers)?, form);
+    let credential = credential.map_err(|error| OAuthError::from(ClientAuthError::from(error)))?;
+    let now = Clock::from_ref(state).now();
+    let client = ClientAuthenticator::from_ref(state).authenticate(&credential, address, now).await?;
+    Ok(TokenCaller { client, address, now })
 }
 
 /// Other parameters in the query mean nothing here and are ignored.

@@ -1,0 +1,103 @@
+//! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::http::admin::problem::{Problem, ProblemKind};
+use crate::http::error::Cause;
+use crate::http::oauth::client_request::{ClientRequest, HeaderClient};
+use crate::http::state::AppState;
+use crate::services::admin_error::Thing;
+use crate::services::policies::snapshot::{SignedSnapshot, SnapshotError, SnapshotService};
+use crate::services::token::TokenCaller;
+
+pub(crate) fn router() -> Router<AppState> {
+    Router::new().route("/policies/snapshot", get(by_header).post(by_form))
+}
+
+/// For guards with a secret: they ask every second, and nearly always nothing changed.
+async fn by_header(
+    State(snapshots): State<SnapshotService>,
+    known: HeaderMap,
+    HeaderClient(caller): HeaderClient,
+) -> Response {
+    answer(&snapshots, &known, &caller).await
+}
+
+/// For guards that sign assertions, or whose secret does not fit into a header.
+async fn by_form(
+    State(snapshots): State<SnapshotService>,
+    known: HeaderMap,
+    ClientRequest { caller, .. }: ClientRequest,
+) -> Response {
+    answer(&snapshots, &known, &caller).await
+}
+
+async fn answer(snapshots: &SnapshotService, known: &HeaderMap, caller: &TokenCaller) -> Response {
+    match snapshots.snapshot(caller.client.client(), caller.now).await {
+        Ok(signed) => shown(&signed, known),
+        Err(error) => refused(&error),
+    }
+}
+
+fn shown(signed: &SignedSnapshot, known: &HeaderMap) -> Response {
+    let mut response = if is_known(known, &signed.entity_tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        signed.jws.clone().into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/portcullis-policy+jwt"));
+    // A guard may keep it and has to ask whether it still holds.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&signed.entity_tag) {
+        headers.insert(ETAG, tag);
+    }
+    response
+}
+
+/// Whether the caller has this version already (RFC 9110 §13.1.2: tags are compared weakly).
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
+        let known = known.strip_prefix("W/").unwrap_or(known);
+        known == "*" || known == tag
+    })
+}
+
+fn refused(error: &SnapshotError) -> Response {
+    let problem = match error {
+        SnapshotError::NoPolicy => Problem::not_found(Thing::Policy),
+        SnapshotError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
+        SnapshotError::Sign(_) | SnapshotError::Store(_) => Problem::new(ProblemKind::Fault),
+    };
+    let mut response = problem.into_response();
+    response.extensions_mut().insert(Cause::of(error));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (IF_NONE_MATCH, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_version_that_the_caller_has_is_not_sent_again() {
+        let tag = "\"r2-100-abc\"";
+        for has in
+            [&["\"r2-100-abc\""][..], &["W/\"r2-100-abc\""], &["\"x\", \"r2-100-abc\""], &["\"x\"", "*"]]
+        {
+            assert!(is_known(&known(has), tag), "{has:?}");
+        }
+        for lacks in [&[][..], &["\"r1-100-abc\""], &["r2-100-abc"]] {
+            assert!(!is_known(&known(lacks), tag), "{lacks:?}");
+        }
+    }
+}
