@@ -96,7 +96,12 @@ async fn az_06_another_case_gets_a_page(#[values(Sqlite, Postgres)] database: Da
 #[tokio::test]
 async fn az_07_a_dot_is_only_a_dot(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
-    none_is_accepted(&server, "https://foo.rp.test/cb", &["https://fooxrp.test/cb", "https://foo.rpxtest/cb"]).await;
+    none_is_accepted(
+        &server,
+        "https://foo.rp.test/cb",
+        &["https://fooxrp.test/cb", "https://foo.rpxtest/cb"],
+    )
+    .await;
 }
 
 #[rstest]
@@ -129,7 +134,8 @@ async fn az_10_dangerous_schemes_are_refused_everywhere(#[values(Sqlite, Postgre
     for preset in ["web", "spa", "native"] {
         for uri in dangerous {
             for member in ["redirect_uris", "post_logout_redirect_uris"] {
-                let mut document = json!({ "name": "Bad", "preset": preset, "redirect_uris": ["https://rp.test/cb"] });
+                let mut document =
+                    json!({ "name": "Bad", "preset": preset, "redirect_uris": ["https://rp.test/cb"] });
                 document[member] = json!([uri]);
                 let answer = server.admin.send(Method::POST, "/clients", &document).await;
                 assert_eq!(answer.status, 422, "{preset} {member} {uri}");
@@ -140,7 +146,8 @@ async fn az_10_dangerous_schemes_are_refused_everywhere(#[values(Sqlite, Postgre
     let path = format!("/clients/{}", good.id);
     let known = server.admin.get(&path).await;
     let bad = json!({ "name": "Bad", "preset": "web", "redirect_uris": ["javascript:alert(1)"] });
-    let update = server.admin.request(Method::PUT, &path).await.header("if-match", known.header("etag")).json(&bad);
+    let update =
+        server.admin.request(Method::PUT, &path).await.header("if-match", known.header("etag")).json(&bad);
     assert_eq!(Answer::to(update).await.status, 422);
 }
 
@@ -237,7 +244,8 @@ async fn az_21_a_request_uri_is_never_fetched_nor_honoured(#[values(Sqlite, Post
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/request.jwt", listener.local_addr().unwrap());
     for uri in [address.as_str(), "urn:ietf:params:oauth:request_uri:unknown", "https://evil.test/r"] {
-        let answer = server.visitor().open(&AuthorizeRequest::of(&shop).with("request_uri", uri).path()).await;
+        let answer =
+            server.visitor().open(&AuthorizeRequest::of(&shop).with("request_uri", uri).path()).await;
         let error = answer.location().map(|target| Callback::of(&target).error().to_owned());
         let refused = matches!(error.as_deref(), Some("request_uri_not_supported" | "invalid_request_uri"));
         assert!(refused || answer.status == 400, "{uri}: {} {error:?}", answer.status);

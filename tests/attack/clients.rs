@@ -3,8 +3,8 @@
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::{SigningKeys, assertion_of};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::server::TestServer;
 use portcullis_tests::registered::Registered;
+use portcullis_tests::server::TestServer;
 use portcullis_tests::token::basic;
 use reqwest::Method;
 use rstest::rstest;
@@ -19,7 +19,8 @@ const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 async fn signer(server: &TestServer) -> (Registered, SigningKeys) {
     let orders = server.admin.api(ORDERS).await;
     let keys = SigningKeys::generate();
-    let document = json!({ "name": "Signer", "preset": "m2m", "apis": [orders.id], "jwks": keys.public_jwks() });
+    let document =
+        json!({ "name": "Signer", "preset": "m2m", "apis": [orders.id], "jwks": keys.public_jwks() });
     (server.admin.client(document).await, keys)
 }
 
@@ -77,7 +78,11 @@ async fn ca_02_and_03_an_assertion_is_for_this_server_now_and_by_its_client(
             claims[claim] = value.clone();
         }
         let answer = present(&server, &keys.sign(&claims)).await;
-        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (401, "invalid_client"), "{claim}: {value}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.error().as_str()),
+            (401, "invalid_client"),
+            "{claim}: {value}"
+        );
     }
     let stranger = SigningKeys::generate();
     let forged = stranger.sign(&assertion_of(&client.id, &server.issuer, server.clock.now()));
@@ -97,7 +102,8 @@ async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres)] datab
         ("client_id", machine.id.as_str()),
         ("client_secret", secret.as_str()),
     ];
-    let both = server.machine.request(Method::POST, "/token").header("authorization", basic(&machine.id, &secret));
+    let both =
+        server.machine.request(Method::POST, "/token").header("authorization", basic(&machine.id, &secret));
     let answer = Answer::to(both.form(&fields)).await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"));
     let keys = SigningKeys::generate();
@@ -115,7 +121,8 @@ async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres
     let bare = Registered { secret: None, ..victim.shop.clone() };
     let answer = server.machine.redeem(&bare, &victim.request, &victim.callback).await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (401, "invalid_client"));
-    let request = server.machine.request(Method::POST, "/token").form(&[("grant_type", "client_credentials")]);
+    let request =
+        server.machine.request(Method::POST, "/token").form(&[("grant_type", "client_credentials")]);
     let answer = Answer::to(request.header("authorization", basic(&victim.shop.id, "wrong"))).await;
     assert_eq!(answer.status, 401);
     // RFC 6749 §5.2: the scheme that was used is named in the challenge.

@@ -187,7 +187,9 @@ async fn co_13_a_client_uses_only_the_grants_it_has(#[values(Sqlite, Postgres)] 
 
 #[rstest]
 #[tokio::test]
-async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let secret = victim.shop.secret.clone().unwrap();
@@ -203,7 +205,8 @@ async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(#[values(Sqli
     assert_eq!(get.status, 405);
     let post = Answer::to(server.machine.request(Method::POST, &format!("/token?{query}"))).await;
     assert!(post.status.is_client_error(), "{}", post.status);
-    let json = json!({ "grant_type": "client_credentials", "client_id": victim.shop.id, "client_secret": secret });
+    let json =
+        json!({ "grant_type": "client_credentials", "client_id": victim.shop.id, "client_secret": secret });
     let json = Answer::to(server.machine.request(Method::POST, "/token").json(&json)).await;
     assert_eq!((json.status.as_u16(), json.error().as_str()), (400, "invalid_request"));
     assert_eq!(server.log.lines_with(&secret), Vec::<String>::new());
@@ -234,7 +237,9 @@ async fn co_17_no_answer_with_a_secret_may_be_stored(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn co_19_a_client_and_a_person_are_never_called_the_same(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_19_a_client_and_a_person_are_never_called_the_same(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let orders = server.admin.api("https://orders.test").await;
@@ -253,7 +258,9 @@ async fn co_19_a_client_and_a_person_are_never_called_the_same(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test]
-async fn co_21_a_secret_with_a_character_more_or_less_is_no_secret(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_21_a_secret_with_a_character_more_or_less_is_no_secret(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::with_scope(&server, "openid offline_access").await;
     let bend = |text: &str| {
@@ -261,7 +268,13 @@ async fn co_21_a_secret_with_a_character_more_or_less_is_no_secret(#[values(Sqli
         shorter.pop();
         let last = text.chars().last().unwrap();
         let other = if last == 'A' { 'B' } else { 'A' };
-        [shorter.clone(), format!("{text}A"), format!("{shorter}{other}"), format!(" {text}"), format!("{text}=")]
+        [
+            shorter.clone(),
+            format!("{text}A"),
+            format!("{shorter}{other}"),
+            format!(" {text}"),
+            format!("{text}="),
+        ]
     };
     for code in bend(victim.callback.code()) {
         let fields = [

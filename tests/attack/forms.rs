@@ -22,7 +22,17 @@ fn assert_harmless(page: &Answer, what: &str) {
 async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let shop = server.admin.web_client(&[]).await;
-    let names = ["state", "scope", "login_hint", "ui_locales", "claims", "client_id", "redirect_uri", "nonce", "prompt"];
+    let names = [
+        "state",
+        "scope",
+        "login_hint",
+        "ui_locales",
+        "claims",
+        "client_id",
+        "redirect_uri",
+        "nonce",
+        "prompt",
+    ];
     for name in names {
         let page = server.visitor().open(&AuthorizeRequest::of(&shop).with(name, SCRIPT).path()).await;
         assert_harmless(&page, name);
@@ -91,7 +101,9 @@ async fn xs_09_a_json_refusal_is_never_a_page(#[values(Sqlite, Postgres)] databa
 
 #[rstest]
 #[tokio::test]
-async fn ht_01_a_forwarded_header_from_a_stranger_changes_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn ht_01_a_forwarded_header_from_a_stranger_changes_nothing(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_with(database, |config| {
         config.limits.login_per_address_per_minute = 10;
     })
@@ -118,7 +130,9 @@ async fn ht_01_a_forwarded_header_from_a_stranger_changes_nothing(#[values(Sqlit
 #[tokio::test]
 async fn ht_13_no_other_site_reads_answers_with_credentials(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
-    for path in ["/authorize?client_id=x", "/login", "/account", "/userinfo", "/token", "/api/v1/users", "/jwks"] {
+    for path in
+        ["/authorize?client_id=x", "/login", "/account", "/userinfo", "/token", "/api/v1/users", "/jwks"]
+    {
         for method in [Method::GET, Method::OPTIONS] {
             let request = server.machine.request(method.clone(), path).header("origin", "https://evil.test");
             let answer = Answer::to(request.header("access-control-request-method", "POST")).await;

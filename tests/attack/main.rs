@@ -19,8 +19,8 @@ mod sessions;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
-use portcullis_tests::server::TestServer;
 use portcullis_tests::registered::Registered;
+use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Person, Visitor};
 
 /// Somebody signed in at an application, with everything an attacker would like to have of them.

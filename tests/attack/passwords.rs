@@ -151,7 +151,9 @@ async fn pw_07_an_attacker_cannot_lock_somebody_out(#[values(Sqlite, Postgres)] 
 
 #[rstest]
 #[tokio::test]
-async fn pw_10_a_long_password_is_refused_before_it_is_hashed(#[values(Sqlite, Postgres)] database: Database) {
+async fn pw_10_a_long_password_is_refused_before_it_is_hashed(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_with(database, |config| {
         // Were it hashed, one attempt would take seconds.
         config.passwords.memory_kib = 256 * 1024;
@@ -218,7 +220,9 @@ async fn pw_13_a_password_everybody_knows_is_refused(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pw_24_a_flood_of_sign_ins_is_bounded_and_others_are_served(#[values(Sqlite, Postgres)] database: Database) {
+async fn pw_24_a_flood_of_sign_ins_is_bounded_and_others_are_served(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_with(database, |config| {
         config.passwords.memory_kib = 19_456;
         config.passwords.iterations = 2;

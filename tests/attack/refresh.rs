@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::server::TestServer;
 use portcullis_tests::registered::Registered;
+use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::the_form;
 use rstest::rstest;
 use serde_json::json;
@@ -55,9 +55,12 @@ async fn rt_04_another_client_gets_nothing_and_burns_nothing(#[values(Sqlite, Po
     let native = server.admin.native_client(&[]).await;
     let nobody = Registered { secret: None, ..victim.shop.clone() };
     let wrong = Registered { secret: Some("pck_wrong".to_owned()), ..victim.shop.clone() };
-    for (client, error) in
-        [(&thief, "invalid_grant"), (&native, "invalid_grant"), (&nobody, "invalid_client"), (&wrong, "invalid_client")]
-    {
+    for (client, error) in [
+        (&thief, "invalid_grant"),
+        (&native, "invalid_grant"),
+        (&nobody, "invalid_client"),
+        (&wrong, "invalid_client"),
+    ] {
         assert_eq!(server.machine.refresh(client, &token).await.error(), error);
     }
     assert_eq!(server.machine.refresh(&victim.shop, &token).await.status, 200, "the family still lives");
@@ -65,7 +68,9 @@ async fn rt_04_another_client_gets_nothing_and_burns_nothing(#[values(Sqlite, Po
 
 #[rstest]
 #[tokio::test]
-async fn rt_04_a_stranger_who_repeats_a_spent_token_burns_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_04_a_stranger_who_repeats_a_spent_token_burns_nothing(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, first) = Victim::refresh_token(&server).await;
     let second = server.machine.refresh(&victim.shop, &first).await.member("refresh_token");
@@ -95,7 +100,10 @@ async fn rt_07_a_changed_password_ends_every_refresh_token(#[values(Sqlite, Post
     let (mut victim, token) = Victim::refresh_token(&server).await;
     let page = victim.visitor.open("/account/security/password").await;
     let form = the_form(&page, "change-password-form").with("password", &victim.person.password);
-    assert_eq!(victim.visitor.submit(&form.with("new-password", "something else entirely")).await.status, 303);
+    assert_eq!(
+        victim.visitor.submit(&form.with("new-password", "something else entirely")).await.status,
+        303
+    );
     assert_eq!(server.machine.refresh(&victim.shop, &token).await.error(), "invalid_grant");
 }
 
@@ -121,7 +129,11 @@ async fn rt_07_a_disabled_account_ends_every_refresh_token(#[values(Sqlite, Post
     server.admin.post(&format!("{path}/disable"), &json!({})).await;
     assert_eq!(server.machine.refresh(&victim.shop, &token).await.error(), "invalid_grant");
     server.admin.post(&format!("{path}/enable"), &json!({})).await;
-    assert_eq!(server.machine.refresh(&victim.shop, &token).await.error(), "invalid_grant", "it does not come back");
+    assert_eq!(
+        server.machine.refresh(&victim.shop, &token).await.error(),
+        "invalid_grant",
+        "it does not come back"
+    );
 }
 
 #[rstest]
@@ -141,5 +153,9 @@ async fn rt_08_a_family_ends_however_busy_it_is(#[values(Sqlite, Postgres)] data
     assert_eq!(server.machine.refresh(&victim.shop, &token).await.error(), "invalid_grant");
     let request = AuthorizeRequest::of(&victim.shop).with("scope", "openid offline_access");
     let callback = server.visitor().authorize(&request, &victim.person).await;
-    assert_eq!(server.machine.redeem(&victim.shop, &request, &callback).await.status, 200, "a new sign-in works");
+    assert_eq!(
+        server.machine.redeem(&victim.shop, &request, &callback).await.status,
+        200,
+        "a new sign-in works"
+    );
 }

@@ -17,7 +17,8 @@ async fn walk(server: &TestServer) -> Vec<(&'static str, String)> {
     let callback = visitor.authorize(&request, &ada).await;
     let tokens = server.machine.redeem(&shop, &request, &callback).await;
     let refreshed = server.machine.refresh(&shop, &tokens.member("refresh_token")).await;
-    let machine_token = server.machine.client_credentials(&machine, &orders.audience).await.member("access_token");
+    let machine_token =
+        server.machine.client_credentials(&machine, &orders.audience).await.member("access_token");
     server.machine.introspect(&shop, &refreshed.member("access_token")).await;
     server.machine.redeem(&shop, &request, &callback).await;
     server.machine.userinfo("pcr_not_even_a_token_of_this_kind").await;

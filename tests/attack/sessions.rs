@@ -140,7 +140,9 @@ async fn se_08_max_age_forces_a_fresh_sign_in_and_claims_tell_the_truth(
 
 #[rstest]
 #[tokio::test]
-async fn se_08_a_class_of_sign_in_that_did_not_happen_is_not_claimed(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_08_a_class_of_sign_in_that_did_not_happen_is_not_claimed(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -167,7 +169,10 @@ async fn se_09_consent_cannot_be_forged_nor_bent(#[values(Sqlite, Postgres)] dat
         assert_eq!(visitor.submit_from(&form, headers).await.status, 403, "{headers:?}");
     }
     assert_eq!(visitor.submit(&form.clone().without("csrf_token")).await.status, 403);
-    assert_eq!(visitor.submit(&form.clone().with("interaction", "itx_unknown")).await.status.as_u16() / 100, 4);
+    assert_eq!(
+        visitor.submit(&form.clone().with("interaction", "itx_unknown")).await.status.as_u16() / 100,
+        4
+    );
     let bent = form
         .with("client_id", &evil.id)
         .with("redirect_uri", "https://evil.test/cb")
@@ -333,7 +338,8 @@ async fn se_19_no_page_tells_another_site_where_it_was(#[values(Sqlite, Postgres
         let text = page.text();
         for attribute in ["src=\"", "href=\"", "action=\""] {
             for reference in text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
-                let local = reference.starts_with('/') || reference.starts_with('#') || reference.starts_with('?');
+                let local =
+                    reference.starts_with('/') || reference.starts_with('#') || reference.starts_with('?');
                 assert!(local && !reference.starts_with("//"), "{}: {attribute}{reference}", page.url);
             }
         }

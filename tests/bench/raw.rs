@@ -29,8 +29,10 @@ pub(crate) fn measure() -> Raw {
 fn es256() -> (f64, f64) {
     let random = SystemRandom::new();
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).expect("our own key");
-    let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref()).expect("our own key");
+    let key =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).expect("our own key");
+    let public =
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref()).expect("our own key");
     let signature = key.sign(&random, &MESSAGE).expect("a signature");
     let sign = cpu::micros_per_operation(2_000, || {
         std::hint::black_box(key.sign(&random, &MESSAGE).expect("a signature"));
@@ -48,7 +50,12 @@ fn argon2() -> f64 {
     let mut output = [0_u8; 32];
     cpu::micros_per_operation(10, || {
         hasher
-            .hash_password_into_with_memory(b"correct horse battery staple", b"0123456789abcdef", &mut output, &mut memory)
+            .hash_password_into_with_memory(
+                b"correct horse battery staple",
+                b"0123456789abcdef",
+                &mut output,
+                &mut memory,
+            )
             .expect("valid parameters");
     })
 }

@@ -37,11 +37,7 @@ const GOALS: [Goal; 8] = [
         reckoning: "1.05 x one raw Argon2id hash",
         bound: |report| 1.05 * report.median("raw Argon2id"),
     },
-    Goal {
-        figure: "guard, token seen before (added)",
-        reckoning: "5 us",
-        bound: |_| 5.0,
-    },
+    Goal { figure: "guard, token seen before (added)", reckoning: "5 us", bound: |_| 5.0 },
     Goal {
         figure: "guard, token not seen before (added)",
         reckoning: "1.25 x one raw ES256 verify",
@@ -66,11 +62,15 @@ impl Report {
 
     /// The figures and the goals as two tables.
     pub(crate) fn render(&self) -> String {
-        let mut text = format!("{:<42} {:>10} {:>10} {:>10}\n", "figure (CPU us per operation)", "median", "least", "most");
+        let mut text = format!(
+            "{:<42} {:>10} {:>10} {:>10}\n",
+            "figure (CPU us per operation)", "median", "least", "most"
+        );
         for (name, rounds) in &self.figures {
             let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
             let most = rounds.iter().copied().fold(0.0, f64::max);
-            writeln!(text, "{name:<42} {:>10.1} {least:>10.1} {most:>10.1}", self.median(name)).expect("a string grows");
+            writeln!(text, "{name:<42} {:>10.1} {least:>10.1} {most:>10.1}", self.median(name))
+                .expect("a string grows");
         }
         text.push('\n');
         for goal in &GOALS {

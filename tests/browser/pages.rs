@@ -22,7 +22,8 @@ async fn inspect(browser: &Browser, page: &str) {
     assert_ne!(browser.script("return document.documentElement.lang").await, "", "{page} has a language");
     assert_ne!(browser.script("return document.title").await, "", "{page} has a title");
     assert_eq!(browser.script("return document.querySelectorAll('h1').length").await, 1, "{page}");
-    let complaints: Vec<String> = browser.complaints().await.into_iter().filter(|line| !is_status(line)).collect();
+    let complaints: Vec<String> =
+        browser.complaints().await.into_iter().filter(|line| !is_status(line)).collect();
     assert_eq!(complaints, Vec::<String>::new(), "{page}");
 }
 
@@ -79,7 +80,9 @@ async fn consent_fits_every_screen() {
 async fn errors_fit_every_screen_and_name_a_reference() {
     let server = TestServer::start_on(Sqlite).await;
     let browser = Browser::start().await;
-    browser.open(&format!("{}/authorize?client_id=nobody&redirect_uri=https%3A%2F%2Fevil.test", server.issuer)).await;
+    browser
+        .open(&format!("{}/authorize?client_id=nobody&redirect_uri=https%3A%2F%2Fevil.test", server.issuer))
+        .await;
     inspect(&browser, "error-client").await;
     assert_eq!(browser.text("parameter").await, "client_id");
     assert_ne!(browser.text("reference").await, "");

@@ -120,7 +120,8 @@ async fn the_password_is_shown_on_request_and_hidden_again() {
     assert_eq!(browser.attribute("password", "type").await, "password");
     browser.script("document.querySelector('button[aria-controls=password]').click()").await;
     assert_eq!(browser.attribute("password", "type").await, "text");
-    let pressed = "return document.querySelector('button[aria-controls=password]').getAttribute('aria-pressed')";
+    let pressed =
+        "return document.querySelector('button[aria-controls=password]').getAttribute('aria-pressed')";
     assert_eq!(browser.script(pressed).await, "true");
     browser.script("document.querySelector('button[aria-controls=password]').click()").await;
     assert_eq!(browser.attribute("password", "type").await, "password");
@@ -134,7 +135,8 @@ async fn password_managers_recognise_the_fields() {
     browser.open(&format!("{}/login", server.issuer)).await;
     assert!(browser.attribute("username", "autocomplete").await.contains("username"));
     assert_eq!(browser.attribute("password", "autocomplete").await, "current-password");
-    let same_form = "return document.getElementById('username').form === document.getElementById('password').form";
+    let same_form =
+        "return document.getElementById('username').form === document.getElementById('password').form";
     assert_eq!(browser.script(same_form).await, true);
     browser.close().await;
 }

@@ -30,14 +30,21 @@ async fn routes(server: &TestServer) -> Vec<(Method, String)> {
 
 fn filled(path: &str) -> String {
     let id = |prefix: &str| format!("{prefix}_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c");
-    let names = [("{user}", "usr"), ("{client}", "cli"), ("{api}", "api"), ("{role}", "rol"), ("{assignment}", "asg")];
+    let names = [
+        ("{user}", "usr"),
+        ("{client}", "cli"),
+        ("{api}", "api"),
+        ("{role}", "rol"),
+        ("{assignment}", "asg"),
+    ];
     let path = names.iter().fold(path.to_owned(), |path, (name, prefix)| path.replace(name, &id(prefix)));
     path.replace("{organisation}", &id("org")).replace("{number}", "1")
 }
 
 /// Sends a request without or with a token and says what came of it.
 async fn status(server: &TestServer, route: &(Method, String), token: Option<&str>) -> u16 {
-    let request = server.machine.request(route.0.clone(), &route.1).header("if-match", "\"1\"").json(&json!({}));
+    let request =
+        server.machine.request(route.0.clone(), &route.1).header("if-match", "\"1\"").json(&json!({}));
     let request = match token {
         Some(token) => request.bearer_auth(token),
         None => request,
@@ -51,7 +58,8 @@ async fn no_route_opens_without_the_right_token(#[values(Sqlite, Postgres)] data
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api("https://orders.test").await;
     let elsewhere = server.admin.machine_client(&[&orders]).await;
-    let elsewhere = server.machine.client_credentials(&elsewhere, &orders.audience).await.member("access_token");
+    let elsewhere =
+        server.machine.client_credentials(&elsewhere, &orders.audience).await.member("access_token");
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
@@ -121,11 +129,13 @@ async fn a_user_is_made_shown_changed_and_switched_off(#[values(Sqlite, Postgres
     assert_eq!(shown.json()["username"], "ada");
     assert!(!shown.text().contains(&ada.password));
     let change = json!({ "username": "ada", "name": "Ada Lovelace" });
-    let stale = server.admin.request(Method::PUT, &path).await.header("if-match", "\"nothing\"").json(&change);
+    let stale =
+        server.admin.request(Method::PUT, &path).await.header("if-match", "\"nothing\"").json(&change);
     assert_eq!(Answer::to(stale).await.status, 412);
     let unconditional = server.admin.request(Method::PUT, &path).await.json(&change);
     assert_eq!(Answer::to(unconditional).await.status, 428);
-    let good = server.admin.request(Method::PUT, &path).await.header("if-match", shown.header("etag")).json(&change);
+    let good =
+        server.admin.request(Method::PUT, &path).await.header("if-match", shown.header("etag")).json(&change);
     let changed = Answer::to(good).await;
     assert_eq!((changed.status.as_u16(), changed.member("name").as_str()), (200, "Ada Lovelace"));
     server.admin.post(&format!("{path}/disable"), &json!({})).await;
@@ -145,7 +155,8 @@ async fn a_taken_name_and_wrong_fields_are_told_by_pointer(#[values(Sqlite, Post
     let wrong = server.admin.send(Method::POST, "/users", &wrong).await;
     assert_eq!(wrong.status, 422);
     assert_eq!(wrong.header("content-type"), "application/problem+json");
-    let pointers: Vec<Value> = wrong.json()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
+    let pointers: Vec<Value> =
+        wrong.json()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
     assert_eq!(pointers, [json!("/username"), json!("/email")]);
 }
 

@@ -89,14 +89,20 @@ async fn over_long_fields_are_refused_before_any_work(#[values(Sqlite, Postgres)
 #[tokio::test]
 async fn broken_json_is_a_problem_with_a_place(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
-    for body in ["{", "[]", "{\"username\": 5}", "{\"username\":\"a\",\"username\":\"b\"}", "{\"admin\": true}", ""] {
+    for body in
+        ["{", "[]", "{\"username\": 5}", "{\"username\":\"a\",\"username\":\"b\"}", "{\"admin\": true}", ""]
+    {
         let request = server.admin.request(Method::POST, "/users").await;
         let request = request.header("content-type", "application/json").body(body);
         let answer = Answer::to(request).await;
         assert!(matches!(answer.status.as_u16(), 400 | 422), "{body}: {}", answer.status);
         assert_eq!(answer.header("content-type"), "application/problem+json", "{body}");
     }
-    assert_eq!(server.admin.get("/users?username=a").await.json()["items"], json!([]), "nothing was half-written");
+    assert_eq!(
+        server.admin.get("/users?username=a").await.json()["items"],
+        json!([]),
+        "nothing was half-written"
+    );
 }
 
 #[rstest]
@@ -144,7 +150,9 @@ async fn wrong_methods_and_unknown_paths_say_so(#[values(Sqlite, Postgres)] data
         assert_eq!(answer.status, 405, "{method} {path}");
         assert!(!answer.header("allow").is_empty(), "{method} {path}");
     }
-    for path in ["/nothing", "/userinfo/x.css", "/account;.js", "/static/x/../../etc/passwd", "/api/v1/nothing"] {
+    for path in
+        ["/nothing", "/userinfo/x.css", "/account;.js", "/static/x/../../etc/passwd", "/api/v1/nothing"]
+    {
         let status = server.machine.get(path).await.status.as_u16();
         assert!(matches!(status, 400 | 401 | 404), "{path}: {status}");
     }

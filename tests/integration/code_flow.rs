@@ -97,7 +97,9 @@ async fn a_token_for_an_api_says_what_rfc_9068_asks_for(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test]
-async fn a_second_application_is_reached_without_another_sign_in(#[values(Sqlite, Postgres)] database: Database) {
+async fn a_second_application_is_reached_without_another_sign_in(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (shop, forum) = (server.admin.web_client(&[]).await, server.admin.web_client(&[]).await);
@@ -185,7 +187,8 @@ async fn a_resource_the_client_may_not_ask_for_is_refused(#[values(Sqlite, Postg
         let mut visitor = server.visitor();
         visitor.sign_in(&ada).await;
         let answer = visitor.open(&request.path()).await;
-        let callback = Callback::of(&answer.location().unwrap_or_else(|| panic!("{resource}: {}", answer.text())));
+        let callback =
+            Callback::of(&answer.location().unwrap_or_else(|| panic!("{resource}: {}", answer.text())));
         assert_eq!(callback.error(), "invalid_target", "{resource}");
         assert_eq!(callback.get("state"), request.get("state"));
         assert_eq!(callback.get("iss"), server.issuer);

@@ -10,7 +10,9 @@ use serde_json::json;
 
 #[rstest]
 #[tokio::test]
-async fn consent_shows_who_asks_for_what_and_where_the_answer_goes(#[values(Sqlite, Postgres)] database: Database) {
+async fn consent_shows_who_asks_for_what_and_where_the_answer_goes(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -63,7 +65,9 @@ async fn prompt_consent_asks_although_it_was_allowed(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn a_denial_reaches_the_application_and_is_not_remembered(#[values(Sqlite, Postgres)] database: Database) {
+async fn a_denial_reaches_the_application_and_is_not_remembered(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;

@@ -32,7 +32,8 @@ async fn every_endpoint_that_is_named_exists(#[values(Sqlite, Postgres)] databas
     let document = server.machine.get(OPENID).await.json();
     let mut seen = 0;
     for (name, value) in document.as_object().unwrap() {
-        let Some(address) = value.as_str().filter(|_| name.ends_with("_endpoint") || name == "jwks_uri") else {
+        let Some(address) = value.as_str().filter(|_| name.ends_with("_endpoint") || name == "jwks_uri")
+        else {
             continue;
         };
         let path = address.strip_prefix(&server.issuer).unwrap_or_else(|| panic!("{name}: {address}"));
@@ -72,7 +73,10 @@ async fn only_what_works_is_advertised(#[values(Sqlite, Postgres)] database: Dat
 #[case::oauth(OAUTH)]
 #[case::keys("/jwks")]
 #[tokio::test]
-async fn a_description_is_kept_by_its_tag(#[values(Sqlite, Postgres)] database: Database, #[case] path: &str) {
+async fn a_description_is_kept_by_its_tag(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[case] path: &str,
+) {
     let server = TestServer::start_on(database).await;
     let first = server.machine.get(path).await;
     assert_eq!(first.status, 200);
@@ -117,7 +121,12 @@ async fn a_key_overlaps_with_its_successor(#[values(Sqlite, Postgres)] database:
     };
     let published = async || {
         let set = server.machine.get("/jwks").await.json();
-        set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        set["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let old = sign().await;
     let tag = server.machine.get("/jwks").await.header("etag").to_owned();

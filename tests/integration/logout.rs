@@ -3,8 +3,8 @@
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::server::TestServer;
 use portcullis_tests::registered::Registered;
+use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
 use rstest::rstest;
 
@@ -37,7 +37,8 @@ fn leads_to(answer: &Answer) -> String {
 async fn an_application_with_a_good_hint_signs_somebody_out(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (mut visitor, _, id_token) = signed_in(&server).await;
-    let fields = [("id_token_hint", &*id_token), ("post_logout_redirect_uri", "https://rp.test/bye"), ("state", "s1")];
+    let fields =
+        [("id_token_hint", &*id_token), ("post_logout_redirect_uri", "https://rp.test/bye"), ("state", "s1")];
     let answer = visitor.open(&logout(&fields)).await;
     assert_eq!(leads_to(&answer), "https://rp.test/bye?state=s1", "{}", answer.text());
     assert!(!is_signed_in(&mut visitor).await);
@@ -48,7 +49,8 @@ async fn an_application_with_a_good_hint_signs_somebody_out(#[values(Sqlite, Pos
 async fn without_a_hint_the_person_is_asked_first(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (mut visitor, shop, _) = signed_in(&server).await;
-    let fields = [("client_id", &*shop.id), ("post_logout_redirect_uri", "https://rp.test/bye"), ("state", "s2")];
+    let fields =
+        [("client_id", &*shop.id), ("post_logout_redirect_uri", "https://rp.test/bye"), ("state", "s2")];
     let page = visitor.open(&logout(&fields)).await;
     let form = the_form(&page, "logout");
     assert!(is_signed_in(&mut visitor).await, "asking is not doing");
@@ -60,10 +62,14 @@ async fn without_a_hint_the_person_is_asked_first(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test]
-async fn an_address_that_is_not_registered_is_never_redirected_to(#[values(Sqlite, Postgres)] database: Database) {
+async fn an_address_that_is_not_registered_is_never_redirected_to(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (mut visitor, shop, id_token) = signed_in(&server).await;
-    for target in ["https://evil.test/", "https://rp.test/bye/..", "https://rp.test/bye?x", "javascript:alert(1)"] {
+    for target in
+        ["https://evil.test/", "https://rp.test/bye/..", "https://rp.test/bye?x", "javascript:alert(1)"]
+    {
         let fields =
             [("id_token_hint", &*id_token), ("client_id", &*shop.id), ("post_logout_redirect_uri", target)];
         let answer = visitor.open(&logout(&fields)).await;

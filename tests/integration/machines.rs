@@ -112,7 +112,8 @@ async fn a_client_that_signs_assertions_needs_no_secret(#[values(Sqlite, Postgre
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api(ORDERS).await;
     let keys = SigningKeys::generate();
-    let document = json!({ "name": "Signer", "preset": "m2m", "apis": [orders.id], "jwks": keys.public_jwks() });
+    let document =
+        json!({ "name": "Signer", "preset": "m2m", "apis": [orders.id], "jwks": keys.public_jwks() });
     let signer = server.admin.client(document).await;
     assert_eq!(signer.secret, None);
     let assertion = keys.sign(&assertion_of(&signer.id, &server.issuer, server.clock.now()));

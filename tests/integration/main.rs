@@ -26,8 +26,8 @@ mod sign_in;
 mod tokens;
 
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::server::TestServer;
 use portcullis_tests::registered::Registered;
+use portcullis_tests::server::TestServer;
 
 /// An application and the refresh token it got from somebody.
 async fn offline(server: &TestServer) -> (Registered, String) {

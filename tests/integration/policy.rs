@@ -36,7 +36,9 @@ async fn a_rule_that_is_activated_reaches_the_service_without_a_restart(
 
 #[rstest]
 #[tokio::test]
-async fn a_role_that_a_person_lacks_is_refused_by_the_service(#[values(Sqlite, Postgres)] database: Database) {
+async fn a_role_that_a_person_lacks_is_refused_by_the_service(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api(ORDERS).await;
     server.admin.activate(&orders, "p, editor, *, orders, read, allow\n").await;
@@ -59,7 +61,8 @@ async fn a_policy_with_mistakes_is_never_activated(#[values(Sqlite, Postgres)] d
     for wrong in ["p, viewer, orders\n", "p, viewer, *, /a(, read, allow\n", "nonsense"] {
         let known = server.admin.get(&format!("{path}/draft")).await;
         let save = server.admin.request(Method::PUT, &format!("{path}/draft")).await;
-        let saved = Answer::to(save.header("if-match", known.header("etag")).json(&json!({ "rules": wrong }))).await;
+        let saved =
+            Answer::to(save.header("if-match", known.header("etag")).json(&json!({ "rules": wrong }))).await;
         assert_eq!(saved.status, 200, "a draft may hold mistakes: {}", saved.text());
         let report = server.admin.post(&format!("{path}/validate"), &json!({ "rules": wrong })).await;
         assert_eq!(report["usable"], false, "{wrong}");

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use openidconnect::OAuth2TokenResponse as _;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::relying_party::RelyingParty;
 use portcullis_tests::server::TestServer;
-use openidconnect::OAuth2TokenResponse as _;
 use rstest::rstest;
 
 use crate::offline;
@@ -25,7 +25,8 @@ async fn a_library_of_others_refreshes_and_gets_a_new_token_each_time(
     let party = RelyingParty::discover(&server.issuer, &shop).await;
     let begun = party.begin(&["offline_access"]);
     let callback = server.visitor().walk(begun.url.as_str(), &ada).await;
-    let first = party.finish(begun, &callback).await.refresh_token.expect("offline_access brings a refresh token");
+    let first =
+        party.finish(begun, &callback).await.refresh_token.expect("offline_access brings a refresh token");
     let second = party.refresh(&first).await.refresh_token().unwrap().secret().clone();
     let third = party.refresh(&second).await.refresh_token().unwrap().secret().clone();
     assert!(first != second && second != third && first != third);

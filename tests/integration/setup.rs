@@ -66,7 +66,9 @@ async fn a_bad_choice_of_the_first_administrator_does_not_use_up_the_link(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_people_with_one_link_one_becomes_administrator(#[values(Sqlite, Postgres)] database: Database) {
+async fn of_two_people_with_one_link_one_becomes_administrator(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = BareServer::start_on(database).await;
     let code = server.setup_code().await;
     let mut racers = Vec::new();

@@ -90,7 +90,9 @@ async fn a_session_ends_after_a_day_however_busy_it_is(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test]
-async fn password_managers_find_the_page_that_changes_a_password(#[values(Sqlite, Postgres)] database: Database) {
+async fn password_managers_find_the_page_that_changes_a_password(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let answer = server.machine.get("/.well-known/change-password").await;
     assert!(matches!(answer.status.as_u16(), 302 | 303), "{}", answer.status);
@@ -102,14 +104,17 @@ async fn password_managers_find_the_page_that_changes_a_password(#[values(Sqlite
 
 #[rstest]
 #[tokio::test]
-async fn a_changed_password_signs_in_and_the_old_one_does_not(#[values(Sqlite, Postgres)] database: Database) {
+async fn a_changed_password_signs_in_and_the_old_one_does_not(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let mut visitor = server.visitor();
     visitor.sign_in(&ada).await;
     let page = visitor.open("/account/security/password").await;
     let form = the_form(&page, "change-password-form");
-    let wrong = form.clone().with("password", "not the password").with("new-password", "a new and longer one");
+    let wrong =
+        form.clone().with("password", "not the password").with("new-password", "a new and longer one");
     assert_eq!(visitor.submit(&wrong).await.status, 422);
     let right = form.with("password", &ada.password).with("new-password", "a new and longer one");
     let changed = visitor.submit(&right).await;
@@ -122,7 +127,9 @@ async fn a_changed_password_signs_in_and_the_old_one_does_not(#[values(Sqlite, P
 
 #[rstest]
 #[tokio::test]
-async fn two_submissions_of_one_sign_in_form_make_two_good_sessions(#[values(Sqlite, Postgres)] database: Database) {
+async fn two_submissions_of_one_sign_in_form_make_two_good_sessions(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let mut visitor = server.visitor();

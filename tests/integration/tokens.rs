@@ -35,7 +35,9 @@ async fn a_token_is_described_to_the_api_it_is_for(#[values(Sqlite, Postgres)] d
 
 #[rstest]
 #[tokio::test]
-async fn a_revoked_refresh_token_takes_its_access_tokens_with_it(#[values(Sqlite, Postgres)] database: Database) {
+async fn a_revoked_refresh_token_takes_its_access_tokens_with_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (shop, refresh) = offline(&server).await;
     let pair = server.machine.refresh(&shop, &refresh).await;

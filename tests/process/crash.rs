@@ -47,8 +47,11 @@ async fn kill_9_in_the_middle_of_a_hundred_rotations_loses_no_token_and_doubles_
         count.recv().await.expect("the families trade more often than this");
     }
     server.kill();
-    let held: BTreeMap<usize, Vec<String>> =
-        join_all(workers).await.into_iter().map(|worker| worker.expect("no family failed before the kill")).collect();
+    let held: BTreeMap<usize, Vec<String>> = join_all(workers)
+        .await
+        .into_iter()
+        .map(|worker| worker.expect("no family failed before the kill"))
+        .collect();
 
     let server = ServerProcess::start(&place).await;
     let interrupted = held.values().filter(|held| held.len() <= TRADES_EACH).count();

@@ -1,11 +1,11 @@
 //! Two programs on one PostgreSQL.
 
+use futures_util::future::join_all;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::Postgres;
 use portcullis_tests::process::{Place, ServerProcess};
 use portcullis_tests::provision::Provisioned;
 use portcullis_tests::visitor::Visitor;
-use futures_util::future::join_all;
 use tempfile::{TempDir, tempdir};
 
 /// Two places with one database and one name.
@@ -50,7 +50,11 @@ async fn a_code_of_one_program_is_redeemed_at_the_other_and_a_replay_at_neither_
             assert_eq!(replay.error(), "invalid_grant");
         }
         for server in [from, to] {
-            assert_eq!(server.machine.userinfo(&access).await.status, 401, "the replay revoked what it bought");
+            assert_eq!(
+                server.machine.userinfo(&access).await.status,
+                401,
+                "the replay revoked what it bought"
+            );
         }
     }
 }

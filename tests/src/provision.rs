@@ -1,10 +1,10 @@
 //! Somebody and something to work with in the place of a real program, made before it starts.
 
-use portcullis_server::{App, Clock, Config, Entropy};
 use portcullis_server::config::SecretText;
 use portcullis_server::services::caller::Caller;
 use portcullis_server::services::clients::form::{ClientForm, ClientOptions};
 use portcullis_server::services::users::form::UserForm;
+use portcullis_server::{App, Clock, Config, Entropy};
 
 use crate::authorize::AuthorizeRequest;
 use crate::process::{Place, ServerProcess};
@@ -32,7 +32,8 @@ impl Provisioned {
         let app = App::open(config, Clock::system(), Entropy::os()).await.expect("the place can be opened");
         let caller = Caller::operator(Clock::system().now());
         let (username, password) = ("ada".to_owned(), "correct horse ada battery".to_owned());
-        let form = UserForm { username: username.clone(), password: Some(password.clone()), ..UserForm::default() };
+        let form =
+            UserForm { username: username.clone(), password: Some(password.clone()), ..UserForm::default() };
         let user = app.users().create(form, &caller).await.expect("the person is new").value;
         let redirect_uris = vec!["https://rp.test/cb".to_owned()];
         let form = ClientForm {

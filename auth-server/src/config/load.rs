@@ -245,7 +245,9 @@ mod tests {
     ) -> Result<Loaded, ConfigErrors> {
         let mut reader = Reader::new();
         reader.file(Path::new("portcullis.toml"), file);
-        environment.iter().for_each(|(name, value)| reader.variable(name, value));
+        for (name, value) in environment {
+            reader.variable(name, value);
+        }
         for (key, value) in flags {
             let written = format!("--set {key}");
             reader.flag(&Flag { key: (*key).to_owned(), value: (*value).to_owned(), written });

@@ -178,7 +178,7 @@ mod tests {
             assert!(matches!(ExternalKeys::parse(text), Err(JwksError::Malformed)), "{text}");
         }
         assert!(matches!(ExternalKeys::parse(r#"{"keys":[]}"#), Err(JwksError::Count)));
-        let many = vec![KEYS[1].0; MAX_KEYS + 1].join(",");
+        let many = [KEYS[1].0; MAX_KEYS + 1].join(",");
         assert!(matches!(ExternalKeys::parse(&format!(r#"{{"keys":[{many}]}}"#)), Err(JwksError::Count)));
     }
 

@@ -29,7 +29,6 @@ pub(crate) enum SealedData {
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the message of each variant says what it is")]
 pub enum MasterKeyError {
     #[error(
         "{what} is not a master key: it must be 32 random bytes in base64, such as `openssl rand -base64 32` prints"

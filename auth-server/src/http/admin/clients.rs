@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::client::{Client, ClientAuthentication, FirstParty};
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::http::admin::answer::Answer;
 use crate::http::admin::body::{JsonBody, Parameters};
@@ -85,7 +86,7 @@ impl From<Client> for ClientDocument {
             },
             name: client.name,
             organisation: client.organisation.map(|organisation| organisation.to_string()),
-            disabled_at: client.disabled_at.map(|at| at.rfc3339()),
+            disabled_at: client.disabled_at.map(Timestamp::rfc3339),
         }
     }
 }

@@ -35,6 +35,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 }
 
 /// The version behind an entity tag. A weak one matches nothing: `If-Match` compares strongly.
+#[expect(clippy::result_large_err, reason = "a problem is made once for a request that is refused")]
 fn strong(tag: &str) -> Result<Option<Version>, Problem> {
     let (weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |quoted| (true, quoted));
     let name = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(unreadable)?;

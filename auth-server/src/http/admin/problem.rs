@@ -22,7 +22,6 @@ pub(crate) enum ProblemKind {
     Conflict,
     Fault,
     Invalid,
-    InvalidClient,
     LastOwner,
     Lockout,
     Malformed,
@@ -45,9 +44,6 @@ impl ProblemKind {
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "The change contradicts what exists"),
             Self::Fault => ("fault", StatusCode::INTERNAL_SERVER_ERROR, "Something broke on the server"),
             Self::Invalid => ("invalid", StatusCode::UNPROCESSABLE_ENTITY, "Some fields cannot be accepted"),
-            Self::InvalidClient => {
-                ("invalid-client", StatusCode::UNAUTHORIZED, "The client could not be authenticated")
-            }
             Self::LastOwner => ("last-owner", StatusCode::CONFLICT, "The last owner has to stay"),
             Self::Lockout => ("lockout", StatusCode::CONFLICT, "Nobody could edit policies any more"),
             Self::Malformed => ("malformed", StatusCode::BAD_REQUEST, "The request cannot be read"),
@@ -75,16 +71,6 @@ impl ProblemKind {
                 "The body has to be application/json",
             ),
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn type_uri(self) -> String {
-        format!("{TYPE_PREFIX}{}", self.row().0)
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn status(self) -> StatusCode {
-        self.row().1
     }
 }
 

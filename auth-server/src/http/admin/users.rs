@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::http::admin::answer::{Answer, Done};
@@ -45,10 +46,10 @@ impl From<User> for UserDocument {
             username: user.username.to_string(),
             name: user.name,
             email: user.email.map(String::from),
-            email_verified_at: user.email_verified_at.map(|at| at.rfc3339()),
+            email_verified_at: user.email_verified_at.map(Timestamp::rfc3339),
             organisation: user.organisation.to_string(),
             created_at: user.created_at.rfc3339(),
-            disabled_at: user.disabled_at.map(|at| at.rfc3339()),
+            disabled_at: user.disabled_at.map(Timestamp::rfc3339),
         }
     }
 }
