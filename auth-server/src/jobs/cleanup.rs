@@ -19,7 +19,12 @@ pub(super) async fn run(store: &Store, now: Timestamp) -> Result<(), StoreError>
     for what in Expired::ALL {
         loop {
             let gone = store
-                .write(move |tx| Box::pin(async move { cleanup::expired(tx, what, before, BATCH).await }))
+                .write(move |tx| {
+                    Box::pin(async move {
+                        tx.in_background();
+                        cleanup::expired(tx, what, before, BATCH).await
+                    })
+                })
                 .await?;
             if gone < u64::from(BATCH) {
                 break;
@@ -31,7 +36,10 @@ pub(super) async fn run(store: &Store, now: Timestamp) -> Result<(), StoreError>
     loop {
         let next = store
             .write(move |tx| {
-                Box::pin(async move { cleanup::grants(tx, after.as_ref(), before, BATCH).await })
+                Box::pin(async move {
+                    tx.in_background();
+                    cleanup::grants(tx, after.as_ref(), before, BATCH).await
+                })
             })
             .await?;
         match next {

@@ -38,7 +38,12 @@ impl Lease {
         let token = Digest32::of(&entropy.bytes::<16>()).hex();
         let ours = token.clone();
         let job = store
-            .write(move |tx| Box::pin(async move { jobs::take(tx, &ours, now.plus(LEASE), now).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.in_background();
+                    jobs::take(tx, &ours, now.plus(LEASE), now).await
+                })
+            })
             .await?;
         Ok(job.map(|job| Self { job, token }))
     }
@@ -47,7 +52,12 @@ impl Lease {
     pub(super) async fn finish(self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
         let Self { job, token } = self;
         store
-            .write(move |tx| Box::pin(async move { jobs::finish(tx, &job.id, &token, now).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.in_background();
+                    jobs::finish(tx, &job.id, &token, now).await
+                })
+            })
             .await
             .map(drop)
     }
@@ -59,6 +69,7 @@ impl Lease {
         store
             .write(move |tx| {
                 Box::pin(async move {
+                    tx.in_background();
                     if job.attempts >= MAX_ATTEMPTS {
                         jobs::give_up(tx, &job.id, &token, now, &error).await
                     } else {

@@ -29,7 +29,12 @@ impl Periodic {
     pub(super) async fn add(self, store: &Store, stretch: i64, now: Timestamp) -> Result<bool, StoreError> {
         let Some(id) = self.job_of(stretch) else { return Ok(false) };
         store
-            .write(move |tx| Box::pin(async move { jobs::insert(tx, &id, self.kind, "{}", now).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.in_background();
+                    jobs::insert(tx, &id, self.kind, "{}", now).await
+                })
+            })
             .await
     }
 

@@ -60,6 +60,11 @@ impl Tx {
         self
     }
 
+    /// The same for the rest of a transaction that has begun.
+    pub const fn in_background(&mut self) {
+        self.counted = false;
+    }
+
     /// Records an event at the end of this transaction: it is kept exactly when the transaction is.
     pub fn audit(&mut self, event: AuditEvent) {
         self.events.push(event);
@@ -173,6 +178,7 @@ impl Tx {
         self.events.clear();
         self.failed = false;
         self.invalidates = false;
+        self.counted = true;
         self.epoch.take()
     }
 
