@@ -39,5 +39,5 @@ pub(crate) fn micros_per_operation(count: u32, mut operation: impl FnMut()) -> f
     for _ in 0..count {
         operation();
     }
-    (of_this_thread() - before).as_secs_f64() * 1e6 / f64::from(count)
+    of_this_thread().saturating_sub(before).as_secs_f64() * 1e6 / f64::from(count)
 }

@@ -50,7 +50,7 @@ pub(crate) async fn closed_loop(
     }
     let operations = f64::from(total / CONNECTIONS * CONNECTIONS);
     Cost {
-        cpu_micros: (cpu::of_process(pid) - before).as_secs_f64() * 1e6 / operations,
+        cpu_micros: cpu::of_process(pid).saturating_sub(before).as_secs_f64() * 1e6 / operations,
         per_second: operations / started.elapsed().as_secs_f64(),
     }
 }

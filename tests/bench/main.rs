@@ -14,6 +14,7 @@ mod load;
 mod raw;
 mod report;
 mod roles;
+mod server;
 mod tokens;
 
 use report::Report;
@@ -37,6 +38,7 @@ async fn main() {
         report.add("raw ES256 verify", raw.verify);
         report.add("raw Argon2id", raw.argon2);
         guard::round(&mut report).await;
+        server::round(&mut report).await;
     }
     print!("{}", report.render());
 }
