@@ -8,7 +8,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::http::admin::problem::{Problem, ProblemKind};
-use crate::http::error::Cause;
 use crate::http::oauth::client_request::{ClientRequest, HeaderClient};
 use crate::http::state::AppState;
 use crate::services::admin_error::Thing;
@@ -75,9 +74,7 @@ fn refused(error: &SnapshotError) -> Response {
         SnapshotError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
         SnapshotError::Sign(_) | SnapshotError::Store(_) => Problem::new(ProblemKind::Fault),
     };
-    let mut response = problem.into_response();
-    response.extensions_mut().insert(Cause::of(error));
-    response
+    problem.because(error).into_response()
 }
 
 #[cfg(test)]

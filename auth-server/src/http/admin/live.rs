@@ -37,13 +37,11 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(CallerRefusal::Revoked(cause)) => {
-            tracing::info!(client.id = %facts.client, cause, "a revoked token was refused");
-            Problem::token_revoked().into_response()
+        Err(refusal @ CallerRefusal::Revoked(_)) => {
+            Problem::token_revoked().because(&refusal).into_response()
         }
-        Err(CallerRefusal::Fault(error)) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a caller could not be checked");
-            Problem::new(ProblemKind::Fault).into_response()
+        Err(refusal @ CallerRefusal::Fault(_)) => {
+            Problem::new(ProblemKind::Fault).because(&refusal).into_response()
         }
     }
 }

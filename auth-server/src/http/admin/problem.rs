@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::admin::answer::tag;
+use crate::http::error::Cause;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
 use crate::services::version::Version;
@@ -100,6 +101,9 @@ pub(crate) struct Problem {
     report: Option<serde_json::Value>,
     #[serde(skip)]
     headers: Vec<(http::HeaderName, HeaderValue)>,
+    /// For the log and for nobody else.
+    #[serde(skip)]
+    cause: Option<Cause>,
 }
 
 /// One field that cannot be accepted.
@@ -126,6 +130,7 @@ impl Problem {
             current: None,
             report: None,
             headers: Vec::new(),
+            cause: None,
         }
     }
 
@@ -155,6 +160,12 @@ impl Problem {
 
     pub(crate) fn with_header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Says in the log why.
+    pub(crate) fn because(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        self.cause = Some(Cause::of(error));
         self
     }
 
@@ -209,8 +220,7 @@ impl From<AdminError> for Problem {
             }
             AdminError::Stale => Self::new(ProblemKind::Stale),
             AdminError::Compiler | AdminError::Hash(_) | AdminError::Store(_) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "an admin request failed");
-                Self::new(ProblemKind::Fault)
+                Self::new(ProblemKind::Fault).because(&error)
             }
         }
     }
@@ -219,6 +229,7 @@ impl From<AdminError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let headers = std::mem::take(&mut self.headers);
+        let cause = self.cause.take();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, Body::from(body)).into_response();
@@ -227,6 +238,9 @@ impl IntoResponse for Problem {
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer.extend(headers);
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
         response
     }
 }
