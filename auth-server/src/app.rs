@@ -38,6 +38,7 @@ use crate::services::admin_error::AdminError;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
 use crate::services::clients::ClientService;
+use crate::services::health::HealthService;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
@@ -232,7 +233,7 @@ impl App {
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
             snapshots: self.administration.snapshots.clone(),
-            store: self.ground.store.clone(),
+            health: HealthService::new(self.ground.store.clone()),
         }
     }
 

@@ -58,10 +58,10 @@ async fn document(
     served: (&Server, &str, String),
 ) {
     let [name, floor_name] = names;
-    let (server, path, body) = served;
+    let (subject, path, body) = served;
     let floor = Server::start_role("floor", &[(BODY, &body)]);
     for (name, process, url) in
-        [(name, server, format!("{}{path}", server.base)), (floor_name, &floor, floor.base.clone())]
+        [(name, subject, format!("{}{path}", subject.base)), (floor_name, &floor, floor.base.clone())]
     {
         let url: Url = url.parse().expect("an address");
         let ask = move || Request::new(Method::GET, url.clone());

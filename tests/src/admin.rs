@@ -84,7 +84,7 @@ impl Admin {
         let made = self.post("/clients", &document).await;
         let listed = document.get("redirect_uris").and_then(Value::as_array).cloned().unwrap_or_default();
         Registered {
-            id: text(&made, "id"),
+            id: text(made.get("client").unwrap_or(&Value::Null), "id"),
             secret: made.get("client_secret").and_then(Value::as_str).map(str::to_owned),
             redirect_uris: listed.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         }

@@ -1,7 +1,7 @@
 //! Puts the services of OAuth and OpenID Connect together.
 
 use crate::app::ground::Ground;
-use crate::http::oidc::metadata::Discovery;
+use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
 use crate::services::client_auth::ClientAuthenticator;

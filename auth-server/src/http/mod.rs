@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod listen;
+pub(crate) mod metadata;
 pub(crate) mod oauth;
 pub(crate) mod oidc;
 pub(crate) mod ops;

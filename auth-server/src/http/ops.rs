@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::http::error::Cause;
 use crate::http::state::AppState;
-use crate::storage::Store;
+use crate::services::health::HealthService;
 
 pub(crate) fn router() -> Router<AppState> {
     Router::new().route("/healthz/live", get(live)).route("/healthz/ready", get(ready))
@@ -20,8 +20,8 @@ async fn live() -> &'static str {
 }
 
 /// The process can do its work: its database answers.
-async fn ready(State(store): State<Store>) -> Response {
-    match store.refresh_if_stale().await {
+async fn ready(State(health): State<HealthService>) -> Response {
+    match health.check().await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             let mut response = (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();

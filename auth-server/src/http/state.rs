@@ -8,17 +8,25 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::http::extract::form::FormGuard;
+use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
 use crate::services::apis::ApiService;
+use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
+use crate::services::client_auth::ClientAuthenticator;
+use crate::services::health::HealthService;
+use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
+use crate::services::logout::LogoutService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::revocations::RevocationService;
 use crate::services::setup::SetupService;
-use crate::storage::Store;
+use crate::services::token::TokenService;
+use crate::services::userinfo::UserInfoService;
 
 /// Everything that handlers may ask for. A handler names the part that it uses: `State(clock): State<Clock>`.
 #[derive(Clone)]
@@ -31,7 +39,7 @@ pub(crate) struct AppState {
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
     pub(crate) snapshots: SnapshotService,
-    pub(crate) store: Store,
+    pub(crate) health: HealthService,
 }
 
 impl FromRef<AppState> for Clock {
@@ -58,9 +66,9 @@ impl FromRef<AppState> for KeyRing {
     }
 }
 
-impl FromRef<AppState> for Store {
+impl FromRef<AppState> for HealthService {
     fn from_ref(state: &AppState) -> Self {
-        state.store.clone()
+        state.health.clone()
     }
 }
 
@@ -109,5 +117,53 @@ pub(crate) struct Console {
 impl FromRef<AppState> for Console {
     fn from_ref(state: &AppState) -> Self {
         state.console.clone()
+    }
+}
+
+impl FromRef<AppState> for AuthorizeService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.authorize.clone()
+    }
+}
+
+impl FromRef<AppState> for ClientAuthenticator {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.clients.clone()
+    }
+}
+
+impl FromRef<AppState> for Discovery {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.discovery.clone()
+    }
+}
+
+impl FromRef<AppState> for IntrospectionService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.introspection.clone()
+    }
+}
+
+impl FromRef<AppState> for LogoutService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.logout.clone()
+    }
+}
+
+impl FromRef<AppState> for RevocationService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.revocations.clone()
+    }
+}
+
+impl FromRef<AppState> for TokenService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.tokens.clone()
+    }
+}
+
+impl FromRef<AppState> for UserInfoService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.userinfo.clone()
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod callers;
 pub(crate) mod client_auth;
 pub mod clients;
 pub mod fields;
+pub(crate) mod health;
 pub(crate) mod introspect;
 pub(crate) mod known_device;
 pub(crate) mod login;

@@ -13,7 +13,7 @@ use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
 use crate::services::version::Version;
 
-/// What the `type` of every problem starts with. The rest is [`ProblemKind::slug`].
+/// What the `type` of every problem starts with. The rest names its kind.
 const TYPE_PREFIX: &str = "urn:portcullis:problem:";
 
 /// The kinds of problems: one row per `type`, and the only place where the admin API chooses a status.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::http::oidc::metadata::Discovery;
+use crate::http::metadata::Discovery;
 use crate::http::oidc::published::Published;
 
 pub(super) async fn show(State(discovery): State<Discovery>, headers: HeaderMap) -> Response {

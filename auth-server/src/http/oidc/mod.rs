@@ -2,7 +2,6 @@
 
 mod discovery;
 mod jwks;
-pub(crate) mod metadata;
 mod published;
 mod userinfo;
 
