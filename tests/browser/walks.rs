@@ -46,7 +46,9 @@ async fn somebody_signs_in_allows_and_lands_at_the_application(#[values(On, Off)
     assert_eq!(callback.get("state"), request.get("state"));
     let tokens = server.machine.redeem(&app, &request, &callback).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());
-    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    // The application where the flow ends is the test's own and has no icon.
+    let complaints = browser.complaints().await.into_iter().filter(|line| !line.contains("/favicon.ico"));
+    assert_eq!(complaints.collect::<Vec<_>>(), Vec::<String>::new());
     browser.close().await;
 }
 
@@ -84,6 +86,10 @@ async fn the_first_administrator_is_made_by_the_printed_link(#[values(On, Off)] 
     }
     browser.fill("username", "root").await;
     browser.fill("new-password", "a password for the first one").await;
+    browser.click("submit").await;
+    browser.wait_for("login").await;
+    browser.fill("username", "root").await;
+    browser.fill("password", "a password for the first one").await;
     browser.click("submit").await;
     assert_eq!(browser.text("signed-in-as").await, "root");
     browser.close().await;

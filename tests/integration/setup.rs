@@ -23,6 +23,10 @@ async fn a_set_up_link_makes_the_first_administrator_once(#[values(Sqlite, Postg
     let form = filled(the_form(&page, "setup"), &code);
     let sent = visitor.submit(&form).await;
     assert_eq!(sent.status, 303, "{}", sent.text());
+    let login = visitor.open("/login").await;
+    let login =
+        the_form(&login, "login").with("username", "root").with("password", "a password for the first one");
+    assert_eq!(visitor.submit(&login).await.status, 303);
     let account = visitor.open("/account").await;
     assert_eq!(text_of(&account.text(), "signed-in-as").as_deref(), Some("root"), "{}", account.url);
     // Afterwards the page is gone for everybody.

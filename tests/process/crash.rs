@@ -9,10 +9,10 @@ use tempfile::tempdir;
 use tokio::sync::mpsc;
 
 /// Families of refresh tokens that are traded at the same time.
-const FAMILIES: usize = 10;
+const FAMILIES: usize = 4;
 /// Trades after which the program is killed, of a hundred.
 const KILL_AFTER: usize = 50;
-const TRADES_EACH: usize = 10;
+const TRADES_EACH: usize = 25;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_the_middle_of_a_hundred_rotations_loses_no_token_and_doubles_none_sqlite() {

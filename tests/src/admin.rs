@@ -70,7 +70,8 @@ impl Admin {
 
     /// A user who can sign in.
     pub async fn user(&self, username: &str) -> Person {
-        let password = format!("correct horse {username} battery");
+        // Without the name in it: such a password is refused.
+        let password = format!("violet anchor harbour {}", username.len());
         let document = json!({
             "username": username, "name": format!("{username} of the tests"), "password": password,
             "email": format!("{username}@example.org"),

@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 
 use crate::domain::parameters::Parameters;
 use crate::http::error::Cause;
+use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::oauth::client_request::is_form;
 use crate::http::render::Pages;
@@ -18,13 +19,16 @@ use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeServ
 pub(super) async fn by_link(
     State(authorize): State<AuthorizeService>,
     State(pages): State<Pages>,
+    id: RequestId,
     visitor: Visitor,
     request: Request,
 ) -> Response {
     let query = request.uri().query().unwrap_or_default();
     match Parameters::parse(query.as_bytes()) {
-        Ok(parameters) => begin(&authorize, &pages, &visitor, &parameters).await,
-        Err(error) => refuse(&pages, &AuthorizeError::Page(PageError::Malformed(error))),
+        Ok(parameters) => begin(&authorize, Shown { pages: &pages, id: &id }, &visitor, &parameters).await,
+        Err(error) => {
+            refuse(Shown { pages: &pages, id: &id }, &AuthorizeError::Page(PageError::Malformed(error)))
+        }
     }
 }
 
@@ -36,6 +40,7 @@ pub(super) async fn by_form(
     State(state): State<AppState>,
     State(authorize): State<AuthorizeService>,
     State(pages): State<Pages>,
+    id: RequestId,
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -51,23 +56,28 @@ pub(super) async fn by_form(
     };
     let parameters = match Parameters::parse(&body.to_bytes()) {
         Ok(parameters) => parameters,
-        Err(error) => return refuse(&pages, &AuthorizeError::Page(PageError::Malformed(error))),
+        Err(error) => {
+            return refuse(
+                Shown { pages: &pages, id: &id },
+                &AuthorizeError::Page(PageError::Malformed(error)),
+            );
+        }
     };
     if visitor.is_new() {
         return pages.go(&format!("/authorize?{}", parameters.encode()));
     }
-    begin(&authorize, &pages, &visitor, &parameters).await
+    begin(&authorize, Shown { pages: &pages, id: &id }, &visitor, &parameters).await
 }
 
 async fn begin(
     authorize: &AuthorizeService,
-    pages: &Pages,
+    shown: Shown<'_>,
     visitor: &Visitor,
     parameters: &Parameters,
 ) -> Response {
     match authorize.begin(parameters, &visitor.visit).await {
-        Ok(outcome) => visitor.answer(respond(pages, outcome)),
-        Err(error) => refuse(pages, &error),
+        Ok(outcome) => visitor.answer(respond(shown.pages, outcome)),
+        Err(error) => refuse(shown, &error),
     }
 }
 
@@ -80,14 +90,21 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
     }
 }
 
-fn refuse(pages: &Pages, error: &AuthorizeError) -> Response {
+/// What an error page is made with: the pages, and the reference that leads to the line in the log.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    pages: &'a Pages,
+    id: &'a RequestId,
+}
+
+fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
     let page = match error {
         AuthorizeError::Fault(_) => ErrorPage::new(ErrorKind::Fault),
         AuthorizeError::Page(cause) => {
             ErrorPage::new(ErrorKind::BadClient).parameter(cause.parameter(), cause.to_string())
         }
     };
-    let mut response = pages.error(&page);
+    let mut response = shown.pages.error(&page.reference(shown.id.as_str()));
     response.extensions_mut().insert(Cause::of(error));
     response
 }
