@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::load;
 
 /// A running server; it ends with this value.
 pub(crate) struct Server {
@@ -31,11 +34,28 @@ impl Server {
             .arg("--data-dir")
             .arg(folder)
             .args(["--listen", &format!("127.0.0.1:{port}"), "--issuer", &base, "serve"])
+            // The same person signs in again and again, which the limits are there to slow.
+            .env("PORTCULLIS__LIMITS__LOGIN_PER_ADDRESS_PER_MINUTE", "1000000")
+            .env("PORTCULLIS__LIMITS__LOGIN_PER_ACCOUNT_PER_MINUTE", "1000000")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
         Self { child, base }
+    }
+
+    /// Waits for the discovery document and returns it.
+    pub(crate) async fn until_ready(&self) -> String {
+        let client = load::client();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let asked = client.get(format!("{}/.well-known/openid-configuration", self.base)).send().await;
+            match asked {
+                Ok(answer) if answer.status().is_success() => return answer.text().await.expect("a body"),
+                _ => assert!(Instant::now() < deadline, "the server is not ready after 30 s"),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// The process whose CPU and memory count.

@@ -9,8 +9,10 @@
 
 mod child;
 mod cpu;
+mod drivers;
 mod guard;
 mod load;
+mod logins;
 mod raw;
 mod report;
 mod roles;
@@ -25,6 +27,10 @@ const ROUNDS: usize = 5;
 #[tokio::main]
 async fn main() {
     let role = std::env::args().nth(1);
+    if role.as_deref() == Some("drivers") {
+        drivers::compare_all().await;
+        return;
+    }
     if roles::serve(role.as_deref()).await.is_some() {
         return;
     }
@@ -39,6 +45,7 @@ async fn main() {
         report.add("raw Argon2id", raw.argon2);
         guard::round(&mut report).await;
         server::round(&mut report).await;
+        logins::round(&mut report).await;
     }
     print!("{}", report.render());
 }

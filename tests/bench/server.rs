@@ -33,7 +33,7 @@ pub(crate) async fn round(report: &mut Report) {
     let client = load::client();
     let started = Instant::now();
     let server = Server::start_portcullis(&program(), &data, free_port());
-    let discovery = until_ready(&client, &server).await;
+    let discovery = server.until_ready().await;
     report.add("start to ready, ms", started.elapsed().as_secs_f64() * 1e3);
     tokio::time::sleep(IDLE).await;
     report.add("idle memory, MiB", crate::cpu::resident_mib(server.pid()));
@@ -90,19 +90,6 @@ async fn tokens(report: &mut Report, client: &Client, server: &Server, credentia
     report.add("client_credentials, tokens a second", cost.per_second);
 }
 
-/// The discovery document, as soon as it is served.
-async fn until_ready(client: &Client, server: &Server) -> String {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let asked = client.get(format!("{}/.well-known/openid-configuration", server.base)).send().await;
-        match asked {
-            Ok(answer) if answer.status().is_success() => return answer.text().await.expect("a body"),
-            _ => assert!(Instant::now() < deadline, "the server is not ready after 30 s"),
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
 /// Makes the database and a client with the command line, as an operator does.
 fn register(data: &Path) -> Credentials {
     let printed = Command::new(program())
@@ -118,7 +105,7 @@ fn register(data: &Path) -> Credentials {
 }
 
 /// The server's program, built beside this one: `target/release/deps/speed-..` and `target/release/portcullis`.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let here = std::env::current_exe().expect("a running program has a path");
     let program = here.parent().and_then(Path::parent).map(|folder| folder.join("portcullis"));
     program.filter(|program| program.exists()).expect("`cargo build --release` comes first")

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use portcullis_tests::process::{Place, ServerProcess};
 use portcullis_tests::provision::Provisioned;
+use rstest::rstest;
 use tempfile::tempdir;
 use tokio::sync::mpsc;
 
-/// Families of refresh tokens that are traded at the same time.
-const FAMILIES: usize = 4;
-/// Trades after which the program is killed, of a hundred.
-const KILL_AFTER: usize = 50;
-const TRADES_EACH: usize = 25;
+/// Families of refresh tokens that are traded at the same time, and how often each is: a hundred rotations.
+const FAMILIES: usize = 10;
+const TRADES_EACH: usize = 10;
 
+#[rstest]
+#[case::early(5)]
+#[case::in_the_middle(50)]
+#[case::late(85)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_in_the_middle_of_a_hundred_rotations_loses_no_token_and_doubles_none_sqlite() {
+async fn kill_9_in_a_hundred_rotations_loses_no_token_and_doubles_none_sqlite(#[case] kill_after: usize) {
     let folder = tempdir().unwrap();
     let place = Place::new(folder.path());
     let provisioned = Provisioned::in_place(&place).await;
@@ -43,7 +46,7 @@ async fn kill_9_in_the_middle_of_a_hundred_rotations_loses_no_token_and_doubles_
     });
     let workers: Vec<_> = workers.collect();
     drop(traded);
-    for _ in 0..KILL_AFTER {
+    for _ in 0..kill_after {
         count.recv().await.expect("the families trade more often than this");
     }
     server.kill();

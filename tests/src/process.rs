@@ -53,6 +53,8 @@ impl Place {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PORTCULLIS__PASSWORDS__MEMORY_KIB", "64")
             .env("PORTCULLIS__PASSWORDS__ITERATIONS", "1")
+            .env("PORTCULLIS__LIMITS__LOGIN_PER_ACCOUNT_PER_MINUTE", "100000")
+            .env("PORTCULLIS__LIMITS__LOGIN_PER_ADDRESS_PER_MINUTE", "100000")
             .env("PORTCULLIS__LOG__FORMAT", "json")
             .arg("--data-dir")
             .arg(&self.data_dir)

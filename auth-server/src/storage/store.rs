@@ -21,6 +21,7 @@ use crate::storage::options::{StoreOptions, Target, sqlite};
 use crate::storage::pools::{Pools, begin};
 use crate::storage::shared::Shared;
 use crate::storage::tx::Work;
+use crate::storage::watch::Watch;
 use crate::storage::writer::Writer;
 use crate::storage::{Outcome, StoreError, Tx, watch as watching};
 
@@ -36,6 +37,7 @@ struct Inner {
     target: Target,
     /// Only SQLite has one: PostgreSQL lets many write at once.
     writer: Option<Writer>,
+    watch: Watch,
 }
 
 impl Store {
@@ -65,8 +67,8 @@ impl Store {
                 Some(Writer::start(sqlite(file), Arc::clone(&shared), Arc::clone(&caches)))
             }
         };
-        watching::spawn(&caches, &target);
-        Ok(Self { inner: Arc::new(Inner { shared, caches, target, writer }) })
+        let watch = watching::spawn(&caches, &target);
+        Ok(Self { inner: Arc::new(Inner { shared, caches, target, writer, watch }) })
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one migrates and the others wait.
@@ -167,8 +169,12 @@ impl Store {
         self.inner.caches.user_roles(user, api).await
     }
 
-    /// Closes the connections for reading, once they are given back.
+    /// Commits what waits to be written, takes nothing more, and closes every connection once it is given back.
     pub async fn close(&self) {
+        self.inner.watch.stop();
+        if let Some(writer) = &self.inner.writer {
+            writer.close().await;
+        }
         self.inner.shared.pools.close().await;
     }
 }

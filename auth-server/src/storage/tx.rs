@@ -4,11 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use sqlx::Connection;
+
 use crate::domain::audit::AuditEvent;
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Digest32;
 use crate::storage::StoreError;
-use crate::storage::db::{Link, PgLink, Value};
+use crate::storage::db::{Link, PgLink, SqliteLink, Value};
 use crate::storage::dialect::Dialect;
 use crate::storage::error::connection_is_lost;
 use crate::storage::row::Row;
@@ -186,6 +188,14 @@ impl Tx {
     pub(super) fn forget(&mut self) {
         self.take_epoch();
         self.head = None;
+    }
+
+    /// Ends the connection of the writer of SQLite; every other goes back to its pool.
+    pub(super) async fn close(self) {
+        if let Link::Sqlite(SqliteLink::Writing(connection)) = self.link {
+            // The last one to leave folds the log into the database; if it cannot, the next start does.
+            drop(connection.close().await);
+        }
     }
 
     /// Makes what was written last, and ends the transaction.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener};
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::storage::cache::Caches;
@@ -16,14 +17,32 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How many readings in a row may fail before memory is trusted no longer.
 const TOLERATED: u32 = 10;
 
-/// Watches until the store is gone.
-pub(super) fn spawn(caches: &Arc<Caches>, target: &Target) {
+/// Somebody who listens; dropping it ends that.
+pub(super) struct Watch {
+    task: AbortHandle,
+}
+
+impl Watch {
+    /// Stops listening and gives the connection back.
+    pub(super) fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Watches until the store is closed or gone.
+pub(super) fn spawn(caches: &Arc<Caches>, target: &Target) -> Watch {
     let watched = Arc::downgrade(caches);
     let listens_to = match target {
         Target::Postgres(options) => Some(options.as_ref().clone()),
         Target::Sqlite(_) => None,
     };
-    tokio::spawn(watch(watched, listens_to));
+    Watch { task: tokio::spawn(watch(watched, listens_to)).abort_handle() }
 }
 
 async fn watch(watched: Weak<Caches>, listens_to: Option<PgConnectOptions>) {

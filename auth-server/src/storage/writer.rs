@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::storage::cache::Caches;
 use crate::storage::commit::perform;
@@ -40,14 +42,27 @@ struct Done {
 /// The way to the writer.
 pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
+    closing: Arc<Notify>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     /// Starts the writer. It ends when every handle to it is gone.
     pub(super) fn start(options: SqliteConnectOptions, shared: Arc<Shared>, caches: Arc<Caches>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(run(jobs, options, shared, caches));
-        Self { queue }
+        let closing = Arc::new(Notify::new());
+        let desk = Desk { jobs, closing: Arc::clone(&closing), options, shared, caches };
+        let task = Mutex::new(Some(tokio::spawn(desk.run())));
+        Self { queue, closing, task }
+    }
+
+    /// Takes no more transactions, commits those that wait and closes the connection.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        if let Some(task) = self.task.lock().await.take() {
+            // A writer that panicked has closed its connection, too.
+            drop(task.await);
+        }
     }
 
     /// Queues a transaction and waits until it is committed, or rolled back.
@@ -72,48 +87,67 @@ impl Writer {
                 Done { keep, reply: Box::new(reply) }
             })
         });
-        self.queue.send_timeout(job, PATIENCE).await.map_err(|_| StoreError::Busy)?;
         let stopped = || StoreError::Unavailable { reason: "the writer has stopped".to_owned() };
+        self.queue.send_timeout(job, PATIENCE).await.map_err(|refused| match refused {
+            SendTimeoutError::Closed(_) => stopped(),
+            SendTimeoutError::Timeout(_) => StoreError::Busy,
+        })?;
         receiver.await.unwrap_or_else(|_| Err(stopped().into()))
     }
 }
 
-async fn run(
-    mut jobs: mpsc::Receiver<Job>,
+/// Where transactions queue up, and what they are carried out with.
+struct Desk {
+    jobs: mpsc::Receiver<Job>,
+    closing: Arc<Notify>,
     options: SqliteConnectOptions,
     shared: Arc<Shared>,
     caches: Arc<Caches>,
-) {
-    let mut connection: Option<Tx> = None;
-    let mut waiting = Vec::with_capacity(BATCH);
-    while jobs.recv_many(&mut waiting, BATCH).await > 0 {
-        let mut batch: VecDeque<Job> = waiting.drain(..).collect();
-        let ended = match connected(&mut connection, &options, &shared).await {
-            Ok(tx) => commit_together(tx, &mut batch, &caches).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ended {
-            for job in batch {
-                (job(Err(error.clone())).await.reply)(None);
-            }
-            // Whatever state it is in, a new one is in a good one.
-            connection = None;
-        }
-    }
 }
 
-async fn connected<'a>(
-    connection: &'a mut Option<Tx>,
-    options: &SqliteConnectOptions,
-    shared: &Arc<Shared>,
-) -> Result<&'a mut Tx, StoreError> {
-    let tx = if let Some(tx) = connection.take() {
-        tx
-    } else {
-        let link = SqliteLink::Writing(Box::new(options.connect().await?));
-        Tx::new(Link::Sqlite(link), Arc::clone(shared))
-    };
-    Ok(connection.insert(tx))
+impl Desk {
+    async fn run(mut self) {
+        let mut connection: Option<Tx> = None;
+        let mut waiting = Vec::with_capacity(BATCH);
+        while self.next(&mut waiting).await {
+            let mut batch: VecDeque<Job> = waiting.drain(..).collect();
+            let ended = match self.connected(&mut connection).await {
+                Ok(tx) => commit_together(tx, &mut batch, &self.caches).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                for job in batch {
+                    (job(Err(error.clone())).await.reply)(None);
+                }
+                // Whatever state it is in, a new one is in a good one.
+                connection = None;
+            }
+        }
+        if let Some(tx) = connection {
+            tx.close().await;
+        }
+    }
+
+    /// Waits for transactions; false when there will be no more.
+    async fn next(&mut self, waiting: &mut Vec<Job>) -> bool {
+        if !self.jobs.is_closed() {
+            tokio::select! {
+                count = self.jobs.recv_many(waiting, BATCH) => return count > 0,
+                () = self.closing.notified() => self.jobs.close(),
+            }
+        }
+        self.jobs.recv_many(waiting, BATCH).await > 0
+    }
+
+    async fn connected<'a>(&self, connection: &'a mut Option<Tx>) -> Result<&'a mut Tx, StoreError> {
+        let tx = if let Some(tx) = connection.take() {
+            tx
+        } else {
+            let link = SqliteLink::Writing(Box::new(self.options.connect().await?));
+            Tx::new(Link::Sqlite(link), Arc::clone(&self.shared))
+        };
+        Ok(connection.insert(tx))
+    }
 }
 
 /// Runs the jobs of a batch and commits them. After an error no job that ran is kept, and the rest is still there.

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use rstest::rstest;
+
 use super::support::{Backend, Fixture, START};
 use crate::domain::clock::Clock;
-use crate::storage::{Store, StoreError, StoreOptions};
+use crate::storage::{Store, StoreError, StoreOptions, users};
 
 async fn refusal(options: &StoreOptions) -> (String, String) {
     match Store::open(options, Clock::manual(START)).await {
@@ -88,4 +90,31 @@ async fn dead_connections_of_postgres_are_replaced_unnoticed() {
         )
         .await;
     fixture.user("eve").await;
+}
+
+#[rstest]
+#[case::sqlite(Backend::Sqlite)]
+#[case::postgres(Backend::Postgres)]
+#[tokio::test]
+async fn a_store_that_is_closed_keeps_what_waited_and_takes_nothing_more(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let user = fixture.user("ada").await;
+    fixture.store.close().await;
+    let late = fixture.store.write(|tx| Box::pin(async move { users::list(tx, None, 1).await })).await;
+    assert!(matches!(late, Err(StoreError::Unavailable { .. })), "{late:?}");
+    fixture.store.close().await;
+    let again = fixture.replica().await;
+    assert_eq!(users::find(&mut again.read().await.unwrap(), &user.id).await, Ok(Some(user)));
+}
+
+/// Whoever copies or removes the file of a database whose store is closed has all of it in his hands.
+#[tokio::test]
+async fn a_store_that_is_closed_leaves_no_log_beside_the_database() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    fixture.user("ada").await;
+    fixture.store.close().await;
+    let folder = fixture.place.folder.as_ref().unwrap();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["portcullis.db"]);
 }
