@@ -28,7 +28,7 @@ use crate::domain::secret::Entropy;
 use crate::http;
 use crate::http::edge::Edge;
 use crate::http::protocol::Protocol;
-use crate::http::state::{AppState, Front};
+use crate::http::state::{AppState, Front, Parts};
 use crate::jobs::Runner;
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::{KeyRing, RingError};
@@ -165,6 +165,7 @@ impl App {
             http::router(self.state(), self.admin_api.clone()),
             &self.ground.config,
             self.ground.entropy.clone(),
+            self.front.pages.clone(),
         ));
         let mut background = self.background();
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
@@ -224,7 +225,7 @@ impl App {
 
     /// What handlers are given. A new service is built in [`open`](Self::open) and named here.
     fn state(&self) -> AppState {
-        AppState {
+        AppState::new(Parts {
             clock: self.ground.clock.clone(),
             config: Arc::clone(&self.ground.config),
             console: self.administration.console.clone(),
@@ -234,7 +235,7 @@ impl App {
             protocol: self.protocol.clone(),
             snapshots: self.administration.snapshots.clone(),
             health: HealthService::new(self.ground.store.clone()),
-        }
+        })
     }
 
     /// What runs beside the requests, until the set is dropped.

@@ -4,7 +4,7 @@
 //! `PORTCULLIS_TEST_POSTGRES` names, in which a database is made for this run.
 //!
 //! ```text
-//! PORTCULLIS_TEST_POSTGRES=postgres://.. cargo bench -p portcullis-tests -- drivers
+//! PORTCULLIS_TEST_POSTGRES=postgres://.. cargo bench --workspace --bench speed -- drivers
 //! ```
 
 use std::time::Instant;

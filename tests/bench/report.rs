@@ -75,6 +75,9 @@ impl Report {
         text.push('\n');
         for goal in &GOALS {
             let (is, bound) = (self.median(goal.figure), (goal.bound)(self));
+            if is.is_nan() || bound.is_nan() {
+                continue;
+            }
             let verdict = if is <= bound { "met" } else { "MISSED" };
             writeln!(text, "{verdict:<6} {}: {is:.1}, at most {bound:.1} ({})", goal.figure, goal.reckoning)
                 .expect("a string grows");

@@ -51,6 +51,30 @@ async fn a_new_scope_is_asked_for_again(#[values(Sqlite, Postgres)] database: Da
     the_form(&page, "consent");
 }
 
+/// A token for an API carries the roles of the person there, so each API is asked for, whatever the scopes.
+#[rstest]
+#[tokio::test]
+async fn every_api_is_asked_for_and_named(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api("https://orders.test").await;
+    let stock = server.admin.api("https://stock.test").await;
+    let shop = server.admin.web_client(&[&orders, &stock]).await;
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await;
+    for api in [&orders, &stock] {
+        let request = AuthorizeRequest::of(&shop).with("resource", &api.audience);
+        let silent = visitor.open(&request.clone().with("prompt", "none").path()).await;
+        assert_eq!(Callback::of(&silent.location().unwrap()).error(), "consent_required");
+        let page = visitor.open(&request.path()).await.text();
+        let named = text_of(&page, "consent-api").expect("the page names the API");
+        assert!(named.contains(&api.name), "{named}");
+        visitor.authorize(&request, &ada).await;
+        let silent = visitor.open(&request.with("prompt", "none").path()).await;
+        assert!(!Callback::of(&silent.location().unwrap()).code().is_empty());
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn prompt_consent_asks_although_it_was_allowed(#[values(Sqlite, Postgres)] database: Database) {

@@ -23,6 +23,8 @@ pub struct RegisteredApi {
     pub id: String,
     /// The `aud` of its tokens.
     pub audience: String,
+    /// What people call it.
+    pub name: String,
 }
 
 impl Admin {
@@ -116,8 +118,9 @@ impl Admin {
 
     /// An API.
     pub async fn api(&self, audience: &str) -> RegisteredApi {
-        let made = self.post("/apis", &json!({ "audience": audience, "name": "Test API" })).await;
-        RegisteredApi { id: text(&made, "id"), audience: audience.to_owned() }
+        let name = format!("Test API {audience}");
+        let made = self.post("/apis", &json!({ "audience": audience, "name": name })).await;
+        RegisteredApi { id: text(&made, "id"), audience: audience.to_owned(), name }
     }
 
     /// The client with which the guard of an API fetches its policy.

@@ -20,7 +20,7 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
     let Ground { config, clock, entropy, keys, sealer, store, .. } = ground;
     let issuer = config.issuer();
     let tokens = &config.tokens;
-    let access = AccessTokens::new(keys.clone(), issuer.clone());
+    let access = AccessTokens::new(store.clone(), keys.clone(), issuer.clone());
     let minter = Minter::new(keys.clone(), issuer.clone(), entropy.clone(), tokens.id_ttl());
     let lifetimes = TokenSettings {
         access_ttl: tokens.access_ttl(),

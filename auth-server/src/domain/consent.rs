@@ -2,7 +2,7 @@
 
 use crate::domain::client::{Client, FirstParty};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, UserId};
+use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::scope::ScopeSet;
 
 /// What a user allowed a client, until it is taken back.
@@ -12,6 +12,10 @@ pub struct Consent {
     pub user: UserId,
     /// To whom.
     pub client: ClientId,
+    /// Where the client may act for the user; `None` for nowhere but at this server.
+    ///
+    /// A token for an API carries the roles that the user has there, so what was allowed for one API says nothing of another.
+    pub api: Option<ApiId>,
     /// What.
     pub scopes: ScopeSet,
     /// When it was allowed last.
@@ -36,7 +40,7 @@ pub enum ConsentNeed {
     None,
 }
 
-/// Decides whether a person has to be asked before `client` gets `requested`.
+/// Decides whether a person has to be asked before `client` gets `requested`; `held` is what was allowed for the same API.
 pub fn needs_consent(
     client: &Client,
     requested: &ScopeSet,
@@ -87,7 +91,7 @@ mod tests {
 
     fn held(client: &Client, raw: &str) -> Consent {
         let user = UserId::generate(NOW, &Entropy::seeded(2));
-        Consent { user, client: client.id.clone(), scopes: scopes(raw), granted_at: NOW }
+        Consent { user, client: client.id.clone(), api: None, scopes: scopes(raw), granted_at: NOW }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What holds for every request and every answer, whatever route it takes.
 //!
 //! One function and not a stack of layers: the order is on the page, and nothing is boxed on the way. From the outside in: a name
-//! for the request, the log line, the headers of every answer, the bound on requests at work, the bound on time, the net that
-//! catches a panic, the bound on the body, the routes.
+//! for the request, the log line, the headers of every answer, the body, the bound on requests at work, the bound on time, the net
+//! that catches a panic, the routes.
+//!
+//! The body is taken in before a place among the requests at work is: whoever sends slowly keeps nobody else out.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
@@ -16,18 +19,28 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use axum::response::Response;
 use futures_util::FutureExt;
 use http::{Method, Request};
-use http_body_util::Limited;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use portcullis_guard::Proxies;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::config::Config;
 use crate::domain::secret::Entropy;
-use crate::http::error::{Cause, Refusal};
+use crate::http::error::Cause;
 use crate::http::extract::address::{ClientAddress, proxies};
 use crate::http::extract::request_id::RequestId;
 use crate::http::headers::SecurityHeaders;
+use crate::http::places::Places;
+use crate::http::refusal::{Refusal, Voice};
+use crate::http::render::Pages;
+
+/// Where health is asked for.
+const HEALTH: &str = "/healthz/";
+/// How long a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+/// One caller may have this share of all requests on their way in.
+const SHARE: usize = 16;
 
 /// The outermost part of the server. One exists, shared by all connections.
 pub(crate) struct Edge {
@@ -35,18 +48,22 @@ pub(crate) struct Edge {
     entropy: Entropy,
     headers: SecurityHeaders,
     proxies: Proxies,
+    pages: Pages,
+    arriving: Places,
     at_work: Semaphore,
     max_body_bytes: usize,
     timeout: Duration,
 }
 
 impl Edge {
-    pub(crate) fn new(router: Router, config: &Config, entropy: Entropy) -> Self {
+    pub(crate) fn new(router: Router, config: &Config, entropy: Entropy, pages: Pages) -> Self {
         Self {
             router,
             entropy,
             headers: SecurityHeaders::of(&config.issuer()),
             proxies: proxies(&config.server),
+            pages,
+            arriving: Places::new(config.server.max_in_flight.div_ceil(SHARE)),
             at_work: Semaphore::new(config.server.max_in_flight),
             max_body_bytes: config.server.max_body_bytes,
             timeout: config.server.request_timeout(),
@@ -59,44 +76,70 @@ impl Edge {
         let id = RequestId::generate(&self.entropy);
         let route = Arc::new(OnceLock::new());
         let method = request.method().clone();
-        let mut response = self.bounded(id, self.prepared(id, &route, peer, request)).await;
+        let voice = Voice::of(&request);
+        let mut response = match self.answered(id, &route, peer, request).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.response(voice, &self.pages, id),
+        };
         self.headers.apply(response.headers_mut(), id);
         log(&Line { id, method, route: route.get(), took: started.elapsed() }, &response);
         response
     }
 
-    /// Gives the request everything that extractors look for.
-    fn prepared(
+    async fn answered(
         &self,
         id: RequestId,
         route: &Route,
         peer: SocketAddr,
         request: Request<Incoming>,
-    ) -> Request<Body> {
-        let mut request = request.map(|body| Body::new(Limited::new(body, self.max_body_bytes)));
+    ) -> Result<Response, Refusal> {
         let address = ClientAddress(self.proxies.follow(peer.ip().to_canonical(), request.headers()));
+        let (parts, body) = request.into_parts();
+        let body = self.taken_in(address, body).await?;
+        let mut request = Request::from_parts(parts, Body::from(body));
         let extensions = request.extensions_mut();
         extensions.insert(id);
         extensions.insert(Arc::clone(route));
         extensions.insert(ConnectInfo(peer));
         extensions.insert(address);
-        request
+        self.bounded(request).await
     }
 
-    async fn bounded(&self, id: RequestId, request: Request<Body>) -> Response {
-        let declared = hyper::body::Body::size_hint(request.body()).lower();
-        if usize::try_from(declared).map_or(true, |length| length > self.max_body_bytes) {
-            return Refusal::TooLarge.response(id);
+    /// Waits for the whole body.
+    async fn taken_in<B>(&self, address: ClientAddress, body: B) -> Result<Bytes, Refusal>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
         }
-        let Ok(_at_work) = self.at_work.try_acquire() else {
-            return Refusal::Busy.response(id);
+        if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > self.max_body_bytes) {
+            return Err(Refusal::TooLarge);
+        }
+        let _place = self.arriving.take(address.0).ok_or(Refusal::Busy)?;
+        let whole = Limited::new(body, self.max_body_bytes).collect();
+        match tokio::time::timeout(BODY_WITHIN, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+            Ok(Err(_)) => Err(Refusal::BrokenBody),
+            Err(_elapsed) => Err(Refusal::SlowBody),
+        }
+    }
+
+    async fn bounded(&self, request: Request<Body>) -> Result<Response, Refusal> {
+        // Whoever asks whether the server lives is not to hear that it has much to do.
+        let _at_work = match self.at_work.try_acquire() {
+            Ok(place) => Some(place),
+            Err(_) if request.uri().path().starts_with(HEALTH) => None,
+            Err(_) => return Err(Refusal::Busy),
         };
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
         match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => Refusal::Panic.response(id),
-            Err(_elapsed) => Refusal::TooSlow.response(id),
+            Ok(Err(_panic)) => Err(Refusal::Panic),
+            Err(_elapsed) => Err(Refusal::TooSlow),
         }
     }
 }
@@ -158,7 +201,7 @@ const POLLED: [&str; 7] = [
     "/healthz/ready",
     "/jwks",
     "/policies/snapshot",
-    "/static/{hash}/{file}",
+    "/static/{hash}/{name}",
 ];
 
 /// Writes the matched route where [`Edge`] finds it. Goes around the router, because the match is known only inside.

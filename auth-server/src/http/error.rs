@@ -1,13 +1,7 @@
-//! Answers that no handler made, and the cause of those that one did.
+//! The cause of an answer that is an error.
 
 use std::error::Error;
 use std::fmt::Write as _;
-
-use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
-
-use crate::http::extract::request_id::RequestId;
 
 /// Why an answer is an error, for the log and for nobody else.
 ///
@@ -29,40 +23,5 @@ impl Cause {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// What the server says by itself, before or instead of a handler.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Refusal {
-    /// More requests are at work than the server takes on.
-    Busy,
-    /// A handler panicked.
-    Panic,
-    /// The body is larger than any that is read.
-    TooLarge,
-    /// The request took longer than any may.
-    TooSlow,
-}
-
-impl Refusal {
-    /// A short text with the reference id: no route is known yet that would say in which form to answer.
-    pub(crate) fn response(self, id: RequestId) -> Response {
-        let (status, text) = match self {
-            Self::Busy => {
-                (StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Please try again in a moment.")
-            }
-            Self::Panic => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side."),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large."),
-            Self::TooSlow => {
-                (StatusCode::SERVICE_UNAVAILABLE, "The request took too long. Please try again.")
-            }
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        (status, headers, format!("{text}\nReference: {id}\n")).into_response()
     }
 }

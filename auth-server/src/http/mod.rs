@@ -12,8 +12,10 @@ pub(crate) mod oauth;
 pub(crate) mod oidc;
 pub(crate) mod ops;
 pub(crate) mod pages;
+pub(crate) mod places;
 pub(crate) mod policies;
 pub(crate) mod protocol;
+pub(crate) mod refusal;
 pub(crate) mod render;
 pub(crate) mod state;
 

@@ -1,5 +1,6 @@
 //! What handlers are given: each takes the one service it calls.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -29,8 +30,27 @@ use crate::services::token::TokenService;
 use crate::services::userinfo::UserInfoService;
 
 /// Everything that handlers may ask for. A handler names the part that it uses: `State(clock): State<Clock>`.
+///
+/// The router copies it for every request, so it is one pointer; only the part that is asked for is copied whole.
 #[derive(Clone)]
-pub(crate) struct AppState {
+pub(crate) struct AppState(Arc<Parts>);
+
+impl AppState {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of [`AppState`].
+pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) config: Arc<Config>,
     pub(crate) console: Console,

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -82,13 +83,27 @@ fn try_one(table: &Limiter, place: u64, cells: NonZeroU32) -> Result<(), Duratio
     }
 }
 
+/// Cells that are made together.
+const CHUNK: u64 = 512;
+
+/// A table whose cells come into being in chunks, when the first of a chunk is needed: most servers never need most.
 struct Table {
-    cells: Vec<AtomicU64>,
+    size: u64,
+    chunks: Vec<OnceLock<Box<[AtomicU64]>>>,
 }
 
 impl Table {
     fn new(bits: u32) -> Self {
-        Self { cells: std::iter::repeat_with(AtomicU64::default).take(1 << bits).collect() }
+        let size = 1_u64 << bits;
+        let count = size.div_ceil(CHUNK);
+        Self { size, chunks: (0..count).map(|_| OnceLock::new()).collect() }
+    }
+
+    fn cell(&self, key: u64) -> Option<&AtomicU64> {
+        let place = key % self.size;
+        let chunk = self.chunks.get(usize::try_from(place / CHUNK).ok()?)?;
+        let cells = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU64::new(0)).collect());
+        cells.get(usize::try_from(place % CHUNK).ok()?)
     }
 }
 
@@ -99,8 +114,7 @@ impl StateStore for Table {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let place = usize::try_from(key % self.cells.len() as u64).unwrap_or_default();
-        let Some(cell) = self.cells.get(place) else {
+        let Some(cell) = self.cell(*key) else {
             return decide(None).map(|(answer, _)| answer);
         };
         let mut seen = cell.load(Ordering::Acquire);

@@ -12,6 +12,7 @@ use crate::domain::rbac::{AssignmentSubject, RoleName};
 use crate::services::admin_error::AdminError;
 use crate::services::caller::{Authority, Caller};
 use crate::services::owners::{Owners, is_owner};
+use crate::services::token::access::standing_holds;
 use crate::storage::{Store, Tx, grants, revocations, users};
 
 /// What a verified access token says about its caller.
@@ -85,7 +86,7 @@ impl CallerService {
         if revocations::jti_revoked(&mut tx, &facts.token).await.map_err(AdminError::from)? {
             return Err(CallerRefusal::Revoked("the token was revoked"));
         }
-        let subject = subject(&mut tx, facts).await?;
+        let subject = subject(&mut tx, facts, arrival.now).await?;
         let held = self.owners.roles(&mut tx, &subject).await?;
         if !facts.roles.iter().all(|role| held.contains(role)) {
             return Err(CallerRefusal::Revoked("a role was taken away"));
@@ -104,7 +105,11 @@ impl CallerService {
 }
 
 /// Who the token speaks for, if they still stand.
-async fn subject(tx: &mut Tx, facts: &TokenFacts) -> Result<AssignmentSubject, CallerRefusal> {
+async fn subject(
+    tx: &mut Tx,
+    facts: &TokenFacts,
+    now: Timestamp,
+) -> Result<AssignmentSubject, CallerRefusal> {
     let Some(grant) = &facts.grant else {
         // A client acts for itself: its `sub` is its `client_id` (RFC 9068 §2.2).
         return if facts.subject == facts.client.as_str() {
@@ -115,11 +120,7 @@ async fn subject(tx: &mut Tx, facts: &TokenFacts) -> Result<AssignmentSubject, C
     };
     let standing = grants::standing(tx, grant).await.map_err(AdminError::from)?;
     match standing {
-        Some(standing)
-            if standing.grant.revoked_at.is_none()
-                && standing.user.is_enabled()
-                && standing.user.sub.as_str() == facts.subject =>
-        {
+        Some(standing) if standing_holds(&standing, now) && standing.user.sub.as_str() == facts.subject => {
             Ok(AssignmentSubject::User(standing.user.id))
         }
         Some(_) | None => Err(CallerRefusal::Revoked("the grant has ended")),

@@ -20,7 +20,7 @@ use crate::services::password::{HashError, PasswordHasher, Verdict};
 use crate::services::password_quality::{self, Weakness};
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::credentials::{self, SignInRow};
-use crate::storage::{Outcome, Store, StoreError, Tx, grants, sessions};
+use crate::storage::{Outcome, Store, StoreError, Tx, grants, sessions, users};
 
 /// A session is marked as used at most this often: a write for each page would cost more than it tells.
 const TOUCH_AFTER: Duration = Duration::from_mins(5);
@@ -33,6 +33,9 @@ pub(crate) enum LoginError {
     NewPassword(#[from] BadNewPassword),
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// Password or account changed while the password was checked: nothing of the sign-in is kept.
+    #[error("the account changed during the sign-in")]
+    Overtaken,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("too many tries")]
@@ -44,7 +47,7 @@ pub(crate) enum LoginError {
 
 impl Outcome for LoginError {
     fn is_fault(&self) -> bool {
-        matches!(self, Self::Hash(_) | Self::Store(_))
+        matches!(self, Self::Hash(_) | Self::Overtaken | Self::Store(_))
     }
 }
 
@@ -241,19 +244,24 @@ impl LoginService {
         let visit = attempt.visit;
         let signed_in = self.new_session(row.user.clone(), attempt.browser, visit);
         let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
-        let before = visit.session.as_ref().map(|live| live.session.id.clone());
+        let (before, user) = (visit.session.clone(), row.user.clone());
         let (now, address) = (visit.now, visit.address);
-        self.store
+        let written = self
+            .store
             .write(move |tx| {
                 Box::pin(async move {
+                    // First this, then the look at the account: see `users::hold`.
+                    sessions::insert(tx, &session, &digest).await?;
                     if !still_has(tx, &row, renewed.as_ref(), now).await? {
-                        return Err(LoginError::Wrong);
+                        return Err(LoginError::Overtaken);
                     }
                     // The old identifier dies with the old session (ASVS 7.2.4): nobody who knew it is signed in.
-                    if let Some(before) = before {
-                        end(tx, &before, now).await?;
+                    if let Some(before) = before
+                        && end(tx, &before.session.id, now).await?
+                    {
+                        let event = AuditEvent::new(Actor::User(before.user.id), AuditAction::SessionEnded);
+                        tx.audit(event.on(&before.session.id).from(Some(address)));
                     }
-                    sessions::insert(tx, &session, &digest).await?;
                     tx.audit(
                         AuditEvent::new(Actor::User(row.user.id), AuditAction::SignIn)
                             .on(&session.id)
@@ -262,8 +270,12 @@ impl LoginService {
                     Ok(())
                 })
             })
-            .await?;
-        Ok(signed_in)
+            .await;
+        match written {
+            Ok(()) => Ok(signed_in),
+            Err(LoginError::Overtaken) => self.note_failure(AuditAction::SignIn, Some(user), visit).await,
+            Err(error) => Err(error),
+        }
     }
 
     async fn replace(
@@ -279,6 +291,7 @@ impl LoginService {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
+                    users::hold(tx, &user.id).await?;
                     if !credentials::replace_password(tx, &user.id, &old, &new, now).await? {
                         return Err(LoginError::Wrong);
                     }
@@ -360,11 +373,13 @@ async fn still_has(
     Ok(row.is_some_and(|row| row.user.is_enabled() && row.password == checked.password))
 }
 
-async fn end(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<(), StoreError> {
-    if sessions::end(tx, session, now).await? {
+/// Ends a session and the grants that live by it; false when it had ended before.
+async fn end(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
+    let ended = sessions::end(tx, session, now).await?;
+    if ended {
         grants::revoke_by_session(tx, session, now).await?;
     }
-    Ok(())
+    Ok(ended)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use portcullis_policy::Snapshot;
 
+use crate::domain::client::Client;
 use crate::domain::ids::UserId;
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::{Api, AssignmentSubject, Audience, InvalidAudience, RoleName};
@@ -69,6 +70,24 @@ impl Owners {
         }
         let roles = self.roles(tx, subject).await?;
         if roles.is_empty() { Ok(()) } else { Err(AdminError::OwnersOnly) }
+    }
+
+    /// Refuses a delegate who wants a client that could act as an administrator: one that holds a role in the admin
+    /// API, gets tokens of people for it, or reads its policy.
+    pub(crate) async fn require_rank_over(
+        &self,
+        tx: &mut Tx,
+        client: &Client,
+        caller: &Caller,
+    ) -> Result<(), AdminError> {
+        if caller.authority == Authority::Owner {
+            return Ok(());
+        }
+        let api = self.api(tx).await?.id;
+        if client.settings.apis.contains(&api) || client.settings.serves.as_ref() == Some(&api) {
+            return Err(AdminError::OwnersOnly);
+        }
+        self.require_rank(tx, &AssignmentSubject::Client(client.id.clone()), caller).await
     }
 
     /// Refuses a delegate who wants to change the admin API itself.

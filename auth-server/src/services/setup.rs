@@ -19,7 +19,7 @@ use crate::services::owners::Owners;
 use crate::services::password::{HashError, PasswordHasher};
 use crate::services::users::form::{AccountDetails, UserForm};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{Outcome, Store, StoreError, Turn, Tx, Unique, credentials, users};
+use crate::storage::{Outcome, Store, StoreError, Turn, Tx, credentials, users};
 
 /// How long a link works.
 pub const LINK_TTL: Duration = Duration::from_hours(1);
@@ -178,9 +178,7 @@ impl SetupService {
             })
             .await;
         match made {
-            Err(SetupError::Failed(AdminError::Store(StoreError::Conflict(Unique::Username)))) => {
-                Err(SetupError::Invalid(FieldErrors::of("/username", "taken", "is taken")))
-            }
+            Err(SetupError::Failed(AdminError::Taken(errors))) => Err(SetupError::Invalid(errors)),
             Ok(user) => {
                 self.finished.store(true, Ordering::Relaxed);
                 Ok(user)

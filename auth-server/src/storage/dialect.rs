@@ -28,6 +28,14 @@ impl Dialect {
         }
     }
 
+    /// Holds the row of a user against everybody who adds a session or a grant: those refer to it, and wait.
+    pub(super) const fn hold_user(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("SELECT 1 FROM users WHERE id = $1 FOR UPDATE"),
+            Self::Sqlite => None,
+        }
+    }
+
     /// Finds out whether the table of migrations is there.
     pub(super) const fn has_migrations(self) -> &'static str {
         match self {

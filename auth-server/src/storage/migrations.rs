@@ -21,12 +21,20 @@ struct Migration {
 }
 
 /// Every migration there is, in order. What was released is never changed: add the next one.
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "foundation",
-    postgres: include_str!("../../../migrations/postgres/0001_foundation.sql"),
-    sqlite: include_str!("../../../migrations/sqlite/0001_foundation.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "foundation",
+        postgres: include_str!("../../../migrations/postgres/0001_foundation.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0001_foundation.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "consent_per_api",
+        postgres: include_str!("../../../migrations/postgres/0002_consent_per_api.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0002_consent_per_api.sql"),
+    },
+];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     number BIGINT NOT NULL PRIMARY KEY,

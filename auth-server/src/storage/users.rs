@@ -52,6 +52,16 @@ pub async fn find(tx: &mut Tx, id: &UserId) -> Result<Option<User>, StoreError> 
     tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
 }
 
+/// Lets nobody add a session or a grant of this user until the transaction ends. Whoever ends all of them begins with
+/// this; whoever adds one looks at the account after adding it, so that one of the two sees the other. SQLite has one
+/// writer, so there it is always so.
+pub async fn hold(tx: &mut Tx, id: &UserId) -> Result<(), StoreError> {
+    match tx.dialect().hold_user() {
+        Some(lock) => tx.fetch_all(lock, &[id.into()]).await.map(drop),
+        None => Ok(()),
+    }
+}
+
 /// The user that tokens call `sub`; the text may be anything.
 pub async fn find_by_sub(tx: &mut Tx, sub: &str) -> Result<Option<User>, StoreError> {
     tx.fetch_optional(FIND_BY_SUB, &[sub.into()]).await?.as_ref().map(read).transpose()

@@ -164,25 +164,31 @@ async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, caches: &Caches
 }
 
 /// Gives the epoch that they reached, if caches have to be emptied.
+///
+/// Each control statement is a way to the driver's thread and back, so they travel together: a savepoint that was
+/// rolled back to is used again, and `COMMIT` releases the last one.
 async fn run_all(
     tx: &mut Tx,
     batch: &mut VecDeque<Job>,
     kept: &mut Vec<Reply>,
 ) -> Result<Option<u64>, StoreError> {
-    tx.control("BEGIN IMMEDIATE").await?;
     let mut epoch = None;
+    let mut step = "BEGIN IMMEDIATE; SAVEPOINT job";
     while !batch.is_empty() {
-        tx.control("SAVEPOINT job").await?;
+        tx.control(step).await?;
         let Some(job) = batch.pop_front() else { break };
         let done = job(Ok(&mut *tx)).await;
         if done.keep {
             kept.push(done.reply);
-            tx.control("RELEASE job").await?;
             epoch = tx.take_epoch().or(epoch);
+            step = "RELEASE job; SAVEPOINT job";
         } else {
             (done.reply)(None);
             tx.forget();
-            tx.control("ROLLBACK TO job; RELEASE job").await?;
+            step = "ROLLBACK TO job";
+            if batch.is_empty() {
+                tx.control(step).await?;
+            }
         }
     }
     tx.control("COMMIT").await?;

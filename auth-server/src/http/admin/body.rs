@@ -8,8 +8,8 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::http::admin::problem::{Problem, ProblemKind};
 
-/// The largest body of the admin API: a policy of some ten thousand rules.
-pub(crate) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// The largest body of the admin API: a policy of some twenty thousand rules. The server as a whole may take in less.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// A JSON body of the declared shape: no unknown field, no repeated field, nothing behind it.
 pub(crate) struct JsonBody<T>(pub(crate) T);

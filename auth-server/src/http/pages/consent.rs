@@ -26,6 +26,8 @@ struct ConsentPage {
     client: String,
     redirect_host: String,
     user: Person,
+    /// Where the application would act for the user; empty for nowhere but here.
+    api: String,
     scopes: Vec<Scope>,
     /// Whether this user allowed this application something before.
     has_earlier: bool,
@@ -71,6 +73,7 @@ impl ConsentPage {
             client: view.client,
             redirect_host: view.redirect_host,
             user: Person::of(&view.user),
+            api,
             scopes,
             has_earlier: view.allowed_before.iter().next().is_some(),
             interaction: interaction.to_string(),

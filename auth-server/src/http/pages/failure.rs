@@ -38,7 +38,7 @@ pub(super) fn login(pages: &Pages, id: RequestId, error: &LoginError) -> Option<
             ErrorPage::new(ErrorKind::Busy).retry_after(*retry_after)
         }
         LoginError::Hash(cause) => return Some(fault(pages, id, cause)),
-        LoginError::NewPassword(_) | LoginError::Wrong => return None,
+        LoginError::NewPassword(_) | LoginError::Overtaken | LoginError::Wrong => return None,
         LoginError::Store(cause) => return Some(fault(pages, id, cause)),
         LoginError::Throttled(wait) => ErrorPage::new(ErrorKind::Throttled).retry_after(wait.retry_after),
     };

@@ -74,9 +74,11 @@ impl Desk {
 fn problem(error: &LoginError) -> &'static str {
     match error {
         LoginError::NewPassword(refused) => new_password_problem(*refused),
-        LoginError::Hash(_) | LoginError::Store(_) | LoginError::Throttled(_) | LoginError::Wrong => {
-            "wrong_password"
-        }
+        LoginError::Hash(_)
+        | LoginError::Overtaken
+        | LoginError::Store(_)
+        | LoginError::Throttled(_)
+        | LoginError::Wrong => "wrong_password",
     }
 }
 

@@ -47,7 +47,7 @@ impl Flow<'_> {
         AuditEvent::new(Actor::User(live.user.id.clone()), action)
             .on(&self.client.id)
             .from(Some(self.visit.address))
-            .with(json!({ "scope": self.request.scopes.to_string() }))
+            .with(json!({ "scope": self.request.scopes.to_string(), "api": self.request.resource }))
     }
 }
 
@@ -93,6 +93,7 @@ impl AuthorizeService {
         let consent = Consent {
             user: live.user.id.clone(),
             client: flow.client.id.clone(),
+            api: flow.request.resource.clone(),
             scopes: flow.request.scopes.clone(),
             granted_at: flow.visit.now,
         };
@@ -115,7 +116,8 @@ impl AuthorizeService {
         {
             return Ok(needs_consent(&flow.client, &request.scopes, None, prompt));
         }
-        let held = consents::find(&mut self.store.read().await?, &live.user.id, &flow.client.id).await?;
+        let (mut tx, api) = (self.store.read().await?, request.resource.as_ref());
+        let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
         Ok(needs_consent(&flow.client, &request.scopes, held.as_ref(), prompt))
     }
 
@@ -241,7 +243,7 @@ impl AuthorizeService {
 
 /// Adds to what was allowed before: a request for less takes nothing back.
 async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
-    let held = consents::find(tx, &consent.user, &consent.client).await?;
+    let held = consents::find(tx, &consent.user, &consent.client, consent.api.as_ref()).await?;
     let scopes = held.map_or_else(|| consent.scopes.clone(), |held| held.scopes.union(&consent.scopes));
     consents::save(tx, &Consent { scopes, ..consent }).await
 }

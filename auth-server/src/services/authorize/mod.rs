@@ -129,7 +129,7 @@ impl AuthorizeService {
         }
         let request = &flow.request;
         let mut tx = self.store.read().await?;
-        let held = consents::find(&mut tx, &live.user.id, &request.client).await?;
+        let held = consents::find(&mut tx, &live.user.id, &request.client, request.resource.as_ref()).await?;
         let api = match &request.resource {
             Some(api) => self.store.api(api).await?.map(|api| api.name.clone()),
             None => None,

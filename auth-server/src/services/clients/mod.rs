@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::domain::audit::AuditAction;
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::{ClientId, OrganisationId};
-use crate::domain::rbac::AssignmentSubject;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
@@ -46,13 +45,14 @@ impl ClientService {
         let blueprint = form.parse()?;
         let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
         let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
-        let caller = caller.clone();
+        let (caller, owners) = (caller.clone(), self.owners.clone());
         let client = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     check_references(tx, &client).await?;
+                    owners.require_rank_over(tx, &client, &caller).await?;
                     clients::insert(tx, &client).await?;
                     let detail = json!({ "preset": client.settings.preset.as_str() });
                     tx.audit(caller.event(AuditAction::ClientCreated).on(&client.id).with(detail));
@@ -97,9 +97,10 @@ impl ClientService {
                     if !precondition.holds(&versioned(before.clone()).version) {
                         return Err(AdminError::Stale);
                     }
-                    owners.require_rank(tx, &AssignmentSubject::Client(id), &caller).await?;
+                    owners.require_rank_over(tx, &before, &caller).await?;
                     let after = changed(&before, blueprint)?;
                     check_references(tx, &after).await?;
+                    owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
                     let detail = json!({ "changed": differences(&before, &after) });
                     tx.audit(caller.event(AuditAction::ClientUpdated).on(&after.id).with(detail));
@@ -120,7 +121,7 @@ impl ClientService {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let client = find(tx, &id).await?;
-                    owners.require_rank(tx, &AssignmentSubject::Client(id), &caller).await?;
+                    owners.require_rank_over(tx, &client, &caller).await?;
                     if !matches!(client.authentication, ClientAuthentication::Secret(_)) {
                         return Err(AdminError::Conflict("This client has no secret."));
                     }
@@ -160,7 +161,7 @@ impl ClientService {
                     if client.is_enabled() == (to == Switch::On) {
                         return Ok(versioned(client));
                     }
-                    owners.require_rank(tx, &AssignmentSubject::Client(id), &caller).await?;
+                    owners.require_rank_over(tx, &client, &caller).await?;
                     let (action, disabled_at) = match to {
                         Switch::Off => (AuditAction::ClientDisabled, Some(caller.now)),
                         Switch::On => (AuditAction::ClientEnabled, None),
@@ -376,6 +377,33 @@ mod tests {
         assert!(
             matches!(refused, Err(AdminError::Invalid(errors)) if errors.to_string().contains("/apis/0"))
         );
+    }
+
+    /// A delegate could otherwise send an owner through a client of his own, and keep what comes back.
+    #[tokio::test]
+    async fn only_an_owner_has_a_client_that_reaches_the_admin_api() {
+        let trial = Trial::begin().await;
+        let api = trial.admin_api().await.id.to_string();
+        let reaches = ClientForm { apis: vec![api.clone()], ..web() };
+        let serves = ClientForm {
+            preset: "service".to_owned(),
+            serves: Some(api),
+            redirect_uris: Vec::new(),
+            ..web()
+        };
+        for form in [&reaches, &serves] {
+            let refused = trial.clients.create(form, &delegate()).await;
+            assert!(matches!(refused, Err(AdminError::OwnersOnly)), "{form:?}");
+            let theirs = trial.clients.create(form, &operator()).await.unwrap().client.value.id;
+            let taken = trial.clients.update(&theirs, form, &Precondition::Any, &delegate()).await;
+            assert!(matches!(taken, Err(AdminError::OwnersOnly)), "{form:?}");
+            let rotated = trial.clients.rotate_secret(&theirs, &delegate()).await;
+            assert!(matches!(rotated, Err(AdminError::OwnersOnly)), "{form:?}");
+            assert!(matches!(trial.clients.disable(&theirs, &delegate()).await, Err(AdminError::OwnersOnly)));
+        }
+        let own = trial.clients.create(&web(), &delegate()).await.unwrap().client.value.id;
+        let widened = trial.clients.update(&own, &reaches, &Precondition::Any, &delegate()).await;
+        assert!(matches!(widened, Err(AdminError::OwnersOnly)));
     }
 
     #[tokio::test]

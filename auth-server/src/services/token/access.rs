@@ -9,11 +9,12 @@ use crate::domain::session::SessionState;
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::storage::grants::Standing;
-use crate::storage::{StoreError, Tx, grants, revocations};
+use crate::storage::{Store, StoreError, Tx, grants, revocations};
 
 /// Reads access tokens of this server.
 #[derive(Clone)]
 pub(crate) struct AccessTokens {
+    store: Store,
     keys: KeyRing,
     issuer: Issuer,
 }
@@ -27,8 +28,8 @@ pub(crate) struct LiveToken {
 }
 
 impl AccessTokens {
-    pub(crate) const fn new(keys: KeyRing, issuer: Issuer) -> Self {
-        Self { keys, issuer }
+    pub(crate) const fn new(store: Store, keys: KeyRing, issuer: Issuer) -> Self {
+        Self { store, keys, issuer }
     }
 
     pub(crate) const fn issuer(&self) -> &Issuer {
@@ -54,6 +55,10 @@ impl AccessTokens {
         now: Timestamp,
     ) -> Result<Option<LiveToken>, StoreError> {
         if revocations::jti_revoked(tx, &claims.jti).await? {
+            return Ok(None);
+        }
+        // A token does not outlive the client that it was issued to.
+        if !self.store.client(&claims.client_id).await?.is_some_and(|client| client.is_enabled()) {
             return Ok(None);
         }
         let Some(grant) = &claims.gid else {

@@ -13,6 +13,7 @@ use crate::domain::pkce::CodeVerifier;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
+use crate::services::token::target::still_given;
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
@@ -109,6 +110,10 @@ async fn redeem(
         return Err(refuse_replay(tx, presented).await?);
     };
     presented.fits(&payload)?;
+    // What the client may ask for can have shrunk since the person was asked.
+    let client = presented.caller.client.client();
+    still_given(client, payload.resource.as_ref())?;
+    let payload = CodePayload { scopes: payload.scopes.intersection(&client.scopes), ..payload };
     let grant = Grant {
         id: payload.grant.clone(),
         client: payload.client.clone(),
@@ -125,6 +130,7 @@ async fn redeem(
     let standing = grants::standing(tx, &grant.id).await?.ok_or(TokenError::GrantOver)?;
     if !(standing_holds(&standing, now) && session_is_live(&standing, now)) {
         grants::revoke(tx, &grant.id, now).await?;
+        tx.audit(presented.event(AuditAction::GrantCreated, &payload).refused());
         return Err(TokenError::GrantOver);
     }
     if let Some(family) = family {

@@ -22,6 +22,9 @@ pub(crate) enum TokenError {
     GrantTypeMissing,
     #[error("grant_type is unknown")]
     GrantTypeUnknown,
+    /// Found while a refresh token was to be traded; nothing is spent, so that trying again is no replay.
+    #[error("the grant of the refresh token was revoked, or its user or session is gone")]
+    GrantEnded,
     #[error("the grant was revoked, or its user or session is gone")]
     GrantOver,
     #[error("a required parameter is missing: {0}")]
@@ -55,6 +58,7 @@ impl TokenError {
             Self::CodeNotSpendable
             | Self::CodeOfOtherClient
             | Self::CodeReplayed
+            | Self::GrantEnded
             | Self::GrantOver
             | Self::PkceMismatch
             | Self::RedirectMismatch
@@ -80,7 +84,7 @@ impl TokenError {
             | Self::RedirectMismatch => {
                 "the code is unknown, expired, spent, or does not fit client, redirect_uri or code_verifier"
             }
-            Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
+            Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
                 "the refresh token or code is not valid any more"
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
@@ -104,6 +108,7 @@ impl Outcome for TokenError {
         match self {
             Self::CodeOfOtherClient
             | Self::Fault(_)
+            | Self::GrantEnded
             | Self::PkceMismatch
             | Self::RedirectMismatch
             | Self::Scope

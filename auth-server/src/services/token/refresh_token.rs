@@ -19,7 +19,7 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::keys::seal::Sealer;
 use crate::services::token::access::standing_holds;
-use crate::services::token::target::Asked;
+use crate::services::token::target::{Asked, still_given};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
@@ -171,13 +171,15 @@ async fn allow(
     grant: &GrantId,
     token: OpaqueToken,
 ) -> Result<Refreshed, TokenError> {
-    let standing = grants::standing(tx, grant).await?.ok_or(TokenError::GrantOver)?;
+    let standing = grants::standing(tx, grant).await?.ok_or(TokenError::GrantEnded)?;
     if !standing_holds(&standing, using.caller.now) {
-        return Err(TokenError::GrantOver);
+        return Err(TokenError::GrantEnded);
     }
-    let granted = &standing.grant;
-    let scopes = narrowed(using.wish.scopes.as_ref(), &granted.scopes)?;
+    let (granted, client) = (&standing.grant, using.caller.client.client());
+    // What the client may ask for can have shrunk since.
+    let scopes = narrowed(using.wish.scopes.as_ref(), &granted.scopes.intersection(&client.scopes))?;
     let api = using.wish.target.clone().within(granted.resource.as_ref(), &scopes)?;
+    still_given(client, api.as_ref())?;
     Ok(Refreshed { standing, scopes, api, token })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::claims::OPENID;
+use crate::domain::client::Client;
 use crate::domain::ids::ApiId;
 use crate::domain::rbac::Api;
 use crate::domain::scope::ScopeSet;
@@ -49,6 +50,14 @@ impl Asked {
             Self::Issuer if granted.is_none() || scopes.contains(OPENID) => Ok(None),
             Self::Api(_) | Self::Issuer => Err(TokenError::TargetNotGranted),
         }
+    }
+}
+
+/// Refuses an API that the client was given once and is given no longer.
+pub(super) fn still_given(client: &Client, api: Option<&ApiId>) -> Result<(), TokenError> {
+    match api {
+        Some(api) if !client.settings.apis.contains(api) => Err(TokenError::TargetNotGranted),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -135,6 +135,7 @@ impl UserService {
                     }
                     owners.require_rank(tx, &AssignmentSubject::User(id.clone()), &caller).await?;
                     owners.require_other(tx, &id).await?;
+                    users::hold(tx, &id).await?;
                     let user = User { disabled_at: Some(caller.now), ..user };
                     users::update(tx, &user).await?;
                     end_everything(tx, &user.id, &caller).await?;
@@ -181,6 +182,7 @@ impl UserService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let user = find(tx, &id).await?;
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
+                    users::hold(tx, &user.id).await?;
                     credentials::set_password(tx, &user.id, &hash, caller.now).await?;
                     end_everything(tx, &user.id, &caller).await?;
                     tx.audit(caller.event(AuditAction::PasswordChanged).on(&user.id));

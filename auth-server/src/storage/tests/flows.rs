@@ -101,14 +101,16 @@ async fn signing_out_revokes_grants_except_those_with_offline_access(#[case] bac
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
 #[tokio::test]
-async fn consent_is_remembered_replaced_and_forgotten(#[case] backend: Backend) {
+async fn consent_is_remembered_for_one_api_replaced_and_forgotten(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
+    let (here, there) = (fixture.api_id(), fixture.api_id());
     let (user, client) = (fixture.user("ada").await.id, fixture.client().await.id);
     let mut last = None;
     for scope in ["openid", "email openid"] {
         let consent = Consent {
             user: user.clone(),
             client: client.clone(),
+            api: Some(here.clone()),
             scopes: scopes(scope),
             granted_at: fixture.now(),
         };
@@ -117,8 +119,10 @@ async fn consent_is_remembered_replaced_and_forgotten(#[case] backend: Backend) 
         last = Some(consent);
     }
     let mut tx = fixture.read().await;
-    assert_eq!(consents::find(&mut tx, &user, &client).await.unwrap(), last);
-    assert_eq!(consents::list_by_user(&mut tx, &user, None, 10).await.unwrap().len(), 1);
+    assert_eq!(consents::find(&mut tx, &user, &client, Some(&here)).await.unwrap(), last);
+    for other in [Some(&there), None] {
+        assert_eq!(consents::find(&mut tx, &user, &client, other).await.unwrap(), None);
+    }
     drop(tx);
     let forgotten = fixture
         .write(move |tx| {

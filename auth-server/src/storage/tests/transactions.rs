@@ -5,11 +5,11 @@ use futures_util::future::join_all;
 use rstest::rstest;
 use tokio::sync::oneshot;
 
-use super::support::{Backend, Ending, Fixture};
+use super::support::{Backend, Ending, Fixture, START};
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::ids::OrganisationId;
 use crate::domain::organisation::Organisation;
-use crate::storage::{StoreError, Turn, Tx, Unique, audit, organisations, users};
+use crate::storage::{StoreError, Turn, Tx, Unique, audit, organisations, sessions, users};
 
 async fn add(tx: &mut Tx, id: &OrganisationId) -> Result<(), StoreError> {
     let organisation = Organisation { id: id.clone(), name: "Acme".to_owned(), created_at: tx.now() };
@@ -335,4 +335,40 @@ async fn on_postgres_a_turn_is_taken_by_one_transaction_at_a_time() {
     slow.await.unwrap().unwrap();
     // The one that is there from the start, and the one that the slow transaction added.
     assert_eq!(waiting.await.unwrap(), Ok(2));
+}
+
+/// A password change ends every session: one that is being added meanwhile waits, and can see the change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_no_session_is_added_while_the_account_is_held() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let user = fixture.user("ada").await.id;
+    let (release, released) = oneshot::channel::<()>();
+    let (begun, has_begun) = oneshot::channel::<()>();
+    let (store, held) = (fixture.store.clone(), user.clone());
+    let change = tokio::spawn(async move {
+        let work = store.write(move |tx| {
+            Box::pin(async move {
+                users::hold(tx, &held).await?;
+                begun.send(()).unwrap();
+                released.await.map_err(|_| StoreError::Busy)?;
+                sessions::end_all(tx, &held, START).await
+            })
+        });
+        work.await
+    });
+    has_begun.await.unwrap();
+    let digest = fixture.digest();
+    let mut adding = Box::pin(fixture.session(&user, &digest));
+    let mut tx = fixture.read().await;
+    let waiters = "SELECT 1 FROM pg_stat_activity
+                    WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let added_early = tokio::select! {
+        _ = &mut adding => true,
+        () = async { while tx.fetch_all(waiters, &[]).await.unwrap().is_empty() { tokio::task::yield_now().await; } } => false,
+    };
+    assert!(!added_early, "it waits for the change");
+    release.send(()).unwrap();
+    assert_eq!(change.await.unwrap(), Ok(0));
+    let session = adding.await;
+    assert_eq!(sessions::find(&mut tx, &session.id).await.unwrap().map(|found| found.ended_at), Some(None));
 }
