@@ -148,7 +148,13 @@ impl Node {
             }),
             Self::Any(nodes) => {
                 let refused = Err(Denial::NoRequirement);
-                nodes.iter().fold(refused, |earlier, node| earlier.or_else(|_| node.decide(caller, policy)))
+                nodes.iter().fold(refused, |earlier, node| {
+                    earlier.or_else(|earlier| {
+                        // Our own outage stays one, whatever else does not allow it: no false 403.
+                        let outage = matches!(earlier, Denial::PolicyMissing);
+                        node.decide(caller, policy).map_err(|next| if outage { earlier } else { next })
+                    })
+                })
             }
             Self::Optional | Self::Public => Ok(Grant::default()),
             Self::Authenticated => caller.map(|_| Grant::default()).ok_or(Denial::Anonymous),

@@ -208,14 +208,14 @@ impl Core {
     }
 
     fn body_step(&self, parts: &Parts) -> Result<Step, Fault> {
-        let Some(media) = Media::of(&parts.headers)? else { return Ok(Step::Pass) };
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(0) => Ok(Step::Pass),
+            Some(0) => return Ok(Step::Pass),
             // Known to be too long before a byte of it is read.
-            Some(length) if length > self.input.max_body() => Err(Fault::whole(Rule::Size)),
-            _ => Ok(Step::CheckBody(media)),
+            Some(length) if length > self.input.max_body() => return Err(Fault::whole(Rule::Size)),
+            Some(_) | None => {}
         }
+        Ok(Media::of(&parts.headers)?.map_or(Step::Pass, Step::CheckBody))
     }
 }
 

@@ -74,6 +74,7 @@ where
         let Visit { standing, step } = self.layer.guard.begin(&mut parts, &self.layer.requirement);
         let state = match step {
             Ok(Step::Pass) => {
+                let body = self.layer.guard.input().bounded(body);
                 let handler = self.inner.call(Request::from_parts(parts, body));
                 State::Passed { handler, standing }
             }
@@ -125,7 +126,7 @@ where
             Step::CheckBody(media) => {
                 self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::Pass => Ok(request),
+            Step::Pass => Ok(request.map(|body| self.layer.guard.input().bounded(body))),
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }

@@ -72,7 +72,7 @@ fn refused(error: &SnapshotError) -> Response {
     let problem = match error {
         SnapshotError::NoPolicy => Problem::not_found(Thing::Policy),
         SnapshotError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
-        SnapshotError::Sign(_) | SnapshotError::Store(_) => Problem::new(ProblemKind::Fault),
+        SnapshotError::Sign(_) | SnapshotError::Store(_) => Problem::fault(error),
     };
     problem.because(error).into_response()
 }

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{HeaderValue, RETRY_AFTER};
 use http::{Request, StatusCode};
 
+use crate::domain::oauth_error::OAuthErrorCode;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::extract::request_id::RequestId;
 use crate::http::oauth::error::OAuthError;
@@ -47,7 +48,7 @@ impl Refusal {
     /// The answer, as a client of `voice` reads it.
     pub(crate) fn response(self, voice: Voice, pages: &Pages, id: RequestId) -> Response {
         let mut response = match voice {
-            Voice::OAuth => OAuthError::refused(self).into_response(),
+            Voice::OAuth => self.oauth().into_response(),
             Voice::Page => pages.error(&ErrorPage::new(self.page()).reference(id.as_str())),
             Voice::Problem => Problem::new(self.problem()).because(&self).into_response(),
         };
@@ -56,6 +57,20 @@ impl Refusal {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+
+    fn oauth(self) -> OAuthError {
+        let (code, description) = match self {
+            Self::BrokenBody | Self::SlowBody => {
+                (OAuthErrorCode::InvalidRequest, "the body did not arrive whole and in time")
+            }
+            Self::Busy | Self::TooSlow => {
+                (OAuthErrorCode::TemporarilyUnavailable, "the server is busy: try again in a moment")
+            }
+            Self::Panic => (OAuthErrorCode::ServerError, "the server cannot answer now"),
+            Self::TooLarge => (OAuthErrorCode::InvalidRequest, "the body is too large"),
+        };
+        OAuthError::new(code, description, &self)
     }
 
     const fn page(self) -> ErrorKind {

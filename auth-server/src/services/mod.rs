@@ -31,6 +31,7 @@ pub mod setup;
 pub(crate) mod token;
 #[cfg(test)]
 pub(crate) mod trial;
+pub(crate) mod trouble;
 pub(crate) mod userinfo;
 pub mod users;
 pub mod version;

@@ -185,8 +185,14 @@ fn is_lost(code: &str) -> bool {
     code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03")
 }
 
+/// `SQLITE_IOERR_SHMSIZE`: the index of the log cannot grow.
+const LOG_INDEX_CANNOT_GROW: i32 = 4874;
+
 /// SQLite: the low byte is the primary result code.
 fn from_sqlite(code: i32, reason: impl FnOnce() -> String) -> StoreError {
+    if code == LOG_INDEX_CANNOT_GROW {
+        return StoreError::DiskFull;
+    }
     match code & 0xff {
         // SQLITE_BUSY, SQLITE_LOCKED
         5 | 6 => StoreError::Busy,

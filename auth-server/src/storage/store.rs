@@ -197,10 +197,22 @@ async fn first_contact(target: &Target) -> Result<(), StoreError> {
                     Err(StoreError::Busy) if started.elapsed() < Duration::from_secs(5) => {
                         sleep(Duration::from_millis(50)).await;
                     }
-                    other => return Ok(other?.close().await?),
+                    Err(error) => return Err(explained(file, error)),
+                    Ok(connection) => return Ok(connection.close().await?),
                 }
             }
         }
+    }
+}
+
+/// SQLite only says that it cannot open the file; the file system knows why.
+fn explained(file: &Path, error: StoreError) -> StoreError {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match std::fs::OpenOptions::new().append(true).open(file) {
+        Err(refused) if matches!(refused.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            StoreError::ReadOnly
+        }
+        Err(_) | Ok(_) => error,
     }
 }
 

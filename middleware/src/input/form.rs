@@ -35,11 +35,16 @@ pub(crate) fn read<'a>(
     mut on_field: impl FnMut(Field<'a>) -> Result<(), Rule>,
 ) -> Result<(), Fault> {
     let mut names = HashSet::new();
+    let mut fields = 0;
     let mut start = 0;
     for pair in body.split(|byte| *byte == b'&') {
         let end = start + pair.len();
         if !pair.is_empty() {
             let (name, value_at) = split(pair);
+            fields += 1;
+            if fields > MAX_FIELDS {
+                return Err(Fault::whole(Rule::Members));
+            }
             let name = decode(name).map_err(Fault::whole)?;
             let at = |rule| Fault { pointer: written(&[Segment::Key(name.clone())]), rule };
             let fresh = names.insert(name.clone());
@@ -49,9 +54,6 @@ pub(crate) fn read<'a>(
             let value = decode(pair.get(value_at..).unwrap_or_default()).map_err(at)?;
             let field = Field { name: name.clone(), value, span: start + value_at..end };
             on_field(field).map_err(at)?;
-            if names.len() > MAX_FIELDS {
-                return Err(Fault::whole(Rule::Members));
-            }
         }
         start = end + 1;
     }

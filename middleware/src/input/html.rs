@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::fault::Rule;
+use super::markup;
 
 /// The longest HTML field, in bytes: cleaning nested tags takes time quadratic in their number.
 const MAX_FIELD: usize = 16 * 1024;
@@ -54,6 +55,9 @@ impl Cleaner {
         }
         // These six are the only characters that ammonia ever changes in a text.
         let bytes = text.as_bytes();
+        if memchr::memchr(b'<', bytes).is_some() && !markup::is_bounded(text) {
+            return Err(Rule::HtmlLength);
+        }
         Ok(memchr::memchr3(b'<', b'&', b'>', bytes).is_some()
             || memchr::memchr3(b'\0', b'\r', 0xc2, bytes).is_some())
     }

@@ -42,7 +42,8 @@ impl Media {
         let essence = essence.trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Some(Self::Json),
-            "application/x-www-form-urlencoded" => Some(Self::Form),
+            // Readers of forms are content with a type that begins so.
+            other if other.starts_with("application/x-www-form-urlencoded") => Some(Self::Form),
             other => other.ends_with("+json").then_some(Self::Json),
         }
     }
@@ -82,6 +83,8 @@ mod tests {
             ("Application/JSON; charset=UTF-8", Some(Media::Json)),
             ("application/problem+json", Some(Media::Json)),
             ("application/x-www-form-urlencoded;charset=\"utf-8\"", Some(Media::Form)),
+            ("application/x-www-form-urlencodedX", Some(Media::Form)),
+            ("application/x-www-form-urlencoded,text/html", Some(Media::Form)),
             ("multipart/form-data; boundary=x", None),
             ("text/plain; charset=latin1", None),
             ("application/octet-stream", None),

@@ -6,6 +6,7 @@ mod fault;
 mod form;
 mod html;
 mod json;
+mod markup;
 mod media;
 mod pointer;
 mod splice;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub(crate) use fault::{Fault, Rule};
@@ -31,6 +33,8 @@ use splice::{Edit, Encoding};
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 /// The most HTML in one body: with the quadratic cleaner this is a bound on time.
 const MAX_HTML: usize = 64 * 1024;
+/// What a field counts for at least: starting the cleaner costs something, too.
+const MIN_HTML: usize = 256;
 /// More HTML than this is cleaned on the blocking pool.
 const INLINE_HTML: usize = 2 * 1024;
 
@@ -38,7 +42,8 @@ const INLINE_HTML: usize = 2 * 1024;
 ///
 /// JSON and form bodies are read to the end before the handler runs, and refused unless they have exactly
 /// one reading: UTF-8, well-formed, bounded in size, depth and members, no name twice, no control
-/// characters (tab and line breaks may stand), no half surrogates. Other content types pass untouched.
+/// characters (tab and line breaks may stand), no half surrogates. Bodies of other content types pass untouched,
+/// bounded in size.
 ///
 /// Text is never changed. Fields declared with [`html`](Self::html) are cleaned, and only they: every other
 /// byte of the body reaches the handler as it was sent.
@@ -61,7 +66,8 @@ impl InputPolicy {
         }
     }
 
-    /// The longest JSON or form body, in bytes: 1 MiB unless set. Longer ones are answered 413.
+    /// The longest body, in bytes: 1 MiB unless set. Longer ones are answered 413; one of a type that is not read here
+    /// and whose length was not declared breaks off where it gets too long.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -71,7 +77,8 @@ impl InputPolicy {
     /// Declares that the strings at `pointer` are HTML, and cleans them.
     ///
     /// A JSON Pointer (RFC 6901) in which `*` stands for any name or index. A pointer with one step names a
-    /// field of a form too.
+    /// field of a form too, as long as the form is a body: a handler that reads a form from the query of a `GET` sees what
+    /// was sent. A field may hold 16 KiB, all of them together 64 KiB; longer ones are refused.
     #[must_use]
     pub fn html(mut self, pointer: impl Into<String>, html: Html) -> Self {
         self.html.push((pointer.into(), html));
@@ -161,6 +168,15 @@ impl InputRules {
         }
     }
 
+    /// A body that is not read here, cut off where it gets too long. Nothing is wrapped around no body at all.
+    pub(crate) fn bounded(&self, body: Body) -> Body {
+        let most = u64::try_from(self.max_body).unwrap_or(u64::MAX);
+        if body.size_hint().upper().is_some_and(|length| length <= most) {
+            return body;
+        }
+        Body::new(Limited::new(body, self.max_body))
+    }
+
     pub(crate) const fn max_body(&self) -> usize {
         self.max_body
     }
@@ -230,7 +246,7 @@ impl Candidates {
         if !Cleaner::concerns(&edit.text)? {
             return Ok(());
         }
-        self.bytes += edit.text.len();
+        self.bytes += edit.text.len().max(MIN_HTML);
         if self.bytes > MAX_HTML {
             return Err(Rule::HtmlLength);
         }

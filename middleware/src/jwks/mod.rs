@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use discovery::NotAnIssuer;
+use futures_util::future::join_all;
 pub(crate) use key::VerifyingKey;
 pub use key::{Algorithm, KeyFault};
 use remote::RemoteKeys;
@@ -157,11 +158,9 @@ impl Trusts {
         self.remotes().for_each(RemoteKeys::spawn_refresh);
     }
 
-    /// Fetches the keys of every remote issuer, once.
+    /// Fetches the keys of every remote issuer, once; one that hangs holds no other up.
     pub(crate) async fn refresh(&self) {
-        for remote in self.remotes() {
-            remote.refresh().await;
-        }
+        join_all(self.remotes().map(|remote| remote.refresh())).await;
     }
 
     /// Whether the keys of every issuer are there.
@@ -233,8 +232,8 @@ impl Trust {
         matches!(&self.keys, Keys::Remote(remote) if remote.is_due_for_request())
     }
 
-    pub(crate) fn last_refresh_failed(&self) -> bool {
-        matches!(&self.keys, Keys::Remote(remote) if remote.last_failed())
+    pub(crate) fn is_unsettled(&self) -> bool {
+        matches!(&self.keys, Keys::Remote(remote) if remote.is_unsettled())
     }
 
     /// Has the keys fetched once, together with every other request that waits, or gives up.

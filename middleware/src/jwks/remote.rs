@@ -22,7 +22,7 @@ const WARM: Schedule = Schedule {
 
 /// Until there are keys, nobody can be served.
 const COLD: Schedule = Schedule {
-    every: Duration::from_mins(1),
+    every: Duration::from_secs(1),
     first_retry: Duration::from_secs(1),
     last_retry: Duration::from_secs(4),
 };
@@ -86,8 +86,9 @@ impl RemoteKeys {
         }
     }
 
-    pub(crate) fn last_failed(&self) -> bool {
-        self.attempts().failures > 0
+    /// Whether the issuer may have keys that are not known here: it could not be asked, or has not answered yet.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.attempts().failures > 0 || self.discovery.try_lock().is_err()
     }
 
     /// Whether a request may have the keys fetched.

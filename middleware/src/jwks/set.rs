@@ -50,6 +50,9 @@ impl JwkSet {
     /// ```
     pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, JwksError> {
         let json = json.as_ref();
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(JwksError::Malformed);
+        }
         read_json(json, BOUNDS, |_| Ok(())).map_err(|_| JwksError::Malformed)?;
         let Document { keys } = serde_json::from_slice(json).map_err(|_| JwksError::Malformed)?;
         if keys.len() > MAX_KEYS {

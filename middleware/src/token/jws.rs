@@ -52,6 +52,9 @@ impl<'t> Jws<'t> {
         }
         let jws = Self::split(token)?;
         jws.header.check_type(typ)?;
+        if !is_object(&jws.payload) {
+            return Err(TokenFault::Claims);
+        }
         read_json(&jws.payload, BOUNDS, |_| Ok(())).map_err(|_| TokenFault::Claims)?;
         Ok(jws)
     }
@@ -115,8 +118,16 @@ impl Header {
     }
 }
 
+/// Whether a JSON text is an object: an array would be read as the members in their order.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'{')
+}
+
 /// A JSON object in which no name stands twice (RFC 7515 §4, RFC 7519 §4).
 pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    if !is_object(json) {
+        return None;
+    }
     read_json(json, BOUNDS, |_| Ok(())).ok()?;
     serde_json::from_slice(json).ok()
 }

@@ -186,8 +186,8 @@ fn missing_key(lookup: &Lookup, trust: &Arc<Trust>, attempt: Attempt) -> Result<
         return Ok(Verification::Waiting(Arc::clone(trust)));
     }
     match lookup {
-        // While the issuer cannot be asked, a key that is new to us may well be good: no false 401.
-        Lookup::NoSuchKey if !trust.last_refresh_failed() => Err(TokenFault::UnknownKey),
+        // While the issuer has not answered, a key that is new to us may well be good: no false 401.
+        Lookup::NoSuchKey if !trust.is_unsettled() => Err(TokenFault::UnknownKey),
         Lookup::Found { .. } | Lookup::NoKeys | Lookup::NoSuchKey => Ok(Verification::Unavailable),
     }
 }

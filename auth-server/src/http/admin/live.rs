@@ -7,7 +7,7 @@ use portcullis_guard::{Claims, ClientAddress};
 
 use crate::domain::claims::AccessTokenClaims;
 use crate::domain::clock::Clock;
-use crate::http::admin::problem::{Problem, ProblemKind};
+use crate::http::admin::problem::Problem;
 use crate::services::callers::{Arrival, CallerRefusal, CallerService, TokenFacts};
 
 /// What the check asks.
@@ -40,8 +40,6 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
         Err(refusal @ CallerRefusal::Revoked(_)) => {
             Problem::token_revoked().because(&refusal).into_response()
         }
-        Err(refusal @ CallerRefusal::Fault(_)) => {
-            Problem::new(ProblemKind::Fault).because(&refusal).into_response()
-        }
+        Err(refusal @ CallerRefusal::Fault(_)) => Problem::fault(&refusal).into_response(),
     }
 }

@@ -1,5 +1,7 @@
 //! Every error of the admin API as a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 
+use std::error::Error;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -11,6 +13,7 @@ use crate::http::admin::answer::tag;
 use crate::http::error::Cause;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
+use crate::services::trouble::is_temporary;
 use crate::services::version::Version;
 
 /// What the `type` of every problem starts with. The rest names its kind.
@@ -187,6 +190,12 @@ impl Problem {
     pub(crate) fn token_revoked() -> Self {
         Self::new(ProblemKind::TokenRevoked)
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+    }
+
+    /// Something went wrong on our side. What passes by itself is a reason to come back.
+    pub(crate) fn fault(error: &(dyn Error + 'static)) -> Self {
+        let problem = if is_temporary(error) { Self::busy(1) } else { Self::new(ProblemKind::Fault) };
+        problem.because(error)
     }
 
     /// Too much to do at once: come back after `seconds`.

@@ -9,11 +9,12 @@ use http::request::Parts;
 
 use crate::domain::clock::Clock;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+use crate::http::error::Cause;
 use crate::http::extract::address::ClientAddress;
 use crate::http::extract::cookies::{self, Keep};
 use crate::http::extract::request_id::RequestId;
 use crate::http::render::Pages;
-use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::error_page::ErrorPage;
 use crate::services::login::{BrowserTraits, LoginService};
 use crate::services::visit::Visit;
 
@@ -94,6 +95,7 @@ where
 
 /// Whether somebody is signed in cannot be found out: then nobody is let in, and nobody is treated as a stranger.
 fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static)) -> Response {
-    tracing::error!(request.id = id.as_str(), %error, "a session cannot be looked up");
-    pages.error(&ErrorPage::new(ErrorKind::Fault).reference(id.as_str()))
+    let mut response = pages.error(&ErrorPage::fault(error).reference(id.as_str()));
+    response.extensions_mut().insert(Cause::of(error));
+    response
 }

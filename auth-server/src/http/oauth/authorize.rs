@@ -99,7 +99,7 @@ struct Shown<'a> {
 
 fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
     let page = match error {
-        AuthorizeError::Fault(_) => ErrorPage::new(ErrorKind::Fault),
+        AuthorizeError::Fault(_) => ErrorPage::fault(error),
         AuthorizeError::Page(cause) => {
             ErrorPage::new(ErrorKind::BadClient).parameter(cause.parameter(), cause.to_string())
         }

@@ -15,7 +15,6 @@ use crate::domain::parameters::ParametersError;
 use crate::http::cors;
 use crate::http::error::Cause;
 use crate::http::oauth::no_store::NoStore;
-use crate::http::refusal::Refusal;
 use crate::services::client_auth::ClientAuthError;
 use crate::services::introspect::IntrospectError;
 use crate::services::revocations::RevokeError;
@@ -37,23 +36,12 @@ struct Body {
 }
 
 impl OAuthError {
-    fn new(code: OAuthErrorCode, description: &'static str, cause: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn new(
+        code: OAuthErrorCode,
+        description: &'static str,
+        cause: &(dyn Error + 'static),
+    ) -> Self {
         Self { code, description, status: code.status(), cause: Cause::of(cause) }
-    }
-
-    /// A request that no handler answers; whoever calls this chooses the status.
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        let (code, description) = match refusal {
-            Refusal::BrokenBody | Refusal::SlowBody => {
-                (OAuthErrorCode::InvalidRequest, "the body did not arrive whole and in time")
-            }
-            Refusal::Busy | Refusal::TooSlow => {
-                (OAuthErrorCode::TemporarilyUnavailable, "the server is busy: try again in a moment")
-            }
-            Refusal::Panic => (OAuthErrorCode::ServerError, "the server cannot answer now"),
-            Refusal::TooLarge => (OAuthErrorCode::InvalidRequest, "the body is too large"),
-        };
-        Self::new(code, description, &refusal)
     }
 
     /// A request that cannot be read at all.

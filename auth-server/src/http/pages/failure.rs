@@ -14,7 +14,7 @@ use crate::services::password::HashError;
 
 /// Our own fault. The cause goes to the log, its reference to the page.
 pub(super) fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static)) -> Response {
-    let mut response = pages.error(&ErrorPage::new(ErrorKind::Fault).reference(id.as_str()));
+    let mut response = pages.error(&ErrorPage::fault(error).reference(id.as_str()));
     response.extensions_mut().insert(Cause::of(error));
     response
 }

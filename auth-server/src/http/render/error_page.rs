@@ -1,11 +1,13 @@
 //! Error pages: what happened, what to do, whether trying again is safe.
 
+use std::error::Error;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::http::render::Page;
+use crate::services::trouble::is_temporary;
 
 /// What a page can report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -78,6 +80,9 @@ impl ErrorKind {
     }
 }
 
+/// When to try again after a trouble that passes.
+const SOON: Duration = Duration::from_secs(1);
+
 /// An error page.
 #[derive(Serialize)]
 pub(crate) struct ErrorPage {
@@ -102,6 +107,15 @@ impl ErrorPage {
             seconds: None,
             back: kind.back().map(str::to_owned),
             reference: None,
+        }
+    }
+
+    /// The page for something that went wrong on our side. What passes by itself is a reason to come back.
+    pub(crate) fn fault(error: &(dyn Error + 'static)) -> Self {
+        if is_temporary(error) {
+            Self::new(ErrorKind::Busy).retry_after(SOON)
+        } else {
+            Self::new(ErrorKind::Fault)
         }
     }
 
