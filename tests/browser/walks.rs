@@ -110,6 +110,7 @@ async fn somebody_changes_the_password_and_signs_out(#[values(On, Off)] scripts:
     browser.click("submit").await;
     browser.wait_for("notice").await;
     browser.click("sign-out").await;
+    browser.wait_for("sign-in-again").await;
     browser.open(&format!("{}/account", server.issuer)).await;
     browser.wait_for("login").await;
     sign_in(&browser, &Person { password: "umbrella walnut fortnight".to_owned(), ..ada }).await;

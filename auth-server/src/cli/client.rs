@@ -10,7 +10,8 @@ use crate::cli::output::{self, Table};
 use crate::cli::role;
 use crate::domain::clock::Clock;
 use crate::domain::ids::ApiId;
-use crate::domain::secret::OpaqueToken;
+use crate::domain::secret::{Entropy, OpaqueToken};
+use crate::services::admin_error::AdminError;
 use crate::services::apis::ApiForm;
 use crate::services::caller::Caller;
 use crate::services::clients::CreatedClient;
@@ -74,11 +75,21 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
     let app = context.app().await?;
     let caller = Caller::operator(Clock::system().now());
     let apis = create.apis(&app, &caller).await?;
+    if let Some(api) = apis.first() {
+        role::check_all(&app, api, &create.role).await?;
+    }
     let created = app.clients().create(&create.form(&apis), &caller).await?;
+    // First the secret, which nobody can ask for again: what comes after it may fail.
+    print(context.format, &created, &rules_pages(&app, &apis))?;
     if let Some(api) = apis.first() {
         role::grant_all(&app, api, created.client.value.id.as_str(), &create.role, &caller).await?;
     }
-    print(context.format, &created)
+    Ok(())
+}
+
+/// Where the rules of the APIs are edited.
+fn rules_pages(app: &App, apis: &[ApiId]) -> Vec<String> {
+    apis.iter().map(|api| app.issuer().endpoint(&format!("/admin/policies/{api}"))).collect()
 }
 
 impl Create {
@@ -97,6 +108,9 @@ impl Create {
         let mut apis = Vec::with_capacity(self.api.len());
         for audience in &self.api {
             let known = app.store().api_by_audience(audience).await?;
+            if known.is_none() && self.preset == Preset::Service {
+                self.check_before_api(caller)?;
+            }
             apis.push(match known {
                 Some(api) => api.id.clone(),
                 None if self.preset == Preset::Service => {
@@ -111,6 +125,16 @@ impl Create {
             });
         }
         Ok(apis)
+    }
+
+    /// Finds what is wrong with the client before an API is registered for it.
+    fn check_before_api(&self, caller: &Caller) -> Result<(), Failure> {
+        if !self.role.is_empty() {
+            return Err(Failure::usage("the API is new: give roles once it is there"));
+        }
+        let stand_in = ApiId::generate(caller.now, &Entropy::os());
+        self.form(&[stand_in]).check().map_err(AdminError::from)?;
+        Ok(())
     }
 
     fn form(&self, apis: &[ApiId]) -> ClientForm {
@@ -146,16 +170,20 @@ impl Preset {
     }
 }
 
-fn print(format: Format, created: &CreatedClient) -> Result<(), Failure> {
+fn print(format: Format, created: &CreatedClient, rules: &[String]) -> Result<(), Failure> {
     let client = &created.client.value;
     let secret = created.secret.as_ref().map(OpaqueToken::expose);
-    let value = json!({ "client_id": client.id.as_str(), "name": client.name, "client_secret": secret });
+    let value = json!({ "client_id": client.id.as_str(), "name": client.name, "client_secret": secret, "rules": rules });
     let row = [client.id.to_string(), client.name.clone()];
     output::print(format, &value, &Table::new(["CLIENT ID", "NAME"], [row]))?;
-    match (format, secret) {
-        (Format::Table, Some(secret)) => {
-            output::text(&format!("\nSecret (shown this once, keep it safe):\n{secret}\n"))
-        }
-        _ => Ok(()),
+    if format == Format::Json {
+        return Ok(());
     }
+    if let Some(secret) = secret {
+        output::text(&format!("\nSecret (shown this once, keep it safe):\n{secret}\n"))?;
+    }
+    for address in rules {
+        output::text(&format!("\nRules of the API: {address}\n"))?;
+    }
+    Ok(())
 }

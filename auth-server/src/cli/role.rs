@@ -14,6 +14,25 @@ pub(crate) async fn api(app: &App, audience: &str) -> Result<ApiId, Failure> {
     }
 }
 
+/// Makes sure that the API has every one of these roles, before anything is written.
+pub(crate) async fn check_all(app: &App, api: &ApiId, roles: &[String]) -> Result<(), Failure> {
+    if roles.is_empty() {
+        return Ok(());
+    }
+    let known = app.roles().list(api).await?;
+    let names: Vec<&str> = known.iter().map(|role| role.name.as_str()).collect();
+    match roles.iter().find(|role| !names.contains(&role.as_str())) {
+        None => Ok(()),
+        Some(wrong) => {
+            let near = names.iter().max_by(|one, other| {
+                strsim::jaro_winkler(one, wrong).total_cmp(&strsim::jaro_winkler(other, wrong))
+            });
+            let advice = near.map_or_else(String::new, |near| format!(": did you mean {near}?"));
+            Err(Failure::failed(format!("the API has no role {wrong}{advice}")))
+        }
+    }
+}
+
 /// Gives each role to a user or a client.
 pub(crate) async fn grant_all(
     app: &App,

@@ -50,6 +50,9 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
         Some(audience) => Some(role::api(&app, audience).await?),
         None => Some(role::api(&app, &app.issuer().endpoint(ADMIN_API_PATH)).await?),
     };
+    if let Some(api) = &api {
+        role::check_all(&app, api, &create.role).await?;
+    }
     let caller = Caller::operator(Clock::system().now());
     let user = app.users().create(create.form(&password), &caller).await?.value;
     if let Some(api) = api {

@@ -125,17 +125,16 @@ mod tests {
 
     #[test]
     fn formatting_that_is_opened_again_and_again_is_refused_at_any_length() {
-        for length in [2 * 1024, 16 * 1024] {
-            for text in [
-                bomb(length, |number| format!("<b a{number}>")),
-                bomb(length, |number| format!("<i a{number}><br></u>")),
-                // An end that only looks like one: in an attribute, in a comment, in the wrong order.
-                bomb(length, |number| format!("<b a{number}='</b>'>")),
-                bomb(length, |number| format!("<b a{number}><!--</b>-->")),
-                bomb(length, |number| format!("<b a{number}><object></b></object>")),
-            ] {
-                assert!(!is_bounded(&text), "{}..", &text[..40]);
-            }
+        for text in [
+            bomb(2 * 1024, |number| format!("<b a{number}>")),
+            bomb(16 * 1024, |number| format!("<b a{number}>")),
+            bomb(16 * 1024, |number| format!("<i a{number}><br></u>")),
+            // An end that only looks like one: in an attribute, in a comment, in the wrong order.
+            bomb(16 * 1024, |number| format!("<b a{number}='</b>'>")),
+            bomb(16 * 1024, |number| format!("<b a{number}><!--</b>-->")),
+            bomb(16 * 1024, |number| format!("<b a{number}><object></b></object>")),
+        ] {
+            assert!(!is_bounded(&text), "{}..", &text[..40]);
         }
     }
 

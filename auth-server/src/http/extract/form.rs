@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 
 use crate::domain::issuer::Issuer;
 use crate::domain::secret::{Entropy, OpaqueToken};
+use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
@@ -119,8 +120,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let pages = Pages::from_ref(state);
         let guard = FormGuard::from_ref(state);
-        let refuse = |kind| pages.error(&ErrorPage::new(kind));
         let (mut parts, body) = request.into_parts();
+        let Ok(id) = RequestId::from_request_parts(&mut parts, state).await;
+        let refuse = |kind| pages.error(&ErrorPage::new(kind).reference(id.as_str()));
         if !guard.is_same_site(&parts.headers) {
             return Err(refuse(ErrorKind::CrossSite));
         }

@@ -3,5 +3,6 @@
 pub(crate) mod address;
 pub(crate) mod cookies;
 pub(crate) mod form;
+pub(crate) mod link;
 pub(crate) mod request_id;
 pub(crate) mod visit;

@@ -45,14 +45,14 @@ pub(super) async fn by_form(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     if !is_form(&parts.headers) {
-        return pages.error(&ErrorPage::new(ErrorKind::BadRequest));
+        return pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()));
     }
     let visitor = match Visitor::from_request_parts(&mut parts, &state).await {
         Ok(visitor) => visitor,
         Err(response) => return response,
     };
     let Ok(body) = body.collect().await else {
-        return pages.error(&ErrorPage::new(ErrorKind::TooLarge));
+        return pages.error(&ErrorPage::new(ErrorKind::TooLarge).reference(id.as_str()));
     };
     let parameters = match Parameters::parse(&body.to_bytes()) {
         Ok(parameters) => parameters,

@@ -1,6 +1,6 @@
 //! The account of whoever is signed in.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::clock::Timestamp;
 use crate::http::extract::cookies::{self, Keep};
 use crate::http::extract::form::OwnForm;
+use crate::http::extract::link::LinkQuery;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Next;
 use crate::http::pages::person::Person;
+use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::{Desk, failure};
 use crate::http::render::Page;
 use crate::services::login::SignedIn;
@@ -24,6 +26,8 @@ struct AccountPage {
     user: Person,
     signed_in_at: String,
     signed_in_text: String,
+    /// Whether the rules of APIs are this user's business.
+    sees_rules: bool,
     csrf_token: String,
 }
 
@@ -40,11 +44,17 @@ pub(super) struct AccountQuery {
 /// `GET /account`.
 pub(super) async fn show(
     State(desk): State<Desk>,
+    State(rules): State<RulesDesk>,
     visitor: Visitor,
-    Query(query): Query<AccountQuery>,
+    id: RequestId,
+    LinkQuery(query): LinkQuery<AccountQuery>,
 ) -> Response {
     let Some(live) = &visitor.visit.session else {
         return visitor.answer(desk.pages.go(&Next::Account.login()));
+    };
+    let sees_rules = match rules.may_read(&visitor).await {
+        Ok(sees_rules) => sees_rules,
+        Err(error) => return rules.failed(id, &error),
     };
     let page = AccountPage {
         problem: None,
@@ -52,6 +62,7 @@ pub(super) async fn show(
         user: Person::of(&live.user),
         signed_in_at: live.session.auth_time.rfc3339(),
         signed_in_text: readable(live.session.auth_time),
+        sees_rules,
         csrf_token: desk.guard.token(&visitor.visit.browser),
     };
     visitor.answer(desk.pages.show(StatusCode::OK, &page))
@@ -98,6 +109,7 @@ pub(super) fn samples() -> Vec<impl Page> {
             user: Person::of(&crate::http::pages::person::sample()),
             signed_in_at: "2026-11-22T13:05:00Z".to_owned(),
             signed_in_text: "2026-11-22 13:05 UTC".to_owned(),
+            sees_rules: notice.is_some(),
             csrf_token: "token".to_owned(),
         })
         .collect()

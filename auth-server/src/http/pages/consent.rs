@@ -1,6 +1,6 @@
 //! The page that asks whether an application may use the account.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::InteractionId;
 use crate::domain::user::User;
 use crate::http::extract::form::OwnForm;
+use crate::http::extract::link::LinkQuery;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::oauth::authorize::respond;
@@ -120,7 +121,7 @@ pub(super) async fn show(
     State(desk): State<Desk>,
     visitor: Visitor,
     id: RequestId,
-    Query(query): Query<ConsentQuery>,
+    LinkQuery(query): LinkQuery<ConsentQuery>,
 ) -> Response {
     let view = match InteractionId::parse(&query.interaction) {
         Ok(interaction) => {

@@ -1,12 +1,13 @@
 //! The sign-in page.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::InteractionId;
 use crate::http::extract::form::OwnForm;
+use crate::http::extract::link::LinkQuery;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::oauth::authorize::respond;
@@ -71,7 +72,7 @@ pub(super) async fn show(
     State(desk): State<Desk>,
     visitor: Visitor,
     id: RequestId,
-    Query(query): Query<LoginQuery>,
+    LinkQuery(query): LinkQuery<LoginQuery>,
 ) -> Response {
     let visit = &visitor.visit;
     let switching = query.switch.is_some();

@@ -8,6 +8,7 @@ mod logout;
 mod next;
 mod password;
 mod person;
+mod rulebooks;
 mod rules;
 mod setup;
 
@@ -76,6 +77,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/account", get(account::show))
         .route("/account/security/password", get(password::show).post(password::change))
         .route("/account/sign-out", post(account::sign_out))
+        .route("/admin/policies", get(rulebooks::show))
         .route("/admin/policies/{api}", get(rules::show).post(rules::edit))
         .route("/consent", get(consent::show).post(consent::decide))
         .route("/logged-out", get(logout::done))
@@ -124,6 +126,7 @@ mod tests {
         shown(logout::samples(), &mut all).await;
         shown(vec![logout::sample_after()], &mut all).await;
         shown(password::samples(), &mut all).await;
+        shown(rulebooks::samples(), &mut all).await;
         shown(rules::samples(), &mut all).await;
         shown(setup::samples(), &mut all).await;
         all

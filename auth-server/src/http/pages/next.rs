@@ -8,6 +8,7 @@ pub(super) enum Next {
     #[default]
     Account,
     Password,
+    Rulebooks,
     Rules(ApiId),
 }
 
@@ -15,6 +16,7 @@ impl Next {
     pub(super) fn named(name: &str) -> Self {
         match name {
             "password" => Self::Password,
+            "rules" => Self::Rulebooks,
             name => ApiId::parse(name).map_or(Self::Account, Self::Rules),
         }
     }
@@ -23,6 +25,7 @@ impl Next {
         match self {
             Self::Account => None,
             Self::Password => Some("password"),
+            Self::Rulebooks => Some("rules"),
             Self::Rules(api) => Some(api.as_str()),
         }
     }
@@ -31,6 +34,7 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Password => "/account/security/password".to_owned(),
+            Self::Rulebooks => "/admin/policies".to_owned(),
             Self::Rules(api) => format!("/admin/policies/{api}"),
         }
     }

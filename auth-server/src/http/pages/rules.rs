@@ -3,7 +3,7 @@
 //! Two people may edit at once. Each form carries the version of the draft that it was filled from; a form that comes
 //! second keeps its text and shows the other beside it, so nothing is lost and nothing is overwritten unseen.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_policy::{Finding, PolicySource, Severity};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::domain::ids::ApiId;
 use crate::domain::rbac::Api;
 use crate::http::extract::form::{Fields, FormGuard, OwnForm};
+use crate::http::extract::link::LinkPath;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
@@ -48,11 +49,18 @@ impl Page for RulesPage {
     const TEMPLATE: &'static str = "policies.html";
 }
 
+/// An API, as pages show one.
 #[derive(Serialize)]
-struct ApiShown {
+pub(super) struct ApiShown {
     id: String,
     name: String,
     audience: String,
+}
+
+impl ApiShown {
+    pub(super) fn of(api: &Api) -> Self {
+        Self { id: api.id.to_string(), name: api.name.clone(), audience: api.audience.as_str().to_owned() }
+    }
 }
 
 #[derive(Serialize)]
@@ -77,7 +85,7 @@ impl FindingShown {
     }
 }
 
-const READ: Permission = Permission { object: "policies", action: "read" };
+pub(super) const READ: Permission = Permission { object: "policies", action: "read" };
 const UPDATE: Permission = Permission { object: "policies", action: "update" };
 const ACTIVATE: Permission = Permission { object: "policies", action: "activate" };
 
@@ -119,7 +127,7 @@ impl Step {
 /// `GET /admin/policies/{api}`.
 pub(super) async fn show(
     State(desk): State<RulesDesk>,
-    Path(raw): Path<String>,
+    LinkPath(raw): LinkPath<String>,
     visitor: Visitor,
     id: RequestId,
 ) -> Response {
@@ -136,7 +144,7 @@ pub(super) async fn show(
 /// `POST /admin/policies/{api}`.
 pub(super) async fn edit(
     State(desk): State<RulesDesk>,
-    Path(raw): Path<String>,
+    LinkPath(raw): LinkPath<String>,
     id: RequestId,
     form: OwnForm,
 ) -> Response {
@@ -181,20 +189,42 @@ impl RulesDesk {
         needs: &[Permission],
         id: RequestId,
     ) -> Result<(Api, Caller), Response> {
-        let refuse = |kind| self.pages.error(&ErrorPage::new(kind).reference(id.as_str()));
-        let api = ApiId::parse(raw).map_err(|_| refuse(ErrorKind::NotFound))?;
+        let unknown = || self.pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()));
+        let api = ApiId::parse(raw).map_err(|_| unknown())?;
+        let caller = self.administrator(visitor, needs, id, Next::Rules(api.clone())).await?;
+        let api = self.console.apis.show(&api).await.map_err(|error| self.failed(id, &error))?;
+        Ok((api.value, caller))
+    }
+
+    /// Who asks, if it is somebody who may: whoever is not signed in is sent to do so, and then to `next`.
+    pub(super) async fn administrator(
+        &self,
+        visitor: &Visitor,
+        needs: &[Permission],
+        id: RequestId,
+        next: Next,
+    ) -> Result<Caller, Response> {
         let visit = &visitor.visit;
         let Some(live) = &visit.session else {
-            return Err(visitor.answer(self.pages.go(&Next::Rules(api).login())));
+            return Err(visitor.answer(self.pages.go(&next.login())));
         };
         let arrival = Arrival { address: Some(visit.address), now: visit.now };
         let administrator = self.console.callers.of_user(&live.user.id, arrival).await;
         let administrator = administrator.map_err(|error| self.failed(id, &error))?;
-        if !needs.iter().all(|permission| self.console.policy.allows(&administrator.roles, *permission)) {
-            return Err(refuse(ErrorKind::Forbidden));
+        if needs.iter().all(|permission| self.console.policy.allows(&administrator.roles, *permission)) {
+            Ok(administrator.caller)
+        } else {
+            Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
         }
-        let api = self.console.apis.show(&api).await.map_err(|error| self.failed(id, &error))?;
-        Ok((api.value, administrator.caller))
+    }
+
+    /// Whether whoever is signed in may see rules at all.
+    pub(super) async fn may_read(&self, visitor: &Visitor) -> Result<bool, AdminError> {
+        let visit = &visitor.visit;
+        let Some(live) = &visit.session else { return Ok(false) };
+        let arrival = Arrival { address: Some(visit.address), now: visit.now };
+        let administrator = self.console.callers.of_user(&live.user.id, arrival).await?;
+        Ok(self.console.policy.allows(&administrator.roles, READ))
     }
 
     /// The page as the stored draft fills it.
@@ -203,11 +233,7 @@ impl RulesDesk {
         Ok(RulesPage {
             problem: None,
             notice: None,
-            api: ApiShown {
-                id: api.id.to_string(),
-                name: api.name.clone(),
-                audience: api.audience.as_str().to_owned(),
-            },
+            api: ApiShown::of(api),
             active_number: self.active_number(&api.id).await?,
             version: draft.version.as_str().to_owned(),
             rules: draft.value.rules,
@@ -291,7 +317,7 @@ impl RulesDesk {
         Ok(())
     }
 
-    fn failed(&self, id: RequestId, error: &AdminError) -> Response {
+    pub(super) fn failed(&self, id: RequestId, error: &AdminError) -> Response {
         let kind = match error {
             AdminError::NotFound(_) => ErrorKind::NotFound,
             AdminError::OwnersOnly | AdminError::Lockout => ErrorKind::Forbidden,
@@ -311,15 +337,20 @@ const fn set(page: &mut RulesPage, usable: bool, notice: &'static str) {
 }
 
 #[cfg(test)]
+pub(super) fn sample_api() -> ApiShown {
+    ApiShown {
+        id: "api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c".to_owned(),
+        name: "<b>Orders API</b>".to_owned(),
+        audience: "https://orders.example.com".to_owned(),
+    }
+}
+
+#[cfg(test)]
 pub(super) fn samples() -> Vec<impl Page> {
     let page = |problem, notice| RulesPage {
         problem,
         notice,
-        api: ApiShown {
-            id: "api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c".to_owned(),
-            name: "<b>Orders API</b>".to_owned(),
-            audience: "https://orders.example.com".to_owned(),
-        },
+        api: sample_api(),
         active_number: Some(7),
         version: "8".to_owned(),
         rules: "# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n".to_owned(),

@@ -3,6 +3,7 @@
 //! The hash is of all files together, so a style sheet can name an image beside it and an address never changes its
 //! meaning: browsers may keep the files for ever.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -73,10 +74,13 @@ impl Assets {
 /// that is not ours; it gets our file, and is told not to keep it.
 pub(crate) async fn get(
     State(pages): State<Pages>,
-    Path((hash, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+    let found = path.ok().and_then(|Path((hash, name))| {
+        ASSETS.iter().find(|asset| asset.name == name).map(|asset| (hash, asset))
+    });
+    let Some((hash, asset)) = found else {
         return pages.error(&ErrorPage::new(ErrorKind::NotFound));
     };
     let etag = format!("\"{}\"", Digest32::of(asset.content.as_bytes()).hex());
@@ -122,7 +126,7 @@ mod tests {
         if let Some(etag) = known {
             headers.insert(header::IF_NONE_MATCH, etag.parse().unwrap());
         }
-        get(State(pages()), Path((hash.to_owned(), name.to_owned())), headers).await
+        get(State(pages()), Ok(Path((hash.to_owned(), name.to_owned()))), headers).await
     }
 
     #[tokio::test]
