@@ -19,6 +19,8 @@ mod policy;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod rules_page;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod sign_in;

@@ -1,6 +1,8 @@
 //! The real program: several at once, killed, stopped, and started on things that are wrong.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod disk;

@@ -42,6 +42,18 @@ async fn create_postgres() -> String {
     format!("{server}/{name}")
 }
 
+/// Runs SQL behind the back of the server.
+///
+/// # Panics
+///
+/// When the database refuses it.
+pub async fn execute(url: &str, sql: &'static str) {
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.expect("the database answers");
+    connection.execute(sql).await.expect("the statement is right");
+    connection.close().await.expect("a connection that answered can be closed");
+}
+
 /// What `tests/run` exports under this name.
 ///
 /// # Panics

@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("base.html", include_str!("../../../templates/base.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
@@ -31,6 +31,7 @@ const TEMPLATES: [(&str, &str); 11] = [
     ("parts.html", include_str!("../../../templates/parts.html")),
     ("password.html", include_str!("../../../templates/password.html")),
     ("policies.html", include_str!("../../../templates/policies.html")),
+    ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
 ];
 

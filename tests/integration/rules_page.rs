@@ -1,0 +1,136 @@
+//! The pages on which an administrator edits the rules of an API.
+
+use portcullis_tests::admin::RegisteredApi;
+use portcullis_tests::agent::Answer;
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::markup::text_of;
+use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::{Visitor, the_form};
+use rstest::rstest;
+
+const RULES: &str = "p, viewer, *, orders, read, allow\n";
+
+/// Somebody with a role in the admin API, signed in.
+async fn administrator(server: &TestServer, role: &str) -> Visitor {
+    let person = server.admin.user(&format!("{role}-person")).await;
+    let listed = server.admin.get("/apis").await.json();
+    let audience = format!("{}/api", server.issuer);
+    let items = listed["items"].as_array().expect("a list");
+    let found =
+        items.iter().find(|api| api["audience"] == audience.as_str()).expect("the admin API is there");
+    let text = |name: &str| found[name].as_str().expect("a text").to_owned();
+    let api = RegisteredApi { id: text("id"), audience: audience.clone(), name: text("name") };
+    server.admin.assign(&api, role, &person.id).await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&person).await;
+    visitor
+}
+
+fn path(api: &RegisteredApi) -> String {
+    format!("/admin/policies/{}", api.id)
+}
+
+/// Sends the form of the page with these rules, by the button `step`.
+async fn send(visitor: &mut Visitor, page: &Answer, rules: &str, step: &str) -> Answer {
+    let form = the_form(page, "policies").with("rules", rules).with("message", "a test").with("step", step);
+    visitor.submit(&form).await
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    assert!(owner.get("/account").await.text().contains("href=\"/admin/policies\""));
+    let list = owner.get("/admin/policies").await.text();
+    assert!(list.contains(&api.name) && list.contains(&path(&api)), "{list}");
+
+    let page = owner.get(&path(&api)).await;
+    assert_eq!(page.status, 200);
+    let saved = send(&mut owner, &page, RULES, "save").await;
+    assert_eq!(saved.status, 200);
+    let broken = send(&mut owner, &saved, "p, viewer\n", "activate").await;
+    assert_eq!(broken.status, 422);
+    assert!(text_of(&broken.text(), "report-title").is_some(), "{}", broken.text());
+    let activated = send(&mut owner, &broken, RULES, "activate").await;
+    assert_eq!(activated.status, 200, "{}", activated.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!(active["rules"], RULES, "{active}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_who_edit_at_once_the_second_loses_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut one = administrator(&server, "owner").await;
+    let mut other = administrator(&server, "policy-editor").await;
+    let (seen, also_seen) = (one.get(&path(&api)).await, other.get(&path(&api)).await);
+    assert_eq!(send(&mut one, &seen, RULES, "save").await.status, 200);
+    let conflict = send(&mut other, &also_seen, "# mine\n", "save").await;
+    assert_eq!(conflict.status, 409);
+    let page = conflict.text();
+    assert!(page.contains("# mine"), "their own text is still there");
+    assert_eq!(text_of(&page, "theirs").as_deref(), Some(RULES.trim()));
+    // With both in sight, saving again works.
+    assert_eq!(send(&mut other, &conflict, "# both\n", "save").await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_may_not_is_refused_and_sees_no_way_there(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let eve = server.admin.user("eve").await;
+    let mut visitor = server.visitor();
+    for path in ["/admin/policies".to_owned(), path(&api)] {
+        let sent_away = visitor.get(&path).await.location().expect("first one signs in");
+        assert_eq!(sent_away.path(), "/login", "{path}");
+    }
+    visitor.sign_in(&eve).await;
+    assert!(!visitor.get("/account").await.text().contains("/admin/policies"));
+    for path in ["/admin/policies".to_owned(), path(&api)] {
+        let refused = visitor.get(&path).await;
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(text_of(&refused.text(), "reference").is_some(), "{path}");
+    }
+    // An editor writes and does not activate.
+    let mut editor = administrator(&server, "policy-editor").await;
+    let page = editor.get(&path(&api)).await;
+    assert_eq!(send(&mut editor, &page, RULES, "activate").await.status, 403);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_form_of_another_site_changes_no_rules(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    let form =
+        the_form(&page, "policies").with("rules", RULES).with("message", "a test").with("step", "activate");
+    let foreign = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.test")];
+    assert_eq!(owner.submit_from(&form, &foreign).await.status, 403);
+    assert_eq!(owner.submit(&form.without("csrf_token")).await.status, 403);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_address_that_cannot_be_read_gets_a_page(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let mut visitor = server.visitor();
+    for (path, status) in [
+        ("/login?interaction=a&interaction=b", 400),
+        ("/consent?interaction=a&interaction=b", 400),
+        ("/account?notice=a&notice=b", 400),
+        ("/admin/policies/%ff", 404),
+        ("/static/x/%ff", 404),
+    ] {
+        let answer = visitor.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+    }
+}
