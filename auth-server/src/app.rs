@@ -51,6 +51,8 @@ use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked at whether a signing key is due.
 const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
+/// How often the policy of the admin API is read although nobody said that it changed.
+const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
 
 /// The whole server, ready to serve: store open and migrated, keys made. Nothing listens yet. A clone is the same server.
 #[derive(Clone)]
@@ -322,12 +324,17 @@ async fn tend_keys(keys: KeyRing, store: Store) {
     }
 }
 
-/// Takes over the policy of the admin API when somebody activates a revision, on whatever replica.
+/// Takes over the policy of the admin API when somebody activates a revision, on whatever replica. It is read at the start,
+/// since one may have been activated since it was loaded, and again after a while, since a reading may fail.
 async fn follow_policy(policy: AdminPolicy, store: Store) {
     let mut epochs = store.invalidations();
-    while epochs.changed().await.is_ok() {
+    loop {
         if let Err(error) = policy.refresh().await {
             tracing::error!(cause = %error, "the policy of the admin API could not be read; the one in force stays");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(READ_POLICY_EVERY) => {}
+            moved_on = epochs.changed() => if moved_on.is_err() { return },
         }
     }
 }

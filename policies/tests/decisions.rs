@@ -217,9 +217,11 @@ fn the_starter_rules_let_viewers_read_and_editors_also_write() {
     assert!(lint(&PolicySource::with_default_model(STARTER_RULES)).is_clean());
     for (role, action, expected) in [
         ("viewer", "read", true),
-        ("viewer", "write", false),
+        ("viewer", "create", false),
+        ("viewer", "update", false),
         ("editor", "read", true),
-        ("editor", "write", true),
+        ("editor", "create", true),
+        ("editor", "update", true),
         ("editor", "delete", false),
         ("stranger", "read", false),
     ] {

@@ -3,7 +3,7 @@
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::markup::text_of;
+use portcullis_tests::markup::{text_of, unescape};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
 use rstest::rstest;
@@ -45,7 +45,7 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
     let api = server.admin.api("https://orders.test").await;
     let mut owner = administrator(&server, "owner").await;
     assert!(owner.get("/account").await.text().contains("href=\"/admin/policies\""));
-    let list = owner.get("/admin/policies").await.text();
+    let list = unescape(&owner.get("/admin/policies").await.text());
     assert!(list.contains(&api.name) && list.contains(&path(&api)), "{list}");
 
     let page = owner.get(&path(&api)).await;

@@ -23,6 +23,7 @@ pub(super) async fn open(
         keys: ground.keys.shared(),
         policy: administration.console.policy.shared(),
         proxies: proxies(&ground.config.server),
+        per_minute: ground.config.limits.admin_per_caller_per_minute,
         clock: ground.clock.clone(),
     };
     let guard = guard::build(parts).await?;

@@ -3,6 +3,7 @@
 use crate::app::ground::Ground;
 use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
+use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::client_auth::limits::ClientLimits;
@@ -35,13 +36,19 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
     };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     Protocol {
-        authorize: AuthorizeService::new(store.clone(), keys.clone(), entropy.clone(), flows),
-        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits),
+        authorize: AuthorizeService::new(
+            store.clone(),
+            keys.clone(),
+            entropy.clone(),
+            flows,
+            FlowLimits::new(&config.limits, clock, entropy),
+        ),
+        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone()),
         discovery: Discovery::of(&issuer),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
         revocations: RevocationService::new(store.clone(), access.clone()),
-        tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes),
+        tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
     }
 }

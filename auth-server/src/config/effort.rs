@@ -55,6 +55,9 @@ pub struct Limits {
     /// Failed client authentications from one address.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub client_failures_per_address_per_minute: u32,
+    /// Sign-ins that one address (IPv6: one /64 network) may begin at applications.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub flows_per_address_per_minute: u32,
     /// Calls to the admin API by one caller.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub admin_per_caller_per_minute: u32,
@@ -67,6 +70,7 @@ impl Default for Limits {
             login_per_account_per_minute: 10,
             token_per_client_per_minute: 60_000,
             client_failures_per_address_per_minute: 60,
+            flows_per_address_per_minute: 600,
             admin_per_caller_per_minute: 1_200,
         }
     }

@@ -75,6 +75,7 @@ impl Config {
         config.limits.login_per_address_per_minute = 100_000;
         config.limits.login_per_account_per_minute = 100_000;
         config.limits.client_failures_per_address_per_minute = 100_000;
+        config.limits.flows_per_address_per_minute = 100_000;
         config.limits.admin_per_caller_per_minute = 100_000;
         config
     }

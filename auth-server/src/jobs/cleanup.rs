@@ -13,10 +13,12 @@ const KEPT: Duration = Duration::from_hours(24);
 /// Most rows in one transaction, so that nobody waits long behind it.
 const BATCH: u32 = 500;
 
-/// Takes away everything that ended more than a day ago.
+/// Takes away everything that ended more than a day ago. Browser flows go at their end: anybody can begin one, and one that is
+/// gone gets the same page as one that expired.
 pub(super) async fn run(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let before = now.minus(KEPT);
     for what in Expired::ALL {
+        let before = if what == Expired::Interactions { now } else { before };
         loop {
             let gone = store
                 .write(move |tx| {

@@ -45,6 +45,14 @@ pub(crate) fn network_of(address: IpAddr) -> Vec<u8> {
     }
 }
 
+/// The /48 that a provider gives a customer, in which that customer has 65,536 networks. IPv4 has nothing like it.
+pub(crate) fn region_of(address: IpAddr) -> Option<Vec<u8>> {
+    match address.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address.octets().into_iter().take(6).collect()),
+    }
+}
+
 type Limiter = RateLimiter<u64, Table, Dial, NoOpMiddleware<Nanos>>;
 
 /// The counters of one limit.

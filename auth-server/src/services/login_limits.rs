@@ -20,7 +20,7 @@ use governor::Quota;
 use crate::config::Limits;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::secret::Entropy;
-use crate::services::buckets::{Buckets, Key, network_of};
+use crate::services::buckets::{Buckets, Key, network_of, region_of};
 use crate::services::known_device::KnownDevice;
 
 /// Tries that one try of a stranger costs its network while many strangers fail.
@@ -36,6 +36,9 @@ const DAY: Duration = Duration::from_hours(24);
 const MANY: u32 = 15;
 /// Cells for browsers that are known: only a cookie that we made gets here.
 const FEW: u32 = 12;
+
+/// How many networks' worth of tries the networks of one region have together.
+const REGION_NETWORKS: NonZeroU32 = at_least_one(4);
 
 /// Somebody has to wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,6 +61,7 @@ pub(crate) struct LoginLimits(Arc<Inner>);
 struct Inner {
     seed: [u8; 32],
     clock: Clock,
+    region: Buckets,
     network: Buckets,
     account: Slowing,
     device: Slowing,
@@ -69,10 +73,15 @@ impl LoginLimits {
     pub(crate) fn new(limits: &Limits, clock: Clock, entropy: &Entropy) -> Self {
         let per_network = at_least_one(limits.login_per_address_per_minute);
         let per_account = at_least_one(limits.login_per_account_per_minute);
-        let network = Quota::per_minute(per_network).allow_burst(at_least_one(per_network.get() / 3));
+        // In a storm one try costs several: it has to fit into what one network has at once.
+        let at_once = at_least_one(per_network.get() / 3).max(STORM_COST);
+        let network = Quota::per_minute(per_network).allow_burst(at_once);
+        let region = Quota::per_minute(per_network.saturating_mul(REGION_NETWORKS))
+            .allow_burst(at_once.saturating_mul(REGION_NETWORKS));
         let failures = Quota::per_minute(per_network.saturating_mul(at_least_one(STORM_NETWORKS)));
         Self(Arc::new(Inner {
             seed: entropy.bytes(),
+            region: Buckets::new(region, MANY, &clock),
             network: Buckets::new(network, MANY, &clock),
             account: Slowing::new(per_account, MANY, &clock),
             device: Slowing::new(per_account, FEW, &clock),
@@ -84,13 +93,16 @@ impl LoginLimits {
 
     /// Counts a try and says whether it may go on.
     pub(crate) fn admit(&self, attempt: &Try<'_>) -> Result<(), Throttled> {
-        let Inner { seed, network, account, device, .. } = &*self.0;
+        let Inner { seed, region, network, account, device, .. } = &*self.0;
         let name = attempt.username.as_bytes();
         let admitted = match attempt.device {
             Some(known) => device.take(Key::new(seed, b'd', &[known.as_bytes(), name])),
             // The network first: what it refuses must not use up the tries of an account.
-            None => network
-                .take(Key::new(seed, b'n', &[&network_of(attempt.address)]), self.cost())
+            None => region_of(attempt.address)
+                .map_or(Ok(()), |place| region.take(Key::new(seed, b'r', &[&place]), self.cost()))
+                .and_then(|()| {
+                    network.take(Key::new(seed, b'n', &[&network_of(attempt.address)]), self.cost())
+                })
                 .and_then(|()| account.take(Key::new(seed, b'a', &[name]))),
         };
         admitted.map_err(|retry_after| Throttled { retry_after })
@@ -193,6 +205,24 @@ mod tests {
             clock.advance(Duration::from_secs(10));
         }
         assert!((50..=100).contains(&right), "{right}");
+    }
+
+    /// Whoever gets one /48 has 65,536 networks.
+    #[test]
+    fn a_spray_from_all_networks_of_one_region_stops_too() {
+        let (limits, _clock) = limits();
+        let each = (0..5_000).map(|n| (format!("2001:db8:1:{n:x}::1"), format!("user-{n}")));
+        assert_eq!(admitted(&limits, each), 80);
+        assert!(limits.admit(&stranger("2001:db8:2::1", "alice")).is_ok(), "the neighbour is not touched");
+    }
+
+    #[test]
+    fn a_storm_lets_everybody_try_even_where_few_tries_are_allowed() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let settings = Limits { login_per_address_per_minute: 3, ..Limits::default() };
+        let limits = LoginLimits::new(&settings, clock, &Entropy::seeded(1));
+        (0..1_000).for_each(|n| limits.failed(&stranger("192.0.2.1", &format!("user-{n}"))));
+        assert!(limits.admit(&stranger("198.51.100.1", "alice")).is_ok());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portcullis_guard::{
-    BuildError, Clock as GuardClock, Guard, InputPolicy, Issuer as Trusted, Policy, Proxies, SharedKeys,
-    SharedPolicy,
+    BuildError, Clock as GuardClock, Guard, InputPolicy, Issuer as Trusted, Limits, Policy, Proxies, Quota,
+    SharedKeys, SharedPolicy,
 };
 
 use crate::domain::clock::Clock;
@@ -22,18 +22,21 @@ pub(crate) struct GuardParts {
     pub(crate) policy: SharedPolicy,
     /// Whose word about the address of a caller is believed.
     pub(crate) proxies: Proxies,
+    /// Calls that one caller may make in a minute.
+    pub(crate) per_minute: u32,
     /// The time.
     pub(crate) clock: Clock,
 }
 
 /// Builds the guard. It fetches nothing: its issuer, keys and policy are in this process.
 pub(crate) async fn build(parts: GuardParts) -> Result<Guard, BuildError> {
-    let GuardParts { issuer, keys, policy, proxies, clock } = parts;
+    let GuardParts { issuer, keys, policy, proxies, per_minute, clock } = parts;
     Guard::builder()
         .issuer(Trusted::shared(issuer.as_str(), keys))
         .audience(issuer.endpoint(ADMIN_API_PATH))
         .policy(Policy::shared(policy))
         .input(InputPolicy::strict().max_body(MAX_BODY_BYTES))
+        .limits(Limits::new().by_identity(Quota::per_minute(per_minute)))
         .proxies(proxies)
         .clock(GuardClock::from_fn(move || since_epoch(&clock)))
         .manual_refresh()

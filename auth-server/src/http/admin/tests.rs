@@ -53,6 +53,7 @@ impl Console {
             keys: ring.shared(),
             policy: trial.live.shared(),
             proxies: Proxies::default(),
+            per_minute: 100_000,
             clock: Clock::manual(START),
         };
         let guard = build(parts).await.unwrap();

@@ -100,6 +100,9 @@ struct Shown<'a> {
 fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
     let page = match error {
         AuthorizeError::Fault(_) => ErrorPage::fault(error),
+        AuthorizeError::Throttled { retry_after } => {
+            ErrorPage::new(ErrorKind::Throttled).retry_after(*retry_after)
+        }
         AuthorizeError::Page(cause) => {
             ErrorPage::new(ErrorKind::BadClient).parameter(cause.parameter(), cause.to_string())
         }

@@ -3,6 +3,7 @@
 //! [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -26,6 +27,8 @@ pub(crate) struct OAuthError {
     code: OAuthErrorCode,
     description: &'static str,
     status: StatusCode,
+    /// When to try again, where that is known.
+    retry_after: Option<Duration>,
     cause: Cause,
 }
 
@@ -41,7 +44,7 @@ impl OAuthError {
         description: &'static str,
         cause: &(dyn Error + 'static),
     ) -> Self {
-        Self { code, description, status: code.status(), cause: Cause::of(cause) }
+        Self { code, description, status: code.status(), retry_after: None, cause: Cause::of(cause) }
     }
 
     /// A request that cannot be read at all.
@@ -119,7 +122,13 @@ impl From<ClientAuthError> for OAuthError {
 
 impl From<TokenError> for OAuthError {
     fn from(error: TokenError) -> Self {
-        Self::new(error.code(), error.description(), &error)
+        let told = Self::new(error.code(), error.description(), &error);
+        match error {
+            TokenError::Throttled { retry_after } => {
+                Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
+            }
+            _ => told,
+        }
     }
 }
 
@@ -146,10 +155,14 @@ impl IntoResponse for OAuthError {
             let challenge = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
-            StatusCode::TOO_MANY_REQUESTS => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
-            _ => {}
+        let usual = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(Duration::from_secs(1)),
+            StatusCode::TOO_MANY_REQUESTS => Some(Duration::from_mins(1)),
+            _ => None,
+        };
+        if let Some(wait) = self.retry_after.or(usual) {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         cors::open(response)
     }

@@ -27,6 +27,10 @@ pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError
         InteractionError::Fault(cause) => return fault(pages, id, cause),
         InteractionError::Finished => ErrorKind::Consumed,
         InteractionError::Foreign => ErrorKind::Foreign,
+        InteractionError::Throttled { retry_after } => {
+            let page = ErrorPage::new(ErrorKind::Throttled).retry_after(*retry_after);
+            return pages.error(&page.reference(id.as_str()));
+        }
     };
     pages.error(&ErrorPage::new(kind).reference(id.as_str()))
 }

@@ -140,6 +140,9 @@ impl AuthorizeService {
             }
             return Ok(id);
         }
+        self.limits
+            .admit(flow.visit.address)
+            .map_err(|retry_after| InteractionError::Throttled { retry_after })?;
         let interaction = self.new_interaction(&flow, asked)?;
         let id = interaction.id.clone();
         self.store

@@ -1,5 +1,7 @@
 //! Interactions: keeping a request while the person signs in and decides, in the browser where it began.
 
+use std::time::Duration;
+
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
 use crate::domain::scope::ScopeSet;
@@ -20,6 +22,11 @@ pub(crate) enum InteractionError {
     Finished,
     #[error("the interaction belongs to another browser")]
     Foreign,
+    #[error("too many interactions of one network began")]
+    Throttled {
+        /// When the next one may begin.
+        retry_after: Duration,
+    },
     /// The identifier names nothing, or a client that is gone since.
     #[error("there is no such interaction")]
     Unknown,

@@ -3,6 +3,7 @@
 pub(crate) mod decide;
 mod flow;
 pub(crate) mod interaction;
+pub(crate) mod limits;
 pub(crate) mod request;
 pub(crate) mod respond;
 
@@ -21,6 +22,7 @@ use crate::services::authorize::flow::Flow;
 use crate::services::authorize::interaction::{
     ConsentDecision, ConsentView, InteractionError, InteractionView,
 };
+use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::request::{AuthorizeRequest, PageError, RequestError, ReturnAddress};
 use crate::services::visit::Visit;
 use crate::storage::{Store, StoreError, consents, interactions};
@@ -43,6 +45,8 @@ pub(crate) enum AuthorizeError {
     Fault(#[from] StoreError),
     #[error("{parameter} {0}", parameter = .0.parameter())]
     Page(#[from] PageError),
+    #[error("too many requests of one network began")]
+    Throttled { retry_after: Duration },
 }
 
 /// What an administrator may set.
@@ -60,6 +64,7 @@ pub(crate) struct AuthorizeService {
     keys: KeyRing,
     entropy: Entropy,
     settings: AuthorizeSettings,
+    limits: FlowLimits,
 }
 
 /// What stands between a request and a code: the client's mistake, or ours.
@@ -86,8 +91,9 @@ impl AuthorizeService {
         keys: KeyRing,
         entropy: Entropy,
         settings: AuthorizeSettings,
+        limits: FlowLimits,
     ) -> Self {
-        Self { store, keys, entropy, settings }
+        Self { store, keys, entropy, settings, limits }
     }
 
     /// Answers an authorization request.
@@ -106,6 +112,7 @@ impl AuthorizeService {
                 // A flow without an interaction finds none finished or foreign: only the store is left to fail.
                 self.advance(flow).await.map_err(|error| match error {
                     InteractionError::Fault(fault) => AuthorizeError::Fault(fault),
+                    InteractionError::Throttled { retry_after } => AuthorizeError::Throttled { retry_after },
                     _ => AuthorizeError::Page(PageError::ClientUnknown),
                 })
             }

@@ -1,13 +1,16 @@
-//! How often a client may fail to authenticate from one network before it is told to slow down.
+//! How often a client may fail to authenticate from one network before it is told to slow down, and how many tokens it may
+//! ask for.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use governor::Quota;
 
 use crate::config::Limits;
 use crate::domain::clock::Clock;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::Entropy;
 use crate::services::buckets::{Buckets, Key, network_of};
 
@@ -21,13 +24,22 @@ pub(crate) struct ClientLimits(Arc<Inner>);
 struct Inner {
     seed: [u8; 32],
     failures: Buckets,
+    tokens: Buckets,
 }
 
 impl ClientLimits {
     pub(crate) fn new(limits: &Limits, clock: &Clock, entropy: &Entropy) -> Self {
         let most = NonZeroU32::new(limits.client_failures_per_address_per_minute).unwrap_or(NonZeroU32::MIN);
         let failures = Buckets::new(Quota::per_minute(most), BITS, clock);
-        Self(Arc::new(Inner { seed: entropy.bytes(), failures }))
+        let most = NonZeroU32::new(limits.token_per_client_per_minute).unwrap_or(NonZeroU32::MIN);
+        let tokens = Buckets::new(Quota::per_minute(most), BITS, clock);
+        Self(Arc::new(Inner { seed: entropy.bytes(), failures, tokens }))
+    }
+
+    /// Counts a token request of a client that proved who it is, or says how long to wait.
+    pub(crate) fn admit(&self, client: &ClientId) -> Result<(), Duration> {
+        let key = Key::new(&self.0.seed, b't', &[client.as_str().as_bytes()]);
+        self.0.tokens.take(key, NonZeroU32::MIN)
     }
 
     /// Counts a failure, and says whether there were too many.
@@ -39,8 +51,6 @@ impl ClientLimits {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::clock::Timestamp;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portcullis_guard::SharedPolicy;
 use portcullis_policy::{PolicySource, Report, Snapshot};
+use tokio::sync::Mutex;
 
 use crate::domain::rbac::RoleName;
 use crate::services::admin_error::{AdminError, Thing};
@@ -19,6 +20,8 @@ pub(crate) struct AdminPolicy {
     owners: Owners,
     current: Arc<ArcSwap<Snapshot>>,
     shared: SharedPolicy,
+    /// Readings follow one another, so that an older one never comes last.
+    turn: Arc<Mutex<()>>,
 }
 
 impl AdminPolicy {
@@ -26,7 +29,7 @@ impl AdminPolicy {
     pub(crate) async fn open(store: Store, owners: Owners) -> Result<Self, AdminError> {
         let snapshot = load(&store, &owners).await?;
         let shared = SharedPolicy::new(Arc::clone(&snapshot));
-        Ok(Self { store, owners, current: Arc::new(ArcSwap::new(snapshot)), shared })
+        Ok(Self { store, owners, current: Arc::new(ArcSwap::new(snapshot)), shared, turn: Arc::default() })
     }
 
     /// What the guard of the admin API reads.
@@ -36,6 +39,7 @@ impl AdminPolicy {
 
     /// Takes over the active revision if it is not the one in force. What is in force stays when that fails.
     pub(crate) async fn refresh(&self) -> Result<(), AdminError> {
+        let _turn = self.turn.lock().await;
         let mut tx = self.store.read().await?;
         let active = self.owners.api(&mut tx).await?.active_revision;
         drop(tx);

@@ -198,7 +198,10 @@ impl PolicyService {
                 })
             })
             .await?;
-        self.live.refresh().await?;
+        // It is in force whatever comes now: this replica reads it again in a moment, as every other one does.
+        if let Err(error) = self.live.refresh().await {
+            tracing::warn!(cause = %error, "a policy was activated and cannot be read yet");
+        }
         Ok(revision)
     }
 }

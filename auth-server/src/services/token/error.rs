@@ -1,5 +1,7 @@
 //! Why no token is issued, and what the client is told of it.
 
+use std::time::Duration;
+
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
@@ -49,6 +51,11 @@ pub(crate) enum TokenError {
     TargetNotGranted,
     #[error("more than one resource")]
     TargetSeveral,
+    #[error("the client asks too often")]
+    Throttled {
+        /// When to ask again.
+        retry_after: Duration,
+    },
 }
 
 impl TokenError {
@@ -65,6 +72,7 @@ impl TokenError {
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::GrantNotAllowed => OAuthErrorCode::UnauthorizedClient,
             Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
@@ -88,6 +96,7 @@ impl TokenError {
                 "the refresh token or code is not valid any more"
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
+            Self::Throttled { .. } => "the client asks too often: wait before the next request",
             Self::GrantNotAllowed => "the client may not use this grant_type",
             Self::GrantTypeMissing => "grant_type is missing",
             Self::GrantTypeUnknown => "grant_type is not supported",
@@ -125,7 +134,8 @@ impl Outcome for TokenError {
             | Self::Parameters(_)
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed
-            | Self::TargetSeveral => false,
+            | Self::TargetSeveral
+            | Self::Throttled { .. } => false,
         }
     }
 }

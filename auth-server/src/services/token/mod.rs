@@ -22,6 +22,7 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::secret::OpaqueToken;
 use crate::keys::seal::Sealer;
 use crate::services::client_auth::AuthenticatedClient;
+use crate::services::client_auth::limits::ClientLimits;
 use crate::services::mint::{AccessToken, IdToken, Minter, Proof, SignedIn, Subject};
 use crate::services::token::target::Target;
 use crate::storage::grants::Standing;
@@ -45,6 +46,7 @@ pub(crate) struct TokenService {
     minter: Minter,
     sealer: Sealer,
     settings: TokenSettings,
+    limits: ClientLimits,
 }
 
 /// Who asks, from where, and when.
@@ -80,8 +82,14 @@ pub(crate) struct TokenResponse {
 }
 
 impl TokenService {
-    pub(crate) const fn new(store: Store, minter: Minter, sealer: Sealer, settings: TokenSettings) -> Self {
-        Self { store, minter, sealer, settings }
+    pub(crate) const fn new(
+        store: Store,
+        minter: Minter,
+        sealer: Sealer,
+        settings: TokenSettings,
+        limits: ClientLimits,
+    ) -> Self {
+        Self { store, minter, sealer, settings, limits }
     }
 
     /// Exchanges a grant for tokens.
@@ -95,6 +103,7 @@ impl TokenService {
         if !client.allows(grant) {
             return Err(TokenError::GrantNotAllowed);
         }
+        self.limits.admit(&client.id).map_err(|retry_after| TokenError::Throttled { retry_after })?;
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,

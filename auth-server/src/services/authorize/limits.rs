@@ -1,0 +1,39 @@
+//! How many browser flows one network may begin: each is a row, kept until it expires, that anybody can ask for.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::Quota;
+
+use crate::config::Limits;
+use crate::domain::clock::Clock;
+use crate::domain::secret::Entropy;
+use crate::services::buckets::{Buckets, Key, network_of};
+
+/// Cells of a table: half a megabyte in all.
+const BITS: u32 = 15;
+
+/// Counts flows per network.
+#[derive(Clone)]
+pub(crate) struct FlowLimits(Arc<Inner>);
+
+struct Inner {
+    seed: [u8; 32],
+    begun: Buckets,
+}
+
+impl FlowLimits {
+    pub(crate) fn new(limits: &Limits, clock: &Clock, entropy: &Entropy) -> Self {
+        let most = NonZeroU32::new(limits.flows_per_address_per_minute).unwrap_or(NonZeroU32::MIN);
+        let begun = Buckets::new(Quota::per_minute(most), BITS, clock);
+        Self(Arc::new(Inner { seed: entropy.bytes(), begun }))
+    }
+
+    /// Counts a flow, or says how long to wait.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+        let key = Key::new(&self.0.seed, b'i', &[&network_of(address)]);
+        self.0.begun.take(key, NonZeroU32::MIN)
+    }
+}
