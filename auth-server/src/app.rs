@@ -133,7 +133,10 @@ impl From<RingError> for StartError {
         match error {
             RingError::Sealed { .. } => Self::OtherMasterKey(error),
             RingError::Store(error) => Self::Store(error),
-            RingError::Damaged { .. } | RingError::Refused(_) | RingError::Shared(_) => Self::Keys(error),
+            RingError::Damaged { .. }
+            | RingError::Refused(_)
+            | RingError::Shared(_)
+            | RingError::Unknown { .. } => Self::Keys(error),
         }
     }
 }

@@ -205,3 +205,39 @@ async fn in_07_userinfo_takes_access_tokens_with_openid_only(#[values(Sqlite, Po
     let twice = Answer::to(twice.form(&[("access_token", &access)])).await;
     assert_eq!(twice.status, 400, "RFC 6750 §2: one way at a time");
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_client_that_asks_too_often_waits_and_no_other_does(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_with(database, |config| {
+        config.limits.token_per_client_per_minute = 5;
+    })
+    .await;
+    let orders = server.admin.api("https://orders.test").await;
+    let (one, other) =
+        (server.admin.machine_client(&[&orders]).await, server.admin.machine_client(&[&orders]).await);
+    let mut last = server.machine.client_credentials(&one, &orders.audience).await;
+    for _ in 0..5 {
+        last = server.machine.client_credentials(&one, &orders.audience).await;
+    }
+    assert_eq!((last.status.as_u16(), last.error().as_str()), (429, "temporarily_unavailable"));
+    assert!(!last.header("retry-after").is_empty());
+    assert_eq!(server.machine.client_credentials(&other, &orders.audience).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_administrator_who_asks_too_often_waits(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_with(database, |config| {
+        config.limits.admin_per_caller_per_minute = 5;
+    })
+    .await;
+    let mut last = server.admin.get("/users").await;
+    for _ in 0..6 {
+        last = server.admin.get("/users").await;
+    }
+    assert_eq!(last.status, 429);
+    assert!(!last.header("ratelimit").is_empty() && !last.header("retry-after").is_empty());
+}

@@ -168,3 +168,21 @@ async fn ht_17_every_answer_is_armoured(#[values(Sqlite, Postgres)] database: Da
         assert_eq!(answer.header("server"), "", "{method} {path}");
     }
 }
+
+/// Each flow that begins is a row that is kept for a while.
+#[rstest]
+#[tokio::test]
+async fn flows_of_one_network_are_limited(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_with(database, |config| {
+        config.limits.flows_per_address_per_minute = 5;
+    })
+    .await;
+    let shop = server.admin.web_client(&[]).await;
+    let path = portcullis_tests::authorize::AuthorizeRequest::of(&shop).path();
+    for _ in 0..5 {
+        assert_eq!(server.visitor().get(&path).await.status, 303);
+    }
+    let refused = server.visitor().get(&path).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.location().is_none() && !refused.header("retry-after").is_empty());
+}

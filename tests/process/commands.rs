@@ -138,6 +138,42 @@ async fn keys_are_listed_and_rotated_and_links_are_made(#[values(Sqlite, Postgre
     assert_eq!(server.machine.get("/setup").await.status, 200);
 }
 
+/// Somebody has a signing key: whatever it signed is worth nothing from now on, here and at whoever asks for our keys.
+#[rstest]
+#[tokio::test]
+async fn a_key_that_is_revoked_counts_no_longer_at_a_running_server(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let robot =
+        ["client", "create", "--preset", "m2m", "--name", "Robot", "--api", ORDERS, "--role", "viewer"];
+    let robot = registered(&json(&place, &robot));
+    let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+    let active = async |token: &str| {
+        let answer = server.machine.post_as(&robot, "/introspect", &[("token", token)]).await;
+        answer.json()["active"].as_bool().unwrap()
+    };
+    assert!(active(&token).await);
+    let kid_of = |key: &Value| key["kid"].as_str().unwrap().to_owned();
+    let keys = json(&place, &["key", "list"]);
+    let signing = keys.as_array().unwrap().iter().find(|key| key["alg"] == "ES256").map(kid_of).unwrap();
+    assert_eq!(place.run(&["key", "revoke", "nonsense"]).status.code(), Some(1));
+    json(&place, &["key", "revoke", &signing]);
+
+    let started = std::time::Instant::now();
+    while active(&token).await {
+        assert!(started.elapsed().as_secs() < 20, "the server never heard of it");
+        // The server looks by itself, each second.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let published = server.machine.get("/jwks").await.json();
+    assert!(!published["keys"].as_array().unwrap().iter().map(kid_of).any(|kid| kid == signing));
+    let next = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+    assert!(active(&next).await, "another key signs");
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_left_alone(#[values(Sqlite, Postgres)] database: Database) {

@@ -89,6 +89,12 @@ pub(crate) enum Db {
 pub(crate) enum Key {
     /// Prints the keys and what each is for at present.
     List,
+    /// Withdraws a key that somebody else may have. What it signed is refused from then on, and another signs in its place.
+    Revoke {
+        /// Which key, as `key list` prints it.
+        #[arg(value_name = "KID")]
+        kid: String,
+    },
     /// Makes the successor of a key. It is published at once and signs in an hour.
     Rotate {
         /// Algorithm of the key: `ES256`, `EdDSA` or `RS256`. Without it: all of them.

@@ -12,16 +12,22 @@ use crate::keys::rotate::Urgency;
 
 pub(crate) async fn run(context: &Context, command: &Key) -> Result<(), Failure> {
     let algs = match command {
-        Key::List | Key::Rotate { alg: None, .. } => SigningAlg::ALL.to_vec(),
+        Key::List | Key::Revoke { .. } | Key::Rotate { alg: None, .. } => SigningAlg::ALL.to_vec(),
         Key::Rotate { alg: Some(name), .. } => {
             vec![name.parse().map_err(|error| Failure::usage(format!("--alg {name}: {error}")))?]
         }
     };
     let app = context.app().await?;
-    if let Key::Rotate { urgent, .. } = command {
-        let urgency = if *urgent { Urgency::Urgent } else { Urgency::Orderly };
-        for alg in algs {
-            app.keys().rotate(alg, urgency, Actor::Operator).await.map_err(Failure::failed)?;
+    match command {
+        Key::List => {}
+        Key::Revoke { kid } => {
+            app.keys().withdraw(kid, Actor::Operator).await.map_err(Failure::failed)?;
+        }
+        Key::Rotate { urgent, .. } => {
+            let urgency = if *urgent { Urgency::Urgent } else { Urgency::Orderly };
+            for alg in algs {
+                app.keys().rotate(alg, urgency, Actor::Operator).await.map_err(Failure::failed)?;
+            }
         }
     }
     print(context, app.keys())

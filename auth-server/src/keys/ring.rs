@@ -69,6 +69,12 @@ pub enum RingError {
     /// The database did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no such key.
+    #[error("there is no signing key {kid}")]
+    Unknown {
+        /// What was asked for.
+        kid: String,
+    },
 }
 
 /// Why a token cannot be signed.
@@ -115,6 +121,20 @@ impl KeyRing {
         let vault = &self.0.vault;
         let loaded = vault.load(&self.0.loaded.load()).await?;
         vault.add(&loaded, alg, Schedule::successor_asked(vault.clock.now(), urgency), actor).await?;
+        self.reload().await
+    }
+
+    /// Withdraws a key that somebody else may have: it is published no longer, and what it signed is refused. A successor takes
+    /// over at once when it is the one that signs.
+    pub(crate) async fn withdraw(&self, kid: &str, actor: Actor) -> Result<(), RingError> {
+        let vault = &self.0.vault;
+        let loaded = vault.load(&self.0.loaded.load()).await?;
+        let key = loaded.find(kid).ok_or_else(|| RingError::Unknown { kid: kid.to_owned() })?;
+        let (alg, now) = (key.stored.alg, vault.clock.now());
+        if loaded.signing(alg, now).is_some_and(|signing| signing.stored.kid == kid) {
+            vault.add(&loaded, alg, now, actor.clone()).await?;
+        }
+        vault.delete(kid.to_owned(), actor).await?;
         self.reload().await
     }
 
@@ -194,7 +214,7 @@ impl Vault {
             }
         }
         for over in loaded.links().filter(|link| !link.is_published(&self.schedule, now)) {
-            self.delete(over.key.stored.kid.clone()).await?;
+            self.delete(over.key.stored.kid.clone(), Actor::System).await?;
             changed = true;
         }
         if changed { self.load(&loaded).await } else { Ok(loaded) }
@@ -266,12 +286,12 @@ impl Vault {
         Ok(())
     }
 
-    async fn delete(&self, kid: String) -> Result<(), StoreError> {
+    async fn delete(&self, kid: String, actor: Actor) -> Result<(), StoreError> {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     if signing_keys::delete(tx, &kid).await? {
-                        tx.audit(AuditEvent::new(Actor::System, AuditAction::KeyDeleted).on(&kid));
+                        tx.audit(AuditEvent::new(actor, AuditAction::KeyDeleted).on(&kid));
                         tx.invalidate();
                     }
                     Ok(())
