@@ -97,11 +97,12 @@ impl LoginLimits {
         let name = attempt.username.as_bytes();
         let admitted = match attempt.device {
             Some(known) => device.take(Key::new(seed, b'd', &[known.as_bytes(), name])),
-            // The network first: what it refuses must not use up the tries of an account.
-            None => region_of(attempt.address)
-                .map_or(Ok(()), |place| region.take(Key::new(seed, b'r', &[&place]), self.cost()))
+            // The network first: what it refuses must not use up the tries of a region or an account.
+            None => network
+                .take(Key::new(seed, b'n', &[&network_of(attempt.address)]), self.cost())
                 .and_then(|()| {
-                    network.take(Key::new(seed, b'n', &[&network_of(attempt.address)]), self.cost())
+                    region_of(attempt.address)
+                        .map_or(Ok(()), |place| region.take(Key::new(seed, b'r', &[&place]), self.cost()))
                 })
                 .and_then(|()| account.take(Key::new(seed, b'a', &[name]))),
         };
