@@ -91,7 +91,7 @@ impl Refusal {
         }
     }
 
-    /// Says it to the log, once. Strangers can cause all but the first two as often as they like.
+    /// Says it to the log, once. What strangers can cause as often as they like is for debugging; an outage is ours.
     fn log(&self, status: StatusCode, code: &str) {
         let status = status.as_u16();
         match self {
@@ -108,6 +108,9 @@ impl Refusal {
             Self::Scope { decision, .. } => {
                 tracing::info!(code, status, cause = %self, decision = %decision.id(), "refused");
             }
+            // Nobody is served until the program is changed.
+            Self::Unavailable(Outage::Address) => tracing::error!(code, status, cause = %self, "refused"),
+            Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }
     }

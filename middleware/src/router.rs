@@ -90,6 +90,21 @@ where
         self
     }
 
+    /// Adds the routes of another router below a path, which starts with a slash and ends without one.
+    ///
+    /// ```
+    /// # use axum::routing::get;
+    /// # use portcullis_guard::{GuardExt, GuardedRouter, rbac};
+    /// # async fn list() {}
+    /// let orders = GuardedRouter::<()>::new().route("/orders", get(list).guard(rbac("orders", "read")));
+    /// let api = GuardedRouter::new().nest("/v1", orders);
+    /// assert_eq!(api.requirements().next().map(|(path, _)| path), Some("/v1/orders"));
+    /// ```
+    pub fn nest(mut self, prefix: &str, other: Self) -> Self {
+        self.routes.extend(other.routes.into_iter().map(|(path, route)| (format!("{prefix}{path}"), route)));
+        self
+    }
+
     /// Every route and what it requires: for a start-up log, or a test that reads like a table.
     pub fn requirements(&self) -> impl Iterator<Item = (&str, &Requirement)> {
         self.routes
@@ -98,6 +113,9 @@ where
     }
 
     /// The routes as a plain axum router, each behind the guard.
+    ///
+    /// What is added to the result, routes or a fallback, is not guarded; nor is the answer for a path that no route
+    /// has. A fallback that is to be guarded takes the guard as its layer: `guard.require(public())`.
     ///
     /// # Panics
     ///

@@ -123,3 +123,24 @@ async fn account_pages_fit_every_screen() {
     inspect(&browser, "signed-out").await;
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rules_of_apis_fit_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    server.admin.api("https://orders.test").await;
+    let owner = server.admin.administrator("owner").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.click("rules").await;
+    browser.wait_for("rulebooks").await;
+    inspect(&browser, "rulebooks").await;
+    browser.script("document.querySelector('#rulebooks li:last-child a').click()").await;
+    browser.wait_for("policies").await;
+    inspect(&browser, "rules").await;
+    browser.script("document.getElementById('rules').value += '\\np, nobody'").await;
+    browser.click("policy-check").await;
+    browser.wait_for("report").await;
+    inspect(&browser, "rules-report").await;
+    browser.close().await;
+}

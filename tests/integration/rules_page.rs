@@ -12,15 +12,7 @@ const RULES: &str = "p, viewer, *, orders, read, allow\n";
 
 /// Somebody with a role in the admin API, signed in.
 async fn administrator(server: &TestServer, role: &str) -> Visitor {
-    let person = server.admin.user(&format!("{role}-person")).await;
-    let listed = server.admin.get("/apis").await.json();
-    let audience = format!("{}/api", server.issuer);
-    let items = listed["items"].as_array().expect("a list");
-    let found =
-        items.iter().find(|api| api["audience"] == audience.as_str()).expect("the admin API is there");
-    let text = |name: &str| found[name].as_str().expect("a text").to_owned();
-    let api = RegisteredApi { id: text("id"), audience: audience.clone(), name: text("name") };
-    server.admin.assign(&api, role, &person.id).await;
+    let person = server.admin.administrator(role).await;
     let mut visitor = server.visitor();
     visitor.sign_in(&person).await;
     visitor

@@ -123,6 +123,26 @@ impl Admin {
         RegisteredApi { id: text(&made, "id"), audience: audience.to_owned(), name }
     }
 
+    /// The admin API itself, whose roles make administrators.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not list it.
+    pub async fn admin_api(&self) -> RegisteredApi {
+        let listed = self.get("/apis").await.json();
+        let mut items = listed["items"].as_array().into_iter().flatten();
+        let found =
+            items.find(|api| api["audience"] == self.audience.as_str()).expect("the admin API is there");
+        RegisteredApi { id: text(found, "id"), audience: self.audience.clone(), name: text(found, "name") }
+    }
+
+    /// Somebody with a role in the admin API.
+    pub async fn administrator(&self, role: &str) -> Person {
+        let person = self.user(&format!("{role}-person")).await;
+        self.assign(&self.admin_api().await, role, &person.id).await;
+        person
+    }
+
     /// The client with which the guard of an API fetches its policy.
     pub async fn guard_client(&self, api: &RegisteredApi) -> Registered {
         self.client(json!({ "name": "Test guard", "preset": "service", "serves": api.id })).await

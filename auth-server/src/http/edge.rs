@@ -238,3 +238,116 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for NotedRoute<S> {
         self.0.call(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::net::IpAddr;
+
+    use axum::routing::get;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    const CALLER: ClientAddress = ClientAddress(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
+
+    fn edge(router: Router, change: impl FnOnce(&mut Config)) -> Edge {
+        let mut config = Config::for_tests("unused", "http://localhost:8080");
+        change(&mut config);
+        let pages = Pages::open(&config.issuer()).unwrap();
+        Edge::new(router, &config, Entropy::seeded(1), pages)
+    }
+
+    fn asked(path: &str) -> Request<Body> {
+        Request::get(path).body(Body::empty()).unwrap()
+    }
+
+    /// The body of somebody who sends nothing more.
+    fn stalled() -> impl HttpBody<Data = Bytes, Error = Infallible> + Unpin {
+        StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_not_waited_for() {
+        let edge = edge(Router::new(), |_| {});
+        assert_eq!(edge.taken_in(CALLER, stalled()).await, Err(Refusal::SlowBody));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_slowly_keeps_only_himself_out() {
+        let edge = edge(Router::new().route("/", get(async || "here")), |config| {
+            config.server.max_in_flight = 16;
+        });
+        let (slow, other) =
+            (edge.taken_in(CALLER, stalled()), ClientAddress(IpAddr::from([198, 51, 100, 1])));
+        let body = || Full::new(Bytes::from_static(b"x"));
+        tokio::pin!(slow);
+        tokio::select! {
+            biased;
+            _ = &mut slow => panic!("there is nothing to take in"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(edge.taken_in(CALLER, body()).await, Err(Refusal::Busy));
+        assert_eq!(edge.taken_in(other, body()).await, Ok(Bytes::from_static(b"x")));
+        assert!(edge.bounded(asked("/")).await.is_ok());
+        assert_eq!(slow.await, Err(Refusal::SlowBody));
+        assert_eq!(edge.taken_in(CALLER, body()).await, Ok(Bytes::from_static(b"x")));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_refused_whether_it_says_so_or_not() {
+        let edge = edge(Router::new(), |config| config.server.max_body_bytes = 3);
+        let long = Bytes::from_static(b"four");
+        assert_eq!(edge.taken_in(CALLER, Full::new(long.clone())).await, Err(Refusal::TooLarge));
+        let frames = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(long))]);
+        assert_eq!(edge.taken_in(CALLER, StreamBody::new(frames)).await, Err(Refusal::TooLarge));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_too_long_or_panics_is_answered_all_the_same() {
+        let router = Router::new()
+            .route("/slow", get(async || std::future::pending::<()>().await))
+            .route("/panic", get(async || -> () { panic!("of the test") }));
+        let edge = edge(router, |_| {});
+        assert_eq!(edge.bounded(asked("/slow")).await.unwrap_err(), Refusal::TooSlow);
+        assert_eq!(edge.bounded(asked("/panic")).await.unwrap_err(), Refusal::Panic);
+    }
+
+    #[tokio::test]
+    async fn a_server_with_enough_to_do_refuses_and_still_says_that_it_lives() {
+        let router =
+            Router::new().route("/", get(async || "here")).route("/healthz/live", get(async || "live"));
+        let edge = edge(router, |config| config.server.max_in_flight = 1);
+        let held = edge.at_work.try_acquire().unwrap();
+        assert_eq!(edge.bounded(asked("/")).await.unwrap_err(), Refusal::Busy);
+        assert!(edge.bounded(asked("/healthz/live")).await.is_ok());
+        drop(held);
+        assert!(edge.bounded(asked("/")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_form_of_the_route() {
+        let edge = edge(Router::new(), |_| {});
+        for (voice, media_type) in [
+            (Voice::OAuth, "application/json"),
+            (Voice::Page, "text/html; charset=utf-8"),
+            (Voice::Problem, "application/problem+json"),
+        ] {
+            for refusal in [
+                Refusal::BrokenBody,
+                Refusal::Busy,
+                Refusal::Panic,
+                Refusal::SlowBody,
+                Refusal::TooLarge,
+                Refusal::TooSlow,
+            ] {
+                let response = refusal.response(voice, &edge.pages, RequestId::generate(&edge.entropy));
+                assert_eq!(response.status(), refusal.status(), "{voice:?} {refusal:?}");
+                assert_eq!(response.headers()["content-type"], media_type, "{voice:?} {refusal:?}");
+                let waits = response.headers().contains_key("retry-after");
+                assert_eq!(waits, refusal.status() == 503, "{voice:?} {refusal:?}");
+            }
+        }
+    }
+}
