@@ -130,9 +130,9 @@ impl Admin {
     /// When the server does not list it.
     pub async fn admin_api(&self) -> RegisteredApi {
         let listed = self.get("/apis").await.json();
-        let mut items = listed["items"].as_array().into_iter().flatten();
-        let found =
-            items.find(|api| api["audience"] == self.audience.as_str()).expect("the admin API is there");
+        let mut items = listed.get("items").and_then(Value::as_array).into_iter().flatten();
+        let found = items.find(|api| text(api, "audience") == self.audience);
+        let found = found.expect("the admin API is there");
         RegisteredApi { id: text(found, "id"), audience: self.audience.clone(), name: text(found, "name") }
     }
 
