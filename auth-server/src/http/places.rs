@@ -31,7 +31,7 @@ impl Places {
         let taken = cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
             (count < self.each).then_some(count + 1)
         });
-        taken.is_ok().then_some(Place(cell))
+        taken.is_ok().then(|| Place(cell))
     }
 }
 
