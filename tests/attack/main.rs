@@ -1,6 +1,8 @@
 //! Attacks, by the ids of the project's catalogue. A test passes when the safe outcome is seen on the wire.
 
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod authorization;
 #[cfg(test)]
 mod clients;

@@ -4,9 +4,12 @@ use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::login_form;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
+
+use crate::offline;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -31,10 +34,91 @@ async fn a_repeated_parameter_is_refused_everywhere(#[values(Sqlite, Postgres)] 
         let answer = server.visitor().open(&request.path()).await;
         assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{repeated}");
     }
+    let ada = server.admin.user("ada").await;
+    let request =
+        AuthorizeRequest::of(&shop).and("resource", "https://a.test").and("resource", "https://b.test");
+    let callback = server.visitor().authorize(&request, &ada).await;
+    assert_eq!(callback.error(), "invalid_target", "RFC 8707 §2 lets it be repeated");
     let body = "grant_type=client_credentials&grant_type=client_credentials";
     let answer = post(&server, "/token", FORM, body).await;
-    // Who asks comes first: this request names no client.
-    assert_eq!((answer.status.as_u16(), answer.error().as_str()), (401, "invalid_client"));
+    // Such a request is not read far enough to ask who sends it.
+    assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_repeated_parameter_of_a_known_client_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let (shop, refresh) = offline(&server).await;
+    let app = server.admin.native_client(&[]).await;
+    let good = [
+        ("/token", vec![("grant_type", "refresh_token"), ("refresh_token", &*refresh), ("scope", "openid")]),
+        ("/introspect", vec![("token", &*refresh), ("token_type_hint", "refresh_token")]),
+        ("/revoke", vec![("token", &*refresh), ("token_type_hint", "refresh_token")]),
+    ];
+    for (path, fields) in &good {
+        let known = fields.iter().map(|(name, _)| *name);
+        let others = ["client_id", "client_secret", "client_assertion", "code", "redirect_uri", "unknown"];
+        for repeated in known.chain(others) {
+            for client in [&shop, &app] {
+                let mut twice = fields.clone();
+                twice.push((repeated, "again"));
+                if fields.iter().all(|(name, _)| *name != repeated) {
+                    twice.push((repeated, "again"));
+                }
+                let answer = server.machine.post_as(client, path, &twice).await;
+                let told = (answer.status.as_u16(), answer.error());
+                assert_eq!(told, (400, "invalid_request".to_owned()), "{path} {repeated}");
+            }
+        }
+    }
+    for path in ["/introspect", "/revoke"] {
+        let fields = [("token", &*refresh), ("resource", "a"), ("resource", "b")];
+        let answer = server.machine.post_as(&shop, path, &fields).await;
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"), "{path}");
+    }
+    let answer = server.machine.post("/userinfo", &[("access_token", "x"), ("a", "1"), ("a", "2")]).await;
+    assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"));
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &*refresh),
+        ("resource", "https://a.test"),
+        ("resource", "https://b.test"),
+    ];
+    let answer = server.machine.token(&shop, &fields).await;
+    assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_target"));
+    let (_, fields) = &good[0];
+    assert_eq!(server.machine.token(&shop, fields).await.status, 200, "nothing of it was done");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_repeated_field_of_the_sign_in_page_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    for repeated in ["username", "password", "csrf_token", "interaction", "unknown"] {
+        let mut visitor = server.visitor();
+        let page = visitor.open("/login").await;
+        let mut form = login_form(&page, &ada.username, &ada.password);
+        let value = form.value(repeated).unwrap_or_default().to_owned();
+        let sent = form.fields.iter().filter(|(name, _)| name == repeated).count();
+        form.fields.extend(std::iter::repeat_n((repeated.to_owned(), value), 2 - sent));
+        assert_eq!(visitor.submit(&form).await.status, 400, "{repeated}");
+        assert_eq!(visitor.session(), None, "{repeated}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_document_that_does_not_say_it_is_json_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    for kind in ["text/plain", "application/json-seq", "application/xml", ""] {
+        let request = server.admin.request(Method::POST, "/users").await;
+        let answer = Answer::to(request.header("content-type", kind).body("{\"username\":\"bea\"}")).await;
+        assert_eq!(answer.status, 415, "{kind}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{kind}");
+    }
+    assert_eq!(server.admin.get("/users?username=bea").await.json()["items"], json!([]));
 }
 
 #[rstest]
@@ -83,7 +167,9 @@ async fn over_long_fields_are_refused_before_any_work(#[values(Sqlite, Postgres)
     assert_eq!(server.machine.token(&shop, &fields).await.status, 400);
     let huge = vec![b'x'; 2 << 20];
     assert_eq!(post(&server, "/token", FORM, huge.clone()).await.status, 413);
-    assert_eq!(post(&server, "/login", FORM, huge).await.status, 413);
+    // The form is not even read, and that it comes from nowhere is not found out: it says how long it is.
+    let answer = post(&server, "/login", FORM, huge).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (413, "text/html; charset=utf-8"));
 }
 
 #[rstest]

@@ -209,3 +209,37 @@ async fn userinfo_answers_get_and_both_kinds_of_post(#[values(Sqlite, Postgres)]
     let body = server.machine.post("/userinfo", &[("access_token", &token)]).await;
     assert_eq!(body.member("sub"), ada.sub);
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_hint_has_to_be_an_id_token_of_ours_and_may_be_old(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop);
+    let mut visitor = server.visitor();
+    let callback = visitor.authorize(&request, &ada).await;
+    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    let (id_token, access) = (tokens.member("id_token"), tokens.member("access_token"));
+    let foreign = {
+        let elsewhere = TestServer::start_on(Sqlite).await;
+        let (bob, other) = (elsewhere.admin.user("bob").await, elsewhere.admin.web_client(&[]).await);
+        let request = AuthorizeRequest::of(&other);
+        let callback = elsewhere.visitor().authorize(&request, &bob).await;
+        elsewhere.machine.redeem(&other, &request, &callback).await.member("id_token")
+    };
+    let silently =
+        |hint: &str| AuthorizeRequest::of(&shop).with("prompt", "none").with("id_token_hint", hint);
+    let damaged = portcullis_tests::jwt::damaged(&id_token);
+    for bad in ["garbage", "a.b.c", &*damaged, &*foreign, &*access] {
+        let callback = visitor.authorize(&silently(bad), &ada).await;
+        assert_eq!(callback.error(), "invalid_request", "{bad}");
+    }
+    visitor.authorize(&silently(&id_token), &ada).await.code();
+    server.wait(std::time::Duration::from_mins(11));
+    visitor.authorize(&silently(&id_token), &ada).await.code();
+    let bob = server.admin.user("bob-the-other").await;
+    let mut other = server.visitor();
+    other.sign_in(&bob).await;
+    assert_eq!(other.authorize(&silently(&id_token), &bob).await.error(), "login_required");
+}

@@ -3,6 +3,7 @@
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
@@ -99,4 +100,36 @@ async fn a_sign_out_ends_refresh_tokens_that_were_not_meant_to_outlive_it(
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     visitor.open(&logout(&fields)).await;
     assert_eq!(server.machine.userinfo(&access).await.status, 401, "an online grant ends with its session");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_hint_or_a_name_that_does_not_fit_signs_nobody_out(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let (mut visitor, shop, id_token) = signed_in(&server).await;
+    let other = server.admin.web_client(&[]).await;
+    let elsewhere = TestServer::start_on(Sqlite).await;
+    let (_, _, foreign) = signed_in(&elsewhere).await;
+    let access = server.admin.token().await;
+    let damaged = portcullis_tests::jwt::damaged(&id_token);
+    let unknown = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+    for (fields, blamed) in [
+        (vec![("client_id", "nobody")], "client_id"),
+        (vec![("client_id", unknown)], "client_id"),
+        (vec![("client_id", &*other.id), ("id_token_hint", &*id_token)], "client_id"),
+        (vec![("id_token_hint", "garbage")], "id_token_hint"),
+        (vec![("id_token_hint", &*damaged)], "id_token_hint"),
+        (vec![("id_token_hint", &*foreign)], "id_token_hint"),
+        (vec![("id_token_hint", &*access)], "id_token_hint"),
+    ] {
+        let fields: Vec<(&str, &str)> =
+            fields.into_iter().chain([("post_logout_redirect_uri", "https://rp.test/bye")]).collect();
+        let answer = visitor.open(&logout(&fields)).await;
+        assert_eq!((answer.status.as_u16(), leads_to(&answer)), (400, String::new()), "{fields:?}");
+        assert_eq!(text_of(&answer.text(), "parameter").as_deref(), Some(blamed), "{fields:?}");
+    }
+    assert!(is_signed_in(&mut visitor).await);
+    let fields = [("client_id", &*shop.id), ("id_token_hint", &*id_token)];
+    visitor.open(&logout(&fields)).await;
+    assert!(!is_signed_in(&mut visitor).await, "the same with what fits");
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admin_api;
 #[cfg(test)]
+mod audit_trail;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod code_flow;

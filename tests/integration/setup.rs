@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portcullis_server::services::caller::Caller;
+use portcullis_server::services::users::form::UserForm;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::{Form, text_of};
 use portcullis_tests::server::BareServer;
@@ -66,6 +68,23 @@ async fn a_bad_choice_of_the_first_administrator_does_not_use_up_the_link(
     let nameless = filled(form.clone(), &code).with("username", "a b");
     assert_eq!(visitor.submit(&nameless).await.status, 422);
     assert_eq!(visitor.submit(&filled(form, &code)).await.status, 303);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_name_that_is_taken_is_told_and_does_not_use_up_the_link(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = BareServer::start_on(database).await;
+    let form = UserForm { username: "root".to_owned(), ..UserForm::default() };
+    server.app().users().create(form, &Caller::operator(server.clock.now())).await.unwrap();
+    let code = server.setup_code().await;
+    let mut visitor = server.visitor();
+    let form = the_form(&visitor.open("/setup").await, "setup");
+    let refused = visitor.submit(&filled(form.clone(), &code)).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("href=\"#username\""), "{}", refused.text());
+    assert_eq!(visitor.submit(&filled(form, &code).with("username", "ada")).await.status, 303);
 }
 
 #[rstest]

@@ -230,6 +230,30 @@ async fn a_server_answers_and_stops_when_it_is_told_to() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
+#[tokio::test]
+async fn a_policy_that_another_replica_activates_between_opening_and_serving_is_in_force() {
+    let place = Place::new();
+    let (one, two) = (place.app().await, place.app().await);
+    let mut heard = one.store().invalidations();
+    let caller = crate::services::caller::Caller::operator(place.clock.now());
+    let api = two.apis().admin_api().await.unwrap().id;
+    let revision = two.policies().rollback(&api, 1, "Once more", &caller).await.unwrap().number;
+    heard.changed().await.unwrap();
+    let live = one.administration.console.policy.clone();
+    assert_ne!(live.shared().revision(), Some(revision), "it was opened before");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(one.serve(listener, async { drop(stopped.await) }));
+    let in_force = async {
+        while live.shared().revision() != Some(revision) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), in_force).await.expect("it is taken over");
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
 async fn ask(address: std::net::SocketAddr, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -80,13 +80,14 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     Manual(Arc<AtomicI64>),
-    System,
+    /// With the moment from which the steady hand counts.
+    System(Instant),
 }
 
 impl Clock {
     /// The clock of the machine.
-    pub const fn system() -> Self {
-        Self(Source::System)
+    pub fn system() -> Self {
+        Self(Source::System(Instant::now()))
     }
 
     /// A clock that stands still at `start` until [`advance`](Self::advance) moves it; its clones move with it.
@@ -98,7 +99,18 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::Manual(micros) => Timestamp(micros.load(Ordering::SeqCst)),
-            Source::System => read_system_clock(),
+            Source::System(_) => read_system_clock(),
+        }
+    }
+
+    /// A hand that never runs backwards, counted from any fixed point: for what is measured, as limits are, while the
+    /// time of day may be put back.
+    pub fn steady(&self) -> Duration {
+        match &self.0 {
+            Source::Manual(micros) => {
+                Duration::from_micros(u64::try_from(micros.load(Ordering::SeqCst)).unwrap_or_default())
+            }
+            Source::System(start) => start.elapsed(),
         }
     }
 
@@ -147,6 +159,7 @@ mod tests {
         let other = clock.clone();
         clock.advance(Duration::from_secs(11));
         assert_eq!(other.now(), Timestamp::from_secs(111));
+        assert_eq!(other.steady(), Duration::from_secs(111));
     }
 
     #[test]
@@ -156,5 +169,6 @@ mod tests {
         clock.advance(Duration::from_secs(1_000_000));
         assert!(before > Timestamp::from_secs(1_700_000_000));
         assert!(clock.now().since(before) < Duration::from_secs(1_000_000));
+        assert!(clock.steady() < Duration::from_secs(1_000_000));
     }
 }

@@ -143,7 +143,7 @@ impl governor::clock::Clock for Dial {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        Nanos::new(u64::try_from(self.0.now().as_micros()).unwrap_or_default().saturating_mul(1000))
+        Nanos::new(u64::try_from(self.0.steady().as_nanos()).unwrap_or(u64::MAX))
     }
 }
 

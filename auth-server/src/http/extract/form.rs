@@ -6,6 +6,8 @@
 //! these have `Referrer-Policy: no-referrer`.) And the form carries a token that belongs to the browser's cookie, which
 //! another site can neither read nor set.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::hmac;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::response::Response;
@@ -79,21 +81,22 @@ fn message(salt: &[u8; SALT_LEN], browser: &OpaqueToken) -> Vec<u8> {
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads form data. Nothing is repaired: what is not clean UTF-8 is refused.
+    /// Reads form data. Nothing is repaired: what is not clean UTF-8, or was sent twice, is refused.
     fn parse(body: &[u8]) -> Option<Self> {
         let fields: Vec<(String, String)> =
             form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
         // The parser puts this character where it could not decode; no form of ours needs it.
         let clean = |text: &str| !text.contains('\u{fffd}');
-        (fields.len() <= MAX_FIELDS && fields.iter().all(|(name, value)| clean(name) && clean(value)))
-            .then_some(Self(fields))
+        let names: BTreeSet<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        (fields.len() <= MAX_FIELDS
+            && names.len() == fields.len()
+            && fields.iter().all(|(name, value)| clean(name) && clean(value)))
+        .then_some(Self(fields))
     }
 
-    /// A field that was sent exactly once.
+    /// A field that was sent.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let mut values = self.0.iter().filter(|(found, _)| found == name);
-        let (_, value) = values.next()?;
-        values.next().is_none().then_some(value)
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// A field, or nothing: for fields where an empty text means the same as none.
@@ -130,7 +133,7 @@ where
             return Err(refuse(ErrorKind::BadRequest));
         }
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
-        let body = body.collect().await.map_err(|_| refuse(ErrorKind::TooLarge))?.to_bytes();
+        let body = body.collect().await.map_err(|_| refuse(ErrorKind::BadRequest))?.to_bytes();
         let fields = Fields::parse(&body).ok_or_else(|| refuse(ErrorKind::BadRequest))?;
         if !guard.is_token(&visitor.visit.browser, fields.text(TOKEN)) {
             return Err(refuse(ErrorKind::CrossSite));
@@ -139,10 +142,14 @@ where
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+/// Whether the body says that it is form data.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (types.next(), types.next());
+    let essence = first.and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    second.is_none()
+        && essence
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 #[cfg(test)]
@@ -215,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_read_as_sent_and_a_repeated_one_counts_as_absent() {
-        let fields = Fields::parse(b"a=1&b=x+y%0D%0Az&c=&d=1&d=2").unwrap();
+    fn fields_are_read_as_sent() {
+        let fields = Fields::parse(b"a=1&b=x+y%0D%0Az&c=").unwrap();
         assert_eq!(fields.get("a"), Some("1"));
         assert_eq!(fields.get("b"), Some("x y\r\nz"));
         assert_eq!(fields.get("c"), Some(""));
@@ -225,17 +232,32 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_not_utf_8_or_has_too_many_fields_is_refused() {
+    fn a_form_that_is_not_utf_8_or_has_too_many_fields_or_one_twice_is_refused() {
+        for twice in ["d=1&d=2", "d=1&d=1", "d=&d=1", "a=1&%64=1&d=1"] {
+            assert!(Fields::parse(twice.as_bytes()).is_none(), "{twice}");
+        }
         assert!(Fields::parse(b"a=%ff").is_none());
         assert!(Fields::parse(b"a=\xff").is_none());
-        assert!(Fields::parse("a=1&".repeat(MAX_FIELDS + 1).as_bytes()).is_none());
+        let many = |count: usize| (0..count).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join("&");
+        assert!(Fields::parse(many(MAX_FIELDS).as_bytes()).is_some());
+        assert!(Fields::parse(many(MAX_FIELDS + 1).as_bytes()).is_none());
         assert!(Fields::parse(b"").is_some());
     }
 
     #[test]
     fn only_form_data_is_read_as_a_form() {
         assert!(is_form(&headers(&[("content-type", "application/x-www-form-urlencoded;charset=UTF-8")])));
-        assert!(!is_form(&headers(&[("content-type", "text/plain")])));
+        assert!(is_form(&headers(&[("content-type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8")])));
+        for bad in ["application/json", "multipart/form-data", "text/plain", ""] {
+            assert!(!is_form(&headers(&[("content-type", bad)])), "{bad}");
+        }
         assert!(!is_form(&headers(&[])));
+        let two =
+            [("content-type", "application/x-www-form-urlencoded"), ("content-type", "application/json")];
+        let two: HeaderMap = two
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect();
+        assert!(!is_form(&two));
     }
 }

@@ -6,9 +6,9 @@ use http_body_util::BodyExt;
 
 use crate::domain::parameters::Parameters;
 use crate::http::error::Cause;
+use crate::http::extract::form::is_form;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
-use crate::http::oauth::client_request::is_form;
 use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::state::AppState;

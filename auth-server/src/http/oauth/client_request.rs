@@ -2,13 +2,14 @@
 
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http_body_util::BodyExt;
 
 use crate::domain::clock::Clock;
-use crate::domain::parameters::Parameters;
+use crate::domain::parameters::{Parameters, ParametersError};
 use crate::http::extract::address::ClientAddress;
+use crate::http::extract::form::is_form;
 use crate::http::oauth::error::{OAuthError, Unreadable};
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::{ClientAuthError, ClientAuthenticator};
@@ -46,11 +47,28 @@ where
         if !is_form(&parts.headers) {
             return Err(OAuthError::unreadable(Unreadable::ContentType));
         }
-        let body = body.collect().await.map_err(|_| OAuthError::unreadable(Unreadable::TooLarge))?;
+        let body = body.collect().await.map_err(|_| OAuthError::unreadable(Unreadable::Interrupted))?;
         let parameters = Parameters::parse(&body.to_bytes());
         let parameters = parameters.map_err(|error| OAuthError::unreadable(error.into()))?;
+        // Before anything is believed of it: what was sent twice may mean one thing here and another elsewhere.
+        // `resource` is the exception of RFC 8707 §2.
+        if parameters.has_repeats("resource") {
+            return Err(OAuthError::unreadable(ParametersError::Repeated.into()));
+        }
         let caller = identify(&mut parts, &parameters, state).await?;
         Ok(Self { caller, parameters })
+    }
+}
+
+impl ClientRequest {
+    /// The `token` that introspection and revocation are about. There is no other exception to "not more than once" than the
+    /// `resource` of a token request.
+    pub(super) fn token(&self) -> Result<&str, OAuthError> {
+        if self.parameters.has_repeats("") {
+            return Err(OAuthError::unreadable(ParametersError::Repeated.into()));
+        }
+        let token = self.parameters.get("token").map_err(|error| OAuthError::unreadable(error.into()))?;
+        token.ok_or_else(|| OAuthError::unreadable(Unreadable::Token))
     }
 }
 
@@ -94,16 +112,6 @@ fn refuse_secrets_in_query(parts: &Parts) -> Result<(), Unreadable> {
     if parameters.has_any(&SECRETS) { Err(Unreadable::Query) } else { Ok(()) }
 }
 
-/// Whether the body says that it is form data.
-pub(crate) fn is_form(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (first, second) = (types.next(), types.next());
-    let essence = first.and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
-    second.is_none()
-        && essence
-            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-}
-
 /// The one `Authorization` header. Of two, the next hop might read the other one.
 fn authorization(headers: &HeaderMap) -> Result<Option<&str>, OAuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -120,23 +128,6 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-
-    fn headers(types: &[&'static str]) -> HeaderMap {
-        types.iter().map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn only_form_data_is_read() {
-        for good in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"]
-        {
-            assert!(is_form(&headers(&[good])), "{good}");
-        }
-        for bad in ["application/json", "multipart/form-data", "text/plain", ""] {
-            assert!(!is_form(&headers(&[bad])), "{bad}");
-        }
-        assert!(!is_form(&headers(&[])));
-        assert!(!is_form(&headers(&["application/x-www-form-urlencoded", "application/json"])));
-    }
 
     #[test]
     fn a_secret_in_the_address_is_refused_and_anything_else_there_ignored() {

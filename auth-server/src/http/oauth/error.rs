@@ -52,11 +52,9 @@ impl OAuthError {
         let told = |code| Self::new(code, error.description(), &error);
         match error {
             Unreadable::Address => told(OAuthErrorCode::ServerError),
-            Unreadable::TooLarge => {
-                Self { status: StatusCode::PAYLOAD_TOO_LARGE, ..told(OAuthErrorCode::InvalidRequest) }
-            }
             Unreadable::ContentType
             | Unreadable::Credentials
+            | Unreadable::Interrupted
             | Unreadable::Parameters(_)
             | Unreadable::Query
             | Unreadable::Token => told(OAuthErrorCode::InvalidRequest),
@@ -73,14 +71,14 @@ pub(crate) enum Unreadable {
     ContentType,
     #[error("several Authorization headers")]
     Credentials,
+    #[error("the body broke off")]
+    Interrupted,
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     #[error("a secret in the query")]
     Query,
     #[error("the parameter token is missing")]
     Token,
-    #[error("the body is too large")]
-    TooLarge,
 }
 
 impl Unreadable {
@@ -89,10 +87,10 @@ impl Unreadable {
             Self::Address => "the server cannot answer now",
             Self::ContentType => "the body must be application/x-www-form-urlencoded",
             Self::Credentials => "the Authorization header was sent more than once",
+            Self::Interrupted => "the body broke off",
             Self::Parameters(_) => "a parameter is repeated or malformed",
             Self::Query => "codes, tokens and secrets belong into the body, never into the address",
             Self::Token => "the parameter token is missing",
-            Self::TooLarge => "the body is too large",
         }
     }
 }

@@ -4,16 +4,15 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::http::oauth::client_request::ClientRequest;
-use crate::http::oauth::error::{OAuthError, Unreadable};
+use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::introspect::{Introspection, IntrospectionService};
 
 pub(super) async fn introspect(
     State(introspection): State<IntrospectionService>,
-    ClientRequest { caller, parameters }: ClientRequest,
+    request: ClientRequest,
 ) -> Result<NoStore<Json<Introspection>>, OAuthError> {
-    let token = parameters.get("token").map_err(|error| OAuthError::unreadable(error.into()))?;
-    let token = token.ok_or_else(|| OAuthError::unreadable(Unreadable::Token))?;
-    let found = introspection.introspect(&caller.client, token, caller.now).await?;
+    let found =
+        introspection.introspect(&request.caller.client, request.token()?, request.caller.now).await?;
     Ok(NoStore(Json(found)))
 }

@@ -6,16 +6,14 @@ use http::StatusCode;
 
 use crate::http::cors;
 use crate::http::oauth::client_request::ClientRequest;
-use crate::http::oauth::error::{OAuthError, Unreadable};
+use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::revocations::RevocationService;
 
 pub(super) async fn revoke(
     State(revocations): State<RevocationService>,
-    ClientRequest { caller, parameters }: ClientRequest,
+    request: ClientRequest,
 ) -> Result<Response, OAuthError> {
-    let token = parameters.get("token").map_err(|error| OAuthError::unreadable(error.into()))?;
-    let token = token.ok_or_else(|| OAuthError::unreadable(Unreadable::Token))?;
-    revocations.revoke(&caller, token).await?;
+    revocations.revoke(&request.caller, request.token()?).await?;
     Ok(cors::open(NoStore(StatusCode::OK).into_response()))
 }

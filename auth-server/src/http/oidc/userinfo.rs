@@ -14,10 +14,10 @@ use http_body_util::BodyExt;
 
 use crate::domain::clock::Clock;
 use crate::domain::oauth_error::OAuthErrorCode;
-use crate::domain::parameters::Parameters;
+use crate::domain::parameters::{Parameters, ParametersError};
 use crate::http::cors;
 use crate::http::error::Cause;
-use crate::http::oauth::client_request::is_form;
+use crate::http::extract::form::is_form;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::userinfo::{UserInfoError, UserInfoService};
 
@@ -65,7 +65,11 @@ pub(super) async fn by_header_or_form(State(desk): State<Desk>, request: Request
     } else {
         Ok(Parameters::default())
     };
-    let in_form = form.as_ref().map_err(|error| *error).and_then(|form| form.get("access_token"));
+    let in_form = match &form {
+        Ok(form) if form.has_repeats("") => Err(ParametersError::Repeated),
+        Ok(form) => form.get("access_token"),
+        Err(error) => Err(*error),
+    };
     match (from_header(&parts.headers), in_form) {
         (Ok(Some(token)), Ok(None)) | (Ok(None), Ok(Some(token))) => desk.answer(token).await,
         (Ok(None), Ok(None)) => refuse(BearerError::Missing),

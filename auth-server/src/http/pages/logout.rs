@@ -2,14 +2,14 @@
 //!
 //! [RP-Initiated Logout 1.0]: https://openid.net/specs/openid-connect-rpinitiated-1_0.html
 
-use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 use serde::Serialize;
 
 use crate::domain::parameters::{Parameters, ParametersError};
-use crate::http::extract::form::OwnForm;
+use crate::http::extract::form::{OwnForm, is_form};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::account::forget_session;
@@ -57,10 +57,15 @@ pub(super) async fn by_link(
 
 /// `POST /logout`: the same request, sent by a form of the application. It may come from any site, so it may do no
 /// more than the link does.
-pub(super) async fn by_form(State(desk): State<Desk>, id: RequestId, body: Bytes) -> Response {
+pub(super) async fn by_form(State(desk): State<Desk>, id: RequestId, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = if is_form(&parts.headers) { body.collect().await.ok() } else { None };
+    let Some(body) = body else {
+        return desk.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()));
+    };
     // Browsers keep our cookies from a form of another site, so it could not be told whose session is meant. They send
     // them when that form leads to a link, and the link asks before it does anything.
-    match Parameters::parse(&body) {
+    match Parameters::parse(&body.to_bytes()) {
         Ok(parameters) => desk.pages.go(&format!("/logout?{}", parameters.encode())),
         Err(error) => desk.bad_logout(id, error),
     }

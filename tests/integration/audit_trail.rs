@@ -1,0 +1,112 @@
+//! What the audit trail says: one event for each change, one for each refusal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_tests::agent::Answer;
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::server::TestServer;
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// A route as the description spells it, a body for it, and the event that it leaves. `None` for a route that changes
+/// nothing.
+type Change = (&'static str, Value, Option<&'static str>);
+
+/// Every route that is not a GET. The order matters: what one makes, those after it work on.
+fn changes() -> Vec<Change> {
+    let shop = |name| json!({ "name": name, "preset": "web", "redirect_uris": ["https://rp.test/cb"] });
+    let rules = json!({ "rules": "p, viewer, *, orders, read" });
+    let why = json!({ "message": "a test" });
+    let password = json!({ "password": "violet anchor harbour" });
+    let assignment = json!({ "role": "viewer", "subject": "{user}" });
+    vec![
+        ("POST /organisations", json!({ "name": "Acme" }), Some("organisation.created")),
+        ("POST /users", json!({ "username": "ada" }), Some("user.created")),
+        ("PUT /users/{user}", json!({ "username": "bea" }), Some("user.updated")),
+        ("PUT /users/{user}/password", password, Some("password.changed")),
+        ("POST /users/{user}/disable", json!({}), Some("user.disabled")),
+        ("POST /users/{user}/enable", json!({}), Some("user.enabled")),
+        ("POST /clients", shop("Shop"), Some("client.created")),
+        ("PUT /clients/{client}", shop("Store"), Some("client.updated")),
+        ("POST /clients/{client}/secret", json!({}), Some("client.secret_rotated")),
+        ("POST /clients/{client}/disable", json!({}), Some("client.disabled")),
+        ("POST /clients/{client}/enable", json!({}), Some("client.enabled")),
+        ("POST /apis", json!({ "audience": "https://orders.test", "name": "Orders" }), Some("api.created")),
+        ("PUT /apis/{api}", json!({ "name": "Sales", "access_token_ttl_secs": 60 }), Some("api.updated")),
+        ("POST /apis/{api}/roles", json!({ "name": "clerk" }), Some("role.created")),
+        ("POST /apis/{api}/assignments", assignment, Some("assignment.created")),
+        ("DELETE /apis/{api}/assignments/{assignment}", Value::Null, Some("assignment.deleted")),
+        ("DELETE /apis/{api}/roles/{role}", Value::Null, Some("role.deleted")),
+        ("POST /apis/{api}/policy/validate", rules.clone(), None),
+        ("PUT /apis/{api}/policy/draft", rules, Some("policy.draft_saved")),
+        ("POST /apis/{api}/policy/activate", why.clone(), Some("policy.activated")),
+        ("POST /apis/{api}/policy/revisions/{number}/rollback", why, Some("policy.activated")),
+    ]
+}
+
+/// The ids of what was made, by the name that the description gives them.
+#[derive(Default)]
+struct Made(BTreeMap<String, String>);
+
+impl Made {
+    fn fill(&self, text: &str) -> String {
+        let named = text.replace("{number}", "1");
+        self.0.iter().fold(named, |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
+    }
+
+    /// Remembers what a POST to a collection made: `users` holds what paths call `{user}`.
+    fn note(&mut self, route: &str, answer: &Answer) {
+        let (Some(plural), 201) = (route.rsplit('/').next(), answer.status.as_u16()) else { return };
+        let (name, body) = (plural.trim_end_matches('s').to_owned(), answer.json());
+        let document = body.get(&name).unwrap_or(&body);
+        self.0.insert(name, document["id"].as_str().unwrap().to_owned());
+    }
+}
+
+/// The routes of the description that are not a GET.
+async fn mutating(server: &TestServer) -> BTreeSet<String> {
+    let document = server.machine.get("/api/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let routes = paths.flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |key| (path, key)));
+    let routes = routes.filter_map(|(path, key)| {
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        matches!(&**key, "post" | "put" | "patch" | "delete")
+            .then(|| format!("{} {path}", key.to_uppercase()))
+    });
+    routes.collect()
+}
+
+/// The newest event of the trail.
+async fn newest(server: &TestServer) -> Value {
+    server.admin.get("/audit?limit=1").await.json()["items"][0].clone()
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let known: BTreeSet<String> = changes().iter().map(|(route, ..)| (*route).to_owned()).collect();
+    assert_eq!(known, mutating(&server).await, "every mutating route stands in the table, and no other");
+    let mut made = Made::default();
+    for (route, body, event) in changes() {
+        let before = newest(&server).await["seq"].as_u64().unwrap();
+        let (method, path) = route.split_once(' ').unwrap();
+        let method: Method = method.parse().unwrap();
+        let request = server.admin.request(method, &made.fill(path)).await.header("if-match", "*");
+        let request = match &body {
+            Value::Null => request,
+            body => request.json(&serde_json::from_str::<Value>(&made.fill(&body.to_string())).unwrap()),
+        };
+        let answer = Answer::to(request).await;
+        assert!(answer.status.is_success(), "{route}: {} {}", answer.status, answer.text());
+        made.note(route, &answer);
+        let after = newest(&server).await;
+        let expected = before + u64::from(event.is_some());
+        assert_eq!(after["seq"].as_u64(), Some(expected), "{route}: {after}");
+        if let Some(event) = event {
+            assert_eq!((&after["action"], &after["outcome"]), (&json!(event), &json!("success")), "{route}");
+            assert!(after["actor"].as_str().unwrap().starts_with("cli_"), "{route}: {after}");
+        }
+    }
+}
