@@ -13,6 +13,8 @@ mod consent;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod machines;

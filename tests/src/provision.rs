@@ -30,6 +30,17 @@ impl Provisioned {
         let mut config = Config::for_tests(&place.data_dir, &issuer);
         config.database.url = place.database_url.clone().map(SecretText::new);
         let app = App::open(config, Clock::system(), Entropy::os()).await.expect("the place can be opened");
+        let provisioned = Self::in_app(&app).await;
+        app.store().close().await;
+        provisioned
+    }
+
+    /// Makes both in a server that is open.
+    ///
+    /// # Panics
+    ///
+    /// When it has them already.
+    pub async fn in_app(app: &App) -> Self {
         let caller = Caller::operator(Clock::system().now());
         let (username, password) = ("ada".to_owned(), "correct horse ada battery".to_owned());
         let form =
@@ -45,7 +56,6 @@ impl Provisioned {
         };
         let made = app.clients().create(&form, &caller).await.expect("the application is new");
         let secret = made.secret.map(|secret| secret.expose().to_owned());
-        app.store().close().await;
         Self {
             person: Person { id: user.id.to_string(), sub: user.sub.to_string(), username, password },
             client: Registered { id: made.client.value.id.to_string(), secret, redirect_uris },

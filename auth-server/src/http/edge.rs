@@ -31,6 +31,7 @@ use crate::http::error::Cause;
 use crate::http::extract::address::{ClientAddress, proxies};
 use crate::http::extract::request_id::RequestId;
 use crate::http::headers::SecurityHeaders;
+use crate::http::mount::Mount;
 use crate::http::places::Places;
 use crate::http::refusal::{Refusal, Voice};
 use crate::http::render::Pages;
@@ -49,6 +50,7 @@ pub(crate) struct Edge {
     headers: SecurityHeaders,
     proxies: Proxies,
     pages: Pages,
+    mount: Mount,
     arriving: Places,
     at_work: Semaphore,
     max_body_bytes: usize,
@@ -63,6 +65,7 @@ impl Edge {
             headers: SecurityHeaders::of(&config.issuer()),
             proxies: proxies(&config.server),
             pages,
+            mount: Mount::of(&config.issuer()),
             arriving: Places::new(config.server.max_in_flight.div_ceil(SHARE)),
             at_work: Semaphore::new(config.server.max_in_flight),
             max_body_bytes: config.server.max_body_bytes,
@@ -71,7 +74,8 @@ impl Edge {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+    pub(crate) async fn answer(&self, peer: SocketAddr, mut request: Request<Incoming>) -> Response {
+        self.mount.enter(request.uri_mut());
         let started = Instant::now();
         let id = RequestId::generate(&self.entropy);
         let route = Arc::new(OnceLock::new());

@@ -8,6 +8,7 @@ pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod listen;
 pub(crate) mod metadata;
+pub(crate) mod mount;
 pub(crate) mod oauth;
 pub(crate) mod oidc;
 pub(crate) mod ops;

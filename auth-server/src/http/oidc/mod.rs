@@ -9,13 +9,14 @@ use axum::Router;
 use axum::routing::{get, options};
 
 use crate::http::cors;
+use crate::http::mount::OAUTH_METADATA;
 use crate::http::state::AppState;
 
 pub(crate) fn router() -> Router<AppState> {
     let preflight = || options(cors::preflight);
     Router::new()
         .route("/.well-known/openid-configuration", get(discovery::show).merge(preflight()))
-        .route("/.well-known/oauth-authorization-server", get(discovery::show).merge(preflight()))
+        .route(OAUTH_METADATA, get(discovery::show).merge(preflight()))
         .route("/jwks", get(jwks::show).merge(preflight()))
         .route("/userinfo", get(userinfo::by_header).post(userinfo::by_header_or_form).merge(preflight()))
 }
