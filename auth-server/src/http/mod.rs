@@ -24,8 +24,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use http::HeaderMap;
 
 use crate::http::edge::NoteRoute;
+use crate::http::extract::link::LinkPath;
 use crate::http::extract::request_id::RequestId;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Pages, assets};
@@ -40,12 +42,23 @@ pub(crate) fn router(state: AppState, admin_api: Router<AppState>) -> Router {
         .merge(ops::router())
         .merge(pages::router())
         .merge(policies::router())
-        .route("/static/{hash}/{name}", get(assets::get))
+        .route("/static/{hash}/{name}", get(asset))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
         // Innermost of all: it runs after routing, where the matched route is known.
         .layer(NoteRoute)
         .with_state(state)
+}
+
+/// `GET /static/{hash}/{name}`.
+async fn asset(
+    State(pages): State<Pages>,
+    LinkPath((hash, name)): LinkPath<(String, String)>,
+    id: RequestId,
+    headers: HeaderMap,
+) -> Response {
+    let found = assets::answer(&pages, (&hash, &name), &headers);
+    found.unwrap_or_else(|| pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str())))
 }
 
 /// The page for an address that no route has.

@@ -3,8 +3,6 @@
 //! The hash is of all files together, so a style sheet can name an image beside it and an address never changes its
 //! meaning: browsers may keep the files for ever.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -12,7 +10,6 @@ use http::{HeaderMap, StatusCode};
 
 use crate::domain::secret::Digest32;
 use crate::http::render::Pages;
-use crate::http::render::error_page::{ErrorKind, ErrorPage};
 
 /// A file that pages load.
 struct Asset {
@@ -70,19 +67,10 @@ impl Assets {
     }
 }
 
-/// Answers with a file. While replicas of two versions run side by side, a page of the other version asks for a hash
-/// that is not ours; it gets our file, and is told not to keep it.
-pub(crate) async fn get(
-    State(pages): State<Pages>,
-    path: Result<Path<(String, String)>, PathRejection>,
-    headers: HeaderMap,
-) -> Response {
-    let found = path.ok().and_then(|Path((hash, name))| {
-        ASSETS.iter().find(|asset| asset.name == name).map(|asset| (hash, asset))
-    });
-    let Some((hash, asset)) = found else {
-        return pages.error(&ErrorPage::new(ErrorKind::NotFound));
-    };
+/// Answers with a file, if there is one of this name. While replicas of two versions run side by side, a page of the other version
+/// asks for a hash that is not ours; it gets our file, and is told not to keep it.
+pub(crate) fn answer(pages: &Pages, (hash, name): (&str, &str), headers: &HeaderMap) -> Option<Response> {
+    let asset = ASSETS.iter().find(|asset| asset.name == name)?;
     let etag = format!("\"{}\"", Digest32::of(asset.content.as_bytes()).hex());
     let keep = if hash == pages.assets().hash { "public, max-age=31536000, immutable" } else { "no-store" };
     let known = headers
@@ -107,7 +95,7 @@ pub(crate) async fn get(
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, etag);
     }
-    response
+    Some(response)
 }
 
 #[cfg(test)]
@@ -121,40 +109,40 @@ mod tests {
         Pages::open(&Issuer::parse("http://localhost:8080").unwrap()).unwrap()
     }
 
-    async fn fetch(hash: &str, name: &str, known: Option<&str>) -> Response {
+    fn fetch(hash: &str, name: &str, known: Option<&str>) -> Option<Response> {
         let mut headers = HeaderMap::new();
         if let Some(etag) = known {
             headers.insert(header::IF_NONE_MATCH, etag.parse().unwrap());
         }
-        get(State(pages()), Ok(Path((hash.to_owned(), name.to_owned()))), headers).await
+        answer(&pages(), (hash, name), &headers)
     }
 
     #[tokio::test]
     async fn a_file_is_kept_for_ever_at_the_address_that_its_hash_names() {
         let hash = pages().assets().hash.clone();
         for asset in ASSETS {
-            let response = fetch(&hash, asset.name, None).await;
+            let response = fetch(&hash, asset.name, None).unwrap();
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers()[header::CONTENT_TYPE], asset.media_type);
             assert_eq!(response.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
             assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
             let etag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), asset.content);
-            assert_eq!(fetch(&hash, asset.name, Some(&etag)).await.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(fetch(&hash, asset.name, Some(&etag)).unwrap().status(), StatusCode::NOT_MODIFIED);
         }
     }
 
-    #[tokio::test]
-    async fn a_page_of_another_release_gets_a_file_but_does_not_keep_it() {
-        let response = fetch("0000000000000000", "style.css", None).await;
+    #[test]
+    fn a_page_of_another_release_gets_a_file_but_does_not_keep_it() {
+        let response = fetch("0000000000000000", "style.css", None).unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
     }
 
-    #[tokio::test]
-    async fn a_file_that_is_not_ours_is_not_found() {
+    #[test]
+    fn a_file_that_is_not_ours_is_not_found() {
         for name in ["", "style.css.map", "../en.toml", "Style.css"] {
-            assert_eq!(fetch("x", name, None).await.status(), StatusCode::NOT_FOUND, "{name}");
+            assert!(fetch("x", name, None).is_none(), "{name}");
         }
     }
 
