@@ -4,6 +4,7 @@ mod admin_api;
 mod administration;
 mod front;
 mod ground;
+pub(crate) mod look;
 mod protocol;
 
 use std::fmt;

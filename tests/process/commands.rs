@@ -182,11 +182,33 @@ async fn a_database_of_a_newer_program_is_left_alone(#[values(Sqlite, Postgres)]
     let later =
         "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (9001, 'later', '', 0)";
     portcullis_tests::database::execute(place.database_url.as_deref().unwrap(), later).await;
-    for command in [&["serve"][..], &["db", "migrate"], &["db", "status"]] {
+    for command in [&["serve"][..], &["config", "check"], &["db", "migrate"], &["db", "status"]] {
         let refused = place.run(command);
         assert!(!refused.status.success(), "{command:?}");
         assert!(said(&refused).contains("9001"), "{command:?}: {}", said(&refused));
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_configuration_is_checked_as_a_start_does_and_nothing_is_made(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (folder, place) = place_on(database).await;
+    let checked = json(&place, &["config", "check"]);
+    assert_eq!(checked["issuer"], place.address());
+    assert_eq!(checked["schema"]["applied"].as_u64(), (database == Postgres).then_some(0));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    let server = ServerProcess::start(&place).await;
+    let checked = json(&place, &["config", "check"]);
+    assert_eq!(checked["schema"]["applied"], checked["schema"]["known"]);
+    drop(server);
+    let key = place.data_dir.join("master.key");
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, readable).unwrap();
+    let refused = place.run(&["config", "check"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+    assert!(said(&refused).contains("master.key"), "{}", said(&refused));
 }
 
 /// The example service, as the README starts it.

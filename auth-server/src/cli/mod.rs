@@ -31,7 +31,7 @@ impl Cli {
             None | Some(Command::Serve) => serving()?.block_on(serve::run(context.load()?)),
             Some(Command::Bootstrap(command)) => commanding()?.block_on(bootstrap::run(context, command)),
             Some(Command::Client(command)) => commanding()?.block_on(client::run(context, command)),
-            Some(Command::Config(command)) => config::run(context, command),
+            Some(Command::Config(command)) => commanding()?.block_on(config::run(context, command)),
             Some(Command::Db(command)) => commanding()?.block_on(db::run(context, command)),
             Some(Command::Key(command)) => commanding()?.block_on(key::run(context, command)),
             Some(Command::User(command)) => commanding()?.block_on(user::run(context, command)),

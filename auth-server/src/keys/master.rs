@@ -157,6 +157,11 @@ pub(crate) fn exists_in(config: &Config) -> bool {
     config.data_file(FILE_NAME).exists()
 }
 
+/// Whether there is a master key, configured or made.
+pub(crate) fn is_there(config: &Config) -> bool {
+    config.keys.master_key.is_some() || config.keys.master_key_file.is_some() || exists_in(config)
+}
+
 fn refuse_readable_by_others(path: &Path) -> Result<(), MasterKeyError> {
     let metadata = fs::metadata(path).map_err(|cause| MasterKeyError::File { path: display(path), cause })?;
     let mode = metadata.permissions().mode() & 0o777;
