@@ -92,7 +92,8 @@ pub(crate) enum Key {
     /// Withdraws a key that somebody else may have. What it signed is refused from then on, and another signs in its place.
     Revoke {
         /// Which key, as `key list` prints it.
-        #[arg(value_name = "KID")]
+        // It is base64url, so it may begin with the sign that flags begin with.
+        #[arg(value_name = "KID", allow_hyphen_values = true)]
         kid: String,
     },
     /// Makes the successor of a key. It is published at once and signs in an hour.
@@ -108,9 +109,16 @@ pub(crate) enum Key {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+
+    #[test]
+    fn a_key_whose_id_begins_like_a_flag_can_be_revoked() {
+        let parsed = Cli::try_parse_from(["portcullis", "key", "revoke", "-w3Qq"]).unwrap();
+        let Some(Command::Key(Key::Revoke { kid })) = parsed.command else { panic!("{parsed:?}") };
+        assert_eq!(kid, "-w3Qq");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
