@@ -135,6 +135,7 @@ impl From<RingError> for StartError {
             RingError::Sealed { .. } => Self::OtherMasterKey(error),
             RingError::Store(error) => Self::Store(error),
             RingError::Damaged { .. }
+            | RingError::NoSuccessor { .. }
             | RingError::Refused(_)
             | RingError::Shared(_)
             | RingError::Unknown { .. } => Self::Keys(error),

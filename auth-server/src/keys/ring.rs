@@ -63,6 +63,12 @@ pub enum RingError {
     /// A new key could not be made.
     #[error(transparent)]
     Refused(#[from] KeyRefused),
+    /// The key signs, and no other does in its place.
+    #[error("signing key {kid} has no successor that signs: try again")]
+    NoSuccessor {
+        /// Which key.
+        kid: String,
+    },
     /// The public keys cannot be handed to the guard.
     #[error(transparent)]
     Shared(#[from] JwksError),
@@ -133,6 +139,11 @@ impl KeyRing {
         let (alg, now) = (key.stored.alg, vault.clock.now());
         if loaded.signing(alg, now).is_some_and(|signing| signing.stored.kid == kid) {
             vault.add(&loaded, alg, now, actor.clone()).await?;
+            // Another replica may have been faster with a key that does not sign yet; then ours was not kept.
+            let after = vault.load(&loaded).await?;
+            if after.signing(alg, now).is_none_or(|signing| signing.stored.kid == kid) {
+                return Err(RingError::NoSuccessor { kid: kid.to_owned() });
+            }
         }
         vault.delete(kid.to_owned(), actor).await?;
         self.reload().await
