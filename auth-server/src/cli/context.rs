@@ -46,9 +46,7 @@ pub(crate) enum Format {
 impl Context {
     /// The configuration from every source of this process.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
-        let environment: Vec<_> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let environment: Vec<_> = std::env::vars_os().collect();
         let named =
             || environment.iter().find(|(name, _)| name == "PORTCULLIS_CONFIG").map(|(_, path)| path.into());
         let file = self.config.clone().or_else(named);

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::secret::SECRET_FORMAT;
+use crate::domain::likeness::nearest;
 
 /// The name of one value: `section.name`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -94,16 +95,6 @@ impl KnownKeys {
         let same_name = self.0.keys().find(|key| key.name == wrong.name);
         same_name.or_else(|| nearest(self.0.keys().map(|key| (key.to_string(), key)), &wrong.to_string()))
     }
-}
-
-/// The candidate whose text is written most like `wrong`, if it is enough like it.
-fn nearest<T>(candidates: impl Iterator<Item = (String, T)>, wrong: &str) -> Option<T> {
-    const CLOSE_ENOUGH: f64 = 0.6;
-    candidates
-        .map(|(text, candidate)| (strsim::normalized_damerau_levenshtein(&text, wrong), candidate))
-        .filter(|(likeness, _)| *likeness >= CLOSE_ENOUGH)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {

@@ -1,6 +1,7 @@
 //! Lays the sources over one another and turns the result into a [`Config`].
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -19,7 +20,7 @@ pub struct Sources {
     /// The file, when there is one.
     pub file: Option<PathBuf>,
     /// The variables of the process; those without our prefix are passed over.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// What the command line sets.
     pub flags: Vec<Flag>,
 }
@@ -128,7 +129,23 @@ impl Reader {
         }
     }
 
-    fn variable(&mut self, name: &str, text: &str) {
+    /// Reads one of our variables. What is not UTF-8 is refused without its value, which may be a secret.
+    fn variable(&mut self, name: &OsStr, value: &OsStr) {
+        let shown = name.to_string_lossy();
+        if !shown.starts_with(VARIABLE_PREFIX) {
+            return;
+        }
+        match (name.to_str(), value.to_str()) {
+            (Some(name), Some(text)) => self.readable_variable(name, text),
+            (readable, _) => {
+                let what = if readable.is_some() { "value" } else { "name" };
+                let message = format!("its {what} is not UTF-8");
+                self.mistake(Origin::Variable(shown.into_owned()), None, message);
+            }
+        }
+    }
+
+    fn readable_variable(&mut self, name: &str, text: &str) {
         let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { return };
         let origin = Origin::Variable(name.to_owned());
         match rest.to_lowercase().split_once("__") {
@@ -246,7 +263,7 @@ mod tests {
         let mut reader = Reader::new();
         reader.file(Path::new("portcullis.toml"), file);
         for (name, value) in environment {
-            reader.variable(name, value);
+            reader.variable(name.as_ref(), value.as_ref());
         }
         for (key, value) in flags {
             let written = format!("--set {key}");
@@ -329,6 +346,26 @@ mod tests {
                 "--set server.access_ttl_secs: server.access_ttl_secs: there is no such key; did you mean \
              `tokens.access_ttl_secs`?",
                 "--set nothing: `nothing` must look like section.key",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_variable_that_is_not_utf_8_is_refused_by_its_name_and_without_its_value() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let name = |text: &[u8]| OsStr::from_bytes(text).to_owned();
+        let environment = vec![
+            (name(b"PORTCULLIS__KEYS__MASTER_KEY"), name(b"hidden\xff")),
+            (name(b"PORTCULLIS__LOG__\xff"), name(b"hidden")),
+            (name(b"ANOTHER"), name(b"hidden\xff")),
+        ];
+        let refused = Sources { environment, ..Sources::default() }.load().unwrap_err();
+        let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            refused,
+            [
+                "PORTCULLIS__KEYS__MASTER_KEY: its value is not UTF-8",
+                "PORTCULLIS__LOG__\u{fffd}: its name is not UTF-8",
             ]
         );
     }

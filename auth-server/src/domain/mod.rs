@@ -10,6 +10,7 @@ pub mod grant;
 pub mod ids;
 pub mod interaction;
 pub mod issuer;
+pub(crate) mod likeness;
 pub mod oauth_error;
 pub mod organisation;
 pub mod parameters;
