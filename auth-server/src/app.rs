@@ -43,6 +43,7 @@ use crate::services::health::HealthService;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::provision::{Parts as Provisions, ProvisionService};
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
 use crate::services::users::UserService;
@@ -223,6 +224,12 @@ impl App {
     /// The rules of those services.
     pub const fn policies(&self) -> &PolicyService {
         &self.administration.policies
+    }
+
+    /// What commands make in one go.
+    pub(crate) fn provision(&self) -> ProvisionService {
+        let Administration { apis, assignments, clients, users, .. } = self.administration.clone();
+        ProvisionService::new(self.store().clone(), Provisions { apis, assignments, clients, users })
     }
 
     /// The first administrator.

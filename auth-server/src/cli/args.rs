@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::cli::api::Api;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
 use crate::cli::user::User;
@@ -21,6 +22,9 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// The services that tokens are for.
+    #[command(subcommand)]
+    Api(Api),
     /// Begins the administration of a new server.
     #[command(subcommand)]
     Bootstrap(Bootstrap),

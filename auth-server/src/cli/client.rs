@@ -3,19 +3,16 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::app::App;
+use crate::cli::api;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
-use crate::cli::role;
 use crate::domain::clock::Clock;
-use crate::domain::ids::ApiId;
-use crate::domain::secret::{Entropy, OpaqueToken};
-use crate::services::admin_error::AdminError;
-use crate::services::apis::ApiForm;
+use crate::domain::secret::OpaqueToken;
 use crate::services::caller::Caller;
 use crate::services::clients::CreatedClient;
 use crate::services::clients::form::{ClientForm, ClientOptions};
+use crate::services::provision::ClientOrder;
 
 /// The programs that ask for tokens.
 #[derive(Debug, Subcommand)]
@@ -73,23 +70,14 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
     let Client::Create(create) = command;
     create.check()?;
     let app = context.app().await?;
+    let order =
+        ClientOrder { form: create.form(), audiences: create.api.clone(), roles: create.role.clone() };
     let caller = Caller::operator(Clock::system().now());
-    let apis = create.apis(&app, &caller).await?;
-    if let Some(api) = apis.first() {
-        role::check_all(&app, api, &create.role).await?;
-    }
-    let created = app.clients().create(&create.form(&apis), &caller).await?;
-    // First the secret, which nobody can ask for again: what comes after it may fail.
-    print(context.format, &created, &rules_pages(&app, &apis))?;
-    if let Some(api) = apis.first() {
-        role::grant_all(&app, api, created.client.value.id.as_str(), &create.role, &caller).await?;
-    }
-    Ok(())
-}
-
-/// Where the rules of the APIs are edited.
-fn rules_pages(app: &App, apis: &[ApiId]) -> Vec<String> {
-    apis.iter().map(|api| app.issuer().endpoint(&format!("/admin/policies/{api}"))).collect()
+    let created = app.provision().client(order, &caller).await?;
+    let settings = &created.client.value.settings;
+    let apis = settings.apis.iter().chain(&settings.serves);
+    let rules: Vec<String> = apis.map(|api| api::rules_page(&app.issuer(), api)).collect();
+    print(context.format, &created, &rules)
 }
 
 impl Create {
@@ -103,46 +91,8 @@ impl Create {
         Ok(())
     }
 
-    /// The APIs that were named; the one of a service is registered with two roles and a policy when it is new.
-    async fn apis(&self, app: &App, caller: &Caller) -> Result<Vec<ApiId>, Failure> {
-        let mut apis = Vec::with_capacity(self.api.len());
-        for audience in &self.api {
-            let known = app.store().api_by_audience(audience).await?;
-            if known.is_none() && self.preset == Preset::Service {
-                self.check_before_api(caller)?;
-            }
-            apis.push(match known {
-                Some(api) => api.id.clone(),
-                None if self.preset == Preset::Service => {
-                    let form = ApiForm {
-                        audience: audience.clone(),
-                        name: self.name.clone(),
-                        access_token_ttl_secs: None,
-                    };
-                    app.apis().create(&form, caller).await?.value.id
-                }
-                None => role::api(app, audience).await?,
-            });
-        }
-        Ok(apis)
-    }
-
-    /// Finds what is wrong with the client before an API is registered for it.
-    fn check_before_api(&self, caller: &Caller) -> Result<(), Failure> {
-        if !self.role.is_empty() {
-            return Err(Failure::usage("the API is new: give roles once it is there"));
-        }
-        let stand_in = ApiId::generate(caller.now, &Entropy::os());
-        self.form(&[stand_in]).check().map_err(AdminError::from)?;
-        Ok(())
-    }
-
-    fn form(&self, apis: &[ApiId]) -> ClientForm {
-        let ids: Vec<String> = apis.iter().map(ToString::to_string).collect();
-        let (apis, serves) = match self.preset {
-            Preset::Service => (Vec::new(), ids.into_iter().next()),
-            _ => (ids, None),
-        };
+    /// The client; its APIs are ordered beside it.
+    fn form(&self) -> ClientForm {
         ClientForm {
             name: self.name.clone(),
             preset: self.preset.as_str().to_owned(),
@@ -150,8 +100,8 @@ impl Create {
             redirect_uris: self.redirect_uri.clone(),
             post_logout_redirect_uris: self.post_logout_redirect_uri.clone(),
             scopes: self.scope.clone(),
-            apis,
-            serves,
+            apis: Vec::new(),
+            serves: None,
             jwks: None,
             options: ClientOptions { first_party: self.first_party, ..ClientOptions::default() },
         }

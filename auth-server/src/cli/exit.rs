@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::app::StartError;
 use crate::config::ConfigErrors;
 use crate::services::admin_error::AdminError;
+use crate::services::provision::ProvisionError;
 use crate::services::setup::SetupError;
 use crate::storage::StoreError;
 
@@ -54,6 +55,15 @@ impl From<AdminError> for Failure {
         match error {
             AdminError::Store(error) => error.into(),
             other => Self { code: Code::Failed, message: with_causes(&other) },
+        }
+    }
+}
+
+impl From<ProvisionError> for Failure {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::Part(error) => error.into(),
+            other => Self::failed(other),
         }
     }
 }

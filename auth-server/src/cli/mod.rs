@@ -1,5 +1,6 @@
 //! The command line: reads the arguments, calls the services, prints the result.
 
+mod api;
 mod args;
 mod bootstrap;
 mod client;
@@ -10,7 +11,6 @@ mod exit;
 mod key;
 mod output;
 mod prompt;
-mod role;
 mod serve;
 mod user;
 mod version;
@@ -29,6 +29,7 @@ impl Cli {
         let context = &self.context;
         match &self.command {
             None | Some(Command::Serve) => serving()?.block_on(serve::run(context.load()?)),
+            Some(Command::Api(command)) => commanding()?.block_on(api::run(context, command)),
             Some(Command::Bootstrap(command)) => commanding()?.block_on(bootstrap::run(context, command)),
             Some(Command::Client(command)) => commanding()?.block_on(client::run(context, command)),
             Some(Command::Config(command)) => commanding()?.block_on(config::run(context, command)),

@@ -7,10 +7,9 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::cli::prompt::PasswordSource;
-use crate::cli::role;
 use crate::domain::clock::Clock;
 use crate::services::caller::Caller;
-use crate::services::owners::ADMIN_API_PATH;
+use crate::services::provision::UserOrder;
 use crate::services::users::form::UserForm;
 
 /// Accounts.
@@ -45,19 +44,10 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
     let User::Create(create) = command;
     let password = create.password.read()?;
     let app = context.app().await?;
-    let api = match &create.api {
-        _ if create.role.is_empty() => None,
-        Some(audience) => Some(role::api(&app, audience).await?),
-        None => Some(role::api(&app, &app.issuer().endpoint(ADMIN_API_PATH)).await?),
-    };
-    if let Some(api) = &api {
-        role::check_all(&app, api, &create.role).await?;
-    }
+    let order =
+        UserOrder { form: create.form(&password), audience: create.api.clone(), roles: create.role.clone() };
     let caller = Caller::operator(Clock::system().now());
-    let user = app.users().create(create.form(&password), &caller).await?.value;
-    if let Some(api) = api {
-        role::grant_all(&app, &api, user.id.as_str(), &create.role, &caller).await?;
-    }
+    let user = app.provision().user(order, &caller).await?.value;
     let value =
         json!({ "id": user.id.as_str(), "sub": user.sub.as_str(), "username": user.username.as_str() });
     let row = [user.id.to_string(), user.sub.as_str().to_owned(), user.username.as_str().to_owned()];

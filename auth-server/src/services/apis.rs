@@ -29,7 +29,7 @@ const TTL_SECS: std::ops::RangeInclusive<u64> = 30..=86_400;
 
 /// The roles of a new API, named by [`STARTER_RULES`].
 const STARTER_ROLES: [(&str, &str); 2] =
-    [("viewer", "Reads everything."), ("editor", "Reads and writes everything.")];
+    [("viewer", "Reads everything."), ("editor", "Reads, creates and changes everything.")];
 
 /// The roles of the admin API, named by [`ADMIN_API_RULES`].
 const ADMIN_ROLES: [(&str, &str); 7] = [
@@ -78,10 +78,15 @@ impl ApiService {
 
     /// Registers an API with two roles and a policy for them in force.
     pub async fn create(&self, form: &ApiForm, caller: &Caller) -> Result<Versioned<Api>, AdminError> {
+        Ok(versioned(self.register(self.draft(form, caller)?, caller).await?))
+    }
+
+    /// A new API, checked as far as that goes without the database.
+    pub(crate) fn draft(&self, form: &ApiForm, caller: &Caller) -> Result<Registration, AdminError> {
         let api = self.parse(form, caller)?;
         let roles = self.roles(&api, &STARTER_ROLES, caller)?;
         let source = PolicySource::with_default_model(STARTER_RULES);
-        Ok(versioned(self.register(Registration { api, roles, source }, caller).await?))
+        Registration { api, roles, source }.checked()
     }
 
     /// Makes sure that the admin API, its roles and its policy exist. It may run on several replicas at once.
@@ -95,7 +100,7 @@ impl ApiService {
         let api = self.api(self.owners.audience().clone(), "Portcullis admin API".to_owned(), caller);
         let roles = self.roles(&api, &ADMIN_ROLES, caller)?;
         let source = PolicySource::with_default_model(ADMIN_API_RULES);
-        match self.register(Registration { api, roles, source }, caller).await {
+        match self.register(Registration { api, roles, source }.checked()?, caller).await {
             // Another replica was faster.
             Ok(_) | Err(AdminError::Invalid(_)) => Ok(()),
             Err(error) => Err(error),
@@ -117,8 +122,12 @@ impl ApiService {
 
     /// The API that tokens for the server's own admin API are for.
     pub async fn admin_api(&self) -> Result<Api, AdminError> {
-        let mut tx = self.store.read().await?;
-        self.owners.api(&mut tx).await
+        self.admin_api_in(&mut self.store.read().await?).await
+    }
+
+    /// The same, as part of something larger.
+    pub(crate) async fn admin_api_in(&self, tx: &mut Tx) -> Result<Api, AdminError> {
+        self.owners.api(tx).await
     }
 
     /// Replaces what can be changed about an API.
@@ -188,41 +197,55 @@ impl ApiService {
     }
 
     async fn register(&self, registration: Registration, caller: &Caller) -> Result<Api, AdminError> {
-        let Registration { api, roles: starters, source } = registration;
-        Snapshot::compile(&source, 1).map_err(AdminError::Policy)?;
         let caller = caller.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
-                    if apis::find_by_audience(tx, &api.audience).await?.is_some() {
-                        return Err(
-                            FieldErrors::of("/audience", "taken", "another API has this audience").into()
-                        );
-                    }
-                    apis::insert(tx, &api).await?;
-                    for role in &starters {
-                        roles::insert(tx, role).await?;
-                    }
-                    let message = "The rules that a new API starts with".to_owned();
-                    let publication = Publication { message, draft_version: None, restores: None, source };
-                    let revision = add_revision(tx, &api, publication, &caller).await?;
-                    let names: Vec<_> = starters.iter().map(|role| role.name.as_str()).collect();
-                    let detail = json!({ "audience": api.audience.as_str(), "roles": names });
-                    tx.audit(caller.event(AuditAction::ApiCreated).on(&api.id).with(detail));
-                    tx.invalidate();
-                    Ok(Api { active_revision: Some(revision.number), ..api })
+                    Self::add(tx, registration, &caller).await
                 })
             })
             .await
     }
+
+    /// Adds an API with its roles and its policy, as part of something larger.
+    pub(crate) async fn add(
+        tx: &mut Tx,
+        registration: Registration,
+        caller: &Caller,
+    ) -> Result<Api, AdminError> {
+        let Registration { api, roles: starters, source } = registration;
+        if apis::find_by_audience(tx, &api.audience).await?.is_some() {
+            return Err(FieldErrors::of("/audience", "taken", "another API has this audience").into());
+        }
+        apis::insert(tx, &api).await?;
+        for role in &starters {
+            roles::insert(tx, role).await?;
+        }
+        let message = "The rules that a new API starts with".to_owned();
+        let publication = Publication { message, draft_version: None, restores: None, source };
+        let revision = add_revision(tx, &api, publication, caller).await?;
+        let names: Vec<_> = starters.iter().map(|role| role.name.as_str()).collect();
+        let detail = json!({ "audience": api.audience.as_str(), "roles": names });
+        tx.audit(caller.event(AuditAction::ApiCreated).on(&api.id).with(detail));
+        tx.invalidate();
+        Ok(Api { active_revision: Some(revision.number), ..api })
+    }
 }
 
 /// An API as it is first written.
-struct Registration {
+pub(crate) struct Registration {
     api: Api,
     roles: Vec<Role>,
     source: PolicySource,
+}
+
+impl Registration {
+    /// Refuses rules that could not be put in force.
+    fn checked(self) -> Result<Self, AdminError> {
+        Snapshot::compile(&self.source, 1).map_err(AdminError::Policy)?;
+        Ok(self)
+    }
 }
 
 async fn find(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {

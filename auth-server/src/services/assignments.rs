@@ -81,22 +81,33 @@ impl AssignmentService {
         form: &AssignmentForm,
         caller: &Caller,
     ) -> Result<Assignment, AdminError> {
-        let wish = form.parse()?;
-        let id = AssignmentId::generate(caller.now, &self.entropy);
-        let (api, caller, owners) = (api.clone(), caller.clone(), self.owners.clone());
+        let (this, api, form, caller) = (self.clone(), api.clone(), form.clone(), caller.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
-                    owners.require_owner_of(&api, &caller)?;
-                    let role = check_references(tx, &api, owners.audience(), &wish).await?;
-                    let Wish { subject, organisation, .. } = wish;
-                    let made = Assignment { id, role: role.id.clone(), subject, organisation };
-                    record(tx, made, &role, &caller).await
+                    this.add(tx, &api, &form, &caller).await
                 })
             })
             .await
+    }
+
+    /// Gives a role, as part of something larger.
+    pub(crate) async fn add(
+        &self,
+        tx: &mut Tx,
+        api: &Api,
+        form: &AssignmentForm,
+        caller: &Caller,
+    ) -> Result<Assignment, AdminError> {
+        let wish = form.parse()?;
+        self.owners.require_owner_of(api, caller)?;
+        let role = check_references(tx, api, self.owners.audience(), &wish).await?;
+        let id = AssignmentId::generate(caller.now, &self.entropy);
+        let Wish { subject, organisation, .. } = wish;
+        let made = Assignment { id, role: role.id.clone(), subject, organisation };
+        record(tx, made, &role, caller).await
     }
 
     /// Takes a role away. The last owner keeps theirs.

@@ -25,6 +25,7 @@ pub(crate) mod password;
 pub(crate) mod password_quality;
 pub(crate) mod permission;
 pub mod policies;
+pub(crate) mod provision;
 pub(crate) mod revocations;
 pub mod roles;
 pub mod setup;

@@ -1,6 +1,7 @@
 //! Where a sign-in leads that no application asked for.
 
 use crate::domain::ids::ApiId;
+use crate::services::policies::{RULES_PATH, rules_path};
 
 /// Where a sign-in leads that no application asked for. A list and not an address: nobody can be sent elsewhere.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,8 +35,8 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Password => "/account/security/password".to_owned(),
-            Self::Rulebooks => "/admin/policies".to_owned(),
-            Self::Rules(api) => format!("/admin/policies/{api}"),
+            Self::Rulebooks => RULES_PATH.to_owned(),
+            Self::Rules(api) => rules_path(api),
         }
     }
 

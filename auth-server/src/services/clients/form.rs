@@ -87,11 +87,6 @@ pub(crate) enum Proof {
 }
 
 impl ClientForm {
-    /// Refuses what [`ClientService::create`](super::ClientService::create) would refuse without looking into the database.
-    pub(crate) fn check(&self) -> Result<(), FieldErrors> {
-        self.parse().map(drop)
-    }
-
     /// Checks every field and then the client as a whole.
     pub(crate) fn parse(&self) -> Result<Blueprint, FieldErrors> {
         let mut errors = FieldErrors::default();

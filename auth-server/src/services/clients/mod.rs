@@ -34,6 +34,12 @@ pub struct CreatedClient {
     pub secret: Option<OpaqueToken>,
 }
 
+/// A client that is to be registered.
+pub(crate) struct ClientDraft {
+    client: Client,
+    secret: Option<OpaqueToken>,
+}
+
 impl ClientService {
     /// The service over this store.
     pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
@@ -42,26 +48,41 @@ impl ClientService {
 
     /// Registers a client and makes its secret when it has one.
     pub async fn create(&self, form: &ClientForm, caller: &Caller) -> Result<CreatedClient, AdminError> {
-        let blueprint = form.parse()?;
-        let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
-        let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
-        let (caller, owners) = (caller.clone(), self.owners.clone());
-        let client = self
-            .store
+        let draft = self.draft(form, caller)?;
+        let (this, caller) = (self.clone(), caller.clone());
+        self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
-                    check_references(tx, &client).await?;
-                    owners.require_rank_over(tx, &client, &caller).await?;
-                    clients::insert(tx, &client).await?;
-                    let detail = json!({ "preset": client.settings.preset.as_str() });
-                    tx.audit(caller.event(AuditAction::ClientCreated).on(&client.id).with(detail));
-                    tx.invalidate();
-                    Ok::<_, AdminError>(versioned(client))
+                    this.add(tx, draft, &caller).await
                 })
             })
-            .await?;
-        Ok(CreatedClient { client, secret })
+            .await
+    }
+
+    /// A new client, checked as far as that goes without the database.
+    pub(crate) fn draft(&self, form: &ClientForm, caller: &Caller) -> Result<ClientDraft, FieldErrors> {
+        let blueprint = form.parse()?;
+        let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
+        let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
+        Ok(ClientDraft { client, secret })
+    }
+
+    /// Adds a client, as part of something larger.
+    pub(crate) async fn add(
+        &self,
+        tx: &mut Tx,
+        draft: ClientDraft,
+        caller: &Caller,
+    ) -> Result<CreatedClient, AdminError> {
+        let ClientDraft { client, secret } = draft;
+        check_references(tx, &client).await?;
+        self.owners.require_rank_over(tx, &client, caller).await?;
+        clients::insert(tx, &client).await?;
+        let detail = json!({ "preset": client.settings.preset.as_str() });
+        tx.audit(caller.event(AuditAction::ClientCreated).on(&client.id).with(detail));
+        tx.invalidate();
+        Ok(CreatedClient { client: versioned(client), secret })
     }
 
     /// Lists clients, oldest first.

@@ -27,6 +27,14 @@ const MAX_MESSAGE: usize = 500;
 /// The longest text of a model or of rules, in bytes: some ten thousand rules.
 const MAX_TEXT: usize = 2 * 1024 * 1024;
 
+/// The page with a way to the rules of each API, below the issuer.
+pub(crate) const RULES_PATH: &str = "/admin/policies";
+
+/// The page on which the rules of an API are edited, below the issuer.
+pub(crate) fn rules_path(api: &ApiId) -> String {
+    format!("{RULES_PATH}/{api}")
+}
+
 /// Why and from what state a draft is activated.
 #[derive(Clone, Debug)]
 pub struct Activation {

@@ -37,6 +37,12 @@ pub struct UserService {
     owners: Owners,
 }
 
+/// An account that is to be kept.
+pub(crate) struct UserDraft {
+    user: User,
+    hash: Option<PasswordHash>,
+}
+
 impl UserService {
     /// The service over this store.
     pub(crate) const fn new(store: Store, hasher: PasswordHasher, entropy: Entropy, owners: Owners) -> Self {
@@ -45,29 +51,44 @@ impl UserService {
 
     /// Creates an account.
     pub async fn create(&self, form: UserForm, caller: &Caller) -> Result<Versioned<User>, AdminError> {
-        let details = form.parse()?;
-        let hash = match details.password.clone() {
-            Some(password) => Some(self.hash(password).await?),
-            None => None,
-        };
-        let user = self.account(details, caller);
+        let draft = self.draft(form, caller).await?;
         let caller = caller.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
-                    check_references(tx, &user).await?;
-                    users::insert(tx, &user).await?;
-                    if let Some(hash) = &hash {
-                        credentials::set_password(tx, &user.id, hash, caller.now).await?;
-                    }
-                    let detail = json!({ "password": hash.is_some() });
-                    tx.audit(caller.event(AuditAction::UserCreated).on(&user.id).with(detail));
-                    tx.invalidate();
-                    Ok(versioned(user))
+                    Self::add(tx, draft, &caller).await
                 })
             })
             .await
+    }
+
+    /// A new account, checked as far as that goes without the database, its password hashed.
+    pub(crate) async fn draft(&self, form: UserForm, caller: &Caller) -> Result<UserDraft, AdminError> {
+        let details = form.parse()?;
+        let hash = match details.password.clone() {
+            Some(password) => Some(self.hash(password).await?),
+            None => None,
+        };
+        Ok(UserDraft { user: self.account(details, caller), hash })
+    }
+
+    /// Adds an account, as part of something larger.
+    pub(crate) async fn add(
+        tx: &mut Tx,
+        draft: UserDraft,
+        caller: &Caller,
+    ) -> Result<Versioned<User>, AdminError> {
+        let UserDraft { user, hash } = draft;
+        check_references(tx, &user).await?;
+        users::insert(tx, &user).await?;
+        if let Some(hash) = &hash {
+            credentials::set_password(tx, &user.id, hash, caller.now).await?;
+        }
+        let detail = json!({ "password": hash.is_some() });
+        tx.audit(caller.event(AuditAction::UserCreated).on(&user.id).with(detail));
+        tx.invalidate();
+        Ok(versioned(user))
     }
 
     /// Lists accounts, oldest first.
