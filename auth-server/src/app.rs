@@ -156,7 +156,7 @@ impl App {
         store.migrate().await?;
         let master = MasterKey::obtain(&config, sealed_data(&store).await?, &entropy)?;
         let sealer = Sealer::from_master(&master, entropy.clone());
-        let schedule = Schedule { rotate_after: config.keys.rotate_after(), overlap: config.keys.overlap() };
+        let schedule = schedule(&config);
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
         let ground = Ground { config: Arc::new(config), clock, entropy, store, sealer, keys, hasher };
@@ -272,6 +272,14 @@ impl fmt::Debug for App {
 
 /// Opens the database; waits for one that runs elsewhere and is not there yet.
 pub(crate) async fn open_store(config: &Config, clock: &Clock) -> Result<Store, StartError> {
+    reach(config, async |options| Store::open(options, clock.clone()).await).await
+}
+
+/// Tries until the database answers, for as long as a start waits.
+async fn reach<T>(
+    config: &Config,
+    open: impl AsyncFn(&StoreOptions) -> Result<T, StoreError>,
+) -> Result<T, StartError> {
     let wait = config.database.connect_timeout();
     let deadline = Instant::now() + wait;
     let options = StoreOptions {
@@ -280,8 +288,8 @@ pub(crate) async fn open_store(config: &Config, clock: &Clock) -> Result<Store, 
         connect_timeout: wait,
     };
     loop {
-        match Store::open(&options, clock.clone()).await {
-            Ok(store) => return Ok(store),
+        match open(&options).await {
+            Ok(opened) => return Ok(opened),
             Err(error) if !is_away(&error) || is_file(config) => return Err(error.into()),
             Err(cause) if Instant::now() + RETRY_EVERY >= deadline => {
                 return Err(StartError::DatabaseAway { waited_secs: wait.as_secs(), cause });
@@ -314,9 +322,13 @@ async fn refuse_lost_database(config: &Config, store: &Store) -> Result<(), Star
     Ok(())
 }
 
+fn schedule(config: &Config) -> Schedule {
+    Schedule { rotate_after: config.keys.rotate_after(), overlap: config.keys.overlap() }
+}
+
 async fn sealed_data(store: &Store) -> Result<SealedData, StoreError> {
-    let keys = signing_keys::list(&mut store.read().await?).await?;
-    Ok(if keys.is_empty() { SealedData::None } else { SealedData::Exists })
+    let any = signing_keys::any(&mut store.read().await?).await?;
+    Ok(if any { SealedData::Exists } else { SealedData::None })
 }
 
 /// Keeps the keys in step with the schedule and with other replicas.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::process::{Place, ServerProcess, finished};
 use portcullis_tests::provision::Provisioned;
 use portcullis_tests::visitor::{Visitor, login_form};
 use tempfile::{TempDir, tempdir};
@@ -37,7 +37,12 @@ impl Disk {
 
     /// Starts the program on its disk after one more step; not waited for.
     fn spawn(&self, step: &str) -> ServerProcess {
-        let inner = self.place.command(&["serve"]);
+        ServerProcess::of(self.command(&["serve"], step), &self.place)
+    }
+
+    /// The program on its disk after one more step.
+    fn command(&self, arguments: &[&str], step: &str) -> Command {
+        let inner = self.place.command(arguments);
         let (data, seed) = (self.place.data_dir.display(), self.seed.display());
         let script = format!(
             "mount -t tmpfs -o size=8m,mode=700 tmpfs {data} && cp -a {seed}/. {data} && {step} && exec \"$@\""
@@ -46,7 +51,7 @@ impl Disk {
         outer.args(["--mount", "--map-root-user", "sh", "-ec", &script, "sh"]);
         outer.arg(inner.get_program()).args(inner.get_args()).env_clear();
         outer.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        ServerProcess::of(outer, &self.place)
+        outer
     }
 
     /// A file on the disk of the program, as the program sees it.
@@ -118,7 +123,12 @@ async fn a_start_on_a_full_disk_is_refused_with_its_reason_sqlite() {
 #[tokio::test]
 async fn a_start_on_a_read_only_disk_is_refused_with_its_reason_sqlite() {
     let disk = Disk::new().await;
-    let mut server = disk.spawn(&format!("mount -o remount,ro {}", disk.place.data_dir.display()));
+    let step = format!("mount -o remount,ro {}", disk.place.data_dir.display());
+    let checked = finished(disk.command(&["config", "check"], &step));
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{told}");
+    assert!(told.contains("read-only") && !told.contains("panicked"), "{told}");
+    let mut server = disk.spawn(&step);
     let status = server.ended().await;
     let log = server.log();
     assert_eq!(status.code(), Some(1), "{log}");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::look::{Prospect, look};
+use crate::app::look::{Key, Prospect, look};
 use crate::cli::args::ConfigCommand;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
@@ -11,6 +11,8 @@ use crate::config::Config;
 use crate::config::show::SourceNotes;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
+use crate::keys::master::DataDir;
+use crate::storage::SchemaStatus;
 
 pub(crate) async fn run(context: &Context, command: &ConfigCommand) -> Result<(), Failure> {
     match command {
@@ -32,21 +34,43 @@ pub(crate) async fn run(context: &Context, command: &ConfigCommand) -> Result<()
 }
 
 fn print(format: Format, issuer: &str, prospect: Prospect) -> Result<(), Failure> {
-    let (database, status) = match prospect {
-        Prospect::New => ("is made at the first start".to_owned(), None),
-        Prospect::There(status) if status.is_current() => ("is up to date".to_owned(), Some(status)),
-        Prospect::There(status) => (
-            format!("has schema {}, and a start brings it to {}", status.applied, status.known),
-            Some(status),
-        ),
+    let data_dir = match prospect.data_dir {
+        DataDir::Exists => "exists",
+        DataDir::Missing => "missing",
+    };
+    let master_key = match prospect.master_key {
+        Key::Configured => "configured",
+        Key::InDataDir => "in the data folder",
+        Key::Missing => "missing",
     };
     match format {
         Format::Json => output::json(&json!({
             "issuer": issuer,
-            "schema": status.map(|status| json!({ "applied": status.applied, "known": status.known })),
+            "data_dir": data_dir,
+            "schema": prospect.schema.map(|status| json!({
+                "applied": status.applied, "known": status.known, "current": status.is_current(),
+            })),
+            "master_key": master_key,
         })),
         Format::Table => output::text(&format!(
-            "The configuration is right. The issuer is {issuer}. The database {database}.\n"
+            "The configuration is right. The issuer is {issuer}.\n\
+             Data folder  {}\nDatabase     {}\nMaster key   {}\n",
+            to_come(data_dir),
+            schema(prospect.schema),
+            to_come(master_key)
         )),
+    }
+}
+
+/// What is missing is made by a start.
+fn to_come(found: &str) -> &str {
+    if found == "missing" { "will be made by the first start" } else { found }
+}
+
+fn schema(status: Option<SchemaStatus>) -> String {
+    match status {
+        None => to_come("missing").to_owned(),
+        Some(status) if status.is_current() => format!("up to date, schema {}", status.applied),
+        Some(status) => format!("schema {}, which a start brings to {}", status.applied, status.known),
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rustix::fs::{Access, access};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -65,21 +66,25 @@ impl MasterKey {
         sealed: SealedData,
         entropy: &Entropy,
     ) -> Result<Self, MasterKeyError> {
+        if let Some(key) = Self::find(config, sealed)? {
+            return Ok(key);
+        }
+        create_data_dir(config.data_dir())?;
+        Self::create(&config.data_file(FILE_NAME), entropy)
+    }
+
+    /// The configured key, or the one in the data folder. `None` when there is none and nothing needs it yet.
+    pub(crate) fn find(config: &Config, sealed: SealedData) -> Result<Option<Self>, MasterKeyError> {
         if let Some(path) = &config.keys.master_key_file {
             refuse_readable_by_others(path)?;
         }
         if let Some(text) = &config.keys.master_key {
-            return Self::parse(text.expose(), "keys.master_key");
+            return Self::parse(text.expose(), "keys.master_key").map(Some);
         }
         let path = config.data_file(FILE_NAME);
-        match Self::read(&path) {
-            Ok(Some(key)) => Ok(key),
-            Ok(None) if sealed == SealedData::Exists => Err(MasterKeyError::Missing { path: display(&path) }),
-            Ok(None) => {
-                create_data_dir(config.data_dir())?;
-                Self::create(&path, entropy)
-            }
-            Err(error) => Err(error),
+        match Self::read(&path)? {
+            None if sealed == SealedData::Exists => Err(MasterKeyError::Missing { path: display(&path) }),
+            found => Ok(found),
         }
     }
 
@@ -157,9 +162,41 @@ pub(crate) fn exists_in(config: &Config) -> bool {
     config.data_file(FILE_NAME).exists()
 }
 
-/// Whether there is a master key, configured or made.
-pub(crate) fn is_there(config: &Config) -> bool {
-    config.keys.master_key.is_some() || config.keys.master_key_file.is_some() || exists_in(config)
+/// What is known of the data folder before anything is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DataDir {
+    Exists,
+    /// A start makes it.
+    Missing,
+}
+
+/// Looks for the data folder. Refuses what could not be made.
+pub(crate) fn look_at_data_dir(path: &Path) -> Result<DataDir, MasterKeyError> {
+    let refused = |cause| MasterKeyError::Folder { path: display(path), cause };
+    for folder in path.ancestors() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match fs::metadata(folder) {
+            Ok(found) if !found.is_dir() => return Err(refused(ErrorKind::NotADirectory.into())),
+            Ok(_) if folder == path => return Ok(DataDir::Exists),
+            Ok(_) => {
+                access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|cause| refused(cause.into()))?;
+                return Ok(DataDir::Missing);
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(cause) => return Err(refused(cause)),
+        }
+    }
+    Ok(DataDir::Missing)
+}
+
+/// Refuses a data folder in which no master key could be made.
+pub(crate) fn refuse_unwritable(config: &Config, data_dir: DataDir) -> Result<(), MasterKeyError> {
+    let path = config.data_file(FILE_NAME);
+    match data_dir {
+        DataDir::Missing => Ok(()),
+        DataDir::Exists => access(config.data_dir(), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|cause| MasterKeyError::File { path: display(&path), cause: cause.into() }),
+    }
 }
 
 fn refuse_readable_by_others(path: &Path) -> Result<(), MasterKeyError> {

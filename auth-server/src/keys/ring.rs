@@ -111,6 +111,16 @@ impl KeyRing {
         Ok(Self(Arc::new(Inner { vault, loaded: ArcSwap::from_pointee(loaded), shared })))
     }
 
+    /// Opens every stored key and forgets it: whether they can be opened is known then. Nothing is made or deleted.
+    pub(crate) async fn probe(
+        store: Store,
+        sealer: Sealer,
+        clock: Clock,
+        schedule: Schedule,
+    ) -> Result<(), RingError> {
+        Vault { store, sealer, clock, schedule }.load(&Loaded::empty()).await.map(drop)
+    }
+
     /// Makes what is missing or due, deletes what is over, and loads the result. Safe on every replica at any time.
     pub async fn tend(&self) -> Result<(), RingError> {
         let tended = self.0.vault.tend(&self.0.loaded.load()).await?;

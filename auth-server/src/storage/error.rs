@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use sqlx::error::ErrorKind;
 
+/// Why a file that must not be written to cannot be opened.
+pub(super) const READ_ONLY: &str = "the file or its folder is read-only";
+
 /// Why the database did not do what was asked.
 ///
 /// No variant carries the address of the database, which may hold a password.

@@ -59,6 +59,11 @@ pub struct SchemaStatus {
 }
 
 impl SchemaStatus {
+    /// What a database that is still to be made has.
+    pub(crate) fn of_nothing() -> Self {
+        Self { applied: 0, known: known() }
+    }
+
     /// Whether nothing is left to do.
     pub const fn is_current(self) -> bool {
         self.applied == self.known
@@ -119,9 +124,14 @@ async fn step(tx: &mut Tx) -> Result<SchemaStatus, StoreError> {
     Ok(SchemaStatus { applied: next.number, ..status })
 }
 
+/// The last migration that this program knows.
+fn known() -> u32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
 /// Compares what was applied with what this program knows.
 pub(super) async fn status(tx: &mut Tx) -> Result<SchemaStatus, StoreError> {
-    let known = MIGRATIONS.last().map_or(0, |migration| migration.number);
+    let known = known();
     if tx.fetch_optional(tx.dialect().has_migrations(), &[]).await?.is_none() {
         return Ok(SchemaStatus { applied: 0, known });
     }

@@ -19,6 +19,7 @@ mod error;
 pub mod grants;
 pub mod interactions;
 pub mod jobs;
+mod look;
 mod migrations;
 mod options;
 pub mod organisations;

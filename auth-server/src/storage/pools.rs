@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Connection, Executor};
 
 use crate::storage::StoreError;
@@ -85,6 +85,12 @@ impl Pools {
             .idle_timeout(IDLE)
             .test_before_acquire(false)
             .connect_lazy_with(options);
+        Self::Sqlite(pool)
+    }
+
+    /// The one connection to a SQLite file that is only looked at.
+    pub(super) fn looking(options: SqliteConnectOptions) -> Self {
+        let pool = PoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_lazy_with(options);
         Self::Sqlite(pool)
     }
 

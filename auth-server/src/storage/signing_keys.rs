@@ -11,10 +11,11 @@ const INSERT: &str = "
 const LIST: &str = "
     SELECT kid, alg, generation, sealed, public_jwk, created_at, activates_at
       FROM signing_keys ORDER BY alg, generation";
+const ANY: &str = "SELECT kid FROM signing_keys LIMIT 1";
 const DELETE: &str = "DELETE FROM signing_keys WHERE kid = $1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, ANY, DELETE];
 
 /// Adds a key; `false` when another replica made this generation first.
 pub async fn insert(tx: &mut Tx, key: &StoredKey) -> Result<bool, StoreError> {
@@ -33,6 +34,11 @@ pub async fn insert(tx: &mut Tx, key: &StoredKey) -> Result<bool, StoreError> {
 /// Every key, by algorithm and generation: a handful.
 pub async fn list(tx: &mut Tx) -> Result<Vec<StoredKey>, StoreError> {
     tx.fetch_all(LIST, &[]).await?.iter().map(read).collect()
+}
+
+/// Whether there is a key at all.
+pub async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
+    Ok(tx.fetch_optional(ANY, &[]).await?.is_some())
 }
 
 /// Removes a key; gives whether there was one.

@@ -16,6 +16,7 @@ use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Api, RoleName};
 use crate::storage::cache::Caches;
 use crate::storage::commit::perform;
+use crate::storage::error::READ_ONLY;
 use crate::storage::migrations::{self, SchemaStatus};
 use crate::storage::options::{StoreOptions, Target, sqlite};
 use crate::storage::pools::{Pools, begin};
@@ -23,7 +24,7 @@ use crate::storage::shared::Shared;
 use crate::storage::tx::Work;
 use crate::storage::watch::Watch;
 use crate::storage::writer::Writer;
-use crate::storage::{Outcome, StoreError, Tx, watch as watching};
+use crate::storage::{Outcome, StoreError, Tx, look, watch as watching};
 
 /// The database, with memory in front of it. Clones share everything.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ struct Inner {
     shared: Arc<Shared>,
     caches: Arc<Caches>,
     target: Target,
-    /// Only SQLite has one: PostgreSQL lets many write at once.
+    /// Only SQLite has one, and not when it is only looked at: PostgreSQL lets many write at once.
     writer: Option<Writer>,
     watch: Watch,
 }
@@ -47,28 +48,44 @@ impl Store {
     pub async fn open(options: &StoreOptions, clock: Clock) -> Result<Self, StoreError> {
         let target = options.target()?;
         let opened = timeout(options.connect_timeout, first_contact(&target)).await;
-        let place = target.place();
-        match opened {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(cannot_open(place, &error)),
-            Err(_) => {
-                return Err(StoreError::CannotOpen { place, reason: "it did not answer in time".to_owned() });
-            }
-        }
+        answered(target.place(), opened)?;
         let pools = match &target {
             Target::Postgres(options_of) => Pools::postgres((**options_of).clone(), options.max_connections),
             Target::Sqlite(file) => Pools::sqlite(file, options.max_connections),
         };
+        Ok(Self::over(target, pools, clock, Access::Writes))
+    }
+
+    /// Opens the database only to look at what is there now: nothing is made, and a SQLite file is not even locked for
+    /// writing. `None` when there is no SQLite file yet and one could be made.
+    pub(crate) async fn look(options: &StoreOptions, clock: Clock) -> Result<Option<Self>, StoreError> {
+        let target = options.target()?;
+        let pools = match &target {
+            Target::Postgres(options_of) => {
+                let opened = timeout(options.connect_timeout, first_contact(&target)).await;
+                answered(target.place(), opened)?;
+                Pools::postgres((**options_of).clone(), options.max_connections)
+            }
+            Target::Sqlite(file) => match look::readable(file) {
+                Ok(Some(readable)) => Pools::looking(readable),
+                Ok(None) => return Ok(None),
+                Err(reason) => return Err(StoreError::CannotOpen { place: target.place(), reason }),
+            },
+        };
+        Ok(Some(Self::over(target, pools, clock, Access::Reads)))
+    }
+
+    fn over(target: Target, pools: Pools, clock: Clock, access: Access) -> Self {
         let shared = Arc::new(Shared { clock, statements: AtomicU64::new(0), pools });
         let caches = Arc::new(Caches::new(Arc::clone(&shared)));
-        let writer = match &target {
-            Target::Postgres(_) => None,
-            Target::Sqlite(file) => {
+        let writer = match (&target, access) {
+            (Target::Sqlite(file), Access::Writes) => {
                 Some(Writer::start(sqlite(file), Arc::clone(&shared), Arc::clone(&caches)))
             }
+            (Target::Sqlite(_), Access::Reads) | (Target::Postgres(_), _) => None,
         };
         let watch = watching::spawn(&caches, &target);
-        Ok(Self { inner: Arc::new(Inner { shared, caches, target, writer, watch }) })
+        Self { inner: Arc::new(Inner { shared, caches, target, writer, watch }) }
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one migrates and the others wait.
@@ -185,6 +202,22 @@ impl fmt::Debug for Store {
     }
 }
 
+/// What a store is opened for.
+#[derive(Clone, Copy)]
+enum Access {
+    Reads,
+    Writes,
+}
+
+/// Whether the first contact was made, and in time.
+fn answered<E>(place: String, opened: Result<Result<(), StoreError>, E>) -> Result<(), StoreError> {
+    match opened {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(cannot_open(place, &error)),
+        Err(_) => Err(StoreError::CannotOpen { place, reason: "it did not answer in time".to_owned() }),
+    }
+}
+
 async fn first_contact(target: &Target) -> Result<(), StoreError> {
     match target {
         Target::Postgres(options) => Ok(options.connect().await?.close().await?),
@@ -231,7 +264,7 @@ fn make_private(file: &Path) -> Result<(), StoreError> {
 
 fn cannot_open(place: String, error: &StoreError) -> StoreError {
     let reason = match error {
-        StoreError::ReadOnly => "the file or its folder is read-only".to_owned(),
+        StoreError::ReadOnly => READ_ONLY.to_owned(),
         StoreError::Unavailable { reason } | StoreError::Unexpected { reason } => reason.clone(),
         StoreError::Corrupt { what } => what.clone(),
         other => other.to_string(),

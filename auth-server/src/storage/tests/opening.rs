@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::support::{Backend, Fixture, START};
 use crate::domain::clock::Clock;
-use crate::storage::{Store, StoreError, StoreOptions, users};
+use crate::storage::{Store, StoreError, StoreOptions, epochs, users};
 
 async fn refusal(options: &StoreOptions) -> (String, String) {
     match Store::open(options, Clock::manual(START)).await {
@@ -117,4 +117,37 @@ async fn a_store_that_is_closed_leaves_no_log_beside_the_database() {
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["portcullis.db"]);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn whoever_only_looks_sees_what_others_have_written(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    // The other store is still open, so this is not in the file yet but in the journal beside it.
+    let ada = fixture.user("ada").await;
+    let looking = Store::look(&fixture.place.options, fixture.clock.clone()).await.unwrap().unwrap();
+    assert!(looking.schema_status().await.unwrap().is_current());
+    let found = users::find(&mut looking.read().await.unwrap(), &ada.id).await.unwrap();
+    assert_eq!(found, Some(ada));
+    looking.close().await;
+}
+
+#[tokio::test]
+async fn whoever_only_looks_makes_no_file_and_changes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions::new(format!("sqlite:{}", folder.path().join("portcullis.db").display()));
+    let look = async || Store::look(&options, Clock::manual(START)).await.unwrap();
+    assert!(look().await.is_none());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let store = Store::open(&options, Clock::manual(START)).await.unwrap();
+    store.migrate().await.unwrap();
+    store.close().await;
+    let before = std::fs::read_dir(folder.path()).unwrap().count();
+    let looking = look().await.unwrap();
+    let refused = looking.write(|tx| Box::pin(async move { epochs::bump(tx).await })).await;
+    assert_eq!(refused, Err(StoreError::ReadOnly));
+    looking.close().await;
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
 }
