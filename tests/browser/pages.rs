@@ -27,6 +27,17 @@ async fn inspect(browser: &Browser, page: &str) {
     assert_eq!(complaints, Vec::<String>::new(), "{page}");
 }
 
+/// Takes pictures of a part of the open page.
+async fn look_at(browser: &Browser, part: &str, id: &str) {
+    for look in Look::ALL {
+        browser.look(look).await;
+        browser
+            .script(&format!("document.getElementById('{id}').scrollIntoView({{ block: 'center' }})"))
+            .await;
+        browser.shoot(part, look).await;
+    }
+}
+
 /// Chromium logs the status of the page itself when it is an error page, and what signing out cleared: both were asked for.
 fn is_status(line: &str) -> bool {
     line.contains("Failed to load resource: the server responded with a status of 4")
@@ -38,6 +49,11 @@ const SMALL_TARGETS: &str = "
     return [...document.querySelectorAll('button, input:not([type=hidden]):not([tabindex=\"-1\"]), a.button')]
         .filter(element => { const box = element.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
         .map(element => element.outerHTML);";
+
+/// Cells of a report that reach beyond the screen.
+const OUT_OF_SIGHT: &str = "
+    return [...document.querySelectorAll('#report td')]
+        .filter(cell => cell.getBoundingClientRect().right > document.documentElement.clientWidth).length;";
 
 const UNNAMED: &str = "
     return [...document.querySelectorAll('input:not([type=hidden]):not([aria-hidden=true])')]
@@ -127,20 +143,36 @@ async fn account_pages_fit_every_screen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rules_of_apis_fit_every_screen() {
     let server = TestServer::start_on(Sqlite).await;
-    server.admin.api("https://orders.test").await;
+    let orders = server.admin.api("https://orders.test").await;
     let owner = server.admin.administrator("owner").await;
     let browser = Browser::start().await;
     browser.open(&format!("{}/login", server.issuer)).await;
     sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    inspect(&browser, "account-of-administrator").await;
     browser.click("rules").await;
     browser.wait_for("rulebooks").await;
     inspect(&browser, "rulebooks").await;
-    browser.script("document.querySelector('#rulebooks li:last-child a').click()").await;
+    browser.click_link(&orders.audience).await;
     browser.wait_for("policies").await;
     inspect(&browser, "rules").await;
     browser.script("document.getElementById('rules').value += '\\np, nobody'").await;
     browser.click("policy-check").await;
     browser.wait_for("report").await;
     inspect(&browser, "rules-report").await;
+    look_at(&browser, "rules-findings", "report").await;
+    browser.look(Look::Narrow).await;
+    let hidden = browser.script(OUT_OF_SIGHT).await;
+    assert_eq!(hidden, 0, "what is wrong with a rule is read without scrolling sideways");
+    look_at(&browser, "rules-activation", "policy-activate").await;
+    // Somebody else was faster.
+    server
+        .admin
+        .activate(&orders, "p, viewer, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n")
+        .await;
+    browser.click("policy-save").await;
+    browser.wait_for("theirs").await;
+    inspect(&browser, "rules-conflict").await;
+    look_at(&browser, "rules-of-others", "theirs").await;
     browser.close().await;
 }

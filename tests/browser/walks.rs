@@ -5,6 +5,7 @@ use portcullis_tests::browser::Browser;
 use portcullis_tests::database::Database::Sqlite;
 use portcullis_tests::landing::Landing;
 use portcullis_tests::server::{BareServer, TestServer};
+use portcullis_tests::service::GuardedService;
 use portcullis_tests::visitor::Person;
 use rstest::rstest;
 use serde_json::json;
@@ -145,5 +146,43 @@ async fn password_managers_recognise_the_fields() {
     let same_form =
         "return document.getElementById('username').form === document.getElementById('password').form";
     assert_eq!(browser.script(same_form).await, true);
+    browser.close().await;
+}
+
+/// From the sign-in to another answer of a guarded service, as an administrator goes.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_takes_a_rule_away_and_the_service_refuses(#[values(On, Off)] scripts: Scripts) {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let machine = server.admin.machine_client(&[&orders]).await;
+    server.admin.assign(&orders, "viewer", &machine.id).await;
+    let guard = server.admin.guard_client(&orders).await;
+    let service = GuardedService::start(&server.issuer, &orders.audience, &guard).await;
+    let token = server.machine.client_credentials(&machine, &orders.audience).await.member("access_token");
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 200);
+
+    let owner = server.admin.administrator("owner").await;
+    let browser = browser(scripts).await;
+    browser.open(&server.issuer).await;
+    sign_in(&browser, &owner).await;
+    browser.click("rules").await;
+    browser.wait_for("rulebooks").await;
+    browser.click_link(&orders.audience).await;
+    browser.wait_for("policies").await;
+    let rules = browser.value("rules").await;
+    let removed = "p, viewer, *, *, read\n";
+    assert!(rules.contains(removed), "{rules}");
+    browser.fill("rules", &rules.replace(removed, "")).await;
+    browser.fill("message", "Nobody reads any more").await;
+    browser.click("policy-activate").await;
+    assert_eq!(browser.text("notice").await, "Revision 2 is active now.");
+    assert!(!browser.value("rules").await.contains(removed));
+    service.refresh_policy().await;
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 403, "the same token");
+    browser.click("to-rulebooks").await;
+    browser.click("to-account").await;
+    browser.wait_for("sign-out").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.close().await;
 }

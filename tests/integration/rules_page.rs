@@ -44,9 +44,12 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
     assert_eq!(page.status, 200);
     let saved = send(&mut owner, &page, RULES, "save").await;
     assert_eq!(saved.status, 200);
-    let broken = send(&mut owner, &saved, "p, viewer\n", "activate").await;
+    let broken = send(&mut owner, &saved, "# fine\np, viewer, *, *, read\np, viewer\n", "activate").await;
     assert_eq!(broken.status, 422);
     assert!(text_of(&broken.text(), "report-title").is_some(), "{}", broken.text());
+    let listed = broken.text();
+    let (_, row) = listed.split_once("class=\"error\"><td role=\"cell\">").expect("a mistake is listed");
+    assert!(row.starts_with("3<"), "it is shown at its line: {row}");
     let activated = send(&mut owner, &broken, RULES, "activate").await;
     assert_eq!(activated.status, 200, "{}", activated.text());
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();

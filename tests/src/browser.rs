@@ -93,7 +93,11 @@ impl Browser {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
         let scheme = if look == Look::Dark { "dark" } else { "light" };
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        // Nothing moves, so that a picture shows the state in which everything comes to rest.
+        let media = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
@@ -125,6 +129,18 @@ impl Browser {
     /// When there is nothing to click.
     pub async fn click(&self, id: &str) {
         self.wait_for(id).await.click().await.unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+
+    /// Follows the link whose text contains this.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such link.
+    pub async fn click_link(&self, text: &str) {
+        let path = format!("//a[contains(., '{text}')]");
+        let link = self.client.find(Locator::XPath(&path)).await;
+        let link = link.unwrap_or_else(|error| panic!("no link {text}: {error}"));
+        link.click().await.unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
     /// Waits until an element is there.
