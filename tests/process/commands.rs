@@ -1,37 +1,36 @@
-//! What operators do with the program, and the walk of the README.
+//! What operators do with the program.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
-use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::database::required;
-use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::process::{Place, ServerProcess, finished};
 use portcullis_tests::registered::Registered;
 use rstest::rstest;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-const ORDERS: &str = "https://orders.example";
+pub(crate) const ORDERS: &str = "https://orders.example";
+pub(crate) const PASSWORD: &str = "umbrella walnut fortnight";
 
-async fn place_on(database: Database) -> (TempDir, Place) {
+pub(crate) async fn place_on(database: Database) -> (TempDir, Place) {
     let folder = tempdir().unwrap();
     let url = database.create(folder.path()).await;
     let place = Place { database_url: Some(url), ..Place::new(folder.path()) };
     (folder, place)
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Runs a command that has to succeed and prints JSON.
-fn json(place: &Place, arguments: &[&str]) -> Value {
+pub(crate) fn json(place: &Place, arguments: &[&str]) -> Value {
     let output = place.run(&[&["--format", "json"], arguments].concat());
     assert!(output.status.success(), "{arguments:?}: {}", said(&output));
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
 }
 
-fn registered(made: &Value) -> Registered {
+pub(crate) fn registered(made: &Value) -> Registered {
     let text = |name: &str| made[name].as_str().map(str::to_owned);
     Registered { id: text("client_id").unwrap(), secret: text("client_secret"), redirect_uris: Vec::new() }
 }
@@ -123,6 +122,151 @@ async fn a_command_that_is_refused_leaves_nothing_behind(#[values(Sqlite, Postgr
     assert_eq!(create("owner").status.code(), Some(1), "now it is");
 }
 
+/// The file with a password for a new account.
+pub(crate) fn password_file(place: &Place) -> String {
+    let file = place.data_dir.join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+fn keys_of(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Programs read these: a key that goes or is called otherwise breaks them.
+#[rstest]
+#[tokio::test]
+async fn what_commands_print_has_stable_keys_and_columns(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    let password = password_file(&place);
+    let service = ["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS];
+    let user = |name: &'static str| ["user", "create", name, "--password-file", &password].map(str::to_owned);
+    let [user_in_columns, user_in_json] = [user("ada"), user("bea")];
+    let [user_in_columns, user_in_json] =
+        [&user_in_columns, &user_in_json].map(|user| user.iter().map(String::as_str).collect::<Vec<_>>());
+    for (in_columns, in_json, heading, keys) in [
+        (&service[..], &service[..], "CLIENT ID NAME", &["client_id", "client_secret", "name", "rules"][..]),
+        (&user_in_columns, &user_in_json, "ID SUB USERNAME", &["id", "sub", "username"]),
+        (&["db", "status"], &["db", "status"], "APPLIED KNOWN CURRENT", &["applied", "current", "known"]),
+        (
+            &["key", "list"],
+            &["key", "list"],
+            "KID ALG STATE SIGNS FROM SIGNS UNTIL",
+            &["alg", "kid", "signs_from", "signs_until", "state"],
+        ),
+        (
+            &["api", "list"],
+            &["api", "list"],
+            "ID AUDIENCE NAME RULES",
+            &["audience", "id", "name", "revision", "rules"],
+        ),
+    ] {
+        let columns = place.run(in_columns);
+        assert_eq!(columns.status.code(), Some(0), "{in_columns:?}: {}", said(&columns));
+        let text = String::from_utf8(columns.stdout).unwrap();
+        let first: Vec<&str> = text.lines().next().unwrap().split_whitespace().collect();
+        assert_eq!(first.join(" "), heading, "{text}");
+        let value = json(&place, in_json);
+        let one = value.as_array().map_or(&value, |list| list.first().unwrap());
+        assert_eq!(keys_of(one), keys, "{in_json:?}");
+    }
+    assert_eq!(keys_of(&json(&place, &["bootstrap", "admin", "--link"])), ["link"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_api_is_listed_with_the_page_of_its_rules(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    let service =
+        json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let listed = json(&place, &["api", "list"]);
+    let audiences: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|api| api["audience"].as_str().unwrap()).collect();
+    assert_eq!(audiences, [format!("{}/api", place.address()).as_str(), ORDERS]);
+    assert_eq!(listed[1]["rules"], service["rules"][0]);
+    assert_eq!(listed[1]["revision"], 1);
+    let page = place.run(&["api", "list"]);
+    assert!(said(&page).contains(service["rules"][0].as_str().unwrap()), "{}", said(&page));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_secret_is_printed_once_and_taken_by_no_argument(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    let made = place.run(&["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let text = String::from_utf8(made.stdout).unwrap();
+    assert_eq!(text.matches("pck_").count(), 1, "{text}");
+    assert!(text.contains("/admin/policies/api_"), "{text}");
+    assert_eq!(String::from_utf8_lossy(&made.stderr), "");
+    for command in [&["api", "list"][..], &["key", "list"], &["config", "show"], &["config", "check"]] {
+        assert!(!said(&place.run(command)).contains("pck_"), "{command:?}");
+    }
+    for (arguments, code) in [
+        (&["user", "create", "ada", "--password", "hidden-word"][..], 2),
+        (&["client", "create", "--preset", "web", "--name", "x", "--secret", "hidden-word"], 2),
+        (&["--set", "keys.master_key=hidden-word", "key", "list"], 3),
+        (&["--set", "database.url=postgres://hidden-word@x/y", "key", "list"], 3),
+    ] {
+        let refused = place.run(arguments);
+        assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {}", said(&refused));
+        assert!(!said(&refused).contains("hidden-word"), "{}", said(&refused));
+    }
+}
+
+#[tokio::test]
+async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that_is_away_apart() {
+    let (_folder, place) = place_on(Sqlite).await;
+    let password = password_file(&place);
+    let url = "postgres://nobody:secret-word@127.0.0.1:9/none".to_owned();
+    let away = Place { database_url: Some(url), ..place.clone() };
+    for command in [
+        &["api", "list"][..],
+        &["bootstrap", "admin", "--link"],
+        &["client", "create", "--preset", "m2m", "--name", "Robot"],
+        &["config", "check"],
+        &["db", "migrate"],
+        &["db", "status"],
+        &["key", "list"],
+        &["key", "rotate"],
+        &["user", "create", "ada", "--password-file", &password],
+    ] {
+        let usage = place.run(&[command, &["--no-such-flag"]].concat());
+        assert_eq!(usage.status.code(), Some(2), "{command:?}: {}", said(&usage));
+        let configuration = place.run(&[&["--set", "tokens.access_ttl_secs=1"], command].concat());
+        assert_eq!(configuration.status.code(), Some(3), "{command:?}: {}", said(&configuration));
+        let lost = away.run(&[&["--set", "database.connect_timeout_secs=1"], command].concat());
+        assert_eq!(lost.status.code(), Some(4), "{command:?}: {}", said(&lost));
+        assert!(!said(&lost).contains("secret-word"), "{command:?}: {}", said(&lost));
+    }
+    assert_eq!(place.run(&["bootstrap", "admin"]).status.code(), Some(2));
+    assert_eq!(place.run(&["client", "create", "--preset", "other", "--name", "x"]).status.code(), Some(2));
+    assert_eq!(
+        place.run(&["client", "create", "--preset", "service", "--name", "x"]).status.code(),
+        Some(2),
+        "a service without its API"
+    );
+    let unknown = place.run(&["user", "create", "ada", "--password-file", "/no/such/file"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", said(&unknown));
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_utf_8_is_refused_and_not_passed_over() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let (_folder, place) = place_on(Sqlite).await;
+    for arguments in [&["serve"][..], &["config", "show"], &["key", "list"]] {
+        let mut command = place.command(arguments);
+        command.env("PORTCULLIS__KEYS__MASTER_KEY", OsStr::from_bytes(b"hidden-word\xff"));
+        let refused = finished(command);
+        assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+        assert!(said(&refused).contains("PORTCULLIS__KEYS__MASTER_KEY"), "{}", said(&refused));
+        assert!(!said(&refused).contains("hidden-word"), "{}", said(&refused));
+    }
+    let mut command = place.command(&["config", "show"]);
+    command.env("SOMETHING_ELSE", OsStr::from_bytes(b"\xff"));
+    assert!(finished(command).status.success(), "what is not ours is not looked at");
+}
+
 #[rstest]
 #[tokio::test]
 async fn keys_are_listed_and_rotated_and_links_are_made(#[values(Sqlite, Postgres)] database: Database) {
@@ -138,42 +282,6 @@ async fn keys_are_listed_and_rotated_and_links_are_made(#[values(Sqlite, Postgre
     assert_eq!(server.machine.get("/setup").await.status, 200);
 }
 
-/// Somebody has a signing key: whatever it signed is worth nothing from now on, here and at whoever asks for our keys.
-#[rstest]
-#[tokio::test]
-async fn a_key_that_is_revoked_counts_no_longer_at_a_running_server(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let (_folder, place) = place_on(database).await;
-    let server = ServerProcess::start(&place).await;
-    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
-    let robot =
-        ["client", "create", "--preset", "m2m", "--name", "Robot", "--api", ORDERS, "--role", "viewer"];
-    let robot = registered(&json(&place, &robot));
-    let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
-    let active = async |token: &str| {
-        let answer = server.machine.post_as(&robot, "/introspect", &[("token", token)]).await;
-        answer.json()["active"].as_bool().unwrap()
-    };
-    assert!(active(&token).await);
-    let kid_of = |key: &Value| key["kid"].as_str().unwrap().to_owned();
-    let keys = json(&place, &["key", "list"]);
-    let signing = keys.as_array().unwrap().iter().find(|key| key["alg"] == "ES256").map(kid_of).unwrap();
-    assert_eq!(place.run(&["key", "revoke", "nonsense"]).status.code(), Some(1));
-    json(&place, &["key", "revoke", &signing]);
-
-    let started = std::time::Instant::now();
-    while active(&token).await {
-        assert!(started.elapsed().as_secs() < 20, "the server never heard of it");
-        // The server looks by itself, each second.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    let published = server.machine.get("/jwks").await.json();
-    assert!(!published["keys"].as_array().unwrap().iter().map(kid_of).any(|kid| kid == signing));
-    let next = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
-    assert!(active(&next).await, "another key signs");
-}
-
 #[rstest]
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_left_alone(#[values(Sqlite, Postgres)] database: Database) {
@@ -184,141 +292,9 @@ async fn a_database_of_a_newer_program_is_left_alone(#[values(Sqlite, Postgres)]
     portcullis_tests::database::execute(place.database_url.as_deref().unwrap(), later).await;
     for command in [&["serve"][..], &["config", "check"], &["db", "migrate"], &["db", "status"]] {
         let refused = place.run(command);
-        assert!(!refused.status.success(), "{command:?}");
-        assert!(said(&refused).contains("9001"), "{command:?}: {}", said(&refused));
-    }
-}
-
-#[rstest]
-#[tokio::test]
-async fn a_configuration_is_checked_as_a_start_does_and_nothing_is_made(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let (folder, place) = place_on(database).await;
-    let checked = json(&place, &["config", "check"]);
-    assert_eq!(checked["issuer"], place.address());
-    assert_eq!(checked["schema"]["applied"].as_u64(), (database == Postgres).then_some(0));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
-    let server = ServerProcess::start(&place).await;
-    let checked = json(&place, &["config", "check"]);
-    assert_eq!(checked["schema"]["applied"], checked["schema"]["known"]);
-    drop(server);
-    let key = place.data_dir.join("master.key");
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(&key, readable).unwrap();
-    let refused = place.run(&["config", "check"]);
-    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
-    assert!(said(&refused).contains("master.key"), "{}", said(&refused));
-}
-
-/// The example service, as the README starts it.
-struct Orders {
-    child: Child,
-    address: String,
-}
-
-impl Orders {
-    async fn start(place: &Place, client: &Registered) -> Self {
-        let program = std::path::PathBuf::from(required("PORTCULLIS_TEST_BINARY"));
-        let program = program.parent().unwrap().join("examples/orders");
-        let port = Place::new(&place.data_dir).port;
-        let child = Command::new(program)
-            .env("ORDERS_ISSUER", place.address())
-            .env("ORDERS_AUDIENCE", ORDERS)
-            .env("ORDERS_CLIENT_ID", &client.id)
-            .env("ORDERS_CLIENT_SECRET", client.secret.as_deref().unwrap())
-            .env("ORDERS_LISTEN", format!("127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("tests/run builds the examples");
-        let orders = Self { child, address: format!("http://127.0.0.1:{port}") };
-        while orders.try_get("/health", None).await.is_none() {
-            // Waiting for another program to start: there is no event to wait for.
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        assert_eq!(refused.status.code(), Some(1), "{command:?}: {}", said(&refused));
+        for part in ["9001", "use a newer program"] {
+            assert!(said(&refused).contains(part), "{command:?}: {}", said(&refused));
         }
-        orders
-    }
-
-    async fn try_get(&self, path: &str, token: Option<&str>) -> Option<Answer> {
-        let request = agent().get(format!("{}{path}", self.address));
-        let request = match token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
-        Answer::try_to(request).await
-    }
-
-    async fn get(&self, token: Option<&str>) -> u16 {
-        self.try_get("/orders", token).await.expect("the example answers").status.as_u16()
-    }
-
-    async fn post(&self, token: &str) -> u16 {
-        let request = agent().post(format!("{}/orders", self.address)).bearer_auth(token);
-        let request = request.header("content-type", "application/json").body("{\"item\": \"a gate\"}");
-        Answer::to(request).await.status.as_u16()
-    }
-}
-
-impl Drop for Orders {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_walk_of_the_readme_leads_where_it_says_sqlite() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let folder = tempdir().unwrap();
-    let place = Place::new(folder.path());
-    let server = ServerProcess::start(&place).await;
-    // The commands of the README, which are to be found there word by word.
-    let run = |command: &str| {
-        let line = format!("portcullis {command} --format json > ");
-        assert!(readme.contains(&line), "the README has no line `{line}`");
-        json(&place, &command.split(' ').collect::<Vec<_>>())
-    };
-    let service = run("client create --preset service --name Orders --api https://orders.example");
-    let robot = run("client create --preset m2m --name Robot --api https://orders.example --role viewer");
-    let orders = Orders::start(&place, &registered(&service)).await;
-    assert_eq!(orders.get(None).await, 401);
-    let token = server.machine.client_credentials(&registered(&robot), ORDERS).await.member("access_token");
-    assert_eq!(orders.post(&token).await, 403);
-    assert_eq!(orders.get(Some(&token)).await, 200);
-
-    let removed = "p, viewer, *, *, read";
-    assert!(readme.contains(removed));
-    let password = folder.path().join("password");
-    std::fs::write(&password, "umbrella walnut fortnight\n").unwrap();
-    json(
-        &place,
-        &["user", "create", "ada", "--password-file", password.to_str().unwrap(), "--role", "owner"],
-    );
-    let ada = portcullis_tests::visitor::Person {
-        id: String::new(),
-        sub: String::new(),
-        username: "ada".to_owned(),
-        password: "umbrella walnut fortnight".to_owned(),
-    };
-    let mut owner = portcullis_tests::visitor::Visitor::new(&place.address());
-    owner.sign_in(&ada).await;
-    let rules = service["rules"][0].as_str().unwrap().strip_prefix(&place.address()).unwrap();
-    let page = owner.get(rules).await;
-    let text = page.text();
-    let (_, area) = text.split_once("<textarea").unwrap();
-    let (_, area) = area.split_once('>').unwrap();
-    let (area, _) = area.split_once("</textarea>").unwrap();
-    assert!(area.contains(removed), "{area}");
-    let form = portcullis_tests::visitor::the_form(&page, "policies")
-        .with("rules", &portcullis_tests::markup::unescape(&area.replace(removed, "")))
-        .with("message", "Nobody reads any more")
-        .with("step", "activate");
-    let activated = owner.submit(&form).await;
-    assert_eq!(activated.status, 200, "{}", activated.text());
-    let started = std::time::Instant::now();
-    while orders.get(Some(&token)).await != 403 {
-        assert!(started.elapsed().as_secs() < 20, "the service never heard of the new rules");
-        // The service asks by itself, each second.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

@@ -1,14 +1,20 @@
 //! The real program: several at once, killed, stopped, and started on things that are wrong.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod walk;

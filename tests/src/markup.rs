@@ -90,6 +90,15 @@ pub fn unescape(text: &str) -> String {
     text.replace("&amp;", "&")
 }
 
+/// What a text area with this `id` holds.
+pub fn textarea(page: &str, id: &str) -> Option<String> {
+    let tag = tags(page, "<textarea").into_iter().find(|tag| attribute(tag, "id").as_deref() == Some(id))?;
+    let (_, after) = page.split_once(tag)?;
+    let (text, _) = after.strip_prefix('>')?.split_once("</textarea>")?;
+    // HTML: a line end right behind the tag is not part of the text.
+    Some(unescape(text.strip_prefix('\n').unwrap_or(text)))
+}
+
 /// What an element with this `id` contains, as text without tags.
 pub fn text_of(page: &str, id: &str) -> Option<String> {
     let (_, after) = page.split_once(&format!("id=\"{id}\""))?;
@@ -132,6 +141,13 @@ mod tests {
         let form = forms(PAGE).remove(0).with("username", "ada").with("username", "bob");
         assert_eq!(form.value("username"), Some("bob"));
         assert_eq!(form.without("username").value("username"), None);
+    }
+
+    #[test]
+    fn a_text_area_is_read_without_the_line_end_behind_its_tag() {
+        let page = "<textarea id=\"a\">x</textarea><textarea id=\"b\" rows=\"3\">\n&lt;p>\nq</textarea>";
+        assert_eq!(textarea(page, "b").as_deref(), Some("<p>\nq"));
+        assert_eq!(textarea(page, "c"), None);
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! What a running server makes of the commands beside it.
+
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::markup::text_of;
+use portcullis_tests::process::ServerProcess;
+use portcullis_tests::visitor::{Person, Visitor, the_form};
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::commands::{ORDERS, PASSWORD, json, password_file, place_on, registered, said};
+
+#[rstest]
+#[tokio::test]
+async fn roles_are_given_together_with_what_is_made(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    // The API is as new as its service, and the role was typed twice.
+    let arguments = ["--name", "Orders", "--api", ORDERS, "--role", "viewer", "--role", "viewer"];
+    json(&place, &[&["client", "create", "--preset", "service"][..], &arguments].concat());
+    let robot = json(&place, &[&["client", "create", "--preset", "m2m"][..], &arguments].concat());
+    let token = server.machine.client_credentials(&registered(&robot), ORDERS).await;
+    let claims = portcullis_tests::jwt::claims(&token.member("access_token"));
+    assert_eq!(claims["roles"], serde_json::json!(["viewer"]));
+
+    let mut wrong = arguments;
+    wrong[7] = "accountant";
+    let before = json(&place, &["api", "list"]);
+    wrong[3] = "https://stock.example";
+    let refused = place.run(&[&["client", "create", "--preset", "service"][..], &wrong].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("it has editor, viewer"), "{}", said(&refused));
+    assert!(!said(&refused).contains("pck_"), "there is no client whose secret could be told");
+    assert_eq!(json(&place, &["api", "list"]), before, "and no API");
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_account_from_the_command_line_signs_in_at_a_running_server(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    let password = password_file(&place);
+    let arguments = ["user", "create", "Ada", "--password-file", &password, "--role", "policy-editor"];
+    let made = json(&place, &arguments);
+    assert_eq!(made["username"], "ada");
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let ada = Person {
+        id: text("id"),
+        sub: text("sub"),
+        username: text("username"),
+        password: PASSWORD.to_owned(),
+    };
+    let mut visitor = Visitor::new(&server.address);
+    visitor.sign_in(&ada).await;
+    let account = visitor.get("/account").await.text();
+    assert_eq!(text_of(&account, "signed-in-as").as_deref(), Some("ada"));
+    assert!(account.contains("/admin/policies"), "the role counts at once");
+    assert!(!server.log().contains(PASSWORD));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_link_from_the_command_line_works_once_at_a_running_server(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    let link = json(&place, &["bootstrap", "admin", "--link"]);
+    let code = link["link"].as_str().unwrap().split_once("/setup#k=").unwrap().1;
+    let mut visitor = Visitor::new(&server.address);
+    let form = the_form(&visitor.open("/setup").await, "setup");
+    let form = form.with("code", code).with("username", "root").with("new-password", PASSWORD);
+    assert_eq!(visitor.submit(&form).await.status, 303);
+    assert_eq!(visitor.submit(&form.with("username", "toor")).await.status, 404, "set-up is over");
+    let late = place.run(&["bootstrap", "admin", "--link"]);
+    assert_eq!(late.status.code(), Some(1), "{}", said(&late));
+    assert!(!said(&late).contains("pcl_"), "{}", said(&late));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_key_from_the_command_line_is_published_by_a_running_server(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    let rotated = json(&place, &["key", "rotate", "--alg", "EdDSA"]);
+    let next: Vec<_> = rotated.as_array().unwrap().iter().filter(|key| key["state"] == "next").collect();
+    assert_eq!((next.len(), &next[0]["alg"]), (1, &Value::from("EdDSA")));
+    let started = std::time::Instant::now();
+    loop {
+        let published = server.machine.get("/jwks").await.json();
+        if published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == next[0]["kid"]) {
+            break;
+        }
+        assert!(started.elapsed().as_secs() < 20, "the server never heard of it");
+        // The server looks by itself, each second.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(json(&place, &["key", "rotate"]).as_array().unwrap().len(), 7, "all of them");
+}
+
+/// Somebody has a signing key: whatever it signed is worth nothing from now on, here and at whoever asks for our keys.
+#[rstest]
+#[tokio::test]
+async fn a_key_that_is_revoked_counts_no_longer_at_a_running_server(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let robot =
+        ["client", "create", "--preset", "m2m", "--name", "Robot", "--api", ORDERS, "--role", "viewer"];
+    let robot = registered(&json(&place, &robot));
+    let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+    let active = async |token: &str| {
+        let answer = server.machine.post_as(&robot, "/introspect", &[("token", token)]).await;
+        answer.json()["active"].as_bool().unwrap()
+    };
+    assert!(active(&token).await);
+    let kid_of = |key: &Value| key["kid"].as_str().unwrap().to_owned();
+    let keys = json(&place, &["key", "list"]);
+    let signing = keys.as_array().unwrap().iter().find(|key| key["alg"] == "ES256").map(kid_of).unwrap();
+    assert_eq!(place.run(&["key", "revoke", "nonsense"]).status.code(), Some(1));
+    json(&place, &["key", "revoke", &signing]);
+
+    let started = std::time::Instant::now();
+    while active(&token).await {
+        assert!(started.elapsed().as_secs() < 20, "the server never heard of it");
+        // The server looks by itself, each second.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let published = server.machine.get("/jwks").await.json();
+    assert!(!published["keys"].as_array().unwrap().iter().map(kid_of).any(|kid| kid == signing));
+    let next = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+    assert!(active(&next).await, "another key signs");
+}

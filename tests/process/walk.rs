@@ -1,0 +1,207 @@
+//! The walk of the README: its own shell blocks, run with the real programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use portcullis_tests::agent::{Answer, agent};
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::required;
+use portcullis_tests::markup::{attribute, textarea, unescape};
+use portcullis_tests::process::{Place, ServerProcess, finished};
+use portcullis_tests::visitor::{Person, Visitor, the_form};
+use rstest::rstest;
+use tempfile::tempdir;
+
+use crate::commands::{PASSWORD, place_on, said};
+
+/// How long a service may take to hear of new rules: it asks by itself, each second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The section of the README that leads through a first minute.
+fn section() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(file).unwrap();
+    let (_, section) = readme.split_once("## Sixty seconds").expect("the README has the section");
+    section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()
+}
+
+/// Its shell blocks, in order.
+fn blocks(section: &str) -> Vec<String> {
+    let fenced = section.split("```sh\n").skip(1);
+    fenced.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Puts what differs here in the place of what the README says, which it has to say.
+fn adapted(block: &str, places: &[(&str, &str)]) -> String {
+    places.iter().fold(block.to_owned(), |block, (theirs, ours)| {
+        assert!(block.contains(theirs), "the README has no `{theirs}` in:\n{block}");
+        block.replace(theirs, ours)
+    })
+}
+
+/// One terminal: its folder, and the configuration of the server.
+struct Terminal<'a> {
+    place: &'a Place,
+    folder: PathBuf,
+}
+
+impl Terminal<'_> {
+    /// A shell that runs a block line by line, as a person would type it.
+    fn shell(&self, block: &str) -> Command {
+        let script = self.folder.join("block.sh");
+        std::fs::write(&script, block).unwrap();
+        let mut shell = Command::new("bash");
+        shell.args(["-e", "-u", "-o", "pipefail", "-O", "expand_aliases"]).arg(script).env_clear();
+        let inherited = self.place.command(&[]);
+        shell.envs(inherited.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell
+            .env("PORTCULLIS__SERVER__DATA_DIR", &self.place.data_dir)
+            .env("PORTCULLIS__SERVER__LISTEN", format!("127.0.0.1:{}", self.place.port))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null());
+        shell
+    }
+
+    /// Runs a block that has to succeed, and returns what it printed.
+    fn run(&self, block: &str) -> String {
+        let output = finished(self.shell(block));
+        assert!(output.status.success(), "{block}\n{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The statuses of the answers that `curl -i` shows.
+    fn statuses(&self, block: &str) -> Vec<u16> {
+        let printed = self.run(block);
+        // A body may end without a line end, and the next answer begins right behind it.
+        let heads = printed.split("HTTP/1.1 ").skip(1);
+        heads.filter_map(|head| head.split(' ').next()?.parse().ok()).collect()
+    }
+}
+
+/// The example service; it ends with the test.
+struct Example {
+    child: Child,
+    address: String,
+}
+
+impl Example {
+    async fn start(mut shell: Command, port: u16) -> Self {
+        shell.env("ORDERS_LISTEN", format!("127.0.0.1:{port}")).stdout(Stdio::null());
+        let child = shell.spawn().expect("the system has a shell");
+        let mut example = Self { child, address: format!("http://127.0.0.1:{port}") };
+        let started = Instant::now();
+        while Answer::try_to(agent().get(format!("{}/health", example.address))).await.is_none() {
+            let ended = example.child.try_wait().expect("the child is ours");
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "the example does not answer: {ended:?}"
+            );
+            // Waiting for another program to start: there is no event to wait for.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        example
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// The administrator that the printed link makes, signed in.
+async fn administrator(server: &ServerProcess) -> Visitor {
+    let log = server.log();
+    let (_, link) = log.split_once("/setup#k=").expect("the server prints a link");
+    let code = link.split_whitespace().next().unwrap();
+    let mut visitor = Visitor::new(&server.address);
+    let form = the_form(&visitor.open("/setup").await, "setup");
+    let form = form.with("code", code).with("username", "root").with("new-password", PASSWORD);
+    assert_eq!(visitor.submit(&form).await.status, 303);
+    let root = Person {
+        id: String::new(),
+        sub: String::new(),
+        username: "root".to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    visitor.sign_in(&root).await;
+    visitor
+}
+
+/// Where the link with this text leads.
+fn link(page: &Answer, text: &str) -> String {
+    let page = page.text();
+    let mut links = page.split("<a ").skip(1).filter_map(|link| link.split_once('>'));
+    let found = links.find(|(_, inside)| {
+        let inside = inside.split("</a>").next().unwrap_or_default();
+        inside.contains(&format!("<strong>{text}</strong>"))
+    });
+    let (tag, _) = found.unwrap_or_else(|| panic!("no link `{text}` in:\n{page}"));
+    attribute(tag, "href").unwrap()
+}
+
+/// Signs in, follows the words of the README to the rules, removes the line and activates.
+async fn remove(server: &ServerProcess, section: &str, line: &str) {
+    let mut root = administrator(server).await;
+    let words = "sign in at `http://localhost:8080` and follow **Rules** to **Orders**";
+    assert!(section.contains(words), "the README says where the rules are");
+    let account = root.open("/").await;
+    let list = root.open(&link(&account, "Rules")).await;
+    let page = root.open(&link(&list, "Orders")).await;
+    let rules = textarea(&page.text(), "rules").unwrap();
+    assert!(rules.contains(line), "{rules}");
+    let form = the_form(&page, "policies")
+        .with("rules", &rules.replace(line, ""))
+        .with("message", "Nobody reads any more")
+        .with("step", "activate");
+    let activated = root.submit(&form).await;
+    assert_eq!(activated.status, 200, "{}", unescape(&activated.text()));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_walk_of_the_readme_leads_where_it_says(#[values(Sqlite, Postgres)] database: Database) {
+    let section = section();
+    let [start, register, guard, call] = <[String; 4]>::try_from(blocks(&section)).expect("four blocks");
+    let (_folder, place) = place_on(database).await;
+    let here = tempdir().unwrap();
+    let terminal = Terminal { place: &place, folder: here.path().to_owned() };
+    let program = required("PORTCULLIS_TEST_BINARY");
+    let example = Path::new(&program).parent().unwrap().join("examples/orders");
+
+    assert_eq!(start, "cargo run --release\n");
+    let server = ServerProcess::start(&place).await;
+    terminal.run(&adapted(&register, &[("target/release/portcullis", &program)]));
+
+    let port = Place::new(&place.data_dir).port;
+    let run_example = format!("exec {}", example.display());
+    let guard = adapted(
+        &guard,
+        &[
+            ("http://localhost:8080", &server.address),
+            ("cargo run --release -p portcullis-guard --example orders", &run_example),
+        ],
+    );
+    let orders = Example::start(terminal.shell(&guard), port).await;
+
+    let call = adapted(
+        &call,
+        &[("http://localhost:8080", &server.address), ("http://127.0.0.1:8081", &orders.address)],
+    );
+    assert!(section.contains(
+        "without a token (401), with one for what its role may not do (403), and for what it may (200)"
+    ));
+    assert_eq!(terminal.statuses(&format!("{call}\nprintf %s \"$TOKEN\" > token\n")), [401, 403, 200]);
+
+    let removed = "p, viewer, *, *, read";
+    assert!(section.contains(&format!("Remove the line `{removed}`")));
+    remove(&server, &section, removed).await;
+    let again = format!("TOKEN=$(cat token)\n{}", call.trim_end().lines().last().unwrap());
+    let activated = Instant::now();
+    while terminal.statuses(&again) != [403] {
+        assert!(activated.elapsed() < PATIENCE, "the service never heard of the new rules");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
