@@ -23,11 +23,6 @@ async fn a_first_start_prints_a_set_up_link_within_seconds_sqlite() {
     let log = server.log();
     assert!(log.contains("/setup#k=pcl_"), "{log}");
     assert!(took.as_secs() < 20, "a debug build on a loaded machine took {took:?}");
-    let version = place.run(&["version", "--json"]);
-    let version: Value = serde_json::from_slice(&version.stdout).unwrap();
-    if version["build"] == "release" {
-        assert!(took.as_secs_f64() < 1.0, "a first start took {took:?}");
-    }
     for word in ["password is", "default password", "admin/admin"] {
         assert!(!log.to_lowercase().contains(word), "{log}");
     }
