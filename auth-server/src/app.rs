@@ -32,9 +32,10 @@ use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front, Parts};
 use crate::jobs::Runner;
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
-use crate::keys::ring::{KeyRing, RingError};
+use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
+use crate::keys::vault::RingError;
 use crate::services::admin_error::AdminError;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
@@ -53,6 +54,8 @@ use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked at whether a signing key is due.
 const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
+/// How soon it is looked again when the database did not answer.
+const TEND_KEYS_AGAIN: Duration = Duration::from_secs(5);
 /// How often the policy of the admin API is read although nobody said that it changed.
 const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
 
@@ -136,7 +139,6 @@ impl From<RingError> for StartError {
             RingError::Sealed { .. } => Self::OtherMasterKey(error),
             RingError::Store(error) => Self::Store(error),
             RingError::Damaged { .. }
-            | RingError::NoSuccessor { .. }
             | RingError::Refused(_)
             | RingError::Shared(_)
             | RingError::Unknown { .. } => Self::Keys(error),
@@ -331,19 +333,21 @@ async fn sealed_data(store: &Store) -> Result<SealedData, StoreError> {
     Ok(if any { SealedData::Exists } else { SealedData::None })
 }
 
-/// Keeps the keys in step with the schedule and with other replicas.
+/// Keeps the keys in step with the schedule and with other replicas: at once, since a key may have been made or withdrawn since
+/// they were loaded, when anything changes, and after a while.
 async fn tend_keys(keys: KeyRing, store: Store) {
     let mut epochs = store.invalidations();
     loop {
-        let outcome = tokio::select! {
-            () = tokio::time::sleep(TEND_KEYS_EVERY) => keys.tend().await,
-            moved_on = epochs.changed() => match moved_on {
-                Ok(()) => keys.reload().await,
-                Err(_closed) => return,
-            },
+        let wait = match keys.tend().await {
+            Ok(()) => TEND_KEYS_EVERY,
+            Err(error) => {
+                tracing::error!(cause = %error, "the signing keys could not be looked after; the ones in memory stay");
+                TEND_KEYS_AGAIN
+            }
         };
-        if let Err(error) = outcome {
-            tracing::error!(cause = %error, "the signing keys could not be looked after; the ones in memory stay");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            moved_on = epochs.changed() => if moved_on.is_err() { return },
         }
     }
 }

@@ -178,6 +178,7 @@ pub enum AuditAction {
     GrantRevoked,
     KeyCreated,
     KeyDeleted,
+    KeyRevoked,
     KeyRotated,
     OrganisationCreated,
     PasswordChanged,
@@ -202,7 +203,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 41] = [
+const ACTIONS: [(AuditAction, &str); 42] = [
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
@@ -222,6 +223,7 @@ const ACTIONS: [(AuditAction, &str); 41] = [
     (AuditAction::GrantRevoked, "grant.revoked"),
     (AuditAction::KeyCreated, "key.created"),
     (AuditAction::KeyDeleted, "key.deleted"),
+    (AuditAction::KeyRevoked, "key.revoked"),
     (AuditAction::KeyRotated, "key.rotated"),
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),

@@ -189,6 +189,31 @@ impl FromStr for Preset {
 }
 
 #[cfg(test)]
+impl Client {
+    /// A client that may do nothing yet: a test gives it what it is about.
+    pub(crate) fn sample() -> Self {
+        Self {
+            id: ClientId::generate(Timestamp::from_secs(1), &crate::domain::secret::Entropy::seeded(1)),
+            name: "Orders".to_owned(),
+            organisation: None,
+            authentication: ClientAuthentication::None,
+            grants: Vec::new(),
+            redirects: Vec::new(),
+            post_logout_redirects: Vec::new(),
+            scopes: ScopeSet::default(),
+            settings: ClientSettings {
+                first_party: FirstParty::No,
+                id_token_alg: SigningAlg::Es256,
+                apis: Vec::new(),
+                serves: None,
+                preset: Preset::Web,
+            },
+            disabled_at: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -58,9 +58,9 @@ pub fn needs_consent(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::client::{ClientAuthentication, ClientSettings, Preset};
+    
     use crate::domain::secret::Entropy;
-    use crate::domain::signing::SigningAlg;
+    
 
     const NOW: Timestamp = Timestamp::from_secs(1);
 
@@ -69,24 +69,9 @@ mod tests {
     }
 
     fn client(first_party: FirstParty) -> Client {
-        Client {
-            id: ClientId::generate(NOW, &Entropy::seeded(1)),
-            name: "Orders".to_owned(),
-            organisation: None,
-            authentication: ClientAuthentication::None,
-            grants: Vec::new(),
-            redirects: Vec::new(),
-            post_logout_redirects: Vec::new(),
-            scopes: scopes("openid email"),
-            settings: ClientSettings {
-                first_party,
-                id_token_alg: SigningAlg::Es256,
-                apis: Vec::new(),
-                serves: None,
-                preset: Preset::Spa,
-            },
-            disabled_at: None,
-        }
+        let mut client = Client { scopes: scopes("openid email"), ..Client::sample() };
+        client.settings.first_party = first_party;
+        client
     }
 
     fn held(client: &Client, raw: &str) -> Consent {

@@ -238,27 +238,30 @@ pub enum InvalidPassword {
     /// More than 256 characters.
     #[error("a password has at most 256 characters")]
     TooLong,
-    /// Fewer than 8 characters.
-    #[error("a password has at least 8 characters")]
+    /// Fewer than 15 characters.
+    #[error("a password has at least 15 characters")]
     TooShort,
 }
 
 impl Password {
-    const SHORTEST: usize = 8;
+    /// Of a password that is the only factor (NIST SP 800-63B-4 §3.1.1.2).
+    const SHORTEST: usize = 15;
     const LONGEST: usize = 256;
 
-    /// Accepts a password.
+    /// Accepts a password that somebody chose.
+    pub fn choose(raw: &str) -> Result<Self, InvalidPassword> {
+        let chosen = Self::parse(raw)?;
+        if chosen.0.chars().count() < Self::SHORTEST { Err(InvalidPassword::TooShort) } else { Ok(chosen) }
+    }
+
+    /// Accepts a password that somebody typed to sign in. It may be shorter than one that is chosen today.
     pub fn parse(raw: &str) -> Result<Self, InvalidPassword> {
         // Bound the work before composing: a composed character has at most four bytes and eighteen parts.
         if raw.len() > Self::LONGEST * 72 {
             return Err(InvalidPassword::TooLong);
         }
         let composed: Zeroizing<String> = Zeroizing::new(raw.nfc().collect());
-        match composed.chars().count() {
-            0..Self::SHORTEST => Err(InvalidPassword::TooShort),
-            Self::SHORTEST..=Self::LONGEST => Ok(Self(composed)),
-            _ => Err(InvalidPassword::TooLong),
-        }
+        if composed.chars().count() > Self::LONGEST { Err(InvalidPassword::TooLong) } else { Ok(Self(composed)) }
     }
 
     /// The password itself, for the hash function.
@@ -320,9 +323,13 @@ mod tests {
 
     #[test]
     fn a_password_is_counted_in_composed_characters() {
-        assert_eq!(Password::parse("1234567").unwrap_err(), InvalidPassword::TooShort);
-        assert_eq!(Password::parse("e\u{301}123456").unwrap_err(), InvalidPassword::TooShort);
-        assert_eq!(Password::parse("e\u{301}1234567").unwrap().expose(), "\u{e9}1234567".as_bytes());
+        let thirteen = "0123456789abc";
+        assert_eq!(Password::choose("").unwrap_err(), InvalidPassword::TooShort);
+        assert_eq!(Password::choose(&format!("{thirteen}d")).unwrap_err(), InvalidPassword::TooShort);
+        assert_eq!(Password::choose(&format!("e\u{301}{thirteen}")).unwrap_err(), InvalidPassword::TooShort);
+        let long_enough = Password::choose(&format!("e\u{301}{thirteen}d")).unwrap();
+        assert_eq!(long_enough.expose(), format!("\u{e9}{thirteen}d").as_bytes());
+        assert!(Password::parse("short").is_ok(), "it may have been chosen elsewhere");
         assert!(Password::parse(&"ä".repeat(256)).is_ok());
         assert_eq!(Password::parse(&"a".repeat(257)).unwrap_err(), InvalidPassword::TooLong);
         assert_eq!(Password::parse(&"a".repeat(1_000_000)).unwrap_err(), InvalidPassword::TooLong);

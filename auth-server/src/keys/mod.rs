@@ -9,3 +9,4 @@ pub(crate) mod ring;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 mod signer;
+pub(crate) mod vault;

@@ -7,23 +7,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portcullis_guard::{JwkSet, JwksError, SharedKeys};
+use portcullis_guard::{JwkSet, SharedKeys};
 use serde::Serialize;
 
-use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::audit::Actor;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::signing::{SigningAlg, StoredKey};
-use crate::keys::chain::{KeySummary, Loaded, RingKey};
-use crate::keys::jwk::JwkError;
-use crate::keys::jwks::{PublishedKeys, VerifyingKey};
+use crate::domain::signing::SigningAlg;
+use crate::keys::chain::{KeySummary, Loaded};
+use crate::keys::jwks::PublishedKeys;
 use crate::keys::jwt::{CompactJwt, JwtError, JwtType, VerifiedJwt};
 use crate::keys::rotate::{Schedule, Urgency};
-use crate::keys::seal::{CannotOpen, Sealer};
-use crate::keys::signer::{FreshKey, KeyRefused, Signer};
-use crate::storage::{Store, StoreError, signing_keys};
-
-/// What a sealed signing key says that it is for.
-const PURPOSE: &str = "signing key";
+use crate::keys::seal::Sealer;
+use crate::keys::signer::KeyRefused;
+use crate::keys::vault::{RingError, Vault};
+use crate::storage::Store;
 
 /// The signing keys. Clones share them.
 #[derive(Clone)]
@@ -33,54 +30,6 @@ struct Inner {
     vault: Vault,
     loaded: ArcSwap<Loaded>,
     shared: SharedKeys,
-}
-
-/// Where keys come from and go to.
-struct Vault {
-    store: Store,
-    sealer: Sealer,
-    clock: Clock,
-    schedule: Schedule,
-}
-
-/// Why keys cannot be loaded or made.
-#[derive(Debug, thiserror::Error)]
-pub enum RingError {
-    /// The master key does not open a stored key.
-    #[error("signing key {kid} {cause}")]
-    Sealed {
-        /// Which key.
-        kid: String,
-        /// What opening it said.
-        cause: CannotOpen,
-    },
-    /// A stored key is not what its row says.
-    #[error("signing key {kid} is damaged")]
-    Damaged {
-        /// Which key.
-        kid: String,
-    },
-    /// A new key could not be made.
-    #[error(transparent)]
-    Refused(#[from] KeyRefused),
-    /// The key signs, and no other does in its place.
-    #[error("signing key {kid} has no successor that signs: try again")]
-    NoSuccessor {
-        /// Which key.
-        kid: String,
-    },
-    /// The public keys cannot be handed to the guard.
-    #[error(transparent)]
-    Shared(#[from] JwksError),
-    /// The database did not do its part.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is no such key.
-    #[error("there is no signing key {kid}")]
-    Unknown {
-        /// What was asked for.
-        kid: String,
-    },
 }
 
 /// Why a token cannot be signed.
@@ -145,17 +94,8 @@ impl KeyRing {
     pub(crate) async fn withdraw(&self, kid: &str, actor: Actor) -> Result<(), RingError> {
         let vault = &self.0.vault;
         let loaded = vault.load(&self.0.loaded.load()).await?;
-        let key = loaded.find(kid).ok_or_else(|| RingError::Unknown { kid: kid.to_owned() })?;
-        let (alg, now) = (key.stored.alg, vault.clock.now());
-        if loaded.signing(alg, now).is_some_and(|signing| signing.stored.kid == kid) {
-            vault.add(&loaded, alg, now, actor.clone()).await?;
-            // Another replica may have been faster with a key that does not sign yet; then ours was not kept.
-            let after = vault.load(&loaded).await?;
-            if after.signing(alg, now).is_none_or(|signing| signing.stored.kid == kid) {
-                return Err(RingError::NoSuccessor { kid: kid.to_owned() });
-            }
-        }
-        vault.delete(kid.to_owned(), actor).await?;
+        let alg = loaded.find(kid).ok_or_else(|| RingError::unknown(kid))?.stored.alg;
+        vault.withdraw(kid.to_owned(), alg, actor).await?;
         self.reload().await
     }
 
@@ -216,109 +156,6 @@ impl KeyRing {
 
     fn now(&self) -> Timestamp {
         self.0.vault.clock.now()
-    }
-}
-
-impl Vault {
-    async fn tend(&self, known: &Loaded) -> Result<Loaded, RingError> {
-        let loaded = self.load(known).await?;
-        let now = self.clock.now();
-        let mut changed = false;
-        for alg in SigningAlg::ALL {
-            let due = match loaded.chain(alg).next_back() {
-                Some(last) => self.schedule.successor_due(last.key.stored.activates_at, now),
-                None => Some(now),
-            };
-            if let Some(signs_from) = due {
-                self.add(&loaded, alg, signs_from, Actor::System).await?;
-                changed = true;
-            }
-        }
-        for over in loaded.links().filter(|link| !link.is_published(&self.schedule, now)) {
-            self.delete(over.key.stored.kid.clone(), Actor::System).await?;
-            changed = true;
-        }
-        if changed { self.load(&loaded).await } else { Ok(loaded) }
-    }
-
-    /// Reads the keys; those that are in memory already are not opened again.
-    async fn load(&self, known: &Loaded) -> Result<Loaded, RingError> {
-        let stored = signing_keys::list(&mut self.store.read().await?).await?;
-        let mut keys = Vec::with_capacity(stored.len());
-        for row in stored {
-            keys.push(match known.find(&row.kid) {
-                Some(key) => Arc::clone(key),
-                None => Arc::new(self.open(row)?),
-            });
-        }
-        Ok(Loaded::of(keys, &self.schedule, self.clock.now()))
-    }
-
-    fn open(&self, stored: StoredKey) -> Result<RingKey, RingError> {
-        let kid = || stored.kid.clone();
-        let pkcs8 = self
-            .sealer
-            .open(PURPOSE, stored.kid.as_bytes(), &stored.sealed)
-            .map_err(|cause| RingError::Sealed { kid: kid(), cause })?;
-        let damaged = || RingError::Damaged { kid: kid() };
-        let signer = Signer::parse(stored.alg, &pkcs8, &stored.kid).map_err(|KeyRefused| damaged())?;
-        let public = signer.public().map_err(|KeyRefused| damaged())?;
-        if public.thumbprint() != stored.kid {
-            return Err(damaged());
-        }
-        let verifying = VerifyingKey::new(None, &public).map_err(|_: JwkError| damaged())?;
-        Ok(RingKey { stored, public, signer, verifying })
-    }
-
-    /// Stores a new key. When another replica was faster there is nothing to do: its key does the same.
-    async fn add(
-        &self,
-        loaded: &Loaded,
-        alg: SigningAlg,
-        signs_from: Timestamp,
-        actor: Actor,
-    ) -> Result<(), RingError> {
-        let generation = loaded.chain(alg).map(|link| link.key.stored.generation).max().unwrap_or(0) + 1;
-        let fresh = tokio::task::spawn_blocking(move || FreshKey::generate(alg)).await;
-        // The task only fails when it panics, and making a key does not.
-        let fresh = fresh.map_err(|_| KeyRefused)??;
-        let kid = fresh.public.thumbprint();
-        let key = StoredKey {
-            sealed: self.sealer.seal(PURPOSE, kid.as_bytes(), &fresh.pkcs8),
-            public_jwk: fresh.public.to_jwk().to_string(),
-            created_at: self.clock.now(),
-            activates_at: signs_from,
-            kid,
-            alg,
-            generation,
-        };
-        let action = if generation == 1 { AuditAction::KeyCreated } else { AuditAction::KeyRotated };
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    if signing_keys::insert(tx, &key).await? {
-                        tx.audit(AuditEvent::new(actor, action).on(&key.kid));
-                        tx.invalidate();
-                    }
-                    Ok::<_, StoreError>(())
-                })
-            })
-            .await?;
-        Ok(())
-    }
-
-    async fn delete(&self, kid: String, actor: Actor) -> Result<(), StoreError> {
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    if signing_keys::delete(tx, &kid).await? {
-                        tx.audit(AuditEvent::new(actor, AuditAction::KeyDeleted).on(&kid));
-                        tx.invalidate();
-                    }
-                    Ok(())
-                })
-            })
-            .await
     }
 }
 
@@ -462,6 +299,44 @@ mod tests {
         two.reload().await.unwrap();
         place.clock.advance(Duration::from_mins(1));
         assert!(two.verify(&signed(&one)).is_ok(), "the new key signs, and the other replica has it");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_withdrawn_while_others_withdraw_and_rotate_leaves_one_that_signs() {
+        let place = Place::new();
+        let (one, two) = (place.replica().await, place.replica().await);
+        for round in 0..5 {
+            let stolen = signed(&one);
+            let kid = kid_of(&stolen).unwrap();
+            let (first, second, rotated) = tokio::join!(
+                one.withdraw(&kid, Actor::Operator),
+                two.withdraw(&kid, Actor::Operator),
+                two.rotate(SigningAlg::Es256, Urgency::Orderly, Actor::Operator),
+            );
+            rotated.unwrap();
+            let unknown = |outcome: &Result<(), RingError>| matches!(outcome, Err(RingError::Unknown { .. }));
+            assert!(first.is_ok() != second.is_ok(), "round {round}: one was faster");
+            assert!(unknown(&first) || unknown(&second), "round {round}");
+            for ring in [&one, &two] {
+                ring.tend().await.unwrap();
+                assert_eq!(ring.verify(&stolen).err(), Some(JwtError::UnknownKey), "round {round}");
+                assert!(one.verify(&signed(ring)).is_ok(), "round {round}: a new key signs at once");
+            }
+            assert_eq!(one.published().etag, two.published().etag, "round {round}");
+            place.clock.advance(Duration::from_hours(2));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_whose_time_has_not_come_is_withdrawn_without_a_successor() {
+        let place = Place::new();
+        let ring = place.replica().await;
+        let old = signed(&ring);
+        ring.rotate(SigningAlg::Es256, Urgency::Orderly, Actor::Operator).await.unwrap();
+        let next = ring.list().into_iter().find(|key| key.state == KeyState::Next).unwrap();
+        ring.withdraw(&next.kid, Actor::Operator).await.unwrap();
+        assert_eq!(published(&ring), 3);
+        assert_eq!(kid_of(&signed(&ring)), kid_of(&old));
     }
 
     #[tokio::test]

@@ -198,32 +198,16 @@ fn redirect(request: &LogoutRequest, client: Option<&Client>) -> Result<Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::client::{ClientAuthentication, ClientSettings, FirstParty, Preset};
-    use crate::domain::clock::Timestamp;
+    
+    
     use crate::domain::redirect_uri::RedirectUri;
-    use crate::domain::scope::ScopeSet;
-    use crate::domain::secret::Entropy;
-    use crate::domain::signing::SigningAlg;
+    
+    
+    
 
     fn client() -> Client {
-        Client {
-            id: ClientId::generate(Timestamp::from_secs(1), &Entropy::seeded(1)),
-            name: String::new(),
-            organisation: None,
-            authentication: ClientAuthentication::None,
-            grants: Vec::new(),
-            redirects: Vec::new(),
-            post_logout_redirects: vec![RedirectUri::parse("https://rp.test/bye").unwrap()],
-            scopes: ScopeSet::default(),
-            settings: ClientSettings {
-                first_party: FirstParty::No,
-                id_token_alg: SigningAlg::Es256,
-                apis: Vec::new(),
-                serves: None,
-                preset: Preset::Web,
-            },
-            disabled_at: None,
-        }
+        let post_logout_redirects = vec![RedirectUri::parse("https://rp.test/bye").unwrap()];
+        Client { post_logout_redirects, ..Client::sample() }
     }
 
     fn request(query: &str) -> LogoutRequest {

@@ -26,7 +26,8 @@ pub use html::Html;
 pub(crate) use json::{Bounds, read as read_json};
 pub(crate) use media::Media;
 pub use pointer::NotAPointer;
-use pointer::{Pattern, Segment, written};
+pub(crate) use pointer::Segment;
+use pointer::{Pattern, written};
 use splice::{Edit, Encoding};
 
 /// The longest body of a guarded type, unless told otherwise.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_policy::{Report, Snapshot, SnapshotDocument};
 
 use crate::jwks::{Lookup, Trust, Trusts};
-use crate::token::{Audience, Jws, NumericDate, TokenFault, Unverified, is_current, part};
+use crate::token::{Audience, Jws, NumericDate, TokenFault, is_current, part};
 
 /// The type of a signed snapshot: no access token, ID token or logout token passes for one.
 const POLICY: &str = "portcullis-policy+jwt";
@@ -51,8 +51,7 @@ const LEEWAY_SECS: u64 = 30;
 
 /// Checks who signed a snapshot, for whom and until when, and compiles it.
 pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Snapshot, SnapshotFault> {
-    let jws = Jws::parse(token, POLICY, MAX_BYTES)?;
-    let Unverified { iss } = part(&jws.payload)?;
+    let (jws, iss) = Jws::parse(token, POLICY, MAX_BYTES)?;
     let (_, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
     match trust.lookup(jws.key_name(), expected.steady) {
         Lookup::Found { key, .. } => jws.verify(&key)?,

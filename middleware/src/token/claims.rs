@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::fault::TokenFault;
 use super::jws::present;
@@ -22,7 +23,7 @@ pub(crate) struct AccessClaims {
 }
 
 /// The claims that every access token has.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Registered {
     pub(crate) iss: String,
     pub(crate) aud: Audience,
@@ -31,9 +32,7 @@ pub(crate) struct Registered {
     pub(crate) jti: String,
     pub(crate) exp: NumericDate,
     pub(crate) iat: NumericDate,
-    #[serde(default, deserialize_with = "present")]
     pub(crate) nbf: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
     pub(crate) cnf: Option<IgnoredAny>,
 }
 
@@ -53,9 +52,20 @@ pub(crate) struct Session {
     pub(crate) acr: Option<String>,
 }
 
-/// The claims that an access token may have.
+/// The claims as they stand in a payload, side by side: one pass reads them all.
 #[derive(serde::Deserialize)]
-struct Optional {
+struct Wire {
+    iss: String,
+    aud: Audience,
+    sub: String,
+    client_id: String,
+    jti: String,
+    exp: NumericDate,
+    iat: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    cnf: Option<IgnoredAny>,
     #[serde(default)]
     scope: String,
     #[serde(default)]
@@ -70,15 +80,8 @@ struct Optional {
     acr: Option<String>,
 }
 
-/// The claim that is read before the signature: whose key to look for.
-#[derive(serde::Deserialize)]
-pub(crate) struct Unverified {
-    pub(crate) iss: String,
-}
-
 /// `aud`: one name or a list of them (RFC 7519 §4.1.3).
-#[derive(Debug, serde::Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(crate) enum Audience {
     One(String),
     Several(Vec<String>),
@@ -91,6 +94,28 @@ impl Audience {
             Self::One(name) => name == own,
             Self::Several(names) => names.iter().any(|name| name == own),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Audience;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a name or a list of names")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Audience, E> {
+                Ok(Audience::One(name.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<Audience, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(names)).map(Audience::Several)
+            }
+        }
+        deserializer.deserialize_any(Names)
     }
 }
 
@@ -143,12 +168,11 @@ pub(crate) struct Rules<'a> {
 
 impl AccessClaims {
     /// Reads the claims from a payload that is known to be JSON with one reading.
-    ///
-    /// Two short passes over the bytes cost less than one that keeps what it does not know.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, TokenFault> {
-        let Optional { scope, roles, org, sid, auth_time, acr } = part(payload)?;
+        let Wire { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf, scope, roles, org, sid, auth_time, acr } =
+            part(payload)?;
         Ok(Self {
-            registered: part(payload)?,
+            registered: Registered { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf },
             granted: Granted { scope, roles, org },
             session: Session { sid, auth_time, acr },
         })

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
 
 use super::fault::TokenFault;
-use crate::input::{Bounds, read_json};
+use crate::input::{Bounds, Segment, read_json};
 use crate::jwks::{Algorithm, KeyName, VerifyingKey};
 
 /// The longest key id that is looked up.
@@ -18,7 +18,7 @@ const BOUNDS: Bounds = Bounds { depth: 16, members: 1_000 };
 pub(crate) struct Jws<'t> {
     header: Header,
     algorithm: Algorithm,
-    /// The payload, decoded: JSON with one reading.
+    /// The payload, decoded.
     pub(crate) payload: Vec<u8>,
     signed: &'t str,
     signature: Vec<u8>,
@@ -45,8 +45,10 @@ struct Header {
 }
 
 impl<'t> Jws<'t> {
-    /// Splits and decodes a token of at most `max_bytes`, whose type has to be `typ`.
-    pub(crate) fn parse(token: &'t str, typ: &str, max_bytes: usize) -> Result<Self, TokenFault> {
+    /// Splits and decodes a token of at most `max_bytes`, whose type has to be `typ` and whose payload an object with one
+    /// reading. Beside it comes the issuer that the payload names: whose key to look for is all that is read before the
+    /// signature.
+    pub(crate) fn parse(token: &'t str, typ: &str, max_bytes: usize) -> Result<(Self, String), TokenFault> {
         if token.len() > max_bytes {
             return Err(TokenFault::TooLong);
         }
@@ -55,8 +57,15 @@ impl<'t> Jws<'t> {
         if !is_object(&jws.payload) {
             return Err(TokenFault::Claims);
         }
-        read_json(&jws.payload, BOUNDS, |_| Ok(())).map_err(|_| TokenFault::Claims)?;
-        Ok(jws)
+        let mut iss = None;
+        read_json(&jws.payload, BOUNDS, |string| {
+            if matches!(string.path, [Segment::Key(name)] if name == "iss") {
+                iss = Some(string.text.into_owned());
+            }
+            Ok(())
+        })
+        .map_err(|_| TokenFault::Claims)?;
+        Ok((jws, iss.ok_or(TokenFault::Claims)?))
     }
 
     /// Splits and decodes a JWS of any type, over any payload.
@@ -152,13 +161,13 @@ mod tests {
 
     fn parse(header: &str) -> Result<(), TokenFault> {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let token = format!("{}.{}.{}", encode(header), encode("{}"), encode("signature"));
+        let token = format!("{}.{}.{}", encode(header), encode(r#"{"iss":"i"}"#), encode("signature"));
         Jws::parse(&token, "at+jwt", 8_192).map(|_| ())
     }
 
     #[test]
     fn a_token_has_three_parts_in_strict_base64url() {
-        let parts = ["eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9", "e30", "AA"];
+        let parts = ["eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9", "eyJpc3MiOiJpIn0", "AA"];
         let [header, payload, signature] = parts;
         assert!(Jws::parse(&parts.join("."), "at+jwt", 8_192).is_ok());
         for token in [

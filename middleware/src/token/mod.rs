@@ -14,7 +14,7 @@ pub(crate) use bearer::{BearerFault, token as bearer_token};
 use cache::TokenCache;
 use claims::AccessClaims;
 use claims::Rules;
-pub(crate) use claims::{Audience, NumericDate, Unverified, is_current, part};
+pub(crate) use claims::{Audience, NumericDate, is_current, part};
 pub(crate) use fault::TokenFault;
 pub(crate) use jws::Jws;
 pub use principal::Principal;
@@ -155,9 +155,7 @@ impl Verifier {
     }
 
     fn verify_afresh(&self, token: &str, now: u64, attempt: Attempt) -> Result<Verification, TokenFault> {
-        let jws = Jws::parse(token, ACCESS_TOKEN, self.policy.max_bytes)?;
-        // The issuer has to be known to find its keys. Nothing else is read before the signature.
-        let Unverified { iss } = part(&jws.payload)?;
+        let (jws, iss) = Jws::parse(token, ACCESS_TOKEN, self.policy.max_bytes)?;
         let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
         let (key, generation) = match trust.lookup(jws.key_name(), self.clock.steady()) {
             Lookup::Found { key, generation } => (key, generation),

@@ -141,7 +141,7 @@ pub(super) fn samples() -> Vec<impl Page> {
         SetupPage { problem: Some("bad_username"), problem_field: "username", ..page() },
         SetupPage {
             problem: Some("password"),
-            detail: Some("A password has at least 8 characters.".to_owned()),
+            detail: Some("A password has at least 15 characters.".to_owned()),
             problem_field: "new-password",
             ..page()
         },
@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn the_first_wrong_field_is_the_one_that_is_named() {
         let problem =
-            Problem::of(&FieldErrors::of("/password", "invalid", "a password has at least 8 characters"));
+            Problem::of(&FieldErrors::of("/password", "invalid", "a password has at least 15 characters"));
         assert_eq!((problem.field, problem.name), ("new-password", "password"));
-        assert_eq!(problem.detail.as_deref(), Some("A password has at least 8 characters."));
+        assert_eq!(problem.detail.as_deref(), Some("A password has at least 15 characters."));
         assert_eq!(Problem::of(&FieldErrors::of("/username", "taken", "is taken")).name, "taken");
         assert_eq!(Problem::of(&FieldErrors::of("/username", "invalid", "no")).name, "bad_username");
     }

@@ -368,9 +368,9 @@ pub(crate) fn single_resource(parameters: &Parameters) -> Result<Option<&str>, R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::client::{ClientAuthentication, ClientSettings, FirstParty, Preset};
+    
     use crate::domain::redirect_uri::RedirectUri;
-    use crate::domain::signing::SigningAlg;
+    
 
     const CLIENT: &str = "cli_00000000000070008000000000000001";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -378,21 +378,10 @@ mod tests {
     fn client(redirects: &[&str]) -> Client {
         Client {
             id: ClientId::parse(CLIENT).unwrap(),
-            name: "Shop".to_owned(),
-            organisation: None,
-            authentication: ClientAuthentication::None,
             grants: vec![GrantType::AuthorizationCode],
             redirects: redirects.iter().map(|uri| RedirectUri::parse(uri).unwrap()).collect(),
-            post_logout_redirects: Vec::new(),
             scopes: ScopeSet::parse("openid profile email offline_access").unwrap(),
-            settings: ClientSettings {
-                first_party: FirstParty::No,
-                id_token_alg: SigningAlg::Es256,
-                apis: Vec::new(),
-                serves: None,
-                preset: Preset::Spa,
-            },
-            disabled_at: None,
+            ..Client::sample()
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use governor::Quota;
 
 use crate::config::Limits;
+use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::clock::Clock;
-use crate::domain::ids::ClientId;
 use crate::domain::secret::Entropy;
 use crate::services::buckets::{Buckets, Key, network_of};
 
@@ -36,10 +36,15 @@ impl ClientLimits {
         Self(Arc::new(Inner { seed: entropy.bytes(), failures, tokens }))
     }
 
-    /// Counts a token request of a client that proved who it is, or says how long to wait.
-    pub(crate) fn admit(&self, client: &ClientId) -> Result<(), Duration> {
-        let key = Key::new(&self.0.seed, b't', &[client.as_str().as_bytes()]);
-        self.0.tokens.take(key, NonZeroU32::MIN)
+    /// Counts a token request, or says how long to wait. A client without a secret is counted for each network: anybody can
+    /// name it, and must not use up what others may ask for.
+    pub(crate) fn admit(&self, client: &Client, address: IpAddr) -> Result<(), Duration> {
+        let network = match client.authentication {
+            ClientAuthentication::None => network_of(address),
+            ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::Secret(_) => Vec::new(),
+        };
+        let parts = [client.id.as_str().as_bytes(), b" ", &network];
+        self.0.tokens.take(Key::new(&self.0.seed, b't', &parts), NonZeroU32::MIN)
     }
 
     /// Counts a failure, and says whether there were too many.
@@ -53,6 +58,8 @@ impl ClientLimits {
 mod tests {
     use super::*;
     use crate::domain::clock::Timestamp;
+    use crate::domain::ids::ClientId;
+    use crate::domain::secret::Digest32;
 
     #[test]
     fn failures_of_one_client_from_one_network_are_counted_together() {
@@ -66,5 +73,22 @@ mod tests {
         assert!(!limits.is_exceeded("b", one), "so has another client");
         clock.advance(Duration::from_secs(20));
         assert!(!limits.is_exceeded("a", one));
+    }
+
+    #[test]
+    fn a_client_that_anybody_can_name_is_counted_for_each_network() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let settings = Limits { token_per_client_per_minute: 2, ..Limits::default() };
+        let limits = ClientLimits::new(&settings, &clock, &Entropy::seeded(1));
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let public = Client::sample();
+        assert!((0..2).all(|_| limits.admit(&public, one).is_ok()));
+        assert!(limits.admit(&public, one).is_err());
+        assert!(limits.admit(&public, other).is_ok());
+        let secret = ClientAuthentication::Secret(Digest32::of(b"x"));
+        let id = ClientId::generate(Timestamp::from_secs(2), &Entropy::seeded(2));
+        let confidential = Client { id, authentication: secret, ..Client::sample() };
+        assert!([one, other].into_iter().all(|address| limits.admit(&confidential, address).is_ok()));
+        assert!(limits.admit(&confidential, other).is_err(), "a client with a secret has one count");
     }
 }

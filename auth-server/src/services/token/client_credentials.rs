@@ -63,30 +63,17 @@ fn scopes(asked: Option<ScopeSet>, client: &Client) -> Result<ScopeSet, TokenErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::client::{ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
-    use crate::domain::clock::Timestamp;
-    use crate::domain::ids::ClientId;
-    use crate::domain::secret::Entropy;
-    use crate::domain::signing::SigningAlg;
+    use crate::domain::client::GrantType;
+    
+    
+    
+    
 
     fn client(registered: &str) -> Client {
         Client {
-            id: ClientId::generate(Timestamp::from_secs(1), &Entropy::seeded(1)),
-            name: String::new(),
-            organisation: None,
-            authentication: ClientAuthentication::None,
             grants: vec![GrantType::ClientCredentials],
-            redirects: Vec::new(),
-            post_logout_redirects: Vec::new(),
             scopes: ScopeSet::parse(registered).unwrap(),
-            settings: ClientSettings {
-                first_party: FirstParty::No,
-                id_token_alg: SigningAlg::Es256,
-                apis: Vec::new(),
-                serves: None,
-                preset: Preset::M2m,
-            },
-            disabled_at: None,
+            ..Client::sample()
         }
     }
 

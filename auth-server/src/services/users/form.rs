@@ -67,7 +67,7 @@ impl UserForm {
 
 /// A password that somebody chose for the account with this name.
 pub(crate) fn new_password(raw: &str, username: &str) -> Result<Password, PasswordRefusal> {
-    let password = Password::parse(raw)?;
+    let password = Password::choose(raw)?;
     password_quality::check(&password, username)?;
     Ok(password)
 }
