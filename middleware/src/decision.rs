@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::authorize::Grant;
+use crate::token::Principal;
 
 /// Why a request was let through: an extension of every request that reaches a handler.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,6 +32,32 @@ impl Decision {
     /// The line of the rule that decided, in the text of the rules.
     pub fn rule_line(&self) -> Option<u32> {
         self.grant.rule.map(|rule| rule.line)
+    }
+}
+
+/// Whom a request was refused to although the token was good, and what was missing: an extension of the response, for
+/// an application that keeps a trail of such attempts.
+#[derive(Clone, Debug)]
+pub struct AccessDenied {
+    pub(crate) decision: Decision,
+    pub(crate) needed: String,
+    pub(crate) principal: Principal,
+}
+
+impl AccessDenied {
+    /// The decision, by the name that the caller was told.
+    pub const fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// What the route requires, such as `rbac(orders, read)`.
+    pub fn needed(&self) -> &str {
+        &self.needed
+    }
+
+    /// Who asked.
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
     }
 }
 

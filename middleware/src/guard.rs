@@ -9,7 +9,7 @@ use http::request::Parts;
 use crate::authorize::{Denial, Grant, Policies, Requirement};
 use crate::client_address::{ClientAddress, Proxies};
 use crate::clock::Clock;
-use crate::decision::{Decision, DecisionIds};
+use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
 use crate::input::{Fault, InputRules, Media, Rule};
 use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Standing};
@@ -190,20 +190,10 @@ impl Core {
             None => requirement.decide(caller, Policies::Unused),
         };
         let id = self.decisions.next();
-        let decided = |grant| Decision::new(id, grant);
-        let forbidden = |why, grant| Refusal::Forbidden {
-            why,
-            decision: decided(grant),
-            needed: requirement.to_string(),
-        };
-        let nothing = Grant::default();
-        outcome.map(decided).map_err(|denial| match denial {
-            Denial::Anonymous => Refusal::Anonymous,
-            Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
-            Denial::NoRequirement => forbidden("the route states no requirement", nothing),
-            Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
-            Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
-            Denial::Scope(needed) => Refusal::Scope { needed, decision: decided(nothing) },
+        outcome.map(|grant| Decision::new(id, grant)).map_err(|denial| match caller {
+            Some(caller) => refusal(denial, requirement, caller, id),
+            // Whoever has no token is asked for one before anything else is looked at.
+            None => Refusal::Anonymous,
         })
     }
 
@@ -216,6 +206,25 @@ impl Core {
             Some(_) | None => {}
         }
         Ok(Media::of(&parts.headers)?.map_or(Step::Pass, Step::CheckBody))
+    }
+}
+
+/// The answer to a caller who may not.
+fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: DecisionId) -> Refusal {
+    let denied = |grant| AccessDenied {
+        decision: Decision::new(id, grant),
+        needed: requirement.to_string(),
+        principal: caller.clone(),
+    };
+    let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
+    let nothing = Grant::default();
+    match denial {
+        Denial::Anonymous => Refusal::Anonymous,
+        Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
+        Denial::NoRequirement => forbidden("the route states no requirement", nothing),
+        Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
+        Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
+        Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
     }
 }
 

@@ -72,7 +72,7 @@ pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
 pub use clock::Clock;
-pub use decision::{Decision, DecisionId};
+pub use decision::{AccessDenied, Decision, DecisionId};
 pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::FetchError;
 pub use guard::Guard;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::decision::Decision;
+use crate::decision::AccessDenied;
 use crate::input::Fault;
 use crate::limit::Exceeded;
 use crate::path::PathFault;
@@ -22,15 +22,15 @@ pub(crate) enum Refusal {
     #[error("the claims are not those that the handler reads")]
     ClaimsMismatch,
     #[error("{why}")]
-    Forbidden { why: &'static str, decision: Decision, needed: String },
+    Forbidden { why: &'static str, denied: AccessDenied },
     #[error("{0:?}")]
     Input(Fault),
     #[error("the {} limit is exceeded", .0.name)]
     Limited(Exceeded),
     #[error(transparent)]
     Path(PathFault),
-    #[error("the token lacks the scope {needed}")]
-    Scope { needed: Cow<'static, str>, decision: Decision },
+    #[error("the token lacks the scope {scope}")]
+    Scope { scope: Cow<'static, str>, denied: AccessDenied },
     #[error(transparent)]
     Token(TokenFault),
     #[error(transparent)]
@@ -78,15 +78,15 @@ impl Refusal {
             Self::Input(fault) => fault.rule.to_string().into(),
             Self::Limited(_) => "There were too many requests".into(),
             Self::Path(fault) => fault.to_string().into(),
-            Self::Scope { needed, .. } => format!("The access token lacks the scope {needed}").into(),
+            Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
             Self::Token(fault) => fault.told().into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
         }
     }
 
-    fn decision(&self) -> Option<Decision> {
+    fn denied(&self) -> Option<&AccessDenied> {
         match self {
-            Self::Forbidden { decision, .. } | Self::Scope { decision, .. } => Some(*decision),
+            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } => Some(denied),
             _ => None,
         }
     }
@@ -95,19 +95,18 @@ impl Refusal {
     fn log(&self, status: StatusCode, code: &str) {
         let status = status.as_u16();
         match self {
-            Self::Forbidden { decision, needed, .. } => tracing::info!(
+            Self::Forbidden { denied: AccessDenied { decision, needed, principal }, .. }
+            | Self::Scope { denied: AccessDenied { decision, needed, principal }, .. } => tracing::info!(
                 code,
                 status,
                 cause = %self,
                 needed,
+                subject = principal.subject(),
                 decision = %decision.id(),
                 policy.revision = decision.revision(),
                 policy.line = decision.rule_line(),
                 "refused"
             ),
-            Self::Scope { decision, .. } => {
-                tracing::info!(code, status, cause = %self, decision = %decision.id(), "refused");
-            }
             // Nobody is served until the program is changed.
             Self::Unavailable(Outage::Address) => tracing::error!(code, status, cause = %self, "refused"),
             Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
@@ -141,8 +140,8 @@ impl Refusal {
                 format!(r#"error="invalid_token", error_description="{}""#, self.detail())
             }
             // A scope-token has no quotes (RFC 6749 §3.3); one that had would fail here and leave no challenge.
-            Self::Scope { needed, .. } if !needed.contains(['"', '\\']) => {
-                format!(r#"error="insufficient_scope", scope="{needed}""#)
+            Self::Scope { scope, .. } if !scope.contains(['"', '\\']) => {
+                format!(r#"error="insufficient_scope", scope="{scope}""#)
             }
             _ => return None,
         };
@@ -161,7 +160,7 @@ impl Refusal {
             status: status.as_u16(),
             detail: self.detail(),
             code,
-            decision: self.decision().map(|decision| decision.id().to_string()),
+            decision: self.denied().map(|denied| denied.decision().id().to_string()),
             errors,
             violated: if let Self::Limited(exceeded) = self { vec![exceeded.name] } else { Vec::new() },
         }
@@ -203,6 +202,9 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&self.problem(status, code)).unwrap_or_default();
         let mut response = (status, body).into_response();
         self.write_headers(response.headers_mut());
+        if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } = self {
+            response.extensions_mut().insert(denied);
+        }
         response
     }
 }

@@ -74,6 +74,7 @@ pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("auth-server/src/http/metadata.rs", "Metadata"),
     ("auth-server/src/keys/jwk.rs", "RawJwk"),
     ("middleware/src/jwks/key.rs", "Jwk"),
+    ("middleware/src/token/claims.rs", "ClaimSet"),
 ];
 
 /// A package and the packages of this workspace that it may depend on.

@@ -42,6 +42,9 @@ fn changes() -> Vec<Change> {
         ("PUT /apis/{api}/policy/draft", rules, Some("policy.draft_saved")),
         ("POST /apis/{api}/policy/activate", why.clone(), Some("policy.activated")),
         ("POST /apis/{api}/policy/revisions/{number}/rollback", why, Some("policy.activated")),
+        ("DELETE /apis/{api}", Value::Null, Some("api.deleted")),
+        ("DELETE /clients/{client}", Value::Null, Some("client.deleted")),
+        ("DELETE /users/{user}", Value::Null, Some("user.deleted")),
     ]
 }
 

@@ -11,6 +11,8 @@ mod code_flow;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod edge;

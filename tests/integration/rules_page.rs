@@ -7,6 +7,7 @@ use portcullis_tests::markup::{text_of, unescape};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
 use rstest::rstest;
+use serde_json::json;
 
 const RULES: &str = "p, viewer, *, orders, read, allow\n";
 
@@ -91,6 +92,8 @@ async fn whoever_may_not_is_refused_and_sees_no_way_there(#[values(Sqlite, Postg
         let refused = visitor.get(&path).await;
         assert_eq!(refused.status, 403, "{path}");
         assert!(text_of(&refused.text(), "reference").is_some(), "{path}");
+        let event = server.admin.get("/audit?limit=1").await.json()["items"][0].clone();
+        assert_eq!((&event["action"], &event["actor"]), (&json!("access.refused"), &json!(eve.id)), "{path}");
     }
     // An editor writes and does not activate.
     let mut editor = administrator(&server, "policy-editor").await;

@@ -27,7 +27,11 @@ pub(super) async fn open(
         clock: ground.clock.clone(),
     };
     let guard = guard::build(parts).await?;
-    let live = LiveCheck { callers: administration.console.callers.clone(), clock: ground.clock.clone() };
+    let live = LiveCheck {
+        callers: administration.console.callers.clone(),
+        clock: ground.clock.clone(),
+        trail: administration.console.trail.clone(),
+    };
     let state = AdminState {
         apis: administration.apis.clone(),
         assignments: administration.assignments.clone(),

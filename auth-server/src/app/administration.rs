@@ -3,6 +3,7 @@
 use crate::app::StartError;
 use crate::app::ground::Ground;
 use crate::http::state::Console;
+use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
 use crate::services::audit::AuditService;
@@ -52,8 +53,9 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         ground.config.server.setup_from,
     );
     let callers = CallerService::new(store(), owners.clone());
+    let trail = AccessTrail::new(store(), &ground.clock, &ground.entropy);
     Ok(Administration {
-        console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup },
+        console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup, trail },
         apis,
         assignments,
         audit: AuditService::new(store()),

@@ -159,6 +159,7 @@ impl FromStr for AuditOutcome {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(missing_docs, reason = "the text form beside each variant says what it is")]
 pub enum AuditAction {
+    AccessRefused,
     ApiCreated,
     ApiDeleted,
     ApiUpdated,
@@ -173,7 +174,6 @@ pub enum AuditAction {
     CodeReplayed,
     ConsentGranted,
     ConsentRefused,
-    ConsentRevoked,
     GrantCreated,
     GrantRevoked,
     KeyCreated,
@@ -187,14 +187,10 @@ pub enum AuditAction {
     RefreshTokenReplayed,
     RoleCreated,
     RoleDeleted,
-    RoleUpdated,
-    SessionCreated,
     SessionEnded,
     SetupCompleted,
     SetupLinkIssued,
     SignIn,
-    TokenIssued,
-    TokenRefreshed,
     TokenRevoked,
     UserCreated,
     UserDeleted,
@@ -203,7 +199,8 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 42] = [
+const ACTIONS: [(AuditAction, &str); 38] = [
+    (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
@@ -218,7 +215,6 @@ const ACTIONS: [(AuditAction, &str); 42] = [
     (AuditAction::CodeReplayed, "code.replayed"),
     (AuditAction::ConsentGranted, "consent.granted"),
     (AuditAction::ConsentRefused, "consent.refused"),
-    (AuditAction::ConsentRevoked, "consent.revoked"),
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
     (AuditAction::KeyCreated, "key.created"),
@@ -232,14 +228,10 @@ const ACTIONS: [(AuditAction, &str); 42] = [
     (AuditAction::RefreshTokenReplayed, "refresh_token.replayed"),
     (AuditAction::RoleCreated, "role.created"),
     (AuditAction::RoleDeleted, "role.deleted"),
-    (AuditAction::RoleUpdated, "role.updated"),
-    (AuditAction::SessionCreated, "session.created"),
     (AuditAction::SessionEnded, "session.ended"),
     (AuditAction::SetupCompleted, "setup.completed"),
     (AuditAction::SetupLinkIssued, "setup.link_issued"),
     (AuditAction::SignIn, "sign_in"),
-    (AuditAction::TokenIssued, "token.issued"),
-    (AuditAction::TokenRefreshed, "token.refreshed"),
     (AuditAction::TokenRevoked, "token.revoked"),
     (AuditAction::UserCreated, "user.created"),
     (AuditAction::UserDeleted, "user.deleted"),
@@ -249,7 +241,7 @@ const ACTIONS: [(AuditAction, &str); 42] = [
 ];
 
 impl AuditAction {
-    /// The text form, such as `session.created`.
+    /// The text form, such as `user.created`.
     pub fn as_str(self) -> &'static str {
         ACTIONS.get(self as usize).map_or("unknown", |(_, name)| name)
     }

@@ -58,9 +58,8 @@ pub fn needs_consent(
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     use crate::domain::secret::Entropy;
-    
 
     const NOW: Timestamp = Timestamp::from_secs(1);
 

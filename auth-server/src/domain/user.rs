@@ -261,7 +261,11 @@ impl Password {
             return Err(InvalidPassword::TooLong);
         }
         let composed: Zeroizing<String> = Zeroizing::new(raw.nfc().collect());
-        if composed.chars().count() > Self::LONGEST { Err(InvalidPassword::TooLong) } else { Ok(Self(composed)) }
+        if composed.chars().count() > Self::LONGEST {
+            Err(InvalidPassword::TooLong)
+        } else {
+            Ok(Self(composed))
+        }
     }
 
     /// The password itself, for the hash function.

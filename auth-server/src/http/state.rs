@@ -13,6 +13,7 @@ use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
+use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
@@ -132,6 +133,7 @@ pub(crate) struct Console {
     pub(crate) policies: PolicyService,
     pub(crate) policy: AdminPolicy,
     pub(crate) setup: SetupService,
+    pub(crate) trail: AccessTrail,
 }
 
 impl FromRef<AppState> for Console {

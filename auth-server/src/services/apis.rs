@@ -6,6 +6,7 @@ use portcullis_policy::{ADMIN_API_RULES, PolicySource, STARTER_RULES, Snapshot};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
+use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, RoleId};
 use crate::domain::rbac::{Api, Audience, Role, RoleName};
 use crate::domain::secret::Entropy;
@@ -16,7 +17,7 @@ use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::policies::publish::{Publication, add_revision};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, roles};
+use crate::storage::{Store, Turn, Tx, apis, clients, roles};
 
 /// The longest name of an API, in characters.
 const MAX_NAME: usize = 100;
@@ -163,6 +164,32 @@ impl ApiService {
             .await
     }
 
+    /// Deletes an API that no client names, with its roles, its rules and all their revisions. The admin API stays.
+    pub async fn delete(&self, id: &ApiId, caller: &Caller) -> Result<(), AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let api = find(tx, &id).await?;
+                    if api.audience == *owners.audience() {
+                        return Err(AdminError::Conflict("The admin API cannot be deleted."));
+                    }
+                    if is_named(tx, &id).await? {
+                        return Err(AdminError::Conflict(
+                            "Clients ask for tokens for this API, or serve it. Change or delete them first.",
+                        ));
+                    }
+                    apis::delete(tx, &id).await?;
+                    let detail = json!({ "audience": api.audience.as_str() });
+                    tx.audit(caller.event(AuditAction::ApiDeleted).on(&id).with(detail));
+                    tx.invalidate();
+                    Ok(())
+                })
+            })
+            .await
+    }
+
     fn parse(&self, form: &ApiForm, caller: &Caller) -> Result<Api, FieldErrors> {
         let mut errors = FieldErrors::default();
         let audience = errors.take("/audience", Audience::parse(&form.audience));
@@ -250,6 +277,23 @@ impl Registration {
 
 async fn find(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
     apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
+}
+
+/// Whether a client may ask for tokens for the API, or serves it. All clients are looked at: no index says it.
+async fn is_named(tx: &mut Tx, api: &ApiId) -> Result<bool, AdminError> {
+    const BATCH: u32 = 200;
+    let mut after: Option<String> = None;
+    loop {
+        let batch = clients::list(tx, after.as_deref(), BATCH).await?;
+        let names = |client: &Client| {
+            client.settings.apis.contains(api) || client.settings.serves.as_ref() == Some(api)
+        };
+        let Some(last) = batch.last() else { return Ok(false) };
+        if batch.iter().any(names) {
+            return Ok(true);
+        }
+        after = Some(last.id.to_string());
+    }
 }
 
 fn take_ttl(errors: &mut FieldErrors, secs: u64) -> Option<Duration> {

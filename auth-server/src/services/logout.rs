@@ -198,12 +198,8 @@ fn redirect(request: &LogoutRequest, client: Option<&Client>) -> Result<Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    
-    
+
     use crate::domain::redirect_uri::RedirectUri;
-    
-    
-    
 
     fn client() -> Client {
         let post_logout_redirects = vec![RedirectUri::parse("https://rp.test/bye").unwrap()];

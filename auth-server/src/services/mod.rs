@@ -1,5 +1,6 @@
 //! Use cases and their transactions: no status codes, no headers, no HTML.
 
+pub(crate) mod access_trail;
 pub mod admin_error;
 pub mod apis;
 pub mod assignments;

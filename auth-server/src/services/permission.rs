@@ -1,5 +1,7 @@
 //! What roles of the admin API permit.
 
+use std::fmt;
+
 use portcullis_policy::{Request, Roles, Snapshot};
 
 use crate::domain::rbac::RoleName;
@@ -11,6 +13,13 @@ pub(crate) struct Permission {
     pub(crate) object: &'static str,
     /// What is done.
     pub(crate) action: &'static str,
+}
+
+impl fmt::Display for Permission {
+    /// As a guard writes the requirement of a route.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "rbac({}, {})", self.object, self.action)
+    }
 }
 
 /// What it takes to change a policy: write it, and put it in force.

@@ -15,6 +15,7 @@ use crate::keys::master::MasterKey;
 use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
+use crate::services::access_trail::AccessTrail;
 use crate::services::apis::{ApiForm, ApiService};
 use crate::services::assignments::{AssignmentForm, AssignmentService};
 use crate::services::audit::AuditService;
@@ -91,6 +92,10 @@ impl Trial {
 
     pub(crate) fn policies(&self) -> PolicyService {
         PolicyService::new(self.store.clone(), self.owners.clone(), self.live.clone())
+    }
+
+    pub(crate) fn access_trail(&self) -> AccessTrail {
+        AccessTrail::new(self.store.clone(), &Clock::manual(START), &self.entropy)
     }
 
     pub(crate) fn callers(&self) -> CallerService {

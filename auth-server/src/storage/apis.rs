@@ -20,8 +20,11 @@ const LIST: &str = "
 const UPDATE: &str = "UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4 WHERE id = $1";
 const SET_ACTIVE_REVISION: &str = "UPDATE apis SET active_revision = $2 WHERE id = $1";
 
+const DELETE: &str = "DELETE FROM apis WHERE id = $1";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_BY_AUDIENCE, LIST, UPDATE, SET_ACTIVE_REVISION];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, FIND_BY_AUDIENCE, LIST, UPDATE, SET_ACTIVE_REVISION, DELETE];
 
 /// Adds an API.
 pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
@@ -34,6 +37,11 @@ pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
         api.created_at.into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
+}
+
+/// Removes an API with its roles, assignments, rules and grants; gives whether there was one.
+pub async fn delete(tx: &mut Tx, id: &ApiId) -> Result<bool, StoreError> {
+    Ok(tx.execute(DELETE, &[id.into()]).await? > 0)
 }
 
 /// The API with this identifier.

@@ -15,6 +15,7 @@ const LIST: &str = "
     SELECT id, role_id, subject_kind, subject_id, organisation
       FROM assignments WHERE api_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 const DELETE: &str = "DELETE FROM assignments WHERE id = $1";
+const DELETE_OF: &str = "DELETE FROM assignments WHERE subject_id = $1";
 const ROLE_IS_HELD: &str = "SELECT 1 FROM assignments WHERE role_id = $1 LIMIT 1";
 const ENABLED_HOLDERS: &str = "
     SELECT u.id, r.name
@@ -44,8 +45,18 @@ const ROLES_OF_CLIENT: &str = "
      ORDER BY r.name";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, LIST, DELETE, ROLE_IS_HELD, ENABLED_HOLDERS, ROLES_HELD, ROLES_OF_USER, ROLES_OF_CLIENT];
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT,
+    FIND,
+    LIST,
+    DELETE,
+    DELETE_OF,
+    ROLE_IS_HELD,
+    ENABLED_HOLDERS,
+    ROLES_HELD,
+    ROLES_OF_USER,
+    ROLES_OF_CLIENT,
+];
 
 /// Gives somebody a role; `false` when they hold it there already, or there is no such role.
 pub async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<bool, StoreError> {
@@ -78,6 +89,11 @@ pub async fn list(
 /// Takes a role away; gives whether it was held.
 pub async fn delete(tx: &mut Tx, id: &AssignmentId) -> Result<bool, StoreError> {
     Ok(tx.execute(DELETE, &[id.into()]).await? > 0)
+}
+
+/// Takes every role away that somebody holds.
+pub async fn delete_of(tx: &mut Tx, subject: &AssignmentSubject) -> Result<(), StoreError> {
+    tx.execute(DELETE_OF, &[subject.id().into()]).await.map(drop)
 }
 
 /// Whether anybody holds the role anywhere.

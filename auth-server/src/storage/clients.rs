@@ -27,8 +27,10 @@ const UPDATE: &str = "
            redirects = $8, post_logout_redirects = $9, scopes = $10, settings = $11, disabled_at = $12
      WHERE id = $1";
 
+const DELETE: &str = "DELETE FROM clients WHERE id = $1";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, LIST, UPDATE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, LIST, UPDATE, DELETE];
 
 /// Adds a client.
 pub async fn insert(tx: &mut Tx, client: &Client) -> Result<(), StoreError> {
@@ -51,6 +53,11 @@ pub async fn list(tx: &mut Tx, after: Option<&str>, limit: u32) -> Result<Vec<Cl
 /// Changes everything but the identifier; gives whether there is such a client.
 pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
     Ok(tx.execute(UPDATE, &values(client)?).await? > 0)
+}
+
+/// Removes a client with its flows, grants and consents; gives whether there was one.
+pub async fn delete(tx: &mut Tx, id: &ClientId) -> Result<bool, StoreError> {
+    Ok(tx.execute(DELETE, &[id.into()]).await? > 0)
 }
 
 fn values(client: &Client) -> Result<Vec<Value<'_>>, StoreError> {

@@ -85,7 +85,13 @@ impl StoreError {
     pub const fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Busy | Self::Contended | Self::DiskFull | Self::ReadOnly | Self::Unavailable { .. }
+            Self::Busy
+                | Self::Contended
+                | Self::DiskFull
+                // What it refers to was deleted in the meantime: the next try finds that out.
+                | Self::MissingReference
+                | Self::ReadOnly
+                | Self::Unavailable { .. }
         )
     }
 }

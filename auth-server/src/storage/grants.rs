@@ -10,7 +10,9 @@ use crate::storage::{StoreError, Tx, sessions, users};
 
 const INSERT: &str = "
     INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
+      FROM users u, clients c
+     WHERE u.id = $3 AND c.id = $2";
 const FIND: &str = "
     SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at
       FROM grants WHERE id = $1";
@@ -48,7 +50,7 @@ pub struct Standing {
     pub session: Option<Session>,
 }
 
-/// Adds a grant.
+/// Adds a grant; does nothing when the user or the client was deleted.
 pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
     let values = [
         (&grant.id).into(),

@@ -25,8 +25,10 @@ const UPDATE: &str = "
        SET organisation_id = $2, username = $3, name = $4, email = $5, email_verified_at = $6, disabled_at = $7
      WHERE id = $1";
 
+const DELETE: &str = "DELETE FROM users WHERE id = $1";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE, DELETE];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 9;
@@ -90,6 +92,11 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
         user.disabled_at.into(),
     ];
     Ok(tx.execute(UPDATE, &values).await? > 0)
+}
+
+/// Removes a user with credentials, sessions, grants and consents; gives whether there was one.
+pub async fn delete(tx: &mut Tx, id: &UserId) -> Result<bool, StoreError> {
+    Ok(tx.execute(DELETE, &[id.into()]).await? > 0)
 }
 
 fn read(row: &Row) -> Result<User, StoreError> {

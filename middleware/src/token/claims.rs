@@ -54,7 +54,7 @@ pub(crate) struct Session {
 
 /// The claims as they stand in a payload, side by side: one pass reads them all.
 #[derive(serde::Deserialize)]
-struct Wire {
+struct ClaimSet {
     iss: String,
     aud: Audience,
     sub: String,
@@ -169,8 +169,23 @@ pub(crate) struct Rules<'a> {
 impl AccessClaims {
     /// Reads the claims from a payload that is known to be JSON with one reading.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, TokenFault> {
-        let Wire { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf, scope, roles, org, sid, auth_time, acr } =
-            part(payload)?;
+        let ClaimSet {
+            iss,
+            aud,
+            sub,
+            client_id,
+            jti,
+            exp,
+            iat,
+            nbf,
+            cnf,
+            scope,
+            roles,
+            org,
+            sid,
+            auth_time,
+            acr,
+        } = part(payload)?;
         Ok(Self {
             registered: Registered { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf },
             granted: Granted { scope, roles, org },

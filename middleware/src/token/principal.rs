@@ -98,7 +98,8 @@ impl Principal {
         self.0.claims.registered.exp.0
     }
 
-    pub(crate) fn claims<T: DeserializeOwned>(&self) -> Option<T> {
+    /// The claims of the token as `T` reads them; `None` when they are not those.
+    pub fn claims<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.0.payload).ok()
     }
 }

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::ids::ApiId;
 use crate::domain::rbac::Api;
-use crate::http::admin::answer::Answer;
+use crate::http::admin::answer::{Answer, Done};
 use crate::http::admin::body::{JsonBody, Parameters};
 use crate::http::admin::caller::By;
 use crate::http::admin::path::named;
@@ -146,4 +146,16 @@ pub(crate) async fn update(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Deletes an API that no client names, with its roles, rules and revisions.
+#[utoipa::path(delete, path = "/apis/{api}", tag = "apis", operation_id = "deleteApi", params(("api" = String, Path)),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn delete(
+    State(apis): State<ApiService>,
+    Path(api): Path<String>,
+    By(caller): By,
+) -> Result<Done, Problem> {
+    apis.delete(&named::<ApiId>(&api, Thing::Api)?, &caller).await?;
+    Ok(Done)
 }

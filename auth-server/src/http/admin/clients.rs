@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::domain::client::{Client, ClientAuthentication, FirstParty};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
-use crate::http::admin::answer::Answer;
+use crate::http::admin::answer::{Answer, Done};
 use crate::http::admin::body::{JsonBody, Parameters};
 use crate::http::admin::caller::By;
 use crate::http::admin::path::named;
@@ -283,4 +283,16 @@ pub(crate) async fn enable(
 ) -> Result<Answer<ClientDocument>, Problem> {
     let changed = clients.enable(&named::<ClientId>(&client, Thing::Client)?, &caller).await?;
     Ok(Answer::ok(changed.value.into()).at(&changed.version))
+}
+
+/// Deletes a client with its roles, and with the grants and consents that people gave it.
+#[utoipa::path(delete, path = "/clients/{client}", tag = "clients", operation_id = "deleteClient", params(("client" = String, Path)),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn delete(
+    State(clients): State<ClientService>,
+    Path(client): Path<String>,
+    By(caller): By,
+) -> Result<Done, Problem> {
+    clients.delete(&named::<ClientId>(&client, Thing::Client)?, &caller).await?;
+    Ok(Done)
 }

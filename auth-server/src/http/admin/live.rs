@@ -8,6 +8,7 @@ use portcullis_guard::{Claims, ClientAddress};
 use crate::domain::claims::AccessTokenClaims;
 use crate::domain::clock::Clock;
 use crate::http::admin::problem::Problem;
+use crate::services::access_trail::AccessTrail;
 use crate::services::callers::{Arrival, CallerRefusal, CallerService, TokenFacts};
 
 /// What the check asks.
@@ -15,6 +16,18 @@ use crate::services::callers::{Arrival, CallerRefusal, CallerService, TokenFacts
 pub(crate) struct LiveCheck {
     pub(crate) callers: CallerService,
     pub(crate) clock: Clock,
+    pub(crate) trail: AccessTrail,
+}
+
+/// What the check looks at.
+pub(super) fn facts(claims: AccessTokenClaims) -> TokenFacts {
+    TokenFacts {
+        subject: claims.sub,
+        client: claims.client_id,
+        token: claims.jti,
+        grant: claims.gid,
+        roles: claims.roles,
+    }
 }
 
 /// Lets the request through with its caller, or answers that the token is no longer valid.
@@ -24,15 +37,8 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
         Ok(Claims(claims)) => claims,
         Err(refusal) => return refusal.into_response(),
     };
-    let facts = TokenFacts {
-        subject: claims.sub,
-        client: claims.client_id,
-        token: claims.jti,
-        grant: claims.gid,
-        roles: claims.roles,
-    };
     let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
-    match live.callers.of_token(&facts, Arrival { address, now: live.clock.now() }).await {
+    match live.callers.of_token(&facts(claims), Arrival { address, now: live.clock.now() }).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await

@@ -10,6 +10,7 @@ mod audit;
 mod body;
 mod caller;
 mod clients;
+mod denied;
 mod document;
 pub(crate) mod guard;
 pub(crate) mod live;
@@ -64,6 +65,7 @@ fn mounted(guard: &Guard, live: &LiveCheck) -> (Router<AdminState>, OpenApi) {
     // A path that no route has is refused like a route that states no requirement: by the guard.
     let nowhere = any(async || Problem::new(ProblemKind::NotFound)).layer::<_, Infallible>(guard.clone());
     let routes = routes.route("/{*path}", nowhere);
+    let routes = routes.layer(from_fn_with_state(live.clone(), denied::record));
     let (served, document) = OpenApiRouter::with_openapi(skeleton()).nest(BASE, routes).split_for_parts();
     (served.method_not_allowed_fallback(async || Problem::new(ProblemKind::MethodNotAllowed)), document)
 }
@@ -104,12 +106,14 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "update"), routes!(users::disable))
         .at(may("users", "update"), routes!(users::enable))
         .at(may("users", "update"), routes!(users::set_password))
+        .at(may("users", "delete"), routes!(users::delete))
         .at(may("clients", "read"), routes!(clients::list))
         .at(may("clients", "create"), routes!(clients::create))
         .at(may("clients", "read"), routes!(clients::show))
         .at(may("clients", "update"), routes!(clients::update))
         .at(may("clients", "update"), routes!(clients::disable))
         .at(may("clients", "update"), routes!(clients::enable))
+        .at(may("clients", "delete"), routes!(clients::delete))
         .at(may("clients", "rotate-secret"), routes!(clients::rotate_secret))
         .at(may("organisations", "read"), routes!(organisations::list))
         .at(may("organisations", "create"), routes!(organisations::create))
@@ -122,6 +126,7 @@ fn rbac_parts(mount: Mount<'_>) -> Mount<'_> {
         .at(may("apis", "create"), routes!(apis::create))
         .at(may("apis", "read"), routes!(apis::show))
         .at(may("apis", "update"), routes!(apis::update))
+        .at(may("apis", "delete"), routes!(apis::delete))
         .at(may("roles", "read"), routes!(roles::list))
         .at(may("roles", "create"), routes!(roles::create))
         .at(may("roles", "delete"), routes!(roles::delete))

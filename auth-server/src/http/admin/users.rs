@@ -107,7 +107,7 @@ pub(crate) struct NewUserInput {
     email: Option<String>,
     /// The organisation that the account belongs to. Without it: the first one.
     organisation: Option<String>,
-    /// 8 to 256 characters. Without it nobody can sign in yet.
+    /// 15 to 256 characters. Without it nobody can sign in yet.
     password: Option<String>,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct NewUserInput {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordInput {
-    /// 8 to 256 characters.
+    /// 15 to 256 characters.
     password: String,
 }
 
@@ -217,5 +217,17 @@ pub(crate) async fn set_password(
     JsonBody(input): JsonBody<PasswordInput>,
 ) -> Result<Done, Problem> {
     users.set_password(&named::<UserId>(&user, Thing::User)?, &input.password, &caller).await?;
+    Ok(Done)
+}
+
+/// Deletes a user with roles, sessions, grants and consents. To keep them for later, disable the user instead.
+#[utoipa::path(delete, path = "/users/{user}", tag = "users", operation_id = "deleteUser", params(("user" = String, Path)),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn delete(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+) -> Result<Done, Problem> {
+    users.delete(&named::<UserId>(&user, Thing::User)?, &caller).await?;
     Ok(Done)
 }

@@ -211,11 +211,13 @@ impl RulesDesk {
         let arrival = Arrival { address: Some(visit.address), now: visit.now };
         let administrator = self.console.callers.of_user(&live.user.id, arrival).await;
         let administrator = administrator.map_err(|error| self.failed(id, &error))?;
-        if needs.iter().all(|permission| self.console.policy.allows(&administrator.roles, *permission)) {
-            Ok(administrator.caller)
-        } else {
-            Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
-        }
+        let roles = &administrator.roles;
+        let Some(missing) = needs.iter().find(|permission| !self.console.policy.allows(roles, **permission))
+        else {
+            return Ok(administrator.caller);
+        };
+        self.console.trail.refused(&administrator.caller, &missing.to_string()).await;
+        Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
     }
 
     /// Whether whoever is signed in may see rules at all.

@@ -368,9 +368,8 @@ pub(crate) fn single_resource(parameters: &Parameters) -> Result<Option<&str>, R
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     use crate::domain::redirect_uri::RedirectUri;
-    
 
     const CLIENT: &str = "cli_00000000000070008000000000000001";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::domain::audit::AuditAction;
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::{ClientId, OrganisationId};
+use crate::domain::rbac::AssignmentSubject;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
@@ -15,7 +16,7 @@ use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, clients, organisations};
+use crate::storage::{Store, Turn, Tx, apis, assignments, clients, organisations};
 
 /// Registers, changes and switches off clients.
 #[derive(Clone)]
@@ -155,6 +156,26 @@ impl ClientService {
             })
             .await?;
         Ok(secret)
+    }
+
+    /// Deletes a client with its roles and with the grants and consents that people gave it.
+    pub async fn delete(&self, id: &ClientId, caller: &Caller) -> Result<(), AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let client = find(tx, &id).await?;
+                    owners.require_rank_over(tx, &client, &caller).await?;
+                    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
+                    clients::delete(tx, &id).await?;
+                    let detail = json!({ "name": client.name });
+                    tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));
+                    tx.invalidate();
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// Switches a client off: nothing is issued to it any more, and what it holds is refused.

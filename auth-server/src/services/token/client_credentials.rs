@@ -64,10 +64,6 @@ fn scopes(asked: Option<ScopeSet>, client: &Client) -> Result<ScopeSet, TokenErr
 mod tests {
     use super::*;
     use crate::domain::client::GrantType;
-    
-    
-    
-    
 
     fn client(registered: &str) -> Client {
         Client {

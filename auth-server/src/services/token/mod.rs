@@ -103,7 +103,9 @@ impl TokenService {
         if !client.allows(grant) {
             return Err(TokenError::GrantNotAllowed);
         }
-        self.limits.admit(client, caller.address).map_err(|retry_after| TokenError::Throttled { retry_after })?;
+        self.limits
+            .admit(client, caller.address)
+            .map_err(|retry_after| TokenError::Throttled { retry_after })?;
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,

@@ -17,7 +17,7 @@ use crate::services::paging::{Page, PageQuery};
 use crate::services::password::PasswordHasher;
 use crate::services::users::form::{AccountDetails, UserForm, new_password};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, credentials, grants, organisations, sessions, users};
+use crate::storage::{Store, Turn, Tx, assignments, credentials, grants, organisations, sessions, users};
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -190,6 +190,28 @@ impl UserService {
             .await
     }
 
+    /// Deletes an account with all that belongs to it: roles, sessions, grants and consents. What it did stays in the audit trail,
+    /// under its identifier. The last owner stays.
+    pub async fn delete(&self, id: &UserId, caller: &Caller) -> Result<(), AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    find(tx, &id).await?;
+                    let subject = AssignmentSubject::User(id.clone());
+                    owners.require_rank(tx, &subject, &caller).await?;
+                    owners.require_other(tx, &id).await?;
+                    assignments::delete_of(tx, &subject).await?;
+                    users::delete(tx, &id).await?;
+                    tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
+                    tx.invalidate();
+                    Ok(())
+                })
+            })
+            .await
+    }
+
     /// Sets a password. Whoever was signed in with the old one is no longer.
     pub async fn set_password(&self, id: &UserId, raw: &str, caller: &Caller) -> Result<(), AdminError> {
         let user = self.show(id).await?.value;
@@ -321,7 +343,7 @@ mod tests {
         let id = trial.user("ada").await;
         let seen = trial.users.show(&id).await.unwrap().version;
         trial.users.update(&id, named("bea"), &Precondition::Matches(vec![seen]), &operator()).await.unwrap();
-        trial.users.set_password(&id, "correct horse", &operator()).await.unwrap();
+        trial.users.set_password(&id, "correct horse battery", &operator()).await.unwrap();
         trial.users.disable(&id, &operator()).await.unwrap();
         trial.users.disable(&id, &operator()).await.unwrap();
         trial.users.enable(&id, &operator()).await.unwrap();
@@ -361,14 +383,14 @@ mod tests {
         let auditor = trial.user("bea").await;
         trial.grant(&trial.admin_api().await.id, "auditor", auditor.as_str()).await;
         for admin in [&owner, &auditor] {
-            let password = trial.users.set_password(admin, "correct horse", &delegate()).await;
+            let password = trial.users.set_password(admin, "correct horse battery", &delegate()).await;
             assert!(matches!(password, Err(AdminError::OwnersOnly)));
             let update = trial.users.update(admin, named("x"), &Precondition::Any, &delegate()).await;
             assert!(matches!(update, Err(AdminError::OwnersOnly)));
             assert!(matches!(trial.users.disable(admin, &delegate()).await, Err(AdminError::OwnersOnly)));
         }
         let other = trial.user("cleo").await;
-        trial.users.set_password(&other, "correct horse", &delegate()).await.unwrap();
+        trial.users.set_password(&other, "correct horse battery", &delegate()).await.unwrap();
     }
 
     #[tokio::test]
