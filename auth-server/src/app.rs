@@ -39,8 +39,10 @@ use crate::keys::vault::RingError;
 use crate::services::admin_error::AdminError;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
+use crate::services::caller::Caller;
 use crate::services::clients::ClientService;
 use crate::services::health::HealthService;
+use crate::services::owners::ADMIN_API_PATH;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
@@ -181,6 +183,20 @@ impl App {
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
         self.ground.store.close().await;
+    }
+
+    /// Takes the configured issuer over: the admin API has another address when that changed. Only a server does this; a command
+    /// beside it may have been told another issuer, or none.
+    pub(crate) async fn adopt_issuer(&self) -> Result<(), StartError> {
+        let caller = Caller::system(self.ground.clock.now());
+        Ok(self.administration.apis.follow_issuer(&caller).await?)
+    }
+
+    /// The issuer that the server was started with last: what a command prints links with.
+    pub(crate) async fn served_issuer(&self) -> Result<Issuer, StartError> {
+        let audience = self.administration.apis.admin_api().await?.audience;
+        let served = audience.as_str().strip_suffix(ADMIN_API_PATH).and_then(|url| Issuer::parse(url).ok());
+        Ok(served.unwrap_or_else(|| self.issuer()))
     }
 
     /// The database.

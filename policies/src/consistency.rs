@@ -10,10 +10,19 @@ const MAX_SUGGESTIONS: usize = 20;
 
 /// Adds warnings about the rules as a whole.
 pub(crate) fn check(rules: &Rules<'_>, findings: &mut Findings) {
+    nobody_may(rules, findings);
     repeated_permissions(rules, findings);
     repeated_inheritance(rules, findings);
     catch_alls(rules, findings);
     roles_without_rules(rules, findings);
+}
+
+fn nobody_may(rules: &Rules<'_>, findings: &mut Findings) {
+    // A line that could not be read may have allowed something.
+    if !findings.has_errors() && rules.permissions.iter().all(|rule| rule.effect == Effect::Deny) {
+        let message = "no rule allows anything: every request is refused";
+        findings.push(Finding::warning(Place::rules(1, 1), "nobody-may", message));
+    }
 }
 
 #[derive(Eq, Hash, PartialEq)]

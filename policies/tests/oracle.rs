@@ -356,5 +356,5 @@ fn casbin_denies_without_a_word_past_ten_levels_and_we_report_it() {
     };
     assert!(decide(8) && report(8).is_ok());
     assert!(!decide(9));
-    assert_eq!(report(9).expect_err("too deep")[0].code, "role-depth");
+    assert!(report(9).expect_err("too deep").iter().any(|finding| finding.code == "role-depth"));
 }

@@ -3,7 +3,7 @@
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::markup::{text_of, unescape};
+use portcullis_tests::markup::{text_of, textarea, unescape};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
 use rstest::rstest;
@@ -26,7 +26,8 @@ fn path(api: &RegisteredApi) -> String {
 /// Sends the form of the page with these rules, by the button `step`.
 async fn send(visitor: &mut Visitor, page: &Answer, rules: &str, step: &str) -> Answer {
     let form = the_form(page, "policies").with("rules", rules).with("message", "a test").with("step", step);
-    visitor.submit(&form).await
+    let answer = visitor.submit(&form).await;
+    visitor.follow(answer).await
 }
 
 #[rstest]
@@ -73,6 +74,44 @@ async fn of_two_who_edit_at_once_the_second_loses_nothing(#[values(Sqlite, Postg
     assert_eq!(text_of(&page, "theirs").as_deref(), Some(RULES.trim()));
     // With both in sight, saving again works.
     assert_eq!(send(&mut other, &conflict, "# both\n", "save").await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_form_that_is_sent_twice_is_no_conflict_and_a_draft_can_be_thrown_away(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    assert!(!page.text().contains("policy-discard"), "there is no draft yet");
+    assert!(text_of(&send(&mut owner, &page, RULES, "save").await.text(), "notice").is_some());
+    let again = send(&mut owner, &page, RULES, "save").await;
+    assert_eq!(again.status, 200, "the same text from an old form: {}", again.text());
+    assert!(again.text().contains("policy-discard"), "the draft is not active");
+    let before = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    let discarded = send(&mut owner, &again, RULES, "discard").await;
+    let shown = textarea(&discarded.text(), "rules").expect("the editor is there");
+    assert_eq!(shown.trim(), before["rules"].as_str().unwrap().trim());
+    assert!(!discarded.text().contains("policy-discard"));
+    assert_eq!(server.admin.get(&format!("/apis/{}/policy", api.id)).await.json(), before);
+}
+
+#[rstest]
+#[tokio::test]
+async fn rules_that_would_lock_everybody_out_are_refused_in_the_editor(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.admin_api().await;
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    let refused = send(&mut owner, &page, "# nothing\n", "activate").await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("# nothing"), "the text is still there");
+    let back = send(&mut owner, &refused, "", "discard").await;
+    assert!(back.text().contains("p, owner, *, *, *"), "and so are the rules in force");
 }
 
 #[rstest]

@@ -271,9 +271,9 @@ async fn a_variable_that_is_not_utf_8_is_refused_and_not_passed_over() {
 #[tokio::test]
 async fn keys_are_listed_and_rotated_and_links_are_made(#[values(Sqlite, Postgres)] database: Database) {
     let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
     let keys = json(&place, &["key", "list"]);
     assert_eq!(keys.as_array().map(Vec::len), Some(3));
-    let server = ServerProcess::start(&place).await;
     json(&place, &["key", "rotate", "--alg", "ES256", "--urgent"]);
     assert_eq!(json(&place, &["key", "list"]).as_array().map(Vec::len), Some(4));
     assert_eq!(place.run(&["key", "rotate", "--alg", "HS256"]).status.code(), Some(2));

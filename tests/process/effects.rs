@@ -136,3 +136,71 @@ async fn a_key_that_is_revoked_counts_no_longer_at_a_running_server(
     let next = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
     assert!(active(&next).await, "another key signs");
 }
+
+#[rstest]
+#[tokio::test]
+async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    let password = password_file(&place);
+    let made = json(&place, &["user", "create", "ada", "--password-file", &password]);
+    let users = json(&place, &["user", "list"]);
+    assert_eq!((&users[0]["id"], &users[0]["username"]), (&made["id"], &Value::from("ada")));
+    let ada = |password: &str| Person {
+        id: made["id"].as_str().unwrap().to_owned(),
+        sub: made["sub"].as_str().unwrap().to_owned(),
+        username: "ada".to_owned(),
+        password: password.to_owned(),
+    };
+    let mut visitor = Visitor::new(&server.address);
+    visitor.sign_in(&ada(PASSWORD)).await;
+    assert!(!visitor.get("/account").await.text().contains("/admin/policies"));
+    let granted = place.run(&["user", "grant", "ada", "--role", "owner"]);
+    assert!(granted.status.success(), "{}", said(&granted));
+    assert!(visitor.get("/account").await.text().contains("/admin/policies"), "it counts at once");
+    let other = "another umbrella walnut";
+    std::fs::write(&password, other).unwrap();
+    let changed = place.run(&["user", "password", "ada", "--password-file", &password]);
+    assert!(changed.status.success(), "{}", said(&changed));
+    assert_eq!(visitor.get("/account").await.status, 303, "who was signed in is no longer");
+    let mut visitor = Visitor::new(&server.address);
+    visitor.sign_in(&ada(other)).await;
+    assert_eq!(visitor.get("/account").await.status, 200);
+    for (arguments, code) in [
+        (&["user", "grant", "bea", "--role", "owner"][..], 1),
+        (&["user", "grant", "ada", "--role", "king"], 1),
+        (&["user", "grant", "ada", "--role", "viewer", "--api", "https://nowhere.test"], 1),
+        (&["client", "secret", "nonsense"], 2),
+        (&["client", "secret", "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c"], 1),
+    ] {
+        assert_eq!(place.run(arguments).status.code(), Some(code), "{arguments:?}");
+    }
+
+    let robot =
+        json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let clients = json(&place, &["client", "list"]);
+    assert_eq!(
+        (&clients[0]["client_id"], &clients[0]["preset"]),
+        (&robot["client_id"], &Value::from("service"))
+    );
+    let rotated = json(&place, &["client", "secret", robot["client_id"].as_str().unwrap()]);
+    let snapshot = async |client: &Value| {
+        let client = registered(client);
+        let basic = portcullis_tests::token::basic(&client.id, client.secret.as_deref().unwrap());
+        let request = server.machine.request(reqwest::Method::GET, "/policies/snapshot");
+        portcullis_tests::agent::Answer::to(request.header("authorization", basic)).await.status.as_u16()
+    };
+    assert_eq!((snapshot(&robot).await, snapshot(&rotated).await), (401, 200));
+}
+
+#[test]
+fn a_command_about_what_is_there_makes_nothing_where_nothing_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = portcullis_tests::process::Place::new(folder.path());
+    for arguments in [&["api", "list"][..], &["user", "list"], &["client", "list"], &["key", "list"]] {
+        let refused = place.run(arguments);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&refused).contains("there is no database"), "{}", said(&refused));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no key, no database");
+}

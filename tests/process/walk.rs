@@ -156,7 +156,8 @@ async fn remove(server: &ServerProcess, section: &str, line: &str) {
         .with("rules", &rules.replace(line, ""))
         .with("message", "Nobody reads any more")
         .with("step", "activate");
-    let activated = root.submit(&form).await;
+    let sent = root.submit(&form).await;
+    let activated = root.follow(sent).await;
     assert_eq!(activated.status, 200, "{}", unescape(&activated.text()));
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         clients: ClientService::new(store(), entropy(), owners.clone()),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
-        roles: RoleService::new(store(), entropy(), owners.clone()),
+        roles: RoleService::new(store(), entropy()),
         snapshots: SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
     })

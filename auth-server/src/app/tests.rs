@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::audit::Actor;
 use crate::domain::clock::Timestamp;
+use crate::services::paging::PageQuery;
 use crate::services::setup::{LINK_TTL, NewAdmin, SetupError};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -252,6 +253,28 @@ async fn a_policy_that_another_replica_activates_between_opening_and_serving_is_
     tokio::time::timeout(Duration::from_secs(10), in_force).await.expect("it is taken over");
     stop.send(()).unwrap();
     serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_gets_another_address_keeps_its_owners_and_its_rules() {
+    let place = Place::new();
+    let before = place.app().await;
+    let caller = crate::services::caller::Caller::operator(place.clock.now());
+    let id = before.apis().admin_api().await.unwrap().id;
+    before.policies().rollback(&id, 1, "Once more", &caller).await.unwrap();
+    before.store().close().await;
+    let mut config = place.config();
+    config.server.issuer = Some("http://localhost:9090".parse().unwrap());
+    // A command that was told another address changes nothing.
+    let moved = App::open(config, place.clock.clone(), Entropy::os()).await.unwrap();
+    assert_eq!(moved.served_issuer().await.unwrap(), before.issuer());
+    moved.adopt_issuer().await.unwrap();
+    assert_eq!(moved.served_issuer().await.unwrap().as_str(), "http://localhost:9090");
+    let api = moved.apis().admin_api().await.unwrap();
+    assert_eq!((api.id, api.active_revision), (id, Some(2)));
+    assert_eq!(api.audience.as_str(), "http://localhost:9090/api");
+    let all = moved.apis().list(&PageQuery::default()).await.unwrap();
+    assert_eq!(all.items.len(), 1, "there is one admin API");
 }
 
 async fn ask(address: std::net::SocketAddr, request: &str) -> String {

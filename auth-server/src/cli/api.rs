@@ -24,7 +24,7 @@ pub(crate) enum Api {
 
 pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure> {
     let Api::List = command;
-    let app = context.app().await?;
+    let app = context.existing_app().await?;
     let (mut apis, mut after): (Vec<Registered>, _) = (Vec::new(), None);
     loop {
         let page = app.apis().list(&PageQuery::new(after, Some(AT_ONCE))).await?;
@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure>
             break;
         }
     }
-    let issuer = app.issuer();
+    let issuer = app.served_issuer().await?;
     let shown: Vec<_> = apis
         .iter()
         .map(|api| {

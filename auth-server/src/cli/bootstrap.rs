@@ -14,7 +14,7 @@ pub(crate) async fn run(context: &Context, command: &Bootstrap) -> Result<(), Fa
     let Bootstrap::Admin { .. } = command;
     let app = context.app().await?;
     let link = app.setup().issue_link(Actor::Operator).await?;
-    let link = setup_link(&app.issuer(), &link);
+    let link = setup_link(&app.served_issuer().await?, &link);
     match context.format {
         Format::Json => output::json(&json!({ "link": link })),
         Format::Table => output::text(&format!("{link}\n")),

@@ -7,11 +7,14 @@ use crate::cli::api;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
+use crate::domain::client::Client as Registered;
 use crate::domain::clock::Clock;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::OpaqueToken;
 use crate::services::caller::Caller;
 use crate::services::clients::CreatedClient;
 use crate::services::clients::form::{ClientForm, ClientOptions};
+use crate::services::paging::PageQuery;
 use crate::services::provision::ClientOrder;
 
 /// The programs that ask for tokens.
@@ -19,6 +22,14 @@ use crate::services::provision::ClientOrder;
 pub(crate) enum Client {
     /// Registers a client and prints its id and its secret. The secret is shown this once.
     Create(Create),
+    /// Prints every client.
+    List,
+    /// Makes a new secret and prints it. The one before stops working at once.
+    Secret {
+        /// Whose secret, as `client list` prints it.
+        #[arg(value_name = "CLIENT_ID")]
+        client: String,
+    },
 }
 
 /// A new client.
@@ -67,7 +78,48 @@ enum Preset {
 }
 
 pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failure> {
-    let Client::Create(create) = command;
+    match command {
+        Client::Create(create) => self::create(context, create).await,
+        Client::List => list(context).await,
+        Client::Secret { client } => secret(context, client).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let app = context.existing_app().await?;
+    let (mut clients, mut query) = (Vec::new(), PageQuery::default());
+    loop {
+        let page = app.clients().list(&query).await?;
+        clients.extend(page.items);
+        if page.next.is_none() {
+            break;
+        }
+        query = PageQuery::new(page.next, None);
+    }
+    let state = |client: &Registered| if client.is_enabled() { "enabled" } else { "disabled" };
+    let shown: Vec<_> = clients
+        .iter()
+        .map(|client| {
+            let preset = client.settings.preset.as_str();
+            json!({ "client_id": client.id.as_str(), "name": client.name, "preset": preset, "state": state(client) })
+        })
+        .collect();
+    let rows = clients.iter().map(|client| {
+        let preset = client.settings.preset.as_str().to_owned();
+        [client.id.to_string(), client.name.clone(), preset, state(client).to_owned()]
+    });
+    output::print(context.format, &shown, &Table::new(["CLIENT ID", "NAME", "PRESET", "STATE"], rows))
+}
+
+async fn secret(context: &Context, client: &str) -> Result<(), Failure> {
+    let id = ClientId::parse(client).map_err(|_| Failure::usage(format!("`{client}` is no client id")))?;
+    let app = context.existing_app().await?;
+    let secret = app.clients().rotate_secret(&id, &Caller::operator(Clock::system().now())).await?;
+    let value = json!({ "client_id": id.as_str(), "client_secret": secret.expose() });
+    output::print(context.format, &value, &Table::new(["CLIENT SECRET"], [[secret.expose().to_owned()]]))
+}
+
+async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
     create.check()?;
     let app = context.app().await?;
     let order =
@@ -76,7 +128,8 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
     let created = app.provision().client(order, &caller).await?;
     let settings = &created.client.value.settings;
     let apis = settings.apis.iter().chain(&settings.serves);
-    let rules: Vec<String> = apis.map(|api| api::rules_page(&app.issuer(), api)).collect();
+    let issuer = app.served_issuer().await?;
+    let rules: Vec<String> = apis.map(|api| api::rules_page(&issuer, api)).collect();
     print(context.format, &created, &rules)
 }
 

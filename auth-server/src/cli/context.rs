@@ -1,6 +1,6 @@
 //! What every command is told: where the configuration comes from, and how to print.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -56,6 +56,17 @@ impl Context {
     /// Opens the server for a command: nothing listens, and only warnings are logged.
     pub(crate) async fn app(&self) -> Result<App, Failure> {
         Ok(App::open(self.quiet_config()?, Clock::system(), Entropy::os()).await?)
+    }
+
+    /// The same for a command that is about what is there: where nothing is, it makes nothing.
+    pub(crate) async fn existing_app(&self) -> Result<App, Failure> {
+        let url = self.load()?.config.database_url();
+        match url.expose().strip_prefix("sqlite:") {
+            Some(file) if !Path::new(file).exists() => Err(Failure::failed(format!(
+                "there is no database at {file}. Name the folder of the server with `--data-dir`, or start the server first"
+            ))),
+            _ => self.app().await,
+        }
     }
 
     /// The configuration for a command, whose output must not drown in log lines.

@@ -108,7 +108,10 @@ fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        _ = write!(text, "\n  because: {cause}");
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            _ = write!(text, "\n  because: {said}");
+        }
         next = cause.source();
     }
     text

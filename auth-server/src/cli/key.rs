@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &Context, command: &Key) -> Result<(), Failure>
             vec![name.parse().map_err(|error| Failure::usage(format!("--alg {name}: {error}")))?]
         }
     };
-    let app = context.app().await?;
+    let app = context.existing_app().await?;
     match command {
         Key::List => {}
         Key::Revoke { kid } => {

@@ -25,6 +25,7 @@ pub(crate) async fn run(loaded: Loaded) -> Result<(), Failure> {
     let listener = bind(config.server.listen).await?;
     let stop = stop_signal()?;
     let app = App::open(config.clone(), Clock::system(), Entropy::os()).await?;
+    app.adopt_issuer().await?;
     output::text(&banner(&config, &app).await?)?;
     app.serve(listener, stop).await;
     tracing::info!("stopped");

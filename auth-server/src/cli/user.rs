@@ -1,15 +1,22 @@
 //! `portcullis user`: accounts.
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::app::App;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::cli::prompt::PasswordSource;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::user::User as Account;
+use crate::services::assignments::AssignmentForm;
 use crate::services::caller::Caller;
+use crate::services::paging::PageQuery;
 use crate::services::provision::UserOrder;
+use crate::services::users::UserQuery;
 use crate::services::users::form::UserForm;
 
 /// Accounts.
@@ -17,6 +24,30 @@ use crate::services::users::form::UserForm;
 pub(crate) enum User {
     /// Creates an account and prints its identifiers.
     Create(Create),
+    /// Gives an account a role that it does not have.
+    Grant(Grant),
+    /// Prints every account.
+    List,
+    /// Sets the password of an account. Whoever was signed in with the old one is no longer.
+    Password {
+        /// What the person types to sign in.
+        username: String,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+}
+
+/// Who gets which role.
+#[derive(Args, Debug)]
+pub(crate) struct Grant {
+    /// What the person types to sign in.
+    username: String,
+    /// The role.
+    #[arg(long, value_name = "ROLE")]
+    role: String,
+    /// The API whose role is meant. Without it: the admin API of this server.
+    #[arg(long, value_name = "AUDIENCE")]
+    api: Option<String>,
 }
 
 /// A new account.
@@ -41,17 +72,84 @@ pub(crate) struct Create {
 }
 
 pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure> {
-    let User::Create(create) = command;
+    match command {
+        User::Create(create) => self::create(context, create).await,
+        User::Grant(grant) => self::grant(&context.existing_app().await?, grant).await,
+        User::List => list(context).await,
+        User::Password { username, password } => {
+            let password = password.read()?;
+            let app = context.existing_app().await?;
+            let user = named(&app, username).await?;
+            Ok(app.users().set_password(&user.id, &password, &operator()).await?)
+        }
+    }
+}
+
+async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
     let password = create.password.read()?;
     let app = context.app().await?;
     let order =
         UserOrder { form: create.form(&password), audience: create.api.clone(), roles: create.role.clone() };
-    let caller = Caller::operator(Clock::system().now());
-    let user = app.provision().user(order, &caller).await?.value;
+    let user = app.provision().user(order, &operator()).await?.value;
     let value =
         json!({ "id": user.id.as_str(), "sub": user.sub.as_str(), "username": user.username.as_str() });
     let row = [user.id.to_string(), user.sub.as_str().to_owned(), user.username.as_str().to_owned()];
     output::print(context.format, &value, &Table::new(["ID", "SUB", "USERNAME"], [row]))
+}
+
+async fn grant(app: &App, grant: &Grant) -> Result<(), Failure> {
+    let user = named(app, &grant.username).await?;
+    let api = match &grant.api {
+        Some(audience) => app.store().api_by_audience(audience).await?,
+        None => Some(Arc::new(app.apis().admin_api().await?)),
+    };
+    let api = api.ok_or_else(|| Failure::failed("there is no such API: `api list` prints those that are"))?;
+    let form = AssignmentForm { role: grant.role.clone(), subject: user.id.to_string(), organisation: None };
+    app.assignments().grant(&api.id, &form, &operator()).await?;
+    Ok(())
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let app = context.existing_app().await?;
+    let mut query = UserQuery::default();
+    let mut users = Vec::new();
+    loop {
+        let page = app.users().list(&query).await?;
+        users.extend(page.items);
+        if page.next.is_none() {
+            break;
+        }
+        query.page = PageQuery::new(page.next, None);
+    }
+    let shown: Vec<_> = users
+        .iter()
+        .map(|user| {
+            json!({
+                "id": user.id.as_str(),
+                "sub": user.sub.as_str(),
+                "username": user.username.as_str(),
+                "name": user.name,
+                "disabled_at": user.disabled_at.map(Timestamp::rfc3339),
+            })
+        })
+        .collect();
+    let rows = users.iter().map(|user| {
+        let state = if user.is_enabled() { "enabled" } else { "disabled" };
+        [user.id.to_string(), user.username.as_str().to_owned(), user.name.clone(), state.to_owned()]
+    });
+    output::print(context.format, &shown, &Table::new(["ID", "USERNAME", "NAME", "STATE"], rows))
+}
+
+/// The account with this name.
+async fn named(app: &App, username: &str) -> Result<Account, Failure> {
+    let query = UserQuery { username: Some(username.to_owned()), ..UserQuery::default() };
+    let found = app.users().list(&query).await?.items.pop();
+    found
+        .ok_or_else(|| Failure::failed("there is no account of that name: `user list` prints those that are"))
+}
+
+fn operator() -> Caller {
+    Caller::operator(Clock::system().now())
 }
 
 impl Create {

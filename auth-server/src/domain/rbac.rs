@@ -25,6 +25,8 @@ pub struct Api {
     pub active_revision: Option<u64>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// Whether it is the API that administers this server.
+    pub administers: bool,
 }
 
 /// The audience of an API: an absolute URI without a fragment (RFC 8707 §2).

@@ -13,7 +13,7 @@ use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
-use crate::services::owners::Owners;
+use crate::services::owners::{ADMIN_API_PATH, Owners};
 use crate::services::paging::{Page, PageQuery};
 use crate::services::policies::publish::{Publication, add_revision};
 use crate::services::version::{Precondition, Version, Versioned};
@@ -93,12 +93,17 @@ impl ApiService {
     /// Makes sure that the admin API, its roles and its policy exist. It may run on several replicas at once.
     pub async fn ensure_admin_api(&self, caller: &Caller) -> Result<(), AdminError> {
         let mut tx = self.store.read().await?;
-        let exists = apis::find_by_audience(&mut tx, self.owners.audience()).await?.is_some();
+        let exists = apis::find_admin(&mut tx).await?.is_some();
+        let unmarked = apis::find_by_audience(&mut tx, self.owners.audience()).await?;
         drop(tx);
         if exists {
             return Ok(());
         }
+        if let Some(unmarked) = unmarked {
+            return self.mark_admin(unmarked.id).await;
+        }
         let api = self.api(self.owners.audience().clone(), "Portcullis admin API".to_owned(), caller);
+        let api = Api { administers: true, ..api };
         let roles = self.roles(&api, &ADMIN_ROLES, caller)?;
         let source = PolicySource::with_default_model(ADMIN_API_RULES);
         match self.register(Registration { api, roles, source }.checked()?, caller).await {
@@ -106,6 +111,46 @@ impl ApiService {
             Ok(_) | Err(AdminError::Invalid(_)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The admin API of a database that was made before it had its mark.
+    async fn mark_admin(&self, id: ApiId) -> Result<(), AdminError> {
+        let work = self.store.write(move |tx| {
+            Box::pin(async move {
+                apis::mark_admin(tx, &id).await?;
+                tx.invalidate();
+                Ok(())
+            })
+        });
+        work.await
+    }
+
+    /// Brings the audience of the admin API in step with the issuer, which an operator may change: roles, rules and owners stay.
+    pub(crate) async fn follow_issuer(&self, caller: &Caller) -> Result<(), AdminError> {
+        let wanted = self.owners.audience().clone();
+        if self.admin_api().await?.audience == wanted {
+            return Ok(());
+        }
+        let caller = caller.clone();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let api = apis::find_admin(tx).await?.ok_or(AdminError::NotFound(Thing::Api))?;
+                    let before = api.audience.to_string();
+                    let api = Api { audience: wanted, ..api };
+                    apis::update(tx, &api).await?;
+                    let detail = json!({ "audience": api.audience.as_str(), "before": before });
+                    tx.audit(caller.event(AuditAction::ApiUpdated).on(&api.id).with(detail));
+                    tx.invalidate();
+                    tracing::warn!(
+                        issuer.before = before.trim_end_matches(ADMIN_API_PATH),
+                        "the issuer changed: tokens that it issued are not accepted any more"
+                    );
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// Lists APIs, oldest first.
@@ -143,8 +188,7 @@ impl ApiService {
         let name = errors.take("/name", display_name(&patch.name, MAX_NAME));
         let ttl = take_ttl(&mut errors, patch.access_token_ttl_secs);
         let (name, ttl) = errors.finish(name.zip(ttl))?;
-        let (id, precondition, caller, owners) =
-            (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        let (id, precondition, caller) = (id.clone(), precondition.clone(), caller.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -153,7 +197,7 @@ impl ApiService {
                     if !precondition.holds(&versioned(before.clone()).version) {
                         return Err(AdminError::Stale);
                     }
-                    owners.require_owner_of(&before, &caller)?;
+                    Owners::require_owner_of(&before, &caller)?;
                     let after = Api { name, access_token_ttl: ttl, ..before };
                     apis::update(tx, &after).await?;
                     tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id));
@@ -166,13 +210,13 @@ impl ApiService {
 
     /// Deletes an API that no client names, with its roles, its rules and all their revisions. The admin API stays.
     pub async fn delete(&self, id: &ApiId, caller: &Caller) -> Result<(), AdminError> {
-        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        let (id, caller) = (id.clone(), caller.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find(tx, &id).await?;
-                    if api.audience == *owners.audience() {
+                    if api.administers {
                         return Err(AdminError::Conflict("The admin API cannot be deleted."));
                     }
                     if is_named(tx, &id).await? {
@@ -207,6 +251,7 @@ impl ApiService {
             access_token_ttl: Duration::from_secs(DEFAULT_TTL_SECS),
             active_revision: None,
             created_at: caller.now,
+            administers: false,
         }
     }
 

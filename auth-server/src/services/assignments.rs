@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::{ApiId, AssignmentId, ClientId, UserId};
-use crate::domain::rbac::{Api, Assignment, AssignmentSubject, Audience, OrganisationScope, Role, RoleName};
+use crate::domain::rbac::{Api, Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
@@ -102,8 +102,8 @@ impl AssignmentService {
         caller: &Caller,
     ) -> Result<Assignment, AdminError> {
         let wish = form.parse()?;
-        self.owners.require_owner_of(api, caller)?;
-        let role = check_references(tx, api, self.owners.audience(), &wish).await?;
+        Owners::require_owner_of(api, caller)?;
+        let role = check_references(tx, api, &wish).await?;
         let id = AssignmentId::generate(caller.now, &self.entropy);
         let Wish { subject, organisation, .. } = wish;
         let made = Assignment { id, role: role.id.clone(), subject, organisation };
@@ -119,9 +119,9 @@ impl AssignmentService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
                     let (assignment, role) = find(tx, &api, &id).await?;
-                    owners.require_owner_of(&api, &caller)?;
+                    Owners::require_owner_of(&api, &caller)?;
                     if let AssignmentSubject::User(user) = &assignment.subject
-                        && api.audience == *owners.audience()
+                        && api.administers
                         && is_owner(&role.name)
                     {
                         owners.require_other(tx, user).await?;
@@ -196,12 +196,7 @@ fn said(assignment: &Assignment, role: &Role) -> serde_json::Value {
 }
 
 /// What the wish names exists, and a role of the admin API counts everywhere: the admin API has no tenants.
-async fn check_references(
-    tx: &mut Tx,
-    api: &Api,
-    admin_api: &Audience,
-    wish: &Wish,
-) -> Result<Role, AdminError> {
+async fn check_references(tx: &mut Tx, api: &Api, wish: &Wish) -> Result<Role, AdminError> {
     let mut errors = FieldErrors::default();
     let role = roles::list(tx, &api.id).await?.into_iter().find(|role| role.name == wish.role);
     if role.is_none() {
@@ -215,7 +210,7 @@ async fn check_references(
         errors.refuse("/subject", "unknown", "there is no such user or client");
     }
     if let OrganisationScope::One(organisation) = &wish.organisation {
-        if api.audience == *admin_api {
+        if api.administers {
             let message = format!("roles of the admin API, such as `{OWNER}`, count everywhere");
             errors.refuse("/organisation", "contradiction", message);
         } else if organisations::find(tx, organisation).await?.is_none() {

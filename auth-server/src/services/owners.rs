@@ -34,14 +34,14 @@ impl Owners {
         Audience::parse(&issuer.endpoint(ADMIN_API_PATH)).map(|audience| Self { audience })
     }
 
-    /// The audience of the admin API.
+    /// The audience of the admin API as the configured issuer makes it.
     pub(crate) const fn audience(&self) -> &Audience {
         &self.audience
     }
 
     /// The admin API.
     pub(crate) async fn api(&self, tx: &mut Tx) -> Result<Api, AdminError> {
-        apis::find_by_audience(tx, &self.audience).await?.ok_or(AdminError::NotFound(Thing::Api))
+        apis::find_admin(tx).await?.ok_or(AdminError::NotFound(Thing::Api))
     }
 
     /// Refuses unless somebody else owns the server too.
@@ -91,8 +91,8 @@ impl Owners {
     }
 
     /// Refuses a delegate who wants to change the admin API itself.
-    pub(crate) fn require_owner_of(&self, api: &Api, caller: &Caller) -> Result<(), AdminError> {
-        if api.audience == self.audience && caller.authority != Authority::Owner {
+    pub(crate) fn require_owner_of(api: &Api, caller: &Caller) -> Result<(), AdminError> {
+        if api.administers && caller.authority != Authority::Owner {
             return Err(AdminError::OwnersOnly);
         }
         Ok(())

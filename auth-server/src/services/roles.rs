@@ -43,13 +43,12 @@ impl RoleForm {
 pub struct RoleService {
     store: Store,
     entropy: Entropy,
-    owners: Owners,
 }
 
 impl RoleService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
-        Self { store, entropy, owners }
+    pub(crate) const fn new(store: Store, entropy: Entropy) -> Self {
+        Self { store, entropy }
     }
 
     /// Lists the roles of an API.
@@ -64,13 +63,13 @@ impl RoleService {
         let (name, description) = form.parse()?;
         let id = RoleId::generate(caller.now, &self.entropy);
         let role = Role { id, api: api.clone(), name, description };
-        let (caller, owners) = (caller.clone(), self.owners.clone());
+        let caller = caller.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &role.api).await?;
-                    owners.require_owner_of(&api, &caller)?;
+                    Owners::require_owner_of(&api, &caller)?;
                     let existing = roles::list(tx, &role.api).await?;
                     if existing.iter().any(|other| other.name == role.name) {
                         return Err(
@@ -91,7 +90,7 @@ impl RoleService {
 
     /// Deletes a role that nobody holds. The role `owner` of the admin API stays.
     pub async fn delete(&self, api: &ApiId, id: &RoleId, caller: &Caller) -> Result<(), AdminError> {
-        let (api, id, caller, owners) = (api.clone(), id.clone(), caller.clone(), self.owners.clone());
+        let (api, id, caller) = (api.clone(), id.clone(), caller.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -99,8 +98,8 @@ impl RoleService {
                     let api = find_api(tx, &api).await?;
                     let role = roles::find(tx, &id).await?.filter(|role| role.api == api.id);
                     let role = role.ok_or(AdminError::NotFound(Thing::Role))?;
-                    owners.require_owner_of(&api, &caller)?;
-                    if api.audience == *owners.audience() && is_owner(&role.name) {
+                    Owners::require_owner_of(&api, &caller)?;
+                    if api.administers && is_owner(&role.name) {
                         return Err(AdminError::LastOwner);
                     }
                     if assignments::role_is_held(tx, &role.id).await? {

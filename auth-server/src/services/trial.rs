@@ -79,7 +79,7 @@ impl Trial {
     }
 
     pub(crate) fn roles(&self) -> RoleService {
-        RoleService::new(self.store.clone(), self.entropy.clone(), self.owners.clone())
+        RoleService::new(self.store.clone(), self.entropy.clone())
     }
 
     pub(crate) fn assignments(&self) -> AssignmentService {

@@ -8,14 +8,18 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
-    INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const FIND: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at FROM apis WHERE id = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers FROM apis WHERE id = $1";
 const FIND_BY_AUDIENCE: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at FROM apis WHERE audience = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers FROM apis WHERE audience = $1";
+const FIND_ADMIN: &str = "
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers
+      FROM apis WHERE administers = 1";
+const MARK: &str = "UPDATE apis SET administers = 1 WHERE id = $1";
 const LIST: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers
       FROM apis WHERE id > $1 ORDER BY id LIMIT $2";
 const UPDATE: &str = "UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4 WHERE id = $1";
 const SET_ACTIVE_REVISION: &str = "UPDATE apis SET active_revision = $2 WHERE id = $1";
@@ -24,7 +28,7 @@ const DELETE: &str = "DELETE FROM apis WHERE id = $1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, FIND_BY_AUDIENCE, LIST, UPDATE, SET_ACTIVE_REVISION, DELETE];
+    &[INSERT, FIND, FIND_BY_AUDIENCE, FIND_ADMIN, MARK, LIST, UPDATE, SET_ACTIVE_REVISION, DELETE];
 
 /// Adds an API.
 pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
@@ -35,6 +39,7 @@ pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
         api.access_token_ttl.as_secs().into(),
         api.active_revision.into(),
         api.created_at.into(),
+        api.administers.then_some(1_u64).into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -47,6 +52,16 @@ pub async fn delete(tx: &mut Tx, id: &ApiId) -> Result<bool, StoreError> {
 /// The API with this identifier.
 pub async fn find(tx: &mut Tx, id: &ApiId) -> Result<Option<Api>, StoreError> {
     tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The API that administers the server.
+pub async fn find_admin(tx: &mut Tx) -> Result<Option<Api>, StoreError> {
+    tx.fetch_optional(FIND_ADMIN, &[]).await?.as_ref().map(read).transpose()
+}
+
+/// Makes an API the one that administers the server.
+pub async fn mark_admin(tx: &mut Tx, id: &ApiId) -> Result<(), StoreError> {
+    tx.execute(MARK, &[id.into()]).await.map(drop)
 }
 
 /// The API with this audience.
@@ -89,5 +104,6 @@ fn read(row: &Row) -> Result<Api, StoreError> {
         access_token_ttl: Duration::from_secs(row.get(3)?),
         active_revision: row.get(4)?,
         created_at: row.get(5)?,
+        administers: row.get::<Option<u64>>(6)? == Some(1),
     })
 }

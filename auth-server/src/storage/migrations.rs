@@ -34,6 +34,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0002_consent_per_api.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0002_consent_per_api.sql"),
     },
+    Migration {
+        number: 3,
+        name: "admin_api",
+        postgres: include_str!("../../../migrations/postgres/0003_admin_api.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0003_admin_api.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -196,7 +196,13 @@ impl RemotePolicy {
                 let held = self.current.revision();
                 // A server that is away for an hour is one line, not thousands.
                 if failures == 0 {
-                    tracing::warn!(%fault, policy.revision = held, "the policy could not be refreshed");
+                    tracing::warn!(
+                        %fault,
+                        policy.url = %self.endpoint.url,
+                        policy.client_id = self.proof.client_id,
+                        policy.revision = held,
+                        "the policy could not be refreshed"
+                    );
                 } else {
                     tracing::debug!(%fault, policy.revision = held, "the policy could not be refreshed");
                 }

@@ -46,6 +46,8 @@ pub(super) struct LoginQuery {
     next: Option<String>,
     /// Present when somebody who is signed in wants to use another account.
     switch: Option<String>,
+    /// Present when somebody just made the first administrator.
+    ready: Option<String>,
 }
 
 /// What the sign-in is for.
@@ -84,7 +86,10 @@ pub(super) async fn show(
         Err(error) => Err(error),
     };
     match shown {
-        Ok(Shown::Page(page)) => visitor.answer(desk.pages.show(StatusCode::OK, &page)),
+        Ok(Shown::Page(mut page)) => {
+            page.reason = page.reason.or(query.ready.map(|_| "ready"));
+            visitor.answer(desk.pages.show(StatusCode::OK, &page))
+        }
         Ok(Shown::Elsewhere(path)) => visitor.answer(desk.pages.go(&path)),
         Err(error) => failure::interaction(&desk.pages, id, &error),
     }
@@ -202,6 +207,7 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
+    samples.push(LoginPage { reason: Some("ready"), ..asked() });
     samples
 }
 

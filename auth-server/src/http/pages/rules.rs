@@ -1,89 +1,39 @@
 //! The page that edits the rules of an API: a text, a check, a draft, an activation.
 //!
 //! Two people may edit at once. Each form carries the version of the draft that it was filled from; a form that comes
-//! second keeps its text and shows the other beside it, so nothing is lost and nothing is overwritten unseen.
+//! second keeps its text and shows the other beside it, so nothing is lost and nothing is overwritten unseen. A form that
+//! changed something leads back to the page, so reading it again sends nothing again.
+
+mod page;
 
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use portcullis_policy::{Finding, PolicySource, Severity};
-use serde::Serialize;
+use portcullis_policy::PolicySource;
+use serde::Deserialize;
 
 use crate::domain::ids::ApiId;
+use crate::domain::policy::PolicyRevision;
 use crate::domain::rbac::Api;
 use crate::http::extract::form::{Fields, FormGuard, OwnForm};
-use crate::http::extract::link::LinkPath;
+use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
 use crate::http::pages::next::Next;
+pub(super) use crate::http::pages::rules::page::ApiShown;
+use crate::http::pages::rules::page::{FindingShown, InForce, RulesPage};
+#[cfg(test)]
+pub(super) use crate::http::pages::rules::page::{sample_api, samples};
+use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
-use crate::http::render::{Page, Pages};
 use crate::http::state::Console;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::callers::Arrival;
 use crate::services::permission::Permission;
-use crate::services::policies::Activation;
+use crate::services::policies::{Activation, rules_path};
 use crate::services::version::{Precondition, Version};
-
-/// The page.
-#[derive(Serialize)]
-struct RulesPage {
-    problem: Option<&'static str>,
-    notice: Option<&'static str>,
-    api: ApiShown,
-    /// The revision in force.
-    active_number: Option<u64>,
-    /// The version of the draft that the text was taken from or saved as.
-    version: String,
-    rules: String,
-    /// What somebody else saved meanwhile.
-    theirs: Option<String>,
-    findings: Vec<FindingShown>,
-    message: String,
-    csrf_token: String,
-}
-
-impl Page for RulesPage {
-    const TEMPLATE: &'static str = "policies.html";
-}
-
-/// An API, as pages show one.
-#[derive(Serialize)]
-pub(super) struct ApiShown {
-    id: String,
-    name: String,
-    audience: String,
-}
-
-impl ApiShown {
-    pub(super) fn of(api: &Api) -> Self {
-        Self { id: api.id.to_string(), name: api.name.clone(), audience: api.audience.as_str().to_owned() }
-    }
-}
-
-#[derive(Serialize)]
-struct FindingShown {
-    line: u32,
-    column: u32,
-    severity: &'static str,
-    message: String,
-}
-
-impl FindingShown {
-    fn of(finding: &Finding) -> Self {
-        let severity = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let message = match &finding.fix {
-            Some(fix) => format!("{} ({fix})", finding.message),
-            None => finding.message.clone(),
-        };
-        Self { line: finding.line, column: finding.column, severity, message }
-    }
-}
 
 pub(super) const READ: Permission = Permission { object: "policies", action: "read" };
 const UPDATE: Permission = Permission { object: "policies", action: "update" };
@@ -102,6 +52,7 @@ pub(super) struct RulesDesk {
 enum Step {
     Activate,
     Check,
+    Discard,
     Save,
 }
 
@@ -110,6 +61,7 @@ impl Step {
         match name {
             "activate" => Some(Self::Activate),
             "check" => Some(Self::Check),
+            "discard" => Some(Self::Discard),
             "save" => Some(Self::Save),
             _ => None,
         }
@@ -119,9 +71,29 @@ impl Step {
         match self {
             Self::Activate => &[UPDATE, ACTIVATE],
             Self::Check => &[READ],
-            Self::Save => &[UPDATE],
+            Self::Discard | Self::Save => &[UPDATE],
         }
     }
+}
+
+/// What the page may say when it is led back to.
+const NOTICES: [&str; 3] = [ACTIVATED, DISCARDED, SAVED];
+const ACTIVATED: &str = "activated";
+const DISCARDED: &str = "discarded";
+const SAVED: &str = "saved";
+
+/// The query of the page.
+#[derive(Deserialize)]
+pub(super) struct RulesQuery {
+    notice: Option<String>,
+}
+
+/// What came of a form.
+enum Taken {
+    /// Something changed; the page says what.
+    Done(&'static str),
+    /// The page with what is wrong, or with what a check found.
+    Shown(StatusCode, Box<RulesPage>),
 }
 
 /// `GET /admin/policies/{api}`.
@@ -130,13 +102,17 @@ pub(super) async fn show(
     LinkPath(raw): LinkPath<String>,
     visitor: Visitor,
     id: RequestId,
+    LinkQuery(query): LinkQuery<RulesQuery>,
 ) -> Response {
     let api = match desk.enter(&raw, &visitor, &[READ], id).await {
         Ok((api, _)) => api,
         Err(refusal) => return refusal,
     };
     match desk.page(&api, &visitor).await {
-        Ok(page) => visitor.answer(desk.pages.show(StatusCode::OK, &page)),
+        Ok(mut page) => {
+            page.notice = NOTICES.into_iter().find(|notice| query.notice.as_deref() == Some(*notice));
+            visitor.answer(desk.pages.show(StatusCode::OK, &page))
+        }
         Err(error) => desk.failed(id, &error),
     }
 }
@@ -157,7 +133,10 @@ pub(super) async fn edit(
         Err(refusal) => return refusal,
     };
     match desk.take(step, &Edit { api: &api, caller: &caller, fields: &fields }, &visitor).await {
-        Ok((status, page)) => visitor.answer(desk.pages.show(status, &page)),
+        Ok(Taken::Done(notice)) => {
+            visitor.answer(desk.pages.go(&format!("{}?notice={notice}", rules_path(&api.id))))
+        }
+        Ok(Taken::Shown(status, page)) => visitor.answer(desk.pages.show(status, &*page)),
         Err(error) => desk.failed(id, &error),
     }
 }
@@ -175,8 +154,9 @@ impl Edit<'_> {
         self.fields.text("rules").replace("\r\n", "\n")
     }
 
-    fn seen(&self) -> Precondition {
-        Precondition::Matches(vec![Version::named(self.fields.text("version"))])
+    /// The version of the draft that the form was filled from.
+    fn version(&self) -> String {
+        self.fields.text("version").to_owned()
     }
 }
 
@@ -232,11 +212,15 @@ impl RulesDesk {
     /// The page as the stored draft fills it.
     async fn page(&self, api: &Api, visitor: &Visitor) -> Result<RulesPage, AdminError> {
         let draft = self.console.policies.draft(&api.id).await?;
+        let active = self.active(&api.id).await?;
         Ok(RulesPage {
             problem: None,
             notice: None,
             api: ApiShown::of(api),
-            active_number: self.active_number(&api.id).await?,
+            in_force: InForce {
+                active_number: active.as_ref().map(|active| active.number),
+                has_draft: active.is_none_or(|active| active.rules != draft.value.rules),
+            },
             version: draft.version.as_str().to_owned(),
             rules: draft.value.rules,
             theirs: None,
@@ -246,77 +230,86 @@ impl RulesDesk {
         })
     }
 
-    async fn active_number(&self, api: &ApiId) -> Result<Option<u64>, AdminError> {
+    /// The revision in force.
+    async fn active(&self, api: &ApiId) -> Result<Option<PolicyRevision>, AdminError> {
         match self.console.policies.active(api).await {
-            Ok(revision) => Ok(Some(revision.number)),
+            Ok(revision) => Ok(Some(revision)),
             Err(AdminError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Does what the form asks for.
-    async fn take(
-        &self,
-        step: Step,
-        edit: &Edit<'_>,
-        visitor: &Visitor,
-    ) -> Result<(StatusCode, RulesPage), AdminError> {
+    async fn take(&self, step: Step, edit: &Edit<'_>, visitor: &Visitor) -> Result<Taken, AdminError> {
         let mut page = self.page(edit.api, visitor).await?;
         edit.fields.text("message").trim().clone_into(&mut page.message);
         let stored = std::mem::replace(&mut page.rules, edit.rules());
+        // Whoever saved the same is no conflict: it may have been this very form.
+        let seen = if stored == page.rules { page.version.clone() } else { edit.version() };
         if step == Step::Activate && page.message.is_empty() {
             page.problem = Some("no_message");
-            edit.fields.text("version").clone_into(&mut page.version);
-            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page));
+            page.version = seen;
+            return Ok(Taken::Shown(StatusCode::UNPROCESSABLE_ENTITY, Box::new(page)));
         }
-        let model = self.console.policies.draft(&edit.api.id).await?.value.model;
-        let source = PolicySource { model, rules: page.rules.clone() };
-        match self.perform(step, edit, source, &mut page).await {
-            Ok(()) => {
-                let status =
-                    if page.problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-                Ok((status, page))
-            }
+        let refused = |mut page: RulesPage, problem, status| {
+            page.problem = Some(problem);
+            Ok(Taken::Shown(status, Box::new(page)))
+        };
+        match self.perform(step, edit, seen, &mut page).await {
+            Ok(Some(notice)) => Ok(Taken::Done(notice)),
+            Ok(None) if page.problem.is_none() => Ok(Taken::Shown(StatusCode::OK, Box::new(page))),
+            Ok(None) => Ok(Taken::Shown(StatusCode::UNPROCESSABLE_ENTITY, Box::new(page))),
+            Err(AdminError::Lockout) => refused(page, "lockout", StatusCode::CONFLICT),
+            Err(AdminError::OwnersOnly) => refused(page, "owners_only", StatusCode::FORBIDDEN),
             Err(AdminError::Stale) => {
-                page.problem = Some("conflict");
                 page.theirs = Some(stored);
-                Ok((StatusCode::CONFLICT, page))
+                refused(page, "conflict", StatusCode::CONFLICT)
             }
             Err(error) => Err(error),
         }
     }
 
+    /// Gives what the page is to say of a change, or leaves on the page what was found.
     async fn perform(
         &self,
         step: Step,
         edit: &Edit<'_>,
-        source: PolicySource,
+        seen: String,
         page: &mut RulesPage,
-    ) -> Result<(), AdminError> {
-        let api = &edit.api.id;
-        let report = self.console.policies.validate(api, source.clone()).await?;
-        page.findings = report.findings.iter().map(FindingShown::of).collect();
-        let usable = report.findings.iter().all(|finding| finding.severity != Severity::Error);
-        if step == Step::Check {
-            edit.fields.text("version").clone_into(&mut page.version);
-            set(page, usable, "checked");
-            return Ok(());
+    ) -> Result<Option<&'static str>, AdminError> {
+        let (policies, api) = (&self.console.policies, &edit.api.id);
+        if step == Step::Discard {
+            let active = policies.active(api).await?;
+            let source = PolicySource { model: active.model, rules: active.rules };
+            policies.save_draft(api, source, &precondition(&seen), edit.caller).await?;
+            return Ok(Some(DISCARDED));
         }
-        let saved = self.console.policies.save_draft(api, source, &edit.seen(), edit.caller).await?;
+        let model = policies.draft(api).await?.value.model;
+        let source = PolicySource { model, rules: page.rules.clone() };
+        let report = policies.validate(api, source.clone()).await?;
+        page.findings = report.findings.iter().map(FindingShown::of).collect();
+        if step == Step::Check {
+            page.version = seen;
+            if report.has_errors() {
+                page.problem = Some("findings");
+            } else {
+                page.notice = Some("checked");
+            }
+            return Ok(None);
+        }
+        let saved = policies.save_draft(api, source, &precondition(&seen), edit.caller).await?;
         saved.version.as_str().clone_into(&mut page.version);
         if step == Step::Save {
-            page.notice = Some("saved");
-            return Ok(());
+            return Ok(Some(SAVED));
         }
-        if usable {
-            let precondition = Precondition::Matches(vec![saved.version]);
-            let activation = Activation { precondition, message: page.message.clone() };
-            page.active_number =
-                Some(self.console.policies.activate(api, activation, edit.caller).await?.number);
-            page.message.clear();
+        if report.has_errors() {
+            page.problem = Some("findings");
+            return Ok(None);
         }
-        set(page, usable, "activated");
-        Ok(())
+        let activation =
+            Activation { precondition: precondition(page.version.as_str()), message: page.message.clone() };
+        policies.activate(api, activation, edit.caller).await?;
+        Ok(Some(ACTIVATED))
     }
 
     pub(super) fn failed(&self, id: RequestId, error: &AdminError) -> Response {
@@ -330,47 +323,8 @@ impl RulesDesk {
     }
 }
 
-const fn set(page: &mut RulesPage, usable: bool, notice: &'static str) {
-    if usable {
-        page.notice = Some(notice);
-    } else {
-        page.problem = Some("findings");
-    }
-}
-
-#[cfg(test)]
-pub(super) fn sample_api() -> ApiShown {
-    ApiShown {
-        id: "api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c".to_owned(),
-        name: "<b>Orders API</b>".to_owned(),
-        audience: "https://orders.example.com".to_owned(),
-    }
-}
-
-#[cfg(test)]
-pub(super) fn samples() -> Vec<impl Page> {
-    let page = |problem, notice| RulesPage {
-        problem,
-        notice,
-        api: sample_api(),
-        active_number: Some(7),
-        version: "8".to_owned(),
-        rules: "# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n".to_owned(),
-        theirs: None,
-        findings: Vec::new(),
-        message: String::new(),
-        csrf_token: "token".to_owned(),
-    };
-    let finding = |severity| FindingShown { line: 4, column: 1, severity, message: "<b>".to_owned() };
-    vec![
-        RulesPage { active_number: None, ..page(None, None) },
-        page(None, Some("saved")),
-        page(None, Some("checked")),
-        page(None, Some("activated")),
-        page(Some("no_message"), None),
-        RulesPage { findings: vec![finding("error"), finding("warning")], ..page(Some("findings"), None) },
-        RulesPage { theirs: Some("</textarea><script>".to_owned()), ..page(Some("conflict"), None) },
-    ]
+fn precondition(version: &str) -> Precondition {
+    Precondition::Matches(vec![Version::named(version)])
 }
 
 #[cfg(test)]

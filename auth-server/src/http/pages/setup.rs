@@ -62,7 +62,7 @@ pub(super) async fn create(State(desk): State<SetupDesk>, id: RequestId, form: O
         password: fields.text("new-password").to_owned(),
     };
     let problem = match desk.setup.create_admin(&new, visit.address, visit.now).await {
-        Ok(_) => return visitor.answer(desk.pages.go("/login")),
+        Ok(_) => return visitor.answer(desk.pages.go("/login?ready")),
         Err(SetupError::Code) => Problem { field: "code", name: "bad_code", detail: None },
         Err(SetupError::Invalid(errors)) => Problem::of(&errors),
         Err(error) => return desk.failed(id, &error),

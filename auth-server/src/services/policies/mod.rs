@@ -74,14 +74,13 @@ impl PolicyService {
         caller: &Caller,
     ) -> Result<Versioned<PolicyDraft>, AdminError> {
         check_size(&source)?;
-        let (api, precondition, caller, owners) =
-            (api.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        let (api, precondition, caller) = (api.clone(), precondition.clone(), caller.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
-                    owners.require_owner_of(&api, &caller)?;
+                    Owners::require_owner_of(&api, &caller)?;
                     let before = find_draft(tx, &api).await?;
                     if !precondition.holds(&Version::number(before.version)) {
                         return Err(AdminError::Stale);
@@ -193,13 +192,13 @@ impl PolicyService {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
-                    owners.require_owner_of(&api, &caller)?;
+                    Owners::require_owner_of(&api, &caller)?;
                     if let Some(version) = publication.draft_version
                         && find_draft(tx, &api).await?.version != version
                     {
                         return Err(AdminError::Stale);
                     }
-                    if api.audience == *owners.audience() {
+                    if api.administers {
                         owners.require_editor(tx, &snapshot).await?;
                     }
                     publish(tx, &api, publication, &caller).await

@@ -157,6 +157,7 @@ impl Fixture {
             access_token_ttl: Duration::from_mins(5),
             active_revision: None,
             created_at: self.now(),
+            administers: false,
         };
         let added = api.clone();
         self.write(move |tx| {
