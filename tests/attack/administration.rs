@@ -114,3 +114,31 @@ async fn ad_17_a_delegate_gives_the_admin_api_to_no_client_and_works_on_with_the
     }
     delegate.post(&format!("/clients/{guard}/secret"), &json!({})).await;
 }
+
+#[rstest]
+#[tokio::test]
+async fn ad_no_api_takes_the_place_of_the_server(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    for audience in ["", "/", "/api", "/api/", "/api/v1"] {
+        let document = json!({ "audience": format!("{}{audience}", server.issuer), "name": "Me" });
+        let refused = server.admin.send(Method::POST, "/apis", &document).await;
+        assert_eq!(refused.status, 422, "{audience}: {}", refused.text());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn ad_08_the_last_owner_is_one_who_can_sign_in(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let admin_api = server.admin.admin_api().await;
+    let root = server.admin.administrator("owner").await;
+    let ghost = server.admin.post("/users", &json!({ "username": "ghost" })).await;
+    server.admin.assign(&admin_api, "owner", ghost["id"].as_str().unwrap()).await;
+    let disable = format!("/users/{}/disable", root.id);
+    let refused = server.admin.send(Method::POST, &disable, &json!({})).await;
+    assert_eq!(refused.status, 409, "the other owner has no password: {}", refused.text());
+    let password = json!({ "password": "violet anchor harbour" });
+    let path = format!("/users/{}/password", ghost["id"].as_str().unwrap());
+    assert_eq!(server.admin.send(Method::PUT, &path, &password).await.status, 204);
+    assert_eq!(server.admin.send(Method::POST, &disable, &json!({})).await.status, 200);
+}

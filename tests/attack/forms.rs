@@ -186,3 +186,17 @@ async fn flows_of_one_network_are_limited(#[values(Sqlite, Postgres)] database: 
     assert_eq!(refused.status, 429);
     assert!(refused.location().is_none() && !refused.header("retry-after").is_empty());
 }
+
+#[rstest]
+#[tokio::test]
+async fn ht_a_request_names_one_host(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let raw = async |hosts: &str| {
+        let request = format!("GET /jwks HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        server.machine.raw(request.as_bytes()).await
+    };
+    assert_eq!(raw("Host: a\r\n").await, 200);
+    assert_eq!(raw("").await, 400, "RFC 9112 §3.2");
+    assert_eq!(raw("Host: a\r\nHost: b\r\n").await, 400);
+    assert_eq!(raw("Host: a\r\nHost: a\r\n").await, 400);
+}

@@ -256,6 +256,21 @@ async fn a_policy_that_another_replica_activates_between_opening_and_serving_is_
 }
 
 #[tokio::test]
+async fn a_folder_that_others_may_write_to_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    for mode in [0o777, 0o720, 0o702] {
+        fs::set_permissions(place.data(), fs::Permissions::from_mode(mode)).unwrap();
+        let refused = place.open().await.unwrap_err();
+        assert!(matches!(refused, StartError::MasterKey(_)), "{mode:o}: {refused}");
+        assert!(refused.to_string().contains("chmod go-w"), "{refused}");
+    }
+    assert_eq!(fs::read_dir(place.data()).unwrap().count(), 0, "nothing is put there");
+    fs::set_permissions(place.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(place.open().await.is_ok());
+}
+
+#[tokio::test]
 async fn a_server_that_gets_another_address_keeps_its_owners_and_its_rules() {
     let place = Place::new();
     let before = place.app().await;

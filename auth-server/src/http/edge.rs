@@ -98,6 +98,9 @@ impl Edge {
         request: Request<Incoming>,
     ) -> Result<Response, Refusal> {
         let address = ClientAddress(self.proxies.follow(peer.ip().to_canonical(), request.headers()));
+        if !has_one_host(&request) {
+            return Err(Refusal::Host);
+        }
         let (parts, body) = request.into_parts();
         let body = self.taken_in(address, body).await?;
         let mut request = Request::from_parts(parts, Body::from(body));
@@ -146,6 +149,15 @@ impl Edge {
             Err(_elapsed) => Err(Refusal::TooSlow),
         }
     }
+}
+
+/// RFC 9112 §3.2: of two names, the next hop might read the other one. HTTP/2 has the name in the address.
+fn has_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(http::header::HOST).iter();
+    let named = hosts.next().is_some()
+        || request.version() != http::Version::HTTP_11
+        || request.uri().authority().is_some();
+    named && hosts.next().is_none()
 }
 
 /// Where the matched route of a request is written down for the log.

@@ -20,6 +20,9 @@ pub(crate) enum Refusal {
     /// More requests are at work than the server takes on.
     #[error("too many requests are at work")]
     Busy,
+    /// The request names no server, or several.
+    #[error("the request does not name one host")]
+    Host,
     /// A handler panicked.
     #[error("a handler panicked")]
     Panic,
@@ -37,7 +40,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::BrokenBody | Self::Host => StatusCode::BAD_REQUEST,
             Self::Busy | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -61,6 +64,7 @@ impl Refusal {
 
     fn oauth(self) -> OAuthError {
         let (code, description) = match self {
+            Self::Host => (OAuthErrorCode::InvalidRequest, "the request does not name one host"),
             Self::BrokenBody | Self::SlowBody => {
                 (OAuthErrorCode::InvalidRequest, "the body did not arrive whole and in time")
             }
@@ -75,7 +79,7 @@ impl Refusal {
 
     const fn page(self) -> ErrorKind {
         match self {
-            Self::BrokenBody | Self::SlowBody => ErrorKind::BadRequest,
+            Self::BrokenBody | Self::Host | Self::SlowBody => ErrorKind::BadRequest,
             Self::Busy | Self::TooSlow => ErrorKind::Busy,
             Self::Panic => ErrorKind::Fault,
             Self::TooLarge => ErrorKind::TooLarge,
@@ -84,7 +88,7 @@ impl Refusal {
 
     const fn problem(self) -> ProblemKind {
         match self {
-            Self::BrokenBody | Self::SlowBody => ProblemKind::Malformed,
+            Self::BrokenBody | Self::Host | Self::SlowBody => ProblemKind::Malformed,
             Self::Busy | Self::TooSlow => ProblemKind::Busy,
             Self::Panic => ProblemKind::Fault,
             Self::TooLarge => ProblemKind::TooLarge,

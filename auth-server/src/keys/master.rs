@@ -51,6 +51,11 @@ pub enum MasterKeyError {
     Missing { path: String },
     #[error("the data folder {path} cannot be made: {cause}")]
     Folder { path: String, cause: io::Error },
+    #[error(
+        "{path} has the mode {mode:o}: others on this machine may put a key or a database there. Take their right to write \
+         away, with `chmod go-w {path}`"
+    )]
+    SharedFolder { path: String, mode: u32 },
     #[error("{path}: {cause}")]
     File { path: String, cause: io::Error },
 }
@@ -154,7 +159,15 @@ pub(crate) fn create_data_dir(path: &Path) -> Result<(), MasterKeyError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|cause| MasterKeyError::Folder { path: display(path), cause })
+        .map_err(|cause| MasterKeyError::Folder { path: display(path), cause })?;
+    refuse_shared(path)
+}
+
+/// Whoever may write to the folder can put another key and another database there.
+fn refuse_shared(path: &Path) -> Result<(), MasterKeyError> {
+    let found = fs::metadata(path).map_err(|cause| MasterKeyError::Folder { path: display(path), cause })?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o022 == 0 { Ok(()) } else { Err(MasterKeyError::SharedFolder { path: display(path), mode }) }
 }
 
 /// Whether the data folder holds a master key, which it does since the first start.
@@ -177,7 +190,7 @@ pub(crate) fn look_at_data_dir(path: &Path) -> Result<DataDir, MasterKeyError> {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         match fs::metadata(folder) {
             Ok(found) if !found.is_dir() => return Err(refused(ErrorKind::NotADirectory.into())),
-            Ok(_) if folder == path => return Ok(DataDir::Exists),
+            Ok(_) if folder == path => return refuse_shared(path).map(|()| DataDir::Exists),
             Ok(_) => {
                 access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|cause| refused(cause.into()))?;
                 return Ok(DataDir::Missing);

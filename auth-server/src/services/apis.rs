@@ -237,6 +237,10 @@ impl ApiService {
     fn parse(&self, form: &ApiForm, caller: &Caller) -> Result<Api, FieldErrors> {
         let mut errors = FieldErrors::default();
         let audience = errors.take("/audience", Audience::parse(&form.audience));
+        if audience.as_ref().is_some_and(|audience| self.owners.is_of_this_server(audience)) {
+            let message = "the addresses of this server are its own: tokens for them are for it";
+            errors.refuse("/audience", "reserved", message);
+        }
         let name = errors.take("/name", display_name(&form.name, MAX_NAME));
         let ttl = take_ttl(&mut errors, form.access_token_ttl_secs.unwrap_or(DEFAULT_TTL_SECS));
         let api = (|| Some(Api { access_token_ttl: ttl?, ..self.api(audience?, name?, caller) }))();

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_policy::Snapshot;
+use url::Url;
 
 use crate::domain::client::Client;
 use crate::domain::ids::UserId;
@@ -34,6 +35,18 @@ impl Owners {
         Audience::parse(&issuer.endpoint(ADMIN_API_PATH)).map(|audience| Self { audience })
     }
 
+    /// Whether an audience is the issuer, or the admin API or something below it, in whatever spelling of the same address: tokens
+    /// for those are for this server.
+    pub(crate) fn is_of_this_server(&self, audience: &Audience) -> bool {
+        let (own, other) = (Url::parse(self.audience.as_str()), Url::parse(audience.as_str()));
+        let (Ok(own), Ok(other)) = (own, other) else { return false };
+        let base = own.path().strip_suffix(ADMIN_API_PATH).unwrap_or_default();
+        let below = |path: &str| path.is_empty() || path.starts_with('/');
+        let is_issuer = other.path().trim_end_matches('/') == base;
+        let is_admin_api = other.path().strip_prefix(own.path()).is_some_and(below);
+        own.origin() == other.origin() && (is_issuer || is_admin_api)
+    }
+
     /// The audience of the admin API as the configured issuer makes it.
     pub(crate) const fn audience(&self) -> &Audience {
         &self.audience
@@ -51,7 +64,7 @@ impl Owners {
         if is_last { Err(AdminError::LastOwner) } else { Ok(()) }
     }
 
-    /// The enabled users who own the server.
+    /// The users who own the server and can sign in.
     pub(crate) async fn list(&self, tx: &mut Tx) -> Result<Vec<UserId>, AdminError> {
         let api = self.api(tx).await?;
         let holders = assignments::enabled_holders(tx, &api.id).await?;
@@ -126,4 +139,45 @@ impl Owners {
 /// Whether `role` is the role that may do everything.
 pub(crate) fn is_owner(role: &RoleName) -> bool {
     role.as_str() == OWNER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_the_server_are_known_in_every_spelling() {
+        for (issuer, own, others) in [
+            (
+                "https://id.example",
+                &[
+                    "https://id.example",
+                    "https://id.example/",
+                    "HTTPS://ID.example:443/api",
+                    "https://id.example/api/v1",
+                ][..],
+                &[
+                    "https://id.example/orders",
+                    "https://id.example:8443/",
+                    "http://id.example",
+                    "https://id.example/apis",
+                ][..],
+            ),
+            (
+                "https://example.org/id",
+                &["https://example.org/id", "https://example.org/id/", "https://example.org/id/api/"],
+                &[
+                    "https://example.org",
+                    "https://example.org/api",
+                    "https://example.org/identity",
+                    "urn:example:id",
+                ],
+            ),
+        ] {
+            let owners = Owners::of(&Issuer::parse(issuer).unwrap()).unwrap();
+            let is_ours = |audience: &str| owners.is_of_this_server(&Audience::parse(audience).unwrap());
+            assert!(own.iter().all(|audience| is_ours(audience)), "{own:?}");
+            assert!(!others.iter().any(|audience| is_ours(audience)), "{others:?}");
+        }
+    }
 }

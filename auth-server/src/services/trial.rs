@@ -116,9 +116,10 @@ impl Trial {
         self.users.create(form, &operator()).await.unwrap().value.id
     }
 
-    /// Makes a user who owns the server.
+    /// Makes a user who owns the server and can sign in.
     pub(crate) async fn owner(&self, name: &str) -> UserId {
         let user = self.user(name).await;
+        self.users.set_password(&user, "correct horse battery", &operator()).await.unwrap();
         self.grant(&self.admin_api().await.id, OWNER, user.as_str()).await;
         user
     }

@@ -22,7 +22,8 @@ const ENABLED_HOLDERS: &str = "
       FROM assignments a
       JOIN roles r ON r.id = a.role_id
       JOIN users u ON u.id = a.subject_id
-     WHERE a.api_id = $1 AND a.organisation = '*' AND u.disabled_at IS NULL";
+     WHERE a.api_id = $1 AND a.organisation = '*' AND u.disabled_at IS NULL
+       AND EXISTS (SELECT 1 FROM credentials c WHERE c.user_id = u.id)";
 const ROLES_HELD: &str = "
     SELECT r.name
       FROM assignments a
@@ -101,7 +102,7 @@ pub async fn role_is_held(tx: &mut Tx, role: &RoleId) -> Result<bool, StoreError
     Ok(tx.fetch_optional(ROLE_IS_HELD, &[role.into()]).await?.is_some())
 }
 
-/// The users who hold a role of the API in every organisation and may sign in.
+/// The users who hold a role of the API in every organisation and can sign in: enabled, and with a credential.
 pub async fn enabled_holders(tx: &mut Tx, api: &ApiId) -> Result<Vec<(UserId, RoleName)>, StoreError> {
     let rows = tx.fetch_all(ENABLED_HOLDERS, &[api.into()]).await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

@@ -6,8 +6,8 @@ use crate::domain::ids::ClientKind;
 use crate::domain::policy::{PolicyDraft, PolicyRevision, content_digest};
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
 use crate::domain::signing::{SigningAlg, StoredKey};
-use crate::domain::user::User;
-use crate::storage::{apis, assignments, clients, policies, roles, signing_keys, users};
+use crate::domain::user::{PasswordHash, User};
+use crate::storage::{apis, assignments, clients, credentials, policies, roles, signing_keys, users};
 
 #[rstest]
 #[case(Backend::Sqlite)]
@@ -91,8 +91,20 @@ async fn roles_are_held_where_they_were_given(#[case] backend: Backend) {
         std::slice::from_ref(&role.name)
     );
     let holders = assignments::enabled_holders(&mut tx, &api.id).await.unwrap();
-    assert_eq!(holders, [(user.id.clone(), role.name.clone())]);
+    assert_eq!(holders, [], "there is no way for the user to sign in yet");
     drop(tx);
+    let (id, now) = (user.id.clone(), fixture.now());
+    let of = api.id.clone();
+    let holders = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let hash = PasswordHash::from_phc("$argon2id$one".to_owned());
+                credentials::set_password(tx, &id, &hash, now).await?;
+                assignments::enabled_holders(tx, &of).await
+            })
+        })
+        .await;
+    assert_eq!(holders, [(user.id.clone(), role.name.clone())]);
     let off = User { disabled_at: Some(fixture.now()), ..user };
     let left = fixture
         .write(move |tx| {
