@@ -64,6 +64,7 @@ mod document;
 mod index;
 mod inherit;
 mod intern;
+mod line;
 mod matcher;
 mod model;
 mod object;
