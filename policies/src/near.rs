@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::analysis::Analysis;
-use crate::intern::{Map, Set};
+use crate::intern::Map;
 use crate::ledger::{EVERY, Holder, Reach, Row};
 use crate::object::{distance, matches};
 use crate::request::{Part, Request, Roles};
@@ -16,6 +16,9 @@ const MAX_MISSES: usize = 10;
 
 /// How many candidates are tried, best first.
 const MAX_TRIED: usize = 500;
+
+/// In how many domains a role that is not held is looked for.
+const MAX_DOMAINS: usize = 1_000;
 
 /// How many parts of a request may be otherwise in a near miss.
 const MAX_CHANGES: usize = 2;
@@ -96,15 +99,15 @@ pub(crate) fn misses(analysis: &Analysis, request: &Request<'_>, reach: &Reach) 
         }
     }
     candidates.sort_unstable_by_key(|(misses, row)| (misses.count, misses.cost, row.line));
-    let mut told: Set<Vec<Change>> = Set::default();
-    let mut found = Vec::new();
+    let mut found: Vec<NearMiss> = Vec::new();
     for (misses, row) in candidates.into_iter().take(MAX_TRIED) {
-        if found.len() == MAX_MISSES {
-            break;
-        }
         for changes in comparison.ways(misses, row) {
-            if found.len() < MAX_MISSES && !told.contains(&changes) && allows(analysis, request, &changes) {
-                told.insert(changes.clone());
+            if found.len() == MAX_MISSES {
+                return found;
+            }
+            // What needs more than a change that is told already says nothing new.
+            let told = found.iter().any(|miss| miss.changes.iter().all(|change| changes.contains(change)));
+            if !told && allows(analysis, request, &changes) {
                 found.push(NearMiss { line: row.line, changes });
             }
         }
@@ -268,7 +271,7 @@ impl<'a> Comparison<'a> {
 
     /// A domain in which the caller reaches this role.
     fn domain_of(&mut self, role: u32) -> Option<u32> {
-        let domains = self.elsewhere.special.clone();
+        let domains: Vec<u32> = self.elsewhere.special.iter().copied().take(MAX_DOMAINS).collect();
         domains.into_iter().find(|domain| self.reach_in(*domain).by.contains_key(&role))
     }
 }

@@ -153,9 +153,12 @@ proptest! {
             for miss in &explanation.near_misses {
                 prop_assert!(followed(&analysis, asked, miss), "{} of {:?} under\n{}", miss, asked, rules);
             }
-            let mut told: Vec<_> = explanation.near_misses.iter().map(|miss| &miss.changes).collect();
-            told.dedup();
-            prop_assert_eq!(told.len(), explanation.near_misses.len(), "each once");
+            let misses = &explanation.near_misses;
+            for (position, miss) in misses.iter().enumerate() {
+                let before = misses.iter().take(position);
+                let mut says_more = before.map(|told| told.changes.iter().any(|change| !miss.changes.contains(change)));
+                prop_assert!(says_more.all(|more| more), "{} needs more than one before it", miss);
+            }
         }
     }
 
@@ -228,8 +231,7 @@ fn a_denial_names_what_is_nearest_first() {
                 line 2 would match if the domain were umbrella\n  \
                 role editor has it by line 1; the caller does not hold it\n  \
                 line 3 would match if the object were /orders/{id}\n  \
-                user bob has it by line 6; the caller is another\n  \
-                line 5 would match if the object were stock and the action were read";
+                user bob has it by line 6; the caller is another";
     assert_eq!(explanation.to_string(), text);
     let json = serde_json::to_value(&explanation).expect("it can be written");
     assert_eq!(json["near_misses"][0], serde_json::json!({"line": 4, "changes": [{"action": "read"}]}));
@@ -308,20 +310,35 @@ fn a_permission_shows_what_denies_it_in_whole_or_in_part() {
 #[test]
 #[ignore = "a measurement"]
 fn a_large_policy_is_explained_in_some_milliseconds() {
-    let rule = |n: u32| format!("p, role{}, org{}, /things/t{n}/{{id}}, read\n", n % 1_000, n % 97);
+    let rule = |n: u32| format!("p, role{}, org{}, /t/{n}/{{id}}, read\n", n % 1_000, n % 97);
     let rules = numbered(100_000, rule);
     let analysis = analysis(&rules);
     let held = ["role1", "role2"];
     let held = Roles::from(&held);
     let start = std::time::Instant::now();
-    let request =
-        Request { subject: "s", roles: held, domain: "org1", object: "/things/t1/9", action: "write" };
+    let request = Request { subject: "s", roles: held, domain: "org1", object: "/t/1/9", action: "write" };
     let explanation = analysis.explain(&request);
     println!("explain: {:?}, {} near misses", start.elapsed(), explanation.near_misses.len());
     let start = std::time::Instant::now();
-    let found = analysis.who_can("/things/t1/9", "read", "org1", Page::FIRST);
+    let found = analysis.who_can("/t/1/9", "read", "org1", Page::FIRST);
     println!("who_can: {:?}, {} roles", start.elapsed(), found.allowed_total);
     let start = std::time::Instant::now();
     let found = analysis.what_can(None, held, "org1", Page::FIRST);
     println!("what_can: {:?}, {} rules", start.elapsed(), found.total);
+}
+
+/// As above, with inheritance in ten thousand domains.
+#[test]
+#[ignore = "a measurement"]
+fn a_large_policy_with_many_domains_is_explained_in_some_milliseconds() {
+    let rule = |n: u32| format!("p,r{},d{},/t/{{id}}/{n},read\n", n % 1_000, n % 10_000);
+    let link = |n: u32| format!("g,r{},r{},d{n}\n", n % 500, n % 500 + 500);
+    let rules = numbered(90_000, rule) + &numbered(10_000, link);
+    let analysis = analysis(&rules);
+    let held = ["r1", "r2", "r3", "r4", "r5"];
+    let roles = Roles::from(&held);
+    let start = std::time::Instant::now();
+    let request = Request { subject: "s", roles, domain: "d1", object: "/t/9/x", action: "write" };
+    let explanation = analysis.explain(&request);
+    println!("explain: {:?}, {} near misses", start.elapsed(), explanation.near_misses.len());
 }

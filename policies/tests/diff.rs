@@ -214,3 +214,23 @@ fn a_difference_that_is_too_large_says_so() {
     assert!(!difference.complete);
     assert!(difference.changes.len() <= 10_000);
 }
+
+/// Prints how long a comparison takes: `cargo test --release -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn large_policies_are_compared_in_bounded_time() {
+    let rule = |n: u32| format!("p, role{}, org{}, /t/{n}/{{id}}, read\n", n % 1_000, n % 97);
+    let link = |n: u32| format!("g, role{n}, role{}, *\n", n + 1);
+    let links = (0..999).filter(|n| n % 8 != 7).map(link);
+    let old = (0..100_000).map(rule).chain(links).collect::<Vec<_>>().concat();
+    let few = old.replace("/t/17/{id}, read", "/t/17/{id}, write");
+    let other = old.replace("/t/", "/o/");
+    let old = analysis(&old);
+    for (what, new) in [("nothing", old.source().rules.clone()), ("one rule", few), ("all rules", other)] {
+        let new = analysis(&new);
+        let start = std::time::Instant::now();
+        let difference = old.diff(&new);
+        let (elapsed, complete) = (start.elapsed(), difference.complete);
+        println!("{what}: {elapsed:?}, {} changes, complete: {complete}", difference.changes.len());
+    }
+}
