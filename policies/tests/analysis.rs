@@ -118,6 +118,16 @@ fn followed(analysis: &Analysis, asked: &Asked, miss: &NearMiss) -> bool {
     analysis.snapshot().decide(&Request { roles: Roles::from(roles.as_slice()), ..request }).allowed
 }
 
+/// Whether another action, domain or role alone allows it.
+fn one_change_helps(analysis: &Analysis, asked: &Asked) -> bool {
+    let allowed = |request: &Request<'_>| analysis.snapshot().decide(request).allowed;
+    let request = asked.request();
+    let with = |role| asked.roles.iter().copied().chain([role]).collect::<Vec<_>>();
+    ["read", "write", "pay"].iter().any(|action| allowed(&Request { action, ..request }))
+        || ["acme", "umbrella"].iter().any(|domain| allowed(&Request { domain, ..request }))
+        || ROLES.iter().any(|role| allowed(&Request { roles: Roles::from(with(role).as_slice()), ..request }))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -154,6 +164,10 @@ proptest! {
                 prop_assert!(followed(&analysis, asked, miss), "{} of {:?} under\n{}", miss, asked, rules);
             }
             let misses = &explanation.near_misses;
+            if matches!(explanation.reason, Reason::NoRule) && one_change_helps(&analysis, asked) {
+                let first = misses.first().expect("what one change allows is found");
+                prop_assert_eq!(first.changes.len(), 1, "{} of {:?} under\n{}", first, asked, rules);
+            }
             for (position, miss) in misses.iter().enumerate() {
                 let before = misses.iter().take(position);
                 let mut says_more = before.map(|told| told.changes.iter().any(|change| !miss.changes.contains(change)));
@@ -243,6 +257,29 @@ fn a_role_that_is_inherited_elsewhere_is_found_there() {
     let misses = explain(rules, &["editor"], "orders", "read").near_misses;
     assert_eq!(misses[0].changes, [Change::Domain("umbrella".to_owned())]);
     assert_eq!(misses[1].changes, [Change::Role("viewer".to_owned())]);
+}
+
+#[test]
+fn a_rule_of_another_domain_counts_for_those_who_hold_its_role_there() {
+    let rules = "p, viewer, umbrella, orders, read\ng, editor, viewer, umbrella\ng, reader, viewer, acme";
+    assert_eq!(
+        explain(rules, &["editor"], "orders", "read").to_string(),
+        "denied: no rule allows it\n  line 1 would match if the domain were umbrella"
+    );
+    let misses = explain(rules, &["reader"], "orders", "read").near_misses;
+    assert_eq!(misses[0].changes.len(), 2, "{misses:?}");
+}
+
+#[test]
+fn what_a_role_gives_is_not_what_a_user_has_who_is_called_nobody() {
+    let found = analysis("p, user:nobody, *, orders, read\np, a, *, stock, read").who_can(
+        "orders",
+        "read",
+        "",
+        Page::FIRST,
+    );
+    let names: Vec<_> = found.allowed.iter().map(|access| access.grantee.to_string()).collect();
+    assert_eq!(names, ["user:nobody"]);
 }
 
 #[test]

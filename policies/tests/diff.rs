@@ -183,6 +183,18 @@ fn grants_are_gained_and_lost() {
 }
 
 #[test]
+fn a_change_that_a_wider_one_covers_is_not_told() {
+    let lines = told("p, a, acme, /docs/*, read\np, a, acme, /docs/x, read\np, a, acme, /x, read", "");
+    assert_eq!(
+        lines,
+        [
+            "a in acme: read /docs/*: allowed by line 1 -> no rule",
+            "a in acme: read /x: allowed by line 3 -> no rule",
+        ]
+    );
+}
+
+#[test]
 fn inheritance_shows_as_the_grants_that_it_brings() {
     let rules = "p, viewer, *, orders, read\np, editor, *, orders, write";
     let difference = diff(rules, &format!("{rules}\ng, editor, viewer, acme"));
