@@ -373,9 +373,9 @@ fn a_large_policy_with_many_domains_is_explained_in_some_milliseconds() {
     let rules = numbered(90_000, rule) + &numbered(10_000, link);
     let analysis = analysis(&rules);
     let held = ["r1", "r2", "r3", "r4", "r5"];
-    let roles = Roles::from(&held);
+    let held = Roles::from(&held);
     let start = std::time::Instant::now();
-    let request = Request { subject: "s", roles, domain: "d1", object: "/t/9/x", action: "write" };
+    let request = Request { subject: "s", roles: held, domain: "d1", object: "/t/9/x", action: "write" };
     let explanation = analysis.explain(&request);
     println!("explain: {:?}, {} near misses", start.elapsed(), explanation.near_misses.len());
 }
