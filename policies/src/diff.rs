@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::analysis::{Analysis, Grantee};
 use crate::intern::{Map, Set};
-use crate::ledger::EVERY;
+use crate::ledger::{EVERY, Objects};
 use crate::object::{covers, meet};
 use crate::request::{Request, Roles};
 use crate::universe::{Clause, Side, Universe, touched};
@@ -14,8 +14,11 @@ use crate::universe::{Clause, Side, Universe, touched};
 /// How many changes are told.
 const MAX_CHANGES: usize = 10_000;
 
+/// How many changes of one role or user are held before those that others cover are left out.
+const MAX_FOUND: usize = 100_000;
+
 /// How many requests are decided, and how many names are compared in the time of one decision.
-const MAX_WORK: usize = 2_000_000;
+const MAX_WORK: usize = 1_000_000;
 const LOOKS: usize = 16;
 
 /// What one policy gives that another does not.
@@ -171,11 +174,28 @@ impl Comparison<'_> {
     ) -> Option<()> {
         let mut differing: Vec<Clause> = old.symmetric_difference(new).copied().collect();
         differing.sort_unstable();
-        let named = Named::of(&old.union(new));
+        let named = Named::of(&old.union(new), &self.universe.objects);
         let mut found = Vec::new();
+        let collected = self.collect(grantee, &differing, &named, &mut found);
+        if collected.is_none() {
+            // What was found so far is told, with a little more work than was left.
+            self.work = MAX_WORK / 4;
+        }
+        changes.extend(widest(found, &mut self.work)?);
+        collected.filter(|()| changes.len() <= MAX_CHANGES)
+    }
+
+    /// Decides at every place where one of these clauses may make a difference.
+    fn collect(
+        &mut self,
+        grantee: &Grantee,
+        differing: &[Clause],
+        named: &Named,
+        found: &mut Vec<GrantChange>,
+    ) -> Option<()> {
         let mut seen = Set::default();
         for clause in differing {
-            for object in self.objects(clause.object, &named)? {
+            for object in self.objects(clause.object, named)? {
                 for domain in choices(clause.domain, &named.domains) {
                     for action in choices(clause.action, &named.actions) {
                         self.work = self.work.checked_sub(1)?;
@@ -184,18 +204,22 @@ impl Comparison<'_> {
                         }
                     }
                 }
+                if found.len() > MAX_FOUND {
+                    return None;
+                }
             }
         }
-        changes.extend(widest(found, &mut self.work)?);
-        (changes.len() <= MAX_CHANGES).then_some(())
+        Some(())
     }
 
     /// The object of a rule, and where it meets the objects of others.
     fn objects(&mut self, of: u32, named: &Named) -> Option<Vec<String>> {
-        self.work = self.work.checked_sub(named.objects.len() / LOOKS)?;
         let text = |object: u32| self.universe.objects.text(object);
-        let others = named.objects.iter().filter(|other| **other != of);
-        Some(others.filter_map(|other| meet(text(of), text(*other))).chain([text(of).to_owned()]).collect())
+        // Two names never meet.
+        let others = if is_open(text(of)) { &named.objects } else { &named.open };
+        self.work = self.work.checked_sub(others.len() / LOOKS)?;
+        let meets = others.iter().filter(|other| **other != of);
+        Some(meets.filter_map(|other| meet(text(of), text(*other))).chain([text(of).to_owned()]).collect())
     }
 
     fn change(&self, grantee: &Grantee, (domain, object, action): Point<'_>) -> Option<GrantChange> {
@@ -233,23 +257,33 @@ impl Comparison<'_> {
 struct Named {
     domains: Vec<u32>,
     objects: Vec<u32>,
+    /// Those of the objects that are no names.
+    open: Vec<u32>,
     actions: Vec<u32>,
 }
 
 impl Named {
-    fn of<'a>(clauses: &(impl Iterator<Item = &'a Clause> + Clone)) -> Self {
+    fn of<'a>(clauses: &(impl Iterator<Item = &'a Clause> + Clone), texts: &Objects) -> Self {
         let sorted = |part: fn(&Clause) -> u32| {
             let mut names: Vec<u32> = clauses.clone().map(part).chain([EVERY]).collect();
             names.sort_unstable();
             names.dedup();
             names
         };
+        let objects = sorted(|clause| clause.object);
+        let open = objects.iter().copied().filter(|object| is_open(texts.text(*object))).collect();
         Self {
             domains: sorted(|clause| clause.domain),
-            objects: sorted(|clause| clause.object),
+            objects,
+            open,
             actions: sorted(|clause| clause.action),
         }
     }
+}
+
+/// Whether an object is no name: whether it can match more than one request.
+fn is_open(object: &str) -> bool {
+    object.contains(['*', '{'])
 }
 
 /// Every name for `*`, else the name itself.
@@ -311,7 +345,7 @@ struct Wide {
 
 impl Wide {
     fn add(&mut self, object: &str) {
-        if object.contains(['*', '{']) {
+        if is_open(object) {
             self.open.push(object.to_owned());
         } else {
             self.names.insert(object.to_owned());

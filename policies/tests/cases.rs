@@ -1,6 +1,7 @@
 //! Cases: what they mean, and what is no case.
 
 use portcullis_policy::{Analysis, Cases, PolicySource, Reason};
+use proptest::prelude::*;
 
 const RULES: &str =
     "p, viewer, *, /orders/{id}, read\np, banned, *, *, *, deny\np, user:17, acme, orders, write";
@@ -64,4 +65,18 @@ fn what_is_no_case_is_an_error_at_its_place() {
     refused(&"allow, a, b, c, d\n".repeat(10_001), "too-many-cases", 10_001, 1);
     let report = Cases::parse("ALLOW, a, b, c, d").expect_err("no case");
     assert_eq!(report.findings[0].fix.as_deref(), Some("allow"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_at_all_is_read_and_decided_without_a_panic(
+        text in prop_oneof!["(allow|deny|#|,|\\+|\\*|user:|viewer|/|:| |\n|\r|\\PC){0,200}", ".{0,200}"],
+    ) {
+        if let Ok(cases) = Cases::parse(&text) {
+            let outcome = analysis().test(&cases);
+            prop_assert_eq!(outcome.passed + outcome.failed.len(), cases.iter().count());
+        }
+    }
 }
