@@ -14,7 +14,7 @@ const EVERY: u32 = 0;
 const MAX_OVERLAPS: usize = 8_000_000;
 
 /// How long the object of a request may be.
-const MAX_OBJECT_BYTES: usize = 4096;
+pub(crate) const MAX_OBJECT_BYTES: usize = 4096;
 
 /// Above this many cells an object is searched instead of read through.
 const READ_THROUGH: usize = 8;

@@ -47,6 +47,36 @@
 //! Which user has which role is no part of a policy: a token brings its roles. Roles contain no
 //! `:`, so a user called like a role, or a role called like a user, gains nothing.
 //!
+//! # Questions and tests
+//!
+//! An [`Analysis`] also keeps the rules, and says why a request is denied and what would be allowed
+//! ([`Analysis::explain`]), who may do something ([`Analysis::who_can`]) and what someone may do
+//! ([`Analysis::what_can`]). [`Analysis::test`] holds a policy to [`Cases`]: decisions that
+//! it must keep, one a line.
+//!
+//! | line | means |
+//! |---|---|
+//! | `allow, role, domain, object, action` | whoever has just this role may do this |
+//! | `deny, role + other, domain, object, action` | whoever has both roles may not |
+//! | `allow, user:17 + role, domain, object, action` | the user with the subject `17` and the role may |
+//! | `# text` | a comment, on a line of its own |
+//!
+//! Every other part is one request's: `*` as domain is one that no rule names, and as object or action
+//! it is refused. A role with a `+` in its name cannot be written in a case.
+//!
+//! ```
+//! use portcullis_policy::{Analysis, Cases, PolicySource};
+//!
+//! let rules = "p, viewer, *, /orders/{id}, read\ng, editor, viewer, acme";
+//! let analysis = Analysis::of(PolicySource::with_default_model(rules))?;
+//! let cases = Cases::parse("allow, editor, acme, /orders/17, read\nallow, viewer, acme, /orders/17, write")?;
+//! let outcome = analysis.test(&cases);
+//! assert_eq!((outcome.passed, outcome.failed.len()), (1, 1));
+//! let why = outcome.failed[0].explanation.to_string();
+//! assert_eq!(why, "denied: no rule allows it\n  line 1 would match if the action were read");
+//! # Ok::<(), portcullis_policy::Report>(())
+//! ```
+//!
 //! # What is refused
 //!
 //! A policy that could mean two things does not compile; the [`Report`] says where and what to write
@@ -59,13 +89,21 @@
 //! Casbin defines what a policy means. `tests/oracle.rs` decides random requests under random
 //! policies with this crate and with Casbin's own enforcer, and both must agree.
 
+mod access;
+mod analysis;
+mod cases;
 mod consistency;
+mod diff;
 mod document;
+mod explain;
 mod index;
 mod inherit;
 mod intern;
+mod ledger;
+mod line;
 mod matcher;
 mod model;
+mod near;
 mod object;
 mod report;
 mod request;
@@ -74,9 +112,16 @@ mod snapshot;
 mod source;
 mod subjects;
 mod trie;
+mod universe;
 
+pub use access::{Access, Allowed, EffectivePermission, Page, Permissions};
+pub use analysis::{Analysis, Grantee, RolePath, RuleEffect, Ruling, Step};
+pub use cases::{Case, Cases, FailedCase, Outcome};
+pub use diff::{Difference, Example, GrantChange, Standing};
 pub use document::SnapshotDocument;
+pub use explain::{Explanation, Incomparable, Reason};
+pub use near::{Change, NearMiss};
 pub use report::{Finding, PolicyFile, Report, Severity};
-pub use request::{Decision, Request, Roles, RuleRef};
+pub use request::{Decision, Part, Request, Roles, RuleRef};
 pub use snapshot::{Snapshot, lint};
 pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES};

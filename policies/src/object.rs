@@ -67,6 +67,15 @@ impl<'a> Object<'a> {
         Ok(Self::Template(Template { text, segments, open }))
     }
 
+    /// The object as it is written.
+    pub(crate) fn text(&self) -> &'a str {
+        match self {
+            Self::Any => "*",
+            Self::Name(name) => name,
+            Self::Template(template) => template.text,
+        }
+    }
+
     /// The same for two objects that match the same requests, whatever their parameters are called.
     pub(crate) fn key(&self) -> String {
         match self {
@@ -165,6 +174,104 @@ pub(crate) fn is_canonical(text: &str) -> bool {
     !has_control(text) && is_canonical_path(text)
 }
 
+/// Whether the object of a rule, given as its text, matches the object of a request.
+pub(crate) fn matches(rule: &str, asked: &str) -> bool {
+    if rule == "*" {
+        return true;
+    }
+    let (path, open) = opened(rule);
+    let mut asked = asked.split('/');
+    let fits = |segment: &str, asked: Option<&str>| {
+        asked.is_some_and(|asked| if is_parameter(segment) { !asked.is_empty() } else { segment == asked })
+    };
+    path.split('/').all(|segment| fits(segment, asked.next())) && asked.next().is_some() == open
+}
+
+/// Whether one object of a rule matches every request that the other matches. Both are given as texts.
+pub(crate) fn covers(wide: &str, narrow: &str) -> bool {
+    if wide == "*" || narrow == "*" {
+        return wide == "*";
+    }
+    let ((narrow_path, narrow_open), (wide_path, wide_open)) = (opened(narrow), opened(wide));
+    if !narrow_open {
+        return matches(wide, narrow);
+    }
+    wide_open && (matches(wide_path, narrow_path) || matches(wide, narrow_path))
+}
+
+/// Whether some request is matched by both objects. Both are given as texts.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    if one == "*" || other == "*" {
+        return true;
+    }
+    let ((one, one_open), (other, other_open)) = (opened(one), opened(other));
+    let (mut ones, mut others) = (one.split('/'), other.split('/'));
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => return one_open == other_open,
+            (None, Some(_)) => return one_open,
+            (Some(_), None) => return other_open,
+            (Some(one), Some(other)) => {
+                let both = match (is_parameter(one), is_parameter(other)) {
+                    (true, true) => true,
+                    (true, false) => !other.is_empty(),
+                    (false, true) => !one.is_empty(),
+                    (false, false) => one == other,
+                };
+                if !both {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// The object that matches exactly what both objects match, if they overlap. All are texts.
+pub(crate) fn meet(one: &str, other: &str) -> Option<String> {
+    if !overlap(one, other) {
+        return None;
+    }
+    if one == "*" || other == "*" {
+        return Some(if one == "*" { other } else { one }.to_owned());
+    }
+    let ((one, one_open), (other, other_open)) = (opened(one), opened(other));
+    let (mut ones, mut others) = (one.split('/'), other.split('/'));
+    let mut segments: Vec<&str> = Vec::new();
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => break,
+            (Some(segment), None) | (None, Some(segment)) => segments.push(segment),
+            (Some(one), Some(other)) => segments.push(if is_parameter(one) { other } else { one }),
+        }
+    }
+    segments.extend((one_open && other_open).then_some("*"));
+    Some(segments.join("/"))
+}
+
+/// In how many segments a request differs from the object of a rule.
+pub(crate) fn distance(rule: &str, asked: &str) -> u32 {
+    let (path, open) = opened(rule);
+    let (mut rule, mut asked) = (path.split('/'), asked.split('/'));
+    let mut differing = 0;
+    loop {
+        match (rule.next(), asked.next()) {
+            (None, None) => return differing + u32::from(open),
+            (None, Some(_)) if open => return differing,
+            (Some(one), Some(other)) if one == other || (is_parameter(one) && !other.is_empty()) => {}
+            _ => differing += 1,
+        }
+    }
+}
+
+/// The text without the `/*` at its end, and whether there was one.
+fn opened(text: &str) -> (&str, bool) {
+    text.strip_suffix("/*").map_or((text, false), |path| (path, true))
+}
+
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with('{')
+}
+
 pub(crate) fn has_control(text: &str) -> bool {
     // Every byte is looked at without a branch, which a compiler does many at a time.
     let marks = text.bytes().fold(0, |marks, byte| {
@@ -245,6 +352,65 @@ mod tests {
         }
         assert!(Object::parse("/a/").is_ok());
         assert!(Object::parse("/.well-known/x").is_ok());
+    }
+
+    #[test]
+    fn one_object_covers_another_when_it_matches_all_that_the_other_matches() {
+        for (wide, narrow, expected) in [
+            ("*", "/a/*", true),
+            ("/a/*", "*", false),
+            ("/a/*", "/a/{x}", true),
+            ("/a/*", "/a/{x}/*", true),
+            ("/{x}/*", "/a/*", true),
+            ("/a/{x}", "/a/*", false),
+            ("/a/{x}/*", "/a/*", false),
+            ("/*", "/a/*", true),
+            ("/a/{x}", "/a/b", true),
+            ("/a/{x}", "/a/", false),
+            ("/a/b", "/a/{x}", false),
+            ("/a/*", "/a", false),
+            ("/a/*", "/a/*", true),
+        ] {
+            assert_eq!(covers(wide, narrow), expected, "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn objects_overlap_when_some_request_is_matched_by_both() {
+        for (one, other, expected) in [
+            ("*", "orders", true),
+            ("/a/{x}", "/{y}/b", true),
+            ("/a/{x}", "/a/", false),
+            ("/a/*", "/{y}/b/c", true),
+            ("/a/*", "/a", false),
+            ("/a/*", "/{x}/{y}/*", true),
+            ("/a/*", "/b/*", false),
+        ] {
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn two_objects_meet_in_what_both_match() {
+        for (one, other, expected) in [
+            ("*", "orders", Some("orders")),
+            ("/{a}/b", "/x/{c}", Some("/x/b")),
+            ("/a/*", "/{y}/b/{z}", Some("/a/b/{z}")),
+            ("/a/*", "/{x}/{y}/*", Some("/a/{y}/*")),
+            ("/a/{x}", "/b/{x}", None),
+        ] {
+            assert_eq!(meet(one, other).as_deref(), expected, "{one} {other}");
+            assert_eq!(meet(other, one).as_deref(), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn the_nearer_of_two_objects_differs_in_fewer_segments() {
+        assert_eq!(distance("/orders/{id}", "/orders/1/x"), 1);
+        assert_eq!(distance("/orders/{id}", "/order/1"), 1);
+        assert_eq!(distance("/docs/*", "/docs"), 1);
+        assert_eq!(distance("/stock/{id}/x", "/orders/1"), 2);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use serde::Serialize;
 /// How many findings of one severity a report keeps: enough to work on, too few to flood a page.
 const MAX_PER_SEVERITY: usize = 500;
 
-/// Which of the two texts of a [`PolicySource`](crate::PolicySource) a finding is about.
+/// Which text a finding is about: one of the two of a [`PolicySource`](crate::PolicySource), or [`Cases`](crate::Cases).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum PolicyFile {
+    /// The cases: decisions that the policy must keep.
+    Cases,
     /// The model: requests, rules and the matcher between them.
     Model,
     /// The rules.
@@ -71,6 +73,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = match self.file {
+            PolicyFile::Cases => "cases",
             PolicyFile::Model => "model",
             PolicyFile::Rules => "rules",
         };

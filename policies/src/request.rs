@@ -1,5 +1,9 @@
 //! What is asked, and what is answered.
 
+use std::fmt;
+
+use serde::Serialize;
+
 /// The question whether someone may do something.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -103,4 +107,30 @@ pub struct Decision {
 pub struct RuleRef {
     /// The line in the rules, from 1.
     pub line: u32,
+}
+
+/// A part of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Part {
+    /// What is to be done.
+    Action,
+    /// The organisation.
+    Domain,
+    /// What it is to be done with.
+    Object,
+    /// Who asks.
+    Subject,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Action => "action",
+            Self::Domain => "domain",
+            Self::Object => "object",
+            Self::Subject => "subject",
+        })
+    }
 }

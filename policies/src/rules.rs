@@ -1,10 +1,10 @@
 //! The rules as text, read line by line into rows that cannot be wrong on their own.
 
+use crate::line::{self, Field, Line};
 use crate::object::Object;
-use crate::report::{Finding, Findings, Place, closest, quoted};
+use crate::report::{Finding, Findings, Place, PolicyFile, closest, quoted};
 
 const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
-const MAX_FIELD_BYTES: usize = 512;
 const MAX_RULES: usize = 200_000;
 
 /// What marks the subject of a rule as one user instead of a role.
@@ -66,111 +66,31 @@ pub(crate) fn parse<'a>(text: &'a str, findings: &mut Findings) -> Rules<'a> {
         findings.push(Finding::error(Place::rules(1, 1), "too-large", message));
         return rules;
     }
-    for (number, text) in (1..).zip(text.split('\n')) {
-        let line = Line { number, text: text.strip_suffix('\r').unwrap_or(text) };
+    for line in line::lines(PolicyFile::Rules, text) {
         if rules.permissions.len() + rules.inheritances.len() >= MAX_RULES && !line.is_blank() {
             let message = format!("a policy has at most {MAX_RULES} rules");
             findings.push(Finding::error(line.place(0), "too-many-rules", message));
             return Rules::default();
         }
-        if let Err(finding) = line.read_into(&mut rules) {
+        if let Err(finding) = read(line, &mut rules) {
             findings.push(finding);
         }
     }
     rules
 }
 
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    number: u32,
-    text: &'a str,
-}
-
-/// A field without the spaces around it, and its byte offset in the line.
-#[derive(Clone, Copy)]
-struct Field<'a> {
-    text: &'a str,
-    offset: usize,
+/// Reads one line into the rules.
+fn read<'a>(line: Line<'a>, rules: &mut Rules<'a>) -> Result<(), Finding> {
+    let Some(fields) = line.read()? else { return Ok(()) };
+    match fields.as_slice() {
+        [kind, rest @ ..] if kind.text == "p" => rules.permissions.push(line.permission(*kind, rest)?),
+        [kind, rest @ ..] if kind.text == "g" => rules.inheritances.push(line.inheritance(*kind, rest)?),
+        fields => return Err(line.unknown_kind(fields)),
+    }
+    Ok(())
 }
 
 impl<'a> Line<'a> {
-    fn is_blank(self) -> bool {
-        let text = self.text.trim();
-        text.is_empty() || text.starts_with('#')
-    }
-
-    fn place(self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let column = u32::try_from(before.chars().count()).map_or(u32::MAX, |count| count.saturating_add(1));
-        Place::rules(self.number, column)
-    }
-
-    fn error(self, at: Field<'_>, code: &'static str, message: impl Into<String>) -> Finding {
-        Finding::error(self.place(at.offset), code, message)
-    }
-
-    fn read_into(self, rules: &mut Rules<'a>) -> Result<(), Finding> {
-        self.refuse_line_breaks()?;
-        if self.is_blank() {
-            return Ok(());
-        }
-        self.refuse_comment()?;
-        let fields = self.fields();
-        for field in &fields {
-            self.check_field(*field)?;
-        }
-        match fields.as_slice() {
-            [kind, rest @ ..] if kind.text == "p" => rules.permissions.push(self.permission(*kind, rest)?),
-            [kind, rest @ ..] if kind.text == "g" => rules.inheritances.push(self.inheritance(*kind, rest)?),
-            fields => return Err(self.unknown_kind(fields)),
-        }
-        Ok(())
-    }
-
-    /// A character that some reader takes for the end of the line would start a rule there.
-    fn refuse_line_breaks(self) -> Result<(), Finding> {
-        let broken = |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}');
-        let Some((offset, c)) = self.text.char_indices().find(|(_, c)| broken(*c)) else { return Ok(()) };
-        let message = format!("the control character U+{:04X} has no place in a rule", u32::from(c));
-        Err(Finding::error(self.place(offset), "control-character", message))
-    }
-
-    /// Casbin takes `read # why` for the name of an action.
-    fn refuse_comment(self) -> Result<(), Finding> {
-        let Some(offset) = self.text.find('#') else { return Ok(()) };
-        let rule = self.text.get(..offset).unwrap_or_default().trim();
-        let message = "a comment stands on a line of its own; here it would become part of the rule";
-        Err(Finding::error(self.place(offset), "inline-comment", message).with_fix(Some(rule)))
-    }
-
-    fn fields(self) -> Vec<Field<'a>> {
-        let mut offset = 0;
-        let mut fields = Vec::with_capacity(6);
-        for raw in self.text.split(',') {
-            let text = raw.trim();
-            fields.push(Field { text, offset: offset + (raw.len() - raw.trim_start().len()) });
-            offset += raw.len() + 1;
-        }
-        fields
-    }
-
-    fn check_field(self, field: Field<'_>) -> Result<(), Finding> {
-        if field.text.is_empty() {
-            return Err(self.error(field, "empty-field", "a field is empty; `*` stands for every value"));
-        }
-        if field.text.len() > MAX_FIELD_BYTES {
-            let message = format!("a field has at most {MAX_FIELD_BYTES} bytes");
-            return Err(self.error(field, "field-too-long", message));
-        }
-        if field.text.contains('"') {
-            let fix = Some(field.text.replace('"', ""));
-            return Err(self.error(field, "quote", "fields are written without quotes").with_fix(fix));
-        }
-        let Some(c) = field.text.chars().find(|c| is_invisible(*c)) else { return Ok(()) };
-        let message = format!("the field contains U+{:04X}, which cannot be seen", u32::from(c));
-        Err(self.error(field, "invisible-character", message))
-    }
-
     fn unknown_kind(self, fields: &[Field<'_>]) -> Finding {
         let kind = fields.first().copied().unwrap_or(Field { text: "", offset: 0 });
         let message = format!("{} is no kind of rule: a line starts with `p` or `g`", quoted(kind.text));
@@ -268,11 +188,4 @@ impl<'a> Line<'a> {
             }
         }
     }
-}
-
-/// Whether a reader of the rule would not see this character, or see others in another order.
-fn is_invisible(c: char) -> bool {
-    (c.is_whitespace() && c != ' ')
-        || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -11,6 +11,8 @@ mod disk;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod start;

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::cli::api::Api;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
+use crate::cli::policy::Policy;
 use crate::cli::user::User;
 
 /// Sign-in server and policy source for services: OAuth 2, OpenID Connect, RBAC.
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// Looks at the signing keys, or replaces one.
     #[command(subcommand)]
     Key(Key),
+    /// Works on files of rules, without a server. `-` reads standard input.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Starts the server.
     Serve,
     /// Accounts.

@@ -1,0 +1,338 @@
+//! `portcullis policy`: works on files of rules. It needs no server and no database.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use portcullis_policy::{
+    Access, Analysis, Cases, Difference, Finding, GrantChange, Outcome, Page, PolicySource, Report, Request,
+    Roles, RuleEffect, Severity, lint,
+};
+use serde_json::json;
+
+use crate::cli::context::Format;
+use crate::cli::exit::Failure;
+use crate::cli::output::{self, Table};
+
+/// More than any text of a policy may have, so that a wrong file is refused and not read to its end.
+const MAX_LEN: u64 = 16 * 1024 * 1024;
+
+/// The name of standard input among files.
+const STDIN: &str = "-";
+
+/// Works on files of rules, without a server. `-` reads standard input.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Prints what is wrong with the rules. The exit code is 1 if they cannot be used.
+    Check {
+        #[command(flatten)]
+        rules: RulesFile,
+    },
+    /// Prints the grants that are gained and lost from one file to another.
+    Diff {
+        /// The rules as they are.
+        old: PathBuf,
+        /// The rules as they are to be.
+        new: PathBuf,
+    },
+    /// Says why a request is allowed or denied, and what would be allowed.
+    Explain {
+        #[command(flatten)]
+        rules: RulesFile,
+        #[command(flatten)]
+        caller: Caller,
+        /// A name, a path or the template of a route.
+        object: String,
+        /// What is to be done with it.
+        action: String,
+    },
+    /// Decides cases, and explains those that are decided otherwise than expected. The exit code is 1 if there are any.
+    Test {
+        #[command(flatten)]
+        rules: RulesFile,
+        /// The cases, one a line: `allow | deny, role[+role][+user:ID], domain, object, action`.
+        #[arg(long, value_name = "FILE")]
+        cases: PathBuf,
+    },
+    /// Prints what a caller may do.
+    WhatCan {
+        #[command(flatten)]
+        rules: RulesFile,
+        #[command(flatten)]
+        caller: Caller,
+        #[command(flatten)]
+        page: PageOptions,
+    },
+    /// Prints the roles and users that may do something.
+    WhoCan {
+        #[command(flatten)]
+        rules: RulesFile,
+        /// A name, a path or the template of a route.
+        object: String,
+        /// What is to be done with it.
+        action: String,
+        /// The organisation. Without it: one that no rule names.
+        #[arg(long, value_name = "DOMAIN", default_value = "")]
+        domain: String,
+        #[command(flatten)]
+        page: PageOptions,
+    },
+}
+
+/// Which rules.
+#[derive(Args, Debug)]
+pub(crate) struct RulesFile {
+    /// The rules.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The model of the rules. Without it: the default model.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+}
+
+/// Who asks.
+#[derive(Args, Debug)]
+pub(crate) struct Caller {
+    /// A role of the caller. May be repeated.
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<String>,
+    /// The subject of the caller. Without it: one that no rule names.
+    #[arg(long, value_name = "SUBJECT")]
+    user: Option<String>,
+    /// The organisation. Without it: one that no rule names.
+    #[arg(long, value_name = "DOMAIN", default_value = "")]
+    domain: String,
+}
+
+/// Which part of a long answer.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct PageOptions {
+    /// How many entries are passed over.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    offset: usize,
+    /// How many entries are printed: 1,000 at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    limit: usize,
+}
+
+pub(crate) fn run(format: Format, command: &Policy) -> Result<(), Failure> {
+    match command {
+        Policy::Check { rules } => check(format, rules),
+        Policy::Diff { old, new } => diff(format, old, new),
+        Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
+        Policy::Test { rules, cases } => test(format, rules, cases),
+        Policy::WhatCan { rules, caller, page } => what_can(format, rules, caller, *page),
+        Policy::WhoCan { rules, object, action, domain, page } => {
+            let found = rules.analysis()?.who_can(object, action, domain, page.page());
+            let rows = found.allowed.iter().map(|access| access_row("allowed", access));
+            let denied = found.denied.iter().map(|access| access_row("denied", access));
+            let table = Table::new(["DECISION", "WHO", "RULE"], rows.chain(denied));
+            output::print(format, &found, &table)?;
+            page.note_rest(format, found.allowed_total.max(found.denied_total))
+        }
+    }
+}
+
+fn check(format: Format, rules: &RulesFile) -> Result<(), Failure> {
+    let source = rules.source()?;
+    let report = lint(&source);
+    let value = json!({ "usable": !report.has_errors(), "findings": report.findings });
+    let table =
+        Table::new(["PLACE", "SEVERITY", "CODE", "MESSAGE", "FIX"], report.findings.iter().map(finding_row));
+    if report.is_clean() && format == Format::Table {
+        output::text("nothing is wrong\n")?;
+    } else {
+        output::print(format, &value, &table)?;
+    }
+    let errors = report.errors().count();
+    let refusal = || Failure::failed(format!("{}: errors in {errors} places", shown(&rules.file)));
+    if errors > 0 { Err(refusal()) } else { Ok(()) }
+}
+
+fn finding_row(finding: &Finding) -> [String; 5] {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = format!("{}:{}", finding.line, finding.column);
+    let fix = finding.fix.clone().unwrap_or_default();
+    [place, severity.to_owned(), finding.code.to_owned(), finding.message.clone(), fix]
+}
+
+fn diff(format: Format, old: &Path, new: &Path) -> Result<(), Failure> {
+    read_once(&[old, new])?;
+    let difference = analysis(old, None)?.diff(&analysis(new, None)?);
+    let Difference { changes, complete, .. } = &difference;
+    let heading = ["CHANGE", "WHO", "DOMAIN", "OBJECT", "ACTION", "BEFORE", "AFTER"];
+    let table = Table::new(heading, changes.iter().map(change_row));
+    if changes.is_empty() && *complete && format == Format::Table {
+        return output::text("no grant changes\n");
+    }
+    output::print(format, &difference, &table)?;
+    if !complete {
+        eprintln!("portcullis: there are more changes than these");
+    }
+    Ok(())
+}
+
+fn change_row(change: &GrantChange) -> [String; 7] {
+    let kind = match (change.is_gain(), change.is_loss()) {
+        (true, _) => "gained",
+        (_, true) => "lost",
+        _ => "denial",
+    };
+    let (before, after) = (change.before.to_string(), change.after.to_string());
+    let GrantChange { grantee, domain, object, action, .. } = change;
+    [kind.to_owned(), grantee.to_string(), domain.clone(), object.clone(), action.clone(), before, after]
+}
+
+fn explain(
+    format: Format,
+    rules: &RulesFile,
+    caller: &Caller,
+    (object, action): (&str, &str),
+) -> Result<(), Failure> {
+    let analysis = rules.analysis()?;
+    caller.note_unknown_roles(&analysis);
+    let explanation = analysis.explain(&Request {
+        subject: caller.user.as_deref().unwrap_or(analysis.nobody()),
+        roles: Roles::from(&caller.role),
+        domain: &caller.domain,
+        object,
+        action,
+    });
+    match format {
+        Format::Json => output::json(&explanation),
+        Format::Table => output::text(&format!("{explanation}\n")),
+    }
+}
+
+fn test(format: Format, rules: &RulesFile, cases: &Path) -> Result<(), Failure> {
+    read_once(&[&rules.file, cases])?;
+    let analysis = rules.analysis()?;
+    let parsed = Cases::parse(&read(cases)?).map_err(|report| unusable(cases, &report))?;
+    let outcome = analysis.test(&parsed);
+    for warning in outcome.warnings.warnings() {
+        eprintln!("portcullis: {warning}");
+    }
+    match format {
+        Format::Json => output::json(&outcome)?,
+        Format::Table => output::text(&outcome_text(&outcome))?,
+    }
+    let failed = outcome.failed.len();
+    let refusal = || Failure::failed(format!("{}: {failed} cases are decided otherwise", shown(cases)));
+    if failed > 0 { Err(refusal()) } else { Ok(()) }
+}
+
+fn outcome_text(outcome: &Outcome) -> String {
+    let failed = outcome.failed.iter().map(|failed| {
+        let expected = if failed.case.allowed { "allow" } else { "deny" };
+        format!("line {}: expected {expected}, but {}\n", failed.case.line, failed.explanation)
+    });
+    let failed: String = failed.collect();
+    format!("{failed}{} passed, {} failed\n", outcome.passed, outcome.failed.len())
+}
+
+fn what_can(format: Format, rules: &RulesFile, caller: &Caller, page: PageOptions) -> Result<(), Failure> {
+    if caller.role.is_empty() && caller.user.is_none() {
+        return Err(Failure::usage("say who: give --role or --user"));
+    }
+    let analysis = rules.analysis()?;
+    caller.note_unknown_roles(&analysis);
+    let held = Roles::from(&caller.role);
+    let found = analysis.what_can(caller.user.as_deref(), held, &caller.domain, page.page());
+    let rows = found.permissions.iter().map(|permission| {
+        let effect = if permission.effect == RuleEffect::Allow { "allow" } else { "deny" };
+        let denied_by: Vec<String> = permission.denied_by.iter().map(ToString::to_string).collect();
+        let [domain, object, action] =
+            [&permission.domain, &permission.object, &permission.action].map(Clone::clone);
+        [effect.to_owned(), domain, object, action, permission.rule.to_string(), denied_by.join(" ")]
+    });
+    let heading = ["EFFECT", "DOMAIN", "OBJECT", "ACTION", "RULE", "DENIED BY LINE"];
+    output::print(format, &found, &Table::new(heading, rows))?;
+    page.note_rest(format, found.total)
+}
+
+fn access_row(decision: &str, access: &Access) -> [String; 3] {
+    [decision.to_owned(), access.grantee.to_string(), access.rule.to_string()]
+}
+
+impl RulesFile {
+    fn source(&self) -> Result<PolicySource, Failure> {
+        source(&self.file, self.model.as_deref())
+    }
+
+    fn analysis(&self) -> Result<Analysis, Failure> {
+        analysis(&self.file, self.model.as_deref())
+    }
+}
+
+impl Caller {
+    /// A role that does not exist has nothing: the answer is right, and seldom what was meant.
+    fn note_unknown_roles(&self, analysis: &Analysis) {
+        for role in self.role.iter().filter(|role| !analysis.snapshot().roles().any(|known| known == *role)) {
+            eprintln!("portcullis: no rule names the role {role:?}");
+        }
+    }
+}
+
+impl PageOptions {
+    const fn page(self) -> Page {
+        Page { offset: self.offset, limit: self.limit }
+    }
+
+    fn note_rest(self, format: Format, total: usize) -> Result<(), Failure> {
+        let next = self.offset.saturating_add(self.limit.min(Page::FIRST.limit));
+        if format == Format::Json || next >= total {
+            return Ok(());
+        }
+        output::text(&format!("\nThere are {total}. For the next: --offset {next}\n"))
+    }
+}
+
+fn analysis(rules: &Path, model: Option<&Path>) -> Result<Analysis, Failure> {
+    Analysis::of(source(rules, model)?).map_err(|report| unusable(rules, &report))
+}
+
+fn source(rules: &Path, model: Option<&Path>) -> Result<PolicySource, Failure> {
+    let Some(model) = model else { return Ok(PolicySource::with_default_model(read(rules)?)) };
+    read_once(&[rules, model])?;
+    Ok(PolicySource { model: read(model)?, rules: read(rules)? })
+}
+
+/// Standard input can be read only once.
+fn read_once(files: &[&Path]) -> Result<(), Failure> {
+    if files.iter().filter(|file| file.as_os_str() == STDIN).count() > 1 {
+        return Err(Failure::usage("only one of the files can be standard input"));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let failure = |error: io::Error| Failure::failed(format!("{}: {error}", shown(path)));
+    let mut bytes = Vec::new();
+    let mut limited =
+        |source: &mut dyn Read| source.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(failure);
+    if path.as_os_str() == STDIN {
+        limited(&mut io::stdin())?;
+    } else {
+        limited(&mut File::open(path).map_err(failure)?)?;
+    }
+    if bytes.len() as u64 > MAX_LEN {
+        return Err(Failure::failed(format!("{}: more than {MAX_LEN} bytes", shown(path))));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        Failure::failed(format!("{}: the text is not UTF-8, from byte {place} on", shown(path)))
+    })
+}
+
+fn unusable(file: &Path, report: &Report) -> Failure {
+    let errors: Vec<String> = report.errors().map(|finding| format!("\n  {finding}")).collect();
+    Failure::failed(format!("{}: cannot be used{}", shown(file), errors.concat()))
+}
+
+fn shown(path: &Path) -> String {
+    if path.as_os_str() == STDIN { "standard input".to_owned() } else { path.display().to_string() }
+}

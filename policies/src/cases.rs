@@ -1,0 +1,193 @@
+//! Decisions that a policy must keep: tests as text, beside the rules.
+
+use serde::Serialize;
+
+use crate::analysis::Analysis;
+use crate::explain::Explanation;
+use crate::line::{self, Field, Line};
+use crate::report::{Finding, Findings, PolicyFile, Report, closest, quoted};
+use crate::request::{Request, Roles};
+
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+const MAX_CASES: usize = 10_000;
+
+/// What marks a subject as a user instead of a role.
+const USER_PREFIX: &str = "user:";
+
+/// What is expected of a case.
+const EXPECTATIONS: [&str; 2] = ["allow", "deny"];
+
+/// Requests with the decisions that are expected, read from text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cases {
+    cases: Vec<Case>,
+}
+
+/// One request, and what is expected.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Case {
+    /// The line in the text, from 1.
+    pub line: u32,
+    /// Whether the request is to be allowed.
+    pub allowed: bool,
+    /// The user who asks. Without one: a user whom no rule names.
+    pub user: Option<String>,
+    /// The roles of the caller.
+    pub roles: Vec<String>,
+    /// The domain, or `*` for one that no rule names.
+    pub domain: String,
+    /// The object.
+    pub object: String,
+    /// The action.
+    pub action: String,
+}
+
+/// What came of the cases.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How many were decided as expected.
+    pub passed: usize,
+    /// Those that were not.
+    pub failed: Vec<FailedCase>,
+    /// Roles in cases that no rule names: a case with a role that does not exist proves little.
+    pub warnings: Report,
+}
+
+/// A case that was decided otherwise.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FailedCase {
+    /// What was expected.
+    pub case: Case,
+    /// What was decided, and why.
+    pub explanation: Explanation,
+}
+
+impl Cases {
+    /// Reads cases. The report holds every line that is none.
+    pub fn parse(text: &str) -> Result<Self, Report> {
+        let mut findings = Findings::default();
+        let mut cases = Vec::new();
+        if text.len() > MAX_TEXT_BYTES {
+            let message = format!("the cases have {} bytes; the most is {MAX_TEXT_BYTES}", text.len());
+            let start = Line { file: PolicyFile::Cases, number: 1, text: "" };
+            findings.push(Finding::error(start.place(0), "too-large", message));
+            return Err(findings.into_report());
+        }
+        for line in line::lines(PolicyFile::Cases, text) {
+            match read(line) {
+                Ok(Some(_)) if cases.len() == MAX_CASES => {
+                    let message = format!("there are at most {MAX_CASES} cases");
+                    findings.push(Finding::error(line.place(0), "too-many-cases", message));
+                    break;
+                }
+                Ok(case) => cases.extend(case),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        if findings.has_errors() { Err(findings.into_report()) } else { Ok(Self { cases }) }
+    }
+
+    /// Each case, in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter()
+    }
+}
+
+impl Analysis {
+    /// Decides every case. Each that is decided otherwise than expected is explained.
+    pub fn test(&self, cases: &Cases) -> Outcome {
+        let mut failed = Vec::new();
+        let mut findings = Findings::default();
+        for case in &cases.cases {
+            self.find_unknown_roles(case, &mut findings);
+            let request = Request {
+                subject: case.user.as_deref().unwrap_or(self.nobody()),
+                roles: Roles::from(&case.roles),
+                domain: &case.domain,
+                object: &case.object,
+                action: &case.action,
+            };
+            if self.decide(&request).allowed != case.allowed {
+                failed.push(FailedCase { case: case.clone(), explanation: self.explain(&request) });
+            }
+        }
+        let passed = cases.cases.len() - failed.len();
+        Outcome { passed, failed, warnings: findings.into_report() }
+    }
+
+    fn find_unknown_roles(&self, case: &Case, findings: &mut Findings) {
+        for role in case.roles.iter().filter(|role| self.ledger.roles.get(role).is_none()) {
+            let place = Line { file: PolicyFile::Cases, number: case.line, text: "" }.place(0);
+            let message = format!("no rule names the role {}", quoted(role));
+            let fix = closest(role, self.ledger.roles.iter());
+            findings.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
+        }
+    }
+}
+
+/// Reads a line. `None` for a blank one or a comment.
+fn read(line: Line<'_>) -> Result<Option<Case>, Finding> {
+    let Some(fields) = line.read()? else { return Ok(None) };
+    let start = Field { text: "", offset: 0 };
+    let [expected, caller, domain, object, action] = fields.as_slice() else {
+        let message = format!(
+            "the line has {} fields; its form is `allow | deny, role[+role][+user:ID], domain, object, action`",
+            fields.len()
+        );
+        return Err(line.error(fields.first().copied().unwrap_or(start), "field-count", message));
+    };
+    let allowed = expectation(line, *expected)?;
+    for field in [object, action] {
+        if field.text == "*" {
+            let message = "a case asks for one object and one action; `*` is a domain that no rule names";
+            return Err(line.error(*field, "wildcard", message));
+        }
+    }
+    let (user, roles) = callers(line, *caller)?;
+    let owned = |field: &Field<'_>| field.text.to_owned();
+    let (domain, object, action) = (owned(domain), owned(object), owned(action));
+    Ok(Some(Case { line: line.number, allowed, user, roles, domain, object, action }))
+}
+
+fn expectation(line: Line<'_>, field: Field<'_>) -> Result<bool, Finding> {
+    match field.text {
+        "allow" => Ok(true),
+        "deny" => Ok(false),
+        other => {
+            let message = format!("{} is no decision: a case says `allow` or `deny`", quoted(other));
+            let fix = closest(&other.to_lowercase(), EXPECTATIONS);
+            let same = EXPECTATIONS.into_iter().find(|known| known.eq_ignore_ascii_case(other));
+            Err(line.error(field, "unknown-decision", message).with_fix(same.or(fix)))
+        }
+    }
+}
+
+fn callers(line: Line<'_>, field: Field<'_>) -> Result<(Option<String>, Vec<String>), Finding> {
+    let (mut user, mut roles) = (None, Vec::new());
+    let mut offset = field.offset;
+    for raw in field.text.split('+') {
+        let part = Field { text: raw.trim(), offset };
+        offset += raw.len() + 1;
+        match part.text.strip_prefix(USER_PREFIX) {
+            _ if part.text.is_empty() => {
+                return Err(line.error(part, "empty-field", "between `+` stands a role or a user"));
+            }
+            Some("") => {
+                return Err(line.error(part, "empty-field", "`user:` is followed by the subject of a token"));
+            }
+            Some(_) if user.is_some() => {
+                return Err(line.error(part, "second-user", "a request has one user"));
+            }
+            Some(subject) => user = Some(subject.to_owned()),
+            None if part.text.contains([':', '*']) => {
+                let message = format!("{} is no role: a role has no `:` and no `*` in it", quoted(part.text));
+                return Err(line.error(part, "role-name", message));
+            }
+            None => roles.push(part.text.to_owned()),
+        }
+    }
+    Ok((user, roles))
+}

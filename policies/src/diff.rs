@@ -1,0 +1,375 @@
+//! What changes between two policies, in grants instead of lines.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::analysis::{Analysis, Grantee};
+use crate::intern::{Map, Set};
+use crate::ledger::{EVERY, Objects};
+use crate::object::{covers, meet};
+use crate::request::{Request, Roles};
+use crate::universe::{Clause, Side, Universe, touched};
+
+/// How many changes are told.
+const MAX_CHANGES: usize = 10_000;
+
+/// How many changes of one role or user are held before those that others cover are left out.
+const MAX_FOUND: usize = 100_000;
+
+/// How many requests are decided, and how many names are compared in the time of one decision.
+const MAX_WORK: usize = 1_000_000;
+const LOOKS: usize = 16;
+
+/// What one policy gives that another does not.
+///
+/// It holds for callers with several roles too: they are denied what one of their roles is denied, and
+/// allowed what one of them is allowed.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Difference {
+    /// Each change: roles first, then users, the widest grants first.
+    pub changes: Vec<GrantChange>,
+    /// Whether these are all. False when there are more than 10,000, or when the policies are so large
+    /// and so different that not every rule could be looked at.
+    pub complete: bool,
+}
+
+/// A grant that is decided otherwise under the new policy.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct GrantChange {
+    /// Who has the grant: whoever holds this one role, or this user.
+    pub grantee: Grantee,
+    /// The domain, or `*` for all that no other change of this grantee names.
+    pub domain: String,
+    /// The object or a template, or `*` for all that no other change of this grantee names.
+    pub object: String,
+    /// The action, or `*` for all that no other change of this grantee names.
+    pub action: String,
+    /// What the old policy says.
+    pub before: Standing,
+    /// What the new policy says.
+    pub after: Standing,
+    /// A request that shows it.
+    pub example: Example,
+}
+
+/// What a policy says about a grant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Standing {
+    /// It is allowed.
+    Allowed {
+        /// The line of the first rule that says so.
+        line: u32,
+    },
+    /// It is denied, whatever other roles the caller has.
+    Denied {
+        /// The line of the first rule that says so.
+        line: u32,
+    },
+    /// No rule speaks of it: another role may allow it.
+    Silent,
+}
+
+/// The parts of a request that is decided otherwise.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Example {
+    /// The domain. Empty stands for one that no rule names.
+    pub domain: String,
+    /// The object.
+    pub object: String,
+    /// The action.
+    pub action: String,
+}
+
+impl Analysis {
+    /// Finds the grants that are gained and lost, and the denials that come and go, under a new policy.
+    ///
+    /// Order, comments and the names of parameters make no difference. A change of inheritance shows as
+    /// the grants that it brings.
+    pub fn diff(&self, new: &Self) -> Difference {
+        let mut universe = Universe::default();
+        universe.domains.number("*");
+        universe.actions.number("*");
+        universe.objects.number("*", "*");
+        let (old, new) = (universe.add(self), universe.add(new));
+        let unnamed = Unnamed { object: universe.unnamed_object(), action: universe.unnamed_action() };
+        let mut comparison = Comparison { universe: &universe, old, new, unnamed, work: MAX_WORK };
+        let mut difference = Difference { changes: Vec::new(), complete: true };
+        if comparison.run(&mut difference.changes).is_none() {
+            difference.complete = false;
+            difference.changes.truncate(MAX_CHANGES);
+        }
+        difference
+    }
+}
+
+impl GrantChange {
+    /// Whether the new policy allows what the old one did not.
+    pub fn is_gain(&self) -> bool {
+        matches!(self.after, Standing::Allowed { .. })
+    }
+
+    /// Whether the old policy allowed what the new one does not.
+    pub fn is_loss(&self) -> bool {
+        matches!(self.before, Standing::Allowed { .. })
+    }
+}
+
+impl Standing {
+    fn kind(self) -> u8 {
+        match self {
+            Self::Allowed { .. } => 0,
+            Self::Denied { .. } => 1,
+            Self::Silent => 2,
+        }
+    }
+}
+
+/// What stands for all that no rule names. For domains this is the empty one.
+struct Unnamed {
+    object: String,
+    action: String,
+}
+
+struct Comparison<'a> {
+    universe: &'a Universe,
+    old: Side<'a>,
+    new: Side<'a>,
+    unnamed: Unnamed,
+    /// How much more may be looked at.
+    work: usize,
+}
+
+/// A place where something may have changed.
+type Point<'a> = (u32, &'a str, u32);
+
+impl Comparison<'_> {
+    /// `None` when not all could be looked at.
+    fn run(&mut self, changes: &mut Vec<GrantChange>) -> Option<()> {
+        let universe = self.universe;
+        for role in touched(universe, &self.old, &self.new) {
+            let name = universe.roles.text(role);
+            let old = self.old.of_role(name, &mut self.work)?;
+            let new = self.new.of_role(name, &mut self.work)?;
+            self.compare(&Grantee::Role(name.to_owned()), &old, &new, changes)?;
+        }
+        for user in universe.users.iter() {
+            let (old, new) = (self.old.of_user(user), self.new.of_user(user));
+            self.compare(&Grantee::User(user.to_owned()), &old, &new, changes)?;
+        }
+        Some(())
+    }
+
+    fn compare(
+        &mut self,
+        grantee: &Grantee,
+        old: &Set<Clause>,
+        new: &Set<Clause>,
+        changes: &mut Vec<GrantChange>,
+    ) -> Option<()> {
+        let mut differing: Vec<Clause> = old.symmetric_difference(new).copied().collect();
+        differing.sort_unstable();
+        let named = Named::of(&old.union(new), &self.universe.objects);
+        let mut found = Vec::new();
+        let collected = self.collect(grantee, &differing, &named, &mut found);
+        if collected.is_none() {
+            // What was found so far is told, with a little more work than was left.
+            self.work = MAX_WORK / 4;
+        }
+        changes.extend(widest(found, &mut self.work)?);
+        collected.filter(|()| changes.len() <= MAX_CHANGES)
+    }
+
+    /// Decides at every place where one of these clauses may make a difference.
+    fn collect(
+        &mut self,
+        grantee: &Grantee,
+        differing: &[Clause],
+        named: &Named,
+        found: &mut Vec<GrantChange>,
+    ) -> Option<()> {
+        let mut seen = Set::default();
+        for clause in differing {
+            for object in self.objects(clause.object, named)? {
+                for domain in choices(clause.domain, &named.domains) {
+                    for action in choices(clause.action, &named.actions) {
+                        self.work = self.work.checked_sub(1)?;
+                        if seen.insert((domain, object.clone(), action)) {
+                            found.extend(self.change(grantee, (domain, &object, action)));
+                        }
+                    }
+                }
+                if found.len() > MAX_FOUND {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// The object of a rule, and where it meets the objects of others.
+    fn objects(&mut self, of: u32, named: &Named) -> Option<Vec<String>> {
+        let text = |object: u32| self.universe.objects.text(object);
+        // Two names never meet.
+        let others = if is_open(text(of)) { &named.objects } else { &named.open };
+        self.work = self.work.checked_sub(others.len() / LOOKS)?;
+        let meets = others.iter().filter(|other| **other != of);
+        Some(meets.filter_map(|other| meet(text(of), text(*other))).chain([text(of).to_owned()]).collect())
+    }
+
+    fn change(&self, grantee: &Grantee, (domain, object, action): Point<'_>) -> Option<GrantChange> {
+        let (domain, action) = (self.universe.domains.text(domain), self.universe.actions.text(action));
+        let example = Example {
+            domain: if domain == "*" { String::new() } else { domain.to_owned() },
+            object: self.example(object),
+            action: if action == "*" { self.unnamed.action.clone() } else { action.to_owned() },
+        };
+        let before = standing(self.old.analysis, grantee, &example);
+        let after = standing(self.new.analysis, grantee, &example);
+        (before.kind() != after.kind()).then(|| GrantChange {
+            grantee: grantee.clone(),
+            domain: domain.to_owned(),
+            object: object.to_owned(),
+            action: action.to_owned(),
+            before,
+            after,
+            example,
+        })
+    }
+
+    /// An object that this one matches, and as few others as can be.
+    fn example(&self, object: &str) -> String {
+        if object == "*" {
+            return self.unnamed.object.clone();
+        }
+        // A parameter matches no empty segment, so only what is open matches this.
+        let below = object.strip_suffix('*').filter(|below| !self.universe.objects.contains(below));
+        below.unwrap_or(object).to_owned()
+    }
+}
+
+/// The names in what holds for someone.
+struct Named {
+    domains: Vec<u32>,
+    objects: Vec<u32>,
+    /// Those of the objects that are no names.
+    open: Vec<u32>,
+    actions: Vec<u32>,
+}
+
+impl Named {
+    fn of<'a>(clauses: &(impl Iterator<Item = &'a Clause> + Clone), texts: &Objects) -> Self {
+        let sorted = |part: fn(&Clause) -> u32| {
+            let mut names: Vec<u32> = clauses.clone().map(part).chain([EVERY]).collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        let objects = sorted(|clause| clause.object);
+        let open = objects.iter().copied().filter(|object| is_open(texts.text(*object))).collect();
+        Self {
+            domains: sorted(|clause| clause.domain),
+            objects,
+            open,
+            actions: sorted(|clause| clause.action),
+        }
+    }
+}
+
+/// Whether an object is no name: whether it can match more than one request.
+fn is_open(object: &str) -> bool {
+    object.contains(['*', '{'])
+}
+
+/// Every name for `*`, else the name itself.
+fn choices(of: u32, named: &[u32]) -> impl Iterator<Item = u32> {
+    let all = if of == EVERY { named } else { &[] };
+    all.iter().copied().chain((of != EVERY).then_some(of))
+}
+
+fn standing(analysis: &Analysis, grantee: &Grantee, example: &Example) -> Standing {
+    let Example { domain, object, action } = example;
+    let (subject, held) = match grantee {
+        Grantee::Role(role) => (analysis.nobody(), Some(role.as_str())),
+        Grantee::User(user) => (user.as_str(), None),
+    };
+    let roles = Roles::from(held.as_slice());
+    let decision = analysis.decide(&Request { subject, roles, domain, object, action });
+    match decision.rule {
+        Some(rule) if decision.allowed => Standing::Allowed { line: rule.line },
+        Some(rule) => Standing::Denied { line: rule.line },
+        None => Standing::Silent,
+    }
+}
+
+/// The changes that no wider one covers. `None` when it takes more work than is left.
+fn widest(mut found: Vec<GrantChange>, work: &mut usize) -> Option<Vec<GrantChange>> {
+    found.sort_by_cached_key(|change| {
+        let named = |text: &str| text != "*";
+        let object = (named(&change.object), !change.object.ends_with("/*"), !change.object.contains('{'));
+        let place = (change.domain.clone(), change.object.clone(), change.action.clone());
+        (named(&change.domain), object, named(&change.action), place)
+    });
+    let mut wide: Map<(u8, String, String), Wide> = Map::default();
+    let mut kept = Vec::new();
+    for change in found {
+        let kind = change.before.kind() * 3 + change.after.kind();
+        let mut covered = false;
+        for domain in ["*", &change.domain] {
+            for action in ["*", &change.action] {
+                let Some(wide) = wide.get(&(kind, domain.to_owned(), action.to_owned())) else { continue };
+                *work = work.checked_sub(wide.open.len() / LOOKS)?;
+                covered = covered || wide.covers(&change.object);
+            }
+        }
+        if !covered {
+            let place = (kind, change.domain.clone(), change.action.clone());
+            wide.entry(place).or_default().add(&change.object);
+            kept.push(change);
+        }
+    }
+    Some(kept)
+}
+
+/// Objects of changes that are told.
+#[derive(Default)]
+struct Wide {
+    names: Set<String>,
+    open: Vec<String>,
+}
+
+impl Wide {
+    fn add(&mut self, object: &str) {
+        if is_open(object) {
+            self.open.push(object.to_owned());
+        } else {
+            self.names.insert(object.to_owned());
+        }
+    }
+
+    fn covers(&self, object: &str) -> bool {
+        self.names.contains(object) || self.open.iter().any(|open| covers(open, object))
+    }
+}
+
+impl fmt::Display for GrantChange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { grantee, domain, object, action, .. } = self;
+        write!(out, "{grantee} in {domain}: {action} {object}: {} -> {}", self.before, self.after)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed { line } => write!(out, "allowed by line {line}"),
+            Self::Denied { line } => write!(out, "denied by line {line}"),
+            Self::Silent => write!(out, "no rule"),
+        }
+    }
+}
