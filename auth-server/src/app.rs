@@ -2,6 +2,7 @@
 
 mod admin_api;
 mod administration;
+mod background;
 mod front;
 mod ground;
 pub(crate) mod look;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use axum::Router;
 use portcullis_guard::BuildError;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::app::administration::Administration;
@@ -30,7 +30,6 @@ use crate::http;
 use crate::http::edge::Edge;
 use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front, Parts};
-use crate::jobs::Runner;
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
@@ -45,7 +44,6 @@ use crate::services::health::HealthService;
 use crate::services::owners::ADMIN_API_PATH;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
-use crate::services::policies::live::AdminPolicy;
 use crate::services::provision::{Parts as Provisions, ProvisionService};
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
@@ -54,12 +52,6 @@ use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
 
 /// Pause between two attempts to reach a database that is not there yet.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
-/// How often it is looked at whether a signing key is due.
-const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
-/// How soon it is looked again when the database did not answer.
-const TEND_KEYS_AGAIN: Duration = Duration::from_secs(5);
-/// How often the policy of the admin API is read although nobody said that it changed.
-const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
 
 /// The whole server, ready to serve: store open and migrated, keys made. Nothing listens yet. A clone is the same server.
 #[derive(Clone)]
@@ -164,7 +156,7 @@ impl App {
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
         let ground = Ground { config: Arc::new(config), clock, entropy, store, sealer, keys, hasher };
-        let administration = administration::open(&ground).await?;
+        let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
         let protocol = protocol::build(&ground, &front.login);
@@ -179,7 +171,13 @@ impl App {
             self.ground.entropy.clone(),
             self.front.pages.clone(),
         ));
-        let mut background = self.background();
+        let mut background = background::start(&self.ground, &self.administration);
+        let events = &self.administration.distribution.events;
+        // Guards that listen would keep their connections open for ever.
+        let stop = async {
+            stop.await;
+            events.close();
+        };
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
         self.ground.store.close().await;
@@ -265,20 +263,10 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
-            snapshots: self.administration.snapshots.clone(),
+            snapshots: self.administration.distribution.snapshots.clone(),
+            events: self.administration.distribution.events.clone(),
             health: HealthService::new(self.ground.store.clone()),
         })
-    }
-
-    /// What runs beside the requests, until the set is dropped.
-    fn background(&self) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        tasks.spawn(tend_keys(self.ground.keys.clone(), self.ground.store.clone()));
-        let jobs =
-            Runner::new(self.ground.store.clone(), self.ground.clock.clone(), self.ground.entropy.clone());
-        tasks.spawn(jobs.run(std::future::pending()));
-        tasks.spawn(follow_policy(self.administration.console.policy.clone(), self.ground.store.clone()));
-        tasks
     }
 }
 
@@ -347,40 +335,6 @@ fn schedule(config: &Config) -> Schedule {
 async fn sealed_data(store: &Store) -> Result<SealedData, StoreError> {
     let any = signing_keys::any(&mut store.read().await?).await?;
     Ok(if any { SealedData::Exists } else { SealedData::None })
-}
-
-/// Keeps the keys in step with the schedule and with other replicas: at once, since a key may have been made or withdrawn since
-/// they were loaded, when anything changes, and after a while.
-async fn tend_keys(keys: KeyRing, store: Store) {
-    let mut epochs = store.invalidations();
-    loop {
-        let wait = match keys.tend().await {
-            Ok(()) => TEND_KEYS_EVERY,
-            Err(error) => {
-                tracing::error!(cause = %error, "the signing keys could not be looked after; the ones in memory stay");
-                TEND_KEYS_AGAIN
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            moved_on = epochs.changed() => if moved_on.is_err() { return },
-        }
-    }
-}
-
-/// Takes over the policy of the admin API when somebody activates a revision, on whatever replica. It is read at the start,
-/// since one may have been activated since it was loaded, and again after a while, since a reading may fail.
-async fn follow_policy(policy: AdminPolicy, store: Store) {
-    let mut epochs = store.invalidations();
-    loop {
-        if let Err(error) = policy.refresh().await {
-            tracing::error!(cause = %error, "the policy of the admin API could not be read; the one in force stays");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(READ_POLICY_EVERY) => {}
-            moved_on = epochs.changed() => if moved_on.is_err() { return },
-        }
-    }
 }
 
 #[cfg(test)]

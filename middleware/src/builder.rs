@@ -156,7 +156,8 @@ impl GuardBuilder {
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         Ok(Guard::new(Core {
-            verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone()),
+            verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
+                .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
             trusts,
             policy,
             limiters: self.limits.build(&clock)?,

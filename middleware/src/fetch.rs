@@ -10,6 +10,8 @@ use url::{Host, Url};
 /// The longest a request may take, from connecting to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// After so long a listener begins anew, so that replicas that were added get their share.
+const LISTENING: Duration = Duration::from_hours(1);
 
 /// Why a document could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,9 @@ pub enum FetchError {
     /// The answer was not 200 or 304.
     #[error("the server answered {0}")]
     Status(StatusCode),
+    /// The server says nothing.
+    #[error("the server says nothing")]
+    Silent,
     /// The answer was longer than such a document is.
     #[error("the answer is too long")]
     TooLong,
@@ -67,7 +72,11 @@ impl Fetcher {
     }
 
     pub(crate) async fn get(&self, get: Get<'_>) -> Result<Fetched, FetchError> {
-        let mut headers = HeaderMap::new();
+        self.get_with(get, HeaderMap::new()).await
+    }
+
+    /// The same with more to say.
+    pub(crate) async fn get_with(&self, get: Get<'_>, mut headers: HeaderMap) -> Result<Fetched, FetchError> {
         headers.extend(get.etag.map(|etag| (header::IF_NONE_MATCH, etag.clone())));
         headers.extend(get.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
         let mut response = self.0.get(get.url.clone()).headers(headers).send().await?;
@@ -85,6 +94,16 @@ impl Fetcher {
             body.extend_from_slice(&chunk);
         }
         Ok(Fetched::Document { body: body.freeze(), etag })
+    }
+
+    /// Begins to read an answer that does not end by itself. How long each piece of it may take is for the reader to say.
+    pub(crate) async fn open(&self, url: &Url, headers: HeaderMap) -> Result<reqwest::Response, FetchError> {
+        let begun = self.0.get(url.clone()).headers(headers).timeout(LISTENING).send();
+        let response = tokio::time::timeout(DEADLINE, begun).await.map_err(|_| FetchError::Silent)??;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            other => Err(FetchError::Status(other)),
+        }
     }
 }
 

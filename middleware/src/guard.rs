@@ -150,6 +150,9 @@ impl Core {
             Authentication::Known(caller) => caller,
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
         };
+        if caller.is_some() && self.hears_too_little() {
+            return Err(Refusal::Unavailable(Outage::Revocations));
+        }
         if let Some(caller) = &caller {
             self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
         }
@@ -161,6 +164,12 @@ impl Core {
         }
         parts.extensions.insert(decision);
         self.body_step(parts).map_err(Refusal::Input)
+    }
+
+    /// Whether a token may have been revoked for longer than is accepted.
+    fn hears_too_little(&self) -> bool {
+        let revoked = self.policy.as_ref().and_then(PolicyState::revoked);
+        revoked.is_some_and(|revoked| revoked.is_stale(self.clock.steady()))
     }
 
     fn authenticate(

@@ -64,6 +64,7 @@ mod limit;
 mod path;
 mod policy;
 mod refusal;
+mod revocation;
 mod router;
 mod schedule;
 mod token;

@@ -46,6 +46,8 @@ pub(crate) enum Outage {
     Keys,
     #[error("the policy cannot be had")]
     Policy,
+    #[error("what was revoked is not known for too long")]
+    Revocations,
 }
 
 impl Refusal {

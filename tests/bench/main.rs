@@ -54,7 +54,7 @@ async fn main() {
             server::round(&mut report).await;
         }
         if wanted("logins") {
-            logins::round(&mut report).await;
+            Box::pin(logins::round(&mut report)).await;
         }
     }
     print!("{}", report.render());

@@ -25,6 +25,8 @@ mod policy;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod rules_page;
 #[cfg(test)]
 mod setup;

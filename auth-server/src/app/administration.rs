@@ -10,11 +10,13 @@ use crate::services::audit::AuditService;
 use crate::services::caller::Caller;
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
+use crate::services::events::EventService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::revocation_feed::RevocationFeed;
 use crate::services::roles::RoleService;
 use crate::services::setup::{self, SetupService};
 use crate::services::users::UserService;
@@ -27,11 +29,19 @@ pub(super) struct Administration {
     pub(super) audit: AuditService,
     pub(super) clients: ClientService,
     pub(super) console: Console,
+    pub(super) distribution: Distribution,
     pub(super) organisations: OrganisationService,
     pub(super) policies: PolicyService,
     pub(super) roles: RoleService,
-    pub(super) snapshots: SnapshotService,
     pub(super) users: UserService,
+}
+
+/// What guards get.
+#[derive(Clone)]
+pub(super) struct Distribution {
+    pub(super) events: EventService,
+    pub(super) feed: RevocationFeed,
+    pub(super) snapshots: SnapshotService,
 }
 
 /// Makes sure that the admin API is there, and builds the services.
@@ -54,16 +64,23 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     );
     let callers = CallerService::new(store(), owners.clone());
     let trail = AccessTrail::new(store(), &ground.clock, &ground.entropy);
+    let snapshots = SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer());
+    let feed = RevocationFeed::new(store(), ground.clock.clone());
+    feed.refresh().await?;
+    let place = (store(), ground.keys.clone(), ground.clock.clone());
+    // The other half is left to people and to those who ask once.
+    let listeners = ground.config.server.max_connections / 2;
+    let events = EventService::new(place, snapshots.clone(), feed.clone(), listeners);
     Ok(Administration {
         console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup, trail },
         apis,
+        distribution: Distribution { events, feed, snapshots },
         assignments,
         audit: AuditService::new(store()),
         clients: ClientService::new(store(), entropy(), owners.clone()),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
         roles: RoleService::new(store(), entropy()),
-        snapshots: SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
     })
 }

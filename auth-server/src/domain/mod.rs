@@ -19,6 +19,7 @@ pub mod policy;
 pub mod rbac;
 pub mod redirect_uri;
 pub mod refresh;
+pub mod revocation;
 pub mod scope;
 pub mod secret;
 pub mod session;

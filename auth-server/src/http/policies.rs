@@ -1,4 +1,7 @@
-//! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is.
+//! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is. `/policies/events`: when to
+//! ask for it again, and what was revoked.
+
+mod events;
 
 use axum::Router;
 use axum::extract::State;
@@ -15,7 +18,9 @@ use crate::services::policies::snapshot::{SignedSnapshot, SnapshotError, Snapsho
 use crate::services::token::TokenCaller;
 
 pub(crate) fn router() -> Router<AppState> {
-    Router::new().route("/policies/snapshot", get(by_header).post(by_form))
+    Router::new()
+        .route("/policies/snapshot", get(by_header).post(by_form))
+        .route("/policies/events", get(events::by_header).post(events::by_form))
 }
 
 /// For guards with a secret: they ask every second, and nearly always nothing changed.

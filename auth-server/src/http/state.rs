@@ -18,6 +18,7 @@ use crate::services::apis::ApiService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
 use crate::services::client_auth::ClientAuthenticator;
+use crate::services::events::EventService;
 use crate::services::health::HealthService;
 use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
     pub(crate) snapshots: SnapshotService,
+    pub(crate) events: EventService,
     pub(crate) health: HealthService,
 }
 
@@ -90,6 +92,12 @@ impl FromRef<AppState> for KeyRing {
 impl FromRef<AppState> for HealthService {
     fn from_ref(state: &AppState) -> Self {
         state.health.clone()
+    }
+}
+
+impl FromRef<AppState> for EventService {
+    fn from_ref(state: &AppState) -> Self {
+        state.events.clone()
     }
 }
 

@@ -99,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::JobKind;
+    use crate::domain::revocation::Revocation;
     use crate::storage::tests::support::{Backend, Fixture};
     use crate::storage::{jobs, revocations};
 
@@ -133,7 +134,14 @@ mod tests {
     async fn what_ended_is_gone_a_day_later(#[case] backend: Backend) {
         let fixture = Fixture::new(backend).await;
         let end = fixture.now();
-        fixture.write(move |tx| Box::pin(async move { revocations::revoke_jti(tx, "abc", end).await })).await;
+        fixture
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.revoke(Revocation::of_token("abc", end));
+                    Ok(())
+                })
+            })
+            .await;
         let mut runner = runner(&fixture, &fixture.store);
         let is_kept = async || revocations::jti_revoked(&mut fixture.read().await, "abc").await.unwrap();
         fixture.clock.advance(Duration::from_hours(24));

@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, AssignmentId, ClientId, UserId};
 use crate::domain::rbac::{Api, Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
+use crate::domain::revocation::Revocation;
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
@@ -127,6 +129,7 @@ impl AssignmentService {
                         owners.require_other(tx, user).await?;
                     }
                     assignments::delete(tx, &assignment.id).await?;
+                    outdate_tokens(tx, &assignment.subject, caller.now).await?;
                     tx.audit(
                         caller.event(AuditAction::AssignmentDeleted).on(&id).with(said(&assignment, &role)),
                     );
@@ -160,6 +163,18 @@ impl AssignmentService {
 
 async fn find_api(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
     apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
+}
+
+/// Tokens that carry a role that was taken away are accepted nowhere any more; a new one says what is true now.
+async fn outdate_tokens(tx: &mut Tx, subject: &AssignmentSubject, now: Timestamp) -> Result<(), AdminError> {
+    let sub = match subject {
+        AssignmentSubject::Client(id) => Some(id.to_string()),
+        AssignmentSubject::User(id) => users::find(tx, id).await?.map(|user| user.sub.to_string()),
+    };
+    if let Some(sub) = sub {
+        tx.revoke(Revocation::of_subject(&sub, now));
+    }
+    Ok(())
 }
 
 /// The assignment and its role, if it is one of this API.

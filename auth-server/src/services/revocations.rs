@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::revocation::Revocation;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::token::TokenCaller;
 use crate::services::token::access::AccessTokens;
@@ -80,7 +81,11 @@ impl RevocationService {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    revocations::revoke_jti(tx, &claims.jti, Timestamp::from_secs(claims.exp)).await?;
+                    // Said again, it would only have every service hear it again.
+                    if revocations::jti_revoked(tx, &claims.jti).await? {
+                        return Ok(());
+                    }
+                    tx.revoke(Revocation::of_token(&claims.jti, Timestamp::from_secs(claims.exp)));
                     let detail = json!({ "jti": claims.jti });
                     tx.audit(event(&caller, AuditAction::TokenRevoked).on(&claims.sub).with(detail));
                     Ok(())

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Api, RoleName};
+use crate::storage::epochs::Epochs;
 use crate::storage::shared::Shared;
+use crate::storage::tx::Reached;
 use crate::storage::{StoreError, Tx, apis, assignments, clients};
 
 /// Most entries of each kind.
@@ -64,6 +66,8 @@ pub(super) struct Caches {
     emptied: watch::Sender<u64>,
     /// The epoch that memory reflects.
     epoch: AtomicU64,
+    /// The place of the last revocation that was heard of.
+    revocations: watch::Sender<u64>,
 }
 
 impl Caches {
@@ -77,7 +81,12 @@ impl Caches {
             user_roles: Shelf::new(),
             emptied: watch::Sender::new(0),
             epoch: AtomicU64::new(0),
+            revocations: watch::Sender::new(0),
         }
+    }
+
+    pub(super) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.subscribe()
     }
 
     pub(super) fn invalidations(&self) -> watch::Receiver<u64> {
@@ -95,17 +104,29 @@ impl Caches {
         self.user_roles.empty();
     }
 
-    /// Forgets everything when the database has moved on to another epoch.
-    pub(super) fn reached(&self, epoch: u64) {
-        if self.epoch.swap(epoch, Ordering::AcqRel) != epoch {
+    /// Forgets everything when the database has moved on to another epoch, and tells of revocations.
+    pub(super) fn reached(&self, epochs: Epochs) {
+        if self.epoch.swap(epochs.cache, Ordering::AcqRel) != epochs.cache {
             self.empty();
+        }
+        self.revoked(epochs.revocations);
+    }
+
+    /// Forgets everything if a transaction of ours changed it, and tells of its revocations.
+    pub(super) fn heard(&self, reached: Reached) {
+        if let Some(epoch) = reached.cache {
+            self.epoch.store(epoch, Ordering::Release);
+            self.empty();
+        }
+        if let Some(place) = reached.revocations {
+            self.revoked(place);
         }
     }
 
-    /// Forgets everything, because a transaction of ours that made `epoch` changed it.
-    pub(super) fn outdated_by(&self, epoch: u64) {
-        self.epoch.store(epoch, Ordering::Release);
-        self.empty();
+    /// A database that was put back from a backup is behind what was heard before: that is a change, too. A reading that was
+    /// overtaken by a commit of ours makes one reading too many.
+    fn revoked(&self, place: u64) {
+        self.revocations.send_if_modified(|last| std::mem::replace(last, place) != place);
     }
 
     fn times_emptied(&self) -> u64 {

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-use crate::storage::tx::Work;
-use crate::storage::{Outcome, StoreError, Tx, audit, epochs};
+use crate::storage::tx::{Reached, Work};
+use crate::storage::{Outcome, StoreError, Tx, audit, epochs, revocations};
 
 /// Runs `work` and writes what belongs to it. After a fault or a panic the transaction has to be rolled back.
 pub(super) async fn perform<T, E, W>(tx: &mut Tx, work: W) -> Result<T, E>
@@ -30,7 +30,13 @@ async fn finish(tx: &mut Tx) -> Result<(), StoreError> {
         return Err(StoreError::Aborted);
     }
     if tx.invalidates {
-        tx.epoch = Some(epochs::bump(tx).await?);
+        tx.reached.cache = Some(epochs::bump(tx).await?);
+    }
+    for revocation in std::mem::take(&mut tx.revocations) {
+        tx.reached.revocations = Some(revocations::raise(tx, &revocation).await?);
+    }
+    if tx.reached != Reached::default() {
+        epochs::announce(tx).await?;
     }
     // Last, because from here to the commit every other transaction with an event waits.
     for event in std::mem::take(&mut tx.events) {

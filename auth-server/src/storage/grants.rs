@@ -3,6 +3,7 @@
 use crate::domain::clock::Timestamp;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, SessionId, UserId};
+use crate::domain::revocation::Revocation;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::storage::row::Row;
@@ -27,11 +28,13 @@ const STANDING: &str = "
       LEFT JOIN sessions s ON s.id = g.session_id
      WHERE g.id = $1";
 const REVOKE: &str = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-const REVOKE_BY_USER: &str = "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
+const REVOKE_BY_USER: &str =
+    "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id";
 /// Spaces around both sides make the word a whole word.
 const REVOKE_BY_SESSION: &str = "
     UPDATE grants SET revoked_at = $2
-     WHERE session_id = $1 AND revoked_at IS NULL AND ' ' || scopes || ' ' NOT LIKE '% offline_access %'";
+     WHERE session_id = $1 AND revoked_at IS NULL AND ' ' || scopes || ' ' NOT LIKE '% offline_access %'
+     RETURNING id";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
@@ -77,19 +80,33 @@ pub async fn standing(tx: &mut Tx, id: &GrantId) -> Result<Option<Standing>, Sto
     row.as_ref().map(|row| read_standing(row, 0)).transpose()
 }
 
-/// Takes a grant back, and with it all that it bought; gives whether it had not been taken back before.
+/// Takes a grant back, and with it all that it bought, everywhere; gives whether it had not been taken back before.
 pub async fn revoke(tx: &mut Tx, id: &GrantId, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(tx.execute(REVOKE, &[id.into(), now.into()]).await? > 0)
+    let revoked = tx.execute(REVOKE, &[id.into(), now.into()]).await? > 0;
+    if revoked {
+        tx.revoke(Revocation::of_grant(id, now));
+    }
+    Ok(revoked)
 }
 
-/// Takes back every grant of a user; gives how many.
-pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(REVOKE_BY_USER, &[user.into(), now.into()]).await
+/// Takes back every grant of a user.
+pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    let revoked = tx.fetch_all(REVOKE_BY_USER, &[user.into(), now.into()]).await?;
+    tell(tx, &revoked, now)
 }
 
-/// Takes back the grants that live by a session: those without `offline_access`. Gives how many.
-pub async fn revoke_by_session(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(REVOKE_BY_SESSION, &[session.into(), now.into()]).await
+/// Takes back the grants that live by a session: those without `offline_access`.
+pub async fn revoke_by_session(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+    let revoked = tx.fetch_all(REVOKE_BY_SESSION, &[session.into(), now.into()]).await?;
+    tell(tx, &revoked, now)
+}
+
+fn tell(tx: &mut Tx, revoked: &[Row], now: Timestamp) -> Result<(), StoreError> {
+    for row in revoked {
+        let grant: GrantId = row.get(0)?;
+        tx.revoke(Revocation::of_grant(&grant, now));
+    }
+    Ok(())
 }
 
 /// Reads a grant, its user and its session from the columns that begin at `first`.

@@ -40,6 +40,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0003_admin_api.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0003_admin_api.sql"),
     },
+    Migration {
+        number: 4,
+        name: "revocation_feed",
+        postgres: include_str!("../../../migrations/postgres/0004_revocation_feed.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0004_revocation_feed.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

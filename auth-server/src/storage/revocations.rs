@@ -1,22 +1,58 @@
-//! Revocations of what has no row of its own: single tokens, until they would have expired.
+//! Revocations, in the order in which services are told of them, until no token is left that they could concern.
 
 use crate::domain::clock::Timestamp;
-use crate::storage::{StoreError, Tx};
+use crate::domain::revocation::{Revocation, RevokedClaim};
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx, epochs};
 
-const REVOKE: &str = "
-    INSERT INTO revocations (kind, value, created_at, expires_at) VALUES ('jti', $1, $2, $3)
-        ON CONFLICT (kind, value) DO NOTHING";
+const RAISE: &str = "
+    INSERT INTO revocations (kind, value, seq, not_before, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (kind, value) DO UPDATE
+       SET seq = excluded.seq, not_before = excluded.not_before, expires_at = excluded.expires_at";
 const IS_REVOKED: &str = "SELECT 1 FROM revocations WHERE kind = 'jti' AND value = $1";
+const SINCE: &str = "
+    SELECT seq, kind, value, not_before, expires_at FROM revocations WHERE seq > $1 ORDER BY seq LIMIT $2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[REVOKE, IS_REVOKED];
+pub(super) const STATEMENTS: &[&str] = &[RAISE, IS_REVOKED, SINCE];
 
-/// Revokes one token until it would have expired.
-pub async fn revoke_jti(tx: &mut Tx, jti: &str, expires_at: Timestamp) -> Result<(), StoreError> {
-    tx.execute(REVOKE, &[jti.into(), tx.now().into(), expires_at.into()]).await.map(drop)
+/// A revocation and its place in the order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Raised {
+    /// Its place, from 1.
+    pub seq: u64,
+    /// What is revoked.
+    pub revocation: Revocation,
+}
+
+/// Writes a revocation down and gives its place. Places are given out by one row, which stays locked until the commit: they are
+/// seen in their order.
+pub(super) async fn raise(tx: &mut Tx, revocation: &Revocation) -> Result<u64, StoreError> {
+    let seq = epochs::next_revocation(tx).await?;
+    let values = [
+        revocation.claim.as_str().into(),
+        revocation.value.as_str().into(),
+        seq.into(),
+        revocation.not_before.into(),
+        tx.now().into(),
+        revocation.expires_at.into(),
+    ];
+    tx.execute(RAISE, &values).await?;
+    Ok(seq)
 }
 
 /// Whether the token was revoked.
 pub async fn jti_revoked(tx: &mut Tx, jti: &str) -> Result<bool, StoreError> {
     Ok(tx.fetch_optional(IS_REVOKED, &[jti.into()]).await?.is_some())
+}
+
+/// The revocations behind `seq`, in order.
+pub async fn since(tx: &mut Tx, seq: u64, limit: u32) -> Result<Vec<Raised>, StoreError> {
+    tx.fetch_all(SINCE, &[seq.into(), limit.into()]).await?.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<Raised, StoreError> {
+    let (claim, not_before): (RevokedClaim, Option<Timestamp>) = (row.parse(1)?, row.get(3)?);
+    let revocation = Revocation { claim, value: row.get(2)?, not_before, expires_at: row.get(4)? };
+    Ok(Raised { seq: row.get(0)?, revocation })
 }

@@ -134,11 +134,9 @@ impl Store {
         if outcome.as_ref().is_err_and(Outcome::is_fault) {
             return outcome;
         }
-        let epoch = tx.take_epoch();
+        let reached = tx.take_reached();
         tx.commit().await?;
-        if let Some(epoch) = epoch {
-            self.inner.caches.outdated_by(epoch);
-        }
+        self.inner.caches.heard(reached);
         outcome
     }
 
@@ -150,6 +148,11 @@ impl Store {
     /// Changes whenever the caches are emptied: whoever keeps something else in memory reads it again then.
     pub fn invalidations(&self) -> watch::Receiver<u64> {
         self.inner.caches.invalidations()
+    }
+
+    /// The place of the last revocation; changes when there is another.
+    pub fn revocations(&self) -> watch::Receiver<u64> {
+        self.inner.caches.revocations()
     }
 
     /// Empties the caches when another replica, or a command beside the server, changed what they hold.

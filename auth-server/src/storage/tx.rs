@@ -8,6 +8,7 @@ use sqlx::Connection;
 
 use crate::domain::audit::AuditEvent;
 use crate::domain::clock::Timestamp;
+use crate::domain::revocation::Revocation;
 use crate::domain::secret::Digest32;
 use crate::storage::StoreError;
 use crate::storage::db::{Link, PgLink, SqliteLink, Value};
@@ -18,6 +19,22 @@ use crate::storage::shared::Shared;
 
 /// What runs inside a transaction: a future that borrows the transaction.
 pub type Work<'t, T> = Pin<Box<dyn Future<Output = T> + Send + 't>>;
+
+/// The epochs that a transaction made.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Reached {
+    /// Caches have to be emptied.
+    pub(super) cache: Option<u64>,
+    /// The place of its last revocation.
+    pub(super) revocations: Option<u64>,
+}
+
+impl Reached {
+    /// What it made, or else what an earlier one did that is committed with it.
+    pub(super) fn or(self, earlier: Self) -> Self {
+        Self { cache: self.cache.or(earlier.cache), revocations: self.revocations.or(earlier.revocations) }
+    }
+}
 
 /// The end of the chain of the audit trail.
 #[derive(Clone, Copy)]
@@ -33,8 +50,10 @@ pub struct Tx {
     /// What is recorded at the end.
     pub(super) events: Vec<AuditEvent>,
     pub(super) invalidates: bool,
-    /// The epoch that this transaction made.
-    pub(super) epoch: Option<u64>,
+    /// What other places are to accept no longer.
+    pub(super) revocations: Vec<Revocation>,
+    /// The epochs that this transaction made.
+    pub(super) reached: Reached,
     pub(super) failed: bool,
     counted: bool,
     /// Where the chain of the audit trail ends, as far as the writer of SQLite knows.
@@ -48,7 +67,8 @@ impl Tx {
             shared,
             events: Vec::new(),
             invalidates: false,
-            epoch: None,
+            revocations: Vec::new(),
+            reached: Reached { cache: None, revocations: None },
             failed: false,
             counted: true,
             head: None,
@@ -75,6 +95,11 @@ impl Tx {
     /// Empties the caches of every replica when this transaction commits.
     pub const fn invalidate(&mut self) {
         self.invalidates = true;
+    }
+
+    /// Tells every service of a revocation when this transaction commits.
+    pub fn revoke(&mut self, revocation: Revocation) {
+        self.revocations.push(revocation);
     }
 
     /// The time of the store's clock.
@@ -175,18 +200,19 @@ impl Tx {
         })
     }
 
-    /// The epoch that the transaction made, if the caches have to be emptied once it is committed. Forgets the rest.
-    pub(super) fn take_epoch(&mut self) -> Option<u64> {
+    /// The epochs that the transaction made, for those who have to hear of them once it is committed. Forgets the rest.
+    pub(super) fn take_reached(&mut self) -> Reached {
         self.events.clear();
+        self.revocations.clear();
         self.failed = false;
         self.invalidates = false;
         self.counted = true;
-        self.epoch.take()
+        std::mem::take(&mut self.reached)
     }
 
     /// Forgets what was to be written, after a roll-back.
     pub(super) fn forget(&mut self) {
-        self.take_epoch();
+        self.take_reached();
         self.head = None;
     }
 

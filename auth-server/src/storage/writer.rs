@@ -17,7 +17,7 @@ use crate::storage::cache::Caches;
 use crate::storage::commit::perform;
 use crate::storage::db::{Link, SqliteLink};
 use crate::storage::shared::Shared;
-use crate::storage::tx::Work;
+use crate::storage::tx::{Reached, Work};
 use crate::storage::{Outcome, StoreError, Tx};
 
 /// Most transactions that wait; more are told that the database is busy.
@@ -154,8 +154,8 @@ impl Desk {
 async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, caches: &Caches) -> Result<(), StoreError> {
     let mut kept = Vec::with_capacity(batch.len());
     let ended = run_all(tx, batch, &mut kept).await;
-    if let Ok(Some(epoch)) = ended {
-        caches.outdated_by(epoch);
+    if let Ok(reached) = ended {
+        caches.heard(reached);
     }
     for reply in kept {
         reply(ended.as_ref().err().cloned());
@@ -163,7 +163,7 @@ async fn commit_together(tx: &mut Tx, batch: &mut VecDeque<Job>, caches: &Caches
     ended.map(drop)
 }
 
-/// Gives the epoch that they reached, if caches have to be emptied.
+/// Gives the epochs that they reached.
 ///
 /// Each control statement is a way to the driver's thread and back, so they travel together: a savepoint that was
 /// rolled back to is used again, and `COMMIT` releases the last one.
@@ -171,8 +171,8 @@ async fn run_all(
     tx: &mut Tx,
     batch: &mut VecDeque<Job>,
     kept: &mut Vec<Reply>,
-) -> Result<Option<u64>, StoreError> {
-    let mut epoch = None;
+) -> Result<Reached, StoreError> {
+    let mut reached = Reached::default();
     let mut step = "BEGIN IMMEDIATE; SAVEPOINT job";
     while !batch.is_empty() {
         tx.control(step).await?;
@@ -180,7 +180,7 @@ async fn run_all(
         let done = job(Ok(&mut *tx)).await;
         if done.keep {
             kept.push(done.reply);
-            epoch = tx.take_epoch().or(epoch);
+            reached = tx.take_reached().or(reached);
             step = "RELEASE job; SAVEPOINT job";
         } else {
             (done.reply)(None);
@@ -192,5 +192,5 @@ async fn run_all(
         }
     }
     tx.control("COMMIT").await?;
-    Ok(epoch)
+    Ok(reached)
 }

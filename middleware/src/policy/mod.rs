@@ -1,23 +1,26 @@
 //! Where the policy comes from, and the one that holds now.
 
+mod feed;
 mod files;
 mod remote;
 mod signed;
+mod sse;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
-use remote::RemotePolicy;
 pub use remote::{PolicyEndpoint, UrlRefused};
 
 use crate::authorize::Policies;
 use crate::clock::Clock;
 use crate::fetch::FetchError;
 use crate::jwks::{LazyFetcher, Trusts};
+use crate::revocation::Revoked;
 
 /// Where the policy of a service comes from.
 #[derive(Debug)]
@@ -80,8 +83,7 @@ impl Policy {
             }
             Kind::Remote(endpoint) => {
                 let fetcher = surroundings.fetcher.get()?;
-                let remote = RemotePolicy::new(endpoint, fetcher, current.clone(), surroundings)?;
-                Origin::Remote(Arc::new(remote))
+                Origin::Remote(Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?)
             }
             Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
             Kind::Source(source) => {
@@ -136,13 +138,13 @@ pub(crate) struct PolicyState {
 enum Origin {
     Files(PathBuf),
     Here,
-    Remote(Arc<RemotePolicy>),
+    Remote(Arc<Feed>),
 }
 
 impl PolicyState {
     /// Calls `ask` with the policy that holds now.
     pub(crate) fn with<T>(&self, now: Duration, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let too_old = matches!(&self.origin, Origin::Remote(remote) if remote.is_too_old(now));
+        let too_old = matches!(&self.origin, Origin::Remote(feed) if feed.policy().is_too_old(now));
         match self.current.0.load().as_ref() {
             Some(snapshot) if !too_old => ask(Policies::Loaded(snapshot)),
             _ => ask(Policies::Missing),
@@ -154,8 +156,16 @@ impl PolicyState {
     }
 
     pub(crate) fn spawn_refresh(&self) {
-        if let Origin::Remote(remote) = &self.origin {
-            remote.spawn_refresh();
+        if let Origin::Remote(feed) = &self.origin {
+            feed.spawn();
+        }
+    }
+
+    /// What was revoked, if a server tells.
+    pub(crate) fn revoked(&self) -> Option<&Arc<Revoked>> {
+        match &self.origin {
+            Origin::Files(_) | Origin::Here => None,
+            Origin::Remote(feed) => Some(feed.revoked()),
         }
     }
 
@@ -166,7 +176,7 @@ impl PolicyState {
                 Err(error) => tracing::warn!(%error, "the policy files were not taken over"),
             },
             Origin::Here => {}
-            Origin::Remote(remote) => remote.refresh().await,
+            Origin::Remote(feed) => feed.poll().await,
         }
     }
 }

@@ -31,6 +31,7 @@ pub struct PolicyEndpoint {
     client_secret: String,
     poll_every: Duration,
     max_age: Option<Duration>,
+    max_stale: Option<Duration>,
     plain_http: bool,
 }
 
@@ -52,11 +53,12 @@ impl PolicyEndpoint {
             client_secret: client_secret.into(),
             poll_every: DEFAULT_POLL,
             max_age: None,
+            max_stale: None,
             plain_http: false,
         }
     }
 
-    /// How often the server is asked: every second, unless set.
+    /// How often the server is asked while it cannot be listened to: every second, unless set.
     #[must_use]
     pub const fn poll_every(mut self, pause: Duration) -> Self {
         self.poll_every = pause;
@@ -71,6 +73,31 @@ impl PolicyEndpoint {
         self
     }
 
+    /// Answers 503 to every token when the server has not said for so long what was revoked. It speaks every second, so
+    /// less than three seconds would refuse tokens for a hiccup. Unless set, tokens are good until they expire while the
+    /// server is away.
+    #[must_use]
+    pub const fn revocations_max_stale(mut self, age: Duration) -> Self {
+        self.max_stale = Some(age);
+        self
+    }
+
+    /// Where the server says when the policy changed, and what was revoked: beside the policy.
+    pub(crate) fn events(&self) -> Result<Url, UrlRefused> {
+        let url = Url::parse(&self.url).ok().filter(|url| is_allowed(url, self.plain_http));
+        url.and_then(|url| url.join("events").ok()).ok_or_else(|| UrlRefused(self.url.clone()))
+    }
+
+    /// How often it is asked.
+    pub(crate) fn schedule(&self) -> Schedule {
+        let every = self.poll_every;
+        Schedule { every, first_retry: every, last_retry: every.max(Duration::from_secs(5)) }
+    }
+
+    pub(crate) const fn max_stale(&self) -> Option<Duration> {
+        self.max_stale
+    }
+
     /// Sends the client secret over plain `http` to a host that is not this machine: only for networks that
     /// nobody else is on.
     #[must_use]
@@ -80,7 +107,7 @@ impl PolicyEndpoint {
     }
 
     /// HTTP Basic with both halves form-encoded first (RFC 6749 §2.3.1).
-    fn authorization(&self) -> Option<HeaderValue> {
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let credentials = format!("{}:{}", encode(&self.client_id), encode(&self.client_secret));
         let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials))).ok()?;
@@ -106,7 +133,6 @@ pub(crate) struct RemotePolicy {
     etag: Mutex<Option<HeaderValue>>,
     confirmed: Confirmed,
     failures: AtomicU32,
-    schedule: Schedule,
     max_age: Option<Duration>,
 }
 
@@ -137,7 +163,7 @@ enum PolicyFault {
 
 impl RemotePolicy {
     pub(crate) fn new(
-        endpoint: PolicyEndpoint,
+        endpoint: &PolicyEndpoint,
         fetcher: Fetcher,
         current: SharedPolicy,
         surroundings: &Surroundings<'_>,
@@ -145,10 +171,10 @@ impl RemotePolicy {
         let url = Url::parse(&endpoint.url).ok().filter(|url| is_allowed(url, endpoint.plain_http));
         let url = url.ok_or_else(|| UrlRefused(endpoint.url.clone()))?;
         let authorization = endpoint.authorization();
-        let (every, max_age) = (endpoint.poll_every, endpoint.max_age);
+        let max_age = endpoint.max_age;
         let proof = Proof {
             trusts: Arc::clone(surroundings.trusts),
-            client_id: endpoint.client_id,
+            client_id: endpoint.client_id.clone(),
             api: surroundings.audience.to_owned(),
             clock: surroundings.clock.clone(),
         };
@@ -160,7 +186,6 @@ impl RemotePolicy {
             etag: Mutex::default(),
             confirmed: Confirmed::default(),
             failures: AtomicU32::new(0),
-            schedule: Schedule { every, first_retry: every, last_retry: every.max(Duration::from_secs(5)) },
             max_age,
         })
     }
@@ -169,18 +194,13 @@ impl RemotePolicy {
         self.max_age.is_some_and(|max_age| self.confirmed.is_older_than(max_age, now))
     }
 
-    /// Keeps asking for as long as somebody holds the policy.
-    pub(crate) fn spawn_refresh(self: &Arc<Self>) {
-        let weak = Arc::downgrade(self);
-        tokio::spawn(async move {
-            while let Some(policy) = weak.upgrade() {
-                let pause = policy.schedule.pause(policy.failures.load(Ordering::Relaxed));
-                drop(policy);
-                tokio::time::sleep(pause).await;
-                let Some(policy) = weak.upgrade() else { return };
-                policy.refresh().await;
-            }
-        });
+    /// Takes note that a policy with this tag is the one in force; false when it is another one than is held.
+    pub(crate) async fn confirms(&self, tag: &str) -> bool {
+        let held = self.etag.lock().await.as_ref().is_some_and(|etag| etag.as_bytes() == tag.as_bytes());
+        if held {
+            self.confirmed.mark(self.proof.clock.steady());
+        }
+        held
     }
 
     /// Asks the server once.

@@ -50,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) sid: Option<String>,
     pub(crate) auth_time: Option<NumericDate>,
     pub(crate) acr: Option<String>,
+    /// The grant that bought the token, where the issuer says so.
+    pub(crate) gid: Option<String>,
 }
 
 /// The claims as they stand in a payload, side by side: one pass reads them all.
@@ -78,6 +80,8 @@ struct ClaimSet {
     auth_time: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     acr: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    gid: Option<String>,
 }
 
 /// `aud`: one name or a list of them (RFC 7519 §4.1.3).
@@ -185,11 +189,12 @@ impl AccessClaims {
             sid,
             auth_time,
             acr,
+            gid,
         } = part(payload)?;
         Ok(Self {
             registered: Registered { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf },
             granted: Granted { scope, roles, org },
-            session: Session { sid, auth_time, acr },
+            session: Session { sid, auth_time, acr, gid },
         })
     }
 

@@ -30,6 +30,9 @@ pub(crate) enum TokenFault {
     /// The token lives longer than is allowed here.
     #[error("the lifetime of the token is too long")]
     Lifetime,
+    /// The issuer took it back.
+    #[error("the token was revoked")]
+    Revoked,
     /// `cnf` binds the token to a key that the request does not prove.
     #[error("the token is bound to a key, and cannot be used as a bearer token")]
     SenderConstrained,

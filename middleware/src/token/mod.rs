@@ -26,6 +26,7 @@ mod vectors;
 
 use crate::clock::Clock;
 use crate::jwks::{Algorithm, Lookup, Trust, Trusts};
+use crate::revocation::Revoked;
 
 /// The type of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN: &str = "at+jwt";
@@ -119,12 +120,19 @@ pub(crate) struct Verifier {
     policy: TokenPolicy,
     cache: TokenCache,
     clock: Clock,
+    /// What was revoked, when somebody tells.
+    revoked: Option<Arc<Revoked>>,
 }
 
 impl Verifier {
     pub(crate) fn new(trusts: Arc<Trusts>, audience: String, policy: TokenPolicy, clock: Clock) -> Self {
         let cache = TokenCache::new(policy.cache_bytes);
-        Self { trusts, audience, policy, cache, clock }
+        Self { trusts, audience, policy, cache, clock, revoked: None }
+    }
+
+    /// Refuses what was revoked.
+    pub(crate) fn hearing_of(self, revoked: Option<Arc<Revoked>>) -> Self {
+        Self { revoked, ..self }
     }
 
     pub(crate) fn verify(&self, token: &str, attempt: Attempt) -> Verification {
@@ -151,7 +159,15 @@ impl Verifier {
             self.cache.remove(token);
             return Some(Err(TokenFault::Expired));
         }
+        if self.is_revoked(&verified) {
+            self.cache.remove(token);
+            return Some(Err(TokenFault::Revoked));
+        }
         Some(Ok(Principal::from(verified)))
+    }
+
+    fn is_revoked(&self, verified: &Verified) -> bool {
+        self.revoked.as_ref().is_some_and(|revoked| revoked.concerns(&verified.names(), &verified.standing))
     }
 
     fn verify_afresh(&self, token: &str, now: u64, attempt: Attempt) -> Result<Verification, TokenFault> {
@@ -173,6 +189,9 @@ impl Verifier {
             now,
         })?;
         let verified = Arc::new(Verified::new(claims, jws.payload, index, generation));
+        if self.is_revoked(&verified) {
+            return Err(TokenFault::Revoked);
+        }
         self.cache.insert(token, &verified);
         Ok(Verification::Verified(Principal::from(verified)))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::claims::{AccessClaims, NumericDate};
+use crate::revocation::{TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
 ///
@@ -23,13 +24,27 @@ pub(crate) struct Verified {
     /// Which issuer of the guard's, and which generation of its keys.
     pub(crate) trust: usize,
     pub(crate) generation: u64,
+    pub(crate) standing: TokenStanding,
 }
 
 impl Verified {
     pub(crate) fn new(claims: AccessClaims, payload: Vec<u8>, trust: usize, generation: u64) -> Self {
         // RFC 6749 §3.3: a list delimited by spaces.
         let scopes = claims.granted.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned);
-        Self { scopes: scopes.collect(), claims, payload, trust, generation }
+        let standing = TokenStanding::default();
+        Self { scopes: scopes.collect(), claims, payload, trust, generation, standing }
+    }
+
+    /// The names by which it can be revoked.
+    pub(crate) fn names(&self) -> TokenNames<'_> {
+        let (registered, session) = (&self.claims.registered, &self.claims.session);
+        TokenNames {
+            token: &registered.jti,
+            subject: &registered.sub,
+            client: &registered.client_id,
+            grant: session.gid.as_deref(),
+            issued_at: registered.iat.0,
+        }
     }
 
     pub(crate) const fn payload_len(&self) -> usize {

@@ -8,6 +8,7 @@ use crate::domain::audit::AuditAction;
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
+use crate::domain::revocation::Revocation;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
@@ -124,6 +125,9 @@ impl ClientService {
                     check_references(tx, &after).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
+                    if before.scopes != after.scopes || before.settings.apis != after.settings.apis {
+                        tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
+                    }
                     let detail = json!({ "changed": differences(&before, &after) });
                     tx.audit(caller.event(AuditAction::ClientUpdated).on(&after.id).with(detail));
                     tx.invalidate();
@@ -169,6 +173,7 @@ impl ClientService {
                     owners.require_rank_over(tx, &client, &caller).await?;
                     assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
                     clients::delete(tx, &id).await?;
+                    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
                     let detail = json!({ "name": client.name });
                     tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));
                     tx.invalidate();
@@ -210,6 +215,9 @@ impl ClientService {
                     };
                     let client = Client { disabled_at, ..client };
                     clients::update(tx, &client).await?;
+                    if to == Switch::Off {
+                        tx.revoke(Revocation::of_client(client.id.as_str(), caller.now));
+                    }
                     tx.audit(caller.event(action).on(&client.id));
                     tx.invalidate();
                     Ok(versioned(client))

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::UserId;
 use crate::domain::rbac::AssignmentSubject;
+use crate::domain::revocation::Revocation;
 use crate::domain::secret::Entropy;
 use crate::domain::user::{Email, Password, PasswordHash, Sub, User, Username};
 use crate::services::admin_error::{AdminError, Thing};
@@ -134,6 +135,9 @@ impl UserService {
                     let after = changed(&before, details);
                     check_references(tx, &after).await?;
                     users::update(tx, &after).await?;
+                    if before.organisation != after.organisation {
+                        tx.revoke(Revocation::of_subject(after.sub.as_str(), caller.now));
+                    }
                     let detail = json!({ "changed": differences(&before, &after) });
                     tx.audit(caller.event(AuditAction::UserUpdated).on(&after.id).with(detail));
                     tx.invalidate();
@@ -202,6 +206,8 @@ impl UserService {
                     let subject = AssignmentSubject::User(id.clone());
                     owners.require_rank(tx, &subject, &caller).await?;
                     owners.require_other(tx, &id).await?;
+                    users::hold(tx, &id).await?;
+                    end_everything(tx, &id, &caller).await?;
                     assignments::delete_of(tx, &subject).await?;
                     users::delete(tx, &id).await?;
                     tx.audit(caller.event(AuditAction::UserDeleted).on(&id));

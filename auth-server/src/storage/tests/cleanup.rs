@@ -6,10 +6,11 @@ use super::support::{Backend, Fixture, scopes};
 use crate::domain::grant::Grant;
 use crate::domain::ids::InteractionKind;
 use crate::domain::interaction::Interaction;
+use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{grants, interactions, jobs, revocations, sessions};
+use crate::storage::{grants, interactions, jobs, sessions};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -43,7 +44,7 @@ async fn fill(fixture: &Fixture) -> Grant {
                 interactions::insert(tx, &flow).await?;
                 refresh_tokens::insert(tx, &token).await?;
                 single_use::issue(tx, Purpose::AuthorizationCode, &code, &1, end).await?;
-                revocations::revoke_jti(tx, "jti", end).await?;
+                tx.revoke(Revocation::of_token("jti", end));
                 assert!(jobs::insert(tx, &job, "x", "{}", now).await?);
                 let leased = jobs::take(tx, "t", end, now).await?.unwrap();
                 assert!(jobs::finish(tx, &leased.id, "t", end).await?);
@@ -94,7 +95,10 @@ async fn one_step_takes_a_few_rows_only(#[case] backend: Backend) {
     for number in 0..5 {
         fixture
             .write(move |tx| {
-                Box::pin(async move { revocations::revoke_jti(tx, &number.to_string(), end).await })
+                Box::pin(async move {
+                    tx.revoke(Revocation::of_token(&number.to_string(), end));
+                    Ok(())
+                })
             })
             .await;
     }

@@ -1,0 +1,86 @@
+//! What runs beside the requests.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::app::administration::Administration;
+use crate::app::ground::Ground;
+use crate::jobs::Runner;
+use crate::keys::ring::KeyRing;
+use crate::services::policies::live::AdminPolicy;
+use crate::services::revocation_feed::RevocationFeed;
+use crate::storage::Store;
+
+/// How often it is looked at whether a signing key is due.
+const TEND_KEYS_EVERY: Duration = Duration::from_mins(1);
+/// How soon it is looked again when the database did not answer.
+const TEND_KEYS_AGAIN: Duration = Duration::from_secs(5);
+/// The same for revocations, which are promised within two seconds.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+/// How often the policy of the admin API is read although nobody said that it changed.
+const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
+
+/// Starts it; it runs until the set is dropped.
+pub(super) fn start(ground: &Ground, administration: &Administration) -> JoinSet<()> {
+    let Ground { clock, entropy, keys, store, .. } = ground;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(tend_keys(keys.clone(), store.clone()));
+    let jobs = Runner::new(store.clone(), clock.clone(), entropy.clone());
+    tasks.spawn(jobs.run(std::future::pending()));
+    tasks.spawn(follow_revocations(administration.distribution.feed.clone(), store.clone()));
+    tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));
+    tasks
+}
+
+/// Keeps the keys in step with the schedule and with other replicas: at once, since a key may have been made or withdrawn since
+/// they were loaded, when anything changes, and after a while.
+async fn tend_keys(keys: KeyRing, store: Store) {
+    let mut epochs = store.invalidations();
+    loop {
+        let wait = match keys.tend().await {
+            Ok(()) => TEND_KEYS_EVERY,
+            Err(error) => {
+                tracing::error!(cause = %error, "the signing keys could not be looked after; the ones in memory stay");
+                TEND_KEYS_AGAIN
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            moved_on = epochs.changed() => if moved_on.is_err() { return },
+        }
+    }
+}
+
+/// Reads what was revoked, on whatever replica, as soon as it is heard of; again after a while, since a reading may fail.
+async fn follow_revocations(feed: RevocationFeed, store: Store) {
+    let mut raised = store.revocations();
+    loop {
+        let wait = match feed.refresh().await {
+            Ok(()) => READ_POLICY_EVERY,
+            Err(error) => {
+                tracing::error!(cause = %error, "revocations could not be read; services hear of them later");
+                READ_AGAIN
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            another = raised.changed() => if another.is_err() { return },
+        }
+    }
+}
+
+/// Takes over the policy of the admin API when somebody activates a revision, on whatever replica. It is read at the start,
+/// since one may have been activated since it was loaded, and again after a while, since a reading may fail.
+async fn follow_policy(policy: AdminPolicy, store: Store) {
+    let mut epochs = store.invalidations();
+    loop {
+        if let Err(error) = policy.refresh().await {
+            tracing::error!(cause = %error, "the policy of the admin API could not be read; the one in force stays");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(READ_POLICY_EVERY) => {}
+            moved_on = epochs.changed() => if moved_on.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What the server that signs the policy tells a guard: that the policy or the keys changed, and what was revoked.
+//!
+//! It is listened to, and asked again and again while that does not work: a proxy may hold events back, and an old
+//! server has none.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::remote::{PolicyEndpoint, RemotePolicy, UrlRefused};
+use super::sse::{Events, MAX_BYTES, MEDIA_TYPE};
+use super::{SharedPolicy, Surroundings};
+use crate::clock::Clock;
+use crate::fetch::{FetchError, Fetched, Fetcher, Get};
+use crate::jwks::Trusts;
+use crate::revocation::{Entry, Revoked};
+use crate::schedule::Schedule;
+
+/// The server speaks every second; after so long it is gone.
+const SILENCE: Duration = Duration::from_secs(4);
+/// After so many streams without a word, events do not get through here.
+const DEAF: u32 = 3;
+/// How often it is asked then before it is listened to again.
+const ASKED_WHEN_DEAF: u32 = 60;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// What holds at the server, and what is new to this guard.
+#[derive(serde::Deserialize)]
+struct State {
+    /// The place of the last revocation.
+    seq: u64,
+    /// Whether revocations that were told before are to be forgotten.
+    reset: bool,
+    /// The entity tag of the policy.
+    policy: Option<String>,
+    /// The entity tag of the keys.
+    keys: String,
+    revoked: Vec<Entry>,
+}
+
+/// Follows a server.
+pub(crate) struct Feed {
+    policy: RemotePolicy,
+    revoked: Arc<Revoked>,
+    trusts: Arc<Trusts>,
+    source: Source,
+    schedule: Schedule,
+    clock: Clock,
+    /// Holding this makes a state the only one that is taken over.
+    heard: Mutex<Heard>,
+}
+
+struct Source {
+    fetcher: Fetcher,
+    url: Url,
+    authorization: Option<HeaderValue>,
+}
+
+/// What was heard last.
+#[derive(Default)]
+struct Heard {
+    seq: Option<u64>,
+    keys: Option<String>,
+}
+
+/// What stops a guard from hearing.
+#[derive(Debug, thiserror::Error)]
+enum FeedFault {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("it is no state of a server")]
+    Malformed(#[from] serde_json::Error),
+    #[error("it is no stream of events")]
+    NotEvents,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        endpoint: &PolicyEndpoint,
+        fetcher: &Fetcher,
+        current: SharedPolicy,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Arc<Self>, UrlRefused> {
+        let source = Source {
+            fetcher: fetcher.clone(),
+            url: endpoint.events()?,
+            authorization: endpoint.authorization(),
+        };
+        Ok(Arc::new(Self {
+            policy: RemotePolicy::new(endpoint, fetcher.clone(), current, surroundings)?,
+            revoked: Arc::new(Revoked::new(endpoint.max_stale())),
+            trusts: Arc::clone(surroundings.trusts),
+            source,
+            schedule: endpoint.schedule(),
+            clock: surroundings.clock.clone(),
+            heard: Mutex::default(),
+        }))
+    }
+
+    pub(crate) const fn policy(&self) -> &RemotePolicy {
+        &self.policy
+    }
+
+    pub(crate) const fn revoked(&self) -> &Arc<Revoked> {
+        &self.revoked
+    }
+
+    /// Listens for as long as somebody holds the guard.
+    pub(crate) fn spawn(self: &Arc<Self>) {
+        tokio::spawn(follow(Arc::downgrade(self)));
+    }
+
+    /// Asks once. A server that tells no state has a policy all the same.
+    pub(crate) async fn poll(&self) {
+        let mut heard = self.heard.lock().await;
+        match self.source.ask(heard.seq).await {
+            Ok(state) => self.take_over(&mut heard, state).await,
+            Err(fault) => {
+                tracing::debug!(%fault, "the server did not say what holds");
+                self.policy.refresh().await;
+            }
+        }
+    }
+
+    async fn hear(&self, data: &str) -> Result<(), FeedFault> {
+        let state = serde_json::from_str(data)?;
+        let mut heard = self.heard.lock().await;
+        self.take_over(&mut heard, state).await;
+        Ok(())
+    }
+
+    async fn take_over(&self, heard: &mut Heard, state: State) {
+        let State { seq, reset, policy, keys, revoked } = state;
+        self.revoked.take_over(reset, revoked, self.clock.unix_secs());
+        self.revoked.confirm(self.clock.steady());
+        heard.seq = Some(if reset { seq } else { heard.seq.unwrap_or_default().max(seq) });
+        let known = heard.keys.replace(keys.clone());
+        // A key that was withdrawn is trusted until the set is fetched again.
+        if known.is_some_and(|known| known != keys) {
+            self.trusts.refresh().await;
+        }
+        if let Some(tag) = policy
+            && !self.policy.confirms(&tag).await
+        {
+            self.policy.refresh().await;
+        }
+    }
+
+    async fn open(&self) -> Result<Events, FeedFault> {
+        let seq = self.heard.lock().await.seq;
+        self.source.listen(seq).await
+    }
+}
+
+impl Source {
+    async fn ask(&self, after: Option<u64>) -> Result<State, FeedFault> {
+        let get = Get { url: &self.url, etag: None, authorization: None, max_bytes: MAX_BYTES };
+        match self.fetcher.get_with(get, self.headers("application/json", after)).await? {
+            Fetched::Document { body, .. } => Ok(serde_json::from_slice(&body)?),
+            Fetched::NotModified => Err(FeedFault::NotEvents),
+        }
+    }
+
+    async fn listen(&self, after: Option<u64>) -> Result<Events, FeedFault> {
+        let response = self.fetcher.open(&self.url, self.headers(MEDIA_TYPE, after)).await?;
+        Events::of(response).ok_or(FeedFault::NotEvents)
+    }
+
+    fn headers(&self, accept: &'static str, after: Option<u64>) -> HeaderMap {
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+        headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
+        headers.extend(after.map(|seq| (LAST_EVENT_ID, HeaderValue::from(seq))));
+        headers
+    }
+}
+
+/// Listens, and asks when there is nothing to hear.
+async fn follow(feed: Weak<Feed>) {
+    let (mut failures, mut silent) = (0, 0);
+    loop {
+        let Some(heard) = listen(&feed).await else { return };
+        (failures, silent) = if heard == 0 { (failures + 1, silent + 1) } else { (0, 0) };
+        for _ in 0..if silent < DEAF { 1 } else { ASKED_WHEN_DEAF } {
+            let Some(strong) = feed.upgrade() else { return };
+            strong.poll().await;
+            let pause = strong.schedule.pause(if silent < DEAF { failures } else { 0 });
+            drop(strong);
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Gives how many states were heard until the stream ended, or `None` when nobody holds the guard any more.
+async fn listen(feed: &Weak<Feed>) -> Option<u32> {
+    let mut events = match feed.upgrade()?.open().await {
+        Ok(events) => events,
+        Err(fault) => {
+            tracing::debug!(%fault, "the server cannot be listened to");
+            return Some(0);
+        }
+    };
+    let mut heard = 0_u32;
+    while let Ok(Some(data)) = tokio::time::timeout(SILENCE, events.next()).await {
+        if let Err(fault) = feed.upgrade()?.hear(&data).await {
+            tracing::warn!(%fault, "the server said something else than what holds");
+            break;
+        }
+        heard = heard.saturating_add(1);
+    }
+    Some(heard)
+}

@@ -1,0 +1,115 @@
+//! Server-sent events (HTML §9.2.6), as far as a guard needs them: the data of each event.
+
+use std::collections::VecDeque;
+
+use http::header;
+
+pub(super) const MEDIA_TYPE: &str = "text/event-stream";
+
+/// The longest event that is read.
+pub(super) const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+/// A stream of events.
+pub(super) struct Events {
+    response: reqwest::Response,
+    parser: Parser,
+    /// Events that are complete and were not asked for yet.
+    ready: VecDeque<String>,
+}
+
+impl Events {
+    /// The events of an answer, if it is a stream of them.
+    pub(super) fn of(response: reqwest::Response) -> Option<Self> {
+        let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let is_stream = kind.split(';').next()?.trim().eq_ignore_ascii_case(MEDIA_TYPE);
+        is_stream.then(|| Self { response, parser: Parser::default(), ready: VecDeque::new() })
+    }
+
+    /// The data of the next event; `None` when the stream ended or is not what it should be.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        while self.ready.is_empty() {
+            let chunk = self.response.chunk().await.ok()??;
+            self.ready.extend(self.parser.read(&chunk)?);
+        }
+        self.ready.pop_front()
+    }
+}
+
+/// Cuts a stream of bytes into events.
+#[derive(Default)]
+struct Parser {
+    /// The line that is not complete yet.
+    line: Vec<u8>,
+    data: String,
+    /// Whether the last byte was a carriage return: a line feed behind it belongs to it.
+    after_return: bool,
+}
+
+impl Parser {
+    /// The data of every event that these bytes complete; `None` when there is too much, or it is not UTF-8.
+    fn read(&mut self, bytes: &[u8]) -> Option<Vec<String>> {
+        let mut events = Vec::new();
+        for byte in bytes {
+            let belongs = std::mem::replace(&mut self.after_return, *byte == b'\r') && *byte == b'\n';
+            match byte {
+                b'\n' if belongs => {}
+                b'\n' | b'\r' => self.end_line(&mut events)?,
+                byte if self.line.len() + self.data.len() < MAX_BYTES => self.line.push(*byte),
+                _ => return None,
+            }
+        }
+        Some(events)
+    }
+
+    /// `None` when the line is not UTF-8.
+    fn end_line(&mut self, events: &mut Vec<String>) -> Option<()> {
+        let line = String::from_utf8(std::mem::take(&mut self.line)).ok()?;
+        if line.is_empty() {
+            let data = std::mem::take(&mut self.data);
+            events.extend((!data.is_empty()).then_some(data));
+        } else if let Some(data) = line.strip_prefix("data:") {
+            if !self.data.is_empty() {
+                self.data.push('\n');
+            }
+            self.data.push_str(data.strip_prefix(' ').unwrap_or(data));
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(text: &str) -> Vec<String> {
+        Parser::default().read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_event_ends_with_an_empty_line_whatever_ends_lines() {
+        for text in
+            ["id: 1\ndata: a\n\ndata: b\n\n", "data: a\r\n\r\ndata:b\r\n\r\n", "data: a\r\rdata: b\r\r"]
+        {
+            assert_eq!(events(text), ["a", "b"], "{text:?}");
+        }
+        assert_eq!(events("data: a\ndata: b\n\n"), ["a\nb"]);
+        assert_eq!(events(": a comment\nevent: x\n\n\ndata: unfinished"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn it_does_not_matter_where_the_network_cuts() {
+        let text = "data: über\r\n\r\nid: 7\ndata: b\n\n".as_bytes();
+        for cut in 0..text.len() {
+            let (first, second) = text.split_at(cut);
+            let mut parser = Parser::default();
+            let mut all = parser.read(first).unwrap();
+            all.extend(parser.read(second).unwrap());
+            assert_eq!(all, ["über", "b"], "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_text_ends_the_stream() {
+        assert!(Parser::default().read(b"data: \xff\n").is_none());
+    }
+}

@@ -1,0 +1,230 @@
+//! What was revoked, and whether it concerns a token.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foldhash::quality::RandomState;
+
+use crate::schedule::Confirmed;
+
+/// How many bytes of a hash stand for a claim and its value.
+const MARK_BYTES: usize = 16;
+
+/// The first half of SHA-256 over a claim's name, a zero byte and its value: the server tells these, so that a service
+/// learns of no token that it does not hold.
+type Mark = [u8; MARK_BYTES];
+
+/// One revocation.
+#[derive(serde::Deserialize)]
+pub(crate) struct Entry {
+    id: String,
+    /// Only tokens with an `iat` up to then are meant.
+    nbf: Option<u64>,
+    /// When the last of them has expired.
+    exp: u64,
+}
+
+/// Which tokens with a mark are meant.
+#[derive(Clone, Copy)]
+struct Scope {
+    not_before: Option<u64>,
+    expires_at: u64,
+}
+
+/// Everything that was revoked and has not expired.
+pub(crate) struct Revoked {
+    scopes: RwLock<HashMap<Mark, Scope, RandomState>>,
+    /// Moves on with every change: a token that was looked at since then is good without looking again.
+    version: AtomicU64,
+    confirmed: Confirmed,
+    max_stale: Option<Duration>,
+}
+
+/// By what a token can be revoked.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenNames<'t> {
+    /// `jti`
+    pub(crate) token: &'t str,
+    /// `sub`
+    pub(crate) subject: &'t str,
+    /// `client_id`
+    pub(crate) client: &'t str,
+    /// `gid`: the grant that bought it.
+    pub(crate) grant: Option<&'t str>,
+    /// `iat`
+    pub(crate) issued_at: u64,
+}
+
+/// What is known of one token.
+#[derive(Default)]
+pub(crate) struct TokenStanding {
+    /// The version under which it was found good.
+    good_at: AtomicU64,
+}
+
+impl Revoked {
+    pub(crate) fn new(max_stale: Option<Duration>) -> Self {
+        Self {
+            scopes: RwLock::default(),
+            version: AtomicU64::new(1),
+            confirmed: Confirmed::default(),
+            max_stale,
+        }
+    }
+
+    /// Whether it is not known for too long what was revoked.
+    pub(crate) fn is_stale(&self, now: Duration) -> bool {
+        self.max_stale.is_some_and(|age| self.confirmed.is_older_than(age, now))
+    }
+
+    /// Whether the token was revoked.
+    pub(crate) fn concerns(&self, token: &TokenNames<'_>, standing: &TokenStanding) -> bool {
+        let version = self.version.load(Ordering::Acquire);
+        if standing.good_at.load(Ordering::Relaxed) == version {
+            return false;
+        }
+        let scopes = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
+        let is_meant = |scope: &Scope| scope.not_before.is_none_or(|until| token.issued_at <= until);
+        let revoked = !scopes.is_empty() && token.marks().any(|mark| scopes.get(&mark).is_some_and(is_meant));
+        if !revoked {
+            standing.good_at.store(version, Ordering::Relaxed);
+        }
+        revoked
+    }
+
+    /// Takes over what the server said, and forgets what has expired.
+    pub(crate) fn take_over(&self, reset: bool, entries: Vec<Entry>, now: u64) {
+        if entries.is_empty() && !reset {
+            return;
+        }
+        let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
+        if reset {
+            scopes.clear();
+        }
+        // Before it would grow is often enough.
+        if scopes.len() + entries.len() > scopes.capacity() {
+            scopes.retain(|_, scope| scope.expires_at > now);
+        }
+        for Entry { id, nbf, exp } in entries {
+            let decoded = URL_SAFE_NO_PAD.decode(&id).ok().and_then(|bytes| Mark::try_from(bytes).ok());
+            let Some(mark) = decoded else {
+                tracing::warn!("the server revoked something in a way that is not known here");
+                continue;
+            };
+            scopes.insert(mark, Scope { not_before: nbf, expires_at: exp });
+        }
+        drop(scopes);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Notes that what is known is all there is.
+    pub(crate) fn confirm(&self, now: Duration) {
+        self.confirmed.mark(now);
+    }
+}
+
+impl TokenNames<'_> {
+    fn marks(&self) -> impl Iterator<Item = Mark> {
+        let always = [("jti", self.token), ("sub", self.subject), ("client_id", self.client)];
+        let grant = self.grant.map(|grant| ("gid", grant));
+        always.into_iter().chain(grant).map(|(claim, value)| mark(claim, value))
+    }
+}
+
+fn mark(claim: &str, value: &str) -> Mark {
+    let hash = digest(&SHA256, &[claim.as_bytes(), &[0], value.as_bytes()].concat());
+    let mut mark = [0; MARK_BYTES];
+    mark.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    mark
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_999_999_800;
+
+    fn entry(claim: &str, value: &str, nbf: Option<u64>) -> Entry {
+        Entry { id: URL_SAFE_NO_PAD.encode(mark(claim, value)), nbf, exp: NOW + 3_600 }
+    }
+
+    const TOKEN: TokenNames<'_> =
+        TokenNames { token: "j", subject: "u", client: "c", grant: Some("g"), issued_at: NOW - 100 };
+
+    /// A list, and one token that is looked up again and again.
+    struct Desk(Revoked, TokenStanding);
+
+    impl Desk {
+        fn new() -> Self {
+            Self(Revoked::new(None), TokenStanding::default())
+        }
+
+        fn hear(&self, reset: bool, entries: Vec<Entry>) -> bool {
+            self.0.take_over(reset, entries, NOW);
+            let concerned = self.0.concerns(&TOKEN, &self.1);
+            assert_eq!(self.0.concerns(&TOKEN, &self.1), concerned, "it stays so");
+            concerned
+        }
+    }
+
+    fn revokes(entry: Entry) -> bool {
+        let desk = Desk::new();
+        assert!(!desk.hear(false, Vec::new()));
+        desk.hear(false, vec![entry])
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_id_its_grant_its_subject_or_its_client() {
+        for (claim, value) in [("jti", "j"), ("gid", "g"), ("sub", "u"), ("client_id", "c")] {
+            assert!(revokes(entry(claim, value, None)), "{claim}");
+            assert!(!revokes(entry(claim, "other", None)), "{claim}");
+            assert!(!revokes(entry("iss", value, None)), "{value} is not another claim's value");
+        }
+    }
+
+    #[test]
+    fn a_token_that_was_issued_later_is_not_meant() {
+        assert!(revokes(entry("sub", "u", Some(NOW - 100))), "the same second is meant");
+        assert!(!revokes(entry("sub", "u", Some(NOW - 101))));
+    }
+
+    #[test]
+    fn what_the_server_forgets_is_forgotten_and_what_it_repeats_replaced() {
+        let desk = Desk::new();
+        assert!(desk.hear(true, vec![entry("sub", "u", Some(NOW))]));
+        assert!(!desk.hear(true, Vec::new()), "a reset");
+        assert!(!desk.hear(false, vec![entry("sub", "u", Some(1))]));
+        assert!(desk.hear(false, vec![entry("sub", "u", Some(NOW))]), "although it was good before");
+    }
+
+    #[test]
+    fn the_list_does_not_grow_with_what_has_expired() {
+        let revoked = Revoked::new(None);
+        for second in 0..10_000 {
+            let entry = Entry { exp: NOW + second + 10, ..entry("jti", &second.to_string(), None) };
+            revoked.take_over(false, vec![entry], NOW + second);
+        }
+        let held = revoked.scopes.read().unwrap().capacity();
+        assert!(held < 200, "{held}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_the_rest_counts() {
+        let odd = |id: &str| Entry { id: id.to_owned(), nbf: None, exp: NOW };
+        assert!(Desk::new().hear(false, vec![odd(""), odd("AA"), odd("%"), entry("jti", "j", None)]));
+    }
+
+    #[test]
+    fn it_is_stale_when_nobody_spoke_for_too_long() {
+        let secs = Duration::from_secs;
+        let (revoked, never) = (Revoked::new(Some(secs(5))), Revoked::new(None));
+        revoked.confirm(secs(100));
+        assert!(!revoked.is_stale(secs(105)) && revoked.is_stale(secs(106)));
+        assert!(!never.is_stale(secs(1_000_000)));
+    }
+}
