@@ -204,3 +204,52 @@ fn a_command_about_what_is_there_makes_nothing_where_nothing_is() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no key, no database");
 }
+
+#[rstest]
+#[tokio::test]
+async fn rules_go_from_a_file_to_the_server_and_back_byte_for_byte(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let file = folder.path().join("rules.csv");
+    let path = file.to_str().unwrap();
+    let text = "# who may what\r\np, viewer, *, orders, read   \n\n\tg,editor,viewer,*";
+    std::fs::write(&file, text).unwrap();
+    let of = |arguments: &[&'static str]| {
+        [&["policy"], arguments, &["--api", ORDERS]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let run = |arguments: Vec<String>| place.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut push = of(&["push"]);
+    push.push(path.to_owned());
+    assert!(run(push.clone()).status.success());
+    assert_eq!(run(of(&["pull", "--draft"])).stdout, text.as_bytes());
+    assert_ne!(run(of(&["pull"])).stdout, text.as_bytes(), "it is not in force yet");
+    let activated = run(of(&["activate", "--message", "From the repository"]));
+    assert!(said(&activated).contains("From the repository"), "{}", said(&activated));
+    assert_eq!(run(of(&["pull"])).stdout, text.as_bytes());
+    assert_ne!(run(of(&["pull", "--revision", "1"])).stdout, text.as_bytes());
+
+    std::fs::write(&file, "p, viewer, orders\n").unwrap();
+    let refused = run(push);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("nothing was saved"), "{}", said(&refused));
+    assert_eq!(run(of(&["pull", "--draft"])).stdout, text.as_bytes());
+
+    assert!(run(of(&["rollback", "--to", "1", "--message", "Too strict"])).status.success());
+    let history = json(&place, &["policy", "history", "--api", ORDERS]);
+    let numbers: Vec<_> =
+        history.as_array().unwrap().iter().map(|it| it["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [3, 2, 1]);
+    assert_eq!((&history[0]["message"], &history[0]["author"]), (&"Too strict".into(), &"operator".into()));
+    for (arguments, code) in [(&["rollback", "--to", "9", "--message", "x"][..], 1), (&["activate"], 2)] {
+        assert_eq!(run(of(arguments)).status.code(), Some(code), "{arguments:?}");
+    }
+    assert_eq!(place.run(&["policy", "pull", "--api", "https://nowhere.test"]).status.code(), Some(1));
+    drop(server);
+}

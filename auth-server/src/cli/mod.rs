@@ -36,7 +36,7 @@ impl Cli {
             Some(Command::Config(command)) => commanding()?.block_on(config::run(context, command)),
             Some(Command::Db(command)) => commanding()?.block_on(db::run(context, command)),
             Some(Command::Key(command)) => commanding()?.block_on(key::run(context, command)),
-            Some(Command::Policy(command)) => policy::run(context.format, command),
+            Some(Command::Policy(command)) => commanding()?.block_on(policy::run(context, command)),
             Some(Command::User(command)) => commanding()?.block_on(user::run(context, command)),
             Some(Command::Version { json }) => version::run(*json, context.format),
         }

@@ -1,4 +1,6 @@
-//! `portcullis policy`: works on files of rules. It needs no server and no database.
+//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server.
+
+mod rulebook;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +13,8 @@ use portcullis_policy::{
 };
 use serde_json::json;
 
-use crate::cli::context::Format;
+use self::rulebook::Rulebook;
+use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 
@@ -21,7 +24,7 @@ const MAX_LEN: u64 = 16 * 1024 * 1024;
 /// The name of standard input among files.
 const STDIN: &str = "-";
 
-/// Works on files of rules, without a server. `-` reads standard input.
+/// Works on files of rules, and on those of this server. `-` reads standard input.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Prints what is wrong with the rules. The exit code is 1 if they cannot be used.
@@ -47,6 +50,8 @@ pub(crate) enum Policy {
         /// What is to be done with it.
         action: String,
     },
+    #[command(flatten)]
+    Rulebook(Rulebook),
     /// Decides cases, and explains those that are decided otherwise than expected. The exit code is 1 if there are any.
     Test {
         #[command(flatten)]
@@ -116,8 +121,10 @@ pub(crate) struct PageOptions {
     limit: usize,
 }
 
-pub(crate) fn run(format: Format, command: &Policy) -> Result<(), Failure> {
+pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failure> {
+    let format = context.format;
     match command {
+        Policy::Rulebook(command) => rulebook::run(context, command).await,
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
@@ -259,7 +266,7 @@ fn access_row(decision: &str, access: &Access) -> [String; 3] {
 }
 
 impl RulesFile {
-    fn source(&self) -> Result<PolicySource, Failure> {
+    pub(crate) fn source(&self) -> Result<PolicySource, Failure> {
         source(&self.file, self.model.as_deref())
     }
 

@@ -1,0 +1,187 @@
+//! `portcullis policy pull, push, activate, rollback, history`: the rules of an API of this server, and files.
+//!
+//! What is pulled is what was pushed, byte for byte, so that a repository can be the source.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use portcullis_policy::{PolicySource, lint};
+use serde_json::{Value, json};
+
+use super::RulesFile;
+use crate::app::App;
+use crate::cli::context::{Context, Format};
+use crate::cli::exit::Failure;
+use crate::cli::output::{self, Table};
+use crate::domain::clock::Clock;
+use crate::domain::policy::PolicyRevision;
+use crate::domain::rbac::Api;
+use crate::services::caller::Caller;
+use crate::services::paging::PageQuery;
+use crate::services::policies::Activation;
+use crate::services::version::Precondition;
+
+/// The rules of an API of this server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rulebook {
+    /// Makes the draft the next revision and puts it in force.
+    Activate {
+        #[command(flatten)]
+        api: ApiOption,
+        /// What changed, and why.
+        #[arg(long, short, value_name = "TEXT")]
+        message: String,
+    },
+    /// Prints the revisions, newest first.
+    History {
+        #[command(flatten)]
+        api: ApiOption,
+    },
+    /// Writes the rules that are in force, byte for byte.
+    Pull {
+        #[command(flatten)]
+        api: ApiOption,
+        /// The draft instead.
+        #[arg(long, conflicts_with = "revision")]
+        draft: bool,
+        /// An older revision instead.
+        #[arg(long, value_name = "NUMBER")]
+        revision: Option<u64>,
+        /// Where to write. Without it: standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Saves rules as the draft, if they have no errors.
+    Push {
+        #[command(flatten)]
+        api: ApiOption,
+        #[command(flatten)]
+        rules: RulesFile,
+        /// Puts them in force as well, for this reason.
+        #[arg(long, value_name = "MESSAGE")]
+        activate: Option<String>,
+    },
+    /// Puts the rules of an older revision in force again, as a new revision.
+    Rollback {
+        #[command(flatten)]
+        api: ApiOption,
+        /// Which revision.
+        #[arg(long, value_name = "NUMBER")]
+        to: u64,
+        /// Why.
+        #[arg(long, short, value_name = "TEXT")]
+        message: String,
+    },
+}
+
+/// Whose rules.
+#[derive(Args, Debug)]
+pub(crate) struct ApiOption {
+    /// The audience of the API. Without it: the admin API of this server.
+    #[arg(long, value_name = "AUDIENCE")]
+    api: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Failure> {
+    let app = context.existing_app().await?;
+    match command {
+        Rulebook::Activate { api, message } => {
+            let api = api.find(&app).await?;
+            activate(context.format, &app, &api, message).await
+        }
+        Rulebook::History { api } => history(context.format, &app, &*api.find(&app).await?).await,
+        Rulebook::Pull { api, draft, revision, output } => {
+            let api = api.find(&app).await?;
+            let text = pulled(&app, &api, *draft, *revision).await?;
+            match output {
+                Some(file) => std::fs::write(file, text)
+                    .map_err(|error| Failure::failed(format!("{}: {error}", file.display()))),
+                None => output::text(&text),
+            }
+        }
+        Rulebook::Push { api, rules, activate: reason } => {
+            let api = api.find(&app).await?;
+            push(&app, &api, rules.source()?).await?;
+            match reason {
+                Some(message) => activate(context.format, &app, &api, message).await,
+                None => Ok(()),
+            }
+        }
+        Rulebook::Rollback { api, to, message } => {
+            let api = api.find(&app).await?;
+            let revision = app.policies().rollback(&api.id, *to, message, &operator()).await?;
+            print(context.format, &[revision])
+        }
+    }
+}
+
+impl ApiOption {
+    async fn find(&self, app: &App) -> Result<Arc<Api>, Failure> {
+        let Some(audience) = &self.api else { return Ok(Arc::new(app.apis().admin_api().await?)) };
+        let found = app.store().api_by_audience(audience).await?;
+        found.ok_or_else(|| {
+            Failure::failed(format!("there is no API {audience}: `api list` prints those that are"))
+        })
+    }
+}
+
+async fn pulled(app: &App, api: &Api, draft: bool, revision: Option<u64>) -> Result<String, Failure> {
+    let policies = app.policies();
+    Ok(match revision {
+        Some(number) => policies.revision(&api.id, number).await?.rules,
+        None if draft => policies.draft(&api.id).await?.value.rules,
+        None => policies.active(&api.id).await?.rules,
+    })
+}
+
+async fn push(app: &App, api: &Api, source: PolicySource) -> Result<(), Failure> {
+    let report = lint(&source);
+    if report.has_errors() {
+        return Err(Failure::failed(format!("the rules have errors, nothing was saved:\n{report}")));
+    }
+    app.policies().save_draft(&api.id, source, &Precondition::Any, &operator()).await?;
+    Ok(())
+}
+
+async fn activate(format: Format, app: &App, api: &Api, message: &str) -> Result<(), Failure> {
+    let activation = Activation { precondition: Precondition::Any, message: message.to_owned() };
+    let revision = app.policies().activate(&api.id, activation, &operator()).await?;
+    print(format, &[revision])
+}
+
+async fn history(format: Format, app: &App, api: &Api) -> Result<(), Failure> {
+    let (mut all, mut query) = (Vec::new(), PageQuery::default());
+    loop {
+        let page = app.policies().history(&api.id, &query).await?;
+        all.extend(page.items);
+        if page.next.is_none() {
+            return print(format, &all);
+        }
+        query = PageQuery::new(page.next, None);
+    }
+}
+
+fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
+    let shown: Vec<Value> = revisions
+        .iter()
+        .map(|revision| {
+            json!({
+                "number": revision.number,
+                "created_at": revision.created_at.rfc3339(),
+                "author": revision.author,
+                "message": revision.message,
+                "sha256": revision.sha256.hex(),
+            })
+        })
+        .collect();
+    let rows = revisions.iter().map(|revision| {
+        let number = revision.number.to_string();
+        [number, revision.created_at.rfc3339(), revision.author.clone(), revision.message.clone()]
+    });
+    output::print(format, &shown, &Table::new(["REVISION", "SINCE", "BY", "MESSAGE"], rows))
+}
+
+fn operator() -> Caller {
+    Caller::operator(Clock::system().now())
+}
