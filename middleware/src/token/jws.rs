@@ -1,5 +1,8 @@
 //! Taking a compact JWS apart (RFC 7515 §7.1), before anything in it is believed.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
@@ -14,10 +17,45 @@ const MAX_KEY_ID: usize = 256;
 /// How large the JSON in a token may be in other directions than length.
 const BOUNDS: Bounds = Bounds { depth: 16, members: 1_000 };
 
-/// A compact JWS whose signature has not been checked.
-pub(crate) struct Jws<'t> {
+/// The header of the last token that was verified: nearly every token of an issuer begins with the same characters, which need to
+/// be read once.
+#[derive(Default)]
+pub(super) struct LastHeader(ArcSwapOption<Known>);
+
+/// A header, and the characters that it was read from.
+struct Known {
+    encoded: Box<str>,
     header: Header,
     algorithm: Algorithm,
+}
+
+impl LastHeader {
+    fn read(&self, encoded: &str) -> Result<Arc<Known>, TokenFault> {
+        match self.0.load().as_ref().filter(|last| &*last.encoded == encoded) {
+            Some(last) => Ok(Arc::clone(last)),
+            None => Known::read(encoded).map(Arc::new),
+        }
+    }
+
+    /// Remembers the header of a token that was verified: what strangers make up is not worth it.
+    pub(super) fn remember(&self, jws: &Jws<'_>) {
+        if self.0.load().as_ref().is_none_or(|last| !Arc::ptr_eq(last, &jws.known)) {
+            self.0.store(Some(Arc::clone(&jws.known)));
+        }
+    }
+}
+
+impl Known {
+    fn read(encoded: &str) -> Result<Self, TokenFault> {
+        let header: Header = object(&decode(encoded)?).ok_or(TokenFault::Header)?;
+        let algorithm = header.check()?;
+        Ok(Self { encoded: encoded.into(), header, algorithm })
+    }
+}
+
+/// A compact JWS whose signature has not been checked.
+pub(crate) struct Jws<'t> {
+    known: Arc<Known>,
     /// The payload, decoded.
     pub(crate) payload: Vec<u8>,
     signed: &'t str,
@@ -49,11 +87,21 @@ impl<'t> Jws<'t> {
     /// reading. Beside it comes the issuer that the payload names: whose key to look for is all that is read before the
     /// signature.
     pub(crate) fn parse(token: &'t str, typ: &str, max_bytes: usize) -> Result<(Self, String), TokenFault> {
+        Self::parse_after(token, typ, max_bytes, &LastHeader::default())
+    }
+
+    /// The same, where tokens come one after the other.
+    pub(super) fn parse_after(
+        token: &'t str,
+        typ: &str,
+        max_bytes: usize,
+        last: &LastHeader,
+    ) -> Result<(Self, String), TokenFault> {
         if token.len() > max_bytes {
             return Err(TokenFault::TooLong);
         }
-        let jws = Self::split(token)?;
-        jws.header.check_type(typ)?;
+        let jws = Self::split(token, last)?;
+        jws.known.header.check_type(typ)?;
         if !is_object(&jws.payload) {
             return Err(TokenFault::Claims);
         }
@@ -69,27 +117,26 @@ impl<'t> Jws<'t> {
     }
 
     /// Splits and decodes a JWS of any type, over any payload.
-    pub(super) fn split(token: &'t str) -> Result<Self, TokenFault> {
+    pub(super) fn split(token: &'t str, last: &LastHeader) -> Result<Self, TokenFault> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Shape)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::Shape)?;
         if payload.contains('.') {
             return Err(TokenFault::Shape);
         }
-        let header: Header = object(&decode(header)?).ok_or(TokenFault::Header)?;
-        let algorithm = header.check()?;
-        Ok(Self { header, algorithm, payload: decode(payload)?, signed, signature: decode(signature)? })
+        let known = last.read(header)?;
+        Ok(Self { known, payload: decode(payload)?, signed, signature: decode(signature)? })
     }
 
     /// The key that the header names.
     pub(crate) fn key_name(&self) -> KeyName<'_> {
-        KeyName { kid: self.header.kid.as_deref(), algorithm: self.algorithm }
+        KeyName { kid: self.known.header.kid.as_deref(), algorithm: self.known.algorithm }
     }
 
     /// Whether `key` made the signature, with the algorithm that the key is bound to.
     ///
     /// The header's `alg` chooses nothing: it only has to name the algorithm of the key (RFC 8725 §3.1).
     pub(crate) fn verify(&self, key: &VerifyingKey) -> Result<(), TokenFault> {
-        if self.algorithm != key.algorithm() {
+        if self.known.algorithm != key.algorithm() {
             return Err(TokenFault::Algorithm);
         }
         if key.verifies(self.signed.as_bytes(), &self.signature) {
@@ -194,6 +241,27 @@ mod tests {
     #[test]
     fn a_token_over_the_cap_is_refused_before_it_is_decoded() {
         assert_eq!(Jws::parse(&"~".repeat(8_193), "at+jwt", 8_192).err(), Some(TokenFault::TooLong));
+    }
+
+    #[test]
+    fn a_header_that_was_seen_before_counts_only_for_the_same_characters() {
+        let (last, encode) = (LastHeader::default(), |text: &str| URL_SAFE_NO_PAD.encode(text));
+        let token =
+            |header: &str| format!("{}.{}.{}", encode(header), encode(r#"{"iss":"i"}"#), encode("signature"));
+        let good = token(r#"{"alg":"ES256","typ":"at+jwt","kid":"a"}"#);
+        let (jws, _) = Jws::parse_after(&good, "at+jwt", 8_192, &last).unwrap();
+        last.remember(&jws);
+        let (again, _) = Jws::parse_after(&good, "at+jwt", 8_192, &last).unwrap();
+        assert!(Arc::ptr_eq(&jws.known, &again.known), "it was not read again");
+        let fault = |token: &str, typ| Jws::parse_after(token, typ, 8_192, &last).err();
+        assert_eq!(fault(&good, "jwt"), Some(TokenFault::Type), "its type is asked for each time");
+        assert_eq!(
+            fault(&token(r#"{"alg":"none","typ":"at+jwt","kid":"a"}"#), "at+jwt"),
+            Some(TokenFault::Algorithm)
+        );
+        let other = token(r#"{"alg":"ES256","typ":"at+jwt","kid":"b"}"#);
+        let (other, _) = Jws::parse_after(&other, "at+jwt", 8_192, &last).unwrap();
+        assert_eq!(other.key_name().kid, Some("b"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use claims::Rules;
 pub(crate) use claims::{Audience, NumericDate, is_current, part};
 pub(crate) use fault::TokenFault;
 pub(crate) use jws::Jws;
+use jws::LastHeader;
 pub use principal::Principal;
 use principal::Verified;
 #[cfg(test)]
@@ -119,6 +120,7 @@ pub(crate) struct Verifier {
     audience: String,
     policy: TokenPolicy,
     cache: TokenCache,
+    last_header: LastHeader,
     clock: Clock,
     /// What was revoked, when somebody tells.
     revoked: Option<Arc<Revoked>>,
@@ -127,7 +129,7 @@ pub(crate) struct Verifier {
 impl Verifier {
     pub(crate) fn new(trusts: Arc<Trusts>, audience: String, policy: TokenPolicy, clock: Clock) -> Self {
         let cache = TokenCache::new(policy.cache_bytes);
-        Self { trusts, audience, policy, cache, clock, revoked: None }
+        Self { trusts, audience, policy, cache, last_header: LastHeader::default(), clock, revoked: None }
     }
 
     /// Refuses what was revoked.
@@ -171,7 +173,8 @@ impl Verifier {
     }
 
     fn verify_afresh(&self, token: &str, now: u64, attempt: Attempt) -> Result<Verification, TokenFault> {
-        let (jws, iss) = Jws::parse(token, ACCESS_TOKEN, self.policy.max_bytes)?;
+        let max_bytes = self.policy.max_bytes;
+        let (jws, iss) = Jws::parse_after(token, ACCESS_TOKEN, max_bytes, &self.last_header)?;
         let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
         let (key, generation) = match trust.lookup(jws.key_name(), self.clock.steady()) {
             Lookup::Found { key, generation } => (key, generation),
@@ -181,6 +184,7 @@ impl Verifier {
             return Err(TokenFault::Algorithm);
         }
         jws.verify(&key)?;
+        self.last_header.remember(&jws);
         let claims = AccessClaims::parse(&jws.payload)?;
         claims.check(&Rules {
             audience: &self.audience,
