@@ -63,7 +63,9 @@ pub(super) struct Caches {
     client_roles: Shelf<(ClientId, ApiId), Vec<RoleName>>,
     user_roles: Shelf<(UserId, ApiId), Vec<RoleName>>,
     /// Counts how often memory was emptied: a value read before an emptying must not be kept after it.
-    emptied: watch::Sender<u64>,
+    emptied: AtomicU64,
+    /// Tells of it, once nothing old can be read any more.
+    invalidations: watch::Sender<u64>,
     /// The epoch that memory reflects.
     epoch: AtomicU64,
     /// The place of the last revocation that was heard of.
@@ -79,7 +81,8 @@ impl Caches {
             audiences: Shelf::new(),
             client_roles: Shelf::new(),
             user_roles: Shelf::new(),
-            emptied: watch::Sender::new(0),
+            emptied: AtomicU64::new(0),
+            invalidations: watch::Sender::new(0),
             epoch: AtomicU64::new(0),
             revocations: watch::Sender::new(0),
         }
@@ -90,18 +93,19 @@ impl Caches {
     }
 
     pub(super) fn invalidations(&self) -> watch::Receiver<u64> {
-        self.emptied.subscribe()
+        self.invalidations.subscribe()
     }
 
     /// Forgets everything.
     pub(super) fn empty(&self) {
         // First the count, then the shelves: see `keep`.
-        self.emptied.send_modify(|times| *times += 1);
+        self.emptied.fetch_add(1, Ordering::AcqRel);
         self.clients.empty();
         self.apis.empty();
         self.audiences.empty();
         self.client_roles.empty();
         self.user_roles.empty();
+        self.invalidations.send_modify(|times| *times += 1);
     }
 
     /// Forgets everything when the database has moved on to another epoch, and tells of revocations.
@@ -130,7 +134,7 @@ impl Caches {
     }
 
     fn times_emptied(&self) -> u64 {
-        *self.emptied.borrow()
+        self.emptied.load(Ordering::Acquire)
     }
 
     /// Keeps what was read, unless memory was emptied since `times`. Emptying counts before it clears, and this

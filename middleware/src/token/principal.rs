@@ -18,7 +18,6 @@ pub struct Principal(Arc<Verified>);
 /// A token that was verified, and under which keys.
 pub(crate) struct Verified {
     pub(crate) claims: AccessClaims,
-    scopes: Vec<String>,
     /// The claims as they were signed.
     payload: Vec<u8>,
     /// Which issuer of the guard's, and which generation of its keys.
@@ -29,10 +28,8 @@ pub(crate) struct Verified {
 
 impl Verified {
     pub(crate) fn new(claims: AccessClaims, payload: Vec<u8>, trust: usize, generation: u64) -> Self {
-        // RFC 6749 §3.3: a list delimited by spaces.
-        let scopes = claims.granted.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned);
         let standing = TokenStanding::default();
-        Self { scopes: scopes.collect(), claims, payload, trust, generation, standing }
+        Self { claims, payload, trust, generation, standing }
     }
 
     /// The names by which it can be revoked.
@@ -69,13 +66,14 @@ impl Principal {
     }
 
     /// The scopes of the token.
-    pub fn scopes(&self) -> &[String] {
-        &self.0.scopes
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        // RFC 6749 §3.3: a list delimited by spaces.
+        self.0.claims.granted.scope.split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// Whether the token has a scope.
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.0.scopes.iter().any(|own| own == scope)
+        self.scopes().any(|own| own == scope)
     }
 
     /// The roles of the caller in this service.
@@ -132,7 +130,7 @@ impl fmt::Debug for Principal {
             .field("client_id", &self.client_id())
             .field("organisation", &self.organisation())
             .field("roles", &self.roles())
-            .field("scopes", &self.scopes())
+            .field("scopes", &self.0.claims.granted.scope)
             .finish_non_exhaustive()
     }
 }

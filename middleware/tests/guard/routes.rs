@@ -283,7 +283,7 @@ async fn who_is_calling_is_what_the_token_says() {
             who.subject(),
             who.client_id(),
             who.issuer(),
-            who.scopes(),
+            who.scopes().collect::<Vec<_>>(),
             who.roles(),
             who.organisation(),
             who.session_id(),

@@ -87,6 +87,29 @@ async fn a_replica_hears_of_a_change_without_being_asked(#[case] backend: Backen
     assert_eq!(name_in(&replica, &client.id).await, "Renamed");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hears_of_a_change_reads_nothing_older() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let client = fixture.client().await;
+    for round in 0..200 {
+        name_in(&fixture.store, &client.id).await;
+        let listeners = (0..3).map(|_| {
+            let (store, id, mut told) =
+                (fixture.store.clone(), client.id.clone(), fixture.store.invalidations());
+            tokio::spawn(async move {
+                told.changed().await.unwrap();
+                name_in(&store, &id).await
+            })
+        });
+        let listeners: Vec<_> = listeners.collect();
+        let name = format!("name {round}");
+        rename(&fixture.store, &client, &name).await;
+        for heard in join_all(listeners).await {
+            assert_eq!(heard.unwrap(), name);
+        }
+    }
+}
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
