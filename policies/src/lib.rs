@@ -60,13 +60,16 @@
 //! policies with this crate and with Casbin's own enforcer, and both must agree.
 
 mod consistency;
+mod coverage;
 mod document;
+mod general;
 mod index;
 mod inherit;
 mod intern;
 mod matcher;
 mod model;
 mod object;
+mod options;
 mod report;
 mod request;
 mod rules;
@@ -75,8 +78,10 @@ mod source;
 mod subjects;
 mod trie;
 
+pub use coverage::Coverage;
 pub use document::SnapshotDocument;
+pub use options::Options;
 pub use report::{Finding, PolicyFile, Report, Severity};
-pub use request::{Decision, Request, Roles, RuleRef};
+pub use request::{Decision, EnforceError, Request, Roles, RuleRef};
 pub use snapshot::{Snapshot, lint};
 pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES};

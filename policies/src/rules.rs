@@ -8,7 +8,7 @@ const MAX_FIELD_BYTES: usize = 512;
 const MAX_RULES: usize = 200_000;
 
 /// What marks the subject of a rule as one user instead of a role.
-const USER_PREFIX: &str = "user:";
+pub(crate) const USER_PREFIX: &str = "user:";
 
 /// All rules of a policy.
 #[derive(Debug, Default)]
@@ -61,36 +61,52 @@ pub(crate) enum Effect {
 /// Reads every line. A line with an error is reported and left out; of a text that is too large, all.
 pub(crate) fn parse<'a>(text: &'a str, findings: &mut Findings) -> Rules<'a> {
     let mut rules = Rules::default();
+    let complete = each_rule(text, findings, |line, fields| line.read_into(&fields, &mut rules));
+    if complete { rules } else { Rules::default() }
+}
+
+/// Calls `read` with the fields of each line that is a rule, and reports what is wrong with the others.
+///
+/// False when the text is too large to be read to its end.
+pub(crate) fn each_rule<'a>(
+    text: &'a str,
+    findings: &mut Findings,
+    mut read: impl FnMut(Line<'a>, Vec<Field<'a>>) -> Result<(), Finding>,
+) -> bool {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the rules have {} bytes; the most is {MAX_TEXT_BYTES}", text.len());
         findings.push(Finding::error(Place::rules(1, 1), "too-large", message));
-        return rules;
+        return false;
     }
+    let mut count = 0;
     for (number, text) in (1..).zip(text.split('\n')) {
         let line = Line { number, text: text.strip_suffix('\r').unwrap_or(text) };
-        if rules.permissions.len() + rules.inheritances.len() >= MAX_RULES && !line.is_blank() {
+        if count >= MAX_RULES && !line.is_blank() {
             let message = format!("a policy has at most {MAX_RULES} rules");
             findings.push(Finding::error(line.place(0), "too-many-rules", message));
-            return Rules::default();
+            return false;
         }
-        if let Err(finding) = line.read_into(&mut rules) {
-            findings.push(finding);
+        let done = line.rule().and_then(|fields| fields.map(|fields| read(line, fields)).transpose());
+        match done {
+            Ok(rule) => count += usize::from(rule.is_some()),
+            Err(finding) => findings.push(finding),
         }
     }
-    rules
+    true
 }
 
+/// One line of the rules.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    number: u32,
+pub(crate) struct Line<'a> {
+    pub(crate) number: u32,
     text: &'a str,
 }
 
 /// A field without the spaces around it, and its byte offset in the line.
 #[derive(Clone, Copy)]
-struct Field<'a> {
-    text: &'a str,
-    offset: usize,
+pub(crate) struct Field<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) offset: usize,
 }
 
 impl<'a> Line<'a> {
@@ -99,27 +115,32 @@ impl<'a> Line<'a> {
         text.is_empty() || text.starts_with('#')
     }
 
-    fn place(self, offset: usize) -> Place {
+    pub(crate) fn place(self, offset: usize) -> Place {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let column = u32::try_from(before.chars().count()).map_or(u32::MAX, |count| count.saturating_add(1));
         Place::rules(self.number, column)
     }
 
-    fn error(self, at: Field<'_>, code: &'static str, message: impl Into<String>) -> Finding {
+    pub(crate) fn error(self, at: Field<'_>, code: &'static str, message: impl Into<String>) -> Finding {
         Finding::error(self.place(at.offset), code, message)
     }
 
-    fn read_into(self, rules: &mut Rules<'a>) -> Result<(), Finding> {
+    /// The fields of this line, each sound on its own. `None` when it holds no rule.
+    fn rule(self) -> Result<Option<Vec<Field<'a>>>, Finding> {
         self.refuse_line_breaks()?;
         if self.is_blank() {
-            return Ok(());
+            return Ok(None);
         }
         self.refuse_comment()?;
         let fields = self.fields();
         for field in &fields {
             self.check_field(*field)?;
         }
-        match fields.as_slice() {
+        Ok(Some(fields))
+    }
+
+    fn read_into(self, fields: &[Field<'a>], rules: &mut Rules<'a>) -> Result<(), Finding> {
+        match fields {
             [kind, rest @ ..] if kind.text == "p" => rules.permissions.push(self.permission(*kind, rest)?),
             [kind, rest @ ..] if kind.text == "g" => rules.inheritances.push(self.inheritance(*kind, rest)?),
             fields => return Err(self.unknown_kind(fields)),
