@@ -105,7 +105,8 @@ impl Snapshot {
 
     /// Every role that its rules name.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.subjects.names().chain(self.general.iter().flat_map(|general| general.roles()))
+        let general = self.general.iter().flat_map(|general| general.roles.iter());
+        self.subjects.names().chain(general.map(AsRef::as_ref))
     }
 
     fn decision(&self, (allowed, line): general::Answer) -> Decision {

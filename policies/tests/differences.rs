@@ -345,7 +345,7 @@ fn a_guard_counts_what_matches_the_user_and_each_role_together() {
     assert_eq!(decide("a", &["user:admin", ""], "x"), (false, None));
     assert_eq!(decide("", &["chief"], "x"), (false, None));
     assert_eq!(decide("alice", &["chief"], "/a/../x"), (false, None));
-    assert_eq!(snapshot.roles().collect::<Vec<_>>(), ["admin"]);
+    assert_eq!(snapshot.roles().collect::<Vec<_>>(), ["chief", "admin", "guest"]);
     assert_eq!((snapshot.rule_count(), snapshot.revision()), (4, 1));
 }
 

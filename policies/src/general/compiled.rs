@@ -24,7 +24,6 @@ pub(super) struct Compiled {
     effect: Effect,
     table: Table,
     links: Vec<Links>,
-    roles: Vec<u32>,
     patterns: Map<(Function, u32), Pattern>,
     rows: Rows,
     branches: Vec<Branch>,
@@ -42,7 +41,7 @@ impl Compiled {
     ) -> Option<Self> {
         let mut table = Table::default();
         let closed = close_roles(written, model, &mut table);
-        let (links, roles) = closed.map_err(|finding| findings.push(finding)).ok()?;
+        let links = closed.map_err(|finding| findings.push(finding)).ok()?;
         let rows = Rows::intern(written, model, &mut table);
         let test = Resolver { model, table: &mut table }.test(expr);
         let test = test.map_err(|finding| findings.push(finding)).ok()?;
@@ -63,17 +62,13 @@ impl Compiled {
         }
         let mut everything = Matched::default();
         (0..index(rows.lines.len())).for_each(|row| everything.add(row, rows.says(row)));
-        Some(Self { effect: model.effect, table, links, roles, patterns, rows, branches, everything })
+        Some(Self { effect: model.effect, table, links, patterns, rows, branches, everything })
     }
 
     pub(super) fn coverage(&self) -> Coverage {
         let rows = self.rows.lines.len();
         let indexed = if self.branches.iter().all(Branch::is_indexed) { rows } else { 0 };
         Coverage { indexed, read_through: rows - indexed, interpreted: 0 }
-    }
-
-    pub(super) fn roles(&self) -> impl Iterator<Item = &str> {
-        self.roles.iter().map(|role| self.table.text(*role))
     }
 
     pub(super) fn ask<'a>(&'a self, values: &[&'a str]) -> Asked<'a> {

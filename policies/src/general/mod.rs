@@ -41,6 +41,8 @@ pub(crate) struct General {
     engine: Engine,
     /// Per field of a request, what it is for [`General::decide`]. `None` for one that it is not.
     fields: Vec<Option<Part>>,
+    /// What the rules name that a token may have as a role.
+    pub(crate) roles: Vec<Box<str>>,
     pub(crate) rule_count: usize,
 }
 
@@ -85,7 +87,12 @@ pub(crate) fn compile(
         Err(finding) => interpret(finding, &parsed, &written, options, findings),
     };
     let rule_count = written.policy.len() + written.roles.iter().map(Vec::len).sum::<usize>();
-    engine.filter(|_| !findings.has_errors()).map(|engine| General { engine, fields, rule_count })
+    engine.filter(|_| !findings.has_errors()).map(|engine| General {
+        engine,
+        fields,
+        roles: rows::roles(&written, &parsed),
+        rule_count,
+    })
 }
 
 /// The code of what this crate does not evaluate itself.
@@ -193,16 +200,6 @@ impl General {
             #[cfg(feature = "casbin")]
             Engine::Interpreted(interpreter) => interpreter.coverage(),
         }
-    }
-
-    /// Every name that another stands for.
-    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
-        let compiled = match &self.engine {
-            Engine::Compiled(compiled) => Some(&**compiled),
-            #[cfg(feature = "casbin")]
-            Engine::Interpreted(_) => None,
-        };
-        compiled.into_iter().flat_map(Compiled::roles)
     }
 
     /// The request in the order of the model, without the subject. `None` if no rule could match it.

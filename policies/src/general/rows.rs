@@ -173,15 +173,14 @@ impl Rows {
     }
 }
 
-/// The rows of all role definitions, closed; and the roles: all that something stands for.
+/// The rows of all role definitions, closed.
 ///
 /// The table is still empty: names in these rows get its first numbers.
 pub(super) fn close_roles(
     written: &Written<'_>,
     model: &Model,
     table: &mut Table,
-) -> Result<(Vec<Links>, Vec<u32>), Finding> {
-    let mut roles: Set<u32> = Set::default();
+) -> Result<Vec<Links>, Finding> {
     let mut edges: Vec<Vec<(Edge, Option<&str>)>> = Vec::new();
     for rows in &written.roles {
         let mut of_definition = Vec::with_capacity(rows.len());
@@ -193,7 +192,6 @@ pub(super) fn close_roles(
                 line: row.number(),
                 column: row.line.place(parent.offset).column,
             };
-            roles.insert(edge.parent);
             of_definition.push((edge, domain.first().map(|domain| domain.text)));
         }
         edges.push(of_definition);
@@ -207,7 +205,19 @@ pub(super) fn close_roles(
             .collect();
         closed.push(Links::close(&links, names, table)?);
     }
-    let mut roles: Vec<u32> = roles.into_iter().collect();
-    roles.sort_unstable();
-    Ok((closed, roles))
+    Ok(closed)
+}
+
+/// What the rules name that a token may have as a role: in `g`, and as the subject of a rule.
+pub(super) fn roles(written: &Written<'_>, model: &Model) -> Vec<Box<str>> {
+    let mut named: Vec<&str> = Vec::new();
+    let of_g = model.roles.iter().position(|role| role.name == "g");
+    let rows = of_g.and_then(|role| written.roles.get(role)).into_iter().flatten();
+    rows.for_each(|row| named.extend(row.texts().take(2)));
+    if let Some(subject) = model.policy.iter().position(|field| field == "sub") {
+        named.extend(written.policy.iter().filter_map(|row| row.texts().nth(subject)));
+    }
+    let mut seen: Set<&str> = Set::default();
+    named.retain(|name| !name.contains(':') && seen.insert(name));
+    named.into_iter().map(Into::into).collect()
 }
