@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::ledger::{EVERY, Holder, Ledger, Reach, Row};
-use crate::report::{Findings, Report};
+use crate::report::{Finding, Findings, Place, Report};
 use crate::request::{Decision, Request};
 use crate::rules::{self, Effect};
 use crate::snapshot::Snapshot;
@@ -25,8 +25,16 @@ pub struct Analysis {
 
 impl Analysis {
     /// Checks and compiles a policy. The report holds every finding if one of them is an error.
+    ///
+    /// Questions are answered under the default model only: another is refused.
     pub fn of(source: PolicySource) -> Result<Self, Report> {
         let snapshot = Snapshot::compile(&source, 0)?;
+        if !snapshot.has_default_model() {
+            let message = "this question is answered under the default model only";
+            let mut findings = Findings::default();
+            findings.push(Finding::error(Place::model(1), "model-unsupported", message));
+            return Err(findings.into_report());
+        }
         let ledger = Ledger::of(&rules::parse(&source.rules, &mut Findings::default()));
         let mut nobody = "nobody".to_owned();
         while ledger.users.get(&nobody).is_some() {

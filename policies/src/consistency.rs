@@ -108,8 +108,8 @@ fn roles_without_rules(rules: &Rules<'_>, findings: &mut Findings) {
             continue;
         }
         let message = format!("no rule gives {} anything to inherit", quoted(rule.parent));
-        let others = names.iter().copied().filter(|_| told.len() <= MAX_SUGGESTIONS);
-        let fix = closest(rule.parent, others.filter(|name| *name != rule.child));
+        let others = names.iter().copied().filter(|name| *name != rule.child);
+        let fix = if told.len() <= MAX_SUGGESTIONS { closest(rule.parent, others) } else { None };
         let place = Place::rules(rule.line, rule.parent_column);
         findings.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
     }

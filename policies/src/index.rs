@@ -13,6 +13,10 @@ const EVERY: u32 = 0;
 /// How many pairs of a known object and a template that matches it are kept.
 const MAX_OVERLAPS: usize = 8_000_000;
 
+/// How many nodes of the tree of templates one request may visit, and the texts of all rules together.
+const MAX_WALK: usize = 1_000;
+const MAX_WALKS: usize = 50_000_000;
+
 /// How long the object of a request may be.
 pub(crate) const MAX_OBJECT_BYTES: usize = 4096;
 
@@ -126,8 +130,7 @@ impl Index {
         }
         rows.sort_unstable();
         this.fill(&rows);
-        if !this.relate(rules, &names) {
-            let message = "more templates match each other's objects than an index can hold";
+        if let Err(message) = this.relate(rules, &names) {
             findings.push(Finding::error(Place::rules(1, 1), "object-overlap", message));
         }
         this
@@ -229,8 +232,15 @@ impl Index {
         }
     }
 
-    /// Finds, for every text in the rules, the objects that match it. False when there are too many.
-    fn relate(&mut self, rules: &Rules<'_>, names: &Map<&str, u32>) -> bool {
+    /// Finds, for every text in the rules, the objects that match it, unless that takes too long.
+    fn relate(&mut self, rules: &Rules<'_>, names: &Map<&str, u32>) -> Result<(), String> {
+        let walk = self.templates.longest_walk();
+        if walk > MAX_WALK || walk.saturating_mul(rules.permissions.len()) > MAX_WALKS {
+            return Err(format!(
+                "for one request, {walk} parts of templates would be compared: too many templates differ only in \
+                 which of their segments are parameters"
+            ));
+        }
         for permission in &rules.permissions {
             let (text, own) = match &permission.object {
                 Object::Any => continue,
@@ -246,11 +256,11 @@ impl Index {
             let cells = first.copied().unwrap_or_default();
             let others = Run::append(&mut self.overlaps, matching);
             if self.overlaps.len() > MAX_OVERLAPS {
-                return false;
+                return Err("more templates match each other's objects than an index can hold".to_owned());
             }
             self.known.insert(text.into(), Known { cells, others });
         }
-        true
+        Ok(())
     }
 }
 

@@ -81,21 +81,54 @@
 //!
 //! A policy that could mean two things does not compile; the [`Report`] says where and what to write
 //! instead. Roles that inherit in a circle, or over more than eight steps, are errors, where Casbin
-//! denies without a word. A model other than [`DEFAULT_MODEL`] (in any layout and order of its
-//! conditions) is an error too: this version does not evaluate it.
+//! denies without a word.
+//!
+//! # Other models
+//!
+//! The rules above are those of [`DEFAULT_MODEL`], in any layout and order of its conditions. Any other
+//! model in the language of Casbin is compiled as well, if its matcher has nothing but `&&`, `||`, `!`,
+//! parentheses, `==`, `!=`, `in` with constants, `g` and `g2` and so on, and the functions `keyMatch` to
+//! `keyMatch5`, `globMatch`, `regexMatch` and `ipMatch` with patterns that the rules hold.
+//!
+//! ```
+//! use portcullis_policy::{PolicySource, Snapshot};
+//!
+//! let model = "
+//!     [request_definition]
+//!     r = sub, obj, act
+//!     [policy_definition]
+//!     p = sub, obj, act
+//!     [role_definition]
+//!     g = _, _
+//!     [policy_effect]
+//!     e = some(where (p.eft == allow))
+//!     [matchers]
+//!     m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && r.act == p.act";
+//! let rules = "p, reader, /orders/:id, read\ng, alice, reader";
+//! let source = PolicySource { model: model.to_owned(), rules: rules.to_owned() };
+//! let snapshot = Snapshot::compile(&source, 1)?;
+//! assert!(snapshot.enforce(&["alice", "/orders/17", "read"]).is_ok_and(|decision| decision.allowed));
+//! # Ok::<(), portcullis_policy::Report>(())
+//! ```
+//!
+//! What is not recognised is refused. With the feature `casbin` it is interpreted by Casbin itself, rule
+//! by rule; [`Snapshot::coverage`] says how many rules that are.
 //!
 //! # Equality with Casbin
 //!
-//! Casbin defines what a policy means. `tests/oracle.rs` decides random requests under random
-//! policies with this crate and with Casbin's own enforcer, and both must agree.
+//! Casbin defines what a policy means. `tests/oracle.rs` and `tests/general_oracle.rs` decide random
+//! requests under random policies with this crate and with Casbin's own enforcer, and both must agree.
+//! `DIFFERENCES.md` lists where they do not, on purpose.
 
 mod access;
 mod analysis;
 mod cases;
 mod consistency;
+mod coverage;
 mod diff;
 mod document;
 mod explain;
+mod general;
 mod index;
 mod inherit;
 mod intern;
@@ -105,6 +138,7 @@ mod matcher;
 mod model;
 mod near;
 mod object;
+mod options;
 mod report;
 mod request;
 mod rules;
@@ -117,11 +151,13 @@ mod universe;
 pub use access::{Access, Allowed, EffectivePermission, Page, Permissions};
 pub use analysis::{Analysis, Grantee, RolePath, RuleEffect, Ruling, Step};
 pub use cases::{Case, Cases, FailedCase, Outcome};
+pub use coverage::Coverage;
 pub use diff::{Difference, Example, GrantChange, Standing};
 pub use document::SnapshotDocument;
 pub use explain::{Explanation, Incomparable, Reason};
 pub use near::{Change, NearMiss};
+pub use options::Options;
 pub use report::{Finding, PolicyFile, Report, Severity};
-pub use request::{Decision, Part, Request, Roles, RuleRef};
+pub use request::{Decision, EnforceError, Part, Request, Roles, RuleRef};
 pub use snapshot::{Snapshot, lint};
 pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES};

@@ -17,11 +17,18 @@ const SECTIONS: [(&str, &str); 5] = [
     ("role_definition", "g"),
 ];
 
+/// Whether the model means exactly what the index evaluates.
+pub(crate) fn is_default(text: &str) -> bool {
+    let mut findings = Findings::default();
+    check(text, &mut findings);
+    !findings.has_errors()
+}
+
 /// Checks that the model means exactly what the index evaluates.
 ///
 /// A model of another meaning is refused: to evaluate it as if it were the default would allow what
 /// its author denies.
-pub(crate) fn check(text: &str, findings: &mut Findings) {
+fn check(text: &str, findings: &mut Findings) {
     if text == DEFAULT_MODEL {
         return;
     }

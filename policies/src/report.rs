@@ -195,15 +195,42 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// How long a word may be to be compared, and how many pairs of characters are compared for one word.
+const MAX_WORD: usize = 64;
+const MAX_PAIRS: usize = 1_000_000;
+
 /// The candidate that `word` was most likely meant to be, if one is close.
+///
+/// A suggestion is a courtesy: it is not looked for in long words, nor among more candidates than can
+/// be compared at once.
 pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let reach = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| (1..=reach).contains(distance))
-        .min()
-        .map(|(_, candidate)| candidate)
+    let mut pairs = MAX_PAIRS;
+    closest_within(word, candidates, &mut pairs)
+}
+
+fn closest_within<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    pairs: &mut usize,
+) -> Option<&'a str> {
+    let length = word.chars().count();
+    if length > MAX_WORD {
+        return None;
+    }
+    let reach = (length / 3).max(1);
+    // In UTF-8 a character has at most four bytes, so this is never too short to count.
+    let near = |candidate: &&str| candidate.len() <= (length + reach) * 4;
+    let distances = candidates.into_iter().filter(near).map_while(|candidate| {
+        let other = candidate.chars().count();
+        if other.abs_diff(length) > reach {
+            *pairs = pairs.checked_sub(1)?;
+            return Some((usize::MAX, candidate));
+        }
+        *pairs = pairs.checked_sub(1 + length * other)?;
+        Some((strsim::damerau_levenshtein(word, candidate), candidate))
+    });
+    let close = distances.filter(|(distance, _)| (1..=reach).contains(distance));
+    close.min().map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]
@@ -238,5 +265,23 @@ mod tests {
     fn a_close_word_is_suggested_and_a_far_one_is_not() {
         assert_eq!(closest("viewr", ["viewer", "editor"]), Some("viewer"));
         assert_eq!(closest("owner", ["viewer", "editor"]), None);
+    }
+
+    #[test]
+    fn looking_for_a_close_word_takes_a_bounded_number_of_steps() {
+        let spent = |word: &str, names: &[String]| {
+            let mut pairs = MAX_PAIRS;
+            closest_within(word, names.iter().map(String::as_str), &mut pairs);
+            MAX_PAIRS - pairs
+        };
+        let long: Vec<_> = (0..8_000).map(|n| format!("{n:0500}")).collect();
+        assert_eq!(spent(&"7".repeat(500), &long), 0, "long words are not compared");
+        assert_eq!(spent("7", &long), 0, "nor short ones with long ones");
+        let short: Vec<_> = (0..200_000).map(|n| format!("{n:060}")).collect();
+        assert!((1..=MAX_PAIRS).contains(&spent(&"7".repeat(60), &short)));
+        assert_eq!(
+            closest(&format!("{:060}x", 7), short.iter().map(String::as_str)),
+            Some(short[7].as_str())
+        );
     }
 }

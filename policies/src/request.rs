@@ -134,3 +134,39 @@ impl fmt::Display for Part {
         })
     }
 }
+/// Why a request could not be compared with rules at all. It is denied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EnforceError {
+    /// A value has a control character, which no rule has.
+    ControlCharacter,
+    /// The model defines another number of values.
+    FieldCount {
+        /// How many the model defines.
+        expected: usize,
+        /// How many were given.
+        given: usize,
+    },
+    /// Casbin's interpreter gave up.
+    Interpreter,
+    /// A value that is compared with networks is no IP address.
+    NotAnAddress,
+    /// A value is longer than 4096 bytes.
+    TooLong,
+}
+
+impl fmt::Display for EnforceError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControlCharacter => out.write_str("a value has a control character"),
+            Self::FieldCount { expected, given } => {
+                write!(out, "the model defines {expected} values, and {given} were given")
+            }
+            Self::Interpreter => out.write_str("Casbin's interpreter gave up"),
+            Self::NotAnAddress => out.write_str("a value that is compared with networks is no IP address"),
+            Self::TooLong => out.write_str("a value is too long"),
+        }
+    }
+}
+
+impl std::error::Error for EnforceError {}

@@ -8,7 +8,7 @@ const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 const MAX_RULES: usize = 200_000;
 
 /// What marks the subject of a rule as one user instead of a role.
-const USER_PREFIX: &str = "user:";
+pub(crate) const USER_PREFIX: &str = "user:";
 
 /// All rules of a policy.
 #[derive(Debug, Default)]
@@ -61,36 +61,49 @@ pub(crate) enum Effect {
 /// Reads every line. A line with an error is reported and left out; of a text that is too large, all.
 pub(crate) fn parse<'a>(text: &'a str, findings: &mut Findings) -> Rules<'a> {
     let mut rules = Rules::default();
+    let complete = each_rule(text, findings, |line, fields| line.read_into(&fields, &mut rules));
+    if complete { rules } else { Rules::default() }
+}
+
+/// Calls `read` with the fields of each line that is a rule, and reports what is wrong with the others.
+///
+/// False when the text is too large to be read to its end.
+pub(crate) fn each_rule<'a>(
+    text: &'a str,
+    findings: &mut Findings,
+    mut read: impl FnMut(Line<'a>, Vec<Field<'a>>) -> Result<(), Finding>,
+) -> bool {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the rules have {} bytes; the most is {MAX_TEXT_BYTES}", text.len());
         findings.push(Finding::error(Place::rules(1, 1), "too-large", message));
-        return rules;
+        return false;
     }
+    let mut count = 0;
     for line in line::lines(PolicyFile::Rules, text) {
-        if rules.permissions.len() + rules.inheritances.len() >= MAX_RULES && !line.is_blank() {
+        if count >= MAX_RULES && !line.is_blank() {
             let message = format!("a policy has at most {MAX_RULES} rules");
             findings.push(Finding::error(line.place(0), "too-many-rules", message));
-            return Rules::default();
+            return false;
         }
-        if let Err(finding) = read(line, &mut rules) {
-            findings.push(finding);
+        let done = line.read().and_then(|fields| fields.map(|fields| read(line, fields)).transpose());
+        match done {
+            Ok(rule) => count += usize::from(rule.is_some()),
+            Err(finding) => findings.push(finding),
         }
     }
-    rules
-}
-
-/// Reads one line into the rules.
-fn read<'a>(line: Line<'a>, rules: &mut Rules<'a>) -> Result<(), Finding> {
-    let Some(fields) = line.read()? else { return Ok(()) };
-    match fields.as_slice() {
-        [kind, rest @ ..] if kind.text == "p" => rules.permissions.push(line.permission(*kind, rest)?),
-        [kind, rest @ ..] if kind.text == "g" => rules.inheritances.push(line.inheritance(*kind, rest)?),
-        fields => return Err(line.unknown_kind(fields)),
-    }
-    Ok(())
+    true
 }
 
 impl<'a> Line<'a> {
+    fn read_into(self, fields: &[Field<'a>], rules: &mut Rules<'a>) -> Result<(), Finding> {
+        match fields {
+            [kind, rest @ ..] if kind.text == "p" => rules.permissions.push(self.permission(*kind, rest)?),
+            [kind, rest @ ..] if kind.text == "g" => rules.inheritances.push(self.inheritance(*kind, rest)?),
+            fields => return Err(self.unknown_kind(fields)),
+        }
+        Ok(())
+    }
+
     fn unknown_kind(self, fields: &[Field<'_>]) -> Finding {
         let kind = fields.first().copied().unwrap_or(Field { text: "", offset: 0 });
         let message = format!("{} is no kind of rule: a line starts with `p` or `g`", quoted(kind.text));

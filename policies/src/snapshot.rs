@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use crate::coverage::Coverage;
+use crate::general::{self, General};
 use crate::index::{Index, Numbers, Question, Target, Verdict, selectors};
 use crate::intern::{Names, UNNAMED};
 use crate::object::has_control;
+use crate::options::Options;
 use crate::report::{Findings, Report};
-use crate::request::{Decision, Request, RuleRef};
-use crate::rules;
+use crate::request::{Decision, EnforceError, Request, RuleRef};
+use crate::rules::{self, USER_PREFIX};
 use crate::source::PolicySource;
 use crate::subjects::Subjects;
 use crate::{consistency, model};
@@ -26,6 +29,8 @@ pub struct Snapshot {
     domains: Names,
     actions: Names,
     index: Index,
+    /// In place of all of these, a policy under another model than the default.
+    general: Option<Box<General>>,
 }
 
 /// Finds everything that is wrong with a policy.
@@ -42,16 +47,49 @@ impl Snapshot {
         compile(&source.model, &source.rules, revision)
     }
 
+    /// Checks and compiles a policy as [`Snapshot::compile`] does, with options.
+    pub fn compile_with(source: &PolicySource, revision: u64, options: Options) -> Result<Self, Report> {
+        compile_with(&source.model, &source.rules, revision, options)
+    }
+
     /// Decides a request.
     ///
     /// Allowed is what a rule allows and no rule denies to the subject, to one of its roles, or to a
     /// role that one of them inherits in this domain. Everything else is denied, and so is a request
     /// without subject, object or action, and one whose text no rule could have: with control
     /// characters, or an object with an empty, `.` or `..` segment.
+    ///
+    /// Under another model than the default, the subjects that it compares are `user:` with the
+    /// subject, and each role. What matches one of them counts, before the effect.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        if let Some(general) = &self.general {
+            return self.decision(general.decide(request));
+        }
         let verdict = self.judge(request).unwrap_or_default();
         let rule = verdict.rule().map(|line| RuleRef { line });
         Decision { allowed: verdict.allows(), rule, revision: self.revision }
+    }
+
+    /// Decides a request with these values, in the order in which the model defines them.
+    ///
+    /// This is Casbin's own `enforce`, so the subject is a name like any other: a role, or `user:` with
+    /// a user. Whatever the error, the request is denied.
+    pub fn enforce(&self, values: &[&str]) -> Result<Decision, EnforceError> {
+        let answer = match &self.general {
+            Some(general) => general.enforce(values)?,
+            None => self.enforce_default(values)?,
+        };
+        Ok(self.decision(answer))
+    }
+
+    /// How its rules are found.
+    pub fn coverage(&self) -> Coverage {
+        let all = Coverage { indexed: self.rule_count, read_through: 0, interpreted: 0 };
+        self.general.as_ref().map_or(all, |general| general.coverage())
+    }
+
+    pub(crate) fn has_default_model(&self) -> bool {
+        self.general.is_none()
     }
 
     /// The number of this revision.
@@ -71,7 +109,34 @@ impl Snapshot {
 
     /// Every role that its rules name.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.subjects.names()
+        let general = self.general.iter().flat_map(|general| general.roles.iter());
+        self.subjects.names().chain(general.map(AsRef::as_ref))
+    }
+
+    fn decision(&self, (allowed, line): general::Answer) -> Decision {
+        Decision { allowed, rule: line.map(|line| RuleRef { line }), revision: self.revision }
+    }
+
+    fn enforce_default(&self, values: &[&str]) -> Result<general::Answer, EnforceError> {
+        let [subject, domain, object, action] = values else {
+            return Err(EnforceError::FieldCount { expected: 4, given: values.len() });
+        };
+        if values.iter().any(|value| has_control(value)) {
+            return Err(EnforceError::ControlCharacter);
+        }
+        let number = |names: &Names, name: &str| names.get(name).unwrap_or(UNNAMED);
+        let question =
+            Question { domain: number(&self.domains, domain), action: number(&self.actions, action) };
+        let special = self.subjects.special(question.domain);
+        let closure = match subject.strip_prefix(USER_PREFIX) {
+            Some(user) => self.subjects.user(user),
+            None => self.subjects.closure(subject, special),
+        };
+        let mut verdict = Verdict::default();
+        if let Some(target) = self.index.target(object).filter(|_| !object.is_empty() && !action.is_empty()) {
+            self.index.judge(target, question, &[closure], &mut verdict);
+        }
+        Ok((verdict.allows(), verdict.rule()))
     }
 
     /// `None` when the request cannot be compared with rules at all.
@@ -139,8 +204,36 @@ fn known(names: &Names, name: &str) -> Option<u32> {
 }
 
 pub(crate) fn compile(model: &str, rules: &str, revision: u64) -> Result<Snapshot, Report> {
+    compile_with(model, rules, revision, Options::default())
+}
+
+fn compile_with(model: &str, rules: &str, revision: u64, options: Options) -> Result<Snapshot, Report> {
+    if model::is_default(model) {
+        compile_default(rules, revision)
+    } else {
+        compile_general(model, rules, revision, options)
+    }
+}
+
+fn compile_general(model: &str, rules: &str, revision: u64, options: Options) -> Result<Snapshot, Report> {
     let mut findings = Findings::default();
-    model::check(model, &mut findings);
+    let general = general::compile(model, rules, options, &mut findings);
+    let warnings = findings.into_report();
+    let Some(general) = general.filter(|_| !warnings.has_errors()) else { return Err(warnings) };
+    Ok(Snapshot {
+        revision,
+        rule_count: general.rule_count,
+        warnings,
+        subjects: Subjects::default(),
+        domains: Names::default(),
+        actions: Names::default(),
+        index: Index::default(),
+        general: Some(Box::new(general)),
+    })
+}
+
+fn compile_default(rules: &str, revision: u64) -> Result<Snapshot, Report> {
+    let mut findings = Findings::default();
     let rules = rules::parse(rules, &mut findings);
     consistency::check(&rules, &mut findings);
     let (mut domains, mut actions) = (selectors(), selectors());
@@ -155,7 +248,7 @@ pub(crate) fn compile(model: &str, rules: &str, revision: u64) -> Result<Snapsho
         return Err(warnings);
     }
     let rule_count = rules.permissions.len() + rules.inheritances.len();
-    Ok(Snapshot { revision, rule_count, warnings, subjects, domains, actions, index })
+    Ok(Snapshot { revision, rule_count, warnings, subjects, domains, actions, index, general: None })
 }
 
 impl fmt::Debug for Snapshot {

@@ -42,6 +42,23 @@ impl Trie {
         self.walk(0, Some(path.as_bytes()), found);
     }
 
+    /// How many nodes a walk can visit at most, whatever the path.
+    ///
+    /// At each node, a walk goes on to the parameter and to one of the literals. A child comes after
+    /// its parent, so from the end, every child is known before its parent.
+    pub(crate) fn longest_walk(&self) -> usize {
+        let mut longest = vec![0_usize; self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            let of = |child: &u32| longest.get(*child as usize).copied().unwrap_or(0);
+            let literal = node.literals.values().map(of).max().unwrap_or(0);
+            let visits = node.parameter.as_ref().map_or(0, of).saturating_add(literal).saturating_add(1);
+            if let Some(slot) = longest.get_mut(at) {
+                *slot = visits;
+            }
+        }
+        longest.first().copied().unwrap_or(0)
+    }
+
     /// As deep as the deepest template, which is bounded, however long the path.
     fn walk(&self, at: u32, path: Option<&[u8]>, found: &mut impl FnMut(u32)) {
         let Some(node) = self.nodes.get(at as usize) else { return };
@@ -80,4 +97,44 @@ fn split(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     let slash = path.iter().position(|byte| *byte == b'/');
     let (segment, rest) = slash.and_then(|at| path.split_at_checked(at)).unwrap_or((path, &[]));
     (segment, rest.get(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+
+    /// Every template of `depth` segments that are each `a` or a parameter.
+    fn full(depth: u32) -> Trie {
+        let mut trie = Trie::default();
+        for bits in 0..1_u32 << depth {
+            let segment = |at: u32| if bits >> at & 1 == 0 { "/a" } else { "/{x}" };
+            let text: String = (0..depth).map(segment).chain(["/{end}"]).collect();
+            let Ok(Object::Template(template)) = Object::parse(&text) else { panic!("a template") };
+            trie.insert(&template, bits);
+        }
+        trie
+    }
+
+    /// What `walk` visits, counted.
+    fn visits(trie: &Trie, at: u32, path: Option<&[u8]>) -> usize {
+        let node = &trie.nodes[at as usize];
+        let Some(path) = path else { return 1 };
+        let (segment, rest) = split(path);
+        let parameter = node.parameter.filter(|_| !segment.is_empty());
+        let children = parameter.into_iter().chain(node.literals.get(segment).copied());
+        1 + children.map(|child| visits(trie, child, rest)).sum::<usize>()
+    }
+
+    #[test]
+    fn no_walk_is_longer_than_the_longest() {
+        for depth in 0..10 {
+            let trie = full(depth);
+            let worst = format!("{}/z", "/a".repeat(depth as usize));
+            assert_eq!(visits(&trie, 0, Some(worst.as_bytes())), trie.longest_walk());
+            for path in ["", "/", "/a", "/b/a/b/a/b", "/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a"] {
+                assert!(visits(&trie, 0, Some(path.as_bytes())) <= trie.longest_walk());
+            }
+        }
+    }
 }

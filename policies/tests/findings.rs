@@ -206,3 +206,16 @@ fn a_report_is_json_that_a_page_can_show() {
     assert_eq!((finding["line"].as_u64(), finding["column"].as_u64()), (Some(1), Some(24)));
     assert_eq!(finding["fix"], "allow");
 }
+
+#[test]
+fn templates_that_would_make_every_request_a_long_walk_are_refused() {
+    let every = |depth: u32| -> String {
+        let row = |bits: u32| {
+            let segment = |at: u32| if bits >> at & 1 == 0 { "/a" } else { "/{x}" };
+            format!("p, viewer, *, {}/{{end}}, read\n", (0..depth).map(segment).collect::<String>())
+        };
+        (0..1 << depth).map(row).collect()
+    };
+    assert_eq!(findings(&every(8)), []);
+    error(&every(15), "object-overlap", 1, 1);
+}
