@@ -370,7 +370,7 @@ fn a_large_policy_is_explained_in_some_milliseconds() {
 fn a_large_policy_with_many_domains_is_explained_in_some_milliseconds() {
     let rule = |n: u32| format!("p,r{},d{},/t/{{id}}/{n},read\n", n % 1_000, n % 10_000);
     let link = |n: u32| format!("g,r{},r{},d{n}\n", n % 500, n % 500 + 500);
-    let rules = numbered(90_000, rule) + &numbered(10_000, link);
+    let rules = [numbered(90_000, rule), numbered(10_000, link)].concat();
     let analysis = analysis(&rules);
     let held = ["r1", "r2", "r3", "r4", "r5"];
     let held = Roles::from(&held);
@@ -385,7 +385,7 @@ fn a_policy_under_another_model_is_not_analysed_as_if_it_had_the_default_one() {
     let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n[policy_effect]\n\
                  e = some(where (p.eft == allow))\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj && r.act == p.act";
     let source = PolicySource { model: model.to_owned(), rules: "p, alice, data, read".to_owned() };
-    assert!(Snapshot::compile(&source, 1).is_ok(), "it decides");
+    assert!(portcullis_policy::Snapshot::compile(&source, 1).is_ok(), "it decides");
     let report = Analysis::of(source).expect_err("and is not explained");
     assert_eq!(report.findings[0].code, "model-unsupported");
 }

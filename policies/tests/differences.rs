@@ -192,6 +192,9 @@ fn no_14_costly_expressions_are_refused() {
     let rule = |n: u32| format!("p, any, ^a{n}$, read\n");
     let many: String = (0..1_001).map(rule).collect();
     assert_eq!(refused(&pattern("regexMatch"), &many), ("pattern-count", 1_001, 9));
+    for rule in [r"^\w+$", r"^[\w.-]+@[\w.-]+$", r"(?i)^/a/\d{9}/\S+$"] {
+        assert!(compile(&pattern("regexMatch"), &format!("p, any, {rule}, read")).is_ok(), "{rule}");
+    }
 }
 
 #[test]
@@ -360,4 +363,12 @@ fn the_default_model_enforces_a_role_or_a_user_by_name() {
     assert!(!allowed(&["17", "", "orders", "read"]));
     assert!(!allowed(&["", "", "", ""]));
     assert!(snapshot.enforce(&["viewer"]).is_err());
+}
+
+#[test]
+fn expressions_that_do_not_compile_count_as_well() {
+    let rule = |n: u32| format!("p, any, (a{{500}}){{500}}{n}, read\n");
+    let rules: String = (0..3_000).map(rule).collect();
+    let report = compile(&pattern("regexMatch"), &rules).expect_err("no policy");
+    assert!(report.errors().all(|finding| finding.line <= 1_001), "the others are not even tried");
 }

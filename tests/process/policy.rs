@@ -71,7 +71,7 @@ fn a_check_prints_place_code_message_and_way_out() {
 #[test]
 fn a_check_reads_the_model_and_standard_input() {
     let model = portcullis_policy::DEFAULT_MODEL;
-    let other = model.replace("keyMatch5", "regexMatch");
+    let other = model.replace("keyMatch5", "ownMatch");
     let files = [("rules.csv", RULES), ("model.conf", model), ("other.conf", &other)];
     let (_folder, place) = place_with(&files);
     printed(&place, 0, &["check", "rules.csv", "--model", "model.conf"]);

@@ -167,19 +167,20 @@ impl Patterns<'_> {
         findings: &mut Findings,
         finding: impl Fn(Refused) -> Finding,
     ) {
-        if self.compiled.contains_key(&(function, number)) {
+        if self.expressions > MAX_EXPRESSIONS || self.compiled.contains_key(&(function, number)) {
             return;
         }
-        match function.compile(self.table.text(number)) {
+        let compiled = function.compile(self.table.text(number));
+        // What does not compile may have cost as much as what does.
+        self.expressions += usize::from(!matches!(&compiled, Ok(pattern) if !pattern.is_expression()));
+        if self.expressions > MAX_EXPRESSIONS {
+            let message = format!("a policy has at most {MAX_EXPRESSIONS} regular expressions");
+            findings.push(finding(Refused { code: "pattern-count", message, offset: 0 }));
+            return;
+        }
+        match compiled {
             Ok(pattern) => {
-                self.expressions += usize::from(matches!(pattern, Pattern::Regex(_)));
-                if self.expressions == MAX_EXPRESSIONS + 1 {
-                    let message = format!("a policy has at most {MAX_EXPRESSIONS} regular expressions");
-                    findings.push(finding(Refused { code: "pattern-count", message, offset: 0 }));
-                }
-                if self.expressions <= MAX_EXPRESSIONS {
-                    self.compiled.insert((function, number), pattern);
-                }
+                self.compiled.insert((function, number), pattern);
             }
             Err(refused) => findings.push(finding(refused)),
         }

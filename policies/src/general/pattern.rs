@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use regex::{Regex, RegexBuilder};
 
 /// How large one expression may become when it is compiled, in bytes.
-const MAX_REGEX_BYTES: usize = 256 * 1024;
+const MAX_REGEX_BYTES: usize = 128 * 1024;
 const MAX_SEGMENTS: usize = 32;
 
 /// A function of a matcher that compares a text with a pattern.
@@ -46,6 +46,12 @@ pub(super) enum Pattern {
 /// The text was no address, so nothing can be said about networks.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct NoAddress;
+
+impl Pattern {
+    pub(super) fn is_expression(&self) -> bool {
+        matches!(self, Self::Regex(_))
+    }
+}
 
 impl Function {
     pub(super) fn named(name: &str) -> Option<Self> {
