@@ -41,7 +41,7 @@ pub(crate) struct Foreign {
 }
 
 pub(crate) const FOREIGN: &[Foreign] = &[
-    Foreign { names: &["sqlx"], only_in: &["storage"] },
+    Foreign { names: &["rusqlite", "sqlx"], only_in: &["storage"] },
     Foreign {
         names: &["axum", "hyper", "hyper_util", "http_body", "http_body_util", "tower", "tower_http"],
         only_in: &["app", "http"],

@@ -5,10 +5,10 @@ use serde_json::Value as Json;
 use crate::domain::audit::{AuditEvent, AuditRecord, canonical, chain};
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Digest32;
-use crate::storage::db::Value;
 use crate::storage::dialect::Dialect;
 use crate::storage::row::Row;
 use crate::storage::tx::ChainHead;
+use crate::storage::value::Value;
 use crate::storage::{StoreError, Tx};
 
 /// PostgreSQL reads the head, computes the link and moves the head in one statement: the row of the head is the lock

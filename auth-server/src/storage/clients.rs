@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest32;
-use crate::storage::db::Value;
 use crate::storage::row::Row;
+use crate::storage::value::Value;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "

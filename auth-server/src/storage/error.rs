@@ -1,7 +1,6 @@
 //! What can go wrong with the database, named by cause.
 
-use std::borrow::Cow;
-
+use rusqlite::ffi;
 use sqlx::error::ErrorKind;
 
 /// Why a file that must not be written to cannot be opened.
@@ -146,7 +145,7 @@ const UNIQUES: [(Unique, &str, &str); 4] = [
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Database(error) => from_database(error.as_ref()),
+            sqlx::Error::Database(error) => from_postgres(error.as_ref()),
             sqlx::Error::PoolTimedOut => Self::Busy,
             sqlx::Error::Io(error) => Self::Unavailable { reason: error.to_string() },
             sqlx::Error::Tls(error) => Self::Unavailable { reason: error.to_string() },
@@ -158,18 +157,61 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-fn from_database(error: &dyn sqlx::error::DatabaseError) -> StoreError {
-    match error.kind() {
-        ErrorKind::UniqueViolation => return StoreError::Conflict(unique(error)),
-        ErrorKind::ForeignKeyViolation => return StoreError::MissingReference,
-        _ => {}
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::SqliteFailure(error, message) => {
+                from_sqlite(error.extended_code, || message.unwrap_or_else(|| error.to_string()))
+            }
+            other => Self::Unexpected { reason: other.to_string() },
+        }
     }
-    let code = error.code().unwrap_or(Cow::Borrowed(""));
-    let reason = || error.message().to_owned();
-    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
-        from_sqlstate(&code, reason)
-    } else {
-        from_sqlite(code.parse().unwrap_or(0), reason)
+}
+
+/// What a driver said.
+pub(super) enum DriverError {
+    Postgres(sqlx::Error),
+    Sqlite(rusqlite::Error),
+}
+
+impl DriverError {
+    /// Whether the connection is gone, so that the same statement may be tried on another.
+    pub(super) fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Postgres(error) => connection_is_lost(error),
+            Self::Sqlite(_) => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for DriverError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+impl From<rusqlite::Error> for DriverError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<DriverError> for StoreError {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::Postgres(error) => error.into(),
+            DriverError::Sqlite(error) => error.into(),
+        }
+    }
+}
+
+fn from_postgres(error: &dyn sqlx::error::DatabaseError) -> StoreError {
+    match error.kind() {
+        ErrorKind::UniqueViolation => {
+            StoreError::Conflict(unique(|(_, index, _)| error.constraint() == Some(index)))
+        }
+        ErrorKind::ForeignKeyViolation => StoreError::MissingReference,
+        _ => from_sqlstate(error.code().as_deref().unwrap_or(""), || error.message().to_owned()),
     }
 }
 
@@ -194,34 +236,30 @@ fn is_lost(code: &str) -> bool {
     code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03")
 }
 
-/// `SQLITE_IOERR_SHMSIZE`: the index of the log cannot grow.
-const LOG_INDEX_CANNOT_GROW: i32 = 4874;
-
 /// SQLite: the low byte is the primary result code.
 fn from_sqlite(code: i32, reason: impl FnOnce() -> String) -> StoreError {
-    if code == LOG_INDEX_CANNOT_GROW {
-        return StoreError::DiskFull;
+    match code {
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => return StoreError::MissingReference,
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE => {
+            let message = reason();
+            return StoreError::Conflict(unique(|(.., columns)| message.ends_with(columns)));
+        }
+        // The index of the log cannot grow.
+        ffi::SQLITE_IOERR_SHMSIZE => return StoreError::DiskFull,
+        _ => {}
     }
     match code & 0xff {
-        // SQLITE_BUSY, SQLITE_LOCKED
-        5 | 6 => StoreError::Busy,
-        // SQLITE_READONLY
-        8 => StoreError::ReadOnly,
-        // SQLITE_FULL
-        13 => StoreError::DiskFull,
-        // SQLITE_IOERR, SQLITE_CANTOPEN
-        10 | 14 => StoreError::Unavailable { reason: reason() },
-        // SQLITE_CORRUPT, SQLITE_NOTADB
-        11 | 26 => StoreError::Corrupt { what: reason() },
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => StoreError::Busy,
+        ffi::SQLITE_READONLY => StoreError::ReadOnly,
+        ffi::SQLITE_FULL => StoreError::DiskFull,
+        ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN => StoreError::Unavailable { reason: reason() },
+        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => StoreError::Corrupt { what: reason() },
         _ => StoreError::Unexpected { reason: reason() },
     }
 }
 
-fn unique(error: &dyn sqlx::error::DatabaseError) -> Unique {
-    UNIQUES
-        .into_iter()
-        .find(|(_, index, columns)| error.constraint() == Some(index) || error.message().ends_with(columns))
-        .map_or(Unique::Other, |(unique, ..)| unique)
+fn unique(is_meant: impl Fn(&(Unique, &str, &str)) -> bool) -> Unique {
+    UNIQUES.into_iter().find(is_meant).map_or(Unique::Other, |(unique, ..)| unique)
 }
 
 /// Whether the connection is gone, so that the same statement may be tried on another.

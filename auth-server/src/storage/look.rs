@@ -2,17 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
-use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::storage::error::READ_ONLY;
+use crate::storage::sqlite::Opening;
 
 /// How to open a file only to read it, or `None` when there is none and one could be made. Refuses what a server could not
 /// write to.
-pub(super) fn readable(file: &Path) -> Result<Option<SqliteConnectOptions>, String> {
+pub(super) fn readable(file: &Path) -> Result<Option<Opening>, String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.exists() {
         // Its journal lies beside a file.
@@ -22,14 +21,8 @@ pub(super) fn readable(file: &Path) -> Result<Option<SqliteConnectOptions>, Stri
         return Ok(None);
     }
     may_write(file)?;
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(false)
-        .read_only(true)
-        .busy_timeout(Duration::from_secs(5))
-        // Without a journal nobody has the file open; to read it as one that never changes then makes no files beside it.
-        .immutable(!journal_of(file).exists());
-    Ok(Some(options))
+    // Without a journal nobody has the file open; to read it as one that never changes then makes no files beside it.
+    Ok(Some(Opening::to_look(file, !journal_of(file).exists())))
 }
 
 fn may_write(path: &Path) -> Result<(), String> {

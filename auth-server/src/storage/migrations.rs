@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-
 use crate::domain::secret::Digest32;
 use crate::storage::db::{Link, SqliteLink};
 use crate::storage::dialect::Dialect;
-use crate::storage::options::{Target, sqlite};
+use crate::storage::error::DriverError;
+use crate::storage::options::Target;
 use crate::storage::pools::{Pools, begin};
 use crate::storage::shared::Shared;
+use crate::storage::sqlite::Opening;
 use crate::storage::{StoreError, Tx};
 
 struct Migration {
@@ -112,7 +112,8 @@ async fn begin_alone(target: &Target, shared: &Arc<Shared>) -> Result<Tx, StoreE
     let link = match (target, &shared.pools) {
         (Target::Sqlite(file), _) => {
             // Longer than others: somebody else's migration may take a while.
-            let connection = sqlite(file).busy_timeout(Duration::from_mins(1)).connect().await?;
+            let opening = Opening::to_write(file).patient(Duration::from_mins(1));
+            let connection = opening.connect().map_err(DriverError::from)?;
             Link::Sqlite(SqliteLink::Writing(Box::new(connection)))
         }
         (Target::Postgres(_), Pools::Postgres(pool, trust)) => begin(pool, trust).await?,

@@ -1,11 +1,10 @@
 //! Which database to open, and how.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::storage::StoreError;
 
@@ -73,21 +72,6 @@ impl Target {
             Self::Sqlite(file) => file.display().to_string(),
         }
     }
-}
-
-/// How every connection to a SQLite file is opened.
-pub(super) fn sqlite(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A commit that was answered survives the loss of power; group commit makes that cheap.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .pragma("secure_delete", "on")
-        .pragma("trusted_schema", "off")
-        .pragma("cache_size", "-1024")
 }
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
 //! Connections to read from, and on PostgreSQL to write on.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Connection, Executor};
 
 use crate::storage::StoreError;
 use crate::storage::db::{Link, PgLink, SqliteLink};
 use crate::storage::dialect::CHANNEL;
 use crate::storage::error::connection_is_lost;
-use crate::storage::options::sqlite;
+use crate::storage::readers::Readers;
+use crate::storage::sqlite::Opening;
 
 /// How long a request waits for a connection before it is told that the database is busy.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,7 +22,7 @@ const IDLE: Duration = Duration::from_mins(5);
 /// The connections of a store.
 pub(super) enum Pools {
     Postgres(PgPool, Trust),
-    Sqlite(SqlitePool),
+    Sqlite(Readers),
 }
 
 /// Since when connections are known to be good: one that was idle at a failure is asked before it is used again.
@@ -77,28 +76,15 @@ impl Pools {
         Self::Postgres(pool, trust)
     }
 
-    pub(super) fn sqlite(file: &Path, max_connections: u32) -> Self {
-        let options = sqlite(file).create_if_missing(false).pragma("query_only", "on");
-        let pool = PoolOptions::new()
-            .max_connections(max_connections.max(1))
-            .acquire_timeout(PATIENCE)
-            .idle_timeout(IDLE)
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Self::Sqlite(pool)
-    }
-
-    /// The one connection to a SQLite file that is only looked at.
-    pub(super) fn looking(options: SqliteConnectOptions) -> Self {
-        let pool = PoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_lazy_with(options);
-        Self::Sqlite(pool)
+    pub(super) fn sqlite(opening: Opening, max_connections: u32) -> Self {
+        Self::Sqlite(Readers::new(opening, max_connections.max(1)))
     }
 
     /// A connection to read from.
     pub(super) async fn reading(&self) -> Result<Link, StoreError> {
         Ok(match self {
             Self::Postgres(pool, _) => Link::Postgres(PgLink::Reading(pool.acquire().await?)),
-            Self::Sqlite(pool) => Link::Sqlite(SqliteLink::Reading(pool.acquire().await?)),
+            Self::Sqlite(readers) => Link::Sqlite(SqliteLink::Reading(readers.acquire(PATIENCE).await?)),
         })
     }
 
@@ -119,7 +105,7 @@ impl Pools {
     pub(super) async fn close(&self) {
         match self {
             Self::Postgres(pool, _) => pool.close().await,
-            Self::Sqlite(pool) => pool.close().await,
+            Self::Sqlite(readers) => readers.close().await,
         }
     }
 }

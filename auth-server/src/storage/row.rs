@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{Column as _, Row as _, ValueRef as _};
 
 use crate::domain::clock::Timestamp;
@@ -15,6 +14,7 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Digest32;
 use crate::domain::user::{Email, PasswordHash, Sub, Username};
 use crate::storage::StoreError;
+use crate::storage::sqlite::{Cell, SqliteRow};
 
 /// A row of either database.
 pub(super) enum Row {
@@ -47,7 +47,7 @@ impl Row {
     pub(super) fn corrupt(&self, index: usize) -> StoreError {
         let name = match self {
             Self::Postgres(row) => row.columns().get(index).map(|column| column.name().to_owned()),
-            Self::Sqlite(row) => row.columns().get(index).map(|column| column.name().to_owned()),
+            Self::Sqlite(row) => row.name(index).map(str::to_owned),
         };
         StoreError::Corrupt {
             what: name.map_or_else(|| format!("column {index}"), |name| format!("column {name}")),
@@ -57,7 +57,7 @@ impl Row {
     fn is_null(&self, index: usize) -> bool {
         match self {
             Self::Postgres(row) => row.try_get_raw(index).is_ok_and(|value| value.is_null()),
-            Self::Sqlite(row) => row.try_get_raw(index).is_ok_and(|value| value.is_null()),
+            Self::Sqlite(row) => matches!(row.cell(index), Some(Cell::Null)),
         }
     }
 }
@@ -66,7 +66,10 @@ impl Column for i64 {
     fn read(row: &Row, index: usize) -> Result<Self, StoreError> {
         match row {
             Row::Postgres(row) => row.try_get(index).ok(),
-            Row::Sqlite(row) => row.try_get(index).ok(),
+            Row::Sqlite(row) => match row.cell(index) {
+                Some(Cell::Int(number)) => Some(*number),
+                _ => None,
+            },
         }
         .ok_or_else(|| row.corrupt(index))
     }
@@ -76,7 +79,10 @@ impl Column for String {
     fn read(row: &Row, index: usize) -> Result<Self, StoreError> {
         match row {
             Row::Postgres(row) => row.try_get(index).ok(),
-            Row::Sqlite(row) => row.try_get(index).ok(),
+            Row::Sqlite(row) => match row.cell(index) {
+                Some(Cell::Text(text)) => Some(text.clone()),
+                _ => None,
+            },
         }
         .ok_or_else(|| row.corrupt(index))
     }
@@ -86,7 +92,10 @@ impl Column for Vec<u8> {
     fn read(row: &Row, index: usize) -> Result<Self, StoreError> {
         match row {
             Row::Postgres(row) => row.try_get(index).ok(),
-            Row::Sqlite(row) => row.try_get(index).ok(),
+            Row::Sqlite(row) => match row.cell(index) {
+                Some(Cell::Bytes(bytes)) => Some(bytes.clone()),
+                _ => None,
+            },
         }
         .ok_or_else(|| row.corrupt(index))
     }

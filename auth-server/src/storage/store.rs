@@ -18,9 +18,10 @@ use crate::storage::cache::Caches;
 use crate::storage::commit::perform;
 use crate::storage::error::READ_ONLY;
 use crate::storage::migrations::{self, SchemaStatus};
-use crate::storage::options::{StoreOptions, Target, sqlite};
+use crate::storage::options::{StoreOptions, Target};
 use crate::storage::pools::{Pools, begin};
 use crate::storage::shared::Shared;
+use crate::storage::sqlite::Opening;
 use crate::storage::tx::Work;
 use crate::storage::watch::Watch;
 use crate::storage::writer::Writer;
@@ -51,7 +52,7 @@ impl Store {
         answered(target.place(), opened)?;
         let pools = match &target {
             Target::Postgres(options_of) => Pools::postgres((**options_of).clone(), options.max_connections),
-            Target::Sqlite(file) => Pools::sqlite(file, options.max_connections),
+            Target::Sqlite(file) => Pools::sqlite(Opening::to_read(file), options.max_connections),
         };
         Ok(Self::over(target, pools, clock, Access::Writes))
     }
@@ -67,7 +68,7 @@ impl Store {
                 Pools::postgres((**options_of).clone(), options.max_connections)
             }
             Target::Sqlite(file) => match look::readable(file) {
-                Ok(Some(readable)) => Pools::looking(readable),
+                Ok(Some(opening)) => Pools::sqlite(opening, 1),
                 Ok(None) => return Ok(None),
                 Err(reason) => return Err(StoreError::CannotOpen { place: target.place(), reason }),
             },
@@ -80,7 +81,7 @@ impl Store {
         let caches = Arc::new(Caches::new(Arc::clone(&shared)));
         let writer = match (&target, access) {
             (Target::Sqlite(file), Access::Writes) => {
-                Some(Writer::start(sqlite(file), Arc::clone(&shared), Arc::clone(&caches)))
+                Some(Writer::start(Opening::to_write(file), Arc::clone(&shared), Arc::clone(&caches)))
             }
             (Target::Sqlite(_), Access::Reads) | (Target::Postgres(_), _) => None,
         };
@@ -229,12 +230,12 @@ async fn first_contact(target: &Target) -> Result<(), StoreError> {
             let started = Instant::now();
             loop {
                 // Two processes that make the same file at once may meet in the change to write-ahead logging.
-                match sqlite(file).connect().await.map_err(StoreError::from) {
+                match Opening::to_write(file).connect().map_err(StoreError::from) {
                     Err(StoreError::Busy) if started.elapsed() < Duration::from_secs(5) => {
                         sleep(Duration::from_millis(50)).await;
                     }
                     Err(error) => return Err(explained(file, error)),
-                    Ok(connection) => return Ok(connection.close().await?),
+                    Ok(connection) => return Ok(drop(connection)),
                 }
             }
         }

@@ -4,18 +4,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sqlx::Connection;
-
 use crate::domain::audit::AuditEvent;
 use crate::domain::clock::Timestamp;
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::Digest32;
 use crate::storage::StoreError;
-use crate::storage::db::{Link, PgLink, SqliteLink, Value};
+use crate::storage::db::{Link, PgLink};
 use crate::storage::dialect::Dialect;
-use crate::storage::error::connection_is_lost;
+use crate::storage::error::DriverError;
 use crate::storage::row::Row;
 use crate::storage::shared::Shared;
+use crate::storage::value::Value;
 
 /// What runs inside a transaction: a future that borrows the transaction.
 pub type Work<'t, T> = Pin<Box<dyn Future<Output = T> + Send + 't>>;
@@ -180,20 +179,20 @@ impl Tx {
     }
 
     /// A connection that died while nobody used it is replaced, unless a transaction was lost with it.
-    async fn reconnects_after<T>(&mut self, result: &Result<T, sqlx::Error>) -> Result<bool, StoreError> {
+    async fn reconnects_after<T>(&mut self, result: &Result<T, DriverError>) -> Result<bool, StoreError> {
         let Err(error) = result else { return Ok(false) };
         let reading = matches!(self.link, Link::Postgres(PgLink::Reading(_)));
-        if !reading || !connection_is_lost(error) {
+        if !reading || !error.is_lost_connection() {
             return Ok(false);
         }
         self.link = self.shared.pools.reconnect().await?;
         Ok(true)
     }
 
-    fn noted<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    fn noted<T>(&mut self, result: Result<T, DriverError>) -> Result<T, StoreError> {
         result.map_err(|error| {
             self.failed = true;
-            if connection_is_lost(&error) {
+            if error.is_lost_connection() {
                 self.shared.pools.distrust_idle();
             }
             error.into()
@@ -214,14 +213,6 @@ impl Tx {
     pub(super) fn forget(&mut self) {
         self.take_reached();
         self.head = None;
-    }
-
-    /// Ends the connection of the writer of SQLite; every other goes back to its pool.
-    pub(super) async fn close(self) {
-        if let Link::Sqlite(SqliteLink::Writing(connection)) = self.link {
-            // The last one to leave folds the log into the database; if it cannot, the next start does.
-            drop(connection.close().await);
-        }
     }
 
     /// Makes what was written last, and ends the transaction.

@@ -1,22 +1,26 @@
 //! The single writer of SQLite: transactions queue up, run one after the other, and are committed together.
 //!
+//! It has a thread of its own, because a commit waits for the disk. What a transaction does in between costs no way there and
+//! back.
+//!
 //! One `fsync` then serves everybody who waited for the one before. Each runs in a savepoint of its own, so that
 //! what one of them breaks is rolled back alone; nobody hears of success before the common commit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use crate::storage::cache::Caches;
 use crate::storage::commit::perform;
 use crate::storage::db::{Link, SqliteLink};
+use crate::storage::error::DriverError;
 use crate::storage::shared::Shared;
+use crate::storage::sqlite::Opening;
 use crate::storage::tx::{Reached, Work};
 use crate::storage::{Outcome, StoreError, Tx};
 
@@ -43,25 +47,34 @@ struct Done {
 pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
     closing: Arc<Notify>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Writer {
     /// Starts the writer. It ends when every handle to it is gone.
-    pub(super) fn start(options: SqliteConnectOptions, shared: Arc<Shared>, caches: Arc<Caches>) -> Self {
+    pub(super) fn start(opening: Opening, shared: Arc<Shared>, caches: Arc<Caches>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let closing = Arc::new(Notify::new());
-        let desk = Desk { jobs, closing: Arc::clone(&closing), options, shared, caches };
-        let task = Mutex::new(Some(tokio::spawn(desk.run())));
-        Self { queue, closing, task }
+        let desk = Desk { jobs, closing: Arc::clone(&closing), opening, shared, caches };
+        let (end, ended) = oneshot::channel();
+        let runtime = Handle::current();
+        let started = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || {
+            runtime.block_on(desk.run());
+            drop(end);
+        });
+        if let Err(error) = started {
+            // Whoever writes is told that the writer has stopped.
+            tracing::error!(%error, "the thread that writes to the database cannot be started");
+        }
+        Self { queue, closing, ended: Mutex::new(Some(ended)) }
     }
 
     /// Takes no more transactions, commits those that wait and closes the connection.
     pub(super) async fn close(&self) {
         self.closing.notify_one();
-        if let Some(task) = self.task.lock().await.take() {
-            // A writer that panicked has closed its connection, too.
-            drop(task.await);
+        if let Some(ended) = self.ended.lock().await.take() {
+            // It says nothing: it hangs up, after a panic as well, and has closed its connection by then.
+            drop(ended.await);
         }
     }
 
@@ -100,7 +113,7 @@ impl Writer {
 struct Desk {
     jobs: mpsc::Receiver<Job>,
     closing: Arc<Notify>,
-    options: SqliteConnectOptions,
+    opening: Opening,
     shared: Arc<Shared>,
     caches: Arc<Caches>,
 }
@@ -111,7 +124,7 @@ impl Desk {
         let mut waiting = Vec::with_capacity(BATCH);
         while self.next(&mut waiting).await {
             let mut batch: VecDeque<Job> = waiting.drain(..).collect();
-            let ended = match self.connected(&mut connection).await {
+            let ended = match self.connected(&mut connection) {
                 Ok(tx) => commit_together(tx, &mut batch, &self.caches).await,
                 Err(error) => Err(error),
             };
@@ -122,9 +135,6 @@ impl Desk {
                 // Whatever state it is in, a new one is in a good one.
                 connection = None;
             }
-        }
-        if let Some(tx) = connection {
-            tx.close().await;
         }
     }
 
@@ -139,11 +149,11 @@ impl Desk {
         self.jobs.recv_many(waiting, BATCH).await > 0
     }
 
-    async fn connected<'a>(&self, connection: &'a mut Option<Tx>) -> Result<&'a mut Tx, StoreError> {
+    fn connected<'a>(&self, connection: &'a mut Option<Tx>) -> Result<&'a mut Tx, StoreError> {
         let tx = if let Some(tx) = connection.take() {
             tx
         } else {
-            let link = SqliteLink::Writing(Box::new(self.options.connect().await?));
+            let link = SqliteLink::Writing(Box::new(self.opening.connect().map_err(DriverError::from)?));
             Tx::new(Link::Sqlite(link), Arc::clone(&self.shared))
         };
         Ok(connection.insert(tx))

@@ -241,12 +241,15 @@ impl Place {
         }
     }
 
+    /// A connection of one's own to the SQLite file.
+    pub(crate) fn beside(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.options.url.strip_prefix("sqlite:").unwrap()).unwrap()
+    }
+
     /// Runs SQL behind the back of the store.
     pub(crate) async fn tamper(&self, sql: &'static str) {
         if self.folder.is_some() {
-            let pool = sqlx::SqlitePool::connect(&self.options.url).await.unwrap();
-            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
-            pool.close().await;
+            self.beside().execute_batch(sql).unwrap();
         } else {
             let pool = sqlx::PgPool::connect(&self.options.url).await.unwrap();
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
