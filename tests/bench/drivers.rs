@@ -1,6 +1,7 @@
-//! What a statement costs through `sqlx::Any` and through the driver of the database itself, in interleaved rounds.
+//! What a statement costs through `sqlx::Any`, through the driver of the database itself, and for SQLite without a thread in
+//! between, in interleaved rounds.
 //!
-//! The record of the decision in `auth-server/docs/adr/` says what it printed. SQLite is a file of its own; PostgreSQL is the server that
+//! The records of the decisions in `auth-server/docs/adr/` say what it printed. SQLite is a file of its own; PostgreSQL is the server that
 //! `PORTCULLIS_TEST_POSTGRES` names, in which a database is made for this run.
 //!
 //! ```text
@@ -10,6 +11,7 @@
 use std::time::Instant;
 
 use portcullis_tests::database::Database as Backend;
+use rusqlite::Connection;
 use sqlx::pool::PoolOptions;
 use sqlx::{
     Any, ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Postgres, Row, Sqlite, Type,
@@ -54,6 +56,13 @@ pub(crate) async fn compare_all() {
     let (typed, any) = (pool::<Sqlite>(&url).await, pool::<Any>(&url).await);
     fill(&typed).await;
     compare("SQLite", async || round(&typed).await, async || round(&any).await).await;
+    let connection = Connection::open(folder.path().join("portcullis.db")).expect("the file is there");
+    println!("SQLite, called in place");
+    for _ in 0..ROUNDS {
+        for (what, cost) in ["read", "update"].into_iter().zip(round_in_place(&connection).await) {
+            println!("  {what:<7} {:>6.1} ({:>6.1})", cost.cpu, cost.elapsed);
+        }
+    }
     let url = Backend::Postgres.create(folder.path()).await;
     let (typed, any) = (pool::<Postgres>(&url).await, pool::<Any>(&url).await);
     fill(&typed).await;
@@ -89,7 +98,34 @@ where
     for<'q> String: Decode<'q, D> + Type<D>,
     usize: ColumnIndex<D::Row>,
 {
-    [measure(READS, |n| read(pool, n)).await, measure(WRITES, |n| spend(pool, n)).await]
+    [
+        measure(READS, async |n| read(pool, n).await).await,
+        measure(WRITES, async |n| spend(pool, n).await).await,
+    ]
+}
+
+/// The same without a thread in between.
+async fn round_in_place(connection: &Connection) -> [Cost; 2] {
+    let reads = measure(READS, async |number| {
+        let mut statement = connection.prepare_cached(READ).expect("the table is there");
+        let found = statement.query_row([number % ROWS], |row| {
+            let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+            Ok((texts, row.get::<_, i64>(4)? < row.get::<_, i64>(5)?, row.get::<_, Option<i64>>(6)?))
+        });
+        let (texts, is_in_order, spent_at) = found.expect("the row is there");
+        assert!(texts.iter().all(|text| !text.is_empty()) && is_in_order);
+        std::hint::black_box(spent_at);
+    });
+    let reads = reads.await;
+    let writes = measure(WRITES, async |number| {
+        let mut statement = connection.prepare_cached(SPEND).expect("the table is there");
+        let spent = statement.query_row([number, number % ROWS], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        });
+        let (client, scopes) = spent.expect("the row is there");
+        assert!(!client.is_empty() && !scopes.is_empty());
+    });
+    [reads, writes.await]
 }
 
 async fn pool<D: Database>(url: &str) -> Pool<D> {
@@ -148,7 +184,7 @@ where
 }
 
 /// Runs a statement so many times, one after the other.
-async fn measure<F: Future<Output = ()>>(count: i64, statement: impl Fn(i64) -> F) -> Cost {
+async fn measure(count: i64, statement: impl AsyncFn(i64)) -> Cost {
     for number in 0..count / 10 {
         statement(number).await;
     }

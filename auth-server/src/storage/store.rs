@@ -235,7 +235,7 @@ async fn first_contact(target: &Target) -> Result<(), StoreError> {
                         sleep(Duration::from_millis(50)).await;
                     }
                     Err(error) => return Err(explained(file, error)),
-                    Ok(connection) => return Ok(drop(connection)),
+                    Ok(_) => return Ok(()),
                 }
             }
         }
