@@ -39,6 +39,13 @@ fn a_case_that_fails_is_explained() {
 }
 
 #[test]
+fn only_so_many_failures_are_explained_and_all_are_counted() {
+    let text = "allow, viewer, acme, /orders/17, write\n".repeat(5) + "allow, viewer, acme, /orders/17, read";
+    let outcome = analysis().test_within(&Cases::parse(&text).expect("cases"), 2);
+    assert_eq!((outcome.passed, outcome.failed.len(), outcome.failed_total), (1, 2, 5));
+}
+
+#[test]
 fn a_role_that_no_rule_names_is_pointed_out() {
     let outcome = analysis().test(&Cases::parse("deny, veiwer, acme, /orders/17, read").expect("cases"));
     assert_eq!(outcome.passed, 1);

@@ -60,6 +60,41 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
 
 #[rstest]
 #[tokio::test]
+async fn cases_are_edited_beneath_the_rules_and_hold_them(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    let send = async |owner: &mut Visitor, page: &Answer, rules: &str, cases: &str, step: &str| {
+        let form = the_form(page, "policies").with("rules", rules).with("cases", cases);
+        let answer = owner.submit(&form.with("message", "a test").with("step", step)).await;
+        owner.follow(answer).await
+    };
+    let cases = "# staff\nallow, viewer, acme, orders, read\n";
+    let unread = send(&mut owner, &page, RULES, "allow, viewer\n", "save").await;
+    assert_eq!(unread.status, 422);
+    assert!(text_of(&unread.text(), "case-report-title").is_some(), "{}", unread.text());
+    assert_eq!(textarea(&unread.text(), "cases").as_deref().map(str::trim), Some("allow, viewer"));
+    let draft = server.admin.get(&format!("/apis/{}/policy/draft", api.id)).await.json();
+    assert_eq!(draft["version"], 0, "nothing was saved");
+
+    let failing = send(&mut owner, &unread, "p, viewer, *, orders, write\n", cases, "activate").await;
+    assert_eq!(failing.status, 409);
+    let shown = failing.text();
+    assert!(text_of(&shown, "failed-cases-title").is_some_and(|title| title.ends_with(": 1")), "{shown}");
+    assert!(shown.contains("denied: no rule allows it"), "{shown}");
+    let checked = send(&mut owner, &failing, "p, viewer, *, orders, write\n", cases, "check").await;
+    assert_eq!(checked.status, 422);
+
+    let activated = send(&mut owner, &checked, RULES, cases, "activate").await;
+    assert_eq!(activated.status, 200, "{}", activated.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!((&active["rules"], &active["cases"]), (&json!(RULES), &json!(cases)));
+    assert_eq!(textarea(&activated.text(), "cases").as_deref().map(str::trim), Some(cases.trim()));
+}
+
+#[rstest]
+#[tokio::test]
 async fn of_two_who_edit_at_once_the_second_loses_nothing(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let api = server.admin.api("https://orders.test").await;

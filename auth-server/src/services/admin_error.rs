@@ -3,12 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use portcullis_policy::Outcome;
+
 use crate::services::fields::FieldErrors;
 use crate::services::password::HashError;
-use crate::storage::{Outcome, StoreError, Unique};
+use crate::storage::{Outcome as StoreOutcome, StoreError, Unique};
 
 /// How long a database that is busy usually is.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How many failing cases are named in one sentence.
+const MAX_NAMED: usize = 20;
 
 /// Why an admin use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum AdminError {
         /// How long from now it is worth trying again.
         retry_after: Duration,
     },
+    /// The rules decide cases otherwise than the cases say.
+    #[error("{}", failing(.0))]
+    Cases(Box<Outcome>),
     /// The thread that compiles policies was lost.
     #[error("the policy could not be compiled")]
     Compiler,
@@ -57,11 +65,12 @@ pub enum AdminError {
     Taken(FieldErrors),
 }
 
-impl Outcome for AdminError {
+impl StoreOutcome for AdminError {
     fn is_fault(&self) -> bool {
         match self {
             Self::Busy { .. } | Self::Compiler | Self::Hash(_) | Self::Store(_) | Self::Taken(_) => true,
-            Self::Conflict(_)
+            Self::Cases(_)
+            | Self::Conflict(_)
             | Self::Invalid(_)
             | Self::LastOwner
             | Self::Lockout
@@ -93,6 +102,19 @@ impl From<HashError> for AdminError {
             error => Self::Hash(error.to_string()),
         }
     }
+}
+
+/// Says which cases fail, by their lines.
+fn failing(outcome: &Outcome) -> String {
+    let named = outcome.failed.iter().take(MAX_NAMED);
+    let lines: Vec<String> = named.map(|failed| failed.case.line.to_string()).collect();
+    let more = if outcome.failed_total > lines.len() { ", .." } else { "" };
+    let all = outcome.passed + outcome.failed_total;
+    format!(
+        "{} of {all} cases are decided otherwise than they say, in lines {}{more}",
+        outcome.failed_total,
+        lines.join(", ")
+    )
 }
 
 /// The kinds of things that admins work on.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use portcullis_policy::{ADMIN_API_RULES, PolicySource, STARTER_RULES, Snapshot};
+use portcullis_policy::{ADMIN_API_RULES, DEFAULT_MODEL, STARTER_RULES, Snapshot};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
 use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, RoleId};
+use crate::domain::policy::PolicyText;
 use crate::domain::rbac::{Api, Audience, Role, RoleName};
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
@@ -15,6 +16,7 @@ use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::{ADMIN_API_PATH, Owners};
 use crate::services::paging::{Page, PageQuery};
+use crate::services::policies::candidate::source;
 use crate::services::policies::publish::{Publication, add_revision};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{Store, Turn, Tx, apis, clients, roles};
@@ -86,8 +88,8 @@ impl ApiService {
     pub(crate) fn draft(&self, form: &ApiForm, caller: &Caller) -> Result<Registration, AdminError> {
         let api = self.parse(form, caller)?;
         let roles = self.roles(&api, &STARTER_ROLES, caller)?;
-        let source = PolicySource::with_default_model(STARTER_RULES);
-        Registration { api, roles, source }.checked()
+        let text = first_text(STARTER_RULES);
+        Registration { api, roles, text }.checked()
     }
 
     /// Makes sure that the admin API, its roles and its policy exist. It may run on several replicas at once.
@@ -105,8 +107,8 @@ impl ApiService {
         let api = self.api(self.owners.audience().clone(), "Portcullis admin API".to_owned(), caller);
         let api = Api { administers: true, ..api };
         let roles = self.roles(&api, &ADMIN_ROLES, caller)?;
-        let source = PolicySource::with_default_model(ADMIN_API_RULES);
-        match self.register(Registration { api, roles, source }.checked()?, caller).await {
+        let text = first_text(ADMIN_API_RULES);
+        match self.register(Registration { api, roles, text }.checked()?, caller).await {
             // Another replica was faster.
             Ok(_) | Err(AdminError::Invalid(_)) => Ok(()),
             Err(error) => Err(error),
@@ -290,7 +292,7 @@ impl ApiService {
         registration: Registration,
         caller: &Caller,
     ) -> Result<Api, AdminError> {
-        let Registration { api, roles: starters, source } = registration;
+        let Registration { api, roles: starters, text } = registration;
         if apis::find_by_audience(tx, &api.audience).await?.is_some() {
             return Err(FieldErrors::of("/audience", "taken", "another API has this audience").into());
         }
@@ -299,7 +301,7 @@ impl ApiService {
             roles::insert(tx, role).await?;
         }
         let message = "The rules that a new API starts with".to_owned();
-        let publication = Publication { message, draft_version: None, restores: None, source };
+        let publication = Publication { message, draft_version: None, restores: None, text };
         let revision = add_revision(tx, &api, publication, caller).await?;
         let names: Vec<_> = starters.iter().map(|role| role.name.as_str()).collect();
         let detail = json!({ "audience": api.audience.as_str(), "roles": names });
@@ -313,15 +315,20 @@ impl ApiService {
 pub(crate) struct Registration {
     api: Api,
     roles: Vec<Role>,
-    source: PolicySource,
+    text: PolicyText,
 }
 
 impl Registration {
     /// Refuses rules that could not be put in force.
     fn checked(self) -> Result<Self, AdminError> {
-        Snapshot::compile(&self.source, 1).map_err(AdminError::Policy)?;
+        Snapshot::compile(&source(&self.text), 1).map_err(AdminError::Policy)?;
         Ok(self)
     }
+}
+
+/// What the policy of a new API says.
+fn first_text(rules: &str) -> PolicyText {
+    PolicyText { model: DEFAULT_MODEL.to_owned(), rules: rules.to_owned(), cases: String::new() }
 }
 
 async fn find(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
@@ -362,6 +369,8 @@ fn versioned(api: Api) -> Versioned<Api> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::PolicySource;
+
     use super::*;
     use crate::services::trial::{START, Trial, delegate, operator};
 

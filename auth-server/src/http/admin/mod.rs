@@ -9,6 +9,7 @@ mod assignments;
 mod audit;
 mod body;
 mod caller;
+mod cases;
 mod clients;
 mod denied;
 mod document;

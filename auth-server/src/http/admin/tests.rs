@@ -1,6 +1,7 @@
 //! The whole admin API through its router: every route, every kind of caller.
 
 mod deeds;
+mod rulebooks;
 
 use std::sync::Arc;
 

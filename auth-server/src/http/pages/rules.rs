@@ -9,11 +9,11 @@ mod page;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use portcullis_policy::PolicySource;
+use portcullis_policy::PolicyFile;
 use serde::Deserialize;
 
 use crate::domain::ids::ApiId;
-use crate::domain::policy::PolicyRevision;
+use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::http::extract::form::{Fields, FormGuard, OwnForm};
 use crate::http::extract::link::{LinkPath, LinkQuery};
@@ -22,7 +22,7 @@ use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
 use crate::http::pages::next::Next;
 pub(super) use crate::http::pages::rules::page::ApiShown;
-use crate::http::pages::rules::page::{FindingShown, InForce, RulesPage};
+use crate::http::pages::rules::page::{InForce, ReportShown, RulesPage, TextShown};
 #[cfg(test)]
 pub(super) use crate::http::pages::rules::page::{sample_api, samples};
 use crate::http::render::Pages;
@@ -32,7 +32,7 @@ use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::callers::Arrival;
 use crate::services::permission::Permission;
-use crate::services::policies::{Activation, rules_path};
+use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
 
 pub(super) const READ: Permission = Permission { object: "policies", action: "read" };
@@ -149,9 +149,10 @@ struct Edit<'a> {
 }
 
 impl Edit<'_> {
-    /// The text as the editor had it: browsers send every line end as two characters.
-    fn rules(&self) -> String {
-        self.fields.text("rules").replace("\r\n", "\n")
+    /// The texts as the editors had them: browsers send every line end as two characters.
+    fn text(&self) -> TextShown {
+        let [rules, cases] = ["rules", "cases"].map(|field| self.fields.text(field).replace("\r\n", "\n"));
+        TextShown { rules, cases }
     }
 
     /// The version of the draft that the form was filled from.
@@ -219,12 +220,12 @@ impl RulesDesk {
             api: ApiShown::of(api),
             in_force: InForce {
                 active_number: active.as_ref().map(|active| active.number),
-                has_draft: active.is_none_or(|active| active.rules != draft.value.rules),
+                has_draft: active.is_none_or(|active| active.text != draft.value.text),
             },
             version: draft.version.as_str().to_owned(),
-            rules: draft.value.rules,
+            text: TextShown { rules: draft.value.text.rules, cases: draft.value.text.cases },
             theirs: None,
-            findings: Vec::new(),
+            report: ReportShown::default(),
             message: String::new(),
             csrf_token: self.guard.token(&visitor.visit.browser),
         })
@@ -243,9 +244,9 @@ impl RulesDesk {
     async fn take(&self, step: Step, edit: &Edit<'_>, visitor: &Visitor) -> Result<Taken, AdminError> {
         let mut page = self.page(edit.api, visitor).await?;
         edit.fields.text("message").trim().clone_into(&mut page.message);
-        let stored = std::mem::replace(&mut page.rules, edit.rules());
+        let stored = std::mem::replace(&mut page.text, edit.text());
         // Whoever saved the same is no conflict: it may have been this very form.
-        let seen = if stored == page.rules { page.version.clone() } else { edit.version() };
+        let seen = if stored == page.text { page.version.clone() } else { edit.version() };
         if step == Step::Activate && page.message.is_empty() {
             page.problem = Some("no_message");
             page.version = seen;
@@ -259,6 +260,7 @@ impl RulesDesk {
             Ok(Some(notice)) => Ok(Taken::Done(notice)),
             Ok(None) if page.problem.is_none() => Ok(Taken::Shown(StatusCode::OK, Box::new(page))),
             Ok(None) => Ok(Taken::Shown(StatusCode::UNPROCESSABLE_ENTITY, Box::new(page))),
+            Err(AdminError::Cases(_)) => refused(page, "failing_cases", StatusCode::CONFLICT),
             Err(AdminError::Lockout) => refused(page, "lockout", StatusCode::CONFLICT),
             Err(AdminError::OwnersOnly) => refused(page, "owners_only", StatusCode::FORBIDDEN),
             Err(AdminError::Stale) => {
@@ -280,30 +282,28 @@ impl RulesDesk {
         let (policies, api) = (&self.console.policies, &edit.api.id);
         if step == Step::Discard {
             let active = policies.active(api).await?;
-            let source = PolicySource { model: active.model, rules: active.rules };
-            policies.save_draft(api, source, &precondition(&seen), edit.caller).await?;
+            policies.save_draft(api, active.text, &precondition(&seen), edit.caller).await?;
             return Ok(Some(DISCARDED));
         }
-        let model = policies.draft(api).await?.value.model;
-        let source = PolicySource { model, rules: page.rules.clone() };
-        let report = policies.validate(api, source.clone()).await?;
-        page.findings = report.findings.iter().map(FindingShown::of).collect();
-        if step == Step::Check {
+        let model = policies.draft(api).await?.value.text.model;
+        let TextShown { rules, cases } = &page.text;
+        let text = PolicyText { model, rules: rules.clone(), cases: cases.clone() };
+        let checked = policies.validate(api, text.clone()).await?;
+        page.report = ReportShown::of(&checked);
+        let found = problem(&checked);
+        if step == Step::Check || found == Some("cases") {
             page.version = seen;
-            if report.has_errors() {
-                page.problem = Some("findings");
-            } else {
-                page.notice = Some("checked");
-            }
+            page.problem = found;
+            page.notice = found.is_none().then_some("checked");
             return Ok(None);
         }
-        let saved = policies.save_draft(api, source, &precondition(&seen), edit.caller).await?;
+        let saved = policies.save_draft(api, text, &precondition(&seen), edit.caller).await?;
         saved.version.as_str().clone_into(&mut page.version);
         if step == Step::Save {
             return Ok(Some(SAVED));
         }
-        if report.has_errors() {
-            page.problem = Some("findings");
+        if found == Some("findings") {
+            page.problem = found;
             return Ok(None);
         }
         let activation =
@@ -320,6 +320,17 @@ impl RulesDesk {
             error => return failure::fault(&self.pages, id, error),
         };
         self.pages.error(&ErrorPage::new(kind).reference(id.as_str()))
+    }
+}
+
+/// What stands against putting a text in force. Cases that cannot be read are not even saved.
+fn problem(checked: &Checked) -> Option<&'static str> {
+    if checked.report.errors().any(|finding| finding.file == PolicyFile::Cases) {
+        Some("cases")
+    } else if checked.report.has_errors() {
+        Some("findings")
+    } else {
+        (!checked.is_usable()).then_some("failing_cases")
     }
 }
 

@@ -1,10 +1,10 @@
 //! Policies: one draft per API that changes, revisions that do not, and the pointer to the one in force.
 
+pub(crate) mod candidate;
 pub(crate) mod live;
 pub(crate) mod publish;
 pub(crate) mod snapshot;
 
-use portcullis_policy::{PolicySource, Report};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
@@ -16,16 +16,15 @@ use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
-use crate::services::policies::live::{AdminPolicy, compile, lint};
+pub use crate::services::policies::candidate::{Checked, Proposal};
+use crate::services::policies::candidate::{check, prepare};
+use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::publish::{Publication, publish};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{Store, Turn, Tx, apis, policies};
 
 /// The longest message of a revision, in characters.
 const MAX_MESSAGE: usize = 500;
-
-/// The longest text of a model or of rules, in bytes: some ten thousand rules.
-const MAX_TEXT: usize = 2 * 1024 * 1024;
 
 /// The page with a way to the rules of each API, below the issuer.
 pub(crate) const RULES_PATH: &str = "/admin/policies";
@@ -65,15 +64,17 @@ impl PolicyService {
         find_draft(&mut tx, &api).await.map(versioned)
     }
 
-    /// Saves the draft. It may hold mistakes: they stop the activation, not the work.
+    /// Saves the draft. Its rules may hold mistakes: they stop the activation, not the work. Its cases may not.
     pub async fn save_draft(
         &self,
         api: &ApiId,
-        source: PolicySource,
+        proposal: impl Into<Proposal>,
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<PolicyDraft>, AdminError> {
-        check_size(&source)?;
+        let proposal = proposal.into();
+        proposal.check_size()?;
+        proposal.check_cases()?;
         let (api, precondition, caller) = (api.clone(), precondition.clone(), caller.clone());
         self.store
             .write(move |tx| {
@@ -87,8 +88,7 @@ impl PolicyService {
                     }
                     let after = PolicyDraft {
                         api: api.id,
-                        model: source.model,
-                        rules: source.rules,
+                        text: proposal.over(before.text.cases),
                         version: before.version.saturating_add(1),
                         updated_by: caller.actor.to_string(),
                         updated_at: caller.now,
@@ -104,13 +104,18 @@ impl PolicyService {
             .await
     }
 
-    /// Checks a policy without saving it.
-    pub async fn validate(&self, api: &ApiId, source: PolicySource) -> Result<Report, AdminError> {
-        check_size(&source)?;
+    /// Checks a policy, and holds it to its cases, without saving it.
+    pub async fn validate(&self, api: &ApiId, proposal: impl Into<Proposal>) -> Result<Checked, AdminError> {
+        let proposal = proposal.into();
+        proposal.check_size()?;
         let mut tx = self.store.read().await?;
-        find_api(&mut tx, api).await?;
+        let api = find_api(&mut tx, api).await?;
+        let kept = match proposal.cases {
+            Some(_) => String::new(),
+            None => find_draft(&mut tx, &api).await?.text.cases,
+        };
         drop(tx);
-        lint(source).await
+        check(proposal.over(kept)).await
     }
 
     /// Makes the draft the next revision and puts it in force.
@@ -131,7 +136,7 @@ impl PolicyService {
             message: message(&activation.message)?,
             draft_version: Some(draft.version),
             restores: None,
-            source: PolicySource { model: draft.model, rules: draft.rules },
+            text: draft.text,
         };
         self.put_in_force(api, publication, caller).await
     }
@@ -172,19 +177,19 @@ impl PolicyService {
     ) -> Result<PolicyRevision, AdminError> {
         let message = message(reason)?;
         let old = self.revision(api, number).await?;
-        let source = PolicySource { model: old.model, rules: old.rules };
-        let publication = Publication { message, draft_version: None, restores: Some(number), source };
+        let publication =
+            Publication { message, draft_version: None, restores: Some(number), text: old.text };
         self.put_in_force(api, publication, caller).await
     }
 
-    /// Compiles before the transaction, so that nobody waits for it, and tells the guard of the admin API after.
+    /// Compiles and tests before the transaction, so that nobody waits for it, and tells the guard of the admin API after.
     async fn put_in_force(
         &self,
         api: &ApiId,
         publication: Publication,
         caller: &Caller,
     ) -> Result<PolicyRevision, AdminError> {
-        let snapshot = compile(publication.source.clone(), 0).await?;
+        let snapshot = prepare(publication.text.clone()).await?;
         let (api, caller, owners) = (api.clone(), caller.clone(), self.owners.clone());
         let revision = self
             .store
@@ -232,8 +237,7 @@ async fn find_draft(tx: &mut Tx, api: &Api) -> Result<PolicyDraft, AdminError> {
     let active = find_active(tx, api).await?.ok_or(AdminError::NotFound(Thing::Draft))?;
     Ok(PolicyDraft {
         api: active.api,
-        model: active.model,
-        rules: active.rules,
+        text: active.text,
         version: 0,
         updated_by: active.author,
         updated_at: active.created_at,
@@ -250,18 +254,11 @@ fn message(raw: &str) -> Result<String, FieldErrors> {
         .map_err(|refusal| FieldErrors::of("/message", "invalid", refusal.to_string()))
 }
 
-fn check_size(source: &PolicySource) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::default();
-    for (pointer, text) in [("/model", &source.model), ("/rules", &source.rules)] {
-        if text.len() > MAX_TEXT {
-            errors.refuse(pointer, "too-long", format!("must not be longer than {MAX_TEXT} bytes"));
-        }
-    }
-    errors.finish(Some(()))
-}
-
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::PolicySource;
+
+    use super::candidate::MAX_TEXT;
     use super::*;
     use crate::domain::rbac::RoleName;
     use crate::services::permission::Permission;
@@ -281,7 +278,7 @@ mod tests {
         let api = trial.api("https://orders.example").await.id;
         let draft = trial.policies().draft(&api).await.unwrap();
         let active = trial.policies().active(&api).await.unwrap();
-        assert_eq!((draft.value.version, draft.value.rules), (0, active.rules));
+        assert_eq!((draft.value.version, draft.value.text), (0, active.text));
     }
 
     #[tokio::test]
@@ -305,7 +302,10 @@ mod tests {
         let text = "p, viewer, *, orders, read";
         trial.policies().save_draft(&api, rules(text), &Precondition::Any, &delegate()).await.unwrap();
         let revision = trial.policies().activate(&api, now("Less"), &delegate()).await.unwrap();
-        assert_eq!((revision.number, revision.rules.as_str(), revision.message.as_str()), (2, text, "Less"));
+        assert_eq!(
+            (revision.number, revision.text.rules.as_str(), revision.message.as_str()),
+            (2, text, "Less")
+        );
         assert_eq!(trial.policies().active(&api).await.unwrap(), revision);
         assert_eq!(trial.trail().await.first(), Some(&"policy.activated"));
         let history = trial.policies().history(&api, &PageQuery::default()).await.unwrap();
@@ -321,7 +321,7 @@ mod tests {
         for bad in
             ["p, viewer, *, orders", "p, viewer, *, /a(, read", "p, viewer, *, orders, read, perhaps", "x, y"]
         {
-            assert!(trial.policies().validate(&api, rules(bad)).await.unwrap().has_errors(), "{bad}");
+            assert!(!trial.policies().validate(&api, rules(bad)).await.unwrap().is_usable(), "{bad}");
             trial.policies().save_draft(&api, rules(bad), &Precondition::Any, &delegate()).await.unwrap();
             let refused = trial.policies().activate(&api, now("Bad"), &delegate()).await;
             assert!(matches!(refused, Err(AdminError::Policy(report)) if report.has_errors()), "{bad}");
@@ -341,7 +341,7 @@ mod tests {
         trial.policies().activate(&api, now("Change"), &operator()).await.unwrap();
         let back = trial.policies().rollback(&api, 1, "It was wrong", &operator()).await.unwrap();
         let first = trial.policies().revision(&api, 1).await.unwrap();
-        assert_eq!((back.number, back.sha256, back.rules), (3, first.sha256, first.rules));
+        assert_eq!((back.number, back.sha256, back.text), (3, first.sha256, first.text));
         let unknown = trial.policies().rollback(&api, 9, "There is none", &operator()).await;
         assert!(matches!(unknown, Err(AdminError::NotFound(Thing::Revision))));
     }

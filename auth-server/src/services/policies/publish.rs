@@ -1,10 +1,9 @@
 //! Putting a policy in force: a new revision and the pointer to it, in one transaction.
 
-use portcullis_policy::PolicySource;
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::policy::{PolicyRevision, content_digest};
+use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
@@ -19,8 +18,8 @@ pub(crate) struct Publication {
     pub(crate) draft_version: Option<u64>,
     /// The older revision that it repeats.
     pub(crate) restores: Option<u64>,
-    /// The text.
-    pub(crate) source: PolicySource,
+    /// What it says.
+    pub(crate) text: PolicyText,
 }
 
 /// Puts a policy in force and says so in the audit trail.
@@ -51,14 +50,12 @@ pub(crate) async fn add_revision(
     publication: Publication,
     caller: &Caller,
 ) -> Result<PolicyRevision, AdminError> {
-    let PolicySource { model, rules } = publication.source;
     let newest = policies::newest_revision(tx, &api.id).await?.unwrap_or_default();
     let revision = PolicyRevision {
         api: api.id.clone(),
         number: newest.saturating_add(1),
-        sha256: content_digest(&model, &rules),
-        model,
-        rules,
+        sha256: publication.text.sha256(),
+        text: publication.text,
         author: caller.actor.to_string(),
         message: publication.message,
         created_at: caller.now,

@@ -3,7 +3,7 @@ use rstest::rstest;
 use super::support::{Backend, Fixture};
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::ClientKind;
-use crate::domain::policy::{PolicyDraft, PolicyRevision, content_digest};
+use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
 use crate::domain::signing::{SigningAlg, StoredKey};
 use crate::domain::user::{PasswordHash, User};
@@ -154,6 +154,11 @@ async fn of_two_replicas_that_rotate_at_once_one_makes_the_key(#[case] backend: 
     assert!(fixture.write(move |tx| Box::pin(async move { signing_keys::delete(tx, "a").await })).await);
 }
 
+fn text(number: u64) -> PolicyText {
+    let [model, rules] = ["[r]", "p, a, b"].map(str::to_owned);
+    PolicyText { model, rules, cases: format!("# {number}\r\n\tallow, a, b, c, d") }
+}
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -163,8 +168,7 @@ async fn a_draft_is_saved_only_on_top_of_the_version_that_was_read(#[case] backe
     let api = fixture.api("https://orders.example").await.id;
     let draft = |version| PolicyDraft {
         api: api.clone(),
-        model: "[r]".to_owned(),
-        rules: "p, a, b".to_owned(),
+        text: text(version),
         version,
         updated_by: "operator".to_owned(),
         updated_at: fixture.now(),
@@ -195,9 +199,8 @@ async fn revisions_are_numbered_listed_and_activated(#[case] backend: Backend) {
     let revision = |number| PolicyRevision {
         api: api.id.clone(),
         number,
-        model: "[r]".to_owned(),
-        rules: "p, a, b".to_owned(),
-        sha256: content_digest("[r]", "p, a, b"),
+        text: text(number),
+        sha256: text(number).sha256(),
         author: "operator".to_owned(),
         message: "first".to_owned(),
         created_at: fixture.now(),
