@@ -20,6 +20,7 @@ mod path;
 mod policies;
 mod precondition;
 pub(crate) mod problem;
+mod questions;
 mod roles;
 pub(crate) mod state;
 #[cfg(test)]
@@ -146,6 +147,10 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(policies::history))
         .at(may("policies", "read"), routes!(policies::revision))
         .at(may("policies", "rollback"), routes!(policies::rollback))
+        .at(may("policies", "read"), routes!(questions::explain))
+        .at(may("policies", "read"), routes!(questions::who_can))
+        .at(may("policies", "read"), routes!(questions::what_can))
+        .at(may("policies", "read"), routes!(questions::diff))
 }
 
 fn audit_trail(mount: Mount<'_>) -> Mount<'_> {

@@ -31,6 +31,7 @@ use crate::keys::ring::KeyRing;
 use crate::services::audit::AuditService;
 use crate::services::clients::form::ClientForm;
 use crate::services::paging::PageQuery;
+use crate::services::policies::questions::QuestionService;
 use crate::services::trial::{START, Trial, operator};
 
 /// The admin API over a database of its own, and a client to call it.
@@ -161,6 +162,7 @@ fn state(trial: &Trial) -> AdminState {
         clients: trial.clients.clone(),
         organisations: trial.organisations(),
         policies: trial.policies(),
+        questions: QuestionService::new(trial.store.clone()),
         roles: trial.roles(),
         users: trial.users.clone(),
     }

@@ -1,8 +1,10 @@
 //! Policies: one draft per API that changes, revisions that do not, and the pointer to the one in force.
 
 pub(crate) mod candidate;
+mod find;
 pub(crate) mod live;
 pub(crate) mod publish;
+pub(crate) mod questions;
 pub(crate) mod snapshot;
 
 use serde_json::json;
@@ -10,7 +12,6 @@ use serde_json::json;
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyDraft, PolicyRevision};
-use crate::domain::rbac::Api;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
@@ -18,10 +19,11 @@ use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 pub use crate::services::policies::candidate::{Checked, Proposal};
 use crate::services::policies::candidate::{check, prepare};
+use crate::services::policies::find::{find_active, find_api, find_draft};
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::publish::{Publication, publish};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, policies};
+use crate::storage::{Store, Turn, policies};
 
 /// The longest message of a revision, in characters.
 const MAX_MESSAGE: usize = 500;
@@ -216,32 +218,6 @@ impl PolicyService {
         }
         Ok(revision)
     }
-}
-
-async fn find_api(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
-    apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
-}
-
-async fn find_active(tx: &mut Tx, api: &Api) -> Result<Option<PolicyRevision>, AdminError> {
-    match api.active_revision {
-        Some(number) => Ok(policies::find_revision(tx, &api.id, number).await?),
-        None => Ok(None),
-    }
-}
-
-/// The saved draft, or the one that everybody starts from.
-async fn find_draft(tx: &mut Tx, api: &Api) -> Result<PolicyDraft, AdminError> {
-    if let Some(draft) = policies::find_draft(tx, &api.id).await? {
-        return Ok(draft);
-    }
-    let active = find_active(tx, api).await?.ok_or(AdminError::NotFound(Thing::Draft))?;
-    Ok(PolicyDraft {
-        api: active.api,
-        text: active.text,
-        version: 0,
-        updated_by: active.author,
-        updated_at: active.created_at,
-    })
 }
 
 fn versioned(draft: PolicyDraft) -> Versioned<PolicyDraft> {

@@ -61,3 +61,57 @@ async fn cases_that_cannot_be_read_are_refused_with_their_place() {
         (&json!("cases"), &json!(2), &json!(22), &json!("wildcard"))
     );
 }
+
+#[tokio::test]
+async fn questions_are_answered_for_any_text_and_what_is_none_is_a_problem() {
+    let console = Console::open().await;
+    let owner = console.hold("owner").await;
+    let path = policy(&console).await;
+    let rules = "p, clerk, *, /orders/{id}, read\np, banned, *, *, *, deny\np, user:17, *, stock, read";
+    draft(&console, &path, &owner, &json!({ "rules": rules })).await;
+    let get = async |rest: &str| console.call("GET", &format!("{path}/{rest}"), &owner, &Value::Null).await;
+
+    let why = get("explain?of=draft&roles=clerk,banned&object=/orders/17&action=read").await;
+    assert_eq!(why.status, StatusCode::OK, "{}", why.body);
+    assert_eq!((&why.body["reason"], &why.body["otherwise"]), (&json!("denied"), &json!(1)));
+    assert_eq!(why.body["rule"]["grantee"], "banned");
+    assert_eq!(why.body["of"], json!({"revision": null, "draft_version": 1}));
+    let none = get("explain?of=1&roles=clerk&object=/orders/17&action=read").await;
+    assert_eq!((&none.body["reason"], &none.body["unknown_roles"]), (&json!("no-rule"), &json!(["clerk"])));
+    assert_eq!(get("explain?object=&action=read").await.body["reason"], "not-comparable");
+
+    let who = get("who-can?of=draft&object=stock&action=read&limit=1").await;
+    assert_eq!(
+        (&who.body["allowed"][0]["grantee"], &who.body["allowed_total"]),
+        (&json!("user:17"), &json!(1))
+    );
+    let what = get("what-can?of=draft&roles=clerk").await;
+    assert_eq!(
+        (&what.body["permissions"][0]["object"], &what.body["total"]),
+        (&json!("/orders/{id}"), &json!(1))
+    );
+    let diff = get("diff").await;
+    assert_eq!((&diff.body["from"]["revision"], &diff.body["to"]["draft_version"]), (&json!(1), &json!(1)));
+    let changes = diff.body["changes"].as_array().unwrap();
+    assert!(
+        changes.iter().any(|change| change["grantee"] == "clerk" && change["after"]["kind"] == "allowed")
+    );
+
+    for (rest, status, kind) in [
+        ("explain?object=x", 400, "malformed"),
+        ("explain?object=x&action=y&action=z", 400, "malformed"),
+        ("explain?object=x&action=y&of=newest", 422, "invalid"),
+        ("explain?object=x&action=y&of=9", 404, "not-found"),
+        ("what-can?limit=-1&roles=clerk", 400, "malformed"),
+        ("what-can", 422, "invalid"),
+        ("diff?from=0x1", 422, "invalid"),
+    ] {
+        let refused = get(rest).await;
+        let expected = format!("urn:portcullis:problem:{kind}");
+        assert_eq!((refused.status.as_u16(), &refused.body["type"]), (status, &json!(expected)), "{rest}");
+    }
+    draft(&console, &path, &owner, &json!({"rules": "p, clerk"})).await;
+    let broken = get("diff").await;
+    assert_eq!(broken.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(broken.body["report"]["findings"][0]["code"], "field-count");
+}
