@@ -1,7 +1,9 @@
 //! What the audit trail says: one event for each change, one for each refusal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use portcullis_server::Clock;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
@@ -18,6 +20,8 @@ fn changes() -> Vec<Change> {
     let shop = |name| json!({ "name": name, "preset": "web", "redirect_uris": ["https://rp.test/cb"] });
     let rules = json!({ "rules": "p, viewer, *, orders, read" });
     let why = json!({ "message": "a test" });
+    let in_an_hour = Clock::system().now().plus(Duration::from_hours(1)).rfc3339();
+    let later = json!({ "message": "a test", "activate_at": in_an_hour });
     let password = json!({ "password": "violet anchor harbour" });
     let assignment = json!({ "role": "viewer", "subject": "{user}" });
     vec![
@@ -41,6 +45,8 @@ fn changes() -> Vec<Change> {
         ("POST /apis/{api}/policy/validate", rules.clone(), None),
         ("PUT /apis/{api}/policy/draft", rules, Some("policy.draft_saved")),
         ("POST /apis/{api}/policy/activate", why.clone(), Some("policy.activated")),
+        ("POST /apis/{api}/policy/activate", later, Some("policy.activation_scheduled")),
+        ("DELETE /apis/{api}/policy/schedules/{schedule}", Value::Null, Some("policy.activation_cancelled")),
         ("POST /apis/{api}/policy/revisions/{number}/rollback", why, Some("policy.activated")),
         ("DELETE /apis/{api}", Value::Null, Some("api.deleted")),
         ("DELETE /clients/{client}", Value::Null, Some("client.deleted")),
@@ -58,8 +64,11 @@ impl Made {
         self.0.iter().fold(named, |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
     }
 
-    /// Remembers what a POST to a collection made: `users` holds what paths call `{user}`.
+    /// Remembers what a POST to a collection made: `users` holds what paths call `{user}`. What is put off has a place, too.
     fn note(&mut self, route: &str, answer: &Answer) {
+        if answer.status == 202 {
+            self.0.insert("schedule".to_owned(), answer.json()["id"].as_str().unwrap().to_owned());
+        }
         let (Some(plural), 201) = (route.rsplit('/').next(), answer.status.as_u16()) else { return };
         let (name, body) = (plural.trim_end_matches('s').to_owned(), answer.json());
         let document = body.get(&name).unwrap_or(&body);

@@ -129,6 +129,7 @@ pub enum Thing {
     Policy,
     Revision,
     Role,
+    Schedule,
     User,
 }
 
@@ -143,6 +144,7 @@ impl fmt::Display for Thing {
             Self::Policy => "policy",
             Self::Revision => "revision",
             Self::Role => "role",
+            Self::Schedule => "scheduled activation",
             Self::User => "user",
         })
     }

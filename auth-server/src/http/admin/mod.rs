@@ -22,6 +22,7 @@ mod precondition;
 pub(crate) mod problem;
 mod questions;
 mod roles;
+mod schedules;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
@@ -147,6 +148,9 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(policies::history))
         .at(may("policies", "read"), routes!(policies::revision))
         .at(may("policies", "rollback"), routes!(policies::rollback))
+        .at(may("policies", "read"), routes!(schedules::list))
+        .at(may("policies", "read"), routes!(schedules::show))
+        .at(may("policies", "activate"), routes!(schedules::cancel))
         .at(may("policies", "read"), routes!(questions::explain))
         .at(may("policies", "read"), routes!(questions::who_can))
         .at(may("policies", "read"), routes!(questions::what_can))

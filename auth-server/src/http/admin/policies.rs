@@ -1,6 +1,7 @@
 //! The policy of an API: one draft that changes, revisions that do not.
 
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use portcullis_policy::{Finding, PolicyFile, PolicySource, Severity};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +15,7 @@ use crate::http::admin::cases::CasesDocument;
 use crate::http::admin::path::named;
 use crate::http::admin::precondition::IfMatch;
 use crate::http::admin::problem::Problem;
+use crate::http::admin::schedules::{ScheduleDocument, accepted};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::paging::PageQuery;
 use crate::services::policies::{Activation, Checked, PolicyService, Proposal};
@@ -177,13 +179,40 @@ impl From<Checked> for ReportDocument {
     }
 }
 
-/// Why a policy is activated.
+/// Why a policy is rolled back.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageInput {
     /// Said in the history: 1 to 500 characters.
     #[schema(example = "Refunds need a second pair of eyes")]
     message: String,
+}
+
+/// Why a draft is activated, and when.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActivationInput {
+    /// Said in the history: 1 to 500 characters.
+    #[schema(example = "Refunds need a second pair of eyes")]
+    message: String,
+    /// When, as RFC 3339 writes it: in the future, at most 365 days ahead. Without it: at once.
+    #[schema(example = "2030-01-31T09:00:00Z")]
+    activate_at: Option<String>,
+}
+
+/// What came of an activation.
+pub(crate) enum Activated {
+    Later(Answer<ScheduleDocument>),
+    Now(Answer<RevisionDocument>),
+}
+
+impl IntoResponse for Activated {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Later(answer) => answer.into_response(),
+            Self::Now(answer) => answer.into_response(),
+        }
+    }
 }
 
 /// Shows the active revision: what the guards of the API enforce.
@@ -239,20 +268,29 @@ pub(crate) async fn validate(
 }
 
 /// Makes the draft the next revision and the active one, at once and for every guard, if its rules decide its cases as they
-/// say.
+/// say. With a time it is done then, with the draft as it is now, if nothing stands against it then either.
 #[utoipa::path(post, path = "/apis/{api}/policy/activate", tag = "policies", operation_id = "activatePolicy",
-    params(("api" = String, Path), ("If-Match" = String, Header)), request_body = MessageInput,
-    responses((status = 200, body = RevisionDocument)))]
+    params(("api" = String, Path), ("If-Match" = String, Header)), request_body = ActivationInput,
+    responses((status = 200, body = RevisionDocument), (status = 202, body = ScheduleDocument)))]
 pub(crate) async fn activate(
     State(policies): State<PolicyService>,
     Path(api): Path<String>,
     IfMatch(precondition): IfMatch,
     By(caller): By,
-    JsonBody(input): JsonBody<MessageInput>,
-) -> Result<Answer<RevisionDocument>, Problem> {
+    JsonBody(input): JsonBody<ActivationInput>,
+) -> Result<Activated, Problem> {
     let api = named::<ApiId>(&api, Thing::Api)?;
-    match policies.activate(&api, Activation { precondition, message: input.message }, &caller).await {
-        Ok(revision) => Ok(Answer::ok(revision.into())),
+    let activation = Activation { precondition, message: input.message };
+    let done = match input.activate_at {
+        None => {
+            policies.activate(&api, activation, &caller).await.map(|it| Activated::Now(Answer::ok(it.into())))
+        }
+        Some(at) => {
+            policies.schedule(&api, activation, &at, &caller).await.map(|it| Activated::Later(accepted(it)))
+        }
+    };
+    match done {
+        Ok(activated) => Ok(activated),
         Err(AdminError::Stale) => Err(stale(&policies, &api).await),
         Err(error) => Err(error.into()),
     }

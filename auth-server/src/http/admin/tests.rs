@@ -178,6 +178,7 @@ fn named(path: &str) -> String {
         ("{role}", "rol_"),
         ("{assignment}", "asg_"),
         ("{organisation}", "org_"),
+        ("{schedule}", "sch_"),
     ]
     .into_iter()
     .fold(path.replace("{number}", "1"), |path, (name, prefix)| {

@@ -31,13 +31,12 @@ use crate::http::state::Console;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::callers::Arrival;
-use crate::services::permission::Permission;
+use crate::services::permission::{ACTIVATE_POLICIES, Permission};
 use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
 
 pub(super) const READ: Permission = Permission { object: "policies", action: "read" };
 const UPDATE: Permission = Permission { object: "policies", action: "update" };
-const ACTIVATE: Permission = Permission { object: "policies", action: "activate" };
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -69,7 +68,7 @@ impl Step {
 
     const fn needs(self) -> &'static [Permission] {
         match self {
-            Self::Activate => &[UPDATE, ACTIVATE],
+            Self::Activate => &[UPDATE, ACTIVATE_POLICIES],
             Self::Check => &[READ],
             Self::Discard | Self::Save => &[UPDATE],
         }
@@ -344,7 +343,7 @@ mod tests {
 
     #[test]
     fn putting_rules_in_force_takes_more_than_reading_them() {
-        assert_eq!(Step::named("activate").map(Step::needs), Some([UPDATE, ACTIVATE].as_slice()));
+        assert_eq!(Step::named("activate").map(Step::needs), Some([UPDATE, ACTIVATE_POLICIES].as_slice()));
         assert_eq!(Step::named("check").map(Step::needs), Some([READ].as_slice()));
         assert_eq!(Step::named("delete"), None);
     }

@@ -5,6 +5,7 @@ mod find;
 pub(crate) mod live;
 pub(crate) mod publish;
 pub(crate) mod questions;
+pub(crate) mod schedule;
 pub(crate) mod snapshot;
 
 use serde_json::json;
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyDraft, PolicyRevision};
+use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
@@ -49,14 +51,15 @@ pub struct Activation {
 #[derive(Clone)]
 pub struct PolicyService {
     store: Store,
+    entropy: Entropy,
     owners: Owners,
     live: AdminPolicy,
 }
 
 impl PolicyService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, owners: Owners, live: AdminPolicy) -> Self {
-        Self { store, owners, live }
+    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners, live: AdminPolicy) -> Self {
+        Self { store, entropy, owners, live }
     }
 
     /// The draft of an API. Until somebody saves one it is the active revision, at version 0.
@@ -139,6 +142,7 @@ impl PolicyService {
             draft_version: Some(draft.version),
             restores: None,
             text: draft.text,
+            put_off: None,
         };
         self.put_in_force(api, publication, caller).await
     }
@@ -179,8 +183,13 @@ impl PolicyService {
     ) -> Result<PolicyRevision, AdminError> {
         let message = message(reason)?;
         let old = self.revision(api, number).await?;
-        let publication =
-            Publication { message, draft_version: None, restores: Some(number), text: old.text };
+        let publication = Publication {
+            message,
+            draft_version: None,
+            restores: Some(number),
+            text: old.text,
+            put_off: None,
+        };
         self.put_in_force(api, publication, caller).await
     }
 
@@ -212,11 +221,16 @@ impl PolicyService {
                 })
             })
             .await?;
-        // It is in force whatever comes now: this replica reads it again in a moment, as every other one does.
+        self.follow().await;
+        Ok(revision)
+    }
+
+    /// Takes over what was put in force. It is in force whatever comes of this: this replica reads it again in a moment, as
+    /// every other one does.
+    async fn follow(&self) {
         if let Err(error) = self.live.refresh().await {
             tracing::warn!(cause = %error, "a policy was activated and cannot be read yet");
         }
-        Ok(revision)
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
+use crate::domain::ids::ScheduleId;
 use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::admin_error::AdminError;
@@ -20,6 +21,17 @@ pub(crate) struct Publication {
     pub(crate) restores: Option<u64>,
     /// What it says.
     pub(crate) text: PolicyText,
+    /// Who asked for it earlier, if it was put off until now.
+    pub(crate) put_off: Option<PutOff>,
+}
+
+/// A request that is carried out later than it was made.
+#[derive(Clone, Debug)]
+pub(crate) struct PutOff {
+    /// The schedule.
+    pub(crate) schedule: ScheduleId,
+    /// Who asked.
+    pub(crate) requested_by: String,
 }
 
 /// Puts a policy in force and says so in the audit trail.
@@ -30,14 +42,21 @@ pub(crate) async fn publish(
     caller: &Caller,
 ) -> Result<PolicyRevision, AdminError> {
     let restores = publication.restores;
+    let put_off = publication.put_off.clone();
     let revision = add_revision(tx, api, publication, caller).await?;
-    let detail = json!({
+    let mut detail = json!({
         "revision": revision.number,
         "replaces": api.active_revision,
         "restores": restores,
         "sha256": revision.sha256.hex(),
         "message": revision.message,
     });
+    if let Some(PutOff { schedule, requested_by }) = put_off
+        && let Some(detail) = detail.as_object_mut()
+    {
+        detail.insert("schedule".to_owned(), json!(schedule));
+        detail.insert("requested_by".to_owned(), json!(requested_by));
+    }
     tx.audit(caller.event(AuditAction::PolicyActivated).on(&api.id).with(detail));
     tx.invalidate();
     Ok(revision)
@@ -56,7 +75,7 @@ pub(crate) async fn add_revision(
         number: newest.saturating_add(1),
         sha256: publication.text.sha256(),
         text: publication.text,
-        author: caller.actor.to_string(),
+        author: publication.put_off.map_or_else(|| caller.actor.to_string(), |put_off| put_off.requested_by),
         message: publication.message,
         created_at: caller.now,
     };

@@ -115,3 +115,42 @@ async fn questions_are_answered_for_any_text_and_what_is_none_is_a_problem() {
     assert_eq!(broken.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(broken.body["report"]["findings"][0]["code"], "field-count");
 }
+
+#[tokio::test]
+async fn an_activation_is_put_off_listed_and_taken_back() {
+    let console = Console::open().await;
+    let owner = console.hold("owner").await;
+    let path = policy(&console).await;
+    let tag = draft(&console, &path, &owner, &json!({"rules": "p, viewer, *, orders, read"})).await;
+    let in_an_hour = START.plus(std::time::Duration::from_hours(1)).rfc3339();
+    let at = |time: &str| json!({"message": "Later", "activate_at": time});
+    let activate = format!("{path}/activate");
+    for wrong in ["soon", "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
+        let refused = post(&console, &activate, &owner, &tag, &at(wrong)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        assert_eq!(refused.body["errors"][0]["pointer"], "/activate_at", "{wrong}");
+    }
+    let accepted = post(&console, &activate, &owner, &tag, &at(&in_an_hour)).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
+    let place = accepted.headers[LOCATION].to_str().unwrap().to_owned();
+    let shown = console.call("GET", &place, &owner, &Value::Null).await;
+    assert_eq!((shown.status, &shown.body), (StatusCode::OK, &accepted.body));
+    assert_eq!(shown.body["text"]["rules"], "p, viewer, *, orders, read");
+    assert_eq!(shown.body["request"]["requested_by"], console.client.to_string());
+    let second = post(&console, &activate, &owner, &tag, &at(&in_an_hour)).await;
+    assert_eq!(second.status, StatusCode::CONFLICT);
+    let auditor = console.token(&console.audience(), &["auditor"]);
+    console.hold("auditor").await;
+    let forbidden = console.call("DELETE", &place, &auditor, &Value::Null).await;
+    assert_eq!(forbidden.status, StatusCode::FORBIDDEN);
+    let gone = console.call("DELETE", &place, &owner, &Value::Null).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(console.call("DELETE", &place, &owner, &Value::Null).await.status, StatusCode::CONFLICT);
+    let listed = console.call("GET", &format!("{path}/schedules"), &owner, &Value::Null).await;
+    let item = &listed.body["items"][0];
+    assert_eq!((&item["end"]["how"], &item["text"]), (&json!("cancelled"), &Value::Null));
+    for unknown in ["sch_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "x"] {
+        let missing = format!("{path}/schedules/{unknown}");
+        assert_eq!(console.call("GET", &missing, &owner, &Value::Null).await.status, StatusCode::NOT_FOUND);
+    }
+}
