@@ -6,6 +6,7 @@ use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::{text_of, textarea, unescape};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
@@ -91,6 +92,38 @@ async fn cases_are_edited_beneath_the_rules_and_hold_them(#[values(Sqlite, Postg
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
     assert_eq!((&active["rules"], &active["cases"]), (&json!(RULES), &json!(cases)));
     assert_eq!(textarea(&activated.text(), "cases").as_deref().map(str::trim), Some(cases.trim()));
+}
+
+#[rstest]
+#[tokio::test]
+async fn where_it_takes_two_one_writes_and_another_activates(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let settings = json!({ "name": "Orders", "access_token_ttl_secs": 300, "four_eyes": true });
+    let request = server.admin.request(Method::PUT, &format!("/apis/{}", api.id)).await;
+    let changed = Answer::to(request.header("if-match", "*").json(&settings)).await;
+    assert_eq!(changed.json()["four_eyes"], true, "{}", changed.text());
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    let alone = send(&mut owner, &page, RULES, "activate").await;
+    assert_eq!(alone.status, 403);
+    assert!(alone.text().contains("error-summary"), "{}", alone.text());
+    let again = send(&mut owner, &alone, RULES, "activate").await;
+    assert_eq!(again.status, 403, "pressing it again is no second person");
+
+    let mut approver = administrator(&server, "policy-approver").await;
+    let page = approver.get(&path(&api)).await;
+    assert_eq!(
+        send(&mut approver, &page, "# mine\n", "activate").await.status,
+        403,
+        "who approves does not write"
+    );
+    let page = approver.get(&path(&api)).await;
+    assert_eq!(textarea(&page.text(), "rules").as_deref().map(str::trim), Some(RULES.trim()));
+    let activated = send(&mut approver, &page, RULES, "activate").await;
+    assert_eq!(activated.status, 200, "{}", activated.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!((&active["rules"], &active["number"]), (&json!(RULES), &json!(2)));
 }
 
 #[rstest]

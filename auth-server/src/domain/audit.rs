@@ -183,6 +183,7 @@ pub enum AuditAction {
     OrganisationCreated,
     PasswordChanged,
     PolicyActivated,
+    PolicyActivationApproved,
     PolicyActivationCancelled,
     PolicyActivationRefused,
     PolicyActivationScheduled,
@@ -202,7 +203,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 41] = [
+const ACTIONS: [(AuditAction, &str); 42] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -227,6 +228,7 @@ const ACTIONS: [(AuditAction, &str); 41] = [
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),
     (AuditAction::PolicyActivated, "policy.activated"),
+    (AuditAction::PolicyActivationApproved, "policy.activation_approved"),
     (AuditAction::PolicyActivationCancelled, "policy.activation_cancelled"),
     (AuditAction::PolicyActivationRefused, "policy.activation_refused"),
     (AuditAction::PolicyActivationScheduled, "policy.activation_scheduled"),

@@ -67,18 +67,21 @@ pub enum Ending {
     FailingCases,
     /// Nobody could edit policies any more.
     Lockout,
+    /// It takes a second person, and nobody approved it.
+    NotApproved,
     /// Whoever asked for it may not activate policies any more.
     NotPermitted,
     /// The policy does not compile.
     Unusable,
 }
 
-const ENDINGS: [(Ending, &str); 7] = [
+const ENDINGS: [(Ending, &str); 8] = [
     (Ending::Activated, "activated"),
     (Ending::BaseMoved, "base-moved"),
     (Ending::Cancelled, "cancelled"),
     (Ending::FailingCases, "failing-cases"),
     (Ending::Lockout, "lockout"),
+    (Ending::NotApproved, "not-approved"),
     (Ending::NotPermitted, "not-permitted"),
     (Ending::Unusable, "unusable"),
 ];

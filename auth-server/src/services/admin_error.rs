@@ -54,6 +54,11 @@ pub enum AdminError {
     /// The policy does not compile.
     #[error("the policy cannot be used: {0}")]
     Policy(portcullis_policy::Report),
+    /// It takes a second person: not who wrote it or asked for it, and neither a client nor a command.
+    #[error(
+        "another person has to approve it: neither who wrote it nor who asked for it, and no client or command"
+    )]
+    SelfApproval,
     /// It was changed since the caller looked at it.
     #[error("it was changed in the meantime")]
     Stale,
@@ -77,6 +82,7 @@ impl StoreOutcome for AdminError {
             | Self::NotFound(_)
             | Self::OwnersOnly
             | Self::Policy(_)
+            | Self::SelfApproval
             | Self::Stale => false,
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::policy::PolicyText;
 use crate::domain::rbac::{Api, Audience, Role, RoleName};
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
-use crate::services::caller::Caller;
+use crate::services::caller::{Authority, Caller};
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::{ADMIN_API_PATH, Owners};
 use crate::services::paging::{Page, PageQuery};
@@ -63,6 +63,8 @@ pub struct ApiPatch {
     pub name: String,
     /// How long its access tokens live.
     pub access_token_ttl_secs: u64,
+    /// Whether what one person wrote takes another to put it in force. `None` leaves it as it is.
+    pub four_eyes: Option<bool>,
 }
 
 /// Registers and changes APIs.
@@ -191,6 +193,7 @@ impl ApiService {
         let ttl = take_ttl(&mut errors, patch.access_token_ttl_secs);
         let (name, ttl) = errors.finish(name.zip(ttl))?;
         let (id, precondition, caller) = (id.clone(), precondition.clone(), caller.clone());
+        let four_eyes = patch.four_eyes;
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -200,9 +203,14 @@ impl ApiService {
                         return Err(AdminError::Stale);
                     }
                     Owners::require_owner_of(&before, &caller)?;
-                    let after = Api { name, access_token_ttl: ttl, ..before };
+                    let four_eyes = four_eyes.unwrap_or(before.four_eyes);
+                    if before.four_eyes && !four_eyes && caller.authority != Authority::Owner {
+                        return Err(AdminError::OwnersOnly);
+                    }
+                    let after = Api { name, access_token_ttl: ttl, four_eyes, ..before };
                     apis::update(tx, &after).await?;
-                    tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id));
+                    let detail = json!({ "four_eyes": after.four_eyes });
+                    tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id).with(detail));
                     tx.invalidate();
                     Ok(versioned(after))
                 })
@@ -258,6 +266,7 @@ impl ApiService {
             active_revision: None,
             created_at: caller.now,
             administers: false,
+            four_eyes: false,
         }
     }
 
@@ -363,7 +372,9 @@ fn take_ttl(errors: &mut FieldErrors, secs: u64) -> Option<Duration> {
 
 fn versioned(api: Api) -> Versioned<Api> {
     let ttl = api.access_token_ttl.as_secs();
-    let version = Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, ttl, api.active_revision));
+    let settings = (ttl, api.four_eyes);
+    let version =
+        Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, settings, api.active_revision));
     Versioned { value: api, version }
 }
 
@@ -434,7 +445,7 @@ mod tests {
     async fn only_an_owner_changes_the_admin_api() {
         let trial = Trial::begin().await;
         let id = trial.admin_api().await.id;
-        let patch = ApiPatch { name: "Mine".to_owned(), access_token_ttl_secs: 86_400 };
+        let patch = ApiPatch { name: "Mine".to_owned(), access_token_ttl_secs: 86_400, four_eyes: None };
         let refused = trial.apis.update(&id, &patch, &Precondition::Any, &delegate()).await;
         assert!(matches!(refused, Err(AdminError::OwnersOnly)));
     }

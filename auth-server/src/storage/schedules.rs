@@ -24,9 +24,11 @@ const FINISH: &str = "
     UPDATE policy_schedules
        SET ended_at = $2, ending = $3, revision = $4, model = '', rules = '', cases = ''
      WHERE id = $1 AND ending IS NULL";
+const APPROVE: &str = "
+    UPDATE policy_schedules SET approved_by = $2 WHERE id = $1 AND ending IS NULL AND approved_by IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_WAITING, LIST, FINISH];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_WAITING, LIST, FINISH, APPROVE];
 
 /// Behind every identifier, in whatever order the database has texts: identifiers go on with hexadecimal digits.
 const LAST: &str = "sch_z";
@@ -76,6 +78,11 @@ pub async fn list(
 pub async fn finish(tx: &mut Tx, id: &ScheduleId, end: ScheduleEnd) -> Result<bool, StoreError> {
     let values = [id.into(), end.at.into(), end.how.as_str().into(), end.revision.into()];
     Ok(tx.execute(FINISH, &values).await? > 0)
+}
+
+/// Notes who approved a schedule; `false` when it has ended, or somebody did before.
+pub async fn approve(tx: &mut Tx, id: &ScheduleId, by: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute(APPROVE, &[id.into(), by.into()]).await? > 0)
 }
 
 fn read(row: &Row) -> Result<PolicySchedule, StoreError> {

@@ -151,6 +151,7 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(schedules::list))
         .at(may("policies", "read"), routes!(schedules::show))
         .at(may("policies", "activate"), routes!(schedules::cancel))
+        .at(may("policies", "activate"), routes!(schedules::approve))
         .at(may("policies", "read"), routes!(questions::explain))
         .at(may("policies", "read"), routes!(questions::who_can))
         .at(may("policies", "read"), routes!(questions::what_can))

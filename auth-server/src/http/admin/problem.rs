@@ -35,6 +35,7 @@ pub(crate) enum ProblemKind {
     NotFound,
     OwnersOnly,
     PreconditionRequired,
+    SelfApproval,
     ServesNothing,
     Stale,
     TokenRevoked,
@@ -65,6 +66,9 @@ impl ProblemKind {
             }
             Self::PreconditionRequired => {
                 ("precondition-required", StatusCode::PRECONDITION_REQUIRED, "If-Match is missing")
+            }
+            Self::SelfApproval => {
+                ("self-approval", StatusCode::FORBIDDEN, "Another person has to approve this")
             }
             Self::ServesNothing => {
                 ("serves-nothing", StatusCode::FORBIDDEN, "This client is not the guard of an API")
@@ -240,6 +244,7 @@ impl From<AdminError> for Problem {
             AdminError::Policy(report) => {
                 Self::new(ProblemKind::Invalid).with_report(serde_json::to_value(report).unwrap_or_default())
             }
+            AdminError::SelfApproval => Self::new(ProblemKind::SelfApproval).with_detail(error.to_string()),
             AdminError::Stale => Self::new(ProblemKind::Stale),
             AdminError::Compiler | AdminError::Hash(_) | AdminError::Store(_) => {
                 Self::new(ProblemKind::Fault).because(&error)

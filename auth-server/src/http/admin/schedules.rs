@@ -28,6 +28,8 @@ pub(crate) struct ScheduleDocument {
     /// The revision that has to be in force still.
     base_revision: Option<u64>,
     request: ScheduleRequestDocument,
+    /// Who approved it, where that takes a second person.
+    approved_by: Option<String>,
     /// Names what is to be put in force, in lower-case hexadecimal.
     sha256: String,
     /// What is to be put in force; null in a list, and once it has ended.
@@ -60,7 +62,7 @@ pub(crate) struct TextDocument {
 pub(crate) struct ScheduleEndDocument {
     /// When.
     at: String,
-    /// `activated`, `cancelled`, or why it was not carried out: `base-moved`, `failing-cases`, `lockout`, `not-permitted` (whoever
+    /// `activated`, `cancelled`, or why it was not carried out: `base-moved`, `failing-cases`, `lockout`, `not-approved`, `not-permitted` (whoever
     /// asked may not activate any more) or `unusable`.
     how: &'static str,
     /// The revision that it became.
@@ -81,6 +83,7 @@ impl From<PolicySchedule> for ScheduleDocument {
                 requested_by: schedule.request.requested_by,
                 requested_at: schedule.request.requested_at.rfc3339(),
             },
+            approved_by: schedule.approved_by,
             sha256: schedule.sha256.hex(),
             text: is_known.then_some(TextDocument { model, rules, cases }),
             end: schedule.end.map(ScheduleEndDocument::from),
@@ -157,4 +160,18 @@ pub(crate) async fn cancel(
     let api = named::<ApiId>(&api, Thing::Api)?;
     policies.cancel(&api, &named(&schedule, Thing::Schedule)?, &caller).await?;
     Ok(Done)
+}
+
+/// Approves an activation that waits: as a person who neither wrote nor asked for it.
+#[utoipa::path(post, path = "/apis/{api}/policy/schedules/{schedule}/approve", tag = "policies",
+    operation_id = "approveSchedule", params(("api" = String, Path), ("schedule" = String, Path)),
+    responses((status = 200, body = ScheduleDocument)))]
+pub(crate) async fn approve(
+    State(policies): State<PolicyService>,
+    Path((api, schedule)): Path<(String, String)>,
+    By(caller): By,
+) -> Result<Answer<ScheduleDocument>, Problem> {
+    let api = named::<ApiId>(&api, Thing::Api)?;
+    let approved = policies.approve(&api, &named(&schedule, Thing::Schedule)?, &caller).await?;
+    Ok(Answer::ok(approved.into()))
 }

@@ -68,7 +68,8 @@ impl Step {
 
     const fn needs(self) -> &'static [Permission] {
         match self {
-            Self::Activate => &[UPDATE, ACTIVATE_POLICIES],
+            // And to write, if the text is not that of the draft.
+            Self::Activate => &[ACTIVATE_POLICIES],
             Self::Check => &[READ],
             Self::Discard | Self::Save => &[UPDATE],
         }
@@ -131,7 +132,18 @@ pub(super) async fn edit(
         Ok(entered) => entered,
         Err(refusal) => return refusal,
     };
-    match desk.take(step, &Edit { api: &api, caller: &caller, fields: &fields }, &visitor).await {
+    let mut edit = Edit { api: &api, caller: &caller, fields: &fields, may_write: step != Step::Activate };
+    if step == Step::Activate {
+        match desk.is_draft(&edit).await {
+            Ok(true) => {}
+            Ok(false) => match desk.enter(&raw, &visitor, &[UPDATE], id).await {
+                Ok(_) => edit.may_write = true,
+                Err(refusal) => return refusal,
+            },
+            Err(error) => return desk.failed(id, &error),
+        }
+    }
+    match desk.take(step, &edit, &visitor).await {
         Ok(Taken::Done(notice)) => {
             visitor.answer(desk.pages.go(&format!("{}?notice={notice}", rules_path(&api.id))))
         }
@@ -145,6 +157,8 @@ struct Edit<'a> {
     api: &'a Api,
     caller: &'a Caller,
     fields: &'a Fields,
+    /// Whether a draft may be saved. Whoever only activates sends the draft as it is.
+    may_write: bool,
 }
 
 impl Edit<'_> {
@@ -239,6 +253,12 @@ impl RulesDesk {
         }
     }
 
+    /// Whether a form holds the stored draft.
+    async fn is_draft(&self, edit: &Edit<'_>) -> Result<bool, AdminError> {
+        let PolicyText { rules, cases, .. } = self.console.policies.draft(&edit.api.id).await?.value.text;
+        Ok(edit.text() == TextShown { rules, cases })
+    }
+
     /// Does what the form asks for.
     async fn take(&self, step: Step, edit: &Edit<'_>, visitor: &Visitor) -> Result<Taken, AdminError> {
         let mut page = self.page(edit.api, visitor).await?;
@@ -262,6 +282,7 @@ impl RulesDesk {
             Err(AdminError::Cases(_)) => refused(page, "failing_cases", StatusCode::CONFLICT),
             Err(AdminError::Lockout) => refused(page, "lockout", StatusCode::CONFLICT),
             Err(AdminError::OwnersOnly) => refused(page, "owners_only", StatusCode::FORBIDDEN),
+            Err(AdminError::SelfApproval) => refused(page, "self_approval", StatusCode::FORBIDDEN),
             Err(AdminError::Stale) => {
                 page.theirs = Some(stored);
                 refused(page, "conflict", StatusCode::CONFLICT)
@@ -284,9 +305,10 @@ impl RulesDesk {
             policies.save_draft(api, active.text, &precondition(&seen), edit.caller).await?;
             return Ok(Some(DISCARDED));
         }
-        let model = policies.draft(api).await?.value.text.model;
+        let draft = policies.draft(api).await?;
         let TextShown { rules, cases } = &page.text;
-        let text = PolicyText { model, rules: rules.clone(), cases: cases.clone() };
+        let text =
+            PolicyText { model: draft.value.text.model.clone(), rules: rules.clone(), cases: cases.clone() };
         let checked = policies.validate(api, text.clone()).await?;
         page.report = ReportShown::of(&checked);
         let found = problem(&checked);
@@ -296,8 +318,16 @@ impl RulesDesk {
             page.notice = found.is_none().then_some("checked");
             return Ok(None);
         }
-        let saved = policies.save_draft(api, text, &precondition(&seen), edit.caller).await?;
-        saved.version.as_str().clone_into(&mut page.version);
+        // Whoever activates what another wrote has not written it.
+        let unchanged = step == Step::Activate && text == draft.value.text;
+        let kept = match unchanged {
+            true => draft,
+            false if edit.may_write => {
+                policies.save_draft(api, text, &precondition(&seen), edit.caller).await?
+            }
+            false => return Err(AdminError::Stale),
+        };
+        kept.version.as_str().clone_into(&mut page.version);
         if step == Step::Save {
             return Ok(Some(SAVED));
         }
@@ -343,7 +373,7 @@ mod tests {
 
     #[test]
     fn putting_rules_in_force_takes_more_than_reading_them() {
-        assert_eq!(Step::named("activate").map(Step::needs), Some([UPDATE, ACTIVATE_POLICIES].as_slice()));
+        assert_eq!(Step::named("activate").map(Step::needs), Some([ACTIVATE_POLICIES].as_slice()));
         assert_eq!(Step::named("check").map(Step::needs), Some([READ].as_slice()));
         assert_eq!(Step::named("delete"), None);
     }

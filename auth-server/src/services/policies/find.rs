@@ -1,10 +1,11 @@
-//! Where the texts of an API are.
+//! Where an API, its texts and its schedules are.
 
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, ScheduleId};
 use crate::domain::policy::{PolicyDraft, PolicyRevision};
 use crate::domain::rbac::Api;
+use crate::domain::schedule::PolicySchedule;
 use crate::services::admin_error::{AdminError, Thing};
-use crate::storage::{Tx, apis, policies};
+use crate::storage::{Tx, apis, policies, schedules};
 
 /// The API with this identifier.
 pub(super) async fn find_api(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
@@ -32,4 +33,14 @@ pub(super) async fn find_draft(tx: &mut Tx, api: &Api) -> Result<PolicyDraft, Ad
         updated_by: active.author,
         updated_at: active.created_at,
     })
+}
+
+/// The schedule with this identifier, if it is one of this API.
+pub(super) async fn find_schedule(
+    tx: &mut Tx,
+    api: &ApiId,
+    id: &ScheduleId,
+) -> Result<PolicySchedule, AdminError> {
+    let found = schedules::find(tx, id).await?.filter(|schedule| schedule.api == *api);
+    found.ok_or(AdminError::NotFound(Thing::Schedule))
 }

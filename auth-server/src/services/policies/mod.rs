@@ -1,5 +1,6 @@
 //! Policies: one draft per API that changes, revisions that do not, and the pointer to the one in force.
 
+mod approval;
 pub(crate) mod candidate;
 mod find;
 pub(crate) mod live;
@@ -19,6 +20,7 @@ use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
+use crate::services::policies::approval::require_second_person;
 pub use crate::services::policies::candidate::{Checked, Proposal};
 use crate::services::policies::candidate::{check, prepare};
 use crate::services::policies::find::{find_active, find_api, find_draft};
@@ -173,7 +175,8 @@ impl PolicyService {
         policies::find_revision(&mut tx, &api.id, number).await?.ok_or(AdminError::NotFound(Thing::Revision))
     }
 
-    /// Puts the content of an older revision in force again, as a new revision.
+    /// Puts the content of an older revision in force again, as a new revision. One person may do it where an activation takes
+    /// two: what was in force before is better known than what broke, and whoever has to undo that may be alone.
     pub async fn rollback(
         &self,
         api: &ApiId,
@@ -209,10 +212,12 @@ impl PolicyService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
                     Owners::require_owner_of(&api, &caller)?;
-                    if let Some(version) = publication.draft_version
-                        && find_draft(tx, &api).await?.version != version
-                    {
-                        return Err(AdminError::Stale);
+                    if let Some(version) = publication.draft_version {
+                        let draft = find_draft(tx, &api).await?;
+                        if draft.version != version {
+                            return Err(AdminError::Stale);
+                        }
+                        require_second_person(&api, &caller.actor, &draft.updated_by)?;
                     }
                     if api.administers {
                         owners.require_editor(tx, &snapshot).await?;

@@ -32,6 +32,8 @@ pub(crate) struct PutOff {
     pub(crate) schedule: ScheduleId,
     /// Who asked.
     pub(crate) requested_by: String,
+    /// Who approved it, if somebody did.
+    pub(crate) approved_by: Option<String>,
 }
 
 /// Puts a policy in force and says so in the audit trail.
@@ -51,11 +53,12 @@ pub(crate) async fn publish(
         "sha256": revision.sha256.hex(),
         "message": revision.message,
     });
-    if let Some(PutOff { schedule, requested_by }) = put_off
+    if let Some(PutOff { schedule, requested_by, approved_by }) = put_off
         && let Some(detail) = detail.as_object_mut()
     {
         detail.insert("schedule".to_owned(), json!(schedule));
         detail.insert("requested_by".to_owned(), json!(requested_by));
+        detail.insert("approved_by".to_owned(), json!(approved_by));
     }
     tx.audit(caller.event(AuditAction::PolicyActivated).on(&api.id).with(detail));
     tx.invalidate();

@@ -13,14 +13,15 @@ use crate::domain::ids::{ApiId, JobId, ScheduleId};
 use crate::domain::policy::PolicyDraft;
 use crate::domain::rbac::{Api, AssignmentSubject};
 use crate::domain::schedule::{Ending, PolicySchedule, ScheduleEnd, ScheduleRequest};
-use crate::services::admin_error::{AdminError, Thing};
+use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::fields::FieldErrors;
 use crate::services::owners::{Owners, is_owner};
 use crate::services::paging::{Page, PageQuery};
 use crate::services::permission::ACTIVATE_POLICIES;
+use crate::services::policies::approval::is_second_person;
 use crate::services::policies::candidate::prepare;
-use crate::services::policies::find::{find_api, find_draft};
+use crate::services::policies::find::{find_api, find_draft, find_schedule};
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::publish::{Publication, PutOff, publish};
 use crate::services::policies::{Activation, PolicyService, message};
@@ -99,7 +100,7 @@ impl PolicyService {
     /// One schedule, with its text while it waits.
     pub async fn find_schedule(&self, api: &ApiId, id: &ScheduleId) -> Result<PolicySchedule, AdminError> {
         let mut tx = self.store.read().await?;
-        of_api(&mut tx, api, id).await
+        find_schedule(&mut tx, api, id).await
     }
 
     /// Takes a schedule back that has not been carried out.
@@ -111,7 +112,7 @@ impl PolicyService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
                     Owners::require_owner_of(&api, &caller)?;
-                    let schedule = of_api(tx, &api.id, &id).await?;
+                    let schedule = find_schedule(tx, &api.id, &id).await?;
                     let end = ScheduleEnd { at: caller.now, how: Ending::Cancelled, revision: None };
                     if !schedules::finish(tx, &schedule.id, end).await? {
                         return Err(AdminError::Conflict("It has ended already."));
@@ -179,6 +180,8 @@ impl Asked {
         if schedules::find_waiting(tx, &api.id).await?.is_some() {
             return Err(AdminError::Conflict("An activation of this API waits already. Cancel it first."));
         }
+        // Whoever puts off what another wrote is the second person.
+        let approves = is_second_person(&caller.actor, &[&self.draft.updated_by]);
         let schedule = PolicySchedule {
             id: self.id,
             api: api.id.clone(),
@@ -192,7 +195,7 @@ impl Asked {
                 requested_by: caller.actor.to_string(),
                 requested_at: caller.now,
             },
-            approved_by: None,
+            approved_by: (api.four_eyes && approves).then(|| caller.actor.to_string()),
             end: None,
         };
         schedules::insert(tx, &schedule).await?;
@@ -230,6 +233,9 @@ impl Due {
         }
         if !self.requester_may(tx).await? {
             return Ok(Some(Ending::NotPermitted));
+        }
+        if self.api.four_eyes && self.schedule.approved_by.is_none() {
+            return Ok(Some(Ending::NotApproved));
         }
         let snapshot = match prepared {
             Ok(snapshot) => snapshot,
@@ -289,24 +295,19 @@ impl Due {
     }
 
     async fn publish(self, tx: &mut Tx, caller: &Caller) -> Result<(), AdminError> {
-        let PolicySchedule { id, text, message, request, .. } = self.schedule;
+        let PolicySchedule { id, text, message, request, approved_by, .. } = self.schedule;
         let publication = Publication {
             message,
             draft_version: None,
             restores: None,
             text,
-            put_off: Some(PutOff { schedule: id.clone(), requested_by: request.requested_by }),
+            put_off: Some(PutOff { schedule: id.clone(), requested_by: request.requested_by, approved_by }),
         };
         let revision = publish(tx, &self.api, publication, caller).await?;
         let end = ScheduleEnd { at: caller.now, how: Ending::Activated, revision: Some(revision.number) };
         schedules::finish(tx, &id, end).await?;
         Ok(())
     }
-}
-
-async fn of_api(tx: &mut Tx, api: &ApiId, id: &ScheduleId) -> Result<PolicySchedule, AdminError> {
-    let found = schedules::find(tx, id).await?.filter(|schedule| schedule.api == *api);
-    found.ok_or(AdminError::NotFound(Thing::Schedule))
 }
 
 /// A time that lies ahead, and not too far.
@@ -331,6 +332,7 @@ mod tests {
 
     use super::*;
     use crate::domain::policy::PolicyText;
+    use crate::services::admin_error::Thing;
     use crate::services::caller::Authority;
     use crate::services::policies::Proposal;
     use crate::services::trial::{START, Trial, delegate, operator};

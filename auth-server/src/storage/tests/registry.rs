@@ -274,6 +274,8 @@ async fn one_schedule_waits_for_an_api_and_ends_once(#[case] backend: Backend) {
     let ended = fixture
         .write(move |tx| {
             Box::pin(async move {
+                assert!(schedules::approve(tx, &id, "ada").await?);
+                assert!(!schedules::approve(tx, &id, "bea").await?, "somebody has approved it");
                 let once = schedules::finish(tx, &id, end).await?;
                 let again = ScheduleEnd { how: Ending::Cancelled, ..end };
                 Ok([once, schedules::finish(tx, &id, again).await?])
@@ -283,7 +285,8 @@ async fn one_schedule_waits_for_an_api_and_ends_once(#[case] backend: Backend) {
     assert_eq!(ended, [true, false]);
     insert(&second).await.unwrap();
     let mut tx = fixture.read().await;
-    let past = PolicySchedule { text: PolicyText::default(), end: Some(end), ..first };
+    let approved_by = Some("ada".to_owned());
+    let past = PolicySchedule { text: PolicyText::default(), approved_by, end: Some(end), ..first };
     assert_eq!(schedules::find(&mut tx, &past.id).await.unwrap().as_ref(), Some(&past));
     let mut listed = schedules::list(&mut tx, &api, None, 10).await.unwrap();
     listed.sort_by_key(|schedule| schedule.end.is_none());

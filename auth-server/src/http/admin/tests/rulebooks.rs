@@ -154,3 +154,36 @@ async fn an_activation_is_put_off_listed_and_taken_back() {
         assert_eq!(console.call("GET", &missing, &owner, &Value::Null).await.status, StatusCode::NOT_FOUND);
     }
 }
+
+#[tokio::test]
+async fn a_second_person_is_asked_for_by_a_problem_of_its_own() {
+    let console = Console::open().await;
+    let owner = console.hold("owner").await;
+    let path = policy(&console).await;
+    let api = path.strip_suffix("/policy").unwrap();
+    let settings = json!({"name": "Orders", "access_token_ttl_secs": 300, "four_eyes": true});
+    let changed = console.put(api, &owner, "*", &settings).await;
+    assert_eq!(
+        (changed.status, &changed.body["four_eyes"]),
+        (StatusCode::OK, &json!(true)),
+        "{}",
+        changed.body
+    );
+    let kept = console.put(api, &owner, "*", &json!({"name": "Sales", "access_token_ttl_secs": 60})).await;
+    assert_eq!(kept.body["four_eyes"], true);
+    let tag = draft(&console, &path, &owner, &json!({"rules": "p, viewer, *, orders, read"})).await;
+    let why = json!({"message": "Alone"});
+    let refused = post(&console, &format!("{path}/activate"), &owner, &tag, &why).await;
+    let expected = json!("urn:portcullis:problem:self-approval");
+    assert_eq!((refused.status, &refused.body["type"]), (StatusCode::FORBIDDEN, &expected));
+    let in_an_hour = START.plus(std::time::Duration::from_hours(1)).rfc3339();
+    let later = json!({"message": "Alone", "activate_at": in_an_hour});
+    let accepted = post(&console, &format!("{path}/activate"), &owner, &tag, &later).await;
+    assert_eq!((accepted.status, &accepted.body["approved_by"]), (StatusCode::ACCEPTED, &Value::Null));
+    let approve = format!("{}/approve", accepted.headers[LOCATION].to_str().unwrap());
+    let refused = console.call("POST", &approve, &owner, &Value::Null).await;
+    assert_eq!((refused.status, &refused.body["type"]), (StatusCode::FORBIDDEN, &expected));
+    let off = json!({"name": "Orders", "access_token_ttl_secs": 300, "four_eyes": false});
+    let changed = console.put(api, &owner, "*", &off).await;
+    assert_eq!((changed.status, &changed.body["four_eyes"]), (StatusCode::OK, &json!(false)), "by an owner");
+}

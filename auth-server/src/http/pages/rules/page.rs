@@ -170,6 +170,7 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         page(Some("no_message"), None),
         page(Some("lockout"), None),
         page(Some("owners_only"), None),
+        page(Some("self_approval"), None),
         RulesPage { report: findings, ..page(Some("findings"), None) },
         RulesPage { report: in_cases, ..page(Some("cases"), None) },
         RulesPage { report: failing, ..page(Some("failing_cases"), None) },
