@@ -11,6 +11,9 @@ use crate::request::{Request, Roles};
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 const MAX_CASES: usize = 10_000;
 
+/// For how many unknown roles a close one is looked for: each is compared with all.
+const MAX_SUGGESTIONS: usize = 20;
+
 /// What marks a subject as a user instead of a role.
 const USER_PREFIX: &str = "user:";
 
@@ -113,8 +116,9 @@ impl Analysis {
     pub fn test_within(&self, cases: &Cases, most_explained: usize) -> Outcome {
         let (mut failed, mut failed_total) = (Vec::new(), 0);
         let mut findings = Findings::default();
+        let mut suggestions = MAX_SUGGESTIONS;
         for case in &cases.cases {
-            self.find_unknown_roles(case, &mut findings);
+            self.find_unknown_roles(case, &mut suggestions, &mut findings);
             let request = Request {
                 subject: case.user.as_deref().unwrap_or(self.nobody()),
                 roles: Roles::from(&case.roles),
@@ -133,11 +137,12 @@ impl Analysis {
         Outcome { passed, failed, failed_total, warnings: findings.into_report() }
     }
 
-    fn find_unknown_roles(&self, case: &Case, findings: &mut Findings) {
+    fn find_unknown_roles(&self, case: &Case, suggestions: &mut usize, findings: &mut Findings) {
         for role in case.roles.iter().filter(|role| self.ledger.roles.get(role).is_none()) {
             let place = Line { file: PolicyFile::Cases, number: case.line, text: "" }.place(0);
             let message = format!("no rule names the role {}", quoted(role));
-            let fix = closest(role, self.ledger.roles.iter());
+            let fix = if *suggestions > 0 { closest(role, self.ledger.roles.iter()) } else { None };
+            *suggestions = suggestions.saturating_sub(1);
             findings.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
         }
     }

@@ -54,6 +54,14 @@ fn a_role_that_no_rule_names_is_pointed_out() {
 }
 
 #[test]
+fn a_close_role_is_looked_for_so_many_times_and_no_more() {
+    let text = "deny, veiwer, acme, /orders/17, read\n".repeat(30);
+    let outcome = analysis().test(&Cases::parse(&text).expect("cases"));
+    let with_fix = outcome.warnings.findings.iter().filter(|finding| finding.fix.is_some()).count();
+    assert_eq!((outcome.warnings.findings.len(), with_fix), (30, 20));
+}
+
+#[test]
 fn what_is_no_case_is_an_error_at_its_place() {
     refused("allow, viewer, acme, orders", "field-count", 1, 1);
     refused("allow, viewer, acme, orders, read, now", "field-count", 1, 1);
