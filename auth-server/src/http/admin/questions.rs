@@ -22,7 +22,7 @@ use crate::services::policies::questions::{Asker, Deed, Edition, QuestionService
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExplainQuery {
-    /// Which text: `active` (unless given), `draft` or the number of a revision.
+    /// Which text: `active` (unless given), `draft`, the number of a revision or the name of a scheduled activation that waits.
     of: Option<String>,
     /// The subject of the caller. Without it: one that no rule names.
     user: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) struct ExplainQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct WhoQuery {
-    /// Which text: `active` (unless given), `draft` or the number of a revision.
+    /// Which text: `active` (unless given), `draft`, the number of a revision or the name of a scheduled activation that waits.
     of: Option<String>,
     /// The organisation. Without it: one that no rule names.
     domain: Option<String>,
@@ -65,7 +65,7 @@ pub(crate) struct WhoQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct WhatQuery {
-    /// Which text: `active` (unless given), `draft` or the number of a revision.
+    /// Which text: `active` (unless given), `draft`, the number of a revision or the name of a scheduled activation that waits.
     of: Option<String>,
     /// The subject of the caller. Without it: one that no rule names.
     user: Option<String>,
@@ -85,9 +85,9 @@ pub(crate) struct WhatQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DiffQuery {
-    /// The older text: `active` (unless given), `draft` or the number of a revision.
+    /// The older text: `active` (unless given), `draft`, the number of a revision or the name of a scheduled activation that waits.
     from: Option<String>,
-    /// The newer text: `draft` (unless given), `active` or the number of a revision.
+    /// The newer text: `draft` (unless given), `active`, the number of a revision or the name of a scheduled activation that waits.
     to: Option<String>,
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use portcullis_policy::{Allowed, Analysis, Difference, Explanation, Page, Permissions, Request, Roles};
 use tokio::sync::Semaphore;
 
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, ScheduleId};
 use crate::domain::policy::PolicyText;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::fields::FieldErrors;
 use crate::services::policies::candidate::{apart, source};
-use crate::services::policies::find::{find_active, find_api, find_draft};
+use crate::services::policies::find::{find_active, find_api, find_draft, find_schedule};
 use crate::storage::{Store, policies};
 
 /// How many questions are worked on at once. One about a large policy keeps a processor busy for a while.
@@ -21,7 +21,7 @@ const PLACES: usize = 2;
 const MAX_ROLES: usize = 64;
 
 /// Which text a question is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Edition {
     /// The revision in force.
     Active,
@@ -29,11 +29,13 @@ pub(crate) enum Edition {
     Draft,
     /// The revision of this number.
     Revision(u64),
+    /// What waits to be put in force.
+    Schedule(ScheduleId),
 }
 
 /// The text names no edition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("has to be `active`, `draft` or the number of a revision")]
+#[error("has to be `active`, `draft`, the number of a revision or a scheduled activation that waits")]
 pub(crate) struct UnknownEdition;
 
 impl FromStr for Edition {
@@ -43,18 +45,24 @@ impl FromStr for Edition {
         match raw {
             "active" => Ok(Self::Active),
             "draft" => Ok(Self::Draft),
-            number => number.parse().map(Self::Revision).map_err(|_| UnknownEdition),
+            named => named
+                .parse()
+                .map(Self::Revision)
+                .or_else(|_| named.parse().map(Self::Schedule))
+                .map_err(|_| UnknownEdition),
         }
     }
 }
 
 /// The text that was looked at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Seen {
     /// The draft, at this version.
     Draft(u64),
     /// The revision of this number.
     Revision(u64),
+    /// What waits to be put in force.
+    Schedule(ScheduleId),
 }
 
 /// An answer, and the text that it is about.
@@ -189,6 +197,14 @@ impl QuestionService {
             Edition::Revision(number) => policies::find_revision(&mut tx, &api.id, number)
                 .await?
                 .ok_or(AdminError::NotFound(Thing::Revision))?,
+            Edition::Schedule(id) => {
+                let schedule = find_schedule(&mut tx, &api.id, &id).await?;
+                // The text of one that ended is gone.
+                return match schedule.end {
+                    None => Ok((Seen::Schedule(schedule.id), schedule.text)),
+                    Some(_) => Err(AdminError::NotFound(Thing::Schedule)),
+                };
+            }
         };
         Ok((Seen::Revision(revision.number), revision.text))
     }
@@ -228,7 +244,8 @@ mod tests {
     use portcullis_policy::{PolicySource, Reason};
 
     use super::*;
-    use crate::services::trial::{Trial, operator};
+    use crate::services::policies::Activation;
+    use crate::services::trial::{START, Trial, operator};
     use crate::services::version::Precondition;
 
     const RULES: &str = "p, viewer, *, orders, read\ng, editor, viewer, acme\np, editor, *, orders, write";
@@ -255,6 +272,8 @@ mod tests {
         assert_eq!("active".parse(), Ok(Edition::Active));
         assert_eq!("draft".parse(), Ok(Edition::Draft));
         assert_eq!("7".parse(), Ok(Edition::Revision(7)));
+        let id = "sch_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+        assert_eq!(id.parse(), Ok(Edition::Schedule(ScheduleId::parse(id).unwrap())));
         for wrong in ["", "-1", "newest", "1.5", "Draft"] {
             assert_eq!(wrong.parse::<Edition>(), Err(UnknownEdition), "{wrong}");
         }
@@ -292,6 +311,21 @@ mod tests {
         assert_eq!((before, same.seen, same.answer.changes.len()), (Seen::Draft(1), Seen::Draft(1), 0));
         let (_, changed) = questions.diff(&api, Edition::Active, Edition::Draft).await.unwrap();
         assert!(!changed.answer.changes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_approves_sees_what_would_change() {
+        let (trial, questions, api) = with_draft(RULES).await;
+        let policies = trial.policies();
+        let activation = Activation { precondition: Precondition::Any, message: "Later".to_owned() };
+        let at = START.plus(std::time::Duration::from_hours(1)).rfc3339();
+        let id = policies.schedule(&api, activation, &at, &operator()).await.unwrap().id;
+        let ask = async || questions.diff(&api, Edition::Active, Edition::Schedule(id.clone())).await;
+        let (_, found) = ask().await.unwrap();
+        assert_eq!(found.seen, Seen::Schedule(id.clone()));
+        assert!(!found.answer.changes.is_empty());
+        policies.cancel(&api, &id, &operator()).await.unwrap();
+        assert!(matches!(ask().await, Err(AdminError::NotFound(Thing::Schedule))));
     }
 
     #[tokio::test]

@@ -9,20 +9,27 @@ use utoipa::ToSchema;
 
 use crate::services::policies::questions::{Answered, Seen};
 
-/// The text that an answer is about: a revision or the draft.
+/// The text that an answer is about: a revision, the draft or what waits to be put in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SeenDocument {
-    /// The number of the revision; null for the draft.
+    /// The number of the revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
-    /// The version of the draft; null for a revision.
+    /// The version of the draft.
+    #[serde(skip_serializing_if = "Option::is_none")]
     draft_version: Option<u64>,
+    /// The scheduled activation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
 }
 
 impl From<Seen> for SeenDocument {
     fn from(seen: Seen) -> Self {
+        let none = Self { revision: None, draft_version: None, schedule: None };
         match seen {
-            Seen::Draft(version) => Self { revision: None, draft_version: Some(version) },
-            Seen::Revision(number) => Self { revision: Some(number), draft_version: None },
+            Seen::Draft(version) => Self { draft_version: Some(version), ..none },
+            Seen::Revision(number) => Self { revision: Some(number), ..none },
+            Seen::Schedule(id) => Self { schedule: Some(id.to_string()), ..none },
         }
     }
 }
