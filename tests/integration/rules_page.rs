@@ -111,6 +111,11 @@ async fn where_it_takes_two_one_writes_and_another_activates(#[values(Sqlite, Po
     let again = send(&mut owner, &alone, RULES, "activate").await;
     assert_eq!(again.status, 403, "pressing it again is no second person");
 
+    // A file that was pushed may end its lines as no editor does.
+    let crlf = RULES.replace('\n', "\r\n") + "# end\r\n";
+    let draft = server.admin.request(Method::PUT, &format!("/apis/{}/policy/draft", api.id)).await;
+    let saved = Answer::to(draft.header("if-match", "*").json(&json!({ "rules": crlf }))).await;
+    assert_eq!(saved.status, 200, "{}", saved.text());
     let mut approver = administrator(&server, "policy-approver").await;
     let page = approver.get(&path(&api)).await;
     assert_eq!(
@@ -119,11 +124,12 @@ async fn where_it_takes_two_one_writes_and_another_activates(#[values(Sqlite, Po
         "who approves does not write"
     );
     let page = approver.get(&path(&api)).await;
-    assert_eq!(textarea(&page.text(), "rules").as_deref().map(str::trim), Some(RULES.trim()));
-    let activated = send(&mut approver, &page, RULES, "activate").await;
+    let shown = crlf.replace("\r\n", "\n");
+    assert_eq!(textarea(&page.text(), "rules").as_deref().map(str::trim), Some(shown.trim()));
+    let activated = send(&mut approver, &page, &shown, "activate").await;
     assert_eq!(activated.status, 200, "{}", activated.text());
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
-    assert_eq!((&active["rules"], &active["number"]), (&json!(RULES), &json!(2)));
+    assert_eq!((&active["rules"], &active["number"]), (&json!(crlf), &json!(2)));
 }
 
 #[rstest]

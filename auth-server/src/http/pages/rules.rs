@@ -162,10 +162,9 @@ struct Edit<'a> {
 }
 
 impl Edit<'_> {
-    /// The texts as the editors had them: browsers send every line end as two characters.
+    /// The texts as the editors had them.
     fn text(&self) -> TextShown {
-        let [rules, cases] = ["rules", "cases"].map(|field| self.fields.text(field).replace("\r\n", "\n"));
-        TextShown { rules, cases }
+        TextShown::new(self.fields.text("rules"), self.fields.text("cases"))
     }
 
     /// The version of the draft that the form was filled from.
@@ -227,6 +226,7 @@ impl RulesDesk {
     async fn page(&self, api: &Api, visitor: &Visitor) -> Result<RulesPage, AdminError> {
         let draft = self.console.policies.draft(&api.id).await?;
         let active = self.active(&api.id).await?;
+        let waiting = self.console.policies.waiting(&api.id).await?;
         Ok(RulesPage {
             problem: None,
             notice: None,
@@ -234,9 +234,10 @@ impl RulesDesk {
             in_force: InForce {
                 active_number: active.as_ref().map(|active| active.number),
                 has_draft: active.is_none_or(|active| active.text != draft.value.text),
+                waits_until: waiting.map(|schedule| schedule.activate_at.rfc3339()),
             },
             version: draft.version.as_str().to_owned(),
-            text: TextShown { rules: draft.value.text.rules, cases: draft.value.text.cases },
+            text: TextShown::of(&draft.value.text),
             theirs: None,
             report: ReportShown::default(),
             message: String::new(),
@@ -255,8 +256,8 @@ impl RulesDesk {
 
     /// Whether a form holds the stored draft.
     async fn is_draft(&self, edit: &Edit<'_>) -> Result<bool, AdminError> {
-        let PolicyText { rules, cases, .. } = self.console.policies.draft(&edit.api.id).await?.value.text;
-        Ok(edit.text() == TextShown { rules, cases })
+        let draft = self.console.policies.draft(&edit.api.id).await?;
+        Ok(edit.text() == TextShown::of(&draft.value.text))
     }
 
     /// Does what the form asks for.
@@ -319,7 +320,7 @@ impl RulesDesk {
             return Ok(None);
         }
         // Whoever activates what another wrote has not written it.
-        let unchanged = step == Step::Activate && text == draft.value.text;
+        let unchanged = step == Step::Activate && page.text == TextShown::of(&draft.value.text);
         let kept = match unchanged {
             true => draft,
             false if edit.may_write => {

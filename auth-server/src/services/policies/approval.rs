@@ -190,6 +190,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_approval_of_somebody_who_left_is_none() {
+        let desk = Desk::open().await;
+        let schedule = desk.put_off(&desk.writer).await;
+        desk.trial.policies().approve(&desk.api, &schedule.id, &desk.other).await.unwrap();
+        let Actor::User(left) = &desk.other.actor else { panic!("a person approves") };
+        desk.trial.users.disable(left, &operator()).await.unwrap();
+        assert_eq!(desk.ending(&schedule).await, Ending::NotApproved);
+    }
+
+    #[tokio::test]
     async fn who_puts_off_what_another_wrote_has_approved_it() {
         let desk = Desk::open().await;
         let schedule = desk.put_off(&desk.other).await;

@@ -103,6 +103,15 @@ impl PolicyService {
         find_schedule(&mut tx, api, id).await
     }
 
+    /// The schedule that waits for an API, if one does.
+    pub async fn waiting(&self, api: &ApiId) -> Result<Option<PolicySchedule>, AdminError> {
+        let mut tx = self.store.read().await?;
+        match schedules::find_waiting(&mut tx, api).await? {
+            Some(id) => Ok(schedules::find(&mut tx, &id).await?),
+            None => Ok(None),
+        }
+    }
+
     /// Takes a schedule back that has not been carried out.
     pub async fn cancel(&self, api: &ApiId, id: &ScheduleId, caller: &Caller) -> Result<(), AdminError> {
         let (api, id, caller) = (api.clone(), id.clone(), caller.clone());
@@ -231,11 +240,17 @@ impl Due {
         if self.api.active_revision != self.schedule.base_revision {
             return Ok(Some(Ending::BaseMoved));
         }
-        if !self.requester_may(tx).await? {
+        if !self.may_activate(tx, &self.schedule.request.requested_by).await? {
             return Ok(Some(Ending::NotPermitted));
         }
-        if self.api.four_eyes && self.schedule.approved_by.is_none() {
-            return Ok(Some(Ending::NotApproved));
+        if self.api.four_eyes {
+            let approved = match &self.schedule.approved_by {
+                Some(approver) => self.may_activate(tx, approver).await?,
+                None => false,
+            };
+            if !approved {
+                return Ok(Some(Ending::NotApproved));
+            }
         }
         let snapshot = match prepared {
             Ok(snapshot) => snapshot,
@@ -251,9 +266,9 @@ impl Due {
         }
     }
 
-    /// Whether whoever asked for it could still do so. Somebody who left must not change a policy weeks later.
-    async fn requester_may(&self, tx: &mut Tx) -> Result<bool, AdminError> {
-        let Ok(actor) = self.schedule.request.requested_by.parse::<Actor>() else { return Ok(false) };
+    /// Whether whoever asked for it, or approved it, could still do so. Somebody who left must not change a policy weeks later.
+    async fn may_activate(&self, tx: &mut Tx, who: &str) -> Result<bool, AdminError> {
+        let Ok(actor) = who.parse::<Actor>() else { return Ok(false) };
         let (enabled, subject) = match actor {
             Actor::Operator | Actor::System => return Ok(true),
             Actor::Anonymous => return Ok(false),

@@ -3,6 +3,7 @@
 use portcullis_policy::{FailedCase, Finding, PolicyFile, Severity};
 use serde::Serialize;
 
+use crate::domain::policy::PolicyText;
 use crate::domain::rbac::Api;
 use crate::http::render::Page;
 use crate::services::policies::Checked;
@@ -32,6 +33,19 @@ pub(super) struct RulesPage {
 pub(super) struct TextShown {
     pub(super) rules: String,
     pub(super) cases: String,
+}
+
+impl TextShown {
+    /// These texts as an editor holds them. Browsers have one end of a line in an editor and send another, so only without
+    /// that difference can it be told whether somebody changed something.
+    pub(super) fn new(rules: &str, cases: &str) -> Self {
+        let edited = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n");
+        Self { rules: edited(rules), cases: edited(cases) }
+    }
+
+    pub(super) fn of(text: &PolicyText) -> Self {
+        Self::new(&text.rules, &text.cases)
+    }
 }
 
 /// What a check found.
@@ -69,6 +83,8 @@ pub(super) struct InForce {
     pub(super) active_number: Option<u64>,
     /// Whether the stored draft says something else.
     pub(super) has_draft: bool,
+    /// When something else is to come into force.
+    pub(super) waits_until: Option<String>,
 }
 
 impl Page for RulesPage {
@@ -146,7 +162,11 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         problem,
         notice,
         api: sample_api(),
-        in_force: InForce { active_number: Some(7), has_draft: true },
+        in_force: InForce {
+            active_number: Some(7),
+            has_draft: true,
+            waits_until: Some("2030-01-31".to_owned()),
+        },
         version: "8".to_owned(),
         text: text("# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n", "# none\n"),
         theirs: None,
