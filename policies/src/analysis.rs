@@ -53,6 +53,11 @@ impl Analysis {
         &self.snapshot
     }
 
+    /// The compiled form, without the rest.
+    pub fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+
     /// A subject that no rule names: who asks as this has what the roles give, and nothing else.
     pub fn nobody(&self) -> &str {
         &self.nobody

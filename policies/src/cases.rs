@@ -11,6 +11,9 @@ use crate::request::{Request, Roles};
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 const MAX_CASES: usize = 10_000;
 
+/// For how many unknown roles a close one is looked for: each is compared with all.
+const MAX_SUGGESTIONS: usize = 20;
+
 /// What marks a subject as a user instead of a role.
 const USER_PREFIX: &str = "user:";
 
@@ -49,8 +52,10 @@ pub struct Case {
 pub struct Outcome {
     /// How many were decided as expected.
     pub passed: usize,
-    /// Those that were not.
+    /// Those that were not, in the order of the text: the first of them, if not all were to be explained.
     pub failed: Vec<FailedCase>,
+    /// How many were not.
+    pub failed_total: usize,
     /// Roles in cases that no rule names: a case with a role that does not exist proves little.
     pub warnings: Report,
 }
@@ -90,6 +95,11 @@ impl Cases {
         if findings.has_errors() { Err(findings.into_report()) } else { Ok(Self { cases }) }
     }
 
+    /// Whether there is none, as in a text of comments.
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
     /// Each case, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &Case> {
         self.cases.iter()
@@ -99,10 +109,16 @@ impl Cases {
 impl Analysis {
     /// Decides every case. Each that is decided otherwise than expected is explained.
     pub fn test(&self, cases: &Cases) -> Outcome {
-        let mut failed = Vec::new();
+        self.test_within(cases, usize::MAX)
+    }
+
+    /// Decides every case, and explains at most so many: an explanation goes through all rules, so many of them take long.
+    pub fn test_within(&self, cases: &Cases, most_explained: usize) -> Outcome {
+        let (mut failed, mut failed_total) = (Vec::new(), 0);
         let mut findings = Findings::default();
+        let mut suggestions = MAX_SUGGESTIONS;
         for case in &cases.cases {
-            self.find_unknown_roles(case, &mut findings);
+            self.find_unknown_roles(case, &mut suggestions, &mut findings);
             let request = Request {
                 subject: case.user.as_deref().unwrap_or(self.nobody()),
                 roles: Roles::from(&case.roles),
@@ -111,18 +127,22 @@ impl Analysis {
                 action: &case.action,
             };
             if self.decide(&request).allowed != case.allowed {
-                failed.push(FailedCase { case: case.clone(), explanation: self.explain(&request) });
+                failed_total += 1;
+                if failed.len() < most_explained {
+                    failed.push(FailedCase { case: case.clone(), explanation: self.explain(&request) });
+                }
             }
         }
-        let passed = cases.cases.len() - failed.len();
-        Outcome { passed, failed, warnings: findings.into_report() }
+        let passed = cases.cases.len() - failed_total;
+        Outcome { passed, failed, failed_total, warnings: findings.into_report() }
     }
 
-    fn find_unknown_roles(&self, case: &Case, findings: &mut Findings) {
+    fn find_unknown_roles(&self, case: &Case, suggestions: &mut usize, findings: &mut Findings) {
         for role in case.roles.iter().filter(|role| self.ledger.roles.get(role).is_none()) {
             let place = Line { file: PolicyFile::Cases, number: case.line, text: "" }.place(0);
             let message = format!("no rule names the role {}", quoted(role));
-            let fix = closest(role, self.ledger.roles.iter());
+            let fix = if *suggestions > 0 { closest(role, self.ledger.roles.iter()) } else { None };
+            *suggestions = suggestions.saturating_sub(1);
             findings.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
         }
     }

@@ -39,11 +39,26 @@ fn a_case_that_fails_is_explained() {
 }
 
 #[test]
+fn only_so_many_failures_are_explained_and_all_are_counted() {
+    let text = "allow, viewer, acme, /orders/17, write\n".repeat(5) + "allow, viewer, acme, /orders/17, read";
+    let outcome = analysis().test_within(&Cases::parse(&text).expect("cases"), 2);
+    assert_eq!((outcome.passed, outcome.failed.len(), outcome.failed_total), (1, 2, 5));
+}
+
+#[test]
 fn a_role_that_no_rule_names_is_pointed_out() {
     let outcome = analysis().test(&Cases::parse("deny, veiwer, acme, /orders/17, read").expect("cases"));
     assert_eq!(outcome.passed, 1);
     let finding = &outcome.warnings.findings[0];
     assert_eq!((finding.code, finding.fix.as_deref()), ("role-unknown", Some("viewer")));
+}
+
+#[test]
+fn a_close_role_is_looked_for_so_many_times_and_no_more() {
+    let text = "deny, veiwer, acme, /orders/17, read\n".repeat(30);
+    let outcome = analysis().test(&Cases::parse(&text).expect("cases"));
+    let with_fix = outcome.warnings.findings.iter().filter(|finding| finding.fix.is_some()).count();
+    assert_eq!((outcome.warnings.findings.len(), with_fix), (30, 20));
 }
 
 #[test]

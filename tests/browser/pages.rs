@@ -165,6 +165,16 @@ async fn the_rules_of_apis_fit_every_screen() {
     let hidden = browser.script(OUT_OF_SIGHT).await;
     assert_eq!(hidden, 0, "what is wrong with a rule is read without scrolling sideways");
     look_at(&browser, "rules-activation", "policy-activate").await;
+    let cases = "deny, viewer, acme, orders, read\\nallow, viewer, acme, orders, write";
+    let script = format!(
+        "document.getElementById('rules').value = 'p, viewer, *, orders, read';
+         document.getElementById('cases').value = '{cases}'"
+    );
+    browser.script(&script).await;
+    browser.click("policy-check").await;
+    browser.wait_for("failed-cases").await;
+    inspect(&browser, "rules-failed-cases").await;
+    look_at(&browser, "rules-failures", "failed-cases").await;
     // Somebody else was faster.
     server
         .admin

@@ -1,7 +1,9 @@
 //! What the audit trail says: one event for each change, one for each refusal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use portcullis_server::Clock;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
@@ -18,6 +20,8 @@ fn changes() -> Vec<Change> {
     let shop = |name| json!({ "name": name, "preset": "web", "redirect_uris": ["https://rp.test/cb"] });
     let rules = json!({ "rules": "p, viewer, *, orders, read" });
     let why = json!({ "message": "a test" });
+    let in_an_hour = Clock::system().now().plus(Duration::from_hours(1)).rfc3339();
+    let later = json!({ "message": "a test", "activate_at": in_an_hour });
     let password = json!({ "password": "violet anchor harbour" });
     let assignment = json!({ "role": "viewer", "subject": "{user}" });
     vec![
@@ -41,12 +45,17 @@ fn changes() -> Vec<Change> {
         ("POST /apis/{api}/policy/validate", rules.clone(), None),
         ("PUT /apis/{api}/policy/draft", rules, Some("policy.draft_saved")),
         ("POST /apis/{api}/policy/activate", why.clone(), Some("policy.activated")),
+        ("POST /apis/{api}/policy/activate", later, Some("policy.activation_scheduled")),
+        ("DELETE /apis/{api}/policy/schedules/{schedule}", Value::Null, Some("policy.activation_cancelled")),
         ("POST /apis/{api}/policy/revisions/{number}/rollback", why, Some("policy.activated")),
         ("DELETE /apis/{api}", Value::Null, Some("api.deleted")),
         ("DELETE /clients/{client}", Value::Null, Some("client.deleted")),
         ("DELETE /users/{user}", Value::Null, Some("user.deleted")),
     ]
 }
+
+/// What only a person may do, and no program: see the tests of the pages of rules.
+const BY_A_PERSON: &str = "POST /apis/{api}/policy/schedules/{schedule}/approve";
 
 /// The ids of what was made, by the name that the description gives them.
 #[derive(Default)]
@@ -58,8 +67,11 @@ impl Made {
         self.0.iter().fold(named, |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
     }
 
-    /// Remembers what a POST to a collection made: `users` holds what paths call `{user}`.
+    /// Remembers what a POST to a collection made: `users` holds what paths call `{user}`. What is put off has a place, too.
     fn note(&mut self, route: &str, answer: &Answer) {
+        if answer.status == 202 {
+            self.0.insert("schedule".to_owned(), answer.json()["id"].as_str().unwrap().to_owned());
+        }
         let (Some(plural), 201) = (route.rsplit('/').next(), answer.status.as_u16()) else { return };
         let (name, body) = (plural.trim_end_matches('s').to_owned(), answer.json());
         let document = body.get(&name).unwrap_or(&body);
@@ -89,10 +101,12 @@ async fn newest(server: &TestServer) -> Value {
 #[tokio::test]
 async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
-    let known: BTreeSet<String> = changes().iter().map(|(route, ..)| (*route).to_owned()).collect();
+    let routes = changes();
+    let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON]);
+    let known: BTreeSet<String> = known.map(str::to_owned).collect();
     assert_eq!(known, mutating(&server).await, "every mutating route stands in the table, and no other");
     let mut made = Made::default();
-    for (route, body, event) in changes() {
+    for (route, body, event) in routes {
         let before = newest(&server).await["seq"].as_u64().unwrap();
         let (method, path) = route.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();

@@ -6,6 +6,7 @@ use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::{text_of, textarea, unescape};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Visitor, the_form};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
@@ -56,6 +57,79 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
     assert_eq!(activated.status, 200, "{}", activated.text());
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
     assert_eq!(active["rules"], RULES, "{active}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn cases_are_edited_beneath_the_rules_and_hold_them(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    let send = async |owner: &mut Visitor, page: &Answer, rules: &str, cases: &str, step: &str| {
+        let form = the_form(page, "policies").with("rules", rules).with("cases", cases);
+        let answer = owner.submit(&form.with("message", "a test").with("step", step)).await;
+        owner.follow(answer).await
+    };
+    let cases = "# staff\nallow, viewer, acme, orders, read\n";
+    let unread = send(&mut owner, &page, RULES, "allow, viewer\n", "save").await;
+    assert_eq!(unread.status, 422);
+    assert!(text_of(&unread.text(), "case-report-title").is_some(), "{}", unread.text());
+    assert_eq!(textarea(&unread.text(), "cases").as_deref().map(str::trim), Some("allow, viewer"));
+    let draft = server.admin.get(&format!("/apis/{}/policy/draft", api.id)).await.json();
+    assert_eq!(draft["version"], 0, "nothing was saved");
+
+    let failing = send(&mut owner, &unread, "p, viewer, *, orders, write\n", cases, "activate").await;
+    assert_eq!(failing.status, 409);
+    let shown = failing.text();
+    assert!(text_of(&shown, "failed-cases-title").is_some_and(|title| title.ends_with(": 1")), "{shown}");
+    assert!(shown.contains("denied: no rule allows it"), "{shown}");
+    let checked = send(&mut owner, &failing, "p, viewer, *, orders, write\n", cases, "check").await;
+    assert_eq!(checked.status, 422);
+
+    let activated = send(&mut owner, &checked, RULES, cases, "activate").await;
+    assert_eq!(activated.status, 200, "{}", activated.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!((&active["rules"], &active["cases"]), (&json!(RULES), &json!(cases)));
+    assert_eq!(textarea(&activated.text(), "cases").as_deref().map(str::trim), Some(cases.trim()));
+}
+
+#[rstest]
+#[tokio::test]
+async fn where_it_takes_two_one_writes_and_another_activates(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let settings = json!({ "name": "Orders", "access_token_ttl_secs": 300, "four_eyes": true });
+    let request = server.admin.request(Method::PUT, &format!("/apis/{}", api.id)).await;
+    let changed = Answer::to(request.header("if-match", "*").json(&settings)).await;
+    assert_eq!(changed.json()["four_eyes"], true, "{}", changed.text());
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    let alone = send(&mut owner, &page, RULES, "activate").await;
+    assert_eq!(alone.status, 403);
+    assert!(alone.text().contains("error-summary"), "{}", alone.text());
+    let again = send(&mut owner, &alone, RULES, "activate").await;
+    assert_eq!(again.status, 403, "pressing it again is no second person");
+
+    // A file that was pushed may end its lines as no editor does.
+    let crlf = RULES.replace('\n', "\r\n") + "# end\r\n";
+    let draft = server.admin.request(Method::PUT, &format!("/apis/{}/policy/draft", api.id)).await;
+    let saved = Answer::to(draft.header("if-match", "*").json(&json!({ "rules": crlf }))).await;
+    assert_eq!(saved.status, 200, "{}", saved.text());
+    let mut approver = administrator(&server, "policy-approver").await;
+    let page = approver.get(&path(&api)).await;
+    assert_eq!(
+        send(&mut approver, &page, "# mine\n", "activate").await.status,
+        403,
+        "who approves does not write"
+    );
+    let page = approver.get(&path(&api)).await;
+    let shown = crlf.replace("\r\n", "\n");
+    assert_eq!(textarea(&page.text(), "rules").as_deref().map(str::trim), Some(shown.trim()));
+    let activated = send(&mut approver, &page, &shown, "activate").await;
+    assert_eq!(activated.status, 200, "{}", activated.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!((&active["rules"], &active["number"]), (&json!(crlf), &json!(2)));
 }
 
 #[rstest]

@@ -253,3 +253,44 @@ async fn rules_go_from_a_file_to_the_server_and_back_byte_for_byte(
     assert_eq!(place.run(&["policy", "pull", "--api", "https://nowhere.test"]).status.code(), Some(1));
     drop(server);
 }
+
+#[rstest]
+#[tokio::test]
+async fn cases_go_with_the_rules_and_rules_that_break_them_stay_out(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (rules, cases, back) = (file("rules.csv"), file("cases.txt"), file("back.txt"));
+    let text = "# staff\r\n\tallow, viewer, acme, orders, read   \n\ndeny,viewer,acme,orders,write";
+    std::fs::write(&rules, "p, viewer, *, orders, read\n").unwrap();
+    std::fs::write(&cases, text).unwrap();
+    let run = |arguments: &[&str]| place.run(&[&["policy"], arguments, &["--api", ORDERS]].concat());
+    assert!(run(&["push", &rules, "--cases", &cases, "--activate", "First"]).status.success());
+    assert_eq!(run(&["pull", "--cases", &back]).stdout, std::fs::read(&rules).unwrap());
+    assert_eq!(std::fs::read(&back).unwrap(), text.as_bytes());
+
+    std::fs::write(&rules, "p, viewer, *, orders, write\n").unwrap();
+    let refused = run(&["push", &rules, "--activate", "Second"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("2 of 2 cases") && said(&refused).contains("lines 2, 4"),
+        "{}",
+        said(&refused)
+    );
+    assert_eq!(run(&["pull"]).stdout, b"p, viewer, *, orders, read\n");
+    assert!(run(&["pull", "--draft", "--cases", &back]).status.success());
+    assert_eq!(std::fs::read(&back).unwrap(), text.as_bytes(), "a push of rules alone keeps the cases");
+
+    std::fs::write(&cases, "allow, viewer, acme, orders\n").unwrap();
+    let refused = run(&["push", &rules, "--cases", &cases]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("cases:1:1: error[field-count]"), "{}", said(&refused));
+    assert_eq!(run(&["push", "-", "--cases", "-"]).status.code(), Some(2));
+
+    std::fs::write(&cases, "").unwrap();
+    assert!(run(&["push", &rules, "--cases", &cases, "--activate", "Without cases"]).status.success());
+    drop(server);
+}

@@ -53,7 +53,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     apis.ensure_admin_api(&Caller::system(ground.clock.now())).await?;
     let policy = AdminPolicy::open(store(), owners.clone()).await?;
     let assignments = AssignmentService::new(store(), entropy(), owners.clone());
-    let policies = PolicyService::new(store(), owners.clone(), policy.clone());
+    let policies = PolicyService::new(store(), entropy(), owners.clone(), policy.clone());
     let ownership = setup::Ownership { owners: owners.clone(), assignments: assignments.clone() };
     let setup = SetupService::new(
         store(),

@@ -270,6 +270,11 @@ impl RulesFile {
         source(&self.file, self.model.as_deref())
     }
 
+    /// What is read for them.
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        [Some(self.file.as_path()), self.model.as_deref()].into_iter().flatten()
+    }
+
     fn analysis(&self) -> Result<Analysis, Failure> {
         analysis(&self.file, self.model.as_deref())
     }

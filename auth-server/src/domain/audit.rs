@@ -183,6 +183,10 @@ pub enum AuditAction {
     OrganisationCreated,
     PasswordChanged,
     PolicyActivated,
+    PolicyActivationApproved,
+    PolicyActivationCancelled,
+    PolicyActivationRefused,
+    PolicyActivationScheduled,
     PolicyDraftSaved,
     RefreshTokenReplayed,
     RoleCreated,
@@ -199,7 +203,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 38] = [
+const ACTIONS: [(AuditAction, &str); 42] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -224,6 +228,10 @@ const ACTIONS: [(AuditAction, &str); 38] = [
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),
     (AuditAction::PolicyActivated, "policy.activated"),
+    (AuditAction::PolicyActivationApproved, "policy.activation_approved"),
+    (AuditAction::PolicyActivationCancelled, "policy.activation_cancelled"),
+    (AuditAction::PolicyActivationRefused, "policy.activation_refused"),
+    (AuditAction::PolicyActivationScheduled, "policy.activation_scheduled"),
     (AuditAction::PolicyDraftSaved, "policy.draft_saved"),
     (AuditAction::RefreshTokenReplayed, "refresh_token.replayed"),
     (AuditAction::RoleCreated, "role.created"),

@@ -1,6 +1,7 @@
 //! Points in time, and the one place that reads the clock.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -60,6 +61,20 @@ impl Timestamp {
             .ok()
             .and_then(|date| date.format(&Rfc3339).ok())
             .unwrap_or_else(|| self.0.to_string())
+    }
+}
+
+/// The text is not a time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("has to be a time as RFC 3339 writes it, such as 2030-01-31T09:00:00Z")]
+pub struct InvalidTime;
+
+impl FromStr for Timestamp {
+    type Err = InvalidTime;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidTime> {
+        let date = OffsetDateTime::parse(raw, &Rfc3339).map_err(|_| InvalidTime)?;
+        i64::try_from(date.unix_timestamp_nanos().div_euclid(1000)).map(Self).map_err(|_| InvalidTime)
     }
 }
 
@@ -138,6 +153,18 @@ mod tests {
     fn seconds_round_down_on_both_sides_of_1970() {
         assert_eq!(Timestamp::from_micros(1_999_999).as_secs(), 1);
         assert_eq!(Timestamp::from_micros(-1).as_secs(), -1);
+    }
+
+    #[test]
+    fn a_time_is_read_with_its_offset_and_nothing_else_is_a_time() {
+        let read = |raw: &str| raw.parse::<Timestamp>();
+        assert_eq!(read("2027-01-15T08:00:00Z"), Ok(Timestamp::from_secs(1_800_000_000)));
+        assert_eq!(read("2027-01-15T09:00:00.5+01:00"), Ok(Timestamp::from_micros(1_800_000_000_500_000)));
+        for wrong in
+            ["", "2027-01-15", "2027-01-15T08:00:00", "2027-02-30T08:00:00Z", "1800000000", "tomorrow"]
+        {
+            assert_eq!(read(wrong), Err(InvalidTime), "{wrong}");
+        }
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub enum InteractionKind {}
 pub enum GrantKind {}
 /// Names a background job.
 pub enum JobKind {}
+/// Names an activation at a later time.
+pub enum ScheduleKind {}
 
 impl Kind for UserKind {
     const PREFIX: &'static str = "usr_";
@@ -182,6 +184,9 @@ impl Kind for GrantKind {
 impl Kind for JobKind {
     const PREFIX: &'static str = "job_";
 }
+impl Kind for ScheduleKind {
+    const PREFIX: &'static str = "sch_";
+}
 
 /// Identifier of a user.
 pub type UserId = Id<UserKind>;
@@ -203,6 +208,8 @@ pub type InteractionId = Id<InteractionKind>;
 pub type GrantId = Id<GrantKind>;
 /// Identifier of a job.
 pub type JobId = Id<JobKind>;
+/// Identifier of an activation at a later time.
+pub type ScheduleId = Id<ScheduleKind>;
 
 impl OrganisationId {
     /// The organisation that every installation starts with; the first migration inserts its row.

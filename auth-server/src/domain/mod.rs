@@ -20,6 +20,7 @@ pub mod rbac;
 pub mod redirect_uri;
 pub mod refresh;
 pub mod revocation;
+pub mod schedule;
 pub mod scope;
 pub mod secret;
 pub mod session;

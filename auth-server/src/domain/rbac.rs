@@ -27,6 +27,8 @@ pub struct Api {
     pub created_at: Timestamp,
     /// Whether it is the API that administers this server.
     pub administers: bool,
+    /// Whether what one person wrote takes another to put it in force.
+    pub four_eyes: bool,
 }
 
 /// The audience of an API: an absolute URI without a fragment (RFC 8707 §2).

@@ -10,6 +10,8 @@ use crate::domain::secret::Entropy;
 use crate::jobs::cleanup;
 use crate::jobs::lease::Lease;
 use crate::jobs::schedule::PERIODIC;
+use crate::services::policies::PolicyService;
+use crate::services::policies::schedule::{ACTIVATION_JOB, ActivationJob};
 use crate::storage::{Store, StoreError};
 
 /// How often to look for jobs that are due.
@@ -18,28 +20,35 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Why a job was not done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum JobFailure {
+    /// A scheduled activation could not even be decided on.
+    #[error("{0}")]
+    Activation(String),
     /// The database stood in the way.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A newer program left work that this one does not know.
     #[error("unknown kind of job")]
     UnknownKind,
+    /// What the job is told cannot be read.
+    #[error("the job does not say what it is about")]
+    Unreadable,
 }
 
 /// Does the jobs that are due, on any number of replicas.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Runner {
     store: Store,
     clock: Clock,
     entropy: Entropy,
+    policies: PolicyService,
     /// The stretches of time that this replica has added jobs for.
     added: [Option<i64>; PERIODIC.len()],
 }
 
 impl Runner {
     /// A runner over this store.
-    pub const fn new(store: Store, clock: Clock, entropy: Entropy) -> Self {
-        Self { store, clock, entropy, added: [None; PERIODIC.len()] }
+    pub const fn new(store: Store, clock: Clock, entropy: Entropy, policies: PolicyService) -> Self {
+        Self { store, clock, entropy, policies, added: [None; PERIODIC.len()] }
     }
 
     /// Does what is due, again and again, until `stop` ends.
@@ -88,8 +97,15 @@ impl Runner {
     async fn do_job(&self, lease: &Lease) -> Result<(), JobFailure> {
         match lease.job.kind.as_str() {
             cleanup::KIND => Ok(cleanup::run(&self.store, self.clock.now()).await?),
+            ACTIVATION_JOB => self.activate(&lease.job.payload).await,
             _ => Err(JobFailure::UnknownKind),
         }
+    }
+
+    async fn activate(&self, payload: &str) -> Result<(), JobFailure> {
+        let job: ActivationJob = serde_json::from_str(payload).map_err(|_| JobFailure::Unreadable)?;
+        let done = self.policies.carry_out(&job.schedule, self.clock.now()).await;
+        done.map_err(|error| JobFailure::Activation(error.to_string()))
     }
 }
 
@@ -99,12 +115,45 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::JobKind;
+    use crate::domain::issuer::Issuer;
     use crate::domain::revocation::Revocation;
+    use crate::domain::schedule::{Ending, PolicySchedule};
+    use crate::services::apis::ApiService;
+    use crate::services::caller::Caller;
+    use crate::services::owners::Owners;
+    use crate::services::policies::Activation;
+    use crate::services::policies::live::AdminPolicy;
+    use crate::services::version::Precondition;
     use crate::storage::tests::support::{Backend, Fixture};
-    use crate::storage::{jobs, revocations};
+    use crate::storage::{apis, jobs, policies as storage_policies, revocations, schedules};
 
-    fn runner(fixture: &Fixture, store: &Store) -> Runner {
-        Runner::new(store.clone(), fixture.clock.clone(), fixture.entropy.clone())
+    async fn policies(fixture: &Fixture, store: &Store) -> PolicyService {
+        let (store, entropy) = (store.clone(), fixture.entropy.clone());
+        let owners = Owners::of(&Issuer::parse("https://id.example.com").unwrap()).unwrap();
+        let apis = ApiService::new(store.clone(), entropy.clone(), owners.clone());
+        apis.ensure_admin_api(&Caller::system(fixture.now())).await.unwrap();
+        let live = AdminPolicy::open(store.clone(), owners.clone()).await.unwrap();
+        PolicyService::new(store, entropy, owners, live)
+    }
+
+    async fn runner(fixture: &Fixture, store: &Store) -> Runner {
+        let policies = policies(fixture, store).await;
+        Runner::new(store.clone(), fixture.clock.clone(), fixture.entropy.clone(), policies)
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// Asks for the policy of the admin API again, in an hour.
+    async fn put_off(fixture: &Fixture) -> PolicySchedule {
+        let policies = policies(fixture, &fixture.store).await;
+        let api = apis::find_admin(&mut fixture.read().await).await.unwrap().unwrap().id;
+        let activation = Activation { precondition: Precondition::Any, message: "Again".to_owned() };
+        let caller = Caller::operator(fixture.now());
+        policies.schedule(&api, activation, &fixture.now().plus(HOUR).rfc3339(), &caller).await.unwrap()
+    }
+
+    async fn newest(fixture: &Fixture, schedule: &PolicySchedule) -> Option<u64> {
+        storage_policies::newest_revision(&mut fixture.read().await, &schedule.api).await.unwrap()
     }
 
     #[rstest]
@@ -114,7 +163,7 @@ mod tests {
     async fn two_replicas_clean_up_once_in_ten_minutes(#[case] backend: Backend) {
         let fixture = Fixture::new(backend).await;
         let replica = fixture.replica().await;
-        let (mut one, mut other) = (runner(&fixture, &fixture.store), runner(&fixture, &replica));
+        let (mut one, mut other) = (runner(&fixture, &fixture.store).await, runner(&fixture, &replica).await);
         let mut done = Vec::new();
         let statements = fixture.store.statements();
         for _ in 0..3 {
@@ -142,7 +191,7 @@ mod tests {
                 })
             })
             .await;
-        let mut runner = runner(&fixture, &fixture.store);
+        let mut runner = runner(&fixture, &fixture.store).await;
         let is_kept = async || revocations::jti_revoked(&mut fixture.read().await, "abc").await.unwrap();
         fixture.clock.advance(Duration::from_hours(24));
         runner.run_due().await.unwrap();
@@ -163,7 +212,7 @@ mod tests {
         fixture
             .write(move |tx| Box::pin(async move { jobs::insert(tx, &added, "later", "{}", now).await }))
             .await;
-        let mut runner = runner(&fixture, &fixture.store);
+        let mut runner = runner(&fixture, &fixture.store).await;
         let found = async || jobs::find(&mut fixture.read().await, &id).await.unwrap().unwrap();
         runner.run_due().await.unwrap();
         assert_eq!((found().await.attempts, found().await.finished_at), (1, None));
@@ -175,5 +224,52 @@ mod tests {
         assert_eq!(given_up.attempts, 12);
         assert!(given_up.finished_at.is_some());
         assert_eq!(given_up.last_error.as_deref(), Some("unknown kind of job"));
+    }
+
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_replicas_carry_an_activation_out_once_and_not_before_its_time(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        let replica = fixture.replica().await;
+        let schedule = put_off(&fixture).await;
+        let (mut one, mut other) = (runner(&fixture, &fixture.store).await, runner(&fixture, &replica).await);
+        fixture.clock.advance(Duration::from_mins(59));
+        one.run_due().await.unwrap();
+        assert_eq!(newest(&fixture, &schedule).await, Some(1));
+        fixture.clock.advance(Duration::from_mins(1));
+        let (first, second) = tokio::join!(one.run_due(), other.run_due());
+        assert_eq!(first.unwrap() + second.unwrap(), 2, "the activation, and what is cleaned up then");
+        assert_eq!(newest(&fixture, &schedule).await, Some(2));
+        let ended = schedules::find(&mut fixture.read().await, &schedule.id).await.unwrap().unwrap().end;
+        assert_eq!(ended.map(|end| (end.how, end.revision)), Some((Ending::Activated, Some(2))));
+        assert_eq!(other.policies.active(&schedule.api).await.unwrap().number, 2);
+    }
+
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn a_replica_that_dies_before_or_after_the_activation_leaves_one_revision(
+        #[case] backend: Backend,
+    ) {
+        let fixture = Fixture::new(backend).await;
+        let schedule = put_off(&fixture).await;
+        let mut survivor = runner(&fixture, &fixture.store).await;
+        survivor.run_due().await.unwrap();
+        fixture.clock.advance(HOUR);
+        let take = async || Lease::take(&fixture.store, &fixture.clock, &fixture.entropy).await.unwrap();
+        let before = take().await.unwrap();
+        assert_eq!(before.job.kind, ACTIVATION_JOB);
+        // It dies with the lease in its hand; the next one dies when the work is done and not reported.
+        fixture.clock.advance(Duration::from_mins(1));
+        let after = take().await.unwrap();
+        survivor.do_job(&after).await.unwrap();
+        fixture.clock.advance(Duration::from_mins(1));
+        survivor.run_due().await.unwrap();
+        assert_eq!(newest(&fixture, &schedule).await, Some(2));
+        let job = jobs::find(&mut fixture.read().await, &after.job.id).await.unwrap().unwrap();
+        assert_eq!((job.attempts, job.finished_at.is_some(), job.last_error), (3, true, None));
     }
 }

@@ -3,12 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use portcullis_policy::Outcome;
+
 use crate::services::fields::FieldErrors;
 use crate::services::password::HashError;
-use crate::storage::{Outcome, StoreError, Unique};
+use crate::storage::{Outcome as StoreOutcome, StoreError, Unique};
 
 /// How long a database that is busy usually is.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How many failing cases are named in one sentence.
+const MAX_NAMED: usize = 20;
 
 /// Why an admin use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum AdminError {
         /// How long from now it is worth trying again.
         retry_after: Duration,
     },
+    /// The rules decide cases otherwise than the cases say.
+    #[error("{}", failing(.0))]
+    Cases(Box<Outcome>),
     /// The thread that compiles policies was lost.
     #[error("the policy could not be compiled")]
     Compiler,
@@ -46,6 +54,11 @@ pub enum AdminError {
     /// The policy does not compile.
     #[error("the policy cannot be used: {0}")]
     Policy(portcullis_policy::Report),
+    /// It takes a second person: not who wrote it or asked for it, and neither a client nor a command.
+    #[error(
+        "another person has to approve it: neither who wrote it nor who asked for it, and no client or command"
+    )]
+    SelfApproval,
     /// It was changed since the caller looked at it.
     #[error("it was changed in the meantime")]
     Stale,
@@ -57,17 +70,19 @@ pub enum AdminError {
     Taken(FieldErrors),
 }
 
-impl Outcome for AdminError {
+impl StoreOutcome for AdminError {
     fn is_fault(&self) -> bool {
         match self {
             Self::Busy { .. } | Self::Compiler | Self::Hash(_) | Self::Store(_) | Self::Taken(_) => true,
-            Self::Conflict(_)
+            Self::Cases(_)
+            | Self::Conflict(_)
             | Self::Invalid(_)
             | Self::LastOwner
             | Self::Lockout
             | Self::NotFound(_)
             | Self::OwnersOnly
             | Self::Policy(_)
+            | Self::SelfApproval
             | Self::Stale => false,
         }
     }
@@ -95,6 +110,19 @@ impl From<HashError> for AdminError {
     }
 }
 
+/// Says which cases fail, by their lines.
+fn failing(outcome: &Outcome) -> String {
+    let named = outcome.failed.iter().take(MAX_NAMED);
+    let lines: Vec<String> = named.map(|failed| failed.case.line.to_string()).collect();
+    let more = if outcome.failed_total > lines.len() { ", .." } else { "" };
+    let all = outcome.passed + outcome.failed_total;
+    format!(
+        "{} of {all} cases are decided otherwise than they say, in lines {}{more}",
+        outcome.failed_total,
+        lines.join(", ")
+    )
+}
+
 /// The kinds of things that admins work on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the text form beside each variant says what it is")]
@@ -107,6 +135,7 @@ pub enum Thing {
     Policy,
     Revision,
     Role,
+    Schedule,
     User,
 }
 
@@ -121,6 +150,7 @@ impl fmt::Display for Thing {
             Self::Policy => "policy",
             Self::Revision => "revision",
             Self::Role => "role",
+            Self::Schedule => "scheduled activation",
             Self::User => "user",
         })
     }

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use portcullis_policy::{ADMIN_API_RULES, PolicySource, STARTER_RULES, Snapshot};
+use portcullis_policy::{ADMIN_API_RULES, DEFAULT_MODEL, STARTER_RULES, Snapshot};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
 use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, RoleId};
+use crate::domain::policy::PolicyText;
 use crate::domain::rbac::{Api, Audience, Role, RoleName};
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
-use crate::services::caller::Caller;
+use crate::services::caller::{Authority, Caller};
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::{ADMIN_API_PATH, Owners};
 use crate::services::paging::{Page, PageQuery};
+use crate::services::policies::candidate::source;
 use crate::services::policies::publish::{Publication, add_revision};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{Store, Turn, Tx, apis, clients, roles};
@@ -61,6 +63,8 @@ pub struct ApiPatch {
     pub name: String,
     /// How long its access tokens live.
     pub access_token_ttl_secs: u64,
+    /// Whether what one person wrote takes another to put it in force. `None` leaves it as it is.
+    pub four_eyes: Option<bool>,
 }
 
 /// Registers and changes APIs.
@@ -86,8 +90,8 @@ impl ApiService {
     pub(crate) fn draft(&self, form: &ApiForm, caller: &Caller) -> Result<Registration, AdminError> {
         let api = self.parse(form, caller)?;
         let roles = self.roles(&api, &STARTER_ROLES, caller)?;
-        let source = PolicySource::with_default_model(STARTER_RULES);
-        Registration { api, roles, source }.checked()
+        let text = first_text(STARTER_RULES);
+        Registration { api, roles, text }.checked()
     }
 
     /// Makes sure that the admin API, its roles and its policy exist. It may run on several replicas at once.
@@ -105,8 +109,8 @@ impl ApiService {
         let api = self.api(self.owners.audience().clone(), "Portcullis admin API".to_owned(), caller);
         let api = Api { administers: true, ..api };
         let roles = self.roles(&api, &ADMIN_ROLES, caller)?;
-        let source = PolicySource::with_default_model(ADMIN_API_RULES);
-        match self.register(Registration { api, roles, source }.checked()?, caller).await {
+        let text = first_text(ADMIN_API_RULES);
+        match self.register(Registration { api, roles, text }.checked()?, caller).await {
             // Another replica was faster.
             Ok(_) | Err(AdminError::Invalid(_)) => Ok(()),
             Err(error) => Err(error),
@@ -189,6 +193,7 @@ impl ApiService {
         let ttl = take_ttl(&mut errors, patch.access_token_ttl_secs);
         let (name, ttl) = errors.finish(name.zip(ttl))?;
         let (id, precondition, caller) = (id.clone(), precondition.clone(), caller.clone());
+        let four_eyes = patch.four_eyes;
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -198,9 +203,14 @@ impl ApiService {
                         return Err(AdminError::Stale);
                     }
                     Owners::require_owner_of(&before, &caller)?;
-                    let after = Api { name, access_token_ttl: ttl, ..before };
+                    let four_eyes = four_eyes.unwrap_or(before.four_eyes);
+                    if before.four_eyes && !four_eyes && caller.authority != Authority::Owner {
+                        return Err(AdminError::OwnersOnly);
+                    }
+                    let after = Api { name, access_token_ttl: ttl, four_eyes, ..before };
                     apis::update(tx, &after).await?;
-                    tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id));
+                    let detail = json!({ "four_eyes": after.four_eyes });
+                    tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id).with(detail));
                     tx.invalidate();
                     Ok(versioned(after))
                 })
@@ -256,6 +266,7 @@ impl ApiService {
             active_revision: None,
             created_at: caller.now,
             administers: false,
+            four_eyes: false,
         }
     }
 
@@ -290,7 +301,7 @@ impl ApiService {
         registration: Registration,
         caller: &Caller,
     ) -> Result<Api, AdminError> {
-        let Registration { api, roles: starters, source } = registration;
+        let Registration { api, roles: starters, text } = registration;
         if apis::find_by_audience(tx, &api.audience).await?.is_some() {
             return Err(FieldErrors::of("/audience", "taken", "another API has this audience").into());
         }
@@ -299,7 +310,7 @@ impl ApiService {
             roles::insert(tx, role).await?;
         }
         let message = "The rules that a new API starts with".to_owned();
-        let publication = Publication { message, draft_version: None, restores: None, source };
+        let publication = Publication { message, draft_version: None, restores: None, text, put_off: None };
         let revision = add_revision(tx, &api, publication, caller).await?;
         let names: Vec<_> = starters.iter().map(|role| role.name.as_str()).collect();
         let detail = json!({ "audience": api.audience.as_str(), "roles": names });
@@ -313,15 +324,20 @@ impl ApiService {
 pub(crate) struct Registration {
     api: Api,
     roles: Vec<Role>,
-    source: PolicySource,
+    text: PolicyText,
 }
 
 impl Registration {
     /// Refuses rules that could not be put in force.
     fn checked(self) -> Result<Self, AdminError> {
-        Snapshot::compile(&self.source, 1).map_err(AdminError::Policy)?;
+        Snapshot::compile(&source(&self.text), 1).map_err(AdminError::Policy)?;
         Ok(self)
     }
+}
+
+/// What the policy of a new API says.
+fn first_text(rules: &str) -> PolicyText {
+    PolicyText { model: DEFAULT_MODEL.to_owned(), rules: rules.to_owned(), cases: String::new() }
 }
 
 async fn find(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
@@ -356,12 +372,16 @@ fn take_ttl(errors: &mut FieldErrors, secs: u64) -> Option<Duration> {
 
 fn versioned(api: Api) -> Versioned<Api> {
     let ttl = api.access_token_ttl.as_secs();
-    let version = Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, ttl, api.active_revision));
+    let settings = (ttl, api.four_eyes);
+    let version =
+        Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, settings, api.active_revision));
     Versioned { value: api, version }
 }
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::PolicySource;
+
     use super::*;
     use crate::services::trial::{START, Trial, delegate, operator};
 
@@ -425,7 +445,7 @@ mod tests {
     async fn only_an_owner_changes_the_admin_api() {
         let trial = Trial::begin().await;
         let id = trial.admin_api().await.id;
-        let patch = ApiPatch { name: "Mine".to_owned(), access_token_ttl_secs: 86_400 };
+        let patch = ApiPatch { name: "Mine".to_owned(), access_token_ttl_secs: 86_400, four_eyes: None };
         let refused = trial.apis.update(&id, &patch, &Precondition::Any, &delegate()).await;
         assert!(matches!(refused, Err(AdminError::OwnersOnly)));
     }

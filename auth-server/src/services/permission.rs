@@ -22,11 +22,12 @@ impl fmt::Display for Permission {
     }
 }
 
+/// What it takes to put a policy in force.
+pub(crate) const ACTIVATE_POLICIES: Permission = Permission { object: "policies", action: "activate" };
+
 /// What it takes to change a policy: write it, and put it in force.
-pub(crate) const EDIT_POLICIES: [Permission; 2] = [
-    Permission { object: "policies", action: "update" },
-    Permission { object: "policies", action: "activate" },
-];
+pub(crate) const EDIT_POLICIES: [Permission; 2] =
+    [Permission { object: "policies", action: "update" }, ACTIVATE_POLICIES];
 
 impl Permission {
     /// Whether `snapshot`, the policy of the admin API, gives this permission to somebody with these roles.

@@ -91,7 +91,7 @@ impl Trial {
     }
 
     pub(crate) fn policies(&self) -> PolicyService {
-        PolicyService::new(self.store.clone(), self.owners.clone(), self.live.clone())
+        PolicyService::new(self.store.clone(), self.entropy.clone(), self.owners.clone(), self.live.clone())
     }
 
     pub(crate) fn access_trail(&self) -> AccessTrail {

@@ -8,20 +8,21 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
-    INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const FIND: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers FROM apis WHERE id = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes FROM apis WHERE id = $1";
 const FIND_BY_AUDIENCE: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers FROM apis WHERE audience = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes FROM apis WHERE audience = $1";
 const FIND_ADMIN: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes
       FROM apis WHERE administers = 1";
 const MARK: &str = "UPDATE apis SET administers = 1 WHERE id = $1";
 const LIST: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes
       FROM apis WHERE id > $1 ORDER BY id LIMIT $2";
-const UPDATE: &str = "UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4 WHERE id = $1";
+const UPDATE: &str =
+    "UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4, four_eyes = $5 WHERE id = $1";
 const SET_ACTIVE_REVISION: &str = "UPDATE apis SET active_revision = $2 WHERE id = $1";
 
 const DELETE: &str = "DELETE FROM apis WHERE id = $1";
@@ -40,6 +41,7 @@ pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
         api.active_revision.into(),
         api.created_at.into(),
         api.administers.then_some(1_u64).into(),
+        api.four_eyes.then_some(1_u64).into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -80,13 +82,14 @@ pub async fn list(tx: &mut Tx, after: Option<&str>, limit: u32) -> Result<Vec<Ap
     rows.iter().map(read).collect()
 }
 
-/// Changes audience, name and token settings; gives whether there is such an API.
+/// Changes audience, name, token settings and whether activations take a second person; gives whether there is such an API.
 pub async fn update(tx: &mut Tx, api: &Api) -> Result<bool, StoreError> {
     let values = [
         (&api.id).into(),
         api.audience.as_str().into(),
         api.name.as_str().into(),
         api.access_token_ttl.as_secs().into(),
+        api.four_eyes.then_some(1_u64).into(),
     ];
     Ok(tx.execute(UPDATE, &values).await? > 0)
 }
@@ -105,5 +108,7 @@ fn read(row: &Row) -> Result<Api, StoreError> {
         active_revision: row.get(4)?,
         created_at: row.get(5)?,
         administers: row.get::<Option<u64>>(6)? == Some(1),
+        // What cannot be understood is taken for the stricter.
+        four_eyes: row.get::<Option<u64>>(7)?.is_some(),
     })
 }

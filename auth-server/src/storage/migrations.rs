@@ -46,6 +46,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0004_revocation_feed.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0004_revocation_feed.sql"),
     },
+    Migration {
+        number: 5,
+        name: "policy_revisions",
+        postgres: include_str!("../../../migrations/postgres/0005_policy_revisions.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0005_policy_revisions.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

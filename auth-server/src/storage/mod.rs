@@ -30,6 +30,7 @@ pub mod refresh_tokens;
 pub mod revocations;
 pub mod roles;
 mod row;
+pub mod schedules;
 pub mod sessions;
 mod shared;
 pub mod signing_keys;

@@ -2,24 +2,24 @@
 //!
 //! What is pulled is what was pushed, byte for byte, so that a repository can be the source.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use portcullis_policy::{PolicySource, lint};
+use portcullis_policy::lint;
 use serde_json::{Value, json};
 
-use super::RulesFile;
+use super::{RulesFile, read, read_once};
 use crate::app::App;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::clock::Clock;
-use crate::domain::policy::PolicyRevision;
+use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
-use crate::services::policies::Activation;
+use crate::services::policies::{Activation, Proposal};
 use crate::services::version::Precondition;
 
 /// The rules of an API of this server.
@@ -38,7 +38,7 @@ pub(crate) enum Rulebook {
         #[command(flatten)]
         api: ApiOption,
     },
-    /// Writes the rules that are in force, byte for byte.
+    /// Writes the rules that are in force, and their cases, byte for byte.
     Pull {
         #[command(flatten)]
         api: ApiOption,
@@ -51,6 +51,9 @@ pub(crate) enum Rulebook {
         /// Where to write. Without it: standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Where to write the cases. Without it they are left out.
+        #[arg(long, value_name = "FILE")]
+        cases: Option<PathBuf>,
     },
     /// Saves rules as the draft, if they have no errors.
     Push {
@@ -58,6 +61,9 @@ pub(crate) enum Rulebook {
         api: ApiOption,
         #[command(flatten)]
         rules: RulesFile,
+        /// The decisions that the rules must keep. Without it: those that the draft has.
+        #[arg(long, value_name = "FILE")]
+        cases: Option<PathBuf>,
         /// Puts them in force as well, for this reason.
         #[arg(long, value_name = "MESSAGE")]
         activate: Option<String>,
@@ -91,18 +97,24 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
             activate(context.format, &app, &api, message).await
         }
         Rulebook::History { api } => history(context.format, &app, &*api.find(&app).await?).await,
-        Rulebook::Pull { api, draft, revision, output } => {
+        Rulebook::Pull { api, draft, revision, output, cases } => {
             let api = api.find(&app).await?;
             let text = pulled(&app, &api, *draft, *revision).await?;
+            if let Some(file) = cases {
+                write(file, &text.cases)?;
+            }
             match output {
-                Some(file) => std::fs::write(file, text)
-                    .map_err(|error| Failure::failed(format!("{}: {error}", file.display()))),
-                None => output::text(&text),
+                Some(file) => write(file, &text.rules),
+                None => output::text(&text.rules),
             }
         }
-        Rulebook::Push { api, rules, activate: reason } => {
+        Rulebook::Push { api, rules, cases, activate: reason } => {
             let api = api.find(&app).await?;
-            push(&app, &api, rules.source()?).await?;
+            let files: Vec<&Path> = rules.files().chain(cases.as_deref()).collect();
+            read_once(&files)?;
+            let proposal =
+                Proposal { source: rules.source()?, cases: cases.as_deref().map(read).transpose()? };
+            push(&app, &api, proposal).await?;
             match reason {
                 Some(message) => activate(context.format, &app, &api, message).await,
                 None => Ok(()),
@@ -126,21 +138,25 @@ impl ApiOption {
     }
 }
 
-async fn pulled(app: &App, api: &Api, draft: bool, revision: Option<u64>) -> Result<String, Failure> {
+async fn pulled(app: &App, api: &Api, draft: bool, revision: Option<u64>) -> Result<PolicyText, Failure> {
     let policies = app.policies();
     Ok(match revision {
-        Some(number) => policies.revision(&api.id, number).await?.rules,
-        None if draft => policies.draft(&api.id).await?.value.rules,
-        None => policies.active(&api.id).await?.rules,
+        Some(number) => policies.revision(&api.id, number).await?.text,
+        None if draft => policies.draft(&api.id).await?.value.text,
+        None => policies.active(&api.id).await?.text,
     })
 }
 
-async fn push(app: &App, api: &Api, source: PolicySource) -> Result<(), Failure> {
-    let report = lint(&source);
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(|error| Failure::failed(format!("{}: {error}", file.display())))
+}
+
+async fn push(app: &App, api: &Api, proposal: Proposal) -> Result<(), Failure> {
+    let report = lint(&proposal.source);
     if report.has_errors() {
         return Err(Failure::failed(format!("the rules have errors, nothing was saved:\n{report}")));
     }
-    app.policies().save_draft(&api.id, source, &Precondition::Any, &operator()).await?;
+    app.policies().save_draft(&api.id, proposal, &Precondition::Any, &operator()).await?;
     Ok(())
 }
 

@@ -26,6 +26,11 @@ impl<T> Answer<T> {
         Self { status: StatusCode::CREATED, headers: vec![(LOCATION, location)], body }
     }
 
+    /// Something that will be done, and where it can be looked after until then.
+    pub(crate) fn accepted(body: T, location: String) -> Self {
+        Self { status: StatusCode::ACCEPTED, headers: vec![(LOCATION, location)], body }
+    }
+
     /// Says which version of the thing this is, for `If-Match`.
     pub(crate) fn at(mut self, version: &Version) -> Self {
         self.headers.push((ETAG, tag(version)));

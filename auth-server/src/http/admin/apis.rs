@@ -28,6 +28,8 @@ pub(crate) struct ApiDocument {
     access_token_ttl_secs: u64,
     /// The policy revision that its guards enforce.
     active_revision: Option<u64>,
+    /// Whether what one person wrote takes another to put it in force.
+    four_eyes: bool,
     created_at: String,
 }
 
@@ -39,6 +41,7 @@ impl From<Api> for ApiDocument {
             name: api.name,
             access_token_ttl_secs: api.access_token_ttl.as_secs(),
             active_revision: api.active_revision,
+            four_eyes: api.four_eyes,
             created_at: api.created_at.rfc3339(),
         }
     }
@@ -84,6 +87,9 @@ pub(crate) struct ApiInput {
     name: String,
     /// How long its access tokens live: 30 seconds to 24 hours.
     access_token_ttl_secs: u64,
+    /// Whether what one person wrote takes another to put it in force. Without it that stays as it is; only an owner of the
+    /// server turns it off.
+    four_eyes: Option<bool>,
 }
 
 /// Lists APIs, oldest first.
@@ -137,7 +143,8 @@ pub(crate) async fn update(
     JsonBody(input): JsonBody<ApiInput>,
 ) -> Result<Answer<ApiDocument>, Problem> {
     let id = named::<ApiId>(&api, Thing::Api)?;
-    let patch = ApiPatch { name: input.name, access_token_ttl_secs: input.access_token_ttl_secs };
+    let ApiInput { name, access_token_ttl_secs, four_eyes } = input;
+    let patch = ApiPatch { name, access_token_ttl_secs, four_eyes };
     match apis.update(&id, &patch, &precondition, &caller).await {
         Ok(changed) => Ok(Answer::ok(changed.value.into()).at(&changed.version)),
         Err(AdminError::Stale) => {

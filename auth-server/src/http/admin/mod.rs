@@ -9,6 +9,7 @@ mod assignments;
 mod audit;
 mod body;
 mod caller;
+mod cases;
 mod clients;
 mod denied;
 mod document;
@@ -19,7 +20,9 @@ mod path;
 mod policies;
 mod precondition;
 pub(crate) mod problem;
+mod questions;
 mod roles;
+mod schedules;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
@@ -145,6 +148,14 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(policies::history))
         .at(may("policies", "read"), routes!(policies::revision))
         .at(may("policies", "rollback"), routes!(policies::rollback))
+        .at(may("policies", "read"), routes!(schedules::list))
+        .at(may("policies", "read"), routes!(schedules::show))
+        .at(may("policies", "activate"), routes!(schedules::cancel))
+        .at(may("policies", "activate"), routes!(schedules::approve))
+        .at(may("policies", "read"), routes!(questions::explain))
+        .at(may("policies", "read"), routes!(questions::who_can))
+        .at(may("policies", "read"), routes!(questions::what_can))
+        .at(may("policies", "read"), routes!(questions::diff))
 }
 
 fn audit_trail(mount: Mount<'_>) -> Mount<'_> {

@@ -1,7 +1,8 @@
 //! The policy of an API: one draft that changes, revisions that do not.
 
 use axum::extract::{Path, State};
-use portcullis_policy::{Finding, PolicyFile, PolicySource, Report, Severity};
+use axum::response::{IntoResponse, Response};
+use portcullis_policy::{Finding, PolicyFile, PolicySource, Severity};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -10,12 +11,14 @@ use crate::domain::policy::{PolicyDraft, PolicyRevision};
 use crate::http::admin::answer::Answer;
 use crate::http::admin::body::{JsonBody, Parameters};
 use crate::http::admin::caller::By;
+use crate::http::admin::cases::CasesDocument;
 use crate::http::admin::path::named;
 use crate::http::admin::precondition::IfMatch;
 use crate::http::admin::problem::Problem;
+use crate::http::admin::schedules::{ScheduleDocument, accepted};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::paging::PageQuery;
-use crate::services::policies::{Activation, PolicyService};
+use crate::services::policies::{Activation, Checked, PolicyService, Proposal};
 use crate::services::version::Versioned;
 
 /// The text of a policy.
@@ -27,14 +30,19 @@ pub(crate) struct PolicyInput {
     /// The rules, one a line: `p, role, domain, object, action, allow`.
     #[schema(example = "p, viewer, *, orders, read, allow")]
     rules: String,
+    /// The decisions that the rules must keep, one a line: `allow | deny, role[+role][+user:ID], domain, object, action`.
+    /// Without it: those that the draft has. An empty text takes them away.
+    #[schema(example = "deny, viewer, *, orders, delete")]
+    cases: Option<String>,
 }
 
-impl From<PolicyInput> for PolicySource {
-    fn from(PolicyInput { model, rules }: PolicyInput) -> Self {
-        match model {
-            Some(model) => Self { model, rules },
-            None => Self::with_default_model(rules),
-        }
+impl From<PolicyInput> for Proposal {
+    fn from(PolicyInput { model, rules, cases }: PolicyInput) -> Self {
+        let source = match model {
+            Some(model) => PolicySource { model, rules },
+            None => PolicySource::with_default_model(rules),
+        };
+        Self { source, cases }
     }
 }
 
@@ -43,6 +51,8 @@ impl From<PolicyInput> for PolicySource {
 pub(crate) struct DraftDocument {
     model: String,
     rules: String,
+    /// The decisions that the rules must keep.
+    cases: String,
     /// Counts the times it was saved; 0 while it still is the active revision.
     version: u64,
     /// Who saved it last.
@@ -53,8 +63,9 @@ pub(crate) struct DraftDocument {
 impl From<PolicyDraft> for DraftDocument {
     fn from(draft: PolicyDraft) -> Self {
         Self {
-            model: draft.model,
-            rules: draft.rules,
+            model: draft.text.model,
+            rules: draft.text.rules,
+            cases: draft.text.cases,
             version: draft.version,
             updated_by: draft.updated_by,
             updated_at: draft.updated_at.rfc3339(),
@@ -69,6 +80,8 @@ pub(crate) struct RevisionDocument {
     number: u64,
     model: String,
     rules: String,
+    /// The decisions that the rules must keep.
+    cases: String,
     /// Names the content, in lower-case hexadecimal.
     sha256: String,
     /// Who activated it.
@@ -82,8 +95,9 @@ impl From<PolicyRevision> for RevisionDocument {
     fn from(revision: PolicyRevision) -> Self {
         Self {
             number: revision.number,
-            model: revision.model,
-            rules: revision.rules,
+            model: revision.text.model,
+            rules: revision.text.rules,
+            cases: revision.text.cases,
             sha256: revision.sha256.hex(),
             author: revision.author,
             message: revision.message,
@@ -117,12 +131,14 @@ pub(crate) struct ReportDocument {
     /// Whether it could be activated as it is.
     usable: bool,
     findings: Vec<FindingDocument>,
+    /// What came of the cases; null when there are none, or mistakes stand before them.
+    cases: Option<CasesDocument>,
 }
 
 /// One thing that is wrong with a policy.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FindingDocument {
-    /// `model` or `rules`.
+    /// `cases`, `model` or `rules`.
     #[schema(value_type = String)]
     file: PolicyFile,
     /// From 1.
@@ -153,22 +169,50 @@ impl From<&Finding> for FindingDocument {
     }
 }
 
-impl From<Report> for ReportDocument {
-    fn from(report: Report) -> Self {
+impl From<Checked> for ReportDocument {
+    fn from(checked: Checked) -> Self {
         Self {
-            usable: !report.has_errors(),
-            findings: report.findings.iter().map(FindingDocument::from).collect(),
+            usable: checked.is_usable(),
+            findings: checked.report.findings.iter().map(FindingDocument::from).collect(),
+            cases: checked.outcome.as_ref().map(CasesDocument::from),
         }
     }
 }
 
-/// Why a policy is activated.
+/// Why a policy is rolled back.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageInput {
     /// Said in the history: 1 to 500 characters.
     #[schema(example = "Refunds need a second pair of eyes")]
     message: String,
+}
+
+/// Why a draft is activated, and when.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActivationInput {
+    /// Said in the history: 1 to 500 characters.
+    #[schema(example = "Refunds need a second pair of eyes")]
+    message: String,
+    /// When, as RFC 3339 writes it: in the future, at most 365 days ahead. Without it: at once.
+    #[schema(example = "2030-01-31T09:00:00Z")]
+    activate_at: Option<String>,
+}
+
+/// What came of an activation.
+pub(crate) enum Activated {
+    Later(Answer<ScheduleDocument>),
+    Now(Answer<RevisionDocument>),
+}
+
+impl IntoResponse for Activated {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Later(answer) => answer.into_response(),
+            Self::Now(answer) => answer.into_response(),
+        }
+    }
 }
 
 /// Shows the active revision: what the guards of the API enforce.
@@ -192,7 +236,7 @@ pub(crate) async fn draft(
     Ok(shown(policies.draft(&named::<ApiId>(&api, Thing::Api)?).await?))
 }
 
-/// Saves the draft. It may hold mistakes: they stop the activation, not the work.
+/// Saves the draft. Its rules may hold mistakes: they stop the activation, not the work. Its cases may not.
 #[utoipa::path(put, path = "/apis/{api}/policy/draft", tag = "policies", operation_id = "saveDraft",
     params(("api" = String, Path), ("If-Match" = String, Header)), request_body = PolicyInput,
     responses((status = 200, body = DraftDocument)))]
@@ -204,14 +248,14 @@ pub(crate) async fn save_draft(
     JsonBody(input): JsonBody<PolicyInput>,
 ) -> Result<Answer<DraftDocument>, Problem> {
     let api = named::<ApiId>(&api, Thing::Api)?;
-    match policies.save_draft(&api, input.into(), &precondition, &caller).await {
+    match policies.save_draft(&api, input, &precondition, &caller).await {
         Ok(saved) => Ok(shown(saved)),
         Err(AdminError::Stale) => Err(stale(&policies, &api).await),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Checks a policy without saving it.
+/// Checks a policy, and holds it to its cases, without saving it.
 #[utoipa::path(post, path = "/apis/{api}/policy/validate", tag = "policies", operation_id = "validatePolicy",
     params(("api" = String, Path)), request_body = PolicyInput, responses((status = 200, body = ReportDocument)))]
 pub(crate) async fn validate(
@@ -219,24 +263,34 @@ pub(crate) async fn validate(
     Path(api): Path<String>,
     JsonBody(input): JsonBody<PolicyInput>,
 ) -> Result<Answer<ReportDocument>, Problem> {
-    let report = policies.validate(&named::<ApiId>(&api, Thing::Api)?, input.into()).await?;
-    Ok(Answer::ok(report.into()))
+    let checked = policies.validate(&named::<ApiId>(&api, Thing::Api)?, input).await?;
+    Ok(Answer::ok(checked.into()))
 }
 
-/// Makes the draft the next revision and the active one, at once and for every guard.
+/// Makes the draft the next revision and the active one, at once and for every guard, if its rules decide its cases as they
+/// say. With a time it is done then, with the draft as it is now, if nothing stands against it then either.
 #[utoipa::path(post, path = "/apis/{api}/policy/activate", tag = "policies", operation_id = "activatePolicy",
-    params(("api" = String, Path), ("If-Match" = String, Header)), request_body = MessageInput,
-    responses((status = 200, body = RevisionDocument)))]
+    params(("api" = String, Path), ("If-Match" = String, Header)), request_body = ActivationInput,
+    responses((status = 200, body = RevisionDocument), (status = 202, body = ScheduleDocument)))]
 pub(crate) async fn activate(
     State(policies): State<PolicyService>,
     Path(api): Path<String>,
     IfMatch(precondition): IfMatch,
     By(caller): By,
-    JsonBody(input): JsonBody<MessageInput>,
-) -> Result<Answer<RevisionDocument>, Problem> {
+    JsonBody(input): JsonBody<ActivationInput>,
+) -> Result<Activated, Problem> {
     let api = named::<ApiId>(&api, Thing::Api)?;
-    match policies.activate(&api, Activation { precondition, message: input.message }, &caller).await {
-        Ok(revision) => Ok(Answer::ok(revision.into())),
+    let activation = Activation { precondition, message: input.message };
+    let done = match input.activate_at {
+        None => {
+            policies.activate(&api, activation, &caller).await.map(|it| Activated::Now(Answer::ok(it.into())))
+        }
+        Some(at) => {
+            policies.schedule(&api, activation, &at, &caller).await.map(|it| Activated::Later(accepted(it)))
+        }
+    };
+    match done {
+        Ok(activated) => Ok(activated),
         Err(AdminError::Stale) => Err(stale(&policies, &api).await),
         Err(error) => Err(error.into()),
     }

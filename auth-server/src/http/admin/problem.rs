@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::admin::answer::tag;
+use crate::http::admin::cases::CasesDocument;
 use crate::http::error::Cause;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
@@ -24,6 +25,7 @@ const TYPE_PREFIX: &str = "urn:portcullis:problem:";
 pub(crate) enum ProblemKind {
     Busy,
     Conflict,
+    FailingCases,
     Fault,
     Invalid,
     LastOwner,
@@ -33,6 +35,7 @@ pub(crate) enum ProblemKind {
     NotFound,
     OwnersOnly,
     PreconditionRequired,
+    SelfApproval,
     ServesNothing,
     Stale,
     TokenRevoked,
@@ -46,6 +49,9 @@ impl ProblemKind {
         match self {
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "The change contradicts what exists"),
+            Self::FailingCases => {
+                ("failing-cases", StatusCode::CONFLICT, "The rules decide cases otherwise than they say")
+            }
             Self::Fault => ("fault", StatusCode::INTERNAL_SERVER_ERROR, "Something broke on the server"),
             Self::Invalid => ("invalid", StatusCode::UNPROCESSABLE_ENTITY, "Some fields cannot be accepted"),
             Self::LastOwner => ("last-owner", StatusCode::CONFLICT, "The last owner has to stay"),
@@ -60,6 +66,9 @@ impl ProblemKind {
             }
             Self::PreconditionRequired => {
                 ("precondition-required", StatusCode::PRECONDITION_REQUIRED, "If-Match is missing")
+            }
+            Self::SelfApproval => {
+                ("self-approval", StatusCode::FORBIDDEN, "Another person has to approve this")
             }
             Self::ServesNothing => {
                 ("serves-nothing", StatusCode::FORBIDDEN, "This client is not the guard of an API")
@@ -102,6 +111,9 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     report: Option<serde_json::Value>,
+    /// The cases that stand against putting a policy in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cases: Option<CasesDocument>,
     #[serde(skip)]
     headers: Vec<(http::HeaderName, HeaderValue)>,
     /// For the log and for nobody else.
@@ -132,6 +144,7 @@ impl Problem {
             errors: Vec::new(),
             current: None,
             report: None,
+            cases: None,
             headers: Vec::new(),
             cause: None,
         }
@@ -218,6 +231,10 @@ impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Busy { retry_after } => Self::busy(retry_after.as_secs()),
+            AdminError::Cases(ref outcome) => Self {
+                cases: Some(CasesDocument::from(&**outcome)),
+                ..Self::new(ProblemKind::FailingCases).with_detail(error.to_string())
+            },
             AdminError::Conflict(detail) => Self::new(ProblemKind::Conflict).with_detail(detail),
             AdminError::Invalid(errors) | AdminError::Taken(errors) => Self::invalid(&errors),
             AdminError::LastOwner => Self::new(ProblemKind::LastOwner),
@@ -227,6 +244,7 @@ impl From<AdminError> for Problem {
             AdminError::Policy(report) => {
                 Self::new(ProblemKind::Invalid).with_report(serde_json::to_value(report).unwrap_or_default())
             }
+            AdminError::SelfApproval => Self::new(ProblemKind::SelfApproval).with_detail(error.to_string()),
             AdminError::Stale => Self::new(ProblemKind::Stale),
             AdminError::Compiler | AdminError::Hash(_) | AdminError::Store(_) => {
                 Self::new(ProblemKind::Fault).because(&error)

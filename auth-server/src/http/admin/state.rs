@@ -8,6 +8,7 @@ use crate::services::audit::AuditService;
 use crate::services::clients::ClientService;
 use crate::services::organisations::OrganisationService;
 use crate::services::policies::PolicyService;
+use crate::services::policies::questions::QuestionService;
 use crate::services::roles::RoleService;
 use crate::services::users::UserService;
 
@@ -20,6 +21,7 @@ pub(crate) struct AdminState {
     pub(crate) clients: ClientService,
     pub(crate) organisations: OrganisationService,
     pub(crate) policies: PolicyService,
+    pub(crate) questions: QuestionService,
     pub(crate) roles: RoleService,
     pub(crate) users: UserService,
 }
@@ -57,6 +59,12 @@ impl FromRef<AdminState> for OrganisationService {
 impl FromRef<AdminState> for PolicyService {
     fn from_ref(state: &AdminState) -> Self {
         state.policies.clone()
+    }
+}
+
+impl FromRef<AdminState> for QuestionService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.questions.clone()
     }
 }
 

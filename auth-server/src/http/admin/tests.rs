@@ -1,6 +1,7 @@
 //! The whole admin API through its router: every route, every kind of caller.
 
 mod deeds;
+mod rulebooks;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use crate::keys::ring::KeyRing;
 use crate::services::audit::AuditService;
 use crate::services::clients::form::ClientForm;
 use crate::services::paging::PageQuery;
+use crate::services::policies::questions::QuestionService;
 use crate::services::trial::{START, Trial, operator};
 
 /// The admin API over a database of its own, and a client to call it.
@@ -160,6 +162,7 @@ fn state(trial: &Trial) -> AdminState {
         clients: trial.clients.clone(),
         organisations: trial.organisations(),
         policies: trial.policies(),
+        questions: QuestionService::new(trial.store.clone()),
         roles: trial.roles(),
         users: trial.users.clone(),
     }
@@ -175,6 +178,7 @@ fn named(path: &str) -> String {
         ("{role}", "rol_"),
         ("{assignment}", "asg_"),
         ("{organisation}", "org_"),
+        ("{schedule}", "sch_"),
     ]
     .into_iter()
     .fold(path.replace("{number}", "1"), |path, (name, prefix)| {

@@ -9,11 +9,11 @@ mod page;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use portcullis_policy::PolicySource;
+use portcullis_policy::PolicyFile;
 use serde::Deserialize;
 
 use crate::domain::ids::ApiId;
-use crate::domain::policy::PolicyRevision;
+use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::http::extract::form::{Fields, FormGuard, OwnForm};
 use crate::http::extract::link::{LinkPath, LinkQuery};
@@ -22,7 +22,7 @@ use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
 use crate::http::pages::next::Next;
 pub(super) use crate::http::pages::rules::page::ApiShown;
-use crate::http::pages::rules::page::{FindingShown, InForce, RulesPage};
+use crate::http::pages::rules::page::{InForce, ReportShown, RulesPage, TextShown};
 #[cfg(test)]
 pub(super) use crate::http::pages::rules::page::{sample_api, samples};
 use crate::http::render::Pages;
@@ -31,13 +31,12 @@ use crate::http::state::Console;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::callers::Arrival;
-use crate::services::permission::Permission;
-use crate::services::policies::{Activation, rules_path};
+use crate::services::permission::{ACTIVATE_POLICIES, Permission};
+use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
 
 pub(super) const READ: Permission = Permission { object: "policies", action: "read" };
 const UPDATE: Permission = Permission { object: "policies", action: "update" };
-const ACTIVATE: Permission = Permission { object: "policies", action: "activate" };
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -69,7 +68,8 @@ impl Step {
 
     const fn needs(self) -> &'static [Permission] {
         match self {
-            Self::Activate => &[UPDATE, ACTIVATE],
+            // And to write, if the text is not that of the draft.
+            Self::Activate => &[ACTIVATE_POLICIES],
             Self::Check => &[READ],
             Self::Discard | Self::Save => &[UPDATE],
         }
@@ -132,7 +132,18 @@ pub(super) async fn edit(
         Ok(entered) => entered,
         Err(refusal) => return refusal,
     };
-    match desk.take(step, &Edit { api: &api, caller: &caller, fields: &fields }, &visitor).await {
+    let mut edit = Edit { api: &api, caller: &caller, fields: &fields, may_write: step != Step::Activate };
+    if step == Step::Activate {
+        match desk.is_draft(&edit).await {
+            Ok(true) => {}
+            Ok(false) => match desk.enter(&raw, &visitor, &[UPDATE], id).await {
+                Ok(_) => edit.may_write = true,
+                Err(refusal) => return refusal,
+            },
+            Err(error) => return desk.failed(id, &error),
+        }
+    }
+    match desk.take(step, &edit, &visitor).await {
         Ok(Taken::Done(notice)) => {
             visitor.answer(desk.pages.go(&format!("{}?notice={notice}", rules_path(&api.id))))
         }
@@ -146,12 +157,14 @@ struct Edit<'a> {
     api: &'a Api,
     caller: &'a Caller,
     fields: &'a Fields,
+    /// Whether a draft may be saved. Whoever only activates sends the draft as it is.
+    may_write: bool,
 }
 
 impl Edit<'_> {
-    /// The text as the editor had it: browsers send every line end as two characters.
-    fn rules(&self) -> String {
-        self.fields.text("rules").replace("\r\n", "\n")
+    /// The texts as the editors had them.
+    fn text(&self) -> TextShown {
+        TextShown::new(self.fields.text("rules"), self.fields.text("cases"))
     }
 
     /// The version of the draft that the form was filled from.
@@ -213,18 +226,20 @@ impl RulesDesk {
     async fn page(&self, api: &Api, visitor: &Visitor) -> Result<RulesPage, AdminError> {
         let draft = self.console.policies.draft(&api.id).await?;
         let active = self.active(&api.id).await?;
+        let waiting = self.console.policies.waiting(&api.id).await?;
         Ok(RulesPage {
             problem: None,
             notice: None,
             api: ApiShown::of(api),
             in_force: InForce {
                 active_number: active.as_ref().map(|active| active.number),
-                has_draft: active.is_none_or(|active| active.rules != draft.value.rules),
+                has_draft: active.is_none_or(|active| active.text != draft.value.text),
+                waits_until: waiting.map(|schedule| schedule.activate_at.rfc3339()),
             },
             version: draft.version.as_str().to_owned(),
-            rules: draft.value.rules,
+            text: TextShown::of(&draft.value.text),
             theirs: None,
-            findings: Vec::new(),
+            report: ReportShown::default(),
             message: String::new(),
             csrf_token: self.guard.token(&visitor.visit.browser),
         })
@@ -239,13 +254,19 @@ impl RulesDesk {
         }
     }
 
+    /// Whether a form holds the stored draft.
+    async fn is_draft(&self, edit: &Edit<'_>) -> Result<bool, AdminError> {
+        let draft = self.console.policies.draft(&edit.api.id).await?;
+        Ok(edit.text() == TextShown::of(&draft.value.text))
+    }
+
     /// Does what the form asks for.
     async fn take(&self, step: Step, edit: &Edit<'_>, visitor: &Visitor) -> Result<Taken, AdminError> {
         let mut page = self.page(edit.api, visitor).await?;
         edit.fields.text("message").trim().clone_into(&mut page.message);
-        let stored = std::mem::replace(&mut page.rules, edit.rules());
+        let stored = std::mem::replace(&mut page.text, edit.text());
         // Whoever saved the same is no conflict: it may have been this very form.
-        let seen = if stored == page.rules { page.version.clone() } else { edit.version() };
+        let seen = if stored == page.text { page.version.clone() } else { edit.version() };
         if step == Step::Activate && page.message.is_empty() {
             page.problem = Some("no_message");
             page.version = seen;
@@ -259,8 +280,10 @@ impl RulesDesk {
             Ok(Some(notice)) => Ok(Taken::Done(notice)),
             Ok(None) if page.problem.is_none() => Ok(Taken::Shown(StatusCode::OK, Box::new(page))),
             Ok(None) => Ok(Taken::Shown(StatusCode::UNPROCESSABLE_ENTITY, Box::new(page))),
+            Err(AdminError::Cases(_)) => refused(page, "failing_cases", StatusCode::CONFLICT),
             Err(AdminError::Lockout) => refused(page, "lockout", StatusCode::CONFLICT),
             Err(AdminError::OwnersOnly) => refused(page, "owners_only", StatusCode::FORBIDDEN),
+            Err(AdminError::SelfApproval) => refused(page, "self_approval", StatusCode::FORBIDDEN),
             Err(AdminError::Stale) => {
                 page.theirs = Some(stored);
                 refused(page, "conflict", StatusCode::CONFLICT)
@@ -280,30 +303,37 @@ impl RulesDesk {
         let (policies, api) = (&self.console.policies, &edit.api.id);
         if step == Step::Discard {
             let active = policies.active(api).await?;
-            let source = PolicySource { model: active.model, rules: active.rules };
-            policies.save_draft(api, source, &precondition(&seen), edit.caller).await?;
+            policies.save_draft(api, active.text, &precondition(&seen), edit.caller).await?;
             return Ok(Some(DISCARDED));
         }
-        let model = policies.draft(api).await?.value.model;
-        let source = PolicySource { model, rules: page.rules.clone() };
-        let report = policies.validate(api, source.clone()).await?;
-        page.findings = report.findings.iter().map(FindingShown::of).collect();
-        if step == Step::Check {
+        let draft = policies.draft(api).await?;
+        let TextShown { rules, cases } = &page.text;
+        let text =
+            PolicyText { model: draft.value.text.model.clone(), rules: rules.clone(), cases: cases.clone() };
+        let checked = policies.validate(api, text.clone()).await?;
+        page.report = ReportShown::of(&checked);
+        let found = problem(&checked);
+        if step == Step::Check || found == Some("cases") {
             page.version = seen;
-            if report.has_errors() {
-                page.problem = Some("findings");
-            } else {
-                page.notice = Some("checked");
-            }
+            page.problem = found;
+            page.notice = found.is_none().then_some("checked");
             return Ok(None);
         }
-        let saved = policies.save_draft(api, source, &precondition(&seen), edit.caller).await?;
-        saved.version.as_str().clone_into(&mut page.version);
+        // Whoever activates what another wrote has not written it.
+        let unchanged = step == Step::Activate && page.text == TextShown::of(&draft.value.text);
+        let kept = match unchanged {
+            true => draft,
+            false if edit.may_write => {
+                policies.save_draft(api, text, &precondition(&seen), edit.caller).await?
+            }
+            false => return Err(AdminError::Stale),
+        };
+        kept.version.as_str().clone_into(&mut page.version);
         if step == Step::Save {
             return Ok(Some(SAVED));
         }
-        if report.has_errors() {
-            page.problem = Some("findings");
+        if found == Some("findings") {
+            page.problem = found;
             return Ok(None);
         }
         let activation =
@@ -323,6 +353,17 @@ impl RulesDesk {
     }
 }
 
+/// What stands against putting a text in force. Cases that cannot be read are not even saved.
+fn problem(checked: &Checked) -> Option<&'static str> {
+    if checked.report.errors().any(|finding| finding.file == PolicyFile::Cases) {
+        Some("cases")
+    } else if checked.report.has_errors() {
+        Some("findings")
+    } else {
+        (!checked.is_usable()).then_some("failing_cases")
+    }
+}
+
 fn precondition(version: &str) -> Precondition {
     Precondition::Matches(vec![Version::named(version)])
 }
@@ -333,7 +374,7 @@ mod tests {
 
     #[test]
     fn putting_rules_in_force_takes_more_than_reading_them() {
-        assert_eq!(Step::named("activate").map(Step::needs), Some([UPDATE, ACTIVATE].as_slice()));
+        assert_eq!(Step::named("activate").map(Step::needs), Some([ACTIVATE_POLICIES].as_slice()));
         assert_eq!(Step::named("check").map(Step::needs), Some([READ].as_slice()));
         assert_eq!(Step::named("delete"), None);
     }

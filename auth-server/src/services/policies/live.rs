@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use portcullis_guard::SharedPolicy;
-use portcullis_policy::{PolicySource, Report, Snapshot};
+use portcullis_policy::{PolicySource, Snapshot};
 use tokio::sync::Mutex;
 
 use crate::domain::rbac::RoleName;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::owners::Owners;
 use crate::services::permission::Permission;
+use crate::services::policies::candidate::{apart, source};
 use crate::storage::{Store, policies};
 
 /// The policy of the admin API: swapped when a revision is activated, here or by another replica.
@@ -58,21 +59,9 @@ impl AdminPolicy {
     }
 }
 
-/// Compiles off the threads that serve requests: a large policy takes tens of milliseconds.
-pub(crate) async fn compile(source: PolicySource, revision: u64) -> Result<Arc<Snapshot>, AdminError> {
-    let compiled = tokio::task::spawn_blocking(move || Snapshot::compile(&source, revision)).await;
-    match compiled {
-        Ok(Ok(snapshot)) => Ok(Arc::new(snapshot)),
-        Ok(Err(report)) => Err(AdminError::Policy(report)),
-        Err(_) => Err(AdminError::Compiler),
-    }
-}
-
-/// Checks off the threads that serve requests.
-pub(crate) async fn lint(source: PolicySource) -> Result<Report, AdminError> {
-    tokio::task::spawn_blocking(move || portcullis_policy::lint(&source))
-        .await
-        .map_err(|_| AdminError::Compiler)
+async fn compile(source: PolicySource, revision: u64) -> Result<Arc<Snapshot>, AdminError> {
+    let compiled = apart(move || Snapshot::compile(&source, revision)).await?;
+    compiled.map(Arc::new).map_err(AdminError::Policy)
 }
 
 async fn load(store: &Store, owners: &Owners) -> Result<Arc<Snapshot>, AdminError> {
@@ -82,5 +71,5 @@ async fn load(store: &Store, owners: &Owners) -> Result<Arc<Snapshot>, AdminErro
     let revision = policies::find_revision(&mut tx, &api.id, number).await?;
     let revision = revision.ok_or(AdminError::NotFound(Thing::Revision))?;
     drop(tx);
-    compile(PolicySource { model: revision.model, rules: revision.rules }, number).await
+    compile(source(&revision.text), number).await
 }

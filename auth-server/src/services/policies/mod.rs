@@ -1,31 +1,36 @@
 //! Policies: one draft per API that changes, revisions that do not, and the pointer to the one in force.
 
+mod approval;
+pub(crate) mod candidate;
+mod find;
 pub(crate) mod live;
 pub(crate) mod publish;
+pub(crate) mod questions;
+pub(crate) mod schedule;
 pub(crate) mod snapshot;
 
-use portcullis_policy::{PolicySource, Report};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyDraft, PolicyRevision};
-use crate::domain::rbac::Api;
+use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
-use crate::services::policies::live::{AdminPolicy, compile, lint};
+use crate::services::policies::approval::require_second_person;
+pub use crate::services::policies::candidate::{Checked, Proposal};
+use crate::services::policies::candidate::{check, prepare};
+use crate::services::policies::find::{find_active, find_api, find_draft};
+use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::publish::{Publication, publish};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, policies};
+use crate::storage::{Store, Turn, policies};
 
 /// The longest message of a revision, in characters.
 const MAX_MESSAGE: usize = 500;
-
-/// The longest text of a model or of rules, in bytes: some ten thousand rules.
-const MAX_TEXT: usize = 2 * 1024 * 1024;
 
 /// The page with a way to the rules of each API, below the issuer.
 pub(crate) const RULES_PATH: &str = "/admin/policies";
@@ -48,14 +53,15 @@ pub struct Activation {
 #[derive(Clone)]
 pub struct PolicyService {
     store: Store,
+    entropy: Entropy,
     owners: Owners,
     live: AdminPolicy,
 }
 
 impl PolicyService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, owners: Owners, live: AdminPolicy) -> Self {
-        Self { store, owners, live }
+    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners, live: AdminPolicy) -> Self {
+        Self { store, entropy, owners, live }
     }
 
     /// The draft of an API. Until somebody saves one it is the active revision, at version 0.
@@ -65,15 +71,17 @@ impl PolicyService {
         find_draft(&mut tx, &api).await.map(versioned)
     }
 
-    /// Saves the draft. It may hold mistakes: they stop the activation, not the work.
+    /// Saves the draft. Its rules may hold mistakes: they stop the activation, not the work. Its cases may not.
     pub async fn save_draft(
         &self,
         api: &ApiId,
-        source: PolicySource,
+        proposal: impl Into<Proposal>,
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<PolicyDraft>, AdminError> {
-        check_size(&source)?;
+        let proposal = proposal.into();
+        proposal.check_size()?;
+        proposal.check_cases()?;
         let (api, precondition, caller) = (api.clone(), precondition.clone(), caller.clone());
         self.store
             .write(move |tx| {
@@ -87,8 +95,7 @@ impl PolicyService {
                     }
                     let after = PolicyDraft {
                         api: api.id,
-                        model: source.model,
-                        rules: source.rules,
+                        text: proposal.over(before.text.cases),
                         version: before.version.saturating_add(1),
                         updated_by: caller.actor.to_string(),
                         updated_at: caller.now,
@@ -104,13 +111,18 @@ impl PolicyService {
             .await
     }
 
-    /// Checks a policy without saving it.
-    pub async fn validate(&self, api: &ApiId, source: PolicySource) -> Result<Report, AdminError> {
-        check_size(&source)?;
+    /// Checks a policy, and holds it to its cases, without saving it.
+    pub async fn validate(&self, api: &ApiId, proposal: impl Into<Proposal>) -> Result<Checked, AdminError> {
+        let proposal = proposal.into();
+        proposal.check_size()?;
         let mut tx = self.store.read().await?;
-        find_api(&mut tx, api).await?;
+        let api = find_api(&mut tx, api).await?;
+        let kept = match proposal.cases {
+            Some(_) => String::new(),
+            None => find_draft(&mut tx, &api).await?.text.cases,
+        };
         drop(tx);
-        lint(source).await
+        check(proposal.over(kept)).await
     }
 
     /// Makes the draft the next revision and puts it in force.
@@ -131,7 +143,8 @@ impl PolicyService {
             message: message(&activation.message)?,
             draft_version: Some(draft.version),
             restores: None,
-            source: PolicySource { model: draft.model, rules: draft.rules },
+            text: draft.text,
+            put_off: None,
         };
         self.put_in_force(api, publication, caller).await
     }
@@ -162,7 +175,8 @@ impl PolicyService {
         policies::find_revision(&mut tx, &api.id, number).await?.ok_or(AdminError::NotFound(Thing::Revision))
     }
 
-    /// Puts the content of an older revision in force again, as a new revision.
+    /// Puts the content of an older revision in force again, as a new revision. One person may do it where an activation takes
+    /// two: what was in force before is better known than what broke, and whoever has to undo that may be alone.
     pub async fn rollback(
         &self,
         api: &ApiId,
@@ -172,19 +186,24 @@ impl PolicyService {
     ) -> Result<PolicyRevision, AdminError> {
         let message = message(reason)?;
         let old = self.revision(api, number).await?;
-        let source = PolicySource { model: old.model, rules: old.rules };
-        let publication = Publication { message, draft_version: None, restores: Some(number), source };
+        let publication = Publication {
+            message,
+            draft_version: None,
+            restores: Some(number),
+            text: old.text,
+            put_off: None,
+        };
         self.put_in_force(api, publication, caller).await
     }
 
-    /// Compiles before the transaction, so that nobody waits for it, and tells the guard of the admin API after.
+    /// Compiles and tests before the transaction, so that nobody waits for it, and tells the guard of the admin API after.
     async fn put_in_force(
         &self,
         api: &ApiId,
         publication: Publication,
         caller: &Caller,
     ) -> Result<PolicyRevision, AdminError> {
-        let snapshot = compile(publication.source.clone(), 0).await?;
+        let snapshot = prepare(publication.text.clone()).await?;
         let (api, caller, owners) = (api.clone(), caller.clone(), self.owners.clone());
         let revision = self
             .store
@@ -193,10 +212,12 @@ impl PolicyService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
                     Owners::require_owner_of(&api, &caller)?;
-                    if let Some(version) = publication.draft_version
-                        && find_draft(tx, &api).await?.version != version
-                    {
-                        return Err(AdminError::Stale);
+                    if let Some(version) = publication.draft_version {
+                        let draft = find_draft(tx, &api).await?;
+                        if draft.version != version {
+                            return Err(AdminError::Stale);
+                        }
+                        require_second_person(&api, &caller.actor, &draft.updated_by)?;
                     }
                     if api.administers {
                         owners.require_editor(tx, &snapshot).await?;
@@ -205,39 +226,17 @@ impl PolicyService {
                 })
             })
             .await?;
-        // It is in force whatever comes now: this replica reads it again in a moment, as every other one does.
+        self.follow().await;
+        Ok(revision)
+    }
+
+    /// Takes over what was put in force. It is in force whatever comes of this: this replica reads it again in a moment, as
+    /// every other one does.
+    async fn follow(&self) {
         if let Err(error) = self.live.refresh().await {
             tracing::warn!(cause = %error, "a policy was activated and cannot be read yet");
         }
-        Ok(revision)
     }
-}
-
-async fn find_api(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
-    apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
-}
-
-async fn find_active(tx: &mut Tx, api: &Api) -> Result<Option<PolicyRevision>, AdminError> {
-    match api.active_revision {
-        Some(number) => Ok(policies::find_revision(tx, &api.id, number).await?),
-        None => Ok(None),
-    }
-}
-
-/// The saved draft, or the one that everybody starts from.
-async fn find_draft(tx: &mut Tx, api: &Api) -> Result<PolicyDraft, AdminError> {
-    if let Some(draft) = policies::find_draft(tx, &api.id).await? {
-        return Ok(draft);
-    }
-    let active = find_active(tx, api).await?.ok_or(AdminError::NotFound(Thing::Draft))?;
-    Ok(PolicyDraft {
-        api: active.api,
-        model: active.model,
-        rules: active.rules,
-        version: 0,
-        updated_by: active.author,
-        updated_at: active.created_at,
-    })
 }
 
 fn versioned(draft: PolicyDraft) -> Versioned<PolicyDraft> {
@@ -250,18 +249,11 @@ fn message(raw: &str) -> Result<String, FieldErrors> {
         .map_err(|refusal| FieldErrors::of("/message", "invalid", refusal.to_string()))
 }
 
-fn check_size(source: &PolicySource) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::default();
-    for (pointer, text) in [("/model", &source.model), ("/rules", &source.rules)] {
-        if text.len() > MAX_TEXT {
-            errors.refuse(pointer, "too-long", format!("must not be longer than {MAX_TEXT} bytes"));
-        }
-    }
-    errors.finish(Some(()))
-}
-
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::PolicySource;
+
+    use super::candidate::MAX_TEXT;
     use super::*;
     use crate::domain::rbac::RoleName;
     use crate::services::permission::Permission;
@@ -281,7 +273,7 @@ mod tests {
         let api = trial.api("https://orders.example").await.id;
         let draft = trial.policies().draft(&api).await.unwrap();
         let active = trial.policies().active(&api).await.unwrap();
-        assert_eq!((draft.value.version, draft.value.rules), (0, active.rules));
+        assert_eq!((draft.value.version, draft.value.text), (0, active.text));
     }
 
     #[tokio::test]
@@ -305,7 +297,10 @@ mod tests {
         let text = "p, viewer, *, orders, read";
         trial.policies().save_draft(&api, rules(text), &Precondition::Any, &delegate()).await.unwrap();
         let revision = trial.policies().activate(&api, now("Less"), &delegate()).await.unwrap();
-        assert_eq!((revision.number, revision.rules.as_str(), revision.message.as_str()), (2, text, "Less"));
+        assert_eq!(
+            (revision.number, revision.text.rules.as_str(), revision.message.as_str()),
+            (2, text, "Less")
+        );
         assert_eq!(trial.policies().active(&api).await.unwrap(), revision);
         assert_eq!(trial.trail().await.first(), Some(&"policy.activated"));
         let history = trial.policies().history(&api, &PageQuery::default()).await.unwrap();
@@ -321,7 +316,7 @@ mod tests {
         for bad in
             ["p, viewer, *, orders", "p, viewer, *, /a(, read", "p, viewer, *, orders, read, perhaps", "x, y"]
         {
-            assert!(trial.policies().validate(&api, rules(bad)).await.unwrap().has_errors(), "{bad}");
+            assert!(!trial.policies().validate(&api, rules(bad)).await.unwrap().is_usable(), "{bad}");
             trial.policies().save_draft(&api, rules(bad), &Precondition::Any, &delegate()).await.unwrap();
             let refused = trial.policies().activate(&api, now("Bad"), &delegate()).await;
             assert!(matches!(refused, Err(AdminError::Policy(report)) if report.has_errors()), "{bad}");
@@ -341,7 +336,7 @@ mod tests {
         trial.policies().activate(&api, now("Change"), &operator()).await.unwrap();
         let back = trial.policies().rollback(&api, 1, "It was wrong", &operator()).await.unwrap();
         let first = trial.policies().revision(&api, 1).await.unwrap();
-        assert_eq!((back.number, back.sha256, back.rules), (3, first.sha256, first.rules));
+        assert_eq!((back.number, back.sha256, back.text), (3, first.sha256, first.text));
         let unknown = trial.policies().rollback(&api, 9, "There is none", &operator()).await;
         assert!(matches!(unknown, Err(AdminError::NotFound(Thing::Revision))));
     }

@@ -1,10 +1,10 @@
 //! Putting a policy in force: a new revision and the pointer to it, in one transaction.
 
-use portcullis_policy::PolicySource;
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::policy::{PolicyRevision, content_digest};
+use crate::domain::ids::ScheduleId;
+use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
@@ -19,8 +19,21 @@ pub(crate) struct Publication {
     pub(crate) draft_version: Option<u64>,
     /// The older revision that it repeats.
     pub(crate) restores: Option<u64>,
-    /// The text.
-    pub(crate) source: PolicySource,
+    /// What it says.
+    pub(crate) text: PolicyText,
+    /// Who asked for it earlier, if it was put off until now.
+    pub(crate) put_off: Option<PutOff>,
+}
+
+/// A request that is carried out later than it was made.
+#[derive(Clone, Debug)]
+pub(crate) struct PutOff {
+    /// The schedule.
+    pub(crate) schedule: ScheduleId,
+    /// Who asked.
+    pub(crate) requested_by: String,
+    /// Who approved it, if somebody did.
+    pub(crate) approved_by: Option<String>,
 }
 
 /// Puts a policy in force and says so in the audit trail.
@@ -31,14 +44,22 @@ pub(crate) async fn publish(
     caller: &Caller,
 ) -> Result<PolicyRevision, AdminError> {
     let restores = publication.restores;
+    let put_off = publication.put_off.clone();
     let revision = add_revision(tx, api, publication, caller).await?;
-    let detail = json!({
+    let mut detail = json!({
         "revision": revision.number,
         "replaces": api.active_revision,
         "restores": restores,
         "sha256": revision.sha256.hex(),
         "message": revision.message,
     });
+    if let Some(PutOff { schedule, requested_by, approved_by }) = put_off
+        && let Some(detail) = detail.as_object_mut()
+    {
+        detail.insert("schedule".to_owned(), json!(schedule));
+        detail.insert("requested_by".to_owned(), json!(requested_by));
+        detail.insert("approved_by".to_owned(), json!(approved_by));
+    }
     tx.audit(caller.event(AuditAction::PolicyActivated).on(&api.id).with(detail));
     tx.invalidate();
     Ok(revision)
@@ -51,15 +72,13 @@ pub(crate) async fn add_revision(
     publication: Publication,
     caller: &Caller,
 ) -> Result<PolicyRevision, AdminError> {
-    let PolicySource { model, rules } = publication.source;
     let newest = policies::newest_revision(tx, &api.id).await?.unwrap_or_default();
     let revision = PolicyRevision {
         api: api.id.clone(),
         number: newest.saturating_add(1),
-        sha256: content_digest(&model, &rules),
-        model,
-        rules,
-        author: caller.actor.to_string(),
+        sha256: publication.text.sha256(),
+        text: publication.text,
+        author: publication.put_off.map_or_else(|| caller.actor.to_string(), |put_off| put_off.requested_by),
         message: publication.message,
         created_at: caller.now,
     };

@@ -132,8 +132,8 @@ impl SnapshotService {
             exp: Timestamp::from_secs(edition.issued_at).plus(LIFETIME).as_secs(),
             api: audience,
             revision: revision.number,
-            model: &revision.model,
-            rules: &revision.rules,
+            model: &revision.text.model,
+            rules: &revision.text.rules,
         };
         let jws = self.ring.sign(SigningAlg::Es256, JwtType::PolicySnapshot, &claims)?;
         let entity_tag = format!("\"r{}-{}-{}\"", edition.revision, edition.issued_at, edition.keys);

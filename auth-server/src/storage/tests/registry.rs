@@ -3,11 +3,15 @@ use rstest::rstest;
 use super::support::{Backend, Fixture};
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::ClientKind;
-use crate::domain::policy::{PolicyDraft, PolicyRevision, content_digest};
+use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
+use crate::domain::schedule::{Ending, PolicySchedule, ScheduleEnd, ScheduleRequest};
 use crate::domain::signing::{SigningAlg, StoredKey};
 use crate::domain::user::{PasswordHash, User};
-use crate::storage::{apis, assignments, clients, credentials, policies, roles, signing_keys, users};
+use crate::storage::{
+    StoreError, Unique, apis, assignments, clients, credentials, policies, roles, schedules, signing_keys,
+    users,
+};
 
 #[rstest]
 #[case(Backend::Sqlite)]
@@ -154,6 +158,11 @@ async fn of_two_replicas_that_rotate_at_once_one_makes_the_key(#[case] backend: 
     assert!(fixture.write(move |tx| Box::pin(async move { signing_keys::delete(tx, "a").await })).await);
 }
 
+fn text(number: u64) -> PolicyText {
+    let [model, rules] = ["[r]", "p, a, b"].map(str::to_owned);
+    PolicyText { model, rules, cases: format!("# {number}\r\n\tallow, a, b, c, d") }
+}
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -163,8 +172,7 @@ async fn a_draft_is_saved_only_on_top_of_the_version_that_was_read(#[case] backe
     let api = fixture.api("https://orders.example").await.id;
     let draft = |version| PolicyDraft {
         api: api.clone(),
-        model: "[r]".to_owned(),
-        rules: "p, a, b".to_owned(),
+        text: text(version),
         version,
         updated_by: "operator".to_owned(),
         updated_at: fixture.now(),
@@ -195,9 +203,8 @@ async fn revisions_are_numbered_listed_and_activated(#[case] backend: Backend) {
     let revision = |number| PolicyRevision {
         api: api.id.clone(),
         number,
-        model: "[r]".to_owned(),
-        rules: "p, a, b".to_owned(),
-        sha256: content_digest("[r]", "p, a, b"),
+        text: text(number),
+        sha256: text(number).sha256(),
         author: "operator".to_owned(),
         message: "first".to_owned(),
         created_at: fixture.now(),
@@ -224,4 +231,66 @@ async fn revisions_are_numbered_listed_and_activated(#[case] backend: Backend) {
     assert_eq!(policies::list_revisions(&mut tx, &api.id, Some(2), 10).await.unwrap(), [revision(1)]);
     assert_eq!(apis::find(&mut tx, &api.id).await.unwrap().unwrap().active_revision, Some(2));
     assert!(apis::find(&mut tx, &fixture.api_id()).await.unwrap().is_none());
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn one_schedule_waits_for_an_api_and_ends_once(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let schedule = || PolicySchedule {
+        id: fixture.id(),
+        api: api.clone(),
+        text: text(1),
+        sha256: text(1).sha256(),
+        message: "Later".to_owned(),
+        base_revision: Some(1),
+        activate_at: fixture.now().plus(std::time::Duration::from_hours(1)),
+        request: ScheduleRequest {
+            written_by: "operator".to_owned(),
+            requested_by: "operator".to_owned(),
+            requested_at: fixture.now(),
+        },
+        approved_by: None,
+        end: None,
+    };
+    let (first, second) = (schedule(), schedule());
+    let insert = async |schedule: &PolicySchedule| {
+        let added = schedule.clone();
+        let work =
+            fixture.store.write(move |tx| Box::pin(async move { schedules::insert(tx, &added).await }));
+        work.await
+    };
+    insert(&first).await.unwrap();
+    assert_eq!(insert(&second).await, Err(StoreError::Conflict(Unique::Other)), "one waits already");
+    let mut tx = fixture.read().await;
+    assert_eq!(schedules::find(&mut tx, &first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(schedules::find_waiting(&mut tx, &api).await.unwrap(), Some(first.id.clone()));
+    drop(tx);
+    let end = ScheduleEnd { at: fixture.now(), how: Ending::BaseMoved, revision: None };
+    let id = first.id.clone();
+    let ended = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                assert!(schedules::approve(tx, &id, "ada").await?);
+                assert!(!schedules::approve(tx, &id, "bea").await?, "somebody has approved it");
+                let once = schedules::finish(tx, &id, end).await?;
+                let again = ScheduleEnd { how: Ending::Cancelled, ..end };
+                Ok([once, schedules::finish(tx, &id, again).await?])
+            })
+        })
+        .await;
+    assert_eq!(ended, [true, false]);
+    insert(&second).await.unwrap();
+    let mut tx = fixture.read().await;
+    let approved_by = Some("ada".to_owned());
+    let past = PolicySchedule { text: PolicyText::default(), approved_by, end: Some(end), ..first };
+    assert_eq!(schedules::find(&mut tx, &past.id).await.unwrap().as_ref(), Some(&past));
+    let mut listed = schedules::list(&mut tx, &api, None, 10).await.unwrap();
+    listed.sort_by_key(|schedule| schedule.end.is_none());
+    let waiting = PolicySchedule { text: PolicyText::default(), ..second };
+    assert_eq!(listed, [past, waiting]);
+    assert_eq!(schedules::find_waiting(&mut tx, &fixture.api_id()).await.unwrap(), None);
 }

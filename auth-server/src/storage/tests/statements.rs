@@ -8,8 +8,8 @@ use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, cleanup, clients, consents, credentials, epochs, grants, interactions, jobs,
-    migrations, organisations, policies, refresh_tokens, revocations, roles, sessions, signing_keys,
-    single_use, users,
+    migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, sessions,
+    signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -38,6 +38,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         refresh_tokens::STATEMENTS,
         revocations::STATEMENTS,
         roles::STATEMENTS,
+        schedules::STATEMENTS,
         sessions::STATEMENTS,
         signing_keys::STATEMENTS,
         single_use::STATEMENTS,

@@ -158,6 +158,7 @@ impl Fixture {
             active_revision: None,
             created_at: self.now(),
             administers: false,
+            four_eyes: false,
         };
         let added = api.clone();
         self.write(move |tx| {

@@ -1,10 +1,12 @@
 //! What the page of rules shows.
 
-use portcullis_policy::{Finding, Severity};
+use portcullis_policy::{FailedCase, Finding, PolicyFile, Severity};
 use serde::Serialize;
 
+use crate::domain::policy::PolicyText;
 use crate::domain::rbac::Api;
 use crate::http::render::Page;
+use crate::services::policies::Checked;
 
 /// The page.
 #[derive(Serialize)]
@@ -16,12 +18,62 @@ pub(super) struct RulesPage {
     pub(super) in_force: InForce,
     /// The version of the draft that the text was taken from or saved as.
     pub(super) version: String,
-    pub(super) rules: String,
+    #[serde(flatten)]
+    pub(super) text: TextShown,
     /// What somebody else saved meanwhile.
-    pub(super) theirs: Option<String>,
-    pub(super) findings: Vec<FindingShown>,
+    pub(super) theirs: Option<TextShown>,
+    #[serde(flatten)]
+    pub(super) report: ReportShown,
     pub(super) message: String,
     pub(super) csrf_token: String,
+}
+
+/// What the editors hold.
+#[derive(Eq, PartialEq, Serialize)]
+pub(super) struct TextShown {
+    pub(super) rules: String,
+    pub(super) cases: String,
+}
+
+impl TextShown {
+    /// These texts as an editor holds them. Browsers have one end of a line in an editor and send another, so only without
+    /// that difference can it be told whether somebody changed something.
+    pub(super) fn new(rules: &str, cases: &str) -> Self {
+        let edited = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n");
+        Self { rules: edited(rules), cases: edited(cases) }
+    }
+
+    pub(super) fn of(text: &PolicyText) -> Self {
+        Self::new(&text.rules, &text.cases)
+    }
+}
+
+/// What a check found.
+#[derive(Default, Serialize)]
+pub(super) struct ReportShown {
+    /// In the rules, or their model.
+    findings: Vec<FindingShown>,
+    /// In the cases.
+    case_findings: Vec<FindingShown>,
+    /// The cases that the rules decide otherwise.
+    failed: Vec<FailedShown>,
+    /// How many those are in all.
+    failed_total: usize,
+}
+
+impl ReportShown {
+    pub(super) fn of(checked: &Checked) -> Self {
+        let is_of_cases = |finding: &&Finding| finding.file == PolicyFile::Cases;
+        let (of_cases, others): (Vec<&Finding>, Vec<&Finding>) =
+            checked.report.findings.iter().partition(is_of_cases);
+        let outcome = checked.outcome.as_ref();
+        Self {
+            findings: others.into_iter().map(FindingShown::of).collect(),
+            case_findings: of_cases.into_iter().map(FindingShown::of).collect(),
+            failed: outcome.into_iter().flat_map(|outcome| &outcome.failed).map(FailedShown::of).collect(),
+            failed_total: outcome.map_or(0, |outcome| outcome.failed_total),
+        }
+    }
 }
 
 /// What the services run, and whether somebody prepares something else.
@@ -31,6 +83,8 @@ pub(super) struct InForce {
     pub(super) active_number: Option<u64>,
     /// Whether the stored draft says something else.
     pub(super) has_draft: bool,
+    /// When something else is to come into force.
+    pub(super) waits_until: Option<String>,
 }
 
 impl Page for RulesPage {
@@ -52,15 +106,34 @@ impl ApiShown {
 }
 
 #[derive(Serialize)]
-pub(super) struct FindingShown {
+struct FindingShown {
     line: u32,
     column: u32,
     severity: &'static str,
-    pub(super) message: String,
+    message: String,
+}
+
+/// A case that is decided otherwise than it says.
+#[derive(Serialize)]
+struct FailedShown {
+    line: u32,
+    expected: &'static str,
+    decided: &'static str,
+    /// The reason, and what is nearly allowed.
+    why: Vec<String>,
+}
+
+impl FailedShown {
+    fn of(failed: &FailedCase) -> Self {
+        let word = |allowed: bool| if allowed { "allow" } else { "deny" };
+        let FailedCase { case, explanation, .. } = failed;
+        let why = explanation.to_string().lines().map(|line| line.trim().to_owned()).collect();
+        Self { line: case.line, expected: word(case.allowed), decided: word(explanation.allowed), why }
+    }
 }
 
 impl FindingShown {
-    pub(super) fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding) -> Self {
         let severity = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -84,19 +157,30 @@ pub(in crate::http::pages) fn sample_api() -> ApiShown {
 
 #[cfg(test)]
 pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
+    let text = |rules: &str, cases: &str| TextShown { rules: rules.to_owned(), cases: cases.to_owned() };
     let page = |problem, notice| RulesPage {
         problem,
         notice,
         api: sample_api(),
-        in_force: InForce { active_number: Some(7), has_draft: true },
+        in_force: InForce {
+            active_number: Some(7),
+            has_draft: true,
+            waits_until: Some("2030-01-31".to_owned()),
+        },
         version: "8".to_owned(),
-        rules: "# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n".to_owned(),
+        text: text("# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n", "# none\n"),
         theirs: None,
-        findings: Vec::new(),
+        report: ReportShown::default(),
         message: String::new(),
         csrf_token: "token".to_owned(),
     };
     let finding = |severity| FindingShown { line: 4, column: 1, severity, message: "<b>".to_owned() };
+    let findings = ReportShown { findings: vec![finding("error"), finding("warning")], ..Default::default() };
+    let in_cases = ReportShown { case_findings: vec![finding("error")], ..Default::default() };
+    let why = ["denied: <b>", "line 1 would match"].map(str::to_owned).to_vec();
+    let failed = FailedShown { line: 2, expected: "allow", decided: "deny", why };
+    let failing = ReportShown { failed: vec![failed], failed_total: 3, ..Default::default() };
+    let hostile = || text("</textarea><script>", "</textarea><script>");
     vec![
         RulesPage { in_force: InForce::default(), ..page(None, None) },
         page(None, Some("saved")),
@@ -106,7 +190,10 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         page(Some("no_message"), None),
         page(Some("lockout"), None),
         page(Some("owners_only"), None),
-        RulesPage { findings: vec![finding("error"), finding("warning")], ..page(Some("findings"), None) },
-        RulesPage { theirs: Some("</textarea><script>".to_owned()), ..page(Some("conflict"), None) },
+        page(Some("self_approval"), None),
+        RulesPage { report: findings, ..page(Some("findings"), None) },
+        RulesPage { report: in_cases, ..page(Some("cases"), None) },
+        RulesPage { report: failing, ..page(Some("failing_cases"), None) },
+        RulesPage { text: hostile(), theirs: Some(hostile()), ..page(Some("conflict"), None) },
     ]
 }
