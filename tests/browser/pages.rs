@@ -120,6 +120,21 @@ async fn set_up_fits_every_screen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_set_up_fits_every_screen() {
+    let server = BareServer::start_on(Sqlite).await;
+    let code = server.setup_code().await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/setup#k={code}", server.issuer)).await;
+    browser.wait_for("setup").await;
+    browser.fill("username", "root").await;
+    browser.fill("new-password", "a password for the first one").await;
+    browser.click("submit").await;
+    browser.wait_for("login").await;
+    inspect(&browser, "sign-in-after-set-up").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn account_pages_fit_every_screen() {
     let server = TestServer::start_on(Sqlite).await;
     let ada = server.admin.user("ada").await;
@@ -184,5 +199,47 @@ async fn the_rules_of_apis_fit_every_screen() {
     browser.wait_for("theirs").await;
     inspect(&browser, "rules-conflict").await;
     look_at(&browser, "rules-of-others", "theirs").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_rules_from_coming_into_force_fits_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let admin_api = server.admin.admin_api().await;
+    let owner = server.admin.administrator("owner").await;
+    let editor = server.admin.administrator("policy-editor").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser.open(&format!("{}/admin/policies/{}", server.issuer, orders.id)).await;
+    browser.fill("rules", "p, viewer, *, /v1/orders, read\n").await;
+    browser.fill("cases", "deny, viewer, *, /v1/orders, write\nallow, viewer, *, /v1/orders, write\n").await;
+    browser.click("policy-save").await;
+    browser.wait_for("policy-discard").await;
+    inspect(&browser, "rules-draft").await;
+    browser.fill("message", "Viewers read orders").await;
+    browser.click("policy-activate").await;
+    browser.wait_for("failed-cases").await;
+    inspect(&browser, "rules-failing-cases").await;
+    look_at(&browser, "rules-failed-cases", "failed-cases").await;
+    browser.open(&format!("{}/admin/policies/{}", server.issuer, admin_api.id)).await;
+    browser.fill("rules", "# nobody may anything\n").await;
+    browser.fill("message", "Lock the door").await;
+    browser.click("policy-activate").await;
+    browser.wait_for("error-summary").await;
+    inspect(&browser, "rules-lockout").await;
+    browser.close().await;
+    // Who may write rules may not write these.
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &editor).await;
+    browser.wait_for("rules").await;
+    browser.open(&format!("{}/admin/policies/{}", server.issuer, admin_api.id)).await;
+    browser.fill("rules", "p, policy-editor, *, *, *\n").await;
+    browser.click("policy-save").await;
+    browser.wait_for("error-summary").await;
+    inspect(&browser, "rules-owners-only").await;
     browser.close().await;
 }

@@ -184,6 +184,7 @@ async fn rules_that_would_lock_everybody_out_are_refused_in_the_editor(
     let refused = send(&mut owner, &page, "# nothing\n", "activate").await;
     assert_eq!(refused.status, 409);
     assert!(refused.text().contains("# nothing"), "the text is still there");
+    assert!(refused.text().contains("id=\"policy-discard\""), "saved as a draft, which can be discarded");
     let back = send(&mut owner, &refused, "", "discard").await;
     assert!(back.text().contains("p, owner, *, *, *"), "and so are the rules in force");
 }

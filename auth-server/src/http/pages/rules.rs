@@ -225,23 +225,28 @@ impl RulesDesk {
     /// The page as the stored draft fills it.
     async fn page(&self, api: &Api, visitor: &Visitor) -> Result<RulesPage, AdminError> {
         let draft = self.console.policies.draft(&api.id).await?;
-        let active = self.active(&api.id).await?;
-        let waiting = self.console.policies.waiting(&api.id).await?;
         Ok(RulesPage {
             problem: None,
             notice: None,
             api: ApiShown::of(api),
-            in_force: InForce {
-                active_number: active.as_ref().map(|active| active.number),
-                has_draft: active.is_none_or(|active| active.text != draft.value.text),
-                waits_until: waiting.map(|schedule| schedule.activate_at.rfc3339()),
-            },
+            in_force: self.in_force(&api.id, &draft.value.text).await?,
             version: draft.version.as_str().to_owned(),
             text: TextShown::of(&draft.value.text),
             theirs: None,
             report: ReportShown::default(),
             message: String::new(),
             csrf_token: self.guard.token(&visitor.visit.browser),
+        })
+    }
+
+    /// What is in force beside this draft.
+    async fn in_force(&self, api: &ApiId, draft: &PolicyText) -> Result<InForce, AdminError> {
+        let active = self.active(api).await?;
+        let waiting = self.console.policies.waiting(api).await?;
+        Ok(InForce {
+            active_number: active.as_ref().map(|active| active.number),
+            has_draft: active.is_none_or(|active| active.text != *draft),
+            waits_until: waiting.map(|schedule| schedule.activate_at.rfc3339()),
         })
     }
 
@@ -332,6 +337,8 @@ impl RulesDesk {
         if step == Step::Save {
             return Ok(Some(SAVED));
         }
+        // Whatever stands against it from here on, it is saved.
+        page.in_force = self.in_force(api, &kept.value.text).await?;
         if found == Some("findings") {
             page.problem = found;
             return Ok(None);
