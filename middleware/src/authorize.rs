@@ -266,7 +266,7 @@ mod tests {
         let either = scope("a").or(rbac("orders", "read"));
         assert_eq!(decide(&either, &[scoped]), Ok(None));
         assert_eq!(decide(&either, &[viewer]), Ok(Some(7)));
-        assert!(decide(&either, &[]).is_err());
+        assert!(matches!(decide(&either, &[]), Err(Denial::Policy(_))));
         assert_eq!(both.or(public()).to_string(), "(scope(a) and rbac(orders, read)) or public");
     }
 

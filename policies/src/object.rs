@@ -350,8 +350,9 @@ mod tests {
         for text in ["/a/../b", "/./a", "//a", "/a//b", "/a/..", ".", "..", "//"] {
             assert_eq!(code(text), "object-path", "{text}");
         }
-        assert!(Object::parse("/a/").is_ok());
-        assert!(Object::parse("/.well-known/x").is_ok());
+        for text in ["/a/", "/.well-known/x"] {
+            assert_eq!(Object::parse(text), Ok(Object::Name(text)));
+        }
     }
 
     #[test]
@@ -415,7 +416,11 @@ mod tests {
 
     #[test]
     fn a_template_is_at_most_as_deep_as_the_limit() {
-        assert!(Object::parse(&format!("{}/{{id}}", "/a".repeat(MAX_SEGMENTS - 2))).is_ok());
-        assert_eq!(code(&format!("{}/{{id}}", "/a".repeat(MAX_SEGMENTS))), "template-depth");
+        // A leading slash is a segment too.
+        let template = |segments: usize| format!("{}/{{id}}", "/a".repeat(segments - 2));
+        let deepest = template(MAX_SEGMENTS);
+        let Ok(Object::Template(parsed)) = Object::parse(&deepest) else { panic!("a template") };
+        assert_eq!(parsed.segments.len(), MAX_SEGMENTS);
+        assert_eq!(code(&template(MAX_SEGMENTS + 1)), "template-depth");
     }
 }

@@ -385,7 +385,8 @@ fn a_policy_under_another_model_is_not_analysed_as_if_it_had_the_default_one() {
     let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n[policy_effect]\n\
                  e = some(where (p.eft == allow))\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj && r.act == p.act";
     let source = PolicySource { model: model.to_owned(), rules: "p, alice, data, read".to_owned() };
-    assert!(portcullis_policy::Snapshot::compile(&source, 1).is_ok(), "it decides");
+    let snapshot = portcullis_policy::Snapshot::compile(&source, 1).expect("it decides");
+    assert!(snapshot.enforce(&["alice", "data", "read"]).expect("a decision").allowed);
     let report = Analysis::of(source).expect_err("and is not explained");
     assert_eq!(report.findings[0].code, "model-unsupported");
 }

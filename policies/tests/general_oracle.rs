@@ -231,9 +231,8 @@ fn check(case: &Case, [rules, links, requests]: [Table; 3]) -> Result<(), TestCa
     let (rules, links) = (unique(rules), unique(links));
     let links = if case.roles == 0 { Vec::new() } else { links };
     let source = source(case.model(), &rules, &links);
-    let snapshot = Snapshot::compile(&source, 1);
-    prop_assert!(snapshot.is_ok(), "{}: {:?}\n{}", case.name, snapshot.err(), source.rules);
-    let Ok(snapshot) = snapshot else { return Ok(()) };
+    let refused = |report| TestCaseError::fail(format!("{}: {report}\n{}", case.name, source.rules));
+    let snapshot = Snapshot::compile(&source, 1).map_err(refused)?;
     let oracle = enforcer(&source.model, rules, links);
     for request in requests {
         let values: Vec<&str> = request.iter().map(String::as_str).collect();

@@ -104,7 +104,10 @@ fn what_cannot_be_answered_for_several_roles_is_refused() {
         r#"r.sub + "" == p.sub"#,
         "p, a, x, read, allow",
     );
-    assert!(Snapshot::compile(&priority, 1).is_err());
+    let report = Snapshot::compile(&priority, 1).expect_err("no policy");
+    let [finding] = report.findings.as_slice() else { panic!("{report}") };
+    assert_eq!(finding.code, "model-unsupported");
+    assert!(finding.message.contains("cannot rank the rules for several roles"), "{report}");
     let options = Options { enforce_only: true, ..Options::default() };
     let snapshot = Snapshot::compile_with(&priority, 1, options).expect("a policy");
     assert!(snapshot.enforce(&["a", "x", "read"]).expect("a decision").allowed);

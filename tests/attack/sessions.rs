@@ -65,7 +65,7 @@ async fn se_02_a_sign_in_form_of_another_site_is_refused(#[values(Sqlite, Postgr
     for headers in foreign {
         let answer = visitor.submit_from(&good, headers).await;
         assert_eq!(answer.status, 403, "{headers:?}");
-        assert!(visitor.session().is_none(), "{headers:?}");
+        assert_eq!(visitor.session(), None, "{headers:?}");
     }
     let without = visitor.submit_from(&good.clone().without("csrf_token"), &OWN_PAGE).await;
     assert_eq!(without.status, 403);
@@ -73,7 +73,7 @@ async fn se_02_a_sign_in_form_of_another_site_is_refused(#[values(Sqlite, Postgr
     stranger.open("/login").await;
     let stolen = stranger.submit_from(&good, &OWN_PAGE).await;
     assert_eq!(stolen.status, 403, "a token of another browser");
-    assert!(stranger.session().is_none());
+    assert_eq!(stranger.session(), None);
     assert_eq!(visitor.submit_from(&good, &OWN_PAGE).await.status, 303);
 }
 

@@ -102,7 +102,7 @@ async fn only_the_public_half_of_keys_is_published(#[values(Sqlite, Postgres)] d
     assert_eq!(algorithms, BTreeSet::from(["ES256", "EdDSA", "RS256"]));
     for key in keys {
         for secret in ["d", "p", "q", "dp", "dq", "qi", "k", "oth"] {
-            assert!(key.get(secret).is_none(), "{secret} of {key}");
+            assert_eq!(key.get(secret), None, "{secret} of {key}");
         }
         assert_eq!(key["use"], "sig");
         assert!(key["kid"].is_string());

@@ -49,7 +49,7 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
     assert_eq!(saved.status, 200);
     let broken = send(&mut owner, &saved, "# fine\np, viewer, *, *, read\np, viewer\n", "activate").await;
     assert_eq!(broken.status, 422);
-    assert!(text_of(&broken.text(), "report-title").is_some(), "{}", broken.text());
+    assert_eq!(text_of(&broken.text(), "report-title").as_deref(), Some("Report"), "{}", broken.text());
     let listed = broken.text();
     let (_, row) = listed.split_once("class=\"error\"><td role=\"cell\">").expect("a mistake is listed");
     assert!(row.starts_with("3<"), "it is shown at its line: {row}");
@@ -160,7 +160,8 @@ async fn a_form_that_is_sent_twice_is_no_conflict_and_a_draft_can_be_thrown_away
     let mut owner = administrator(&server, "owner").await;
     let page = owner.get(&path(&api)).await;
     assert!(!page.text().contains("policy-discard"), "there is no draft yet");
-    assert!(text_of(&send(&mut owner, &page, RULES, "save").await.text(), "notice").is_some());
+    let saved = send(&mut owner, &page, RULES, "save").await;
+    assert_eq!(text_of(&saved.text(), "notice").as_deref(), Some("The draft is saved."));
     let again = send(&mut owner, &page, RULES, "save").await;
     assert_eq!(again.status, 200, "the same text from an old form: {}", again.text());
     assert!(again.text().contains("policy-discard"), "the draft is not active");
@@ -205,7 +206,8 @@ async fn whoever_may_not_is_refused_and_sees_no_way_there(#[values(Sqlite, Postg
     for path in ["/admin/policies".to_owned(), path(&api)] {
         let refused = visitor.get(&path).await;
         assert_eq!(refused.status, 403, "{path}");
-        assert!(text_of(&refused.text(), "reference").is_some(), "{path}");
+        let reference = text_of(&refused.text(), "reference").expect("what to ask the operator about");
+        assert_eq!(reference, refused.header("x-request-id"), "{path}");
         let event = server.admin.get("/audit?limit=1").await.json()["items"][0].clone();
         assert_eq!((&event["action"], &event["actor"]), (&json!("access.refused"), &json!(eve.id)), "{path}");
     }

@@ -17,7 +17,8 @@ async fn somebody_signs_in_and_sees_who_they_are(#[values(Sqlite, Postgres)] dat
     let page = visitor.sign_in(&ada).await;
     assert_eq!(page.url.path(), "/account");
     assert_eq!(text_of(&page.text(), "signed-in-as").as_deref(), Some("ada of the tests"));
-    assert!(visitor.session().is_some());
+    let session = visitor.session().expect("a session");
+    assert!(session.starts_with("pcs_"), "{session}");
 }
 
 #[rstest]
@@ -31,7 +32,7 @@ async fn a_wrong_password_shows_the_form_again(#[values(Sqlite, Postgres)] datab
     assert!(page.text().contains("id=\"error-summary\""));
     assert_eq!(the_form(&page, "login").value("username"), Some("ada"));
     assert_eq!(the_form(&page, "login").value("password"), Some(""), "a password is never sent back");
-    assert!(visitor.session().is_none());
+    assert_eq!(visitor.session(), None);
 }
 
 #[rstest]
@@ -53,7 +54,7 @@ async fn signing_out_ends_the_session_on_the_server(#[values(Sqlite, Postgres)] 
     let stolen = visitor.clone();
     let sent = visitor.submit(&the_form(&account, "sign-out-form")).await;
     assert_eq!(sent.status, 303);
-    assert!(visitor.session().is_none());
+    assert_eq!(visitor.session(), None);
     let mut thief = stolen;
     assert_eq!(thief.open("/account").await.url.path(), "/login");
 }

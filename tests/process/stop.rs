@@ -23,8 +23,9 @@ async fn a_request_at_work_is_finished_before_the_program_ends_sqlite() {
     server.terminate();
     assert_eq!(at_work.await.unwrap().status, 422, "the answer arrives");
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
-    let refused = tokio::net::TcpStream::connect(("127.0.0.1", place.port)).await;
-    assert!(refused.is_err(), "nobody listens any more");
+    let refused =
+        tokio::net::TcpStream::connect(("127.0.0.1", place.port)).await.expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[tokio::test]

@@ -330,7 +330,7 @@ mod tests {
         for actor in [Actor::Anonymous, Actor::Operator, Actor::System, user, client] {
             assert_eq!(actor.as_str().parse(), Ok(actor.clone()));
         }
-        assert!("root".parse::<Actor>().is_err());
+        assert_eq!("root".parse::<Actor>(), Err(UnknownWord("actor")));
     }
 
     #[test]

@@ -227,7 +227,8 @@ mod tests {
             assert_eq!(preset.as_str().parse(), Ok(preset));
             assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{}\"", preset.as_str()));
         }
-        assert!("password".parse::<GrantType>().is_err());
+        let known = "authorization_code, client_credentials, refresh_token";
+        assert_eq!("password".parse::<GrantType>(), Err(UnknownName(known)));
     }
 
     #[test]

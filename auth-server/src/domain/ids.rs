@@ -226,7 +226,7 @@ mod tests {
     fn a_generated_id_parses_as_its_own_kind_and_as_no_other() {
         let id = UserId::generate(Timestamp::from_secs(1_700_000_000), &Entropy::seeded(1));
         assert_eq!(UserId::parse(id.as_str()), Ok(id.clone()));
-        assert!(ClientId::parse(id.as_str()).is_err());
+        assert_eq!(ClientId::parse(id.as_str()), Err(InvalidId { prefix: "cli_" }));
     }
 
     #[test]
@@ -240,14 +240,17 @@ mod tests {
     #[test]
     fn only_the_canonical_text_is_accepted() {
         let good = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
-        assert!(ClientId::parse(good).is_ok());
-        for bad in
-            ["", "cli_", "CLI_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "cli_0190C8B0a4e27f3a9d2f4b6c8e0a1b2c"]
-        {
-            assert!(ClientId::parse(bad).is_err(), "{bad}");
+        assert_eq!(ClientId::parse(good).unwrap().as_str(), good);
+        for bad in [
+            "",
+            "cli_",
+            "CLI_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c",
+            "cli_0190C8B0a4e27f3a9d2f4b6c8e0a1b2c",
+            &format!("{good}0"),
+            &format!("{good}\n"),
+        ] {
+            assert_eq!(ClientId::parse(bad), Err(InvalidId { prefix: "cli_" }), "{bad:?}");
         }
-        assert!(ClientId::parse(&format!("{good}0")).is_err());
-        assert!(ClientId::parse(&format!("{good}\n")).is_err());
     }
 
     #[test]

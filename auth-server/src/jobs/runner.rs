@@ -222,7 +222,7 @@ mod tests {
         }
         let given_up = found().await;
         assert_eq!(given_up.attempts, 12);
-        assert!(given_up.finished_at.is_some());
+        assert!(given_up.finished_at.is_some(), "{given_up:?}");
         assert_eq!(given_up.last_error.as_deref(), Some("unknown kind of job"));
     }
 

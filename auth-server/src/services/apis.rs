@@ -416,7 +416,8 @@ mod tests {
         let system = Caller::system(START);
         let (one, other) =
             tokio::join!(trial.apis.ensure_admin_api(&system), trial.apis.ensure_admin_api(&system));
-        assert!(one.is_ok() && other.is_ok());
+        one.unwrap();
+        other.unwrap();
         assert_eq!(trial.trail().await, before);
         assert_eq!(trial.admin_api().await.active_revision, Some(1));
     }

@@ -246,7 +246,8 @@ mod tests {
         assert_eq!(parse_subject(&format!("usr_{digits}")).unwrap().kind(), "user");
         assert_eq!(parse_subject(&format!("cli_{digits}")).unwrap().kind(), "client");
         for bad in ["", "ada", "rol_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c"] {
-            assert!(parse_subject(bad).is_err(), "{bad}");
+            let refused = parse_subject(bad).unwrap_err();
+            assert!(refused.contains("id of a user"), "{bad}: {refused}");
         }
     }
 

@@ -238,6 +238,6 @@ mod tests {
         let names: Vec<&str> = asked.carried().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["client_id", "post_logout_redirect_uri", "state"]);
         let twice = Parameters::parse(b"state=a&state=b").unwrap();
-        assert!(LogoutRequest::read(&twice).is_err());
+        assert_eq!(LogoutRequest::read(&twice), Err(ParametersError::Repeated));
     }
 }

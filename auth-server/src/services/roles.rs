@@ -168,9 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_one_line() {
-        assert!(RoleForm { name: "a".to_owned(), description: "a\nb".to_owned() }.parse().is_err());
-        assert!(RoleForm { name: "a".to_owned(), description: "x".repeat(501) }.parse().is_err());
-        assert!(form("A").parse().is_err());
+    fn a_role_has_a_name_and_a_description_of_one_line() {
+        let refused = |name: &str, description: &str| -> Vec<String> {
+            let form = RoleForm { name: name.to_owned(), description: description.to_owned() };
+            let errors = form.parse().err().unwrap_or_default();
+            errors.iter().map(|error| error.pointer.clone()).collect()
+        };
+        assert_eq!(refused("a", &"x".repeat(MAX_DESCRIPTION)), [""; 0]);
+        assert_eq!(refused("a", &"x".repeat(MAX_DESCRIPTION + 1)), ["/description"]);
+        assert_eq!(refused("a", "a\nb"), ["/description"]);
+        assert_eq!(refused("A", "a\nb"), ["/name", "/description"]);
     }
 }

@@ -144,7 +144,13 @@ mod tests {
 
     #[test]
     fn a_field_may_be_given_twice_only_where_that_is_allowed() {
-        assert!(read(b"a=1&a=2", Duplicates::Allow, |_| Ok(())).is_ok());
+        let mut values = Vec::new();
+        let take = |field: Field<'_>| {
+            values.push(field.value.into_owned());
+            Ok(())
+        };
+        read(b"a=1&a=2", Duplicates::Allow, take).unwrap();
+        assert_eq!(values, ["1", "2"]);
     }
 
     #[test]

@@ -236,7 +236,9 @@ mod tests {
     fn an_empty_quota_is_refused() {
         let (clock, _) = dial();
         for quota in [Quota::per_second(0), Quota::per_second(1).burst(0)] {
-            assert!(Limits::new().by_identity(quota).build(&clock).is_err());
+            for limits in [Limits::new().by_address(quota), Limits::new().by_identity(quota)] {
+                assert!(limits.build(&clock).is_err(), "{quota:?}");
+            }
         }
     }
 }

@@ -110,6 +110,6 @@ mod tests {
 
     #[test]
     fn what_is_not_text_ends_the_stream() {
-        assert!(Parser::default().read(b"data: \xff\n").is_none());
+        assert_eq!(Parser::default().read(b"data: \xff\n"), None);
     }
 }

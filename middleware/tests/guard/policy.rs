@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use http::StatusCode;
-use portcullis_guard::{Guard, Issuer, Policy, PolicyEndpoint, SharedPolicy};
+use portcullis_guard::{BuildError, Guard, Issuer, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 use portcullis_policy::{DEFAULT_MODEL, PolicySource};
 use serde_json::{Value, json};
 
@@ -281,7 +281,12 @@ async fn in_the_background_a_new_revision_arrives_by_itself() {
 async fn a_policy_with_errors_or_an_insecure_url_is_not_built() {
     let signer = Signer::es256("a");
     let bad = Policy::source(PolicySource::with_default_model("p, viewer"));
-    assert!(guard_of(&signer).policy(bad).build().await.is_err());
+    let Err(BuildError::Policy(PolicyError::Invalid(report))) = guard_of(&signer).policy(bad).build().await
+    else {
+        panic!("a policy with errors")
+    };
+    assert_eq!(report.findings[0].code, "field-count", "{report}");
     let plain = Policy::remote(PolicyEndpoint::new("http://id.example.com/policies/snapshot", "c", "s"));
-    assert!(guard_of(&signer).policy(plain).build().await.is_err());
+    let refused = guard_of(&signer).policy(plain).build().await.err();
+    assert!(matches!(refused, Some(BuildError::Policy(PolicyError::Url(_)))), "{refused:?}");
 }

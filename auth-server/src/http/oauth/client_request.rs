@@ -144,11 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn two_authorization_headers_are_refused() {
+    fn two_authorization_headers_and_one_that_is_no_text_are_refused() {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"));
         assert_eq!(authorization(&headers).unwrap(), Some("Basic YTpi"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Basic Yzpk"));
-        assert!(authorization(&headers).is_err());
+        let told = |headers: &HeaderMap| format!("{:?}", authorization(headers).unwrap_err());
+        assert_eq!(told(&headers), format!("{:?}", OAuthError::unreadable(Unreadable::Credentials)));
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes(b"Basic \xff").unwrap());
+        let not_text = OAuthError::from(ClientAuthError::from(CredentialError::Header));
+        assert_eq!(told(&headers), format!("{not_text:?}"));
     }
 }

@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn an_unknown_text_and_an_empty_place_are_errors() {
         let texts = Texts::english().unwrap();
-        assert!(texts.say("login.nothing", &places(&[])).is_err());
-        assert!(texts.say("login.to_continue", &places(&[])).is_err());
+        let refused = |key| texts.say(key, &places(&[])).unwrap_err().kind();
+        assert_eq!(refused("login.nothing"), ErrorKind::UndefinedError);
+        assert_eq!(refused("login.to_continue"), ErrorKind::MissingArgument);
     }
 }

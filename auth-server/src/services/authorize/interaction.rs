@@ -141,7 +141,7 @@ mod tests {
         let own = OpaqueToken::generate(TokenKind::Browser, &entropy);
         let other = OpaqueToken::generate(TokenKind::Browser, &entropy);
         let running = interaction(&own);
-        assert!(check(&running, &visit(&own, NOW)).is_ok());
+        check(&running, &visit(&own, NOW)).unwrap();
         assert!(matches!(check(&running, &visit(&other, NOW)), Err(InteractionError::Foreign)));
         let late = NOW.plus(Duration::from_mins(1));
         assert!(matches!(check(&running, &visit(&own, late)), Err(InteractionError::Expired)));

@@ -467,7 +467,7 @@ mod tests {
             assert_eq!(refused.unwrap_err().code(), OAuthErrorCode::UnsupportedResponseType, "{other}");
         }
         assert_eq!(changed("response_type=code", "response_type="), Err(RequestError::ResponseTypeMissing));
-        assert!(with("response_mode=query").is_ok());
+        assert_eq!(with("response_mode=query"), outcome(&good()));
         for mode in ["fragment", "form_post", "web_message", "query.jwt"] {
             assert_eq!(with(&format!("response_mode={mode}")), Err(RequestError::ResponseMode), "{mode}");
         }
@@ -494,7 +494,7 @@ mod tests {
 
     #[test]
     fn prompt_none_stands_alone_and_unknown_prompts_are_refused() {
-        assert!(with("prompt=none").is_ok());
+        assert!(with("prompt=none").unwrap().asks_for(Prompt::None));
         for prompt in ["none+login", "create", "login++consent", "LOGIN"] {
             assert_eq!(with(&format!("prompt={prompt}")), Err(RequestError::Prompt), "{prompt}");
         }

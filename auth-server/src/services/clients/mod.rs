@@ -392,7 +392,7 @@ mod tests {
         let trial = Trial::begin().await;
         let form = ClientForm { preset: "spa".to_owned(), ..web() };
         let made = trial.clients.create(&form, &operator()).await.unwrap();
-        assert!(made.secret.is_none());
+        assert_eq!(made.secret.map(|secret| secret.kind()), None);
         let refused = trial.clients.rotate_secret(&made.client.value.id, &operator()).await;
         assert!(matches!(refused, Err(AdminError::Conflict(_))));
     }

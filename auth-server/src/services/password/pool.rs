@@ -238,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_nobody_begins_in_time_is_refused_and_leaves_the_line() {
         let pool = Pool::start(0, Duration::from_millis(1)).unwrap();
-        assert!(pool.run(job("late")).await.is_err());
+        assert!(pool.run(job("late")).await.is_err(), "nobody computes");
         let states: Vec<u8> =
             pool.queue.lock().jobs.iter().map(|job| job.state.load(Ordering::Acquire)).collect();
         assert_eq!(states, [ABANDONED]);
@@ -251,17 +251,19 @@ mod tests {
         for _ in 0..QUEUE_LIMIT {
             let (answer, answered) = oneshot::channel();
             let state = Arc::new(AtomicU8::new(WAITING));
-            assert!(pool.queue.push(Job { derivation: job("x"), answer, state: Arc::clone(&state) }).is_ok());
+            let job = Job { derivation: job("x"), answer, state: Arc::clone(&state) };
+            assert!(pool.queue.push(job).is_ok(), "{} wait", waiting.len());
             waiting.push((answered, state));
         }
-        assert!(pool.run(job("one too many")).await.is_err());
+        assert!(pool.run(job("one too many")).await.is_err(), "the line is full");
+        assert_eq!(pool.queue.lock().jobs.len(), QUEUE_LIMIT, "it is not in the line");
         // Those who hung up do not count.
         for (_, state) in &waiting {
             state.store(ABANDONED, Ordering::Release);
         }
         let (answer, _answered) = oneshot::channel();
         let state = Arc::new(AtomicU8::new(WAITING));
-        assert!(pool.queue.push(Job { derivation: job("x"), answer, state }).is_ok());
+        assert!(pool.queue.push(Job { derivation: job("x"), answer, state }).is_ok(), "the line is empty");
         assert_eq!(pool.queue.lock().jobs.len(), 1);
     }
 
@@ -270,7 +272,8 @@ mod tests {
         let pool = Pool::start(0, Duration::from_mins(1)).unwrap();
         // Polled once, then dropped.
         let once = tokio::time::timeout(Duration::ZERO, pool.run(job("gone"))).await;
-        assert!(once.is_err());
-        assert!(pool.queue.lock().jobs.iter().all(|job| !job.begin()));
+        assert!(once.is_err(), "nobody answers");
+        let begun: Vec<bool> = pool.queue.lock().jobs.iter().map(Job::begin).collect();
+        assert_eq!(begun, [false], "it is in the line, and nobody begins it");
     }
 }

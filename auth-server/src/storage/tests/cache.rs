@@ -37,16 +37,16 @@ async fn what_was_asked_for_once_needs_no_statement(#[case] backend: Backend) {
         assert_eq!(*fixture.store.api(&api.id).await.unwrap().unwrap(), api);
         assert_eq!(*fixture.store.api_by_audience(api.audience.as_str()).await.unwrap().unwrap(), api);
         assert!(fixture.store.client_roles(&client.id, &api.id).await.unwrap().is_empty());
-        assert!(fixture.store.client(&fixture.id()).await.unwrap().is_none());
+        assert_eq!(fixture.store.client(&fixture.id()).await.unwrap(), None);
     };
     let before = fixture.store.statements();
     ask().await;
     assert_eq!(fixture.store.statements() - before, 5);
     let unknown = fixture.id();
-    assert!(fixture.store.client(&unknown).await.unwrap().is_none());
+    assert_eq!(fixture.store.client(&unknown).await.unwrap(), None);
     let before = fixture.store.statements();
     ask().await;
-    assert!(fixture.store.client(&unknown).await.unwrap().is_none());
+    assert_eq!(fixture.store.client(&unknown).await.unwrap(), None);
     // Only the made-up identifier, which is another one each time, is looked up.
     assert_eq!(fixture.store.statements() - before, 1);
 }
@@ -118,7 +118,7 @@ async fn a_client_that_was_unknown_is_known_once_it_is_registered(#[case] backen
     let fixture = Fixture::new(backend).await;
     let template = fixture.client().await;
     let later = Client { id: fixture.id(), ..template };
-    assert!(fixture.store.client(&later.id).await.unwrap().is_none());
+    assert_eq!(fixture.store.client(&later.id).await.unwrap(), None);
     let added = later.clone();
     fixture
         .write(move |tx| {
@@ -142,10 +142,13 @@ async fn a_crowd_that_asks_for_one_client_reads_it_a_few_times_at_most(#[case] b
     let before = fixture.store.statements();
     let crowd = (0..200).map(|_| {
         let (store, id) = (fixture.store.clone(), client.id.clone());
-        tokio::spawn(async move { store.client(&id).await.unwrap().is_some() })
+        tokio::spawn(async move { store.client(&id).await.unwrap().unwrap() })
     });
-    assert!(join_all(crowd).await.into_iter().all(Result::unwrap));
-    assert!(fixture.store.statements() - before <= 4);
+    for found in join_all(crowd).await {
+        assert_eq!(*found.unwrap(), client);
+    }
+    let taken = fixture.store.statements() - before;
+    assert!(taken <= 4, "{taken}");
 }
 
 #[rstest]
@@ -155,12 +158,13 @@ async fn a_crowd_that_asks_for_one_client_reads_it_a_few_times_at_most(#[case] b
 async fn made_up_identifiers_do_not_push_out_what_exists(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let client = fixture.client().await;
-    assert!(fixture.store.client(&client.id).await.unwrap().is_some());
+    let known = Some(Arc::new(client.clone()));
+    assert_eq!(fixture.store.client(&client.id).await.unwrap(), known);
     for _ in 0..3000 {
-        assert!(fixture.store.client(&fixture.id()).await.unwrap().is_none());
+        assert_eq!(fixture.store.client(&fixture.id()).await.unwrap(), None);
     }
     let before = fixture.store.statements();
-    assert!(fixture.store.client(&client.id).await.unwrap().is_some());
+    assert_eq!(fixture.store.client(&client.id).await.unwrap(), known);
     assert_eq!(fixture.store.statements(), before);
 }
 

@@ -151,7 +151,7 @@ async fn a_grant_goes_when_neither_token_nor_session_is_left(#[case] backend: Ba
     for what in Expired::ALL {
         fixture.write(move |tx| Box::pin(async move { cleanup::expired(tx, what, before, 10).await })).await;
     }
-    assert!(sessions::find(&mut fixture.read().await, &bound.session).await.unwrap().is_none());
+    assert_eq!(sessions::find(&mut fixture.read().await, &bound.session).await.unwrap(), None);
     sweep(before).await;
     assert!(!exists(&bound.id).await);
 }

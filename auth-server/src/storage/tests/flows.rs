@@ -60,7 +60,8 @@ async fn a_grant_stands_with_its_user_and_session(#[case] backend: Backend) {
     let without = fixture.grant(&standing.grant.client, &user, "openid").await;
     let standing = grants::standing(&mut fixture.read().await, &without.id).await.unwrap().unwrap();
     assert_eq!((standing.grant, standing.session), (without, None));
-    assert!(grants::standing(&mut fixture.read().await, &fixture.id()).await.unwrap().is_none());
+    let unknown = grants::standing(&mut fixture.read().await, &fixture.id()).await.unwrap();
+    assert_eq!(unknown.map(|standing| standing.grant), None);
 }
 
 #[rstest]

@@ -139,7 +139,7 @@ async fn whoever_only_looks_makes_no_file_and_changes_none() {
     let folder = tempfile::tempdir().unwrap();
     let options = StoreOptions::new(format!("sqlite:{}", folder.path().join("portcullis.db").display()));
     let look = async || Store::look(&options, Clock::manual(START)).await.unwrap();
-    assert!(look().await.is_none());
+    assert!(look().await.is_none(), "there is nothing to look at");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let store = Store::open(&options, Clock::manual(START)).await.unwrap();
     store.migrate().await.unwrap();

@@ -230,7 +230,7 @@ async fn revisions_are_numbered_listed_and_activated(#[case] backend: Backend) {
     );
     assert_eq!(policies::list_revisions(&mut tx, &api.id, Some(2), 10).await.unwrap(), [revision(1)]);
     assert_eq!(apis::find(&mut tx, &api.id).await.unwrap().unwrap().active_revision, Some(2));
-    assert!(apis::find(&mut tx, &fixture.api_id()).await.unwrap().is_none());
+    assert_eq!(apis::find(&mut tx, &fixture.api_id()).await.unwrap(), None);
 }
 
 #[rstest]
