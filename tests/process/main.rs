@@ -9,6 +9,8 @@ mod crash;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod distribution;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod policy;

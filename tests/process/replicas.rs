@@ -9,7 +9,7 @@ use portcullis_tests::visitor::Visitor;
 use tempfile::{TempDir, tempdir};
 
 /// Two places with one database and one name.
-async fn two_places() -> (TempDir, Place, Place) {
+pub(crate) async fn two_places() -> (TempDir, Place, Place) {
     let folder = tempdir().unwrap();
     let url = Postgres.create(folder.path()).await;
     let first = Place { database_url: Some(url), ..Place::new(folder.path()) };

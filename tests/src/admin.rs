@@ -33,6 +33,12 @@ impl Admin {
         Self { machine: Machine::new(issuer), client, audience: format!("{issuer}/api") }
     }
 
+    /// The same program at another replica, which goes by the same name.
+    #[must_use]
+    pub fn at(&self, replica: &str) -> Self {
+        Self { machine: Machine::new(replica), ..self.clone() }
+    }
+
     /// A new access token for the admin API. Each call asks for one, so that a moved clock does no harm.
     ///
     /// # Panics
@@ -161,16 +167,23 @@ impl Admin {
     ///
     /// When the server refuses.
     pub async fn activate(&self, api: &RegisteredApi, rules: &str) {
+        let activated = Answer::to(self.activation(api, rules).await).await;
+        assert_eq!(activated.status, 200, "the draft is activated: {}", activated.text());
+    }
+
+    /// Replaces the draft of an API, and gives the request that activates it.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not keep the draft.
+    pub async fn activation(&self, api: &RegisteredApi, rules: &str) -> RequestBuilder {
         let draft = format!("/apis/{}/policy/draft", api.id);
         let known = self.get(&draft).await;
         let save = self.request(Method::PUT, &draft).await.header("if-match", known.header("etag"));
         let saved = Answer::to(save.json(&json!({ "rules": rules }))).await;
         assert_eq!(saved.status, 200, "the draft is saved: {}", saved.text());
         let activate = self.request(Method::POST, &format!("/apis/{}/policy/activate", api.id)).await;
-        let activate =
-            activate.header("if-match", saved.header("etag")).json(&json!({ "message": "a test" }));
-        let activated = Answer::to(activate).await;
-        assert_eq!(activated.status, 200, "the draft is activated: {}", activated.text());
+        activate.header("if-match", saved.header("etag")).json(&json!({ "message": "a test" }))
     }
 }
 

@@ -1,9 +1,13 @@
 //! A backend service behind the guard.
 
-use axum::Router;
+use axum::http::HeaderValue;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use portcullis_guard::{
-    Guard, GuardExt as _, GuardedRouter, Issuer, Policy, PolicyEndpoint, Principal, rbac,
+    AccessDenied, Decision, Guard, GuardBuilder, GuardExt as _, GuardedRouter, Issuer, Policy,
+    PolicyEndpoint, Principal, rbac,
 };
 use reqwest::Method;
 use tokio::net::TcpListener;
@@ -12,6 +16,9 @@ use tokio::task::JoinHandle;
 use crate::agent::Answer;
 use crate::registered::Registered;
 use crate::token::Machine;
+
+/// The header that names the revision that decided.
+pub const REVISION: &str = "x-revision";
 
 /// A service with two guarded routes: `GET /orders` needs `read` and `POST /orders` needs `create` of `orders`.
 pub struct GuardedService {
@@ -30,16 +37,20 @@ impl GuardedService {
     ///
     /// When the guard cannot be built.
     pub async fn start(issuer: &str, audience: &str, client: &Registered) -> Self {
-        let secret = client.secret.clone().expect("the client of a guard has a secret");
-        let endpoint = PolicyEndpoint::new(format!("{issuer}/policies/snapshot"), &client.id, secret);
-        let guard = Guard::builder()
-            .issuer(Issuer::oidc(issuer))
-            .audience(audience)
-            .policy(Policy::remote(endpoint))
-            .manual_refresh()
-            .build()
-            .await
-            .expect("the guard is built");
+        Self::behind(guard(issuer, issuer, audience, client).manual_refresh()).await
+    }
+
+    /// Starts the service as it runs in production: it listens to the server at `replica` for policies and revocations.
+    ///
+    /// # Panics
+    ///
+    /// When the guard cannot be built.
+    pub async fn listening(issuer: &str, replica: &str, audience: &str, client: &Registered) -> Self {
+        Self::behind(guard(issuer, replica, audience, client)).await
+    }
+
+    async fn behind(guard: GuardBuilder) -> Self {
+        let guard = guard.build().await.expect("the guard is built");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let app = routes(&guard);
@@ -85,17 +96,36 @@ impl Drop for GuardedService {
     }
 }
 
+/// A guard that takes its policy from the server at `replica`.
+fn guard(issuer: &str, replica: &str, audience: &str, client: &Registered) -> GuardBuilder {
+    let secret = client.secret.clone().expect("the client of a guard has a secret");
+    let endpoint = PolicyEndpoint::new(format!("{replica}/policies/snapshot"), &client.id, secret);
+    Guard::builder().issuer(Issuer::oidc(issuer)).audience(audience).policy(Policy::remote(endpoint))
+}
+
 fn routes(guard: &Guard) -> Router {
     GuardedRouter::new()
         .route("/orders", get(list).guard(rbac("orders", "read")))
         .route("/orders", post(create).guard(rbac("orders", "create")))
         .guarded_by(guard)
+        .layer(map_response(name_revision))
 }
 
-async fn list(who: Principal) -> String {
-    format!("orders of {}", who.subject())
+async fn list(who: Principal, Extension(decision): Extension<Decision>) -> (Extension<Decision>, String) {
+    (Extension(decision), format!("orders of {}", who.subject()))
 }
 
-async fn create(who: Principal) -> String {
-    format!("an order by {}", who.subject())
+async fn create(who: Principal, Extension(decision): Extension<Decision>) -> (Extension<Decision>, String) {
+    (Extension(decision), format!("an order by {}", who.subject()))
+}
+
+/// Says by which revision a request was let through or refused.
+async fn name_revision(mut response: Response) -> Response {
+    let told = response.extensions();
+    let decision =
+        told.get::<Decision>().copied().or_else(|| told.get::<AccessDenied>().map(AccessDenied::decision));
+    if let Some(revision) = decision.and_then(|decision| decision.revision()) {
+        response.headers_mut().insert(REVISION, HeaderValue::from(revision));
+    }
+    response
 }
