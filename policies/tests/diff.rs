@@ -1,27 +1,15 @@
 //! What changes between two policies, and that nothing is missed.
 
-use portcullis_policy::{Analysis, Difference, Grantee, PolicySource, Request, Roles, Standing};
+mod random;
+
+use portcullis_policy::{Analysis, Difference, Grantee, Request, Roles, Standing};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
 
-const ROLES: [&str; 5] = ["a", "b", "c", "d", "e"];
-const USERS: [&str; 2] = ["17", "a"];
+use crate::random::{OBJECTS, ROLES, USERS, analysis, line};
+
 const DOMAINS: [&str; 4] = ["*", "acme", "umbrella", "other"];
-const ACTIONS: [&str; 4] = ["*", "read", "write", "other"];
-const OBJECTS: [&str; 11] = [
-    "*",
-    "orders",
-    "/orders",
-    "/orders/{id}",
-    "/orders/{x}",
-    "/orders/*",
-    "/{a}/{b}",
-    "/{a}/17",
-    "/orders/17",
-    "/docs/*",
-    "{n}",
-];
+const ACTIONS: [&str; 5] = ["*", "read", "write", "pay", "other"];
 const ASKED: [&str; 13] = [
     "*",
     "orders",
@@ -37,33 +25,6 @@ const ASKED: [&str; 13] = [
     "/orders/*",
     "a/b/c",
 ];
-
-/// The role with this number, or the last.
-fn role(number: usize) -> &'static str {
-    ROLES.get(number).unwrap_or(&"e")
-}
-
-fn line() -> impl Strategy<Value = String> {
-    let subject = prop_oneof![
-        5 => select(ROLES.to_vec()).prop_map(str::to_owned),
-        1 => select(USERS.to_vec()).prop_map(|user| format!("user:{user}")),
-    ];
-    let effect = prop_oneof![4 => Just("allow"), 1 => Just("deny")];
-    let domain = || select(vec!["*", "acme", "umbrella"]);
-    let permission =
-        (subject, domain(), select(OBJECTS.to_vec()), select(vec!["*", "read", "write"]), effect).prop_map(
-            |(subject, domain, object, action, effect)| {
-                format!("p, {subject}, {domain}, {object}, {action}, {effect}")
-            },
-        );
-    let link = (0..4_usize, 1..4_usize, domain())
-        .prop_map(|(child, up, domain)| format!("g, {}, {}, {domain}", role(child), role(child + up)));
-    prop_oneof![3 => permission, 1 => link]
-}
-
-fn analysis(rules: &str) -> Analysis {
-    Analysis::of(PolicySource::with_default_model(rules)).expect("a policy")
-}
 
 fn diff(old: &str, new: &str) -> Difference {
     analysis(old).diff(&analysis(new))
@@ -109,7 +70,7 @@ fn matches(rule: &str, path: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_change_is_real_and_none_is_missed(
@@ -117,8 +78,7 @@ proptest! {
     ) {
         let text = |more: &[String]| kept.iter().chain(more).cloned().collect::<Vec<_>>().join("\n");
         let (old, new) = (text(&removed), text(&added));
-        let compile = |rules: &str| Analysis::of(PolicySource::with_default_model(rules));
-        let (Ok(old_policy), Ok(new_policy)) = (compile(&old), compile(&new)) else { return Ok(()) };
+        let (old_policy, new_policy) = (analysis(&old), analysis(&new));
         let difference = old_policy.diff(&new_policy);
         prop_assert!(difference.complete);
         for change in &difference.changes {
@@ -149,9 +109,7 @@ proptest! {
     fn the_same_rules_in_another_order_differ_in_nothing(lines in vec(line(), 0..16)) {
         let forward = lines.join("\n");
         let backward: Vec<String> = lines.iter().rev().map(|line| format!("# why\n{line} \r\n")).collect();
-        let compile = |rules: &str| Analysis::of(PolicySource::with_default_model(rules));
-        let (Ok(one), Ok(other)) = (compile(&forward), compile(&backward.concat())) else { return Ok(()) };
-        prop_assert_eq!(one.diff(&other).changes, []);
+        prop_assert_eq!(diff(&forward, &backward.concat()).changes, []);
     }
 }
 

@@ -4,6 +4,8 @@
 //! and by the `casbin` crate. Where a rule or a request has no sound answer there, ours is refused, and
 //! `DIFFERENCES.md` says so; the generators here make only what both understand.
 
+mod thousand;
+
 use std::collections::BTreeSet;
 
 use casbin::function_map::{OperatorFunction, dynamic_to_str};
@@ -243,14 +245,8 @@ fn check(case: &Case, [rules, links, requests]: [Table; 3]) -> Result<(), TestCa
     Ok(())
 }
 
-/// At least a thousand cases, or as many as `PROPTEST_CASES` says.
-fn config() -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig { cases: default.cases.max(1_000), failure_persistence: None, ..default }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(thousand::config())]
 
     #[test]
     fn every_model_decides_as_casbin_does(
@@ -301,7 +297,7 @@ fn together() -> impl Strategy<Value = (&'static Case, [Table; 3])> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(thousand::config())]
 
     #[test]
     fn a_guard_decides_for_all_roles_of_a_request_together((case, asked) in together()) {

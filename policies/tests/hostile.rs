@@ -1,5 +1,7 @@
 //! No text of a model, a rule or a request makes the engine panic.
 
+mod thousand;
+
 use portcullis_policy::{Options, PolicySource, Report, Request, Roles, Snapshot};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -181,14 +183,8 @@ fn value() -> impl Strategy<Value = String> {
     prop_oneof![4 => select(FIELDS).prop_map(str::to_owned), 1 => select(vec!["1.2.3.4", "/a/é", "a\0"]).prop_map(str::to_owned), 1 => ".{0,8}"]
 }
 
-/// At least a thousand cases, or as many as `PROPTEST_CASES` says.
-fn config() -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig { cases: default.cases.max(1_000), failure_persistence: None, ..default }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(thousand::config())]
 
     #[test]
     fn any_model_with_any_rules_and_any_request_is_answered(

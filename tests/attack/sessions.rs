@@ -147,8 +147,7 @@ async fn se_08_a_class_of_sign_in_that_did_not_happen_is_not_claimed(
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop).with("acr_values", "phr phrh urn:mfa");
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    let tokens = server.tokens(&shop, &request, &ada).await;
     let claims = claims(&tokens.member("id_token"));
     assert!(!["phr", "phrh", "urn:mfa"].contains(&claims["acr"].as_str().unwrap_or_default()), "{claims}");
     assert_eq!(claims["amr"], json!(["pwd"]));
@@ -278,8 +277,7 @@ async fn se_14_another_site_cannot_sign_somebody_out(#[values(Sqlite, Postgres)]
     let id_token = victim.redeem(&server).await.member("id_token");
     let other = server.admin.user("mallory").await;
     let request = AuthorizeRequest::of(&victim.shop);
-    let callback = server.visitor().authorize(&request, &other).await;
-    let hint_of_other = server.machine.redeem(&victim.shop, &request, &callback).await.member("id_token");
+    let hint_of_other = server.tokens(&victim.shop, &request, &other).await.member("id_token");
     let forged = portcullis_tests::jwt::damaged(&id_token);
     for path in [
         "/logout".to_owned(),

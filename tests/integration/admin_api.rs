@@ -63,8 +63,7 @@ async fn no_route_opens_without_the_right_token(#[values(Sqlite, Postgres)] data
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    let tokens = server.tokens(&shop, &request, &ada).await;
     let (access, id_token) = (tokens.member("access_token"), tokens.member("id_token"));
     for route in routes(&server).await {
         assert_eq!(status(&server, &route, None).await, 401, "{route:?} without a token");

@@ -72,8 +72,7 @@ async fn a_token_for_an_api_says_what_rfc_9068_asks_for(#[values(Sqlite, Postgre
     server.admin.assign(&orders, "viewer", &ada.id).await;
     let shop = server.admin.web_client(&[&orders]).await;
     let request = AuthorizeRequest::of(&shop).with("resource", ORDERS);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let answer = server.machine.redeem(&shop, &request, &callback).await;
+    let answer = server.tokens(&shop, &request, &ada).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.member("token_type"), "Bearer");
     let token = answer.member("access_token");
@@ -165,8 +164,7 @@ async fn an_id_token_hint_of_somebody_else_is_not_answered_silently(
     let (ada, bob) = (server.admin.user("ada").await, server.admin.user("bob").await);
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let hint = server.machine.redeem(&shop, &request, &callback).await.member("id_token");
+    let hint = server.tokens(&shop, &request, &ada).await.member("id_token");
     let mut visitor = server.visitor();
     visitor.authorize(&AuthorizeRequest::of(&shop), &bob).await;
     let silent = AuthorizeRequest::of(&shop).with("prompt", "none").with("id_token_hint", &hint);
@@ -201,8 +199,7 @@ async fn userinfo_answers_get_and_both_kinds_of_post(#[values(Sqlite, Postgres)]
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let token = server.machine.redeem(&shop, &request, &callback).await.member("access_token");
+    let token = server.tokens(&shop, &request, &ada).await.member("access_token");
     assert_eq!(server.machine.userinfo(&token).await.member("sub"), ada.sub);
     let post = server.machine.request(reqwest::Method::POST, "/userinfo").bearer_auth(&token);
     assert_eq!(portcullis_tests::agent::Answer::to(post).await.member("sub"), ada.sub);
@@ -225,8 +222,7 @@ async fn a_hint_has_to_be_an_id_token_of_ours_and_may_be_old(#[values(Sqlite, Po
         let elsewhere = TestServer::start_on(Sqlite).await;
         let (bob, other) = (elsewhere.admin.user("bob").await, elsewhere.admin.web_client(&[]).await);
         let request = AuthorizeRequest::of(&other);
-        let callback = elsewhere.visitor().authorize(&request, &bob).await;
-        elsewhere.machine.redeem(&other, &request, &callback).await.member("id_token")
+        elsewhere.tokens(&other, &request, &bob).await.member("id_token")
     };
     let silently =
         |hint: &str| AuthorizeRequest::of(&shop).with("prompt", "none").with("id_token_hint", hint);

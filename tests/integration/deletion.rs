@@ -55,8 +55,7 @@ async fn a_new_account_with_an_old_name_is_somebody_else(#[values(Sqlite, Postgr
     let before = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
-    let callback = server.visitor().authorize(&request, &before).await;
-    let token = server.machine.redeem(&shop, &request, &callback).await.member("access_token");
+    let token = server.tokens(&shop, &request, &before).await.member("access_token");
     assert_eq!(delete(&server, &format!("/users/{}", before.id)).await, 204);
     let after: Person = server.admin.user("ada").await;
     assert_ne!((&before.id, &before.sub), (&after.id, &after.sub));

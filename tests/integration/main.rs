@@ -44,8 +44,7 @@ async fn offline(server: &TestServer) -> (Registered, String) {
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop).with("scope", "openid offline_access");
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    let tokens = server.tokens(&shop, &request, &ada).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());
     (shop, tokens.member("refresh_token"))
 }

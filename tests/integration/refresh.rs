@@ -64,8 +64,7 @@ async fn a_refresh_may_narrow_the_scope_for_one_token(#[values(Sqlite, Postgres)
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop).with("scope", "openid email offline_access");
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let first = server.machine.redeem(&shop, &request, &callback).await.member("refresh_token");
+    let first = server.tokens(&shop, &request, &ada).await.member("refresh_token");
     let fields = [("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("scope", "openid")];
     let narrow = server.machine.token(&shop, &fields).await;
     assert_eq!(narrow.member("scope"), "openid");
@@ -96,8 +95,7 @@ async fn a_token_whose_session_is_over_is_refused_without_an_alarm(
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop).with("scope", "openid");
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let token = server.machine.redeem(&shop, &request, &callback).await.member("refresh_token");
+    let token = server.tokens(&shop, &request, &ada).await.member("refresh_token");
     server.wait(std::time::Duration::from_hours(25));
     for _ in 0..3 {
         let refused = server.machine.refresh(&shop, &token).await;
@@ -121,8 +119,7 @@ async fn an_api_that_was_taken_from_a_client_is_no_target_any_more(
     let request = AuthorizeRequest::of(&shop)
         .with("scope", "openid profile offline_access")
         .with("resource", &orders.audience);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let first = server.machine.redeem(&shop, &request, &callback).await;
+    let first = server.tokens(&shop, &request, &ada).await;
     let late = server.visitor().authorize(&request, &ada).await;
     let changed = serde_json::json!({
         "name": "Test shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"], "apis": [],
@@ -155,8 +152,7 @@ async fn a_token_of_a_client_that_was_switched_off_says_nothing(
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let token = server.machine.redeem(&shop, &request, &callback).await.member("access_token");
+    let token = server.tokens(&shop, &request, &ada).await.member("access_token");
     assert_eq!(server.machine.userinfo(&token).await.status, 200);
     server.admin.post(&format!("/clients/{}/disable", shop.id), &serde_json::json!({})).await;
     assert_eq!(server.machine.userinfo(&token).await.status, 401);

@@ -21,8 +21,7 @@ async fn a_token_is_described_to_the_api_it_is_for(#[values(Sqlite, Postgres)] d
     let guard = server.admin.guard_client(&orders).await;
     let shop = server.admin.web_client(&[&orders]).await;
     let request = AuthorizeRequest::of(&shop).with("resource", ORDERS);
-    let callback = server.visitor().authorize(&request, &ada).await;
-    let token = server.machine.redeem(&shop, &request, &callback).await.member("access_token");
+    let token = server.tokens(&shop, &request, &ada).await.member("access_token");
     let answer = server.machine.introspect(&guard, &token).await.json();
     assert_eq!(answer["active"], true);
     assert_eq!(answer["sub"], ada.sub);

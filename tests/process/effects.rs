@@ -2,12 +2,18 @@
 
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::text_of;
-use portcullis_tests::process::ServerProcess;
+use portcullis_tests::process::{ServerProcess, eventually};
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use rstest::rstest;
 use serde_json::Value;
 
 use crate::commands::{ORDERS, PASSWORD, json, password_file, place_on, registered, said};
+
+/// Somebody whose account a command made.
+fn person(made: &Value, password: &str) -> Person {
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    Person { id: text("id"), sub: text("sub"), username: text("username"), password: password.to_owned() }
+}
 
 #[rstest]
 #[tokio::test]
@@ -44,15 +50,8 @@ async fn an_account_from_the_command_line_signs_in_at_a_running_server(
     let arguments = ["user", "create", "Ada", "--password-file", &password, "--role", "policy-editor"];
     let made = json(&place, &arguments);
     assert_eq!(made["username"], "ada");
-    let text = |name: &str| made[name].as_str().unwrap().to_owned();
-    let ada = Person {
-        id: text("id"),
-        sub: text("sub"),
-        username: text("username"),
-        password: PASSWORD.to_owned(),
-    };
     let mut visitor = Visitor::new(&server.address);
-    visitor.sign_in(&ada).await;
+    visitor.sign_in(&person(&made, PASSWORD)).await;
     let account = visitor.get("/account").await.text();
     assert_eq!(text_of(&account, "signed-in-as").as_deref(), Some("ada"));
     assert!(account.contains("/admin/policies"), "the role counts at once");
@@ -88,16 +87,11 @@ async fn a_key_from_the_command_line_is_published_by_a_running_server(
     let rotated = json(&place, &["key", "rotate", "--alg", "EdDSA"]);
     let next: Vec<_> = rotated.as_array().unwrap().iter().filter(|key| key["state"] == "next").collect();
     assert_eq!((next.len(), &next[0]["alg"]), (1, &Value::from("EdDSA")));
-    let started = std::time::Instant::now();
-    loop {
+    eventually("the server publishes the key", async || {
         let published = server.machine.get("/jwks").await.json();
-        if published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == next[0]["kid"]) {
-            break;
-        }
-        assert!(started.elapsed().as_secs() < 20, "the server never heard of it");
-        // The server looks by itself, each second.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+        published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == next[0]["kid"])
+    })
+    .await;
     assert_eq!(json(&place, &["key", "rotate"]).as_array().unwrap().len(), 7, "all of them");
 }
 
@@ -114,10 +108,7 @@ async fn a_key_that_is_revoked_counts_no_longer_at_a_running_server(
         ["client", "create", "--preset", "m2m", "--name", "Robot", "--api", ORDERS, "--role", "viewer"];
     let robot = registered(&json(&place, &robot));
     let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
-    let active = async |token: &str| {
-        let answer = server.machine.post_as(&robot, "/introspect", &[("token", token)]).await;
-        answer.json()["active"].as_bool().unwrap()
-    };
+    let active = async |token: &str| server.machine.is_active(&robot, token).await;
     assert!(active(&token).await);
     let kid_of = |key: &Value| key["kid"].as_str().unwrap().to_owned();
     let keys = json(&place, &["key", "list"]);
@@ -125,12 +116,7 @@ async fn a_key_that_is_revoked_counts_no_longer_at_a_running_server(
     assert_eq!(place.run(&["key", "revoke", "nonsense"]).status.code(), Some(1));
     json(&place, &["key", "revoke", &signing]);
 
-    let started = std::time::Instant::now();
-    while active(&token).await {
-        assert!(started.elapsed().as_secs() < 20, "the server never heard of it");
-        // The server looks by itself, each second.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    eventually("the server refuses what the key signed", async || !active(&token).await).await;
     let published = server.machine.get("/jwks").await.json();
     assert!(!published["keys"].as_array().unwrap().iter().map(kid_of).any(|kid| kid == signing));
     let next = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
@@ -146,14 +132,8 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
     let made = json(&place, &["user", "create", "ada", "--password-file", &password]);
     let users = json(&place, &["user", "list"]);
     assert_eq!((&users[0]["id"], &users[0]["username"]), (&made["id"], &Value::from("ada")));
-    let ada = |password: &str| Person {
-        id: made["id"].as_str().unwrap().to_owned(),
-        sub: made["sub"].as_str().unwrap().to_owned(),
-        username: "ada".to_owned(),
-        password: password.to_owned(),
-    };
     let mut visitor = Visitor::new(&server.address);
-    visitor.sign_in(&ada(PASSWORD)).await;
+    visitor.sign_in(&person(&made, PASSWORD)).await;
     assert!(!visitor.get("/account").await.text().contains("/admin/policies"));
     let granted = place.run(&["user", "grant", "ada", "--role", "owner"]);
     assert!(granted.status.success(), "{}", said(&granted));
@@ -164,7 +144,7 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
     assert!(changed.status.success(), "{}", said(&changed));
     assert_eq!(visitor.get("/account").await.status, 303, "who was signed in is no longer");
     let mut visitor = Visitor::new(&server.address);
-    visitor.sign_in(&ada(other)).await;
+    visitor.sign_in(&person(&made, other)).await;
     assert_eq!(visitor.get("/account").await.status, 200);
     for (arguments, code) in [
         (&["user", "grant", "bea", "--role", "owner"][..], 1),

@@ -8,7 +8,7 @@ use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::database::required;
 use portcullis_tests::markup::{attribute, textarea, unescape};
-use portcullis_tests::process::{Place, ServerProcess, finished};
+use portcullis_tests::process::{Place, ServerProcess, eventually, finished};
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use rstest::rstest;
 use tempfile::tempdir;
@@ -200,9 +200,5 @@ async fn the_walk_of_the_readme_leads_where_it_says(#[values(Sqlite, Postgres)] 
     assert!(section.contains(&format!("Remove the line `{removed}`")));
     remove(&server, &section, removed).await;
     let again = format!("TOKEN=$(cat token)\n{}", call.trim_end().lines().last().unwrap());
-    let activated = Instant::now();
-    while terminal.statuses(&again) != [403] {
-        assert!(activated.elapsed() < PATIENCE, "the service never heard of the new rules");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the service hears of the new rules", async || terminal.statuses(&again) == [403]).await;
 }

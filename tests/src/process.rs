@@ -12,8 +12,24 @@ use crate::token::Machine;
 /// How long the program may take to start on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long a running program may take to hear of a change: it looks by itself, each second.
+const HEARD_WITHIN: Duration = Duration::from_secs(20);
+
 /// More CPU time than an idle server uses by chance, less than one password hash of the test that waits for it.
 const AT_WORK: Duration = Duration::from_millis(40);
+
+/// Waits until something holds that another program brings about: there is no event to wait for.
+///
+/// # Panics
+///
+/// When it never does.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < HEARD_WITHIN, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 /// What a program is started with: its folder, its database, its port.
 #[derive(Clone, Debug)]

@@ -18,11 +18,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
+use crate::agent::Answer;
+use crate::authorize::AuthorizeRequest;
 use crate::database::Database;
 use crate::log::Log;
 use crate::registered::Registered;
 use crate::token::Machine;
-use crate::visitor::Visitor;
+use crate::visitor::{Person, Visitor};
 
 /// A server on a port of its own, with a database of its own and a clock that stands still until the test moves it.
 ///
@@ -111,6 +113,12 @@ impl BareServer {
     /// A browser that was never here.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(&self.issuer)
+    }
+
+    /// What an application gets for somebody who comes from it with a browser that was never here.
+    pub async fn tokens(&self, client: &Registered, request: &AuthorizeRequest, person: &Person) -> Answer {
+        let callback = self.visitor().authorize(request, person).await;
+        self.machine.redeem(client, request, &callback).await
     }
 
     /// Moves the clock.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::administration::Administration;
@@ -45,9 +46,8 @@ async fn tend_keys(keys: KeyRing, store: Store) {
                 TEND_KEYS_AGAIN
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            moved_on = epochs.changed() => if moved_on.is_err() { return },
+        if !heard_or_after(&mut epochs, wait).await {
+            return;
         }
     }
 }
@@ -63,9 +63,8 @@ async fn follow_revocations(feed: RevocationFeed, store: Store) {
                 READ_AGAIN
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            another = raised.changed() => if another.is_err() { return },
+        if !heard_or_after(&mut raised, wait).await {
+            return;
         }
     }
 }
@@ -78,9 +77,16 @@ async fn follow_policy(policy: AdminPolicy, store: Store) {
         if let Err(error) = policy.refresh().await {
             tracing::error!(cause = %error, "the policy of the admin API could not be read; the one in force stays");
         }
-        tokio::select! {
-            () = tokio::time::sleep(READ_POLICY_EVERY) => {}
-            moved_on = epochs.changed() => if moved_on.is_err() { return },
+        if !heard_or_after(&mut epochs, READ_POLICY_EVERY).await {
+            return;
         }
+    }
+}
+
+/// Waits until something is heard, at most for a while; false when nobody is left who could say anything.
+async fn heard_or_after(news: &mut watch::Receiver<u64>, wait: Duration) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => true,
+        heard = news.changed() => heard.is_ok(),
     }
 }

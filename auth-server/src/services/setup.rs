@@ -8,9 +8,8 @@ use std::time::Duration;
 use crate::config::SetupFrom;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::UserId;
 use crate::domain::secret::{Digest32, Entropy, OpaqueToken, TokenKind};
-use crate::domain::user::{PasswordHash, Sub, User};
+use crate::domain::user::{PasswordHash, User};
 use crate::services::admin_error::AdminError;
 use crate::services::assignments::AssignmentService;
 use crate::services::caller::Caller;
@@ -167,7 +166,7 @@ impl SetupService {
             Some(password) => self.hasher.hash(password).await?,
             None => return Err(SetupError::Invalid(FieldErrors::of("/password", "missing", "is missing"))),
         };
-        let user = self.user(details, now);
+        let user = details.user(now, &self.entropy);
         let caller =
             Caller { actor: Actor::User(user.id.clone()), address: Some(address), ..Caller::system(now) };
         let ownership = self.ownership.clone();
@@ -197,20 +196,6 @@ impl SetupService {
         match single_use::find::<()>(&mut tx, Purpose::SetupLink, &link.digest(), now).await? {
             Some(()) => Ok(link.digest()),
             None => Err(SetupError::Code),
-        }
-    }
-
-    fn user(&self, details: AccountDetails, now: Timestamp) -> User {
-        User {
-            id: UserId::generate(now, &self.entropy),
-            sub: Sub::generate(&self.entropy),
-            organisation: details.organisation,
-            username: details.username,
-            name: details.name,
-            email: details.email,
-            email_verified_at: None,
-            created_at: now,
-            disabled_at: None,
         }
     }
 }

@@ -145,9 +145,7 @@ impl ClientService {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    tx.one_at_a_time(Turn::Administration).await?;
-                    let client = find(tx, &id).await?;
-                    owners.require_rank_over(tx, &client, &caller).await?;
+                    let client = find_to_change(tx, &id, &owners, &caller).await?;
                     if !matches!(client.authentication, ClientAuthentication::Secret(_)) {
                         return Err(AdminError::Conflict("This client has no secret."));
                     }
@@ -168,9 +166,7 @@ impl ClientService {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    tx.one_at_a_time(Turn::Administration).await?;
-                    let client = find(tx, &id).await?;
-                    owners.require_rank_over(tx, &client, &caller).await?;
+                    let client = find_to_change(tx, &id, &owners, &caller).await?;
                     assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
                     clients::delete(tx, &id).await?;
                     tx.revoke(Revocation::of_client(id.as_str(), caller.now));
@@ -239,6 +235,19 @@ enum Switch {
 
 async fn find(tx: &mut Tx, id: &ClientId) -> Result<Client, AdminError> {
     clients::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Client))
+}
+
+/// Finds a client that the caller may change; nobody else changes it meanwhile.
+async fn find_to_change(
+    tx: &mut Tx,
+    id: &ClientId,
+    owners: &Owners,
+    caller: &Caller,
+) -> Result<Client, AdminError> {
+    tx.one_at_a_time(Turn::Administration).await?;
+    let client = find(tx, id).await?;
+    owners.require_rank_over(tx, &client, caller).await?;
+    Ok(client)
 }
 
 fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Client {

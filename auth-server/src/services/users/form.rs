@@ -1,7 +1,9 @@
 //! What an admin says about a person's account.
 
-use crate::domain::ids::OrganisationId;
-use crate::domain::user::{Email, InvalidPassword, Password, Username};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{OrganisationId, UserId};
+use crate::domain::secret::Entropy;
+use crate::domain::user::{Email, InvalidPassword, Password, Sub, User, Username};
 use crate::services::fields::{FieldErrors, NameError, display_name};
 use crate::services::password_quality::{self, Weakness};
 
@@ -36,6 +38,23 @@ pub(crate) struct AccountDetails {
     pub(crate) organisation: OrganisationId,
     /// The first password.
     pub(crate) password: Option<Password>,
+}
+
+impl AccountDetails {
+    /// A new account with these details.
+    pub(crate) fn user(self, now: Timestamp, entropy: &Entropy) -> User {
+        User {
+            id: UserId::generate(now, entropy),
+            sub: Sub::generate(entropy),
+            organisation: self.organisation,
+            username: self.username,
+            name: self.name,
+            email: self.email,
+            email_verified_at: None,
+            created_at: now,
+            disabled_at: None,
+        }
+    }
 }
 
 impl UserForm {

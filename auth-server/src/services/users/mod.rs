@@ -9,7 +9,7 @@ use crate::domain::ids::UserId;
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::Entropy;
-use crate::domain::user::{Email, Password, PasswordHash, Sub, User, Username};
+use crate::domain::user::{Email, Password, PasswordHash, User, Username};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::fields::FieldErrors;
@@ -71,7 +71,7 @@ impl UserService {
             Some(password) => Some(self.hash(password).await?),
             None => None,
         };
-        Ok(UserDraft { user: self.account(details, caller), hash })
+        Ok(UserDraft { user: details.user(caller.now, &self.entropy), hash })
     }
 
     /// Adds an account, as part of something larger.
@@ -244,20 +244,6 @@ impl UserService {
 
     async fn hash(&self, password: Password) -> Result<PasswordHash, AdminError> {
         Ok(self.hasher.hash(&password).await?)
-    }
-
-    fn account(&self, details: AccountDetails, caller: &Caller) -> User {
-        User {
-            id: UserId::generate(caller.now, &self.entropy),
-            sub: Sub::generate(&self.entropy),
-            organisation: details.organisation,
-            username: details.username,
-            name: details.name,
-            email: details.email,
-            email_verified_at: None,
-            created_at: caller.now,
-            disabled_at: None,
-        }
     }
 }
 
