@@ -187,6 +187,19 @@ fn no_13_a_question_mark_is_one_character() {
 }
 
 #[test]
+fn an_expression_that_is_found_anywhere_in_a_text_is_pointed_out() {
+    let warned = |rule: &str| -> Vec<_> {
+        let snapshot = compile(&pattern("regexMatch"), &format!("p, any, {rule}, read")).expect("a policy");
+        let warnings = snapshot.warnings().warnings();
+        warnings.map(|warning| (warning.code, warning.column, warning.fix.clone())).collect()
+    };
+    assert_eq!(warned("^/a$"), []);
+    for rule in ["/a", "^/a", "/a$"] {
+        assert_eq!(warned(rule), [("pattern-open", 9, Some(format!("^({rule})$")))]);
+    }
+}
+
+#[test]
 fn no_14_costly_expressions_are_refused() {
     bad_pattern("regexMatch", "(a{500}){500}", "pattern-costly", 9);
     let rule = |n: u32| format!("p, any, ^a{n}$, read\n");
@@ -283,9 +296,13 @@ fn no_25_and_26_half_read_definitions_are_refused() {
     assert_eq!(refused(&commented, "p, a, x, read"), ("model-syntax", 8, 20));
     let second = acl().replace("p = sub, obj, act", "p = sub, obj, act\np2 = sub, act");
     assert_eq!(refused(&second, "p, a, x, read"), ("model-unsupported", 5, 1));
-    let lines = model("sub, obj, act", "", ALLOW, "r.sub == p.sub && \\\n  r.obj > p.obj");
-    let place = compile(&lines, "p, a, x, read").map_or_else(|report| report.findings[0].line, |_| 9);
-    assert_eq!(place, 9, "a finding is where the line is, not where the definition begins");
+    let lines = model("sub, obj, act", "", ALLOW, "r.sub == p.sub && \\\n  r.object == p.obj");
+    // A finding is where the line is, not where the definition begins.
+    assert_eq!(refused(&lines, "p, a, x, read"), ("model-field", 9, 3));
+    for places in ["_", "_, _, _, _", "_, a"] {
+        let roles = model("sub, obj, act", &format!("g = {places}"), ALLOW, RBAC);
+        assert_eq!(refused(&roles, "p, a, x, read"), ("model-roles", 6, 5), "{places}");
+    }
 }
 
 #[cfg(not(feature = "casbin"))]

@@ -514,6 +514,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_built_is_refused_by_its_own_name() {
+        for (asked, error, code) in [
+            ("request=a.b.c", RequestError::RequestObject, "request_not_supported"),
+            ("request_uri=https://rp.test/r", RequestError::RequestUri, "request_uri_not_supported"),
+            ("registration=%7B%7D", RequestError::Registration, "registration_not_supported"),
+        ] {
+            assert_eq!(with(asked), Err(error), "{asked}");
+            assert_eq!(error.code().as_str(), code);
+        }
+    }
+
+    #[test]
     fn scopes_that_the_client_may_not_ask_for_are_left_out() {
         let request = changed("scope=openid", "scope=openid+admin+email").unwrap();
         assert_eq!(request.scopes.to_string(), "email openid");
