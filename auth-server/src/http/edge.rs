@@ -175,7 +175,8 @@ fn log(line: &Line<'_>, response: &Response) {
     let (id, method) = (line.id.as_str(), line.method.as_str());
     let route = line.route.map_or("", MatchedPath::as_str);
     let code = response.status().as_u16();
-    let duration_ms = line.took.as_secs_f64() * 1000.0;
+    // Whole microseconds: what is finer is noise.
+    let duration_ms = (line.took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
     let cause = response.extensions().get::<Cause>().map(Cause::as_str);
     if response.status().is_server_error() {
         tracing::error!(
