@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Path, State};
@@ -21,8 +22,18 @@ use portcullis_guard::{
 use serde::{Deserialize, Serialize};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter()).init();
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = &*error, "orders cannot be served");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     let issuer = required("ORDERS_ISSUER")?;
     let guard = Guard::builder()
         .issuer(Issuer::oidc(&issuer))

@@ -69,7 +69,7 @@ impl Scene {
 
     async fn active(&self) -> u64 {
         let policy = self.admin.get(&format!("/apis/{}/policy", self.api.id)).await.json();
-        let revision = policy["revision"].as_u64().unwrap_or_else(|| panic!("{policy}"));
+        let revision = policy["number"].as_u64().unwrap_or_else(|| panic!("{policy}"));
         assert_eq!(policy["rules"], rules(revision), "a revision has the text it was made of");
         revision
     }
