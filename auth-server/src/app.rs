@@ -263,6 +263,7 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
+            decisions: self.administration.distribution.decisions.clone(),
             snapshots: self.administration.distribution.snapshots.clone(),
             events: self.administration.distribution.events.clone(),
             health: HealthService::new(self.ground.store.clone()),

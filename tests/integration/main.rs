@@ -5,6 +5,8 @@ mod admin_api;
 #[cfg(test)]
 mod audit_trail;
 #[cfg(test)]
+mod authzen;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod code_flow;

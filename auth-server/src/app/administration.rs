@@ -14,6 +14,7 @@ use crate::services::events::EventService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
+use crate::services::policies::decide::DecisionService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocation_feed::RevocationFeed;
@@ -41,6 +42,7 @@ pub(super) struct Administration {
 pub(super) struct Distribution {
     pub(super) events: EventService,
     pub(super) feed: RevocationFeed,
+    pub(super) decisions: DecisionService,
     pub(super) snapshots: SnapshotService,
 }
 
@@ -74,7 +76,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     Ok(Administration {
         console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup, trail },
         apis,
-        distribution: Distribution { events, feed, snapshots },
+        distribution: Distribution { decisions: DecisionService::new(store()), events, feed, snapshots },
         assignments,
         audit: AuditService::new(store()),
         clients: ClientService::new(store(), entropy(), owners.clone()),

@@ -33,7 +33,8 @@ impl SecurityHeaders {
 
     /// Adds what is missing. Where a page needs another policy, it has set its own; the rest is not for a handler to choose.
     pub(crate) fn apply(&self, headers: &mut HeaderMap, id: RequestId) {
-        headers.insert(REQUEST_ID, id.header());
+        // A protocol may want the name that the caller gave; ours is in the log.
+        headers.entry(REQUEST_ID).or_insert_with(|| id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));

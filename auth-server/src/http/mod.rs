@@ -1,6 +1,7 @@
 //! HTTP: each handler parses, calls one service and renders. What holds for every answer is in [`edge`].
 
 pub(crate) mod admin;
+pub(crate) mod authzen;
 pub(crate) mod cors;
 pub(crate) mod edge;
 pub(crate) mod error;
@@ -37,6 +38,7 @@ use crate::http::state::AppState;
 pub(crate) fn router(state: AppState, admin_api: Router<AppState>) -> Router {
     Router::new()
         .merge(admin_api)
+        .merge(authzen::router())
         .merge(oauth::router())
         .merge(oidc::router())
         .merge(ops::router())

@@ -14,10 +14,14 @@ use crate::domain::issuer::Issuer;
 /// Where the metadata of an issuer without a path is.
 pub(crate) const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
 
+/// Where `AuthZEN` looks for the metadata; below an issuer with a path, before that path as well.
+pub(crate) const AUTHZEN_METADATA: &str = "/.well-known/authzen-configuration";
+
 /// The first parts of our own paths. Below an issuer that is called like one of them nothing can be told apart, so its proxy has to
 /// strip the path.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     ".well-known",
+    "access",
     "account",
     "admin",
     "api",
@@ -79,8 +83,10 @@ impl Mount {
         if self.base.is_empty() {
             return None;
         }
-        if path.strip_prefix(OAUTH_METADATA) == Some(&self.base) {
-            return path.get(..OAUTH_METADATA.len());
+        for metadata in [OAUTH_METADATA, AUTHZEN_METADATA] {
+            if path.strip_prefix(metadata) == Some(&self.base) {
+                return Some(metadata);
+            }
         }
         let rest = path.strip_prefix(&self.base).filter(|_| self.strip == Strip::Here)?;
         match rest {
@@ -125,6 +131,7 @@ mod tests {
         let issuer = "https://example.org/auth/eu";
         let inserted = format!("{OAUTH_METADATA}/auth/eu");
         assert_eq!(entered(issuer, &inserted), OAUTH_METADATA);
+        assert_eq!(entered(issuer, &format!("{AUTHZEN_METADATA}/auth/eu")), AUTHZEN_METADATA);
         for other in [format!("{OAUTH_METADATA}/auth"), format!("{OAUTH_METADATA}/auth/eu/x")] {
             assert_eq!(entered(issuer, &other), other);
         }

@@ -113,7 +113,7 @@ impl Voice {
         let first = request.uri().path().split('/').nth(1).unwrap_or_default();
         match first {
             "introspect" | "jwks" | "revoke" | "token" | "userinfo" | ".well-known" => Self::OAuth,
-            "api" | "policies" => Self::Problem,
+            "access" | "api" | "policies" => Self::Problem,
             _ => Self::Page,
         }
     }
@@ -131,6 +131,7 @@ mod tests {
             ("/.well-known/openid-configuration", Voice::OAuth),
             ("/api/v1/users", Voice::Problem),
             ("/policies/snapshot", Voice::Problem),
+            ("/access/v1/evaluation", Voice::Problem),
             ("/login", Voice::Page),
             ("/authorize", Voice::Page),
             ("/", Voice::Page),

@@ -24,6 +24,7 @@ use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::policies::PolicyService;
+use crate::services::policies::decide::DecisionService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocations::RevocationService;
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
+    pub(crate) decisions: DecisionService,
     pub(crate) snapshots: SnapshotService,
     pub(crate) events: EventService,
     pub(crate) health: HealthService,
@@ -98,6 +100,12 @@ impl FromRef<AppState> for HealthService {
 impl FromRef<AppState> for EventService {
     fn from_ref(state: &AppState) -> Self {
         state.events.clone()
+    }
+}
+
+impl FromRef<AppState> for DecisionService {
+    fn from_ref(state: &AppState) -> Self {
+        state.decisions.clone()
     }
 }
 

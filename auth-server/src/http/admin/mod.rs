@@ -7,7 +7,7 @@ mod answer;
 mod apis;
 mod assignments;
 mod audit;
-mod body;
+pub(crate) mod body;
 mod caller;
 mod cases;
 mod clients;

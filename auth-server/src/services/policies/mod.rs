@@ -2,6 +2,7 @@
 
 mod approval;
 pub(crate) mod candidate;
+pub(crate) mod decide;
 mod find;
 pub(crate) mod live;
 pub(crate) mod publish;

@@ -1,0 +1,217 @@
+//! Decisions for services that have no guard of ours: by the same compiled policy, with the roles that a token would carry now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_policy::{Request, Roles, Snapshot};
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+
+use crate::domain::client::Client;
+use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::rbac::{Api, RoleName};
+use crate::domain::user::User;
+use crate::services::admin_error::AdminError;
+use crate::services::policies::candidate::{apart, source};
+use crate::storage::{Store, StoreError, policies, users};
+
+/// How many compiled policies are kept.
+const KEPT: usize = 64;
+
+/// How many are compiled at once.
+const PLACES: usize = 2;
+
+/// Who is asked about.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Asked {
+    /// A client, by its id.
+    Client(String),
+    /// Whoever has this role and nothing else.
+    Role(String),
+    /// A user, by the `sub` of their tokens.
+    User(String),
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) subject: Asked,
+    pub(crate) object: String,
+    pub(crate) action: String,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Verdict {
+    pub(crate) allowed: bool,
+    pub(crate) because: Because,
+    /// The revision that decided; `None` when none is in force.
+    pub(crate) revision: Option<u64>,
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Because {
+    /// No policy is in force.
+    NoPolicy,
+    /// No rule speaks for it. So it is for whoever is unknown or switched off, too.
+    NoRule,
+    /// The rule in this line.
+    Rule(u32),
+}
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Until {
+    #[default]
+    All,
+    FirstDeny,
+    FirstPermit,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecideError {
+    /// The policy in force could not be compiled.
+    #[error(transparent)]
+    Policy(#[from] AdminError),
+    /// The client is not the guard of an API.
+    #[error("the client serves no API")]
+    ServesNothing,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Decides by the policy in force.
+#[derive(Clone)]
+pub(crate) struct DecisionService {
+    store: Store,
+    compiled: Arc<Cache<ApiId, Arc<Snapshot>>>,
+    places: Arc<Semaphore>,
+}
+
+/// What a subject brings along.
+#[derive(Clone)]
+struct Standing {
+    subject: String,
+    roles: Vec<String>,
+    domain: String,
+}
+
+impl DecisionService {
+    /// The service over this store.
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, compiled: Arc::new(Cache::new(KEPT)), places: Arc::new(Semaphore::new(PLACES)) }
+    }
+
+    /// Decides in turn, for the API that `client` serves, until something ends it: fewer answers than questions then.
+    pub(crate) async fn decide(
+        &self,
+        client: &Client,
+        evaluations: &[Evaluation],
+        until: Until,
+    ) -> Result<Vec<Verdict>, DecideError> {
+        let api = client.settings.serves.as_ref().ok_or(DecideError::ServesNothing)?;
+        let api = self.store.api(api).await?;
+        let Some((api, snapshot)) = self.in_force(api).await? else {
+            let verdict = Verdict { allowed: false, because: Because::NoPolicy, revision: None };
+            let asked = if until == Until::FirstDeny { 1 } else { evaluations.len() };
+            return Ok(vec![verdict; asked]);
+        };
+        let mut known = HashMap::new();
+        let mut verdicts = Vec::new();
+        for evaluation in evaluations {
+            if !known.contains_key(&evaluation.subject) {
+                let found = self.standing(&evaluation.subject, &api).await?;
+                known.insert(evaluation.subject.clone(), found);
+            }
+            let standing = known.get(&evaluation.subject).and_then(Option::as_ref);
+            let verdict = judge(&snapshot, standing, evaluation);
+            verdicts.push(verdict);
+            let ends = if verdict.allowed { Until::FirstPermit } else { Until::FirstDeny };
+            if until == ends {
+                break;
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// The compiled policy of an API, if one is in force.
+    async fn in_force(
+        &self,
+        api: Option<Arc<Api>>,
+    ) -> Result<Option<(Arc<Api>, Arc<Snapshot>)>, DecideError> {
+        let Some((api, number)) = api.and_then(|api| Some((Arc::clone(&api), api.active_revision?))) else {
+            return Ok(None);
+        };
+        let held = || self.compiled.get(&api.id).filter(|snapshot| snapshot.revision() == number);
+        if let Some(snapshot) = held() {
+            return Ok(Some((api, snapshot)));
+        }
+        // It is never closed.
+        let _place = self.places.acquire().await;
+        if let Some(snapshot) = held() {
+            return Ok(Some((api, snapshot)));
+        }
+        let mut tx = self.store.read().await?;
+        let revision = policies::find_revision(&mut tx, &api.id, number).await?;
+        drop(tx);
+        let Some(revision) = revision else { return Ok(None) };
+        let source = source(&revision.text);
+        let snapshot = apart(move || Snapshot::compile(&source, number)).await?;
+        let snapshot = Arc::new(snapshot.map_err(AdminError::Policy)?);
+        self.compiled.insert(api.id.clone(), Arc::clone(&snapshot));
+        Ok(Some((api, snapshot)))
+    }
+
+    /// What somebody would bring along in a token for the API. `None` for whoever would get none.
+    async fn standing(&self, asked: &Asked, api: &Api) -> Result<Option<Standing>, StoreError> {
+        match asked {
+            Asked::Role(role) => Ok(Some(Standing {
+                subject: String::new(),
+                roles: vec![role.clone()],
+                domain: String::new(),
+            })),
+            Asked::Client(id) => {
+                let Ok(id) = ClientId::parse(id) else { return Ok(None) };
+                let found = self.store.client(&id).await?.filter(|client| client.is_enabled());
+                let Some(client) = found else { return Ok(None) };
+                let roles = self.store.client_roles(&id, &api.id).await?;
+                let domain = client.organisation.as_ref().map(ToString::to_string).unwrap_or_default();
+                Ok(Some(Standing { subject: id.to_string(), roles: names(&roles), domain }))
+            }
+            Asked::User(sub) => {
+                let mut tx = self.store.read().await?;
+                let found = users::find_by_sub(&mut tx, sub).await?.filter(User::is_enabled);
+                drop(tx);
+                let Some(user) = found else { return Ok(None) };
+                let roles = self.store.user_roles(&user.id, &api.id).await?;
+                let domain = user.organisation.to_string();
+                Ok(Some(Standing { subject: sub.clone(), roles: names(&roles), domain }))
+            }
+        }
+    }
+}
+
+fn names(roles: &[RoleName]) -> Vec<String> {
+    roles.iter().map(ToString::to_string).collect()
+}
+
+fn judge(snapshot: &Snapshot, standing: Option<&Standing>, evaluation: &Evaluation) -> Verdict {
+    let decision = standing.map(|standing| {
+        snapshot.decide(&Request {
+            subject: &standing.subject,
+            roles: Roles::from(&standing.roles),
+            domain: &standing.domain,
+            object: &evaluation.object,
+            action: &evaluation.action,
+        })
+    });
+    let rule = decision.and_then(|decision| decision.rule);
+    Verdict {
+        allowed: decision.is_some_and(|decision| decision.allowed),
+        because: rule.map_or(Because::NoRule, |rule| Because::Rule(rule.line)),
+        revision: Some(snapshot.revision()),
+    }
+}

@@ -1,0 +1,207 @@
+//! Decisions for services that have no guard of ours: `AuthZEN`, as a plain HTTP client asks.
+
+use portcullis_tests::admin::RegisteredApi;
+use portcullis_tests::agent::Answer;
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::registered::Registered;
+use portcullis_tests::server::TestServer;
+use portcullis_tests::token::basic;
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const RULES: &str =
+    "p, viewer, *, orders, read\np, viewer, *, /v1/orders/{id}, read\np, banned, *, orders, *, deny\n";
+const EVALUATION: &str = "/access/v1/evaluation";
+const EVALUATIONS: &str = "/access/v1/evaluations";
+
+/// A server, an API with rules, and the service that asks.
+struct Scene {
+    server: TestServer,
+    orders: RegisteredApi,
+    service: Registered,
+}
+
+impl Scene {
+    async fn on(database: Database) -> Self {
+        let server = TestServer::start_on(database).await;
+        let orders = server.admin.api("https://orders.test").await;
+        let role = json!({ "name": "banned", "description": "May nothing." });
+        server.admin.post(&format!("/apis/{}/roles", orders.id), &role).await;
+        server.admin.activate(&orders, RULES).await;
+        let service = server.admin.guard_client(&orders).await;
+        Self { server, orders, service }
+    }
+
+    async fn ask_as(&self, client: &Registered, path: &str, document: &Value) -> Answer {
+        let secret = client.secret.as_deref().unwrap();
+        let request = self.server.machine.request(Method::POST, path).json(document);
+        Answer::to(request.header("authorization", basic(&client.id, secret))).await
+    }
+
+    async fn ask(&self, subject: Value, action: &str, resource: Value) -> Value {
+        let document = json!({ "subject": subject, "action": { "name": action }, "resource": resource });
+        let answer = self.ask_as(&self.service, EVALUATION, &document).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+}
+
+fn orders() -> Value {
+    json!({ "type": "orders", "id": "17" })
+}
+
+#[rstest]
+#[tokio::test]
+async fn users_clients_and_roles_are_judged_by_what_they_hold_now(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let admin = &scene.server.admin;
+    let ada = admin.user("ada").await;
+    let user = || json!({ "type": "user", "id": ada.sub });
+    let nobody = scene.ask(json!({ "type": "user", "id": "nobody" }), "read", orders()).await;
+    assert_eq!(scene.ask(user(), "read", orders()).await, nobody, "unknown and without a role: the same");
+    assert_eq!(nobody["decision"], false);
+
+    admin.assign(&scene.orders, "viewer", &ada.id).await;
+    let allowed = scene.ask(user(), "read", orders()).await;
+    let context = json!({ "reason": "a rule allows it", "rule_line": 1, "revision": 2 });
+    assert_eq!(allowed, json!({ "decision": true, "context": context }));
+    assert_eq!(scene.ask(user(), "delete", orders()).await, nobody, "another action");
+    let path = |id: &str| json!({ "type": "object", "id": id });
+    assert_eq!(scene.ask(user(), "read", path("/v1/orders/17")).await["context"]["rule_line"], 2);
+    for hostile in
+        ["/v1/orders/17/../../stock", "/v1/orders/", "/v1/orders/a\u{0}b", "/V1/orders/17", "orders\n"]
+    {
+        assert_eq!(scene.ask(user(), "read", path(hostile)).await["decision"], false, "{hostile:?}");
+    }
+
+    let banned = admin.assign(&scene.orders, "banned", &ada.id).await;
+    let denied = scene.ask(user(), "read", orders()).await;
+    assert_eq!(denied["decision"], false);
+    assert_eq!(denied["context"]["reason"], "a rule denies it");
+    let taken =
+        admin.request(Method::DELETE, &format!("/apis/{}/assignments/{banned}", scene.orders.id)).await;
+    assert_eq!(Answer::to(taken).await.status, 204);
+    assert_eq!(scene.ask(user(), "read", orders()).await["decision"], true);
+    admin.post(&format!("/users/{}/disable", ada.id), &json!({})).await;
+    assert_eq!(scene.ask(user(), "read", orders()).await, nobody, "switched off");
+
+    let machine = admin.machine_client(&[&scene.orders]).await;
+    admin.assign(&scene.orders, "viewer", &machine.id).await;
+    let client = json!({ "type": "client", "id": machine.id });
+    assert_eq!(scene.ask(client, "read", orders()).await["decision"], true);
+    let role = json!({ "type": "role", "id": "viewer" });
+    assert_eq!(scene.ask(role, "read", orders()).await["decision"], true);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_batch_is_answered_in_its_order_and_ends_where_it_is_told_to(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let batch = |semantic: &str| {
+        json!({
+            "subject": { "type": "role", "id": "viewer" },
+            "resource": orders(),
+            "evaluations": [
+                { "action": { "name": "read" } }, { "action": { "name": "delete" } },
+                { "action": { "name": "read" }, "subject": { "type": "role", "id": "banned" } },
+                { "action": { "name": "read" } },
+            ],
+            "options": { "evaluations_semantic": semantic },
+        })
+    };
+    for (semantic, decisions) in [
+        ("execute_all", &[true, false, false, true][..]),
+        ("deny_on_first_deny", &[true, false]),
+        ("permit_on_first_permit", &[true]),
+    ] {
+        let answer = scene.ask_as(&scene.service, EVALUATIONS, &batch(semantic)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let listed = answer.json()["evaluations"].as_array().cloned().unwrap();
+        let listed: Vec<_> = listed.iter().map(|one| one["decision"].as_bool().unwrap()).collect();
+        assert_eq!(listed, decisions, "{semantic}");
+    }
+    let refused = scene.ask_as(&scene.service, EVALUATIONS, &batch("whatever")).await;
+    assert_eq!(refused.status, 400);
+    let one = json!({
+        "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
+    });
+    let alone = scene.ask_as(&scene.service, EVALUATIONS, &one).await.json();
+    assert_eq!(alone["decision"], true, "without a list it is one question: {alone}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_service_asks_about_its_own_api_and_nobody_else_asks_at_all(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let admin = &scene.server.admin;
+    let document = json!({
+        "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
+    });
+    let stock = admin.api("https://stock.test").await;
+    admin.activate(&stock, "p, viewer, *, stock, read\n").await;
+    let other = admin.guard_client(&stock).await;
+    let foreign = scene.ask_as(&other, EVALUATION, &document).await;
+    assert_eq!(foreign.json()["decision"], false, "its own rules decide, not those of orders");
+    let machine = admin.machine_client(&[&scene.orders]).await;
+    assert_eq!(scene.ask_as(&machine, EVALUATION, &document).await.json()["code"], "serves-nothing");
+    let wrong = Registered { secret: Some("pck_wrong".to_owned()), ..scene.service.clone() };
+    for path in [EVALUATION, EVALUATIONS] {
+        let refused = scene.ask_as(&wrong, path, &document).await;
+        assert_eq!((refused.status.as_u16(), refused.error()), (401, "invalid_client"));
+        assert!(refused.header("www-authenticate").starts_with("Basic"), "{path}");
+        let anonymous = scene.server.machine.request(Method::POST, path).json(&document);
+        assert_eq!(Answer::to(anonymous).await.status, 401);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_its_place(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Scene::on(database).await;
+    let whole = json!({
+        "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
+    });
+    for member in ["subject", "action", "resource"] {
+        let mut document = whole.clone();
+        document.as_object_mut().unwrap().remove(member);
+        let refused = scene.ask_as(&scene.service, EVALUATION, &document).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (400, &json!("malformed")));
+        assert!(refused.text().contains(&format!("/{member}")), "{}", refused.text());
+    }
+    let text = scene.server.machine.request(Method::POST, EVALUATION).body(whole.to_string());
+    let secret = scene.service.secret.as_deref().unwrap();
+    let text = text.header("authorization", basic(&scene.service.id, secret));
+    assert_eq!(Answer::to(text).await.status, 415, "it does not say that it is JSON");
+    assert_eq!(scene.server.machine.get(EVALUATION).await.status, 405);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let issuer = &scene.server.issuer;
+    let answer = scene.server.machine.get("/.well-known/authzen-configuration").await;
+    let described = json!({
+        "policy_decision_point": issuer,
+        "access_evaluation_endpoint": format!("{issuer}{EVALUATION}"),
+        "access_evaluations_endpoint": format!("{issuer}{EVALUATIONS}"),
+    });
+    assert_eq!(answer.json(), described);
+    let document = json!({
+        "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
+    });
+    let request = scene.server.machine.request(Method::POST, EVALUATION).json(&document);
+    let secret = scene.service.secret.as_deref().unwrap();
+    let request = request.header("authorization", basic(&scene.service.id, secret));
+    let named = Answer::to(request.header("x-request-id", "bfe9eb29-ab87")).await;
+    assert_eq!((named.header("x-request-id"), named.header("cache-control")), ("bfe9eb29-ab87", "no-store"));
+}
