@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use portcullis_policy::{Request, Roles, RuleRef, Snapshot};
 
@@ -10,7 +11,11 @@ use crate::token::Principal;
 /// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
 /// joined with [`and`](Self::and) and [`or`](Self::or).
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Requirement(Node);
+pub struct Requirement {
+    node: Node,
+    /// How old what it is decided by may be, where that is longer than the limits of the guard.
+    tolerance: Duration,
+}
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Node {
@@ -32,69 +37,102 @@ type Text = Cow<'static, str>;
 
 /// Requires that the policy allows the caller to do `action` with `object`.
 pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Requirement {
-    Requirement(Node::Rbac { object: object.into(), action: action.into() })
+    Requirement::of(Node::Rbac { object: object.into(), action: action.into() })
 }
 
 /// Requires that the token has a scope.
 pub fn scope(scope: impl Into<Cow<'static, str>>) -> Requirement {
-    Requirement(Node::Scope(scope.into()))
+    Requirement::of(Node::Scope(scope.into()))
 }
 
 /// Requires a token that is good, and nothing more.
 pub const fn authenticated() -> Requirement {
-    Requirement(Node::Authenticated)
+    Requirement::of(Node::Authenticated)
 }
 
 /// Requires nothing, and tells the handler who is calling if there is a token. One that is not good is 401.
 pub const fn optional() -> Requirement {
-    Requirement(Node::Optional)
+    Requirement::of(Node::Optional)
 }
 
 /// Requires nothing, and does not look at tokens.
 pub const fn public() -> Requirement {
-    Requirement(Node::Public)
+    Requirement::of(Node::Public)
 }
 
 impl Requirement {
     /// What a layer requires whose route says nothing: a good token, and, if there is a policy, the
     /// impossible.
     pub(crate) const fn unstated() -> Self {
-        Self(Node::Unstated)
+        Self::of(Node::Unstated)
+    }
+
+    const fn of(node: Node) -> Self {
+        Self { node, tolerance: Duration::ZERO }
     }
 
     /// Requires both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        let mut all = match self.0 {
+        let mut all = match self.node {
             Node::All(nodes) => nodes,
             node => vec![node],
         };
-        all.push(other.0);
-        Self(Node::All(all))
+        all.push(other.node);
+        Self { node: Node::All(all), tolerance: self.tolerance.min(other.tolerance) }
     }
 
     /// Requires one of the two.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        let mut any = match self.0 {
+        let mut any = match self.node {
             Node::Any(nodes) => nodes,
             node => vec![node],
         };
-        any.push(other.0);
-        Self(Node::Any(any))
+        any.push(other.node);
+        Self { node: Node::Any(any), tolerance: self.tolerance.min(other.tolerance) }
+    }
+
+    /// Serves on while the issuer is away: decides by keys, a policy and a list of what was revoked that nobody has
+    /// confirmed for up to `at_most`, where the limits of the guard would answer 503 by then.
+    ///
+    /// A route that does not say this fails closed. It lengthens limits and never shortens one; a token that has
+    /// expired stays expired. What is joined with [`and`](Self::and) or [`or`](Self::or) tolerates what both sides
+    /// do, so this is said last:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use portcullis_guard::{rbac, scope};
+    ///
+    /// let reading = scope("orders").and(rbac("orders", "read")).serve_stale(Duration::from_hours(12));
+    /// assert_eq!(reading.to_string(), "(scope(orders) and rbac(orders, read)), stale for 43200 s");
+    /// ```
+    #[must_use]
+    pub const fn serve_stale(mut self, at_most: Duration) -> Self {
+        self.tolerance = at_most;
+        self
+    }
+
+    pub(crate) const fn tolerance(&self) -> Duration {
+        self.tolerance
+    }
+
+    /// What a caller has to have.
+    pub(crate) fn needed(&self) -> String {
+        self.node.to_string()
     }
 
     pub(crate) fn ignores_tokens(&self) -> bool {
-        self.0 == Node::Public
+        self.node == Node::Public
     }
 
     pub(crate) fn admits_anonymous(&self) -> bool {
-        self.0.admits_anonymous()
+        self.node.admits_anonymous()
     }
 
     /// Decides whether `caller` may pass.
     pub(crate) fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
-        self.0.decide(caller, policy)
+        self.node.decide(caller, policy)
     }
 }
 
@@ -191,7 +229,14 @@ fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> 
 
 impl fmt::Display for Requirement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
+        if self.tolerance.is_zero() {
+            return self.node.fmt(out);
+        }
+        let secs = self.tolerance.as_secs();
+        match &self.node {
+            Node::All(_) | Node::Any(_) => write!(out, "({}), stale for {secs} s", self.node),
+            leaf => write!(out, "{leaf}, stale for {secs} s"),
+        }
     }
 }
 
@@ -268,6 +313,17 @@ mod tests {
         assert_eq!(decide(&either, &[viewer]), Ok(Some(7)));
         assert!(decide(&either, &[]).is_err());
         assert_eq!(both.or(public()).to_string(), "(scope(a) and rbac(orders, read)) or public");
+    }
+
+    #[test]
+    fn what_is_joined_tolerates_what_both_sides_do() {
+        let hours = Duration::from_hours;
+        let stale = scope("a").serve_stale(hours(3));
+        assert_eq!(stale.clone().and(scope("b")).tolerance(), Duration::ZERO, "one side fails closed");
+        assert_eq!(scope("b").or(stale.clone()).tolerance(), Duration::ZERO);
+        assert_eq!(stale.clone().and(scope("b").serve_stale(hours(2))).tolerance(), hours(2));
+        assert_eq!(stale.to_string(), "scope(a), stale for 10800 s");
+        assert_eq!(stale.needed(), "scope(a)");
     }
 
     #[test]

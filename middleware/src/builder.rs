@@ -1,11 +1,13 @@
 //! Putting a guard together.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
+use crate::disk::{CacheDirError, Folder};
 use crate::guard::{Core, Guard};
 use crate::input::{InputPolicy, NotAPointer};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
@@ -29,12 +31,16 @@ pub struct GuardBuilder {
     input: InputPolicy,
     clock: Clock,
     manual_refresh: bool,
+    cache_dir: Option<PathBuf>,
 }
 
 /// Why a guard could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The cache folder is not safe.
+    #[error(transparent)]
+    CacheDir(#[from] CacheDirError),
     /// A limit lets nothing through.
     #[error(transparent)]
     EmptyQuota(#[from] EmptyQuota),
@@ -111,6 +117,46 @@ impl GuardBuilder {
         self
     }
 
+    /// Keeps the last good keys and the last good policy in a folder, so that the guard can start, and answer, while the
+    /// issuer is away. Unless set, nothing is kept.
+    ///
+    /// The folder is made if it is not there, open to this user alone. Several guards may share one: each issuer has a
+    /// file for its keys, and each API and client one for its policy, of 40 MiB at most. A folder that others may write
+    /// to is an error here. Whatever goes wrong with it later is said to the log, and nothing else depends on it. A file
+    /// that is damaged, of another owner or of another version of the guard is not used.
+    ///
+    /// # What is believed
+    ///
+    /// The policy is signed and is checked as if it had just arrived: by whom, for whom, until when (a day after it was
+    /// made). Keys are not signed. They came from the issuer over `https`; on the disk, they are as trustworthy as the
+    /// folder. Whoever can write there can have tokens and a policy of their own believed by a guard that starts while
+    /// the issuer is away, until it answers again or an age limit closes the door. Such a person can often change the
+    /// program, too; if not, keep nothing.
+    ///
+    /// Ages go on across a restart: what was confirmed fifty minutes before is fifty minutes old, or up to a minute
+    /// more. A policy of a lower revision than the disk holds is refused; after the server was restored from a backup,
+    /// remove the folder's files and start the guards again. What was revoked is not kept: a guard that starts while the
+    /// issuer is away accepts tokens until they expire, unless
+    /// [`revocations_max_stale`](crate::PolicyEndpoint::revocations_max_stale) makes it wait for the server.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), portcullis_guard::BuildError> {
+    /// use portcullis_guard::{Guard, Issuer};
+    ///
+    /// let guard = Guard::builder()
+    ///     .issuer(Issuer::oidc("https://id.example.com"))
+    ///     .audience("https://api.example.com")
+    ///     .cache_dir("/var/lib/orders/guard")
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(folder.into());
+        self
+    }
+
     /// The clock, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -131,6 +177,7 @@ impl GuardBuilder {
         let manual_refresh = self.manual_refresh;
         let guard = self.assemble()?;
         // What is slower than this arrives later.
+        let _ = tokio::time::timeout(FIRST_FETCH, guard.recall()).await;
         let _ = tokio::time::timeout(FIRST_FETCH, guard.refresh_remote()).await;
         if !manual_refresh {
             guard.spawn_refresh();
@@ -149,10 +196,20 @@ impl GuardBuilder {
             return Err(BuildError::NoIssuer);
         }
         let clock = self.clock;
+        let folder = match self.cache_dir {
+            Some(path) => Folder::open(&path, clock.unix_secs())?,
+            None => None,
+        };
+        let folder = folder.as_ref();
         let mut fetcher = LazyFetcher::default();
-        let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock)?);
-        let mut surroundings =
-            Surroundings { trusts: &trusts, audience: &audience, fetcher: &mut fetcher, clock: &clock };
+        let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock, folder)?);
+        let mut surroundings = Surroundings {
+            trusts: &trusts,
+            audience: &audience,
+            fetcher: &mut fetcher,
+            clock: &clock,
+            folder,
+        };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         Ok(Guard::new(Core {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header;
 use http::request::Parts;
@@ -16,7 +17,12 @@ use crate::limit::{Limiters, Standing};
 use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
+use crate::schedule::Moment;
+use crate::status::Status;
 use crate::token::{Attempt, Principal, Verification, Verifier, bearer_token};
+
+/// How long a refresh waits for what it fetched to be written down.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The guard of a service: a tower layer that lets a request through only when its path is canonical, its
 /// limits are not spent, its token is good, its caller may do this, and its body is well-formed.
@@ -44,13 +50,46 @@ impl Guard {
         self.refresh_remote().await;
     }
 
-    /// Whether the guard has all it needs to decide: keys of every issuer, and the policy if there is to be one.
-    pub fn is_ready(&self) -> bool {
+    /// What the guard knows, how old that is and where it came from: for a readiness probe and for metrics.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum::Json;
+    /// use http::StatusCode;
+    /// use portcullis_guard::{Guard, Status};
+    ///
+    /// /// Not ready while the guard would answer 503.
+    /// async fn ready(guard: Guard) -> (StatusCode, Json<Status>) {
+    ///     let status = guard.status();
+    ///     let answer = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    ///     (answer, Json(status))
+    /// }
+    ///
+    /// /// Something to ring a bell about long before the limits of a day and an hour are reached.
+    /// fn is_left_alone(status: &Status) -> bool {
+    ///     let is_old = |age: Option<Duration>, limit| age.is_some_and(|age| age > limit);
+    ///     status.policy.as_ref().is_some_and(|policy| is_old(policy.age, Duration::from_mins(5)))
+    ///         || status.issuers.iter().any(|keys| is_old(keys.age, Duration::from_mins(5)))
+    /// }
+    /// ```
+    pub fn status(&self) -> Status {
         let now = self.0.clock.steady();
         let policy = self.0.policy.as_ref();
-        let has_policy =
-            |policy: &PolicyState| policy.with(now, |policy| matches!(policy, Policies::Loaded(_)));
-        self.0.trusts.are_ready(now) && policy.is_none_or(has_policy)
+        Status {
+            ready: self.is_ready(),
+            policy: policy.map(|policy| policy.status(now)),
+            issuers: self.0.trusts.statuses(now),
+            revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
+        }
+    }
+
+    /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
+    /// is to be one, and what was revoked if that has to be known.
+    pub fn is_ready(&self) -> bool {
+        let moment = Moment::strict(self.0.clock.steady());
+        let policy = self.0.policy.as_ref();
+        self.0.trusts.are_ready(moment)
+            && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
 
     /// The revision of the policy in force.
@@ -71,11 +110,28 @@ impl Guard {
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
     }
 
-    /// Keys first: the policy is signed with one of them.
+    /// Takes over what the disk holds. Keys first: the policy is signed with one of them.
+    pub(crate) async fn recall(&self) {
+        self.0.trusts.recall().await;
+        if let Some(policy) = &self.0.policy {
+            policy.recall().await;
+        }
+    }
+
+    /// Keys first, again.
     pub(crate) async fn refresh_remote(&self) {
         self.0.trusts.refresh().await;
         if let Some(policy) = &self.0.policy {
             policy.refresh().await;
+        }
+        // A disk that hangs holds nobody up.
+        let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
+    }
+
+    async fn settle(&self) {
+        self.0.trusts.settle().await;
+        if let Some(policy) = &self.0.policy {
+            policy.settle().await;
         }
     }
 
@@ -150,7 +206,8 @@ impl Core {
             Authentication::Known(caller) => caller,
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
         };
-        if caller.is_some() && self.hears_too_little() {
+        let hears_too_little = |policy: &PolicyState| policy.hears_too_little(self.moment(requirement));
+        if caller.is_some() && self.policy.as_ref().is_some_and(hears_too_little) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
         if let Some(caller) = &caller {
@@ -166,10 +223,8 @@ impl Core {
         self.body_step(parts).map_err(Refusal::Input)
     }
 
-    /// Whether a token may have been revoked for longer than is accepted.
-    fn hears_too_little(&self) -> bool {
-        let revoked = self.policy.as_ref().and_then(PolicyState::revoked);
-        revoked.is_some_and(|revoked| revoked.is_stale(self.clock.steady()))
+    fn moment(&self, requirement: &Requirement) -> Moment {
+        Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
     fn authenticate(
@@ -185,7 +240,7 @@ impl Core {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None)) } else { Err(Refusal::Anonymous) };
         };
-        match self.verifier.verify(token, attempt) {
+        match self.verifier.verify(token, requirement.tolerance(), attempt) {
             Verification::Refused(fault) => Err(Refusal::Token(fault)),
             Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
             Verification::Verified(principal) => Ok(Authentication::Known(Some(principal))),
@@ -195,7 +250,9 @@ impl Core {
 
     fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
         let outcome = match &self.policy {
-            Some(policy) => policy.with(self.clock.steady(), |policy| requirement.decide(caller, policy)),
+            Some(policy) => {
+                policy.with(self.moment(requirement), |policy| requirement.decide(caller, policy))
+            }
             None => requirement.decide(caller, Policies::Unused),
         };
         let id = self.decisions.next();
@@ -222,7 +279,7 @@ impl Core {
 fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: DecisionId) -> Refusal {
     let denied = |grant| AccessDenied {
         decision: Decision::new(id, grant),
-        needed: requirement.to_string(),
+        needed: requirement.needed(),
         principal: caller.clone(),
     };
     let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foldhash::quality::RandomState;
 
-use crate::schedule::Confirmed;
+use crate::schedule::{Confirmed, Moment};
 
 /// How many bytes of a hash stand for a claim and its value.
 const MARK_BYTES: usize = 16;
@@ -78,8 +78,8 @@ impl Revoked {
     }
 
     /// Whether it is not known for too long what was revoked.
-    pub(crate) fn is_stale(&self, now: Duration) -> bool {
-        self.max_stale.is_some_and(|age| self.confirmed.is_older_than(age, now))
+    pub(crate) fn is_stale(&self, moment: Moment) -> bool {
+        self.max_stale.is_some_and(|age| self.confirmed.is_older_than(age, moment))
     }
 
     /// Whether the token was revoked.
@@ -120,6 +120,11 @@ impl Revoked {
         }
         drop(scopes);
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// How long ago the server said what was revoked, if ever.
+    pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
+        self.confirmed.age(now)
     }
 
     /// Notes that what is known is all there is.
@@ -222,9 +227,12 @@ mod tests {
     #[test]
     fn it_is_stale_when_nobody_spoke_for_too_long() {
         let secs = Duration::from_secs;
+        let at = |now| Moment::strict(secs(now));
         let (revoked, never) = (Revoked::new(Some(secs(5))), Revoked::new(None));
+        assert!(revoked.is_stale(at(1)), "nothing was heard yet");
         revoked.confirm(secs(100));
-        assert!(!revoked.is_stale(secs(105)) && revoked.is_stale(secs(106)));
-        assert!(!never.is_stale(secs(1_000_000)));
+        assert!(!revoked.is_stale(at(105)) && revoked.is_stale(at(106)));
+        assert!(!revoked.is_stale(Moment { now: secs(106), tolerance: secs(6) }));
+        assert!(!never.is_stale(at(1_000_000)));
     }
 }

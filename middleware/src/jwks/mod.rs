@@ -17,17 +17,20 @@ pub use set::{JwkSet, JwksError, SharedKeys};
 use url::Url;
 
 use crate::clock::Clock;
+use crate::disk::Folder;
 use crate::fetch::{FetchError, Fetcher};
+use crate::schedule::Moment;
+use crate::status::{KeysStatus, Known};
 
 /// How long keys that could not be confirmed since are used, unless told otherwise.
-const DEFAULT_MAX_STALE: Duration = Duration::from_hours(1);
+const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
 
 /// Who may issue tokens for this service, and where its keys come from.
 #[derive(Debug)]
 pub struct Issuer {
     name: String,
     source: Source,
-    max_stale: Duration,
+    max_age: Duration,
     plain_http: bool,
 }
 
@@ -78,11 +81,12 @@ impl Issuer {
         Self::new(issuer.into(), Source::Shared(keys))
     }
 
-    /// How long fetched keys are used while the issuer cannot be reached: an hour, unless set. After that,
-    /// tokens are answered 503.
+    /// How old fetched keys may become while the issuer does not confirm them: an hour, unless set. After that,
+    /// tokens are answered 503, except where a route [serves stale](crate::Requirement::serve_stale). A key that
+    /// was withdrawn while nobody could ask is trusted for so long.
     #[must_use]
-    pub const fn jwks_max_stale(mut self, max_stale: Duration) -> Self {
-        self.max_stale = max_stale;
+    pub const fn keys_max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
         self
     }
 
@@ -95,17 +99,23 @@ impl Issuer {
     }
 
     const fn new(name: String, source: Source) -> Self {
-        Self { name, source, max_stale: DEFAULT_MAX_STALE, plain_http: false }
+        Self { name, source, max_age: DEFAULT_MAX_AGE, plain_http: false }
     }
 
-    fn trust(self, fetcher: &mut LazyFetcher, clock: &Clock) -> Result<Trust, IssuerError> {
-        let Self { name, source, max_stale, plain_http } = self;
+    fn trust(
+        self,
+        fetcher: &mut LazyFetcher,
+        clock: &Clock,
+        folder: Option<&Folder>,
+    ) -> Result<Trust, IssuerError> {
+        let Self { name, source, max_age, plain_http } = self;
         let keys = match source {
             Source::Fixed(Ok(set)) => Keys::Local(SharedKeys::new(set)),
             Source::Fixed(Err(cause)) => return Err(IssuerError::Keys { issuer: name, cause }),
             Source::Remote => {
                 let discovery = discovery::Discovery::new(&name, plain_http)?;
-                Keys::Remote(Arc::new(RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), max_stale)))
+                let keys = RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), max_age);
+                Keys::Remote(Arc::new(keys.kept_in(folder, &name)))
             }
             Source::Shared(keys) => Keys::Local(keys),
         };
@@ -134,13 +144,14 @@ impl Trusts {
         issuers: Vec<Issuer>,
         fetcher: &mut LazyFetcher,
         clock: &Clock,
+        folder: Option<&Folder>,
     ) -> Result<Self, IssuerError> {
         let mut trusts = Self(Vec::new());
         for issuer in issuers {
             if trusts.of(&issuer.name).is_some() {
                 return Err(IssuerError::Twice(issuer.name));
             }
-            trusts.0.push(Arc::new(issuer.trust(fetcher, clock)?));
+            trusts.0.push(Arc::new(issuer.trust(fetcher, clock, folder)?));
         }
         Ok(trusts)
     }
@@ -163,9 +174,23 @@ impl Trusts {
         join_all(self.remotes().map(|remote| remote.refresh())).await;
     }
 
+    /// Takes over what the disk holds.
+    pub(crate) async fn recall(&self) {
+        join_all(self.remotes().map(|remote| remote.recall())).await;
+    }
+
+    /// Waits until the disk holds what was fetched.
+    pub(crate) async fn settle(&self) {
+        join_all(self.remotes().map(|remote| remote.settle())).await;
+    }
+
+    pub(crate) fn statuses(&self, now: Duration) -> Vec<KeysStatus> {
+        self.0.iter().map(|trust| trust.status(now)).collect()
+    }
+
     /// Whether the keys of every issuer are there.
-    pub(crate) fn are_ready(&self, now: Duration) -> bool {
-        self.0.iter().all(|trust| trust.generation(now).is_some())
+    pub(crate) fn are_ready(&self, moment: Moment) -> bool {
+        self.0.iter().all(|trust| trust.generation(moment).is_some())
     }
 
     fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
@@ -209,21 +234,30 @@ pub(crate) enum Lookup {
 
 impl Trust {
     /// The generation of the keys that may be used now.
-    pub(crate) fn generation(&self, now: Duration) -> Option<u64> {
+    pub(crate) fn generation(&self, moment: Moment) -> Option<u64> {
         match &self.keys {
             Keys::Local(keys) => Some(keys.load().generation),
-            Keys::Remote(remote) => remote.current(now).as_ref().map(|keys| keys.generation),
+            Keys::Remote(remote) => remote.current(moment).as_ref().map(|keys| keys.generation),
         }
     }
 
-    pub(crate) fn lookup(&self, name: KeyName<'_>, now: Duration) -> Lookup {
+    fn status(&self, now: Duration) -> KeysStatus {
+        let (keys, known) = match &self.keys {
+            Keys::Local(keys) => (keys.load().set.len(), Known::LOCAL),
+            Keys::Remote(remote) => (remote.count(), remote.known(now)),
+        };
+        let Known { source, age, usable } = known;
+        KeysStatus { issuer: self.name.clone(), keys, source, age, usable }
+    }
+
+    pub(crate) fn lookup(&self, name: KeyName<'_>, moment: Moment) -> Lookup {
         let find = |published: &set::Published| match published.set.find(name.kid, name.algorithm) {
             Some(key) => Lookup::Found { key: Arc::clone(key), generation: published.generation },
             None => Lookup::NoSuchKey,
         };
         match &self.keys {
             Keys::Local(keys) => find(&keys.load()),
-            Keys::Remote(remote) => remote.current(now).as_ref().map_or(Lookup::NoKeys, |keys| find(keys)),
+            Keys::Remote(remote) => remote.current(moment).as_ref().map_or(Lookup::NoKeys, |keys| find(keys)),
         }
     }
 

@@ -8,10 +8,12 @@ use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use super::discovery::Discovery;
-use super::set::{Published, next};
+use super::set::{JwkSet, Published, next};
 use crate::clock::Clock;
+use crate::disk::{Folder, Owner, Recalled, Slot};
 use crate::fetch::Fetcher;
-use crate::schedule::{Confirmed, Schedule};
+use crate::schedule::{Confirmed, Moment, Schedule};
+use crate::status::Known;
 
 /// A key that was withdrawn is trusted for one such interval at most.
 const WARM: Schedule = Schedule {
@@ -20,7 +22,7 @@ const WARM: Schedule = Schedule {
     last_retry: Duration::from_mins(1),
 };
 
-/// Until there are keys, nobody can be served.
+/// Until there are keys that are young enough, nobody can be served; and those from the disk are to be confirmed soon.
 const COLD: Schedule = Schedule {
     every: Duration::from_secs(1),
     first_retry: Duration::from_secs(1),
@@ -45,7 +47,8 @@ pub(crate) struct RemoteKeys {
     finished: watch::Sender<u64>,
     fetcher: Fetcher,
     clock: Clock,
-    max_stale: Duration,
+    max_age: Duration,
+    slot: Option<Slot>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -64,7 +67,7 @@ enum Cause {
 }
 
 impl RemoteKeys {
-    pub(crate) fn new(discovery: Discovery, fetcher: Fetcher, clock: Clock, max_stale: Duration) -> Self {
+    pub(crate) fn new(discovery: Discovery, fetcher: Fetcher, clock: Clock, max_age: Duration) -> Self {
         Self {
             keys: ArcSwapOption::empty(),
             confirmed: Confirmed::default(),
@@ -73,13 +76,62 @@ impl RemoteKeys {
             finished: watch::Sender::new(0),
             fetcher,
             clock,
-            max_stale,
+            max_age,
+            slot: None,
         }
     }
 
+    /// Keeps the keys on disk as well.
+    pub(crate) fn kept_in(self, folder: Option<&Folder>, issuer: &str) -> Self {
+        let slot = folder.map(|folder| Slot::new(folder, Owner::new("keys", [issuer])));
+        Self { slot, ..self }
+    }
+
+    /// Takes over the keys that the disk holds, at the age that they have: as long as the issuer says nothing else.
+    ///
+    /// Where they were fetched from is not kept. It is asked for again, so that a folder in which somebody could write
+    /// decides nothing any more once the issuer answers.
+    pub(crate) async fn recall(&self) {
+        let Some(slot) = &self.slot else { return };
+        let Some(Recalled { content, age }) = slot.recall(self.clock.unix_secs()).await else { return };
+        let set = match JwkSet::parse(&content) {
+            Ok(set) => set,
+            Err(error) => {
+                tracing::warn!(file = slot.name(), %error, "a file of the cache folder is not used");
+                return;
+            }
+        };
+        tracing::info!(file = slot.name(), age_secs = age.as_secs(), keys = ?set, "keys taken from the cache folder");
+        if age > self.max_age {
+            tracing::warn!(file = slot.name(), "they are too old except for routes that serve stale");
+        }
+        self.keys.rcu(|current| Some(next(current.as_ref(), set.clone())));
+        self.confirmed.recall(age, self.clock.steady());
+    }
+
+    /// Waits until the disk holds what was fetched.
+    pub(crate) async fn settle(&self) {
+        if let Some(slot) = &self.slot {
+            slot.settle().await;
+        }
+    }
+
+    pub(crate) fn known(&self, now: Duration) -> Known {
+        Known {
+            source: self.keys.load().is_some().then(|| self.confirmed.source()),
+            age: self.confirmed.age(now),
+            usable: self.current(Moment::strict(now)).is_some(),
+        }
+    }
+
+    /// How many keys there are, usable or not.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.load().as_ref().map_or(0, |published| published.set.len())
+    }
+
     /// The keys, if there are any that are not too old.
-    pub(crate) fn current(&self, now: Duration) -> Guard<Option<Arc<Published>>> {
-        if self.confirmed.is_older_than(self.max_stale, now) {
+    pub(crate) fn current(&self, moment: Moment) -> Guard<Option<Arc<Published>>> {
+        if self.confirmed.is_older_than(self.max_age, moment) {
             Guard::from_inner(None)
         } else {
             self.keys.load()
@@ -88,7 +140,7 @@ impl RemoteKeys {
 
     /// Whether the issuer may have keys that are not known here: it could not be asked, or has not answered yet.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.attempts().failures > 0 || self.discovery.try_lock().is_err()
+        self.attempts().failures > 0 || self.confirmed.is_by_disk() || self.discovery.try_lock().is_err()
     }
 
     /// Whether a request may have the keys fetched.
@@ -97,7 +149,8 @@ impl RemoteKeys {
     /// found by the first request that needs it. A fetch that is not finished does not count either: requests
     /// wait for it.
     pub(crate) fn is_due_for_request(&self) -> bool {
-        let cool_down = if self.keys.load().is_some() { REQUEST_COOL_DOWN } else { COLD_COOL_DOWN };
+        let usable = self.current(Moment::strict(self.clock.steady())).is_some();
+        let cool_down = if usable { REQUEST_COOL_DOWN } else { COLD_COOL_DOWN };
         let Attempts { last, for_request, failures } = self.attempts();
         let counted = if failures > 0 { last } else { for_request };
         counted.is_none_or(|then| self.clock.steady().saturating_sub(then) >= cool_down)
@@ -138,7 +191,8 @@ impl RemoteKeys {
     }
 
     fn pause(&self) -> Duration {
-        let schedule = if self.keys.load().is_some() { WARM } else { COLD };
+        let usable = self.current(Moment::strict(self.clock.steady())).is_some();
+        let schedule = if usable && !self.confirmed.is_by_disk() { WARM } else { COLD };
         schedule.pause(self.attempts().failures)
     }
 
@@ -153,6 +207,9 @@ impl RemoteKeys {
                     self.keys.rcu(|current| Some(next(current.as_ref(), set.clone())));
                 }
                 self.confirmed.mark(now);
+                if let (Some(slot), Some(published)) = (&self.slot, &*self.keys.load()) {
+                    slot.keep(published.set.source(), self.clock.unix_secs());
+                }
             }
             Err(fault) => {
                 let kept = self.keys.load().is_some();
@@ -182,5 +239,33 @@ impl RemoteKeys {
 impl fmt::Debug for RemoteKeys {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RemoteKeys").field("keys", &self.keys.load()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const KEYS: &str =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    #[test]
+    fn keys_are_asked_for_at_a_quick_pace_until_the_issuer_confirms_them_and_when_they_are_too_old() {
+        let now = Arc::new(AtomicU64::new(0));
+        let hand = Arc::clone(&now);
+        let clock = Clock::from_fn(move || Duration::from_secs(hand.load(Ordering::Relaxed)));
+        let discovery = Discovery::new("https://id.test", false).unwrap();
+        let keys = RemoteKeys::new(discovery, Fetcher::new().unwrap(), clock, Duration::from_hours(1));
+        let is_quick = || keys.pause() < Duration::from_secs(2);
+        assert!(is_quick(), "there are none");
+        keys.keys.store(Some(next(None, JwkSet::parse(KEYS).unwrap())));
+        keys.confirmed.recall(Duration::from_mins(30), Duration::ZERO);
+        assert!(is_quick() && keys.is_unsettled(), "they are from the disk");
+        keys.confirmed.mark(Duration::ZERO);
+        assert!(!is_quick() && !keys.is_unsettled());
+        now.store(3_601, Ordering::Relaxed);
+        assert!(is_quick(), "nobody is served");
     }
 }

@@ -93,6 +93,11 @@ impl JwkSet {
         named.find(|key| key.algorithm() == algorithm).or(first)
     }
 
+    /// The set as it was received.
+    pub(crate) const fn source(&self) -> &Arc<[u8]> {
+        &self.source
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.source == other.source
     }

@@ -166,7 +166,7 @@ fn an_issuer_is_configured_once() {
     let jwks = json!({ "keys": [p256("a")] }).to_string();
     let build = |names: &[&str]| {
         let issuers = names.iter().map(|name| Issuer::static_jwks(*name, &jwks)).collect();
-        Trusts::build(issuers, &mut LazyFetcher::default(), &Clock::system()).map(|_| ())
+        Trusts::build(issuers, &mut LazyFetcher::default(), &Clock::system(), None).map(|_| ())
     };
     assert!(build(&["https://a.test", "https://b.test"]).is_ok());
     assert!(matches!(build(&["https://a.test", "https://a.test"]), Err(IssuerError::Twice(_))));

@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::remote::{PolicyEndpoint, RemotePolicy, UrlRefused};
+use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::remote::RemotePolicy;
 use super::sse::{Events, MAX_BYTES, MEDIA_TYPE};
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;

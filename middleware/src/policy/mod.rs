@@ -1,5 +1,6 @@
 //! Where the policy comes from, and the one that holds now.
 
+mod endpoint;
 mod feed;
 mod files;
 mod remote;
@@ -11,16 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+pub use endpoint::{PolicyEndpoint, UrlRefused};
 use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
-pub use remote::{PolicyEndpoint, UrlRefused};
 
 use crate::authorize::Policies;
 use crate::clock::Clock;
+use crate::disk::Folder;
 use crate::fetch::FetchError;
 use crate::jwks::{LazyFetcher, Trusts};
 use crate::revocation::Revoked;
+use crate::schedule::Moment;
+use crate::status::{Known, PolicyStatus};
 
 /// Where the policy of a service comes from.
 #[derive(Debug)]
@@ -101,6 +105,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) audience: &'a str,
     pub(crate) fetcher: &'a mut LazyFetcher,
     pub(crate) clock: &'a Clock,
+    /// Where the last good policy is kept.
+    pub(crate) folder: Option<&'a Folder>,
 }
 
 /// A policy that guards read while it is replaced.
@@ -127,6 +133,10 @@ impl SharedPolicy {
     fn empty() -> Self {
         Self(Arc::default())
     }
+
+    fn clear(&self) {
+        self.0.store(None);
+    }
 }
 
 /// The policy of a guard at work.
@@ -142,17 +152,42 @@ enum Origin {
 }
 
 impl PolicyState {
-    /// Calls `ask` with the policy that holds now.
-    pub(crate) fn with<T>(&self, now: Duration, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let too_old = matches!(&self.origin, Origin::Remote(feed) if feed.policy().is_too_old(now));
+    /// Calls `ask` with the policy that holds now, unless it is too old.
+    pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+        let too_old = matches!(&self.origin, Origin::Remote(feed) if feed.policy().is_too_old(moment));
         match self.current.0.load().as_ref() {
             Some(snapshot) if !too_old => ask(Policies::Loaded(snapshot)),
             _ => ask(Policies::Missing),
         }
     }
 
+    pub(crate) fn is_usable(&self, moment: Moment) -> bool {
+        self.with(moment, |policy| matches!(policy, Policies::Loaded(_)))
+    }
+
     pub(crate) fn revision(&self) -> Option<u64> {
         self.current.revision()
+    }
+
+    pub(crate) fn status(&self, now: Duration) -> PolicyStatus {
+        match &self.origin {
+            Origin::Files(_) | Origin::Here => Known::LOCAL.of_policy(self.revision()),
+            Origin::Remote(feed) => feed.policy().status(now),
+        }
+    }
+
+    /// Takes over what the disk holds.
+    pub(crate) async fn recall(&self) {
+        if let Origin::Remote(feed) = &self.origin {
+            feed.policy().recall().await;
+        }
+    }
+
+    /// Waits until the disk holds what was fetched.
+    pub(crate) async fn settle(&self) {
+        if let Origin::Remote(feed) = &self.origin {
+            feed.policy().settle().await;
+        }
     }
 
     pub(crate) fn spawn_refresh(&self) {
@@ -167,6 +202,11 @@ impl PolicyState {
             Origin::Files(_) | Origin::Here => None,
             Origin::Remote(feed) => Some(feed.revoked()),
         }
+    }
+
+    /// Whether a token may have been revoked for longer than is accepted.
+    pub(crate) fn hears_too_little(&self, moment: Moment) -> bool {
+        self.revoked().is_some_and(|revoked| revoked.is_stale(moment))
     }
 
     pub(crate) async fn refresh(&self) {

@@ -1,127 +1,23 @@
-//! Fetching the policy from the server that signs it.
+//! Fetching the policy from the server that signs it, and keeping the last one.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderValue;
-use portcullis_policy::Snapshot;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::signed::{Expected, MAX_BYTES, SnapshotFault, open};
+use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::signed::{Expected, MAX_BYTES, Opened, SnapshotFault, open};
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
+use crate::disk::{Owner, Recalled, Slot};
 use crate::fetch::{FetchError, Fetched, Fetcher, Get};
-use crate::jwks::{Trusts, is_allowed};
-use crate::schedule::{Confirmed, Schedule};
-
-/// How often the server is asked, unless told otherwise. The answer is nearly always "not modified".
-const DEFAULT_POLL: Duration = Duration::from_secs(1);
-
-/// Where a server hands out the policy of this service, and the client that asks for it.
-#[derive(Clone)]
-pub struct PolicyEndpoint {
-    url: String,
-    client_id: String,
-    client_secret: String,
-    poll_every: Duration,
-    max_age: Option<Duration>,
-    max_stale: Option<Duration>,
-    plain_http: bool,
-}
-
-/// A URL that no policy is fetched from.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an https URL (http only for this machine)")]
-pub struct UrlRefused(String);
-
-impl PolicyEndpoint {
-    /// The policy at `url` (`{issuer}/policies/snapshot`) for a client of the API that it is about.
-    pub fn new(
-        url: impl Into<String>,
-        client_id: impl Into<String>,
-        client_secret: impl Into<String>,
-    ) -> Self {
-        Self {
-            url: url.into(),
-            client_id: client_id.into(),
-            client_secret: client_secret.into(),
-            poll_every: DEFAULT_POLL,
-            max_age: None,
-            max_stale: None,
-            plain_http: false,
-        }
-    }
-
-    /// How often the server is asked while it cannot be listened to: every second, unless set.
-    #[must_use]
-    pub const fn poll_every(mut self, pause: Duration) -> Self {
-        self.poll_every = pause;
-        self
-    }
-
-    /// Decides nothing any more (503) when the server has not confirmed the policy for so long. Unless set,
-    /// the last good policy holds for as long as the server is away.
-    #[must_use]
-    pub const fn max_age(mut self, age: Duration) -> Self {
-        self.max_age = Some(age);
-        self
-    }
-
-    /// Answers 503 to every token when the server has not said for so long what was revoked. It speaks every second, so
-    /// less than three seconds would refuse tokens for a hiccup. Unless set, tokens are good until they expire while the
-    /// server is away.
-    #[must_use]
-    pub const fn revocations_max_stale(mut self, age: Duration) -> Self {
-        self.max_stale = Some(age);
-        self
-    }
-
-    /// Where the server says when the policy changed, and what was revoked: beside the policy.
-    pub(crate) fn events(&self) -> Result<Url, UrlRefused> {
-        let url = Url::parse(&self.url).ok().filter(|url| is_allowed(url, self.plain_http));
-        url.and_then(|url| url.join("events").ok()).ok_or_else(|| UrlRefused(self.url.clone()))
-    }
-
-    /// How often it is asked.
-    pub(crate) fn schedule(&self) -> Schedule {
-        let every = self.poll_every;
-        Schedule { every, first_retry: every, last_retry: every.max(Duration::from_secs(5)) }
-    }
-
-    pub(crate) const fn max_stale(&self) -> Option<Duration> {
-        self.max_stale
-    }
-
-    /// Sends the client secret over plain `http` to a host that is not this machine: only for networks that
-    /// nobody else is on.
-    #[must_use]
-    pub const fn danger_allow_plain_http(mut self) -> Self {
-        self.plain_http = true;
-        self
-    }
-
-    /// HTTP Basic with both halves form-encoded first (RFC 6749 §2.3.1).
-    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let credentials = format!("{}:{}", encode(&self.client_id), encode(&self.client_secret));
-        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-}
-
-impl fmt::Debug for PolicyEndpoint {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = out.debug_struct("PolicyEndpoint");
-        shown.field("url", &self.url).field("client_id", &self.client_id).finish_non_exhaustive()
-    }
-}
+use crate::jwks::Trusts;
+use crate::schedule::{Confirmed, Moment};
+use crate::status::{Known, PolicyStatus};
 
 /// A policy elsewhere. What was taken over stays until something newer was.
 pub(crate) struct RemotePolicy {
@@ -130,15 +26,26 @@ pub(crate) struct RemotePolicy {
     proof: Arc<Proof>,
     current: SharedPolicy,
     /// What is known of the current one. Holding this makes a fetch the only one.
-    etag: Mutex<Option<HeaderValue>>,
+    held: Mutex<Held>,
     confirmed: Confirmed,
     failures: AtomicU32,
-    max_age: Option<Duration>,
+    max_age: Duration,
+    slot: Option<Slot>,
 }
 
 struct Endpoint {
     url: Url,
     authorization: Option<HeaderValue>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// What the server calls it. The disk does not say: a policy from there is not asked about, it is fetched again.
+    etag: Option<HeaderValue>,
+    /// SHA-256 of what it says.
+    content: Option<[u8; 32]>,
+    /// The signed text, for the disk.
+    signed: Option<Arc<[u8]>>,
 }
 
 /// What a snapshot is checked against, for the thread that does it.
@@ -155,6 +62,8 @@ enum PolicyFault {
     Fetch(#[from] FetchError),
     #[error("revision {offered} is older than {current}, which holds")]
     Older { offered: u64, current: u64 },
+    #[error("revision {0} says something else than it did: was the server restored from a backup?")]
+    Rewritten(u64),
     #[error(transparent)]
     Snapshot(#[from] SnapshotFault),
     #[error("it could not be compiled")]
@@ -168,14 +77,15 @@ impl RemotePolicy {
         current: SharedPolicy,
         surroundings: &Surroundings<'_>,
     ) -> Result<Self, UrlRefused> {
-        let url = Url::parse(&endpoint.url).ok().filter(|url| is_allowed(url, endpoint.plain_http));
-        let url = url.ok_or_else(|| UrlRefused(endpoint.url.clone()))?;
+        let url = endpoint.snapshot()?;
         let authorization = endpoint.authorization();
-        let max_age = endpoint.max_age;
+        let (client_id, api) = (endpoint.client_id(), surroundings.audience);
+        let owner = || Owner::new("policy", [url.as_str(), client_id, api]);
+        let slot = surroundings.folder.map(|folder| Slot::new(folder, owner()));
         let proof = Proof {
             trusts: Arc::clone(surroundings.trusts),
-            client_id: endpoint.client_id.clone(),
-            api: surroundings.audience.to_owned(),
+            client_id: client_id.to_owned(),
+            api: api.to_owned(),
             clock: surroundings.clock.clone(),
         };
         Ok(Self {
@@ -183,32 +93,85 @@ impl RemotePolicy {
             fetcher,
             proof: Arc::new(proof),
             current,
-            etag: Mutex::default(),
+            held: Mutex::default(),
             confirmed: Confirmed::default(),
             failures: AtomicU32::new(0),
-            max_age,
+            max_age: endpoint.max_age(),
+            slot,
         })
     }
 
-    pub(crate) fn is_too_old(&self, now: Duration) -> bool {
-        self.max_age.is_some_and(|max_age| self.confirmed.is_older_than(max_age, now))
+    pub(crate) fn is_too_old(&self, moment: Moment) -> bool {
+        self.confirmed.is_older_than(self.max_age, moment)
+    }
+
+    pub(crate) fn status(&self, now: Duration) -> PolicyStatus {
+        let revision = self.current.revision();
+        Known {
+            source: revision.map(|_| self.confirmed.source()),
+            age: self.confirmed.age(now),
+            usable: revision.is_some() && !self.is_too_old(Moment::strict(now)),
+        }
+        .of_policy(revision)
+    }
+
+    /// Takes over what the disk holds, at the age that it has: as long as the server says nothing else.
+    pub(crate) async fn recall(&self) {
+        let Some(slot) = &self.slot else { return };
+        let Some(Recalled { content, age }) = slot.recall(self.proof.clock.unix_secs()).await else { return };
+        let mut held = self.held.lock().await;
+        let opened = match self.reopen(&content).await {
+            Ok(opened) => opened,
+            Err(fault) => {
+                tracing::warn!(file = slot.name(), %fault, "a file of the cache folder is not used");
+                return;
+            }
+        };
+        let (revision, age_secs) = (opened.snapshot.revision(), age.as_secs());
+        tracing::info!(
+            file = slot.name(),
+            age_secs,
+            policy.revision = revision,
+            "policy taken from the cache folder"
+        );
+        if age > self.max_age {
+            tracing::warn!(file = slot.name(), "it is too old except for routes that serve stale");
+        }
+        *held = Held { etag: None, content: Some(opened.content), signed: Some(content) };
+        self.current.store(opened.snapshot);
+        self.confirmed.recall(age, self.proof.clock.steady());
+    }
+
+    /// Waits until the disk holds what was fetched.
+    pub(crate) async fn settle(&self) {
+        if let Some(slot) = &self.slot {
+            slot.settle().await;
+        }
     }
 
     /// Takes note that a policy with this tag is the one in force; false when it is another one than is held.
     pub(crate) async fn confirms(&self, tag: &str) -> bool {
-        let held = self.etag.lock().await.as_ref().is_some_and(|etag| etag.as_bytes() == tag.as_bytes());
-        if held {
-            self.confirmed.mark(self.proof.clock.steady());
+        let held = self.held.lock().await;
+        let is_held = held.etag.as_ref().is_some_and(|etag| etag.as_bytes() == tag.as_bytes());
+        if is_held {
+            self.confirm(&held);
         }
-        held
+        is_held
+    }
+
+    fn confirm(&self, held: &Held) {
+        self.confirmed.mark(self.proof.clock.steady());
+        if let (Some(slot), Some(signed)) = (&self.slot, &held.signed) {
+            slot.keep(signed, self.proof.clock.unix_secs());
+        }
     }
 
     /// Asks the server once.
     pub(crate) async fn refresh(&self) {
-        let mut etag = self.etag.lock().await;
-        match self.fetch(&mut etag).await {
+        let mut held = self.held.lock().await;
+        match self.fetch(&mut held).await {
             Ok(()) => {
-                self.confirmed.mark(self.proof.clock.steady());
+                self.confirm(&held);
                 self.failures.store(0, Ordering::Relaxed);
             }
             Err(fault) => {
@@ -230,56 +193,86 @@ impl RemotePolicy {
         }
     }
 
-    async fn fetch(&self, known: &mut Option<HeaderValue>) -> Result<(), PolicyFault> {
+    async fn fetch(&self, held: &mut Held) -> Result<(), PolicyFault> {
         let Endpoint { url, authorization } = &self.endpoint;
-        let get =
-            Get { url, etag: known.as_ref(), authorization: authorization.as_ref(), max_bytes: MAX_BYTES };
+        let get = Get {
+            url,
+            etag: held.etag.as_ref(),
+            authorization: authorization.as_ref(),
+            max_bytes: MAX_BYTES,
+        };
         if let Fetched::Document { body, etag } = self.fetcher.get(get).await? {
-            self.take_over(self.open(body).await?)?;
-            *known = etag;
+            let opened = self.open(body.clone()).await?;
+            if self.confirmed.is_by_disk() {
+                self.drop_unvouched(held).await;
+            }
+            let content = opened.content;
+            self.take_over(opened, held)?;
+            let signed = self.slot.as_ref().map(|_| Arc::from(&*body));
+            *held = Held { etag, content: Some(content), signed };
         }
         Ok(())
     }
 
     /// Opens a snapshot; one by a key that is not known yet, once more after the keys were fetched.
-    async fn open(&self, body: Bytes) -> Result<Snapshot, PolicyFault> {
-        match self.open_now(body.clone()).await {
+    async fn open(&self, body: Bytes) -> Result<Opened, PolicyFault> {
+        match self.open_now(body.clone(), Moment::strict).await {
             Err(PolicyFault::Snapshot(SnapshotFault::MissingKey(trust))) if trust.may_refresh() => {
                 trust.refresh_for_request().await;
-                self.open_now(body).await
+                self.open_now(body, Moment::strict).await
             }
             outcome => outcome,
         }
     }
 
+    /// Opens a snapshot from the disk. Keys of any age prove it: it has an age of its own, which is what counts.
+    async fn reopen(&self, signed: &[u8]) -> Result<Opened, PolicyFault> {
+        self.open_now(Bytes::copy_from_slice(signed), Moment::lenient).await
+    }
+
     /// Compiling a large policy takes tens of milliseconds, and requests are waiting for this thread.
-    async fn open_now(&self, body: Bytes) -> Result<Snapshot, PolicyFault> {
+    async fn open_now(&self, body: Bytes, moment: fn(Duration) -> Moment) -> Result<Opened, PolicyFault> {
         let proof = Arc::clone(&self.proof);
-        let opening = tokio::task::spawn_blocking(move || proof.open(&body));
+        let opening = tokio::task::spawn_blocking(move || proof.open(&body, moment));
         Ok(opening.await.map_err(|_| PolicyFault::Compiler)??)
     }
 
-    fn take_over(&self, snapshot: Snapshot) -> Result<(), PolicyFault> {
-        let (offered, held) = (snapshot.revision(), self.current.revision());
-        match held {
+    /// Forgets a policy from the disk that no key of the issuer proves any more. Its revision must not stand in the way of
+    /// what the server says: whoever could write to the folder may have made it up, together with its key.
+    async fn drop_unvouched(&self, held: &mut Held) {
+        let Some(signed) = &held.signed else { return };
+        if let Err(fault) = self.reopen(signed).await {
+            tracing::warn!(%fault, policy.revision = self.current.revision(), "the policy from the disk is dropped");
+            *held = Held::default();
+            self.current.clear();
+        }
+    }
+
+    fn take_over(&self, opened: Opened, held: &Held) -> Result<(), PolicyFault> {
+        let (offered, current) = (opened.snapshot.revision(), self.current.revision());
+        match current {
             Some(current) if offered < current => return Err(PolicyFault::Older { offered, current }),
-            Some(current) if offered == current => return Ok(()),
+            Some(current) if offered == current => {
+                // It may be signed anew; what it says stays.
+                let same = held.content.is_none_or(|content| content == opened.content);
+                return if same { Ok(()) } else { Err(PolicyFault::Rewritten(current)) };
+            }
             _ => {}
         }
         tracing::info!(
             policy.api = self.proof.api,
             policy.revision = offered,
-            policy.rules = snapshot.rule_count(),
-            policy.previous = held,
+            policy.rules = opened.snapshot.rule_count(),
+            policy.previous = current,
             "policy in force"
         );
-        self.current.store(snapshot);
+        self.current.store(opened.snapshot);
         Ok(())
     }
 }
 
 impl Proof {
-    fn open(&self, body: &[u8]) -> Result<Snapshot, SnapshotFault> {
+    fn open(&self, body: &[u8], moment: fn(Duration) -> Moment) -> Result<Opened, SnapshotFault> {
         let token = std::str::from_utf8(body).map_err(|_| crate::token::TokenFault::Shape)?;
         open(
             token,
@@ -288,29 +281,8 @@ impl Proof {
                 client_id: &self.client_id,
                 api: &self.api,
                 now: self.clock.unix_secs(),
-                steady: self.clock.steady(),
+                moment: moment(self.clock.steady()),
             },
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_secret_is_in_no_debug_text() {
-        let endpoint = PolicyEndpoint::new("https://id.test/policies/snapshot", "orders", "s3cret");
-        assert!(!format!("{endpoint:?}").contains("s3cret"));
-        assert!(endpoint.authorization().unwrap().is_sensitive());
-    }
-
-    #[test]
-    fn both_halves_of_the_credentials_are_form_encoded() {
-        let endpoint = PolicyEndpoint::new("https://id.test", "a:b", "p %+é");
-        let value = endpoint.authorization().unwrap();
-        let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
-        let credentials = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
-        assert_eq!(credentials, "a%3Ab:p+%25%2B%C3%A9");
     }
 }

@@ -1,11 +1,12 @@
 //! A policy on its way: a signed snapshot (a compact JWS), and when it is believed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use portcullis_policy::{Report, Snapshot, SnapshotDocument};
 
 use crate::jwks::{Lookup, Trust, Trusts};
+use crate::schedule::Moment;
 use crate::token::{Audience, Jws, NumericDate, TokenFault, is_current, part};
 
 /// The type of a signed snapshot: no access token, ID token or logout token passes for one.
@@ -42,18 +43,25 @@ pub(crate) struct Expected<'a> {
     pub(crate) api: &'a str,
     /// Seconds since the Unix epoch.
     pub(crate) now: u64,
-    /// The steady clock, for the age of keys.
-    pub(crate) steady: Duration,
+    /// How old the keys may be.
+    pub(crate) moment: Moment,
 }
 
 /// How far the clocks of the server and of this machine may be apart.
 const LEEWAY_SECS: u64 = 30;
 
+/// A snapshot that is believed.
+pub(crate) struct Opened {
+    pub(crate) snapshot: Snapshot,
+    /// SHA-256 of model and rules: the same however often the same revision is signed.
+    pub(crate) content: [u8; 32],
+}
+
 /// Checks who signed a snapshot, for whom and until when, and compiles it.
-pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Snapshot, SnapshotFault> {
+pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, SnapshotFault> {
     let (jws, iss) = Jws::parse(token, POLICY, MAX_BYTES)?;
     let (_, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
-    match trust.lookup(jws.key_name(), expected.steady) {
+    match trust.lookup(jws.key_name(), expected.moment) {
         Lookup::Found { key, .. } => jws.verify(&key)?,
         Lookup::NoKeys | Lookup::NoSuchKey => return Err(SnapshotFault::MissingKey(Arc::clone(trust))),
     }
@@ -68,5 +76,13 @@ pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Snapshot, Sna
     if document.api != expected.api {
         return Err(SnapshotFault::OtherApi);
     }
-    Ok(document.compile()?)
+    Ok(Opened { snapshot: document.compile()?, content: content_of(&document) })
+}
+
+fn content_of(document: &SnapshotDocument) -> [u8; 32] {
+    let (model, rules) = (document.model.as_bytes(), document.rules.as_bytes());
+    let text = [&model.len().to_le_bytes(), model, rules].concat();
+    let mut content = [0; 32];
+    content.iter_mut().zip(digest(&SHA256, &text).as_ref()).for_each(|(to, from)| *to = *from);
+    content
 }

@@ -28,6 +28,7 @@ mod vectors;
 use crate::clock::Clock;
 use crate::jwks::{Algorithm, Lookup, Trust, Trusts};
 use crate::revocation::Revoked;
+use crate::schedule::Moment;
 
 /// The type of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN: &str = "at+jwt";
@@ -114,6 +115,13 @@ pub(crate) enum Attempt {
     Last,
 }
 
+/// Both hands of the clock.
+#[derive(Clone, Copy)]
+struct Now {
+    unix_secs: u64,
+    moment: Moment,
+}
+
 /// Verifies access tokens for one audience.
 pub(crate) struct Verifier {
     trusts: Arc<Trusts>,
@@ -137,11 +145,13 @@ impl Verifier {
         Self { revoked, ..self }
     }
 
-    pub(crate) fn verify(&self, token: &str, attempt: Attempt) -> Verification {
+    /// Verifies a token by keys that may be older by `tolerance` than their limit.
+    pub(crate) fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Verification {
         if token.len() > self.policy.max_bytes {
             return Verification::Refused(TokenFault::TooLong);
         }
-        let now = self.clock.unix_secs();
+        let now =
+            Now { unix_secs: self.clock.unix_secs(), moment: Moment { now: self.clock.steady(), tolerance } };
         match self.remembered(token, now) {
             Some(Ok(principal)) => Verification::Verified(principal),
             Some(Err(fault)) => Verification::Refused(fault),
@@ -150,14 +160,15 @@ impl Verifier {
     }
 
     /// A token that was verified before, under the keys that hold now.
-    fn remembered(&self, token: &str, now: u64) -> Option<Result<Principal, TokenFault>> {
+    fn remembered(&self, token: &str, now: Now) -> Option<Result<Principal, TokenFault>> {
         let verified = self.cache.get(token)?;
-        let generation = self.trusts.get(verified.trust)?.generation(self.clock.steady());
-        if generation != Some(verified.generation) {
+        // Keys that are too old here may do for another route, so the token stays.
+        let generation = self.trusts.get(verified.trust)?.generation(now.moment)?;
+        if generation != verified.generation {
             self.cache.remove(token);
             return None;
         }
-        if !is_current(verified.claims.registered.exp, self.policy.leeway.as_secs(), now) {
+        if !is_current(verified.claims.registered.exp, self.policy.leeway.as_secs(), now.unix_secs) {
             self.cache.remove(token);
             return Some(Err(TokenFault::Expired));
         }
@@ -172,11 +183,11 @@ impl Verifier {
         self.revoked.as_ref().is_some_and(|revoked| revoked.concerns(&verified.names(), &verified.standing))
     }
 
-    fn verify_afresh(&self, token: &str, now: u64, attempt: Attempt) -> Result<Verification, TokenFault> {
+    fn verify_afresh(&self, token: &str, now: Now, attempt: Attempt) -> Result<Verification, TokenFault> {
         let max_bytes = self.policy.max_bytes;
         let (jws, iss) = Jws::parse_after(token, ACCESS_TOKEN, max_bytes, &self.last_header)?;
         let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
-        let (key, generation) = match trust.lookup(jws.key_name(), self.clock.steady()) {
+        let (key, generation) = match trust.lookup(jws.key_name(), now.moment) {
             Lookup::Found { key, generation } => (key, generation),
             missing => return missing_key(&missing, trust, attempt),
         };
@@ -190,7 +201,7 @@ impl Verifier {
             audience: &self.audience,
             leeway: self.policy.leeway,
             max_lifetime: self.policy.max_lifetime,
-            now,
+            now: now.unix_secs,
         })?;
         let verified = Arc::new(Verified::new(claims, jws.payload, index, generation));
         if self.is_revoked(&verified) {

@@ -1,10 +1,11 @@
 //! An issuer on a socket of its own, which can be told to misbehave.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
@@ -21,6 +22,8 @@ pub(crate) struct TestIssuer {
 struct Shared {
     jwks: Mutex<Answer>,
     policy: Mutex<Answer>,
+    events: Mutex<Answer>,
+    away: AtomicBool,
     jwks_fetches: AtomicUsize,
     not_modified: AtomicUsize,
     /// Answers wait for a permit here.
@@ -45,6 +48,8 @@ impl TestIssuer {
         let state = Arc::new(Shared {
             jwks: Mutex::new(Answer::Document(jwks.into())),
             policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            away: AtomicBool::new(false),
             jwks_fetches: AtomicUsize::new(0),
             not_modified: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -55,6 +60,8 @@ impl TestIssuer {
             .route("/.well-known/openid-configuration", get(async || metadata))
             .route("/jwks", get(jwks_endpoint))
             .route("/policies/snapshot", get(policy_endpoint))
+            .route("/policies/events", get(events_endpoint))
+            .layer(from_fn_with_state(Arc::clone(&state), presence))
             .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, state }
@@ -66,6 +73,20 @@ impl TestIssuer {
 
     pub(crate) fn hand_out(&self, policy: Answer) {
         *self.state.policy.lock().unwrap() = policy;
+    }
+
+    /// What holds, as the server says it to whoever asks.
+    pub(crate) fn say(&self, state: Answer) {
+        *self.state.events.lock().unwrap() = state;
+    }
+
+    /// Answers nothing any more, at any path.
+    pub(crate) fn leave(&self) {
+        self.state.away.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.state.away.store(false, Ordering::SeqCst);
     }
 
     /// How often the keys were asked for.
@@ -106,6 +127,18 @@ async fn policy_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -
     answer.respond(&headers, &state)
 }
 
+async fn events_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let answer = state.events.lock().unwrap().clone();
+    answer.respond(&headers, &state)
+}
+
+async fn presence(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if state.away.load(Ordering::SeqCst) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    next.run(request).await
+}
+
 impl Answer {
     fn respond(self, headers: &HeaderMap, state: &Shared) -> Response {
         let body = match self {
@@ -113,12 +146,17 @@ impl Answer {
             Self::Redirect(to) => return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
             Self::Status(status) => return status.into_response(),
         };
-        let etag =
-            format!("\"{:x}\"", body.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
+        let etag = etag_of(&body);
         if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag.as_str()) {
             state.not_modified.fetch_add(1, Ordering::SeqCst);
             return StatusCode::NOT_MODIFIED.into_response();
         }
         ([(header::ETAG, etag)], body).into_response()
     }
+}
+
+/// What the server calls a document.
+pub(crate) fn etag_of(document: &str) -> String {
+    let sum = document.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
+    format!("\"{sum:x}\"")
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod issuer;
@@ -18,5 +20,7 @@ mod routes;
 mod service;
 #[cfg(test)]
 mod signer;
+#[cfg(test)]
+mod stale;
 #[cfg(test)]
 mod tokens;

@@ -73,7 +73,7 @@ fn snapshot_claims(issuer: &str, rules: &str, changes: &Value) -> Value {
     claims
 }
 
-fn signed(signer: &Signer, issuer: &str, rules: &str, changes: &Value) -> String {
+pub(crate) fn signed(signer: &Signer, issuer: &str, rules: &str, changes: &Value) -> String {
     let header = json!({ "alg": signer.alg, "typ": "portcullis-policy+jwt", "kid": signer.kid });
     signer.sign(&header, &snapshot_claims(issuer, rules, changes))
 }
@@ -184,7 +184,7 @@ async fn an_unchanged_policy_is_not_sent_again() {
 
 // F22
 #[tokio::test]
-async fn the_last_good_policy_holds_while_the_server_is_away() {
+async fn the_last_good_policy_holds_for_a_day_while_the_server_is_away() {
     let setup = Setup::new(Some((ALLOWED, 1))).await;
     setup.issuer.hand_out(Answer::Status(StatusCode::INTERNAL_SERVER_ERROR));
     for _ in 0..24 {
@@ -195,11 +195,14 @@ async fn the_last_good_policy_holds_while_the_server_is_away() {
     let token =
         setup.signer.token(&json!({ "iss": setup.issuer.url, "iat": NOW + 80_000, "exp": NOW + 160_000 }));
     assert_eq!(fetch(&setup.service, "/orders", &token).await.status, StatusCode::OK);
+    setup.dial.turn(Duration::from_secs(1));
+    assert_eq!(fetch(&setup.service, "/orders", &token).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn a_policy_with_a_greatest_age_closes_the_door_when_it_is_older() {
-    let setup = Setup::with(Some((ALLOWED, 1)), |endpoint| endpoint.max_age(Duration::from_mins(10))).await;
+    let setup =
+        Setup::with(Some((ALLOWED, 1)), |endpoint| endpoint.policy_max_age(Duration::from_mins(10))).await;
     setup.issuer.hand_out(Answer::Status(StatusCode::INTERNAL_SERVER_ERROR));
     setup.dial.turn(Duration::from_mins(10));
     assert_eq!(setup.status().await, StatusCode::OK);

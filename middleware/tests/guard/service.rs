@@ -32,6 +32,16 @@ impl Dial {
         Clock::from_fn(move || Duration::from_millis(millis.load(Ordering::Relaxed)))
     }
 
+    /// The clock of a process that starts now: its steady hand begins at zero.
+    pub(crate) fn clock_of_new_process(&self) -> Clock {
+        let (wall, millis) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let start = self.0.load(Ordering::Relaxed);
+        Clock::new(
+            move || Duration::from_millis(wall.load(Ordering::Relaxed)),
+            move || Duration::from_millis(millis.load(Ordering::Relaxed) - start),
+        )
+    }
+
     pub(crate) fn turn(&self, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }

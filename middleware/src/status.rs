@@ -1,0 +1,117 @@
+//! What a guard says about itself.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// What a guard knows, how old that is and where it came from: made by [`Guard::status`](crate::Guard::status).
+///
+/// As JSON, an age is a number of whole seconds named `age_secs`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether the guard has all it needs to decide, and none of it is too old.
+    pub ready: bool,
+    /// The policy, if the guard is to have one.
+    pub policy: Option<PolicyStatus>,
+    /// The keys of each issuer.
+    pub issuers: Vec<KeysStatus>,
+    /// How long ago the server said what was revoked; nothing if it never did, or if there is none that would.
+    #[serde(rename = "revocations_age_secs", serialize_with = "secs")]
+    pub revocations_age: Option<Duration>,
+}
+
+/// What a guard knows of its policy.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PolicyStatus {
+    /// The revision that is held.
+    pub revision: Option<u64>,
+    /// Who said last that it holds; nothing if there is none yet.
+    pub source: Option<Source>,
+    /// How long ago a server said so; nothing if none has to.
+    #[serde(rename = "age_secs", serialize_with = "secs")]
+    pub age: Option<Duration>,
+    /// Whether it is young enough to decide. Routes that [serve stale](crate::Requirement::serve_stale) may go by
+    /// an older one.
+    pub usable: bool,
+}
+
+/// What a guard knows of the keys of an issuer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct KeysStatus {
+    /// Whose keys.
+    pub issuer: String,
+    /// How many can be used to verify.
+    pub keys: usize,
+    /// Who said last that they hold; nothing if there are none yet.
+    pub source: Option<Source>,
+    /// How long ago the issuer said so; nothing if it does not have to.
+    #[serde(rename = "age_secs", serialize_with = "secs")]
+    pub age: Option<Duration>,
+    /// Whether they are young enough to verify tokens with. Routes that
+    /// [serve stale](crate::Requirement::serve_stale) may go by older ones.
+    pub usable: bool,
+}
+
+/// Where knowledge came from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The cache folder, and nobody has confirmed it since the guard started.
+    Disk,
+    /// The program itself, or its files.
+    Local,
+    /// The issuer or the server.
+    Network,
+}
+
+/// What is known of something that may come from elsewhere.
+pub(crate) struct Known {
+    pub(crate) source: Option<Source>,
+    pub(crate) age: Option<Duration>,
+    pub(crate) usable: bool,
+}
+
+impl Known {
+    /// What nobody has to confirm.
+    pub(crate) const LOCAL: Self = Self { source: Some(Source::Local), age: None, usable: true };
+
+    pub(crate) const fn of_policy(self, revision: Option<u64>) -> PolicyStatus {
+        let Self { source, age, usable } = self;
+        PolicyStatus { revision, source, age, usable }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn secs<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    age.map(|age| age.as_secs()).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_seconds_in_json() {
+        let policy = PolicyStatus {
+            revision: Some(7),
+            source: Some(Source::Disk),
+            age: Some(Duration::from_millis(61_999)),
+            usable: true,
+        };
+        let status =
+            Status { ready: false, policy: Some(policy), issuers: Vec::new(), revocations_age: None };
+        assert_eq!(
+            serde_json::to_value(status).unwrap(),
+            serde_json::json!({
+                "ready": false,
+                "policy": { "revision": 7, "source": "disk", "age_secs": 61, "usable": true },
+                "issuers": [],
+                "revocations_age_secs": null,
+            })
+        );
+    }
+}
