@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 use portcullis_guard::{
-    Guard, GuardExt as _, GuardedRouter, Issuer, Policy, PolicyEndpoint, Principal, rbac,
+    Guard, GuardBuilder, GuardExt as _, GuardedRouter, Issuer, Policy, PolicyEndpoint, Principal, rbac,
 };
 use reqwest::Method;
 use tokio::net::TcpListener;
@@ -30,16 +30,28 @@ impl GuardedService {
     ///
     /// When the guard cannot be built.
     pub async fn start(issuer: &str, audience: &str, client: &Registered) -> Self {
+        Self::start_with(issuer, audience, client, |guard| guard).await
+    }
+
+    /// Starts the service with a guard that the test configures further.
+    ///
+    /// # Panics
+    ///
+    /// When the guard cannot be built.
+    pub async fn start_with(
+        issuer: &str,
+        audience: &str,
+        client: &Registered,
+        configure: impl FnOnce(GuardBuilder) -> GuardBuilder,
+    ) -> Self {
         let secret = client.secret.clone().expect("the client of a guard has a secret");
         let endpoint = PolicyEndpoint::new(format!("{issuer}/policies/snapshot"), &client.id, secret);
         let guard = Guard::builder()
             .issuer(Issuer::oidc(issuer))
             .audience(audience)
             .policy(Policy::remote(endpoint))
-            .manual_refresh()
-            .build()
-            .await
-            .expect("the guard is built");
+            .manual_refresh();
+        let guard = configure(guard).build().await.expect("the guard is built");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let app = routes(&guard);
