@@ -1,8 +1,9 @@
-//! An order service that anybody can read in a minute: four routes, each with what it requires.
+//! An order service that anybody can read in a minute: five routes, each with what it requires.
 //!
 //! Configured by the environment: `ORDERS_ISSUER` and `ORDERS_AUDIENCE`, where to listen (`ORDERS_LISTEN`),
-//! and the client that fetches the policy (`ORDERS_CLIENT_ID` with `ORDERS_CLIENT_SECRET` or, better,
-//! `ORDERS_CLIENT_SECRET_FILE`).
+//! the client that fetches the policy (`ORDERS_CLIENT_ID` with `ORDERS_CLIENT_SECRET` or, better,
+//! `ORDERS_CLIENT_SECRET_FILE`), and a folder from which it can start while the issuer is away
+//! (`ORDERS_CACHE_DIR`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,7 +18,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use portcullis_guard::{
     Guard, GuardExt, GuardedRouter, Html, InputPolicy, Issuer, Limits, Policy, PolicyEndpoint, Principal,
-    Quota, public, rbac,
+    Quota, Status, public, rbac,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,14 +36,16 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let issuer = required("ORDERS_ISSUER")?;
-    let guard = Guard::builder()
+    let mut guard = Guard::builder()
         .issuer(Issuer::oidc(&issuer))
         .audience(required("ORDERS_AUDIENCE")?)
         .policy(Policy::remote(policy_endpoint(&issuer)?))
         .limits(Limits::new().by_address(Quota::per_minute(600)))
-        .input(InputPolicy::strict().html("/note", Html::inline()))
-        .build()
-        .await?;
+        .input(InputPolicy::strict().html("/note", Html::inline()));
+    if let Some(folder) = env::var_os("ORDERS_CACHE_DIR") {
+        guard = guard.cache_dir(folder);
+    }
+    let guard = guard.build().await?;
     let app = app(&guard).into_make_service_with_connect_info::<SocketAddr>();
 
     let listen = env::var("ORDERS_LISTEN").unwrap_or_else(|_| "127.0.0.1:8081".to_owned());
@@ -52,11 +55,13 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 }
 
 fn app(guard: &Guard) -> Router {
+    let asked = guard.clone();
     GuardedRouter::new()
         .route("/orders", get(list).guard(rbac("orders", "read")))
         .route("/orders", post(create).guard(rbac("orders", "create")))
         .route("/orders/{id}", get(show).guard(rbac("orders", "read")))
         .route("/health", get(async || "ok").guard(public()))
+        .route("/ready", get(async move || ready(&asked)).guard(public()))
         .guarded_by(guard)
         .with_state(Orders::default())
 }
@@ -98,6 +103,13 @@ async fn create(
     let order = Order { id, item, note, ordered_by: who.subject().to_owned() };
     orders.insert(id, order.clone());
     (StatusCode::CREATED, Json(order))
+}
+
+/// Whether keys and policy are there and young enough, and where they came from.
+fn ready(guard: &Guard) -> (StatusCode, Json<Status>) {
+    let status = guard.status();
+    let answer = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (answer, Json(status))
 }
 
 /// The policy of this service, as the server hands it to the client of its API.

@@ -83,11 +83,13 @@ impl Guard {
         }
     }
 
-    /// Whether the guard has all it needs to decide: keys of every issuer, and the policy if there is to be one.
+    /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
+    /// is to be one, and what was revoked if that has to be known.
     pub fn is_ready(&self) -> bool {
         let moment = Moment::strict(self.0.clock.steady());
         let policy = self.0.policy.as_ref();
-        self.0.trusts.are_ready(moment) && policy.is_none_or(|policy| policy.is_usable(moment))
+        self.0.trusts.are_ready(moment)
+            && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
 
     /// The revision of the policy in force.
@@ -204,7 +206,8 @@ impl Core {
             Authentication::Known(caller) => caller,
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
         };
-        if caller.is_some() && self.hears_too_little(requirement) {
+        let hears_too_little = |policy: &PolicyState| policy.hears_too_little(self.moment(requirement));
+        if caller.is_some() && self.policy.as_ref().is_some_and(hears_too_little) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
         if let Some(caller) = &caller {
@@ -218,12 +221,6 @@ impl Core {
         }
         parts.extensions.insert(decision);
         self.body_step(parts).map_err(Refusal::Input)
-    }
-
-    /// Whether a token may have been revoked for longer than is accepted.
-    fn hears_too_little(&self, requirement: &Requirement) -> bool {
-        let revoked = self.policy.as_ref().and_then(PolicyState::revoked);
-        revoked.is_some_and(|revoked| revoked.is_stale(self.moment(requirement)))
     }
 
     fn moment(&self, requirement: &Requirement) -> Moment {

@@ -44,6 +44,21 @@
 //! whole router it lets every good token pass, and nobody at all once a policy is configured, since a route
 //! that states no requirement is then a route that was forgotten.
 //!
+//! # While the issuer is away
+//!
+//! A guard goes on with what it knows, and what it knows gets old. Past a limit, whoever needs it is answered 503:
+//!
+//! | what | limit | set by |
+//! |---|---|---|
+//! | keys | an hour | [`Issuer::keys_max_age`] |
+//! | policy | a day | [`PolicyEndpoint::policy_max_age`] |
+//! | revocations | none | [`PolicyEndpoint::revocations_max_stale`] |
+//!
+//! Ages count from when the issuer said last that it holds, which it is asked all the time, and not from the last
+//! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
+//! [`GuardBuilder::cache_dir`] keeps keys and policy on disk, so that a guard can also start meanwhile; its ages go on
+//! across the restart. [`Guard::status`] says how old everything is and where it came from.
+//!
 //! # Input
 //!
 //! Escape on output: that is the fence against cross-site scripting. The [`InputPolicy`] is the second one.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod cold_start;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crash;
@@ -12,6 +14,8 @@ mod disk;
 mod distribution;
 #[cfg(test)]
 mod effects;
+#[cfg(test)]
+mod example;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

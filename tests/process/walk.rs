@@ -1,10 +1,10 @@
 //! The walk of the README: its own shell blocks, run with the real programs.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use portcullis_tests::agent::{Answer, agent};
+use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::database::required;
 use portcullis_tests::markup::{attribute, textarea, unescape};
@@ -14,9 +14,7 @@ use rstest::rstest;
 use tempfile::tempdir;
 
 use crate::commands::{PASSWORD, place_on, said};
-
-/// How long a service may take to hear of new rules: it asks by itself, each second.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::example::{Example, PATIENCE, example_program};
 
 /// The section of the README that leads through a first minute.
 fn section() -> String {
@@ -79,38 +77,6 @@ impl Terminal<'_> {
     }
 }
 
-/// The example service; it ends with the test.
-struct Example {
-    child: Child,
-    address: String,
-}
-
-impl Example {
-    async fn start(mut shell: Command, port: u16) -> Self {
-        shell.env("ORDERS_LISTEN", format!("127.0.0.1:{port}")).stdout(Stdio::null());
-        let child = shell.spawn().expect("the system has a shell");
-        let mut example = Self { child, address: format!("http://127.0.0.1:{port}") };
-        let started = Instant::now();
-        while Answer::try_to(agent().get(format!("{}/health", example.address))).await.is_none() {
-            let ended = example.child.try_wait().expect("the child is ours");
-            assert!(
-                ended.is_none() && started.elapsed() < PATIENCE,
-                "the example does not answer: {ended:?}"
-            );
-            // Waiting for another program to start: there is no event to wait for.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        example
-    }
-}
-
-impl Drop for Example {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
 /// The administrator that the printed link makes, signed in.
 async fn administrator(server: &ServerProcess) -> Visitor {
     let log = server.log();
@@ -170,7 +136,7 @@ async fn the_walk_of_the_readme_leads_where_it_says(#[values(Sqlite, Postgres)] 
     let here = tempdir().unwrap();
     let terminal = Terminal { place: &place, folder: here.path().to_owned() };
     let program = required("PORTCULLIS_TEST_BINARY");
-    let example = Path::new(&program).parent().unwrap().join("examples/orders");
+    let example = example_program();
 
     assert_eq!(start, "cargo run --release\n");
     let server = ServerProcess::start(&place).await;

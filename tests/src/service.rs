@@ -37,7 +37,21 @@ impl GuardedService {
     ///
     /// When the guard cannot be built.
     pub async fn start(issuer: &str, audience: &str, client: &Registered) -> Self {
-        Self::behind(guard(issuer, issuer, audience, client).manual_refresh()).await
+        Self::start_with(issuer, audience, client, |guard| guard).await
+    }
+
+    /// Starts the service with a guard that the test configures further.
+    ///
+    /// # Panics
+    ///
+    /// When the guard cannot be built.
+    pub async fn start_with(
+        issuer: &str,
+        audience: &str,
+        client: &Registered,
+        configure: impl FnOnce(GuardBuilder) -> GuardBuilder,
+    ) -> Self {
+        Self::behind(configure(guard(issuer, issuer, audience, client).manual_refresh())).await
     }
 
     /// Starts the service as it runs in production: it listens to the server at `replica` for policies and revocations.

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::token::object;
-
 const MAGIC: &str = "portcullis-guard-cache";
 /// Changes with the form. A file of another form is not used, and replaced by the next write.
 const FORM: &str = "1";
@@ -78,7 +76,7 @@ pub(super) fn decode(file: &[u8], owner: &Owner) -> Result<(u64, Arc<[u8]>), Rec
         return Err(RecordFault::Damaged);
     }
     let (head, content) = line(rest).ok_or(RecordFault::Damaged)?;
-    let head: Head = object(head).ok_or(RecordFault::Damaged)?;
+    let head: Head = serde_json::from_slice(head).map_err(|_| RecordFault::Damaged)?;
     if head.owner != *owner {
         return Err(RecordFault::Foreign);
     }

@@ -1,7 +1,7 @@
 //! Who may write to a file. Only Unix says it in a way that is understood here; elsewhere nothing is kept.
 
 #[cfg(unix)]
-pub(super) use unix::*;
+pub(super) use unix::{only_ours, plain_files, private_file, private_folder};
 
 #[cfg(unix)]
 mod unix {
@@ -38,7 +38,7 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) use elsewhere::*;
+pub(super) use elsewhere::{only_ours, plain_files, private_file, private_folder};
 
 #[cfg(not(unix))]
 mod elsewhere {

@@ -140,7 +140,7 @@ impl RemoteKeys {
 
     /// Whether the issuer may have keys that are not known here: it could not be asked, or has not answered yet.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.attempts().failures > 0 || self.discovery.try_lock().is_err()
+        self.attempts().failures > 0 || self.confirmed.is_by_disk() || self.discovery.try_lock().is_err()
     }
 
     /// Whether a request may have the keys fetched.
@@ -239,5 +239,33 @@ impl RemoteKeys {
 impl fmt::Debug for RemoteKeys {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RemoteKeys").field("keys", &self.keys.load()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const KEYS: &str =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    #[test]
+    fn keys_are_asked_for_at_a_quick_pace_until_the_issuer_confirms_them_and_when_they_are_too_old() {
+        let now = Arc::new(AtomicU64::new(0));
+        let hand = Arc::clone(&now);
+        let clock = Clock::from_fn(move || Duration::from_secs(hand.load(Ordering::Relaxed)));
+        let discovery = Discovery::new("https://id.test", false).unwrap();
+        let keys = RemoteKeys::new(discovery, Fetcher::new().unwrap(), clock, Duration::from_hours(1));
+        let is_quick = || keys.pause() < Duration::from_secs(2);
+        assert!(is_quick(), "there are none");
+        keys.keys.store(Some(next(None, JwkSet::parse(KEYS).unwrap())));
+        keys.confirmed.recall(Duration::from_mins(30), Duration::ZERO);
+        assert!(is_quick() && keys.is_unsettled(), "they are from the disk");
+        keys.confirmed.mark(Duration::ZERO);
+        assert!(!is_quick() && !keys.is_unsettled());
+        now.store(3_601, Ordering::Relaxed);
+        assert!(is_quick(), "nobody is served");
     }
 }

@@ -204,6 +204,11 @@ impl PolicyState {
         }
     }
 
+    /// Whether a token may have been revoked for longer than is accepted.
+    pub(crate) fn hears_too_little(&self, moment: Moment) -> bool {
+        self.revoked().is_some_and(|revoked| revoked.is_stale(moment))
+    }
+
     pub(crate) async fn refresh(&self) {
         match &self.origin {
             Origin::Files(folder) => match files::read(folder, self.revision().unwrap_or_default() + 1) {

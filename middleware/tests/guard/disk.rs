@@ -14,7 +14,7 @@ use portcullis_guard::{
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::issuer::{Answer, TestIssuer};
+use crate::issuer::{Answer, TestIssuer, etag_of};
 use crate::policy::signed;
 use crate::service::{Dial, fetch, request, send, service};
 use crate::signer::{AUDIENCE, NOW, Signer, jwks};
@@ -172,6 +172,24 @@ async fn what_is_confirmed_again_and_again_does_not_age_on_disk() {
     let guard = machine.start().await;
     assert_eq!(machine.statuses(&guard).await, SERVED);
     assert_eq!(guard.status().policy.unwrap().age, Some(Duration::from_mins(30)));
+}
+
+#[tokio::test]
+async fn a_policy_that_the_server_only_says_to_hold_does_not_age_either() {
+    let machine = Machine::new().await;
+    let changes = json!({ "revision": 7, "exp": NOW + 86_400 });
+    let snapshot = signed(&machine.signer, &machine.issuer.url, ALLOWED, &changes);
+    let state = json!({ "seq": 0, "reset": false, "policy": etag_of(&snapshot), "keys": "k", "revoked": [] });
+    machine.issuer.say(Answer::Document(state.to_string()));
+    machine.issuer.hand_out(Answer::Document(snapshot));
+    let guard = machine.start().await;
+    machine.issuer.hand_out(Answer::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    machine.dial.turn(Duration::from_mins(45));
+    guard.refresh().await;
+    assert_eq!(guard.status().policy.unwrap().age, Some(Duration::ZERO));
+    machine.issuer.leave();
+    machine.dial.turn(Duration::from_mins(5));
+    assert_eq!(machine.start().await.status().policy.unwrap().age, Some(Duration::from_mins(5)));
 }
 
 #[tokio::test]
@@ -334,13 +352,13 @@ async fn a_guard_that_has_to_hear_of_revocations_waits_for_the_server() {
     let endpoint = machine.endpoint().revocations_max_stale(Duration::from_secs(5));
     let guard = machine.start_with(endpoint).await;
     assert_eq!(machine.statuses(&guard).await, CLOSED, "what was revoked is not kept");
-    assert_eq!(guard.status().revocations_age, None);
+    assert!(guard.status().revocations_age.is_none() && !guard.is_ready());
     machine.issuer.come_back();
     let state = r#"{"seq":1,"reset":true,"policy":"new","keys":"k","revoked":[]}"#;
     machine.issuer.say(Answer::Document(state.into()));
     guard.refresh().await;
     assert_eq!(machine.statuses(&guard).await, SERVED);
-    assert_eq!(guard.status().revocations_age, Some(Duration::ZERO));
+    assert!(guard.status().revocations_age == Some(Duration::ZERO) && guard.is_ready());
 }
 
 #[tokio::test]

@@ -146,12 +146,17 @@ impl Answer {
             Self::Redirect(to) => return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
             Self::Status(status) => return status.into_response(),
         };
-        let etag =
-            format!("\"{:x}\"", body.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
+        let etag = etag_of(&body);
         if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag.as_str()) {
             state.not_modified.fetch_add(1, Ordering::SeqCst);
             return StatusCode::NOT_MODIFIED.into_response();
         }
         ([(header::ETAG, etag)], body).into_response()
     }
+}
+
+/// What the server calls a document.
+pub(crate) fn etag_of(document: &str) -> String {
+    let sum = document.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
+    format!("\"{sum:x}\"")
 }

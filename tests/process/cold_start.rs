@@ -1,0 +1,215 @@
+//! A guarded service that goes on, starts and starts again while its issuer is away: two real programs and a folder.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use portcullis_guard::Clock;
+use portcullis_tests::agent::{Answer, agent};
+use portcullis_tests::database::Database::Sqlite;
+use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::service::GuardedService;
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::commands::{ORDERS, json, place_on, registered, said};
+use crate::example::{Example, PATIENCE, example_program};
+
+/// A server that has run, a token of it, and what the service is started with.
+struct Scene {
+    place: Place,
+    token: String,
+    service: Value,
+    here: TempDir,
+    _data: TempDir,
+}
+
+impl Scene {
+    /// With the server running.
+    async fn set() -> (Self, ServerProcess) {
+        let (data, place) = place_on(Sqlite).await;
+        let server = ServerProcess::start(&place).await;
+        let create = |preset, more: &[&str]| {
+            let start = ["client", "create", "--preset", preset, "--name", preset, "--api", ORDERS];
+            json(&place, &[&start[..], more].concat())
+        };
+        let service = create("service", &[]);
+        let robot = registered(&create("m2m", &["--role", "viewer"]));
+        let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+        (Self { place, token, service, here: tempdir().unwrap(), _data: data }, server)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.here.path().join("guard")
+    }
+
+    /// Starts the service, as `through` says: the program itself, or something that runs it.
+    async fn serve(&self, mut through: Command) -> Example {
+        through
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("ORDERS_ISSUER", self.place.address())
+            .env("ORDERS_AUDIENCE", ORDERS)
+            .env("ORDERS_CLIENT_ID", self.service["client_id"].as_str().unwrap())
+            .env("ORDERS_CLIENT_SECRET", self.service["client_secret"].as_str().unwrap())
+            .env("ORDERS_CACHE_DIR", self.cache());
+        Example::start(through, Place::new(self.here.path()).port).await
+    }
+
+    async fn serve_plainly(&self) -> Example {
+        self.serve(Command::new(example_program())).await
+    }
+
+    /// What reading and creating are answered, and whether the service is ready.
+    async fn statuses(&self, orders: &Example) -> [u16; 3] {
+        let url = |path| format!("{}{path}", orders.address);
+        let ask = |method| agent().request(method, url("/orders")).bearer_auth(&self.token);
+        let create = ask(Method::POST).json(&serde_json::json!({ "item": "a gate" }));
+        [
+            Answer::to(ask(Method::GET)).await.status.as_u16(),
+            Answer::to(create).await.status.as_u16(),
+            Answer::to(agent().get(url("/ready"))).await.status.as_u16(),
+        ]
+    }
+
+    async fn source(&self, orders: &Example) -> Value {
+        Answer::to(agent().get(format!("{}/ready", orders.address))).await.json()["policy"]["source"].clone()
+    }
+
+    /// Waits for the service to hear of what is new; it asks by itself.
+    async fn becomes(&self, orders: &Example, statuses: [u16; 3]) {
+        let since = Instant::now();
+        while self.statuses(orders).await != statuses {
+            assert!(since.elapsed() < PATIENCE, "{:?}", self.statuses(orders).await);
+            // Another program has to notice: there is no event to wait for.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Has nobody allowed anything but to create.
+    fn activate_creating(&self) {
+        let rules = self.here.path().join("rules.csv");
+        fs::write(&rules, "p, viewer, *, orders, create\n").unwrap();
+        let run = |arguments: &[&str]| {
+            let output = self.place.run(&[&["policy"], arguments, &["--api", ORDERS]].concat());
+            assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        };
+        run(&["push", rules.to_str().unwrap()]);
+        run(&["activate", "--message", "Create only"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_outlives_its_issuer_and_starts_without_it_sqlite() {
+    let (scene, server) = Scene::set().await;
+    let orders = scene.serve_plainly().await;
+    assert_eq!(scene.statuses(&orders).await, [200, 403, 200]);
+    server.kill();
+    assert_eq!(scene.statuses(&orders).await, [200, 403, 200], "it goes on");
+    drop(orders);
+    let orders = scene.serve_plainly().await;
+    assert_eq!(scene.statuses(&orders).await, [200, 403, 200], "it starts from the disk");
+    assert_eq!(scene.source(&orders).await, "disk");
+
+    let server = ServerProcess::start(&scene.place).await;
+    scene.activate_creating();
+    scene.becomes(&orders, [403, 201, 200]).await;
+    assert_eq!(scene.source(&orders).await, "network");
+    server.kill();
+    drop(orders);
+    let orders = scene.serve_plainly().await;
+    assert_eq!(scene.statuses(&orders).await, [403, 201, 200], "the new policy is on the disk");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_cut_off_is_not_used_and_the_service_recovers_by_itself_sqlite() {
+    let (scene, server) = Scene::set().await;
+    drop(scene.serve_plainly().await);
+    server.kill();
+    for entry in fs::read_dir(scene.cache()).unwrap() {
+        let path = entry.unwrap().path();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let orders = scene.serve_plainly().await;
+        assert_eq!(scene.statuses(&orders).await, [503, 503, 503], "{}", path.display());
+        drop(orders);
+        fs::write(&path, &whole).unwrap();
+    }
+    fs::remove_dir_all(scene.cache()).unwrap();
+    let orders = scene.serve_plainly().await;
+    assert_eq!(scene.statuses(&orders).await, [503, 503, 503]);
+    let _server = ServerProcess::start(&scene.place).await;
+    scene.becomes(&orders, [200, 403, 200]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_cannot_be_written_to_is_read_and_hinders_nothing_sqlite() {
+    let (scene, server) = Scene::set().await;
+    drop(scene.serve_plainly().await);
+    server.kill();
+    let read_only = || {
+        let cache = scene.cache().display().to_string();
+        let script = format!("mount --bind -o ro {cache} {cache} && exec \"$@\"");
+        let mut outer = Command::new("unshare");
+        outer.args(["--mount", "--map-root-user", "sh", "-ec", &script, "sh"]).arg(example_program());
+        outer
+    };
+    let kept = || {
+        let entries = fs::read_dir(scene.cache()).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+    };
+    let before = kept();
+    let orders = scene.serve(read_only()).await;
+    assert_eq!(scene.statuses(&orders).await, [200, 403, 200]);
+    let _server = ServerProcess::start(&scene.place).await;
+    scene.activate_creating();
+    scene.becomes(&orders, [403, 201, 200]).await;
+    assert!(kept() == before, "nothing could be written");
+}
+
+/// The clock of the machine, which the test puts forward.
+#[expect(clippy::disallowed_methods, reason = "the server is a program of its own and reads the real clock")]
+fn ahead_by(secs: &Arc<AtomicU64>) -> Clock {
+    let (wall, steady, start) = (Arc::clone(secs), Arc::clone(secs), Instant::now());
+    let more = |secs: &AtomicU64| Duration::from_secs(secs.load(Ordering::SeqCst));
+    Clock::new(
+        move || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + more(&wall),
+        move || start.elapsed() + more(&steady),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn past_the_limit_a_service_is_closed_and_stays_so_across_a_restart_sqlite() {
+    let (scene, server) = Scene::set().await;
+    let (client, ahead) = (registered(&scene.service), Arc::new(AtomicU64::new(0)));
+    let address = scene.place.address();
+    let start = || {
+        let clock = ahead_by(&ahead);
+        let configure = |guard: portcullis_guard::GuardBuilder| guard.cache_dir(scene.cache()).clock(clock);
+        GuardedService::start_with(&address, ORDERS, &client, configure)
+    };
+    let service = start().await;
+    server.kill();
+    assert_eq!(service.get("/orders", Some(&scene.token)).await.status, 200);
+    drop(service);
+    let service = start().await;
+    assert_eq!(service.get("/orders", Some(&scene.token)).await.status, 200);
+    assert_eq!(service.post("/orders", Some(&scene.token)).await.status, 403);
+
+    // The token has expired too, by then; but by which keys, nobody can say.
+    ahead.store(3_700, Ordering::SeqCst);
+    for service in [service, start().await] {
+        let closed = service.get("/orders", Some(&scene.token)).await;
+        assert_eq!((closed.status.as_u16(), closed.header("retry-after")), (503, "1"));
+        assert_eq!(closed.json()["code"], "unavailable");
+        assert_eq!(
+            service.get("/orders", None).await.status,
+            401,
+            "whoever brings no token is asked for one"
+        );
+    }
+}
