@@ -16,8 +16,8 @@ use claims::AccessClaims;
 use claims::Rules;
 pub(crate) use claims::{Audience, NumericDate, is_current, part};
 pub(crate) use fault::TokenFault;
+pub(crate) use jws::Jws;
 use jws::LastHeader;
-pub(crate) use jws::{Jws, object};
 pub use principal::Principal;
 use principal::Verified;
 #[cfg(test)]
