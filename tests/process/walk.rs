@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -14,7 +13,7 @@ use rstest::rstest;
 use tempfile::tempdir;
 
 use crate::commands::{PASSWORD, place_on, said};
-use crate::example::{Example, PATIENCE, example_program};
+use crate::example::{Example, example_program};
 
 /// The section of the README that leads through a first minute.
 fn section() -> String {
