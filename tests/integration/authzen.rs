@@ -154,7 +154,7 @@ async fn a_service_asks_about_its_own_api_and_nobody_else_asks_at_all(
     let wrong = Registered { secret: Some("pck_wrong".to_owned()), ..scene.service.clone() };
     for path in [EVALUATION, EVALUATIONS] {
         let refused = scene.ask_as(&wrong, path, &document).await;
-        assert_eq!((refused.status.as_u16(), refused.error()), (401, "invalid_client"));
+        assert_eq!((refused.status.as_u16(), refused.error()), (401, "invalid_client".to_owned()));
         assert!(refused.header("www-authenticate").starts_with("Basic"), "{path}");
         let anonymous = scene.server.machine.request(Method::POST, path).json(&document);
         assert_eq!(Answer::to(anonymous).await.status, 401);
