@@ -56,7 +56,7 @@ fn orders() -> Value {
 async fn users_clients_and_roles_are_judged_by_what_they_hold_now(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let scene = Scene::on(database).await;
+    let scene = Box::pin(Scene::on(database)).await;
     let admin = &scene.server.admin;
     let ada = admin.user("ada").await;
     let user = || json!({ "type": "user", "id": ada.sub });
@@ -101,7 +101,7 @@ async fn users_clients_and_roles_are_judged_by_what_they_hold_now(
 async fn a_batch_is_answered_in_its_order_and_ends_where_it_is_told_to(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let scene = Scene::on(database).await;
+    let scene = Box::pin(Scene::on(database)).await;
     let batch = |semantic: &str| {
         json!({
             "subject": { "type": "role", "id": "viewer" },
@@ -139,7 +139,7 @@ async fn a_batch_is_answered_in_its_order_and_ends_where_it_is_told_to(
 async fn a_service_asks_about_its_own_api_and_nobody_else_asks_at_all(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let scene = Scene::on(database).await;
+    let scene = Box::pin(Scene::on(database)).await;
     let admin = &scene.server.admin;
     let document = json!({
         "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
@@ -164,7 +164,7 @@ async fn a_service_asks_about_its_own_api_and_nobody_else_asks_at_all(
 #[rstest]
 #[tokio::test]
 async fn what_cannot_be_read_is_refused_with_its_place(#[values(Sqlite, Postgres)] database: Database) {
-    let scene = Scene::on(database).await;
+    let scene = Box::pin(Scene::on(database)).await;
     let whole = json!({
         "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
     });
@@ -187,7 +187,7 @@ async fn what_cannot_be_read_is_refused_with_its_place(#[values(Sqlite, Postgres
 async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let scene = Scene::on(database).await;
+    let scene = Box::pin(Scene::on(database)).await;
     let issuer = &scene.server.issuer;
     let answer = scene.server.machine.get("/.well-known/authzen-configuration").await;
     let described = json!({
