@@ -263,9 +263,7 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
-            decisions: self.administration.distribution.decisions.clone(),
-            snapshots: self.administration.distribution.snapshots.clone(),
-            events: self.administration.distribution.events.clone(),
+            rulings: self.administration.distribution.rulings(),
             health: HealthService::new(self.ground.store.clone()),
         })
     }

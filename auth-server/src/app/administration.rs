@@ -2,7 +2,7 @@
 
 use crate::app::StartError;
 use crate::app::ground::Ground;
-use crate::http::state::Console;
+use crate::http::state::{Console, Rulings};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
@@ -44,6 +44,14 @@ pub(super) struct Distribution {
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
     pub(super) snapshots: SnapshotService,
+}
+
+impl Distribution {
+    /// What handlers get of it.
+    pub(super) fn rulings(&self) -> Rulings {
+        let Self { decisions, events, snapshots, .. } = self;
+        Rulings { decisions: decisions.clone(), events: events.clone(), snapshots: snapshots.clone() }
+    }
 }
 
 /// Makes sure that the admin API is there, and builds the services.

@@ -61,10 +61,15 @@ pub(crate) struct Parts {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
-    pub(crate) decisions: DecisionService,
-    pub(crate) snapshots: SnapshotService,
-    pub(crate) events: EventService,
+    pub(crate) rulings: Rulings,
     pub(crate) health: HealthService,
+}
+
+/// What services get: policies to decide by, when to fetch them, and decisions.
+pub(crate) struct Rulings {
+    pub(crate) decisions: DecisionService,
+    pub(crate) events: EventService,
+    pub(crate) snapshots: SnapshotService,
 }
 
 impl FromRef<AppState> for Clock {
@@ -99,19 +104,19 @@ impl FromRef<AppState> for HealthService {
 
 impl FromRef<AppState> for EventService {
     fn from_ref(state: &AppState) -> Self {
-        state.events.clone()
+        state.rulings.events.clone()
     }
 }
 
 impl FromRef<AppState> for DecisionService {
     fn from_ref(state: &AppState) -> Self {
-        state.decisions.clone()
+        state.rulings.decisions.clone()
     }
 }
 
 impl FromRef<AppState> for SnapshotService {
     fn from_ref(state: &AppState) -> Self {
-        state.snapshots.clone()
+        state.rulings.snapshots.clone()
     }
 }
 

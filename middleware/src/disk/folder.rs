@@ -197,6 +197,36 @@ mod tests {
     }
 
     #[test]
+    fn what_belongs_to_another_user_is_refused() {
+        let (outer, folder) = opened();
+        folder.write("theirs", b"x").unwrap();
+        // Only the superuser can give things away; nobody else needs this to be told apart from a wrong mode.
+        if std::os::unix::fs::chown(folder.0.join("theirs"), Some(12_345), None).is_ok() {
+            assert!(matches!(folder.read("theirs"), Err(FileFault::Rights(_))));
+            std::os::unix::fs::chown(&folder.0, Some(12_345), None).unwrap();
+            let opened = Folder::open(&outer.path().join("deep/cache"), NOW);
+            assert!(matches!(opened, Err(CacheDirError::Insecure { .. })), "{opened:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_reads_while_others_write_finds_one_content_whole() {
+        let (_outer, folder) = opened();
+        let contents = [vec![1; 70_000], vec![2; 90_000]];
+        folder.write("keys-1", &contents[0]).unwrap();
+        std::thread::scope(|scope| {
+            for content in &contents {
+                let folder = &folder;
+                scope.spawn(move || (0..20).for_each(|_| folder.write("keys-1", content).unwrap()));
+            }
+            for _ in 0..200 {
+                assert!(contents.contains(&folder.read("keys-1").unwrap().unwrap()));
+            }
+        });
+        assert_eq!(names(&folder), ["keys-1"]);
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_made_is_done_without() {
         assert!(Folder::open(Path::new("/proc/nowhere/cache"), NOW).unwrap().is_none());
     }

@@ -13,6 +13,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod routes;
@@ -22,5 +24,7 @@ mod service;
 mod signer;
 #[cfg(test)]
 mod stale;
+#[cfg(test)]
+mod tampered;
 #[cfg(test)]
 mod tokens;

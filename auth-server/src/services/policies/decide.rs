@@ -21,6 +21,9 @@ const KEPT: usize = 64;
 /// How many are compiled at once.
 const PLACES: usize = 2;
 
+/// The subject of whoever is only a role: no `sub` of a user and no id of a client looks like it, and no subject at all is denied.
+const NOBODY: &str = "-";
+
 /// Who is asked about.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Asked {
@@ -169,7 +172,7 @@ impl DecisionService {
     async fn standing(&self, asked: &Asked, api: &Api) -> Result<Option<Standing>, StoreError> {
         match asked {
             Asked::Role(role) => Ok(Some(Standing {
-                subject: String::new(),
+                subject: NOBODY.to_owned(),
                 roles: vec![role.clone()],
                 domain: String::new(),
             })),
