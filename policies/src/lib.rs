@@ -147,6 +147,7 @@ mod source;
 mod subjects;
 mod trie;
 mod universe;
+mod vocabulary;
 
 pub use access::{Access, Allowed, EffectivePermission, Page, Permissions};
 pub use analysis::{Analysis, Grantee, RolePath, RuleEffect, Ruling, Step};
@@ -161,3 +162,4 @@ pub use report::{Finding, PolicyFile, Report, Severity};
 pub use request::{Decision, EnforceError, Part, Request, Roles, RuleRef};
 pub use snapshot::{Snapshot, lint};
 pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES};
+pub use vocabulary::Vocabulary;
