@@ -14,6 +14,9 @@ const RULES: &str =
     "p, viewer, *, orders, read\np, viewer, *, /v1/orders/{id}, read\np, banned, *, orders, *, deny\n";
 const EVALUATION: &str = "/access/v1/evaluation";
 const EVALUATIONS: &str = "/access/v1/evaluations";
+const ACTIONS: &str = "/access/v1/search/action";
+const RESOURCES: &str = "/access/v1/search/resource";
+const SUBJECTS: &str = "/access/v1/search/subject";
 
 /// A server, an API with rules, and the service that asks.
 struct Scene {
@@ -159,7 +162,7 @@ async fn a_service_asks_about_its_own_api_and_nobody_else_asks_at_all(
     let refused = scene.ask_as(&machine, EVALUATION, &document).await;
     assert_eq!((refused.status.as_u16(), kind(&refused)), (403, "serves-nothing".to_owned()));
     let wrong = Registered { secret: Some("pck_wrong".to_owned()), ..scene.service.clone() };
-    for path in [EVALUATION, EVALUATIONS] {
+    for path in [EVALUATION, EVALUATIONS, ACTIONS, RESOURCES, SUBJECTS] {
         let refused = scene.ask_as(&wrong, path, &document).await;
         assert_eq!((refused.status.as_u16(), refused.error()), (401, "invalid_client".to_owned()));
         assert!(refused.header("www-authenticate").starts_with("Basic"), "{path}");
@@ -201,8 +204,12 @@ async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
         "policy_decision_point": issuer,
         "access_evaluation_endpoint": format!("{issuer}{EVALUATION}"),
         "access_evaluations_endpoint": format!("{issuer}{EVALUATIONS}"),
+        "search_subject_endpoint": format!("{issuer}{SUBJECTS}"),
+        "search_resource_endpoint": format!("{issuer}{RESOURCES}"),
+        "search_action_endpoint": format!("{issuer}{ACTIONS}"),
     });
     assert_eq!(answer.json(), described);
+    assert_eq!(answer.header("cache-control"), "public, max-age=3600");
     let document = json!({
         "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
     });
@@ -211,4 +218,12 @@ async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
     let request = request.header("authorization", basic(&scene.service.id, secret));
     let named = Answer::to(request.header("x-request-id", "bfe9eb29-ab87")).await;
     assert_eq!((named.header("x-request-id"), named.header("cache-control")), ("bfe9eb29-ab87", "no-store"));
+    for (path, status, credentials) in
+        [(EVALUATION, 400, basic(&scene.service.id, secret)), (SUBJECTS, 401, basic(&scene.service.id, "x"))]
+    {
+        let request = scene.server.machine.request(Method::POST, path).json(&json!({}));
+        let request = request.header("authorization", credentials).header("x-request-id", "of the caller");
+        let refused = Answer::to(request).await;
+        assert_eq!((refused.status.as_u16(), refused.header("x-request-id")), (status, "of the caller"));
+    }
 }

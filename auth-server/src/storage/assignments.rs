@@ -44,6 +44,35 @@ const ROLES_OF_CLIENT: &str = "
       JOIN clients c ON c.id = a.subject_id
      WHERE a.subject_id = $1 AND a.api_id = $2 AND (a.organisation = '*' OR a.organisation = c.organisation_id)
      ORDER BY r.name";
+// Whoever is cut off is cut off whole: of half of somebody's roles, those that deny might be missing.
+const USERS_WITH_ROLES: &str = "
+    SELECT DISTINCT u.sub, u.organisation_id, r.name
+      FROM users u
+      JOIN assignments a ON a.subject_id = u.id
+      JOIN roles r ON r.id = a.role_id
+     WHERE a.api_id = $1 AND a.organisation IN ('*', u.organisation_id)
+       AND u.sub IN (
+           SELECT DISTINCT h.sub
+             FROM assignments g
+             JOIN users h ON h.id = g.subject_id
+            WHERE g.api_id = $1 AND h.sub > $2 AND h.disabled_at IS NULL
+              AND g.organisation IN ('*', h.organisation_id)
+            ORDER BY h.sub LIMIT $3)
+     ORDER BY u.sub, r.name";
+const CLIENTS_WITH_ROLES: &str = "
+    SELECT DISTINCT c.id, c.organisation_id, r.name
+      FROM clients c
+      JOIN assignments a ON a.subject_id = c.id
+      JOIN roles r ON r.id = a.role_id
+     WHERE a.api_id = $1 AND (a.organisation = '*' OR a.organisation = c.organisation_id)
+       AND c.id IN (
+           SELECT DISTINCT h.id
+             FROM assignments g
+             JOIN clients h ON h.id = g.subject_id
+            WHERE g.api_id = $1 AND h.id > $2 AND h.disabled_at IS NULL
+              AND (g.organisation = '*' OR g.organisation = h.organisation_id)
+            ORDER BY h.id LIMIT $3)
+     ORDER BY c.id, r.name";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
@@ -57,7 +86,20 @@ pub(super) const STATEMENTS: &[&str] = &[
     ROLES_HELD,
     ROLES_OF_USER,
     ROLES_OF_CLIENT,
+    USERS_WITH_ROLES,
+    CLIENTS_WITH_ROLES,
 ];
+
+/// A role that somebody who is switched on holds where it counts for their tokens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeldRole {
+    /// The `sub` of a user, or the id of a client.
+    pub subject: String,
+    /// The organisation. A client may have none.
+    pub organisation: Option<String>,
+    /// The role.
+    pub role: RoleName,
+}
 
 /// Gives somebody a role; `false` when they hold it there already, or there is no such role.
 pub async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<bool, StoreError> {
@@ -129,6 +171,32 @@ pub async fn roles_of_client(
     api: &ApiId,
 ) -> Result<Vec<RoleName>, StoreError> {
     names(&tx.fetch_all(ROLES_OF_CLIENT, &[client.into(), api.into()]).await?)
+}
+
+/// What the tokens of users carry, for the first `limit` users with a role whose `sub` comes behind `after`.
+pub async fn users_with_roles(
+    tx: &mut Tx,
+    api: &ApiId,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<HeldRole>, StoreError> {
+    held_roles(&tx.fetch_all(USERS_WITH_ROLES, &[api.into(), after.into(), limit.into()]).await?)
+}
+
+/// What the tokens of clients carry, for the first `limit` clients with a role whose id comes behind `after`.
+pub async fn clients_with_roles(
+    tx: &mut Tx,
+    api: &ApiId,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<HeldRole>, StoreError> {
+    held_roles(&tx.fetch_all(CLIENTS_WITH_ROLES, &[api.into(), after.into(), limit.into()]).await?)
+}
+
+fn held_roles(rows: &[Row]) -> Result<Vec<HeldRole>, StoreError> {
+    let read =
+        |row: &Row| Ok(HeldRole { subject: row.get(0)?, organisation: row.get(1)?, role: row.get(2)? });
+    rows.iter().map(read).collect()
 }
 
 fn names(rows: &[Row]) -> Result<Vec<RoleName>, StoreError> {

@@ -32,6 +32,7 @@ pub(crate) enum ProblemKind {
     Lockout,
     Malformed,
     MethodNotAllowed,
+    ModelUnsupported,
     NotFound,
     OwnersOnly,
     PreconditionRequired,
@@ -60,6 +61,11 @@ impl ProblemKind {
             Self::MethodNotAllowed => {
                 ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
             }
+            Self::ModelUnsupported => (
+                "model-unsupported",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The model of the policy does not let this be answered",
+            ),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::OwnersOnly => {
                 ("owners-only", StatusCode::FORBIDDEN, "Only an owner of this server may do this")

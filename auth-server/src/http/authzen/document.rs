@@ -10,6 +10,9 @@ const MAX_EVALUATIONS: usize = 256;
 /// The longest identifier of a subject or resource, and the longest name of an action, in bytes.
 const MAX_TEXT: usize = 2048;
 
+/// The type of a resource whose id is the object of rules. Of any other, the type is.
+pub(super) const OBJECT: &str = "object";
+
 /// Who, what and with what. Each may be left to the defaults of a batch. `context` and `properties` are read over: rules know
 /// nothing of them.
 #[derive(Default, Deserialize)]
@@ -68,7 +71,7 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    fn of(pointer: String, complaint: &str) -> Self {
+    pub(super) fn of(pointer: String, complaint: &str) -> Self {
         Self { pointer, complaint: complaint.to_owned() }
     }
 }
@@ -82,36 +85,42 @@ impl EvaluationDocument {
         let action = self.action.as_ref().or(defaults.action.as_ref()).ok_or_else(|| missing("action"))?;
         let resource = self.resource.as_ref().or(defaults.resource.as_ref());
         let resource = resource.ok_or_else(|| missing("resource"))?;
-        for (name, text) in [
-            ("subject/type", &subject.kind),
-            ("subject/id", &subject.id),
-            ("action/name", &action.name),
-            ("resource/type", &resource.kind),
-            ("resource/id", &resource.id),
-        ] {
-            if text.is_empty() || text.len() > MAX_TEXT {
-                return Err(Missing::of(
-                    format!("{place}/{name}"),
-                    "has to have at least one and at most 2048 bytes",
-                ));
-            }
-        }
-        let id = subject.id.clone();
-        let subject = match subject.kind.as_str() {
-            "client" => Asked::Client(id),
-            "role" => Asked::Role(id),
-            "user" => Asked::User(id),
-            _ => {
-                return Err(Missing::of(
-                    format!("{place}/subject/type"),
-                    "has to be `client`, `role` or `user`",
-                ));
-            }
-        };
-        // Rules name objects, or kinds of them: so do guards.
-        let object = if resource.kind == "object" { &resource.id } else { &resource.kind };
-        Ok(Evaluation { subject, object: object.clone(), action: action.name.clone() })
+        let subject = asked(&format!("{place}/subject"), &subject.kind, &subject.id)?;
+        let action = bounded(&format!("{place}/action/name"), &action.name)?;
+        let object = object(&format!("{place}/resource"), &resource.kind, &resource.id)?;
+        Ok(Evaluation { subject, object, action })
     }
+}
+
+/// Who is asked about.
+pub(super) fn asked(place: &str, kind: &str, id: &str) -> Result<Asked, Missing> {
+    bounded(&format!("{place}/type"), kind)?;
+    let id = bounded(&format!("{place}/id"), id)?;
+    match kind {
+        "client" => Ok(Asked::Client(id)),
+        "role" => Ok(Asked::Role(id)),
+        "user" => Ok(Asked::User(id)),
+        _ => Err(unknown_kind(place)),
+    }
+}
+
+pub(super) fn unknown_kind(place: &str) -> Missing {
+    Missing::of(format!("{place}/type"), "has to be `client`, `role` or `user`")
+}
+
+/// The object of rules that a resource is. Rules name objects, or kinds of them: so do guards.
+pub(super) fn object(place: &str, kind: &str, id: &str) -> Result<String, Missing> {
+    let kind = bounded(&format!("{place}/type"), kind)?;
+    let id = bounded(&format!("{place}/id"), id)?;
+    Ok(if kind == OBJECT { id } else { kind })
+}
+
+/// A text that may be compared with rules.
+pub(super) fn bounded(pointer: &str, text: &str) -> Result<String, Missing> {
+    if text.is_empty() || text.len() > MAX_TEXT {
+        return Err(Missing::of(pointer.to_owned(), "has to have at least one and at most 2048 bytes"));
+    }
+    Ok(text.to_owned())
 }
 
 impl EvaluationsDocument {
@@ -163,6 +172,9 @@ struct ContextDocument {
     revision: Option<u64>,
 }
 
+/// Why there is nothing to decide by.
+pub(super) const NO_POLICY: &str = "no policy is in force";
+
 /// The answers to a batch, in its order.
 #[derive(Serialize)]
 pub(super) struct DecisionsDocument {
@@ -179,7 +191,7 @@ impl From<&Verdict> for DecisionDocument {
             (Because::Rule(line), true) => ("a rule allows it", Some(line)),
             (Because::Rule(line), false) => ("a rule denies it", Some(line)),
             (Because::NoRule, _) => ("no rule allows it", None),
-            (Because::NoPolicy, _) => ("no policy is in force", None),
+            (Because::NoPolicy, _) => (NO_POLICY, None),
         };
         let context = ContextDocument { reason, rule_line, revision: verdict.revision };
         Self { decision: verdict.allowed, context: Some(context) }

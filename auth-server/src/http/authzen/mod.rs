@@ -2,13 +2,16 @@
 //! enforcement is not our guard. The table of what subject, resource and action mean is in `docs/authzen.md`.
 
 mod document;
+mod page;
+mod search;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -25,6 +28,9 @@ use crate::services::policies::decide::{DecideError, DecisionService, Until, Ver
 
 const EVALUATION: &str = "/access/v1/evaluation";
 const EVALUATIONS: &str = "/access/v1/evaluations";
+const SEARCH_ACTION: &str = "/access/v1/search/action";
+const SEARCH_RESOURCE: &str = "/access/v1/search/resource";
+const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
 
 /// The caller's own name for a request, which the answer repeats (section 10.1.2 of the specification).
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,15 +39,22 @@ pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route(EVALUATION, post(evaluate))
         .route(EVALUATIONS, post(evaluate_all))
+        .route(SEARCH_ACTION, post(search::actions))
+        .route(SEARCH_RESOURCE, post(search::resources))
+        .route(SEARCH_SUBJECT, post(search::subjects))
+        .route_layer(from_fn(repeat_request_id))
         .route(AUTHZEN_METADATA, get(metadata))
 }
 
-/// What is served, and where (section 9 of the specification). Searches are not, and are not named.
+/// What is served, and where (section 9 of the specification).
 #[derive(Serialize)]
 struct Metadata {
     policy_decision_point: String,
     access_evaluation_endpoint: String,
     access_evaluations_endpoint: String,
+    search_subject_endpoint: String,
+    search_resource_endpoint: String,
+    search_action_endpoint: String,
 }
 
 async fn metadata(State(config): State<std::sync::Arc<Config>>) -> Response {
@@ -50,6 +63,9 @@ async fn metadata(State(config): State<std::sync::Arc<Config>>) -> Response {
         policy_decision_point: issuer.as_str().to_owned(),
         access_evaluation_endpoint: issuer.endpoint(EVALUATION),
         access_evaluations_endpoint: issuer.endpoint(EVALUATIONS),
+        search_subject_endpoint: issuer.endpoint(SEARCH_SUBJECT),
+        search_resource_endpoint: issuer.endpoint(SEARCH_RESOURCE),
+        search_action_endpoint: issuer.endpoint(SEARCH_ACTION),
     };
     let kept = [(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
     cors::open((kept, Json(document)).into_response())
@@ -59,20 +75,18 @@ async fn metadata(State(config): State<std::sync::Arc<Config>>) -> Response {
 async fn evaluate(
     State(decisions): State<DecisionService>,
     HeaderClient(caller): HeaderClient,
-    asked: HeaderMap,
     JsonBody(document): JsonBody<EvaluationDocument>,
 ) -> Result<Response, Problem> {
     let evaluation = document.evaluation("", &EvaluationDocument::default()).map_err(malformed)?;
     let verdicts = decisions.decide(caller.client.client(), &[evaluation], Until::All).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
-    Ok(answer(&asked, &one(&verdicts)))
+    Ok(Json(one(&verdicts)).into_response())
 }
 
 /// `POST /access/v1/evaluations`.
 async fn evaluate_all(
     State(decisions): State<DecisionService>,
     HeaderClient(caller): HeaderClient,
-    asked: HeaderMap,
     JsonBody(document): JsonBody<EvaluationsDocument>,
 ) -> Result<Response, Problem> {
     let is_single = document.is_single();
@@ -80,9 +94,9 @@ async fn evaluate_all(
     let verdicts = decisions.decide(caller.client.client(), &evaluations, until).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
     Ok(if is_single {
-        answer(&asked, &one(&verdicts))
+        Json(one(&verdicts)).into_response()
     } else {
-        answer(&asked, &DecisionsDocument { evaluations: answers(&verdicts) })
+        Json(DecisionsDocument { evaluations: answers(&verdicts) }).into_response()
     })
 }
 
@@ -91,12 +105,12 @@ fn one(verdicts: &[Verdict]) -> DecisionDocument {
     answers(verdicts).pop().unwrap_or_default()
 }
 
-fn answer(asked: &HeaderMap, document: &impl Serialize) -> Response {
-    let mut response = Json(document).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(id) = asked.get(REQUEST_ID) {
-        headers.insert(REQUEST_ID, id.clone());
+/// The answer has the name of the request, a refusal no less than a decision.
+async fn repeat_request_id(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut response = next.run(request).await;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }
@@ -107,6 +121,7 @@ fn malformed(missing: Missing) -> Problem {
 
 fn refused(error: &DecideError) -> Problem {
     let problem = match error {
+        DecideError::Model => Problem::new(ProblemKind::ModelUnsupported).with_detail(error.to_string()),
         DecideError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
         DecideError::Policy(_) | DecideError::Store(_) => Problem::fault(error),
     };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portcullis_policy::{Request, Roles, Snapshot};
+use portcullis_policy::{Decision, Request, Roles, Snapshot, Vocabulary};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
@@ -18,7 +18,8 @@ use crate::storage::{Store, StoreError, policies, users};
 /// How many compiled policies are kept.
 const KEPT: usize = 64;
 
-/// How many are compiled at once.
+/// How many are compiled at once, and how many searches are worked on at once beside: nobody who searches keeps others from
+/// decisions.
 const PLACES: usize = 2;
 
 /// The subject of whoever is only a role: no `sub` of a user and no id of a client looks like it, and no subject at all is denied.
@@ -33,6 +34,15 @@ pub(crate) enum Asked {
     Role(String),
     /// A user, by the `sub` of their tokens.
     User(String),
+}
+
+impl Asked {
+    /// What they are called.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Client(name) | Self::Role(name) | Self::User(name) => name,
+        }
+    }
 }
 
 /// What is asked.
@@ -75,6 +85,9 @@ pub(crate) enum Until {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecideError {
+    /// A search under another model than the default.
+    #[error("searches are answered under the default model only")]
+    Model,
     /// The policy in force could not be compiled.
     #[error(transparent)]
     Policy(#[from] AdminError),
@@ -89,23 +102,50 @@ pub(crate) enum DecideError {
 /// Decides by the policy in force.
 #[derive(Clone)]
 pub(crate) struct DecisionService {
-    store: Store,
-    compiled: Arc<Cache<ApiId, Arc<Snapshot>>>,
+    pub(super) store: Store,
+    compiled: Arc<Cache<ApiId, Arc<Compiled>>>,
     places: Arc<Semaphore>,
+    pub(super) searches: Arc<Semaphore>,
+}
+
+/// A policy in force.
+pub(super) struct Compiled {
+    pub(super) snapshot: Snapshot,
+    /// `None` under another model than the default.
+    pub(super) vocabulary: Option<Vocabulary>,
 }
 
 /// What a subject brings along.
-#[derive(Clone)]
-struct Standing {
-    subject: String,
-    roles: Vec<String>,
-    domain: String,
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Standing {
+    pub(super) subject: String,
+    pub(super) roles: Vec<String>,
+    pub(super) domain: String,
+}
+
+impl Standing {
+    /// What a policy decides about this one.
+    pub(super) fn judged(&self, snapshot: &Snapshot, object: &str, action: &str) -> Decision {
+        snapshot.decide(&Request {
+            subject: &self.subject,
+            roles: Roles::from(&self.roles),
+            domain: &self.domain,
+            object,
+            action,
+        })
+    }
+
+    /// Whoever has this role and nothing else.
+    pub(super) fn of_role(role: &str) -> Self {
+        Self { subject: NOBODY.to_owned(), roles: vec![role.to_owned()], domain: String::new() }
+    }
 }
 
 impl DecisionService {
     /// The service over this store.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, compiled: Arc::new(Cache::new(KEPT)), places: Arc::new(Semaphore::new(PLACES)) }
+        let places = || Arc::new(Semaphore::new(PLACES));
+        Self { store, compiled: Arc::new(Cache::new(KEPT)), places: places(), searches: places() }
     }
 
     /// Decides in turn, for the API that `client` serves, until something ends it: fewer answers than questions then.
@@ -115,9 +155,7 @@ impl DecisionService {
         evaluations: &[Evaluation],
         until: Until,
     ) -> Result<Vec<Verdict>, DecideError> {
-        let api = client.settings.serves.as_ref().ok_or(DecideError::ServesNothing)?;
-        let api = self.store.api(api).await?;
-        let Some((api, snapshot)) = self.in_force(api).await? else {
+        let Some((api, policy)) = self.in_force(client).await? else {
             let verdict = Verdict { allowed: false, because: Because::NoPolicy, revision: None };
             let asked = if until == Until::FirstDeny { 1 } else { evaluations.len() };
             return Ok(vec![verdict; asked]);
@@ -130,7 +168,7 @@ impl DecisionService {
                 known.insert(evaluation.subject.clone(), found);
             }
             let standing = known.get(&evaluation.subject).and_then(Option::as_ref);
-            let verdict = judge(&snapshot, standing, evaluation);
+            let verdict = judge(&policy.snapshot, standing, evaluation);
             verdicts.push(verdict);
             let ends = if verdict.allowed { Until::FirstPermit } else { Until::FirstDeny };
             if until == ends {
@@ -140,42 +178,43 @@ impl DecisionService {
         Ok(verdicts)
     }
 
-    /// The compiled policy of an API, if one is in force.
-    async fn in_force(
+    /// The API that a client serves, and its compiled policy if one is in force.
+    pub(super) async fn in_force(
         &self,
-        api: Option<Arc<Api>>,
-    ) -> Result<Option<(Arc<Api>, Arc<Snapshot>)>, DecideError> {
+        client: &Client,
+    ) -> Result<Option<(Arc<Api>, Arc<Compiled>)>, DecideError> {
+        let api = client.settings.serves.as_ref().ok_or(DecideError::ServesNothing)?;
+        let api = self.store.api(api).await?;
         let Some((api, number)) = api.and_then(|api| Some((Arc::clone(&api), api.active_revision?))) else {
             return Ok(None);
         };
-        let held = || self.compiled.get(&api.id).filter(|snapshot| snapshot.revision() == number);
-        if let Some(snapshot) = held() {
-            return Ok(Some((api, snapshot)));
+        let held = || self.compiled.get(&api.id).filter(|policy| policy.snapshot.revision() == number);
+        if let Some(policy) = held() {
+            return Ok(Some((api, policy)));
         }
         // It is never closed.
         let _place = self.places.acquire().await;
-        if let Some(snapshot) = held() {
-            return Ok(Some((api, snapshot)));
+        if let Some(policy) = held() {
+            return Ok(Some((api, policy)));
         }
         let mut tx = self.store.read().await?;
         let revision = policies::find_revision(&mut tx, &api.id, number).await?;
         drop(tx);
         let Some(revision) = revision else { return Ok(None) };
         let source = source(&revision.text);
-        let snapshot = apart(move || Snapshot::compile(&source, number)).await?;
-        let snapshot = Arc::new(snapshot.map_err(AdminError::Policy)?);
-        self.compiled.insert(api.id.clone(), Arc::clone(&snapshot));
-        Ok(Some((api, snapshot)))
+        let compiled = apart(move || {
+            let snapshot = Snapshot::compile(&source, number)?;
+            Ok(Arc::new(Compiled { snapshot, vocabulary: Vocabulary::of(&source) }))
+        });
+        let policy = compiled.await?.map_err(AdminError::Policy)?;
+        self.compiled.insert(api.id.clone(), Arc::clone(&policy));
+        Ok(Some((api, policy)))
     }
 
     /// What somebody would bring along in a token for the API. `None` for whoever would get none.
-    async fn standing(&self, asked: &Asked, api: &Api) -> Result<Option<Standing>, StoreError> {
+    pub(super) async fn standing(&self, asked: &Asked, api: &Api) -> Result<Option<Standing>, StoreError> {
         match asked {
-            Asked::Role(role) => Ok(Some(Standing {
-                subject: NOBODY.to_owned(),
-                roles: vec![role.clone()],
-                domain: String::new(),
-            })),
+            Asked::Role(role) => Ok(Some(Standing::of_role(role))),
             Asked::Client(id) => {
                 let Ok(id) = ClientId::parse(id) else { return Ok(None) };
                 let found = self.store.client(&id).await?.filter(|client| client.is_enabled());
@@ -202,15 +241,7 @@ fn names(roles: &[RoleName]) -> Vec<String> {
 }
 
 fn judge(snapshot: &Snapshot, standing: Option<&Standing>, evaluation: &Evaluation) -> Verdict {
-    let decision = standing.map(|standing| {
-        snapshot.decide(&Request {
-            subject: &standing.subject,
-            roles: Roles::from(&standing.roles),
-            domain: &standing.domain,
-            object: &evaluation.object,
-            action: &evaluation.action,
-        })
-    });
+    let decision = standing.map(|standing| standing.judged(snapshot, &evaluation.object, &evaluation.action));
     let rule = decision.and_then(|decision| decision.rule);
     Verdict {
         allowed: decision.is_some_and(|decision| decision.allowed),

@@ -8,6 +8,7 @@ pub(crate) mod live;
 pub(crate) mod publish;
 pub(crate) mod questions;
 pub(crate) mod schedule;
+pub(crate) mod search;
 pub(crate) mod snapshot;
 
 use serde_json::json;

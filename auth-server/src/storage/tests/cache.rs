@@ -7,7 +7,8 @@ use super::support::{Backend, Fixture};
 use crate::domain::client::Client;
 use crate::domain::ids::ClientId;
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
-use crate::storage::{Store, StoreError, assignments, clients, roles};
+use crate::domain::user::User;
+use crate::storage::{Store, StoreError, assignments, clients, roles, users};
 
 async fn rename(store: &Store, client: &Client, name: &str) {
     let renamed = Client { name: name.to_owned(), ..client.clone() };
@@ -205,4 +206,82 @@ async fn the_roles_of_a_client_count_where_it_belongs(#[case] backend: Backend) 
     assert!(fixture.store.user_roles(&fixture.id(), &api.id).await.unwrap().is_empty());
     let held = fixture.store.client_roles(&client.id, &api.id).await.unwrap();
     assert_eq!(held.iter().map(RoleName::as_str).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn whoever_holds_roles_is_listed_with_all_that_their_tokens_carry(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (api, other) =
+        (fixture.api("https://orders.example").await, fixture.api("https://stock.example").await);
+    let (client, ada, bob) = (fixture.client().await, fixture.user("ada").await, fixture.user("bob").await);
+    let (off, apart) = (fixture.user("off").await, fixture.user("apart").await);
+    let home = || OrganisationScope::One(ada.organisation.clone());
+    let elsewhere = || OrganisationScope::One(fixture.id());
+    let user = |user: &User| AssignmentSubject::User(user.id.clone());
+    let wide = || OrganisationScope::Every;
+    let given = [
+        (&api, "a", vec![(user(&ada), wide()), (user(&ada), home()), (user(&off), wide())]),
+        (&api, "b", vec![(user(&ada), home()), (user(&bob), wide()), (user(&apart), elsewhere())]),
+        (&api, "c", vec![(AssignmentSubject::Client(client.id.clone()), home()), (user(&ada), elsewhere())]),
+        (&other, "d", vec![(user(&ada), wide()), (user(&apart), wide())]),
+    ];
+    for (api, name, holders) in given {
+        let role = Role {
+            id: fixture.id(),
+            api: api.id.clone(),
+            name: RoleName::parse(name).unwrap(),
+            description: String::new(),
+        };
+        let made: Vec<Assignment> = holders
+            .into_iter()
+            .map(|(subject, organisation)| Assignment {
+                id: fixture.id(),
+                role: role.id.clone(),
+                subject,
+                organisation,
+            })
+            .collect();
+        fixture
+            .write(move |tx| {
+                Box::pin(async move {
+                    roles::insert(tx, &role).await?;
+                    for assignment in &made {
+                        assert!(assignments::insert(tx, assignment).await?);
+                    }
+                    Ok(())
+                })
+            })
+            .await;
+    }
+    let off = User { disabled_at: Some(fixture.now()), ..off };
+    fixture.write(move |tx| Box::pin(async move { users::update(tx, &off).await })).await;
+
+    let mut tx = fixture.read().await;
+    let (first, second) = (ada.sub.as_str(), bob.sub.as_str());
+    let mut expected = [(first, "a"), (first, "b"), (second, "b")];
+    expected.sort_unstable();
+    let held = assignments::users_with_roles(&mut tx, &api.id, "", 10).await.unwrap();
+    let shown: Vec<_> = held.iter().map(|one| (one.subject.as_str(), one.role.as_str())).collect();
+    assert_eq!(shown, expected);
+    assert!(held.iter().all(|one| one.organisation.as_deref() == Some(ada.organisation.as_str())));
+    // One at a time: each comes with all of theirs.
+    let mut after = String::new();
+    let mut walked = Vec::new();
+    loop {
+        let page = assignments::users_with_roles(&mut tx, &api.id, &after, 1).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.subject.clone();
+        walked.extend(page);
+    }
+    assert_eq!(walked, held);
+    let clients = assignments::clients_with_roles(&mut tx, &api.id, "", 10).await.unwrap();
+    let shown: Vec<_> = clients.iter().map(|one| (one.subject.as_str(), one.role.as_str())).collect();
+    assert_eq!(shown, [(client.id.as_str(), "c")]);
+    assert!(
+        assignments::clients_with_roles(&mut tx, &api.id, client.id.as_str(), 10).await.unwrap().is_empty()
+    );
+    assert!(assignments::clients_with_roles(&mut tx, &other.id, "", 10).await.unwrap().is_empty());
 }
