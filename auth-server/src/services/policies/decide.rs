@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::rbac::{Api, RoleName};
-use crate::domain::user::User;
+use crate::domain::user::{Sub, User};
 use crate::services::admin_error::AdminError;
 use crate::services::policies::candidate::{apart, source};
 use crate::storage::{Store, StoreError, policies, users};
@@ -224,13 +224,15 @@ impl DecisionService {
                 Ok(Some(Standing { subject: id.to_string(), roles: names(&roles), domain }))
             }
             Asked::User(sub) => {
+                // What is no subject reaches no database: PostgreSQL has no text with a zero in it.
+                let Ok(sub) = Sub::parse(sub) else { return Ok(None) };
                 let mut tx = self.store.read().await?;
-                let found = users::find_by_sub(&mut tx, sub).await?.filter(User::is_enabled);
+                let found = users::find_by_sub(&mut tx, sub.as_str()).await?.filter(User::is_enabled);
                 drop(tx);
                 let Some(user) = found else { return Ok(None) };
                 let roles = self.store.user_roles(&user.id, &api.id).await?;
                 let domain = user.organisation.to_string();
-                Ok(Some(Standing { subject: sub.clone(), roles: names(&roles), domain }))
+                Ok(Some(Standing { subject: sub.as_str().to_owned(), roles: names(&roles), domain }))
             }
         }
     }
