@@ -133,10 +133,6 @@ impl SharedPolicy {
     fn empty() -> Self {
         Self(Arc::default())
     }
-
-    fn clear(&self) {
-        self.0.store(None);
-    }
 }
 
 /// The policy of a guard at work.

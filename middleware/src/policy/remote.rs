@@ -203,11 +203,9 @@ impl RemotePolicy {
         };
         if let Fetched::Document { body, etag } = self.fetcher.get(get).await? {
             let opened = self.open(body.clone()).await?;
-            if self.confirmed.is_by_disk() {
-                self.drop_unvouched(held).await;
-            }
             let content = opened.content;
-            self.take_over(opened, held)?;
+            let vouched = self.is_vouched(held).await;
+            self.take_over(opened, held, vouched)?;
             let signed = self.slot.as_ref().map(|_| Arc::from(&*body));
             *held = Held { etag, content: Some(content), signed };
         }
@@ -237,20 +235,22 @@ impl RemotePolicy {
         Ok(opening.await.map_err(|_| PolicyFault::Compiler)??)
     }
 
-    /// Forgets a policy from the disk that no key of the issuer proves any more. Its revision must not stand in the way of
-    /// what the server says: whoever could write to the folder may have made it up, together with its key.
-    async fn drop_unvouched(&self, held: &mut Held) {
-        let Some(signed) = &held.signed else { return };
-        if let Err(fault) = self.reopen(signed).await {
-            tracing::warn!(%fault, policy.revision = self.current.revision(), "the policy from the disk is dropped");
-            *held = Held::default();
-            self.current.clear();
+    /// Whether a key of the issuer still proves what is held. A policy from the disk that none proves must not stand in the
+    /// way of what the server says, whatever its revision: whoever could write to the folder may have made it up, together
+    /// with its key.
+    async fn is_vouched(&self, held: &Held) -> bool {
+        let Some(signed) = held.signed.as_ref().filter(|_| self.confirmed.is_by_disk()) else { return true };
+        let outcome = self.reopen(signed).await;
+        if let Err(fault) = &outcome {
+            tracing::warn!(%fault, policy.revision = self.current.revision(), "the policy from the disk is replaced");
         }
+        outcome.is_ok()
     }
 
-    fn take_over(&self, opened: Opened, held: &Held) -> Result<(), PolicyFault> {
+    /// Changes over in one step, so that no request meets a guard without a policy.
+    fn take_over(&self, opened: Opened, held: &Held, vouched: bool) -> Result<(), PolicyFault> {
         let (offered, current) = (opened.snapshot.revision(), self.current.revision());
-        match current {
+        match current.filter(|_| vouched) {
             Some(current) if offered < current => return Err(PolicyFault::Older { offered, current }),
             Some(current) if offered == current => {
                 // It may be signed anew; what it says stays.
