@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use portcullis_policy::{Request, Roles, RuleRef, Snapshot};
 
+use crate::records::Table;
 use crate::token::Principal;
 
 /// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
@@ -136,10 +137,17 @@ impl Requirement {
     }
 }
 
+/// The policy in force, and where its decisions are noted.
+#[derive(Clone, Copy)]
+pub(crate) struct Loaded<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) records: Option<&'a Table>,
+}
+
 /// The policy as it stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) enum Policies<'a> {
-    Loaded(&'a Snapshot),
+    Loaded(Loaded<'a>),
     /// There shall be one, and it has not come yet.
     Missing,
     /// The guard was built without one.
@@ -211,18 +219,22 @@ impl Node {
 }
 
 fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let snapshot = match policy {
-        Policies::Loaded(snapshot) => snapshot,
+    let Loaded { snapshot, records } = match policy {
+        Policies::Loaded(loaded) => loaded,
         Policies::Missing => return Err(Denial::PolicyMissing),
         Policies::Unused => return Err(Denial::NoPolicy),
     };
-    let decision = snapshot.decide(&Request {
+    let request = Request {
         subject: caller.subject(),
         roles: Roles::from(caller.roles()),
         domain: caller.organisation().unwrap_or_default(),
         object,
         action,
-    });
+    };
+    let decision = snapshot.decide(&request);
+    if let Some(records) = records {
+        records.note(&request, decision);
+    }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
     if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
 }
@@ -276,9 +288,15 @@ mod tests {
         Snapshot::compile(&PolicySource::with_default_model(rules), 7).unwrap()
     }
 
+    const fn unrecorded(snapshot: &Snapshot) -> Loaded<'_> {
+        Loaded { snapshot, records: None }
+    }
+
     fn decide(requirement: &Requirement, claims: &[(&str, &str)]) -> Result<Option<u64>, Denial> {
         let caller = principal(claims);
-        requirement.decide(Some(&caller), Policies::Loaded(&snapshot())).map(|grant| grant.revision)
+        requirement
+            .decide(Some(&caller), Policies::Loaded(unrecorded(&snapshot())))
+            .map(|grant| grant.revision)
     }
 
     #[test]
@@ -340,7 +358,10 @@ mod tests {
         let caller = principal(&[("roles", "viewer")]);
         let unstated = Requirement::unstated();
         let loaded = snapshot();
-        assert_eq!(unstated.decide(Some(&caller), Policies::Loaded(&loaded)), Err(Denial::NoRequirement));
+        assert_eq!(
+            unstated.decide(Some(&caller), Policies::Loaded(unrecorded(&loaded))),
+            Err(Denial::NoRequirement)
+        );
         assert_eq!(unstated.decide(Some(&caller), Policies::Missing), Err(Denial::NoRequirement));
         assert_eq!(unstated.decide(Some(&caller), Policies::Unused), Ok(Grant::default()));
         assert_eq!(unstated.decide(None, Policies::Unused), Err(Denial::Anonymous));

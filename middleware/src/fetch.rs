@@ -51,6 +51,14 @@ pub(crate) enum Fetched {
     NotModified,
 }
 
+/// What came of telling something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Posted {
+    pub(crate) status: StatusCode,
+    /// After how long to try again, if the server says it in seconds (RFC 9110 §10.2.3).
+    pub(crate) retry_after: Option<Duration>,
+}
+
 /// An HTTP client that follows no redirect and no proxy settings, waits and reads for so long only.
 #[derive(Clone)]
 pub(crate) struct Fetcher(reqwest::Client);
@@ -94,6 +102,22 @@ impl Fetcher {
             body.extend_from_slice(&chunk);
         }
         Ok(Fetched::Document { body: body.freeze(), etag })
+    }
+
+    /// Sends a document. What the answer says beside its status is not read.
+    pub(crate) async fn post_json(
+        &self,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+        body: Vec<u8>,
+    ) -> Result<Posted, FetchError> {
+        let mut headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        headers.extend(authorization.map(|value| (header::AUTHORIZATION, value.clone())));
+        let response = self.0.post(url.clone()).headers(headers).body(body).send().await?;
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let secs = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Ok(Posted { status: response.status(), retry_after: secs.map(Duration::from_secs) })
     }
 
     /// Begins to read an answer that does not end by itself. How long each piece of it may take is for the reader to say.

@@ -50,6 +50,14 @@ impl Guard {
         self.refresh_remote().await;
     }
 
+    /// Tells the server what was decided until now, for a service that is about to end. Otherwise it is told now and then, as
+    /// [`DecisionRecords`](crate::DecisionRecords) say.
+    pub async fn flush(&self) {
+        if let Some(policy) = &self.0.policy {
+            policy.flush().await;
+        }
+    }
+
     /// What the guard knows, how old that is and where it came from: for a readiness probe and for metrics.
     ///
     /// ```

@@ -79,6 +79,7 @@ mod layer;
 mod limit;
 mod path;
 mod policy;
+mod records;
 mod refusal;
 mod revocation;
 mod router;
@@ -100,6 +101,7 @@ pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotA
 pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
+pub use records::DecisionRecords;
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{KeysStatus, PolicyStatus, Source, Status};
 pub use token::{Principal, TokenPolicy};

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use url::Url;
 
 use crate::jwks::is_allowed;
+use crate::records::DecisionRecords;
 use crate::schedule::Schedule;
 
 /// How often the server is asked, unless told otherwise. The answer is nearly always "not modified".
@@ -27,6 +28,7 @@ pub struct PolicyEndpoint {
     poll_every: Duration,
     max_age: Duration,
     max_stale: Option<Duration>,
+    records: DecisionRecords,
     plain_http: bool,
 }
 
@@ -49,6 +51,7 @@ impl PolicyEndpoint {
             poll_every: DEFAULT_POLL,
             max_age: DEFAULT_MAX_AGE,
             max_stale: None,
+            records: DecisionRecords::on(),
             plain_http: false,
         }
     }
@@ -78,6 +81,13 @@ impl PolicyEndpoint {
         self
     }
 
+    /// What the server is told of the decisions that are made here.
+    #[must_use]
+    pub const fn decision_records(mut self, records: DecisionRecords) -> Self {
+        self.records = records;
+        self
+    }
+
     /// Where the policy is.
     pub(crate) fn snapshot(&self) -> Result<Url, UrlRefused> {
         let url = Url::parse(&self.url).ok().filter(|url| is_allowed(url, self.plain_http));
@@ -87,6 +97,19 @@ impl PolicyEndpoint {
     /// Where the server says when the policy changed, and what was revoked: beside the policy.
     pub(crate) fn events(&self) -> Result<Url, UrlRefused> {
         self.snapshot()?.join("events").map_err(|_| UrlRefused(self.url.clone()))
+    }
+
+    /// Where the server takes what was decided: beside the policy, too.
+    pub(crate) fn decisions(&self) -> Result<Url, UrlRefused> {
+        self.snapshot()?.join("decisions").map_err(|_| UrlRefused(self.url.clone()))
+    }
+
+    pub(crate) const fn records(&self) -> DecisionRecords {
+        self.records
+    }
+
+    pub(crate) fn client_secret(&self) -> &str {
+        &self.client_secret
     }
 
     /// How often it is asked.

@@ -17,11 +17,12 @@ use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
 
-use crate::authorize::Policies;
+use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;
 use crate::disk::Folder;
 use crate::fetch::FetchError;
 use crate::jwks::{LazyFetcher, Trusts};
+use crate::records::Reporter;
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::{Known, PolicyStatus};
@@ -87,7 +88,8 @@ impl Policy {
             }
             Kind::Remote(endpoint) => {
                 let fetcher = surroundings.fetcher.get()?;
-                Origin::Remote(Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?)
+                let feed = Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?;
+                Origin::Remote(feed, Reporter::new(&endpoint, &fetcher, surroundings.clock)?)
             }
             Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
             Kind::Source(source) => {
@@ -144,15 +146,21 @@ pub(crate) struct PolicyState {
 enum Origin {
     Files(PathBuf),
     Here,
-    Remote(Arc<Feed>),
+    Remote(Arc<Feed>, Option<Arc<Reporter>>),
 }
 
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
     pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let too_old = matches!(&self.origin, Origin::Remote(feed) if feed.policy().is_too_old(moment));
+        let (too_old, reporter) = match &self.origin {
+            Origin::Remote(feed, reporter) => (feed.policy().is_too_old(moment), reporter.as_ref()),
+            Origin::Files(_) | Origin::Here => (false, None),
+        };
         match self.current.0.load().as_ref() {
-            Some(snapshot) if !too_old => ask(Policies::Loaded(snapshot)),
+            Some(snapshot) if !too_old => {
+                let records = reporter.map(|reporter| &**reporter.table());
+                ask(Policies::Loaded(Loaded { snapshot, records }))
+            }
             _ => ask(Policies::Missing),
         }
     }
@@ -168,27 +176,35 @@ impl PolicyState {
     pub(crate) fn status(&self, now: Duration) -> PolicyStatus {
         match &self.origin {
             Origin::Files(_) | Origin::Here => Known::LOCAL.of_policy(self.revision()),
-            Origin::Remote(feed) => feed.policy().status(now),
+            Origin::Remote(feed, _) => feed.policy().status(now),
         }
     }
 
     /// Takes over what the disk holds.
     pub(crate) async fn recall(&self) {
-        if let Origin::Remote(feed) = &self.origin {
+        if let Origin::Remote(feed, _) = &self.origin {
             feed.policy().recall().await;
         }
     }
 
     /// Waits until the disk holds what was fetched.
     pub(crate) async fn settle(&self) {
-        if let Origin::Remote(feed) = &self.origin {
+        if let Origin::Remote(feed, _) = &self.origin {
             feed.policy().settle().await;
         }
     }
 
     pub(crate) fn spawn_refresh(&self) {
-        if let Origin::Remote(feed) = &self.origin {
+        if let Origin::Remote(feed, reporter) = &self.origin {
             feed.spawn();
+            reporter.iter().for_each(|reporter| reporter.spawn());
+        }
+    }
+
+    /// Tells the server what was decided until now.
+    pub(crate) async fn flush(&self) {
+        if let Origin::Remote(_, Some(reporter)) = &self.origin {
+            reporter.flush().await;
         }
     }
 
@@ -196,7 +212,7 @@ impl PolicyState {
     pub(crate) fn revoked(&self) -> Option<&Arc<Revoked>> {
         match &self.origin {
             Origin::Files(_) | Origin::Here => None,
-            Origin::Remote(feed) => Some(feed.revoked()),
+            Origin::Remote(feed, _) => Some(feed.revoked()),
         }
     }
 
@@ -212,7 +228,7 @@ impl PolicyState {
                 Err(error) => tracing::warn!(%error, "the policy files were not taken over"),
             },
             Origin::Here => {}
-            Origin::Remote(feed) => feed.poll().await,
+            Origin::Remote(feed, _) => feed.poll().await,
         }
     }
 }

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Json, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 /// An issuer on 127.0.0.1.
@@ -23,6 +23,8 @@ struct Shared {
     jwks: Mutex<Answer>,
     policy: Mutex<Answer>,
     events: Mutex<Answer>,
+    /// What is answered to records of decisions, and those that came.
+    records: Mutex<(StatusCode, Vec<Value>)>,
     away: AtomicBool,
     jwks_fetches: AtomicUsize,
     not_modified: AtomicUsize,
@@ -49,6 +51,7 @@ impl TestIssuer {
             jwks: Mutex::new(Answer::Document(jwks.into())),
             policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
             events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            records: Mutex::new((StatusCode::NO_CONTENT, Vec::new())),
             away: AtomicBool::new(false),
             jwks_fetches: AtomicUsize::new(0),
             not_modified: AtomicUsize::new(0),
@@ -61,6 +64,7 @@ impl TestIssuer {
             .route("/jwks", get(jwks_endpoint))
             .route("/policies/snapshot", get(policy_endpoint))
             .route("/policies/events", get(events_endpoint))
+            .route("/policies/decisions", post(decisions_endpoint))
             .layer(from_fn_with_state(Arc::clone(&state), presence))
             .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -78,6 +82,16 @@ impl TestIssuer {
     /// What holds, as the server says it to whoever asks.
     pub(crate) fn say(&self, state: Answer) {
         *self.state.events.lock().unwrap() = state;
+    }
+
+    /// What records of decisions are answered from now on.
+    pub(crate) fn take_records(&self, status: StatusCode) {
+        self.state.records.lock().unwrap().0 = status;
+    }
+
+    /// The records that came since somebody looked.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        std::mem::take(&mut self.state.records.lock().unwrap().1)
     }
 
     /// Answers nothing any more, at any path.
@@ -130,6 +144,18 @@ async fn policy_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -
 async fn events_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let answer = state.events.lock().unwrap().clone();
     answer.respond(&headers, &state)
+}
+
+async fn decisions_endpoint(
+    State(state): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Json(batch): Json<Value>,
+) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    *state.authorization.lock().unwrap() = authorization;
+    let (status, batches) = &mut *state.records.lock().unwrap();
+    batches.push(batch);
+    status.into_response()
 }
 
 async fn presence(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {

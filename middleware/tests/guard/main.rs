@@ -17,6 +17,8 @@ mod machine;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;

@@ -12,16 +12,16 @@ use crate::issuer::{Answer, TestIssuer};
 use crate::service::{Dial, builder, fetch, guard_of, policy, service};
 use crate::signer::{AUDIENCE, NOW, Signer, jwks};
 
-const ALLOWED: &str = "p, viewer, *, orders, read";
+pub(crate) const ALLOWED: &str = "p, viewer, *, orders, read";
 const WITHDRAWN: &str = "p, admin, *, orders, read";
 
 /// A service whose policy comes over a socket.
-struct Setup {
-    issuer: TestIssuer,
-    signer: Signer,
-    dial: Dial,
-    guard: Guard,
-    service: Router,
+pub(crate) struct Setup {
+    pub(crate) issuer: TestIssuer,
+    pub(crate) signer: Signer,
+    pub(crate) dial: Dial,
+    pub(crate) guard: Guard,
+    pub(crate) service: Router,
 }
 
 impl Setup {
@@ -29,7 +29,10 @@ impl Setup {
         Self::with(rules, |endpoint| endpoint).await
     }
 
-    async fn with(rules: Option<(&str, u64)>, configure: fn(PolicyEndpoint) -> PolicyEndpoint) -> Self {
+    pub(crate) async fn with(
+        rules: Option<(&str, u64)>,
+        configure: fn(PolicyEndpoint) -> PolicyEndpoint,
+    ) -> Self {
         let (signer, dial) = (Signer::es256("a"), Dial::new());
         let issuer = TestIssuer::start(jwks([&signer])).await;
         if let Some((rules, revision)) = rules {

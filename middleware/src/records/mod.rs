@@ -1,0 +1,68 @@
+//! What the guard decided, told to the server that the policy comes from: each different request once, with how often it
+//! was asked. There, other rules can be tried on what is really asked before they are put in force.
+
+mod batch;
+mod reporter;
+mod table;
+
+use std::time::Duration;
+
+pub(crate) use reporter::Reporter;
+pub(crate) use table::Table;
+
+/// How often decisions are told, unless set.
+const DEFAULT_EVERY: Duration = Duration::from_secs(10);
+
+/// What a guard tells of its decisions.
+///
+/// Told are the subject, the roles and the organisation of the token, the object and the action, the answer, and how often.
+/// No token, no address and no part of the request is. At most some 8,000 different requests are kept between two reports, in
+/// at most 2 MiB; those beyond are only counted.
+///
+/// ```
+/// use portcullis_guard::{DecisionRecords, Policy, PolicyEndpoint};
+///
+/// let endpoint = PolicyEndpoint::new("https://id.example.com/policies/snapshot", "orders", "secret")
+///     .decision_records(DecisionRecords::on().pseudonymous());
+/// let policy = Policy::remote(endpoint);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionRecords {
+    pub(crate) every: Option<Duration>,
+    pub(crate) pseudonymous: bool,
+}
+
+impl DecisionRecords {
+    /// Tells every ten seconds what was decided. This is the default.
+    pub const fn on() -> Self {
+        Self { every: Some(DEFAULT_EVERY), pseudonymous: false }
+    }
+
+    /// Tells nothing and keeps nothing.
+    pub const fn off() -> Self {
+        Self { every: None, pseudonymous: false }
+    }
+
+    /// Tells something else in place of each subject, the same as long as the client secret is. The server then knows what
+    /// roles ask for, and how many different callers that are, but not who.
+    ///
+    /// Rules that name a user cannot be tried on such records.
+    #[must_use]
+    pub const fn pseudonymous(mut self) -> Self {
+        self.pseudonymous = true;
+        self
+    }
+
+    /// How often decisions are told.
+    #[must_use]
+    pub const fn every(mut self, pause: Duration) -> Self {
+        self.every = Some(pause);
+        self
+    }
+}
+
+impl Default for DecisionRecords {
+    fn default() -> Self {
+        Self::on()
+    }
+}

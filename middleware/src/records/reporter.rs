@@ -1,0 +1,194 @@
+//! Sends what was decided, now and then, and again where that did not work.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::Table;
+use super::batch::{Batch, MAX_TUPLES, Pseudonyms};
+use crate::clock::Clock;
+use crate::fetch::{Fetcher, Posted};
+use crate::policy::{PolicyEndpoint, UrlRefused};
+use crate::schedule::Schedule;
+
+/// After so long a server that takes no records is asked again.
+const TAKES_NONE: Duration = Duration::from_hours(1);
+/// The longest pause between attempts at a server that is away.
+const LAST_RETRY: Duration = Duration::from_mins(5);
+
+/// Tells the server of a guard's decisions.
+pub(crate) struct Reporter {
+    table: Arc<Table>,
+    fetcher: Fetcher,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    pseudonyms: Option<Pseudonyms>,
+    schedule: Schedule,
+    clock: Clock,
+    /// Holding this makes a report the only one.
+    outbox: Mutex<Outbox>,
+}
+
+struct Outbox {
+    waiting: VecDeque<Batch>,
+    /// Differs between guards, so that no two name a batch alike.
+    guard: u64,
+    next: u64,
+    /// When the table was emptied last.
+    emptied: Duration,
+    /// What could not be told, and is to be counted with the next batch.
+    lost: u64,
+}
+
+/// What came of a report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Report {
+    Sent,
+    /// The server does not take this batch, and would not take it later.
+    Refused,
+    /// The server is away or busy. It may have said for how long.
+    Later(Option<Duration>),
+    /// It takes no records.
+    Unwanted,
+}
+
+impl Reporter {
+    /// `None` where nothing is to be told.
+    pub(crate) fn new(
+        endpoint: &PolicyEndpoint,
+        fetcher: &Fetcher,
+        clock: &Clock,
+    ) -> Result<Option<Arc<Self>>, UrlRefused> {
+        let records = endpoint.records();
+        let Some(every) = records.every else { return Ok(None) };
+        let secret = records.pseudonymous.then(|| endpoint.client_secret());
+        Ok(Some(Arc::new(Self {
+            table: Arc::new(Table::new()),
+            fetcher: fetcher.clone(),
+            url: endpoint.decisions()?,
+            authorization: endpoint.authorization(),
+            pseudonyms: secret.map(Pseudonyms::new),
+            schedule: Schedule { every, first_retry: every, last_retry: every.max(LAST_RETRY) },
+            clock: clock.clone(),
+            outbox: Mutex::new(Outbox {
+                waiting: VecDeque::new(),
+                guard: RandomState::new().hash_one(()),
+                next: 1,
+                emptied: clock.steady(),
+                lost: 0,
+            }),
+        })))
+    }
+
+    /// Where decisions are noted.
+    pub(crate) const fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Reports for as long as somebody holds the guard.
+    pub(crate) fn spawn(self: &Arc<Self>) {
+        tokio::spawn(report_on(Arc::downgrade(self)));
+    }
+
+    /// Sends everything that was decided until now.
+    pub(crate) async fn flush(&self) {
+        // What waited goes first; then what came meanwhile.
+        for _ in 0..2 {
+            if self.report().await != Report::Sent {
+                return;
+            }
+        }
+    }
+
+    async fn report(&self) -> Report {
+        let mut outbox = self.outbox.lock().await;
+        if outbox.waiting.is_empty() {
+            self.fill(&mut outbox);
+        }
+        while let Some(batch) = outbox.waiting.front() {
+            let (report, decisions) = (self.send(batch).await, batch.decisions());
+            match report {
+                Report::Later(_) => return report,
+                Report::Refused => outbox.lost += decisions,
+                Report::Sent => {}
+                Report::Unwanted => {
+                    outbox.waiting.clear();
+                    self.table.switch(false);
+                    drop(self.table.take());
+                    return report;
+                }
+            }
+            outbox.waiting.pop_front();
+        }
+        Report::Sent
+    }
+
+    /// Puts what the table holds into batches.
+    fn fill(&self, outbox: &mut Outbox) {
+        let mut taken = self.table.take();
+        let begun = std::mem::replace(&mut outbox.emptied, self.clock.steady());
+        if taken.tuples.is_empty() && taken.lost == 0 {
+            return;
+        }
+        if let Some(pseudonyms) = &self.pseudonyms {
+            taken.tuples.iter_mut().for_each(|tuple| pseudonyms.replace(&mut tuple.subject));
+        }
+        let mut lost = taken.lost + std::mem::take(&mut outbox.lost);
+        while lost > 0 || !taken.tuples.is_empty() {
+            let rest = taken.tuples.split_off(taken.tuples.len().min(MAX_TUPLES));
+            let tuples = std::mem::replace(&mut taken.tuples, rest);
+            let name = format!("{:016x}-{}", outbox.guard, outbox.next);
+            outbox.next += 1;
+            outbox.waiting.push_back(Batch::new(name, begun, tuples, std::mem::take(&mut lost)));
+        }
+    }
+
+    async fn send(&self, batch: &Batch) -> Report {
+        let body = batch.body(self.clock.steady(), self.pseudonyms.is_some());
+        match self.fetcher.post_json(&self.url, self.authorization.as_ref(), body).await {
+            Ok(Posted { status, .. }) if status.is_success() => Report::Sent,
+            Ok(Posted { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. }) => {
+                tracing::debug!("the server takes no records of decisions");
+                Report::Unwanted
+            }
+            Ok(Posted { status, retry_after }) if is_passing(status) => Report::Later(retry_after),
+            Ok(Posted { status, .. }) => {
+                tracing::warn!(%status, decisions = batch.decisions(), "the server refuses records of decisions");
+                Report::Refused
+            }
+            Err(error) => {
+                tracing::debug!(%error, "decisions cannot be told to the server");
+                Report::Later(None)
+            }
+        }
+    }
+}
+
+/// Whether the same request may be taken later. A client that cannot be authenticated now may be by then: its secret was
+/// rotated, or the server is being restored.
+fn is_passing(status: StatusCode) -> bool {
+    let known = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT, StatusCode::UNAUTHORIZED];
+    status.is_server_error() || known.contains(&status)
+}
+
+async fn report_on(reporter: Weak<Reporter>) {
+    let mut failures = 0;
+    let Some(mut pause) = reporter.upgrade().map(|reporter| reporter.schedule.pause(0)) else { return };
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(reporter) = reporter.upgrade() else { return };
+        reporter.table.switch(true);
+        let report = reporter.report().await;
+        failures = if let Report::Later(_) = report { failures + 1 } else { 0 };
+        pause = match report {
+            Report::Refused | Report::Sent => reporter.schedule.pause(0),
+            Report::Later(wait) => reporter.schedule.pause(failures).max(wait.unwrap_or_default()),
+            Report::Unwanted => TAKES_NONE,
+        };
+    }
+}

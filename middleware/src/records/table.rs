@@ -1,0 +1,220 @@
+//! Each different request once, and how often it was asked. The memory is bounded, and a request that is known allocates
+//! nothing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use portcullis_policy::{Decision, Request};
+use serde::Serialize;
+
+/// Requests on different processors seldom wait for each other.
+const SHARDS: usize = 8;
+/// The most different requests of a shard, and the most bytes of their names.
+const MAX_TUPLES: usize = 1_024;
+const MAX_BYTES: usize = 256 * 1_024;
+/// A request with longer names is only counted.
+const MAX_NAMES: usize = 2_048;
+const MAX_ROLES: usize = 64;
+
+/// What was decided since it was told last.
+pub(crate) struct Table {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    off: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// By a hash of the request.
+    tuples: HashMap<u64, Tuple, RandomState>,
+    bytes: usize,
+    /// How many decisions are counted and not kept.
+    lost: u64,
+}
+
+/// A request, its answer, and how often that was given.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tuple {
+    pub(crate) subject: Box<str>,
+    pub(crate) roles: Box<[Box<str>]>,
+    pub(crate) domain: Box<str>,
+    pub(crate) object: Box<str>,
+    pub(crate) action: Box<str>,
+    pub(crate) allowed: bool,
+    /// The revision that gave the last of these answers.
+    pub(crate) revision: u64,
+    pub(crate) count: u64,
+}
+
+/// What was taken out.
+pub(crate) struct Taken {
+    pub(crate) tuples: Vec<Tuple>,
+    pub(crate) lost: u64,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self { shards: Default::default(), hasher: RandomState::default(), off: AtomicBool::new(false) }
+    }
+
+    /// Notes what was decided.
+    pub(crate) fn note(&self, request: &Request<'_>, decision: Decision) {
+        if self.off.load(Ordering::Relaxed) {
+            return;
+        }
+        let hash = self.hash(request, decision.allowed);
+        let [.., place] = hash.to_be_bytes();
+        if let Some(shard) = self.shards.get(usize::from(place) % SHARDS) {
+            held(shard).note(hash, request, decision);
+        }
+    }
+
+    /// Takes out everything.
+    pub(crate) fn take(&self) -> Taken {
+        let mut taken = Taken { tuples: Vec::new(), lost: 0 };
+        for shard in &self.shards {
+            let Shard { tuples, lost, .. } = std::mem::take(&mut *held(shard));
+            taken.tuples.extend(tuples.into_values());
+            taken.lost += lost;
+        }
+        taken
+    }
+
+    /// Keeps nothing any more, or something again.
+    pub(crate) fn switch(&self, on: bool) {
+        self.off.store(!on, Ordering::Relaxed);
+    }
+
+    fn hash(&self, request: &Request<'_>, allowed: bool) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        let Request { subject, domain, object, action, roles } = *request;
+        (subject, domain, object, action, allowed).hash(&mut hasher);
+        roles.iter().for_each(|role| role.hash(&mut hasher));
+        hasher.finish()
+    }
+}
+
+/// A shard is whole whenever it is not held: whoever panicked with it changed one count at most.
+fn held(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    fn note(&mut self, hash: u64, request: &Request<'_>, decision: Decision) {
+        match self.tuples.get_mut(&hash) {
+            Some(tuple) if tuple.is_of(request, decision.allowed) => {
+                tuple.count += 1;
+                tuple.revision = decision.revision;
+            }
+            Some(_) => self.lost += 1,
+            None => self.keep(hash, request, decision),
+        }
+    }
+
+    fn keep(&mut self, hash: u64, request: &Request<'_>, decision: Decision) {
+        let Request { subject, domain, object, action, roles } = *request;
+        let of_roles: usize = roles.iter().map(str::len).sum();
+        let names = subject.len() + domain.len() + object.len() + action.len() + of_roles;
+        let fits = names <= MAX_NAMES && roles.len() <= MAX_ROLES;
+        if !fits || self.tuples.len() >= MAX_TUPLES || self.bytes + names > MAX_BYTES {
+            self.lost += 1;
+            return;
+        }
+        self.bytes += names;
+        let tuple = Tuple {
+            subject: subject.into(),
+            roles: roles.iter().map(Box::from).collect(),
+            domain: domain.into(),
+            object: object.into(),
+            action: action.into(),
+            allowed: decision.allowed,
+            revision: decision.revision,
+            count: 1,
+        };
+        self.tuples.insert(hash, tuple);
+    }
+}
+
+impl Tuple {
+    fn is_of(&self, request: &Request<'_>, allowed: bool) -> bool {
+        self.allowed == allowed
+            && *self.subject == *request.subject
+            && *self.domain == *request.domain
+            && *self.object == *request.object
+            && *self.action == *request.action
+            && self.roles.iter().map(AsRef::as_ref).eq(request.roles.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::{PolicySource, Roles, Snapshot};
+
+    use super::*;
+
+    fn decide(table: &Table, subject: &str, object: &str, times: usize) {
+        let source = PolicySource::with_default_model("p, viewer, *, orders, read");
+        let snapshot = Snapshot::compile(&source, 3).unwrap();
+        let request =
+            Request { subject, roles: Roles::from(&["viewer"]), domain: "", object, action: "read" };
+        (0..times).for_each(|_| table.note(&request, snapshot.decide(&request)));
+    }
+
+    #[test]
+    fn the_same_request_is_kept_once_and_counted() {
+        let table = Table::new();
+        decide(&table, "alice", "orders", 5);
+        decide(&table, "bob", "orders", 1);
+        decide(&table, "alice", "stock", 2);
+        let mut taken = table.take();
+        taken.tuples.sort_by_key(|tuple| tuple.count);
+        let told: Vec<_> = taken
+            .tuples
+            .iter()
+            .map(|tuple| (&*tuple.subject, &*tuple.object, tuple.allowed, tuple.revision, tuple.count))
+            .collect();
+        assert_eq!(
+            told,
+            [("bob", "orders", true, 3, 1), ("alice", "stock", false, 3, 2), ("alice", "orders", true, 3, 5)]
+        );
+        assert_eq!(&*taken.tuples[0].roles, [Box::from("viewer")]);
+        let again = table.take();
+        assert!(again.tuples.is_empty() && again.lost == 0);
+    }
+
+    #[test]
+    fn a_flood_of_callers_is_counted_and_not_kept() {
+        let table = Table::new();
+        (0..20_000).for_each(|number| decide(&table, &format!("caller-{number}"), "orders", 1));
+        let taken = table.take();
+        assert!(taken.tuples.len() <= SHARDS * MAX_TUPLES && taken.tuples.len() > 7 * MAX_TUPLES);
+        let kept: u64 = taken.tuples.iter().map(|tuple| tuple.count).sum();
+        assert_eq!(kept + taken.lost, 20_000);
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_counted_and_long_ones_fill_only_so_much() {
+        let table = Table::new();
+        decide(&table, &"x".repeat(MAX_NAMES), "orders", 3);
+        assert_eq!(table.take().lost, 3);
+        (0..4_000).for_each(|number| decide(&table, &format!("{number:0>1900}"), "orders", 1));
+        let taken = table.take();
+        let bytes: usize = taken.tuples.iter().map(|tuple| tuple.subject.len()).sum();
+        assert!(bytes <= SHARDS * MAX_BYTES && taken.lost > 0, "{bytes}");
+    }
+
+    #[test]
+    fn nothing_is_kept_while_nobody_wants_it() {
+        let table = Table::new();
+        table.switch(false);
+        decide(&table, "alice", "orders", 5);
+        let taken = table.take();
+        assert!(taken.tuples.is_empty() && taken.lost == 0);
+        table.switch(true);
+        decide(&table, "alice", "orders", 1);
+        assert_eq!(table.take().tuples.len(), 1);
+    }
+}
