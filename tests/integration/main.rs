@@ -15,6 +15,8 @@ mod code_flow;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod decision_records;
+#[cfg(test)]
 mod deletion;
 #[cfg(test)]
 mod discovery;

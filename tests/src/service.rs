@@ -74,6 +74,11 @@ impl GuardedService {
         Self { guard, machine: Machine::new(&format!("http://127.0.0.1:{port}")), serving }
     }
 
+    /// Tells the server now what was decided, as the guard does every ten seconds.
+    pub async fn flush_decisions(&self) {
+        self.guard.flush().await;
+    }
+
     /// Fetches the policy now, as the guard does every second.
     pub async fn refresh_policy(&self) {
         self.guard.refresh().await;

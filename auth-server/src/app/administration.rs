@@ -16,6 +16,7 @@ use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocation_feed::RevocationFeed;
 use crate::services::roles::RoleService;
@@ -43,14 +44,20 @@ pub(super) struct Distribution {
     pub(super) events: EventService,
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
+    pub(super) records: RecordService,
     pub(super) snapshots: SnapshotService,
 }
 
 impl Distribution {
     /// What handlers get of it.
     pub(super) fn rulings(&self) -> Rulings {
-        let Self { decisions, events, snapshots, .. } = self;
-        Rulings { decisions: decisions.clone(), events: events.clone(), snapshots: snapshots.clone() }
+        let Self { decisions, events, records, snapshots, .. } = self;
+        Rulings {
+            decisions: decisions.clone(),
+            events: events.clone(),
+            records: records.clone(),
+            snapshots: snapshots.clone(),
+        }
     }
 }
 
@@ -77,6 +84,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     let snapshots = SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer());
     let feed = RevocationFeed::new(store(), ground.clock.clone());
     feed.refresh().await?;
+    let records = RecordService::new(store(), ground.config.records.clone(), &ground.clock, &ground.entropy);
     let place = (store(), ground.keys.clone(), ground.clock.clone());
     // The other half is left to people and to those who ask once.
     let listeners = ground.config.server.max_connections / 2;
@@ -84,7 +92,13 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     Ok(Administration {
         console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup, trail },
         apis,
-        distribution: Distribution { decisions: DecisionService::new(store()), events, feed, snapshots },
+        distribution: Distribution {
+            decisions: DecisionService::new(store()),
+            events,
+            feed,
+            records,
+            snapshots,
+        },
         assignments,
         audit: AuditService::new(store()),
         clients: ClientService::new(store(), entropy(), owners.clone()),

@@ -27,7 +27,8 @@ pub(super) fn start(ground: &Ground, administration: &Administration) -> JoinSet
     let Ground { clock, entropy, keys, store, .. } = ground;
     let mut tasks = JoinSet::new();
     tasks.spawn(tend_keys(keys.clone(), store.clone()));
-    let jobs = Runner::new(store.clone(), clock.clone(), entropy.clone(), administration.policies.clone());
+    let jobs = Runner::new(store.clone(), clock.clone(), entropy.clone(), administration.policies.clone())
+        .keep_records(ground.config.records.keep_days);
     tasks.spawn(jobs.run(std::future::pending()));
     tasks.spawn(follow_revocations(administration.distribution.feed.clone(), store.clone()));
     tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));

@@ -1,6 +1,7 @@
 //! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server.
 
 mod rulebook;
+mod simulate;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,6 +15,7 @@ use portcullis_policy::{
 use serde_json::json;
 
 use self::rulebook::Rulebook;
+use self::simulate::Simulate;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
@@ -52,6 +54,9 @@ pub(crate) enum Policy {
     },
     #[command(flatten)]
     Rulebook(Rulebook),
+    /// Decides again what services were asked in the last days, and prints who would be answered otherwise. The exit code is 1
+    /// if somebody would be refused what was allowed.
+    Simulate(Simulate),
     /// Decides cases, and explains those that are decided otherwise than expected. The exit code is 1 if there are any.
     Test {
         #[command(flatten)]
@@ -128,6 +133,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
+        Policy::Simulate(command) => simulate::run(context, command).await,
         Policy::Test { rules, cases } => test(format, rules, cases),
         Policy::WhatCan { rules, caller, page } => what_can(format, rules, caller, *page),
         Policy::WhoCan { rules, object, action, domain, page } => {

@@ -27,7 +27,7 @@ pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
 pub use self::secret::SecretText;
 pub use self::server::{IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
-pub use self::storage::{Database, Keys};
+pub use self::storage::{Database, Keys, Records};
 use crate::domain::issuer::Issuer;
 
 /// Everything that can be configured. The defaults are safe and complete: a server starts on them.
@@ -50,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is written to the log, and how.
     pub log: Log,
+    /// What is kept of the decisions that services make.
+    pub records: Records,
 }
 
 impl Config {

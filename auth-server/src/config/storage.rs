@@ -1,4 +1,4 @@
-//! The `database` and `keys` sections: what is kept, and under which key.
+//! The `database`, `keys` and `records` sections: what is kept, under which key, and for how long.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,5 +70,23 @@ impl Keys {
 impl Default for Keys {
     fn default() -> Self {
         Self { master_key: None, master_key_file: None, rotate_after_days: 90, overlap_days: 7 }
+    }
+}
+
+/// What is kept of the decisions that services make.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Records {
+    /// Days for which they are kept. 0: none are taken.
+    #[schemars(range(min = 0, max = 366))]
+    pub keep_days: u32,
+    /// Different requests of one API and day that are kept. Those beyond are only counted.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_requests_per_day: u64,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self { keep_days: 30, max_requests_per_day: 100_000 }
     }
 }

@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod code;
 pub mod consent;
+pub mod decision;
 pub mod grant;
 pub mod ids;
 pub mod interaction;

@@ -211,12 +211,13 @@ fn log(line: &Line<'_>, response: &Response) {
 }
 
 /// Routes that machines ask for all day: when all is well, their lines would bury the others.
-const POLLED: [&str; 8] = [
+const POLLED: [&str; 9] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/healthz/live",
     "/healthz/ready",
     "/jwks",
+    "/policies/decisions",
     "/policies/events",
     "/policies/snapshot",
     "/static/{hash}/{name}",

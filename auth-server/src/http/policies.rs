@@ -1,12 +1,13 @@
 //! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is. `/policies/events`: when to
-//! ask for it again, and what was revoked.
+//! ask for it again, and what was revoked. `/policies/decisions`: what was decided by it.
 
+mod decisions;
 mod events;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -20,6 +21,7 @@ use crate::services::token::TokenCaller;
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route("/policies/snapshot", get(by_header).post(by_form))
+        .route("/policies/decisions", post(decisions::take))
         .route("/policies/events", get(events::by_header).post(events::by_form))
 }
 

@@ -26,6 +26,7 @@ use crate::services::logout::LogoutService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocations::RevocationService;
 use crate::services::setup::SetupService;
@@ -69,6 +70,7 @@ pub(crate) struct Parts {
 pub(crate) struct Rulings {
     pub(crate) decisions: DecisionService,
     pub(crate) events: EventService,
+    pub(crate) records: RecordService,
     pub(crate) snapshots: SnapshotService,
 }
 
@@ -111,6 +113,12 @@ impl FromRef<AppState> for EventService {
 impl FromRef<AppState> for DecisionService {
     fn from_ref(state: &AppState) -> Self {
         state.rulings.decisions.clone()
+    }
+}
+
+impl FromRef<AppState> for RecordService {
+    fn from_ref(state: &AppState) -> Self {
+        state.rulings.records.clone()
     }
 }
 

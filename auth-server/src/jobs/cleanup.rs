@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::decision::Day;
 use crate::storage::cleanup::{self, Expired};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, decision_records};
 
 pub(super) const KIND: &str = "cleanup";
 
@@ -15,7 +16,7 @@ const BATCH: u32 = 500;
 
 /// Takes away everything that ended more than a day ago. Browser flows go at their end: anybody can begin one, and one that is
 /// gone gets the same page as one that expired.
-pub(super) async fn run(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn run(store: &Store, now: Timestamp, keep_days: u32) -> Result<(), StoreError> {
     let before = now.minus(KEPT);
     for what in Expired::ALL {
         let before = if what == Expired::Interactions { now } else { before };
@@ -33,6 +34,18 @@ pub(super) async fn run(store: &Store, now: Timestamp) -> Result<(), StoreError>
             }
         }
     }
+    let oldest = Day::of(now).minus(keep_days);
+    let more = async || {
+        store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.in_background();
+                    decision_records::delete_before(tx, oldest, BATCH).await
+                })
+            })
+            .await
+    };
+    while more().await? {}
     // After the tokens and sessions, because a grant stays while something hangs on it.
     let mut after = None;
     loop {

@@ -17,6 +17,9 @@ use crate::storage::{Store, StoreError};
 /// How often to look for jobs that are due.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Days for which records of decisions are kept, unless set.
+const KEEP_RECORDS: u32 = 30;
+
 /// Why a job was not done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum JobFailure {
@@ -41,6 +44,7 @@ pub struct Runner {
     clock: Clock,
     entropy: Entropy,
     policies: PolicyService,
+    keep_records: u32,
     /// The stretches of time that this replica has added jobs for.
     added: [Option<i64>; PERIODIC.len()],
 }
@@ -48,7 +52,14 @@ pub struct Runner {
 impl Runner {
     /// A runner over this store.
     pub const fn new(store: Store, clock: Clock, entropy: Entropy, policies: PolicyService) -> Self {
-        Self { store, clock, entropy, policies, added: [None; PERIODIC.len()] }
+        Self { store, clock, entropy, policies, keep_records: KEEP_RECORDS, added: [None; PERIODIC.len()] }
+    }
+
+    /// Keeps records of decisions for so many days instead of thirty.
+    #[must_use]
+    pub const fn keep_records(mut self, days: u32) -> Self {
+        self.keep_records = days;
+        self
     }
 
     /// Does what is due, again and again, until `stop` ends.
@@ -96,7 +107,7 @@ impl Runner {
 
     async fn do_job(&self, lease: &Lease) -> Result<(), JobFailure> {
         match lease.job.kind.as_str() {
-            cleanup::KIND => Ok(cleanup::run(&self.store, self.clock.now()).await?),
+            cleanup::KIND => Ok(cleanup::run(&self.store, self.clock.now(), self.keep_records).await?),
             ACTIVATION_JOB => self.activate(&lease.job.payload).await,
             _ => Err(JobFailure::UnknownKind),
         }
@@ -114,6 +125,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::domain::decision::Day;
     use crate::domain::ids::JobKind;
     use crate::domain::issuer::Issuer;
     use crate::domain::revocation::Revocation;
@@ -125,7 +137,9 @@ mod tests {
     use crate::services::policies::live::AdminPolicy;
     use crate::services::version::Precondition;
     use crate::storage::tests::support::{Backend, Fixture};
-    use crate::storage::{apis, jobs, policies as storage_policies, revocations, schedules};
+    use crate::storage::{
+        apis, decision_records, jobs, policies as storage_policies, revocations, schedules,
+    };
 
     async fn policies(fixture: &Fixture, store: &Store) -> PolicyService {
         let (store, entropy) = (store.clone(), fixture.entropy.clone());
@@ -199,6 +213,33 @@ mod tests {
         fixture.clock.advance(Duration::from_hours(1));
         runner.run_due().await.unwrap();
         assert!(!is_kept().await);
+    }
+
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn records_of_decisions_are_kept_for_as_many_days_as_is_said(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        let api = fixture.api("https://orders.example").await.id;
+        let today = Day::of(fixture.now());
+        for days in 0..5 {
+            let (api, day) = (api.clone(), today.minus(days));
+            fixture
+                .write(move |tx| {
+                    Box::pin(async move { decision_records::add(tx, &api, day, (&[], 1), 1).await })
+                })
+                .await;
+        }
+        let kept = async || {
+            let days = decision_records::days(&mut fixture.read().await, &api, today.minus(100), 100).await;
+            days.unwrap().len()
+        };
+        runner(&fixture, &fixture.store).await.run_due().await.unwrap();
+        assert_eq!(kept().await, 5);
+        fixture.clock.advance(Duration::from_hours(1));
+        runner(&fixture, &fixture.store).await.keep_records(2).run_due().await.unwrap();
+        assert_eq!(kept().await, 3, "today and two days before");
     }
 
     #[rstest]

@@ -52,6 +52,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0005_policy_revisions.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0005_policy_revisions.sql"),
     },
+    Migration {
+        number: 6,
+        name: "decision_records",
+        postgres: include_str!("../../../migrations/postgres/0006_decision_records.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0006_decision_records.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -13,6 +13,7 @@ mod commit;
 pub mod consents;
 pub mod credentials;
 mod db;
+pub mod decision_records;
 mod dialect;
 pub mod epochs;
 mod error;

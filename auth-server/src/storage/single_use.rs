@@ -34,6 +34,8 @@ pub enum Purpose {
     AssertionJti,
     /// An authorization code (RFC 6749 §4.1.2).
     AuthorizationCode,
+    /// Records of decisions that a guard sends, and may send again.
+    DecisionBatch,
     /// The link that makes the first administrator.
     SetupLink,
 }
@@ -43,6 +45,7 @@ impl Purpose {
         match self {
             Self::AssertionJti => "assertion_jti",
             Self::AuthorizationCode => "authorization_code",
+            Self::DecisionBatch => "decision_batch",
             Self::SetupLink => "setup_link",
         }
     }

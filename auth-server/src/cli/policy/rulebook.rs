@@ -129,7 +129,7 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
 }
 
 impl ApiOption {
-    async fn find(&self, app: &App) -> Result<Arc<Api>, Failure> {
+    pub(super) async fn find(&self, app: &App) -> Result<Arc<Api>, Failure> {
         let Some(audience) = &self.api else { return Ok(Arc::new(app.apis().admin_api().await?)) };
         let found = app.store().api_by_audience(audience).await?;
         found.ok_or_else(|| {

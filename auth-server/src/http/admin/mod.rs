@@ -21,6 +21,7 @@ mod policies;
 mod precondition;
 pub(crate) mod problem;
 mod questions;
+mod replay;
 mod roles;
 mod schedules;
 pub(crate) mod state;
@@ -156,6 +157,7 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(questions::who_can))
         .at(may("policies", "read"), routes!(questions::what_can))
         .at(may("policies", "read"), routes!(questions::diff))
+        .at(may("policies", "read"), routes!(replay::replay))
 }
 
 fn audit_trail(mount: Mount<'_>) -> Mount<'_> {

@@ -41,6 +41,7 @@ pub(crate) enum ProblemKind {
     Stale,
     TokenRevoked,
     TooLarge,
+    TooManyRequests,
     UnsupportedMediaType,
 }
 
@@ -84,6 +85,9 @@ impl ProblemKind {
                 ("token-revoked", StatusCode::UNAUTHORIZED, "The access token is no longer valid")
             }
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::TooManyRequests => {
+                ("too-many-requests", StatusCode::TOO_MANY_REQUESTS, "This came too often")
+            }
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -220,6 +224,12 @@ impl Problem {
     /// Too much to do at once: come back after `seconds`.
     pub(crate) fn busy(seconds: u64) -> Self {
         Self::new(ProblemKind::Busy).with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// The same caller has come too often: again after `wait`, rounded up.
+    pub(crate) fn too_many(wait: std::time::Duration) -> Self {
+        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(ProblemKind::TooManyRequests).with_header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
     }
 
     /// What is there now, where the caller expected an older version.

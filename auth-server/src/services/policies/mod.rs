@@ -7,6 +7,8 @@ mod find;
 pub(crate) mod live;
 pub(crate) mod publish;
 pub(crate) mod questions;
+pub(crate) mod records;
+pub(crate) mod replay;
 pub(crate) mod schedule;
 pub(crate) mod search;
 pub(crate) mod snapshot;

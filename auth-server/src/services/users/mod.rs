@@ -18,7 +18,9 @@ use crate::services::paging::{Page, PageQuery};
 use crate::services::password::PasswordHasher;
 use crate::services::users::form::{AccountDetails, UserForm, new_password};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, assignments, credentials, grants, organisations, sessions, users};
+use crate::storage::{
+    Store, Turn, Tx, assignments, credentials, decision_records, grants, organisations, sessions, users,
+};
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -202,7 +204,7 @@ impl UserService {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
-                    find(tx, &id).await?;
+                    let user = find(tx, &id).await?;
                     let subject = AssignmentSubject::User(id.clone());
                     owners.require_rank(tx, &subject, &caller).await?;
                     owners.require_other(tx, &id).await?;
@@ -210,6 +212,7 @@ impl UserService {
                     end_everything(tx, &id, &caller).await?;
                     assignments::delete_of(tx, &subject).await?;
                     users::delete(tx, &id).await?;
+                    decision_records::forget_subject(tx, user.sub.as_str()).await?;
                     tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
                     tx.invalidate();
                     Ok(())

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, assignments, audit, cleanup, clients, consents, credentials, epochs, grants, interactions, jobs,
-    migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, sessions,
-    signing_keys, single_use, users,
+    apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, grants,
+    interactions, jobs, migrations, organisations, policies, refresh_tokens, revocations, roles, schedules,
+    sessions, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -28,6 +28,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         clients::STATEMENTS,
         consents::STATEMENTS,
         credentials::STATEMENTS,
+        decision_records::STATEMENTS,
         epochs::STATEMENTS,
         grants::STATEMENTS,
         interactions::STATEMENTS,

@@ -1,0 +1,190 @@
+//! What a policy would have answered to what was really asked.
+
+use axum::extract::{Path, State};
+use portcullis_policy::{AskedBy, DecisionChange, RulesUsed, Tally, Turn};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::ids::ApiId;
+use crate::http::admin::answer::Answer;
+use crate::http::admin::body::Parameters;
+use crate::http::admin::caller::By;
+use crate::http::admin::path::named;
+use crate::http::admin::problem::Problem;
+use crate::http::admin::questions::answers::SeenDocument;
+use crate::http::admin::questions::edition;
+use crate::services::admin_error::Thing;
+use crate::services::policies::questions::{Edition, QuestionService};
+use crate::services::policies::replay::{Simulated, Successor};
+
+/// How many days are looked at unless it is said.
+const DEFAULT_DAYS: u32 = 7;
+
+/// Two texts and a time.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReplayQuery {
+    /// The older text: `active` (unless given), `draft`, the number of a revision or the name of a scheduled activation that waits.
+    from: Option<String>,
+    /// The newer text: `draft` (unless given), `active`, the number of a revision or the name of a scheduled activation that waits.
+    to: Option<String>,
+    /// How many days are looked at, today among them: 7 unless given.
+    #[param(minimum = 1, maximum = 366)]
+    days: Option<u32>,
+}
+
+/// What changes for those who asked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReplayDocument {
+    from: SeenDocument,
+    to: Option<SeenDocument>,
+    /// Everything that was decided.
+    all: TallyDocument,
+    /// What was allowed and would be denied.
+    denied: TallyDocument,
+    /// What was denied and would be allowed.
+    allowed: TallyDocument,
+    /// By who asks and for what: what would be denied first, then what is asked most. At most a thousand.
+    changes: Vec<ChangeDocument>,
+    /// Whether all changes are among these.
+    complete: bool,
+    /// Which of the newer rules decided; null under another model than the default.
+    rules: Option<RulesDocument>,
+    recorded: RecordedDocument,
+}
+
+/// How much of something there was.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TallyDocument {
+    /// How often it was asked.
+    decisions: u64,
+    /// How many different requests a day that were.
+    requests: u64,
+}
+
+/// Requests for one thing that would be answered otherwise.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangeDocument {
+    /// `allow-to-deny` or `deny-to-allow`.
+    change: &'static str,
+    /// The role by which the callers come by it, or `user:` and a subject; null under another model than the default.
+    grantee: Option<String>,
+    object: String,
+    action: String,
+    decisions: u64,
+    /// How many different callers.
+    callers: usize,
+    /// Those who asked most: at most five.
+    examples: Vec<ExampleDocument>,
+    /// All of it for a person.
+    text: String,
+}
+
+/// Somebody who asked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExampleDocument {
+    /// The subject of the token, or what stands for it.
+    subject: String,
+    roles: Vec<String>,
+    domain: String,
+    decisions: u64,
+    /// The line of the older rules that decided.
+    before: Option<u32>,
+    /// The line of the newer rules that decides.
+    after: Option<u32>,
+}
+
+/// How many of the newer rules decided something.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RulesDocument {
+    total: usize,
+    used: usize,
+    /// The lines of the others: at most a thousand.
+    unused: Vec<u32>,
+}
+
+/// How much of what was decided is known.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RecordedDocument {
+    /// How many days have records.
+    days: usize,
+    /// Decisions that were made and not recorded.
+    lost: u64,
+    /// Decisions whose subject is not known.
+    pseudonymous: u64,
+    /// Whether older records were left out, because there are too many.
+    partial: bool,
+}
+
+/// Decides again what services were asked in the last days, by an older and by a newer text, and tells what changes.
+#[utoipa::path(get, path = "/apis/{api}/policy/replay", tag = "policies", operation_id = "replayPolicy",
+    params(("api" = String, Path), ReplayQuery), responses((status = 200, body = ReplayDocument)))]
+pub(crate) async fn replay(
+    State(questions): State<QuestionService>,
+    Path(api): Path<String>,
+    By(caller): By,
+    Parameters(query): Parameters<ReplayQuery>,
+) -> Result<Answer<ReplayDocument>, Problem> {
+    let from = edition("/from", query.from.as_deref(), Edition::Active)?;
+    let to = Successor::Edition(edition("/to", query.to.as_deref(), Edition::Draft)?);
+    let api = named::<ApiId>(&api, Thing::Api)?;
+    let days = query.days.unwrap_or(DEFAULT_DAYS);
+    Ok(Answer::ok(questions.replay(&api, (from, to), days, caller.now).await?.into()))
+}
+
+impl From<Simulated> for ReplayDocument {
+    fn from(Simulated { before, after, replayed, recorded }: Simulated) -> Self {
+        Self {
+            from: before.into(),
+            to: after.map(SeenDocument::from),
+            all: replayed.all.into(),
+            denied: replayed.denied.into(),
+            allowed: replayed.allowed.into(),
+            changes: replayed.changes.into_iter().map(ChangeDocument::from).collect(),
+            complete: replayed.complete,
+            rules: replayed.rules.map(RulesDocument::from),
+            recorded: RecordedDocument {
+                days: recorded.days,
+                lost: recorded.lost,
+                pseudonymous: recorded.pseudonymous,
+                partial: recorded.partial,
+            },
+        }
+    }
+}
+
+impl From<Tally> for TallyDocument {
+    fn from(tally: Tally) -> Self {
+        Self { decisions: tally.decisions, requests: tally.requests }
+    }
+}
+
+impl From<DecisionChange> for ChangeDocument {
+    fn from(change: DecisionChange) -> Self {
+        let text = change.to_string();
+        Self {
+            change: if change.turn == Turn::Denied { "allow-to-deny" } else { "deny-to-allow" },
+            grantee: change.grantee.map(|grantee| grantee.to_string()),
+            object: change.object,
+            action: change.action,
+            decisions: change.decisions,
+            callers: change.callers,
+            examples: change.examples.into_iter().map(ExampleDocument::from).collect(),
+            text,
+        }
+    }
+}
+
+impl From<AskedBy> for ExampleDocument {
+    fn from(asked: AskedBy) -> Self {
+        let AskedBy { subject, roles, domain, decisions, before, after, .. } = asked;
+        Self { subject, roles, domain, decisions, before, after }
+    }
+}
+
+impl From<RulesUsed> for RulesDocument {
+    fn from(rules: RulesUsed) -> Self {
+        Self { total: rules.total, used: rules.used, unused: rules.unused }
+    }
+}

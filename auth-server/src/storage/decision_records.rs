@@ -1,0 +1,187 @@
+//! What services were asked, by day.
+
+use crate::domain::decision::{Day, DecisionRecord};
+use crate::domain::ids::ApiId;
+use crate::domain::secret::Digest32;
+use crate::storage::row::Row;
+use crate::storage::{StoreError, Tx};
+
+const ADD: &str = "
+    INSERT INTO decision_records (api_id, day, digest, subject, pseudonymous, roles, domain, object, action, allowed,
+                                  revision, decisions)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        ON CONFLICT (api_id, day, digest) DO UPDATE
+       SET decisions = decision_records.decisions + excluded.decisions, revision = excluded.revision
+ RETURNING decisions";
+const ADD_TO_KNOWN: &str = "
+    UPDATE decision_records SET decisions = decisions + $4, revision = $5 WHERE api_id = $1 AND day = $2 AND digest = $3";
+const DAY_REQUESTS: &str = "SELECT requests FROM decision_days WHERE api_id = $1 AND day = $2";
+const NOTE_DAY: &str = "
+    INSERT INTO decision_days (api_id, day, requests, decisions, lost) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (api_id, day) DO UPDATE
+       SET requests = decision_days.requests + excluded.requests,
+           decisions = decision_days.decisions + excluded.decisions,
+           lost = decision_days.lost + excluded.lost";
+const PAGE: &str = "
+    SELECT day, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
+      FROM decision_records
+     WHERE api_id = $1 AND (day, digest) < ($2, $3) AND day >= $4
+     ORDER BY day DESC, digest DESC LIMIT $5";
+const DAYS: &str = "SELECT day, requests, decisions, lost FROM decision_days WHERE api_id = $1 AND day >= $2 ORDER BY day DESC LIMIT $3";
+const FORGET_SUBJECT: &str = "DELETE FROM decision_records WHERE subject = $1";
+const OLDEST: &str = "SELECT api_id, day FROM decision_days WHERE day < $1 ORDER BY day LIMIT 1";
+const DELETE: &str = "
+    DELETE FROM decision_records WHERE api_id = $1 AND day = $2 AND digest IN
+        (SELECT digest FROM decision_records WHERE api_id = $1 AND day = $2 ORDER BY digest LIMIT $3)";
+const DELETE_DAY: &str = "DELETE FROM decision_days WHERE api_id = $1 AND day = $2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] =
+    &[ADD, ADD_TO_KNOWN, DAY_REQUESTS, NOTE_DAY, PAGE, DAYS, FORGET_SUBJECT, OLDEST, DELETE, DELETE_DAY];
+
+/// How much was recorded in a day.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DayTotal {
+    /// When.
+    pub day: Day,
+    /// How many different requests.
+    pub requests: u64,
+    /// How often they were asked.
+    pub decisions: u64,
+    /// How many decisions more there were.
+    pub lost: u64,
+}
+
+/// Where a page ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place(Day, Digest32);
+
+/// Adds records to a day that holds at most `most` of them: beyond that, only to those that are there. They have to be in the
+/// order of their digests, so that of two who add at once none waits for the other for ever.
+pub async fn add(
+    tx: &mut Tx,
+    api: &ApiId,
+    day: Day,
+    (records, lost): (&[(Digest32, DecisionRecord)], u64),
+    most: u64,
+) -> Result<(), StoreError> {
+    let row = tx.fetch_optional(DAY_REQUESTS, &[api.into(), day.number().into()]).await?;
+    let stored: u64 = row.map_or(Ok(0), |row| row.get(0))?;
+    let mut total = DayTotal { day, requests: 0, decisions: 0, lost };
+    for (digest, record) in records {
+        let is_full = stored.saturating_add(total.requests) >= most;
+        let kept = if is_full {
+            add_to_known(tx, api, day, digest, record).await?
+        } else {
+            let is_new = add_one(tx, api, day, digest, record).await?;
+            total.requests += u64::from(is_new);
+            true
+        };
+        let count = if kept { &mut total.decisions } else { &mut total.lost };
+        *count = count.saturating_add(record.decisions);
+    }
+    let counts = [total.requests.into(), total.decisions.into(), total.lost.into()];
+    let [requests, decisions, lost] = counts;
+    tx.execute(NOTE_DAY, &[api.into(), day.number().into(), requests, decisions, lost]).await.map(drop)
+}
+
+/// Gives whether it is the first of its kind.
+async fn add_one(
+    tx: &mut Tx,
+    api: &ApiId,
+    day: Day,
+    digest: &Digest32,
+    record: &DecisionRecord,
+) -> Result<bool, StoreError> {
+    let roles = serde_json::to_string(&record.roles)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let values = [
+        api.into(),
+        day.number().into(),
+        digest.into(),
+        record.subject.as_str().into(),
+        i64::from(record.pseudonymous).into(),
+        roles.into(),
+        record.domain.as_str().into(),
+        record.object.as_str().into(),
+        record.action.as_str().into(),
+        i64::from(record.allowed).into(),
+        record.revision.into(),
+        record.decisions.into(),
+    ];
+    let row = tx.fetch_optional(ADD, &values).await?;
+    let after: u64 = row.map_or(Ok(0), |row| row.get(0))?;
+    Ok(after == record.decisions)
+}
+
+async fn add_to_known(
+    tx: &mut Tx,
+    api: &ApiId,
+    day: Day,
+    digest: &Digest32,
+    record: &DecisionRecord,
+) -> Result<bool, StoreError> {
+    let values =
+        [api.into(), day.number().into(), digest.into(), record.decisions.into(), record.revision.into()];
+    Ok(tx.execute(ADD_TO_KNOWN, &values).await? > 0)
+}
+
+/// The records of an API since `since`, newest day first, from the beginning or behind a place; and where the page ends.
+pub async fn page(
+    tx: &mut Tx,
+    api: &ApiId,
+    (since, until): (Day, Day),
+    after: Option<Place>,
+    limit: u32,
+) -> Result<(Vec<DecisionRecord>, Option<Place>), StoreError> {
+    let (day, digest) =
+        after.as_ref().map_or((until.next(), &[][..]), |Place(day, digest)| (*day, &digest.as_bytes()[..]));
+    let values = [api.into(), day.number().into(), digest.into(), since.number().into(), limit.into()];
+    let rows = tx.fetch_all(PAGE, &values).await?;
+    let end = rows.last().map(place_of).transpose()?;
+    Ok((rows.iter().map(read).collect::<Result<_, _>>()?, end))
+}
+
+fn place_of(row: &Row) -> Result<Place, StoreError> {
+    Ok(Place(Day::numbered(row.get(0)?), row.get(1)?))
+}
+
+/// How much was recorded since `since`, newest day first.
+pub async fn days(tx: &mut Tx, api: &ApiId, since: Day, limit: u32) -> Result<Vec<DayTotal>, StoreError> {
+    let rows = tx.fetch_all(DAYS, &[api.into(), since.number().into(), limit.into()]).await?;
+    let total = |row: &Row| {
+        let (requests, decisions, lost) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(DayTotal { day: Day::numbered(row.get(0)?), requests, decisions, lost })
+    };
+    rows.iter().map(total).collect()
+}
+
+/// Forgets what somebody asked.
+pub async fn forget_subject(tx: &mut Tx, subject: &str) -> Result<u64, StoreError> {
+    tx.execute(FORGET_SUBJECT, &[subject.into()]).await
+}
+
+/// Takes away at most `limit` records of the oldest day before `before`; `false` when there is none.
+pub async fn delete_before(tx: &mut Tx, before: Day, limit: u32) -> Result<bool, StoreError> {
+    let Some(row) = tx.fetch_optional(OLDEST, &[before.number().into()]).await? else { return Ok(false) };
+    let (api, day): (ApiId, i64) = (row.get(0)?, row.get(1)?);
+    let gone = tx.execute(DELETE, &[(&api).into(), day.into(), limit.into()]).await?;
+    if gone < u64::from(limit) {
+        tx.execute(DELETE_DAY, &[(&api).into(), day.into()]).await?;
+    }
+    Ok(true)
+}
+
+fn read(row: &Row) -> Result<DecisionRecord, StoreError> {
+    Ok(DecisionRecord {
+        subject: row.get(2)?,
+        pseudonymous: row.get::<i64>(3)? != 0,
+        roles: row.json(4)?,
+        domain: row.get(5)?,
+        object: row.get(6)?,
+        action: row.get(7)?,
+        allowed: row.get::<i64>(8)? != 0,
+        revision: row.get(9)?,
+        decisions: row.get(10)?,
+    })
+}

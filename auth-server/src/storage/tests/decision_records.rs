@@ -1,0 +1,183 @@
+use rstest::rstest;
+
+use super::support::{Backend, Fixture};
+use crate::domain::decision::{Day, DecisionRecord};
+use crate::domain::ids::ApiId;
+use crate::domain::secret::Digest32;
+use crate::storage::apis;
+use crate::storage::decision_records::{self, DayTotal};
+
+const DAY: Day = Day::numbered(20_000);
+
+fn record(subject: &str, decisions: u64) -> DecisionRecord {
+    DecisionRecord {
+        subject: subject.to_owned(),
+        pseudonymous: false,
+        roles: vec!["clerk".to_owned(), "viewer".to_owned()],
+        domain: "acme".to_owned(),
+        object: "/orders/{id}".to_owned(),
+        action: "read".to_owned(),
+        allowed: true,
+        revision: 3,
+        decisions,
+    }
+}
+
+async fn add(fixture: &Fixture, api: &ApiId, day: Day, (records, lost): (&[DecisionRecord], u64), most: u64) {
+    let mut records: Vec<(Digest32, DecisionRecord)> =
+        records.iter().map(|record| (record.digest(), record.clone())).collect();
+    records.sort_by_key(|(digest, _)| *digest.as_bytes());
+    let api = api.clone();
+    let work = async |fixture: &Fixture| {
+        fixture
+            .write(move |tx| {
+                Box::pin(async move { decision_records::add(tx, &api, day, (&records, lost), most).await })
+            })
+            .await;
+    };
+    work(fixture).await;
+}
+
+/// Who asked how often, as one page after the other tells it.
+async fn told(fixture: &Fixture, api: &ApiId, since: Day) -> Vec<(String, u64)> {
+    let (mut all, mut place) = (Vec::new(), None);
+    loop {
+        let mut tx = fixture.read().await;
+        let page = decision_records::page(&mut tx, api, (since, DAY), place, 2).await.unwrap();
+        all.extend(page.0.into_iter().map(|record| (record.subject, record.decisions)));
+        place = page.1;
+        if place.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn totals(fixture: &Fixture, api: &ApiId) -> Vec<DayTotal> {
+    decision_records::days(&mut fixture.read().await, api, DAY.minus(1_000), 100).await.unwrap()
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn the_same_request_is_one_row_a_day_and_comes_back_as_it_was(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    add(&fixture, &api, DAY, (&[record("alice", 2), record("bob", 1)], 4), 100).await;
+    let newer = DecisionRecord { revision: 9, ..record("alice", 5) };
+    add(&fixture, &api, DAY, (std::slice::from_ref(&newer), 0), 100).await;
+    let mut tx = fixture.read().await;
+    let (records, _) = decision_records::page(&mut tx, &api, (DAY, DAY), None, 10).await.unwrap();
+    let alice = records.iter().find(|record| record.subject == "alice").unwrap();
+    assert_eq!(*alice, DecisionRecord { decisions: 7, ..newer });
+    assert_eq!(records.len(), 2);
+    assert_eq!(totals(&fixture, &api).await, [DayTotal { day: DAY, requests: 2, decisions: 8, lost: 4 }]);
+    let denied = DecisionRecord { allowed: false, ..record("alice", 1) };
+    add(&fixture, &api, DAY, (&[denied], 0), 100).await;
+    assert_eq!(totals(&fixture, &api).await[0].requests, 3, "another answer is another row");
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_full_day_counts_what_it_knows_and_loses_the_rest(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    add(&fixture, &api, DAY, (&["a", "b", "c"].map(|name| record(name, 1)), 0), 2).await;
+    let [total] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((total.requests, total.decisions, total.lost), (2, 2, 1));
+    add(&fixture, &api, DAY, (&["a", "b", "c"].map(|name| record(name, 10)), 0), 2).await;
+    let [total] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((total.requests, total.decisions, total.lost), (2, 22, 11));
+    add(&fixture, &api, DAY.minus(1), (&[record("c", 1)], 0), 2).await;
+    assert_eq!(totals(&fixture, &api).await.len(), 2, "another day has room");
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn records_are_read_day_by_day_and_only_those_of_the_api(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let other = fixture.api("https://stock.example").await.id;
+    for (days, name) in [(0, "today"), (1, "yesterday"), (2, "before")] {
+        let three = [1, 2, 3].map(|number| record(&format!("{name}-{number}"), 1));
+        add(&fixture, &api, DAY.minus(days), (&three, 0), 100).await;
+    }
+    add(&fixture, &other, DAY, (&[record("elsewhere", 1)], 0), 100).await;
+    let all = told(&fixture, &api, DAY.minus(1)).await;
+    let days: Vec<&str> = all.iter().map(|(name, _)| name.split('-').next().unwrap()).collect();
+    assert_eq!(days, [["today"; 3], ["yesterday"; 3]].concat());
+    let mut names: Vec<_> = all.iter().map(|(name, _)| name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 6, "none twice");
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn what_is_old_or_somebody_elses_is_forgotten(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let today = Day::of(fixture.now());
+    for days in [0, 30, 31, 90] {
+        let many: Vec<_> = (0..600).map(|number| record(&format!("{days}-{number}"), 1)).collect();
+        add(&fixture, &api, today.minus(days), (&many, 0), 10_000).await;
+    }
+    let before = today.minus(30);
+    let more = async || {
+        fixture
+            .write(move |tx| Box::pin(async move { decision_records::delete_before(tx, before, 500).await }))
+            .await
+    };
+    let mut turns = 0;
+    while more().await {
+        turns += 1;
+    }
+    assert_eq!(turns, 4, "a few at a time");
+    let kept =
+        decision_records::days(&mut fixture.read().await, &api, today.minus(1_000), 100).await.unwrap();
+    assert_eq!(kept.iter().map(|total| total.day).collect::<Vec<_>>(), [today, today.minus(30)]);
+    let mut tx = fixture.read().await;
+    let (left, _) =
+        decision_records::page(&mut tx, &api, (today.minus(1_000), today), None, 5_000).await.unwrap();
+    assert_eq!(left.len(), 1_200);
+    drop(tx);
+    let gone =
+        fixture.write(|tx| Box::pin(async move { decision_records::forget_subject(tx, "30-7").await })).await;
+    assert_eq!(gone, 1);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn an_api_takes_its_records_with_it(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    add(&fixture, &api, DAY, (&[record("alice", 2)], 0), 100).await;
+    let gone = api.clone();
+    fixture.write(move |tx| Box::pin(async move { apis::delete(tx, &gone).await })).await;
+    assert_eq!(told(&fixture, &api, DAY).await, []);
+    assert_eq!(totals(&fixture, &api).await, []);
+}
+
+/// Two replicas add the same records in the same order, so none waits for the other for ever.
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn two_who_add_at_once_lose_nothing(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let many: Vec<_> = (0..200).map(|number| record(&format!("{number}"), 1)).collect();
+    let once = async || add(&fixture, &api, DAY, (&many, 0), 10_000).await;
+    tokio::join!(once(), once(), once());
+    let total = totals(&fixture, &api).await[0];
+    assert_eq!((total.requests, total.decisions), (200, 600));
+    assert!(told(&fixture, &api, DAY).await.iter().all(|(_, decisions)| *decisions == 3));
+}
