@@ -1,11 +1,9 @@
 //! What a service says about its routes: the document that a guard announces and the server keeps.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-/// The most routes of a document.
-const MAX_ROUTES: usize = 2_000;
 
 const MAX_API_BYTES: usize = 1_024;
 const MAX_VERSION_BYTES: usize = 64;
@@ -97,17 +95,13 @@ impl RouteDocument {
     /// The longest text of a document, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
 
+    /// The most routes of a document.
+    pub const MAX_ROUTES: usize = 2_000;
+
     /// The document of these routes.
     pub fn new(api: impl Into<String>, version: Option<String>, routes: Vec<Route>) -> Self {
         let mut this = Self { api: api.into(), routes, version };
-        for route in &mut this.routes {
-            route.methods.sort_unstable();
-            route.methods.dedup();
-            if route.methods.iter().any(|method| method == EVERY_METHOD) {
-                route.methods = vec![EVERY_METHOD.to_owned()];
-            }
-        }
-        this.routes.sort_by(|one, other| one.place().cmp(&other.place()));
+        this.routes.sort_unstable();
         this.routes.dedup();
         this
     }
@@ -118,19 +112,31 @@ impl RouteDocument {
         if let Some(version) = &self.version {
             check_version(version).map_err(|said| fault("/version", said))?;
         }
-        if self.routes.len() > MAX_ROUTES {
-            return Err(fault("/routes", format!("has to be at most {MAX_ROUTES} routes")));
+        if self.routes.len() > Self::MAX_ROUTES {
+            return Err(fault("/routes", format!("has to be at most {} routes", Self::MAX_ROUTES)));
         }
         for (position, route) in self.routes.iter().enumerate() {
             let within = |(rest, said): (&str, String)| fault(&format!("/routes/{position}{rest}"), said);
             route.check().map_err(within)?;
         }
-        let is_ordered = self.routes.is_sorted_by(|one, other| one.place() < other.place());
+        let is_ordered = self.routes.is_sorted_by(|one, other| one < other);
         if is_ordered { Ok(()) } else { Err(fault("/routes", "has to be in order, and each route once")) }
     }
 }
 
 impl Route {
+    /// A route that answers these methods, in any order.
+    pub fn new(methods: Vec<String>, path: impl Into<String>, requires: Need) -> Self {
+        let path = path.into();
+        if methods.iter().any(|method| method == EVERY_METHOD) {
+            return Self::every_method(path, requires);
+        }
+        let mut this = Self { methods, path, requires };
+        this.methods.sort_unstable();
+        this.methods.dedup();
+        this
+    }
+
     /// A route that answers every method.
     pub fn every_method(path: impl Into<String>, requires: Need) -> Self {
         Self { methods: vec![EVERY_METHOD.to_owned()], path: path.into(), requires }
@@ -163,6 +169,19 @@ impl Route {
         }
         let is_ordered = self.methods.is_sorted_by(|one, other| one < other);
         if is_ordered { Ok(()) } else { Err("has to be in the order of the alphabet, and each method once") }
+    }
+}
+
+// By path first: the fields stand in the order in which they are written.
+impl Ord for Route {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Route {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -244,7 +263,7 @@ mod tests {
 
     fn route(methods: &[&str], path: &str, requires: Need) -> Route {
         let methods = methods.iter().map(|method| (*method).to_owned()).collect();
-        Route { methods, path: path.to_owned(), requires }
+        Route::new(methods, path, requires)
     }
 
     fn document(routes: Vec<Route>) -> RouteDocument {
@@ -308,8 +327,8 @@ mod tests {
         assert_eq!(nested(MAX_DEPTH + 1).check().unwrap_err().pointer, "/routes/0/requires");
         let many =
             |count| document((0..count).map(|at| route(&["GET"], &format!("/{at}"), Need::Public)).collect());
-        assert_eq!(many(MAX_ROUTES).check(), Ok(()));
-        assert_eq!(many(MAX_ROUTES + 1).check().unwrap_err().pointer, "/routes");
+        assert_eq!(many(RouteDocument::MAX_ROUTES).check(), Ok(()));
+        assert_eq!(many(RouteDocument::MAX_ROUTES + 1).check().unwrap_err().pointer, "/routes");
     }
 
     #[test]

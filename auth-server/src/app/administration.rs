@@ -15,6 +15,7 @@ use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
+use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocation_feed::RevocationFeed;
@@ -43,14 +44,15 @@ pub(super) struct Distribution {
     pub(super) events: EventService,
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
+    pub(super) inventories: InventoryService,
     pub(super) snapshots: SnapshotService,
 }
 
 impl Distribution {
     /// What handlers get of it.
     pub(super) fn rulings(&self) -> Rulings {
-        let Self { decisions, events, snapshots, .. } = self;
-        Rulings { decisions: decisions.clone(), events: events.clone(), snapshots: snapshots.clone() }
+        let Self { decisions, events, inventories, snapshots, .. } = self.clone();
+        Rulings { decisions, events, inventories, snapshots }
     }
 }
 
@@ -84,7 +86,13 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     Ok(Administration {
         console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup, trail },
         apis,
-        distribution: Distribution { decisions: DecisionService::new(store()), events, feed, snapshots },
+        distribution: Distribution {
+            decisions: DecisionService::new(store()),
+            events,
+            feed,
+            inventories: InventoryService::new(store(), &ground.clock, &ground.entropy),
+            snapshots,
+        },
         assignments,
         audit: AuditService::new(store()),
         clients: ClientService::new(store(), entropy(), owners.clone()),

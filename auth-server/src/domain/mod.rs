@@ -9,6 +9,7 @@ pub mod consent;
 pub mod grant;
 pub mod ids;
 pub mod interaction;
+pub mod inventory;
 pub mod issuer;
 pub(crate) mod likeness;
 pub mod oauth_error;

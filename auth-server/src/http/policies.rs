@@ -1,7 +1,8 @@
 //! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is. `/policies/events`: when to
-//! ask for it again, and what was revoked.
+//! ask for it again, and what was revoked. `/policies/routes/{digest}`: what a guard says about the routes of its service.
 
 mod events;
+mod routes;
 
 use axum::Router;
 use axum::extract::State;
@@ -21,6 +22,7 @@ pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route("/policies/snapshot", get(by_header).post(by_form))
         .route("/policies/events", get(events::by_header).post(events::by_form))
+        .route("/policies/routes/{digest}", get(routes::state).put(routes::announce))
 }
 
 /// For guards with a secret: they ask every second, and nearly always nothing changed.

@@ -52,6 +52,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0005_policy_revisions.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0005_policy_revisions.sql"),
     },
+    Migration {
+        number: 7,
+        name: "route_inventories",
+        postgres: include_str!("../../../migrations/postgres/0007_route_inventories.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0007_route_inventories.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

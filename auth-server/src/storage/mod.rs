@@ -18,6 +18,7 @@ pub mod epochs;
 mod error;
 pub mod grants;
 pub mod interactions;
+pub mod inventories;
 pub mod jobs;
 mod look;
 mod migrations;

@@ -89,6 +89,11 @@ impl PolicyEndpoint {
         self.snapshot()?.join("events").map_err(|_| UrlRefused(self.url.clone()))
     }
 
+    /// Where the server is told of routes, by the digest of what it is told: beside the policy.
+    pub(crate) fn routes(&self) -> Result<Url, UrlRefused> {
+        self.snapshot()?.join("routes/").map_err(|_| UrlRefused(self.url.clone()))
+    }
+
     /// How often it is asked.
     pub(crate) fn schedule(&self) -> Schedule {
         let every = self.poll_every;

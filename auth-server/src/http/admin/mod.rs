@@ -22,6 +22,7 @@ mod precondition;
 pub(crate) mod problem;
 mod questions;
 mod roles;
+mod routes;
 mod schedules;
 pub(crate) mod state;
 #[cfg(test)]
@@ -156,6 +157,12 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(questions::who_can))
         .at(may("policies", "read"), routes!(questions::what_can))
         .at(may("policies", "read"), routes!(questions::diff))
+        .at(may("policies", "read"), routes!(routes::list))
+        .at(may("policies", "read"), routes!(routes::show))
+        .at(may("policies", "update"), routes!(routes::approve))
+        .at(may("policies", "update"), routes!(routes::reject))
+        .at(may("policies", "update"), routes!(routes::delete))
+        .at(may("policies", "read"), routes!(routes::report))
 }
 
 fn audit_trail(mount: Mount<'_>) -> Mount<'_> {

@@ -39,6 +39,7 @@ pub(crate) enum ProblemKind {
     SelfApproval,
     ServesNothing,
     Stale,
+    Throttled,
     TokenRevoked,
     TooLarge,
     UnsupportedMediaType,
@@ -80,6 +81,7 @@ impl ProblemKind {
                 ("serves-nothing", StatusCode::FORBIDDEN, "This client is not the guard of an API")
             }
             Self::Stale => ("stale", StatusCode::PRECONDITION_FAILED, "It was changed in the meantime"),
+            Self::Throttled => ("throttled", StatusCode::TOO_MANY_REQUESTS, "Too many at once"),
             Self::TokenRevoked => {
                 ("token-revoked", StatusCode::UNAUTHORIZED, "The access token is no longer valid")
             }
@@ -220,6 +222,11 @@ impl Problem {
     /// Too much to do at once: come back after `seconds`.
     pub(crate) fn busy(seconds: u64) -> Self {
         Self::new(ProblemKind::Busy).with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// Too many of this caller: come back after `seconds`.
+    pub(crate) fn throttled(seconds: u64) -> Self {
+        Self::new(ProblemKind::Throttled).with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
     /// What is there now, where the caller expected an older version.

@@ -1,6 +1,6 @@
 //! Questions about a policy: why, who, what, and what changes. They change nothing.
 
-mod answers;
+pub(super) mod answers;
 
 use axum::extract::{Path, State};
 use portcullis_policy::Page;
@@ -149,7 +149,7 @@ pub(crate) async fn diff(
     Ok(Answer::ok(questions.diff(&api, from, to).await?.into()))
 }
 
-fn edition(pointer: &str, raw: Option<&str>, otherwise: Edition) -> Result<Edition, AdminError> {
+pub(super) fn edition(pointer: &str, raw: Option<&str>, otherwise: Edition) -> Result<Edition, AdminError> {
     raw.map_or(Ok(otherwise), |raw| {
         raw.parse().map_err(|unknown: UnknownEdition| {
             FieldErrors::of(pointer, "invalid", unknown.to_string()).into()

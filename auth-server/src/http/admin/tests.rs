@@ -1,6 +1,7 @@
 //! The whole admin API through its router: every route, every kind of caller.
 
 mod deeds;
+mod routes;
 mod rulebooks;
 
 use std::sync::Arc;
@@ -160,6 +161,7 @@ fn state(trial: &Trial) -> AdminState {
         assignments: trial.assignments(),
         audit: AuditService::new(trial.store.clone()),
         clients: trial.clients.clone(),
+        inventories: trial.inventories(),
         organisations: trial.organisations(),
         policies: trial.policies(),
         questions: QuestionService::new(trial.store.clone()),

@@ -97,7 +97,7 @@ pub(crate) struct Deed {
 /// Answers questions about policies.
 #[derive(Clone)]
 pub(crate) struct QuestionService {
-    store: Store,
+    pub(super) store: Store,
     places: Arc<Semaphore>,
 }
 
@@ -183,7 +183,7 @@ impl QuestionService {
         Ok((before, Answered { seen, answer, unknown_roles: Vec::new() }))
     }
 
-    async fn text(&self, api: &ApiId, edition: Edition) -> Result<(Seen, PolicyText), AdminError> {
+    pub(super) async fn text(&self, api: &ApiId, edition: Edition) -> Result<(Seen, PolicyText), AdminError> {
         let mut tx = self.store.read().await?;
         let api = find_api(&mut tx, api).await?;
         let revision = match edition {
@@ -209,7 +209,7 @@ impl QuestionService {
         Ok((Seen::Revision(revision.number), revision.text))
     }
 
-    async fn work<T: Send + 'static>(
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, AdminError> {
@@ -223,7 +223,7 @@ impl QuestionService {
     }
 }
 
-fn analysis(text: &PolicyText) -> Result<Analysis, AdminError> {
+pub(super) fn analysis(text: &PolicyText) -> Result<Analysis, AdminError> {
     Analysis::of(source(text)).map_err(AdminError::Policy)
 }
 

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, assignments, audit, cleanup, clients, consents, credentials, epochs, grants, interactions, jobs,
-    migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, sessions,
-    signing_keys, single_use, users,
+    apis, assignments, audit, cleanup, clients, consents, credentials, epochs, grants, interactions,
+    inventories, jobs, migrations, organisations, policies, refresh_tokens, revocations, roles, schedules,
+    sessions, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -31,6 +31,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         epochs::STATEMENTS,
         grants::STATEMENTS,
         interactions::STATEMENTS,
+        inventories::STATEMENTS,
         jobs::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
