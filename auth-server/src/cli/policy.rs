@@ -1,5 +1,6 @@
-//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server.
+//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server, `routes` on what services say.
 
+mod routes;
 mod rulebook;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use portcullis_policy::{
 };
 use serde_json::json;
 
+use self::routes::Routes;
 use self::rulebook::Rulebook;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
@@ -50,6 +52,7 @@ pub(crate) enum Policy {
         /// What is to be done with it.
         action: String,
     },
+    Routes(Routes),
     #[command(flatten)]
     Rulebook(Rulebook),
     /// Decides cases, and explains those that are decided otherwise than expected. The exit code is 1 if there are any.
@@ -124,6 +127,7 @@ pub(crate) struct PageOptions {
 pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failure> {
     let format = context.format;
     match command {
+        Policy::Routes(command) => routes::run(context, command).await,
         Policy::Rulebook(command) => rulebook::run(context, command).await,
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),

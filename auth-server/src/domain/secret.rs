@@ -1,6 +1,7 @@
 //! Randomness, bearer secrets and the digests that stand for them at rest.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -86,7 +86,7 @@ pub(crate) enum Rulebook {
 pub(crate) struct ApiOption {
     /// The audience of the API. Without it: the admin API of this server.
     #[arg(long, value_name = "AUDIENCE")]
-    api: Option<String>,
+    pub(super) api: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Failure> {
@@ -129,7 +129,7 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
 }
 
 impl ApiOption {
-    async fn find(&self, app: &App) -> Result<Arc<Api>, Failure> {
+    pub(super) async fn find(&self, app: &App) -> Result<Arc<Api>, Failure> {
         let Some(audience) = &self.api else { return Ok(Arc::new(app.apis().admin_api().await?)) };
         let found = app.store().api_by_audience(audience).await?;
         found.ok_or_else(|| {
@@ -198,6 +198,6 @@ fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
     output::print(format, &shown, &Table::new(["REVISION", "SINCE", "BY", "MESSAGE"], rows))
 }
 
-fn operator() -> Caller {
+pub(super) fn operator() -> Caller {
     Caller::operator(Clock::system().now())
 }

@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::domain::inventory::InventoryState;
 use crate::domain::secret::Digest32;
 use crate::http::admin::body::JsonBody;
-use crate::http::admin::path::named;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::oauth::client_request::HeaderClient;
 use crate::services::admin_error::Thing;
@@ -32,7 +31,7 @@ pub(super) async fn state(
     Path(digest): Path<String>,
     HeaderClient(caller): HeaderClient,
 ) -> Result<Response, Problem> {
-    let digest = named::<Digest32>(&digest, Thing::Inventory)?;
+    let digest = named(&digest)?;
     let found = inventories.state(caller.client.client(), &digest).await.map_err(|error| refused(&error))?;
     let state = found.ok_or_else(|| Problem::not_found(Thing::Inventory))?;
     Ok(shown(StatusCode::OK, &digest, state))
@@ -45,12 +44,18 @@ pub(super) async fn announce(
     HeaderClient(caller): HeaderClient,
     JsonBody(document): JsonBody<RouteDocument>,
 ) -> Result<Response, Problem> {
-    let digest = named::<Digest32>(&digest, Thing::Inventory)?;
+    let digest = named(&digest)?;
     let arrival = Arrival { address: Some(caller.address), now: caller.now };
     let announced = inventories.announce(caller.client.client(), &digest, &document, arrival).await;
     let Announced { state, is_new } = announced.map_err(|error| refused(&error))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(shown(status, &digest, state))
+}
+
+/// The digest in the address. A text that is none names nothing.
+#[expect(clippy::result_large_err, reason = "a problem is made once for a request that is refused")]
+fn named(raw: &str) -> Result<Digest32, Problem> {
+    raw.parse().map_err(|_| Problem::not_found(Thing::Inventory))
 }
 
 fn shown(status: StatusCode, digest: &Digest32, state: InventoryState) -> Response {

@@ -46,7 +46,7 @@ const BITS: u32 = 10;
 
 /// Keeps what services say about their routes.
 #[derive(Clone)]
-pub struct InventoryService {
+pub(crate) struct InventoryService {
     store: Store,
     pace: Arc<Pace>,
 }
@@ -146,14 +146,14 @@ impl InventoryService {
     }
 
     /// The inventories of an API without their texts, newest first.
-    pub async fn list(&self, api: &ApiId) -> Result<Vec<RouteInventory>, AdminError> {
+    pub(crate) async fn list(&self, api: &ApiId) -> Result<Vec<RouteInventory>, AdminError> {
         let mut tx = self.store.read().await?;
         let api = find_api(&mut tx, api).await?;
         Ok(inventories::list(&mut tx, &api.id).await?)
     }
 
     /// One inventory.
-    pub async fn show(
+    pub(crate) async fn show(
         &self,
         api: &ApiId,
         digest: &Digest32,
@@ -164,7 +164,7 @@ impl InventoryService {
     }
 
     /// Says that these are the routes of that version of the service. What was approved for the version before is forgotten.
-    pub async fn approve(
+    pub(crate) async fn approve(
         &self,
         api: &ApiId,
         digest: &Digest32,
@@ -175,7 +175,7 @@ impl InventoryService {
     }
 
     /// Says that these are not the routes of the service. It does not ask again.
-    pub async fn reject(
+    pub(crate) async fn reject(
         &self,
         api: &ApiId,
         digest: &Digest32,
@@ -221,7 +221,7 @@ impl InventoryService {
     }
 
     /// Forgets an inventory. A service that has these routes still will announce them again.
-    pub async fn delete(
+    pub(crate) async fn delete(
         &self,
         api: &ApiId,
         digest: &Digest32,
