@@ -71,7 +71,7 @@ pub enum BuildError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// The version of the service is none that a server could keep.
-    #[error("the version of the service: {0}")]
+    #[error("the version of the service {}", .0.message)]
     ServiceVersion(RoutesFault),
 }
 

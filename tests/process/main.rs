@@ -21,6 +21,8 @@ mod policy;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;

@@ -1,10 +1,11 @@
 //! An issuer on a socket of its own, which can be told to misbehave.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +24,7 @@ struct Shared {
     jwks: Mutex<Answer>,
     policy: Mutex<Answer>,
     events: Mutex<Answer>,
+    routes: Mutex<Told>,
     away: AtomicBool,
     jwks_fetches: AtomicUsize,
     not_modified: AtomicUsize,
@@ -30,6 +32,21 @@ struct Shared {
     gate: Semaphore,
     /// The credentials that the policy was asked for with last.
     authorization: Mutex<Option<String>>,
+}
+
+/// What the issuer was told of routes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// Each document by its name.
+    pub(crate) known: BTreeMap<String, String>,
+    /// How often it was asked whether it knows something.
+    pub(crate) asked: usize,
+    /// How often it was told.
+    pub(crate) told: usize,
+    /// With which credentials, last.
+    pub(crate) authorization: Option<String>,
+    /// What it answers to whoever tells it, if not that all is well.
+    pub(crate) refusal: Option<StatusCode>,
 }
 
 /// What an endpoint answers.
@@ -49,6 +66,7 @@ impl TestIssuer {
             jwks: Mutex::new(Answer::Document(jwks.into())),
             policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
             events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            routes: Mutex::default(),
             away: AtomicBool::new(false),
             jwks_fetches: AtomicUsize::new(0),
             not_modified: AtomicUsize::new(0),
@@ -61,6 +79,7 @@ impl TestIssuer {
             .route("/jwks", get(jwks_endpoint))
             .route("/policies/snapshot", get(policy_endpoint))
             .route("/policies/events", get(events_endpoint))
+            .route("/policies/routes/{digest}", get(routes_endpoint).put(told_endpoint))
             .layer(from_fn_with_state(Arc::clone(&state), presence))
             .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -87,6 +106,11 @@ impl TestIssuer {
 
     pub(crate) fn come_back(&self) {
         self.state.away.store(false, Ordering::SeqCst);
+    }
+
+    /// What it was told of routes; a test may change it.
+    pub(crate) fn routes(&self) -> MutexGuard<'_, Told> {
+        self.state.routes.lock().unwrap()
     }
 
     /// How often the keys were asked for.
@@ -130,6 +154,29 @@ async fn policy_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -
 async fn events_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let answer = state.events.lock().unwrap().clone();
     answer.respond(&headers, &state)
+}
+
+async fn routes_endpoint(State(state): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    let mut told = state.routes.lock().unwrap();
+    told.asked += 1;
+    if told.known.contains_key(&name) { "{}".into_response() } else { StatusCode::NOT_FOUND.into_response() }
+}
+
+async fn told_endpoint(
+    State(state): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    document: String,
+) -> StatusCode {
+    assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+    let mut told = state.routes.lock().unwrap();
+    told.told += 1;
+    told.authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    if let Some(refusal) = told.refusal {
+        return refusal;
+    }
+    told.known.insert(name, document);
+    StatusCode::CREATED
 }
 
 async fn presence(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {

@@ -183,7 +183,7 @@ fn named(path: &str) -> String {
         ("{schedule}", "sch_"),
     ]
     .into_iter()
-    .fold(path.replace("{number}", "1"), |path, (name, prefix)| {
+    .fold(path.replace("{number}", "1").replace("{digest}", &digits.repeat(2)), |path, (name, prefix)| {
         path.replace(name, &format!("{prefix}{digits}"))
     })
 }

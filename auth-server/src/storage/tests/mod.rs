@@ -5,6 +5,7 @@ mod audit;
 mod cache;
 mod cleanup;
 mod flows;
+mod inventories;
 mod jobs;
 mod opening;
 mod refresh;

@@ -93,6 +93,10 @@ async fn what_is_announced_again_changes_nothing_and_costs_no_pace() {
     for _ in 0..10 {
         assert!(!scene.announce_now(&routes).await.unwrap().is_new);
     }
+    let replica = InventoryService::new(scene.trial.store.clone(), &scene.clock, &scene.trial.entropy);
+    let arrival = Arrival { address: None, now: START };
+    let elsewhere = replica.announce(&scene.guard, &name(&routes), &routes, arrival).await.unwrap();
+    assert!(!elsewhere.is_new, "what one replica was told the others know");
     assert_eq!(scene.trial.trail().await.iter().filter(|action| **action == "routes.announced").count(), 1);
     let kept = scene.inventories.show(&scene.api.id, &name(&routes)).await.unwrap().value;
     assert_eq!(kept.document, serde_json::to_string(&routes).unwrap());
