@@ -15,7 +15,7 @@ use crate::input::{InputPolicy, NotAPointer};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
-use crate::routes::Announcer;
+use crate::routes::{Announcer, check_version};
 use crate::token::{TokenPolicy, Verifier};
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
@@ -241,6 +241,9 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
+        if let Some(version) = &self.upkeep.service_version {
+            check_version(version).map_err(BuildError::ServiceVersion)?;
+        }
         let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
             Some(endpoint) if !self.upkeep.hides_routes => {
                 Some(Announcer::new(endpoint, self.upkeep.service_version, &mut surroundings)?)

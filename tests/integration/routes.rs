@@ -79,8 +79,10 @@ async fn a_guard_tells_of_its_routes_and_an_administrator_sees_what_does_not_fit
     let next =
         GuardedService::start_with(&server.issuer, ORDERS, &guard, |it| it.service_version("1.1")).await;
     next.refresh_policy().await;
-    let states: Vec<_> = inventories(&server, &orders).await.iter().map(|it| it["state"].clone()).collect();
-    assert_eq!(states, [json!("pending"), json!("approved")]);
+    let found = inventories(&server, &orders).await;
+    let is_there =
+        |version: &str, state: &str| found.iter().any(|it| it["version"] == version && it["state"] == state);
+    assert!(is_there("1.0", "approved") && is_there("1.1", "pending"), "{found:?}");
     let hidden = GuardedService::start_with(&server.issuer, ORDERS, &guard, |it| {
         it.service_version("1.2").hide_routes()
     });
@@ -100,10 +102,10 @@ async fn an_announcement_is_the_same_however_often_it_is_made(
     assert_eq!(asked(&server, &guard, &name).await.status, 404);
     let all = futures_util::future::join_all((0..8).map(|_| announce(&server, &guard, &name, &text))).await;
     let mut statuses: Vec<u16> = all.iter().map(|answer| answer.status.as_u16()).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses[7], 201);
-    // More than may be new at once reached the pace before the first was there.
-    assert!(statuses[..7].iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    // Some asked before the first was there, and more than may be new at once are told to come back.
+    statuses.retain(|status| ![200, 201, 429].contains(status));
+    assert_eq!(statuses, [0; 0]);
     let again = announce(&server, &guard, &name, &text).await;
     assert_eq!((again.status.as_u16(), again.json()), (200, json!({ "digest": name, "state": "pending" })));
     assert_eq!(asked(&server, &guard, &name).await.json(), again.json());

@@ -16,7 +16,6 @@ use portcullis_policy::{Route, RouteDocument, RoutesFault};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use url::Url;
 
-use crate::builder::BuildError;
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetcher, Get};
 use crate::policy::{PolicyEndpoint, PolicyError, Surroundings};
@@ -44,6 +43,11 @@ const GATHERING: Schedule = Schedule {
 
 /// The answer says in a few words what became of the routes.
 const MAX_ANSWER: usize = 4 * 1024;
+
+/// Checks the version of a service.
+pub(crate) fn check_version(version: &str) -> Result<(), RoutesFault> {
+    RouteDocument::new("-", Some(version.to_owned()), Vec::new()).check()
+}
 
 /// Tells a server of the routes of this service.
 pub(crate) struct Announcer {
@@ -87,22 +91,16 @@ impl Announcer {
         endpoint: &PolicyEndpoint,
         version: Option<String>,
         surroundings: &mut Surroundings<'_>,
-    ) -> Result<Arc<Self>, BuildError> {
-        let document = RouteDocument::new(surroundings.audience, version, Vec::new());
-        if let Err(fault) = document.check()
-            && fault.pointer == "/version"
-        {
-            return Err(BuildError::ServiceVersion(fault));
-        }
+    ) -> Result<Arc<Self>, PolicyError> {
         let server = Server {
-            fetcher: surroundings.fetcher.get().map_err(PolicyError::from)?,
-            url: endpoint.routes().map_err(PolicyError::from)?,
+            fetcher: surroundings.fetcher.get()?,
+            url: endpoint.routes()?,
             authorization: endpoint.authorization(),
         };
         Ok(Arc::new(Self {
             server,
-            api: document.api,
-            version: document.version,
+            api: surroundings.audience.to_owned(),
+            version,
             clock: surroundings.clock.clone(),
             routes: Mutex::default(),
             changed: Arc::default(),

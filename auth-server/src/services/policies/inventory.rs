@@ -171,7 +171,7 @@ impl InventoryService {
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<RouteInventory>, AdminError> {
-        self.decide(api, digest, InventoryState::Approved, precondition, caller).await
+        self.decide((api, digest), InventoryState::Approved, precondition, caller).await
     }
 
     /// Says that these are not the routes of the service. It does not ask again.
@@ -182,13 +182,12 @@ impl InventoryService {
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<RouteInventory>, AdminError> {
-        self.decide(api, digest, InventoryState::Rejected, precondition, caller).await
+        self.decide((api, digest), InventoryState::Rejected, precondition, caller).await
     }
 
     async fn decide(
         &self,
-        api: &ApiId,
-        digest: &Digest32,
+        (api, digest): (&ApiId, &Digest32),
         state: InventoryState,
         precondition: &Precondition,
         caller: &Caller,
