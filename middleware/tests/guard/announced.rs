@@ -17,7 +17,8 @@ use crate::signer::AUDIENCE;
 const HOUR: Duration = Duration::from_hours(1);
 
 fn hex(text: &str) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = digest(&SHA256, text.as_bytes());
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 async fn machine() -> Machine {
@@ -82,7 +83,7 @@ async fn many_replicas_tell_once_and_each_asks_again_after_an_hour() {
         }
     }
     let heard = machine.issuer.routes().clone();
-    assert_eq!((heard.told, heard.asked), (1, 2));
+    assert_eq!((heard.sent, heard.asked), (1, 2));
     machine.dial.turn(HOUR);
     guards[0].refresh().await;
     assert_eq!(machine.issuer.routes().asked, 3);
@@ -90,7 +91,7 @@ async fn many_replicas_tell_once_and_each_asks_again_after_an_hour() {
     machine.issuer.routes().known.clear();
     machine.dial.turn(HOUR);
     guards[0].refresh().await;
-    assert_eq!(machine.issuer.routes().told, 2);
+    assert_eq!(machine.issuer.routes().sent, 2);
     told(&machine);
 }
 
@@ -124,9 +125,9 @@ async fn a_server_that_is_away_is_told_later_and_nothing_waits_for_it() {
         [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED, StatusCode::INTERNAL_SERVER_ERROR]
     {
         machine.issuer.routes().refusal = Some(passing);
-        let before = machine.issuer.routes().told;
+        let before = machine.issuer.routes().sent;
         guard.refresh().await;
-        assert_eq!(machine.issuer.routes().told, before + 1, "{passing}");
+        assert_eq!(machine.issuer.routes().sent, before + 1, "{passing}");
     }
     machine.issuer.routes().refusal = None;
     guard.refresh().await;
@@ -143,11 +144,11 @@ async fn a_server_that_takes_none_is_left_alone_for_an_hour() {
         for _ in 0..3 {
             guard.refresh().await;
         }
-        assert_eq!(machine.issuer.routes().told, 1, "{refusal}");
+        assert_eq!(machine.issuer.routes().sent, 1, "{refusal}");
         assert_eq!(machine.statuses(&guard).await, SERVED);
         machine.dial.turn(HOUR);
         guard.refresh().await;
-        assert_eq!(machine.issuer.routes().told, 2, "{refusal}");
+        assert_eq!(machine.issuer.routes().sent, 2, "{refusal}");
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Told {
     /// How often it was asked whether it knows something.
     pub(crate) asked: usize,
     /// How often it was told.
-    pub(crate) told: usize,
+    pub(crate) sent: usize,
     /// With which credentials, last.
     pub(crate) authorization: Option<String>,
     /// What it answers to whoever tells it, if not that all is well.
@@ -170,7 +170,7 @@ async fn told_endpoint(
 ) -> StatusCode {
     assert_eq!(headers[header::CONTENT_TYPE], "application/json");
     let mut told = state.routes.lock().unwrap();
-    told.told += 1;
+    told.sent += 1;
     told.authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
     if let Some(refusal) = told.refusal {
         return refusal;

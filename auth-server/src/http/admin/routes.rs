@@ -5,6 +5,7 @@ use portcullis_policy::{RouteDocument, UnroutedRule, UnruledNeed};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::ApiId;
 use crate::domain::inventory::{InventoryState, RouteInventory};
 use crate::domain::secret::Digest32;
@@ -59,7 +60,7 @@ impl InventoryDocument {
             announced_by,
             announced_at: announced_at.rfc3339(),
             decided_by,
-            decided_at: decided_at.map(|at| at.rfc3339()),
+            decided_at: decided_at.map(Timestamp::rfc3339),
         }
     }
 
@@ -270,7 +271,10 @@ pub(crate) async fn report(
     Parameters(query): Parameters<RouteReportQuery>,
 ) -> Result<Answer<RouteReportDocument>, Problem> {
     let edition = edition("/of", query.of.as_deref(), Edition::Active)?;
-    let digest = query.digest.as_deref().map(|raw| named::<Digest32>(raw, Thing::Inventory)).transpose()?;
+    let digest = match query.digest.as_deref() {
+        Some(raw) => Some(named::<Digest32>(raw, Thing::Inventory)?),
+        None => None,
+    };
     let api = named::<ApiId>(&api, Thing::Api)?;
     Ok(Answer::ok(questions.route_report(&api, edition, digest.as_ref()).await?.into()))
 }

@@ -141,7 +141,7 @@ impl InventoryService {
         let event = AuditEvent::new(Actor::Client(client.id.clone()), AuditAction::RoutesAnnounced)
             .on(&api.id)
             .from(arrival.address)
-            .with(detail(&inventory));
+            .with(detail(&inventory, &[]));
         self.store.write(move |tx| Box::pin(async move { Ok(add(tx, &inventory, event).await?) })).await
     }
 
@@ -203,16 +203,14 @@ impl InventoryService {
                     }
                     let decided = Some((caller.actor.to_string(), caller.now));
                     let after = RouteInventory { state, decided, ..before };
-                    let mut said = detail(&after);
-                    let action = if state == InventoryState::Approved {
-                        said["replaces"] = supersede(tx, &after).await?.into();
-                        AuditAction::RoutesApproved
+                    let (action, replaced) = if state == InventoryState::Approved {
+                        (AuditAction::RoutesApproved, supersede(tx, &after).await?)
                     } else {
-                        AuditAction::RoutesRejected
+                        (AuditAction::RoutesRejected, Vec::new())
                     };
                     inventories::decide(tx, &after).await?;
                     inventories::keep_newest(tx, &api, InventoryState::Rejected, MAX_REJECTED).await?;
-                    tx.audit(caller.event(action).on(&api).with(said));
+                    tx.audit(caller.event(action).on(&api).with(detail(&after, &replaced)));
                     Ok(versioned(after))
                 })
             })
@@ -234,7 +232,7 @@ impl InventoryService {
                 Box::pin(async move {
                     let found = held(tx, &api, &digest, &precondition, &caller).await?;
                     inventories::delete(tx, &api, &digest).await?;
-                    tx.audit(caller.event(AuditAction::RoutesDeleted).on(&api).with(detail(&found)));
+                    tx.audit(caller.event(AuditAction::RoutesDeleted).on(&api).with(detail(&found, &[])));
                     Ok(())
                 })
             })
@@ -323,11 +321,12 @@ fn version(inventory: &RouteInventory) -> Version {
     Version::of(&(inventory.digest.hex(), inventory.state.as_str(), decided_at))
 }
 
-fn detail(inventory: &RouteInventory) -> serde_json::Value {
+fn detail(inventory: &RouteInventory, replaced: &[String]) -> serde_json::Value {
     json!({
         "digest": inventory.digest.hex(),
         "version": inventory.version,
         "routes": inventory.routes,
+        "replaces": replaced,
     })
 }
 
