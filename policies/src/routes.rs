@@ -219,10 +219,16 @@ fn check_version(version: &str) -> Result<(), String> {
 }
 
 fn check_name(text: &str, most: usize) -> Result<(), String> {
-    if (1..=most).contains(&text.len()) && !text.chars().any(char::is_control) {
+    let is_hidden = |symbol: char| symbol.is_control() || turns_text(symbol);
+    if (1..=most).contains(&text.len()) && !text.chars().any(is_hidden) {
         return Ok(());
     }
     Err(format!("has to be 1 to {most} bytes long, without control characters"))
+}
+
+/// Marks that change the order in which the text around them is shown: whoever approves has to see what is there.
+const fn turns_text(symbol: char) -> bool {
+    matches!(symbol, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn fault(pointer: &str, message: impl Into<String>) -> RoutesFault {
@@ -309,6 +315,7 @@ mod tests {
             (RouteDocument { routes: vec![good(), good()], ..document(Vec::new()) }, "/routes"),
             (with(|it| it.path = "a".to_owned()), "/routes/0/path"),
             (with(|it| it.path = "/a\n".to_owned()), "/routes/0/path"),
+            (with(|it| it.path = "/a\u{202e}b".to_owned()), "/routes/0/path"),
             (with(|it| it.path = format!("/{}", "a".repeat(MAX_PATH_BYTES))), "/routes/0/path"),
             (with(|it| it.methods = Vec::new()), "/routes/0/methods"),
             (with(|it| it.methods = vec!["get".to_owned()]), "/routes/0/methods"),

@@ -31,7 +31,7 @@ const SCHEDULE: Schedule = Schedule {
     last_retry: Duration::from_mins(5),
 };
 
-/// How often it is tried in a row, before an hour goes by: a quarter of an hour in all.
+/// How often it is tried again in a row, before an hour goes by: for a quarter of an hour in all.
 const TRIES: u32 = 10;
 
 /// The routers of a service are put together one after another.
