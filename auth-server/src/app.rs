@@ -44,6 +44,7 @@ use crate::services::health::HealthService;
 use crate::services::owners::ADMIN_API_PATH;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
+use crate::services::policies::inventory::InventoryService;
 use crate::services::provision::{Parts as Provisions, ProvisionService};
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
@@ -240,6 +241,11 @@ impl App {
     /// The rules of those services.
     pub const fn policies(&self) -> &PolicyService {
         &self.administration.policies
+    }
+
+    /// What services say about their routes.
+    pub(crate) const fn inventories(&self) -> &InventoryService {
+        &self.administration.distribution.inventories
     }
 
     /// What commands make in one go.

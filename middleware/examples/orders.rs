@@ -2,8 +2,9 @@
 //!
 //! Configured by the environment: `ORDERS_ISSUER` and `ORDERS_AUDIENCE`, where to listen (`ORDERS_LISTEN`),
 //! the client that fetches the policy (`ORDERS_CLIENT_ID` with `ORDERS_CLIENT_SECRET` or, better,
-//! `ORDERS_CLIENT_SECRET_FILE`), and a folder from which it can start while the issuer is away
-//! (`ORDERS_CACHE_DIR`).
+//! `ORDERS_CLIENT_SECRET_FILE`), a folder from which it can start while the issuer is away
+//! (`ORDERS_CACHE_DIR`), and the version of this service, by which the server keeps its routes
+//! (`ORDERS_VERSION`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -44,6 +45,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .input(InputPolicy::strict().html("/note", Html::inline()));
     if let Some(folder) = env::var_os("ORDERS_CACHE_DIR") {
         guard = guard.cache_dir(folder);
+    }
+    if let Ok(version) = env::var("ORDERS_VERSION") {
+        guard = guard.service_version(version);
     }
     let guard = guard.build().await?;
     let app = app(&guard).into_make_service_with_connect_info::<SocketAddr>();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use portcullis_policy::{Request, Roles, RuleRef, Snapshot};
+use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
 
 use crate::records::Table;
 use crate::token::Principal;
@@ -123,6 +123,11 @@ impl Requirement {
         self.node.to_string()
     }
 
+    /// The same, as the server is told it.
+    pub(crate) fn need(&self) -> Need {
+        self.node.need()
+    }
+
     pub(crate) fn ignores_tokens(&self) -> bool {
         self.node == Node::Public
     }
@@ -183,6 +188,22 @@ impl Node {
             Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
             Self::Optional | Self::Public => true,
             Self::Authenticated | Self::Rbac { .. } | Self::Scope(_) | Self::Unstated => false,
+        }
+    }
+
+    fn need(&self) -> Need {
+        let each = |nodes: &[Self]| nodes.iter().map(Self::need).collect();
+        match self {
+            Self::All(nodes) => Need::All(each(nodes)),
+            Self::Any(nodes) => Need::Any(each(nodes)),
+            Self::Authenticated => Need::Authenticated,
+            Self::Optional => Need::Optional,
+            Self::Public => Need::Public,
+            Self::Rbac { object, action } => {
+                Need::Rbac { action: action.clone().into_owned(), object: object.clone().into_owned() }
+            }
+            Self::Scope(scope) => Need::Scope(scope.clone().into_owned()),
+            Self::Unstated => Need::Unstated,
         }
     }
 

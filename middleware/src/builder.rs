@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_policy::RoutesFault;
+
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
@@ -13,6 +15,7 @@ use crate::input::{InputPolicy, NotAPointer};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
+use crate::routes::{Announcer, check_version};
 use crate::token::{TokenPolicy, Verifier};
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
@@ -30,8 +33,16 @@ pub struct GuardBuilder {
     proxies: Proxies,
     input: InputPolicy,
     clock: Clock,
-    manual_refresh: bool,
+    upkeep: Upkeep,
     cache_dir: Option<PathBuf>,
+}
+
+/// What a guard does beside requests.
+#[derive(Debug, Default)]
+struct Upkeep {
+    is_manual: bool,
+    hides_routes: bool,
+    service_version: Option<String>,
 }
 
 /// Why a guard could not be built.
@@ -59,6 +70,9 @@ pub enum BuildError {
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The version of the service is none that a server could keep.
+    #[error("the version of the service {}", .0.message)]
+    ServiceVersion(RoutesFault),
 }
 
 impl Guard {
@@ -166,7 +180,24 @@ impl GuardBuilder {
     /// Starts no background tasks: keys and policy are fetched by [`build`](Self::build) and by
     /// [`Guard::refresh`], and keys when a request needs one that is not known.
     pub fn manual_refresh(mut self) -> Self {
-        self.manual_refresh = true;
+        self.upkeep.is_manual = true;
+        self
+    }
+
+    /// The version of this service: 1 to 64 letters, digits, `.`, `_`, `+` and `-`. The server keeps the routes of each
+    /// version apart.
+    pub fn service_version(mut self, version: impl Into<String>) -> Self {
+        self.upkeep.service_version = Some(version.into());
+        self
+    }
+
+    /// Tells the server nothing of the routes of this service.
+    ///
+    /// Unless this is set, a guard whose policy comes from a server tells it once, in the background, of the routes of each
+    /// [`GuardedRouter`](crate::GuardedRouter): their paths and methods, and what each requires. So the server can list the
+    /// routes that no rule opens and the rules that no route asks for. No request waits for it, and nothing depends on it.
+    pub fn hide_routes(mut self) -> Self {
+        self.upkeep.hides_routes = true;
         self
     }
 
@@ -174,12 +205,12 @@ impl GuardBuilder {
     ///
     /// An issuer that is down is no error: the guard starts, answers 503, and recovers by itself.
     pub async fn build(self) -> Result<Guard, BuildError> {
-        let manual_refresh = self.manual_refresh;
+        let is_manual = self.upkeep.is_manual;
         let guard = self.assemble()?;
         // What is slower than this arrives later.
         let _ = tokio::time::timeout(FIRST_FETCH, guard.recall()).await;
         let _ = tokio::time::timeout(FIRST_FETCH, guard.refresh_remote()).await;
-        if !manual_refresh {
+        if !is_manual {
             guard.spawn_refresh();
         }
         if guard.policy_revision().is_none() && !guard.has_policy() {
@@ -210,6 +241,15 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
+        if let Some(version) = &self.upkeep.service_version {
+            check_version(version).map_err(BuildError::ServiceVersion)?;
+        }
+        let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
+            Some(endpoint) if !self.upkeep.hides_routes => {
+                Some(Announcer::new(endpoint, self.upkeep.service_version, &mut surroundings)?)
+            }
+            _ => None,
+        };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         Ok(Guard::new(Core {
@@ -222,6 +262,7 @@ impl GuardBuilder {
             input: Arc::new(self.input.build()?),
             decisions: DecisionIds::new(),
             clock,
+            announcer,
         }))
     }
 }

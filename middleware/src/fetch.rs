@@ -120,6 +120,19 @@ impl Fetcher {
         Ok(Posted { status: response.status(), retry_after: secs.map(Duration::from_secs) })
     }
 
+    /// Puts a JSON document at a URL, and gives the status of the answer.
+    pub(crate) async fn put(
+        &self,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+        document: Bytes,
+    ) -> Result<StatusCode, FetchError> {
+        let json = HeaderValue::from_static("application/json");
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+        headers.extend(authorization.map(|value| (header::AUTHORIZATION, value.clone())));
+        Ok(self.0.put(url.clone()).headers(headers).body(document).send().await?.status())
+    }
+
     /// Begins to read an answer that does not end by itself. How long each piece of it may take is for the reader to say.
     pub(crate) async fn open(&self, url: &Url, headers: HeaderMap) -> Result<reqwest::Response, FetchError> {
         let begun = self.0.get(url.clone()).headers(headers).timeout(LISTENING).send();

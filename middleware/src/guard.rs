@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header;
 use http::request::Parts;
+use portcullis_policy::Route;
 
 use crate::authorize::{Denial, Grant, Policies, Requirement};
 use crate::client_address::{ClientAddress, Proxies};
@@ -17,6 +18,7 @@ use crate::limit::{Limiters, Standing};
 use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
+use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
 use crate::token::{Attempt, Principal, Verification, Verifier, bearer_token};
@@ -42,12 +44,18 @@ pub(crate) struct Core {
     pub(crate) input: Arc<InputRules>,
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
+    /// Who tells the server of the routes, where one is to be told.
+    pub(crate) announcer: Option<Arc<Announcer>>,
 }
 
 impl Guard {
-    /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was.
+    /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was. A server that may not
+    /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
+        if let Some(announcer) = &self.0.announcer {
+            announcer.announce().await;
+        }
     }
 
     /// Tells the server what was decided until now, for a service that is about to end. Otherwise it is told now and then, as
@@ -116,6 +124,14 @@ impl Guard {
     pub(crate) fn spawn_refresh(&self) {
         self.0.trusts.spawn_refresh();
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
+        self.0.announcer.iter().for_each(Announcer::spawn);
+    }
+
+    /// Takes note of routes behind this guard, if anybody is to be told of them.
+    pub(crate) fn note_routes(&self, routes: impl FnOnce() -> Vec<Route>) {
+        if let Some(announcer) = &self.0.announcer {
+            announcer.note(routes());
+        }
     }
 
     /// Takes over what the disk holds. Keys first: the policy is signed with one of them.

@@ -44,6 +44,10 @@
 //! whole router it lets every good token pass, and nobody at all once a policy is configured, since a route
 //! that states no requirement is then a route that was forgotten.
 //!
+//! A guard whose policy comes from a server tells it of the routes of each [`GuardedRouter`], so that the server can list
+//! routes that no rule opens and rules that no route asks for. [`GuardBuilder::service_version`] keeps versions of a service
+//! apart, [`GuardBuilder::hide_routes`] keeps the routes at home.
+//!
 //! # While the issuer is away
 //!
 //! A guard goes on with what it knows, and what it knows gets old. Past a limit, whoever needs it is answered 503:
@@ -83,6 +87,7 @@ mod records;
 mod refusal;
 mod revocation;
 mod router;
+mod routes;
 mod schedule;
 mod status;
 mod token;

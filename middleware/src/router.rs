@@ -4,9 +4,11 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::routing::MethodRouter;
+use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
 use crate::guard::Guard;
+use crate::routes::methods_of;
 
 /// A router whose routes all state what they require: the type takes no others.
 ///
@@ -112,7 +114,18 @@ where
             .flat_map(|(path, route)| route.0.iter().map(|(_, requirement)| (path.as_str(), requirement)))
     }
 
-    /// The routes as a plain axum router, each behind the guard.
+    /// The routes as the server is told of them.
+    fn described(&self) -> Vec<Route> {
+        let groups =
+            self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
+        let described = groups.map(|(path, (methods, requirement))| {
+            Route::new(methods_of(methods), path.as_str(), requirement.need())
+        });
+        described.collect()
+    }
+
+    /// The routes as a plain axum router, each behind the guard. A guard that has its policy from a server tells it of
+    /// them, in the background: see [`GuardBuilder::hide_routes`](crate::GuardBuilder::hide_routes).
     ///
     /// What is added to the result, routes or a fallback, is not guarded; nor is the answer for a path that no route
     /// has. A fallback that is to be guarded takes the guard as its layer: `guard.require(public())`.
@@ -121,6 +134,7 @@ where
     ///
     /// Where axum does: when two routes overlap or a path is malformed.
     pub fn guarded_by(self, guard: &Guard) -> Router<S> {
+        guard.note_routes(|| self.described());
         let groups = self.routes.into_iter().flat_map(|(path, route)| {
             route.0.into_iter().map(move |(methods, requirement)| (path.clone(), methods, requirement))
         });

@@ -156,6 +156,10 @@ impl Objects {
         self.texts.get(number as usize).map_or("", AsRef::as_ref)
     }
 
+    pub(crate) fn get(&self, key: &str) -> Option<u32> {
+        self.keys.get(key)
+    }
+
     /// Whether a rule names this very object.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.keys.get(name).is_some()

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use portcullis_server::Clock;
+use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+
+use crate::routes::{announce, document};
 
 /// A route as the description spells it, a body for it, and the event that it leaves. `None` for a route that changes
 /// nothing.
@@ -48,6 +51,9 @@ fn changes() -> Vec<Change> {
         ("POST /apis/{api}/policy/activate", later, Some("policy.activation_scheduled")),
         ("DELETE /apis/{api}/policy/schedules/{schedule}", Value::Null, Some("policy.activation_cancelled")),
         ("POST /apis/{api}/policy/revisions/{number}/rollback", why, Some("policy.activated")),
+        ("POST /apis/{api}/policy/routes/{digest}/approve", Value::Null, Some("routes.approved")),
+        ("POST /apis/{api}/policy/routes/{digest}/reject", Value::Null, Some("routes.rejected")),
+        ("DELETE /apis/{api}/policy/routes/{digest}", Value::Null, Some("routes.deleted")),
         ("DELETE /apis/{api}", Value::Null, Some("api.deleted")),
         ("DELETE /clients/{client}", Value::Null, Some("client.deleted")),
         ("DELETE /users/{user}", Value::Null, Some("user.deleted")),
@@ -97,6 +103,24 @@ async fn newest(server: &TestServer) -> Value {
     server.admin.get("/audit?limit=1").await.json()["items"][0].clone()
 }
 
+/// Announces a route as the guard of an API, which is an event of its own, and gives the digest of what was said.
+async fn announced(server: &TestServer, api: &str) -> String {
+    let orders =
+        RegisteredApi { id: api.to_owned(), audience: "https://orders.test".to_owned(), name: String::new() };
+    let guard = server.admin.guard_client(&orders).await;
+    let (digest, text) = document(&orders.audience, "/a");
+    let before = newest(server).await["seq"].as_u64().unwrap();
+    for status in [201, 200] {
+        assert_eq!(announce(server, &guard, &digest, &text).await.status, status);
+    }
+    let after = newest(server).await;
+    assert_eq!((&after["action"], &after["actor"]), (&json!("routes.announced"), &json!(guard.id)));
+    assert_eq!(after["seq"].as_u64(), Some(before + 1), "the second time nothing changed");
+    let gone = server.admin.send(Method::DELETE, &format!("/clients/{}", guard.id), &Value::Null).await;
+    assert!(gone.status.is_success(), "an API that a client serves is not deleted");
+    digest
+}
+
 #[rstest]
 #[tokio::test]
 async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
@@ -107,6 +131,10 @@ async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: D
     assert_eq!(known, mutating(&server).await, "every mutating route stands in the table, and no other");
     let mut made = Made::default();
     for (route, body, event) in routes {
+        if route.contains("{digest}") && !made.0.contains_key("digest") {
+            let digest = announced(&server, &made.0["api"]).await;
+            made.0.insert("digest".to_owned(), digest);
+        }
         let before = newest(&server).await["seq"].as_u64().unwrap();
         let (method, path) = route.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();

@@ -33,6 +33,8 @@ mod refresh;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod rules_page;
 #[cfg(test)]
 mod setup;

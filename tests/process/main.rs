@@ -21,6 +21,8 @@ mod policy;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod start;

@@ -38,6 +38,7 @@ pub(super) async fn open(
         assignments: administration.assignments.clone(),
         audit: administration.audit.clone(),
         clients: administration.clients.clone(),
+        inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
         policies: administration.policies.clone(),
         questions: QuestionService::new(ground.store.clone()),

@@ -15,6 +15,7 @@ use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
+use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
@@ -45,19 +46,15 @@ pub(super) struct Distribution {
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
     pub(super) records: RecordService,
+    pub(super) inventories: InventoryService,
     pub(super) snapshots: SnapshotService,
 }
 
 impl Distribution {
     /// What handlers get of it.
     pub(super) fn rulings(&self) -> Rulings {
-        let Self { decisions, events, records, snapshots, .. } = self;
-        Rulings {
-            decisions: decisions.clone(),
-            events: events.clone(),
-            records: records.clone(),
-            snapshots: snapshots.clone(),
-        }
+        let Self { decisions, events, inventories, records, snapshots, .. } = self.clone();
+        Rulings { decisions, events, inventories, records, snapshots }
     }
 }
 
@@ -97,6 +94,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
             events,
             feed,
             records,
+            inventories: InventoryService::new(store(), &ground.clock, &ground.entropy),
             snapshots,
         },
         assignments,

@@ -1,5 +1,6 @@
-//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server.
+//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server, `routes` on what services say.
 
+mod routes;
 mod rulebook;
 mod simulate;
 
@@ -14,6 +15,7 @@ use portcullis_policy::{
 };
 use serde_json::json;
 
+use self::routes::Routes;
 use self::rulebook::Rulebook;
 use self::simulate::Simulate;
 use crate::cli::context::{Context, Format};
@@ -52,6 +54,7 @@ pub(crate) enum Policy {
         /// What is to be done with it.
         action: String,
     },
+    Routes(Routes),
     #[command(flatten)]
     Rulebook(Rulebook),
     /// Decides again what services were asked in the last days, and prints who would be answered otherwise. The exit code is 1
@@ -129,6 +132,7 @@ pub(crate) struct PageOptions {
 pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failure> {
     let format = context.format;
     match command {
+        Policy::Routes(command) => routes::run(context, command).await,
         Policy::Rulebook(command) => rulebook::run(context, command).await,
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),

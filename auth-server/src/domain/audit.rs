@@ -191,6 +191,10 @@ pub enum AuditAction {
     RefreshTokenReplayed,
     RoleCreated,
     RoleDeleted,
+    RoutesAnnounced,
+    RoutesApproved,
+    RoutesDeleted,
+    RoutesRejected,
     SessionEnded,
     SetupCompleted,
     SetupLinkIssued,
@@ -203,7 +207,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 42] = [
+const ACTIONS: [(AuditAction, &str); 46] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -236,6 +240,10 @@ const ACTIONS: [(AuditAction, &str); 42] = [
     (AuditAction::RefreshTokenReplayed, "refresh_token.replayed"),
     (AuditAction::RoleCreated, "role.created"),
     (AuditAction::RoleDeleted, "role.deleted"),
+    (AuditAction::RoutesAnnounced, "routes.announced"),
+    (AuditAction::RoutesApproved, "routes.approved"),
+    (AuditAction::RoutesDeleted, "routes.deleted"),
+    (AuditAction::RoutesRejected, "routes.rejected"),
     (AuditAction::SessionEnded, "session.ended"),
     (AuditAction::SetupCompleted, "setup.completed"),
     (AuditAction::SetupLinkIssued, "setup.link_issued"),

@@ -10,6 +10,7 @@ pub mod decision;
 pub mod grant;
 pub mod ids;
 pub mod interaction;
+pub mod inventory;
 pub mod issuer;
 pub(crate) mod likeness;
 pub mod oauth_error;

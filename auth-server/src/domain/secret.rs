@@ -1,6 +1,7 @@
 //! Randomness, bearer secrets and the digests that stand for them at rest.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -227,6 +228,27 @@ impl Digest32 {
     }
 }
 
+/// The text is no digest in lower-case hexadecimal form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("has to be 64 hexadecimal digits")]
+pub struct InvalidDigest;
+
+impl FromStr for Digest32 {
+    type Err = InvalidDigest;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidDigest> {
+        let (pairs, rest) = raw.as_bytes().as_chunks::<2>();
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+        let bytes: Option<Vec<u8>> = bytes.collect();
+        bytes.filter(|_| rest.is_empty()).and_then(|bytes| Self::from_slice(&bytes)).ok_or(InvalidDigest)
+    }
+}
+
 impl fmt::Debug for Digest32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest32(..)")
@@ -249,6 +271,18 @@ mod tests {
                 .count();
             assert_eq!(accepting, 1);
         }
+    }
+
+    #[test]
+    fn a_digest_has_one_text() {
+        let digest = Digest32::of(b"a");
+        assert_eq!(digest.hex().parse(), Ok(digest));
+        let hex = digest.hex();
+        for wrong in ["", &hex[1..], &hex[2..], &format!("{hex}0"), &format!("{hex}00"), &hex.to_uppercase()]
+        {
+            assert_eq!(wrong.parse::<Digest32>(), Err(InvalidDigest), "{wrong}");
+        }
+        assert_eq!(hex.replace('c', "g").parse::<Digest32>(), Err(InvalidDigest));
     }
 
     #[test]

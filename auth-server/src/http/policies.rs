@@ -1,8 +1,10 @@
 //! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is. `/policies/events`: when to
-//! ask for it again, and what was revoked. `/policies/decisions`: what was decided by it.
+//! ask for it again, and what was revoked. `/policies/decisions`: what was decided by it. `/policies/routes/{digest}`: what a guard says
+//! about the routes of its service.
 
 mod decisions;
 mod events;
+mod routes;
 
 use axum::Router;
 use axum::extract::State;
@@ -23,6 +25,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/policies/snapshot", get(by_header).post(by_form))
         .route("/policies/decisions", post(decisions::take))
         .route("/policies/events", get(events::by_header).post(events::by_form))
+        .route("/policies/routes/{digest}", get(routes::state).put(routes::announce))
 }
 
 /// For guards with a secret: they ask every second, and nearly always nothing changed.

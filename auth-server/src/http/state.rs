@@ -25,6 +25,7 @@ use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
+use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
@@ -66,11 +67,12 @@ pub(crate) struct Parts {
     pub(crate) health: HealthService,
 }
 
-/// What services get: policies to decide by, when to fetch them, and decisions.
+/// What services get: policies to decide by, when to fetch them, and decisions; and where they tell of their routes.
 pub(crate) struct Rulings {
     pub(crate) decisions: DecisionService,
     pub(crate) events: EventService,
     pub(crate) records: RecordService,
+    pub(crate) inventories: InventoryService,
     pub(crate) snapshots: SnapshotService,
 }
 
@@ -119,6 +121,12 @@ impl FromRef<AppState> for DecisionService {
 impl FromRef<AppState> for RecordService {
     fn from_ref(state: &AppState) -> Self {
         state.rulings.records.clone()
+    }
+}
+
+impl FromRef<AppState> for InventoryService {
+    fn from_ref(state: &AppState) -> Self {
+        state.rulings.inventories.clone()
     }
 }
 

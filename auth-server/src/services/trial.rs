@@ -27,6 +27,7 @@ use crate::services::owners::{OWNER, Owners};
 use crate::services::paging::PageQuery;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
+use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::roles::RoleService;
 use crate::services::users::UserService;
@@ -92,6 +93,10 @@ impl Trial {
 
     pub(crate) fn policies(&self) -> PolicyService {
         PolicyService::new(self.store.clone(), self.entropy.clone(), self.owners.clone(), self.live.clone())
+    }
+
+    pub(crate) fn inventories(&self) -> InventoryService {
+        InventoryService::new(self.store.clone(), &Clock::manual(START), &self.entropy)
     }
 
     pub(crate) fn access_trail(&self) -> AccessTrail {

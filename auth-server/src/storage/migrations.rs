@@ -58,6 +58,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0006_decision_records.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0006_decision_records.sql"),
     },
+    Migration {
+        number: 7,
+        name: "route_inventories",
+        postgres: include_str!("../../../migrations/postgres/0007_route_inventories.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0007_route_inventories.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -19,6 +19,7 @@ pub mod epochs;
 mod error;
 pub mod grants;
 pub mod interactions;
+pub mod inventories;
 pub mod jobs;
 mod look;
 mod migrations;

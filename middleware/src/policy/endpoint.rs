@@ -112,6 +112,11 @@ impl PolicyEndpoint {
         &self.client_secret
     }
 
+    /// Where the server is told of routes, by the digest of what it is told: beside the policy.
+    pub(crate) fn routes(&self) -> Result<Url, UrlRefused> {
+        self.snapshot()?.join("routes/").map_err(|_| UrlRefused(self.url.clone()))
+    }
+
     /// How often it is asked.
     pub(crate) fn schedule(&self) -> Schedule {
         let every = self.poll_every;

@@ -79,6 +79,14 @@ impl Policy {
         Self(Kind::Shared(policy))
     }
 
+    /// The server that it comes from.
+    pub(crate) const fn endpoint(&self) -> Option<&PolicyEndpoint> {
+        match &self.0 {
+            Kind::Files(_) | Kind::Shared(_) | Kind::Source(_) => None,
+            Kind::Remote(endpoint) => Some(endpoint),
+        }
+    }
+
     pub(crate) fn build(self, surroundings: &mut Surroundings<'_>) -> Result<PolicyState, PolicyError> {
         let current = SharedPolicy::empty();
         let origin = match self.0 {

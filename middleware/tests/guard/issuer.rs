@@ -1,10 +1,11 @@
 //! An issuer on a socket of its own, which can be told to misbehave.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
-use axum::extract::{Json, Request, State};
+use axum::extract::{Json, Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,6 +26,7 @@ struct Shared {
     events: Mutex<Answer>,
     /// What is answered to records of decisions, and those that came.
     records: Mutex<(StatusCode, Vec<Value>)>,
+    routes: Mutex<Told>,
     away: AtomicBool,
     jwks_fetches: AtomicUsize,
     not_modified: AtomicUsize,
@@ -32,6 +34,21 @@ struct Shared {
     gate: Semaphore,
     /// The credentials that the policy was asked for with last.
     authorization: Mutex<Option<String>>,
+}
+
+/// What the issuer was told of routes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// Each document by its name.
+    pub(crate) known: BTreeMap<String, String>,
+    /// How often it was asked whether it knows something.
+    pub(crate) asked: usize,
+    /// How often it was told.
+    pub(crate) sent: usize,
+    /// With which credentials, last.
+    pub(crate) authorization: Option<String>,
+    /// What it answers to whoever tells it, if not that all is well.
+    pub(crate) refusal: Option<StatusCode>,
 }
 
 /// What an endpoint answers.
@@ -52,6 +69,7 @@ impl TestIssuer {
             policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
             events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
             records: Mutex::new((StatusCode::NO_CONTENT, Vec::new())),
+            routes: Mutex::default(),
             away: AtomicBool::new(false),
             jwks_fetches: AtomicUsize::new(0),
             not_modified: AtomicUsize::new(0),
@@ -65,6 +83,7 @@ impl TestIssuer {
             .route("/policies/snapshot", get(policy_endpoint))
             .route("/policies/events", get(events_endpoint))
             .route("/policies/decisions", post(decisions_endpoint))
+            .route("/policies/routes/{digest}", get(routes_endpoint).put(told_endpoint))
             .layer(from_fn_with_state(Arc::clone(&state), presence))
             .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -101,6 +120,11 @@ impl TestIssuer {
 
     pub(crate) fn come_back(&self) {
         self.state.away.store(false, Ordering::SeqCst);
+    }
+
+    /// What it was told of routes; a test may change it.
+    pub(crate) fn routes(&self) -> MutexGuard<'_, Told> {
+        self.state.routes.lock().unwrap()
     }
 
     /// How often the keys were asked for.
@@ -156,6 +180,29 @@ async fn decisions_endpoint(
     let (status, batches) = &mut *state.records.lock().unwrap();
     batches.push(batch);
     status.into_response()
+}
+
+async fn routes_endpoint(State(state): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    let mut told = state.routes.lock().unwrap();
+    told.asked += 1;
+    if told.known.contains_key(&name) { "{}".into_response() } else { StatusCode::NOT_FOUND.into_response() }
+}
+
+async fn told_endpoint(
+    State(state): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    document: String,
+) -> StatusCode {
+    assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+    let mut told = state.routes.lock().unwrap();
+    told.sent += 1;
+    told.authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    if let Some(refusal) = told.refusal {
+        return refusal;
+    }
+    told.known.insert(name, document);
+    StatusCode::CREATED
 }
 
 async fn presence(State(state): State<Arc<Shared>>, request: Request, next: Next) -> Response {

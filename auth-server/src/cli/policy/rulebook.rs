@@ -86,7 +86,7 @@ pub(crate) enum Rulebook {
 pub(crate) struct ApiOption {
     /// The audience of the API. Without it: the admin API of this server.
     #[arg(long, value_name = "AUDIENCE")]
-    api: Option<String>,
+    pub(super) api: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Failure> {
@@ -198,6 +198,6 @@ fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
     output::print(format, &shown, &Table::new(["REVISION", "SINCE", "BY", "MESSAGE"], rows))
 }
 
-fn operator() -> Caller {
+pub(super) fn operator() -> Caller {
     Caller::operator(Clock::system().now())
 }

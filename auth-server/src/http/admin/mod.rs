@@ -23,6 +23,7 @@ pub(crate) mod problem;
 mod questions;
 mod replay;
 mod roles;
+mod routes;
 mod schedules;
 pub(crate) mod state;
 #[cfg(test)]
@@ -158,6 +159,12 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(questions::what_can))
         .at(may("policies", "read"), routes!(questions::diff))
         .at(may("policies", "read"), routes!(replay::replay))
+        .at(may("policies", "read"), routes!(routes::list))
+        .at(may("policies", "read"), routes!(routes::show))
+        .at(may("policies", "update"), routes!(routes::approve))
+        .at(may("policies", "update"), routes!(routes::reject))
+        .at(may("policies", "update"), routes!(routes::delete))
+        .at(may("policies", "read"), routes!(routes::report))
 }
 
 fn audit_trail(mount: Mount<'_>) -> Mount<'_> {

@@ -39,9 +39,9 @@ pub(crate) enum ProblemKind {
     SelfApproval,
     ServesNothing,
     Stale,
+    Throttled,
     TokenRevoked,
     TooLarge,
-    TooManyRequests,
     UnsupportedMediaType,
 }
 
@@ -81,13 +81,11 @@ impl ProblemKind {
                 ("serves-nothing", StatusCode::FORBIDDEN, "This client is not the guard of an API")
             }
             Self::Stale => ("stale", StatusCode::PRECONDITION_FAILED, "It was changed in the meantime"),
+            Self::Throttled => ("throttled", StatusCode::TOO_MANY_REQUESTS, "Too many at once"),
             Self::TokenRevoked => {
                 ("token-revoked", StatusCode::UNAUTHORIZED, "The access token is no longer valid")
             }
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::TooManyRequests => {
-                ("too-many-requests", StatusCode::TOO_MANY_REQUESTS, "This came too often")
-            }
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -226,10 +224,9 @@ impl Problem {
         Self::new(ProblemKind::Busy).with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
-    /// The same caller has come too often: again after `wait`, rounded up.
-    pub(crate) fn too_many(wait: std::time::Duration) -> Self {
-        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self::new(ProblemKind::TooManyRequests).with_header(RETRY_AFTER, HeaderValue::from(secs.max(1)))
+    /// Too many of this caller: come back after `seconds`.
+    pub(crate) fn throttled(seconds: u64) -> Self {
+        Self::new(ProblemKind::Throttled).with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
     /// What is there now, where the caller expected an older version.

@@ -8,6 +8,7 @@ use crate::services::audit::AuditService;
 use crate::services::clients::ClientService;
 use crate::services::organisations::OrganisationService;
 use crate::services::policies::PolicyService;
+use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::questions::QuestionService;
 use crate::services::roles::RoleService;
 use crate::services::users::UserService;
@@ -19,6 +20,7 @@ pub(crate) struct AdminState {
     pub(crate) assignments: AssignmentService,
     pub(crate) audit: AuditService,
     pub(crate) clients: ClientService,
+    pub(crate) inventories: InventoryService,
     pub(crate) organisations: OrganisationService,
     pub(crate) policies: PolicyService,
     pub(crate) questions: QuestionService,
@@ -47,6 +49,12 @@ impl FromRef<AdminState> for AuditService {
 impl FromRef<AdminState> for ClientService {
     fn from_ref(state: &AdminState) -> Self {
         state.clients.clone()
+    }
+}
+
+impl FromRef<AdminState> for InventoryService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.inventories.clone()
     }
 }
 

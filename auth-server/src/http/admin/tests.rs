@@ -1,6 +1,7 @@
 //! The whole admin API through its router: every route, every kind of caller.
 
 mod deeds;
+mod routes;
 mod rulebooks;
 
 use std::sync::Arc;
@@ -160,6 +161,7 @@ fn state(trial: &Trial) -> AdminState {
         assignments: trial.assignments(),
         audit: AuditService::new(trial.store.clone()),
         clients: trial.clients.clone(),
+        inventories: trial.inventories(),
         organisations: trial.organisations(),
         policies: trial.policies(),
         questions: QuestionService::new(trial.store.clone()),
@@ -181,7 +183,7 @@ fn named(path: &str) -> String {
         ("{schedule}", "sch_"),
     ]
     .into_iter()
-    .fold(path.replace("{number}", "1"), |path, (name, prefix)| {
+    .fold(path.replace("{number}", "1").replace("{digest}", &digits.repeat(2)), |path, (name, prefix)| {
         path.replace(name, &format!("{prefix}{digits}"))
     })
 }

@@ -98,7 +98,9 @@ impl DecisionDocument {
 
 fn refused(error: &RecordsError) -> Problem {
     let problem = match error {
-        RecordsError::Crowded(wait) => Problem::too_many(*wait),
+        RecordsError::Crowded(wait) => {
+            Problem::throttled(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+        }
         RecordsError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
         RecordsError::Store(_) => Problem::fault(error),
         RecordsError::Unwanted => {

@@ -97,7 +97,7 @@ pub(crate) struct Deed {
 /// Answers questions about policies.
 #[derive(Clone)]
 pub(crate) struct QuestionService {
-    store: Store,
+    pub(super) store: Store,
     places: Arc<Semaphore>,
 }
 
@@ -227,7 +227,7 @@ impl QuestionService {
     }
 }
 
-fn analysis(text: &PolicyText) -> Result<Analysis, AdminError> {
+pub(super) fn analysis(text: &PolicyText) -> Result<Analysis, AdminError> {
     Analysis::of(source(text)).map_err(AdminError::Policy)
 }
 

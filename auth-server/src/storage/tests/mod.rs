@@ -6,6 +6,7 @@ mod cache;
 mod cleanup;
 mod decision_records;
 mod flows;
+mod inventories;
 mod jobs;
 mod opening;
 mod refresh;

@@ -8,8 +8,8 @@ use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, grants,
-    interactions, jobs, migrations, organisations, policies, refresh_tokens, revocations, roles, schedules,
-    sessions, signing_keys, single_use, users,
+    interactions, inventories, jobs, migrations, organisations, policies, refresh_tokens, revocations, roles,
+    schedules, sessions, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -32,6 +32,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         epochs::STATEMENTS,
         grants::STATEMENTS,
         interactions::STATEMENTS,
+        inventories::STATEMENTS,
         jobs::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,

@@ -87,7 +87,7 @@ impl From<RolePath> for PathDocument {
     }
 }
 
-fn effect(effect: RuleEffect) -> &'static str {
+pub(in crate::http::admin) fn effect(effect: RuleEffect) -> &'static str {
     if effect == RuleEffect::Allow { "allow" } else { "deny" }
 }
 
