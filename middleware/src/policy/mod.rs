@@ -4,6 +4,7 @@ mod endpoint;
 mod feed;
 mod files;
 mod remote;
+mod reporter;
 mod signed;
 mod sse;
 
@@ -16,13 +17,13 @@ pub use endpoint::{PolicyEndpoint, UrlRefused};
 use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
+use reporter::Reporter;
 
 use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;
 use crate::disk::Folder;
 use crate::fetch::FetchError;
 use crate::jwks::{LazyFetcher, Trusts};
-use crate::records::Reporter;
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::{Known, PolicyStatus};

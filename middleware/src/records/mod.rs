@@ -2,12 +2,11 @@
 //! was asked. There, other rules can be tried on what is really asked before they are put in force.
 
 mod batch;
-mod reporter;
 mod table;
 
 use std::time::Duration;
 
-pub(crate) use reporter::Reporter;
+pub(crate) use batch::{Batch, MAX_TUPLES, Pseudonyms};
 pub(crate) use table::Table;
 
 /// How often decisions are told, unless set.

@@ -101,7 +101,8 @@ impl RecordService {
             let rest = records.split_off(records.len().min(CHUNK));
             let chunk = std::mem::replace(&mut records, rest);
             let name = Digest32::of_parts(&[name.as_bytes(), &part.to_be_bytes()]);
-            self.add(&api.id, day, name, (chunk, std::mem::take(&mut lost)), now).await?;
+            let lost = std::mem::take(&mut lost);
+            self.add(&api.id, Part { name, day, records: chunk, lost }, now).await?;
             part += 1;
         }
         Ok(())
@@ -113,14 +114,8 @@ impl RecordService {
         Day::of(now.minus(batch.age.min(Duration::from_hours(24) * self.settings.keep_days))).max(oldest)
     }
 
-    async fn add(
-        &self,
-        api: &ApiId,
-        day: Day,
-        name: Digest32,
-        (records, lost): (Vec<(Digest32, DecisionRecord)>, u64),
-        now: Timestamp,
-    ) -> Result<(), RecordsError> {
+    async fn add(&self, api: &ApiId, part: Part, now: Timestamp) -> Result<(), RecordsError> {
+        let Part { name, day, records, lost } = part;
         let (api, most) = (api.clone(), self.settings.max_requests_per_day);
         self.store
             .write(move |tx| {
@@ -135,6 +130,15 @@ impl RecordService {
             })
             .await
     }
+}
+
+/// What is written at once.
+struct Part {
+    /// The same when it comes again.
+    name: Digest32,
+    day: Day,
+    records: Vec<(Digest32, DecisionRecord)>,
+    lost: u64,
 }
 
 /// Puts the records in the order of their digests, and counts those that are none.

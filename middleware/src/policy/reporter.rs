@@ -9,11 +9,10 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::Table;
-use super::batch::{Batch, MAX_TUPLES, Pseudonyms};
+use super::{PolicyEndpoint, UrlRefused};
 use crate::clock::Clock;
 use crate::fetch::{Fetcher, Posted};
-use crate::policy::{PolicyEndpoint, UrlRefused};
+use crate::records::{Batch, MAX_TUPLES, Pseudonyms, Table};
 use crate::schedule::Schedule;
 
 /// After so long a server that takes no records is asked again.
