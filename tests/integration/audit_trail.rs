@@ -47,6 +47,8 @@ fn changes() -> Vec<Change> {
         ("DELETE /apis/{api}/roles/{role}", Value::Null, Some("role.deleted")),
         ("POST /apis/{api}/policy/validate", rules.clone(), None),
         ("PUT /apis/{api}/policy/draft", rules, Some("policy.draft_saved")),
+        ("PUT /apis/{api}/policy/shadow", Value::Null, Some("policy.shadow_started")),
+        ("DELETE /apis/{api}/policy/shadow", Value::Null, Some("policy.shadow_stopped")),
         ("POST /apis/{api}/policy/activate", why.clone(), Some("policy.activated")),
         ("POST /apis/{api}/policy/activate", later, Some("policy.activation_scheduled")),
         ("DELETE /apis/{api}/policy/schedules/{schedule}", Value::Null, Some("policy.activation_cancelled")),

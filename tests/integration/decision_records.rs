@@ -159,3 +159,84 @@ async fn a_question_that_cannot_be_answered_is_refused(#[values(Sqlite, Postgres
         assert_eq!(server.admin.get(&format!("{path}?{query}")).await.status, status, "{query}");
     }
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_service_tries_the_draft_answers_by_what_is_in_force_and_tells_the_difference(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    server.admin.activate(&orders, "p, viewer, *, orders, read\np, viewer, *, orders, create\n").await;
+    let machine = server.admin.machine_client(&[&orders]).await;
+    server.admin.assign(&orders, "viewer", &machine.id).await;
+    let guard = server.admin.guard_client(&orders).await;
+    let service = GuardedService::start(&server.issuer, ORDERS, &guard).await;
+    let token = server.machine.client_credentials(&machine, ORDERS).await.member("access_token");
+    let path = format!("/apis/{}/policy", orders.id);
+    let put = async |path: &str, body: Option<&Value>| {
+        let request = server.admin.request(Method::PUT, path).await.header("if-match", "*");
+        Answer::to(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    };
+    let asks = async || {
+        assert_eq!(service.get("/orders", Some(&token)).await.status, 200);
+        assert_eq!(service.post("/orders", Some(&token)).await.status, 200);
+        service.flush_decisions().await;
+    };
+    assert_eq!(
+        put(&format!("{path}/draft"), Some(&json!({ "rules": "p, viewer, *, orders, create\n" })))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(put(&format!("{path}/shadow"), None).await.status, 200);
+    service.refresh_policy().await;
+    for _ in 0..2 {
+        asks().await;
+    }
+    let report = server.admin.get(&format!("{path}/shadow")).await.json();
+    let told: Vec<&Value> =
+        report["changes"].as_array().unwrap().iter().map(|change| &change["text"]).collect();
+    assert_eq!(told, [&json!("viewer loses orders read: 2 decisions, 1 caller")], "{report}");
+    let shadow = &report["shadow"];
+    assert_eq!(
+        (&shadow["requests"], &shadow["decisions"], &shadow["lost"]),
+        (&json!(1), &json!(2), &json!(0))
+    );
+
+    let stopped = server.admin.send(Method::DELETE, &format!("{path}/shadow"), &Value::Null).await;
+    assert_eq!(stopped.status, 204);
+    service.refresh_policy().await;
+    asks().await;
+    assert_eq!(server.admin.get(&format!("{path}/shadow")).await.status, 404);
+    let snapshot = format!("{}/policies/shadow", server.issuer);
+    let asked = agent().get(snapshot).basic_auth(&guard.id, guard.secret.as_deref());
+    assert_eq!(Answer::to(asked).await.status, 404);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_trial_needs_a_version_and_a_difference_needs_a_name(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    let path = format!("/apis/{}/policy/shadow", orders.id);
+    let unconditional = Answer::to(server.admin.request(Method::PUT, &path).await).await;
+    assert_eq!(unconditional.status, 428);
+    let stale = server.admin.request(Method::PUT, &path).await.header("if-match", "\"99\"");
+    assert_eq!(Answer::to(stale).await.status, 412);
+    let same = server.admin.request(Method::PUT, &path).await.header("if-match", "*");
+    assert_eq!(Answer::to(same).await.status, 409, "the draft is what is in force");
+    let guard = server.admin.guard_client(&orders).await;
+    let mut body = batch("g-1", &json!([decision("alice")]));
+    body["shadow"] = json!("abc");
+    let refused = send(&server, &guard, &body).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["pointer"]), (400, &json!("/shadow")));
+    body["shadow"] = json!("00".repeat(32));
+    assert_eq!(send(&server, &guard, &body).await.status, 204, "it was on trial once, perhaps");
+}

@@ -2,6 +2,7 @@
 
 mod routes;
 mod rulebook;
+mod shadow;
 mod simulate;
 
 use std::fs::File;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use self::routes::Routes;
 use self::rulebook::Rulebook;
+use self::shadow::Shadow;
 use self::simulate::Simulate;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
@@ -57,6 +59,8 @@ pub(crate) enum Policy {
     Routes(Routes),
     #[command(flatten)]
     Rulebook(Rulebook),
+    #[command(subcommand)]
+    Shadow(Shadow),
     /// Decides again what services were asked in the last days, and prints who would be answered otherwise. The exit code is 1
     /// if somebody would be refused what was allowed.
     Simulate(Simulate),
@@ -137,6 +141,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
+        Policy::Shadow(command) => shadow::run(context, command).await,
         Policy::Simulate(command) => simulate::run(context, command).await,
         Policy::Test { rules, cases } => test(format, rules, cases),
         Policy::WhatCan { rules, caller, page } => what_can(format, rules, caller, *page),

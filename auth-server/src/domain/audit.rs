@@ -188,6 +188,8 @@ pub enum AuditAction {
     PolicyActivationRefused,
     PolicyActivationScheduled,
     PolicyDraftSaved,
+    PolicyShadowStarted,
+    PolicyShadowStopped,
     RefreshTokenReplayed,
     RoleCreated,
     RoleDeleted,
@@ -207,7 +209,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 46] = [
+const ACTIONS: [(AuditAction, &str); 48] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -237,6 +239,8 @@ const ACTIONS: [(AuditAction, &str); 46] = [
     (AuditAction::PolicyActivationRefused, "policy.activation_refused"),
     (AuditAction::PolicyActivationScheduled, "policy.activation_scheduled"),
     (AuditAction::PolicyDraftSaved, "policy.draft_saved"),
+    (AuditAction::PolicyShadowStarted, "policy.shadow_started"),
+    (AuditAction::PolicyShadowStopped, "policy.shadow_stopped"),
     (AuditAction::RefreshTokenReplayed, "refresh_token.replayed"),
     (AuditAction::RoleCreated, "role.created"),
     (AuditAction::RoleDeleted, "role.deleted"),

@@ -49,6 +49,27 @@ pub struct PolicyDraft {
     pub updated_at: Timestamp,
 }
 
+/// Rules of an API that services try beside those in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PolicyShadow {
+    /// The API.
+    pub api: ApiId,
+    /// What is tried. Cases are no part of it.
+    pub text: PolicyText,
+    /// The digest of its text.
+    pub sha256: Digest32,
+    /// Who wanted that.
+    pub started_by: String,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// How many different requests would be decided otherwise.
+    pub requests: u64,
+    /// How often they were asked.
+    pub decisions: u64,
+    /// How many decisions more there were.
+    pub lost: u64,
+}
+
 /// Stands before the lengths when there are cases. No model is as long as this says, so a text without cases, whose digest
 /// begins with the length of the model, never has the digest of one with cases.
 const WITH_CASES: [u8; 8] = [0xff; 8];

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, AssignmentId, ClientId, OrganisationId, RoleId, UserId};
+use crate::domain::secret::Digest32;
 
 /// A resource server: what access tokens are for, and what a policy set protects.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Api {
     pub administers: bool,
     /// Whether what one person wrote takes another to put it in force.
     pub four_eyes: bool,
+    /// The digest of the rules that its guards try beside those in force.
+    pub shadow: Option<Digest32>,
 }
 
 /// The audience of an API: an absolute URI without a fragment (RFC 8707 §2).

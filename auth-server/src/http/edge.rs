@@ -211,7 +211,7 @@ fn log(line: &Line<'_>, response: &Response) {
 }
 
 /// Routes that machines ask for all day: when all is well, their lines would bury the others.
-const POLLED: [&str; 9] = [
+const POLLED: [&str; 10] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/healthz/live",
@@ -219,6 +219,7 @@ const POLLED: [&str; 9] = [
     "/jwks",
     "/policies/decisions",
     "/policies/events",
+    "/policies/shadow",
     "/policies/snapshot",
     "/static/{hash}/{name}",
 ];

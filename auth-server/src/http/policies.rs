@@ -1,5 +1,5 @@
 //! `/policies/snapshot`: the policy that a guard enforces, signed, for the client that the guard is. `/policies/events`: when to
-//! ask for it again, and what was revoked. `/policies/decisions`: what was decided by it. `/policies/routes/{digest}`: what a guard says
+//! ask for it again, and what was revoked. `/policies/shadow`: rules that it is to try. `/policies/decisions`: what was decided by it. `/policies/routes/{digest}`: what a guard says
 //! about the routes of its service.
 
 mod decisions;
@@ -22,6 +22,7 @@ use crate::services::token::TokenCaller;
 
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
+        .route("/policies/shadow", get(shadow_by_header).post(shadow_by_form))
         .route("/policies/snapshot", get(by_header).post(by_form))
         .route("/policies/decisions", post(decisions::take))
         .route("/policies/events", get(events::by_header).post(events::by_form))
@@ -46,21 +47,47 @@ async fn by_form(
     answer(&snapshots, &known, &caller).await
 }
 
-async fn answer(snapshots: &SnapshotService, known: &HeaderMap, caller: &TokenCaller) -> Response {
-    match snapshots.snapshot(caller.client.client(), caller.now).await {
-        Ok(signed) => shown(&signed, known),
+/// `/policies/shadow`, for guards with a secret.
+async fn shadow_by_header(
+    State(snapshots): State<SnapshotService>,
+    known: HeaderMap,
+    HeaderClient(caller): HeaderClient,
+) -> Response {
+    shadow(&snapshots, &known, &caller).await
+}
+
+/// `/policies/shadow`, for guards that sign assertions.
+async fn shadow_by_form(
+    State(snapshots): State<SnapshotService>,
+    known: HeaderMap,
+    ClientRequest { caller, .. }: ClientRequest,
+) -> Response {
+    shadow(&snapshots, &known, &caller).await
+}
+
+async fn shadow(snapshots: &SnapshotService, known: &HeaderMap, caller: &TokenCaller) -> Response {
+    match snapshots.shadow(caller.client.client(), caller.now).await {
+        Ok(Some(signed)) => shown(&signed, "application/portcullis-policy-shadow+jwt", known),
+        Ok(None) => Problem::not_found(Thing::Shadow).into_response(),
         Err(error) => refused(&error),
     }
 }
 
-fn shown(signed: &SignedSnapshot, known: &HeaderMap) -> Response {
+async fn answer(snapshots: &SnapshotService, known: &HeaderMap, caller: &TokenCaller) -> Response {
+    match snapshots.snapshot(caller.client.client(), caller.now).await {
+        Ok(signed) => shown(&signed, "application/portcullis-policy+jwt", known),
+        Err(error) => refused(&error),
+    }
+}
+
+fn shown(signed: &SignedSnapshot, media_type: &'static str, known: &HeaderMap) -> Response {
     let mut response = if is_known(known, &signed.entity_tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         signed.jws.clone().into_response()
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/portcullis-policy+jwt"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     // A guard may keep it and has to ask whether it still holds.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&signed.entity_tag) {

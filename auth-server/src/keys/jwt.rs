@@ -20,16 +20,20 @@ pub(crate) enum JwtType {
     IdToken,
     /// A policy snapshot for a guard.
     PolicySnapshot,
+    /// Rules that a guard is to try beside those in force.
+    PolicyShadow,
 }
 
 impl JwtType {
-    pub(crate) const ALL: [Self; 3] = [Self::AccessToken, Self::IdToken, Self::PolicySnapshot];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::AccessToken, Self::IdToken, Self::PolicySnapshot, Self::PolicyShadow];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "at+jwt",
             Self::IdToken => "JWT",
             Self::PolicySnapshot => "portcullis-policy+jwt",
+            Self::PolicyShadow => "portcullis-policy-shadow+jwt",
         }
     }
 }

@@ -137,6 +137,7 @@ pub enum Thing {
     Revision,
     Role,
     Schedule,
+    Shadow,
     User,
 }
 
@@ -153,6 +154,7 @@ impl fmt::Display for Thing {
             Self::Revision => "revision",
             Self::Role => "role",
             Self::Schedule => "scheduled activation",
+            Self::Shadow => "trial of rules",
             Self::User => "user",
         })
     }

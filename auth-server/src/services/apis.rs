@@ -267,6 +267,7 @@ impl ApiService {
             created_at: caller.now,
             administers: false,
             four_eyes: false,
+            shadow: None,
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct GuardState {
     reset: bool,
     /// The entity tag of the signed snapshot; null when the API has no policy in force.
     policy: Option<String>,
+    /// The entity tag of the signed rules that are to be tried beside it; null when there are none.
+    shadow: Option<String>,
     /// The entity tag of the published keys.
     keys: String,
     /// What was revoked.
@@ -87,10 +89,15 @@ impl EventService {
             Err(SnapshotError::NoPolicy) => None,
             Err(error) => return Err(error.into()),
         };
+        let shadow = match policy {
+            Some(_) => self.snapshots.shadow(client, self.clock.now()).await?,
+            None => None,
+        };
+        let shadow = shadow.map(|signed| signed.entity_tag.clone());
         self.feed.catch_up().await.map_err(SnapshotError::from)?;
         let News { last, reset, entries } = self.feed.since(after);
         let keys = self.keys.published().etag.clone();
-        Ok(GuardState { seq: last, reset, policy, keys, revoked: entries })
+        Ok(GuardState { seq: last, reset, policy, shadow, keys, revoked: entries })
     }
 
     /// Takes a place among those who listen.

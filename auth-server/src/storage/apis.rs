@@ -11,15 +11,15 @@ const INSERT: &str = "
     INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const FIND: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes FROM apis WHERE id = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow FROM apis WHERE id = $1";
 const FIND_BY_AUDIENCE: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes FROM apis WHERE audience = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow FROM apis WHERE audience = $1";
 const FIND_ADMIN: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow
       FROM apis WHERE administers = 1";
 const MARK: &str = "UPDATE apis SET administers = 1 WHERE id = $1";
 const LIST: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow
       FROM apis WHERE id > $1 ORDER BY id LIMIT $2";
 const UPDATE: &str =
     "UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4, four_eyes = $5 WHERE id = $1";
@@ -110,5 +110,6 @@ fn read(row: &Row) -> Result<Api, StoreError> {
         administers: row.get::<Option<u64>>(6)? == Some(1),
         // What cannot be understood is taken for the stricter.
         four_eyes: row.get::<Option<u64>>(7)?.is_some(),
+        shadow: row.get(8)?,
     })
 }

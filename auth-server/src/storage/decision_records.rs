@@ -4,6 +4,7 @@ use crate::domain::decision::{Day, DecisionRecord};
 use crate::domain::ids::ApiId;
 use crate::domain::secret::Digest32;
 use crate::storage::row::Row;
+use crate::storage::value::Value;
 use crate::storage::{StoreError, Tx};
 
 const ADD: &str = "
@@ -93,12 +94,18 @@ async fn add_one(
     digest: &Digest32,
     record: &DecisionRecord,
 ) -> Result<bool, StoreError> {
+    let mut values = vec![api.into(), day.number().into(), digest.into()];
+    values.extend(record_values(record)?);
+    let row = tx.fetch_optional(ADD, &values).await?;
+    let after: u64 = row.map_or(Ok(0), |row| row.get(0))?;
+    Ok(after == record.decisions)
+}
+
+/// The values of a record, in the order of their columns.
+pub(super) fn record_values(record: &DecisionRecord) -> Result<[Value<'_>; 9], StoreError> {
     let roles = serde_json::to_string(&record.roles)
         .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
-    let values = [
-        api.into(),
-        day.number().into(),
-        digest.into(),
+    Ok([
         record.subject.as_str().into(),
         i64::from(record.pseudonymous).into(),
         roles.into(),
@@ -108,10 +115,7 @@ async fn add_one(
         i64::from(record.allowed).into(),
         record.revision.into(),
         record.decisions.into(),
-    ];
-    let row = tx.fetch_optional(ADD, &values).await?;
-    let after: u64 = row.map_or(Ok(0), |row| row.get(0))?;
-    Ok(after == record.decisions)
+    ])
 }
 
 async fn add_to_known(
@@ -139,7 +143,7 @@ pub async fn page(
     let values = [api.into(), day.number().into(), digest.into(), since.number().into(), limit.into()];
     let rows = tx.fetch_all(PAGE, &values).await?;
     let end = rows.last().map(place_of).transpose()?;
-    Ok((rows.iter().map(read).collect::<Result<_, _>>()?, end))
+    Ok((rows.iter().map(|row| read_record(row, 2)).collect::<Result<_, _>>()?, end))
 }
 
 fn place_of(row: &Row) -> Result<Place, StoreError> {
@@ -172,16 +176,17 @@ pub async fn delete_before(tx: &mut Tx, before: Day, limit: u32) -> Result<bool,
     Ok(true)
 }
 
-fn read(row: &Row) -> Result<DecisionRecord, StoreError> {
+/// Reads the columns of a record that begin at `first`.
+pub(super) fn read_record(row: &Row, first: usize) -> Result<DecisionRecord, StoreError> {
     Ok(DecisionRecord {
-        subject: row.get(2)?,
-        pseudonymous: row.get::<i64>(3)? != 0,
-        roles: row.json(4)?,
-        domain: row.get(5)?,
-        object: row.get(6)?,
-        action: row.get(7)?,
-        allowed: row.get::<i64>(8)? != 0,
-        revision: row.get(9)?,
-        decisions: row.get(10)?,
+        subject: row.get(first)?,
+        pseudonymous: row.get::<i64>(first + 1)? != 0,
+        roles: row.json(first + 2)?,
+        domain: row.get(first + 3)?,
+        object: row.get(first + 4)?,
+        action: row.get(first + 5)?,
+        allowed: row.get::<i64>(first + 6)? != 0,
+        revision: row.get(first + 7)?,
+        decisions: row.get(first + 8)?,
     })
 }

@@ -34,6 +34,7 @@ pub mod roles;
 mod row;
 pub mod schedules;
 pub mod sessions;
+pub mod shadows;
 mod shared;
 pub mod signing_keys;
 pub mod single_use;

@@ -104,6 +104,11 @@ impl PolicyEndpoint {
         self.snapshot()?.join("decisions").map_err(|_| UrlRefused(self.url.clone()))
     }
 
+    /// Where rules are that are to be tried.
+    pub(crate) fn shadow(&self) -> Result<Url, UrlRefused> {
+        self.snapshot()?.join("shadow").map_err(|_| UrlRefused(self.url.clone()))
+    }
+
     pub(crate) const fn records(&self) -> DecisionRecords {
         self.records
     }

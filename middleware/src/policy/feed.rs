@@ -14,6 +14,7 @@ use url::Url;
 use super::endpoint::{PolicyEndpoint, UrlRefused};
 use super::remote::RemotePolicy;
 use super::sse::{Events, MAX_BYTES, MEDIA_TYPE};
+use super::trial::Trial;
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetched, Fetcher, Get};
@@ -39,6 +40,9 @@ struct State {
     reset: bool,
     /// The entity tag of the policy.
     policy: Option<String>,
+    /// The entity tag of rules that are to be tried.
+    #[serde(default)]
+    shadow: Option<String>,
     /// The entity tag of the keys.
     keys: String,
     revoked: Vec<Entry>,
@@ -47,6 +51,8 @@ struct State {
 /// Follows a server.
 pub(crate) struct Feed {
     policy: RemotePolicy,
+    /// `None` where nothing is told of decisions.
+    trial: Option<Arc<Trial>>,
     revoked: Arc<Revoked>,
     trusts: Arc<Trusts>,
     source: Source,
@@ -92,8 +98,14 @@ impl Feed {
             url: endpoint.events()?,
             authorization: endpoint.authorization(),
         };
+        let policy = RemotePolicy::new(endpoint, fetcher.clone(), current, surroundings)?;
+        let trial = match endpoint.records().every {
+            Some(_) => Some(Arc::new(Trial::new(endpoint, fetcher, policy.proof())?)),
+            None => None,
+        };
         Ok(Arc::new(Self {
-            policy: RemotePolicy::new(endpoint, fetcher.clone(), current, surroundings)?,
+            policy,
+            trial,
             revoked: Arc::new(Revoked::new(endpoint.max_stale())),
             trusts: Arc::clone(surroundings.trusts),
             source,
@@ -105,6 +117,10 @@ impl Feed {
 
     pub(crate) const fn policy(&self) -> &RemotePolicy {
         &self.policy
+    }
+
+    pub(crate) const fn trial(&self) -> Option<&Arc<Trial>> {
+        self.trial.as_ref()
     }
 
     pub(crate) const fn revoked(&self) -> &Arc<Revoked> {
@@ -136,7 +152,7 @@ impl Feed {
     }
 
     async fn take_over(&self, heard: &mut Heard, state: State) {
-        let State { seq, reset, policy, keys, revoked } = state;
+        let State { seq, reset, policy, shadow, keys, revoked } = state;
         self.revoked.take_over(reset, revoked, self.clock.unix_secs());
         self.revoked.confirm(self.clock.steady());
         heard.seq = Some(if reset { seq } else { heard.seq.unwrap_or_default().max(seq) });
@@ -149,6 +165,9 @@ impl Feed {
             && !self.policy.confirms(&tag).await
         {
             self.policy.refresh().await;
+        }
+        if let Some(trial) = &self.trial {
+            trial.follow(shadow.as_deref()).await;
         }
     }
 

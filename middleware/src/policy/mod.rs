@@ -7,6 +7,7 @@ mod remote;
 mod reporter;
 mod signed;
 mod sse;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,7 +99,8 @@ impl Policy {
             Kind::Remote(endpoint) => {
                 let fetcher = surroundings.fetcher.get()?;
                 let feed = Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?;
-                Origin::Remote(feed, Reporter::new(&endpoint, &fetcher, surroundings.clock)?)
+                let reporter = Reporter::new(&endpoint, &fetcher, (surroundings.clock, feed.trial()))?;
+                Origin::Remote(feed, reporter)
             }
             Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
             Kind::Source(source) => {
@@ -161,14 +163,18 @@ enum Origin {
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
     pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let (too_old, reporter) = match &self.origin {
-            Origin::Remote(feed, reporter) => (feed.policy().is_too_old(moment), reporter.as_ref()),
-            Origin::Files(_) | Origin::Here => (false, None),
+        let (too_old, reporter, trial) = match &self.origin {
+            Origin::Remote(feed, reporter) => {
+                let trial = feed.trial().map(|trial| trial.current());
+                (feed.policy().is_too_old(moment), reporter.as_ref(), trial)
+            }
+            Origin::Files(_) | Origin::Here => (false, None, None),
         };
         match self.current.0.load().as_ref() {
             Some(snapshot) if !too_old => {
                 let records = reporter.map(|reporter| &**reporter.table());
-                ask(Policies::Loaded(Loaded { snapshot, records }))
+                let on_trial = trial.as_ref().and_then(|trial| trial.as_deref());
+                ask(Policies::Loaded(Loaded { snapshot, records, on_trial }))
             }
             _ => ask(Policies::Missing),
         }

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::endpoint::{PolicyEndpoint, UrlRefused};
-use super::signed::{Expected, MAX_BYTES, Opened, SnapshotFault, open};
+use super::signed::{Expected, MAX_BYTES, Opened, POLICY, SnapshotFault, open};
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
 use crate::disk::{Owner, Recalled, Slot};
@@ -49,7 +49,7 @@ struct Held {
 }
 
 /// What a snapshot is checked against, for the thread that does it.
-struct Proof {
+pub(super) struct Proof {
     trusts: Arc<Trusts>,
     client_id: String,
     api: String,
@@ -99,6 +99,11 @@ impl RemotePolicy {
             max_age: endpoint.max_age(),
             slot,
         })
+    }
+
+    /// What anything else from this server is checked against.
+    pub(super) const fn proof(&self) -> &Arc<Proof> {
+        &self.proof
     }
 
     pub(crate) fn is_too_old(&self, moment: Moment) -> bool {
@@ -231,7 +236,7 @@ impl RemotePolicy {
     /// Compiling a large policy takes tens of milliseconds, and requests are waiting for this thread.
     async fn open_now(&self, body: Bytes, moment: fn(Duration) -> Moment) -> Result<Opened, PolicyFault> {
         let proof = Arc::clone(&self.proof);
-        let opening = tokio::task::spawn_blocking(move || proof.open(&body, moment));
+        let opening = tokio::task::spawn_blocking(move || proof.open(&body, POLICY, moment));
         Ok(opening.await.map_err(|_| PolicyFault::Compiler)??)
     }
 
@@ -272,11 +277,17 @@ impl RemotePolicy {
 }
 
 impl Proof {
-    fn open(&self, body: &[u8], moment: fn(Duration) -> Moment) -> Result<Opened, SnapshotFault> {
+    pub(super) fn open(
+        &self,
+        body: &[u8],
+        kind: &str,
+        moment: fn(Duration) -> Moment,
+    ) -> Result<Opened, SnapshotFault> {
         let token = std::str::from_utf8(body).map_err(|_| crate::token::TokenFault::Shape)?;
         open(
             token,
             &Expected {
+                kind,
                 trusts: &self.trusts,
                 client_id: &self.client_id,
                 api: &self.api,

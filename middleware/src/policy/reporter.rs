@@ -9,10 +9,11 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::trial::Trial;
 use super::{PolicyEndpoint, UrlRefused};
 use crate::clock::Clock;
 use crate::fetch::{Fetcher, Posted};
-use crate::records::{Batch, MAX_TUPLES, Pseudonyms, Table};
+use crate::records::{Batch, Pseudonyms, Table, Taken, cut};
 use crate::schedule::Schedule;
 
 /// After so long a server that takes no records is asked again.
@@ -23,6 +24,7 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 /// Tells the server of a guard's decisions.
 pub(crate) struct Reporter {
     table: Arc<Table>,
+    trial: Option<Arc<Trial>>,
     fetcher: Fetcher,
     url: Url,
     authorization: Option<HeaderValue>,
@@ -61,13 +63,14 @@ impl Reporter {
     pub(crate) fn new(
         endpoint: &PolicyEndpoint,
         fetcher: &Fetcher,
-        clock: &Clock,
+        (clock, trial): (&Clock, Option<&Arc<Trial>>),
     ) -> Result<Option<Arc<Self>>, UrlRefused> {
         let records = endpoint.records();
         let Some(every) = records.every else { return Ok(None) };
         let secret = records.pseudonymous.then(|| endpoint.client_secret());
         Ok(Some(Arc::new(Self {
             table: Arc::new(Table::new()),
+            trial: trial.cloned(),
             fetcher: fetcher.clone(),
             url: endpoint.decisions()?,
             authorization: endpoint.authorization(),
@@ -110,9 +113,11 @@ impl Reporter {
             self.fill(&mut outbox);
         }
         while let Some(batch) = outbox.waiting.front() {
-            let (report, decisions) = (self.send(batch).await, batch.decisions());
+            let (decisions, of_trial) = (batch.decisions(), batch.shadow.is_some());
+            let report = self.send(batch).await;
             match report {
                 Report::Later(_) => return report,
+                Report::Refused if of_trial => {}
                 Report::Refused => outbox.lost += decisions,
                 Report::Sent => {}
                 Report::Unwanted => {
@@ -127,23 +132,31 @@ impl Reporter {
         Report::Sent
     }
 
-    /// Puts what the table holds into batches.
+    /// Puts what was noted into batches.
     fn fill(&self, outbox: &mut Outbox) {
-        let mut taken = self.table.take();
         let begun = std::mem::replace(&mut outbox.emptied, self.clock.steady());
+        self.pack(outbox, self.table.take(), (begun, None));
+        if let Some(on_trial) = self.trial.as_ref().and_then(|trial| trial.current().clone()) {
+            self.pack(outbox, on_trial.differences.take(), (begun, Some(&on_trial.name)));
+        }
+    }
+
+    fn pack(&self, outbox: &mut Outbox, mut taken: Taken, (begun, shadow): (Duration, Option<&String>)) {
         if taken.tuples.is_empty() && taken.lost == 0 {
             return;
         }
         if let Some(pseudonyms) = &self.pseudonyms {
             taken.tuples.iter_mut().for_each(|tuple| pseudonyms.replace(&mut tuple.subject));
         }
-        let mut lost = taken.lost + std::mem::take(&mut outbox.lost);
+        let refused = if shadow.is_none() { std::mem::take(&mut outbox.lost) } else { 0 };
+        let mut lost = taken.lost + refused;
         while lost > 0 || !taken.tuples.is_empty() {
-            let rest = taken.tuples.split_off(taken.tuples.len().min(MAX_TUPLES));
-            let tuples = std::mem::replace(&mut taken.tuples, rest);
+            let tuples = cut(&mut taken.tuples);
             let name = format!("{:016x}-{}", outbox.guard, outbox.next);
             outbox.next += 1;
-            outbox.waiting.push_back(Batch::new(name, begun, tuples, std::mem::take(&mut lost)));
+            let batch =
+                Batch { name, begun, tuples, lost: std::mem::take(&mut lost), shadow: shadow.cloned() };
+            outbox.waiting.push_back(batch);
         }
     }
 

@@ -10,7 +10,10 @@ use crate::schedule::Moment;
 use crate::token::{Audience, Jws, NumericDate, TokenFault, is_current, part};
 
 /// The type of a signed snapshot: no access token, ID token or logout token passes for one.
-const POLICY: &str = "portcullis-policy+jwt";
+pub(crate) const POLICY: &str = "portcullis-policy+jwt";
+
+/// The type of signed rules that are only tried: they never pass for the policy.
+pub(crate) const SHADOW: &str = "portcullis-policy-shadow+jwt";
 
 /// The longest snapshot that is read.
 pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -34,10 +37,15 @@ pub(crate) enum SnapshotFault {
 struct PolicyClaims {
     aud: Audience,
     exp: NumericDate,
+    /// The name of rules that are only tried.
+    #[serde(default)]
+    shadow: Option<String>,
 }
 
 /// Who a snapshot has to be for, and when.
 pub(crate) struct Expected<'a> {
+    /// The type that it has to have.
+    pub(crate) kind: &'a str,
     pub(crate) trusts: &'a Trusts,
     pub(crate) client_id: &'a str,
     pub(crate) api: &'a str,
@@ -55,17 +63,19 @@ pub(crate) struct Opened {
     pub(crate) snapshot: Snapshot,
     /// SHA-256 of model and rules: the same however often the same revision is signed.
     pub(crate) content: [u8; 32],
+    /// The name of rules that are only tried.
+    pub(crate) name: Option<String>,
 }
 
 /// Checks who signed a snapshot, for whom and until when, and compiles it.
 pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, SnapshotFault> {
-    let (jws, iss) = Jws::parse(token, POLICY, MAX_BYTES)?;
+    let (jws, iss) = Jws::parse(token, expected.kind, MAX_BYTES)?;
     let (_, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
     match trust.lookup(jws.key_name(), expected.moment) {
         Lookup::Found { key, .. } => jws.verify(&key)?,
         Lookup::NoKeys | Lookup::NoSuchKey => return Err(SnapshotFault::MissingKey(Arc::clone(trust))),
     }
-    let PolicyClaims { aud, exp } = part(&jws.payload)?;
+    let PolicyClaims { aud, exp, shadow } = part(&jws.payload)?;
     if !aud.includes(expected.client_id) {
         return Err(SnapshotFault::OtherClient);
     }
@@ -76,7 +86,7 @@ pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, Snaps
     if document.api != expected.api {
         return Err(SnapshotFault::OtherApi);
     }
-    Ok(Opened { snapshot: document.compile()?, content: content_of(&document) })
+    Ok(Opened { snapshot: document.compile()?, content: content_of(&document), name: shadow })
 }
 
 fn content_of(document: &SnapshotDocument) -> [u8; 32] {

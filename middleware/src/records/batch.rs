@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::table::Tuple;
 
-/// The most requests of one batch.
-pub(crate) const MAX_TUPLES: usize = 1_000;
+/// The most requests of one batch, and the most bytes of their names: servers take in no more than a mebibyte at once.
+const MAX_TUPLES: usize = 1_000;
+const MAX_NAMES: usize = 256 * 1_024;
 
 /// What pseudonyms are made for: the client secret makes nothing else with this text.
 const PURPOSE: &[u8] = b"portcullis decision records";
@@ -20,11 +21,13 @@ const PSEUDONYM_BYTES: usize = 16;
 
 /// Some requests, under a name by which the server knows a repetition.
 pub(crate) struct Batch {
-    name: String,
+    pub(crate) name: String,
     /// By the steady clock: none was decided before.
-    begun: Duration,
-    tuples: Vec<Tuple>,
-    lost: u64,
+    pub(crate) begun: Duration,
+    pub(crate) tuples: Vec<Tuple>,
+    pub(crate) lost: u64,
+    /// The rules on trial that would decide these otherwise. `None`: these are what was decided.
+    pub(crate) shadow: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -35,14 +38,25 @@ struct Document<'a> {
     /// How many decisions are not told.
     lost: u64,
     pseudonymous: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<&'a str>,
     decisions: &'a [Tuple],
 }
 
-impl Batch {
-    pub(crate) const fn new(name: String, begun: Duration, tuples: Vec<Tuple>, lost: u64) -> Self {
-        Self { name, begun, tuples, lost }
-    }
+/// Takes as many of these as fit into one batch.
+pub(crate) fn cut(tuples: &mut Vec<Tuple>) -> Vec<Tuple> {
+    let mut names = 0;
+    let fits = |tuple: &&Tuple| {
+        names += tuple.names();
+        names <= MAX_NAMES
+    };
+    // One alone always fits.
+    let count = tuples.iter().take(MAX_TUPLES).take_while(fits).count().max(1);
+    let rest = tuples.split_off(count.min(tuples.len()));
+    std::mem::replace(tuples, rest)
+}
 
+impl Batch {
     /// How many decisions are gone when this is not sent.
     pub(crate) fn decisions(&self) -> u64 {
         self.tuples.iter().map(|tuple| tuple.count).sum::<u64>() + self.lost
@@ -55,6 +69,7 @@ impl Batch {
             age_secs: now.saturating_sub(self.begun).as_secs(),
             lost: self.lost,
             pseudonymous,
+            shadow: self.shadow.as_deref(),
             decisions: &self.tuples,
         };
         // Numbers, texts and lists of them: there is nothing that JSON could not say.
@@ -98,7 +113,13 @@ mod tests {
     #[test]
     fn a_batch_says_what_was_decided_and_how_long_ago_it_began() {
         let secs = Duration::from_secs;
-        let batch = Batch::new("g-1".to_owned(), secs(100), vec![tuple("alice")], 2);
+        let batch = Batch {
+            name: "g-1".to_owned(),
+            begun: secs(100),
+            tuples: vec![tuple("alice")],
+            lost: 2,
+            shadow: None,
+        };
         assert_eq!(batch.decisions(), 5);
         let said: serde_json::Value = serde_json::from_slice(&batch.body(secs(112), false)).unwrap();
         let expected = serde_json::json!({
@@ -109,6 +130,19 @@ mod tests {
             }],
         });
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_batch_takes_a_thousand_requests_or_a_quarter_of_a_mebibyte_of_names() {
+        let mut tuples: Vec<Tuple> = (0..1_500).map(|_| tuple("alice")).collect();
+        assert_eq!([cut(&mut tuples).len(), cut(&mut tuples).len(), cut(&mut tuples).len()], [1_000, 500, 0]);
+        let mut tuples: Vec<Tuple> = (0..300).map(|_| tuple(&"x".repeat(2_000))).collect();
+        let sizes: Vec<usize> =
+            std::iter::from_fn(|| Some(cut(&mut tuples).len()).filter(|size| *size > 0)).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 300);
+        assert!(sizes.iter().all(|size| size * 2_000 <= MAX_NAMES), "{sizes:?}");
+        let mut large = vec![tuple(&"x".repeat(MAX_NAMES + 1)), tuple("alice")];
+        assert_eq!(cut(&mut large).len(), 1, "nothing waits for ever");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 mod batch;
 mod table;
+mod trial;
 
 use std::time::Duration;
 
-pub(crate) use batch::{Batch, MAX_TUPLES, Pseudonyms};
-pub(crate) use table::Table;
+pub(crate) use batch::{Batch, Pseudonyms, cut};
+pub(crate) use table::{Table, Taken};
+pub(crate) use trial::OnTrial;
 
 /// How often decisions are told, unless set.
 const DEFAULT_EVERY: Duration = Duration::from_secs(10);

@@ -139,6 +139,13 @@ impl Shard {
 }
 
 impl Tuple {
+    /// How many bytes its names have.
+    pub(crate) fn names(&self) -> usize {
+        let Self { subject, roles, domain, object, action, .. } = self;
+        let of_roles: usize = roles.iter().map(|role| role.len()).sum();
+        subject.len() + domain.len() + object.len() + action.len() + of_roles
+    }
+
     fn is_of(&self, request: &Request<'_>, allowed: bool) -> bool {
         self.allowed == allowed
             && *self.subject == *request.subject

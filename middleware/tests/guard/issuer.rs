@@ -20,10 +20,15 @@ pub(crate) struct TestIssuer {
     state: Arc<Shared>,
 }
 
-struct Shared {
+struct Answers {
     jwks: Mutex<Answer>,
     policy: Mutex<Answer>,
     events: Mutex<Answer>,
+    shadow: Mutex<Answer>,
+}
+
+struct Shared {
+    answers: Answers,
     /// What is answered to records of decisions, and those that came.
     records: Mutex<(StatusCode, Vec<Value>)>,
     routes: Mutex<Told>,
@@ -65,9 +70,12 @@ impl TestIssuer {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Shared {
-            jwks: Mutex::new(Answer::Document(jwks.into())),
-            policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
-            events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            answers: Answers {
+                jwks: Mutex::new(Answer::Document(jwks.into())),
+                policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+                events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+                shadow: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
+            },
             records: Mutex::new((StatusCode::NO_CONTENT, Vec::new())),
             routes: Mutex::default(),
             away: AtomicBool::new(false),
@@ -82,6 +90,7 @@ impl TestIssuer {
             .route("/jwks", get(jwks_endpoint))
             .route("/policies/snapshot", get(policy_endpoint))
             .route("/policies/events", get(events_endpoint))
+            .route("/policies/shadow", get(shadow_endpoint))
             .route("/policies/decisions", post(decisions_endpoint))
             .route("/policies/routes/{digest}", get(routes_endpoint).put(told_endpoint))
             .layer(from_fn_with_state(Arc::clone(&state), presence))
@@ -91,16 +100,21 @@ impl TestIssuer {
     }
 
     pub(crate) fn publish(&self, answer: Answer) {
-        *self.state.jwks.lock().unwrap() = answer;
+        *self.state.answers.jwks.lock().unwrap() = answer;
     }
 
     pub(crate) fn hand_out(&self, policy: Answer) {
-        *self.state.policy.lock().unwrap() = policy;
+        *self.state.answers.policy.lock().unwrap() = policy;
+    }
+
+    /// Rules that services are to try.
+    pub(crate) fn try_rules(&self, rules: Answer) {
+        *self.state.answers.shadow.lock().unwrap() = rules;
     }
 
     /// What holds, as the server says it to whoever asks.
     pub(crate) fn say(&self, state: Answer) {
-        *self.state.events.lock().unwrap() = state;
+        *self.state.answers.events.lock().unwrap() = state;
     }
 
     /// What records of decisions are answered from now on.
@@ -154,19 +168,24 @@ impl TestIssuer {
 async fn jwks_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     state.jwks_fetches.fetch_add(1, Ordering::SeqCst);
     let _permit = state.gate.acquire().await.unwrap();
-    let answer = state.jwks.lock().unwrap().clone();
+    let answer = state.answers.jwks.lock().unwrap().clone();
     answer.respond(&headers, &state)
 }
 
 async fn policy_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
     *state.authorization.lock().unwrap() = authorization;
-    let answer = state.policy.lock().unwrap().clone();
+    let answer = state.answers.policy.lock().unwrap().clone();
     answer.respond(&headers, &state)
 }
 
 async fn events_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let answer = state.events.lock().unwrap().clone();
+    let answer = state.answers.events.lock().unwrap().clone();
+    answer.respond(&headers, &state)
+}
+
+async fn shadow_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let answer = state.answers.shadow.lock().unwrap().clone();
     answer.respond(&headers, &state)
 }
 

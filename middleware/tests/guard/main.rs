@@ -32,3 +32,5 @@ mod stale;
 mod tampered;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trial;

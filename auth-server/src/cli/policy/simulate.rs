@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use portcullis_policy::{AskedBy, DecisionChange, Turn};
+use portcullis_policy::{AskedBy, DecisionChange, Replayed, Turn};
 use serde_json::{Value, json};
 
 use super::rulebook::ApiOption;
@@ -89,11 +89,7 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
     if all.requests == 0 {
         return output::text(&format!("nothing was recorded in {days} days: nothing can be said\n"));
     }
-    if !replayed.changes.is_empty() {
-        let heading = ["CHANGE", "WHO", "OBJECT", "ACTION", "DECISIONS", "CALLERS", "FOR EXAMPLE"];
-        output::print(Format::Table, &(), &Table::new(heading, replayed.changes.iter().map(row)))?;
-        output::text("\n")?;
-    }
+    changes(replayed)?;
     let mut text = format!(
         "of {} decisions in {} days, {} would be refused that were allowed, and {} allowed that were refused\n",
         all.decisions, recorded.days, replayed.denied.decisions, replayed.allowed.decisions
@@ -128,6 +124,16 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
         text += "there are more changes than these\n";
     }
     output::text(&text)
+}
+
+/// Prints what changes, and an empty line; nothing when nothing does.
+pub(super) fn changes(replayed: &Replayed) -> Result<(), Failure> {
+    if replayed.changes.is_empty() {
+        return Ok(());
+    }
+    let heading = ["CHANGE", "WHO", "OBJECT", "ACTION", "DECISIONS", "CALLERS", "FOR EXAMPLE"];
+    output::print(Format::Table, &(), &Table::new(heading, replayed.changes.iter().map(row)))?;
+    output::text("\n")
 }
 
 fn row(change: &DecisionChange) -> [String; 7] {

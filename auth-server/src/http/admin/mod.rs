@@ -25,6 +25,7 @@ mod replay;
 mod roles;
 mod routes;
 mod schedules;
+mod shadows;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
@@ -159,6 +160,9 @@ fn policy(mount: Mount<'_>) -> Mount<'_> {
         .at(may("policies", "read"), routes!(questions::what_can))
         .at(may("policies", "read"), routes!(questions::diff))
         .at(may("policies", "read"), routes!(replay::replay))
+        .at(may("policies", "read"), routes!(shadows::show))
+        .at(may("policies", "update"), routes!(shadows::start))
+        .at(may("policies", "update"), routes!(shadows::stop))
         .at(may("policies", "read"), routes!(routes::list))
         .at(may("policies", "read"), routes!(routes::show))
         .at(may("policies", "update"), routes!(routes::approve))

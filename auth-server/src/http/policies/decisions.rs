@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::domain::decision::DecisionRecord;
+use crate::domain::secret::Digest32;
 use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::oauth::client_request::HeaderClient;
@@ -31,6 +32,8 @@ pub(super) struct BatchDocument {
     /// Whether something stands for each subject.
     #[serde(default)]
     pseudonymous: bool,
+    /// The rules that would decide these otherwise: the hexadecimal digest by which they are named.
+    shadow: Option<String>,
     decisions: Vec<DecisionDocument>,
 }
 
@@ -69,11 +72,13 @@ impl BatchDocument {
         if self.decisions.len() > MAX_RECORDS {
             return Err(("/decisions", format!("has to be at most {MAX_RECORDS} records")));
         }
+        let shadow = self.shadow.as_deref().map(str::parse::<Digest32>).transpose();
         let pseudonymous = self.pseudonymous;
         Ok(Batch {
             name: self.batch,
             age: Duration::from_secs(self.age_secs),
             lost: self.lost,
+            shadow: shadow.map_err(|error| ("/shadow", error.to_string()))?,
             records: self.decisions.into_iter().map(|decision| decision.record(pseudonymous)).collect(),
         })
     }

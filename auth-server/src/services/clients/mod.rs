@@ -17,7 +17,7 @@ use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, assignments, clients, decision_records, organisations};
+use crate::storage::{Store, Turn, Tx, apis, assignments, clients, decision_records, organisations, shadows};
 
 /// Registers, changes and switches off clients.
 #[derive(Clone)]
@@ -170,6 +170,7 @@ impl ClientService {
                     assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
                     clients::delete(tx, &id).await?;
                     decision_records::forget_subject(tx, id.as_str()).await?;
+                    shadows::forget_subject(tx, id.as_str()).await?;
                     tx.revoke(Revocation::of_client(id.as_str(), caller.now));
                     let detail = json!({ "name": client.name });
                     tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));

@@ -13,6 +13,7 @@ pub(crate) mod replay;
 pub(crate) mod route_report;
 pub(crate) mod schedule;
 pub(crate) mod search;
+pub(crate) mod shadow;
 pub(crate) mod snapshot;
 
 use serde_json::json;

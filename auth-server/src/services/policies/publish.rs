@@ -8,7 +8,8 @@ use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
-use crate::storage::{Tx, apis, policies};
+use crate::services::policies::shadow::without_cases;
+use crate::storage::{Tx, apis, policies, shadows};
 
 /// A policy that compiles and is to be put in force.
 #[derive(Clone, Debug)]
@@ -61,8 +62,20 @@ pub(crate) async fn publish(
         detail.insert("approved_by".to_owned(), json!(approved_by));
     }
     tx.audit(caller.event(AuditAction::PolicyActivated).on(&api.id).with(detail));
+    follow_shadow(tx, api, &revision.text).await?;
     tx.invalidate();
     Ok(revision)
+}
+
+/// What was tried and is in force now is tried no longer. Anything else is compared with something else from now on.
+async fn follow_shadow(tx: &mut Tx, api: &Api, text: &PolicyText) -> Result<(), AdminError> {
+    let Some(tried) = &api.shadow else { return Ok(()) };
+    if *tried == without_cases(text.clone()).sha256() {
+        shadows::stop(tx, &api.id).await?;
+    } else {
+        shadows::reset(tx, &api.id).await?;
+    }
+    Ok(())
 }
 
 /// Adds the next revision and points the API at it, as a part of something that is recorded as a whole.

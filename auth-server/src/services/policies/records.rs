@@ -14,7 +14,7 @@ use crate::domain::ids::ApiId;
 use crate::domain::secret::{Digest32, Entropy};
 use crate::services::buckets::{Buckets, Key};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{Outcome, Store, StoreError, decision_records};
+use crate::storage::{Outcome, Store, StoreError, decision_records, shadows};
 
 /// The most records of one batch.
 pub(crate) const MAX_RECORDS: usize = 1_000;
@@ -24,6 +24,8 @@ const CHUNK: usize = 250;
 const MAX_DECISIONS: u64 = 1_000_000_000_000;
 /// The batches of one client in a minute: those of a hundred replicas that report every ten seconds.
 const PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+/// The most different requests that rules on trial decide otherwise: whoever sees so many has seen enough.
+const MAX_DIFFERENCES: u64 = 10_000;
 /// For how long a batch that comes again is known. Cleaning up keeps it for a day after that.
 const KNOWN_FOR: Duration = Duration::from_hours(1);
 
@@ -36,6 +38,8 @@ pub(crate) struct Batch {
     pub(crate) age: Duration,
     /// How many decisions are not in it.
     pub(crate) lost: u64,
+    /// The rules that would decide these otherwise. `None`: these were decided by those in force.
+    pub(crate) shadow: Option<Digest32>,
     /// What was decided.
     pub(crate) records: Vec<DecisionRecord>,
 }
@@ -93,7 +97,11 @@ impl RecordService {
         let (buckets, seed) = &*self.limits;
         let key = Key::new(seed, 0, &[client.id.as_str().as_bytes()]);
         buckets.take(key, NonZeroU32::MIN).map_err(RecordsError::Crowded)?;
-        let day = self.day_of(&batch, now);
+        if batch.shadow.is_some() && batch.shadow != api.shadow {
+            // Something else is tried by now, or nothing.
+            return Ok(());
+        }
+        let (day, shadow) = (self.day_of(&batch, now), batch.shadow.clone());
         let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
         let (mut records, mut lost) = sorted(batch);
         let mut part = 0_u64;
@@ -102,7 +110,7 @@ impl RecordService {
             let chunk = std::mem::replace(&mut records, rest);
             let name = Digest32::of_parts(&[name.as_bytes(), &part.to_be_bytes()]);
             let lost = std::mem::take(&mut lost);
-            self.add(&api.id, Part { name, day, records: chunk, lost }, now).await?;
+            self.add(&api.id, Part { name, day, shadow: shadow.clone(), records: chunk, lost }, now).await?;
             part += 1;
         }
         Ok(())
@@ -115,17 +123,21 @@ impl RecordService {
     }
 
     async fn add(&self, api: &ApiId, part: Part, now: Timestamp) -> Result<(), RecordsError> {
-        let Part { name, day, records, lost } = part;
+        let Part { name, day, shadow, records, lost } = part;
         let (api, most) = (api.clone(), self.settings.max_requests_per_day);
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.in_background();
                     let until = now.plus(KNOWN_FOR);
-                    if single_use::remember(tx, Purpose::DecisionBatch, &name, until, now).await? {
-                        decision_records::add(tx, &api, day, (&records, lost), most).await?;
+                    if !single_use::remember(tx, Purpose::DecisionBatch, &name, until, now).await? {
+                        return Ok(());
                     }
-                    Ok(())
+                    let found = (&records[..], lost);
+                    Ok(match &shadow {
+                        Some(sha256) => shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?,
+                        None => decision_records::add(tx, &api, day, found, most).await?,
+                    })
                 })
             })
             .await
@@ -137,6 +149,7 @@ struct Part {
     /// The same when it comes again.
     name: Digest32,
     day: Day,
+    shadow: Option<Digest32>,
     records: Vec<(Digest32, DecisionRecord)>,
     lost: u64,
 }
@@ -196,7 +209,7 @@ mod tests {
     }
 
     fn batch(name: &str, records: Vec<DecisionRecord>) -> Batch {
-        Batch { name: name.to_owned(), age: Duration::ZERO, lost: 0, records }
+        Batch { name: name.to_owned(), age: Duration::ZERO, lost: 0, shadow: None, records }
     }
 
     async fn days(trial: &Trial, client: &Client) -> Vec<DayTotal> {

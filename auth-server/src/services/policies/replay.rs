@@ -17,11 +17,11 @@ use crate::storage::{Store, decision_records};
 /// The most days that are looked at.
 const MAX_DAYS: u32 = 366;
 /// How many records are read at once.
-const PAGE: u32 = 1_000;
+pub(super) const PAGE: u32 = 1_000;
 /// The most records that are replayed, the newest.
 const MAX_RECORDS: usize = 1_000_000;
 /// Pages that wait to be decided.
-const AHEAD: usize = 2;
+pub(super) const AHEAD: usize = 2;
 
 /// What would replace the rules in force.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl Compiled {
     }
 }
 
-fn replayed(
+pub(super) fn replayed(
     old: &PolicyText,
     new: &PolicyText,
     mut pages: mpsc::Receiver<Vec<DecisionRecord>>,

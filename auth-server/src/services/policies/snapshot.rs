@@ -10,10 +10,13 @@ use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::issuer::Issuer;
+use crate::domain::policy::PolicyText;
+use crate::domain::rbac::Api;
+use crate::domain::secret::Digest32;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::{KeyRing, SignError};
-use crate::storage::{Store, StoreError, policies};
+use crate::storage::{Store, StoreError, policies, shadows};
 
 /// How long a signed snapshot is believed: a guard that starts while we are away uses the one on its disk.
 const LIFETIME: Duration = Duration::from_hours(24);
@@ -31,7 +34,13 @@ pub(crate) struct SnapshotService {
     store: Store,
     ring: KeyRing,
     issuer: Issuer,
-    signed: Arc<Cache<ClientId, Arc<SignedSnapshot>>>,
+    signed: Arc<Signed>,
+}
+
+/// What was signed last, by client.
+struct Signed {
+    active: Cache<ClientId, Arc<SignedSnapshot>>,
+    shadows: Cache<ClientId, Arc<SignedSnapshot>>,
 }
 
 /// A signed snapshot, as one client gets it.
@@ -48,10 +57,19 @@ pub(crate) struct SignedSnapshot {
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Edition {
     api: ApiId,
-    revision: u64,
+    what: What,
     issued_at: i64,
     /// The entity tag of the published keys: a signature is renewed when they change.
     keys: String,
+}
+
+/// Which rules of an API.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum What {
+    /// Those in force.
+    Revision(u64),
+    /// Those that are tried beside them.
+    Shadow(Digest32),
 }
 
 /// Why there is no snapshot.
@@ -83,12 +101,16 @@ struct SnapshotClaims<'a> {
     revision: u64,
     model: &'a str,
     rules: &'a str,
+    /// The name of rules that are only tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<String>,
 }
 
 impl SnapshotService {
     /// The service over this store and these keys.
     pub(crate) fn new(store: Store, ring: KeyRing, issuer: Issuer) -> Self {
-        Self { store, ring, issuer, signed: Arc::new(Cache::new(KEPT)) }
+        let signed = Signed { active: Cache::new(KEPT), shadows: Cache::new(KEPT) };
+        Self { store, ring, issuer, signed: Arc::new(signed) }
     }
 
     /// The policy of the API that `client` serves. Nothing is read or signed unless something changed.
@@ -99,19 +121,42 @@ impl SnapshotService {
     ) -> Result<Arc<SignedSnapshot>, SnapshotError> {
         let api = client.settings.serves.as_ref().ok_or(SnapshotError::ServesNothing)?;
         let api = self.store.api(api).await?.ok_or(SnapshotError::NoPolicy)?;
-        let edition = Edition {
-            api: api.id.clone(),
-            revision: api.active_revision.ok_or(SnapshotError::NoPolicy)?,
-            issued_at: step(now),
-            keys: self.ring.published().etag.trim_matches('"').to_owned(),
-        };
-        if let Some(signed) = self.signed.get(&client.id)
+        let revision = api.active_revision.ok_or(SnapshotError::NoPolicy)?;
+        self.signed(&self.signed.active, client, (&api, What::Revision(revision)), now).await
+    }
+
+    /// The rules that the guard is to try, if there are any.
+    pub(crate) async fn shadow(
+        &self,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedSnapshot>>, SnapshotError> {
+        let api = client.settings.serves.as_ref().ok_or(SnapshotError::ServesNothing)?;
+        let api = self.store.api(api).await?.ok_or(SnapshotError::NoPolicy)?;
+        let Some(sha256) = api.shadow.clone() else { return Ok(None) };
+        match self.signed(&self.signed.shadows, client, (&api, What::Shadow(sha256)), now).await {
+            // It has ended since.
+            Err(SnapshotError::NoPolicy) => Ok(None),
+            signed => signed.map(Some),
+        }
+    }
+
+    async fn signed(
+        &self,
+        cache: &Cache<ClientId, Arc<SignedSnapshot>>,
+        client: &Client,
+        (api, what): (&Api, What),
+        now: Timestamp,
+    ) -> Result<Arc<SignedSnapshot>, SnapshotError> {
+        let keys = self.ring.published().etag.trim_matches('"').to_owned();
+        let edition = Edition { api: api.id.clone(), what, issued_at: step(now), keys };
+        if let Some(signed) = cache.get(&client.id)
             && signed.edition == edition
         {
             return Ok(signed);
         }
         let signed = Arc::new(self.sign(client, api.audience.as_str(), edition).await?);
-        self.signed.insert(client.id.clone(), Arc::clone(&signed));
+        cache.insert(client.id.clone(), Arc::clone(&signed));
         Ok(signed)
     }
 
@@ -121,24 +166,50 @@ impl SnapshotService {
         audience: &str,
         edition: Edition,
     ) -> Result<SignedSnapshot, SnapshotError> {
-        let mut tx = self.store.read().await?;
-        let revision = policies::find_revision(&mut tx, &edition.api, edition.revision).await?;
-        drop(tx);
-        let revision = revision.ok_or(SnapshotError::NoPolicy)?;
+        let Rules { name, revision, shadow, text } = self.rules(&edition).await?;
+        let kind = if shadow.is_some() { JwtType::PolicyShadow } else { JwtType::PolicySnapshot };
         let claims = SnapshotClaims {
             iss: self.issuer.as_str(),
             aud: client.id.as_str(),
             iat: edition.issued_at,
             exp: Timestamp::from_secs(edition.issued_at).plus(LIFETIME).as_secs(),
             api: audience,
-            revision: revision.number,
-            model: &revision.text.model,
-            rules: &revision.text.rules,
+            revision,
+            model: &text.model,
+            rules: &text.rules,
+            shadow,
         };
-        let jws = self.ring.sign(SigningAlg::Es256, JwtType::PolicySnapshot, &claims)?;
-        let entity_tag = format!("\"r{}-{}-{}\"", edition.revision, edition.issued_at, edition.keys);
+        let jws = self.ring.sign(SigningAlg::Es256, kind, &claims)?;
+        let entity_tag = format!("\"{name}-{}-{}\"", edition.issued_at, edition.keys);
         Ok(SignedSnapshot { jws, entity_tag, edition })
     }
+
+    async fn rules(&self, edition: &Edition) -> Result<Rules, SnapshotError> {
+        let mut tx = self.store.read().await?;
+        match &edition.what {
+            What::Revision(number) => {
+                let found = policies::find_revision(&mut tx, &edition.api, *number).await?;
+                let text = found.ok_or(SnapshotError::NoPolicy)?.text;
+                Ok(Rules { name: format!("r{number}"), revision: *number, shadow: None, text })
+            }
+            What::Shadow(sha256) => {
+                let found = shadows::find(&mut tx, &edition.api).await?;
+                let shadow = found.filter(|found| found.sha256 == *sha256).ok_or(SnapshotError::NoPolicy)?;
+                let hex = sha256.hex();
+                Ok(Rules { name: format!("s{hex}"), revision: 0, shadow: Some(hex), text: shadow.text })
+            }
+        }
+    }
+}
+
+/// Rules that are to be signed.
+struct Rules {
+    /// What entity tags begin with.
+    name: String,
+    revision: u64,
+    /// The name of rules that are only tried.
+    shadow: Option<String>,
+    text: PolicyText,
 }
 
 /// The last step before `now`, in seconds since 1970.

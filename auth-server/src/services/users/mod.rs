@@ -19,7 +19,8 @@ use crate::services::password::PasswordHasher;
 use crate::services::users::form::{AccountDetails, UserForm, new_password};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{
-    Store, Turn, Tx, assignments, credentials, decision_records, grants, organisations, sessions, users,
+    Store, Turn, Tx, assignments, credentials, decision_records, grants, organisations, sessions, shadows,
+    users,
 };
 
 /// Which users to list.
@@ -213,6 +214,7 @@ impl UserService {
                     assignments::delete_of(tx, &subject).await?;
                     users::delete(tx, &id).await?;
                     decision_records::forget_subject(tx, user.sub.as_str()).await?;
+                    shadows::forget_subject(tx, user.sub.as_str()).await?;
                     tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
                     tx.invalidate();
                     Ok(())

@@ -12,6 +12,7 @@ mod opening;
 mod refresh;
 mod registry;
 mod schema;
+mod shadows;
 mod single_use;
 mod statements;
 pub(crate) mod support;

@@ -9,7 +9,7 @@ use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, grants,
     interactions, inventories, jobs, migrations, organisations, policies, refresh_tokens, revocations, roles,
-    schedules, sessions, signing_keys, single_use, users,
+    schedules, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -42,6 +42,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         roles::STATEMENTS,
         schedules::STATEMENTS,
         sessions::STATEMENTS,
+        shadows::STATEMENTS,
         signing_keys::STATEMENTS,
         single_use::STATEMENTS,
         users::STATEMENTS,

@@ -159,6 +159,7 @@ impl Fixture {
             created_at: self.now(),
             administers: false,
             four_eyes: false,
+            shadow: None,
         };
         let added = api.clone();
         self.write(move |tx| {

@@ -1,0 +1,109 @@
+//! Rules that the server wants tried: fetched when it says that there are others, and dropped when it says that there are none.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwapOption, Guard};
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::remote::Proof;
+use super::signed::{MAX_BYTES, Opened, SHADOW, SnapshotFault};
+use crate::fetch::{FetchError, Fetched, Fetcher, Get};
+use crate::records::OnTrial;
+use crate::schedule::Moment;
+
+/// What is tried here, if anything is.
+pub(crate) struct Trial {
+    url: Url,
+    authorization: Option<HeaderValue>,
+    fetcher: Fetcher,
+    proof: Arc<Proof>,
+    current: ArcSwapOption<OnTrial>,
+    /// What the server called the rules that were asked for last, used or not. Holding this makes a fetch the only one.
+    asked: Mutex<Option<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TrialFault {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFault),
+    #[error("it could not be compiled")]
+    Compiler,
+    #[error("it has no name")]
+    Unnamed,
+}
+
+impl Trial {
+    pub(crate) fn new(
+        endpoint: &PolicyEndpoint,
+        fetcher: &Fetcher,
+        proof: &Arc<Proof>,
+    ) -> Result<Self, UrlRefused> {
+        Ok(Self {
+            url: endpoint.shadow()?,
+            authorization: endpoint.authorization(),
+            fetcher: fetcher.clone(),
+            proof: Arc::clone(proof),
+            current: ArcSwapOption::empty(),
+            asked: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn current(&self) -> Guard<Option<Arc<OnTrial>>> {
+        self.current.load()
+    }
+
+    /// Does what the server says: tries the rules with this tag, or none. Rules that cannot be used are asked for once; those
+    /// that cannot be fetched, again.
+    pub(crate) async fn follow(&self, tag: Option<&str>) {
+        let mut asked = self.asked.lock().await;
+        if asked.as_deref() == tag {
+            return;
+        }
+        if tag.is_none() {
+            *asked = None;
+            self.current.store(None);
+            return;
+        }
+        match self.fetch().await {
+            Ok(on_trial) => {
+                // Signed anew, they are the same, and what was noted of them stays.
+                if self.current().as_ref().is_none_or(|known| known.name != on_trial.name) {
+                    tracing::info!(policy.shadow = on_trial.name, "rules on trial");
+                    self.current.store(Some(Arc::new(on_trial)));
+                }
+            }
+            Err(TrialFault::Fetch(fault)) => {
+                tracing::debug!(%fault, "the rules on trial could not be fetched");
+                return;
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "the rules on trial cannot be used");
+                self.current.store(None);
+            }
+        }
+        *asked = tag.map(str::to_owned);
+    }
+
+    async fn fetch(&self) -> Result<OnTrial, TrialFault> {
+        let get = Get {
+            url: &self.url,
+            etag: None,
+            authorization: self.authorization.as_ref(),
+            max_bytes: MAX_BYTES,
+        };
+        let body = match self.fetcher.get(get).await? {
+            Fetched::Document { body, .. } => body,
+            Fetched::NotModified => Bytes::new(),
+        };
+        let proof = Arc::clone(&self.proof);
+        let opening = tokio::task::spawn_blocking(move || proof.open(&body, SHADOW, Moment::strict));
+        let Opened { snapshot, name, .. } = opening.await.map_err(|_| TrialFault::Compiler)??;
+        Ok(OnTrial::new(name.ok_or(TrialFault::Unnamed)?, snapshot))
+    }
+}
