@@ -1,6 +1,8 @@
-//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server.
+//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` and
+//! `schedule` work on those of the server.
 
 mod rulebook;
+mod schedule;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,6 +16,7 @@ use portcullis_policy::{
 use serde_json::json;
 
 use self::rulebook::Rulebook;
+use self::schedule::Later;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
@@ -52,6 +55,8 @@ pub(crate) enum Policy {
     },
     #[command(flatten)]
     Rulebook(Rulebook),
+    #[command(flatten)]
+    Later(Later),
     /// Decides cases, and explains those that are decided otherwise than expected. The exit code is 1 if there are any.
     Test {
         #[command(flatten)]
@@ -125,6 +130,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
     let format = context.format;
     match command {
         Policy::Rulebook(command) => rulebook::run(context, command).await,
+        Policy::Later(command) => schedule::run(context, command).await,
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),

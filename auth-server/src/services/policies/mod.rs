@@ -42,6 +42,11 @@ pub(crate) fn rules_path(api: &ApiId) -> String {
     format!("{RULES_PATH}/{api}")
 }
 
+/// The page on which activations of an API are put off, approved and taken back, below the issuer.
+pub(crate) fn activation_path(api: &ApiId) -> String {
+    format!("{}/activation", rules_path(api))
+}
+
 /// Why and from what state a draft is activated.
 #[derive(Clone, Debug)]
 pub struct Activation {
