@@ -183,7 +183,7 @@ impl QuestionService {
         Ok((before, Answered { seen, answer, unknown_roles: Vec::new() }))
     }
 
-    async fn text(&self, api: &ApiId, edition: Edition) -> Result<(Seen, PolicyText), AdminError> {
+    pub(super) async fn text(&self, api: &ApiId, edition: Edition) -> Result<(Seen, PolicyText), AdminError> {
         let mut tx = self.store.read().await?;
         let api = find_api(&mut tx, api).await?;
         let revision = match edition {
@@ -209,7 +209,7 @@ impl QuestionService {
         Ok((Seen::Revision(revision.number), revision.text))
     }
 
-    async fn work<T: Send + 'static>(
+    pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, AdminError> {
