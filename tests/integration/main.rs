@@ -31,6 +31,10 @@ mod refresh;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rules_activation;
+#[cfg(test)]
+mod rules_history;
+#[cfg(test)]
 mod rules_page;
 #[cfg(test)]
 mod setup;

@@ -45,15 +45,12 @@ impl NameService {
     }
 
     /// Finds out who these are.
-    pub(crate) async fn find<'a>(
-        &self,
-        actors: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Names, AdminError> {
+    pub(crate) async fn find(&self, actors: &[&str]) -> Result<Names, AdminError> {
         let mut tx = self.store.read().await?;
         let mut names = BTreeMap::new();
         for actor in actors {
-            if !names.contains_key(actor) {
-                names.insert(actor.to_owned(), named(&mut tx, actor).await?);
+            if !names.contains_key(*actor) {
+                names.insert((*actor).to_owned(), named(&mut tx, actor).await?);
             }
         }
         Ok(Names(names))
@@ -91,7 +88,7 @@ mod tests {
         let ada = trial.user("ada").await;
         let gone = UserId::generate(START, &trial.entropy);
         let asked = [ada.as_str(), gone.as_str(), "operator", "system", "anonymous", "no such thing"];
-        let names = NameService::new(trial.store.clone()).find(asked).await.unwrap();
+        let names = NameService::new(trial.store.clone()).find(&asked).await.unwrap();
         assert!(matches!(names.of(ada.as_str()), Named::Person { username, .. } if username == "ada"));
         assert_eq!((names.of("operator"), names.of("system")), (&Named::Operator, &Named::System));
         for unknown in [gone.as_str(), "anonymous", "no such thing", "never asked for"] {

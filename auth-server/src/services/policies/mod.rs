@@ -49,6 +49,11 @@ pub(crate) fn activation_path(api: &ApiId) -> String {
     format!("{}/activation", rules_path(api))
 }
 
+/// The page of the revisions of an API, below the issuer.
+pub(crate) fn history_path(api: &ApiId) -> String {
+    format!("{}/history", rules_path(api))
+}
+
 /// Why and from what state a draft is activated.
 #[derive(Clone, Debug)]
 pub struct Activation {
