@@ -1,5 +1,8 @@
 //! What the page of what is to come into force shows.
 
+#[cfg(test)]
+mod samples;
+
 use serde::Serialize;
 
 use crate::domain::audit::Actor;
@@ -7,6 +10,8 @@ use crate::domain::policy::PolicyText;
 use crate::domain::rbac::Api;
 use crate::domain::schedule::{Ending, PolicySchedule};
 use crate::http::extract::visit::Visitor;
+#[cfg(test)]
+pub(in crate::http::pages) use crate::http::pages::rules::activation::page::samples::samples;
 use crate::http::pages::rules::desk::{Entered, RulesDesk, UPDATE_APIS};
 use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::shown::{DifferenceShown, WhoShown};
@@ -282,102 +287,4 @@ fn ended(how: Ending) -> &'static str {
         Ending::NotPermitted => "not_permitted",
         Ending::Unusable => "unusable",
     }
-}
-
-#[cfg(test)]
-pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
-    use crate::http::pages::rules::page::sample_api;
-    use crate::http::pages::rules::shown::{sample_difference, sample_who};
-
-    let time = || TimeShown::of(crate::domain::clock::Timestamp::from_secs(1_800_000_000));
-    let draft = |state, difference| DraftShown {
-        state,
-        version: 8,
-        saved_by: sample_who("unknown"),
-        saved_at: time(),
-        difference,
-    };
-    let endings = [
-        Ending::Activated,
-        Ending::BaseMoved,
-        Ending::Cancelled,
-        Ending::FailingCases,
-        Ending::Lockout,
-        Ending::NotApproved,
-        Ending::NotPermitted,
-        Ending::Unusable,
-    ];
-    let ended = || {
-        let one = |how| EndedShown {
-            at: time(),
-            how: ended(how),
-            revision: (how == Ending::Activated).then_some(7),
-            message: "<b>".to_owned(),
-            requested_by: sample_who("client"),
-        };
-        endings.map(one).into_iter().collect()
-    };
-    let page = |problem, notice, on: bool| ActivationPage {
-        problem,
-        notice,
-        api: sample_api(),
-        active_number: "7".to_owned(),
-        waiting: None,
-        draft: draft("ready", Some(sample_difference())),
-        order: Order::of("<b>", "<b>"),
-        ended: ended(),
-        four_eyes: FourEyesShown { on, may_turn: on, version: "v".to_owned() },
-        csrf_token: "token".to_owned(),
-    };
-    let waiting = |approval: &'static str, own: bool, cancel| WaitingShown {
-        id: "sch_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c".to_owned(),
-        activate_at: time(),
-        message: "<b>".to_owned(),
-        request: RequestShown {
-            written_by: sample_who("person"),
-            requested_by: sample_who("operator"),
-            requested_at: time(),
-        },
-        approval,
-        approved_by: (approval == "given").then(|| sample_who("person")),
-        base: Some(7),
-        overtaken: own,
-        may: MayShown { approve: !own && approval == "missing", own, cancel },
-        difference: (!own).then(sample_difference),
-    };
-    let waits = |shown| ActivationPage {
-        waiting: Some(shown),
-        draft: draft("blocked", None),
-        ..page(None, None, true)
-    };
-    let mut all = vec![
-        ActivationPage { draft: draft("same", None), ended: Vec::new(), ..page(None, None, false) },
-        ActivationPage { draft: draft("forbidden", None), ..page(None, None, true) },
-        waits(waiting("missing", false, Some("decline"))),
-        waits(waiting("missing", true, Some("cancel"))),
-        waits(waiting("given", false, Some("decline"))),
-        waits(waiting("unneeded", true, None)),
-    ];
-    all.extend(super::NOTICES.map(|notice| page(None, Some(notice), true)));
-    let problems = [
-        "failing_cases",
-        "findings",
-        "lockout",
-        "message",
-        "no_time",
-        "nothing",
-        "owners_only",
-        "past",
-        "self_approval",
-        "stale",
-        "too_far",
-        "too_late",
-        "waits_already",
-    ];
-    all.extend(problems.map(|problem| page(Some(problem), None, false)));
-    all.extend(problems.map(|problem| ActivationPage {
-        problem: Some(problem),
-        ..waits(waiting("missing", false, Some("decline")))
-    }));
-    all
 }
