@@ -111,6 +111,7 @@ async fn only_an_owner_brings_rules_of_the_admin_api_back(#[values(Sqlite, Postg
     let server = TestServer::start_on(database).await;
     let api = server.admin.admin_api().await;
     let mut approver = administrator(&server, "policy-approver").await;
+    administrator(&server, "owner").await;
     server.admin.activate(&api, "p, owner, *, *, *\np, policy-approver, *, policies, *\n").await;
     let page = approver.get(&revision(&api, 1)).await;
     let refused = restore(&mut approver, &page, "Mine").await;

@@ -52,9 +52,9 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
     assert_eq!(text_of(&broken.text(), "report-title").as_deref(), Some("Report"), "{}", broken.text());
     let listed = broken.text();
     let (_, row) = listed.split_once("class=\"error\"><td role=\"cell\">").expect("a mistake is listed");
-    let number = "<a href=\"#rules\" data-editor=\"rules\" data-line=\"3\" data-column=\"10\">3</a>";
+    let number = "<a href=\"#rules\" data-editor=\"rules\" data-line=\"3\" data-column=\"1\">3</a>";
     assert!(row.starts_with(number), "it is shown at its line: {row}");
-    assert!(row.contains("p, viewer<mark>"), "with the line itself: {row}");
+    assert!(row.contains("<mark>p</mark>, viewer</code>"), "with the line itself: {row}");
     let activated = send(&mut owner, &broken, RULES, "activate").await;
     assert_eq!(activated.status, 200, "{}", activated.text());
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
