@@ -55,12 +55,12 @@ impl LineChanges {
 
     /// Leaves out what is far from any change.
     fn grouped(lines: Vec<Line>) -> Self {
-        let changed: Vec<usize> = (0..)
+        let places: Vec<usize> = (0..)
             .zip(&lines)
             .filter(|(_, line)| line.change != Change::Kept)
             .map(|(place, _)| place)
             .collect();
-        let (mut next, mut left_out, mut shown) = (changed.iter().copied().peekable(), 0, 0);
+        let (mut next, mut left_out, mut shown) = (places.iter().copied().peekable(), 0, 0);
         let mut changes = Self::default();
         let mut last = None;
         for (place, line) in lines.into_iter().enumerate() {
@@ -207,10 +207,9 @@ mod tests {
 
     #[test]
     fn changes_far_apart_are_told_apart_and_close_ones_are_not() {
-        let text = |marks: &[usize]| -> String {
-            (0..30)
-                .map(|line| if marks.contains(&line) { format!("x{line}\n") } else { format!("{line}\n") })
-                .collect()
+        let text = |marks: &[usize]| {
+            let mark = |line: usize| if marks.contains(&line) { "x" } else { "" };
+            (0..30).map(|line| format!("{}{line}", mark(line))).collect::<Vec<_>>().join("\n")
         };
         let hunks = |marks: &[usize]| LineChanges::between(&text(&[]), &text(marks)).hunks;
         assert_eq!(hunks(&[2, 8]).len(), 1);
@@ -268,7 +267,8 @@ mod tests {
 
     #[test]
     fn texts_with_nothing_in_common_are_one_block_and_cut_where_it_is_too_long() {
-        let text = |letter: char| (0..3_000).map(|line| format!("{letter}{line}\n")).collect::<String>();
+        let text =
+            |letter: char| (0..3_000).map(|line| format!("{letter}{line}")).collect::<Vec<_>>().join("\n");
         let changes = LineChanges::between(&text('a'), &text('b'));
         assert_eq!((changes.hunks.len(), changes.cut), (1, 6_000 - MAX_SHOWN));
         assert!(changes.hunks[0].lines.iter().all(|line| line.change == Change::Removed));

@@ -115,6 +115,8 @@ struct DraftShown {
     state: &'static str,
     version: u64,
     saved_by: WhoShown,
+    /// Whether whoever looks saved it.
+    own: bool,
     saved_at: TimeShown,
     difference: Option<DifferenceShown>,
 }
@@ -152,12 +154,12 @@ impl RulesDesk {
         let size = MAX_ENDED as u64 + 1;
         let listed = policies.schedules(&api.id, &PageQuery::new(None, Some(size))).await?.items;
         let draft = policies.draft(&api.id).await?.value;
-        let named = waiting.iter().chain(&listed).flat_map(|schedule| {
+        let actors = waiting.iter().chain(&listed).flat_map(|schedule| {
             let request = &schedule.request;
             [&request.written_by, &request.requested_by].into_iter().chain(&schedule.approved_by)
         });
-        let named: Vec<&str> = named.chain([&draft.updated_by]).map(String::as_str).collect();
-        let names = self.console.names.find(&named).await?;
+        let actors: Vec<&str> = actors.chain([&draft.updated_by]).map(String::as_str).collect();
+        let names = self.console.names.find(&actors).await?;
         let active = self.active(&api.id).await?;
         let is_active = |text: &PolicyText| active.as_ref().is_some_and(|active| active.text == *text);
         let state = match () {
@@ -185,6 +187,7 @@ impl RulesDesk {
                 state,
                 version: draft.version,
                 saved_by: WhoShown::of(&names, &draft.updated_by),
+                own: is_own(&draft.updated_by, &who.caller.actor),
                 saved_at: TimeShown::of(draft.updated_at),
                 difference,
             },

@@ -38,7 +38,8 @@ fn time() -> TimeShown {
 }
 
 fn draft(state: &'static str, difference: Option<DifferenceShown>) -> DraftShown {
-    DraftShown { state, version: 8, saved_by: sample_who("unknown"), saved_at: time(), difference }
+    let own = state == "ready";
+    DraftShown { state, version: 8, saved_by: sample_who("unknown"), own, saved_at: time(), difference }
 }
 
 fn ending(how: Ending) -> EndedShown {
