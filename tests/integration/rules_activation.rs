@@ -160,6 +160,23 @@ async fn what_cannot_be_put_off_is_said_beside_what_was_typed(
 
 #[rstest]
 #[tokio::test]
+async fn rules_of_the_admin_api_are_put_off_by_an_owner_who_can_still_edit_them_then(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.admin_api().await;
+    let mut owner = administrator(&server, "owner").await;
+    let mut approver = administrator(&server, "policy-approver").await;
+    save(&mut owner, &api, "# nothing\n").await;
+    let page = owner.get(&activation(&api)).await;
+    refused(&schedule(&mut owner, &page, &in_an_hour(&server), "x").await, 409, "nobody could edit");
+    let page = approver.get(&activation(&api)).await;
+    refused(&schedule(&mut approver, &page, &in_an_hour(&server), "x").await, 403, "Only an owner");
+    assert_eq!(schedules(&server, &api).await, json!([]));
+}
+
+#[rstest]
+#[tokio::test]
 async fn one_asks_and_another_approves_or_declines(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let api = server.admin.api("https://orders.test").await;

@@ -95,13 +95,10 @@ pub(in crate::http::pages) async fn restore(
             let path = format!("{}?notice=restored", history_path(&entered.api.id));
             return visitor.answer(desk.pages.go(&path));
         }
-        Err(AdminError::Cases(_)) => (StatusCode::CONFLICT, "failing_cases"),
-        Err(AdminError::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "message"),
-        Err(AdminError::Lockout) => (StatusCode::CONFLICT, "lockout"),
-        Err(AdminError::OwnersOnly) => (StatusCode::FORBIDDEN, "owners_only"),
-        Err(AdminError::Policy(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "unusable"),
-        Err(AdminError::Stale) => (StatusCode::CONFLICT, "stale"),
-        Err(error) => return desk.failed(id, &error),
+        Err(error) => match said(&error) {
+            Some(said) => said,
+            None => return desk.failed(id, &error),
+        },
     };
     let page = async {
         let api = desk.console.apis.show(&entered.api.id).await?.value;
@@ -111,6 +108,19 @@ pub(in crate::http::pages) async fn restore(
         Ok(page) => visitor.answer(desk.pages.show(status, &page.refusing(problem, message))),
         Err(error) => desk.failed(id, &error),
     }
+}
+
+/// What the page says to a revision that does not come back. `None` where there is nothing to say on it.
+const fn said(error: &AdminError) -> Option<(StatusCode, &'static str)> {
+    Some(match error {
+        AdminError::Cases(_) => (StatusCode::CONFLICT, "failing_cases"),
+        AdminError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "message"),
+        AdminError::Lockout => (StatusCode::CONFLICT, "lockout"),
+        AdminError::OwnersOnly => (StatusCode::FORBIDDEN, "owners_only"),
+        AdminError::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unusable"),
+        AdminError::Stale => (StatusCode::CONFLICT, "stale"),
+        _ => return None,
+    })
 }
 
 /// What the form asks for: a revision over the one that the page showed.
@@ -129,5 +139,33 @@ impl RulesDesk {
             return Err(AdminError::Stale);
         }
         self.console.policies.restore(&api.id, restoration, &who.caller).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::{Analysis, Cases, PolicySource, Report};
+
+    use super::*;
+    use crate::services::admin_error::Thing;
+    use crate::services::fields::FieldErrors;
+
+    #[test]
+    fn what_keeps_a_revision_from_coming_back_is_said_on_its_page() {
+        let analysis = Analysis::of(PolicySource::with_default_model("p, viewer, *, orders, read")).unwrap();
+        let failing = analysis.test(&Cases::parse("deny, viewer, *, orders, read").unwrap());
+        for (error, expected) in [
+            (AdminError::Cases(Box::new(failing)), "failing_cases"),
+            (AdminError::Invalid(FieldErrors::of("/message", "invalid", "x")), "message"),
+            (AdminError::Lockout, "lockout"),
+            (AdminError::OwnersOnly, "owners_only"),
+            (AdminError::Policy(Report::default()), "unusable"),
+            (AdminError::Stale, "stale"),
+        ] {
+            assert_eq!(said(&error).map(|(_, problem)| problem), Some(expected), "{error:?}");
+        }
+        for other in [AdminError::NotFound(Thing::Revision), AdminError::Compiler] {
+            assert_eq!(said(&other), None, "{other:?}");
+        }
     }
 }
