@@ -1,5 +1,7 @@
 //! Every page in light, in dark and on the narrowest screen: nothing overflows, nothing is blocked, pictures are kept.
 
+use std::time::Duration;
+
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::browser::{Browser, Look};
 use portcullis_tests::database::Database::Sqlite;
@@ -241,5 +243,101 @@ async fn what_keeps_rules_from_coming_into_force_fits_every_screen() {
     browser.click("policy-save").await;
     browser.wait_for("error-summary").await;
     inspect(&browser, "rules-owners-only").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_history_of_rules_fits_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let owner = server.admin.administrator("owner").await;
+    let before = "# who may do what with orders\n\np, viewer, *, /v1/orders/{order}, read\np, clerk, *, /v1/orders, create\n";
+    server.admin.activate(&orders, before).await;
+    let after = "# who may do what with orders\n\np, viewer, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n\
+                 g, clerk, viewer, *\np, clerk, acme, /v1/orders, create\np, user:17, *, /v1/orders, create, deny\n";
+    server.admin.activate(&orders, after).await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser.open(&format!("{}/admin/policies/{}", server.issuer, orders.id)).await;
+    browser.click("to-history").await;
+    browser.wait_for("revisions").await;
+    inspect(&browser, "history").await;
+    browser.click("revision-2").await;
+    browser.wait_for("restore").await;
+    inspect(&browser, "revision").await;
+    look_at(&browser, "revision-difference", "difference").await;
+    look_at(&browser, "revision-restore", "revision-restore").await;
+    // Somebody else was faster.
+    server.admin.activate(&orders, "p, viewer, *, /v1/orders, read\n").await;
+    browser.fill("message", "The long way is not served yet").await;
+    browser.click("revision-restore").await;
+    browser.wait_for("error-summary").await;
+    inspect(&browser, "revision-overtaken").await;
+    browser.click("revision-restore").await;
+    browser.wait_for("notice").await;
+    inspect(&browser, "history-restored").await;
+    browser.click("revision-5").await;
+    browser.wait_for("no-restore").await;
+    inspect(&browser, "revision-active").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_come_into_force_fits_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let owner = server.admin.administrator("owner").await;
+    let approver = server.admin.administrator("policy-approver").await;
+    let rules = format!("{}/admin/policies/{}", server.issuer, orders.id);
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser.open(&rules).await;
+    browser.click("to-activation").await;
+    browser.wait_for("nothing-waits").await;
+    inspect(&browser, "activation-empty").await;
+    browser.click("turn-four-eyes").await;
+    browser.wait_for("notice").await;
+    browser.open(&rules).await;
+    browser.fill("rules", "p, viewer, *, /v1/orders, read\np, clerk, *, /v1/orders, create\n").await;
+    browser.click("policy-save").await;
+    browser.wait_for("policy-discard").await;
+    look_at(&browser, "rules-four-eyes", "policy-activate").await;
+    browser.click("to-activation").await;
+    browser.wait_for("schedule").await;
+    inspect(&browser, "activation-draft").await;
+    let put_off = async |at: &str| {
+        browser.script(&format!("document.getElementById('at').value = '{at}'")).await;
+        browser.fill("message", "Clerks take orders themselves").await;
+        browser.click("put-off").await;
+    };
+    put_off("2020-01-31T09:00").await;
+    browser.wait_for("error-summary").await;
+    inspect(&browser, "activation-past").await;
+    look_at(&browser, "activation-past-field", "at").await;
+    let tomorrow = server.clock.now().plus(Duration::from_hours(24)).rfc3339();
+    put_off(&tomorrow[..16]).await;
+    browser.wait_for("waits").await;
+    inspect(&browser, "activation-asked").await;
+    // The other person.
+    let other = Browser::start().await;
+    other.open(&format!("{rules}/activation")).await;
+    sign_in(&other, &approver).await;
+    other.wait_for("approve").await;
+    inspect(&other, "activation-to-approve").await;
+    look_at(&other, "activation-decision", "approve").await;
+    other.click("approve").await;
+    other.wait_for("notice").await;
+    inspect(&other, "activation-approved").await;
+    browser.click("cancel").await;
+    browser.wait_for("ended").await;
+    inspect(&browser, "activation-taken-back").await;
+    other.click("cancel").await;
+    other.wait_for("error-summary").await;
+    inspect(&other, "activation-too-late").await;
+    other.close().await;
     browser.close().await;
 }

@@ -1,5 +1,8 @@
 //! Whole walks through the pages, with and without JavaScript.
 
+use std::time::Duration;
+
+use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::browser::Browser;
 use portcullis_tests::database::Database::Sqlite;
@@ -7,6 +10,7 @@ use portcullis_tests::landing::Landing;
 use portcullis_tests::server::{BareServer, TestServer};
 use portcullis_tests::service::GuardedService;
 use portcullis_tests::visitor::Person;
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
@@ -183,6 +187,70 @@ async fn an_administrator_takes_a_rule_away_and_the_service_refuses(#[values(On,
     browser.click("to-rulebooks").await;
     browser.click("to-account").await;
     browser.wait_for("sign-out").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}
+
+/// The numbers beside the text are the script's; the line itself is in the report without it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_leads_to_the_line_that_it_is_about(#[values(On, Off)] scripts: Scripts) {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let owner = server.admin.administrator("owner").await;
+    let browser = browser(scripts).await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser.open(&format!("{}/admin/policies/{}", server.issuer, orders.id)).await;
+    browser.fill("rules", "# orders\np, viewer, *, orders, read, alow\n").await;
+    browser.click("policy-check").await;
+    browser.wait_for("report").await;
+    assert!(browser.text("report").await.contains("p, viewer, *, orders, read, alow"));
+    browser.click_link("2").await;
+    if scripts == On {
+        assert_eq!(browser.focused().await, "rules");
+        let chosen = "const text = document.getElementById('rules');
+                      return text.value.slice(text.selectionStart, text.selectionEnd)";
+        assert_eq!(browser.script(chosen).await, "alow");
+        let numbers = "return document.querySelector('.ruler').textContent";
+        assert_eq!(browser.script(numbers).await, "1\n2\n3");
+    } else {
+        assert_eq!(browser.url().await.fragment(), Some("rules"));
+        assert!(!browser.source().await.contains("class=\"ruler\""));
+    }
+    assert_eq!(browser.complaints().await.iter().filter(|line| !line.contains("status of 4")).count(), 0);
+    browser.close().await;
+}
+
+/// From the sign-in to the rules of yesterday, and to a decision about somebody else's.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approver_brings_a_revision_back_and_approves_another(#[values(On, Off)] scripts: Scripts) {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    server.admin.activate(&orders, "p, viewer, *, orders, read\n").await;
+    let approver = server.admin.administrator("policy-approver").await;
+    let browser = browser(scripts).await;
+    browser.open(&format!("{}/admin/policies/{}/history", server.issuer, orders.id)).await;
+    sign_in(&browser, &approver).await;
+    browser.click("revision-1").await;
+    browser.fill("message", "Viewers see less than they should").await;
+    browser.click("revision-restore").await;
+    assert!(browser.text("notice").await.contains("Revision 3 is active now."));
+
+    let path = format!("/apis/{}", orders.id);
+    let settings = json!({ "name": "Orders", "access_token_ttl_secs": 300, "four_eyes": true });
+    let change = server.admin.request(Method::PUT, &path).await.header("if-match", "*");
+    assert_eq!(Answer::to(change.json(&settings)).await.status, 200);
+    let asked = server.admin.activation(&orders, "p, viewer, *, orders, write\n").await;
+    let at = server.clock.now().plus(Duration::from_hours(1)).rfc3339();
+    let asked = Answer::to(asked.json(&json!({ "message": "Viewers write", "activate_at": at }))).await;
+    assert_eq!(asked.status, 202, "{}", asked.text());
+    browser.click("to-activation").await;
+    browser.click("approve").await;
+    assert!(browser.text("notice").await.contains("It is approved"));
+    assert!(browser.text("approval").await.contains("policy-approver-person"));
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.close().await;
 }

@@ -35,6 +35,10 @@ mod revocation;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod rules_activation;
+#[cfg(test)]
+mod rules_history;
+#[cfg(test)]
 mod rules_page;
 #[cfg(test)]
 mod setup;

@@ -13,14 +13,14 @@ use serde_json::json;
 const RULES: &str = "p, viewer, *, orders, read, allow\n";
 
 /// Somebody with a role in the admin API, signed in.
-async fn administrator(server: &TestServer, role: &str) -> Visitor {
+pub(crate) async fn administrator(server: &TestServer, role: &str) -> Visitor {
     let person = server.admin.administrator(role).await;
     let mut visitor = server.visitor();
     visitor.sign_in(&person).await;
     visitor
 }
 
-fn path(api: &RegisteredApi) -> String {
+pub(crate) fn path(api: &RegisteredApi) -> String {
     format!("/admin/policies/{}", api.id)
 }
 
@@ -52,7 +52,9 @@ async fn an_owner_finds_edits_and_activates_the_rules_of_an_api(
     assert_eq!(text_of(&broken.text(), "report-title").as_deref(), Some("Report"), "{}", broken.text());
     let listed = broken.text();
     let (_, row) = listed.split_once("class=\"error\"><td role=\"cell\">").expect("a mistake is listed");
-    assert!(row.starts_with("3<"), "it is shown at its line: {row}");
+    let number = "<a href=\"#rules\" data-editor=\"rules\" data-line=\"3\" data-column=\"1\">3</a>";
+    assert!(row.starts_with(number), "it is shown at its line: {row}");
+    assert!(row.contains("<mark>p</mark>, viewer</code>"), "with the line itself: {row}");
     let activated = send(&mut owner, &broken, RULES, "activate").await;
     assert_eq!(activated.status, 200, "{}", activated.text());
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();

@@ -157,8 +157,14 @@ async fn what_commands_print_has_stable_keys_and_columns(#[values(Sqlite, Postgr
         (
             &["api", "list"],
             &["api", "list"],
-            "ID AUDIENCE NAME RULES",
-            &["audience", "id", "name", "revision", "rules"],
+            "ID AUDIENCE NAME FOUR EYES RULES",
+            &["audience", "four_eyes", "id", "name", "revision", "rules"],
+        ),
+        (
+            &["api", "four-eyes", "on", "--api", ORDERS],
+            &["api", "four-eyes", "off", "--api", ORDERS],
+            "ID AUDIENCE FOUR EYES",
+            &["audience", "four_eyes", "id"],
         ),
     ] {
         let columns = place.run(in_columns);
@@ -221,6 +227,7 @@ async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that
     let away = Place { database_url: Some(url), ..place.clone() };
     for command in [
         &["api", "list"][..],
+        &["api", "four-eyes", "on"],
         &["bootstrap", "admin", "--link"],
         &["client", "create", "--preset", "m2m", "--name", "Robot"],
         &["config", "check"],
@@ -228,6 +235,10 @@ async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that
         &["db", "status"],
         &["key", "list"],
         &["key", "rotate"],
+        &["policy", "approve"],
+        &["policy", "schedule", "--at", "2030-01-31T09:00:00Z", "--message", "x"],
+        &["policy", "schedule", "cancel"],
+        &["policy", "schedule", "list"],
         &["user", "create", "ada", "--password-file", &password],
     ] {
         let usage = place.run(&[command, &["--no-such-flag"]].concat());

@@ -11,7 +11,6 @@ use crate::http::admin::live::LiveCheck;
 use crate::http::admin::state::AdminState;
 use crate::http::extract::address::proxies;
 use crate::http::state::AppState;
-use crate::services::policies::questions::QuestionService;
 
 /// The routes of the admin API, behind the guard that services mount too.
 pub(super) async fn open(
@@ -41,7 +40,7 @@ pub(super) async fn open(
         inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
         policies: administration.policies.clone(),
-        questions: QuestionService::new(ground.store.clone()),
+        questions: administration.console.questions.clone(),
         roles: administration.roles.clone(),
         users: administration.users.clone(),
     };

@@ -11,12 +11,14 @@ use crate::services::caller::Caller;
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
 use crate::services::events::EventService;
+use crate::services::names::NameService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocation_feed::RevocationFeed;
@@ -86,8 +88,19 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     // The other half is left to people and to those who ask once.
     let listeners = ground.config.server.max_connections / 2;
     let events = EventService::new(place, snapshots.clone(), feed.clone(), listeners);
+    let console = Console {
+        apis: apis.clone(),
+        callers,
+        names: NameService::new(store()),
+        policies: policies.clone(),
+        policy,
+        // One for pages and API together: it bounds how much is worked on at once.
+        questions: QuestionService::new(store()),
+        setup,
+        trail,
+    };
     Ok(Administration {
-        console: Console { apis: apis.clone(), callers, policies: policies.clone(), policy, setup, trail },
+        console,
         apis,
         distribution: Distribution {
             decisions: DecisionService::new(store()),

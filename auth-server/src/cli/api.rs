@@ -1,16 +1,23 @@
 //! `portcullis api`: the services that tokens are for.
 
-use clap::Subcommand;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::cli::context::Context;
+use crate::app::App;
+use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
+use crate::domain::clock::Clock;
 use crate::domain::ids::ApiId;
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::Api as Registered;
+use crate::services::apis::ApiPatch;
+use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
-use crate::services::policies::rules_path;
+use crate::services::policies::{activation_path, rules_path};
+use crate::services::version::Precondition;
 
 /// The most APIs that are read at one time.
 const AT_ONCE: u64 = 200;
@@ -18,13 +25,76 @@ const AT_ONCE: u64 = 200;
 /// The services that tokens are for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Api {
+    /// Has what one person wrote take another to put it in force, or no more. Turning it off is what an operator may do, and is on record.
+    FourEyes {
+        /// Which.
+        #[arg(value_enum)]
+        switch: Switch,
+        #[command(flatten)]
+        api: ApiOption,
+    },
     /// Prints every API with the page on which its rules are edited.
     List,
 }
 
+/// One of two.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+/// Whose rules.
+#[derive(Args, Debug)]
+pub(crate) struct ApiOption {
+    /// The audience of the API. Without it: the admin API of this server.
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) api: Option<String>,
+}
+
+impl ApiOption {
+    pub(crate) async fn find(&self, app: &App) -> Result<Arc<Registered>, Failure> {
+        let Some(audience) = &self.api else { return Ok(Arc::new(app.apis().admin_api().await?)) };
+        let found = app.store().api_by_audience(audience).await?;
+        found.ok_or_else(|| {
+            Failure::failed(format!("there is no API {audience}: `api list` prints those that are"))
+        })
+    }
+}
+
 pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure> {
-    let Api::List = command;
     let app = context.existing_app().await?;
+    match command {
+        Api::FourEyes { switch, api } => four_eyes(context.format, &app, *switch, api).await,
+        Api::List => list(context.format, &app).await,
+    }
+}
+
+async fn four_eyes(format: Format, app: &App, switch: Switch, api: &ApiOption) -> Result<(), Failure> {
+    let wanted = switch == Switch::On;
+    let known = app.apis().show(&api.find(app).await?.id).await?;
+    let mut now = known.value;
+    if now.four_eyes != wanted {
+        let patch = ApiPatch {
+            name: now.name,
+            access_token_ttl_secs: now.access_token_ttl.as_secs(),
+            four_eyes: Some(wanted),
+        };
+        let seen = Precondition::Matches(vec![known.version]);
+        let operator = Caller::operator(Clock::system().now());
+        now = app.apis().update(&now.id, &patch, &seen, &operator).await?.value;
+    }
+    let shown =
+        json!({ "id": now.id.as_str(), "audience": now.audience.as_str(), "four_eyes": now.four_eyes });
+    let row = [now.id.to_string(), now.audience.to_string(), on_or_off(now.four_eyes)];
+    output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "FOUR EYES"], [row]))
+}
+
+fn on_or_off(four_eyes: bool) -> String {
+    if four_eyes { "on" } else { "off" }.to_owned()
+}
+
+async fn list(format: Format, app: &App) -> Result<(), Failure> {
     let (mut apis, mut after): (Vec<Registered>, _) = (Vec::new(), None);
     loop {
         let page = app.apis().list(&PageQuery::new(after, Some(AT_ONCE))).await?;
@@ -43,17 +113,25 @@ pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure>
                 "audience": api.audience.as_str(),
                 "name": api.name,
                 "revision": api.active_revision,
+                "four_eyes": api.four_eyes,
                 "rules": rules_page(&issuer, &api.id),
             })
         })
         .collect();
     let rows = apis.iter().map(|api| {
-        [api.id.to_string(), api.audience.to_string(), api.name.clone(), rules_page(&issuer, &api.id)]
+        let four_eyes = on_or_off(api.four_eyes);
+        let [id, audience] = [api.id.to_string(), api.audience.to_string()];
+        [id, audience, api.name.clone(), four_eyes, rules_page(&issuer, &api.id)]
     });
-    output::print(context.format, &shown, &Table::new(["ID", "AUDIENCE", "NAME", "RULES"], rows))
+    output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "NAME", "FOUR EYES", "RULES"], rows))
 }
 
 /// The address of the page on which the rules of an API are edited.
 pub(crate) fn rules_page(issuer: &Issuer, api: &ApiId) -> String {
     issuer.endpoint(&rules_path(api))
+}
+
+/// The address of the page on which a second person activates or approves.
+pub(crate) async fn approval_page(app: &App, api: &Registered) -> Result<String, Failure> {
+    Ok(app.served_issuer().await?.endpoint(&activation_path(&api.id)))
 }

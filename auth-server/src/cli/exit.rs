@@ -37,6 +37,12 @@ impl Failure {
         Self { code: Code::Usage, message: message.into() }
     }
 
+    /// The same failure with a way on.
+    pub(crate) fn hint(mut self, way: &str) -> Self {
+        _ = write!(self.message, "\n  hint: {way}");
+        self
+    }
+
     /// Writes the reason to standard error and returns the exit code.
     pub fn report(&self) -> ExitCode {
         eprintln!("portcullis: {}", self.message);

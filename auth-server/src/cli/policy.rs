@@ -1,7 +1,9 @@
-//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook` works on those of the server, `routes` on what services say.
+//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook`, `schedule`, `shadow` and `simulate` work on
+//! those of the server, `routes` on what services say.
 
 mod routes;
 mod rulebook;
+mod schedule;
 mod shadow;
 mod simulate;
 
@@ -18,6 +20,7 @@ use serde_json::json;
 
 use self::routes::Routes;
 use self::rulebook::Rulebook;
+use self::schedule::Later;
 use self::shadow::Shadow;
 use self::simulate::Simulate;
 use crate::cli::context::{Context, Format};
@@ -59,6 +62,8 @@ pub(crate) enum Policy {
     Routes(Routes),
     #[command(flatten)]
     Rulebook(Rulebook),
+    #[command(flatten)]
+    Later(Later),
     #[command(subcommand)]
     Shadow(Shadow),
     /// Decides again what services were asked in the last days, and prints who would be answered otherwise. The exit code is 1
@@ -138,6 +143,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
     match command {
         Policy::Routes(command) => routes::run(context, command).await,
         Policy::Rulebook(command) => rulebook::run(context, command).await,
+        Policy::Later(command) => schedule::run(context, command).await,
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),

@@ -23,10 +23,12 @@ use crate::services::health::HealthService;
 use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
+use crate::services::names::NameService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::revocations::RevocationService;
@@ -167,8 +169,10 @@ impl FromRef<AppState> for LoginService {
 pub(crate) struct Console {
     pub(crate) apis: ApiService,
     pub(crate) callers: CallerService,
+    pub(crate) names: NameService,
     pub(crate) policies: PolicyService,
     pub(crate) policy: AdminPolicy,
+    pub(crate) questions: QuestionService,
     pub(crate) setup: SetupService,
     pub(crate) trail: AccessTrail,
 }

@@ -311,7 +311,8 @@ impl ApiService {
             roles::insert(tx, role).await?;
         }
         let message = "The rules that a new API starts with".to_owned();
-        let publication = Publication { message, draft_version: None, restores: None, text, put_off: None };
+        let publication =
+            Publication { message, draft_version: None, restores: None, over: None, text, put_off: None };
         let revision = add_revision(tx, &api, publication, caller).await?;
         let names: Vec<_> = starters.iter().map(|role| role.name.as_str()).collect();
         let detail = json!({ "audience": api.audience.as_str(), "roles": names });

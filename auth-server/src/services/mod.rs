@@ -20,6 +20,7 @@ pub(crate) mod login;
 pub(crate) mod login_limits;
 pub(crate) mod logout;
 pub(crate) mod mint;
+pub(crate) mod names;
 pub mod organisations;
 pub(crate) mod owners;
 pub mod paging;

@@ -3,14 +3,15 @@
 //! What is pulled is what was pushed, byte for byte, so that a repository can be the source.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use portcullis_policy::lint;
 use serde_json::{Value, json};
 
+use super::schedule::refusal;
 use super::{RulesFile, read, read_once};
 use crate::app::App;
+use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
@@ -81,14 +82,6 @@ pub(crate) enum Rulebook {
     },
 }
 
-/// Whose rules.
-#[derive(Args, Debug)]
-pub(crate) struct ApiOption {
-    /// The audience of the API. Without it: the admin API of this server.
-    #[arg(long, value_name = "AUDIENCE")]
-    pub(super) api: Option<String>,
-}
-
 pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Failure> {
     let app = context.existing_app().await?;
     match command {
@@ -128,16 +121,6 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
     }
 }
 
-impl ApiOption {
-    pub(super) async fn find(&self, app: &App) -> Result<Arc<Api>, Failure> {
-        let Some(audience) = &self.api else { return Ok(Arc::new(app.apis().admin_api().await?)) };
-        let found = app.store().api_by_audience(audience).await?;
-        found.ok_or_else(|| {
-            Failure::failed(format!("there is no API {audience}: `api list` prints those that are"))
-        })
-    }
-}
-
 async fn pulled(app: &App, api: &Api, draft: bool, revision: Option<u64>) -> Result<PolicyText, Failure> {
     let policies = app.policies();
     Ok(match revision {
@@ -162,8 +145,10 @@ async fn push(app: &App, api: &Api, proposal: Proposal) -> Result<(), Failure> {
 
 async fn activate(format: Format, app: &App, api: &Api, message: &str) -> Result<(), Failure> {
     let activation = Activation { precondition: Precondition::Any, message: message.to_owned() };
-    let revision = app.policies().activate(&api.id, activation, &operator()).await?;
-    print(format, &[revision])
+    match app.policies().activate(&api.id, activation, &operator()).await {
+        Ok(revision) => print(format, &[revision]),
+        Err(error) => Err(refusal(app, api, error).await),
+    }
 }
 
 async fn history(format: Format, app: &App, api: &Api) -> Result<(), Failure> {

@@ -3,13 +3,12 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::rulebook::ApiOption;
+use super::rulebook::operator;
 use super::simulate::changes;
+use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output;
-use crate::domain::clock::Clock;
-use crate::services::caller::Caller;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
 use crate::services::version::Precondition;
@@ -36,7 +35,6 @@ pub(crate) enum Shadow {
 
 pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failure> {
     let app = context.existing_app().await?;
-    let operator = Caller::operator(Clock::system().now());
     match command {
         Shadow::Show { api } => {
             let api = api.find(&app).await?;
@@ -45,7 +43,7 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
         }
         Shadow::Start { api } => {
             let api = api.find(&app).await?;
-            let shadow = app.policies().start_shadow(&api.id, &Precondition::Any, &operator).await?;
+            let shadow = app.policies().start_shadow(&api.id, &Precondition::Any, &operator()).await?;
             match context.format {
                 Format::Json => output::json(&json!({ "sha256": shadow.sha256.hex() })),
                 Format::Table => {
@@ -55,7 +53,7 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
         }
         Shadow::Stop { api } => {
             let api = api.find(&app).await?;
-            Ok(app.policies().stop_shadow(&api.id, &operator).await?)
+            Ok(app.policies().stop_shadow(&api.id, &operator()).await?)
         }
     }
 }

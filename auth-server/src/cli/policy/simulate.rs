@@ -6,8 +6,8 @@ use clap::Args;
 use portcullis_policy::{AskedBy, DecisionChange, Replayed, Turn};
 use serde_json::{Value, json};
 
-use super::rulebook::ApiOption;
 use super::source;
+use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};

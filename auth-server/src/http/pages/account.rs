@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::clock::Timestamp;
 use crate::http::extract::cookies::{self, Keep};
 use crate::http::extract::form::OwnForm;
 use crate::http::extract::link::LinkQuery;
@@ -14,6 +13,7 @@ use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Next;
 use crate::http::pages::person::Person;
 use crate::http::pages::rules::RulesDesk;
+use crate::http::pages::when::TimeShown;
 use crate::http::pages::{Desk, failure};
 use crate::http::render::Page;
 use crate::services::login::SignedIn;
@@ -24,8 +24,7 @@ struct AccountPage {
     problem: Option<&'static str>,
     notice: Option<&'static str>,
     user: Person,
-    signed_in_at: String,
-    signed_in_text: String,
+    signed_in: TimeShown,
     /// Whether the rules of APIs are this user's business.
     sees_rules: bool,
     csrf_token: String,
@@ -60,8 +59,7 @@ pub(super) async fn show(
         problem: None,
         notice: (query.notice.as_deref() == Some("password_changed")).then_some("password_changed"),
         user: Person::of(&live.user),
-        signed_in_at: live.session.auth_time.rfc3339(),
-        signed_in_text: readable(live.session.auth_time),
+        signed_in: TimeShown::of(live.session.auth_time),
         sees_rules,
         csrf_token: desk.guard.token(&visitor.visit.browser),
     };
@@ -92,13 +90,6 @@ pub(super) fn forget_session(mut response: Response) -> Response {
     response
 }
 
-/// A time as people read it: `2026-11-22 13:05 UTC`.
-fn readable(time: Timestamp) -> String {
-    let text = time.rfc3339();
-    let minute = text.get(..16).unwrap_or(&text);
-    format!("{} UTC", minute.replace('T', " "))
-}
-
 #[cfg(test)]
 pub(super) fn samples() -> Vec<impl Page> {
     [None, Some("password_changed")]
@@ -107,20 +98,9 @@ pub(super) fn samples() -> Vec<impl Page> {
             problem: None,
             notice,
             user: Person::of(&crate::http::pages::person::sample()),
-            signed_in_at: "2026-11-22T13:05:00Z".to_owned(),
-            signed_in_text: "2026-11-22 13:05 UTC".to_owned(),
+            signed_in: TimeShown::of(crate::domain::clock::Timestamp::from_secs(1_795_352_700)),
             sees_rules: notice.is_some(),
             csrf_token: "token".to_owned(),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_shown_to_the_minute() {
-        assert_eq!(readable(Timestamp::from_secs(1_795_352_700)), "2026-11-22 13:05 UTC");
-    }
 }

@@ -146,7 +146,7 @@ impl Desk {
     ) -> Result<Shown, InteractionError> {
         let mut page = LoginPage { csrf_token: self.guard.token(&visit.browser), ..LoginPage::default() };
         match purpose {
-            Purpose::Own(next) => page.next = next.name().map(str::to_owned),
+            Purpose::Own(next) => page.next = next.name(),
             Purpose::Interaction(interaction) => {
                 page.interaction = Some(interaction.to_string());
                 match self.authorize.view(&interaction, visit).await? {

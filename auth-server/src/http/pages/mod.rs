@@ -11,6 +11,7 @@ mod person;
 mod rulebooks;
 mod rules;
 mod setup;
+mod when;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -79,6 +80,12 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/account/sign-out", post(account::sign_out))
         .route("/admin/policies", get(rulebooks::show))
         .route("/admin/policies/{api}", get(rules::show).post(rules::edit))
+        .route("/admin/policies/{api}/activation", get(rules::activation::show).post(rules::activation::act))
+        .route("/admin/policies/{api}/history", get(rules::history::list))
+        .route(
+            "/admin/policies/{api}/history/{number}",
+            get(rules::history::show).post(rules::history::restore),
+        )
         .route("/consent", get(consent::show).post(consent::decide))
         .route("/logged-out", get(logout::done))
         .route("/login", get(login::show).post(login::sign_in))
@@ -128,6 +135,9 @@ mod tests {
         shown(password::samples(), &mut all).await;
         shown(rulebooks::samples(), &mut all).await;
         shown(rules::samples(), &mut all).await;
+        shown(rules::activation::samples(), &mut all).await;
+        shown(rules::history::samples(), &mut all).await;
+        shown(rules::history::revision_samples(), &mut all).await;
         shown(setup::samples(), &mut all).await;
         all
     }

@@ -1,7 +1,7 @@
 //! Where a sign-in leads that no application asked for.
 
 use crate::domain::ids::ApiId;
-use crate::services::policies::{RULES_PATH, rules_path};
+use crate::services::policies::{RULES_PATH, activation_path, history_path, rules_path};
 
 /// Where a sign-in leads that no application asked for. A list and not an address: nobody can be sent elsewhere.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -10,7 +10,15 @@ pub(super) enum Next {
     Account,
     Password,
     Rulebooks,
-    Rules(ApiId),
+    Rules(ApiId, Part),
+}
+
+/// Which of the pages of the rules of an API.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    Activation,
+    Editor,
+    History,
 }
 
 impl Next {
@@ -18,16 +26,28 @@ impl Next {
         match name {
             "password" => Self::Password,
             "rules" => Self::Rulebooks,
-            name => ApiId::parse(name).map_or(Self::Account, Self::Rules),
+            name => Self::of_rules(name).unwrap_or_default(),
         }
     }
 
-    pub(super) fn name(&self) -> Option<&str> {
+    fn of_rules(name: &str) -> Option<Self> {
+        let (api, part) = match name.split_once('.') {
+            None => (name, Part::Editor),
+            Some((api, "activation")) => (api, Part::Activation),
+            Some((api, "history")) => (api, Part::History),
+            Some(_) => return None,
+        };
+        Some(Self::Rules(ApiId::parse(api).ok()?, part))
+    }
+
+    pub(super) fn name(&self) -> Option<String> {
         match self {
             Self::Account => None,
-            Self::Password => Some("password"),
-            Self::Rulebooks => Some("rules"),
-            Self::Rules(api) => Some(api.as_str()),
+            Self::Password => Some("password".to_owned()),
+            Self::Rulebooks => Some("rules".to_owned()),
+            Self::Rules(api, Part::Activation) => Some(format!("{api}.activation")),
+            Self::Rules(api, Part::Editor) => Some(api.to_string()),
+            Self::Rules(api, Part::History) => Some(format!("{api}.history")),
         }
     }
 
@@ -36,7 +56,9 @@ impl Next {
             Self::Account => "/account".to_owned(),
             Self::Password => "/account/security/password".to_owned(),
             Self::Rulebooks => RULES_PATH.to_owned(),
-            Self::Rules(api) => rules_path(api),
+            Self::Rules(api, Part::Activation) => activation_path(api),
+            Self::Rules(api, Part::Editor) => rules_path(api),
+            Self::Rules(api, Part::History) => history_path(api),
         }
     }
 
@@ -53,17 +75,25 @@ mod tests {
     #[test]
     fn a_sign_in_leads_to_one_of_our_pages_whatever_is_asked_for() {
         let api = "api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+        let rules = format!("/admin/policies/{api}");
         for (name, path) in [
             ("", "/account"),
             ("password", "/account/security/password"),
-            (api, "/admin/policies/api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c"),
+            (api, rules.as_str()),
             ("https://evil.example", "/account"),
             ("//evil.example", "/account"),
             ("/\\evil.example", "/account"),
             ("api_../../login", "/account"),
+            ("api_../../login.history", "/account"),
         ] {
             assert_eq!(Next::named(name).path(), path);
         }
+        for part in ["activation", "history"] {
+            let next = Next::named(&format!("{api}.{part}"));
+            assert_eq!(next.path(), format!("{rules}/{part}"));
+            assert_eq!(next.login(), format!("/login?next={api}.{part}"));
+        }
+        assert_eq!(Next::named(&format!("{api}.settings")), Next::Account);
         assert_eq!(Next::named(api).login(), format!("/login?next={api}"));
     }
 }

@@ -4,7 +4,11 @@
 //! second keeps its text and shows the other beside it, so nothing is lost and nothing is overwritten unseen. A form that
 //! changed something leads back to the page, so reading it again sends nothing again.
 
+pub(super) mod activation;
+mod desk;
+pub(super) mod history;
 mod page;
+mod shown;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,39 +16,26 @@ use http::StatusCode;
 use portcullis_policy::PolicyFile;
 use serde::Deserialize;
 
-use crate::domain::ids::ApiId;
-use crate::domain::policy::{PolicyRevision, PolicyText};
+use crate::domain::policy::PolicyText;
 use crate::domain::rbac::Api;
-use crate::http::extract::form::{Fields, FormGuard, OwnForm};
+use crate::http::extract::form::{Fields, OwnForm};
 use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
-use crate::http::pages::failure;
-use crate::http::pages::next::Next;
+use crate::http::pages::next::Part;
+pub(super) use crate::http::pages::rules::desk::{READ, RulesDesk};
 pub(super) use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::page::{InForce, ReportShown, RulesPage, TextShown};
 #[cfg(test)]
 pub(super) use crate::http::pages::rules::page::{sample_api, samples};
-use crate::http::render::Pages;
-use crate::http::render::error_page::{ErrorKind, ErrorPage};
-use crate::http::state::Console;
+use crate::http::pages::when::TimeShown;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
-use crate::services::callers::Arrival;
 use crate::services::permission::{ACTIVATE_POLICIES, Permission};
 use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
 
-pub(super) const READ: Permission = Permission { object: "policies", action: "read" };
 const UPDATE: Permission = Permission { object: "policies", action: "update" };
-
-/// What the handlers work with.
-#[derive(Clone)]
-pub(super) struct RulesDesk {
-    pub(super) pages: Pages,
-    pub(super) guard: FormGuard,
-    pub(super) console: Console,
-}
 
 /// What the form asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -104,8 +95,8 @@ pub(super) async fn show(
     id: RequestId,
     LinkQuery(query): LinkQuery<RulesQuery>,
 ) -> Response {
-    let api = match desk.enter(&raw, &visitor, &[READ], id).await {
-        Ok((api, _)) => api,
+    let api = match desk.enter((&raw, Part::Editor), &visitor, &[READ], id).await {
+        Ok(entered) => entered.api,
         Err(refusal) => return refusal,
     };
     match desk.page(&api, &visitor).await {
@@ -126,17 +117,17 @@ pub(super) async fn edit(
 ) -> Response {
     let OwnForm { visitor, fields } = form;
     let Some(step) = Step::named(fields.text("step")) else {
-        return desk.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()));
+        return desk.unreadable(id);
     };
-    let (api, caller) = match desk.enter(&raw, &visitor, step.needs(), id).await {
-        Ok(entered) => entered,
+    let (api, caller) = match desk.enter((&raw, Part::Editor), &visitor, step.needs(), id).await {
+        Ok(entered) => (entered.api, entered.who.caller),
         Err(refusal) => return refusal,
     };
     let mut edit = Edit { api: &api, caller: &caller, fields: &fields, may_write: step != Step::Activate };
     if step == Step::Activate {
         match desk.is_draft(&edit).await {
             Ok(true) => {}
-            Ok(false) => match desk.enter(&raw, &visitor, &[UPDATE], id).await {
+            Ok(false) => match desk.enter((&raw, Part::Editor), &visitor, &[UPDATE], id).await {
                 Ok(_) => edit.may_write = true,
                 Err(refusal) => return refusal,
             },
@@ -174,54 +165,6 @@ impl Edit<'_> {
 }
 
 impl RulesDesk {
-    /// The API and who asks, or the page that says why not.
-    async fn enter(
-        &self,
-        raw: &str,
-        visitor: &Visitor,
-        needs: &[Permission],
-        id: RequestId,
-    ) -> Result<(Api, Caller), Response> {
-        let unknown = || self.pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()));
-        let api = ApiId::parse(raw).map_err(|_| unknown())?;
-        let caller = self.administrator(visitor, needs, id, Next::Rules(api.clone())).await?;
-        let api = self.console.apis.show(&api).await.map_err(|error| self.failed(id, &error))?;
-        Ok((api.value, caller))
-    }
-
-    /// Who asks, if it is somebody who may: whoever is not signed in is sent to do so, and then to `next`.
-    pub(super) async fn administrator(
-        &self,
-        visitor: &Visitor,
-        needs: &[Permission],
-        id: RequestId,
-        next: Next,
-    ) -> Result<Caller, Response> {
-        let visit = &visitor.visit;
-        let Some(live) = &visit.session else {
-            return Err(visitor.answer(self.pages.go(&next.login())));
-        };
-        let arrival = Arrival { address: Some(visit.address), now: visit.now };
-        let administrator = self.console.callers.of_user(&live.user.id, arrival).await;
-        let administrator = administrator.map_err(|error| self.failed(id, &error))?;
-        let roles = &administrator.roles;
-        let Some(missing) = needs.iter().find(|permission| !self.console.policy.allows(roles, **permission))
-        else {
-            return Ok(administrator.caller);
-        };
-        self.console.trail.refused(&administrator.caller, &missing.to_string()).await;
-        Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
-    }
-
-    /// Whether whoever is signed in may see rules at all.
-    pub(super) async fn may_read(&self, visitor: &Visitor) -> Result<bool, AdminError> {
-        let visit = &visitor.visit;
-        let Some(live) = &visit.session else { return Ok(false) };
-        let arrival = Arrival { address: Some(visit.address), now: visit.now };
-        let administrator = self.console.callers.of_user(&live.user.id, arrival).await?;
-        Ok(self.console.policy.allows(&administrator.roles, READ))
-    }
-
     /// The page as the stored draft fills it.
     async fn page(&self, api: &Api, visitor: &Visitor) -> Result<RulesPage, AdminError> {
         let draft = self.console.policies.draft(&api.id).await?;
@@ -229,7 +172,7 @@ impl RulesDesk {
             problem: None,
             notice: None,
             api: ApiShown::of(api),
-            in_force: self.in_force(&api.id, &draft.value.text).await?,
+            in_force: self.in_force(api, &draft.value.text).await?,
             version: draft.version.as_str().to_owned(),
             text: TextShown::of(&draft.value.text),
             theirs: None,
@@ -240,23 +183,15 @@ impl RulesDesk {
     }
 
     /// What is in force beside this draft.
-    async fn in_force(&self, api: &ApiId, draft: &PolicyText) -> Result<InForce, AdminError> {
-        let active = self.active(api).await?;
-        let waiting = self.console.policies.waiting(api).await?;
+    async fn in_force(&self, api: &Api, draft: &PolicyText) -> Result<InForce, AdminError> {
+        let active = self.active(&api.id).await?;
+        let waiting = self.console.policies.waiting(&api.id).await?;
         Ok(InForce {
             active_number: active.as_ref().map(|active| active.number),
             has_draft: active.is_none_or(|active| active.text != *draft),
-            waits_until: waiting.map(|schedule| schedule.activate_at.rfc3339()),
+            waits_until: waiting.map(|schedule| TimeShown::of(schedule.activate_at)),
+            four_eyes: api.four_eyes,
         })
-    }
-
-    /// The revision in force.
-    async fn active(&self, api: &ApiId) -> Result<Option<PolicyRevision>, AdminError> {
-        match self.console.policies.active(api).await {
-            Ok(revision) => Ok(Some(revision)),
-            Err(AdminError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Whether a form holds the stored draft.
@@ -316,7 +251,7 @@ impl RulesDesk {
         let text =
             PolicyText { model: draft.value.text.model.clone(), rules: rules.clone(), cases: cases.clone() };
         let checked = policies.validate(api, text.clone()).await?;
-        page.report = ReportShown::of(&checked);
+        page.report = ReportShown::of(&checked, &page.text);
         let found = problem(&checked);
         if step == Step::Check || found == Some("cases") {
             page.version = seen;
@@ -338,7 +273,7 @@ impl RulesDesk {
             return Ok(Some(SAVED));
         }
         // Whatever stands against it from here on, it is saved.
-        page.in_force = self.in_force(api, &kept.value.text).await?;
+        page.in_force = self.in_force(edit.api, &kept.value.text).await?;
         if found == Some("findings") {
             page.problem = found;
             return Ok(None);
@@ -347,16 +282,6 @@ impl RulesDesk {
             Activation { precondition: precondition(page.version.as_str()), message: page.message.clone() };
         policies.activate(api, activation, edit.caller).await?;
         Ok(Some(ACTIVATED))
-    }
-
-    pub(super) fn failed(&self, id: RequestId, error: &AdminError) -> Response {
-        let kind = match error {
-            AdminError::NotFound(_) => ErrorKind::NotFound,
-            AdminError::OwnersOnly | AdminError::Lockout => ErrorKind::Forbidden,
-            AdminError::Invalid(_) => ErrorKind::BadRequest,
-            error => return failure::fault(&self.pages, id, error),
-        };
-        self.pages.error(&ErrorPage::new(kind).reference(id.as_str()))
     }
 }
 

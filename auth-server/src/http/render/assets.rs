@@ -20,12 +20,13 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset {
         name: "mark.svg",
         media_type: "image/svg+xml; charset=utf-8",
         content: include_str!("../../../static/mark.svg"),
     },
+    Asset { name: "lines.js", media_type: JAVASCRIPT, content: include_str!("../../../static/lines.js") },
     Asset {
         name: "password.js",
         media_type: JAVASCRIPT,

@@ -20,17 +20,20 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("account.html", include_str!("../../../templates/account.html")),
+    ("activation.html", include_str!("../../../templates/activation.html")),
     ("base.html", include_str!("../../../templates/base.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
     ("error.html", include_str!("../../../templates/error.html")),
     ("logged_out.html", include_str!("../../../templates/logged_out.html")),
+    ("history.html", include_str!("../../../templates/history.html")),
     ("login.html", include_str!("../../../templates/login.html")),
     ("logout.html", include_str!("../../../templates/logout.html")),
     ("parts.html", include_str!("../../../templates/parts.html")),
     ("password.html", include_str!("../../../templates/password.html")),
     ("policies.html", include_str!("../../../templates/policies.html")),
+    ("revision.html", include_str!("../../../templates/revision.html")),
     ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
 ];

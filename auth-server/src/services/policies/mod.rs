@@ -2,9 +2,11 @@
 
 mod approval;
 pub(crate) mod candidate;
+pub(crate) mod compare;
 pub(crate) mod decide;
 mod find;
 pub(crate) mod inventory;
+pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod publish;
 pub(crate) mod questions;
@@ -47,11 +49,32 @@ pub(crate) fn rules_path(api: &ApiId) -> String {
     format!("{RULES_PATH}/{api}")
 }
 
+/// The page on which activations of an API are put off, approved and taken back, below the issuer.
+pub(crate) fn activation_path(api: &ApiId) -> String {
+    format!("{}/activation", rules_path(api))
+}
+
+/// The page of the revisions of an API, below the issuer.
+pub(crate) fn history_path(api: &ApiId) -> String {
+    format!("{}/history", rules_path(api))
+}
+
 /// Why and from what state a draft is activated.
 #[derive(Clone, Debug)]
 pub struct Activation {
     /// The versions of the draft that the author saw.
     pub precondition: Precondition,
+    /// Why: it is shown in the history.
+    pub message: String,
+}
+
+/// Which older revision is brought back, over which one, and why.
+#[derive(Clone, Debug)]
+pub struct Restoration {
+    /// The older revision.
+    pub number: u64,
+    /// The revision that has to be in force still. `None` for whoever looked at none.
+    pub over: Option<u64>,
     /// Why: it is shown in the history.
     pub message: String,
 }
@@ -150,6 +173,7 @@ impl PolicyService {
             message: message(&activation.message)?,
             draft_version: Some(draft.version),
             restores: None,
+            over: None,
             text: draft.text,
             put_off: None,
         };
@@ -191,13 +215,24 @@ impl PolicyService {
         reason: &str,
         caller: &Caller,
     ) -> Result<PolicyRevision, AdminError> {
-        let message = message(reason)?;
-        let old = self.revision(api, number).await?;
+        let restoration = Restoration { number, over: None, message: reason.to_owned() };
+        self.restore(api, restoration, caller).await
+    }
+
+    /// The same for somebody who looked at what it changes, so that they replace what they saw and nothing else.
+    pub async fn restore(
+        &self,
+        api: &ApiId,
+        restoration: Restoration,
+        caller: &Caller,
+    ) -> Result<PolicyRevision, AdminError> {
+        let Restoration { number, over, message } = restoration;
         let publication = Publication {
-            message,
+            message: self::message(&message)?,
             draft_version: None,
             restores: Some(number),
-            text: old.text,
+            over,
+            text: self.revision(api, number).await?.text,
             put_off: None,
         };
         self.put_in_force(api, publication, caller).await
@@ -219,6 +254,9 @@ impl PolicyService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
                     Owners::require_owner_of(&api, &caller)?;
+                    if publication.over.is_some() && publication.over != api.active_revision {
+                        return Err(AdminError::Stale);
+                    }
                     if let Some(version) = publication.draft_version {
                         let draft = find_draft(tx, &api).await?;
                         if draft.version != version {
@@ -346,6 +384,18 @@ mod tests {
         assert_eq!((back.number, back.sha256, back.text), (3, first.sha256, first.text));
         let unknown = trial.policies().rollback(&api, 9, "There is none", &operator()).await;
         assert!(matches!(unknown, Err(AdminError::NotFound(Thing::Revision))));
+    }
+
+    #[tokio::test]
+    async fn whoever_looked_at_a_revision_brings_an_older_one_back_over_that_one_only() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let restoration = |over| Restoration { number: 1, over: Some(over), message: "Back".to_owned() };
+        let late = trial.policies().restore(&api, restoration(7), &operator()).await;
+        assert!(matches!(late, Err(AdminError::Stale)), "{late:?}");
+        assert_eq!(trial.policies().active(&api).await.unwrap().number, 1);
+        let back = trial.policies().restore(&api, restoration(1), &operator()).await.unwrap();
+        assert_eq!(back.number, 2);
     }
 
     #[tokio::test]

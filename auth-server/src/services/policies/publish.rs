@@ -20,6 +20,8 @@ pub(crate) struct Publication {
     pub(crate) draft_version: Option<u64>,
     /// The older revision that it repeats.
     pub(crate) restores: Option<u64>,
+    /// The revision that it is to replace, if it has to be that one.
+    pub(crate) over: Option<u64>,
     /// What it says.
     pub(crate) text: PolicyText,
     /// Who asked for it earlier, if it was put off until now.

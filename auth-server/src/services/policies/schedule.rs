@@ -315,6 +315,7 @@ impl Due {
             message,
             draft_version: None,
             restores: None,
+            over: None,
             text,
             put_off: Some(PutOff { schedule: id.clone(), requested_by: request.requested_by, approved_by }),
         };

@@ -5,8 +5,12 @@ use serde::Serialize;
 
 use crate::domain::policy::PolicyText;
 use crate::domain::rbac::Api;
+use crate::http::pages::when::TimeShown;
 use crate::http::render::Page;
 use crate::services::policies::Checked;
+
+/// How many characters of a line are shown where something is wrong with it.
+const EXCERPT: usize = 120;
 
 /// The page.
 #[derive(Serialize)]
@@ -62,15 +66,27 @@ pub(super) struct ReportShown {
 }
 
 impl ReportShown {
-    pub(super) fn of(checked: &Checked) -> Self {
+    /// What was found, each with the line of `text` that it is about.
+    pub(super) fn of(checked: &Checked, text: &TextShown) -> Self {
+        let [rules, cases] = [&text.rules, &text.cases].map(|text| text.lines().collect::<Vec<_>>());
+        let finding = |found: &Finding| {
+            let lines = match found.file {
+                PolicyFile::Cases => cases.as_slice(),
+                PolicyFile::Rules => rules.as_slice(),
+                // The model is not in the editor.
+                _ => &[],
+            };
+            FindingShown::of(found, lines)
+        };
+        let failed = |failed: &FailedCase| FailedShown::of(failed, &cases);
         let is_of_cases = |finding: &&Finding| finding.file == PolicyFile::Cases;
         let (of_cases, others): (Vec<&Finding>, Vec<&Finding>) =
             checked.report.findings.iter().partition(is_of_cases);
         let outcome = checked.outcome.as_ref();
         Self {
-            findings: others.into_iter().map(FindingShown::of).collect(),
-            case_findings: of_cases.into_iter().map(FindingShown::of).collect(),
-            failed: outcome.into_iter().flat_map(|outcome| &outcome.failed).map(FailedShown::of).collect(),
+            findings: others.into_iter().map(finding).collect(),
+            case_findings: of_cases.into_iter().map(finding).collect(),
+            failed: outcome.into_iter().flat_map(|outcome| &outcome.failed).map(failed).collect(),
             failed_total: outcome.map_or(0, |outcome| outcome.failed_total),
         }
     }
@@ -84,7 +100,9 @@ pub(super) struct InForce {
     /// Whether the stored draft says something else.
     pub(super) has_draft: bool,
     /// When something else is to come into force.
-    pub(super) waits_until: Option<String>,
+    pub(super) waits_until: Option<TimeShown>,
+    /// Whether what one person wrote takes another to put it in force.
+    pub(super) four_eyes: bool,
 }
 
 impl Page for RulesPage {
@@ -111,6 +129,38 @@ struct FindingShown {
     column: u32,
     severity: &'static str,
     message: String,
+    /// The line itself; `None` if it is not in an editor.
+    excerpt: Option<Excerpt>,
+}
+
+/// A line of a text, with the place that is meant.
+#[derive(Serialize)]
+struct Excerpt {
+    before: String,
+    /// The character at the place. Empty at the end of the line.
+    at: String,
+    after: String,
+    /// Whether something of the line is not shown, on either side.
+    cut: (bool, bool),
+}
+
+impl Excerpt {
+    /// Line `line` of a text, around `column`; both count from 1.
+    fn of(lines: &[&str], line: u32, column: u32) -> Option<Self> {
+        let [line, column] = [line, column].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        let line: Vec<char> = lines.get(line.checked_sub(1)?)?.chars().collect();
+        let at = column.saturating_sub(1).min(line.len());
+        let start = at.saturating_sub(EXCERPT / 2);
+        let end = start.saturating_add(EXCERPT).min(line.len());
+        let part = |range: std::ops::Range<usize>| line.get(range).unwrap_or_default().iter().collect();
+        let next = (at + 1).min(end);
+        Some(Self {
+            before: part(start..at),
+            at: part(at..next),
+            after: part(next..end),
+            cut: (start > 0, end < line.len()),
+        })
+    }
 }
 
 /// A case that is decided otherwise than it says.
@@ -121,19 +171,27 @@ struct FailedShown {
     decided: &'static str,
     /// The reason, and what is nearly allowed.
     why: Vec<String>,
+    excerpt: Option<Excerpt>,
 }
 
 impl FailedShown {
-    fn of(failed: &FailedCase) -> Self {
+    fn of(failed: &FailedCase, cases: &[&str]) -> Self {
         let word = |allowed: bool| if allowed { "allow" } else { "deny" };
         let FailedCase { case, explanation, .. } = failed;
         let why = explanation.to_string().lines().map(|line| line.trim().to_owned()).collect();
-        Self { line: case.line, expected: word(case.allowed), decided: word(explanation.allowed), why }
+        let excerpt = Excerpt::of(cases, case.line, 1);
+        Self {
+            line: case.line,
+            expected: word(case.allowed),
+            decided: word(explanation.allowed),
+            why,
+            excerpt,
+        }
     }
 }
 
 impl FindingShown {
-    fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding, lines: &[&str]) -> Self {
         let severity = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -142,7 +200,8 @@ impl FindingShown {
             Some(fix) => format!("{} ({fix})", finding.message),
             None => finding.message.clone(),
         };
-        Self { line: finding.line, column: finding.column, severity, message }
+        let excerpt = Excerpt::of(lines, finding.line, finding.column);
+        Self { line: finding.line, column: finding.column, severity, message, excerpt }
     }
 }
 
@@ -165,7 +224,8 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         in_force: InForce {
             active_number: Some(7),
             has_draft: true,
-            waits_until: Some("2030-01-31".to_owned()),
+            waits_until: Some(TimeShown::of(crate::domain::clock::Timestamp::from_secs(1_800_000_000))),
+            four_eyes: true,
         },
         version: "8".to_owned(),
         text: text("# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n", "# none\n"),
@@ -174,11 +234,18 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         message: String::new(),
         csrf_token: "token".to_owned(),
     };
-    let finding = |severity| FindingShown { line: 4, column: 1, severity, message: "<b>".to_owned() };
+    let excerpt = || Excerpt::of(&["p, <b>viewer"], 1, 4);
+    let finding = |severity| FindingShown {
+        line: 4,
+        column: 1,
+        severity,
+        message: "<b>".to_owned(),
+        excerpt: excerpt(),
+    };
     let findings = ReportShown { findings: vec![finding("error"), finding("warning")], ..Default::default() };
     let in_cases = ReportShown { case_findings: vec![finding("error")], ..Default::default() };
     let why = ["denied: <b>", "line 1 would match"].map(str::to_owned).to_vec();
-    let failed = FailedShown { line: 2, expected: "allow", decided: "deny", why };
+    let failed = FailedShown { line: 2, expected: "allow", decided: "deny", why, excerpt: excerpt() };
     let failing = ReportShown { failed: vec![failed], failed_total: 3, ..Default::default() };
     let hostile = || text("</textarea><script>", "</textarea><script>");
     vec![
@@ -196,4 +263,33 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         RulesPage { report: failing, ..page(Some("failing_cases"), None) },
         RulesPage { text: hostile(), theirs: Some(hostile()), ..page(Some("conflict"), None) },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str, column: u32) -> String {
+        let excerpt = Excerpt::of(&["first", line], 2, column).unwrap();
+        let [start, end] = [excerpt.cut.0, excerpt.cut.1].map(|cut| if cut { ".." } else { "" });
+        format!("{start}{}[{}]{}{end}", excerpt.before, excerpt.at, excerpt.after)
+    }
+
+    #[test]
+    fn a_line_is_shown_with_the_place_that_is_meant() {
+        assert_eq!(shown("p, viewer", 4), "p, [v]iewer");
+        assert_eq!(shown("p, viewer", 10), "p, viewer[]");
+        assert_eq!(shown("", 1), "[]");
+        assert_eq!(shown("äöü", 2), "ä[ö]ü");
+        assert!(Excerpt::of(&["first"], 2, 1).is_none() && Excerpt::of(&["first"], 0, 1).is_none());
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_place_is_shown() {
+        let long = "0123456789".repeat(100);
+        let start = shown(&long, 1);
+        assert!(start.starts_with("[0]1234") && start.ends_with(".."), "{start}");
+        let middle = shown(&long, 501);
+        assert!(middle.starts_with("..") && middle.contains("89[0]12") && middle.len() < 140, "{middle}");
+    }
 }

@@ -1,0 +1,219 @@
+//! `portcullis policy schedule, approve`: activations at a later time.
+//!
+//! An operator may ask for one and take one back, as they may save a draft and discard it. They approve none, and activate
+//! nothing at once where that takes two: whoever runs a command is nobody in particular, and may be the very person who
+//! wrote it.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::rulebook::operator;
+use crate::app::App;
+use crate::cli::api::{ApiOption, approval_page};
+use crate::cli::context::{Context, Format};
+use crate::cli::exit::Failure;
+use crate::cli::output::{self, Table};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::ScheduleId;
+use crate::domain::rbac::Api;
+use crate::domain::schedule::{PolicySchedule, ScheduleEnd};
+use crate::services::admin_error::AdminError;
+use crate::services::paging::PageQuery;
+use crate::services::policies::Activation;
+use crate::services::version::Precondition;
+
+/// Activations at a later time.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Later {
+    /// Says where a second person approves the activation that waits. A command approves nothing: it is nobody in particular.
+    Approve {
+        #[command(flatten)]
+        api: ApiOption,
+    },
+    /// Puts the draft in force at a later time, as it is now.
+    Schedule(Schedule),
+}
+
+/// What is put off, or which one of them.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Schedule {
+    #[command(subcommand)]
+    command: Option<Existing>,
+    #[command(flatten)]
+    order: Order,
+}
+
+/// What is put off.
+#[derive(Args, Debug)]
+pub(crate) struct Order {
+    #[command(flatten)]
+    api: ApiOption,
+    /// When, as RFC 3339 writes it: in the future, at most 365 days ahead.
+    #[arg(long, value_name = "TIME", required = true)]
+    at: Option<Timestamp>,
+    /// What changed, and why.
+    #[arg(long, short, value_name = "TEXT", required = true)]
+    message: Option<String>,
+}
+
+/// Works on what was put off.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Existing {
+    /// Takes the activation back that waits.
+    Cancel {
+        #[command(flatten)]
+        api: ApiOption,
+        /// Which one, as `policy schedule list` prints it. Without it: the one that waits.
+        #[arg(value_name = "SCHEDULE")]
+        schedule: Option<ScheduleId>,
+    },
+    /// Prints what waits and how those before ended, newest first.
+    List {
+        #[command(flatten)]
+        api: ApiOption,
+    },
+}
+
+pub(crate) async fn run(context: &Context, command: &Later) -> Result<(), Failure> {
+    let app = context.existing_app().await?;
+    match command {
+        Later::Approve { api } => approve(context.format, &app, &*api.find(&app).await?).await,
+        Later::Schedule(Schedule { command: None, order }) => order.place(context.format, &app).await,
+        Later::Schedule(Schedule { command: Some(Existing::List { api }), .. }) => {
+            let api = api.find(&app).await?;
+            print(context.format, &api, &all(&app, &api).await?)
+        }
+        Later::Schedule(Schedule { command: Some(Existing::Cancel { api, schedule }), .. }) => {
+            cancel(&app, &*api.find(&app).await?, schedule.as_ref()).await
+        }
+    }
+}
+
+/// An error of an activation, with a way on where there is one.
+pub(super) async fn refusal(app: &App, api: &Api, error: AdminError) -> Failure {
+    let needs_another = matches!(error, AdminError::SelfApproval);
+    let failure = Failure::from(error);
+    if !needs_another {
+        return failure;
+    }
+    match approval_page(app, api).await {
+        Ok(page) => failure.hint(&format!(
+            "who did not write it activates it at {page}; `policy schedule` puts it off until somebody approved it there"
+        )),
+        Err(error) => error,
+    }
+}
+
+impl Order {
+    async fn place(&self, format: Format, app: &App) -> Result<(), Failure> {
+        let (Some(at), Some(message)) = (self.at, &self.message) else {
+            return Err(Failure::usage("say when and why: give --at and --message"));
+        };
+        let api = self.api.find(app).await?;
+        let activation = Activation { precondition: Precondition::Any, message: message.clone() };
+        let asked = app.policies().schedule(&api.id, activation, &at.rfc3339(), &operator()).await;
+        let schedule = match asked {
+            Ok(schedule) => schedule,
+            Err(error) => return Err(refusal(app, &api, error).await),
+        };
+        if needs_approval(&api, &schedule) {
+            let page = approval_page(app, &api).await?;
+            eprintln!("portcullis: a second person has to approve it before then, at {page}");
+        }
+        print(format, &api, &[schedule])
+    }
+}
+
+async fn cancel(app: &App, api: &Api, named: Option<&ScheduleId>) -> Result<(), Failure> {
+    let id = match named {
+        Some(id) => id.clone(),
+        None => waiting(app, api).await?.id,
+    };
+    app.policies().cancel(&api.id, &id, &operator()).await.map_err(|error| match error {
+        AdminError::NotFound(_) | AdminError::Conflict(_) => {
+            Failure::from(error).hint("`policy schedule list` prints what waits")
+        }
+        other => other.into(),
+    })
+}
+
+/// The service decides who may approve; what is known here is what to say to an operator.
+async fn approve(format: Format, app: &App, api: &Api) -> Result<(), Failure> {
+    let schedule = waiting(app, api).await?;
+    if let Some(by) = &schedule.approved_by {
+        return Err(Failure::failed(format!("{by} has approved it already")));
+    }
+    if !api.four_eyes {
+        return Err(Failure::failed(
+            "it needs no approval: `api four-eyes on` has what one person wrote take another",
+        ));
+    }
+    match app.policies().approve(&api.id, &schedule.id, &operator()).await {
+        Ok(approved) => print(format, api, &[approved]),
+        Err(error @ AdminError::SelfApproval) => {
+            let page = approval_page(app, api).await?;
+            Err(Failure::from(error).hint(&format!("sign in and approve it at {page}")))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+async fn waiting(app: &App, api: &Api) -> Result<PolicySchedule, Failure> {
+    app.policies().waiting(&api.id).await?.ok_or_else(|| {
+        let audience = api.audience.as_str();
+        Failure::failed(format!(
+            "no activation of {audience} waits: `policy schedule list` prints how those before ended"
+        ))
+    })
+}
+
+async fn all(app: &App, api: &Api) -> Result<Vec<PolicySchedule>, Failure> {
+    let (mut all, mut query) = (Vec::new(), PageQuery::default());
+    loop {
+        let page = app.policies().schedules(&api.id, &query).await?;
+        all.extend(page.items);
+        if page.next.is_none() {
+            return Ok(all);
+        }
+        query = PageQuery::new(page.next, None);
+    }
+}
+
+fn needs_approval(api: &Api, schedule: &PolicySchedule) -> bool {
+    api.four_eyes && schedule.end.is_none() && schedule.approved_by.is_none()
+}
+
+fn print(format: Format, api: &Api, schedules: &[PolicySchedule]) -> Result<(), Failure> {
+    let shown: Vec<Value> = schedules.iter().map(|schedule| document(api, schedule)).collect();
+    let rows = schedules.iter().map(|schedule| {
+        let state = match schedule.end {
+            Some(end) => end.how.as_str(),
+            None if needs_approval(api, schedule) => "needs approval",
+            None => "waits",
+        };
+        let [id, at] = [schedule.id.to_string(), schedule.activate_at.rfc3339()];
+        let approved_by = schedule.approved_by.clone().unwrap_or_default();
+        let by = schedule.request.requested_by.clone();
+        [id, at, state.to_owned(), by, approved_by, schedule.message.clone()]
+    });
+    let heading = ["SCHEDULE", "AT", "STATE", "ASKED BY", "APPROVED BY", "MESSAGE"];
+    output::print(format, &shown, &Table::new(heading, rows))
+}
+
+fn document(api: &Api, schedule: &PolicySchedule) -> Value {
+    let end = |end: ScheduleEnd| json!({ "at": end.at.rfc3339(), "how": end.how.as_str(), "revision": end.revision });
+    json!({
+        "id": schedule.id,
+        "activate_at": schedule.activate_at.rfc3339(),
+        "message": schedule.message,
+        "base_revision": schedule.base_revision,
+        "written_by": schedule.request.written_by,
+        "requested_by": schedule.request.requested_by,
+        "requested_at": schedule.request.requested_at.rfc3339(),
+        "needs_approval": needs_approval(api, schedule),
+        "approved_by": schedule.approved_by,
+        "sha256": schedule.sha256.hex(),
+        "end": schedule.end.map(end),
+    })
+}

@@ -1,0 +1,116 @@
+//! What the pages of rules work with, and who may enter them.
+
+use axum::response::Response;
+
+use crate::domain::ids::ApiId;
+use crate::domain::policy::PolicyRevision;
+use crate::domain::rbac::Api;
+use crate::http::extract::form::FormGuard;
+use crate::http::extract::request_id::RequestId;
+use crate::http::extract::visit::Visitor;
+use crate::http::pages::failure;
+use crate::http::pages::next::{Next, Part};
+use crate::http::render::Pages;
+use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::state::Console;
+use crate::services::admin_error::AdminError;
+use crate::services::callers::{Administrator, Arrival};
+use crate::services::permission::Permission;
+
+pub(in crate::http::pages) const READ: Permission = Permission { object: "policies", action: "read" };
+
+pub(super) const ROLL_BACK: Permission = Permission { object: "policies", action: "rollback" };
+pub(super) const UPDATE_APIS: Permission = Permission { object: "apis", action: "update" };
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub(in crate::http::pages) struct RulesDesk {
+    pub(in crate::http::pages) pages: Pages,
+    pub(in crate::http::pages) guard: FormGuard,
+    pub(in crate::http::pages) console: Console,
+}
+
+/// Somebody at one of the pages of an API.
+pub(super) struct Entered {
+    pub(super) api: Api,
+    pub(super) who: Administrator,
+}
+
+impl RulesDesk {
+    /// The API and who asks, or the page that says why not.
+    pub(super) async fn enter(
+        &self,
+        (raw, part): (&str, Part),
+        visitor: &Visitor,
+        needs: &[Permission],
+        id: RequestId,
+    ) -> Result<Entered, Response> {
+        let api = ApiId::parse(raw).map_err(|_| self.nothing_here(id))?;
+        let who = self.administrator(visitor, needs, id, Next::Rules(api.clone(), part)).await?;
+        let api = self.console.apis.show(&api).await.map_err(|error| self.failed(id, &error))?;
+        Ok(Entered { api: api.value, who })
+    }
+
+    /// Who asks, if it is somebody who may: whoever is not signed in is sent to do so, and then to `next`.
+    pub(in crate::http::pages) async fn administrator(
+        &self,
+        visitor: &Visitor,
+        needs: &[Permission],
+        id: RequestId,
+        next: Next,
+    ) -> Result<Administrator, Response> {
+        let visit = &visitor.visit;
+        let Some(live) = &visit.session else {
+            return Err(visitor.answer(self.pages.go(&next.login())));
+        };
+        let arrival = Arrival { address: Some(visit.address), now: visit.now };
+        let administrator = self.console.callers.of_user(&live.user.id, arrival).await;
+        let administrator = administrator.map_err(|error| self.failed(id, &error))?;
+        let Some(missing) = needs.iter().find(|permission| !self.may(&administrator, **permission)) else {
+            return Ok(administrator);
+        };
+        self.console.trail.refused(&administrator.caller, &missing.to_string()).await;
+        Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
+    }
+
+    /// Whether somebody may do something: for what a page offers.
+    pub(super) fn may(&self, who: &Administrator, permission: Permission) -> bool {
+        self.console.policy.allows(&who.roles, permission)
+    }
+
+    /// Whether whoever is signed in may see rules at all.
+    pub(in crate::http::pages) async fn may_read(&self, visitor: &Visitor) -> Result<bool, AdminError> {
+        let visit = &visitor.visit;
+        let Some(live) = &visit.session else { return Ok(false) };
+        let arrival = Arrival { address: Some(visit.address), now: visit.now };
+        let administrator = self.console.callers.of_user(&live.user.id, arrival).await?;
+        Ok(self.may(&administrator, READ))
+    }
+
+    /// The revision in force.
+    pub(super) async fn active(&self, api: &ApiId) -> Result<Option<PolicyRevision>, AdminError> {
+        match self.console.policies.active(api).await {
+            Ok(revision) => Ok(Some(revision)),
+            Err(AdminError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(in crate::http::pages) fn failed(&self, id: RequestId, error: &AdminError) -> Response {
+        let kind = match error {
+            AdminError::NotFound(_) => ErrorKind::NotFound,
+            AdminError::OwnersOnly | AdminError::Lockout => ErrorKind::Forbidden,
+            AdminError::Invalid(_) => ErrorKind::BadRequest,
+            error => return failure::fault(&self.pages, id, error),
+        };
+        self.pages.error(&ErrorPage::new(kind).reference(id.as_str()))
+    }
+
+    pub(super) fn nothing_here(&self, id: RequestId) -> Response {
+        self.pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()))
+    }
+
+    pub(super) fn unreadable(&self, id: RequestId) -> Response {
+        self.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()))
+    }
+}

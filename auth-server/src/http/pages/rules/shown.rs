@@ -1,0 +1,178 @@
+//! Who did something, and what changes from one text to another, as the pages of rules show it.
+
+use portcullis_policy::{GrantChange, Grantee, Standing};
+use serde::Serialize;
+
+use crate::services::names::{Named, Names};
+use crate::services::policies::compare::Comparison;
+use crate::services::policies::lines::{Change, Hunk, LineChanges};
+use crate::services::policies::questions::Seen;
+
+/// How many changes of grants are told.
+const MAX_GRANTS: usize = 100;
+
+/// Somebody whom a record names.
+#[derive(Serialize)]
+pub(super) struct WhoShown {
+    kind: &'static str,
+    name: String,
+}
+
+impl WhoShown {
+    pub(super) fn of(names: &Names, actor: &str) -> Self {
+        let (kind, name) = match names.of(actor) {
+            Named::Client(name) => ("client", name.clone()),
+            Named::Operator => ("operator", String::new()),
+            Named::Person { name, username } if name.trim().is_empty() || name == username => {
+                ("person", username.clone())
+            }
+            Named::Person { name, username } => ("person", format!("{name} ({username})")),
+            Named::System => ("system", String::new()),
+            Named::Unknown => ("unknown", actor.to_owned()),
+        };
+        Self { kind, name }
+    }
+}
+
+/// What changes from one text to another.
+#[derive(Default, Serialize)]
+pub(super) struct DifferenceShown {
+    /// The revision that it is compared with.
+    from: Option<u64>,
+    /// Whether both compile, so that it can be said in grants.
+    in_grants: bool,
+    grants: Vec<GrantShown>,
+    /// How many changes more there are.
+    more: usize,
+    /// Whether that is all.
+    complete: bool,
+    texts: Vec<LinesShown>,
+}
+
+/// A grant that is decided otherwise.
+#[derive(Serialize)]
+struct GrantShown {
+    kind: &'static str,
+    of_user: bool,
+    who: String,
+    action: String,
+    object: String,
+    domain: String,
+}
+
+/// What changes in one of the texts of a policy.
+#[derive(Serialize)]
+struct LinesShown {
+    /// Which: `cases`, `model` or `rules`.
+    name: &'static str,
+    hunks: Vec<HunkShown>,
+    cut: usize,
+    only_ends: bool,
+}
+
+#[derive(Serialize)]
+struct HunkShown {
+    skipped: usize,
+    lines: Vec<LineShown>,
+}
+
+#[derive(Serialize)]
+struct LineShown {
+    change: &'static str,
+    number: usize,
+    text: String,
+}
+
+impl DifferenceShown {
+    pub(super) fn of(comparison: Comparison) -> Self {
+        let Comparison { from, grants, rules, cases, model } = comparison;
+        let texts = [("rules", rules), ("cases", cases), ("model", model)];
+        let texts = texts.into_iter().filter(|(_, changes)| *changes != LineChanges::default());
+        let from = if let Seen::Revision(number) = from { Some(number) } else { None };
+        let mut shown = Self {
+            from,
+            in_grants: grants.is_some(),
+            texts: texts.map(|(name, changes)| LinesShown::of(name, changes)).collect(),
+            ..Self::default()
+        };
+        if let Some(grants) = grants {
+            shown.grants = grants.changes.iter().take(MAX_GRANTS).map(GrantShown::of).collect();
+            shown.more = grants.changes.len() - shown.grants.len();
+            shown.complete = grants.complete;
+        }
+        shown
+    }
+}
+
+impl GrantShown {
+    fn of(change: &GrantChange) -> Self {
+        let kind = match (change.before, change.after) {
+            (_, Standing::Allowed { .. }) => "gained",
+            (_, Standing::Denied { .. }) => "denied",
+            (Standing::Allowed { .. }, _) => "lost",
+            _ => "freed",
+        };
+        let (of_user, who) = match &change.grantee {
+            Grantee::Role(role) => (false, role.clone()),
+            Grantee::User(user) => (true, user.clone()),
+            other => (false, other.to_string()),
+        };
+        let [action, object, domain] = [&change.action, &change.object, &change.domain].map(Clone::clone);
+        Self { kind, of_user, who, action, object, domain }
+    }
+}
+
+impl LinesShown {
+    fn of(name: &'static str, changes: LineChanges) -> Self {
+        let hunks = changes.hunks.into_iter().map(HunkShown::of).collect();
+        Self { name, hunks, cut: changes.cut, only_ends: changes.only_ends }
+    }
+}
+
+impl HunkShown {
+    fn of(hunk: Hunk) -> Self {
+        let lines = hunk.lines.into_iter().map(|line| {
+            let change = match line.change {
+                Change::Added => "added",
+                Change::Kept => "kept",
+                Change::Removed => "removed",
+            };
+            LineShown { change, number: line.number, text: line.text }
+        });
+        Self { skipped: hunk.skipped, lines: lines.collect() }
+    }
+}
+
+#[cfg(test)]
+pub(super) fn sample_who(kind: &'static str) -> WhoShown {
+    WhoShown { kind, name: "<b>Ada</b>".to_owned() }
+}
+
+/// A difference of every kind.
+#[cfg(test)]
+pub(super) fn sample_difference() -> DifferenceShown {
+    let grant = |(kind, of_user, named): (&'static str, bool, &str)| GrantShown {
+        kind,
+        of_user,
+        who: "<b>viewer</b>".to_owned(),
+        action: named.to_owned(),
+        object: named.to_owned(),
+        domain: named.to_owned(),
+    };
+    let grants =
+        [("gained", false, "*"), ("lost", true, "<b>"), ("denied", false, "*"), ("freed", true, "x")];
+    let lines = LineChanges::between("# <b>\na\nb\nc\nd\nold\n", "# <b>\na\nb\nc\nd\n<i>new\n");
+    let ends = LineChanges::between("a\n", "a\r\n");
+    DifferenceShown {
+        from: Some(7),
+        in_grants: true,
+        grants: grants.map(grant).into_iter().collect(),
+        more: 4,
+        complete: false,
+        texts: vec![
+            LinesShown { cut: 5, ..LinesShown::of("rules", lines) },
+            LinesShown::of("cases", ends),
+            LinesShown::of("model", LineChanges::between("", "<b>\n")),
+        ],
+    }
+}
