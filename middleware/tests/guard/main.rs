@@ -1,6 +1,8 @@
 //! The guard in front of a service, with an issuer on the other side of a socket.
 
 #[cfg(test)]
+mod changeover;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod disk;
