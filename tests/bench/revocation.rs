@@ -1,5 +1,5 @@
 //! How long what was taken away is still served: from the request that takes it away until the last of three services that listen
-//! has refused the token. On SQLite, and with PORTCULLIS_TEST_POSTGRES on PostgreSQL with two servers too.
+//! has refused the token. On SQLite, and with `PORTCULLIS_TEST_POSTGRES` on PostgreSQL with two servers too.
 
 use std::time::Duration;
 

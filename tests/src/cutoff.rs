@@ -40,7 +40,8 @@ impl Cut {
 
 /// Servers on one database, one on SQLite and two on PostgreSQL, and three services that listen to them.
 pub struct Scene {
-    servers: Vec<ServerProcess>,
+    first: ServerProcess,
+    second: Option<ServerProcess>,
     admin: Admin,
     api: RegisteredApi,
     shop: Registered,
@@ -63,28 +64,38 @@ impl Scene {
     ///
     /// When something of it does not start.
     pub async fn set(database: Database, change: impl Fn(Place) -> Place) -> Self {
-        let (folder, places) = match database {
+        let (folder, first, second) = match database {
             Database::Postgres => {
                 let (folder, first, second) = two_places().await;
-                (folder, vec![change(first), change(second)])
+                (folder, change(first), Some(change(second)))
             }
             Database::Sqlite => {
                 let folder = tempdir().expect("a folder can be made");
                 let place = change(Place::new(folder.path()));
-                (folder, vec![place])
+                (folder, place, None)
             }
         };
-        let admin = Admin::in_place(&places[0]);
-        let servers = join_all(places.iter().map(ServerProcess::start_unlimited)).await;
+        let admin = Admin::in_place(&first);
+        let first = ServerProcess::start_unlimited(&first).await;
+        let second = match &second {
+            Some(place) => Some(ServerProcess::start_unlimited(place).await),
+            None => None,
+        };
         let api = admin.api(ORDERS).await;
         let shop = admin.web_client(&[&api]).await;
         let guard = admin.guard_client(&api).await;
-        let mut services = Vec::new();
-        for server in servers.iter().cycle().take(3) {
-            services
-                .push(GuardedService::listening(&servers[0].address, &server.address, ORDERS, &guard).await);
+        let mut scene = Self { first, second, admin, api, shop, services: Vec::new(), _folder: folder };
+        for number in 0..3 {
+            let (issuer, replica) = (&scene.first.address, &scene.server(number).address);
+            let service = GuardedService::listening(issuer, replica, ORDERS, &guard).await;
+            scene.services.push(service);
         }
-        Self { servers, admin, api, shop, services, _folder: folder }
+        scene
+    }
+
+    /// One of the servers: they take turns.
+    fn server(&self, number: usize) -> &ServerProcess {
+        self.second.as_ref().filter(|_| !number.is_multiple_of(2)).unwrap_or(&self.first)
     }
 
     /// Lets somebody new in, takes the access away at one of the servers, and gives the time from then until no service
@@ -94,18 +105,18 @@ impl Scene {
     ///
     /// When a service does not serve the token before, or never refuses it afterwards.
     pub async fn trial(&self, cut: Cut, number: usize) -> Duration {
-        let server = &self.servers[number % self.servers.len()];
-        let served = self.let_in(server, &format!("{cut:?}-{number}").to_lowercase()).await;
-        let token = served.token.clone();
+        let server = self.server(number);
+        let somebody = self.let_in(server, &format!("{cut:?}-{number}").to_lowercase()).await;
+        let token = somebody.token.clone();
         for service in &self.services {
             let answer = service.get("/orders", Some(&token)).await;
             assert_eq!(answer.status, 200, "{cut:?} {number}: {}", answer.text());
         }
-        let taking = self.taking(cut, server, served).await;
+        let request = self.request_of(cut, server, somebody).await;
         let since = Instant::now();
         let refusals = join_all(self.services.iter().map(|service| until_refused(service, &token, since)));
-        let (taken, refusals) = join(taking, refusals).await;
-        assert!(taken.status.is_success() || taken.status.is_redirection(), "{cut:?}: {}", taken.text());
+        let (answer, refusals) = join(request, refusals).await;
+        assert!(answer.status.is_success() || answer.status.is_redirection(), "{cut:?}: {}", answer.text());
         refusals.into_iter().max().unwrap_or_default()
     }
 
@@ -114,15 +125,20 @@ impl Scene {
         let user = admin.user(name).await;
         let assignment = admin.assign(&self.api, "viewer", &user.id).await;
         let request = AuthorizeRequest::of(&self.shop).with("resource", ORDERS);
-        let mut browser = Visitor::through(&server.address, &self.servers[0].address);
+        let mut browser = Visitor::through(&server.address, &self.first.address);
         let callback = browser.authorize(&request, &user).await;
         let token = server.machine.redeem(&self.shop, &request, &callback).await.member("access_token");
         Served { user, assignment, browser, token }
     }
 
     /// Everything up to the one request that takes the access away.
-    async fn taking(&self, cut: Cut, server: &ServerProcess, served: Served) -> LocalBoxFuture<'_, Answer> {
-        let Served { user, assignment, mut browser, .. } = served;
+    async fn request_of(
+        &self,
+        cut: Cut,
+        server: &ServerProcess,
+        somebody: Served,
+    ) -> LocalBoxFuture<'_, Answer> {
+        let Served { user, assignment, mut browser, .. } = somebody;
         let admin = self.admin.at(&server.address);
         let ask = |request: RequestBuilder| Answer::to(request).boxed_local();
         match cut {
