@@ -4,7 +4,7 @@
 //! (median, least and most of the rounds), since rates on a machine with few cores mix the server with the load. Every answer is checked.
 //!
 //! ```text
-//! cargo build --release --workspace && cargo bench --workspace --bench speed [-- guard|server|logins|drivers]
+//! cargo build --release --workspace && cargo bench --workspace --bench speed [-- guard|server|logins|drivers|revocation]
 //! ```
 
 mod child;
@@ -15,6 +15,7 @@ mod load;
 mod logins;
 mod raw;
 mod report;
+mod revocation;
 mod roles;
 mod server;
 mod tokens;
@@ -31,6 +32,10 @@ async fn main() {
     let asked = std::env::args().nth(1);
     if asked.as_deref() == Some("drivers") {
         drivers::compare_all().await;
+        return;
+    }
+    if asked.as_deref() == Some("revocation") {
+        revocation::measure().await;
         return;
     }
     if roles::serve(asked.as_deref()).await.is_some() {

@@ -112,7 +112,12 @@ async fn a_user_is_made_shown_changed_and_switched_off(#[values(Sqlite, Postgres
         server.admin.request(Method::PUT, &path).await.header("if-match", "\"nothing\"").json(&change);
     assert_eq!(Answer::to(stale).await.status, 412);
     let unconditional = server.admin.request(Method::PUT, &path).await.json(&change);
-    assert_eq!(Answer::to(unconditional).await.status, 428);
+    let unconditional = Answer::to(unconditional).await;
+    assert_eq!(
+        (unconditional.status.as_u16(), unconditional.problem().as_str()),
+        (428, "precondition-required")
+    );
+    assert_eq!(server.admin.get(&path).await.header("etag"), shown.header("etag"), "nothing was changed");
     let good =
         server.admin.request(Method::PUT, &path).await.header("if-match", shown.header("etag")).json(&change);
     let changed = Answer::to(good).await;

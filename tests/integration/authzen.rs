@@ -188,7 +188,9 @@ async fn what_cannot_be_read_is_refused_with_its_place(#[values(Sqlite, Postgres
     let text = scene.server.machine.request(Method::POST, EVALUATION).body(whole.to_string());
     let secret = scene.service.secret.as_deref().unwrap();
     let text = text.header("authorization", basic(&scene.service.id, secret));
-    assert_eq!(Answer::to(text).await.status, 415, "it does not say that it is JSON");
+    let text = Answer::to(text).await;
+    let refused = (text.status.as_u16(), text.problem());
+    assert_eq!(refused, (415, "unsupported-media-type".to_owned()), "it does not say that it is JSON");
     assert_eq!(scene.server.machine.get(EVALUATION).await.status, 405);
 }
 
@@ -225,5 +227,64 @@ async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
         let request = request.header("authorization", credentials).header("x-request-id", "of the caller");
         let refused = Answer::to(request).await;
         assert_eq!((refused.status.as_u16(), refused.header("x-request-id")), (status, "of the caller"));
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_service_that_goes_on_with_a_wrong_secret_has_to_wait(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_with(database, |config| {
+        config.limits.client_failures_per_address_per_minute = 3;
+    })
+    .await;
+    let orders = server.admin.api("https://orders.test").await;
+    let service = server.admin.guard_client(&orders).await;
+    let document = json!({
+        "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" },
+        "resource": { "type": "orders", "id": "17" },
+    });
+    let ask = async |secret: &str, path: &str| {
+        let request = server.machine.request(Method::POST, path).json(&document);
+        Answer::to(request.header("authorization", basic(&service.id, secret))).await
+    };
+    for path in [EVALUATION, EVALUATIONS, ACTIONS] {
+        assert_eq!(ask("pck_wrong", path).await.status, 401, "{path}");
+    }
+    for path in [EVALUATION, EVALUATIONS, ACTIONS, RESOURCES, SUBJECTS] {
+        let refused = ask("pck_wrong", path).await;
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (429, "invalid_client"), "{path}");
+        assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|secs| secs > 0), "{path}");
+        assert!(!refused.text().contains("decision"), "{path}: {}", refused.text());
+    }
+    server.wait(std::time::Duration::from_mins(1));
+    let secret = service.secret.as_deref().unwrap();
+    assert_eq!(ask(secret, EVALUATION).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn decisions_are_logged_for_debugging_only_and_refusals_for_everybody(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Box::pin(Scene::on(database)).await;
+    let (role, action) = (json!({ "type": "role", "id": "viewer" }), json!({ "name": "read" }));
+    let lines = |path: &str| scene.server.log.lines_with(&format!("http.route=\"{path}\""));
+    for (path, document) in [
+        (EVALUATION, json!({ "subject": role, "action": action, "resource": orders() })),
+        (EVALUATIONS, json!({ "subject": role, "action": action, "resource": orders() })),
+        (ACTIONS, json!({ "subject": role, "resource": orders() })),
+        (RESOURCES, json!({ "subject": role, "action": action, "resource": { "type": "object" } })),
+        (SUBJECTS, json!({ "subject": { "type": "role" }, "action": action, "resource": orders() })),
+    ] {
+        let answer = scene.ask_as(&scene.service, path, &document).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let good = lines(path);
+        assert!(!good.is_empty() && good.iter().all(|line| line.contains(" DEBUG ")), "{path}: {good:?}");
+        assert_eq!(scene.ask_as(&scene.service, path, &json!({})).await.status, 400, "{path}");
+        let refused = lines(path).into_iter().filter(|line| line.contains("http.status=400"));
+        let refused: Vec<_> = refused.collect();
+        assert!(!refused.is_empty() && refused.iter().all(|line| line.contains(" INFO ")), "{refused:?}");
     }
 }

@@ -274,6 +274,7 @@ async fn what_machines_ask_for_all_day_is_logged_for_debugging_only(
     for (path, route) in [
         (format!("/static/{style}"), "/static/{hash}/{name}"),
         ("/jwks".to_owned(), "/jwks"),
+        ("/.well-known/authzen-configuration".to_owned(), "/.well-known/authzen-configuration"),
         ("/healthz/live".to_owned(), "/healthz/live"),
         ("/.well-known/openid-configuration".to_owned(), "/.well-known/openid-configuration"),
     ] {

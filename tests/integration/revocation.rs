@@ -4,6 +4,7 @@ use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::process::eventually;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
@@ -217,4 +218,39 @@ async fn a_guard_that_listens_hears_at_once_and_no_longer_than_it_may(
     }
     scene.post(&format!("/clients/{}/disable", scene.guard.id)).await;
     while stream.chunk().await.unwrap().is_some() {}
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_guard_for_whom_there_is_no_place_to_listen_asks_again_and_again_instead(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    // Half of the connections are for those who listen.
+    let server = TestServer::start_with(database, |config| config.server.max_connections = 32).await;
+    let orders = server.admin.api(ORDERS).await;
+    let guard = server.admin.guard_client(&orders).await;
+    let ask = |accept: &str| {
+        let request = server.machine.request(Method::GET, "/policies/events").header("accept", accept);
+        request.header("authorization", basic(&guard.id, guard.secret.as_deref().unwrap()))
+    };
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let stream = ask("text/event-stream").send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        streams.push(stream);
+    }
+    let refused = Answer::to(ask("text/event-stream")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "60"));
+    let lines = server.log.lines_with("as many guards listen as may");
+    assert!(lines.iter().any(|line| line.contains("/policies/events")), "the log says why: {lines:?}");
+    let state = Answer::to(ask("application/json")).await;
+    assert_eq!((state.status.as_u16(), &state.json()["reset"]), (200, &json!(true)));
+    // And a guard of ours does so by itself: it has its policy.
+    let service = GuardedService::start(&server.issuer, ORDERS, &guard).await;
+    assert!(service.revision().is_some());
+    streams.pop();
+    eventually("whoever goes leaves a place", async || {
+        ask("text/event-stream").send().await.unwrap().status() == 200
+    })
+    .await;
 }

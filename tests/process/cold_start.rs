@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use portcullis_guard::Clock;
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::Sqlite;
-use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::jwt;
+use portcullis_tests::process::{Place, ServerProcess, eventually};
 use portcullis_tests::service::GuardedService;
 use reqwest::Method;
 use serde_json::Value;
@@ -76,8 +77,32 @@ impl Scene {
         ]
     }
 
-    async fn source(&self, orders: &Example) -> Value {
-        Answer::to(agent().get(format!("{}/ready", orders.address))).await.json()["policy"]["source"].clone()
+    /// What the service says of its policy.
+    async fn policy(&self, orders: &Example) -> Value {
+        Answer::to(agent().get(format!("{}/ready", orders.address))).await.json()["policy"].clone()
+    }
+
+    /// The revision on the disk, once the keys that prove it are there too.
+    fn kept(&self) -> Option<u64> {
+        let names = fs::read_dir(self.cache()).ok()?.map(|entry| entry.unwrap().file_name());
+        let names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        let whole = |kind| names.iter().find(move |name| name.starts_with(kind) && !name.contains('.'));
+        let (_keys, policy) = (whole("keys-")?, whole("policy-")?);
+        let file = fs::read_to_string(self.cache().join(policy)).unwrap();
+        jwt::claims(file.lines().last().unwrap())["revision"].as_u64()
+    }
+
+    /// Waits until the disk holds the policy that is in force: nobody waits for the disk but whoever pulls the plug.
+    async fn settles(&self, orders: &Example) {
+        let in_force = self.policy(orders).await["revision"].as_u64().unwrap();
+        eventually("it is on the disk", async || self.kept() == Some(in_force)).await;
+    }
+
+    /// Has the service run until the disk holds what it takes to start without the issuer.
+    async fn runs_once(&self) {
+        let orders = self.serve_plainly().await;
+        self.becomes(&orders, [200, 403, 200]).await;
+        self.settles(&orders).await;
     }
 
     /// Waits for the service to hear of what is new; it asks by itself.
@@ -108,17 +133,19 @@ async fn a_service_outlives_its_issuer_and_starts_without_it_sqlite() {
     let (scene, server) = Scene::set().await;
     let orders = scene.serve_plainly().await;
     assert_eq!(scene.statuses(&orders).await, [200, 403, 200]);
+    scene.settles(&orders).await;
     server.kill();
     assert_eq!(scene.statuses(&orders).await, [200, 403, 200], "it goes on");
     drop(orders);
     let orders = scene.serve_plainly().await;
     assert_eq!(scene.statuses(&orders).await, [200, 403, 200], "it starts from the disk");
-    assert_eq!(scene.source(&orders).await, "disk");
+    assert_eq!(scene.policy(&orders).await["source"], "disk");
 
     let server = ServerProcess::start(&scene.place).await;
     scene.activate_creating();
     scene.becomes(&orders, [403, 201, 200]).await;
-    assert_eq!(scene.source(&orders).await, "network");
+    assert_eq!(scene.policy(&orders).await["source"], "network");
+    scene.settles(&orders).await;
     server.kill();
     drop(orders);
     let orders = scene.serve_plainly().await;
@@ -128,7 +155,7 @@ async fn a_service_outlives_its_issuer_and_starts_without_it_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_cut_off_is_not_used_and_the_service_recovers_by_itself_sqlite() {
     let (scene, server) = Scene::set().await;
-    drop(scene.serve_plainly().await);
+    scene.runs_once().await;
     server.kill();
     for entry in fs::read_dir(scene.cache()).unwrap() {
         let path = entry.unwrap().path();
@@ -149,7 +176,7 @@ async fn a_file_that_was_cut_off_is_not_used_and_the_service_recovers_by_itself_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_that_cannot_be_written_to_is_read_and_hinders_nothing_sqlite() {
     let (scene, server) = Scene::set().await;
-    drop(scene.serve_plainly().await);
+    scene.runs_once().await;
     server.kill();
     let read_only = || {
         let cache = scene.cache().display().to_string();
@@ -193,6 +220,7 @@ async fn past_the_limit_a_service_is_closed_and_stays_so_across_a_restart_sqlite
         GuardedService::start_with(&address, ORDERS, &client, configure)
     };
     let service = start().await;
+    eventually("it is on the disk", async || scene.kept() == service.revision()).await;
     server.kill();
     assert_eq!(service.get("/orders", Some(&scene.token)).await.status, 200);
     drop(service);

@@ -6,14 +6,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use portcullis_tests::admin::{Admin, RegisteredApi};
-use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::process::{Place, ServerProcess, two_places};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::service::{GuardedService, REVISION};
 use reqwest::Method;
-use serde_json::Value;
 use tempfile::TempDir;
-
-use crate::replicas::two_places;
 
 const ORDERS: &str = "https://orders.test";
 const ACTIVATIONS: u64 = 100;
@@ -47,8 +44,9 @@ impl Scene {
     /// With the second program.
     async fn new() -> (Self, ServerProcess) {
         let (folder, first, second) = two_places().await;
-        let admin = administrator(&first);
-        let (one, two) = (start(&first).await, start(&second).await);
+        let admin = Admin::in_place(&first);
+        let (one, two) =
+            (ServerProcess::start_unlimited(&first).await, ServerProcess::start_unlimited(&second).await);
         let api = admin.api(ORDERS).await;
         let caller = admin.machine_client(&[&api]).await;
         admin.assign(&api, "viewer", &caller.id).await;
@@ -73,32 +71,6 @@ impl Scene {
         assert_eq!(policy["rules"], rules(revision), "a revision has the text it was made of");
         revision
     }
-}
-
-/// A program that may do everything, made before any server runs.
-fn administrator(place: &Place) -> Admin {
-    let issuer = place.address();
-    let audience = format!("{issuer}/api");
-    let arguments = ["client", "create", "--preset", "m2m", "--name", "Admin", "--role", "owner"];
-    let made =
-        place.run(&[&arguments[..], &["--api", &audience, "--issuer", &issuer, "--format", "json"]].concat());
-    let made: Value = serde_json::from_slice(&made.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&made.stderr)));
-    let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
-    let client =
-        Registered { id: text("client_id"), secret: Some(text("client_secret")), redirect_uris: Vec::new() };
-    Admin::new(&issuer, client)
-}
-
-/// A server that lets one program ask as often as it likes.
-async fn start(place: &Place) -> ServerProcess {
-    let mut command = place.command(&["serve"]);
-    command
-        .env("PORTCULLIS__LIMITS__ADMIN_PER_CALLER_PER_MINUTE", "1000000")
-        .env("PORTCULLIS__LIMITS__TOKEN_PER_CLIENT_PER_MINUTE", "1000000");
-    let mut server = ServerProcess::of(command, place);
-    server.ready().await;
-    server
 }
 
 /// Asks once, and says what is wrong with the answer; otherwise gives the revision that decided.
@@ -196,7 +168,7 @@ async fn kill_9_in_fifty_activations_leaves_the_old_or_the_new_revision_postgres
         assert!(active == current + 1 || (active == current && !was_answered), "{active} after {current}");
         activated += active - current;
         answered += u64::from(was_answered);
-        two = start(&scene.second).await;
+        two = ServerProcess::start_unlimited(&scene.second).await;
         for service in &scene.services[..2] {
             reached(service, active).await;
         }

@@ -9,6 +9,8 @@ mod commands;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod cutoff;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod distribution;

@@ -2,21 +2,9 @@
 
 use futures_util::future::join_all;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::Postgres;
-use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::process::{ServerProcess, two_places};
 use portcullis_tests::provision::Provisioned;
 use portcullis_tests::visitor::Visitor;
-use tempfile::{TempDir, tempdir};
-
-/// Two places with one database and one name.
-pub(crate) async fn two_places() -> (TempDir, Place, Place) {
-    let folder = tempdir().unwrap();
-    let url = Postgres.create(folder.path()).await;
-    let first = Place { database_url: Some(url), ..Place::new(folder.path()) };
-    let first = Place { issuer: Some(first.address()), ..first };
-    let second = Place { port: Place::new(folder.path()).port, ..first.clone() };
-    (folder, first, second)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_programs_that_start_at_once_on_an_empty_database_share_it_postgres() {

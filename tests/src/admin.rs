@@ -4,6 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::agent::Answer;
+use crate::process::Place;
 use crate::registered::Registered;
 use crate::token::Machine;
 use crate::visitor::Person;
@@ -31,6 +32,23 @@ impl Admin {
     /// Works with the credentials of `client`.
     pub fn new(issuer: &str, client: Registered) -> Self {
         Self { machine: Machine::new(issuer), client, audience: format!("{issuer}/api") }
+    }
+
+    /// A program made in the database of a place, before any server runs there.
+    ///
+    /// # Panics
+    ///
+    /// When the command refuses: the panic shows what it said.
+    pub fn in_place(place: &Place) -> Self {
+        let issuer = place.issuer.clone().unwrap_or_else(|| place.address());
+        let audience = format!("{issuer}/api");
+        let arguments = ["client", "create", "--preset", "m2m", "--name", "Admin", "--role", "owner"];
+        let more = ["--api", &audience, "--issuer", &issuer, "--format", "json"];
+        let output = place.run(&[&arguments[..], &more].concat());
+        let made: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        let (id, secret) = (text(&made, "client_id"), Some(text(&made, "client_secret")));
+        Self::new(&issuer, Registered { id, secret, redirect_uris: Vec::new() })
     }
 
     /// The same program at another replica, which goes by the same name.

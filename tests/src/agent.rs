@@ -85,6 +85,19 @@ impl Answer {
         value.get("error").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
+    /// The kind of a problem document, as the end of its `type` names it, if its status is the one of the answer.
+    ///
+    /// # Panics
+    ///
+    /// When it is no problem document, or says another status.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text());
+        let (document, whole) = (self.json(), self.member("type"));
+        let status = document.get("status").and_then(Value::as_u64);
+        assert_eq!(status, Some(u64::from(self.status.as_u16())), "{document}");
+        whole.strip_prefix("urn:portcullis:problem:").unwrap_or_else(|| panic!("{document}")).to_owned()
+    }
+
     /// A text member of a JSON body; empty when there is none.
     pub fn member(&self, name: &str) -> String {
         self.json().get(name).and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -13,6 +13,7 @@ pub mod agent;
 pub mod assertion;
 pub mod authorize;
 pub mod browser;
+pub mod cutoff;
 pub mod database;
 pub mod jwt;
 pub mod landing;

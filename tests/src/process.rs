@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::{TempDir, tempdir};
+
+use crate::database::Database::Postgres;
 use crate::database::required;
 use crate::token::Machine;
 
@@ -42,6 +45,8 @@ pub struct Place {
     pub port: u16,
     /// The issuer, when it is not the address.
     pub issuer: Option<String>,
+    /// The program, when it is not the one that `tests/run` built.
+    pub program: Option<PathBuf>,
 }
 
 impl Place {
@@ -53,7 +58,7 @@ impl Place {
     pub fn new(data_dir: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port exists");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        Self { data_dir: data_dir.to_owned(), database_url: None, port, issuer: None }
+        Self { data_dir: data_dir.to_owned(), database_url: None, port, issuer: None, program: None }
     }
 
     /// The address of the program.
@@ -63,7 +68,8 @@ impl Place {
 
     /// The program with the settings of this place and these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(required("PORTCULLIS_TEST_BINARY"));
+        let program = self.program.clone().unwrap_or_else(|| required("PORTCULLIS_TEST_BINARY").into());
+        let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -92,6 +98,20 @@ impl Place {
     pub fn run(&self, arguments: &[&str]) -> Output {
         finished(self.command(arguments))
     }
+}
+
+/// Two places with one database and one name.
+///
+/// # Panics
+///
+/// When PostgreSQL is not there.
+pub async fn two_places() -> (TempDir, Place, Place) {
+    let folder = tempdir().expect("a folder can be made");
+    let url = Postgres.create(folder.path()).await;
+    let first = Place { database_url: Some(url), ..Place::new(folder.path()) };
+    let first = Place { issuer: Some(first.address()), ..first };
+    let second = Place { port: Place::new(folder.path()).port, ..first.clone() };
+    (folder, first, second)
 }
 
 /// Runs a command that has to end by itself.
@@ -134,6 +154,21 @@ impl ServerProcess {
     /// When it does not become ready: the panic shows its log.
     pub async fn start(place: &Place) -> Self {
         let mut server = Self::spawn(place);
+        server.ready().await;
+        server
+    }
+
+    /// Starts a server that lets everybody ask as often as they like, and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready: the panic shows its log.
+    pub async fn start_unlimited(place: &Place) -> Self {
+        let mut command = place.command(&["serve"]);
+        for limit in ["ADMIN_PER_CALLER", "FLOWS_PER_ADDRESS", "TOKEN_PER_CLIENT"] {
+            command.env(format!("PORTCULLIS__LIMITS__{limit}_PER_MINUTE"), "1000000");
+        }
+        let mut server = Self::of(command, place);
         server.ready().await;
         server
     }

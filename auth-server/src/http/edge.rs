@@ -211,9 +211,15 @@ fn log(line: &Line<'_>, response: &Response) {
 }
 
 /// Routes that machines ask for all day: when all is well, their lines would bury the others.
-const POLLED: [&str; 10] = [
+const POLLED: [&str; 16] = [
+    "/.well-known/authzen-configuration",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/access/v1/evaluation",
+    "/access/v1/evaluations",
+    "/access/v1/search/action",
+    "/access/v1/search/resource",
+    "/access/v1/search/subject",
     "/healthz/live",
     "/healthz/ready",
     "/jwks",

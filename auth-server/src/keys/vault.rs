@@ -216,3 +216,69 @@ fn signs(keys: &[StoredKey], kid: &str, now: Timestamp) -> bool {
         .max_by_key(|key| (key.activates_at, key.generation));
     signing.is_some_and(|key| key.kid == kid)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::domain::secret::Entropy;
+    use crate::keys::master::MasterKey;
+    use crate::storage::tests::support::{Backend, Fixture};
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn vault(fixture: &Fixture) -> Vault {
+        Vault {
+            store: fixture.store.clone(),
+            sealer: Sealer::from_master(&MasterKey::generate(&Entropy::seeded(1)), Entropy::os()),
+            clock: fixture.clock.clone(),
+            schedule: Schedule { rotate_after: 90 * DAY, overlap: 7 * DAY },
+        }
+    }
+
+    async fn put(fixture: &Fixture, key: &StoredKey) {
+        let key = key.clone();
+        let put = fixture.write(move |tx| {
+            Box::pin(async move {
+                signing_keys::delete(tx, &key.kid).await?;
+                signing_keys::insert(tx, &key).await
+            })
+        });
+        assert!(put.await);
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_key_that_is_not_what_its_row_says_is_not_used(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    ) {
+        let fixture = Fixture::new(backend).await;
+        let vault = vault(&fixture);
+        let good = vault.tend(&Loaded::empty()).await.unwrap();
+        let key = good.chain(SigningAlg::Es256).next().unwrap().key.stored.clone();
+        let sealed = |message: &[u8]| vault.sealer.seal(PURPOSE, key.kid.as_bytes(), message);
+        let other = FreshKey::generate(SigningAlg::Es256).unwrap();
+        for (what, damaged) in [
+            ("no key", StoredKey { sealed: sealed(b"no key"), ..key.clone() }),
+            ("another key", StoredKey { sealed: sealed(&other.pkcs8), ..key.clone() }),
+            ("another kind", StoredKey { alg: SigningAlg::EdDsa, generation: 9, ..key.clone() }),
+        ] {
+            put(&fixture, &damaged).await;
+            let refused = vault.load(&Loaded::empty()).await.map(drop);
+            assert!(
+                matches!(&refused, Err(RingError::Damaged { kid }) if *kid == key.kid),
+                "{what}: {refused:?}"
+            );
+            assert!(vault.load(&good).await.is_ok(), "{what}: whoever has opened it goes on");
+        }
+        let foreign = vault.sealer.seal(PURPOSE, b"another kid", b"no key");
+        put(&fixture, &StoredKey { sealed: foreign, ..key.clone() }).await;
+        let refused = vault.load(&Loaded::empty()).await.map(drop);
+        assert!(matches!(refused, Err(RingError::Sealed { .. })), "{refused:?}");
+        put(&fixture, &key).await;
+        assert!(vault.load(&Loaded::empty()).await.is_ok());
+    }
+}

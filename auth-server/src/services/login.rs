@@ -366,11 +366,15 @@ async fn still_has(
     renewed: Option<&PasswordHash>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    if let (Some(renewed), Some(old)) = (renewed, &checked.password) {
-        return credentials::replace_password(tx, &checked.user.id, old, renewed, now).await;
+    let mut stored = checked.password.as_ref();
+    if let (Some(renewed), Some(old)) = (renewed, stored) {
+        if !credentials::replace_password(tx, &checked.user.id, old, renewed, now).await? {
+            return Ok(false);
+        }
+        stored = Some(renewed);
     }
     let row = credentials::for_sign_in(tx, &checked.user.username).await?;
-    Ok(row.is_some_and(|row| row.user.is_enabled() && row.password == checked.password))
+    Ok(row.is_some_and(|row| row.user.is_enabled() && row.password.as_ref() == stored))
 }
 
 /// Ends a session and the grants that live by it; false when it had ended before.
@@ -384,18 +388,20 @@ async fn end(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<bool, S
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::config::{Limits, Passwords};
-    use crate::domain::clock::Clock;
+    use crate::domain::audit::AuditOutcome;
     use crate::domain::ids::{OrganisationId, UserId};
     use crate::domain::user::Sub;
-    use crate::storage::{StoreOptions, users};
+    use crate::storage::tests::support::{Backend, Fixture, START};
+    use crate::storage::{audit, users};
 
-    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
     const PASSWORD: &str = "correct horse battery";
 
     struct Desk {
-        _folder: tempfile::TempDir,
+        _fixture: Fixture,
         store: Store,
         service: LoginService,
         entropy: Entropy,
@@ -403,11 +409,12 @@ mod tests {
 
     impl Desk {
         async fn open(memory_kib: u32) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let clock = Clock::manual(START);
-            let url = format!("sqlite:{}", folder.path().join("test.db").display());
-            let store = Store::open(&StoreOptions::new(url), clock.clone()).await.unwrap();
-            store.migrate().await.unwrap();
+            Self::on(Backend::Sqlite, memory_kib).await
+        }
+
+        async fn on(backend: Backend, memory_kib: u32) -> Self {
+            let fixture = Fixture::new(backend).await;
+            let (store, clock) = (fixture.store.clone(), fixture.clock.clone());
             let entropy = Entropy::seeded(1);
             let settings =
                 Passwords { memory_kib, iterations: 1, queue_deadline_ms: 60_000, ..Passwords::default() };
@@ -418,7 +425,7 @@ mod tests {
                 entropy: entropy.clone(),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
-            Self { _folder: folder, store, service, entropy }
+            Self { _fixture: fixture, store, service, entropy }
         }
 
         async fn user(&self, name: &str, password: Option<&str>, disabled_at: Option<Timestamp>) -> User {
@@ -562,6 +569,71 @@ mod tests {
             assert!(desk.lives(&token, hour(used)).await, "used after {used} hours");
         }
         assert!(!desk.lives(&token, hour(24)).await, "over");
+    }
+
+    /// What somebody else does while a password is checked.
+    #[derive(Clone, Copy, Debug)]
+    enum Meanwhile {
+        Disable,
+        SetPassword,
+    }
+
+    impl Desk {
+        async fn meanwhile(&self, what: Meanwhile, user: &User) {
+            let other = Password::parse("another long phrase").unwrap();
+            let (user, hash) = (user.clone(), self.service.parts.hasher.hash(&other).await.unwrap());
+            let written: Result<(), StoreError> = self
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        match what {
+                            Meanwhile::Disable => {
+                                let disabled = User { disabled_at: Some(START), ..user };
+                                users::update(tx, &disabled).await.map(drop)
+                            }
+                            Meanwhile::SetPassword => {
+                                credentials::set_password(tx, &user.id, &hash, START).await
+                            }
+                        }
+                    })
+                })
+                .await;
+            written.unwrap();
+        }
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_sign_in_that_a_change_of_the_account_overtakes_is_refused_and_leaves_nothing(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+        #[values(Meanwhile::Disable, Meanwhile::SetPassword)] what: Meanwhile,
+        #[values(false, true)] is_stale: bool,
+    ) {
+        let desk = Desk::on(backend, 64).await;
+        let user = desk.user("alice", Some(PASSWORD), None).await;
+        let before = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let visit = desk.visit(Some(before.live));
+        let row = credentials::for_sign_in(&mut desk.store.read().await.unwrap(), &user.username).await;
+        let renewed = if is_stale {
+            let password = Password::parse(PASSWORD).unwrap();
+            Some(desk.service.parts.hasher.hash(&password).await.unwrap())
+        } else {
+            None
+        };
+        desk.meanwhile(what, &user).await;
+        let browser = BrowserTraits { device: None, user_agent: "test" };
+        let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
+        let refused = desk.service.start(row.unwrap().unwrap(), renewed.clone(), &attempt).await;
+        assert!(matches!(refused, Err(LoginError::Wrong)), "the caller is told no more than anybody else");
+
+        let mut tx = desk.store.read().await.unwrap();
+        let kept = sessions::list_by_user(&mut tx, &user.id, START, 10).await.unwrap();
+        assert_eq!(kept.len(), 1, "the session of before, and no other: {kept:?}");
+        let stored = credentials::for_sign_in(&mut tx, &user.username).await.unwrap().unwrap();
+        assert_ne!(stored.password, renewed, "no hash of it is kept either");
+        let last = audit::list(&mut tx, None, 1).await.unwrap().remove(0).event;
+        assert_eq!((last.action, last.outcome), (AuditAction::SignIn, AuditOutcome::Refused));
+        assert_eq!(last.target, Some(user.id.to_string()));
     }
 
     #[tokio::test]

@@ -49,7 +49,10 @@ async fn watch(watched: Weak<Caches>, listens_to: Option<PgConnectOptions>) {
     let mut listener: Option<PgListener> = None;
     let mut failures = 0;
     loop {
-        wait(&mut listener).await;
+        // Before the reading: what another replica says after it is heard, from the first moment on.
+        if let (None, Some(options)) = (&listener, &listens_to) {
+            listener = listen(options).await.ok();
+        }
         let Some(caches) = watched.upgrade() else { return };
         match refresh(&caches).await {
             Ok(()) => failures = 0,
@@ -58,9 +61,8 @@ async fn watch(watched: Weak<Caches>, listens_to: Option<PgConnectOptions>) {
         if failures >= TOLERATED {
             caches.empty();
         }
-        if let (None, Some(options)) = (&listener, &listens_to) {
-            listener = listen(options).await.ok();
-        }
+        drop(caches);
+        wait(&mut listener).await;
     }
 }
 

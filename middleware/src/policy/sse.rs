@@ -22,7 +22,7 @@ impl Events {
     pub(super) fn of(response: reqwest::Response) -> Option<Self> {
         let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
         let is_stream = kind.split(';').next()?.trim().eq_ignore_ascii_case(MEDIA_TYPE);
-        is_stream.then(|| Self { response, parser: Parser::default(), ready: VecDeque::new() })
+        is_stream.then(|| Self { response, parser: Parser::new(MAX_BYTES), ready: VecDeque::new() })
     }
 
     /// The data of the next event; `None` when the stream ended or is not what it should be.
@@ -36,8 +36,9 @@ impl Events {
 }
 
 /// Cuts a stream of bytes into events.
-#[derive(Default)]
 struct Parser {
+    /// How long an event may be.
+    max_bytes: usize,
     /// The line that is not complete yet.
     line: Vec<u8>,
     data: String,
@@ -46,6 +47,10 @@ struct Parser {
 }
 
 impl Parser {
+    const fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, line: Vec::new(), data: String::new(), after_return: false }
+    }
+
     /// The data of every event that these bytes complete; `None` when there is too much, or it is not UTF-8.
     fn read(&mut self, bytes: &[u8]) -> Option<Vec<String>> {
         let mut events = Vec::new();
@@ -54,7 +59,7 @@ impl Parser {
             match byte {
                 b'\n' if belongs => {}
                 b'\n' | b'\r' => self.end_line(&mut events)?,
-                byte if self.line.len() + self.data.len() < MAX_BYTES => self.line.push(*byte),
+                byte if self.line.len() + self.data.len() < self.max_bytes => self.line.push(*byte),
                 _ => return None,
             }
         }
@@ -82,7 +87,7 @@ mod tests {
     use super::*;
 
     fn events(text: &str) -> Vec<String> {
-        Parser::default().read(text.as_bytes()).unwrap()
+        Parser::new(MAX_BYTES).read(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -101,7 +106,7 @@ mod tests {
         let text = "data: über\r\n\r\nid: 7\ndata: b\n\n".as_bytes();
         for cut in 0..text.len() {
             let (first, second) = text.split_at(cut);
-            let mut parser = Parser::default();
+            let mut parser = Parser::new(MAX_BYTES);
             let mut all = parser.read(first).unwrap();
             all.extend(parser.read(second).unwrap());
             assert_eq!(all, ["über", "b"], "{cut}");
@@ -110,6 +115,22 @@ mod tests {
 
     #[test]
     fn what_is_not_text_ends_the_stream() {
-        assert_eq!(Parser::default().read(b"data: \xff\n"), None);
+        assert_eq!(Parser::new(MAX_BYTES).read(b"data: \xff\n"), None);
+    }
+
+    #[test]
+    fn an_event_that_is_too_long_ends_the_stream_however_it_is_cut() {
+        let read = |max_bytes, text: &str| {
+            let mut parser = Parser::new(max_bytes);
+            let pieces: Option<Vec<_>> = text.as_bytes().chunks(3).map(|piece| parser.read(piece)).collect();
+            pieces.map(|events| events.concat())
+        };
+        let lengths = "data: 123456\n\ndata: 123456\n\n";
+        assert_eq!(read(12, lengths).unwrap(), ["123456", "123456"], "each for itself");
+        assert_eq!(read(11, lengths), None);
+        let lines = "data: 123456\ndata: 123456\n\n";
+        assert_eq!(read(18, lines).unwrap(), ["123456\n123456"], "what was read before counts");
+        assert_eq!(read(17, lines), None);
+        assert_eq!(read(11, ": no data, and no end"), None);
     }
 }

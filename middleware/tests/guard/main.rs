@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod changeover;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod disk;
