@@ -17,6 +17,8 @@ mod effects;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod instructions;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod replicas;
