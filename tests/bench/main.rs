@@ -4,7 +4,7 @@
 //! (median, least and most of the rounds), since rates on a machine with few cores mix the server with the load. Every answer is checked.
 //!
 //! ```text
-//! cargo build --release --workspace && cargo bench --workspace --bench speed [-- guard|server|logins|drivers]
+//! cargo build --release --workspace --bins --examples && cargo bench --workspace --bench speed [-- guard|server|logins|drivers|policy]
 //! ```
 
 mod child;
@@ -13,6 +13,7 @@ mod drivers;
 mod guard;
 mod load;
 mod logins;
+mod policy;
 mod raw;
 mod report;
 mod roles;
@@ -31,6 +32,10 @@ async fn main() {
     let asked = std::env::args().nth(1);
     if asked.as_deref() == Some("drivers") {
         drivers::compare_all().await;
+        return;
+    }
+    if asked.as_deref() == Some("policy") {
+        Box::pin(policy::measure()).await;
         return;
     }
     if roles::serve(asked.as_deref()).await.is_some() {

@@ -14,6 +14,7 @@ pub mod assertion;
 pub mod authorize;
 pub mod browser;
 pub mod database;
+pub mod instructions;
 pub mod jwt;
 pub mod landing;
 pub mod log;

@@ -88,14 +88,14 @@ pub(crate) fn kinds(rules: u32) -> Vec<Kind> {
         kind("path, allowed", 0, &|n| by(held(n), path(n), "read", true)),
         kind("path, allowed by inheritance", 0, &|n| {
             let group = n % groups(rules);
-            by(vec![format!("manager{}", group / 2 * 2)], path(n), "read", group % 2 == 0)
+            by(vec![format!("manager{}", group / 2 * 2)], path(n), "read", group.is_multiple_of(2))
         }),
         kind("name, another action, denied", 1, &|n| by(held(n), format!("thing{n}"), "write", false)),
         kind("unknown name, denied", 1, &|n| by(held(n), format!("other{n}"), "read", false)),
         kind("path, strange role, denied", 0, &|n| by(vec!["stranger".to_owned()], path(n), "read", false)),
         kind("name, denied by a rule", 3, &|n| {
-            let roles = held(n).into_iter().chain(["blocked".to_owned()]).collect();
-            by(roles, format!("thing{n}"), "write", false)
+            let with_blocked = held(n).into_iter().chain(["blocked".to_owned()]).collect();
+            by(with_blocked, format!("thing{n}"), "write", false)
         }),
     ]
 }

@@ -1,0 +1,74 @@
+//! What holds of every text holds of the seeds of `fuzz/`, of what was found with it, and of mixtures of their lines.
+
+mod properties;
+
+use std::fs;
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// What each file among the seeds of a target says.
+fn seeds(target: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    // A fuzz target leaves what is no text alone.
+    files.iter().filter_map(|file| String::from_utf8(fs::read(file).expect("a file")).ok()).collect()
+}
+
+fn try_seeds(target: &str, holds: fn(&str)) {
+    for seed in seeds(target) {
+        holds(&seed);
+    }
+}
+
+fn lines(target: &str) -> impl Strategy<Value = String> {
+    let lines: Vec<String> = seeds(target)
+        .iter()
+        .flat_map(|seed| seed.split('\n').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    vec(select(lines), 0..24).prop_map(|lines| lines.join("\n"))
+}
+
+#[test]
+fn rules() {
+    try_seeds("rules", properties::rules);
+}
+
+#[test]
+fn models() {
+    try_seeds("model", properties::model);
+}
+
+#[test]
+fn cases() {
+    try_seeds("cases", properties::cases);
+}
+
+#[test]
+fn snapshots() {
+    try_seeds("snapshot", properties::snapshot);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_lines_of_rules(text in lines("rules")) {
+        properties::rules(&text);
+    }
+
+    #[test]
+    fn any_lines_of_models(text in lines("model")) {
+        properties::model(&text);
+    }
+
+    #[test]
+    fn any_lines_of_cases(text in lines("cases")) {
+        properties::cases(&text);
+    }
+}
