@@ -16,8 +16,6 @@ use std::hint::black_box;
 use allocation_counter::measure;
 use portcullis_policy::Snapshot;
 
-use crate::workload::Question;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let numbers: Vec<u32> =
         std::env::args().skip(1).map(|number| number.parse()).collect::<Result<_, _>>()?;
@@ -26,15 +24,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let snapshot = Snapshot::compile(&workload::source(rules), 1)?;
     let kinds = workload::kinds(rules);
-    let questions: Vec<&Question> = kinds.iter().flat_map(|kind| &kind.questions).collect();
-    let mut wrong = 0;
+    let questions: Vec<_> =
+        kinds.iter().flat_map(|kind| kind.questions.iter().map(|question| (kind.name, question))).collect();
+    let mut wrong = None;
     let counted = measure(|| {
-        for question in questions.iter().cycle().take(decisions as usize) {
-            wrong += u32::from(!black_box(question).is_answered_by(&snapshot));
+        for (name, question) in questions.iter().cycle().take(decisions as usize) {
+            if !black_box(question).is_answered_by(&snapshot) {
+                wrong = Some(*name);
+            }
         }
     });
-    if wrong > 0 {
-        return Err(format!("{wrong} decisions are not the expected ones").into());
+    if let Some(name) = wrong {
+        return Err(format!("not decided as expected: {name}").into());
     }
     println!("{}", counted.count_total);
     Ok(())
