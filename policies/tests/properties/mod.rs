@@ -6,8 +6,8 @@ mod asked;
 mod reference;
 
 use portcullis_policy::{
-    Analysis, Case, Cases, Options, PolicyFile, PolicySource, Report, STARTER_RULES, Snapshot,
-    SnapshotDocument, lint,
+    Analysis, Case, Cases, Options, PolicyFile, PolicySource, Report, Request, Roles, STARTER_RULES,
+    Snapshot, SnapshotDocument, Vocabulary, lint,
 };
 
 use self::asked::Asked;
@@ -22,6 +22,7 @@ pub(crate) fn rules(text: &str) {
     let source = PolicySource::with_default_model(rules);
     let report = lint(&source);
     check_places(&report, &[(PolicyFile::Rules, rules)]);
+    let named = Vocabulary::of(&source).expect("the default model has one");
     let Ok(analysis) = Analysis::of(source) else {
         assert!(report.has_errors(), "what is refused has errors");
         return;
@@ -29,6 +30,7 @@ pub(crate) fn rules(text: &str) {
     assert!(!report.has_errors(), "what has errors is refused: {report}");
     assert_eq!(analysis.snapshot().warnings(), &report);
     let rows = Rows::read(rules);
+    assert_eq!([named.actions, named.roles, named.users], rows.names());
     let same = [rows.written(), rows.written_backwards()].map(|text| {
         Analysis::of(PolicySource::with_default_model(text)).expect("the same rules in another form")
     });
@@ -69,6 +71,7 @@ pub(crate) fn model(text: &str) {
         compiled.as_ref().map_err(Clone::clone).map(|snapshot| {
             let requests = Asked::each(requests).map(|asked| {
                 snapshot.decide(&asked.request());
+                check_of_user(snapshot, model, &asked);
                 let decided = snapshot.enforce(&asked.values());
                 decided.map(|decision| decision.allowed)
             });
@@ -78,6 +81,29 @@ pub(crate) fn model(text: &str) {
     let expected = decisions(&first);
     for other in &same {
         assert_eq!(decisions(other), expected, "the same in another layout");
+    }
+}
+
+/// Whether a caller without roles is decided as the user by name, in the order in which the model defines a request.
+fn check_of_user(snapshot: &Snapshot, model: &str, asked: &Asked) {
+    let mut lines = model.lines().filter_map(|line| line.split_once('='));
+    let Some((_, fields)) = lines.rfind(|(key, _)| key.trim() == "r") else { return };
+    let user = format!("user:{}", asked.subject);
+    let values = fields.split(',').map(|field| match field.trim() {
+        "act" => Some(asked.action.as_str()),
+        "dom" => Some(asked.domain.as_str()),
+        "obj" => Some(asked.object.as_str()),
+        "sub" => Some(user.as_str()),
+        _ => None,
+    });
+    let Some(values) = values.collect::<Option<Vec<&str>>>() else { return };
+    let decision = snapshot.decide(&Request { roles: Roles::NONE, ..asked.request() });
+    let enforced = snapshot.enforce(&values).is_ok_and(|decision| decision.allowed);
+    // A guard refuses more: what is empty, and paths that two readers would read differently.
+    assert!(enforced || !decision.allowed, "{values:?}");
+    let is_plain = |text: &str| !text.is_empty() && text.chars().all(char::is_alphanumeric);
+    if [&asked.subject, &asked.object, &asked.action].into_iter().all(|text| is_plain(text)) {
+        assert_eq!(enforced, decision.allowed, "{values:?}");
     }
 }
 

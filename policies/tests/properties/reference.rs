@@ -43,6 +43,26 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// The actions, the roles and the users that the rows name, in the order of their bytes.
+    pub(super) fn names(&self) -> [Vec<String>; 3] {
+        let mut names = [const { BTreeSet::new() }; 3];
+        let [actions, roles, users] = &mut names;
+        for (_, fields) in &self.rows {
+            match fields.as_slice() {
+                ["p", subject, _, _, action, ..] => {
+                    match subject.strip_prefix("user:") {
+                        Some(user) => users.insert(user),
+                        None => roles.insert(subject),
+                    };
+                    actions.extend((*action != "*").then_some(action));
+                }
+                ["g", child, parent, _] => roles.extend([child, parent]),
+                _ => {}
+            }
+        }
+        names.map(|names| names.into_iter().map(str::to_owned).collect())
+    }
+
     /// Whether the request is allowed, and the first line that decides it.
     pub(super) fn decide(&self, asked: &Asked) -> (bool, Option<u32>) {
         if !is_comparable(asked) {
