@@ -34,6 +34,14 @@ fn lines(target: &str) -> impl Strategy<Value = String> {
     vec(select(lines), 0..24).prop_map(|lines| lines.join("\n"))
 }
 
+/// A whole model of the seeds, with any of their other lines as rules and requests.
+fn whole_models() -> impl Strategy<Value = String> {
+    let models: Vec<String> =
+        seeds("model").iter().filter_map(|seed| Some(seed.split_once("----")?.0.to_owned())).collect();
+    (select(models), lines("model"), lines("model"))
+        .prop_map(|(model, rules, requests)| format!("{model}----\n{rules}\n----\n{requests}"))
+}
+
 #[test]
 fn rules() {
     try_seeds("rules", properties::rules);
@@ -63,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn any_lines_of_models(text in lines("model")) {
+    fn any_lines_of_models(text in prop_oneof![1 => lines("model"), 3 => whole_models()]) {
         properties::model(&text);
     }
 

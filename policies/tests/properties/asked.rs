@@ -91,3 +91,19 @@ pub(super) fn instance(object: &str) -> String {
     };
     object.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
+
+/// The cases in a text that is known to be sound, each in one form: roles before the user.
+pub(super) fn cases(text: &str) -> Vec<String> {
+    let lines = text.split('\n').map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let case = |line: &str| {
+        let mut fields: Vec<String> = line.split(',').map(|field| field.trim().to_owned()).collect();
+        if let Some(callers) = fields.get_mut(1) {
+            let (users, mut roles): (Vec<_>, Vec<_>) =
+                callers.split('+').map(str::trim).partition(|caller| caller.starts_with("user:"));
+            roles.extend(users);
+            *callers = roles.join("+");
+        }
+        fields.join(", ")
+    };
+    lines.map(case).collect()
+}
