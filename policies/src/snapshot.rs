@@ -18,7 +18,8 @@ use crate::{consistency, model};
 /// How many subjects are looked at in one pass; a request with more roles takes more passes.
 const AT_ONCE: usize = 8;
 
-/// One revision of a policy, checked and compiled. It never changes and decides without allocating.
+/// One revision of a policy, checked and compiled. It never changes, and under the default model it
+/// decides without allocating.
 ///
 /// Share it behind an `Arc`; to change the policy, compile another and swap.
 pub struct Snapshot {

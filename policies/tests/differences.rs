@@ -282,6 +282,8 @@ fn no_22_and_23_effects_that_allow_everything_or_nothing_known_are_refused() {
     );
     assert_eq!(refused(&with("sub, obj, act", NOT_DENIED), "p, a, x, read").0, "model-effect");
     assert_eq!(refused(&with("sub, obj, act, eft", NOT_DENIED), ""), ("no-rules", 1, 1));
+    let unread = refused(&with("sub, obj, act, eft", NOT_DENIED), "alice, data, read, deny");
+    assert_eq!(unread, ("unknown-kind", 1, 1), "it was to be a rule");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! (median, least and most of the rounds), since rates on a machine with few cores mix the server with the load. Every answer is checked.
 //!
 //! ```text
-//! cargo build --release --workspace && cargo bench --workspace --bench speed [-- guard|server|logins|drivers|revocation]
+//! cargo build --release --workspace --bins --examples && cargo bench --workspace --bench speed [-- guard|server|logins|drivers|policy|revocation]
 //! ```
 
 mod child;
@@ -13,6 +13,7 @@ mod drivers;
 mod guard;
 mod load;
 mod logins;
+mod policy;
 mod raw;
 mod report;
 mod revocation;
@@ -36,6 +37,10 @@ async fn main() {
     }
     if asked.as_deref() == Some("revocation") {
         revocation::measure().await;
+        return;
+    }
+    if asked.as_deref() == Some("policy") {
+        Box::pin(policy::measure()).await;
         return;
     }
     if roles::serve(asked.as_deref()).await.is_some() {

@@ -55,9 +55,23 @@ impl Report {
 
     /// The middle round.
     pub(crate) fn median(&self, name: &str) -> f64 {
-        let mut rounds = self.figures.get(name).cloned().unwrap_or_default();
+        let mut rounds = self.rounds(name).to_vec();
         rounds.sort_by(f64::total_cmp);
         rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The cheapest round.
+    pub(crate) fn least(&self, name: &str) -> f64 {
+        self.rounds(name).iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The dearest round.
+    pub(crate) fn most(&self, name: &str) -> f64 {
+        self.rounds(name).iter().copied().fold(0.0, f64::max)
+    }
+
+    fn rounds(&self, name: &str) -> &[f64] {
+        self.figures.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The figures and the goals as two tables.
@@ -66,11 +80,9 @@ impl Report {
             "{:<42} {:>10} {:>10} {:>10}\n",
             "figure (CPU us per operation)", "median", "least", "most"
         );
-        for (name, rounds) in &self.figures {
-            let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = rounds.iter().copied().fold(0.0, f64::max);
-            writeln!(text, "{name:<42} {:>10.1} {least:>10.1} {most:>10.1}", self.median(name))
-                .expect("a string grows");
+        for name in self.figures.keys() {
+            let [median, least, most] = [self.median(name), self.least(name), self.most(name)];
+            writeln!(text, "{name:<42} {median:>10.1} {least:>10.1} {most:>10.1}").expect("a string grows");
         }
         text.push('\n');
         for goal in &GOALS {

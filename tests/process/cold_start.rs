@@ -62,7 +62,7 @@ impl Scene {
     }
 
     async fn serve_plainly(&self) -> Example {
-        self.serve(Command::new(example_program())).await
+        self.serve(Command::new(example_program("orders"))).await
     }
 
     /// What reading and creating are answered, and whether the service is ready.
@@ -182,7 +182,7 @@ async fn a_folder_that_cannot_be_written_to_is_read_and_hinders_nothing_sqlite()
         let cache = scene.cache().display().to_string();
         let script = format!("mount --bind -o ro {cache} {cache} && exec \"$@\"");
         let mut outer = Command::new("unshare");
-        outer.args(["--mount", "--map-root-user", "sh", "-ec", &script, "sh"]).arg(example_program());
+        outer.args(["--mount", "--map-root-user", "sh", "-ec", &script, "sh"]).arg(example_program("orders"));
         outer
     };
     let kept = || {

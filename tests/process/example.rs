@@ -10,9 +10,9 @@ use portcullis_tests::database::required;
 /// How long a service may take to hear of new rules: it asks by itself, each second.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where it is: beside the server.
-pub(crate) fn example_program() -> PathBuf {
-    Path::new(&required("PORTCULLIS_TEST_BINARY")).parent().unwrap().join("examples/orders")
+/// Where the examples of the workspace are: beside the server.
+pub(crate) fn example_program(name: &str) -> PathBuf {
+    Path::new(&required("PORTCULLIS_TEST_BINARY")).parent().unwrap().join("examples").join(name)
 }
 
 /// The example service; it ends with the test.

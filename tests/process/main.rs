@@ -19,6 +19,8 @@ mod effects;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod instructions;
+#[cfg(test)]
 mod later;
 #[cfg(test)]
 mod policy;

@@ -17,7 +17,7 @@ fn routes(place: &Place, arguments: &[&str]) -> Value {
 }
 
 async fn serve(place: &Place, service: &Value, version: &str) -> Example {
-    let mut program = Command::new(example_program());
+    let mut program = Command::new(example_program("orders"));
     program
         .env_clear()
         .env("ORDERS_ISSUER", place.address())

@@ -135,7 +135,7 @@ async fn the_walk_of_the_readme_leads_where_it_says(#[values(Sqlite, Postgres)] 
     let here = tempdir().unwrap();
     let terminal = Terminal { place: &place, folder: here.path().to_owned() };
     let program = required("PORTCULLIS_TEST_BINARY");
-    let example = example_program();
+    let example = example_program("orders");
 
     assert_eq!(start, "cargo run --release\n");
     let server = ServerProcess::start(&place).await;

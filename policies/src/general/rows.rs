@@ -64,7 +64,8 @@ pub(super) fn read<'a>(text: &'a str, model: &Model, findings: &mut Findings) ->
     if model.effect == Effect::Priority {
         written.policy.sort_by_key(|row| row.priority);
     }
-    if written.policy.is_empty() && model.effect == Effect::DenyOverride {
+    // What could not be read may have been a rule.
+    if written.policy.is_empty() && model.effect == Effect::DenyOverride && !findings.has_errors() {
         let message = "without any rule this model would allow everything";
         findings.push(Finding::error(Place::rules(1, 1), "no-rules", message));
     }

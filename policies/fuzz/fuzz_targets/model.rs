@@ -1,0 +1,5 @@
+//! Any text as `portcullis_policy_fuzz::model` takes it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|text: &str| portcullis_policy_fuzz::model(text));

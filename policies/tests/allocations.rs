@@ -1,0 +1,59 @@
+//! A decision allocates nothing, however many rules there are.
+
+mod workload;
+
+use std::hint::black_box;
+
+use allocation_counter::measure;
+use portcullis_policy::{PolicySource, Request, Roles, Snapshot};
+
+#[test]
+fn no_way_through_a_decision_allocates_at_any_number_of_rules() {
+    for rules in [10, 100_000] {
+        let snapshot = Snapshot::compile(&workload::source(rules), 1).expect("a policy");
+        for kind in workload::kinds(rules) {
+            for question in &kind.questions {
+                let mut expected = false;
+                let counted = measure(|| expected = black_box(question).is_answered_by(&snapshot));
+                assert!(expected, "{}", kind.name);
+                assert_eq!(counted.count_total, 0, "{} under {rules} rules", kind.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn neither_do_many_roles_a_user_and_what_cannot_be_compared() {
+    let source = PolicySource::with_default_model(
+        "p, user:17, *, orders, read\np, r99, *, orders, read\np, r98, *, orders, pay\np, r97, *, orders, pay, deny",
+    );
+    let snapshot = Snapshot::compile(&source, 1).expect("a policy");
+    let many: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    let request = |subject, object, action| Request {
+        subject,
+        roles: Roles::from(&many),
+        domain: "nowhere",
+        object,
+        action,
+    };
+    for (request, allowed) in [
+        (Request { roles: Roles::NONE, ..request("17", "orders", "read") }, true),
+        (request("18", "orders", "read"), true),
+        (request("18", "orders", "pay"), false),
+        (request("18", "/orders/../orders", "read"), false),
+        (request("18", "or\0ders", "read"), false),
+        (request("", "orders", "read"), false),
+    ] {
+        let mut decided = None;
+        let counted = measure(|| decided = Some(snapshot.decide(black_box(&request)).allowed));
+        assert_eq!((decided, counted.count_total), (Some(allowed), 0), "{request:?}");
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let counted = measure(|| {
+        black_box(vec![1]);
+    });
+    assert_eq!(counted.count_total, 1);
+}
