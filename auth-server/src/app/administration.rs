@@ -47,8 +47,8 @@ pub(super) struct Distribution {
     pub(super) events: EventService,
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
-    pub(super) records: RecordService,
     pub(super) inventories: InventoryService,
+    pub(super) records: RecordService,
     pub(super) snapshots: SnapshotService,
 }
 
@@ -106,8 +106,8 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
             decisions: DecisionService::new(store()),
             events,
             feed,
-            records,
             inventories: InventoryService::new(store(), &ground.clock, &ground.entropy),
+            records,
             snapshots,
         },
         assignments,

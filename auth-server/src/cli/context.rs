@@ -9,6 +9,7 @@ use crate::cli::exit::Failure;
 use crate::config::{Config, Flag, Loaded, Sources};
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
+use crate::services::caller::Caller;
 use crate::telemetry;
 
 /// Where the configuration comes from, besides the environment (`PORTCULLIS__SECTION__KEY`), and how to print.
@@ -41,6 +42,11 @@ pub(crate) enum Format {
     Json,
     /// Columns, for reading.
     Table,
+}
+
+/// Whoever is on the machine of the server, now.
+pub(crate) fn operator() -> Caller {
+    Caller::operator(Clock::system().now())
 }
 
 impl Context {

@@ -6,14 +6,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::app::App;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::cli::prompt::PasswordSource;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Timestamp;
 use crate::domain::user::User as Account;
 use crate::services::assignments::AssignmentForm;
-use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
 use crate::services::provision::UserOrder;
 use crate::services::users::UserQuery;
@@ -146,10 +145,6 @@ async fn named(app: &App, username: &str) -> Result<Account, Failure> {
     let found = app.users().list(&query).await?.items.pop();
     found
         .ok_or_else(|| Failure::failed("there is no account of that name: `user list` prints those that are"))
-}
-
-fn operator() -> Caller {
-    Caller::operator(Clock::system().now())
 }
 
 impl Create {

@@ -83,11 +83,13 @@ impl Day {
     }
 
     /// So many days earlier.
+    #[must_use]
     pub fn minus(self, days: u32) -> Self {
         Self(self.0.saturating_sub(i64::from(days)))
     }
 
     /// The next day.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }

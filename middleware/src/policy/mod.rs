@@ -212,7 +212,9 @@ impl PolicyState {
     pub(crate) fn spawn_refresh(&self) {
         if let Origin::Remote(feed, reporter) = &self.origin {
             feed.spawn();
-            reporter.iter().for_each(|reporter| reporter.spawn());
+            if let Some(reporter) = reporter {
+                reporter.spawn();
+            }
         }
     }
 

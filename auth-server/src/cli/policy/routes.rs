@@ -4,10 +4,9 @@ use clap::{Args, Subcommand};
 use portcullis_policy::Fit;
 use serde_json::{Value, json};
 
-use super::rulebook::operator;
 use crate::app::App;
 use crate::cli::api::ApiOption;
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::inventory::{InventoryState, RouteInventory};

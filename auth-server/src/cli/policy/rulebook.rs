@@ -12,13 +12,11 @@ use super::schedule::refusal;
 use super::{RulesFile, read, read_once};
 use crate::app::App;
 use crate::cli::api::ApiOption;
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
-use crate::domain::clock::Clock;
 use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
-use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
 use crate::services::policies::{Activation, Proposal};
 use crate::services::version::Precondition;
@@ -181,8 +179,4 @@ fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
         [number, revision.created_at.rfc3339(), revision.author.clone(), revision.message.clone()]
     });
     output::print(format, &shown, &Table::new(["REVISION", "SINCE", "BY", "MESSAGE"], rows))
-}
-
-pub(super) fn operator() -> Caller {
-    Caller::operator(Clock::system().now())
 }

@@ -7,10 +7,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::rulebook::operator;
 use crate::app::App;
 use crate::cli::api::{ApiOption, approval_page};
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::clock::Timestamp;

@@ -3,12 +3,12 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::rulebook::operator;
 use super::simulate::changes;
 use crate::cli::api::ApiOption;
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::domain::policy::PolicyShadow;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
 use crate::services::version::Precondition;
@@ -67,12 +67,12 @@ fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(),
         }));
     }
     changes(replayed)?;
-    let mut text = format!(
-        "since {since}, {} decisions of {} requests would be otherwise; on trial by {by}\n",
-        shadow.decisions, shadow.requests
-    );
-    if shadow.lost > 0 {
-        text += &format!("{} decisions more would be otherwise, and are not among these\n", shadow.lost);
-    }
-    output::text(&text)
+    let lost = match shadow.lost {
+        0 => String::new(),
+        lost => format!("{lost} decisions more would be otherwise, and are not among these\n"),
+    };
+    let PolicyShadow { decisions, requests, .. } = shadow;
+    output::text(&format!(
+        "since {since}, {decisions} decisions of {requests} requests would be otherwise; on trial by {by}\n{lost}"
+    ))
 }

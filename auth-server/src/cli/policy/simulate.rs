@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use portcullis_policy::{AskedBy, DecisionChange, Replayed, Turn};
+use portcullis_policy::{AskedBy, DecisionChange, Replayed, RulesUsed, Turn};
 use serde_json::{Value, json};
 
 use super::source;
@@ -75,37 +75,29 @@ fn who(change: &DecisionChange) -> Option<String> {
 }
 
 fn document(found: &Simulated) -> Value {
-    let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     let recorded = found.recorded;
-    document["recorded"] = json!({
+    let known = json!({
         "days": recorded.days, "lost": recorded.lost, "pseudonymous": recorded.pseudonymous, "partial": recorded.partial,
     });
+    let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
+    if let Some(members) = document.as_object_mut() {
+        members.insert("recorded".to_owned(), known);
+    }
     document
 }
 
 fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
     let Simulated { replayed, recorded, .. } = found;
-    let all = replayed.all;
+    let Replayed { all, denied, allowed, .. } = replayed;
     if all.requests == 0 {
         return output::text(&format!("nothing was recorded in {days} days: nothing can be said\n"));
     }
     changes(replayed)?;
-    let mut text = format!(
+    let mut lines = vec![format!(
         "of {} decisions in {} days, {} would be refused that were allowed, and {} allowed that were refused\n",
-        all.decisions, recorded.days, replayed.denied.decisions, replayed.allowed.decisions
-    );
-    if let Some(rules) = &replayed.rules {
-        let lines: Vec<String> = rules.unused.iter().take(SHOWN_LINES).map(ToString::to_string).collect();
-        let more = if rules.total - rules.used > lines.len() { ", .." } else { "" };
-        if !lines.is_empty() {
-            text += &format!(
-                "{} of {} rules decided nothing: lines {}{more}\n",
-                rules.total - rules.used,
-                rules.total,
-                lines.join(", ")
-            );
-        }
-    }
+        all.decisions, recorded.days, denied.decisions, allowed.decisions
+    )];
+    lines.extend(replayed.rules.as_ref().filter(|rules| !rules.unused.is_empty()).map(unused));
     for (count, what) in [
         (recorded.lost, "decisions were not recorded: there were too many different ones"),
         (
@@ -113,17 +105,19 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
             "decisions were by callers under pseudonyms: rules for users were not tried on them",
         ),
     ] {
-        if count > 0 {
-            text += &format!("{count} {what}\n");
-        }
+        lines.extend((count > 0).then(|| format!("{count} {what}\n")));
     }
-    if recorded.partial {
-        text += "there are older records than were looked at\n";
-    }
-    if !replayed.complete {
-        text += "there are more changes than these\n";
-    }
-    output::text(&text)
+    lines.extend(recorded.partial.then(|| "there are older records than were looked at\n".to_owned()));
+    lines.extend((!replayed.complete).then(|| "there are more changes than these\n".to_owned()));
+    output::text(&lines.concat())
+}
+
+/// Says which rules decided nothing.
+fn unused(rules: &RulesUsed) -> String {
+    let lines: Vec<String> = rules.unused.iter().take(SHOWN_LINES).map(ToString::to_string).collect();
+    let (idle, total) = (rules.total - rules.used, rules.total);
+    let more = if idle > lines.len() { ", .." } else { "" };
+    format!("{idle} of {total} rules decided nothing: lines {}{more}\n", lines.join(", "))
 }
 
 /// Prints what changes, and an empty line; nothing when nothing does.

@@ -41,7 +41,7 @@ async fn start(fixture: &Fixture, shadow: &PolicyShadow) {
 }
 
 async fn add(fixture: &Fixture, shadow: &PolicyShadow, records: &[DecisionRecord], most: u64) {
-    let (api, sha256) = (shadow.api.clone(), shadow.sha256.clone());
+    let (api, sha256) = (shadow.api.clone(), shadow.sha256);
     let mut records: Vec<(Digest32, DecisionRecord)> =
         records.iter().map(|record| (record.digest(), record.clone())).collect();
     records.sort_by_key(|(digest, _)| *digest.as_bytes());
@@ -83,7 +83,7 @@ async fn rules_on_trial_come_back_as_they_were_and_the_api_names_them(#[case] ba
     let first = shadow(&fixture, &api, "one");
     start(&fixture, &first).await;
     assert_eq!(shadows::find(&mut fixture.read().await, &api).await.unwrap(), Some(first.clone()));
-    assert_eq!(marked().await, Some(first.sha256.clone()));
+    assert_eq!(marked().await, Some(first.sha256));
     add(&fixture, &first, &[record("alice", 2)], 100).await;
     let second = shadow(&fixture, &api, "two");
     start(&fixture, &second).await;
