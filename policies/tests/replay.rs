@@ -89,16 +89,16 @@ fn somebody_who_asks_on_several_days_is_one_caller() {
 
 #[test]
 fn of_many_callers_those_who_asked_most_are_named_and_all_are_counted() {
-    let names: Vec<String> = (0..50).map(|number| format!("user-{number:02}")).collect();
+    let subjects: Vec<String> = (0..50).map(|number| format!("user-{number:02}")).collect();
     let asked: Vec<Asked<'_>> = (1..)
-        .zip(&names)
+        .zip(&subjects)
         .map(|(count, name)| (name.as_str(), &["viewer"][..], "", "orders", "read", count))
         .collect();
     let found = replayed(BEFORE, "p, other, *, orders, read", &asked);
     let change = &found.changes[0];
     assert_eq!((change.callers, change.decisions), (50, 50 * 51 / 2));
-    let named: Vec<_> = change.examples.iter().map(|one| one.subject.as_str()).collect();
-    assert_eq!(named, ["user-49", "user-48", "user-47", "user-46", "user-45"]);
+    let told: Vec<_> = change.examples.iter().map(|one| one.subject.as_str()).collect();
+    assert_eq!(told, ["user-49", "user-48", "user-47", "user-46", "user-45"]);
 }
 
 #[test]
