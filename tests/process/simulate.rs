@@ -1,6 +1,7 @@
 //! Rules that are tried on what services were asked, by command, before anybody is locked out.
 
 use std::fs;
+use std::process::Command;
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -10,6 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::commands::{ORDERS, json as printed, place_on, registered, said};
+use crate::example::{Example, example_program};
 
 const RULES: &str = "p, viewer, *, orders, read\np, editor, *, orders, create\ng, editor, viewer, *\n";
 
@@ -95,6 +97,38 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     assert_eq!(found["changes"][0]["grantee"], json!({ "role": "viewer" }));
     assert_eq!(found["recorded"]["lost"], 3);
     drop(server);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_service_decided_is_told_before_it_ends(#[values(Sqlite, Postgres)] database: Database) {
+    let (folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    let create = |preset, more: &[&str]| {
+        let start = ["client", "create", "--preset", preset, "--name", preset, "--api", ORDERS];
+        registered(&printed(&place, &[&start[..], more].concat()))
+    };
+    let (guard, robot) = (create("service", &[]), create("m2m", &["--role", "viewer"]));
+    let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+    let mut program = Command::new(example_program("orders"));
+    program
+        .env("ORDERS_ISSUER", place.address())
+        .env("ORDERS_AUDIENCE", ORDERS)
+        .env("ORDERS_CLIENT_ID", &guard.id)
+        .env("ORDERS_CLIENT_SECRET", guard.secret.as_deref().unwrap());
+    let orders = Example::start(program, Place::new(folder.path()).port).await;
+    let read = agent().get(format!("{}/orders", orders.address)).bearer_auth(&token);
+    assert_eq!(Answer::to(read).await.status, 200);
+    orders.end();
+    let without = folder.path().join("without.csv");
+    fs::write(&without, "p, editor, *, orders, create\n").unwrap();
+    let caught = place.run(&["policy", "simulate", without.to_str().unwrap(), "--api", ORDERS]);
+    assert_eq!(caught.status.code(), Some(1), "{}", said(&caught));
+    assert!(
+        said(&caught).contains("1 decisions would be refused that were allowed, to viewer"),
+        "{}",
+        said(&caught)
+    );
 }
 
 #[rstest]
