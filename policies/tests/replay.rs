@@ -41,7 +41,7 @@ fn whoever_is_locked_out_is_named_by_the_role_that_they_hold() {
     let expected = [
         "editor loses orders read: 40 decisions, 1 caller",
         "viewer loses orders read: 8 decisions, 2 callers",
-        "user:17 loses stock read: 1 decisions, 1 caller",
+        "user:17 loses stock read: 1 decision, 1 caller",
     ];
     assert_eq!(told(&found), expected);
     assert_eq!((found.all.decisions, found.all.requests), (60, 6));
@@ -67,7 +67,7 @@ fn what_is_gained_comes_behind_what_is_lost_and_by_the_role_that_gains_it() {
     assert_eq!(
         told(&found),
         [
-            "user:17 loses stock read: 1 decisions, 1 caller",
+            "user:17 loses stock read: 1 decision, 1 caller",
             "viewer gains orders write: 100 decisions, 1 caller"
         ]
     );

@@ -64,8 +64,8 @@ pub(crate) async fn run(context: &Context, command: &Simulate) -> Result<(), Fai
     who.sort_unstable();
     who.dedup();
     Err(Failure::failed(format!(
-        "{} decisions would be refused that were allowed, to {}",
-        denied.decisions,
+        "{} would be refused, to {}",
+        counted(denied.decisions, "decision that was allowed", "decisions that were allowed"),
         who.join(", ")
     )))
 }
@@ -94,8 +94,11 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
     }
     changes(replayed)?;
     let mut lines = vec![format!(
-        "of {} decisions in {} days, {} would be refused that were allowed, and {} allowed that were refused\n",
-        all.decisions, recorded.days, denied.decisions, allowed.decisions
+        "of {} on {}, {} would be refused that were allowed, and {} allowed that were refused\n",
+        counted(all.decisions, "decision", "decisions"),
+        counted(recorded.days as u64, "day", "days"),
+        denied.decisions,
+        allowed.decisions
     )];
     lines.extend(replayed.rules.as_ref().filter(|rules| !rules.unused.is_empty()).map(unused));
     for (count, what) in [
@@ -110,6 +113,10 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
     lines.extend(recorded.partial.then(|| "there are older records than were looked at\n".to_owned()));
     lines.extend((!replayed.complete).then(|| "there are more changes than these\n".to_owned()));
     output::text(&lines.concat())
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Says which rules decided nothing.
