@@ -70,6 +70,7 @@ impl QuestionService {
         if !(1..=MAX_DAYS).contains(&days) {
             return Err(FieldErrors::of("/days", "invalid", format!("has to be 1 to {MAX_DAYS}")).into());
         }
+        let place = self.replay_place().await?;
         let (before, old) = self.text(api, before).await?;
         let (after, new) = match after {
             Successor::Edition(edition) => {
@@ -80,7 +81,7 @@ impl QuestionService {
         };
         let span = (Day::of(now).minus(days - 1), Day::of(now));
         let (pages, decided) = mpsc::channel(AHEAD);
-        let decide = self.work(move || replayed(&old, &new, decided));
+        let decide = Self::work_at(place, move || replayed(&old, &new, decided));
         let (replayed, recorded) = tokio::join!(decide, self.read(api, span, pages));
         Ok(Simulated { before, after, replayed: replayed?, recorded: recorded? })
     }
@@ -104,7 +105,7 @@ impl QuestionService {
             }
             (place, count) = (end, count + records.len());
             let unnamed = records.iter().filter(|record| record.pseudonymous).map(|record| record.decisions);
-            recorded.pseudonymous = recorded.pseudonymous.saturating_add(unnamed.sum());
+            recorded.pseudonymous = unnamed.fold(recorded.pseudonymous, u64::saturating_add);
             // Whoever decides has given up: it says why.
             if pages.send(records).await.is_err() {
                 return Ok(recorded);
