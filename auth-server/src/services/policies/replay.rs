@@ -271,6 +271,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn counts_beyond_belief_are_added_up() {
+        let (trial, questions, api) = scene().await;
+        for day in 0..3 {
+            note(&trial, &api, day, vec![record("~x", "viewer", 9_000_000_000_000_000_000)], 0).await;
+        }
+        let found = questions.replay(&api, DRAFT, 7, START).await.unwrap();
+        assert_eq!((found.recorded.pseudonymous, found.replayed.all.decisions), (u64::MAX, u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn no_question_waits_for_a_replay() {
+        let (_trial, questions, api) = scene().await;
+        let _busy = questions.replay_place().await.unwrap();
+        assert!(questions.diff(&api, Edition::Active, Edition::Draft).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_text_with_mistakes_and_a_time_that_is_none_are_refused() {
         let (trial, questions, api) = scene().await;
         // More than waits in the pages ahead: whoever reads has to notice that nobody decides.
