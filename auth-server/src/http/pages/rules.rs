@@ -270,11 +270,10 @@ impl RulesDesk {
         let kept = match unchanged {
             // It is not saved again, and has to be what was looked at all the same.
             true if draft.version.as_str() == seen => draft,
-            true => return Err(AdminError::Stale),
             false if edit.may_write => {
                 policies.save_draft(api, text, &precondition(&seen), edit.caller).await?
             }
-            false => return Err(AdminError::Stale),
+            _ => return Err(AdminError::Stale),
         };
         kept.version.as_str().clone_into(&mut page.version);
         if step == Step::Save {

@@ -56,6 +56,9 @@ async fn totals(fixture: &Fixture, api: &ApiId) -> Vec<DayTotal> {
     decision_records::days(&mut fixture.read().await, api, DAY.minus(1_000), 100).await.unwrap()
 }
 
+/// Nobody decides so often.
+const ENDLESS: u64 = 9_000_000_000_000_000_000;
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -189,7 +192,6 @@ async fn two_who_add_at_once_lose_nothing(#[case] backend: Backend) {
 async fn a_count_beyond_belief_keeps_nothing_else_out(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let api = fixture.api("https://orders.example").await.id;
-    const ENDLESS: u64 = 9_000_000_000_000_000_000;
     add(&fixture, &api, DAY, (&[record("alice", ENDLESS)], ENDLESS), 1).await;
     for most in [1, 100] {
         let many = [record("alice", 1_000_000_000_000_000_000), record("bob", 1)];

@@ -71,6 +71,9 @@ async fn subjects(fixture: &Fixture, api: &ApiId) -> Vec<String> {
     }
 }
 
+/// Nobody decides so often.
+const ENDLESS: u64 = 9_000_000_000_000_000_000;
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -134,7 +137,6 @@ async fn a_count_beyond_belief_keeps_nothing_else_out(#[case] backend: Backend) 
     let api = fixture.api("https://orders.example").await.id;
     let tried = shadow(&fixture, &api, "p");
     start(&fixture, &tried).await;
-    const ENDLESS: u64 = 9_000_000_000_000_000_000;
     add(&fixture, &tried, &[record("alice", ENDLESS)], 1).await;
     for most in [1, 100] {
         add(&fixture, &tried, &[record("alice", 1_000_000_000_000_000_000), record("bob", 1)], most).await;
