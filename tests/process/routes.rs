@@ -48,7 +48,7 @@ async fn a_service_tells_of_its_routes_by_itself(#[values(Sqlite, Postgres)] dat
     let table = place.run(&["policy", "routes", "--api", ORDERS, "--pending"]);
     assert!(said(&table).contains("GET HEAD  /orders/{id}  rbac(orders, read)"), "{}", said(&table));
     let digest = inventory["digest"].as_str().unwrap();
-    for wrong in ["", &digest[..11], "no digits at all", &"0".repeat(64)] {
+    for wrong in ["", &digest[..31], "no digits at all", &"0".repeat(64)] {
         let refused = place.run(&["policy", "routes", "approve", wrong, "--api", ORDERS]);
         assert!(
             !refused.status.success() && said(&refused).contains("names no routes"),
@@ -58,7 +58,7 @@ async fn a_service_tells_of_its_routes_by_itself(#[values(Sqlite, Postgres)] dat
     }
     let early = place.run(&["policy", "routes", "report", "--api", ORDERS]);
     assert!(!early.status.success() && said(&early).contains("no such route inventory"), "{}", said(&early));
-    let approved = routes(&place, &["approve", &digest[..12]]);
+    let approved = routes(&place, &["approve", &digest[..32]]);
     assert_eq!((&approved[0]["digest"], &approved[0]["state"]), (&json!(digest), &json!("approved")));
     assert_eq!(routes(&place, &[])[0]["digest"], digest);
 

@@ -16,8 +16,9 @@ use crate::services::policies::questions::{Edition, QuestionService};
 use crate::services::policies::route_report::parsed;
 use crate::services::version::Precondition;
 
-/// How many digits of a digest a table shows, and at least have to be given: few inventories are kept.
-const SHOWN: usize = 12;
+/// How many digits of a digest a table shows, and at least have to be given. A service chooses what it says: with so many, it
+/// cannot find two inventories that have the same, show one and have the other approved.
+const SHOWN: usize = 32;
 
 /// Prints the routes that were approved for each version of a service.
 #[derive(Args, Debug)]
@@ -37,17 +38,17 @@ pub(crate) struct Routes {
 enum Deed {
     /// Says that these are the routes of that version of the service.
     Approve {
-        /// Which: its digest, or the first twelve digits of it.
+        /// Which: its digest, or the first 32 digits of it.
         digest: String,
     },
     /// Says that these are not the routes of the service. It does not ask again.
     Reject {
-        /// Which: its digest, or the first twelve digits of it.
+        /// Which: its digest, or the first 32 digits of it.
         digest: String,
     },
     /// Prints routes that no rule opens, and rules that no route asks for.
     Report {
-        /// Which routes: a digest, or the first twelve digits of it. Without it: all that are approved.
+        /// Which routes: a digest, or the first 32 digits of it. Without it: all that are approved.
         #[arg(long, value_name = "DIGEST")]
         digest: Option<String>,
         /// Holds the draft against them, and not the rules that are in force.
@@ -104,7 +105,7 @@ async fn named(app: &App, api: &Api, digits: &str) -> Result<Digest32, Failure> 
     match (found.next(), found.next()) {
         (Some(one), None) if digits.len() >= SHOWN => Ok(one.digest),
         _ => Err(Failure::failed(format!(
-            "{digits:?} names no routes of {}: give a digest, or twelve digits of it at least",
+            "{digits:?} names no routes of {}: give a digest, or {SHOWN} digits of it at least",
             api.audience
         ))),
     }

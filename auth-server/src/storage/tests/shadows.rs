@@ -71,6 +71,9 @@ async fn subjects(fixture: &Fixture, api: &ApiId) -> Vec<String> {
     }
 }
 
+/// Nobody decides so often.
+const ENDLESS: u64 = 9_000_000_000_000_000_000;
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -123,4 +126,21 @@ async fn differences_are_counted_once_and_up_to_a_bound(#[case] backend: Backend
     let id = api.clone();
     fixture.write(move |tx| Box::pin(async move { apis::delete(tx, &id).await })).await;
     assert_eq!(counts(&fixture, &api).await, None);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_count_beyond_belief_keeps_nothing_else_out(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let tried = shadow(&fixture, &api, "p");
+    start(&fixture, &tried).await;
+    add(&fixture, &tried, &[record("alice", ENDLESS)], 1).await;
+    for most in [1, 100] {
+        add(&fixture, &tried, &[record("alice", 1_000_000_000_000_000_000), record("bob", 1)], most).await;
+    }
+    assert_eq!(counts(&fixture, &api).await, Some((2, ENDLESS, 4)));
+    assert_eq!(subjects(&fixture, &api).await.len(), 2);
 }
