@@ -61,7 +61,7 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     }
     let same = run(&["simulate", "--days", "30"]);
     assert!(same.status.success(), "{}", said(&same));
-    let expected = "of 8 decisions on 1 day, 0 would be refused that were allowed, and 0 allowed that were refused\n\
+    let expected = "of 8 decisions on 1 day, 0 would be refused that the rules in force allow, and 0 allowed that they refuse\n\
                     3 decisions were not recorded: there were too many different ones\n";
     assert_eq!(said(&same), expected);
 
@@ -84,7 +84,7 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
         "{text}"
     );
     assert!(text.contains("1 of 2 rules decided nothing: lines 3\n"), "{text}");
-    let end = "portcullis: 7 decisions that were allowed would be refused, to editor, viewer\n";
+    let end = "portcullis: 7 decisions that the rules in force allow would be refused, to editor, viewer\n";
     assert!(text.ends_with(end), "{text}");
     assert!(run(&["simulate", &without, "--allow-losses"]).status.success());
 
@@ -125,7 +125,7 @@ async fn what_a_service_decided_is_told_before_it_ends(#[values(Sqlite, Postgres
     let caught = place.run(&["policy", "simulate", without.to_str().unwrap(), "--api", ORDERS]);
     assert_eq!(caught.status.code(), Some(1), "{}", said(&caught));
     assert!(
-        said(&caught).contains("1 decision that was allowed would be refused, to viewer"),
+        said(&caught).contains("1 decision that the rules in force allow would be refused, to viewer"),
         "{}",
         said(&caught)
     );

@@ -65,7 +65,11 @@ pub(crate) async fn run(context: &Context, command: &Simulate) -> Result<(), Fai
     who.dedup();
     Err(Failure::failed(format!(
         "{} would be refused, to {}",
-        counted(denied.decisions, "decision that was allowed", "decisions that were allowed"),
+        counted(
+            denied.decisions,
+            "decision that the rules in force allow",
+            "decisions that the rules in force allow"
+        ),
         who.join(", ")
     )))
 }
@@ -94,7 +98,7 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
     }
     changes(replayed)?;
     let mut lines = vec![format!(
-        "of {} on {}, {} would be refused that were allowed, and {} allowed that were refused\n",
+        "of {} on {}, {} would be refused that the rules in force allow, and {} allowed that they refuse\n",
         counted(all.decisions, "decision", "decisions"),
         counted(recorded.days as u64, "day", "days"),
         denied.decisions,
