@@ -137,6 +137,7 @@ async fn what_cannot_be_tried_is_refused(#[values(Sqlite, Postgres)] database: D
     let (folder, place) = place_on(database).await;
     let server = ServerProcess::start(&place).await;
     let run = |arguments: &[&str]| place.run(&[&["policy", "simulate"], arguments].concat());
+    let admin = ["--api", "admin"];
     let bad = folder.path().join("bad.csv");
     fs::write(&bad, "p, viewer").unwrap();
     for (arguments, code, part) in [
@@ -147,7 +148,8 @@ async fn what_cannot_be_tried_is_refused(#[values(Sqlite, Postgres)] database: D
         (&["/nowhere/rules.csv"], 1, "No such file"),
         (&["--model", "model.conf"], 2, "FILE"),
     ] {
-        let refused = run(arguments);
+        let whose = if arguments.contains(&"--api") { &[][..] } else { &admin };
+        let refused = run(&[arguments, whose].concat());
         assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {}", said(&refused));
         assert!(said(&refused).contains(part), "{arguments:?}: {}", said(&refused));
     }

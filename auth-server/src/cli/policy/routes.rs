@@ -5,7 +5,7 @@ use portcullis_policy::Fit;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::cli::api::ApiOption;
+use crate::cli::api::SharedApiOption;
 use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
@@ -22,9 +22,8 @@ const SHOWN: usize = 12;
 /// Prints the routes that were approved for each version of a service.
 #[derive(Args, Debug)]
 pub(crate) struct Routes {
-    /// The audience of the API. Without it: the admin API of this server.
-    #[arg(long, value_name = "AUDIENCE", global = true)]
-    api: Option<String>,
+    #[command(flatten)]
+    api: SharedApiOption,
     /// Those that nobody decided about instead.
     #[arg(long)]
     pending: bool,
@@ -57,8 +56,9 @@ enum Deed {
 }
 
 pub(crate) async fn run(context: &Context, command: &Routes) -> Result<(), Failure> {
+    let api = command.api.required()?;
     let app = context.existing_app().await?;
-    let api = ApiOption { api: command.api.clone() }.find(&app).await?;
+    let api = api.find(&app).await?;
     let format = context.format;
     let inventories = app.inventories();
     match &command.deed {
