@@ -12,6 +12,7 @@ use crate::cli::output::{self, Table};
 use crate::domain::inventory::{InventoryState, RouteInventory};
 use crate::domain::rbac::Api;
 use crate::domain::secret::Digest32;
+use crate::services::admin_error::{AdminError, Thing};
 use crate::services::policies::questions::{Edition, QuestionService};
 use crate::services::policies::route_report::parsed;
 use crate::services::version::Precondition;
@@ -80,8 +81,11 @@ pub(crate) async fn run(context: &Context, command: &Routes) -> Result<(), Failu
             };
             let edition = if *draft { Edition::Draft } else { Edition::Active };
             let questions = QuestionService::new(app.store().clone());
-            let report = questions.route_report(&api.id, edition, digest.as_ref()).await?;
-            print_fit(format, &report.answer.fit)
+            match questions.route_report(&api.id, edition, digest.as_ref()).await {
+                Ok(report) => print_fit(format, &report.answer.fit),
+                Err(AdminError::NotFound(Thing::Inventory)) => Err(none_approved(&app, &api).await?),
+                Err(error) => Err(error.into()),
+            }
         }
     }
 }
@@ -94,7 +98,30 @@ async fn list(format: Format, app: &App, api: &Api, pending: bool) -> Result<(),
             found.push(app.inventories().show(&api.id, &known.digest).await?.value);
         }
     }
-    print(format, &found)
+    print(format, &found)?;
+    if found.is_empty() && !pending {
+        eprintln!("portcullis: {}", unapproved(app, api).await?);
+    }
+    Ok(())
+}
+
+async fn none_approved(app: &App, api: &Api) -> Result<Failure, Failure> {
+    Ok(Failure::failed(unapproved(app, api).await?))
+}
+
+/// Says why there are no routes that count, and what to do about it.
+async fn unapproved(app: &App, api: &Api) -> Result<String, Failure> {
+    let known = app.inventories().list(&api.id).await?;
+    let pending = known.iter().filter(|known| known.state == InventoryState::Pending).count() as u64;
+    let audience = &api.audience;
+    Ok(match pending {
+        0 => format!("no routes of {audience} are approved, and no service told of any that wait"),
+        _ => format!(
+            "no routes of {audience} are approved, and {} pending: `policy routes --pending` prints what waits, \
+             `policy routes approve <DIGEST>` approves it",
+            output::counted(pending, "inventory is", "inventories are")
+        ),
+    })
 }
 
 /// The digest that begins with these digits, of those that are kept.

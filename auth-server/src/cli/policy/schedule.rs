@@ -145,12 +145,12 @@ async fn cancel(format: Format, app: &App, api: &Api, named: Option<&ScheduleId>
         }
         other => other.into(),
     })?;
-    match format {
-        Format::Json => output::json(&json!({ "audience": api.audience.as_str(), "cancelled": id })),
-        Format::Table => {
-            output::text(&format!("{id} is cancelled: no activation of {} waits any more\n", api.audience))
-        }
-    }
+    let value = json!({ "audience": api.audience.as_str(), "cancelled": id });
+    output::done(
+        format,
+        &value,
+        &format!("{id} is cancelled: no activation of {} waits any more", api.audience),
+    )
 }
 
 /// The service decides who may approve; what is known here is what to say to an operator.
