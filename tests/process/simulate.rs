@@ -61,7 +61,7 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     }
     let same = run(&["simulate", "--days", "30"]);
     assert!(same.status.success(), "{}", said(&same));
-    let expected = "of 8 decisions on 1 day, 0 would be refused that were allowed, and 0 allowed that were refused\n\
+    let expected = "of 8 decisions on 1 day, 0 that the rules in force allow would be refused, and 0 that they refuse allowed\n\
                     3 decisions were not recorded: there were too many different ones\n";
     assert_eq!(said(&same), expected);
 
@@ -83,9 +83,13 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
         ],
         "{text}"
     );
-    assert!(text.contains("1 of 2 rules decided nothing: lines 3\n"), "{text}");
-    let end = "portcullis: 7 decisions that were allowed would be refused, to editor, viewer\n";
+    assert!(text.contains("1 of 2 rules decided nothing: line 3\n"), "{text}");
+    let end = "portcullis: 7 decisions that the rules in force allow would be refused, to editor, viewer\n";
     assert!(text.ends_with(end), "{text}");
+    assert!(
+        text.contains("of 8 decisions on 1 day, 7 that the rules in force allow would be refused"),
+        "{text}"
+    );
     assert!(run(&["simulate", &without, "--allow-losses"]).status.success());
 
     let done = run(&["push", &without]);
@@ -96,6 +100,8 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     assert_eq!(found["denied"], json!({ "decisions": 7, "requests": 2 }));
     assert_eq!(found["changes"][0]["grantee"], json!({ "role": "viewer" }));
     assert_eq!(found["recorded"]["lost"], 3);
+    let help = said(&run(&["simulate", "--help"]));
+    assert!(help.contains("portcullis-guard") && help.contains("AuthZEN are not recorded"), "{help}");
     drop(server);
 }
 
@@ -125,7 +131,7 @@ async fn what_a_service_decided_is_told_before_it_ends(#[values(Sqlite, Postgres
     let caught = place.run(&["policy", "simulate", without.to_str().unwrap(), "--api", ORDERS]);
     assert_eq!(caught.status.code(), Some(1), "{}", said(&caught));
     assert!(
-        said(&caught).contains("1 decision that was allowed would be refused, to viewer"),
+        said(&caught).contains("1 decision that the rules in force allow would be refused, to viewer"),
         "{}",
         said(&caught)
     );
