@@ -101,7 +101,7 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     assert_eq!(found["changes"][0]["grantee"], json!({ "role": "viewer" }));
     assert_eq!(found["recorded"]["lost"], 3);
     let help = said(&run(&["simulate", "--help"]));
-    assert!(help.contains("portcullis-guard") && help.contains("AuthZEN are not recorded"), "{help}");
+    assert!(help.contains("portcullis-guard") && help.contains("AuthZEN` are not recorded"), "{help}");
     drop(server);
 }
 

@@ -22,6 +22,9 @@ use crate::services::paging::PageQuery;
 use crate::services::policies::{Activation, Checked, Proposal};
 use crate::services::version::{Precondition, Versioned};
 
+/// What holds although the rest of a push failed.
+const STORED: &str = "the draft was stored all the same";
+
 /// The rules of an API of this server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rulebook {
@@ -107,20 +110,17 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
             let proposal =
                 Proposal { source: rules.source()?, cases: cases.as_deref().map(read).transpose()? };
             let stored = push(&app, &api, proposal).await?;
-            match reason {
-                Some(message) => {
-                    if context.format == Format::Table {
-                        stored.print(context.format, &api)?;
-                    }
-                    let activated = activate(context.format, &app, &api, message).await;
-                    activated.map_err(|failure| failure.note("the draft was stored all the same"))
-                }
-                None => {
-                    stored.print(context.format, &api)?;
-                    stored.warn();
-                    Ok(())
-                }
+            let Some(message) = reason else {
+                stored.print(context.format, &api)?;
+                stored.warn();
+                return Ok(());
+            };
+            // A program reads one document: what is in force then.
+            if context.format == Format::Table {
+                stored.print(context.format, &api)?;
             }
+            let activated = activate(context.format, &app, &api, message).await;
+            activated.map_err(|failure| failure.note(STORED))
         }
         Rulebook::Rollback { api, to, message } => {
             let api = api.find(&app).await?;
@@ -171,7 +171,8 @@ async fn push(app: &App, api: &Api, proposal: Proposal) -> Result<Stored, Failur
         return Err(Failure::failed(format!("the rules have errors, nothing was saved:\n{report}")));
     }
     let draft = app.policies().save_draft(&api.id, proposal, &Precondition::Any, &operator()).await?;
-    let checked = app.policies().validate(&api.id, draft.value.text.clone()).await?;
+    let checked = app.policies().validate(&api.id, draft.value.text.clone()).await;
+    let checked = checked.map_err(|error| Failure::from(error).note(STORED))?;
     Ok(Stored { draft, checked })
 }
 
