@@ -61,7 +61,7 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     }
     let same = run(&["simulate", "--days", "30"]);
     assert!(same.status.success(), "{}", said(&same));
-    let expected = "of 8 decisions on 1 day, 0 would be refused that the rules in force allow, and 0 allowed that they refuse\n\
+    let expected = "of 8 decisions on 1 day, 0 that the rules in force allow would be refused, and 0 that they refuse allowed\n\
                     3 decisions were not recorded: there were too many different ones\n";
     assert_eq!(said(&same), expected);
 
@@ -83,9 +83,13 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
         ],
         "{text}"
     );
-    assert!(text.contains("1 of 2 rules decided nothing: lines 3\n"), "{text}");
+    assert!(text.contains("1 of 2 rules decided nothing: line 3\n"), "{text}");
     let end = "portcullis: 7 decisions that the rules in force allow would be refused, to editor, viewer\n";
     assert!(text.ends_with(end), "{text}");
+    assert!(
+        text.contains("of 8 decisions on 1 day, 7 that the rules in force allow would be refused"),
+        "{text}"
+    );
     assert!(run(&["simulate", &without, "--allow-losses"]).status.success());
 
     let done = run(&["push", &without]);
@@ -96,6 +100,8 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     assert_eq!(found["denied"], json!({ "decisions": 7, "requests": 2 }));
     assert_eq!(found["changes"][0]["grantee"], json!({ "role": "viewer" }));
     assert_eq!(found["recorded"]["lost"], 3);
+    let help = said(&run(&["simulate", "--help"]));
+    assert!(help.contains("portcullis-guard") && help.contains("AuthZEN` are not recorded"), "{help}");
     drop(server);
 }
 
@@ -137,6 +143,7 @@ async fn what_cannot_be_tried_is_refused(#[values(Sqlite, Postgres)] database: D
     let (folder, place) = place_on(database).await;
     let server = ServerProcess::start(&place).await;
     let run = |arguments: &[&str]| place.run(&[&["policy", "simulate"], arguments].concat());
+    let admin = ["--api", "admin"];
     let bad = folder.path().join("bad.csv");
     fs::write(&bad, "p, viewer").unwrap();
     for (arguments, code, part) in [
@@ -147,7 +154,8 @@ async fn what_cannot_be_tried_is_refused(#[values(Sqlite, Postgres)] database: D
         (&["/nowhere/rules.csv"], 1, "No such file"),
         (&["--model", "model.conf"], 2, "FILE"),
     ] {
-        let refused = run(arguments);
+        let whose = if arguments.contains(&"--api") { &[][..] } else { &admin };
+        let refused = run(&[arguments, whose].concat());
         assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {}", said(&refused));
         assert!(said(&refused).contains(part), "{arguments:?}: {}", said(&refused));
     }

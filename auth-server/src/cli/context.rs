@@ -14,6 +14,7 @@ use crate::telemetry;
 
 /// Where the configuration comes from, besides the environment (`PORTCULLIS__SECTION__KEY`), and how to print.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Context {
     /// Configuration file (TOML); also `PORTCULLIS_CONFIG`.
     #[arg(long, global = true, value_name = "FILE")]

@@ -63,6 +63,19 @@ pub(crate) fn print<const N: usize>(
     }
 }
 
+/// Prints one sentence about what was done, or the JSON that says the same.
+pub(crate) fn done(format: Format, value: &impl Serialize, sentence: &str) -> Result<(), Failure> {
+    match format {
+        Format::Json => json(value),
+        Format::Table => text(&format!("{sentence}\n")),
+    }
+}
+
+/// A number and what is counted.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Prints JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
