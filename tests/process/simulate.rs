@@ -130,11 +130,28 @@ async fn what_a_service_decided_is_told_before_it_ends(#[values(Sqlite, Postgres
     fs::write(&without, "p, editor, *, orders, create\n").unwrap();
     let caught = place.run(&["policy", "simulate", without.to_str().unwrap(), "--api", ORDERS]);
     assert_eq!(caught.status.code(), Some(1), "{}", said(&caught));
-    assert!(
-        said(&caught).contains("1 decision that the rules in force allow would be refused, to viewer"),
-        "{}",
-        said(&caught)
-    );
+    let told = said(&caught);
+    assert!(told.contains("1 decision that the rules in force allow would be refused, to viewer"), "{told}");
+    assert!(told.contains(&format!("{} \"m2m\" (viewer)", robot.id)), "{told}");
+    let simulate = ["--format", "json", "policy", "simulate", "--allow-losses", without.to_str().unwrap()];
+    let found = place.run(&[&simulate[..], &["--api", ORDERS]].concat());
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found["names"], json!({ robot.id: "m2m" }));
+
+    let model = folder.path().join("model.conf");
+    let nobody = "[request_definition]\nr = sub, obj\n[policy_definition]\np = sub, obj\n[policy_effect]\n\
+                  e = some(where (p.eft == allow))\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj\n";
+    fs::write(&model, nobody).unwrap();
+    fs::write(&without, "p, viewer, orders\n").unwrap();
+    let push = ["policy", "push", without.to_str().unwrap(), "--model", model.to_str().unwrap()];
+    let pushed = place.run(&[&push[..], &["--api", ORDERS, "--activate", "Another model"]].concat());
+    assert!(pushed.status.success(), "{}", said(&pushed));
+    fs::write(&without, "p, nobody, orders\n").unwrap();
+    let files = [without.to_str().unwrap(), "--model", model.to_str().unwrap()];
+    let other = place.run(&[&["policy", "simulate", "--api", ORDERS], &files[..]].concat());
+    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
+    let end = "portcullis: 1 decision that the rules in force allow would be refused\n";
+    assert!(said(&other).ends_with(end), "another model names nobody: {}", said(&other));
 }
 
 #[rstest]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::audit::Actor;
+use crate::domain::ids::ClientId;
+use crate::domain::user::User;
 use crate::services::admin_error::AdminError;
 use crate::storage::{Store, Tx, clients, users};
 
@@ -30,6 +32,11 @@ impl Names {
     pub(crate) fn of(&self, actor: &str) -> &Named {
         self.0.get(actor).unwrap_or(&Named::Unknown)
     }
+
+    /// Each that was asked for, once.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Named)> {
+        self.0.iter().map(|(actor, named)| (actor.as_str(), named))
+    }
 }
 
 /// Finds out who is who.
@@ -55,6 +62,30 @@ impl NameService {
         }
         Ok(Names(names))
     }
+
+    /// Finds out who these are, by the subjects of their tokens.
+    pub(crate) async fn find_subjects(&self, subjects: &[&str]) -> Result<Names, AdminError> {
+        let mut tx = self.store.read().await?;
+        let mut names = BTreeMap::new();
+        for subject in subjects {
+            if !names.contains_key(*subject) {
+                names.insert((*subject).to_owned(), bearer(&mut tx, subject).await?);
+            }
+        }
+        Ok(Names(names))
+    }
+}
+
+/// Whose tokens have this subject: a client's own, or those that a person has.
+async fn bearer(tx: &mut Tx, subject: &str) -> Result<Named, AdminError> {
+    Ok(match subject.parse::<ClientId>() {
+        Ok(id) => clients::find(tx, &id).await?.map_or(Named::Unknown, |client| Named::Client(client.name)),
+        Err(_) => users::find_by_sub(tx, subject).await?.map_or(Named::Unknown, person),
+    })
+}
+
+fn person(user: User) -> Named {
+    Named::Person { username: user.username.as_str().to_owned(), name: user.name }
 }
 
 async fn named(tx: &mut Tx, actor: &str) -> Result<Named, AdminError> {
@@ -62,10 +93,7 @@ async fn named(tx: &mut Tx, actor: &str) -> Result<Named, AdminError> {
         Ok(Actor::Operator) => Named::Operator,
         Ok(Actor::System) => Named::System,
         Ok(Actor::User(id)) => match users::find(tx, &id).await? {
-            Some(user) => {
-                let username = user.username.as_str().to_owned();
-                Named::Person { name: user.name, username }
-            }
+            Some(user) => person(user),
             None => Named::Unknown,
         },
         Ok(Actor::Client(id)) => match clients::find(tx, &id).await? {
@@ -80,7 +108,8 @@ async fn named(tx: &mut Tx, actor: &str) -> Result<Named, AdminError> {
 mod tests {
     use super::*;
     use crate::domain::ids::UserId;
-    use crate::services::trial::{START, Trial};
+    use crate::services::clients::form::ClientForm;
+    use crate::services::trial::{START, Trial, operator};
 
     #[tokio::test]
     async fn whoever_is_known_has_a_name_and_others_do_not() {
@@ -94,5 +123,27 @@ mod tests {
         for unknown in [gone.as_str(), "anonymous", "no such thing", "never asked for"] {
             assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
         }
+    }
+
+    async fn robot(trial: &Trial) -> ClientId {
+        let form = ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), ..ClientForm::default() };
+        trial.clients.create(&form, &operator()).await.unwrap().client.value.id
+    }
+
+    #[tokio::test]
+    async fn subjects_of_tokens_are_people_and_clients() {
+        let trial = Trial::begin().await;
+        let (ada, robot) = (trial.user("ada").await, robot(&trial).await);
+        let user = users::find(&mut trial.store.read().await.unwrap(), &ada).await.unwrap().unwrap();
+        let gone = ClientId::generate(START, &trial.entropy);
+        let asked =
+            [user.sub.as_str(), robot.as_str(), gone.as_str(), ada.as_str(), "somebody else", robot.as_str()];
+        let names = NameService::new(trial.store.clone()).find_subjects(&asked).await.unwrap();
+        assert!(matches!(names.of(user.sub.as_str()), Named::Person { username, .. } if username == "ada"));
+        assert_eq!(names.of(robot.as_str()), &Named::Client("Robot".to_owned()));
+        for unknown in [gone.as_str(), ada.as_str(), "somebody else"] {
+            assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
+        }
+        assert_eq!(names.iter().count(), 5);
     }
 }

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use super::callers::Callers;
 use super::simulate::changes;
 use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format, operator};
@@ -41,7 +42,8 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
         Shadow::Show { api } => {
             let api = api.find(&app).await?;
             let found = QuestionService::new(app.store().clone()).shadowed(&api.id).await;
-            print(context.format, &found.map_err(|error| missing(&api, error))?)
+            let found = found.map_err(|error| missing(&api, error))?;
+            print(context.format, &found, &Callers::of(&app, &found.replayed).await?)
         }
         Shadow::Start { api } => {
             let api = api.find(&app).await?;
@@ -74,15 +76,16 @@ fn missing(api: &Api, error: AdminError) -> Failure {
     }
 }
 
-fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(), Failure> {
+fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed, callers: &Callers) -> Result<(), Failure> {
     let (since, by) = (shadow.started_at.rfc3339(), &shadow.started_by);
     if format == Format::Json {
         return output::json(&json!({
             "sha256": shadow.sha256.hex(), "started_at": since, "started_by": by, "requests": shadow.requests,
             "decisions": shadow.decisions, "lost": shadow.lost, "changes": replayed.changes, "complete": replayed.complete,
+            "names": callers.names(),
         }));
     }
-    changes(replayed)?;
+    changes(replayed, callers)?;
     let lost = match shadow.lost {
         0 => String::new(),
         1 => "1 decision more would be otherwise, and is not among these\n".to_owned(),

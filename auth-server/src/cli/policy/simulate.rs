@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use portcullis_policy::{AskedBy, DecisionChange, Replayed, RulesUsed, Turn};
+use portcullis_policy::{DecisionChange, Replayed, RulesUsed, Turn};
 use serde_json::{Value, json};
 
+use super::callers::Callers;
 use super::source;
 use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
@@ -54,26 +55,33 @@ pub(crate) async fn run(context: &Context, command: &Simulate) -> Result<(), Fai
     let questions = QuestionService::new(app.store().clone());
     let texts = (Edition::Active, successor);
     let found = questions.replay(&api.id, texts, command.days, Clock::system().now()).await?;
+    let callers = Callers::of(&app, &found.replayed).await?;
     match context.format {
-        Format::Json => output::json(&document(&found))?,
-        Format::Table => print(&found, command.days)?,
+        Format::Json => output::json(&document(&found, &callers))?,
+        Format::Table => print(&found, &callers, command.days)?,
     }
     let denied = found.replayed.denied;
     if denied.requests == 0 || command.allow_losses {
         return Ok(());
     }
-    let grantees = found.replayed.changes.iter().filter(|change| change.turn == Turn::Denied).filter_map(who);
+    let grantees = found
+        .replayed
+        .changes
+        .iter()
+        .filter(|change| change.turn == Turn::Denied)
+        .filter_map(|change| callers.grantee(change));
     let mut who: Vec<String> = grantees.collect();
     who.sort_unstable();
     who.dedup();
+    // Under another model than the default, nobody is named.
+    let whom = if who.is_empty() { String::new() } else { format!(", to {}", some_of(&who)) };
     Err(Failure::failed(format!(
-        "{} would be refused, to {}",
+        "{} would be refused{whom}",
         counted(
             denied.decisions,
             "decision that the rules in force allow",
             "decisions that the rules in force allow"
-        ),
-        some_of(&who)
+        )
     )))
 }
 
@@ -86,11 +94,7 @@ fn some_of(names: &[String]) -> String {
     }
 }
 
-fn who(change: &DecisionChange) -> Option<String> {
-    change.grantee.as_ref().map(ToString::to_string)
-}
-
-fn document(found: &Simulated) -> Value {
+fn document(found: &Simulated, callers: &Callers) -> Value {
     let recorded = found.recorded;
     let known = json!({
         "days": recorded.days, "lost": recorded.lost, "pseudonymous": recorded.pseudonymous, "partial": recorded.partial,
@@ -98,18 +102,19 @@ fn document(found: &Simulated) -> Value {
     let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     if let Some(members) = document.as_object_mut() {
         members.insert("recorded".to_owned(), known);
+        members.insert("names".to_owned(), json!(callers.names()));
     }
     document
 }
 
-fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
+fn print(found: &Simulated, callers: &Callers, days: u32) -> Result<(), Failure> {
     let Simulated { replayed, recorded, .. } = found;
     let Replayed { all, denied, allowed, .. } = replayed;
     if all.requests == 0 {
         let days = counted(days.into(), "day", "days");
         return output::text(&format!("nothing was recorded in {days}: nothing can be said\n"));
     }
-    changes(replayed)?;
+    changes(replayed, callers)?;
     let mut lines = vec![format!(
         "of {} on {}, {} that the rules in force allow would be refused, and {} that they refuse allowed\n",
         counted(all.decisions, "decision", "decisions"),
@@ -141,31 +146,27 @@ fn unused(rules: &RulesUsed) -> String {
 }
 
 /// Prints what changes, and an empty line; nothing when nothing does.
-pub(super) fn changes(replayed: &Replayed) -> Result<(), Failure> {
+pub(super) fn changes(replayed: &Replayed, callers: &Callers) -> Result<(), Failure> {
     if replayed.changes.is_empty() {
         return Ok(());
     }
     let heading = ["CHANGE", "WHO", "OBJECT", "ACTION", "DECISIONS", "CALLERS", "FOR EXAMPLE"];
-    output::print(Format::Table, &(), &Table::new(heading, replayed.changes.iter().map(row)))?;
+    let rows = replayed.changes.iter().map(|change| row(change, callers));
+    output::print(Format::Table, &(), &Table::new(heading, rows))?;
     output::text("\n")
 }
 
-fn row(change: &DecisionChange) -> [String; 7] {
+fn row(change: &DecisionChange, callers: &Callers) -> [String; 7] {
     let turn = if change.turn == Turn::Denied { "loses" } else { "gains" };
     [
         turn.to_owned(),
-        who(change).unwrap_or_default(),
+        callers.grantee(change).unwrap_or_default(),
         change.object.clone(),
         change.action.clone(),
         change.decisions.to_string(),
         change.callers.to_string(),
-        change.examples.iter().take(2).map(example).collect::<Vec<_>>().join("; "),
+        callers.examples(change),
     ]
-}
-
-fn example(asked: &AskedBy) -> String {
-    let place = if asked.domain.is_empty() { String::new() } else { format!(" in {}", asked.domain) };
-    format!("{} ({}){place}", asked.subject, asked.roles.join(", "))
 }
 
 #[cfg(test)]
