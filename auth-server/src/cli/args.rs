@@ -75,12 +75,8 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Prints the JSON Schema of the file.
     Schema,
-    /// Prints what holds. Secrets are masked.
-    Show {
-        /// Say of each value where it came from.
-        #[arg(long)]
-        sources: bool,
-    },
+    /// Prints every key: what holds, where it came from, and what holds without it. Secrets are masked.
+    Show,
 }
 
 /// Looks at the database, or brings its schema up to date.

@@ -8,7 +8,6 @@ use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::config::Config;
-use crate::config::show::SourceNotes;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::keys::master::DataDir;
@@ -22,12 +21,11 @@ pub(crate) async fn run(context: &Context, command: &ConfigCommand) -> Result<()
             print(context.format, config.issuer().as_str(), prospect)
         }
         ConfigCommand::Schema => output::json(&Config::schema()),
-        ConfigCommand::Show { sources } => {
+        ConfigCommand::Show => {
             let loaded = context.load()?;
-            let notes = if *sources { SourceNotes::Shown } else { SourceNotes::Hidden };
             match context.format {
                 Format::Json => output::json(&loaded.values()),
-                Format::Table => output::text(&loaded.to_toml(notes)),
+                Format::Table => output::text(&loaded.to_toml()),
             }
         }
     }

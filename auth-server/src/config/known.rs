@@ -39,7 +39,12 @@ pub(crate) struct Rule {
     minimum: Option<i64>,
     maximum: Option<i64>,
     pub(crate) secret: bool,
+    /// What holds when nobody sets it, if that is no value of the key.
+    pub(crate) without: Option<String>,
 }
+
+/// What stands before that in the description of a key.
+const WITHOUT: &str = "Without it: ";
 
 impl Rule {
     fn of(schema: &Value) -> Self {
@@ -47,6 +52,7 @@ impl Rule {
         Self {
             minimum: number("minimum"),
             maximum: number("maximum"),
+            without: schema.get("description").and_then(Value::as_str).and_then(without),
             secret: schema.get("format").and_then(Value::as_str) == Some(SECRET_FORMAT),
         }
     }
@@ -61,6 +67,11 @@ impl Rule {
         }
         Err(format!("must be from {low} to {high}, not {number}"))
     }
+}
+
+fn without(description: &str) -> Option<String> {
+    let (_, rest) = description.split_once(WITHOUT)?;
+    Some(rest.trim_end().trim_end_matches('.').to_owned())
 }
 
 /// Every key that exists, with its rule.
@@ -78,6 +89,11 @@ impl KnownKeys {
 
     pub(crate) fn rule(&self, key: &Key) -> Option<&Rule> {
         self.0.get(key)
+    }
+
+    /// By section and name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Rule)> {
+        self.0.iter()
     }
 
     pub(crate) fn has_section(&self, section: &str) -> bool {

@@ -414,7 +414,7 @@ mod tests {
         assert!(refused[1].contains("cannot be an argument"), "{refused:?}");
         assert!(!refused.concat().contains("hunter2") && !refused.concat().contains("12345"), "{refused:?}");
         let loaded = load("[database]\nurl = \"postgres://a:hunter2@b/c\"", &[], &[]).unwrap();
-        let shown = loaded.to_toml(crate::config::show::SourceNotes::Shown);
+        let shown = loaded.to_toml();
         assert!(shown.contains("url = \"********\""), "{shown}");
         assert!(!shown.contains("hunter2") && !format!("{loaded:?}").contains("hunter2"));
     }
