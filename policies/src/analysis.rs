@@ -30,17 +30,23 @@ impl Analysis {
     pub fn of(source: PolicySource) -> Result<Self, Report> {
         let snapshot = Snapshot::compile(&source, 0)?;
         if !snapshot.has_default_model() {
-            let message = "this question is answered under the default model only";
+            let message = "this is answered under the default model only: fields of another may be patterns, which name nobody; \
+                           requests are decided and explained, and cases run, under any model";
             let mut findings = Findings::default();
             findings.push(Finding::error(Place::model(1), "model-unsupported", message));
             return Err(findings.into_report());
         }
+        Ok(Self::with(source, snapshot))
+    }
+
+    /// Of what was compiled from this text under the default model.
+    pub(crate) fn with(source: PolicySource, snapshot: Snapshot) -> Self {
         let ledger = Ledger::of(&rules::parse(&source.rules, &mut Findings::default()));
         let mut nobody = "nobody".to_owned();
         while ledger.users.get(&nobody).is_some() {
             nobody.push('_');
         }
-        Ok(Self { source, snapshot, ledger, nobody })
+        Self { source, snapshot, ledger, nobody }
     }
 
     /// The text.

@@ -114,27 +114,14 @@ impl Analysis {
 
     /// Decides every case, and explains at most so many: an explanation goes through all rules, so many of them take long.
     pub fn test_within(&self, cases: &Cases, most_explained: usize) -> Outcome {
-        let (mut failed, mut failed_total) = (Vec::new(), 0);
         let mut findings = Findings::default();
         let mut suggestions = MAX_SUGGESTIONS;
         for case in &cases.cases {
             self.find_unknown_roles(case, &mut suggestions, &mut findings);
-            let request = Request {
-                subject: case.user.as_deref().unwrap_or(self.nobody()),
-                roles: Roles::from(&case.roles),
-                domain: &case.domain,
-                object: &case.object,
-                action: &case.action,
-            };
-            if self.decide(&request).allowed != case.allowed {
-                failed_total += 1;
-                if failed.len() < most_explained {
-                    failed.push(FailedCase { case: case.clone(), explanation: self.explain(&request) });
-                }
-            }
         }
-        let passed = cases.cases.len() - failed_total;
-        Outcome { passed, failed, failed_total, warnings: findings.into_report() }
+        let decide = |request: &Request<'_>| self.decide(request).allowed;
+        let explain = |request: &Request<'_>| self.explain(request);
+        run(cases, most_explained, self.nobody(), (&decide, &explain), findings)
     }
 
     fn find_unknown_roles(&self, case: &Case, suggestions: &mut usize, findings: &mut Findings) {
@@ -146,6 +133,37 @@ impl Analysis {
             findings.push(Finding::warning(place, "role-unknown", message).with_fix(fix));
         }
     }
+}
+
+/// Says whether a request is allowed, and why.
+pub(crate) type Judge<'a> = (&'a dyn Fn(&Request<'_>) -> bool, &'a dyn Fn(&Request<'_>) -> Explanation);
+
+/// Decides every case; who has no user in it is `nobody`.
+pub(crate) fn run(
+    cases: &Cases,
+    most_explained: usize,
+    nobody: &str,
+    (decide, explain): Judge<'_>,
+    findings: Findings,
+) -> Outcome {
+    let (mut failed, mut failed_total) = (Vec::new(), 0);
+    for case in &cases.cases {
+        let request = Request {
+            subject: case.user.as_deref().unwrap_or(nobody),
+            roles: Roles::from(&case.roles),
+            domain: &case.domain,
+            object: &case.object,
+            action: &case.action,
+        };
+        if decide(&request) != case.allowed {
+            failed_total += 1;
+            if failed.len() < most_explained {
+                failed.push(FailedCase { case: case.clone(), explanation: explain(&request) });
+            }
+        }
+    }
+    let passed = cases.cases.len() - failed_total;
+    Outcome { passed, failed, failed_total, warnings: findings.into_report() }
 }
 
 /// Reads a line. `None` for a blank one or a comment.

@@ -47,7 +47,15 @@ pub enum Reason {
     },
     /// No rule speaks for the request.
     NoRule,
+    /// The policy has another model than the default: the rule that decided is told, and nothing else.
+    OtherModel {
+        /// The line of the rule that decided, if one did and it is known.
+        line: Option<u32>,
+    },
 }
+
+/// What cannot be said under another model than the default.
+const UNTOLD: &str = "(under another model than the default, neither how a caller comes by a rule nor what would be allowed is told)";
 
 /// Why a request cannot be compared with rules. It is denied, whatever the rules say.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -89,7 +97,7 @@ impl Analysis {
 }
 
 impl Incomparable {
-    fn find(request: &Request<'_>) -> Option<Self> {
+    pub(crate) fn find(request: &Request<'_>) -> Option<Self> {
         let Request { subject, domain, object, action, .. } = *request;
         let needed = [(Part::Subject, subject), (Part::Object, object), (Part::Action, action)];
         if let Some((part, _)) = needed.into_iter().find(|(_, text)| text.is_empty()) {
@@ -106,6 +114,13 @@ impl Incomparable {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Reason::OtherModel { line } = self.reason {
+            let word = if self.allowed { "allowed" } else { "denied" };
+            return match line {
+                Some(line) => write!(out, "{word} by line {line}\n  {UNTOLD}"),
+                None => write!(out, "{word}: no single rule decides it\n  {UNTOLD}"),
+            };
+        }
         write!(out, "{}", self.reason)?;
         self.near_misses.iter().try_for_each(|miss| write!(out, "\n  {miss}"))
     }
@@ -121,6 +136,8 @@ impl fmt::Display for Reason {
             }
             Self::NotComparable { fault } => write!(out, "denied: {fault}"),
             Self::NoRule => write!(out, "denied: no rule allows it"),
+            Self::OtherModel { line: Some(line) } => write!(out, "decided by line {line}"),
+            Self::OtherModel { line: None } => write!(out, "no single rule decides it"),
         }
     }
 }

@@ -114,6 +114,11 @@
 //! What is not recognised is refused. With the feature `casbin` it is interpreted by Casbin itself, rule
 //! by rule; [`Snapshot::coverage`] says how many rules that are.
 //!
+//! Under another model, [`lint`] finds mistakes and repeated rules, an [`Examiner`] tells the rule that decided a request and
+//! holds the policy to [`Cases`], and [`Replay`] tries it on what was asked. Who may do something, what somebody may do, what is
+//! nearly allowed, grants that change and routes that fit take names, which its rules need not have: [`Analysis::of`] refuses.
+//! Nor does `lint` look for mistyped names there.
+//!
 //! # Equality with Casbin
 //!
 //! Casbin defines what a policy means. `tests/oracle.rs` and `tests/general_oracle.rs` decide random
@@ -127,6 +132,7 @@ mod consistency;
 mod coverage;
 mod diff;
 mod document;
+mod examiner;
 mod explain;
 mod fit;
 mod general;
@@ -159,6 +165,7 @@ pub use cases::{Case, Cases, FailedCase, Outcome};
 pub use coverage::Coverage;
 pub use diff::{Difference, Example, GrantChange, Standing};
 pub use document::SnapshotDocument;
+pub use examiner::Examiner;
 pub use explain::{Explanation, Incomparable, Reason};
 pub use fit::{Fit, UnroutedRule, UnruledNeed};
 pub use near::{Change, NearMiss};

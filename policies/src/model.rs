@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::matcher::Condition;
 use crate::report::{Finding, Findings, Place, closest, quoted};
-use crate::source::DEFAULT_MODEL;
+use crate::source::{DEFAULT_MODEL, PolicySource};
 
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 
@@ -22,6 +22,13 @@ pub(crate) fn is_default(text: &str) -> bool {
     let mut findings = Findings::default();
     check(text, &mut findings);
     !findings.has_errors()
+}
+
+impl PolicySource {
+    /// Whether its model is the default one, in any layout. Only then has each field of a rule a name.
+    pub fn has_default_model(&self) -> bool {
+        is_default(&self.model)
+    }
 }
 
 /// Checks that the model means exactly what the index evaluates.

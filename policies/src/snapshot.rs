@@ -48,7 +48,7 @@ pub fn lint_with(source: &PolicySource, known: &KnownNames) -> Report {
         Err(report) => report,
     };
     // Under another model, a field may be a pattern.
-    if !model::is_default(&source.model) {
+    if !source.has_default_model() {
         return report;
     }
     let rules = rules::parse(&source.rules, &mut Findings::default());

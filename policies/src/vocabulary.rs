@@ -1,7 +1,6 @@
 //! The names that rules have.
 
 use crate::ledger::Ledger;
-use crate::model;
 use crate::object;
 use crate::report::Findings;
 use crate::rules;
@@ -31,7 +30,7 @@ impl Vocabulary {
     ///
     /// A line that is no rule names nothing: [`lint`](crate::lint) says what is wrong with it.
     pub fn of(source: &PolicySource) -> Option<Self> {
-        if !model::is_default(&source.model) {
+        if !source.has_default_model() {
             return None;
         }
         let ledger = Ledger::of(&rules::parse(&source.rules, &mut Findings::default()));

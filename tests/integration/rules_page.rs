@@ -159,6 +159,7 @@ async fn a_model_that_the_page_did_not_show_is_not_activated_by_it(
     let mut approver = administrator(&server, "policy-approver").await;
     let page = approver.get(&path(&api)).await;
     assert!(!page.text().contains("id=\"model\""), "nothing is said of the model that is in force");
+    assert!(page.text().contains("p, role, organisation, object, action"), "{}", page.text());
 
     // The same rules under a model by which everybody may do everything.
     save(Some(OPEN_MODEL)).await;
@@ -169,6 +170,8 @@ async fn a_model_that_the_page_did_not_show_is_not_activated_by_it(
 
     let page = approver.get(&path(&api)).await;
     assert_eq!(text_of(&page.text(), "model").as_deref().map(str::trim), Some(OPEN_MODEL.trim()));
+    let hint = text_of(&page.text(), "rules-hint").unwrap();
+    assert!(hint.contains("a model of their own") && !hint.contains("p, role"), "{hint}");
     let activated = send(&mut approver, &page, RULES, "activate").await;
     assert_eq!(activated.status, 200, "whoever saw it may: {}", activated.text());
 }

@@ -179,6 +179,43 @@ fn who_and_what_can() {
     refused(&place, 2, &["what-can", "rules.csv"], "give --role or --user");
 }
 
+const OTHER_MODEL: &str = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n[role_definition]\n\
+                           g = _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\n\
+                           m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && r.act == p.act\n";
+
+#[test]
+fn under_another_model_a_command_answers_rightly_or_says_why_it_does_not() {
+    let (_folder, place) = place_with(&[
+        ("model.conf", OTHER_MODEL),
+        ("rules.csv", "p, viewer, /orders/:id, read\ng, editor, viewer\np, viewer, /orders/:id, read\n"),
+        ("kept.csv", "allow, editor, *, /orders/7, read\ndeny, nobody, acme, /orders/7, read\n"),
+        ("broken.csv", "deny, editor, *, /orders/7, read\n"),
+    ]);
+    let model = ["rules.csv", "--model", "model.conf"];
+    let with = |command: &'static str, more: &[&'static str]| [&[command][..], &model, more].concat();
+    let checked = document(&place, 0, &with("check", &[]));
+    assert_eq!(checked["findings"][0]["code"], "duplicate-rule");
+    assert_eq!(said(&printed(&place, 0, &with("test", &["--cases", "kept.csv"]))), "2 passed, 0 failed\n");
+    let failed = said(&printed(&place, 1, &with("test", &["--cases", "broken.csv"])));
+    assert!(failed.contains("line 1: expected deny, but allowed by line 1"), "{failed}");
+    let why = said(&printed(&place, 0, &with("explain", &["/orders/7", "read", "--role", "editor"])));
+    assert!(why.starts_with("allowed by line 1\n  (under another model than the default,"), "{why}");
+    let why = document(&place, 0, &with("explain", &["/orders/7", "write", "--role", "editor"]));
+    assert_eq!(
+        (&why["allowed"], &why["reason"]),
+        (&json!(false), &json!({ "kind": "other-model", "line": null }))
+    );
+    for arguments in [
+        with("who-can", &["/orders/7", "read"]),
+        with("what-can", &["--role", "editor"]),
+        vec!["diff", "rules.csv", "rules.csv", "--model", "model.conf"],
+    ] {
+        refused(&place, 1, &arguments, "answered under the default model only");
+        refused(&place, 1, &arguments, "and cases run, under any model");
+    }
+    refused(&place, 1, &["diff", "rules.csv", "rules.csv"], "fields");
+}
+
 #[test]
 fn help_says_which_commands_need_a_server_and_sets_apart_what_every_command_takes() {
     let (_folder, place) = place_with(&[]);

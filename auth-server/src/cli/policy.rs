@@ -2,6 +2,7 @@
 //! `shadow` and `simulate` work on those of the server, `routes` on what services say.
 
 mod access;
+mod callers;
 mod routes;
 mod rulebook;
 mod schedule;
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use portcullis_policy::{
-    Analysis, Cases, Difference, Finding, GrantChange, Outcome, Page, PolicySource, Report, Request, Roles,
-    Severity, lint,
+    Analysis, Cases, Difference, Examiner, Finding, GrantChange, Outcome, Page, PolicySource, Report,
+    Request, Roles, Severity, lint,
 };
 use serde_json::json;
 
@@ -62,6 +63,10 @@ pub(crate) enum Policy {
         old: PathBuf,
         /// The rules as they are to be.
         new: PathBuf,
+        /// The model of both. Without it: the default model. Grants are compared under the default model only, so that
+        /// another is refused and not passed over.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
     },
     /// Says why a request is allowed or denied, and what would be allowed.
     Explain {
@@ -170,7 +175,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
             let api = api.clone().map(|api| ApiOption { api });
             check(format, rules, &lint_for(context, rules.source()?, api.as_ref()).await?)
         }
-        Policy::Diff { old, new } => diff(format, old, new),
+        Policy::Diff { old, new, model } => diff(format, [old, new], model.as_deref()),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
         Policy::Shadow(command) => shadow::run(context, command).await,
         Policy::Simulate(command) => simulate::run(context, command).await,
@@ -217,9 +222,9 @@ fn finding_row(finding: &Finding) -> [String; 5] {
     [place, severity.to_owned(), finding.code.to_owned(), finding.message.clone(), fix]
 }
 
-fn diff(format: Format, old: &Path, new: &Path) -> Result<(), Failure> {
-    read_once(&[old, new])?;
-    let difference = analysis(old, None)?.diff(&analysis(new, None)?);
+fn diff(format: Format, [old, new]: [&Path; 2], model: Option<&Path>) -> Result<(), Failure> {
+    read_once(&[Some(old), Some(new), model].into_iter().flatten().collect::<Vec<_>>())?;
+    let difference = analysis(old, model)?.diff(&analysis(new, model)?);
     let Difference { changes, complete, .. } = &difference;
     let heading = ["CHANGE", "WHO", "DOMAIN", "OBJECT", "ACTION", "BEFORE", "AFTER"];
     let table = Table::new(heading, changes.iter().map(change_row));
@@ -255,10 +260,10 @@ fn explain(
     caller: &Caller,
     (object, action): (&str, &str),
 ) -> Result<(), Failure> {
-    let analysis = rules.analysis()?;
-    caller.note_unknown_roles(&analysis);
-    let explanation = analysis.explain(&Request {
-        subject: caller.user.as_deref().unwrap_or(analysis.nobody()),
+    let examiner = rules.examiner()?;
+    caller.note_unknown_roles(|role| examiner.knows_nothing_of(role));
+    let explanation = examiner.explain(&Request {
+        subject: caller.user.as_deref().unwrap_or(examiner.nobody()),
         roles: Roles::from(&caller.role),
         domain: &caller.domain,
         object,
@@ -272,9 +277,9 @@ fn explain(
 
 fn test(format: Format, rules: &RulesFile, cases: &Path) -> Result<(), Failure> {
     read_once(&[&rules.file, cases])?;
-    let analysis = rules.analysis()?;
+    let examiner = rules.examiner()?;
     let parsed = Cases::parse(&read(cases)?).map_err(|report| unusable(cases, &report))?;
-    let outcome = analysis.test(&parsed);
+    let outcome = examiner.test(&parsed);
     for warning in outcome.warnings.warnings() {
         eprintln!("portcullis: {warning}");
     }
@@ -311,6 +316,10 @@ impl RulesFile {
         self.analysed(self.source()?)
     }
 
+    fn examiner(&self) -> Result<Examiner, Failure> {
+        Examiner::of(self.source()?).map_err(|report| unusable(&self.file, &report))
+    }
+
     fn analysed(&self, source: PolicySource) -> Result<Analysis, Failure> {
         Analysis::of(source).map_err(|report| unusable(&self.file, &report))
     }
@@ -318,8 +327,8 @@ impl RulesFile {
 
 impl Caller {
     /// A role that does not exist has nothing: the answer is right, and seldom what was meant.
-    fn note_unknown_roles(&self, analysis: &Analysis) {
-        for role in self.role.iter().filter(|role| !analysis.snapshot().roles().any(|known| known == *role)) {
+    fn note_unknown_roles(&self, is_unknown: impl Fn(&str) -> bool) {
+        for role in self.role.iter().filter(|role| is_unknown(role)) {
             eprintln!("portcullis: no rule names the role {role:?}");
         }
     }

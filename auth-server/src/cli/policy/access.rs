@@ -17,7 +17,7 @@ pub(super) fn what_can(
         return Err(Failure::usage("say who: give --role or --user"));
     }
     let analysis = rules.analysis()?;
-    caller.note_unknown_roles(&analysis);
+    caller.note_unknown_roles(|role| analysis.snapshot().roles().all(|known| known != role));
     let held = Roles::from(&caller.role);
     let found = analysis.what_can(caller.user.as_deref(), held, &caller.domain, page.page());
     let rows = found.permissions.iter().map(|permission| {

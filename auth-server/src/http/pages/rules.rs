@@ -33,6 +33,7 @@ use crate::http::pages::when::TimeShown;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::permission::{ACTIVATE_POLICIES, Permission};
+use crate::services::policies::candidate::source;
 use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
 
@@ -190,6 +191,7 @@ impl RulesDesk {
         let is_other = |active: &PolicyRevision| active.text.model != draft.model;
         Ok(InForce {
             model_name: model_name(draft),
+            other_model: !source(draft).has_default_model(),
             model: active.as_ref().is_some_and(is_other).then(|| draft.model.clone()),
             active_number: active.as_ref().map(|active| active.number),
             has_draft: active.is_none_or(|active| active.text != *draft),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_policy::{Analysis, Cases, KnownNames, Outcome, PolicySource, Report, Snapshot, lint_with};
+use portcullis_policy::{Cases, Examiner, KnownNames, Outcome, PolicySource, Report, Snapshot, lint_with};
 
 use crate::domain::policy::PolicyText;
 use crate::services::admin_error::AdminError;
@@ -109,9 +109,9 @@ fn look(text: &PolicyText, known: &KnownNames) -> Checked {
     if report.has_errors() || cases.is_empty() {
         return Checked { report, outcome: None };
     }
-    match Analysis::of(source) {
-        Ok(analysis) => {
-            let outcome = analysis.test_within(&cases, MAX_EXPLAINED);
+    match Examiner::of(source) {
+        Ok(examiner) => {
+            let outcome = examiner.test_within(&cases, MAX_EXPLAINED);
             report.findings.extend(outcome.warnings.findings.iter().cloned());
             Checked { report, outcome: Some(outcome) }
         }
@@ -130,12 +130,12 @@ pub(super) async fn prepare(text: PolicyText) -> Result<Arc<Snapshot>, AdminErro
         if cases.is_empty() {
             return Snapshot::compile(&source, 0).map(Arc::new).map_err(AdminError::Policy);
         }
-        let analysis = Analysis::of(source).map_err(AdminError::Policy)?;
-        let outcome = analysis.test_within(&cases, MAX_EXPLAINED);
+        let examiner = Examiner::of(source).map_err(AdminError::Policy)?;
+        let outcome = examiner.test_within(&cases, MAX_EXPLAINED);
         if outcome.failed_total > 0 {
             return Err(AdminError::Cases(Box::new(outcome)));
         }
-        Ok(Arc::new(analysis.into_snapshot()))
+        Ok(Arc::new(examiner.into_snapshot()))
     })
     .await?
 }
@@ -262,20 +262,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cases_need_the_default_model_and_comments_need_none() {
+    async fn cases_are_run_under_any_model() {
         let trial = Trial::begin().await;
         let api = trial.api("https://orders.example").await.id;
         let model = "[request_definition]\nr = sub, obj\n[policy_definition]\np = sub, obj\n\
                      [policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj";
         let source = PolicySource { model: model.to_owned(), rules: "p, ada, orders".to_owned() };
         let with = |cases: &str| Proposal { source: source.clone(), cases: Some(cases.to_owned()) };
-        assert!(trial.policies().validate(&api, with("# none")).await.unwrap().is_usable());
-        let checked = trial.policies().validate(&api, with(MAY_READ)).await.unwrap();
-        assert_eq!(checked.report.errors().next().map(|finding| finding.code), Some("model-unsupported"));
-        save(&trial, &api, with(MAY_READ)).await.unwrap();
+        let (kept, broken) =
+            ("allow, ada, *, orders, read", "deny, ada, *, orders, read\nallow, bob, *, orders, read");
+        for good in ["# none", kept] {
+            assert!(trial.policies().validate(&api, with(good)).await.unwrap().is_usable(), "{good}");
+        }
+        let checked = trial.policies().validate(&api, with(broken)).await.unwrap();
+        let failed: Vec<_> =
+            checked.outcome.unwrap().failed.iter().map(|failed| failed.explanation.to_string()).collect();
+        assert!(failed[0].starts_with("allowed by line 1\n"), "{failed:?}");
+        assert!(failed[1].starts_with("denied: no single rule decides it\n"), "{failed:?}");
+        save(&trial, &api, with(broken)).await.unwrap();
         let refused = trial.policies().activate(&api, now(), &operator()).await;
-        assert!(matches!(refused, Err(AdminError::Policy(_))), "{refused:?}");
-        save(&trial, &api, with("# none")).await.unwrap();
+        assert!(matches!(refused, Err(AdminError::Cases(_))), "{refused:?}");
+        save(&trial, &api, with(kept)).await.unwrap();
         trial.policies().activate(&api, now(), &operator()).await.unwrap();
     }
 }

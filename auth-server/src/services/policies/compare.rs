@@ -17,6 +17,8 @@ pub(crate) struct Comparison {
     /// The grants that are gained and lost. `None` where a text does not compile.
     pub(crate) grants: Option<Difference>,
     pub(crate) rules: LineChanges,
+    /// Whether one of the two has another model than the default, under which grants are not compared.
+    pub(crate) other_model: bool,
     pub(crate) cases: LineChanges,
     pub(crate) model: LineChanges,
 }
@@ -41,6 +43,7 @@ fn compared(from: Seen, old: &PolicyText, new: &PolicyText) -> Comparison {
     Comparison {
         from,
         grants,
+        other_model: [old, new].into_iter().any(|text| !source(text).has_default_model()),
         rules: LineChanges::between(&old.rules, &new.rules),
         cases: LineChanges::between(&old.cases, &new.cases),
         model: LineChanges::between(&old.model, &new.model),
@@ -91,6 +94,19 @@ mod tests {
         let (_trial, api, questions) = saved("p, viewer\n").await;
         let found = questions.compare(&api, Edition::Active, Edition::Draft).await.unwrap();
         assert!(found.grants.is_none() && !found.rules.hunks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_model_is_compared_in_lines_and_it_is_said_why() {
+        let (trial, api, questions) = saved("p, viewer, *, orders, read\n").await;
+        let found = questions.compare(&api, Edition::Active, Edition::Draft).await.unwrap();
+        assert!(found.grants.is_some() && !found.other_model);
+        let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n[policy_effect]\n\
+                     e = some(where (p.eft == allow))\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj && r.act == p.act";
+        let other = PolicySource { model: model.to_owned(), rules: "p, viewer, orders, read\n".to_owned() };
+        trial.policies().save_draft(&api, other, &Precondition::Any, &operator()).await.unwrap();
+        let found = questions.compare(&api, Edition::Active, Edition::Draft).await.unwrap();
+        assert!(found.grants.is_none() && found.other_model && !found.model.hunks.is_empty());
     }
 
     #[tokio::test]

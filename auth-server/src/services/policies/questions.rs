@@ -3,7 +3,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use portcullis_policy::{Allowed, Analysis, Difference, Explanation, Page, Permissions, Request, Roles};
+use portcullis_policy::{
+    Allowed, Analysis, Difference, Examiner, Explanation, Page, Permissions, Request, Roles,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::ids::{ApiId, ScheduleId};
@@ -123,15 +125,16 @@ impl QuestionService {
         let (seen, text) = self.text(api, edition).await?;
         let (answer, unknown_roles) = self
             .work(move || {
-                let analysis = analysis(&text)?;
-                let explanation = analysis.explain(&Request {
-                    subject: asker.user.as_deref().unwrap_or(analysis.nobody()),
+                let examiner = Examiner::of(source(&text)).map_err(AdminError::Policy)?;
+                let explanation = examiner.explain(&Request {
+                    subject: asker.user.as_deref().unwrap_or(examiner.nobody()),
                     roles: Roles::from(&asker.roles),
                     domain: &asker.domain,
                     object: &deed.object,
                     action: &deed.action,
                 });
-                Ok((explanation, unknown(&analysis, asker.roles)))
+                let unknown = asker.roles.into_iter().filter(|role| examiner.knows_nothing_of(role));
+                Ok((explanation, unknown.collect()))
             })
             .await?;
         Ok(Answered { seen, answer, unknown_roles })

@@ -96,10 +96,13 @@ pub(in crate::http::admin) fn effect(effect: RuleEffect) -> &'static str {
 pub(crate) struct ExplanationDocument {
     of: SeenDocument,
     allowed: bool,
-    /// `allowed`, `denied`, `no-rule` or `not-comparable`.
+    /// `allowed`, `denied`, `no-rule`, `not-comparable` or `other-model`: under another model than the default, only `line` is
+    /// told.
     reason: &'static str,
     /// The rule that decided.
     rule: Option<RulingDocument>,
+    /// The line of the rule that decided, if one did and it is known.
+    line: Option<u32>,
     /// The line that would allow it, were it not for the rule that denies it.
     otherwise: Option<u32>,
     /// What would be allowed, nearest first: at most ten.
@@ -128,17 +131,19 @@ impl From<NearMiss> for NearMissDocument {
 impl From<Answered<Explanation>> for ExplanationDocument {
     fn from(Answered { seen, answer, unknown_roles }: Answered<Explanation>) -> Self {
         let text = answer.to_string();
-        let (reason, rule, otherwise) = match answer.reason {
-            Reason::Allowed { rule } => ("allowed", Some(rule), None),
-            Reason::Denied { rule, otherwise } => ("denied", Some(rule), otherwise),
-            Reason::NotComparable { .. } => ("not-comparable", None, None),
+        let (reason, rule, otherwise, line) = match answer.reason {
+            Reason::Allowed { rule } => ("allowed", Some(rule), None, None),
+            Reason::Denied { rule, otherwise } => ("denied", Some(rule), otherwise, None),
+            Reason::NotComparable { .. } => ("not-comparable", None, None, None),
+            Reason::OtherModel { line } => ("other-model", None, None, line),
             // The engine may come to know more reasons; none of them is a rule.
-            _ => ("no-rule", None, None),
+            _ => ("no-rule", None, None, None),
         };
         Self {
             of: seen.into(),
             allowed: answer.allowed,
             reason,
+            line: rule.as_ref().map(|rule| rule.line).or(line),
             rule: rule.map(RulingDocument::from),
             otherwise,
             near_misses: answer.near_misses.into_iter().map(NearMissDocument::from).collect(),

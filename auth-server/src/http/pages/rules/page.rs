@@ -105,6 +105,8 @@ pub(super) struct InForce {
     pub(super) four_eyes: bool,
     /// Names the model of the draft: the form carries it.
     pub(super) model_name: String,
+    /// Whether the draft has another model than the default, so that a rule has the fields that the model says.
+    pub(super) other_model: bool,
     /// The model of the draft, where it is another than the one in force: it is not in the editor, and comes into force with it.
     pub(super) model: Option<String>,
 }
@@ -226,6 +228,7 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         notice,
         api: sample_api(),
         in_force: InForce {
+            other_model: false,
             active_number: Some(7),
             has_draft: true,
             waits_until: Some(TimeShown::of(crate::domain::clock::Timestamp::from_secs(1_800_000_000))),

@@ -41,6 +41,8 @@ pub(super) struct DifferenceShown {
     from: Option<u64>,
     /// Whether both compile, so that it can be said in grants.
     in_grants: bool,
+    /// Whether that is because of their model.
+    other_model: bool,
     grants: Vec<GrantShown>,
     /// How many changes more there are.
     more: usize,
@@ -85,13 +87,14 @@ struct LineShown {
 
 impl DifferenceShown {
     pub(super) fn of(comparison: Comparison) -> Self {
-        let Comparison { from, grants, rules, cases, model } = comparison;
+        let Comparison { from, grants, other_model, rules, cases, model } = comparison;
         let texts = [("rules", rules), ("cases", cases), ("model", model)];
         let texts = texts.into_iter().filter(|(_, changes)| *changes != LineChanges::default());
         let from = if let Seen::Revision(number) = from { Some(number) } else { None };
         let mut shown = Self {
             from,
             in_grants: grants.is_some(),
+            other_model,
             texts: texts.map(|(name, changes)| LinesShown::of(name, changes)).collect(),
             ..Self::default()
         };
@@ -166,6 +169,7 @@ pub(super) fn sample_difference() -> DifferenceShown {
     DifferenceShown {
         from: Some(7),
         in_grants: true,
+        other_model: false,
         grants: grants.map(grant).into_iter().collect(),
         more: 4,
         complete: false,
