@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 
 const ORDERS: &str = "https://orders.test";
 
-fn batch(name: &str, decisions: &Value) -> Value {
+pub(crate) fn batch(name: &str, decisions: &Value) -> Value {
     json!({ "batch": name, "age_secs": 0, "lost": 0, "pseudonymous": false, "decisions": decisions })
 }
 
-fn decision(subject: &str) -> Value {
+pub(crate) fn decision(subject: &str) -> Value {
     json!({
         "subject": subject, "roles": ["viewer"], "domain": "", "object": "orders", "action": "read",
         "allowed": true, "revision": 1, "count": 2,
     })
 }
 
-async fn send(server: &TestServer, client: &Registered, body: &Value) -> Answer {
+pub(crate) async fn send(server: &TestServer, client: &Registered, body: &Value) -> Answer {
     let url = format!("{}/policies/decisions", server.issuer);
     let request = agent().request(Method::POST, url).basic_auth(&client.id, client.secret.as_deref());
     Answer::to(request.json(body)).await

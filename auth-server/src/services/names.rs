@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::audit::Actor;
+use crate::domain::ids::ClientId;
+use crate::domain::user::User;
 use crate::services::admin_error::AdminError;
 use crate::storage::{Store, Tx, clients, users};
 
@@ -55,6 +57,32 @@ impl NameService {
         }
         Ok(Names(names))
     }
+
+    /// Finds out who these subjects of tokens are.
+    pub(crate) async fn find_subjects(&self, subjects: &[&str]) -> Result<Names, AdminError> {
+        let mut tx = self.store.read().await?;
+        let mut names = BTreeMap::new();
+        for name in subjects {
+            if !names.contains_key(*name) {
+                names.insert((*name).to_owned(), subject(&mut tx, name).await?);
+            }
+        }
+        Ok(Names(names))
+    }
+}
+
+/// Who the subject of a token is: a person, or a client that acts for itself.
+async fn subject(tx: &mut Tx, subject: &str) -> Result<Named, AdminError> {
+    if let Some(user) = users::find_by_sub(tx, subject).await? {
+        return Ok(person(user));
+    }
+    let Ok(id) = ClientId::parse(subject) else { return Ok(Named::Unknown) };
+    Ok(clients::find(tx, &id).await?.map_or(Named::Unknown, |client| Named::Client(client.name)))
+}
+
+fn person(user: User) -> Named {
+    let username = user.username.as_str().to_owned();
+    Named::Person { name: user.name, username }
 }
 
 async fn named(tx: &mut Tx, actor: &str) -> Result<Named, AdminError> {
@@ -62,10 +90,7 @@ async fn named(tx: &mut Tx, actor: &str) -> Result<Named, AdminError> {
         Ok(Actor::Operator) => Named::Operator,
         Ok(Actor::System) => Named::System,
         Ok(Actor::User(id)) => match users::find(tx, &id).await? {
-            Some(user) => {
-                let username = user.username.as_str().to_owned();
-                Named::Person { name: user.name, username }
-            }
+            Some(user) => person(user),
             None => Named::Unknown,
         },
         Ok(Actor::Client(id)) => match clients::find(tx, &id).await? {
@@ -91,6 +116,15 @@ mod tests {
         let names = NameService::new(trial.store.clone()).find(&asked).await.unwrap();
         assert!(matches!(names.of(ada.as_str()), Named::Person { username, .. } if username == "ada"));
         assert_eq!((names.of("operator"), names.of("system")), (&Named::Operator, &Named::System));
+        let subjects = NameService::new(trial.store.clone());
+        let sub = {
+            let mut tx = trial.store.read().await.unwrap();
+            users::find(&mut tx, &ada).await.unwrap().unwrap().sub.as_str().to_owned()
+        };
+        let asked = [sub.as_str(), "~pseudonym", ada.as_str()];
+        let known = subjects.find_subjects(&asked).await.unwrap();
+        assert!(matches!(known.of(&sub), Named::Person { username, .. } if username == "ada"));
+        assert_eq!((known.of("~pseudonym"), known.of(ada.as_str())), (&Named::Unknown, &Named::Unknown));
         for unknown in [gone.as_str(), "anonymous", "no such thing", "never asked for"] {
             assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
         }

@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
         }
         Shadow::Stop { api } => {
             let api = api.find(&app).await?;
-            Ok(app.policies().stop_shadow(&api.id, &operator()).await?)
+            Ok(app.policies().stop_shadow(&api.id, None, &operator()).await?)
         }
     }
 }

@@ -9,6 +9,8 @@ mod desk;
 pub(super) mod history;
 mod page;
 mod shown;
+pub(super) mod trial;
+mod turns;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -23,6 +25,7 @@ use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
+use crate::http::pages::rules::desk::UPDATE;
 pub(super) use crate::http::pages::rules::desk::{READ, RulesDesk};
 pub(super) use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::page::{InForce, ReportShown, RulesPage, TextShown};
@@ -34,8 +37,6 @@ use crate::services::caller::Caller;
 use crate::services::permission::{ACTIVATE_POLICIES, Permission};
 use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
-
-const UPDATE: Permission = Permission { object: "policies", action: "update" };
 
 /// What the form asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -59,6 +59,16 @@ pub(crate) fn history_path(api: &ApiId) -> String {
     format!("{}/history", rules_path(api))
 }
 
+/// The page on which the draft of an API is tried, below the issuer.
+pub(crate) fn trial_path(api: &ApiId) -> String {
+    format!("{}/try", rules_path(api))
+}
+
+/// The page of what services told of their routes, below the issuer.
+pub(crate) fn routes_path(api: &ApiId) -> String {
+    format!("{}/routes", rules_path(api))
+}
+
 /// Why and from what state a draft is activated.
 #[derive(Clone, Debug)]
 pub struct Activation {

@@ -32,6 +32,11 @@ impl WhoShown {
         };
         Self { kind, name }
     }
+
+    /// Only if they are known.
+    pub(super) fn known(names: &Names, actor: &str) -> Option<Self> {
+        (*names.of(actor) != Named::Unknown).then(|| Self::of(names, actor))
+    }
 }
 
 /// What changes from one text to another.
