@@ -5,8 +5,11 @@ use std::time::Duration;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::browser::{Browser, Look};
 use portcullis_tests::database::Database::Sqlite;
+use portcullis_tests::decisions::{batch, send};
 use portcullis_tests::server::{BareServer, TestServer};
 use portcullis_tests::visitor::Person;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::sign_in;
 
@@ -55,6 +58,11 @@ const SMALL_TARGETS: &str = "
 /// Cells of a report that reach beyond the screen.
 const OUT_OF_SIGHT: &str = "
     return [...document.querySelectorAll('#report td')]
+        .filter(cell => cell.getBoundingClientRect().right > document.documentElement.clientWidth).length;";
+
+/// Cells of a list of changes that reach beyond the screen.
+const CUT_CELLS: &str = "
+    return [...document.querySelectorAll('.turns td')]
         .filter(cell => cell.getBoundingClientRect().right > document.documentElement.clientWidth).length;";
 
 const UNNAMED: &str = "
@@ -339,5 +347,86 @@ async fn what_is_to_come_into_force_fits_every_screen() {
     other.wait_for("error-summary").await;
     inspect(&other, "activation-too-late").await;
     other.close().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_draft_that_is_tried_fits_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let guard = server.admin.guard_client(&orders).await;
+    let owner = server.admin.administrator("owner").await;
+    let ada = server.admin.user("ada").await;
+    let active =
+        "p, viewer, *, /v1/customers/{customer}/orders/{order}, read\np, clerk, *, /v1/orders, create\n";
+    server.admin.activate(&orders, active).await;
+    let rules = format!("{}/admin/policies/{}", server.issuer, orders.id);
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser.open(&rules).await;
+    browser.click("to-try").await;
+    browser.wait_for("no-draft").await;
+    inspect(&browser, "try-no-draft").await;
+    browser.open(&rules).await;
+    browser
+        .fill("rules", "p, clerk, *, /v1/orders/{order}, read\np, clerk, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n")
+        .await;
+    browser.click("policy-save").await;
+    browser.wait_for("policy-discard").await;
+    browser.click("to-try").await;
+    browser.wait_for("nothing-recorded").await;
+    inspect(&browser, "try-nothing-recorded").await;
+
+    let path = "/v1/customers/cus_0190c8b0a4e27f3a/orders/2026-0017";
+    let asked = |subject: &str, role: &str, object: &str, action: &str, allowed: bool| {
+        json!({ "subject": subject, "roles": [role], "domain": "acme", "object": object, "action": action,
+                "allowed": allowed, "revision": 2, "count": 1_234 })
+    };
+    let decisions = json!([
+        asked(&ada.sub, "viewer", path, "read", true),
+        asked("~5b1f0c9a7d3e4f6081", "viewer", path, "read", true),
+        asked(&ada.sub, "clerk", "/v1/orders", "create", true),
+        asked(&guard.id, "clerk", "/v1/orders/2026-0017", "read", false),
+    ]);
+    let mut told = batch("g-1", &decisions);
+    told["lost"] = json!(12);
+    assert_eq!(send(&server, &guard, &told).await.status, 204);
+    browser.open(&format!("{rules}/try")).await;
+    browser.wait_for("sum").await;
+    inspect(&browser, "try-recorded").await;
+    browser.look(Look::Narrow).await;
+    assert_eq!(browser.script(CUT_CELLS).await, 0, "what is lost is read without scrolling sideways");
+    look_at(&browser, "try-losses", "recorded-denied").await;
+    browser.click("begin-trial").await;
+    browser.wait_for("trial").await;
+    inspect(&browser, "try-begun").await;
+    let shadow = server.admin.get(&format!("/apis/{}/policy/shadow", orders.id)).await.json();
+    let mut told = batch("g-2", &decisions);
+    told["shadow"] = shadow["shadow"]["sha256"].clone();
+    assert_eq!(send(&server, &guard, &told).await.status, 204);
+    browser.open(&format!("{rules}/try?days=30")).await;
+    browser.wait_for("trial-denied").await;
+    look_at(&browser, "try-on-trial", "end-trial").await;
+    inspect(&browser, "try-full").await;
+    // A rule that decided nothing leads to its line.
+    browser.script("document.querySelector('#unused a').click()").await;
+    browser.wait_for("policies").await;
+    let at = "const text = document.getElementById('rules');
+              return document.activeElement === text && text.value.slice(text.selectionStart, text.selectionEnd)";
+    let selected = browser.script(at).await;
+    assert!(selected.as_str().is_some_and(|line| line.contains("/lines/{line}")), "{selected}");
+    browser.click("to-activation").await;
+    browser.wait_for("glance").await;
+    look_at(&browser, "activation-glance", "glance").await;
+    // Somebody else was faster.
+    browser.open(&format!("{rules}/try")).await;
+    browser.wait_for("end-trial").await;
+    let stop = format!("/apis/{}/policy/shadow", orders.id);
+    assert_eq!(server.admin.send(Method::DELETE, &stop, &Value::Null).await.status, 204);
+    browser.click("end-trial").await;
+    browser.wait_for("error-summary").await;
+    inspect(&browser, "try-too-late").await;
     browser.close().await;
 }

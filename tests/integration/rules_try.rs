@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::decisions::{batch, decision, send};
 use portcullis_tests::markup::{text_of, unescape};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
@@ -13,7 +14,6 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::decision_records::{batch, decision, send};
 use crate::rules_activation::{activation, notice, refused, save};
 use crate::rules_page::{administrator, path};
 
@@ -118,7 +118,7 @@ async fn the_days_are_chosen_by_a_link(#[values(Sqlite, Postgres)] database: Dat
     shows(&owner.get(&trial(&api)).await, "nothing-recorded");
     tell(&server, &guard, "g-1", &json!([asked("alice", "read", true)])).await;
     server.clock.advance(Duration::from_hours(2 * 24));
-    owner = administrator(&server, "owner").await;
+    owner = administrator(&server, "auditor").await;
     for (days, shown) in [("1", false), ("7", true), ("30", true), ("365", true), ("x", true)] {
         let page = owner.get(&format!("{}?days={days}", trial(&api))).await;
         shows(&page, if shown { "sum" } else { "nothing-recorded" });
