@@ -8,6 +8,7 @@ pub(super) mod activation;
 mod desk;
 pub(super) mod history;
 mod page;
+pub(super) mod routes;
 mod shown;
 pub(super) mod trial;
 mod turns;
