@@ -7,6 +7,7 @@ use portcullis_tests::browser::{Browser, Look};
 use portcullis_tests::database::Database::Sqlite;
 use portcullis_tests::decisions::{batch, send};
 use portcullis_tests::server::{BareServer, TestServer};
+use portcullis_tests::service::GuardedService;
 use portcullis_tests::visitor::Person;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -428,5 +429,46 @@ async fn a_draft_that_is_tried_fits_every_screen() {
     browser.click("end-trial").await;
     browser.wait_for("error-summary").await;
     inspect(&browser, "try-too-late").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_routes_of_a_service_fit_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let guard = server.admin.guard_client(&orders).await;
+    let owner = server.admin.administrator("owner").await;
+    let rules = "p, viewer, *, orders, read\n\
+                 p, viewer, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n";
+    server.admin.activate(&orders, rules).await;
+    let page = format!("{}/admin/policies/{}/routes", server.issuer, orders.id);
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser.open(&format!("{}/admin/policies/{}", server.issuer, orders.id)).await;
+    browser.click("to-routes").await;
+    browser.wait_for("empty").await;
+    inspect(&browser, "routes-empty").await;
+    look_at(&browser, "routes-how", "empty").await;
+    for version in ["2026.11.1", "2026.11.2"] {
+        let start = GuardedService::start_with(&server.issuer, &orders.audience, &guard, |guard| {
+            guard.service_version(version)
+        });
+        start.await.refresh_policy().await;
+    }
+    browser.open(&page).await;
+    browser.wait_for("pending-2").await;
+    browser.script("document.querySelector('#pending-1 details').open = true").await;
+    inspect(&browser, "routes-pending").await;
+    look_at(&browser, "routes-pending-list", "pending-1-approve").await;
+    browser.click("pending-1-approve").await;
+    browser.wait_for("sum").await;
+    inspect(&browser, "routes-report").await;
+    look_at(&browser, "routes-unruled", "unruled").await;
+    look_at(&browser, "routes-unrouted", "unrouted").await;
+    browser.look(Look::Narrow).await;
+    assert_eq!(browser.script(CUT_CELLS).await, 0, "what does not fit is read without scrolling sideways");
+    look_at(&browser, "routes-known", "known-1").await;
     browser.close().await;
 }
