@@ -22,6 +22,7 @@ use portcullis_guard::{
     Quota, Status, public, rbac,
 };
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -55,7 +56,19 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let listen = env::var("ORDERS_LISTEN").unwrap_or_else(|_| "127.0.0.1:8081".to_owned());
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     tracing::info!(listen, policy.revision = guard.policy_revision(), "orders are served");
-    Ok(axum::serve(listener, app).await?)
+    axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
+    // What was decided in the last seconds is told before the program ends.
+    guard.flush().await;
+    Ok(())
+}
+
+/// Waits until the program is asked to end.
+async fn stopped() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 fn app(guard: &Guard) -> Router {

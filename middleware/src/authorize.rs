@@ -259,7 +259,7 @@ fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> 
         records.note(&request, decision);
     }
     if let Some(on_trial) = on_trial {
-        on_trial.compare(&request, decision);
+        on_trial.compare(snapshot, &request, decision);
     }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
     if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }

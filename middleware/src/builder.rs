@@ -131,11 +131,11 @@ impl GuardBuilder {
         self
     }
 
-    /// Keeps the last good keys and the last good policy in a folder, so that the guard can start, and answer, while the
-    /// issuer is away. Unless set, nothing is kept.
+    /// Keeps the last good keys, the last good policy and what was revoked in a folder, so that the guard can start, and
+    /// answer, while the issuer is away. Unless set, nothing is kept.
     ///
     /// The folder is made if it is not there, open to this user alone. Several guards may share one: each issuer has a
-    /// file for its keys, and each API and client one for its policy, of 40 MiB at most. A folder that others may write
+    /// file for its keys, and each API and client one for its policy and one for revocations, of 40 MiB at most. A folder that others may write
     /// to is an error here. Whatever goes wrong with it later is said to the log, and nothing else depends on it. A file
     /// that is damaged, of another owner or of another version of the guard is not used.
     ///
@@ -149,9 +149,9 @@ impl GuardBuilder {
     ///
     /// Ages go on across a restart: what was confirmed fifty minutes before is fifty minutes old, or up to a minute
     /// more. A policy of a lower revision than the disk holds is refused; after the server was restored from a backup,
-    /// remove the folder's files and start the guards again. What was revoked is not kept: a guard that starts while the
-    /// issuer is away accepts tokens until they expire, unless
-    /// [`revocations_max_stale`](crate::PolicyEndpoint::revocations_max_stale) makes it wait for the server.
+    /// remove the folder's files and start the guards again. What was revoked before the issuer went away stays revoked; of
+    /// what happened since, nobody knows, as in a guard that went on running:
+    /// [`revocations_max_stale`](crate::PolicyEndpoint::revocations_max_stale) says for how long that is accepted.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), portcullis_guard::BuildError> {

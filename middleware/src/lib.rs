@@ -60,8 +60,8 @@
 //!
 //! Ages count from when the issuer said last that it holds, which it is asked all the time, and not from the last
 //! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
-//! [`GuardBuilder::cache_dir`] keeps keys and policy on disk, so that a guard can also start meanwhile; its ages go on
-//! across the restart. [`Guard::status`] says how old everything is and where it came from.
+//! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
+//! go on across the restart. [`Guard::status`] says how old everything is and where it came from.
 //!
 //! # Input
 //!

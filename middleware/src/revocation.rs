@@ -20,13 +20,19 @@ const MARK_BYTES: usize = 16;
 type Mark = [u8; MARK_BYTES];
 
 /// One revocation.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 pub(crate) struct Entry {
     id: String,
     /// Only tokens with an `iat` up to then are meant.
     nbf: Option<u64>,
     /// When the last of them has expired.
     exp: u64,
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// Which tokens with a mark are meant.
@@ -97,10 +103,10 @@ impl Revoked {
         revoked
     }
 
-    /// Takes over what the server said, and forgets what has expired.
-    pub(crate) fn take_over(&self, reset: bool, entries: Vec<Entry>, now: u64) {
+    /// Takes over what the server said, and forgets what has expired. Gives whether it was news.
+    pub(crate) fn take_over(&self, reset: bool, entries: Vec<Entry>, now: u64) -> bool {
         if entries.is_empty() && !reset {
-            return;
+            return false;
         }
         let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
         if reset {
@@ -120,6 +126,26 @@ impl Revoked {
         }
         drop(scopes);
         self.version.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    /// Everything that was revoked and has not expired.
+    pub(crate) fn entries(&self, now: u64) -> Vec<Entry> {
+        let scopes = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
+        let alive = scopes.iter().filter(|(_, scope)| scope.expires_at > now);
+        alive
+            .map(|(mark, scope)| Entry {
+                id: URL_SAFE_NO_PAD.encode(mark),
+                nbf: scope.not_before,
+                exp: scope.expires_at,
+            })
+            .collect()
+    }
+
+    /// Takes over what was known when the server was heard last, so long ago.
+    pub(crate) fn recall(&self, entries: Vec<Entry>, age: Duration, (unix_secs, now): (u64, Duration)) {
+        self.take_over(true, entries, unix_secs);
+        self.confirmed.recall(age, now);
     }
 
     /// How long ago the server said what was revoked, if ever.

@@ -331,8 +331,9 @@ impl fmt::Display for DecisionChange {
         }
         let Self { object, action, decisions, callers, .. } = self;
         let verb = if self.turn == Turn::Denied { "loses" } else { "gains" };
-        let noun = if *callers == 1 { "caller" } else { "callers" };
-        write!(out, "{verb} {object} {action}: {decisions} decisions, {callers} {noun}")
+        let plural = |one: bool| if one { "" } else { "s" };
+        let (some, many) = (plural(*decisions == 1), plural(*callers == 1));
+        write!(out, "{verb} {object} {action}: {decisions} decision{some}, {callers} caller{many}")
     }
 }
 

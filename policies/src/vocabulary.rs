@@ -2,6 +2,7 @@
 
 use crate::ledger::Ledger;
 use crate::model;
+use crate::object;
 use crate::report::Findings;
 use crate::rules;
 use crate::source::PolicySource;
@@ -43,6 +44,18 @@ impl Vocabulary {
     }
 }
 
+impl Vocabulary {
+    /// Whether a rule names this action.
+    pub fn names_action(&self, action: &str) -> bool {
+        self.actions.iter().any(|named| named == action)
+    }
+
+    /// Whether a rule names this object, or a template that matches it.
+    pub fn names_object(&self, object: &str) -> bool {
+        self.objects.iter().any(|named| object::matches(named, object))
+    }
+}
+
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<_> = names.filter(|name| *name != "*").map(str::to_owned).collect();
     names.sort_unstable();
@@ -70,6 +83,11 @@ mod tests {
         assert_eq!(names.objects, ["/docs/*", "/orders/{id}", "orders"]);
         assert_eq!(names.roles, ["editor", "guest", "nobody", "owner", "viewer"]);
         assert_eq!(names.users, ["17"]);
+        assert!(names.names_action("write") && !names.names_action("*") && !names.names_action("wrote"));
+        for named in ["orders", "/orders/17", "/orders/{id}", "/docs/a/b"] {
+            assert!(names.names_object(named), "{named}");
+        }
+        assert!(!names.names_object("order") && !names.names_object("/orders"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ proptest! {
         permissions in vec(permission(), 1..10), inheritances in vec(inheritance(), 0..4),
     ) {
         let lines: BTreeSet<String> = inheritances.into_iter().collect();
-        let rules = permissions.concat() + &lines.into_iter().collect::<String>();
+        let rules: String = permissions.into_iter().chain(lines).collect();
         let Ok(analysis) = Analysis::of(PolicySource::with_default_model(rules.clone())) else { return Ok(()) };
         for object in ASKED {
             for action in ACTIONS {

@@ -41,7 +41,7 @@ fn whoever_is_locked_out_is_named_by_the_role_that_they_hold() {
     let expected = [
         "editor loses orders read: 40 decisions, 1 caller",
         "viewer loses orders read: 8 decisions, 2 callers",
-        "user:17 loses stock read: 1 decisions, 1 caller",
+        "user:17 loses stock read: 1 decision, 1 caller",
     ];
     assert_eq!(told(&found), expected);
     assert_eq!((found.all.decisions, found.all.requests), (60, 6));
@@ -67,7 +67,7 @@ fn what_is_gained_comes_behind_what_is_lost_and_by_the_role_that_gains_it() {
     assert_eq!(
         told(&found),
         [
-            "user:17 loses stock read: 1 decisions, 1 caller",
+            "user:17 loses stock read: 1 decision, 1 caller",
             "viewer gains orders write: 100 decisions, 1 caller"
         ]
     );
@@ -89,16 +89,16 @@ fn somebody_who_asks_on_several_days_is_one_caller() {
 
 #[test]
 fn of_many_callers_those_who_asked_most_are_named_and_all_are_counted() {
-    let names: Vec<String> = (0..50).map(|number| format!("user-{number:02}")).collect();
+    let subjects: Vec<String> = (0..50).map(|number| format!("user-{number:02}")).collect();
     let asked: Vec<Asked<'_>> = (1..)
-        .zip(&names)
+        .zip(&subjects)
         .map(|(count, name)| (name.as_str(), &["viewer"][..], "", "orders", "read", count))
         .collect();
     let found = replayed(BEFORE, "p, other, *, orders, read", &asked);
     let change = &found.changes[0];
     assert_eq!((change.callers, change.decisions), (50, 50 * 51 / 2));
-    let named: Vec<_> = change.examples.iter().map(|one| one.subject.as_str()).collect();
-    assert_eq!(named, ["user-49", "user-48", "user-47", "user-46", "user-45"]);
+    let told: Vec<_> = change.examples.iter().map(|one| one.subject.as_str()).collect();
+    assert_eq!(told, ["user-49", "user-48", "user-47", "user-46", "user-45"]);
 }
 
 #[test]

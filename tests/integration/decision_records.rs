@@ -46,7 +46,7 @@ async fn rules_are_tried_on_what_a_service_was_really_asked(#[values(Sqlite, Pos
         .collect();
     let expected = [
         "viewer loses orders read: 3 decisions, 1 caller",
-        "viewer gains orders create: 1 decisions, 1 caller",
+        "viewer gains orders create: 1 decision, 1 caller",
     ];
     assert_eq!(texts, expected, "{replayed}");
     let loss = &replayed["changes"][0];

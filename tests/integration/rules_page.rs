@@ -12,6 +12,10 @@ use serde_json::json;
 
 const RULES: &str = "p, viewer, *, orders, read, allow\n";
 
+/// Everybody may do everything, whatever the rules say.
+const OPEN_MODEL: &str = "[request_definition]\nr = sub, dom, obj, act\n\n[policy_definition]\np = sub, dom, obj, act, eft\n\n\
+                          [policy_effect]\ne = some(where (p.eft == allow))\n\n[matchers]\nm = r.obj != \"\" || r.sub == p.sub\n";
+
 /// Somebody with a role in the admin API, signed in.
 pub(crate) async fn administrator(server: &TestServer, role: &str) -> Visitor {
     let person = server.admin.administrator(role).await;
@@ -132,6 +136,41 @@ async fn where_it_takes_two_one_writes_and_another_activates(#[values(Sqlite, Po
     assert_eq!(activated.status, 200, "{}", activated.text());
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
     assert_eq!((&active["rules"], &active["number"]), (&json!(crlf), &json!(2)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_model_that_the_page_did_not_show_is_not_activated_by_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let settings = json!({ "name": "Orders", "access_token_ttl_secs": 300, "four_eyes": true });
+    let request = server.admin.request(Method::PUT, &format!("/apis/{}", api.id)).await;
+    assert_eq!(Answer::to(request.header("if-match", "*").json(&settings)).await.status, 200);
+    let save = async |model: Option<&str>| {
+        let draft = server.admin.request(Method::PUT, &format!("/apis/{}/policy/draft", api.id)).await;
+        let document = json!({ "rules": RULES, "model": model });
+        let document = if model.is_some() { document } else { json!({ "rules": RULES }) };
+        let saved = Answer::to(draft.header("if-match", "*").json(&document)).await;
+        assert_eq!(saved.status, 200, "{}", saved.text());
+    };
+    save(None).await;
+    let mut approver = administrator(&server, "policy-approver").await;
+    let page = approver.get(&path(&api)).await;
+    assert!(!page.text().contains("id=\"model\""), "nothing is said of the model that is in force");
+
+    // The same rules under a model by which everybody may do everything.
+    save(Some(OPEN_MODEL)).await;
+    let late = send(&mut approver, &page, RULES, "activate").await;
+    assert_eq!(late.status, 409, "{}", late.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!(active["number"], 1, "{active}");
+
+    let page = approver.get(&path(&api)).await;
+    assert_eq!(text_of(&page.text(), "model").as_deref().map(str::trim), Some(OPEN_MODEL.trim()));
+    let activated = send(&mut approver, &page, RULES, "activate").await;
+    assert_eq!(activated.status, 200, "whoever saw it may: {}", activated.text());
 }
 
 #[rstest]

@@ -110,7 +110,8 @@ async fn what_somebody_else_decided_meanwhile_is_said(#[values(Sqlite, Postgres)
     let mut editor = administrator(&server, "policy-editor").await;
     tell(&server, &guard, "1.0", &[]).await;
     let seen = owner.get(&page_of(&api)).await;
-    let rejected = press(&mut editor, &seen_by(&mut editor, &api).await, "pending-1-form", "reject").await;
+    let looked_at = seen_by(&mut editor, &api).await;
+    let rejected = press(&mut editor, &looked_at, "pending-1-form", "reject").await;
     assert!(notice(&rejected).starts_with("The routes are rejected."));
     refused(&press(&mut owner, &seen, "pending-1-form", "approve").await, 409, "while you looked");
     let again = the_form(&rejected, "known-1-form").with("step", "reject");

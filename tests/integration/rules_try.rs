@@ -191,6 +191,7 @@ async fn a_draft_is_put_on_trial_watched_and_taken_off(#[values(Sqlite, Postgres
 async fn what_somebody_else_did_meanwhile_is_said(#[values(Sqlite, Postgres)] database: Database) {
     let (server, api, _, mut owner) = scene(database).await;
     let mut other = administrator(&server, "policy-editor").await;
+    let mut approver = administrator(&server, "policy-approver").await;
     save(&mut owner, &api, DRAFT).await;
     let page = owner.get(&trial(&api)).await;
     save(&mut other, &api, "p, viewer, *, orders, create\n").await;
@@ -199,10 +200,10 @@ async fn what_somebody_else_did_meanwhile_is_said(#[values(Sqlite, Postgres)] da
     let page = owner.get(&trial(&api)).await;
     let first = press(&mut owner, &page, "start").await;
     save(&mut other, &api, DRAFT).await;
-    let page = other.get(&trial(&api)).await;
-    let second = press(&mut other, &page, "start").await;
+    let page = approver.get(&trial(&api)).await;
+    let second = press(&mut approver, &page, "start").await;
     refused(&press(&mut owner, &first, "stop").await, 409, "while you looked");
-    assert_eq!(press(&mut other, &second, "stop").await.status, 200);
+    assert_eq!(press(&mut approver, &second, "stop").await.status, 200);
     let tried = the_form(&second, "stop").value("tried").unwrap().to_owned();
     let again = the_form(&first, "stop").with("tried", &tried).with("step", "stop");
     refused(&owner.submit(&again).await, 409, "nothing is on trial");
@@ -224,7 +225,7 @@ async fn version(server: &TestServer, api: &RegisteredApi) -> String {
 
 #[rstest]
 #[tokio::test]
-async fn only_who_may_write_rules_puts_them_on_trial(#[values(Sqlite, Postgres)] database: Database) {
+async fn only_who_may_activate_rules_puts_them_on_trial(#[values(Sqlite, Postgres)] database: Database) {
     let (server, api, _, mut owner) = scene(database).await;
     save(&mut owner, &api, DRAFT).await;
     let mut nobody = server.visitor();
@@ -232,14 +233,16 @@ async fn only_who_may_write_rules_puts_them_on_trial(#[values(Sqlite, Postgres)]
     assert_eq!(sent_away.query(), Some(format!("next={}.try", api.id).as_str()));
     let mut clerk = administrator(&server, "client-admin").await;
     assert_eq!(clerk.get(&trial(&api)).await.status, 403, "rules are not their business");
-    let mut approver = administrator(&server, "policy-approver").await;
-    let seen = approver.get(&trial(&api)).await;
-    shows(&seen, "no-trial");
+    let mut editor = administrator(&server, "policy-editor").await;
+    let seen = editor.get(&trial(&api)).await;
+    assert!(text_of(&seen.text(), "no-trial").unwrap().contains("who may activate rules"), "{}", seen.text());
     hides(&seen, "begin-trial");
-    let form = the_form(&owner.get(&trial(&api)).await, "start").with("step", "start");
+    let owner_page = owner.get(&trial(&api)).await;
+    let form = the_form(&owner_page, "start").with("step", "start");
     let token =
-        the_form(&approver.get(&path(&api)).await, "policies").value("csrf_token").unwrap().to_owned();
-    assert_eq!(approver.submit(&form.clone().with("csrf_token", &token)).await.status, 403);
+        the_form(&editor.get(&path(&api)).await, "policies").value("csrf_token").unwrap().to_owned();
+    assert_eq!(editor.submit(&form.clone().with("csrf_token", &token)).await.status, 403);
+    assert_eq!(server.admin.get(&format!("/apis/{}/policy/shadow", api.id)).await.status, 404);
 
     let foreign = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.test")];
     assert_eq!(owner.submit_from(&form, &foreign).await.status, 403);
@@ -254,9 +257,20 @@ async fn only_who_may_write_rules_puts_them_on_trial(#[values(Sqlite, Postgres)]
     let draft = server.admin.request(Method::PUT, &format!("/apis/{}/policy/draft", admin_api.id)).await;
     let document = json!({ "rules": "p, owner, *, *, *\n" });
     assert_eq!(Answer::to(draft.header("if-match", "*").json(&document)).await.status, 200);
-    let mut editor = administrator(&server, "policy-editor").await;
-    let page = editor.get(&trial(&admin_api)).await;
-    refused(&press(&mut editor, &page, "start").await, 403, "Only an owner");
+    let mut approver = administrator(&server, "policy-approver").await;
+    let page = approver.get(&trial(&admin_api)).await;
+    refused(&press(&mut approver, &page, "start").await, 403, "Only an owner");
+
+    // Who wrote the draft ends no trial of it either.
+    let begun = press(&mut owner, &owner_page, "start").await;
+    let seen = editor.get(&trial(&api)).await;
+    shows(&seen, "no-trial");
+    hides(&seen, "end-trial");
+    let stop = the_form(&begun, "stop").with("csrf_token", &token).with("step", "stop");
+    assert_eq!(editor.submit(&stop).await.status, 403);
+    let seen = approver.get(&trial(&api)).await;
+    let ended = press(&mut approver, &seen, "stop").await;
+    assert_eq!(notice(&ended), "The trial is over. Nothing is tried any more.");
 }
 
 #[rstest]

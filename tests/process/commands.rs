@@ -227,7 +227,7 @@ async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that
     let away = Place { database_url: Some(url), ..place.clone() };
     for command in [
         &["api", "list"][..],
-        &["api", "four-eyes", "on"],
+        &["api", "four-eyes", "on", "--api", "admin"],
         &["bootstrap", "admin", "--link"],
         &["client", "create", "--preset", "m2m", "--name", "Robot"],
         &["config", "check"],
@@ -235,10 +235,10 @@ async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that
         &["db", "status"],
         &["key", "list"],
         &["key", "rotate"],
-        &["policy", "approve"],
-        &["policy", "schedule", "--at", "2030-01-31T09:00:00Z", "--message", "x"],
-        &["policy", "schedule", "cancel"],
-        &["policy", "schedule", "list"],
+        &["policy", "approve", "--api", "admin"],
+        &["policy", "schedule", "--api", "admin", "--at", "2030-01-31T09:00:00Z", "--message", "x"],
+        &["policy", "schedule", "cancel", "--api", "admin"],
+        &["policy", "schedule", "list", "--api", "admin"],
         &["user", "create", "ada", "--password-file", &password],
     ] {
         let usage = place.run(&[command, &["--no-such-flag"]].concat());
@@ -258,6 +258,44 @@ async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that
     );
     let unknown = place.run(&["user", "create", "ada", "--password-file", "/no/such/file"]);
     assert_eq!(unknown.status.code(), Some(1), "{}", said(&unknown));
+}
+
+/// What is meant for one API must not befall another, and least of all the one that administers the server.
+#[tokio::test]
+async fn a_command_about_rules_of_the_server_needs_to_be_told_whose() {
+    let (_folder, place) = place_on(Sqlite).await;
+    for command in [
+        &["api", "four-eyes", "on"][..],
+        &["policy", "activate", "--message", "x"],
+        &["policy", "approve"],
+        &["policy", "history"],
+        &["policy", "pull"],
+        &["policy", "push", "rules.csv"],
+        &["policy", "rollback", "--to", "1", "--message", "x"],
+        &["policy", "routes"],
+        &["policy", "routes", "approve", "0123456789ab"],
+        &["policy", "routes", "reject", "0123456789ab"],
+        &["policy", "routes", "report"],
+        &["policy", "schedule", "--at", "2030-01-31T09:00:00Z", "--message", "x"],
+        &["policy", "schedule", "cancel"],
+        &["policy", "schedule", "list"],
+        &["policy", "shadow", "show"],
+        &["policy", "shadow", "start"],
+        &["policy", "shadow", "stop"],
+        &["policy", "simulate"],
+    ] {
+        let refused = place.run(command);
+        assert_eq!(refused.status.code(), Some(2), "{command:?}: {}", said(&refused));
+        assert!(said(&refused).contains("--api <AUDIENCE>"), "{command:?}: {}", said(&refused));
+        let help = place.run(&[command, &["--help"]].concat());
+        assert!(said(&help).contains("`admin` is the admin API"), "{command:?}: {}", said(&help));
+    }
+    assert!(place.run(&["db", "migrate"]).status.success());
+    let admin_api = format!("{}/api", place.address());
+    assert_eq!(json(&place, &["api", "four-eyes", "on", "--api", "admin"])["audience"], admin_api);
+    assert_eq!(json(&place, &["policy", "schedule", "--api", "admin", "list"]), serde_json::json!([]));
+    assert_eq!(json(&place, &["policy", "routes", "--api", "admin"]), serde_json::json!([]));
+    assert_eq!(json(&place, &["policy", "history", "--api", "admin"])[0]["number"], 1);
 }
 
 #[tokio::test]

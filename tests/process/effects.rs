@@ -136,7 +136,7 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
     visitor.sign_in(&person(&made, PASSWORD)).await;
     assert!(!visitor.get("/account").await.text().contains("/admin/policies"));
     let granted = place.run(&["user", "grant", "ada", "--role", "owner"]);
-    assert!(granted.status.success(), "{}", said(&granted));
+    assert_eq!(said(&granted), format!("ada has the role owner at {}/api\n", place.address()));
     assert!(visitor.get("/account").await.text().contains("/admin/policies"), "it counts at once");
     let other = "another umbrella walnut";
     std::fs::write(&password, other).unwrap();
@@ -155,6 +155,10 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
     ] {
         assert_eq!(place.run(arguments).status.code(), Some(code), "{arguments:?}");
     }
+    let unknown = said(&place.run(&["user", "grant", "ada", "--role", "king"]));
+    assert!(unknown.contains("has no role king: it has ") && unknown.contains("owner"), "{unknown}");
+    let near = said(&place.run(&["user", "grant", "ada", "--role", "ownr", "--api", "admin"]));
+    assert!(near.contains("did you mean owner?"), "{near}");
 
     let robot =
         json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
@@ -207,7 +211,7 @@ async fn rules_go_from_a_file_to_the_server_and_back_byte_for_byte(
     let run = |arguments: Vec<String>| place.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let mut push = of(&["push"]);
     push.push(path.to_owned());
-    assert!(run(push.clone()).status.success());
+    assert_eq!(said(&run(push.clone())), format!("the draft of {ORDERS} is stored, version 1\n"));
     assert_eq!(run(of(&["pull", "--draft"])).stdout, text.as_bytes());
     assert_ne!(run(of(&["pull"])).stdout, text.as_bytes(), "it is not in force yet");
     let activated = run(of(&["activate", "--message", "From the repository"]));
@@ -229,6 +233,13 @@ async fn rules_go_from_a_file_to_the_server_and_back_byte_for_byte(
     assert_eq!((&history[0]["message"], &history[0]["author"]), (&"Too strict".into(), &"operator".into()));
     for (arguments, code) in [(&["rollback", "--to", "9", "--message", "x"][..], 1), (&["activate"], 2)] {
         assert_eq!(run(of(arguments)).status.code(), Some(code), "{arguments:?}");
+    }
+    for (arguments, said_of_it) in [
+        (&["rollback", "--to", "99", "--message", "x"][..], "has no revision 99: there are 1 to 3"),
+        (&["pull", "--revision", "99"], "has no revision 99: there are 1 to 3"),
+    ] {
+        let refused = run(of(arguments));
+        assert!(said(&refused).contains(said_of_it), "{}", said(&refused));
     }
     assert_eq!(place.run(&["policy", "pull", "--api", "https://nowhere.test"]).status.code(), Some(1));
     drop(server);
@@ -260,6 +271,17 @@ async fn cases_go_with_the_rules_and_rules_that_break_them_stay_out(
         "{}",
         said(&refused)
     );
+    assert!(said(&refused).contains("note: the draft was stored all the same"), "{}", said(&refused));
+    let warned = run(&["push", &rules]);
+    assert!(warned.status.success(), "{}", said(&warned));
+    let warning = String::from_utf8_lossy(&warned.stderr).into_owned();
+    assert!(warning.contains("warning: the draft is stored") && warning.contains("lines 2, 4"), "{warning}");
+    let stored = json(&place, &["policy", "push", &rules, "--api", ORDERS]);
+    let expected = serde_json::json!([ORDERS, 4, false, 2]);
+    assert_eq!(
+        serde_json::json!([stored["audience"], stored["version"], stored["usable"], stored["failing_cases"]]),
+        expected
+    );
     assert_eq!(run(&["pull"]).stdout, b"p, viewer, *, orders, read\n");
     assert!(run(&["pull", "--draft", "--cases", &back]).status.success());
     assert_eq!(std::fs::read(&back).unwrap(), text.as_bytes(), "a push of rules alone keeps the cases");
@@ -272,5 +294,35 @@ async fn cases_go_with_the_rules_and_rules_that_break_them_stay_out(
 
     std::fs::write(&cases, "").unwrap();
     assert!(run(&["push", &rules, "--cases", &cases, "--activate", "Without cases"]).status.success());
+    let activated = ["policy", "push", &rules, "--api", ORDERS, "--activate", "Again"];
+    assert_eq!(json(&place, &activated)[0]["message"], "Again", "one document, of what is in force");
     drop(server);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_trial_says_what_it_is_of_and_where_there_is_none_how_to_begin_one(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let shadow = |what: &'static str| ["policy", "shadow", what, "--api", ORDERS];
+    for what in ["show", "stop"] {
+        let none = place.run(&shadow(what));
+        assert_eq!(none.status.code(), Some(1), "{}", said(&none));
+        let expected =
+            format!("nothing is on trial at {ORDERS}: `policy shadow start` puts the draft on trial");
+        assert!(said(&none).contains(&expected), "{}", said(&none));
+    }
+    let rules = place.data_dir.join("rules.csv");
+    std::fs::write(&rules, "p, viewer, *, orders, read\n").unwrap();
+    json(&place, &["policy", "push", rules.to_str().unwrap(), "--api", ORDERS]);
+    let started = place.run(&shadow("start"));
+    assert!(said(&started).starts_with(&format!("the draft of {ORDERS} is on trial")), "{}", said(&started));
+    let shown = said(&place.run(&shadow("show")));
+    assert!(shown.contains("0 decisions of 0 requests would be otherwise"), "{shown}");
+    let stopped = place.run(&shadow("stop"));
+    assert_eq!(said(&stopped), format!("nothing is on trial at {ORDERS} any more\n"));
+    json(&place, &shadow("start"));
+    assert_eq!(json(&place, &shadow("stop"))["stopped"], true);
 }

@@ -41,6 +41,15 @@ impl Example {
     }
 }
 
+impl Example {
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        assert!(sent.expect("the system has kill").success());
+        assert!(self.child.wait().expect("the child is ours").success());
+    }
+}
+
 impl Drop for Example {
     fn drop(&mut self) {
         _ = self.child.kill();

@@ -65,8 +65,17 @@ async fn an_activation_is_put_off_listed_and_taken_back(#[values(Sqlite, Postgre
     let id = asked["id"].as_str().unwrap();
     refused(&place, 1, &["policy", "approve"], &["it needs no approval"]);
     let cancelled = place.run(&["policy", "schedule", "cancel", "--api", ORDERS]);
-    assert_eq!((cancelled.status.code(), said(&cancelled).as_str()), (Some(0), ""));
+    let expected = format!("{id} is cancelled: no activation of {ORDERS} waits any more\n");
+    assert_eq!((cancelled.status.code(), said(&cancelled)), (Some(0), expected));
     assert_eq!(listed(&place)[0]["end"]["how"], "cancelled");
+    assert_eq!(
+        json(&place, &["policy", "schedule", "--api", ORDERS, "list"]),
+        listed(&place),
+        "in either order"
+    );
+    let again = put_off(&place, &at);
+    let cancelled = json(&place, &["policy", "schedule", "--api", ORDERS, "cancel"]);
+    assert_eq!(cancelled, serde_json::json!({ "audience": ORDERS, "cancelled": again[0]["id"] }));
     let hint = "hint: `policy schedule list`";
     refused(&place, 1, &["policy", "schedule", "cancel", id], &["It has ended already", hint]);
     refused(&place, 1, &["policy", "schedule", "cancel"], &["no activation of https://orders.example waits"]);
@@ -87,6 +96,8 @@ async fn a_time_that_is_none_is_wrong_usage_and_one_that_is_over_is_refused(
     refused(&place, 2, &["policy", "schedule", "--at", "2030-01-31T09:00:00Z"], &["--message"]);
     refused(&place, 2, &["policy", "schedule", "--message", "x"], &["--at"]);
     refused(&place, 2, &["policy", "schedule", "cancel", "nonsense"], &["SCHEDULE"]);
+    let both = ["policy", "schedule", "--at", "2030-01-31T09:00:00Z", "list"];
+    refused(&place, 2, &both, &["`list` and `cancel` take neither"]);
     refused(&place, 1, &schedule("2020-01-31T09:00:00Z"), &["/activate_at: has to lie in the future"]);
     refused(&place, 1, &schedule("2999-01-31T09:00:00Z"), &["more than 365 days ahead"]);
     for command in [&["approve"][..], &["schedule", "list"], &["schedule", "cancel"]] {

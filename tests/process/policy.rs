@@ -61,6 +61,8 @@ fn a_check_prints_place_code_message_and_way_out() {
     let text = said(&output);
     assert!(text.contains("1:23   error     template") && text.contains("/orders/{id}"), "{text}");
     assert!(text.contains("2:29") && text.contains("portcullis: bad.csv: errors in 2 places"), "{text}");
+    std::fs::write(place.data_dir.join("one.csv"), "p, viewer, *, orders, read, alow\n").unwrap();
+    refused(&place, 1, &["check", "one.csv"], "one.csv: errors in 1 place\n");
     let checked = document(&place, 1, &["check", "bad.csv"]);
     assert_eq!(checked["usable"], false);
     assert_eq!(checked["findings"][1]["fix"], "allow");
@@ -101,6 +103,7 @@ fn cases_pass_or_fail_with_the_reason() {
         "{text}"
     );
     assert!(text.ends_with("2 passed, 1 failed\n"), "{text}");
+    refused(&place, 1, &["test", "rules.csv", "--cases", "wrong"], "wrong: 1 case is decided otherwise\n");
     let outcome = document(&place, 1, &["test", "rules.csv", "--cases", "wrong"]);
     assert_eq!(outcome["failed"][0]["case"]["line"], 4);
     assert_eq!(outcome["failed"][0]["explanation"]["reason"]["kind"], "no-rule");
@@ -121,6 +124,11 @@ fn a_difference_is_told_in_grants() {
     assert_eq!(changes[0]["after"], json!({ "kind": "silent" }));
     let text = said(&printed(&place, 0, &["diff", "old.csv", "new.csv"]));
     assert!(text.contains("lost    editor  acme    /orders/{id}  read    allowed by line 1"), "{text}");
+    assert!(!text.contains("* stands"), "{text}");
+    std::fs::write(place.data_dir.join("wide.csv"), format!("{RULES}p, viewer, *, *, audit\n")).unwrap();
+    let wide = said(&printed(&place, 0, &["diff", "old.csv", "wide.csv"]));
+    assert!(wide.ends_with("\n\n* stands for all that no rule, old or new, names\n"), "{wide}");
+    document(&place, 0, &["diff", "old.csv", "wide.csv"]);
     assert_eq!(said(&printed(&place, 0, &["diff", "old.csv", "old.csv"])), "no grant changes\n");
     refused(&place, 2, &["diff", "-", "-"], "only one of the files");
 }
@@ -152,12 +160,47 @@ fn who_and_what_can() {
     assert_eq!(found["denied"][0]["grantee"], json!({ "role": "banned" }));
     let text = said(&printed(&place, 0, &[&who[..], &["--limit", "1"]].concat()));
     assert!(text.contains("There are 2. For the next: --offset 1"), "{text}");
+    let note = |object: &str, action: &str| {
+        let output = printed(&place, 0, &["who-can", "rules.csv", object, action]);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(note("bills", "raed"), "", "a rule for everything speaks of them too");
+    std::fs::write(place.data_dir.join("rules.csv"), RULES.replace("p, banned, *, *, *, deny\n", ""))
+        .unwrap();
+    assert_eq!(note("bills", "read"), "portcullis: no rule names the object \"bills\"\n");
+    assert_eq!(note("/orders/17", "raed"), "portcullis: no rule names the action \"raed\"\n");
+    assert_eq!(note("/orders/17", "write"), "", "a template matches, though nobody may outside of acme");
+    std::fs::write(place.data_dir.join("rules.csv"), RULES).unwrap();
     let what = ["what-can", "rules.csv", "--role", "editor", "--role", "banned", "--domain", "acme"];
     let found = document(&place, 0, &what);
     let permissions = found["permissions"].as_array().unwrap();
     assert_eq!(permissions.len(), 3, "{found}");
     assert!(permissions.iter().all(|permission| permission["effect"] == "deny"), "{found}");
     refused(&place, 2, &["what-can", "rules.csv"], "give --role or --user");
+}
+
+#[test]
+fn help_says_which_commands_need_a_server_and_sets_apart_what_every_command_takes() {
+    let (_folder, place) = place_with(&[]);
+    for flag in ["-h", "--help"] {
+        let help = said(&printed(&place, 0, &[flag]));
+        for (heading, commands) in [
+            ("Work on files alone,", "  check, diff, explain, test, what-can, who-can\n"),
+            (
+                "Work on the database of a server,",
+                "  activate, approve, history, pull, push, rollback, routes, schedule,",
+            ),
+        ] {
+            let (_, part) = help.split_once(heading).unwrap_or_else(|| panic!("{heading}: {help}"));
+            assert!(part.contains(commands), "{commands}: {help}");
+        }
+    }
+    let help = said(&printed(&place, 0, &["check", "--help"]));
+    let (own, shared) = help.split_once("Options of every command:").unwrap_or_else(|| panic!("{help}"));
+    assert!(
+        own.contains("--model") && shared.contains("--data-dir") && !shared.contains("--model"),
+        "{help}"
+    );
 }
 
 #[test]

@@ -37,6 +37,8 @@ async fn a_service_tells_of_its_routes_by_itself(#[values(Sqlite, Postgres)] dat
     let service =
         printed(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
     assert_eq!(routes(&place, &[]), json!([]));
+    let none = place.run(&["policy", "routes", "report", "--api", ORDERS]);
+    assert!(!none.status.success() && said(&none).contains("no service told of any"), "{}", said(&none));
     let _orders = serve(&place, &service, "1.0").await;
     eventually("the service tells of its routes", async || routes(&place, &["--pending"]) != json!([])).await;
     let pending = routes(&place, &["--pending"]);
@@ -48,7 +50,7 @@ async fn a_service_tells_of_its_routes_by_itself(#[values(Sqlite, Postgres)] dat
     let table = place.run(&["policy", "routes", "--api", ORDERS, "--pending"]);
     assert!(said(&table).contains("GET HEAD  /orders/{id}  rbac(orders, read)"), "{}", said(&table));
     let digest = inventory["digest"].as_str().unwrap();
-    for wrong in ["", &digest[..11], "no digits at all", &"0".repeat(64)] {
+    for wrong in ["", &digest[..31], "no digits at all", &"0".repeat(64)] {
         let refused = place.run(&["policy", "routes", "approve", wrong, "--api", ORDERS]);
         assert!(
             !refused.status.success() && said(&refused).contains("names no routes"),
@@ -56,9 +58,13 @@ async fn a_service_tells_of_its_routes_by_itself(#[values(Sqlite, Postgres)] dat
             said(&refused)
         );
     }
-    let early = place.run(&["policy", "routes", "report", "--api", ORDERS]);
-    assert!(!early.status.success() && said(&early).contains("no such route inventory"), "{}", said(&early));
-    let approved = routes(&place, &["approve", &digest[..12]]);
+    let way = "1 inventory is pending: `policy routes --pending` prints what waits, `policy routes approve <DIGEST>`";
+    for (arguments, code) in [(&["report"][..], 1), (&[], 0)] {
+        let early = place.run(&[&["policy", "routes", "--api", ORDERS], arguments].concat());
+        assert_eq!(early.status.code(), Some(code), "{}", said(&early));
+        assert!(String::from_utf8_lossy(&early.stderr).contains(way), "{}", said(&early));
+    }
+    let approved = routes(&place, &["approve", &digest[..32]]);
     assert_eq!((&approved[0]["digest"], &approved[0]["state"]), (&json!(digest), &json!("approved")));
     assert_eq!(routes(&place, &[])[0]["digest"], digest);
 

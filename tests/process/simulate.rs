@@ -1,6 +1,7 @@
 //! Rules that are tried on what services were asked, by command, before anybody is locked out.
 
 use std::fs;
+use std::process::Command;
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -10,6 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::commands::{ORDERS, json as printed, place_on, registered, said};
+use crate::example::{Example, example_program};
 
 const RULES: &str = "p, viewer, *, orders, read\np, editor, *, orders, create\ng, editor, viewer, *\n";
 
@@ -59,7 +61,7 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     }
     let same = run(&["simulate", "--days", "30"]);
     assert!(same.status.success(), "{}", said(&same));
-    let expected = "of 8 decisions in 1 days, 0 would be refused that were allowed, and 0 allowed that were refused\n\
+    let expected = "of 8 decisions on 1 day, 0 that the rules in force allow would be refused, and 0 that they refuse allowed\n\
                     3 decisions were not recorded: there were too many different ones\n";
     assert_eq!(said(&same), expected);
 
@@ -81,9 +83,13 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
         ],
         "{text}"
     );
-    assert!(text.contains("1 of 2 rules decided nothing: lines 3\n"), "{text}");
-    let end = "portcullis: 7 decisions would be refused that were allowed, to editor, viewer\n";
+    assert!(text.contains("1 of 2 rules decided nothing: line 3\n"), "{text}");
+    let end = "portcullis: 7 decisions that the rules in force allow would be refused, to editor, viewer\n";
     assert!(text.ends_with(end), "{text}");
+    assert!(
+        text.contains("of 8 decisions on 1 day, 7 that the rules in force allow would be refused"),
+        "{text}"
+    );
     assert!(run(&["simulate", &without, "--allow-losses"]).status.success());
 
     let done = run(&["push", &without]);
@@ -94,7 +100,41 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     assert_eq!(found["denied"], json!({ "decisions": 7, "requests": 2 }));
     assert_eq!(found["changes"][0]["grantee"], json!({ "role": "viewer" }));
     assert_eq!(found["recorded"]["lost"], 3);
+    let help = said(&run(&["simulate", "--help"]));
+    assert!(help.contains("portcullis-guard") && help.contains("AuthZEN` are not recorded"), "{help}");
     drop(server);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_service_decided_is_told_before_it_ends(#[values(Sqlite, Postgres)] database: Database) {
+    let (folder, place) = place_on(database).await;
+    let server = ServerProcess::start(&place).await;
+    let create = |preset, more: &[&str]| {
+        let start = ["client", "create", "--preset", preset, "--name", preset, "--api", ORDERS];
+        registered(&printed(&place, &[&start[..], more].concat()))
+    };
+    let (guard, robot) = (create("service", &[]), create("m2m", &["--role", "viewer"]));
+    let token = server.machine.client_credentials(&robot, ORDERS).await.member("access_token");
+    let mut program = Command::new(example_program("orders"));
+    program
+        .env("ORDERS_ISSUER", place.address())
+        .env("ORDERS_AUDIENCE", ORDERS)
+        .env("ORDERS_CLIENT_ID", &guard.id)
+        .env("ORDERS_CLIENT_SECRET", guard.secret.as_deref().unwrap());
+    let orders = Example::start(program, Place::new(folder.path()).port).await;
+    let read = agent().get(format!("{}/orders", orders.address)).bearer_auth(&token);
+    assert_eq!(Answer::to(read).await.status, 200);
+    orders.end();
+    let without = folder.path().join("without.csv");
+    fs::write(&without, "p, editor, *, orders, create\n").unwrap();
+    let caught = place.run(&["policy", "simulate", without.to_str().unwrap(), "--api", ORDERS]);
+    assert_eq!(caught.status.code(), Some(1), "{}", said(&caught));
+    assert!(
+        said(&caught).contains("1 decision that the rules in force allow would be refused, to viewer"),
+        "{}",
+        said(&caught)
+    );
 }
 
 #[rstest]
@@ -103,6 +143,7 @@ async fn what_cannot_be_tried_is_refused(#[values(Sqlite, Postgres)] database: D
     let (folder, place) = place_on(database).await;
     let server = ServerProcess::start(&place).await;
     let run = |arguments: &[&str]| place.run(&[&["policy", "simulate"], arguments].concat());
+    let admin = ["--api", "admin"];
     let bad = folder.path().join("bad.csv");
     fs::write(&bad, "p, viewer").unwrap();
     for (arguments, code, part) in [
@@ -113,7 +154,8 @@ async fn what_cannot_be_tried_is_refused(#[values(Sqlite, Postgres)] database: D
         (&["/nowhere/rules.csv"], 1, "No such file"),
         (&["--model", "model.conf"], 2, "FILE"),
     ] {
-        let refused = run(arguments);
+        let whose = if arguments.contains(&"--api") { &[][..] } else { &admin };
+        let refused = run(&[arguments, whose].concat());
         assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {}", said(&refused));
         assert!(said(&refused).contains(part), "{arguments:?}: {}", said(&refused));
     }

@@ -47,8 +47,8 @@ pub(super) struct Distribution {
     pub(super) events: EventService,
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
-    pub(super) records: RecordService,
     pub(super) inventories: InventoryService,
+    pub(super) records: RecordService,
     pub(super) snapshots: SnapshotService,
 }
 
@@ -108,8 +108,8 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
             decisions: DecisionService::new(store()),
             events,
             feed,
-            records,
             inventories,
+            records,
             snapshots,
         },
         assignments,

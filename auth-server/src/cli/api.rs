@@ -44,22 +44,50 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// Whose rules.
-#[derive(Args, Debug)]
+/// What names the admin API of this server among audiences, which are URLs.
+pub(crate) const ADMIN: &str = "admin";
+
+/// Whose rules. There is no default: what is meant for one API must not befall another.
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ApiOption {
-    /// The audience of the API. Without it: the admin API of this server.
+    /// The audience of the API, as `api list` prints it. `admin` is the admin API of this server.
     #[arg(long, value_name = "AUDIENCE")]
-    pub(crate) api: Option<String>,
+    pub(crate) api: String,
+}
+
+/// The same for a command that has commands of its own: it may stand before or behind the name of one.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SharedApiOption {
+    /// The audience of the API, as `api list` prints it; always needed. `admin` is the admin API of this server.
+    #[arg(long, value_name = "AUDIENCE", global = true)]
+    api: Option<String>,
 }
 
 impl ApiOption {
     pub(crate) async fn find(&self, app: &App) -> Result<Arc<Registered>, Failure> {
-        let Some(audience) = &self.api else { return Ok(Arc::new(app.apis().admin_api().await?)) };
-        let found = app.store().api_by_audience(audience).await?;
-        found.ok_or_else(|| {
-            Failure::failed(format!("there is no API {audience}: `api list` prints those that are"))
-        })
+        find(app, &self.api).await
     }
+}
+
+impl SharedApiOption {
+    /// What an option that is shared cannot be in itself: required.
+    pub(crate) fn required(&self) -> Result<ApiOption, Failure> {
+        let api = self.api.clone().ok_or_else(|| {
+            Failure::usage("say whose rules: give --api <AUDIENCE>, as `api list` prints it, or --api admin")
+        })?;
+        Ok(ApiOption { api })
+    }
+}
+
+/// The API of this name.
+pub(crate) async fn find(app: &App, audience: &str) -> Result<Arc<Registered>, Failure> {
+    if audience == ADMIN {
+        return Ok(Arc::new(app.apis().admin_api().await?));
+    }
+    let found = app.store().api_by_audience(audience).await?;
+    found.ok_or_else(|| {
+        Failure::failed(format!("there is no API {audience}: `api list` prints those that are"))
+    })
 }
 
 pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure> {

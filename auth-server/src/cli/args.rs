@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Looks at the signing keys, or replaces one.
     #[command(subcommand)]
     Key(Key),
-    /// Works on files of rules, without a server. `-` reads standard input.
+    /// Works on files of rules, and on those of this server. `-` reads standard input.
     #[command(subcommand)]
     Policy(Policy),
     /// Starts the server.

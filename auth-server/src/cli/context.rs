@@ -9,10 +9,12 @@ use crate::cli::exit::Failure;
 use crate::config::{Config, Flag, Loaded, Sources};
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
+use crate::services::caller::Caller;
 use crate::telemetry;
 
 /// Where the configuration comes from, besides the environment (`PORTCULLIS__SECTION__KEY`), and how to print.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Context {
     /// Configuration file (TOML); also `PORTCULLIS_CONFIG`.
     #[arg(long, global = true, value_name = "FILE")]
@@ -41,6 +43,11 @@ pub(crate) enum Format {
     Json,
     /// Columns, for reading.
     Table,
+}
+
+/// Whoever is on the machine of the server, now.
+pub(crate) fn operator() -> Caller {
+    Caller::operator(Clock::system().now())
 }
 
 impl Context {

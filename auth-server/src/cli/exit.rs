@@ -43,6 +43,12 @@ impl Failure {
         self
     }
 
+    /// The same failure with what is so nevertheless.
+    pub(crate) fn note(mut self, fact: &str) -> Self {
+        _ = write!(self.message, "\n  note: {fact}");
+        self
+    }
+
     /// Writes the reason to standard error and returns the exit code.
     pub fn report(&self) -> ExitCode {
         eprintln!("portcullis: {}", self.message);

@@ -15,7 +15,7 @@ pub(crate) struct Table<const N: usize> {
 
 impl<const N: usize> Table<N> {
     pub(crate) fn new(heading: [&'static str; N], rows: impl IntoIterator<Item = [String; N]>) -> Self {
-        Self { heading, rows: rows.into_iter().collect() }
+        Self { heading, rows: rows.into_iter().map(|row| row.map(visible)).collect() }
     }
 
     fn text(&self) -> String {
@@ -35,6 +35,22 @@ impl<const N: usize> Table<N> {
     }
 }
 
+/// A text as it is safe on a terminal: what services and callers name things must neither move the cursor nor change the order
+/// in which the line is shown.
+fn visible(text: String) -> String {
+    let is_hidden = |symbol: char| {
+        symbol.is_control()
+            || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    if !text.chars().any(is_hidden) {
+        return text;
+    }
+    let shown = |symbol: char| {
+        if is_hidden(symbol) { symbol.escape_unicode().to_string() } else { symbol.to_string() }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Prints `value` as JSON, or the table that shows it.
 pub(crate) fn print<const N: usize>(
     format: Format,
@@ -45,6 +61,19 @@ pub(crate) fn print<const N: usize>(
         Format::Json => json(value),
         Format::Table => text(&table.text()),
     }
+}
+
+/// Prints one sentence about what was done, or the JSON that says the same.
+pub(crate) fn done(format: Format, value: &impl Serialize, sentence: &str) -> Result<(), Failure> {
+    match format {
+        Format::Json => json(value),
+        Format::Table => text(&format!("{sentence}\n")),
+    }
+}
+
+/// A number and what is counted.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Prints JSON.
@@ -64,6 +93,12 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_change_how_a_line_is_shown_is_spelled_out() {
+        let rows = [["a\u{202e}b".to_owned(), "\u{1b}[2J".to_owned()]];
+        assert_eq!(Table::new(["ID", "NAME"], rows).text(), "ID          NAME\na\\u{202e}b  \\u{1b}[2J\n");
+    }
 
     #[test]
     fn columns_line_up_and_lines_have_no_trailing_blanks() {

@@ -1,6 +1,7 @@
-//! `portcullis policy`: works on files of rules, without a server and without a database; `rulebook`, `schedule`, `shadow` and `simulate` work on
-//! those of the server, `routes` on what services say.
+//! `portcullis policy`: works on files of rules, without a server and without a database (`access` and what is here); `rulebook`, `schedule`,
+//! `shadow` and `simulate` work on those of the server, `routes` on what services say.
 
+mod access;
 mod routes;
 mod rulebook;
 mod schedule;
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use portcullis_policy::{
-    Access, Analysis, Cases, Difference, Finding, GrantChange, Outcome, Page, PolicySource, Report, Request,
-    Roles, RuleEffect, Severity, lint,
+    Analysis, Cases, Difference, Finding, GrantChange, Outcome, Page, PolicySource, Report, Request, Roles,
+    Severity, lint,
 };
 use serde_json::json;
 
@@ -33,8 +34,17 @@ const MAX_LEN: u64 = 16 * 1024 * 1024;
 /// The name of standard input among files.
 const STDIN: &str = "-";
 
+/// Which commands need what: half of them need nothing but the files.
+const NEEDS: &str = "\
+Work on files alone, without a server and its database:
+  check, diff, explain, test, what-can, who-can
+
+Work on the database of a server, which need not run (--data-dir or --config says which), for the API that --api names:
+  activate, approve, history, pull, push, rollback, routes, schedule, shadow, simulate";
+
 /// Works on files of rules, and on those of this server. `-` reads standard input.
 #[derive(Debug, Subcommand)]
+#[command(after_help = NEEDS)]
 pub(crate) enum Policy {
     /// Prints what is wrong with the rules. The exit code is 1 if they cannot be used.
     Check {
@@ -66,8 +76,15 @@ pub(crate) enum Policy {
     Later(Later),
     #[command(subcommand)]
     Shadow(Shadow),
-    /// Decides again what services were asked in the last days, and prints who would be answered otherwise. The exit code is 1
-    /// if somebody would be refused what was allowed.
+    /// Decides again what services were asked in the last days, and prints who would be answered otherwise than by the rules in
+    /// force. The exit code is 1 if somebody would be refused what these allow.
+    ///
+    /// Guards (`portcullis-guard`) record each different request that they decided by the policy of the API, with how often, who asked
+    /// and with which roles, and tell this server every ten seconds, unless the service or `records.keep_days = 0` turned it off.
+    /// Every service that serves the API counts, in whatever language, if it tells (`/policies/decisions`). Decisions that this server
+    /// makes itself when services ask it by `AuthZEN` are not recorded.
+    ///
+    /// Both the rules in force now and those given decide each recorded request. What was answered at the time does not matter.
     Simulate(Simulate),
     /// Decides cases, and explains those that are decided otherwise than expected. The exit code is 1 if there are any.
     Test {
@@ -150,14 +167,9 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
         Policy::Shadow(command) => shadow::run(context, command).await,
         Policy::Simulate(command) => simulate::run(context, command).await,
         Policy::Test { rules, cases } => test(format, rules, cases),
-        Policy::WhatCan { rules, caller, page } => what_can(format, rules, caller, *page),
+        Policy::WhatCan { rules, caller, page } => access::what_can(format, rules, caller, *page),
         Policy::WhoCan { rules, object, action, domain, page } => {
-            let found = rules.analysis()?.who_can(object, action, domain, page.page());
-            let rows = found.allowed.iter().map(|access| access_row("allowed", access));
-            let denied = found.denied.iter().map(|access| access_row("denied", access));
-            let table = Table::new(["DECISION", "WHO", "RULE"], rows.chain(denied));
-            output::print(format, &found, &table)?;
-            page.note_rest(format, found.allowed_total.max(found.denied_total))
+            access::who_can(format, rules, (object, action, domain), *page)
         }
     }
 }
@@ -174,7 +186,8 @@ fn check(format: Format, rules: &RulesFile) -> Result<(), Failure> {
         output::print(format, &value, &table)?;
     }
     let errors = report.errors().count();
-    let refusal = || Failure::failed(format!("{}: errors in {errors} places", shown(&rules.file)));
+    let places = output::counted(errors as u64, "place", "places");
+    let refusal = || Failure::failed(format!("{}: errors in {places}", shown(&rules.file)));
     if errors > 0 { Err(refusal()) } else { Ok(()) }
 }
 
@@ -198,6 +211,11 @@ fn diff(format: Format, old: &Path, new: &Path) -> Result<(), Failure> {
         return output::text("no grant changes\n");
     }
     output::print(format, &difference, &table)?;
+    let starred =
+        |change: &GrantChange| [&change.domain, &change.object, &change.action].iter().any(|it| *it == "*");
+    if format == Format::Table && changes.iter().any(starred) {
+        output::text("\n* stands for all that no rule, old or new, names\n")?;
+    }
     if !complete {
         eprintln!("portcullis: there are more changes than these");
     }
@@ -249,7 +267,8 @@ fn test(format: Format, rules: &RulesFile, cases: &Path) -> Result<(), Failure> 
         Format::Table => output::text(&outcome_text(&outcome))?,
     }
     let failed = outcome.failed.len();
-    let refusal = || Failure::failed(format!("{}: {failed} cases are decided otherwise", shown(cases)));
+    let decided = output::counted(failed as u64, "case is", "cases are");
+    let refusal = || Failure::failed(format!("{}: {decided} decided otherwise", shown(cases)));
     if failed > 0 { Err(refusal()) } else { Ok(()) }
 }
 
@@ -260,30 +279,6 @@ fn outcome_text(outcome: &Outcome) -> String {
     });
     let failed: String = failed.collect();
     format!("{failed}{} passed, {} failed\n", outcome.passed, outcome.failed.len())
-}
-
-fn what_can(format: Format, rules: &RulesFile, caller: &Caller, page: PageOptions) -> Result<(), Failure> {
-    if caller.role.is_empty() && caller.user.is_none() {
-        return Err(Failure::usage("say who: give --role or --user"));
-    }
-    let analysis = rules.analysis()?;
-    caller.note_unknown_roles(&analysis);
-    let held = Roles::from(&caller.role);
-    let found = analysis.what_can(caller.user.as_deref(), held, &caller.domain, page.page());
-    let rows = found.permissions.iter().map(|permission| {
-        let effect = if permission.effect == RuleEffect::Allow { "allow" } else { "deny" };
-        let denied_by: Vec<String> = permission.denied_by.iter().map(ToString::to_string).collect();
-        let [domain, object, action] =
-            [&permission.domain, &permission.object, &permission.action].map(Clone::clone);
-        [effect.to_owned(), domain, object, action, permission.rule.to_string(), denied_by.join(" ")]
-    });
-    let heading = ["EFFECT", "DOMAIN", "OBJECT", "ACTION", "RULE", "DENIED BY LINE"];
-    output::print(format, &found, &Table::new(heading, rows))?;
-    page.note_rest(format, found.total)
-}
-
-fn access_row(decision: &str, access: &Access) -> [String; 3] {
-    [decision.to_owned(), access.grantee.to_string(), access.rule.to_string()]
 }
 
 impl RulesFile {
@@ -297,7 +292,11 @@ impl RulesFile {
     }
 
     fn analysis(&self) -> Result<Analysis, Failure> {
-        analysis(&self.file, self.model.as_deref())
+        self.analysed(self.source()?)
+    }
+
+    fn analysed(&self, source: PolicySource) -> Result<Analysis, Failure> {
+        Analysis::of(source).map_err(|report| unusable(&self.file, &report))
     }
 }
 

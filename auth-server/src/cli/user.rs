@@ -1,19 +1,16 @@
 //! `portcullis user`: accounts.
 
-use std::sync::Arc;
-
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::app::App;
-use crate::cli::context::Context;
+use crate::cli::api;
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::cli::prompt::PasswordSource;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Timestamp;
 use crate::domain::user::User as Account;
-use crate::services::assignments::AssignmentForm;
-use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
 use crate::services::provision::UserOrder;
 use crate::services::users::UserQuery;
@@ -45,7 +42,7 @@ pub(crate) struct Grant {
     /// The role.
     #[arg(long, value_name = "ROLE")]
     role: String,
-    /// The API whose role is meant. Without it: the admin API of this server.
+    /// The API whose role is meant. Without it, or with `admin`: the admin API of this server.
     #[arg(long, value_name = "AUDIENCE")]
     api: Option<String>,
 }
@@ -64,7 +61,7 @@ pub(crate) struct Create {
     /// Gives the account this role. May be repeated.
     #[arg(long, value_name = "ROLE")]
     role: Vec<String>,
-    /// The API whose roles are meant. Without it: the admin API of this server.
+    /// The API whose roles are meant. Without it, or with `admin`: the admin API of this server.
     #[arg(long, value_name = "AUDIENCE", requires = "role")]
     api: Option<String>,
     #[command(flatten)]
@@ -74,7 +71,7 @@ pub(crate) struct Create {
 pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure> {
     match command {
         User::Create(create) => self::create(context, create).await,
-        User::Grant(grant) => self::grant(&context.existing_app().await?, grant).await,
+        User::Grant(grant) => self::grant(context.format, &context.existing_app().await?, grant).await,
         User::List => list(context).await,
         User::Password { username, password } => {
             let password = password.read()?;
@@ -88,8 +85,8 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
 async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
     let password = create.password.read()?;
     let app = context.app().await?;
-    let order =
-        UserOrder { form: create.form(&password), audience: create.api.clone(), roles: create.role.clone() };
+    let audience = create.api.clone().filter(|audience| audience != api::ADMIN);
+    let order = UserOrder { form: create.form(&password), audience, roles: create.role.clone() };
     let user = app.provision().user(order, &operator()).await?.value;
     let value =
         json!({ "id": user.id.as_str(), "sub": user.sub.as_str(), "username": user.username.as_str() });
@@ -97,16 +94,14 @@ async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
     output::print(context.format, &value, &Table::new(["ID", "SUB", "USERNAME"], [row]))
 }
 
-async fn grant(app: &App, grant: &Grant) -> Result<(), Failure> {
+async fn grant(format: Format, app: &App, grant: &Grant) -> Result<(), Failure> {
     let user = named(app, &grant.username).await?;
-    let api = match &grant.api {
-        Some(audience) => app.store().api_by_audience(audience).await?,
-        None => Some(Arc::new(app.apis().admin_api().await?)),
-    };
-    let api = api.ok_or_else(|| Failure::failed("there is no such API: `api list` prints those that are"))?;
-    let form = AssignmentForm { role: grant.role.clone(), subject: user.id.to_string(), organisation: None };
-    app.assignments().grant(&api.id, &form, &operator()).await?;
-    Ok(())
+    let api = api::find(app, grant.api.as_deref().unwrap_or(api::ADMIN)).await?;
+    app.provision().role(&api, &user.id, &grant.role, &operator()).await?;
+    let Grant { username, role, .. } = grant;
+    let audience = api.audience.as_str();
+    let value = json!({ "username": username, "role": role, "audience": audience });
+    output::done(format, &value, &format!("{username} has the role {role} at {audience}"))
 }
 
 async fn list(context: &Context) -> Result<(), Failure> {
@@ -146,10 +141,6 @@ async fn named(app: &App, username: &str) -> Result<Account, Failure> {
     let found = app.users().list(&query).await?.items.pop();
     found
         .ok_or_else(|| Failure::failed("there is no account of that name: `user list` prints those that are"))
-}
-
-fn operator() -> Caller {
-    Caller::operator(Clock::system().now())
 }
 
 impl Create {

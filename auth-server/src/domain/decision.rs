@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Digest32;
 
-/// The longest subject, organisation, object or action, and the longest roles together, in bytes.
-const MAX_NAME: usize = 2_048;
+/// The longest names of one request together, in bytes: what guards keep of one, with room for a pseudonym.
+const MAX_NAMES: usize = 2_048 + 64;
 /// The most roles of one caller.
 const MAX_ROLES: usize = 64;
 const DAY: Duration = Duration::from_hours(24);
@@ -41,9 +41,8 @@ impl DecisionRecord {
         self.roles.dedup();
         let Self { subject, roles, domain, object, action, .. } = &self;
         let names = [subject, domain, object, action];
-        let fits = names.iter().all(|name| name.len() <= MAX_NAME)
-            && roles.len() <= MAX_ROLES
-            && roles.iter().map(String::len).sum::<usize>() <= MAX_NAME;
+        let bytes: usize = names.into_iter().chain(roles).map(String::len).sum();
+        let fits = bytes <= MAX_NAMES && roles.len() <= MAX_ROLES;
         let is_text = names.into_iter().chain(roles).all(|name| !name.contains(char::is_control));
         (fits && is_text && ![subject, object, action].iter().any(|name| name.is_empty())).then_some(self)
     }
@@ -83,11 +82,13 @@ impl Day {
     }
 
     /// So many days earlier.
+    #[must_use]
     pub fn minus(self, days: u32) -> Self {
         Self(self.0.saturating_sub(i64::from(days)))
     }
 
     /// The next day.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -147,13 +148,18 @@ mod tests {
 
     #[test]
     fn what_no_rule_could_be_about_is_no_record() {
-        let changes: [fn(&mut DecisionRecord); 7] = [
+        let changes: [fn(&mut DecisionRecord); 8] = [
             |record| record.subject.clear(),
             |record| record.object.clear(),
             |record| record.action.clear(),
             |record| record.subject.push('\0'),
             |record| record.roles.push("a\nb".to_owned()),
-            |record| record.object = "x".repeat(MAX_NAME + 1),
+            |record| record.object = "x".repeat(MAX_NAMES + 1),
+            |record| {
+                // Neither alone is too long.
+                record.object = "x".repeat(MAX_NAMES / 2);
+                record.domain = "x".repeat(MAX_NAMES / 2);
+            },
             |record| record.roles = (0..=MAX_ROLES).map(|number| number.to_string()).collect(),
         ];
         for (place, change) in changes.iter().enumerate() {

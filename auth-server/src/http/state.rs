@@ -73,8 +73,8 @@ pub(crate) struct Parts {
 pub(crate) struct Rulings {
     pub(crate) decisions: DecisionService,
     pub(crate) events: EventService,
-    pub(crate) records: RecordService,
     pub(crate) inventories: InventoryService,
+    pub(crate) records: RecordService,
     pub(crate) snapshots: SnapshotService,
 }
 

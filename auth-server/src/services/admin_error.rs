@@ -116,11 +116,12 @@ fn failing(outcome: &Outcome) -> String {
     let lines: Vec<String> = named.map(|failed| failed.case.line.to_string()).collect();
     let more = if outcome.failed_total > lines.len() { ", .." } else { "" };
     let all = outcome.passed + outcome.failed_total;
-    format!(
-        "{} of {all} cases are decided otherwise than they say, in lines {}{more}",
-        outcome.failed_total,
-        lines.join(", ")
-    )
+    let cases = if all == 1 { "case" } else { "cases" };
+    let (verb, place) = match outcome.failed_total {
+        1 => ("is decided otherwise than it says", "line"),
+        _ => ("are decided otherwise than they say", "lines"),
+    };
+    format!("{} of {all} {cases} {verb}, in {place} {}{more}", outcome.failed_total, lines.join(", "))
 }
 
 /// The kinds of things that admins work on.

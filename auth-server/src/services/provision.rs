@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::client::Preset;
+use crate::domain::ids::UserId;
 use crate::domain::likeness::nearest;
 use crate::domain::rbac::{Api, Audience};
 use crate::domain::user::User;
@@ -137,6 +138,26 @@ impl ProvisionService {
                     let wish = Wish { api: &api, subject: user.value.id.as_str(), roles: &roles };
                     parts.give(tx, wish, &caller).await?;
                     Ok(user)
+                })
+            })
+            .await
+    }
+
+    /// Gives an account a role, and says which there are if the API has no such role.
+    pub(crate) async fn role(
+        &self,
+        api: &Api,
+        user: &UserId,
+        role: &str,
+        caller: &Caller,
+    ) -> Result<(), ProvisionError> {
+        let (parts, caller) = (self.parts.clone(), caller.clone());
+        let (api, user, roles) = (api.clone(), user.clone(), [role.to_owned()]);
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    parts.give(tx, Wish { api: &api, subject: user.as_str(), roles: &roles }, &caller).await
                 })
             })
             .await

@@ -7,22 +7,27 @@ use crate::storage::row::Row;
 use crate::storage::value::Value;
 use crate::storage::{StoreError, Tx};
 
+// A count that is beyond belief stays as it is: one that the database could not hold would keep everything else of the day out.
 const ADD: &str = "
     INSERT INTO decision_records (api_id, day, digest, subject, pseudonymous, roles, domain, object, action, allowed,
                                   revision, decisions)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         ON CONFLICT (api_id, day, digest) DO UPDATE
-       SET decisions = decision_records.decisions + excluded.decisions, revision = excluded.revision
+       SET decisions = CASE WHEN decision_records.decisions > 4000000000000000000 THEN decision_records.decisions ELSE decision_records.decisions + excluded.decisions END,
+           revision = excluded.revision
  RETURNING decisions";
 const ADD_TO_KNOWN: &str = "
-    UPDATE decision_records SET decisions = decisions + $4, revision = $5 WHERE api_id = $1 AND day = $2 AND digest = $3";
+    UPDATE decision_records
+       SET decisions = CASE WHEN decision_records.decisions > 4000000000000000000 THEN decision_records.decisions ELSE decision_records.decisions + $4 END,
+           revision = $5
+     WHERE api_id = $1 AND day = $2 AND digest = $3";
 const DAY_REQUESTS: &str = "SELECT requests FROM decision_days WHERE api_id = $1 AND day = $2";
 const NOTE_DAY: &str = "
     INSERT INTO decision_days (api_id, day, requests, decisions, lost) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (api_id, day) DO UPDATE
        SET requests = decision_days.requests + excluded.requests,
-           decisions = decision_days.decisions + excluded.decisions,
-           lost = decision_days.lost + excluded.lost";
+           decisions = CASE WHEN decision_days.decisions > 4000000000000000000 THEN decision_days.decisions ELSE decision_days.decisions + excluded.decisions END,
+           lost = CASE WHEN decision_days.lost > 4000000000000000000 THEN decision_days.lost ELSE decision_days.lost + excluded.lost END";
 const PAGE: &str = "
     SELECT day, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
       FROM decision_records

@@ -16,19 +16,29 @@ const FIND: &str = "
       FROM policy_shadows WHERE api_id = $1";
 const STOP: &str = "DELETE FROM policy_shadows WHERE api_id = $1";
 const MARK: &str = "UPDATE apis SET shadow = $2 WHERE id = $1";
-const HOLD: &str =
-    "UPDATE policy_shadows SET lost = lost + $3 WHERE api_id = $1 AND sha256 = $2 RETURNING requests";
+// Counts stop before the database could not hold them, as in the records of decisions.
+const HOLD: &str = "
+    UPDATE policy_shadows SET lost = CASE WHEN policy_shadows.lost > 4000000000000000000 THEN policy_shadows.lost ELSE policy_shadows.lost + $3 END
+     WHERE api_id = $1 AND sha256 = $2 RETURNING requests";
 const ADD: &str = "
     INSERT INTO shadow_records (api_id, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision,
                                 decisions)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (api_id, digest) DO UPDATE
-       SET decisions = shadow_records.decisions + excluded.decisions, revision = excluded.revision
+       SET decisions = CASE WHEN shadow_records.decisions > 4000000000000000000 THEN shadow_records.decisions ELSE shadow_records.decisions + excluded.decisions END,
+           revision = excluded.revision
  RETURNING decisions";
-const ADD_TO_KNOWN: &str =
-    "UPDATE shadow_records SET decisions = decisions + $3, revision = $4 WHERE api_id = $1 AND digest = $2";
+const ADD_TO_KNOWN: &str = "
+    UPDATE shadow_records
+       SET decisions = CASE WHEN shadow_records.decisions > 4000000000000000000 THEN shadow_records.decisions ELSE shadow_records.decisions + $3 END,
+           revision = $4
+     WHERE api_id = $1 AND digest = $2";
 const NOTE: &str = "
-    UPDATE policy_shadows SET requests = requests + $2, decisions = decisions + $3, lost = lost + $4 WHERE api_id = $1";
+    UPDATE policy_shadows
+       SET requests = requests + $2,
+           decisions = CASE WHEN policy_shadows.decisions > 4000000000000000000 THEN policy_shadows.decisions ELSE policy_shadows.decisions + $3 END,
+           lost = CASE WHEN policy_shadows.lost > 4000000000000000000 THEN policy_shadows.lost ELSE policy_shadows.lost + $4 END
+     WHERE api_id = $1";
 const PAGE: &str = "
     SELECT digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
       FROM shadow_records WHERE api_id = $1 AND digest > $2 ORDER BY digest LIMIT $3";

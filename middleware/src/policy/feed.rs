@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::recollection::Recollection;
 use super::remote::RemotePolicy;
 use super::sse::{Events, MAX_BYTES, MEDIA_TYPE};
 use super::trial::Trial;
@@ -54,6 +55,8 @@ pub(crate) struct Feed {
     /// `None` where nothing is told of decisions.
     trial: Option<Arc<Trial>>,
     revoked: Arc<Revoked>,
+    /// `None` where nothing is kept.
+    recollection: Option<Recollection>,
     trusts: Arc<Trusts>,
     source: Source,
     schedule: Schedule,
@@ -107,6 +110,7 @@ impl Feed {
             policy,
             trial,
             revoked: Arc::new(Revoked::new(endpoint.max_stale())),
+            recollection: Recollection::new(surroundings, [source.url.as_str(), endpoint.client_id()]),
             trusts: Arc::clone(surroundings.trusts),
             source,
             schedule: endpoint.schedule(),
@@ -125,6 +129,22 @@ impl Feed {
 
     pub(crate) const fn revoked(&self) -> &Arc<Revoked> {
         &self.revoked
+    }
+
+    /// Takes over what the disk holds.
+    pub(crate) async fn recall(&self) {
+        self.policy.recall().await;
+        if let Some(recollection) = &self.recollection {
+            recollection.recall(&self.revoked, &self.clock).await;
+        }
+    }
+
+    /// Waits until the disk holds what was heard.
+    pub(crate) async fn settle(&self) {
+        self.policy.settle().await;
+        if let Some(recollection) = &self.recollection {
+            recollection.settle().await;
+        }
     }
 
     /// Listens for as long as somebody holds the guard.
@@ -153,8 +173,11 @@ impl Feed {
 
     async fn take_over(&self, heard: &mut Heard, state: State) {
         let State { seq, reset, policy, shadow, keys, revoked } = state;
-        self.revoked.take_over(reset, revoked, self.clock.unix_secs());
+        let is_news = self.revoked.take_over(reset, revoked, self.clock.unix_secs());
         self.revoked.confirm(self.clock.steady());
+        if let Some(recollection) = &self.recollection {
+            recollection.keep(&self.revoked, is_news, &self.clock);
+        }
         heard.seq = Some(if reset { seq } else { heard.seq.unwrap_or_default().max(seq) });
         let known = heard.keys.replace(keys.clone());
         // A key that was withdrawn is trusted until the set is fetched again.

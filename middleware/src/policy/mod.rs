@@ -3,6 +3,7 @@
 mod endpoint;
 mod feed;
 mod files;
+mod recollection;
 mod remote;
 mod reporter;
 mod signed;
@@ -198,21 +199,23 @@ impl PolicyState {
     /// Takes over what the disk holds.
     pub(crate) async fn recall(&self) {
         if let Origin::Remote(feed, _) = &self.origin {
-            feed.policy().recall().await;
+            feed.recall().await;
         }
     }
 
     /// Waits until the disk holds what was fetched.
     pub(crate) async fn settle(&self) {
         if let Origin::Remote(feed, _) = &self.origin {
-            feed.policy().settle().await;
+            feed.settle().await;
         }
     }
 
     pub(crate) fn spawn_refresh(&self) {
         if let Origin::Remote(feed, reporter) = &self.origin {
             feed.spawn();
-            reporter.iter().for_each(|reporter| reporter.spawn());
+            if let Some(reporter) = reporter {
+                reporter.spawn();
+            }
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Trial {
     authorization: Option<HeaderValue>,
     fetcher: Fetcher,
     proof: Arc<Proof>,
+    /// Whether it is not to be told who asked.
+    pseudonymous: bool,
     current: ArcSwapOption<OnTrial>,
     /// What the server called the rules that were asked for last, used or not. Holding this makes a fetch the only one.
     asked: Mutex<Option<String>>,
@@ -49,6 +51,7 @@ impl Trial {
             authorization: endpoint.authorization(),
             fetcher: fetcher.clone(),
             proof: Arc::clone(proof),
+            pseudonymous: endpoint.records().pseudonymous,
             current: ArcSwapOption::empty(),
             asked: Mutex::default(),
         })
@@ -104,6 +107,6 @@ impl Trial {
         let proof = Arc::clone(&self.proof);
         let opening = tokio::task::spawn_blocking(move || proof.open(&body, SHADOW, Moment::strict));
         let Opened { snapshot, name, .. } = opening.await.map_err(|_| TrialFault::Compiler)??;
-        Ok(OnTrial::new(name.ok_or(TrialFault::Unnamed)?, snapshot))
+        Ok(OnTrial::new(name.ok_or(TrialFault::Unnamed)?, snapshot, self.pseudonymous))
     }
 }

@@ -47,7 +47,7 @@ impl DecisionRecords {
     /// Tells something else in place of each subject, the same as long as the client secret is. The server then knows what
     /// roles ask for, and how many different callers that are, but not who.
     ///
-    /// Rules that name a user cannot be tried on such records.
+    /// Rules that name a user cannot be tried on such records. Where a rule in force names one, the answers show it.
     #[must_use]
     pub const fn pseudonymous(mut self) -> Self {
         self.pseudonymous = true;

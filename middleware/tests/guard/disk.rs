@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
@@ -13,7 +14,7 @@ use crate::issuer::{Answer, etag_of};
 use crate::machine::{ALLOWED, CLOSED, Machine, SERVED, WITHDRAWN};
 use crate::policy::signed;
 use crate::service::fetch;
-use crate::signer::{NOW, Signer, jwks};
+use crate::signer::{NOW, Signer, b64, jwks};
 
 #[tokio::test]
 async fn a_guard_starts_from_disk_and_changes_over_when_the_issuer_is_back() {
@@ -145,7 +146,7 @@ async fn a_guard_that_has_to_hear_of_revocations_waits_for_the_server() {
     let machine = Machine::left_alone().await;
     let endpoint = machine.endpoint().revocations_max_stale(Duration::from_secs(5));
     let guard = machine.start_with(endpoint).await;
-    assert_eq!(machine.statuses(&guard).await, CLOSED, "what was revoked is not kept");
+    assert_eq!(machine.statuses(&guard).await, CLOSED, "it has never heard what was revoked");
     assert!(guard.status().revocations_age.is_none() && !guard.is_ready());
     machine.issuer.come_back();
     let state = r#"{"seq":1,"reset":true,"policy":"new","keys":"k","revoked":[]}"#;
@@ -153,6 +154,62 @@ async fn a_guard_that_has_to_hear_of_revocations_waits_for_the_server() {
     guard.refresh().await;
     assert_eq!(machine.statuses(&guard).await, SERVED);
     assert!(guard.status().revocations_age == Some(Duration::ZERO) && guard.is_ready());
+}
+
+/// What the server says, with a revocation of everything that the client of the test's tokens holds.
+fn revoked(client: &str) -> String {
+    let hash = digest(&SHA256, &[b"client_id\0", client.as_bytes()].concat());
+    let mark = b64(&hash.as_ref()[..16]);
+    let entry = json!({ "id": mark, "exp": NOW + 80_000 });
+    json!({ "seq": 2, "reset": true, "policy": "new", "keys": "k", "revoked": [entry] }).to_string()
+}
+
+#[tokio::test]
+async fn what_was_revoked_stays_revoked_across_a_restart_while_nobody_can_be_asked() {
+    let machine = Machine::new().await;
+    machine.publish(&machine.signer, ALLOWED, &json!({}));
+    let guard = machine.start().await;
+    assert_eq!(machine.statuses(&guard).await, SERVED);
+    machine.issuer.say(Answer::Document(revoked("web")));
+    guard.refresh().await;
+    assert_eq!(machine.statuses(&guard).await, [401, 401]);
+    machine.issuer.leave();
+    machine.dial.turn(Duration::from_mins(10));
+    let guard = machine.start().await;
+    assert_eq!(machine.statuses(&guard).await, [401, 401], "the disk says so");
+    assert_eq!(guard.status().revocations_age, Some(Duration::from_mins(10)));
+    let impatient = |mins| machine.endpoint().revocations_max_stale(Duration::from_mins(mins));
+    assert!(!machine.start_with(impatient(9)).await.is_ready(), "it was heard of too long ago");
+    assert!(machine.start_with(impatient(11)).await.is_ready());
+
+    machine.issuer.come_back();
+    let nothing = json!({ "seq": 3, "reset": true, "policy": "new", "keys": "k", "revoked": [] });
+    machine.issuer.say(Answer::Document(nothing.to_string()));
+    machine.dial.turn(Duration::from_secs(30));
+    guard.refresh().await;
+    assert_eq!(machine.statuses(&guard).await, SERVED, "the server knows better");
+    machine.issuer.leave();
+    assert_eq!(machine.statuses(&machine.start().await).await, SERVED, "and so does the disk, then");
+}
+
+#[tokio::test]
+async fn a_list_of_revocations_that_is_none_is_not_used() {
+    let machine = Machine::new().await;
+    machine.publish(&machine.signer, ALLOWED, &json!({}));
+    machine.issuer.say(Answer::Document(revoked("web")));
+    drop(machine.start().await);
+    machine.issuer.leave();
+    let mut found = 0;
+    for entry in fs::read_dir(machine.cache()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("revocations-") {
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1);
+    assert_eq!(machine.statuses(&machine.start().await).await, SERVED);
 }
 
 #[tokio::test]

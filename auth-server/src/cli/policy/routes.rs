@@ -4,28 +4,28 @@ use clap::{Args, Subcommand};
 use portcullis_policy::Fit;
 use serde_json::{Value, json};
 
-use super::rulebook::operator;
 use crate::app::App;
-use crate::cli::api::ApiOption;
-use crate::cli::context::{Context, Format};
+use crate::cli::api::SharedApiOption;
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::inventory::{InventoryState, RouteInventory};
 use crate::domain::rbac::Api;
 use crate::domain::secret::Digest32;
+use crate::services::admin_error::{AdminError, Thing};
 use crate::services::policies::questions::{Edition, QuestionService};
 use crate::services::policies::route_report::parsed;
 use crate::services::version::Precondition;
 
-/// How many digits of a digest a table shows, and at least have to be given: few inventories are kept.
-const SHOWN: usize = 12;
+/// How many digits of a digest a table shows, and at least have to be given. A service chooses what it says: with so many, it
+/// cannot find two inventories that have the same, show one and have the other approved.
+const SHOWN: usize = 32;
 
 /// Prints the routes that were approved for each version of a service.
 #[derive(Args, Debug)]
 pub(crate) struct Routes {
-    /// The audience of the API. Without it: the admin API of this server.
-    #[arg(long, value_name = "AUDIENCE", global = true)]
-    api: Option<String>,
+    #[command(flatten)]
+    api: SharedApiOption,
     /// Those that nobody decided about instead.
     #[arg(long)]
     pending: bool,
@@ -38,17 +38,17 @@ pub(crate) struct Routes {
 enum Deed {
     /// Says that these are the routes of that version of the service.
     Approve {
-        /// Which: its digest, or the first twelve digits of it.
+        /// Which: its digest, or the first 32 digits of it.
         digest: String,
     },
     /// Says that these are not the routes of the service. It does not ask again.
     Reject {
-        /// Which: its digest, or the first twelve digits of it.
+        /// Which: its digest, or the first 32 digits of it.
         digest: String,
     },
     /// Prints routes that no rule opens, and rules that no route asks for.
     Report {
-        /// Which routes: a digest, or the first twelve digits of it. Without it: all that are approved.
+        /// Which routes: a digest, or the first 32 digits of it. Without it: all that are approved.
         #[arg(long, value_name = "DIGEST")]
         digest: Option<String>,
         /// Holds the draft against them, and not the rules that are in force.
@@ -58,8 +58,9 @@ enum Deed {
 }
 
 pub(crate) async fn run(context: &Context, command: &Routes) -> Result<(), Failure> {
+    let api = command.api.required()?;
     let app = context.existing_app().await?;
-    let api = ApiOption { api: command.api.clone() }.find(&app).await?;
+    let api = api.find(&app).await?;
     let format = context.format;
     let inventories = app.inventories();
     match &command.deed {
@@ -81,8 +82,11 @@ pub(crate) async fn run(context: &Context, command: &Routes) -> Result<(), Failu
             };
             let edition = if *draft { Edition::Draft } else { Edition::Active };
             let questions = QuestionService::new(app.store().clone());
-            let report = questions.route_report(&api.id, edition, digest.as_ref()).await?;
-            print_fit(format, &report.answer.fit)
+            match questions.route_report(&api.id, edition, digest.as_ref()).await {
+                Ok(report) => print_fit(format, &report.answer.fit),
+                Err(AdminError::NotFound(Thing::Inventory)) => Err(none_approved(&app, &api).await?),
+                Err(error) => Err(error.into()),
+            }
         }
     }
 }
@@ -95,7 +99,30 @@ async fn list(format: Format, app: &App, api: &Api, pending: bool) -> Result<(),
             found.push(app.inventories().show(&api.id, &known.digest).await?.value);
         }
     }
-    print(format, &found)
+    print(format, &found)?;
+    if found.is_empty() && !pending {
+        eprintln!("portcullis: {}", unapproved(app, api).await?);
+    }
+    Ok(())
+}
+
+async fn none_approved(app: &App, api: &Api) -> Result<Failure, Failure> {
+    Ok(Failure::failed(unapproved(app, api).await?))
+}
+
+/// Says why there are no routes that count, and what to do about it.
+async fn unapproved(app: &App, api: &Api) -> Result<String, Failure> {
+    let known = app.inventories().list(&api.id).await?;
+    let pending = known.iter().filter(|known| known.state == InventoryState::Pending).count() as u64;
+    let audience = &api.audience;
+    Ok(match pending {
+        0 => format!("no routes of {audience} are approved, and no service told of any that wait"),
+        _ => format!(
+            "no routes of {audience} are approved, and {} pending: `policy routes --pending` prints what waits, \
+             `policy routes approve <DIGEST>` approves it",
+            output::counted(pending, "inventory is", "inventories are")
+        ),
+    })
 }
 
 /// The digest that begins with these digits, of those that are kept.
@@ -105,7 +132,7 @@ async fn named(app: &App, api: &Api, digits: &str) -> Result<Digest32, Failure> 
     match (found.next(), found.next()) {
         (Some(one), None) if digits.len() >= SHOWN => Ok(one.digest),
         _ => Err(Failure::failed(format!(
-            "{digits:?} names no routes of {}: give a digest, or twelve digits of it at least",
+            "{digits:?} names no routes of {}: give a digest, or {SHOWN} digits of it at least",
             api.audience
         ))),
     }

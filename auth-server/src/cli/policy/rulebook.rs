@@ -12,16 +12,18 @@ use super::schedule::refusal;
 use super::{RulesFile, read, read_once};
 use crate::app::App;
 use crate::cli::api::ApiOption;
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
-use crate::domain::clock::Clock;
-use crate::domain::policy::{PolicyRevision, PolicyText};
+use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
-use crate::services::caller::Caller;
+use crate::services::admin_error::{AdminError, Thing};
 use crate::services::paging::PageQuery;
-use crate::services::policies::{Activation, Proposal};
-use crate::services::version::Precondition;
+use crate::services::policies::{Activation, Checked, Proposal};
+use crate::services::version::{Precondition, Versioned};
+
+/// What holds although the rest of a push failed.
+const STORED: &str = "the draft was stored all the same";
 
 /// The rules of an API of this server.
 #[derive(Debug, Subcommand)]
@@ -107,16 +109,23 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
             read_once(&files)?;
             let proposal =
                 Proposal { source: rules.source()?, cases: cases.as_deref().map(read).transpose()? };
-            push(&app, &api, proposal).await?;
-            match reason {
-                Some(message) => activate(context.format, &app, &api, message).await,
-                None => Ok(()),
+            let stored = push(&app, &api, proposal).await?;
+            let Some(message) = reason else {
+                stored.print(context.format, &api)?;
+                stored.warn();
+                return Ok(());
+            };
+            // A program reads one document: what is in force then.
+            if context.format == Format::Table {
+                stored.print(context.format, &api)?;
             }
+            let activated = activate(context.format, &app, &api, message).await;
+            activated.map_err(|failure| failure.note(STORED))
         }
         Rulebook::Rollback { api, to, message } => {
             let api = api.find(&app).await?;
-            let revision = app.policies().rollback(&api.id, *to, message, &operator()).await?;
-            print(context.format, &[revision])
+            let revision = app.policies().rollback(&api.id, *to, message, &operator()).await;
+            print(context.format, &[revision.map_err(|error| no_revision(&api, *to, error))?])
         }
     }
 }
@@ -124,23 +133,75 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
 async fn pulled(app: &App, api: &Api, draft: bool, revision: Option<u64>) -> Result<PolicyText, Failure> {
     let policies = app.policies();
     Ok(match revision {
-        Some(number) => policies.revision(&api.id, number).await?.text,
+        Some(number) => {
+            let found = policies.revision(&api.id, number).await;
+            found.map_err(|error| no_revision(api, number, error))?.text
+        }
         None if draft => policies.draft(&api.id).await?.value.text,
         None => policies.active(&api.id).await?.text,
     })
+}
+
+/// Revisions count up from 1, and none goes.
+fn no_revision(api: &Api, number: u64, error: AdminError) -> Failure {
+    let there_are = match (&error, api.active_revision) {
+        (AdminError::NotFound(Thing::Revision), Some(1)) => "there is only revision 1".to_owned(),
+        (AdminError::NotFound(Thing::Revision), Some(last)) => format!("there are 1 to {last}"),
+        _ => return error.into(),
+    };
+    Failure::failed(format!(
+        "{} has no revision {number}: {there_are}, which `policy history` prints",
+        api.audience
+    ))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(file, text).map_err(|error| Failure::failed(format!("{}: {error}", file.display())))
 }
 
-async fn push(app: &App, api: &Api, proposal: Proposal) -> Result<(), Failure> {
+/// A draft that was saved, and what came of its cases.
+struct Stored {
+    draft: Versioned<PolicyDraft>,
+    checked: Checked,
+}
+
+async fn push(app: &App, api: &Api, proposal: Proposal) -> Result<Stored, Failure> {
     let report = lint(&proposal.source);
     if report.has_errors() {
         return Err(Failure::failed(format!("the rules have errors, nothing was saved:\n{report}")));
     }
-    app.policies().save_draft(&api.id, proposal, &Precondition::Any, &operator()).await?;
-    Ok(())
+    let draft = app.policies().save_draft(&api.id, proposal, &Precondition::Any, &operator()).await?;
+    let checked = app.policies().validate(&api.id, draft.value.text.clone()).await;
+    let checked = checked.map_err(|error| Failure::from(error).note(STORED))?;
+    Ok(Stored { draft, checked })
+}
+
+impl Stored {
+    fn print(&self, format: Format, api: &Api) -> Result<(), Failure> {
+        let draft = &self.draft.value;
+        let value = json!({
+            "audience": api.audience.as_str(),
+            "version": draft.version,
+            "sha256": draft.text.sha256().hex(),
+            "usable": self.checked.is_usable(),
+            "failing_cases": self.checked.outcome.as_ref().map_or(0, |outcome| outcome.failed_total),
+        });
+        output::done(
+            format,
+            &value,
+            &format!("the draft of {} is stored, version {}", api.audience, draft.version),
+        )
+    }
+
+    /// It may wait like this, and what an activation would refuse is better known now.
+    fn warn(&self) {
+        let refusal = match &self.checked.outcome {
+            _ if self.checked.is_usable() => return,
+            Some(outcome) if outcome.failed_total > 0 => AdminError::Cases(Box::new(outcome.clone())),
+            Some(_) | None => AdminError::Policy(self.checked.report.clone()),
+        };
+        eprintln!("portcullis: warning: the draft is stored, and could not be activated as it is: {refusal}");
+    }
 }
 
 async fn activate(format: Format, app: &App, api: &Api, message: &str) -> Result<(), Failure> {
@@ -181,8 +242,4 @@ fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
         [number, revision.created_at.rfc3339(), revision.author.clone(), revision.message.clone()]
     });
     output::print(format, &shown, &Table::new(["REVISION", "SINCE", "BY", "MESSAGE"], rows))
-}
-
-pub(super) fn operator() -> Caller {
-    Caller::operator(Clock::system().now())
 }

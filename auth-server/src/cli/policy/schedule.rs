@@ -7,10 +7,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::rulebook::operator;
 use crate::app::App;
-use crate::cli::api::{ApiOption, approval_page};
-use crate::cli::context::{Context, Format};
+use crate::cli::api::{ApiOption, SharedApiOption, approval_page};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::clock::Timestamp;
@@ -36,8 +35,10 @@ pub(crate) enum Later {
 
 /// What is put off, or which one of them.
 #[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Schedule {
+    #[command(flatten)]
+    api: SharedApiOption,
     #[command(subcommand)]
     command: Option<Existing>,
     #[command(flatten)]
@@ -47,8 +48,6 @@ pub(crate) struct Schedule {
 /// What is put off.
 #[derive(Args, Debug)]
 pub(crate) struct Order {
-    #[command(flatten)]
-    api: ApiOption,
     /// When, as RFC 3339 writes it: in the future, at most 365 days ahead.
     #[arg(long, value_name = "TIME", required = true)]
     at: Option<Timestamp>,
@@ -62,30 +61,29 @@ pub(crate) struct Order {
 pub(crate) enum Existing {
     /// Takes the activation back that waits.
     Cancel {
-        #[command(flatten)]
-        api: ApiOption,
         /// Which one, as `policy schedule list` prints it. Without it: the one that waits.
         #[arg(value_name = "SCHEDULE")]
         schedule: Option<ScheduleId>,
     },
     /// Prints what waits and how those before ended, newest first.
-    List {
-        #[command(flatten)]
-        api: ApiOption,
-    },
+    List,
 }
 
 pub(crate) async fn run(context: &Context, command: &Later) -> Result<(), Failure> {
+    let api = match command {
+        Later::Approve { api } => api.clone(),
+        Later::Schedule(schedule) => schedule.whose()?,
+    };
     let app = context.existing_app().await?;
+    let (format, api) = (context.format, api.find(&app).await?);
     match command {
-        Later::Approve { api } => approve(context.format, &app, &*api.find(&app).await?).await,
-        Later::Schedule(Schedule { command: None, order }) => order.place(context.format, &app).await,
-        Later::Schedule(Schedule { command: Some(Existing::List { api }), .. }) => {
-            let api = api.find(&app).await?;
-            print(context.format, &api, &all(&app, &api).await?)
+        Later::Approve { .. } => approve(format, &app, &api).await,
+        Later::Schedule(Schedule { command: None, order, .. }) => order.place(format, &app, &api).await,
+        Later::Schedule(Schedule { command: Some(Existing::List), .. }) => {
+            print(format, &api, &all(&app, &api).await?)
         }
-        Later::Schedule(Schedule { command: Some(Existing::Cancel { api, schedule }), .. }) => {
-            cancel(&app, &*api.find(&app).await?, schedule.as_ref()).await
+        Later::Schedule(Schedule { command: Some(Existing::Cancel { schedule }), .. }) => {
+            cancel(format, &app, &api, schedule.as_ref()).await
         }
     }
 }
@@ -105,27 +103,38 @@ pub(super) async fn refusal(app: &App, api: &Api, error: AdminError) -> Failure 
     }
 }
 
+impl Schedule {
+    /// Whose activations. An order beside the name of another command would be passed over in silence.
+    fn whose(&self) -> Result<ApiOption, Failure> {
+        if self.command.is_some() && (self.order.at.is_some() || self.order.message.is_some()) {
+            return Err(Failure::usage(
+                "--at and --message put an activation off: `list` and `cancel` take neither",
+            ));
+        }
+        self.api.required()
+    }
+}
+
 impl Order {
-    async fn place(&self, format: Format, app: &App) -> Result<(), Failure> {
+    async fn place(&self, format: Format, app: &App, api: &Api) -> Result<(), Failure> {
         let (Some(at), Some(message)) = (self.at, &self.message) else {
             return Err(Failure::usage("say when and why: give --at and --message"));
         };
-        let api = self.api.find(app).await?;
         let activation = Activation { precondition: Precondition::Any, message: message.clone() };
         let asked = app.policies().schedule(&api.id, activation, &at.rfc3339(), &operator()).await;
         let schedule = match asked {
             Ok(schedule) => schedule,
-            Err(error) => return Err(refusal(app, &api, error).await),
+            Err(error) => return Err(refusal(app, api, error).await),
         };
-        if needs_approval(&api, &schedule) {
-            let page = approval_page(app, &api).await?;
+        if needs_approval(api, &schedule) {
+            let page = approval_page(app, api).await?;
             eprintln!("portcullis: a second person has to approve it before then, at {page}");
         }
-        print(format, &api, &[schedule])
+        print(format, api, &[schedule])
     }
 }
 
-async fn cancel(app: &App, api: &Api, named: Option<&ScheduleId>) -> Result<(), Failure> {
+async fn cancel(format: Format, app: &App, api: &Api, named: Option<&ScheduleId>) -> Result<(), Failure> {
     let id = match named {
         Some(id) => id.clone(),
         None => waiting(app, api).await?.id,
@@ -135,7 +144,13 @@ async fn cancel(app: &App, api: &Api, named: Option<&ScheduleId>) -> Result<(), 
             Failure::from(error).hint("`policy schedule list` prints what waits")
         }
         other => other.into(),
-    })
+    })?;
+    let value = json!({ "audience": api.audience.as_str(), "cancelled": id });
+    output::done(
+        format,
+        &value,
+        &format!("{id} is cancelled: no activation of {} waits any more", api.audience),
+    )
 }
 
 /// The service decides who may approve; what is known here is what to say to an operator.

@@ -3,12 +3,14 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::rulebook::operator;
 use super::simulate::changes;
 use crate::cli::api::ApiOption;
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::domain::policy::PolicyShadow;
+use crate::domain::rbac::Api;
+use crate::services::admin_error::{AdminError, Thing};
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
 use crate::services::version::Precondition;
@@ -38,23 +40,37 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
     match command {
         Shadow::Show { api } => {
             let api = api.find(&app).await?;
-            let found = QuestionService::new(app.store().clone()).shadowed(&api.id).await?;
-            print(context.format, &found)
+            let found = QuestionService::new(app.store().clone()).shadowed(&api.id).await;
+            print(context.format, &found.map_err(|error| missing(&api, error))?)
         }
         Shadow::Start { api } => {
             let api = api.find(&app).await?;
             let shadow = app.policies().start_shadow(&api.id, &Precondition::Any, &operator()).await?;
-            match context.format {
-                Format::Json => output::json(&json!({ "sha256": shadow.sha256.hex() })),
-                Format::Table => {
-                    output::text("the draft is on trial: `policy shadow show` prints what it would change\n")
-                }
-            }
+            let value = json!({ "audience": api.audience.as_str(), "sha256": shadow.sha256.hex() });
+            let said = format!(
+                "the draft of {} is on trial: `policy shadow show` prints what it would change",
+                api.audience
+            );
+            output::done(context.format, &value, &said)
         }
         Shadow::Stop { api } => {
             let api = api.find(&app).await?;
-            Ok(app.policies().stop_shadow(&api.id, None, &operator()).await?)
+            let stopped = app.policies().stop_shadow(&api.id, None, &operator()).await;
+            stopped.map_err(|error| missing(&api, error))?;
+            let value = json!({ "audience": api.audience.as_str(), "stopped": true });
+            output::done(context.format, &value, &format!("nothing is on trial at {} any more", api.audience))
         }
+    }
+}
+
+/// Where nothing is on trial, what puts it there and what ended it.
+fn missing(api: &Api, error: AdminError) -> Failure {
+    match error {
+        AdminError::NotFound(Thing::Shadow) => Failure::failed(format!(
+            "nothing is on trial at {}: `policy shadow start` puts the draft on trial; an activation of the same rules ends it",
+            api.audience
+        )),
+        other => other.into(),
     }
 }
 
@@ -67,12 +83,15 @@ fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(),
         }));
     }
     changes(replayed)?;
-    let mut text = format!(
-        "since {since}, {} decisions of {} requests would be otherwise; on trial by {by}\n",
-        shadow.decisions, shadow.requests
-    );
-    if shadow.lost > 0 {
-        text += &format!("{} decisions more would be otherwise, and are not among these\n", shadow.lost);
-    }
-    output::text(&text)
+    let lost = match shadow.lost {
+        0 => String::new(),
+        1 => "1 decision more would be otherwise, and is not among these\n".to_owned(),
+        lost => format!("{lost} decisions more would be otherwise, and are not among these\n"),
+    };
+    let PolicyShadow { decisions, requests, .. } = shadow;
+    let decisions = output::counted(*decisions, "decision", "decisions");
+    let requests = output::counted(*requests, "request", "requests");
+    output::text(&format!(
+        "since {since}, {decisions} of {requests} would be otherwise; on trial by {by}\n{lost}"
+    ))
 }

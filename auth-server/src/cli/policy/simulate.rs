@@ -3,18 +3,21 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use portcullis_policy::{AskedBy, DecisionChange, Replayed, Turn};
+use portcullis_policy::{AskedBy, DecisionChange, Replayed, RulesUsed, Turn};
 use serde_json::{Value, json};
 
 use super::source;
 use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
-use crate::cli::output::{self, Table};
+use crate::cli::output::{self, Table, counted};
 use crate::domain::clock::Clock;
 use crate::domain::policy::PolicyText;
 use crate::services::policies::questions::{Edition, QuestionService};
 use crate::services::policies::replay::{Simulated, Successor};
+
+/// How many roles and users are named that would be refused something.
+const SHOWN_NAMES: usize = 10;
 
 /// How many lines of rules are named that decided nothing.
 const SHOWN_LINES: usize = 20;
@@ -33,7 +36,7 @@ pub(crate) struct Simulate {
     /// How many days of decisions, today among them.
     #[arg(long, value_name = "COUNT", default_value_t = 7)]
     days: u32,
-    /// Ends with exit code 0 even if somebody would be refused what was allowed.
+    /// Ends with exit code 0 even if somebody would be refused what the rules in force allow.
     #[arg(long)]
     allow_losses: bool,
 }
@@ -64,10 +67,23 @@ pub(crate) async fn run(context: &Context, command: &Simulate) -> Result<(), Fai
     who.sort_unstable();
     who.dedup();
     Err(Failure::failed(format!(
-        "{} decisions would be refused that were allowed, to {}",
-        denied.decisions,
-        who.join(", ")
+        "{} would be refused, to {}",
+        counted(
+            denied.decisions,
+            "decision that the rules in force allow",
+            "decisions that the rules in force allow"
+        ),
+        some_of(&who)
     )))
+}
+
+/// The first names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn who(change: &DecisionChange) -> Option<String> {
@@ -75,55 +91,53 @@ fn who(change: &DecisionChange) -> Option<String> {
 }
 
 fn document(found: &Simulated) -> Value {
-    let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     let recorded = found.recorded;
-    document["recorded"] = json!({
+    let known = json!({
         "days": recorded.days, "lost": recorded.lost, "pseudonymous": recorded.pseudonymous, "partial": recorded.partial,
     });
+    let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
+    if let Some(members) = document.as_object_mut() {
+        members.insert("recorded".to_owned(), known);
+    }
     document
 }
 
 fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
     let Simulated { replayed, recorded, .. } = found;
-    let all = replayed.all;
+    let Replayed { all, denied, allowed, .. } = replayed;
     if all.requests == 0 {
-        return output::text(&format!("nothing was recorded in {days} days: nothing can be said\n"));
+        let days = counted(days.into(), "day", "days");
+        return output::text(&format!("nothing was recorded in {days}: nothing can be said\n"));
     }
     changes(replayed)?;
-    let mut text = format!(
-        "of {} decisions in {} days, {} would be refused that were allowed, and {} allowed that were refused\n",
-        all.decisions, recorded.days, replayed.denied.decisions, replayed.allowed.decisions
-    );
-    if let Some(rules) = &replayed.rules {
-        let lines: Vec<String> = rules.unused.iter().take(SHOWN_LINES).map(ToString::to_string).collect();
-        let more = if rules.total - rules.used > lines.len() { ", .." } else { "" };
-        if !lines.is_empty() {
-            text += &format!(
-                "{} of {} rules decided nothing: lines {}{more}\n",
-                rules.total - rules.used,
-                rules.total,
-                lines.join(", ")
-            );
-        }
-    }
+    let mut lines = vec![format!(
+        "of {} on {}, {} that the rules in force allow would be refused, and {} that they refuse allowed\n",
+        counted(all.decisions, "decision", "decisions"),
+        counted(recorded.days as u64, "day", "days"),
+        denied.decisions,
+        allowed.decisions
+    )];
+    lines.extend(replayed.rules.as_ref().filter(|rules| !rules.unused.is_empty()).map(unused));
     for (count, what) in [
-        (recorded.lost, "decisions were not recorded: there were too many different ones"),
-        (
-            recorded.pseudonymous,
-            "decisions were by callers under pseudonyms: rules for users were not tried on them",
-        ),
+        (recorded.lost, "not recorded: there were too many different ones"),
+        (recorded.pseudonymous, "by callers under pseudonyms: rules for users were not tried on them"),
     ] {
-        if count > 0 {
-            text += &format!("{count} {what}\n");
-        }
+        let decisions = || counted(count, "decision was", "decisions were");
+        lines.extend((count > 0).then(|| format!("{} {what}\n", decisions())));
     }
-    if recorded.partial {
-        text += "there are older records than were looked at\n";
-    }
-    if !replayed.complete {
-        text += "there are more changes than these\n";
-    }
-    output::text(&text)
+    lines.extend(recorded.partial.then(|| "there are older records than were looked at\n".to_owned()));
+    lines.extend((!replayed.complete).then(|| "there are more changes than these\n".to_owned()));
+    output::text(&lines.concat())
+}
+
+/// Says which rules decided nothing.
+fn unused(rules: &RulesUsed) -> String {
+    let lines: Vec<String> = rules.unused.iter().take(SHOWN_LINES).map(ToString::to_string).collect();
+    let (idle, total) = (rules.total - rules.used, rules.total);
+    let more = if idle > lines.len() { ", .." } else { "" };
+    let rules = counted(total as u64, "rule", "rules");
+    let place = if idle == 1 { "line" } else { "lines" };
+    format!("{idle} of {rules} decided nothing: {place} {}{more}\n", lines.join(", "))
 }
 
 /// Prints what changes, and an empty line; nothing when nothing does.
@@ -152,4 +166,17 @@ fn row(change: &DecisionChange) -> [String; 7] {
 fn example(asked: &AskedBy) -> String {
     let place = if asked.domain.is_empty() { String::new() } else { format!(" in {}", asked.domain) };
     format!("{} ({}){place}", asked.subject, asked.roles.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_names_are_told_and_the_rest_is_counted() {
+        let names: Vec<String> = ('a'..='l').map(String::from).collect();
+        assert_eq!(some_of(&names[..1]), "a");
+        assert_eq!(some_of(&names[..10]), "a, b, c, d, e, f, g, h, i, j");
+        assert_eq!(some_of(&names), "a, b, c, d, e, f, g, h, i, j and 2 more");
+    }
 }

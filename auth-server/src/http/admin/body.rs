@@ -35,6 +35,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        if holds_control(parts.uri.query().unwrap_or_default()) {
+            let detail = "The query cannot be read: it holds a control character.";
+            return Err(Problem::new(ProblemKind::Malformed).with_detail(detail));
+        }
         Query::try_from_uri(&parts.uri).map(|Query(parameters)| Self(parameters)).map_err(|refusal| {
             let detail = without_value(
                 &std::error::Error::source(&refusal).map_or_else(String::new, ToString::to_string),
@@ -42,6 +46,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             Problem::new(ProblemKind::Malformed).with_detail(format!("The query cannot be read: {detail}."))
         })
     }
+}
+
+/// Whether anything in a query is or stands for a control character: no parameter has any, and not every database takes them.
+fn holds_control(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name.contains(char::is_control) || value.contains(char::is_control))
 }
 
 /// Whether the body says that it is JSON. A parameter such as `charset` changes nothing (RFC 8259 §11 defines none).
@@ -110,6 +120,16 @@ mod tests {
     struct Sample {
         name: String,
         uris: Vec<String>,
+    }
+
+    #[test]
+    fn a_control_character_in_a_query_is_found_however_it_is_written() {
+        for query in ["after=%00", "after=a%0Ab", "%7f=1", "a=1&after=%C2%85"] {
+            assert!(holds_control(query), "{query}");
+        }
+        for query in ["", "after=sch_z&limit=5", "query=%C3%A4+b", "after=%2500"] {
+            assert!(!holds_control(query), "{query}");
+        }
     }
 
     fn refusal(body: &str) -> String {

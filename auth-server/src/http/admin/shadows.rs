@@ -81,7 +81,7 @@ pub(crate) async fn show(
 }
 
 /// Has services try the draft as it is: they answer by the rules in force, and tell what the draft would decide otherwise. What
-/// they tried before is tried no longer.
+/// they tried before is tried no longer. Every request that they decide is decided by both, so it takes who may activate.
 #[utoipa::path(put, path = "/apis/{api}/policy/shadow", tag = "policies", operation_id = "startShadow",
     params(("api" = String, Path), ("If-Match" = String, Header)), responses((status = 200, body = ShadowDocument)))]
 pub(crate) async fn start(

@@ -19,8 +19,9 @@ use http::StatusCode;
 use portcullis_policy::PolicyFile;
 use serde::Deserialize;
 
-use crate::domain::policy::PolicyText;
+use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
+use crate::domain::secret::Digest32;
 use crate::http::extract::form::{Fields, OwnForm};
 use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
@@ -188,7 +189,10 @@ impl RulesDesk {
     async fn in_force(&self, api: &Api, draft: &PolicyText) -> Result<InForce, AdminError> {
         let active = self.active(&api.id).await?;
         let waiting = self.console.policies.waiting(&api.id).await?;
+        let is_other = |active: &PolicyRevision| active.text.model != draft.model;
         Ok(InForce {
+            model_name: model_name(draft),
+            model: active.as_ref().is_some_and(is_other).then(|| draft.model.clone()),
             active_number: active.as_ref().map(|active| active.number),
             has_draft: active.is_none_or(|active| active.text != *draft),
             waits_until: waiting.map(|schedule| TimeShown::of(schedule.activate_at)),
@@ -207,8 +211,10 @@ impl RulesDesk {
         let mut page = self.page(edit.api, visitor).await?;
         edit.fields.text("message").trim().clone_into(&mut page.message);
         let stored = std::mem::replace(&mut page.text, edit.text());
-        // Whoever saved the same is no conflict: it may have been this very form.
-        let seen = if stored == page.text { page.version.clone() } else { edit.version() };
+        // Whoever saved the same is no conflict: it may have been this very form. The model belongs to what was saved, although
+        // nobody edits it here: under another one the same rules mean something else.
+        let same = stored == page.text && edit.fields.text("model") == page.in_force.model_name;
+        let seen = if same { page.version.clone() } else { edit.version() };
         if step == Step::Activate && page.message.is_empty() {
             page.problem = Some("no_message");
             page.version = seen;
@@ -264,11 +270,12 @@ impl RulesDesk {
         // Whoever activates what another wrote has not written it.
         let unchanged = step == Step::Activate && page.text == TextShown::of(&draft.value.text);
         let kept = match unchanged {
-            true => draft,
+            // It is not saved again, and has to be what was looked at all the same.
+            true if draft.version.as_str() == seen => draft,
             false if edit.may_write => {
                 policies.save_draft(api, text, &precondition(&seen), edit.caller).await?
             }
-            false => return Err(AdminError::Stale),
+            _ => return Err(AdminError::Stale),
         };
         kept.version.as_str().clone_into(&mut page.version);
         if step == Step::Save {
@@ -296,6 +303,11 @@ fn problem(checked: &Checked) -> Option<&'static str> {
     } else {
         (!checked.is_usable()).then_some("failing_cases")
     }
+}
+
+/// Names the model of a text, so that a form knows by which one its rules were read.
+fn model_name(text: &PolicyText) -> String {
+    Digest32::of(text.model.as_bytes()).hex()
 }
 
 fn precondition(version: &str) -> Precondition {

@@ -211,6 +211,9 @@ mod tests {
         );
         assert_eq!(trial.policies().active(&api).await.unwrap(), before);
         assert_eq!(trial.trail().await, trail);
+        save(&trial, &api, proposal("p, viewer, *, orders, write", &cases)).await.unwrap();
+        let one = trial.policies().activate(&api, now(), &operator()).await.unwrap_err();
+        assert_eq!(one.to_string(), "1 of 2 cases is decided otherwise than it says, in line 2");
     }
 
     /// What was in force may stand against its cases later: a newer engine, or a database that somebody wrote to.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use portcullis_policy::{Allowed, Analysis, Difference, Explanation, Page, Permissions, Request, Roles};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::ids::{ApiId, ScheduleId};
 use crate::domain::policy::PolicyText;
@@ -16,6 +16,9 @@ use crate::storage::{Store, policies};
 
 /// How many questions are worked on at once. One about a large policy keeps a processor busy for a while.
 const PLACES: usize = 2;
+
+/// How many replays are worked on at once. One of a long history takes so long that other questions do not wait for it.
+const REPLAYS: usize = 1;
 
 /// The most roles that one caller has in a question.
 const MAX_ROLES: usize = 64;
@@ -99,12 +102,13 @@ pub(crate) struct Deed {
 pub(crate) struct QuestionService {
     pub(super) store: Store,
     places: Arc<Semaphore>,
+    replays: Arc<Semaphore>,
 }
 
 impl QuestionService {
     /// The service over this store.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, places: Arc::new(Semaphore::new(PLACES)) }
+        Self { store, places: Arc::new(Semaphore::new(PLACES)), replays: Arc::new(Semaphore::new(REPLAYS)) }
     }
 
     /// Says why a request is allowed or denied.
@@ -218,6 +222,18 @@ impl QuestionService {
         work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, AdminError> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| AdminError::Compiler)?;
+        Self::work_at(place, work).await
+    }
+
+    /// A place among the replays that are worked on. Whoever waits for it holds no texts and no records yet.
+    pub(super) async fn replay_place(&self) -> Result<OwnedSemaphorePermit, AdminError> {
+        Arc::clone(&self.replays).acquire_owned().await.map_err(|_| AdminError::Compiler)
+    }
+
+    pub(super) async fn work_at<T: Send + 'static>(
+        place: OwnedSemaphorePermit,
+        work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,
+    ) -> Result<T, AdminError> {
         apart(move || {
             // Whoever gave up waiting does not free the place: the work goes on.
             let _place = place;

@@ -101,7 +101,7 @@ impl RecordService {
             // Something else is tried by now, or nothing.
             return Ok(());
         }
-        let (day, shadow) = (self.day_of(&batch, now), batch.shadow.clone());
+        let (day, shadow) = (self.day_of(&batch, now), batch.shadow);
         let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
         let (mut records, mut lost) = sorted(batch);
         let mut part = 0_u64;
@@ -110,7 +110,7 @@ impl RecordService {
             let chunk = std::mem::replace(&mut records, rest);
             let name = Digest32::of_parts(&[name.as_bytes(), &part.to_be_bytes()]);
             let lost = std::mem::take(&mut lost);
-            self.add(&api.id, Part { name, day, shadow: shadow.clone(), records: chunk, lost }, now).await?;
+            self.add(&api.id, Part { name, day, shadow, records: chunk, lost }, now).await?;
             part += 1;
         }
         Ok(())
@@ -133,11 +133,12 @@ impl RecordService {
                     if !single_use::remember(tx, Purpose::DecisionBatch, &name, until, now).await? {
                         return Ok(());
                     }
-                    let found = (&records[..], lost);
-                    Ok(match &shadow {
+                    let found = (records.as_slice(), lost);
+                    match &shadow {
                         Some(sha256) => shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?,
                         None => decision_records::add(tx, &api, day, found, most).await?,
-                    })
+                    }
+                    Ok(())
                 })
             })
             .await

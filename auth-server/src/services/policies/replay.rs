@@ -93,6 +93,7 @@ impl QuestionService {
         if !(1..=MAX_DAYS).contains(&days) {
             return Err(FieldErrors::of("/days", "invalid", format!("has to be 1 to {MAX_DAYS}")).into());
         }
+        let place = self.replay_place().await?;
         let (before, old) = self.text(api, before).await?;
         let (after, new) = match after {
             Successor::Edition(edition) => {
@@ -103,7 +104,7 @@ impl QuestionService {
         };
         let span = (Day::of(now).minus(days - 1), Day::of(now));
         let (pages, decided) = mpsc::channel(AHEAD);
-        let decide = self.work(move || replayed(&old, &new, decided));
+        let decide = Self::work_at(place, move || replayed(&old, &new, decided));
         let (replayed, recorded) = tokio::join!(decide, self.read(api, (span, most), pages));
         Ok(Simulated { before, after, replayed: replayed?, recorded: recorded? })
     }
@@ -127,7 +128,7 @@ impl QuestionService {
             }
             (place, count) = (end, count + records.len());
             let unnamed = records.iter().filter(|record| record.pseudonymous).map(|record| record.decisions);
-            recorded.pseudonymous = recorded.pseudonymous.saturating_add(unnamed.sum());
+            recorded.pseudonymous = unnamed.fold(recorded.pseudonymous, u64::saturating_add);
             // Whoever decides has given up: it says why.
             if pages.send(records).await.is_err() {
                 return Ok(recorded);
@@ -306,6 +307,23 @@ mod tests {
         assert!(found.recorded.partial);
         assert!((MAX_GLANCED..MAX_GLANCED + 1_000).contains(&found.replayed.losers), "{found:?}");
         assert_eq!(questions.replay(&api, DRAFT, 7, START).await.unwrap().replayed.losers, 27_000);
+    }
+
+    #[tokio::test]
+    async fn counts_beyond_belief_are_added_up() {
+        let (trial, questions, api) = scene().await;
+        for day in 0..3 {
+            note(&trial, &api, day, vec![record("~x", "viewer", 9_000_000_000_000_000_000)], 0).await;
+        }
+        let found = questions.replay(&api, DRAFT, 7, START).await.unwrap();
+        assert_eq!((found.recorded.pseudonymous, found.replayed.all.decisions), (u64::MAX, u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn no_question_waits_for_a_replay() {
+        let (_trial, questions, api) = scene().await;
+        let _busy = questions.replay_place().await.unwrap();
+        assert!(questions.diff(&api, Edition::Active, Edition::Draft).await.is_ok());
     }
 
     #[tokio::test]

@@ -125,6 +125,7 @@ impl PolicyService {
 impl QuestionService {
     /// What the rules on trial would decide otherwise than those in force, and for whom.
     pub(crate) async fn shadowed(&self, api: &ApiId) -> Result<Shadowed, AdminError> {
+        let place = self.replay_place().await?;
         let mut tx = self.store().read().await?;
         let found = find_api(&mut tx, api).await?;
         let shadow = shadows::find(&mut tx, &found.id).await?.ok_or(AdminError::NotFound(Thing::Shadow))?;
@@ -132,7 +133,7 @@ impl QuestionService {
         drop(tx);
         let (pages, decided) = mpsc::channel(AHEAD);
         let new = shadow.text.clone();
-        let decide = self.work(move || replayed(&active.text, &new, decided));
+        let decide = Self::work_at(place, move || replayed(&active.text, &new, decided));
         let (replayed, read) = tokio::join!(decide, self.read_differences(api, pages));
         read?;
         Ok(Shadowed { shadow, replayed: replayed? })

@@ -133,7 +133,7 @@ impl SnapshotService {
     ) -> Result<Option<Arc<SignedSnapshot>>, SnapshotError> {
         let api = client.settings.serves.as_ref().ok_or(SnapshotError::ServesNothing)?;
         let api = self.store.api(api).await?.ok_or(SnapshotError::NoPolicy)?;
-        let Some(sha256) = api.shadow.clone() else { return Ok(None) };
+        let Some(sha256) = api.shadow else { return Ok(None) };
         match self.signed(&self.signed.shadows, client, (&api, What::Shadow(sha256)), now).await {
             // It has ended since.
             Err(SnapshotError::NoPolicy) => Ok(None),

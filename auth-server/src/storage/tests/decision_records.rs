@@ -56,6 +56,9 @@ async fn totals(fixture: &Fixture, api: &ApiId) -> Vec<DayTotal> {
     decision_records::days(&mut fixture.read().await, api, DAY.minus(1_000), 100).await.unwrap()
 }
 
+/// Nobody decides so often.
+const ENDLESS: u64 = 9_000_000_000_000_000_000;
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -180,4 +183,23 @@ async fn two_who_add_at_once_lose_nothing(#[case] backend: Backend) {
     let total = totals(&fixture, &api).await[0];
     assert_eq!((total.requests, total.decisions), (200, 600));
     assert!(told(&fixture, &api, DAY).await.iter().all(|(_, decisions)| *decisions == 3));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_count_beyond_belief_keeps_nothing_else_out(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    add(&fixture, &api, DAY, (&[record("alice", ENDLESS)], ENDLESS), 1).await;
+    for most in [1, 100] {
+        let many = [record("alice", 1_000_000_000_000_000_000), record("bob", 1)];
+        add(&fixture, &api, DAY, (&many, 1_000_000_000_000_000_000), most).await;
+    }
+    let [day] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((day.requests, day.decisions, day.lost), (2, ENDLESS, ENDLESS));
+    let mut found = told(&fixture, &api, DAY).await;
+    found.sort();
+    assert_eq!(found, [("alice".to_owned(), ENDLESS), ("bob".to_owned(), 1)]);
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod cache;
 mod cleanup;
+mod contention;
 mod decision_records;
 mod flows;
 mod inventories;

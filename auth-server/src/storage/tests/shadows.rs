@@ -41,7 +41,7 @@ async fn start(fixture: &Fixture, shadow: &PolicyShadow) {
 }
 
 async fn add(fixture: &Fixture, shadow: &PolicyShadow, records: &[DecisionRecord], most: u64) {
-    let (api, sha256) = (shadow.api.clone(), shadow.sha256.clone());
+    let (api, sha256) = (shadow.api.clone(), shadow.sha256);
     let mut records: Vec<(Digest32, DecisionRecord)> =
         records.iter().map(|record| (record.digest(), record.clone())).collect();
     records.sort_by_key(|(digest, _)| *digest.as_bytes());
@@ -71,6 +71,9 @@ async fn subjects(fixture: &Fixture, api: &ApiId) -> Vec<String> {
     }
 }
 
+/// Nobody decides so often.
+const ENDLESS: u64 = 9_000_000_000_000_000_000;
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
@@ -83,7 +86,7 @@ async fn rules_on_trial_come_back_as_they_were_and_the_api_names_them(#[case] ba
     let first = shadow(&fixture, &api, "one");
     start(&fixture, &first).await;
     assert_eq!(shadows::find(&mut fixture.read().await, &api).await.unwrap(), Some(first.clone()));
-    assert_eq!(marked().await, Some(first.sha256.clone()));
+    assert_eq!(marked().await, Some(first.sha256));
     add(&fixture, &first, &[record("alice", 2)], 100).await;
     let second = shadow(&fixture, &api, "two");
     start(&fixture, &second).await;
@@ -123,4 +126,21 @@ async fn differences_are_counted_once_and_up_to_a_bound(#[case] backend: Backend
     let id = api.clone();
     fixture.write(move |tx| Box::pin(async move { apis::delete(tx, &id).await })).await;
     assert_eq!(counts(&fixture, &api).await, None);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_count_beyond_belief_keeps_nothing_else_out(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let tried = shadow(&fixture, &api, "p");
+    start(&fixture, &tried).await;
+    add(&fixture, &tried, &[record("alice", ENDLESS)], 1).await;
+    for most in [1, 100] {
+        add(&fixture, &tried, &[record("alice", 1_000_000_000_000_000_000), record("bob", 1)], most).await;
+    }
+    assert_eq!(counts(&fixture, &api).await, Some((2, ENDLESS, 4)));
+    assert_eq!(subjects(&fixture, &api).await.len(), 2);
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::support::{Backend, Ending, Fixture, START};
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::ids::{OrganisationId, UserId};
+use crate::domain::ids::OrganisationId;
 use crate::domain::organisation::Organisation;
 use crate::storage::{StoreError, Turn, Tx, Unique, audit, organisations, sessions, users};
 
@@ -371,38 +371,4 @@ async fn on_postgres_no_session_is_added_while_the_account_is_held() {
     assert_eq!(change.await.unwrap(), Ok(0));
     let session = adding.await;
     assert_eq!(sessions::find(&mut tx, &session.id).await.unwrap().map(|found| found.ended_at), Some(None));
-}
-
-/// SQLite has one writer, so nothing can stand in its way there.
-#[tokio::test]
-async fn of_two_transactions_that_wait_for_each_other_one_is_told_to_try_again_postgres() {
-    let fixture = Fixture::new(Backend::Postgres).await;
-    let (one, two) = (fixture.user("one").await.id, fixture.user("two").await.id);
-    let meet = Arc::new(tokio::sync::Barrier::new(2));
-    let hold_both = |first: &UserId, second: &UserId| {
-        let (first, second, meet) = (first.clone(), second.clone(), Arc::clone(&meet));
-        let (store, added): (_, OrganisationId) = (fixture.store.clone(), fixture.id());
-        async move {
-            let organisation = added.clone();
-            let outcome: Result<(), StoreError> = store
-                .write(move |tx| {
-                    Box::pin(async move {
-                        add(tx, &organisation).await?;
-                        users::hold(tx, &first).await?;
-                        meet.wait().await;
-                        users::hold(tx, &second).await
-                    })
-                })
-                .await;
-            (outcome, added)
-        }
-    };
-    let outcomes: [_; 2] = tokio::join!(hold_both(&one, &two), hold_both(&two, &one)).into();
-    let contended = outcomes.iter().filter(|(outcome, _)| *outcome == Err(StoreError::Contended)).count();
-    let good = outcomes.iter().filter(|(outcome, _)| outcome.is_ok()).count();
-    assert_eq!((good, contended), (1, 1), "{outcomes:?}");
-    assert!(StoreError::Contended.is_temporary(), "whoever asked is told to try again");
-    for (outcome, added) in outcomes {
-        assert_eq!(exists(&fixture, &added).await, outcome.is_ok(), "all of it is kept or none");
-    }
 }

@@ -103,6 +103,10 @@ pub(super) struct InForce {
     pub(super) waits_until: Option<TimeShown>,
     /// Whether what one person wrote takes another to put it in force.
     pub(super) four_eyes: bool,
+    /// Names the model of the draft: the form carries it.
+    pub(super) model_name: String,
+    /// The model of the draft, where it is another than the one in force: it is not in the editor, and comes into force with it.
+    pub(super) model: Option<String>,
 }
 
 impl Page for RulesPage {
@@ -226,6 +230,8 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
             has_draft: true,
             waits_until: Some(TimeShown::of(crate::domain::clock::Timestamp::from_secs(1_800_000_000))),
             four_eyes: true,
+            model_name: "5f".repeat(32),
+            model: Some("</pre><script>".to_owned()),
         },
         version: "8".to_owned(),
         text: text("# who may do what with orders\np, clerk, *, /orders/{id}, read, allow\n", "# none\n"),

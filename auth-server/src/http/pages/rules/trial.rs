@@ -13,10 +13,11 @@ use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
-use crate::http::pages::rules::desk::{Entered, READ, RulesDesk, UPDATE};
+use crate::http::pages::rules::desk::{Entered, READ, RulesDesk};
 #[cfg(test)]
 pub(in crate::http::pages) use crate::http::pages::rules::trial::page::samples;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::permission::ACTIVATE_POLICIES;
 use crate::services::policies::trial_path;
 use crate::services::version::{Precondition, Version};
 
@@ -90,7 +91,7 @@ pub(in crate::http::pages) async fn act(
 ) -> Response {
     let OwnForm { visitor, fields } = form;
     let Some(step) = Step::named(fields.text("step")) else { return desk.unreadable(id) };
-    let entered = match desk.enter((&raw, Part::Trial), &visitor, &[UPDATE], id).await {
+    let entered = match desk.enter((&raw, Part::Trial), &visitor, &[ACTIVATE_POLICIES], id).await {
         Ok(entered) => entered,
         Err(refusal) => return refusal,
     };

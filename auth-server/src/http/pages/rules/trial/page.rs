@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::policy::PolicyDraft;
 use crate::http::extract::visit::Visitor;
-use crate::http::pages::rules::desk::{Entered, RulesDesk, UPDATE};
+use crate::http::pages::rules::desk::{Entered, RulesDesk};
 use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::shown::WhoShown;
 use crate::http::pages::rules::trial::SPANS;
@@ -12,6 +12,7 @@ use crate::http::pages::rules::turns::TurnsShown;
 use crate::http::pages::when::TimeShown;
 use crate::http::render::Page;
 use crate::services::admin_error::AdminError;
+use crate::services::permission::ACTIVATE_POLICIES;
 use crate::services::policies::questions::{Edition, Seen};
 use crate::services::policies::replay::{Recorded, Simulated, Successor};
 use crate::services::policies::shadow::{Shadowed, without_cases};
@@ -155,7 +156,7 @@ impl RulesDesk {
             spans: SPANS,
             state,
             version: draft.version.as_str().to_owned(),
-            may: self.may(who, UPDATE),
+            may: self.may(who, ACTIVATE_POLICIES),
             recorded,
             on_trial,
             csrf_token: self.guard.token(&visitor.visit.browser),
