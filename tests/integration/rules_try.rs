@@ -84,8 +84,8 @@ async fn a_draft_is_tried_on_what_was_asked_and_says_who_would_lose_what(
     save(&mut owner, &api, DRAFT).await;
 
     let page = owner.get(&trial(&api)).await;
-    let expected = "Of 8 decisions that were recorded in the last 7 days, the draft turns 6 from allowed to denied and \
-                    2 from denied to allowed. Callers who would lose something: 3.";
+    let expected = "Of 8 decisions that were recorded in the last 7 days, the draft denies 6 that the rules \
+                    in force allow and allows 2 that they deny. Callers who would lose something: 3.";
     assert_eq!(sum(&page), expected);
     let text = unescape(&page.text());
     for (id, parts) in [
@@ -147,7 +147,7 @@ async fn where_there_is_nothing_to_try_the_page_says_why(#[values(Sqlite, Postgr
     hides(&broken, "begin-trial");
     save(&mut owner, &api, &format!("{ACTIVE}p, clerk, *, orders, read\n")).await;
     let calm = owner.get(&trial(&api)).await;
-    assert!(sum(&calm).ends_with("would answer none otherwise."), "{}", sum(&calm));
+    assert!(sum(&calm).ends_with("answers none otherwise than the rules in force."), "{}", sum(&calm));
     shows(&calm, "begin-trial");
 }
 
@@ -214,7 +214,7 @@ async fn what_somebody_else_did_meanwhile_is_said(#[values(Sqlite, Postgres)] da
     refused(&owner.submit(&now).await, 422, "has errors");
     server.admin.activate(&api, DRAFT).await;
     let now = the_form(&page, "start").with("version", &version(&server, &api).await).with("step", "start");
-    refused(&owner.submit(&now).await, 409, "those that are active");
+    refused(&owner.submit(&now).await, 409, "those in force");
     assert_eq!(server.admin.get(&format!("/apis/{}/policy/shadow", api.id)).await.status, 404);
 }
 
