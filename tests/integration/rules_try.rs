@@ -239,8 +239,7 @@ async fn only_who_may_activate_rules_puts_them_on_trial(#[values(Sqlite, Postgre
     hides(&seen, "begin-trial");
     let owner_page = owner.get(&trial(&api)).await;
     let form = the_form(&owner_page, "start").with("step", "start");
-    let token =
-        the_form(&editor.get(&path(&api)).await, "policies").value("csrf_token").unwrap().to_owned();
+    let token = the_form(&editor.get(&path(&api)).await, "policies").value("csrf_token").unwrap().to_owned();
     assert_eq!(editor.submit(&form.clone().with("csrf_token", &token)).await.status, 403);
     assert_eq!(server.admin.get(&format!("/apis/{}/policy/shadow", api.id)).await.status, 404);
 

@@ -64,7 +64,6 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            "--hide-scrollbars",
             data.as_str(),
         ];
         let capabilities = json!({
@@ -89,9 +88,8 @@ impl Browser {
 
     /// Changes how pages are looked at.
     pub async fn look(&self, look: Look) {
-        let (width, height) = if look == Look::Narrow { (320, 640) } else { (1280, 800) };
-        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        self.resize(if look == Look::Narrow { (320, 640) } else { (1280, 800) }).await;
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         let scheme = if look == Look::Dark { "dark" } else { "light" };
         // Nothing moves, so that a picture shows the state in which everything comes to rest.
         let media = json!({ "features": [
@@ -99,6 +97,17 @@ impl Browser {
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Has pages that are longer than the screen show bars that take room beside them, as on many desktops.
+    pub async fn show_scroll_bars(&self) {
+        self.resize((1200, 800)).await;
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": false })).await;
+    }
+
+    async fn resize(&self, (width, height): (u32, u32)) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
     /// Switches JavaScript off for the pages to come.

@@ -259,7 +259,8 @@ impl RulesDesk {
         let text =
             PolicyText { model: draft.value.text.model.clone(), rules: rules.clone(), cases: cases.clone() };
         let checked = policies.validate(api, text.clone()).await?;
-        page.report = ReportShown::of(&checked, &page.text);
+        let report = ReportShown::of(&checked, &page.text);
+        page.report = if step == Step::Check { report.only_checked() } else { report };
         let found = problem(&checked);
         if step == Step::Check || found == Some("cases") {
             page.version = seen;

@@ -99,12 +99,8 @@ struct RouteShown {
 struct ReportShown {
     /// `no_active`, `none_approved`, `unusable` or `ready`.
     state: &'static str,
-    /// `active` or `draft`.
-    of: &'static str,
-    /// Whether there is a draft that says something else.
-    has_draft: bool,
-    /// Whether the lines are those of the editor.
-    in_editor: bool,
+    #[serde(flatten)]
+    rules: RulesHeld,
     routes: usize,
     unruled: Vec<UnruledShown>,
     unruled_count: usize,
@@ -112,6 +108,17 @@ struct ReportShown {
     unrouted_count: usize,
     more: usize,
     complete: bool,
+}
+
+/// Which rules the routes are held against.
+#[derive(Default, Serialize)]
+struct RulesHeld {
+    /// `active` or `draft`.
+    of: &'static str,
+    /// Whether there is a draft that says something else.
+    has_draft: bool,
+    /// Whether the lines are those of the editor.
+    in_editor: bool,
 }
 
 /// A permission that a route needs and that nobody can have.
@@ -199,12 +206,13 @@ impl RulesDesk {
             Of::Active => (Edition::Active, "active"),
             Of::Draft => (Edition::Draft, "draft"),
         };
-        let frame = |state| ReportShown {
-            state,
-            of: name,
-            has_draft: active.as_ref().is_some_and(|active| *active != draft),
-            in_editor: of == Of::Draft || is_same,
-            ..ReportShown::default()
+        let frame = |state| {
+            let rules = RulesHeld {
+                of: name,
+                has_draft: active.as_ref().is_some_and(|active| *active != draft),
+                in_editor: of == Of::Draft || is_same,
+            };
+            ReportShown { state, rules, ..ReportShown::default() }
         };
         match self.console.questions.route_report(api, edition, None).await {
             Ok(found) => Ok(frame("ready").filled(found.answer)),

@@ -33,13 +33,20 @@ pub(super) struct TrialPage {
     spans: [u32; 3],
     /// `errors`, the `same` rules as are active, `no_active`, or `ready`.
     state: &'static str,
-    /// The draft that the form puts on trial.
-    version: String,
-    /// Whether whoever looks may put it there, and take it away.
-    may: bool,
     /// `None` where the draft cannot be tried.
     recorded: Option<RecordedShown>,
     on_trial: Option<OnTrialShown>,
+    #[serde(flatten)]
+    form: FormShown,
+}
+
+/// What puts a draft on trial, and takes it off.
+#[derive(Serialize)]
+struct FormShown {
+    /// Whether whoever looks may do so.
+    may: bool,
+    /// The draft that it puts there.
+    version: String,
     csrf_token: String,
 }
 
@@ -155,11 +162,13 @@ impl RulesDesk {
             days,
             spans: SPANS,
             state,
-            version: draft.version.as_str().to_owned(),
-            may: self.may(who, ACTIVATE_POLICIES),
             recorded,
             on_trial,
-            csrf_token: self.guard.token(&visitor.visit.browser),
+            form: FormShown {
+                may: self.may(who, ACTIVATE_POLICIES),
+                version: draft.version.as_str().to_owned(),
+                csrf_token: self.guard.token(&visitor.visit.browser),
+            },
         })
     }
 
@@ -243,11 +252,9 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         days: 7,
         spans: SPANS,
         state,
-        version: "8".to_owned(),
-        may,
         recorded: None,
         on_trial: None,
-        csrf_token: "token".to_owned(),
+        form: FormShown { may, version: "8".to_owned(), csrf_token: "token".to_owned() },
     };
     let line = |number| LineShown { number, text: "p, <b>".to_owned() };
     let full = || RecordedShown {

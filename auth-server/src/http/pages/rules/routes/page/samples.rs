@@ -49,9 +49,11 @@ fn report(state: &'static str, count: usize) -> ReportShown {
     };
     ReportShown {
         state,
-        of: if count > 0 { "draft" } else { "active" },
-        has_draft: count > 0,
-        in_editor: count > 2,
+        rules: RulesHeld {
+            of: if count > 0 { "draft" } else { "active" },
+            has_draft: count > 0,
+            in_editor: count > 2,
+        },
         routes: 9,
         unruled: (0..count).map(unruled).collect(),
         unruled_count: count,
