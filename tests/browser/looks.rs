@@ -11,9 +11,6 @@ pub(crate) async fn inspect(browser: &Browser, page: &str) {
         let small = browser.script(SMALL_TARGETS).await;
         assert_eq!(small.as_array().map(Vec::len), Some(0), "{page}: too small to hit: {small}");
     }
-    browser.show_scroll_bars().await;
-    assert_eq!(browser.script(HAS_ITS_BAR).await, true, "{page} is longer than the screen");
-    assert_eq!(browser.overflow().await, 0, "{page} is too wide beside a scroll bar");
     let unnamed = browser.script(UNNAMED).await;
     assert_eq!(unnamed.as_array().map(Vec::len), Some(0), "{page}: fields without a label: {unnamed}");
     assert_ne!(browser.script("return document.documentElement.lang").await, "", "{page} has a language");
@@ -40,11 +37,6 @@ fn is_status(line: &str) -> bool {
     line.contains("Failed to load resource: the server responded with a status of 4")
         || line.contains("Clear-Site-Data header")
 }
-
-/// Whether a page that is longer than the screen has a bar that takes room.
-const HAS_ITS_BAR: &str = "
-    const root = document.documentElement;
-    return root.scrollHeight <= innerHeight || innerWidth > root.clientWidth;";
 
 /// Buttons and fields below the 24 pixels of WCAG 2.2, 2.5.8.
 const SMALL_TARGETS: &str = "

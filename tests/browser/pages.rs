@@ -5,6 +5,7 @@ use portcullis_tests::browser::Browser;
 use portcullis_tests::database::Database::Sqlite;
 use portcullis_tests::server::{BareServer, TestServer};
 use portcullis_tests::visitor::Person;
+use serde_json::json;
 
 use crate::looks::inspect;
 use crate::sign_in;
@@ -101,5 +102,39 @@ async fn account_pages_fit_every_screen() {
     browser.click("logout-confirm").await;
     browser.open(&format!("{}/logged-out", server.issuer)).await;
     inspect(&browser, "signed-out").await;
+    browser.close().await;
+}
+
+/// By how many pixels the page is wider than its room, and how much of the screen a scroll bar takes.
+const ROOM: &str = "
+    const root = document.documentElement;
+    return [root.scrollWidth - root.clientWidth, innerWidth - root.clientWidth];";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_scrolls_sideways_beside_a_scroll_bar() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    server.admin.activate(&orders, "p, viewer, *, /v1/orders/{order}, read\n").await;
+    let owner = server.admin.administrator("owner").await;
+    let browser = Browser::start_with_scroll_bars().await;
+    let narrow = async |path: &str| {
+        browser.open(&format!("{}{path}", server.issuer)).await;
+        // However much a page shows, it is longer than this screen.
+        browser.script("document.body.style.minBlockSize = '200vh'").await;
+        assert_eq!(browser.script(ROOM).await, json!([0, 15]), "{path}");
+    };
+    for path in ["/login", "/authorize", "/nothing/here"] {
+        narrow(path).await;
+    }
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    let rules = format!("/admin/policies/{}", orders.id);
+    for part in ["", "/try", "/activation", "/history", "/history/1", "/routes"] {
+        narrow(&format!("{rules}{part}")).await;
+    }
+    for path in ["/account", "/account/security/password", "/admin/policies", "/logout", "/logged-out"] {
+        narrow(path).await;
+    }
     browser.close().await;
 }
