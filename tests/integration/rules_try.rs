@@ -84,8 +84,8 @@ async fn a_draft_is_tried_on_what_was_asked_and_says_who_would_lose_what(
     save(&mut owner, &api, DRAFT).await;
 
     let page = owner.get(&trial(&api)).await;
-    let expected = "Of 8 decisions that were recorded in the last 7 days, the draft denies 6 that the rules \
-                    in force allow and allows 2 that they deny. Callers who would lose something: 3.";
+    let expected = "Decisions that were recorded in the last 7 days: 8. The draft denies 6 of them that the rules \
+                    in force allow, and allows 2 that they deny. Callers who would lose something: 3.";
     assert_eq!(sum(&page), expected);
     let text = unescape(&page.text());
     for (id, parts) in [
@@ -171,7 +171,7 @@ async fn a_draft_is_put_on_trial_watched_and_taken_off(#[values(Sqlite, Postgres
     assert_eq!(send(&server, &guard, &told).await.status, 204);
     let watched = owner.get(&trial(&api)).await;
     let said = text_of(&watched.text(), "trial-sum").unwrap();
-    assert_eq!(said, "Different requests that would be answered otherwise: 1, asked 2 times.");
+    assert_eq!(said, "Different requests that would be answered otherwise: 1. How often they were asked: 2.");
     let text = watched.text();
     assert!(text.contains("id=\"trial-denied\"") && !text.contains("id=\"trial-allowed\""), "{text}");
 

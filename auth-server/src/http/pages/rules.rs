@@ -230,6 +230,7 @@ impl RulesDesk {
             Ok(None) => Ok(Taken::Shown(StatusCode::UNPROCESSABLE_ENTITY, Box::new(page))),
             Err(AdminError::Cases(_)) => refused(page, "failing_cases", StatusCode::CONFLICT),
             Err(AdminError::Lockout) => refused(page, "lockout", StatusCode::CONFLICT),
+            Err(AdminError::NothingChanged) => refused(page, "nothing_changed", StatusCode::CONFLICT),
             Err(AdminError::OwnersOnly) => refused(page, "owners_only", StatusCode::FORBIDDEN),
             Err(AdminError::SelfApproval) => refused(page, "self_approval", StatusCode::FORBIDDEN),
             Err(AdminError::Stale) => {

@@ -34,7 +34,7 @@ pub use crate::services::policies::candidate::{Checked, Proposal};
 use crate::services::policies::candidate::{check, prepare};
 use crate::services::policies::find::{find_active, find_api, find_draft};
 use crate::services::policies::live::AdminPolicy;
-use crate::services::policies::publish::{Publication, publish};
+use crate::services::policies::publish::{Publication, publish, require_change};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{Store, Turn, policies};
 
@@ -165,7 +165,9 @@ impl PolicyService {
         check(proposal.over(kept)).await
     }
 
-    /// Makes the draft the next revision and puts it in force.
+    /// Makes the draft the next revision and puts it in force, unless that would change nothing: a revision that says what
+    /// the one before says tells whoever reads the history of a change that there was none. A restored one may: it is about
+    /// the decision to go back.
     pub async fn activate(
         &self,
         api: &ApiId,
@@ -272,6 +274,7 @@ impl PolicyService {
                         if draft.version != version {
                             return Err(AdminError::Stale);
                         }
+                        require_change(tx, &api, &publication.text).await?;
                         require_second_person(&api, &caller.actor, &draft.updated_by)?;
                     }
                     if api.administers {

@@ -23,7 +23,7 @@ use crate::services::policies::approval::is_second_person;
 use crate::services::policies::candidate::prepare;
 use crate::services::policies::find::{find_api, find_draft, find_schedule};
 use crate::services::policies::live::AdminPolicy;
-use crate::services::policies::publish::{Publication, PutOff, publish};
+use crate::services::policies::publish::{Publication, PutOff, publish, require_change};
 use crate::services::policies::{Activation, PolicyService, message};
 use crate::services::version::Version;
 use crate::storage::{Turn, Tx, clients, jobs, schedules, users};
@@ -76,6 +76,7 @@ impl PolicyService {
                     if find_draft(tx, &api).await?.version != asked.draft.version {
                         return Err(AdminError::Stale);
                     }
+                    require_change(tx, &api, &asked.draft.text).await?;
                     if api.administers {
                         owners.require_editor(tx, &snapshot).await?;
                     }

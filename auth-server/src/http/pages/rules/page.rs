@@ -272,6 +272,7 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         page(None, Some("discarded")),
         page(Some("no_message"), None),
         page(Some("lockout"), None),
+        page(Some("nothing_changed"), None),
         page(Some("owners_only"), None),
         page(Some("self_approval"), None),
         RulesPage { report: findings(), ..page(Some("findings"), None) },
