@@ -153,7 +153,8 @@ async fn what_cannot_be_put_off_is_said_beside_what_was_typed(
     let waiting = owner.get(&activation(&api)).await;
     assert_eq!(decide(&mut owner, &waiting, "cancel").await.status, 200);
     server.admin.activate(&api, RULES).await;
-    let form = the_form(&page, "schedule").with("active", "3");
+    let draft = server.admin.get(&format!("/apis/{}/policy/draft", api.id)).await.json();
+    let form = the_form(&page, "schedule").with("active", "3").with("version", &draft["version"].to_string());
     let same = owner.submit(&form.with("at", &at).with("message", "x").with("step", "schedule")).await;
     refused(&same, 409, "nothing to put off");
 }

@@ -219,6 +219,13 @@ async fn rules_go_from_a_file_to_the_server_and_back_byte_for_byte(
     assert_eq!(run(of(&["pull"])).stdout, text.as_bytes());
     assert_ne!(run(of(&["pull", "--revision", "1"])).stdout, text.as_bytes());
 
+    let pushed = [push.clone(), ["--activate", "Again"].map(str::to_owned).into()].concat();
+    for again in [of(&["activate", "--message", "Again"]), pushed] {
+        let again = run(again);
+        assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+        assert!(said(&again).contains("nothing would change"), "{}", said(&again));
+    }
+
     std::fs::write(&file, "p, viewer, orders\n").unwrap();
     let refused = run(push);
     assert_eq!(refused.status.code(), Some(1));

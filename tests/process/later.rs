@@ -160,6 +160,7 @@ async fn what_commands_print_of_a_schedule_has_stable_keys() {
     let known = [
         "activate_at",
         "approved_by",
+        "approved_by_name",
         "base_revision",
         "end",
         "id",
@@ -167,8 +168,10 @@ async fn what_commands_print_of_a_schedule_has_stable_keys() {
         "needs_approval",
         "requested_at",
         "requested_by",
+        "requested_by_name",
         "sha256",
         "written_by",
+        "written_by_name",
     ];
     assert_eq!(keys, known);
     drop(server);

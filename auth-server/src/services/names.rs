@@ -23,6 +23,20 @@ pub(crate) enum Named {
     Unknown,
 }
 
+impl Named {
+    /// What a person or a client is called. `None` for whoever has no name of their own.
+    pub(crate) fn label(&self) -> Option<String> {
+        match self {
+            Self::Client(name) => Some(name.clone()),
+            Self::Person { name, username } if name.trim().is_empty() || name == username => {
+                Some(username.clone())
+            }
+            Self::Person { name, username } => Some(format!("{name} ({username})")),
+            Self::Operator | Self::System | Self::Unknown => None,
+        }
+    }
+}
+
 /// Who is who.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, Named>);
@@ -31,6 +45,11 @@ impl Names {
     /// Who it is that a record calls `actor`.
     pub(crate) fn of(&self, actor: &str) -> &Named {
         self.0.get(actor).unwrap_or(&Named::Unknown)
+    }
+
+    /// What they are called, or else what the record calls them.
+    pub(crate) fn label(&self, actor: &str) -> String {
+        self.of(actor).label().unwrap_or_else(|| actor.to_owned())
     }
 }
 
@@ -116,6 +135,11 @@ mod tests {
         let names = NameService::new(trial.store.clone()).find(&asked).await.unwrap();
         assert!(matches!(names.of(ada.as_str()), Named::Person { username, .. } if username == "ada"));
         assert_eq!((names.of("operator"), names.of("system")), (&Named::Operator, &Named::System));
+        let label = |name: &str, username: &str| {
+            Named::Person { name: name.to_owned(), username: username.to_owned() }.label().unwrap()
+        };
+        assert_eq!([label("Ada L", "ada"), label(" ", "ada"), label("ada", "ada")], ["Ada L (ada)", "ada", "ada"]);
+        assert_eq!(names.of("operator").label(), None);
         let subjects = NameService::new(trial.store.clone());
         let sub = {
             let mut tx = trial.store.read().await.unwrap();

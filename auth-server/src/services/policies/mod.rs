@@ -367,6 +367,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_in_force_is_not_activated_again_and_each_of_its_texts_is_a_change() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let policies = trial.policies();
+        let unsaved = policies.activate(&api, now("The starter rules"), &delegate()).await;
+        assert!(matches!(unsaved, Err(AdminError::NothingChanged)), "{unsaved:?}");
+        let source = rules("p, viewer, *, orders, read");
+        let model = format!("# mine\n{}", source.model);
+        let cases = "allow, viewer, acme, orders, read\n".to_owned();
+        for (changed, proposal) in [
+            ("rules", Proposal { source: source.clone(), cases: None }),
+            ("cases", Proposal { source: source.clone(), cases: Some(cases) }),
+            ("model", Proposal { source: PolicySource { model, ..source.clone() }, cases: None }),
+            ("ends of lines", Proposal::from(rules("p, viewer, *, orders, read\r\n"))),
+        ] {
+            policies.save_draft(&api, proposal, &Precondition::Any, &delegate()).await.unwrap();
+            let number = policies.activate(&api, now(changed), &delegate()).await.unwrap().number;
+            let trail = trial.trail().await;
+            let again = policies.activate(&api, now("Once more"), &operator()).await;
+            assert!(matches!(again, Err(AdminError::NothingChanged)), "{changed}: {again:?}");
+            assert_eq!(policies.active(&api).await.unwrap().number, number, "{changed}");
+            assert_eq!(trial.trail().await, trail, "{changed}");
+        }
+        // Going back is a decision, whatever it goes back to.
+        let active = policies.active(&api).await.unwrap().number;
+        let back = policies.rollback(&api, active, "It stays", &operator()).await.unwrap();
+        assert_eq!(back.number, active + 1);
+    }
+
+    #[tokio::test]
     async fn a_policy_with_mistakes_is_saved_but_not_put_in_force() {
         let trial = Trial::begin().await;
         let api = trial.api("https://orders.example").await.id;
