@@ -171,7 +171,10 @@ fn what_is_narrowed_is_lost_with_exceptions_and_what_goes_as_a_whole_without() {
     );
     assert_eq!(
         told(&format!("{wide}\np, a, *, orders, read\np, b, acme, /docs/x, read"), ""),
-        ["a in *: read *: allowed by line 1 -> no rule", "b in *: read /docs/*: allowed by line 2 -> no rule"]
+        [
+            "a in *: read *: allowed by line 1 -> no rule",
+            "b in *: read /docs/*: allowed by line 2 -> no rule"
+        ]
     );
     // In one organisation only, or but for one action.
     assert_eq!(

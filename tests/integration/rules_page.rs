@@ -142,7 +142,9 @@ async fn what_is_in_force_is_not_activated_again(#[values(Sqlite, Postgres)] dat
     let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
     assert_eq!(active["number"], 2);
     // One more case is a change.
-    let form = the_form(&twice, "policies").with("cases", "allow, viewer, acme, orders, read\n");
+    let form = the_form(&twice, "policies")
+        .with("rules", RULES)
+        .with("cases", "allow, viewer, acme, orders, read\n");
     let form = form.with("message", "a test").with("step", "activate");
     assert_eq!(owner.submit(&form).await.status, 303);
 }

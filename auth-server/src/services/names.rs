@@ -138,7 +138,10 @@ mod tests {
         let label = |name: &str, username: &str| {
             Named::Person { name: name.to_owned(), username: username.to_owned() }.label().unwrap()
         };
-        assert_eq!([label("Ada L", "ada"), label(" ", "ada"), label("ada", "ada")], ["Ada L (ada)", "ada", "ada"]);
+        assert_eq!(
+            [label("Ada L", "ada"), label(" ", "ada"), label("ada", "ada")],
+            ["Ada L (ada)", "ada", "ada"]
+        );
         assert_eq!(names.of("operator").label(), None);
         let subjects = NameService::new(trial.store.clone());
         let sub = {
