@@ -213,8 +213,8 @@ impl Comparison<'_> {
                     for action in choices(clause.action, &named.actions) {
                         self.work = self.work.checked_sub(1)?;
                         if seen.insert((domain, object.clone(), action)) {
-                            let names = &self.universe;
-                            let (domain, action) = (names.domains.text(domain), names.actions.text(action));
+                            let (domains, actions) = (&self.universe.domains, &self.universe.actions);
+                            let (domain, action) = (domains.text(domain), actions.text(action));
                             found.extend(self.change(grantee, [domain, &object, action]));
                         }
                     }

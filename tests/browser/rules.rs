@@ -208,35 +208,69 @@ async fn what_is_to_come_into_force_fits_every_screen() {
     browser.close().await;
 }
 
+/// Somebody who may do everything, signed in.
+async fn owner_of(server: &TestServer) -> Browser {
+    let owner = server.admin.administrator("owner").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    browser
+}
+
+/// Saves a draft that takes from some and gives to others, and opens the page on which it is tried.
+async fn save_and_try(browser: &Browser, rules: &str) {
+    browser.open(rules).await;
+    let draft = "p, clerk, *, /v1/orders/{order}, read\n\
+                 p, clerk, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n";
+    browser.fill("rules", draft).await;
+    browser.click("policy-save").await;
+    browser.wait_for("policy-discard").await;
+    browser.click("to-try").await;
+    browser.wait_for("begin-trial").await;
+}
+
+/// Rules that such a draft is compared with.
+const TRIED_OVER: &str =
+    "p, viewer, *, /v1/customers/{customer}/orders/{order}, read\np, clerk, *, /v1/orders, create\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_draft_is_not_tried_on_fits_every_screen() {
+    let server = TestServer::start_on(Sqlite).await;
+    let orders = server.admin.api("https://orders.test").await;
+    server.admin.activate(&orders, TRIED_OVER).await;
+    let editor = server.admin.administrator("policy-editor").await;
+    let rules = format!("{}/admin/policies/{}", server.issuer, orders.id);
+    let browser = owner_of(&server).await;
+    browser.open(&rules).await;
+    browser.click("to-try").await;
+    browser.wait_for("no-draft").await;
+    inspect(&browser, "try-no-draft").await;
+    save_and_try(&browser, &rules).await;
+    browser.wait_for("nothing-recorded").await;
+    inspect(&browser, "try-nothing-recorded").await;
+    browser.close().await;
+    // Who may not activate is told why there is no button.
+    let browser = Browser::start().await;
+    browser.open(&format!("{rules}/try")).await;
+    sign_in(&browser, &editor).await;
+    browser.wait_for("no-trial").await;
+    assert!(!browser.has("begin-trial").await);
+    inspect(&browser, "try-forbidden").await;
+    look_at(&browser, "try-no-trial", "no-trial").await;
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draft_that_is_tried_fits_every_screen() {
     let server = TestServer::start_on(Sqlite).await;
     let orders = server.admin.api("https://orders.test").await;
     let guard = server.admin.guard_client(&orders).await;
-    let owner = server.admin.administrator("owner").await;
     let ada = server.admin.user("ada").await;
-    let active =
-        "p, viewer, *, /v1/customers/{customer}/orders/{order}, read\np, clerk, *, /v1/orders, create\n";
-    server.admin.activate(&orders, active).await;
+    server.admin.activate(&orders, TRIED_OVER).await;
     let rules = format!("{}/admin/policies/{}", server.issuer, orders.id);
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/login", server.issuer)).await;
-    sign_in(&browser, &owner).await;
-    browser.wait_for("rules").await;
-    browser.open(&rules).await;
-    browser.click("to-try").await;
-    browser.wait_for("no-draft").await;
-    inspect(&browser, "try-no-draft").await;
-    browser.open(&rules).await;
-    browser
-        .fill("rules", "p, clerk, *, /v1/orders/{order}, read\np, clerk, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n")
-        .await;
-    browser.click("policy-save").await;
-    browser.wait_for("policy-discard").await;
-    browser.click("to-try").await;
-    browser.wait_for("nothing-recorded").await;
-    inspect(&browser, "try-nothing-recorded").await;
-
+    let browser = owner_of(&server).await;
+    save_and_try(&browser, &rules).await;
     let path = "/v1/customers/cus_0190c8b0a4e27f3a/orders/2026-0017";
     let asked = |subject: &str, role: &str, object: &str, action: &str, allowed: bool| {
         json!({ "subject": subject, "roles": [role], "domain": "acme", "object": object, "action": action,

@@ -62,7 +62,7 @@ fn part(page: &Answer, id: &str) -> String {
 async fn routes_are_looked_at_approved_and_held_against_the_rules(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     let empty = owner.get(&page_of(&api)).await;
     assert!(text_of(&empty.text(), "empty").is_some(), "{}", empty.text());
     assert!(unescape(&empty.text()).contains("service_version("), "it says how");
@@ -106,7 +106,7 @@ async fn routes_are_looked_at_approved_and_held_against_the_rules(
 #[rstest]
 #[tokio::test]
 async fn what_somebody_else_decided_meanwhile_is_said(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     let mut editor = administrator(&server, "policy-editor").await;
     tell(&server, &guard, "1.0", &[]).await;
     let seen = owner.get(&page_of(&api)).await;
@@ -127,7 +127,7 @@ async fn seen_by(visitor: &mut Visitor, api: &RegisteredApi) -> Answer {
 #[rstest]
 #[tokio::test]
 async fn only_who_may_write_rules_decides_about_routes(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     tell(&server, &guard, "1.0", &[]).await;
     let mut nobody = server.visitor();
     let sent_away = nobody.get(&page_of(&api)).await.location().expect("first one signs in");

@@ -70,7 +70,7 @@ fn hides(page: &Answer, id: &str) {
 async fn a_draft_is_tried_on_what_was_asked_and_says_who_would_lose_what(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     let ada = server.admin.user("ada").await;
     let decisions = json!([
         asked(&ada.sub, "read", true),
@@ -113,7 +113,7 @@ async fn a_draft_is_tried_on_what_was_asked_and_says_who_would_lose_what(
 #[rstest]
 #[tokio::test]
 async fn the_days_are_chosen_by_a_link(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     save(&mut owner, &api, DRAFT).await;
     shows(&owner.get(&trial(&api)).await, "nothing-recorded");
     tell(&server, &guard, "g-1", &json!([asked("alice", "read", true)])).await;
@@ -130,7 +130,7 @@ async fn the_days_are_chosen_by_a_link(#[values(Sqlite, Postgres)] database: Dat
 #[rstest]
 #[tokio::test]
 async fn where_there_is_nothing_to_try_the_page_says_why(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     tell(&server, &guard, "g-1", &json!([asked("alice", "read", true)])).await;
     let same = owner.get(&trial(&api)).await;
     assert!(text_of(&same.text(), "no-draft").unwrap().contains("nothing to try"), "{}", same.text());
@@ -154,7 +154,7 @@ async fn where_there_is_nothing_to_try_the_page_says_why(#[values(Sqlite, Postgr
 #[rstest]
 #[tokio::test]
 async fn a_draft_is_put_on_trial_watched_and_taken_off(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     save(&mut owner, &api, DRAFT).await;
     let page = owner.get(&format!("{}?days=30", trial(&api))).await;
     let started = press(&mut owner, &page, "start").await;
@@ -189,7 +189,7 @@ async fn a_draft_is_put_on_trial_watched_and_taken_off(#[values(Sqlite, Postgres
 #[rstest]
 #[tokio::test]
 async fn what_somebody_else_did_meanwhile_is_said(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, _, mut owner) = scene(database).await;
+    let (server, api, _, mut owner) = Box::pin(scene(database)).await;
     let mut other = administrator(&server, "policy-editor").await;
     let mut approver = administrator(&server, "policy-approver").await;
     save(&mut owner, &api, DRAFT).await;
@@ -226,7 +226,7 @@ async fn version(server: &TestServer, api: &RegisteredApi) -> String {
 #[rstest]
 #[tokio::test]
 async fn only_who_may_activate_rules_puts_them_on_trial(#[values(Sqlite, Postgres)] database: Database) {
-    let (server, api, _, mut owner) = scene(database).await;
+    let (server, api, _, mut owner) = Box::pin(scene(database)).await;
     save(&mut owner, &api, DRAFT).await;
     let mut nobody = server.visitor();
     let sent_away = nobody.get(&trial(&api)).await.location().expect("first one signs in");
@@ -277,7 +277,7 @@ async fn only_who_may_activate_rules_puts_them_on_trial(#[values(Sqlite, Postgre
 async fn whoever_activates_is_told_how_many_would_lose_something(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let (server, api, guard, mut owner) = scene(database).await;
+    let (server, api, guard, mut owner) = Box::pin(scene(database)).await;
     save(&mut owner, &api, DRAFT).await;
     let glance = async |owner: &mut Visitor| {
         let page = owner.get(&activation(&api)).await;
