@@ -120,8 +120,16 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
             if context.format == Format::Table {
                 stored.print(context.format, &api)?;
             }
-            let activated = activate(context.format, &app, &api, message).await;
-            activated.map_err(|failure| failure.note(STORED))
+            let activation = Activation { precondition: Precondition::Any, message: message.clone() };
+            match app.policies().activate(&api.id, activation, &operator()).await {
+                Ok(revision) => print(context.format, &app, &[revision]).await,
+                // Whoever pushes what a repository holds wants it in force, and it is.
+                Err(AdminError::NothingChanged) => {
+                    eprintln!("portcullis: these rules are in force already, with the same cases");
+                    print(context.format, &app, &[app.policies().active(&api.id).await?]).await
+                }
+                Err(error) => Err(refusal(&app, &api, error).await.note(STORED)),
+            }
         }
         Rulebook::Rollback { api, to, message } => {
             let api = api.find(&app).await?;
