@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 const RULES: &str =
     "p, viewer, *, orders, read\np, viewer, *, /v1/orders/{id}, read\np, banned, *, orders, *, deny\n";
-const EVALUATION: &str = "/access/v1/evaluation";
-const EVALUATIONS: &str = "/access/v1/evaluations";
-const ACTIONS: &str = "/access/v1/search/action";
-const RESOURCES: &str = "/access/v1/search/resource";
-const SUBJECTS: &str = "/access/v1/search/subject";
+pub(crate) const EVALUATION: &str = "/access/v1/evaluation";
+pub(crate) const EVALUATIONS: &str = "/access/v1/evaluations";
+pub(crate) const ACTIONS: &str = "/access/v1/search/action";
+pub(crate) const RESOURCES: &str = "/access/v1/search/resource";
+pub(crate) const SUBJECTS: &str = "/access/v1/search/subject";
 
 /// A server, an API with rules, and the service that asks.
 struct Scene {

@@ -5,13 +5,12 @@ mod document;
 mod page;
 mod search;
 
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -32,9 +31,6 @@ const SEARCH_ACTION: &str = "/access/v1/search/action";
 const SEARCH_RESOURCE: &str = "/access/v1/search/resource";
 const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
 
-/// The caller's own name for a request, which the answer repeats (section 10.1.2 of the specification).
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route(EVALUATION, post(evaluate))
@@ -42,7 +38,6 @@ pub(crate) fn router() -> Router<AppState> {
         .route(SEARCH_ACTION, post(search::actions))
         .route(SEARCH_RESOURCE, post(search::resources))
         .route(SEARCH_SUBJECT, post(search::subjects))
-        .route_layer(from_fn(repeat_request_id))
         .route(AUTHZEN_METADATA, get(metadata))
 }
 
@@ -105,16 +100,6 @@ fn one(verdicts: &[Verdict]) -> DecisionDocument {
     answers(verdicts).pop().unwrap_or_default()
 }
 
-/// The answer has the name of the request, a refusal no less than a decision.
-async fn repeat_request_id(request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = next.run(request).await;
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
-}
-
 fn malformed(missing: Missing) -> Problem {
     Problem::malformed(missing.pointer, missing.complaint)
 }
@@ -123,7 +108,8 @@ fn refused(error: &DecideError) -> Problem {
     let problem = match error {
         DecideError::Model => Problem::new(ProblemKind::ModelUnsupported).with_detail(error.to_string()),
         DecideError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
-        DecideError::Policy(_) | DecideError::Store(_) => Problem::fault(error),
+        DecideError::Policy(cause) => Problem::fault(cause),
+        DecideError::Store(cause) => Problem::fault(cause),
     };
     problem.because(error)
 }
