@@ -212,6 +212,15 @@ async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
     });
     assert_eq!(answer.json(), described);
     assert_eq!(answer.header("cache-control"), "public, max-age=3600");
+    let tag = answer.header("etag");
+    for (known, status) in [(tag, 304), (&*format!("\"x\", W/{tag}"), 304), ("*", 304), ("\"x\"", 200)] {
+        let path = "/.well-known/authzen-configuration";
+        let asked = scene.server.machine.request(Method::GET, path).header("if-none-match", known);
+        let again = Answer::to(asked).await;
+        assert_eq!((again.status.as_u16(), again.header("etag")), (status, tag), "{known}");
+        assert_eq!(again.header("cache-control"), "public, max-age=3600", "{known}");
+        assert_eq!(again.text().is_empty(), status == 304, "{known}: {}", again.text());
+    }
     let document = json!({
         "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
     });

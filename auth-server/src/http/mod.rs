@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod authzen;
 pub(crate) mod cors;
+pub(crate) mod decision_point;
 pub(crate) mod edge;
 pub(crate) mod error;
 pub(crate) mod extract;
@@ -17,6 +18,7 @@ pub(crate) mod pages;
 pub(crate) mod places;
 pub(crate) mod policies;
 pub(crate) mod protocol;
+pub(crate) mod published;
 pub(crate) mod refusal;
 pub(crate) mod render;
 pub(crate) mod state;

@@ -7,29 +7,23 @@ mod search;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, options, post};
 use axum::{Json, Router};
-use http::HeaderValue;
-use http::header::CACHE_CONTROL;
-use serde::Serialize;
+use http::HeaderMap;
 
-use crate::config::Config;
 use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::authzen::document::{
     DecisionDocument, DecisionsDocument, EvaluationDocument, EvaluationsDocument, Missing, answers,
 };
 use crate::http::cors;
+use crate::http::decision_point::{
+    DecisionPoint, EVALUATION, EVALUATIONS, SEARCH_ACTION, SEARCH_RESOURCE, SEARCH_SUBJECT,
+};
 use crate::http::mount::AUTHZEN_METADATA;
 use crate::http::oauth::client_request::HeaderClient;
 use crate::http::state::AppState;
 use crate::services::policies::decide::{DecideError, DecisionService, Until, Verdict};
-
-const EVALUATION: &str = "/access/v1/evaluation";
-const EVALUATIONS: &str = "/access/v1/evaluations";
-const SEARCH_ACTION: &str = "/access/v1/search/action";
-const SEARCH_RESOURCE: &str = "/access/v1/search/resource";
-const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
 
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
@@ -38,32 +32,12 @@ pub(crate) fn router() -> Router<AppState> {
         .route(SEARCH_ACTION, post(search::actions))
         .route(SEARCH_RESOURCE, post(search::resources))
         .route(SEARCH_SUBJECT, post(search::subjects))
-        .route(AUTHZEN_METADATA, get(metadata))
+        .route(AUTHZEN_METADATA, get(metadata).merge(options(cors::preflight)))
 }
 
-/// What is served, and where (section 9 of the specification).
-#[derive(Serialize)]
-struct Metadata {
-    policy_decision_point: String,
-    access_evaluation_endpoint: String,
-    access_evaluations_endpoint: String,
-    search_subject_endpoint: String,
-    search_resource_endpoint: String,
-    search_action_endpoint: String,
-}
-
-async fn metadata(State(config): State<std::sync::Arc<Config>>) -> Response {
-    let issuer = config.issuer();
-    let document = Metadata {
-        policy_decision_point: issuer.as_str().to_owned(),
-        access_evaluation_endpoint: issuer.endpoint(EVALUATION),
-        access_evaluations_endpoint: issuer.endpoint(EVALUATIONS),
-        search_subject_endpoint: issuer.endpoint(SEARCH_SUBJECT),
-        search_resource_endpoint: issuer.endpoint(SEARCH_RESOURCE),
-        search_action_endpoint: issuer.endpoint(SEARCH_ACTION),
-    };
-    let kept = [(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
-    cors::open((kept, Json(document)).into_response())
+/// What is served, and where.
+async fn metadata(State(point): State<DecisionPoint>, headers: HeaderMap) -> Response {
+    point.0.answer(&headers)
 }
 
 /// `POST /access/v1/evaluation`.
