@@ -6,7 +6,7 @@ use portcullis_tests::server::TestServer;
 use portcullis_tests::token::basic;
 use reqwest::{Method, RequestBuilder};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::authzen::{ACTIONS, EVALUATION, EVALUATIONS, RESOURCES, SUBJECTS};
 
@@ -113,5 +113,72 @@ async fn every_answer_of_the_server_has_a_name_and_elsewhere_it_is_ours(
             let name = answer.header("x-request-id");
             assert!(!name.is_empty() && name != NAME, "{path}: {name}");
         }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn everything_that_a_request_lacks_is_listed_at_once(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api("https://orders.test").await;
+    let service = server.admin.guard_client(&orders).await;
+    let credentials = basic(&service.id, service.secret.as_deref().unwrap());
+    let (bare, page) = (json!({}), json!({ "page": { "limit": 0 } }));
+    let parts = json!({ "resource": {}, "action": {}, "subject": { "type": "" } });
+    let batch = json!({ "action": { "name": "read" }, "evaluations": [{}, { "subject": {} }] });
+    for (path, document, expected) in [
+        (EVALUATION, &bare, &["/subject missing", "/action missing", "/resource missing"][..]),
+        (EVALUATIONS, &bare, &["/subject missing", "/action missing", "/resource missing"]),
+        (
+            EVALUATION,
+            &parts,
+            &[
+                "/subject/type malformed",
+                "/subject/id missing",
+                "/action/name missing",
+                "/resource/type missing",
+                "/resource/id missing",
+            ],
+        ),
+        (
+            EVALUATIONS,
+            &batch,
+            &[
+                "/evaluations/0/subject missing",
+                "/evaluations/0/resource missing",
+                "/evaluations/1/subject/type missing",
+                "/evaluations/1/subject/id missing",
+                "/evaluations/1/resource missing",
+            ],
+        ),
+        (
+            SUBJECTS,
+            &page,
+            &["/subject missing", "/action missing", "/resource missing", "/page/limit malformed"],
+        ),
+        (
+            SUBJECTS,
+            &parts,
+            &[
+                "/subject/type malformed",
+                "/action/name missing",
+                "/resource/type missing",
+                "/resource/id missing",
+            ],
+        ),
+        (RESOURCES, &bare, &["/subject missing", "/action missing", "/resource missing"]),
+        (ACTIONS, &bare, &["/subject missing", "/resource missing"]),
+    ] {
+        let request = server.machine.request(Method::POST, path).header("authorization", &credentials);
+        let answer = named(request.json(document)).await;
+        assert_eq!((answer.status.as_u16(), answer.problem()), is(400, "malformed"), "{path}");
+        let errors = answer.json()["errors"].as_array().cloned().unwrap();
+        let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
+        let listed: Vec<_> = errors
+            .iter()
+            .map(|error| format!("{} {}", text(error, "pointer"), text(error, "code")))
+            .collect();
+        assert_eq!(listed, expected, "{path}");
+        assert!(errors.iter().all(|error| !text(error, "detail").is_empty()), "{path}");
     }
 }

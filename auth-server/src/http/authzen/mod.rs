@@ -3,6 +3,7 @@
 
 mod document;
 mod page;
+mod parts;
 mod search;
 
 use axum::extract::State;
@@ -14,7 +15,7 @@ use http::HeaderMap;
 use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::authzen::document::{
-    DecisionDocument, DecisionsDocument, EvaluationDocument, EvaluationsDocument, Missing, answers,
+    DecisionDocument, DecisionsDocument, EvaluationDocument, EvaluationsDocument, answers,
 };
 use crate::http::cors;
 use crate::http::decision_point::{
@@ -23,6 +24,7 @@ use crate::http::decision_point::{
 use crate::http::mount::AUTHZEN_METADATA;
 use crate::http::oauth::client_request::HeaderClient;
 use crate::http::state::AppState;
+use crate::services::fields::FieldErrors;
 use crate::services::policies::decide::{DecideError, DecisionService, Until, Verdict};
 
 pub(crate) fn router() -> Router<AppState> {
@@ -46,7 +48,7 @@ async fn evaluate(
     HeaderClient(caller): HeaderClient,
     JsonBody(document): JsonBody<EvaluationDocument>,
 ) -> Result<Response, Problem> {
-    let evaluation = document.evaluation("", &EvaluationDocument::default()).map_err(malformed)?;
+    let evaluation = document.evaluation().map_err(|errors| malformed(&errors))?;
     let verdicts = decisions.decide(caller.client.client(), &[evaluation], Until::All).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
     Ok(Json(one(&verdicts)).into_response())
@@ -59,7 +61,7 @@ async fn evaluate_all(
     JsonBody(document): JsonBody<EvaluationsDocument>,
 ) -> Result<Response, Problem> {
     let is_single = document.is_single();
-    let (evaluations, until) = document.evaluations().map_err(malformed)?;
+    let (evaluations, until) = document.evaluations().map_err(|errors| malformed(&errors))?;
     let verdicts = decisions.decide(caller.client.client(), &evaluations, until).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
     Ok(if is_single {
@@ -74,8 +76,8 @@ fn one(verdicts: &[Verdict]) -> DecisionDocument {
     answers(verdicts).pop().unwrap_or_default()
 }
 
-fn malformed(missing: Missing) -> Problem {
-    Problem::malformed(missing.pointer, missing.complaint)
+fn malformed(errors: &FieldErrors) -> Problem {
+    Problem::new(ProblemKind::Malformed).with_errors(errors)
 }
 
 fn refused(error: &DecideError) -> Problem {
