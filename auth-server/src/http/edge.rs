@@ -27,6 +27,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::config::Config;
 use crate::domain::secret::Entropy;
+use crate::http::decided::Decided;
 use crate::http::error::Cause;
 use crate::http::extract::address::{ClientAddress, proxies};
 use crate::http::extract::request_id::RequestId;
@@ -199,12 +200,15 @@ fn log(line: &Line<'_>, response: &Response) {
             "request"
         );
     } else {
+        let decided = response.extensions().get::<Decided>().copied();
         tracing::debug!(
             request.id = id,
             http.method = method,
             http.route = route,
             http.status = code,
             duration_ms,
+            decision.id = decided.map(|decided| decided.names(line.id)),
+            decision.allowed = decided.map(|decided| decided.allowed),
             "request"
         );
     }

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod authzen;
 pub(crate) mod cors;
+pub(crate) mod decided;
 pub(crate) mod decision_point;
 pub(crate) mod edge;
 pub(crate) mod error;

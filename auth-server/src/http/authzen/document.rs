@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::http::authzen::parts::{MALFORMED, Part, asked, object, text};
+use crate::http::decided::decision_id;
+use crate::http::extract::request_id::RequestId;
 use crate::services::fields::FieldErrors;
 use crate::services::policies::decide::{Asked, Because, Evaluation, Until, Verdict};
 
@@ -146,6 +148,8 @@ pub(super) struct DecisionDocument {
 
 #[derive(Serialize)]
 struct ContextDocument {
+    /// What the decision is called in the log.
+    decision_id: String,
     /// Why, in words.
     reason: &'static str,
     /// The line of the rule that decided, from 1.
@@ -165,19 +169,21 @@ pub(super) struct DecisionsDocument {
     pub(super) evaluations: Vec<DecisionDocument>,
 }
 
-pub(super) fn answers(verdicts: &[Verdict]) -> Vec<DecisionDocument> {
-    verdicts.iter().map(DecisionDocument::from).collect()
+/// The answers to the questions of one request.
+pub(super) fn answers(verdicts: &[Verdict], id: RequestId) -> Vec<DecisionDocument> {
+    verdicts.iter().zip(1..).map(|(verdict, number)| DecisionDocument::of(verdict, id, number)).collect()
 }
 
-impl From<&Verdict> for DecisionDocument {
-    fn from(verdict: &Verdict) -> Self {
+impl DecisionDocument {
+    fn of(verdict: &Verdict, id: RequestId, number: usize) -> Self {
         let (reason, rule_line) = match (verdict.because, verdict.allowed) {
             (Because::Rule(line), true) => ("a rule allows it", Some(line)),
             (Because::Rule(line), false) => ("a rule denies it", Some(line)),
             (Because::NoRule, _) => ("no rule allows it", None),
             (Because::NoPolicy, _) => (NO_POLICY, None),
         };
-        let context = ContextDocument { reason, rule_line, revision: verdict.revision };
+        let (decision_id, revision) = (decision_id(id, number), verdict.revision);
+        let context = ContextDocument { decision_id, reason, rule_line, revision };
         Self { decision: verdict.allowed, context: Some(context) }
     }
 }

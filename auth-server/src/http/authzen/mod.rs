@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, options, post};
 use axum::{Json, Router};
 use http::HeaderMap;
+use serde::Serialize;
 
 use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::{Problem, ProblemKind};
@@ -18,9 +19,11 @@ use crate::http::authzen::document::{
     DecisionDocument, DecisionsDocument, EvaluationDocument, EvaluationsDocument, answers,
 };
 use crate::http::cors;
+use crate::http::decided::Decided;
 use crate::http::decision_point::{
     DecisionPoint, EVALUATION, EVALUATIONS, SEARCH_ACTION, SEARCH_RESOURCE, SEARCH_SUBJECT,
 };
+use crate::http::extract::request_id::RequestId;
 use crate::http::mount::AUTHZEN_METADATA;
 use crate::http::oauth::client_request::HeaderClient;
 use crate::http::state::AppState;
@@ -46,18 +49,20 @@ async fn metadata(State(point): State<DecisionPoint>, headers: HeaderMap) -> Res
 async fn evaluate(
     State(decisions): State<DecisionService>,
     HeaderClient(caller): HeaderClient,
+    id: RequestId,
     JsonBody(document): JsonBody<EvaluationDocument>,
 ) -> Result<Response, Problem> {
     let evaluation = document.evaluation().map_err(|errors| malformed(&errors))?;
     let verdicts = decisions.decide(caller.client.client(), &[evaluation], Until::All).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
-    Ok(Json(one(&verdicts)).into_response())
+    Ok(answered(one(&verdicts, id), &verdicts))
 }
 
 /// `POST /access/v1/evaluations`.
 async fn evaluate_all(
     State(decisions): State<DecisionService>,
     HeaderClient(caller): HeaderClient,
+    id: RequestId,
     JsonBody(document): JsonBody<EvaluationsDocument>,
 ) -> Result<Response, Problem> {
     let is_single = document.is_single();
@@ -65,15 +70,22 @@ async fn evaluate_all(
     let verdicts = decisions.decide(caller.client.client(), &evaluations, until).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
     Ok(if is_single {
-        Json(one(&verdicts)).into_response()
+        answered(one(&verdicts, id), &verdicts)
     } else {
-        Json(DecisionsDocument { evaluations: answers(&verdicts) }).into_response()
+        answered(DecisionsDocument { evaluations: answers(&verdicts, id) }, &verdicts)
     })
 }
 
 /// There is one verdict for one question; none would be a denial.
-fn one(verdicts: &[Verdict]) -> DecisionDocument {
-    answers(verdicts).pop().unwrap_or_default()
+fn one(verdicts: &[Verdict], id: RequestId) -> DecisionDocument {
+    answers(verdicts, id).pop().unwrap_or_default()
+}
+
+fn answered(document: impl Serialize, verdicts: &[Verdict]) -> Response {
+    let allowed = verdicts.iter().filter(|verdict| verdict.allowed).count();
+    let mut response = Json(document).into_response();
+    response.extensions_mut().insert(Decided { decisions: verdicts.len(), allowed });
+    response
 }
 
 fn malformed(errors: &FieldErrors) -> Problem {
