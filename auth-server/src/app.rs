@@ -181,6 +181,7 @@ impl App {
         };
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
+        background::record_the_last(&self.administration.distribution.notes).await;
         self.ground.store.close().await;
     }
 
@@ -246,6 +247,11 @@ impl App {
     /// What services say about their routes.
     pub(crate) const fn inventories(&self) -> &InventoryService {
         &self.administration.distribution.inventories
+    }
+
+    /// Writes what this server decided itself into the records, which it does by itself every few seconds.
+    pub async fn record_decisions(&self) -> Result<(), StoreError> {
+        self.administration.distribution.notes.flush().await
     }
 
     /// What commands make in one go.

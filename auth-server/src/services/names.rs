@@ -30,6 +30,11 @@ impl Names {
     pub(crate) fn of(&self, actor: &str) -> &Named {
         self.0.get(actor).unwrap_or(&Named::Unknown)
     }
+
+    /// What the client with this identifier is called: its identifier, if it is not known any more.
+    pub(crate) fn of_client<'a>(&'a self, id: &'a str) -> &'a str {
+        if let Named::Client(name) = self.of(id) { name } else { id }
+    }
 }
 
 /// Finds out who is who.
@@ -91,6 +96,7 @@ mod tests {
         let names = NameService::new(trial.store.clone()).find(&asked).await.unwrap();
         assert!(matches!(names.of(ada.as_str()), Named::Person { username, .. } if username == "ada"));
         assert_eq!((names.of("operator"), names.of("system")), (&Named::Operator, &Named::System));
+        assert_eq!(names.of_client("cli_gone"), "cli_gone");
         for unknown in [gone.as_str(), "anonymous", "no such thing", "never asked for"] {
             assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
         }

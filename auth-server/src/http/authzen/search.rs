@@ -15,7 +15,7 @@ use crate::http::authzen::parts::{self, OBJECT, Part, of_kind, text};
 use crate::http::authzen::{malformed, refused};
 use crate::http::oauth::client_request::HeaderClient;
 use crate::services::fields::FieldErrors;
-use crate::services::policies::decide::{Asked, DecisionService, Evaluation, Until};
+use crate::services::policies::decide::{Asked, DecisionService, Evaluation};
 use crate::services::policies::search::{Found, Holders, Search};
 
 /// The id of every resource of a type: rules know types, and this server knows none of the things that a service keeps.
@@ -103,11 +103,10 @@ pub(super) async fn resources(
         decisions.search(client, Search::Objects { subject, action }, leaf.window()).await
     } else {
         let evaluation = Evaluation { subject, object: kind.clone(), action };
-        let verdicts = decisions.decide(client, &[evaluation], Until::All).await;
-        verdicts.map(|verdicts| {
-            let every = verdicts.iter().filter(|verdict| verdict.allowed).map(|_| EVERY.to_owned());
-            let revision = verdicts.first().and_then(|verdict| verdict.revision);
-            Found { names: every.collect(), next: None, revision }
+        decisions.consider(client, evaluation).await.map(|verdict| {
+            let every = verdict.filter(|verdict| verdict.allowed).map(|_| EVERY.to_owned());
+            let revision = verdict.and_then(|verdict| verdict.revision);
+            Found { names: every.into_iter().collect(), next: None, revision }
         })
     };
     let found = found.map_err(|error| refused(&error))?;

@@ -95,6 +95,7 @@ impl DecisionDocument {
             object,
             action,
             allowed,
+            asked_by: None,
             revision,
             decisions: count,
         }
