@@ -45,6 +45,7 @@ use crate::services::owners::ADMIN_API_PATH;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
+use crate::services::policies::records::RecordsError;
 use crate::services::provision::{Parts as Provisions, ProvisionService};
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
@@ -250,7 +251,7 @@ impl App {
     }
 
     /// Writes what this server decided itself into the records, which it does by itself every few seconds.
-    pub async fn record_decisions(&self) -> Result<(), StoreError> {
+    pub async fn record_decisions(&self) -> Result<(), RecordsError> {
         self.administration.distribution.notes.flush().await
     }
 

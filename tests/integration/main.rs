@@ -7,6 +7,8 @@ mod audit_trail;
 #[cfg(test)]
 mod authzen;
 #[cfg(test)]
+mod authzen_records;
+#[cfg(test)]
 mod authzen_refusals;
 #[cfg(test)]
 mod authzen_search;

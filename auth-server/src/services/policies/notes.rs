@@ -20,7 +20,6 @@ use crate::domain::secret::Entropy;
 use crate::services::policies::notes::table::{Table, Taken};
 use crate::services::policies::records::{Batch, MAX_RECORDS, RecordService, RecordsError};
 use crate::services::trouble::is_temporary;
-use crate::storage::StoreError;
 
 /// The subject of whoever is only a role: no `sub` of a user and no id of a client looks like it, and no subject at all is denied.
 pub(super) const NOBODY: &str = "-";
@@ -56,6 +55,27 @@ struct Outbox {
     next: u64,
     /// When the table was emptied last.
     emptied: Timestamp,
+}
+
+/// What becomes of a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    /// It is written, or nobody wants it any more.
+    Done,
+    /// It would not be taken later either.
+    Lost,
+    /// The database has no time for it now.
+    Waits,
+}
+
+impl Fate {
+    fn of(outcome: &Result<(), RecordsError>) -> Self {
+        match outcome {
+            Ok(()) | Err(RecordsError::ServesNothing | RecordsError::Unwanted) => Self::Done,
+            Err(RecordsError::Store(error)) if is_temporary(error) => Self::Waits,
+            Err(RecordsError::Crowded(_) | RecordsError::Store(_)) => Self::Lost,
+        }
+    }
 }
 
 /// A batch on its way.
@@ -108,7 +128,7 @@ impl DecisionNotes {
     }
 
     /// Writes everything that was decided until now. What the database has no time for waits for the next time.
-    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+    pub(crate) async fn flush(&self) -> Result<(), RecordsError> {
         // What waited goes first; then what came meanwhile.
         for _ in 0..2 {
             self.write().await?;
@@ -116,7 +136,7 @@ impl DecisionNotes {
         Ok(())
     }
 
-    async fn write(&self) -> Result<(), StoreError> {
+    async fn write(&self) -> Result<(), RecordsError> {
         let Desk { records, clock, table, .. } = &*self.0;
         let mut outbox = self.0.outbox.lock().await;
         if outbox.waiting.is_empty() {
@@ -126,15 +146,15 @@ impl DecisionNotes {
         while let Some(Waiting { asker, begun, batch }) = outbox.waiting.front() {
             let now = clock.now();
             let aged = Batch { age: now.since(*begun), ..batch.clone() };
-            match records.keep((&asker.api, &asker.client), aged, now).await {
-                // The API is gone, or nobody wants records any more.
-                Ok(()) | Err(RecordsError::ServesNothing | RecordsError::Unwanted) => {}
-                Err(RecordsError::Store(error)) if is_temporary(&error) => return Err(error),
-                Err(error) => {
+            let outcome = records.keep((&asker.api, &asker.client), aged, now).await;
+            match (Fate::of(&outcome), outcome) {
+                (Fate::Lost, Err(error)) => {
                     let decisions = batch.decisions();
-                    tracing::error!(cause = %error, decisions, "decisions could not be recorded; they are counted as lost");
+                    tracing::error!(cause = %error, decisions, "decisions could not be recorded and are counted as lost");
                     table.lose(asker, decisions);
                 }
+                (Fate::Waits, Err(error)) => return Err(error),
+                (Fate::Done | Fate::Lost | Fate::Waits, _) => {}
             }
             outbox.waiting.pop_front();
         }
@@ -161,5 +181,156 @@ impl DecisionNotes {
                 outbox.waiting.push_back(Waiting { asker: asker.clone(), begun, batch });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::{PolicySource, Roles, Snapshot};
+
+    use super::*;
+    use crate::config::Records;
+    use crate::domain::decision::Day;
+    use crate::services::trial::{START, Trial, operator};
+    use crate::storage::StoreError;
+    use crate::storage::decision_records::{self, DayTotal};
+
+    async fn asker(trial: &Trial) -> Asker {
+        let api = trial.api("https://orders.example").await.id;
+        Asker { api, client: ClientId::generate(START, &trial.entropy) }
+    }
+
+    fn decide(notes: &DecisionNotes, asker: &Asker, subject: &str, times: usize) {
+        let source = PolicySource::with_default_model("p, viewer, *, orders, read");
+        let snapshot = Snapshot::compile(&source, 3).unwrap();
+        let roles = Roles::from(&["viewer"]);
+        let request = Request { subject, roles, domain: "", object: "orders", action: "read" };
+        (0..times).for_each(|_| notes.note(asker, &request, snapshot.decide(&request)));
+    }
+
+    async fn recorded(trial: &Trial, asker: &Asker) -> Vec<DecisionRecord> {
+        let mut tx = trial.store.read().await.unwrap();
+        let span = (Day::of(START), Day::of(START));
+        let (mut records, _) = decision_records::page(&mut tx, &asker.api, span, None, 10_000).await.unwrap();
+        records.sort_by(|one, other| one.subject.cmp(&other.subject));
+        records
+    }
+
+    async fn totals(trial: &Trial, asker: &Asker) -> Vec<DayTotal> {
+        let mut tx = trial.store.read().await.unwrap();
+        decision_records::days(&mut tx, &asker.api, Day::of(START).minus(9), 9).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_is_recorded_by_the_client_that_asked() {
+        let trial = Trial::begin().await;
+        let (asker, notes) = (asker(&trial).await, trial.notes(None));
+        notes.flush().await.unwrap();
+        for _ in 0..2 {
+            decide(&notes, &asker, "alice", 3);
+            decide(&notes, &asker, "bob", 1);
+            notes.flush().await.unwrap();
+        }
+        let told = recorded(&trial, &asker).await;
+        let told: Vec<_> = told.iter().map(|one| (&*one.subject, one.pseudonymous, one.decisions)).collect();
+        assert_eq!(told, [("alice", false, 6), ("bob", false, 2)]);
+        assert_eq!(recorded(&trial, &asker).await[0].asked_by.as_ref(), Some(&asker.client));
+    }
+
+    #[tokio::test]
+    async fn replicas_add_up_and_many_requests_take_several_batches() {
+        let trial = Trial::begin().await;
+        let asker = asker(&trial).await;
+        for notes in [trial.notes(None), trial.notes(None)] {
+            (0..2_500).for_each(|number| decide(&notes, &asker, &number.to_string(), 1));
+            notes.0.table.lose(&asker, 7);
+            notes.flush().await.unwrap();
+        }
+        let [day] = totals(&trial, &asker).await[..] else { panic!("one day") };
+        assert_eq!((day.requests, day.decisions, day.lost), (2_500, 5_000, 14));
+    }
+
+    #[tokio::test]
+    async fn a_flush_that_is_given_up_is_taken_up_again_and_counted_once() {
+        let trial = Trial::begin().await;
+        let (asker, notes) = (asker(&trial).await, trial.notes(None));
+        (0..2_500).for_each(|number| decide(&notes, &asker, &number.to_string(), 1));
+        let mut given_up = 0;
+        // Each is given up at another place, where it waits for the first, the second, .. time.
+        for waits in 1.. {
+            let mut flush = Box::pin(notes.flush());
+            let mut polls = 0;
+            let ended = std::future::poll_fn(|context| {
+                polls += 1;
+                let poll = flush.as_mut().poll(context);
+                if polls > waits && poll.is_pending() { std::task::Poll::Ready(None) } else { poll.map(Some) }
+            });
+            if let Some(outcome) = ended.await {
+                outcome.unwrap();
+                break;
+            }
+            given_up += 1;
+        }
+        assert!(given_up > 0, "nothing was given up");
+        let [day] = totals(&trial, &asker).await[..] else { panic!("one day") };
+        assert_eq!((day.requests, day.decisions, day.lost), (2_500, 2_500, 0));
+    }
+
+    #[tokio::test]
+    async fn what_the_database_has_no_time_for_waits_and_what_it_never_takes_is_lost() {
+        let trial = Trial::begin().await;
+        let (asker, notes) = (asker(&trial).await, trial.notes(None));
+        decide(&notes, &asker, "alice", 3);
+        trial.store.close().await;
+        for _ in 0..2 {
+            assert!(matches!(notes.flush().await, Err(RecordsError::Store(_))));
+            assert_eq!(notes.0.outbox.lock().await.waiting.len(), 1);
+        }
+        let refused = |error| Fate::of(&Err(RecordsError::Store(error)));
+        assert_eq!(refused(StoreError::DiskFull), Fate::Waits);
+        assert_eq!(refused(StoreError::Unexpected { reason: String::new() }), Fate::Lost);
+        assert_eq!(Fate::of(&Ok(())), Fate::Done);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_where_nobody_wants_it_and_of_an_api_that_is_gone() {
+        let trial = Trial::begin().await;
+        let (asker, notes) = (asker(&trial).await, trial.notes(None));
+        decide(&notes, &asker, "alice", 3);
+        trial.apis.delete(&asker.api, &operator()).await.unwrap();
+        notes.flush().await.unwrap();
+        assert!(notes.0.outbox.lock().await.waiting.is_empty());
+
+        let other = Asker { api: trial.api("https://stock.example").await.id, client: asker.client.clone() };
+        let clock = Clock::manual(START);
+        let off = Records { keep_days: 0, ..Records::default() };
+        let records = RecordService::new(trial.store.clone(), off, &clock, &trial.entropy);
+        let notes = DecisionNotes::new(records, None, clock, &trial.entropy);
+        decide(&notes, &other, "alice", 3);
+        assert!(notes.0.table.take().is_empty());
+        notes.flush().await.unwrap();
+        assert_eq!(totals(&trial, &other).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_pseudonym_stands_for_the_same_subject_at_one_client_and_for_no_role() {
+        let trial = Trial::begin().await;
+        let one = asker(&trial).await;
+        let other = Asker { client: ClientId::generate(START, &trial.entropy), ..one.clone() };
+        for (key, asker) in [(1, &one), (1, &one), (1, &other), (2, &one)] {
+            let notes = trial.notes(Some(Pseudonyms::new(&[key; 32])));
+            for subject in ["alice", "bob", NOBODY] {
+                decide(&notes, asker, subject, 1);
+            }
+            notes.flush().await.unwrap();
+        }
+        let told = recorded(&trial, &one).await;
+        assert!(told.iter().all(|one| !["alice", "bob"].contains(&&*one.subject)));
+        let (named, nobody): (Vec<_>, Vec<_>) = told.into_iter().partition(|one| one.pseudonymous);
+        let mut counts: Vec<u64> = named.iter().map(|one| one.decisions).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 1, 1, 1, 2, 2], "two under each of three: the first was asked twice");
+        assert!(named.iter().all(|one| one.subject.len() == 22));
+        assert!(nobody.len() == 2 && nobody.iter().all(|one| one.subject == NOBODY));
     }
 }

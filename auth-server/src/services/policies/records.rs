@@ -53,7 +53,7 @@ impl Batch {
 
 /// Why a batch is not taken.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordsError {
+pub enum RecordsError {
     /// The client sends more than is believable.
     #[error("too many batches, the next one is taken in {0:?}")]
     Crowded(Duration),

@@ -28,7 +28,7 @@ pub(super) struct Table {
 
 /// What one client asked.
 #[derive(Default)]
-pub(super) struct Sheet {
+struct Sheet {
     /// By a hash of the request.
     requests: HashMap<u64, DecisionRecord>,
     bytes: usize,
