@@ -44,6 +44,7 @@ async fn whatever_is_wrong_is_told_as_a_problem_under_the_name_of_the_request(
         "resource": { "type": "orders", "id": "17" },
     });
     let credentials = basic(&service.id, service.secret.as_deref().unwrap());
+    let unread = server.admin.guard_client(&orders).await;
     let post = |path: &str| {
         server.machine.request(Method::POST, path).header("authorization", &credentials).json(&whole)
     };
@@ -82,6 +83,11 @@ async fn whatever_is_wrong_is_told_as_a_problem_under_the_name_of_the_request(
         let away = named(post(path)).await;
         assert_eq!((away.status.as_u16(), away.problem()), is(503, "busy"), "{path}");
         assert_eq!(away.header("retry-after"), "1", "{path}");
+        let request = server.machine.request(Method::POST, path).json(&whole);
+        let credentials = basic(&unread.id, unread.secret.as_deref().unwrap());
+        let away = named(request.header("authorization", credentials)).await;
+        let told = (away.status.as_u16(), away.error(), away.header("retry-after"));
+        assert_eq!(told, (503, "temporarily_unavailable".to_owned(), "1"), "{path}");
     }
 }
 
