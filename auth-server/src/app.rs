@@ -182,7 +182,7 @@ impl App {
         };
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
-        background::record_the_last(&self.administration.distribution.notes).await;
+        Box::pin(background::record_the_last(&self.administration.distribution.notes)).await;
         self.ground.store.close().await;
     }
 

@@ -192,8 +192,8 @@ impl<'a> Replay<'a> {
         };
         let tally = if turn == Turn::Denied { &mut self.found.denied } else { &mut self.found.allowed };
         tally.add(decisions);
-        let asked = Asked { request, asker, decisions };
-        self.group(turn, &asked, [before, after]);
+        let question = Asked { request, asker, decisions };
+        self.group(turn, &question, [before, after]);
     }
 
     fn group(&mut self, turn: Turn, asked: &Asked<'_>, [before, after]: [Decision; 2]) {
@@ -270,8 +270,8 @@ impl Tally {
 
 impl Group {
     /// Keeps those who asked most; somebody who asks again, on another day, is named once.
-    fn exemplify(&mut self, asked: &Asked<'_>, [before, after]: [Option<u32>; 2]) {
-        let Asked { request, asker, decisions } = *asked;
+    fn exemplify(&mut self, question: &Asked<'_>, [before, after]: [Option<u32>; 2]) {
+        let Asked { request, asker, decisions } = *question;
         let (subject, roles, domain) = caller(request);
         let is_same = |example: &&mut AskedBy| {
             let same = (example.subject.as_str(), example.domain.as_str(), example.asker.as_deref());

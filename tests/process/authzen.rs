@@ -62,13 +62,11 @@ async fn what_the_page_about_authzen_shows_is_what_is_answered(
     let here = tempdir().unwrap();
     let terminal = Terminal { place: &place, folder: here.path().to_owned() };
     let program = required("PORTCULLIS_TEST_BINARY");
-    let mut script = adapted(prepare, &[("target/release/portcullis", &program)]);
-    for request in requests {
-        script += &format!("echo\necho {END}\n");
-        script += &adapted(request, &[("http://localhost:8080", &server.address)]);
-    }
-    script += "printf %s \"$ROBOT\" > robot\n";
-    let printed = terminal.run(&script);
+    let adapt = |request: &String| adapted(request, &[("http://localhost:8080", &server.address)]);
+    let mut script = vec![adapted(prepare, &[("target/release/portcullis", &program)])];
+    script.extend(requests.iter().flat_map(|request| [format!("echo\necho {END}"), adapt(request)]));
+    script.push("printf %s \"$ROBOT\" > robot".to_owned());
+    let printed = terminal.run(&script.join("\n"));
     let robot = std::fs::read_to_string(here.path().join("robot")).unwrap();
     let answers: Vec<&str> = printed.split(&format!("{END}\n")).skip(1).collect();
     assert_eq!(answers.len(), shown.len());

@@ -174,10 +174,10 @@ fn row(change: &DecisionChange, names: &Names) -> [String; 7] {
 }
 
 fn example(asked: &AskedBy, names: &Names) -> String {
-    let asker = asked.asker.as_ref();
-    let asker = asker.map(|asker| format!(", asked by {}", names.of_client(asker))).unwrap_or_default();
+    let client = asked.asker.as_ref().map(|client| format!(", asked by {}", names.of_client(client)));
+    let client = client.unwrap_or_default();
     let place = if asked.domain.is_empty() { String::new() } else { format!(" in {}", asked.domain) };
-    format!("{} ({}){place}{asker}", asked.subject, asked.roles.join(", "))
+    format!("{} ({}){place}{client}", asked.subject, asked.roles.join(", "))
 }
 
 #[cfg(test)]

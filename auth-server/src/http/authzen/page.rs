@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::secret::Digest32;
-use crate::http::authzen::parts::MALFORMED;
+use crate::http::authzen::parts::{MALFORMED, Part};
 use crate::services::fields::FieldErrors;
 use crate::services::policies::search::Window;
 
@@ -46,7 +46,11 @@ pub(super) struct Leaf {
 impl PageDocument {
     /// The page of the answer to `question`: bytes that are the same for the same question of the same client, and for no other.
     pub(super) fn of(&self, errors: &mut FieldErrors, question: Vec<u8>) -> Option<Leaf> {
-        let limit = self.limit(errors)?;
+        let limit = match self.limit(errors) {
+            Part::Absent => None,
+            Part::Refused => return None,
+            Part::Whole(limit) => Some(limit),
+        };
         // An empty token is how the last page says that there is no other.
         let Some(token) = self.token.as_deref().filter(|token| !token.is_empty()) else {
             return Some(Leaf { question, limit: limit.unwrap_or(DEFAULT_LIMIT), after: None });
@@ -64,16 +68,14 @@ impl PageDocument {
         own
     }
 
-    /// The limit, if the request has one; `None` where it has one that is none.
-    fn limit(&self, errors: &mut FieldErrors) -> Option<Option<u32>> {
-        match self.limit {
-            None => Some(None),
-            Some(0) => {
+    fn limit(&self, errors: &mut FieldErrors) -> Part<u32> {
+        Part::read(self.limit, |limit| {
+            if limit == 0 {
                 errors.refuse("/page/limit", MALFORMED, "has to be at least 1");
-                None
+                return None;
             }
-            Some(limit) => Some(Some(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))),
-        }
+            Some(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
+        })
     }
 }
 

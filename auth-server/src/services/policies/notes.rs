@@ -166,7 +166,9 @@ impl DecisionNotes {
         let begun = std::mem::replace(&mut outbox.emptied, self.0.clock.now());
         for (asker, Taken { mut records, mut lost }) in self.0.table.take() {
             if let Some(pseudonyms) = &self.0.pseudonyms {
-                records.iter_mut().for_each(|record| pseudonyms.replace(&asker.client, record));
+                for record in &mut records {
+                    pseudonyms.replace(&asker.client, record);
+                }
             }
             while lost > 0 || !records.is_empty() {
                 let rest = records.split_off(records.len().min(MAX_RECORDS));
