@@ -19,7 +19,6 @@ use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::secret::Entropy;
 use crate::services::policies::notes::table::{Table, Taken};
 use crate::services::policies::records::{Batch, MAX_RECORDS, RecordService, RecordsError};
-use crate::services::trouble::is_temporary;
 
 /// The subject of whoever is only a role: no `sub` of a user and no id of a client looks like it, and no subject at all is denied.
 pub(super) const NOBODY: &str = "-";
@@ -72,7 +71,7 @@ impl Fate {
     fn of(outcome: &Result<(), RecordsError>) -> Self {
         match outcome {
             Ok(()) | Err(RecordsError::ServesNothing | RecordsError::Unwanted) => Self::Done,
-            Err(RecordsError::Store(error)) if is_temporary(error) => Self::Waits,
+            Err(RecordsError::Store(error)) if error.is_temporary() => Self::Waits,
             Err(RecordsError::Crowded(_) | RecordsError::Store(_)) => Self::Lost,
         }
     }
