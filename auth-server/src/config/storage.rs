@@ -83,10 +83,13 @@ pub struct Records {
     /// Different requests of one API and day that are kept. Those beyond are only counted.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_requests_per_day: u64,
+    /// Keeps what this server decides itself (`AuthZEN`) without the subjects: a keyed digest stands for each. A guard chooses that for
+    /// what it decides.
+    pub authzen_pseudonyms: bool,
 }
 
 impl Default for Records {
     fn default() -> Self {
-        Self { keep_days: 30, max_requests_per_day: 100_000 }
+        Self { keep_days: 30, max_requests_per_day: 100_000, authzen_pseudonyms: false }
     }
 }

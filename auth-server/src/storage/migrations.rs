@@ -64,6 +64,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0007_route_inventories.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0007_route_inventories.sql"),
     },
+    Migration {
+        number: 8,
+        name: "decisions_asked_for",
+        postgres: include_str!("../../../migrations/postgres/0008_decisions_asked_for.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0008_decisions_asked_for.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
