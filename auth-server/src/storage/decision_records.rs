@@ -11,7 +11,8 @@ use crate::storage::{StoreError, Tx};
 const ADD: &str = "
     INSERT INTO decision_records (api_id, day, digest, subject, pseudonymous, roles, domain, object, action, allowed,
                                   revision, decisions)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+     WHERE NOT EXISTS (SELECT 1 FROM forgotten_subjects WHERE subject = $4)
         ON CONFLICT (api_id, day, digest) DO UPDATE
        SET decisions = CASE WHEN decision_records.decisions > 4000000000000000000 THEN decision_records.decisions ELSE decision_records.decisions + excluded.decisions END,
            revision = excluded.revision
@@ -32,9 +33,9 @@ const PAGE: &str = "
     SELECT day, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
       FROM decision_records
      WHERE api_id = $1 AND (day, digest) < ($2, $3) AND day >= $4
+       AND NOT EXISTS (SELECT 1 FROM forgotten_subjects f WHERE f.subject = decision_records.subject)
      ORDER BY day DESC, digest DESC LIMIT $5";
 const DAYS: &str = "SELECT day, requests, decisions, lost FROM decision_days WHERE api_id = $1 AND day >= $2 ORDER BY day DESC LIMIT $3";
-const FORGET_SUBJECT: &str = "DELETE FROM decision_records WHERE subject = $1";
 const OLDEST: &str = "SELECT api_id, day FROM decision_days WHERE day < $1 ORDER BY day LIMIT 1";
 const DELETE: &str = "
     DELETE FROM decision_records WHERE api_id = $1 AND day = $2 AND digest IN
@@ -43,7 +44,7 @@ const DELETE_DAY: &str = "DELETE FROM decision_days WHERE api_id = $1 AND day = 
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[ADD, ADD_TO_KNOWN, DAY_REQUESTS, NOTE_DAY, PAGE, DAYS, FORGET_SUBJECT, OLDEST, DELETE, DELETE_DAY];
+    &[ADD, ADD_TO_KNOWN, DAY_REQUESTS, NOTE_DAY, PAGE, DAYS, OLDEST, DELETE, DELETE_DAY];
 
 /// How much was recorded in a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,9 +80,9 @@ pub async fn add(
         let kept = if is_full {
             add_to_known(tx, api, day, digest, record).await?
         } else {
-            let is_new = add_one(tx, api, day, digest, record).await?;
-            total.requests += u64::from(is_new);
-            true
+            let added = add_one(tx, api, day, digest, record).await?;
+            total.requests += u64::from(added == Some(Added::First));
+            added.is_some()
         };
         let count = if kept { &mut total.decisions } else { &mut total.lost };
         *count = count.saturating_add(record.decisions);
@@ -91,19 +92,32 @@ pub async fn add(
     tx.execute(NOTE_DAY, &[api.into(), day.number().into(), requests, decisions, lost]).await.map(drop)
 }
 
-/// Gives whether it is the first of its kind.
+/// What became of a record that there was room for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Added {
+    Again,
+    First,
+}
+
+impl Added {
+    /// By how often it was asked until now, which adding says. It says nothing when whoever asked is to be forgotten.
+    pub(super) fn of(row: Option<&Row>, record: &DecisionRecord) -> Result<Option<Self>, StoreError> {
+        let Some(row) = row else { return Ok(None) };
+        let is_first = row.get::<u64>(0)? == record.decisions;
+        Ok(Some(if is_first { Self::First } else { Self::Again }))
+    }
+}
+
 async fn add_one(
     tx: &mut Tx,
     api: &ApiId,
     day: Day,
     digest: &Digest32,
     record: &DecisionRecord,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Added>, StoreError> {
     let mut values = vec![api.into(), day.number().into(), digest.into()];
     values.extend(record_values(record)?);
-    let row = tx.fetch_optional(ADD, &values).await?;
-    let after: u64 = row.map_or(Ok(0), |row| row.get(0))?;
-    Ok(after == record.decisions)
+    Added::of(tx.fetch_optional(ADD, &values).await?.as_ref(), record)
 }
 
 /// The values of a record, in the order of their columns.
@@ -163,11 +177,6 @@ pub async fn days(tx: &mut Tx, api: &ApiId, since: Day, limit: u32) -> Result<Ve
         Ok(DayTotal { day: Day::numbered(row.get(0)?), requests, decisions, lost })
     };
     rows.iter().map(total).collect()
-}
-
-/// Forgets what somebody asked.
-pub async fn forget_subject(tx: &mut Tx, subject: &str) -> Result<u64, StoreError> {
-    tx.execute(FORGET_SUBJECT, &[subject.into()]).await
 }
 
 /// Takes away at most `limit` records of the oldest day before `before`; `false` when there is none.

@@ -64,6 +64,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0007_route_inventories.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0007_route_inventories.sql"),
     },
+    Migration {
+        number: 8,
+        name: "bounded_records",
+        postgres: include_str!("../../../migrations/postgres/0008_bounded_records.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0008_bounded_records.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

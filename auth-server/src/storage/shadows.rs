@@ -4,7 +4,7 @@ use crate::domain::decision::DecisionRecord;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyShadow, PolicyText};
 use crate::domain::secret::Digest32;
-use crate::storage::decision_records::{read_record, record_values};
+use crate::storage::decision_records::{Added, read_record, record_values};
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
@@ -23,7 +23,8 @@ const HOLD: &str = "
 const ADD: &str = "
     INSERT INTO shadow_records (api_id, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision,
                                 decisions)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+     WHERE NOT EXISTS (SELECT 1 FROM forgotten_subjects WHERE subject = $3)
         ON CONFLICT (api_id, digest) DO UPDATE
        SET decisions = CASE WHEN shadow_records.decisions > 4000000000000000000 THEN shadow_records.decisions ELSE shadow_records.decisions + excluded.decisions END,
            revision = excluded.revision
@@ -41,14 +42,16 @@ const NOTE: &str = "
      WHERE api_id = $1";
 const PAGE: &str = "
     SELECT digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
-      FROM shadow_records WHERE api_id = $1 AND digest > $2 ORDER BY digest LIMIT $3";
+      FROM shadow_records
+     WHERE api_id = $1 AND digest > $2
+       AND NOT EXISTS (SELECT 1 FROM forgotten_subjects f WHERE f.subject = shadow_records.subject)
+     ORDER BY digest LIMIT $3";
 const CLEAR: &str = "DELETE FROM shadow_records WHERE api_id = $1";
 const RESET: &str = "UPDATE policy_shadows SET requests = 0, decisions = 0, lost = 0 WHERE api_id = $1";
-const FORGET_SUBJECT: &str = "DELETE FROM shadow_records WHERE subject = $1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[START, FIND, STOP, MARK, HOLD, ADD, ADD_TO_KNOWN, NOTE, PAGE, CLEAR, RESET, FORGET_SUBJECT];
+    &[START, FIND, STOP, MARK, HOLD, ADD, ADD_TO_KNOWN, NOTE, PAGE, CLEAR, RESET];
 
 /// Has services try these rules, instead of those that they tried before. What these would have decided is forgotten.
 pub async fn start(tx: &mut Tx, shadow: &PolicyShadow) -> Result<(), StoreError> {
@@ -103,10 +106,9 @@ pub async fn add(
         } else {
             let mut values = vec![api.into(), digest.into()];
             values.extend(record_values(record)?);
-            let row = tx.fetch_optional(ADD, &values).await?;
-            let after: u64 = row.map_or(Ok(0), |row| row.get(0))?;
-            requests += u64::from(after == record.decisions);
-            true
+            let added = Added::of(tx.fetch_optional(ADD, &values).await?.as_ref(), record)?;
+            requests += u64::from(added == Some(Added::First));
+            added.is_some()
         };
         let count = if kept { &mut decisions } else { &mut lost };
         *count = count.saturating_add(record.decisions);
@@ -125,11 +127,6 @@ pub async fn page(
     let rows = tx.fetch_all(PAGE, &[api.into(), after.into(), limit.into()]).await?;
     let end = rows.last().map(|row| row.get(0)).transpose()?;
     Ok((rows.iter().map(|row| read_record(row, 1)).collect::<Result<_, _>>()?, end))
-}
-
-/// Forgets what somebody asked.
-pub async fn forget_subject(tx: &mut Tx, subject: &str) -> Result<u64, StoreError> {
-    tx.execute(FORGET_SUBJECT, &[subject.into()]).await
 }
 
 fn read(row: &Row) -> Result<PolicyShadow, StoreError> {

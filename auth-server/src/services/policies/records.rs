@@ -308,5 +308,10 @@ mod tests {
         let span = (Day::of(START), Day::of(START));
         let (left, _) = decision_records::page(&mut tx, api, span, None, 10).await.unwrap();
         assert_eq!(left.iter().map(|record| record.subject.as_str()).collect::<Vec<_>>(), ["other"]);
+        drop(tx);
+        // A guard that tells late of what it decided before.
+        let lost = days(&trial, &client).await[0].lost;
+        records.take(&client, batch("g-2", vec![record(sub.as_str())]), START).await.unwrap();
+        assert_eq!(days(&trial, &client).await[0].lost, lost + 3);
     }
 }

@@ -4,8 +4,8 @@ use super::support::{Backend, Fixture};
 use crate::domain::decision::{Day, DecisionRecord};
 use crate::domain::ids::ApiId;
 use crate::domain::secret::Digest32;
-use crate::storage::apis;
 use crate::storage::decision_records::{self, DayTotal};
+use crate::storage::{apis, forgotten};
 
 const DAY: Day = Day::numbered(20_000);
 
@@ -149,10 +149,39 @@ async fn what_is_old_or_somebody_elses_is_forgotten(#[case] backend: Backend) {
     let (left, _) =
         decision_records::page(&mut tx, &api, (today.minus(1_000), today), None, 5_000).await.unwrap();
     assert_eq!(left.len(), 1_200);
-    drop(tx);
-    let gone =
-        fixture.write(|tx| Box::pin(async move { decision_records::forget_subject(tx, "30-7").await })).await;
-    assert_eq!(gone, 1);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn who_is_to_be_forgotten_is_hidden_at_once_and_tells_nothing_more(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let both = [record("alice", 1), record("bob", 1)];
+    add(&fixture, &api, DAY, (&both, 0), 100).await;
+    let now = fixture.now();
+    for _ in 0..2 {
+        fixture.write(move |tx| Box::pin(async move { forgotten::insert(tx, "alice", now).await })).await;
+    }
+    assert_eq!(told(&fixture, &api, DAY).await, [("bob".to_owned(), 1)]);
+    let denied = [record("alice", 4), DecisionRecord { allowed: false, ..record("alice", 5) }];
+    add(&fixture, &api, DAY, (&denied, 0), 100).await;
+    assert_eq!(told(&fixture, &api, DAY).await, [("bob".to_owned(), 1)]);
+    assert_eq!(totals(&fixture, &api).await[0].lost, 9, "what is refused is counted");
+    assert_eq!(release(&fixture).await, 0, "as long as there are records, they are hidden");
+    let more = async || {
+        fixture.write(|tx| Box::pin(async move { forgotten::delete_records(tx, "alice", 1).await })).await
+    };
+    assert_eq!([more().await, more().await], [true, false]);
+    assert_eq!(release(&fixture).await, 1);
+    add(&fixture, &api, DAY, (&both, 0), 100).await;
+    assert_eq!(told(&fixture, &api, DAY).await.len(), 2);
+}
+
+async fn release(fixture: &Fixture) -> u64 {
+    let before = fixture.now().plus(std::time::Duration::from_secs(1));
+    fixture.write(move |tx| Box::pin(async move { forgotten::release(tx, before, 500).await })).await
 }
 
 #[rstest]

@@ -1,0 +1,6 @@
+-- Whose records of decisions are to be forgotten: they are not read any more, none are added, and a job takes them away.
+CREATE TABLE forgotten_subjects (
+    subject TEXT NOT NULL PRIMARY KEY,
+    forgotten_at BIGINT NOT NULL
+);
+CREATE INDEX forgotten_subjects_forgotten_at ON forgotten_subjects (forgotten_at);
