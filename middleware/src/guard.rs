@@ -53,6 +53,9 @@ impl Guard {
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
+        if let Some(policy) = &self.0.policy {
+            policy.catch_up().await;
+        }
         if let Some(announcer) = &self.0.announcer {
             announcer.announce().await;
         }

@@ -226,6 +226,15 @@ impl PolicyState {
         }
     }
 
+    /// Waits until the rules that the server wants tried are tried.
+    pub(crate) async fn catch_up(&self) {
+        if let Origin::Remote(feed, _) = &self.origin
+            && let Some(trial) = feed.trial()
+        {
+            trial.catch_up().await;
+        }
+    }
+
     /// What was revoked, if a server tells.
     pub(crate) fn revoked(&self) -> Option<&Arc<Revoked>> {
         match &self.origin {
