@@ -100,7 +100,8 @@ impl Policy {
             Kind::Remote(endpoint) => {
                 let fetcher = surroundings.fetcher.get()?;
                 let feed = Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?;
-                let reporter = Reporter::new(&endpoint, &fetcher, (surroundings.clock, feed.trial()))?;
+                let reporter =
+                    Reporter::new(&endpoint, &fetcher, (surroundings.clock, feed.trial(), &current))?;
                 Origin::Remote(feed, reporter)
             }
             Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
@@ -147,6 +148,10 @@ impl SharedPolicy {
     fn empty() -> Self {
         Self(Arc::default())
     }
+
+    fn current(&self) -> Option<Arc<Snapshot>> {
+        self.0.load_full()
+    }
 }
 
 /// The policy of a guard at work.
@@ -164,18 +169,14 @@ enum Origin {
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
     pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let (too_old, reporter, trial) = match &self.origin {
-            Origin::Remote(feed, reporter) => {
-                let trial = feed.trial().map(|trial| trial.current());
-                (feed.policy().is_too_old(moment), reporter.as_ref(), trial)
-            }
-            Origin::Files(_) | Origin::Here => (false, None, None),
+        let (too_old, reporter) = match &self.origin {
+            Origin::Remote(feed, reporter) => (feed.policy().is_too_old(moment), reporter.as_ref()),
+            Origin::Files(_) | Origin::Here => (false, None),
         };
         match self.current.0.load().as_ref() {
             Some(snapshot) if !too_old => {
                 let records = reporter.map(|reporter| &**reporter.table());
-                let on_trial = trial.as_ref().and_then(|trial| trial.as_deref());
-                ask(Policies::Loaded(Loaded { snapshot, records, on_trial }))
+                ask(Policies::Loaded(Loaded { snapshot, records }))
             }
             _ => ask(Policies::Missing),
         }

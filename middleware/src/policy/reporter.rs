@@ -1,4 +1,4 @@
-//! Sends what was decided, now and then, and again where that did not work.
+//! Sends what was decided, now and then, and again where that did not work. Rules on trial are tried on it before.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -10,21 +10,24 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::trial::Trial;
-use super::{PolicyEndpoint, UrlRefused};
+use super::{PolicyEndpoint, SharedPolicy, UrlRefused};
 use crate::clock::Clock;
 use crate::fetch::{Fetcher, Posted};
-use crate::records::{Batch, Pseudonyms, Table, Taken, cut};
+use crate::records::{Batch, Budget, Pseudonyms, Table, Taken, Tried, Tuple, cut};
 use crate::schedule::Schedule;
 
 /// After so long a server that takes no records is asked again.
 const TAKES_NONE: Duration = Duration::from_hours(1);
 /// The longest pause between attempts at a server that is away.
 const LAST_RETRY: Duration = Duration::from_mins(5);
+/// Rules on trial have this part of one processor at most, however long a decision by them takes.
+const TRIAL_SHARE: u32 = 20;
 
 /// Tells the server of a guard's decisions.
 pub(crate) struct Reporter {
     table: Arc<Table>,
     trial: Option<Arc<Trial>>,
+    in_force: SharedPolicy,
     fetcher: Fetcher,
     url: Url,
     authorization: Option<HeaderValue>,
@@ -36,6 +39,8 @@ pub(crate) struct Reporter {
 }
 
 struct Outbox {
+    /// What is being tried, and then put into batches. Whoever waits for a report may give up at any moment.
+    noted: Option<Noted>,
     waiting: VecDeque<Batch>,
     /// Differs between guards, so that no two name a batch alike.
     guard: u64,
@@ -43,6 +48,15 @@ struct Outbox {
     /// When the table was emptied last.
     emptied: Duration,
     /// What could not be told, and is to be counted with the next batch.
+    lost: u64,
+    /// How many requests rules were tried on: what there was no time for has its turn.
+    tried: usize,
+}
+
+/// What was taken out of the table.
+struct Noted {
+    begun: Duration,
+    tuples: Arc<Vec<Tuple>>,
     lost: u64,
 }
 
@@ -63,7 +77,7 @@ impl Reporter {
     pub(crate) fn new(
         endpoint: &PolicyEndpoint,
         fetcher: &Fetcher,
-        (clock, trial): (&Clock, Option<&Arc<Trial>>),
+        (clock, trial, in_force): (&Clock, Option<&Arc<Trial>>, &SharedPolicy),
     ) -> Result<Option<Arc<Self>>, UrlRefused> {
         let records = endpoint.records();
         let Some(every) = records.every else { return Ok(None) };
@@ -71,6 +85,7 @@ impl Reporter {
         Ok(Some(Arc::new(Self {
             table: Arc::new(Table::new()),
             trial: trial.cloned(),
+            in_force: in_force.clone(),
             fetcher: fetcher.clone(),
             url: endpoint.decisions()?,
             authorization: endpoint.authorization(),
@@ -78,11 +93,13 @@ impl Reporter {
             schedule: Schedule { every, first_retry: every, last_retry: every.max(LAST_RETRY) },
             clock: clock.clone(),
             outbox: Mutex::new(Outbox {
+                noted: None,
                 waiting: VecDeque::new(),
                 guard: RandomState::new().hash_one(()),
                 next: 1,
                 emptied: clock.steady(),
                 lost: 0,
+                tried: 0,
             }),
         })))
     }
@@ -110,7 +127,7 @@ impl Reporter {
     async fn report(&self) -> Report {
         let mut outbox = self.outbox.lock().await;
         if outbox.waiting.is_empty() {
-            self.fill(&mut outbox);
+            self.fill(&mut outbox).await;
         }
         while let Some(batch) = outbox.waiting.front() {
             let (decisions, of_trial) = (batch.decisions(), batch.shadow.is_some());
@@ -132,13 +149,34 @@ impl Reporter {
         Report::Sent
     }
 
-    /// Puts what was noted into batches.
-    fn fill(&self, outbox: &mut Outbox) {
-        let begun = std::mem::replace(&mut outbox.emptied, self.clock.steady());
-        self.pack(outbox, self.table.take(), (begun, None));
-        if let Some(on_trial) = self.trial.as_ref().and_then(|trial| trial.current().clone()) {
-            self.pack(outbox, on_trial.differences.take(), (begun, Some(&on_trial.name)));
+    /// Puts what was noted into batches, and what rules on trial would decide otherwise.
+    async fn fill(&self, outbox: &mut Outbox) {
+        let Noted { begun, tuples, lost } = outbox.noted.take().unwrap_or_else(|| {
+            let Taken { tuples, lost } = self.table.take();
+            let begun = std::mem::replace(&mut outbox.emptied, self.clock.steady());
+            Noted { begun, tuples: Arc::new(tuples), lost }
+        });
+        outbox.noted = Some(Noted { begun, tuples: Arc::clone(&tuples), lost });
+        let tried = self.try_rules(&tuples, outbox.tried).await;
+        outbox.noted = None;
+        self.pack(outbox, Taken { tuples: Arc::unwrap_or_clone(tuples), lost }, (begun, None));
+        if let Some((name, Tried { differences, requests, skipped })) = tried {
+            outbox.tried = outbox.tried.wrapping_add(requests);
+            let untried = Taken { tuples: differences, lost: lost + skipped };
+            self.pack(outbox, untried, (begun, Some(&name)));
         }
+    }
+
+    /// Tries what is on trial on all of these, as far as there is time. A decision may take long, so a thread of its own makes them.
+    async fn try_rules(&self, decided: &Arc<Vec<Tuple>>, first: usize) -> Option<(String, Tried)> {
+        let on_trial = self.trial.as_ref()?.current()?;
+        let in_force = self.in_force.current()?;
+        let (name, tuples, clock) = (on_trial.name.clone(), Arc::clone(decided), self.clock.clone());
+        let budget = Budget { time: self.schedule.every / TRIAL_SHARE, clock: move || clock.steady() };
+        let trying =
+            tokio::task::spawn_blocking(move || on_trial.try_on(&in_force, (&tuples, first), &budget));
+        let nothing = || Tried { skipped: count(decided), ..Tried::default() };
+        Some((name, trying.await.unwrap_or_else(|_| nothing())))
     }
 
     fn pack(&self, outbox: &mut Outbox, mut taken: Taken, (begun, shadow): (Duration, Option<&String>)) {
@@ -179,6 +217,10 @@ impl Reporter {
             }
         }
     }
+}
+
+fn count(tuples: &[Tuple]) -> u64 {
+    tuples.iter().map(|tuple| tuple.count).sum()
 }
 
 /// Whether the same request may be taken later. A client that cannot be authenticated now may be by then: its secret was

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Weak};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::{Mutex, watch};
@@ -62,8 +62,8 @@ impl Trial {
         })
     }
 
-    pub(crate) fn current(&self) -> Guard<Option<Arc<OnTrial>>> {
-        self.current.load()
+    pub(crate) fn current(&self) -> Option<Arc<OnTrial>> {
+        self.current.load_full()
     }
 
     /// Leaves word that the server wants the rules with this tag tried, or none. Saying it again has them asked for again if they
@@ -102,8 +102,8 @@ impl Trial {
         }
         match self.fetch().await {
             Ok(on_trial) => {
-                // Signed anew, they are the same, and what was noted of them stays.
-                if self.current().as_ref().is_none_or(|known| known.name != on_trial.name) {
+                // Signed anew, they are the same.
+                if self.current().is_none_or(|known| known.name != on_trial.name) {
                     tracing::info!(policy.shadow = on_trial.name, "rules on trial");
                     self.current.store(Some(Arc::new(on_trial)));
                 }

@@ -8,8 +8,8 @@ mod trial;
 use std::time::Duration;
 
 pub(crate) use batch::{Batch, Pseudonyms, cut};
-pub(crate) use table::{Table, Taken};
-pub(crate) use trial::OnTrial;
+pub(crate) use table::{Table, Taken, Tuple};
+pub(crate) use trial::{Budget, OnTrial, Tried};
 
 /// How often decisions are told, unless set.
 const DEFAULT_EVERY: Duration = Duration::from_secs(10);

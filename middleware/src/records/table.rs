@@ -36,7 +36,7 @@ struct Shard {
 }
 
 /// A request, its answer, and how often that was given.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Tuple {
     pub(crate) subject: Box<str>,
     pub(crate) roles: Box<[Box<str>]>,

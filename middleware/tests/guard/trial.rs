@@ -222,3 +222,34 @@ async fn rules_are_tried_without_being_asked_for() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Whoever waits for a report may give up while rules are tried.
+#[tokio::test]
+async fn a_report_that_is_given_up_loses_nothing() {
+    let setup = setup(|endpoint| endpoint).await;
+    setup.issuer.try_rules(Answer::Document(signed(&setup, TYPE, "p, clerk, *, orders, read", &json!({}))));
+    say(&setup, Some("\"s1\"")).await;
+    read(&setup, "clerk").await;
+    tokio::select! {
+        biased;
+        () = setup.guard.flush() => panic!("it has to be tried first"),
+        () = std::future::ready(()) => {}
+    }
+    setup.guard.flush().await;
+    let batches = setup.issuer.records();
+    let told: Vec<_> = batches.iter().map(|batch| (batch.get("shadow").is_some(), &batch["lost"])).collect();
+    assert_eq!(told, [(false, &json!(0)), (true, &json!(0))]);
+    assert!(batches.iter().all(|batch| batch["decisions"][0]["count"] == 1), "{batches:?}");
+}
+
+#[tokio::test]
+async fn what_found_no_room_was_not_tried_and_that_is_told() {
+    let setup = setup(|endpoint| endpoint).await;
+    setup.issuer.try_rules(Answer::Document(signed(&setup, TYPE, ALLOWED, &json!({}))));
+    say(&setup, Some("\"s1\"")).await;
+    read(&setup, &"x".repeat(3_000)).await;
+    setup.guard.flush().await;
+    let batches = setup.issuer.records();
+    let told: Vec<_> = batches.iter().map(|batch| (batch.get("shadow"), &batch["lost"])).collect();
+    assert_eq!(told, [(None, &json!(1)), (Some(&json!(NAME)), &json!(1))]);
+}
