@@ -4,3 +4,6 @@ CREATE TABLE forgotten_subjects (
     forgotten_at BIGINT NOT NULL
 );
 CREATE INDEX forgotten_subjects_forgotten_at ON forgotten_subjects (forgotten_at);
+
+-- How many decisions rules on trial were not tried on.
+ALTER TABLE policy_shadows ADD COLUMN untried BIGINT NOT NULL DEFAULT 0;

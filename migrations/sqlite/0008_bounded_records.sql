@@ -4,3 +4,6 @@ CREATE TABLE forgotten_subjects (
     forgotten_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forgotten_subjects_forgotten_at ON forgotten_subjects (forgotten_at);
+
+-- How many decisions rules on trial were not tried on.
+ALTER TABLE policy_shadows ADD COLUMN untried INTEGER NOT NULL DEFAULT 0;

@@ -13,8 +13,9 @@ use crate::domain::decision::{Day, DecisionRecord};
 use crate::domain::ids::ApiId;
 use crate::domain::secret::{Digest32, Entropy};
 use crate::services::buckets::{Buckets, Key};
+use crate::storage::shadows::{self, Found};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{Outcome, Store, StoreError, decision_records, shadows};
+use crate::storage::{Outcome, Store, StoreError, decision_records};
 
 /// The most records of one batch.
 pub(crate) const MAX_RECORDS: usize = 1_000;
@@ -36,7 +37,7 @@ pub(crate) struct Batch {
     pub(crate) name: String,
     /// How long ago the first of it was decided.
     pub(crate) age: Duration,
-    /// How many decisions are not in it.
+    /// How many decisions are not in it. Rules on trial were not tried on those.
     pub(crate) lost: u64,
     /// The rules that would decide these otherwise. `None`: these were decided by those in force.
     pub(crate) shadow: Option<Digest32>,
@@ -86,7 +87,7 @@ impl RecordService {
     pub(crate) async fn take(
         &self,
         client: &Client,
-        batch: Batch,
+        mut batch: Batch,
         now: Timestamp,
     ) -> Result<(), RecordsError> {
         let api = client.settings.serves.as_ref().ok_or(RecordsError::ServesNothing)?;
@@ -103,14 +104,17 @@ impl RecordService {
         }
         let (day, shadow) = (self.day_of(&batch, now), batch.shadow);
         let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
+        // What is not in a batch of differences may be one or not: nobody tried.
+        let mut untried =
+            if shadow.is_some() { std::mem::take(&mut batch.lost).min(MAX_DECISIONS) } else { 0 };
         let (mut records, mut lost) = sorted(batch);
         let mut part = 0_u64;
         while part == 0 || !records.is_empty() {
             let rest = records.split_off(records.len().min(CHUNK));
             let chunk = std::mem::replace(&mut records, rest);
             let name = Digest32::of_parts(&[name.as_bytes(), &part.to_be_bytes()]);
-            let lost = std::mem::take(&mut lost);
-            self.add(&api.id, Part { name, day, shadow, records: chunk, lost }, now).await?;
+            let (lost, untried) = (std::mem::take(&mut lost), std::mem::take(&mut untried));
+            self.add(&api.id, Part { name, day, shadow, records: chunk, lost, untried }, now).await?;
             part += 1;
         }
         Ok(())
@@ -123,7 +127,7 @@ impl RecordService {
     }
 
     async fn add(&self, api: &ApiId, part: Part, now: Timestamp) -> Result<(), RecordsError> {
-        let Part { name, day, shadow, records, lost } = part;
+        let Part { name, day, shadow, records, lost, untried } = part;
         let (api, most) = (api.clone(), self.settings.max_requests_per_day);
         self.store
             .write(move |tx| {
@@ -133,10 +137,11 @@ impl RecordService {
                     if !single_use::remember(tx, Purpose::DecisionBatch, &name, until, now).await? {
                         return Ok(());
                     }
-                    let found = (records.as_slice(), lost);
-                    match &shadow {
-                        Some(sha256) => shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?,
-                        None => decision_records::add(tx, &api, day, found, most).await?,
+                    if let Some(sha256) = &shadow {
+                        let found = Found { records: &records, lost, untried };
+                        shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?;
+                    } else {
+                        decision_records::add(tx, &api, day, (&records, lost), most).await?;
                     }
                     Ok(())
                 })
@@ -153,6 +158,7 @@ struct Part {
     shadow: Option<Digest32>,
     records: Vec<(Digest32, DecisionRecord)>,
     lost: u64,
+    untried: u64,
 }
 
 /// Puts the records in the order of their digests, and counts those that are none.

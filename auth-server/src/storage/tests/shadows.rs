@@ -5,7 +5,8 @@ use crate::domain::decision::DecisionRecord;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyShadow, PolicyText};
 use crate::domain::secret::Digest32;
-use crate::storage::{apis, forgotten, shadows};
+use crate::storage::shadows::{self, Found};
+use crate::storage::{apis, forgotten};
 
 fn record(subject: &str, decisions: u64) -> DecisionRecord {
     DecisionRecord {
@@ -32,6 +33,7 @@ fn shadow(fixture: &Fixture, api: &ApiId, rules: &str) -> PolicyShadow {
         requests: 0,
         decisions: 0,
         lost: 0,
+        untried: 0,
     }
 }
 
@@ -47,7 +49,10 @@ async fn add(fixture: &Fixture, shadow: &PolicyShadow, records: &[DecisionRecord
     records.sort_by_key(|(digest, _)| *digest.as_bytes());
     fixture
         .write(move |tx| {
-            Box::pin(async move { shadows::add(tx, (&api, &sha256), (&records, 1), most).await })
+            Box::pin(async move {
+                let found = Found { records: &records, lost: 1, untried: 5 };
+                shadows::add(tx, (&api, &sha256), found, most).await
+            })
         })
         .await;
 }
@@ -114,6 +119,7 @@ async fn differences_are_counted_once_and_up_to_a_bound(#[case] backend: Backend
     assert_eq!(counts(&fixture, &api).await, Some((2, 4, 3)), "one is too many, and one was lost before");
     add(&fixture, &tried, &["a", "b", "c"].map(|name| record(name, 1)), 2).await;
     assert_eq!(counts(&fixture, &api).await, Some((2, 6, 5)));
+    assert_eq!(shadows::find(&mut fixture.read().await, &api).await.unwrap().unwrap().untried, 10);
     let stale = shadow(&fixture, &api, "another");
     add(&fixture, &stale, &[record("z", 9)], 100).await;
     assert_eq!(counts(&fixture, &api).await, Some((2, 6, 5)), "what is tried no longer is not noted");
