@@ -7,3 +7,6 @@ CREATE INDEX forgotten_subjects_forgotten_at ON forgotten_subjects (forgotten_at
 
 -- How many decisions rules on trial were not tried on.
 ALTER TABLE policy_shadows ADD COLUMN untried INTEGER NOT NULL DEFAULT 0;
+
+-- About how many bytes the records of a day take.
+ALTER TABLE decision_days ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;

@@ -132,7 +132,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::domain::decision::{Day, DecisionRecord};
+    use crate::domain::decision::{Day, DecisionRecord, Room};
     use crate::domain::ids::{ApiId, JobKind};
     use crate::domain::issuer::Issuer;
     use crate::domain::revocation::Revocation;
@@ -163,6 +163,7 @@ mod tests {
     }
 
     const HOUR: Duration = Duration::from_hours(1);
+    const ROOM: Room = Room { requests: 10_000, bytes: u64::MAX };
 
     /// Asks for the policy of the admin API again, in an hour.
     async fn put_off(fixture: &Fixture) -> PolicySchedule {
@@ -234,7 +235,7 @@ mod tests {
             let (api, day) = (api.clone(), today.minus(days));
             fixture
                 .write(move |tx| {
-                    Box::pin(async move { decision_records::add(tx, &api, day, (&[], 1), 1).await })
+                    Box::pin(async move { decision_records::add(tx, &api, day, (&[], 1), ROOM).await })
                 })
                 .await;
         }
@@ -273,7 +274,7 @@ mod tests {
         fixture
             .write(move |tx| {
                 Box::pin(async move {
-                    decision_records::add(tx, &added, Day::of(now), (&all, 0), 10_000).await?;
+                    decision_records::add(tx, &added, Day::of(now), (&all, 0), ROOM).await?;
                     forgetting::forget(tx, "ada", &entropy, now).await
                 })
             })

@@ -1,6 +1,6 @@
 //! What services were asked, by day.
 
-use crate::domain::decision::{Day, DecisionRecord};
+use crate::domain::decision::{Day, DecisionRecord, Room};
 use crate::domain::ids::ApiId;
 use crate::domain::secret::Digest32;
 use crate::storage::row::Row;
@@ -22,11 +22,12 @@ const ADD_TO_KNOWN: &str = "
        SET decisions = CASE WHEN decision_records.decisions > 4000000000000000000 THEN decision_records.decisions ELSE decision_records.decisions + $4 END,
            revision = $5
      WHERE api_id = $1 AND day = $2 AND digest = $3";
-const DAY_REQUESTS: &str = "SELECT requests FROM decision_days WHERE api_id = $1 AND day = $2";
+const DAY_TAKEN: &str = "SELECT requests, bytes FROM decision_days WHERE api_id = $1 AND day = $2";
 const NOTE_DAY: &str = "
-    INSERT INTO decision_days (api_id, day, requests, decisions, lost) VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO decision_days (api_id, day, requests, decisions, lost, bytes) VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (api_id, day) DO UPDATE
        SET requests = decision_days.requests + excluded.requests,
+           bytes = decision_days.bytes + excluded.bytes,
            decisions = CASE WHEN decision_days.decisions > 4000000000000000000 THEN decision_days.decisions ELSE decision_days.decisions + excluded.decisions END,
            lost = CASE WHEN decision_days.lost > 4000000000000000000 THEN decision_days.lost ELSE decision_days.lost + excluded.lost END";
 const PAGE: &str = "
@@ -44,7 +45,10 @@ const DELETE_DAY: &str = "DELETE FROM decision_days WHERE api_id = $1 AND day = 
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[ADD, ADD_TO_KNOWN, DAY_REQUESTS, NOTE_DAY, PAGE, DAYS, OLDEST, DELETE, DELETE_DAY];
+    &[ADD, ADD_TO_KNOWN, DAY_TAKEN, NOTE_DAY, PAGE, DAYS, OLDEST, DELETE, DELETE_DAY];
+
+/// What a row and its place in the indices take beside its names, as measured on PostgreSQL.
+const ROW_BYTES: u64 = 400;
 
 /// How much was recorded in a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,33 +67,59 @@ pub struct DayTotal {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Place(Day, Digest32);
 
-/// Adds records to a day that holds at most `most` of them: beyond that, only to those that are there. They have to be in the
+/// Adds records to a day that has so much room: beyond that, only to those that are there. They have to be in the
 /// order of their digests, so that of two who add at once none waits for the other for ever.
 pub async fn add(
     tx: &mut Tx,
     api: &ApiId,
     day: Day,
     (records, lost): (&[(Digest32, DecisionRecord)], u64),
-    most: u64,
+    room: Room,
 ) -> Result<(), StoreError> {
-    let row = tx.fetch_optional(DAY_REQUESTS, &[api.into(), day.number().into()]).await?;
-    let stored: u64 = row.map_or(Ok(0), |row| row.get(0))?;
+    let mut taken = taken_of(tx, api, day).await?;
     let mut total = DayTotal { day, requests: 0, decisions: 0, lost };
+    let mut new_bytes = 0;
     for (digest, record) in records {
-        let is_full = stored.saturating_add(total.requests) >= most;
+        let bytes = bytes_of(record)?;
+        let is_full = taken.requests >= room.requests || taken.bytes.saturating_add(bytes) > room.bytes;
         let kept = if is_full {
             add_to_known(tx, api, day, digest, record).await?
         } else {
             let added = add_one(tx, api, day, digest, record).await?;
-            total.requests += u64::from(added == Some(Added::First));
+            if added == Some(Added::First) {
+                taken.requests += 1;
+                taken.bytes += bytes;
+                total.requests += 1;
+                new_bytes += bytes;
+            }
             added.is_some()
         };
         let count = if kept { &mut total.decisions } else { &mut total.lost };
         *count = count.saturating_add(record.decisions);
     }
-    let counts = [total.requests.into(), total.decisions.into(), total.lost.into()];
-    let [requests, decisions, lost] = counts;
-    tx.execute(NOTE_DAY, &[api.into(), day.number().into(), requests, decisions, lost]).await.map(drop)
+    let DayTotal { requests, decisions, lost, .. } = total;
+    let [api, day] = [api.into(), day.number().into()];
+    let values = [api, day, requests.into(), decisions.into(), lost.into(), new_bytes.into()];
+    tx.execute(NOTE_DAY, &values).await.map(drop)
+}
+
+/// How much room of a day is taken.
+async fn taken_of(tx: &mut Tx, api: &ApiId, day: Day) -> Result<Room, StoreError> {
+    let row = tx.fetch_optional(DAY_TAKEN, &[api.into(), day.number().into()]).await?;
+    row.map_or(Ok(Room { requests: 0, bytes: 0 }), |row| {
+        Ok(Room { requests: row.get(0)?, bytes: row.get(1)? })
+    })
+}
+
+/// About what a row takes: on SQLite less by a few, on PostgreSQL more. The index holds the subject again.
+fn bytes_of(record: &DecisionRecord) -> Result<u64, StoreError> {
+    let DecisionRecord { subject, domain, object, action, .. } = record;
+    let names = [subject, subject, domain, object, action].into_iter().map(String::len).sum::<usize>();
+    Ok(ROW_BYTES + (names + roles_of(record)?.len()) as u64)
+}
+
+fn roles_of(record: &DecisionRecord) -> Result<String, StoreError> {
+    serde_json::to_string(&record.roles).map_err(|error| StoreError::Unexpected { reason: error.to_string() })
 }
 
 /// What became of a record that there was room for.
@@ -122,8 +152,7 @@ async fn add_one(
 
 /// The values of a record, in the order of their columns.
 pub(super) fn record_values(record: &DecisionRecord) -> Result<[Value<'_>; 9], StoreError> {
-    let roles = serde_json::to_string(&record.roles)
-        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let roles = roles_of(record)?;
     Ok([
         record.subject.as_str().into(),
         i64::from(record.pseudonymous).into(),

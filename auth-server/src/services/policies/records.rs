@@ -128,7 +128,7 @@ impl RecordService {
 
     async fn add(&self, api: &ApiId, part: Part, now: Timestamp) -> Result<(), RecordsError> {
         let Part { name, day, shadow, records, lost, untried } = part;
-        let (api, most) = (api.clone(), self.settings.max_requests_per_day);
+        let (api, room) = (api.clone(), self.settings.room());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -141,7 +141,7 @@ impl RecordService {
                         let found = Found { records: &records, lost, untried };
                         shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?;
                     } else {
-                        decision_records::add(tx, &api, day, (&records, lost), most).await?;
+                        decision_records::add(tx, &api, day, (&records, lost), room).await?;
                     }
                     Ok(())
                 })

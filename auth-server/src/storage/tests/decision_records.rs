@@ -1,7 +1,7 @@
 use rstest::rstest;
 
 use super::support::{Backend, Fixture};
-use crate::domain::decision::{Day, DecisionRecord};
+use crate::domain::decision::{Day, DecisionRecord, Room};
 use crate::domain::ids::ApiId;
 use crate::domain::secret::Digest32;
 use crate::storage::decision_records::{self, DayTotal};
@@ -23,7 +23,17 @@ fn record(subject: &str, decisions: u64) -> DecisionRecord {
     }
 }
 
-async fn add(fixture: &Fixture, api: &ApiId, day: Day, (records, lost): (&[DecisionRecord], u64), most: u64) {
+async fn add(fixture: &Fixture, api: &ApiId, day: Day, found: (&[DecisionRecord], u64), requests: u64) {
+    add_within(fixture, api, day, found, Room { requests, bytes: u64::MAX }).await;
+}
+
+async fn add_within(
+    fixture: &Fixture,
+    api: &ApiId,
+    day: Day,
+    (records, lost): (&[DecisionRecord], u64),
+    room: Room,
+) {
     let mut records: Vec<(Digest32, DecisionRecord)> =
         records.iter().map(|record| (record.digest(), record.clone())).collect();
     records.sort_by_key(|(digest, _)| *digest.as_bytes());
@@ -31,7 +41,7 @@ async fn add(fixture: &Fixture, api: &ApiId, day: Day, (records, lost): (&[Decis
     let work = async |fixture: &Fixture| {
         fixture
             .write(move |tx| {
-                Box::pin(async move { decision_records::add(tx, &api, day, (&records, lost), most).await })
+                Box::pin(async move { decision_records::add(tx, &api, day, (&records, lost), room).await })
             })
             .await;
     };
@@ -95,6 +105,30 @@ async fn a_full_day_counts_what_it_knows_and_loses_the_rest(#[case] backend: Bac
     assert_eq!((total.requests, total.decisions, total.lost), (2, 22, 11));
     add(&fixture, &api, DAY.minus(1), (&[record("c", 1)], 0), 2).await;
     assert_eq!(totals(&fixture, &api).await.len(), 2, "another day has room");
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_day_has_room_for_so_many_bytes_however_few_requests_these_are(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let room = Room { requests: 100, bytes: 10_000 };
+    let long = |number: u8| DecisionRecord { object: format!("{number}").repeat(2_000), ..record("a", 1) };
+    let many = [1, 2, 3, 4, 5].map(long);
+    for _ in 0..2 {
+        add_within(&fixture, &api, DAY, (&many, 0), room).await;
+    }
+    let [total] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((total.requests, total.decisions, total.lost), (4, 8, 2), "what is known is counted on");
+    let short = [record("b", 1), record("c", 1)];
+    add_within(&fixture, &api, DAY, (&short, 0), room).await;
+    let [total] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((total.requests, total.decisions, total.lost), (4, 8, 4), "there is no room for short ones");
+    let more = Room { bytes: 11_000, ..room };
+    add_within(&fixture, &api, DAY, (&short, 0), more).await;
+    assert_eq!(totals(&fixture, &api).await[0].requests, 6);
 }
 
 #[rstest]
