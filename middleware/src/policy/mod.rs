@@ -19,7 +19,7 @@ pub use endpoint::{PolicyEndpoint, UrlRefused};
 use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
-use reporter::Reporter;
+use reporter::Reporting;
 
 use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;
@@ -101,7 +101,7 @@ impl Policy {
                 let fetcher = surroundings.fetcher.get()?;
                 let feed = Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?;
                 let reporter =
-                    Reporter::new(&endpoint, &fetcher, (surroundings.clock, feed.trial(), &current))?;
+                    Reporting::new(&endpoint, &fetcher, (surroundings.clock, feed.trial(), &current))?;
                 Origin::Remote(feed, reporter)
             }
             Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
@@ -163,7 +163,7 @@ pub(crate) struct PolicyState {
 enum Origin {
     Files(PathBuf),
     Here,
-    Remote(Arc<Feed>, Option<Arc<Reporter>>),
+    Remote(Arc<Feed>, Option<Reporting>),
 }
 
 impl PolicyState {
@@ -175,7 +175,7 @@ impl PolicyState {
         };
         match self.current.0.load().as_ref() {
             Some(snapshot) if !too_old => {
-                let records = reporter.map(|reporter| &**reporter.table());
+                let records = reporter.map(Reporting::table);
                 ask(Policies::Loaded(Loaded { snapshot, records }))
             }
             _ => ask(Policies::Missing),

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use url::Url;
 
 use super::trial::Trial;
@@ -23,9 +23,19 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 /// Rules on trial have this part of one processor at most, however long a decision by them takes.
 const TRIAL_SHARE: u32 = 20;
 
+/// How long a guard that nobody holds any more tries to tell what is left.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// A reporter for as long as somebody holds the guard.
+pub(crate) struct Reporting {
+    reporter: Arc<Reporter>,
+    /// Nothing is ever said here: whoever listens hears that it is gone.
+    held: watch::Sender<()>,
+}
+
 /// Tells the server of a guard's decisions.
-pub(crate) struct Reporter {
-    table: Arc<Table>,
+struct Reporter {
+    table: Table,
     trial: Option<Arc<Trial>>,
     in_force: SharedPolicy,
     fetcher: Fetcher,
@@ -72,18 +82,18 @@ enum Report {
     Unwanted,
 }
 
-impl Reporter {
+impl Reporting {
     /// `None` where nothing is to be told.
     pub(crate) fn new(
         endpoint: &PolicyEndpoint,
         fetcher: &Fetcher,
         (clock, trial, in_force): (&Clock, Option<&Arc<Trial>>, &SharedPolicy),
-    ) -> Result<Option<Arc<Self>>, UrlRefused> {
+    ) -> Result<Option<Self>, UrlRefused> {
         let records = endpoint.records();
         let Some(every) = records.every else { return Ok(None) };
         let secret = records.pseudonymous.then(|| endpoint.client_secret());
-        Ok(Some(Arc::new(Self {
-            table: Arc::new(Table::new()),
+        let reporter = Reporter {
+            table: Table::new(),
             trial: trial.cloned(),
             in_force: in_force.clone(),
             fetcher: fetcher.clone(),
@@ -101,21 +111,28 @@ impl Reporter {
                 lost: 0,
                 tried: 0,
             }),
-        })))
+        };
+        Ok(Some(Self { reporter: Arc::new(reporter), held: watch::Sender::new(()) }))
     }
 
     /// Where decisions are noted.
-    pub(crate) const fn table(&self) -> &Arc<Table> {
-        &self.table
+    pub(crate) fn table(&self) -> &Table {
+        &self.reporter.table
     }
 
-    /// Reports for as long as somebody holds the guard.
-    pub(crate) fn spawn(self: &Arc<Self>) {
-        tokio::spawn(report_on(Arc::downgrade(self)));
+    /// Reports for as long as somebody holds the guard, and what is left after that.
+    pub(crate) fn spawn(&self) {
+        tokio::spawn(report_on(Arc::clone(&self.reporter), self.held.subscribe()));
     }
 
     /// Sends everything that was decided until now.
     pub(crate) async fn flush(&self) {
+        self.reporter.flush().await;
+    }
+}
+
+impl Reporter {
+    async fn flush(&self) {
         // What waited goes first; then what came meanwhile.
         for _ in 0..2 {
             if self.report().await != Report::Sent {
@@ -147,6 +164,15 @@ impl Reporter {
             outbox.waiting.pop_front();
         }
         Report::Sent
+    }
+
+    /// How many decisions the server was not told of.
+    fn untold(&mut self) -> u64 {
+        let Outbox { noted, waiting, lost, .. } = self.outbox.get_mut();
+        let noted = noted.as_ref().map_or(0, |noted| count(&noted.tuples) + noted.lost);
+        let in_force = waiting.iter().filter(|batch| batch.shadow.is_none());
+        let Taken { tuples, lost: found_no_room } = self.table.take();
+        noted + in_force.map(Batch::decisions).sum::<u64>() + *lost + count(&tuples) + found_no_room
     }
 
     /// Puts what was noted into batches, and what rules on trial would decide otherwise.
@@ -230,12 +256,30 @@ fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || known.contains(&status)
 }
 
-async fn report_on(reporter: Weak<Reporter>) {
-    let mut failures = 0;
-    let Some(mut pause) = reporter.upgrade().map(|reporter| reporter.schedule.pause(0)) else { return };
+impl Drop for Reporter {
+    /// A program may end before its guard has told everything. The server cannot know then; the log does.
+    fn drop(&mut self) {
+        let untold = self.untold();
+        if untold > 0 {
+            tracing::warn!(
+                decisions = untold,
+                "the server was not told of these: a service that ends calls `Guard::flush` before"
+            );
+        }
+    }
+}
+
+async fn report_on(reporter: Arc<Reporter>, mut held: watch::Receiver<()>) {
+    let (mut failures, mut pause) = (0, reporter.schedule.pause(0));
     loop {
-        tokio::time::sleep(pause).await;
-        let Some(reporter) = reporter.upgrade() else { return };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = held.changed() => {
+                // What cannot be told by then is in the log.
+                let _ = tokio::time::timeout(LAST_WORDS, reporter.flush()).await;
+                return;
+            }
+        }
         reporter.table.switch(true);
         let report = reporter.report().await;
         failures = if let Report::Later(_) = report { failures + 1 } else { 0 };
