@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
 
-use crate::records::{OnTrial, Table};
+use crate::records::Table;
 use crate::token::Principal;
 
 /// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
@@ -147,8 +147,6 @@ impl Requirement {
 pub(crate) struct Loaded<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) records: Option<&'a Table>,
-    /// Rules that are tried beside it.
-    pub(crate) on_trial: Option<&'a OnTrial>,
 }
 
 /// The policy as it stands.
@@ -242,7 +240,7 @@ impl Node {
 }
 
 fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let Loaded { snapshot, records, on_trial } = match policy {
+    let Loaded { snapshot, records } = match policy {
         Policies::Loaded(loaded) => loaded,
         Policies::Missing => return Err(Denial::PolicyMissing),
         Policies::Unused => return Err(Denial::NoPolicy),
@@ -257,9 +255,6 @@ fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> 
     let decision = snapshot.decide(&request);
     if let Some(records) = records {
         records.note(&request, decision);
-    }
-    if let Some(on_trial) = on_trial {
-        on_trial.compare(snapshot, &request, decision);
     }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
     if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
@@ -315,7 +310,7 @@ mod tests {
     }
 
     const fn unrecorded(snapshot: &Snapshot) -> Loaded<'_> {
-        Loaded { snapshot, records: None, on_trial: None }
+        Loaded { snapshot, records: None }
     }
 
     fn decide(requirement: &Requirement, claims: &[(&str, &str)]) -> Result<Option<u64>, Denial> {

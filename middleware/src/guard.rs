@@ -53,13 +53,29 @@ impl Guard {
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
+        if let Some(policy) = &self.0.policy {
+            policy.catch_up().await;
+        }
         if let Some(announcer) = &self.0.announcer {
             announcer.announce().await;
         }
     }
 
-    /// Tells the server what was decided until now, for a service that is about to end. Otherwise it is told now and then, as
-    /// [`DecisionRecords`](crate::DecisionRecords) say.
+    /// Tells the server what was decided until now, for a service that is about to end: wait for it after the last request was
+    /// answered and before `main` returns. Otherwise it is told now and then, as [`DecisionRecords`](crate::DecisionRecords)
+    /// say, which also say what is lost without it.
+    ///
+    /// ```no_run
+    /// # use portcullis_guard::Guard;
+    /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, guard: Guard) -> std::io::Result<()> {
+    /// # async fn terminated() {}
+    /// axum::serve(listener, app).with_graceful_shutdown(terminated()).await?;
+    /// guard.flush().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A server that does not answer is given up after five seconds, and what it was not told is lost and counted in the log.
     pub async fn flush(&self) {
         if let Some(policy) = &self.0.policy {
             policy.flush().await;
