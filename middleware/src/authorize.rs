@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
 
+use crate::clock::Clock;
 use crate::records::{OnTrial, Table};
+use crate::sign_in::SignIn;
 use crate::token::Principal;
 
 /// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
@@ -30,6 +32,7 @@ enum Node {
         action: Text,
     },
     Scope(Text),
+    SignIn(SignIn),
     /// The route says nothing.
     Unstated,
 }
@@ -94,6 +97,43 @@ impl Requirement {
         Self { node: Node::Any(any), tolerance: self.tolerance.min(other.tolerance) }
     }
 
+    /// Requires that the user signed in by this class (`acr`), beside the rest. Called again, one more that will do; the
+    /// best comes first. A caller whose token says another one is asked to sign in again, by RFC 9470.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use portcullis_guard::rbac;
+    ///
+    /// let paying = rbac("payments", "create").acr("phrh").acr("phr").max_age(Duration::from_mins(5));
+    /// assert_eq!(paying.to_string(), "rbac(payments, create) and sign-in(phrh or phr, within 300 s)");
+    /// ```
+    #[must_use]
+    pub fn acr(self, class: impl Into<Cow<'static, str>>) -> Self {
+        self.and_sign_in(|sign_in| sign_in.accept(class.into()))
+    }
+
+    /// Requires that the user signed in at most so long ago (`auth_time`), beside the rest. A caller who did not is asked to
+    /// sign in again, by RFC 9470. A token that does not say when is taken for an old one.
+    #[must_use]
+    pub fn max_age(self, age: Duration) -> Self {
+        self.and_sign_in(|sign_in| sign_in.within(age))
+    }
+
+    fn and_sign_in(self, change: impl FnOnce(&mut SignIn)) -> Self {
+        let mut all = match self.node {
+            Node::All(nodes) => nodes,
+            node => vec![node],
+        };
+        if let Some(Node::SignIn(sign_in)) = all.last_mut() {
+            change(sign_in);
+        } else {
+            let mut sign_in = SignIn::default();
+            change(&mut sign_in);
+            all.push(Node::SignIn(sign_in));
+        }
+        Self { node: Node::All(all), ..self }
+    }
+
     /// Serves on while the issuer is away: decides by keys, a policy and a list of what was revoked that nobody has
     /// confirmed for up to `at_most`, where the limits of the guard would answer 503 by then.
     ///
@@ -136,9 +176,39 @@ impl Requirement {
         self.node.admits_anonymous()
     }
 
+    /// The scopes that it cannot do without, as a challenge names them.
+    pub(crate) fn scopes(&self) -> Vec<&str> {
+        let mut scopes = Vec::new();
+        self.node.collect_scopes(false, &mut scopes);
+        scopes
+    }
+
+    /// Every scope that it mentions.
+    pub(crate) fn scopes_mentioned(&self) -> Vec<&str> {
+        let mut scopes = Vec::new();
+        self.node.collect_scopes(true, &mut scopes);
+        scopes
+    }
+
     /// Decides whether `caller` may pass.
-    pub(crate) fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
-        self.node.decide(caller, policy)
+    pub(crate) fn decide(&self, caller: Option<&Principal>, by: Grounds<'_>) -> Result<Grant, Denial> {
+        self.node.decide(caller, by)
+    }
+}
+
+/// What a decision is made by, beside the caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Grounds<'a> {
+    pub(crate) policy: Policies<'a>,
+    pub(crate) clock: &'a Clock,
+    /// How far this clock and the issuer's may be apart.
+    pub(crate) leeway: Duration,
+}
+
+impl Grounds<'_> {
+    /// The earliest second that it may be at the issuer.
+    fn now(&self) -> u64 {
+        self.clock.unix_secs().saturating_sub(self.leeway.as_secs())
     }
 }
 
@@ -181,15 +251,32 @@ pub(crate) enum Denial {
     /// The policy has not come yet.
     PolicyMissing,
     Scope(Text),
+    /// The user did not sign in as is required.
+    SignIn(SignIn),
 }
 
 impl Node {
+    fn collect_scopes<'a>(&'a self, with_alternatives: bool, scopes: &mut Vec<&'a str>) {
+        match self {
+            Self::Any(_) if !with_alternatives => {}
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_scopes(with_alternatives, scopes);
+                }
+            }
+            Self::Scope(scope) if !scopes.contains(&scope.as_ref()) => scopes.push(scope),
+            _ => {}
+        }
+    }
+
     fn admits_anonymous(&self) -> bool {
         match self {
             Self::All(nodes) => nodes.iter().all(Self::admits_anonymous),
             Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
             Self::Optional | Self::Public => true,
-            Self::Authenticated | Self::Rbac { .. } | Self::Scope(_) | Self::Unstated => false,
+            Self::Authenticated | Self::Rbac { .. } | Self::Scope(_) | Self::SignIn(_) | Self::Unstated => {
+                false
+            }
         }
     }
 
@@ -205,14 +292,18 @@ impl Node {
                 Need::Rbac { action: action.clone().into_owned(), object: object.clone().into_owned() }
             }
             Self::Scope(scope) => Need::Scope(scope.clone().into_owned()),
+            Self::SignIn(sign_in) => Need::SignIn {
+                acr_values: sign_in.classes().map(str::to_owned).collect(),
+                max_age: sign_in.max_age(),
+            },
             Self::Unstated => Need::Unstated,
         }
     }
 
-    fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
+    fn decide(&self, caller: Option<&Principal>, by: Grounds<'_>) -> Result<Grant, Denial> {
         match self {
             Self::All(nodes) => nodes.iter().try_fold(Grant::default(), |grant, node| {
-                let next = node.decide(caller, policy)?;
+                let next = node.decide(caller, by)?;
                 Ok(Grant { revision: next.revision.or(grant.revision), rule: next.rule.or(grant.rule) })
             }),
             Self::Any(nodes) => {
@@ -221,18 +312,22 @@ impl Node {
                     earlier.or_else(|earlier| {
                         // Our own outage stays one, whatever else does not allow it: no false 403.
                         let outage = matches!(earlier, Denial::PolicyMissing);
-                        node.decide(caller, policy).map_err(|next| if outage { earlier } else { next })
+                        node.decide(caller, by).map_err(|next| if outage { earlier } else { next })
                     })
                 })
             }
             Self::Optional | Self::Public => Ok(Grant::default()),
             Self::Authenticated => caller.map(|_| Grant::default()).ok_or(Denial::Anonymous),
-            Self::Rbac { object, action } => ask(policy, caller.ok_or(Denial::Anonymous)?, object, action),
+            Self::Rbac { object, action } => ask(by.policy, caller.ok_or(Denial::Anonymous)?, object, action),
             Self::Scope(scope) => {
                 let caller = caller.ok_or(Denial::Anonymous)?;
                 caller.has_scope(scope).then(Grant::default).ok_or_else(|| Denial::Scope(scope.clone()))
             }
-            Self::Unstated => match (caller, policy) {
+            Self::SignIn(sign_in) => {
+                let is_met = sign_in.is_met_by(caller.ok_or(Denial::Anonymous)?, by.now());
+                if is_met { Ok(Grant::default()) } else { Err(Denial::SignIn(sign_in.clone())) }
+            }
+            Self::Unstated => match (caller, by.policy) {
                 (None, _) => Err(Denial::Anonymous),
                 (Some(_), Policies::Unused) => Ok(Grant::default()),
                 (Some(_), Policies::Loaded(_) | Policies::Missing) => Err(Denial::NoRequirement),
@@ -297,6 +392,7 @@ impl fmt::Display for Node {
             Self::Public => out.write_str("public"),
             Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
             Self::Scope(scope) => write!(out, "scope({scope})"),
+            Self::SignIn(sign_in) => sign_in.fmt(out),
             Self::Unstated => out.write_str("unstated"),
         }
     }
@@ -318,10 +414,20 @@ mod tests {
         Loaded { snapshot, records: None, on_trial: None }
     }
 
+    fn clock() -> &'static Clock {
+        static CLOCK: std::sync::LazyLock<Clock> =
+            std::sync::LazyLock::new(|| Clock::from_fn(|| Duration::from_secs(1_000)));
+        &CLOCK
+    }
+
+    fn at(policy: Policies<'_>) -> Grounds<'_> {
+        Grounds { policy, clock: clock(), leeway: Duration::from_secs(30) }
+    }
+
     fn decide(requirement: &Requirement, claims: &[(&str, &str)]) -> Result<Option<u64>, Denial> {
         let caller = principal(claims);
         requirement
-            .decide(Some(&caller), Policies::Loaded(unrecorded(&snapshot())))
+            .decide(Some(&caller), at(Policies::Loaded(unrecorded(&snapshot()))))
             .map(|grant| grant.revision)
     }
 
@@ -385,20 +491,20 @@ mod tests {
         let unstated = Requirement::unstated();
         let loaded = snapshot();
         assert_eq!(
-            unstated.decide(Some(&caller), Policies::Loaded(unrecorded(&loaded))),
+            unstated.decide(Some(&caller), at(Policies::Loaded(unrecorded(&loaded)))),
             Err(Denial::NoRequirement)
         );
-        assert_eq!(unstated.decide(Some(&caller), Policies::Missing), Err(Denial::NoRequirement));
-        assert_eq!(unstated.decide(Some(&caller), Policies::Unused), Ok(Grant::default()));
-        assert_eq!(unstated.decide(None, Policies::Unused), Err(Denial::Anonymous));
+        assert_eq!(unstated.decide(Some(&caller), at(Policies::Missing)), Err(Denial::NoRequirement));
+        assert_eq!(unstated.decide(Some(&caller), at(Policies::Unused)), Ok(Grant::default()));
+        assert_eq!(unstated.decide(None, at(Policies::Unused)), Err(Denial::Anonymous));
     }
 
     #[test]
     fn a_rule_without_a_policy_passes_nobody() {
         let caller = principal(&[("roles", "viewer")]);
         let read = rbac("orders", "read");
-        assert_eq!(read.decide(Some(&caller), Policies::Missing), Err(Denial::PolicyMissing));
-        assert_eq!(read.decide(Some(&caller), Policies::Unused), Err(Denial::NoPolicy));
+        assert_eq!(read.decide(Some(&caller), at(Policies::Missing)), Err(Denial::PolicyMissing));
+        assert_eq!(read.decide(Some(&caller), at(Policies::Unused)), Err(Denial::NoPolicy));
     }
 
     #[test]
@@ -407,7 +513,11 @@ mod tests {
         assert!(optional().or(scope("a")).admits_anonymous());
         for requirement in [authenticated(), scope("a"), Requirement::unstated(), public().and(scope("a"))] {
             assert!(!requirement.admits_anonymous(), "{requirement}");
-            assert_eq!(requirement.decide(None, Policies::Missing), Err(Denial::Anonymous), "{requirement}");
+            assert_eq!(
+                requirement.decide(None, at(Policies::Missing)),
+                Err(Denial::Anonymous),
+                "{requirement}"
+            );
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::input::{InputPolicy, NotAPointer};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
+use crate::resource::{NotAResource, ProtectedResource};
 use crate::routes::{Announcer, check_version};
 use crate::token::{TokenPolicy, Verifier};
 
@@ -26,7 +27,7 @@ const FIRST_FETCH: Duration = Duration::from_secs(5);
 #[must_use = "a builder guards nothing until it is built"]
 pub struct GuardBuilder {
     issuers: Vec<Issuer>,
-    audience: Option<String>,
+    service: Service,
     tokens: TokenPolicy,
     policy: Option<Policy>,
     limits: Limits,
@@ -37,12 +38,19 @@ pub struct GuardBuilder {
     cache_dir: Option<PathBuf>,
 }
 
+/// What is guarded.
+#[derive(Debug, Default)]
+struct Service {
+    audience: Option<String>,
+    version: Option<String>,
+    resource: Option<ProtectedResource>,
+}
+
 /// What a guard does beside requests.
 #[derive(Debug, Default)]
 struct Upkeep {
     is_manual: bool,
     hides_routes: bool,
-    service_version: Option<String>,
 }
 
 /// Why a guard could not be built.
@@ -67,6 +75,9 @@ pub enum BuildError {
     /// A field of the input policy is not a JSON Pointer.
     #[error(transparent)]
     NotAPointer(#[from] NotAPointer),
+    /// The service cannot be described.
+    #[error(transparent)]
+    NotAResource(#[from] NotAResource),
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -96,7 +107,14 @@ impl GuardBuilder {
 
     /// The name of this service in the `aud` of tokens.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.service.audience = Some(audience.into());
+        self
+    }
+
+    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and
+    /// [`Guard::metadata_router`] serves it. Unless set, a challenge says nothing of where to get a token.
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.service.resource = Some(resource);
         self
     }
 
@@ -187,7 +205,7 @@ impl GuardBuilder {
     /// The version of this service: 1 to 64 letters, digits, `.`, `_`, `+` and `-`. The server keeps the routes of each
     /// version apart.
     pub fn service_version(mut self, version: impl Into<String>) -> Self {
-        self.upkeep.service_version = Some(version.into());
+        self.service.version = Some(version.into());
         self
     }
 
@@ -222,7 +240,8 @@ impl GuardBuilder {
     }
 
     fn assemble(self) -> Result<Guard, BuildError> {
-        let audience = self.audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
+        let Service { audience, version, resource } = self.service;
+        let audience = audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
         if self.issuers.is_empty() {
             return Err(BuildError::NoIssuer);
         }
@@ -241,17 +260,19 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        if let Some(version) = &self.upkeep.service_version {
+        if let Some(version) = &version {
             check_version(version).map_err(BuildError::ServiceVersion)?;
         }
         let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
             Some(endpoint) if !self.upkeep.hides_routes => {
-                Some(Announcer::new(endpoint, self.upkeep.service_version, &mut surroundings)?)
+                Some(Announcer::new(endpoint, version, &mut surroundings)?)
             }
             _ => None,
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
+        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names());
+        let resource = resource.map(describe).transpose()?.map(Arc::new);
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
@@ -263,6 +284,7 @@ impl GuardBuilder {
             decisions: DecisionIds::new(),
             clock,
             announcer,
+            resource,
         }))
     }
 }

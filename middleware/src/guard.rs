@@ -8,7 +8,7 @@ use http::header;
 use http::request::Parts;
 use portcullis_policy::Route;
 
-use crate::authorize::{Denial, Grant, Policies, Requirement};
+use crate::authorize::{Denial, Grant, Grounds, Policies, Requirement};
 use crate::client_address::{ClientAddress, Proxies};
 use crate::clock::Clock;
 use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
@@ -18,6 +18,7 @@ use crate::limit::{Limiters, Standing};
 use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
+use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// Who tells the server of the routes, where one is to be told.
     pub(crate) announcer: Option<Arc<Announcer>>,
+    /// The metadata of this service, if it is to have any.
+    pub(crate) resource: Option<Arc<Described>>,
 }
 
 impl Guard {
@@ -119,6 +122,10 @@ impl Guard {
 
     pub(crate) fn has_policy(&self) -> bool {
         self.0.policy.is_some()
+    }
+
+    pub(crate) fn resource(&self) -> Option<&Arc<Described>> {
+        self.0.resource.as_ref()
     }
 
     pub(crate) fn spawn_refresh(&self) {
@@ -273,11 +280,13 @@ impl Core {
     }
 
     fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
+        let decide = |policy: Policies<'_>| {
+            let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
+            requirement.decide(caller, grounds)
+        };
         let outcome = match &self.policy {
-            Some(policy) => {
-                policy.with(self.moment(requirement), |policy| requirement.decide(caller, policy))
-            }
-            None => requirement.decide(caller, Policies::Unused),
+            Some(policy) => policy.with(self.moment(requirement), decide),
+            None => decide(Policies::Unused),
         };
         let id = self.decisions.next();
         outcome.map(|grant| Decision::new(id, grant)).map_err(|denial| match caller {
@@ -315,6 +324,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
         Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
         Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
         Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
+        Denial::SignIn(sign_in) => Refusal::SignIn { sign_in, denied: denied(nothing) },
     }
 }
 

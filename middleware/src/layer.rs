@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use crate::authorize::Requirement;
 use crate::guard::{Guard, Step, Visit};
 use crate::limit::Standing;
-use crate::refusal::{Outage, Refusal};
+use crate::refusal::{Hint, Outage, Refusal};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone, Debug)]
@@ -27,6 +27,16 @@ impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
         GuardLayer { guard: self.clone(), requirement: Arc::new(requirement) }
+    }
+}
+
+impl GuardLayer {
+    fn refused(&self, refusal: Refusal, standing: &Standing) -> Response {
+        let hint = self
+            .guard
+            .resource()
+            .map(|resource| Hint { resource_metadata: resource.url(), scopes: self.requirement.scopes() });
+        with_standing(refusal.answered(hint.as_ref()), standing)
     }
 }
 
@@ -78,7 +88,7 @@ where
                 let handler = self.inner.call(Request::from_parts(parts, body));
                 State::Passed { handler, standing }
             }
-            Err(refusal) => State::Refused { response: Some(refused(refusal, &standing)) },
+            Err(refusal) => State::Refused { response: Some(self.layer.refused(refusal, &standing)) },
             Ok(step) => {
                 let clone = self.inner.clone();
                 // The service that was polled ready is the one to call.
@@ -109,7 +119,7 @@ where
                 let response = self.inner.call(request).await?;
                 Ok(with_standing(response.into_response(), &self.standing))
             }
-            Err(refusal) => Ok(refused(refusal, &self.standing)),
+            Err(refusal) => Ok(self.layer.refused(refusal, &self.standing)),
         }
     }
 
@@ -131,10 +141,6 @@ where
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
     }
-}
-
-fn refused(refusal: Refusal, standing: &Standing) -> Response {
-    with_standing(refusal.into_response(), standing)
 }
 
 fn with_standing(mut response: Response, standing: &Standing) -> Response {

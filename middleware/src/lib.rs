@@ -70,6 +70,7 @@
 
 mod authorize;
 mod builder;
+mod challenge;
 mod client_address;
 mod clock;
 mod decision;
@@ -85,10 +86,12 @@ mod path;
 mod policy;
 mod records;
 mod refusal;
+mod resource;
 mod revocation;
 mod router;
 mod routes;
 mod schedule;
+mod sign_in;
 mod status;
 mod token;
 
@@ -107,6 +110,7 @@ pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
 pub use records::DecisionRecords;
+pub use resource::{NotAResource, ProtectedResource};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{KeysStatus, PolicyStatus, Source, Status};
 pub use token::{Principal, TokenPolicy};

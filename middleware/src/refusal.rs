@@ -6,10 +6,12 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::challenge::Challenge;
 use crate::decision::AccessDenied;
 use crate::input::Fault;
 use crate::limit::Exceeded;
 use crate::path::PathFault;
+use crate::sign_in::SignIn;
 use crate::token::{BearerFault, TokenFault};
 
 /// Why a request did not reach its handler.
@@ -31,6 +33,8 @@ pub(crate) enum Refusal {
     Path(PathFault),
     #[error("the token lacks the scope {scope}")]
     Scope { scope: Cow<'static, str>, denied: AccessDenied },
+    #[error("the user has to sign in again: {sign_in} is required")]
+    SignIn { sign_in: SignIn, denied: AccessDenied },
     #[error(transparent)]
     Token(TokenFault),
     #[error(transparent)]
@@ -66,6 +70,8 @@ impl Refusal {
             Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            // RFC 9470 §3.
+            Self::SignIn { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
@@ -81,6 +87,7 @@ impl Refusal {
             Self::Limited(_) => "There were too many requests".into(),
             Self::Path(fault) => fault.to_string().into(),
             Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
+            Self::SignIn { .. } => "This needs a more recent or a stronger sign-in".into(),
             Self::Token(fault) => fault.told().into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
         }
@@ -88,7 +95,9 @@ impl Refusal {
 
     fn denied(&self) -> Option<&AccessDenied> {
         match self {
-            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } => Some(denied),
+            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
+                Some(denied)
+            }
             _ => None,
         }
     }
@@ -98,7 +107,8 @@ impl Refusal {
         let status = status.as_u16();
         match self {
             Self::Forbidden { denied: AccessDenied { decision, needed, principal }, .. }
-            | Self::Scope { denied: AccessDenied { decision, needed, principal }, .. } => tracing::info!(
+            | Self::Scope { denied: AccessDenied { decision, needed, principal }, .. }
+            | Self::SignIn { denied: AccessDenied { decision, needed, principal }, .. } => tracing::info!(
                 code,
                 status,
                 cause = %self,
@@ -116,7 +126,7 @@ impl Refusal {
         }
     }
 
-    fn write_headers(&self, headers: &mut HeaderMap) {
+    fn write_headers(&self, hint: Option<&Hint<'_>>, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -127,27 +137,50 @@ impl Refusal {
             }
             _ => {}
         }
-        if let Some(challenge) = self.challenge() {
+        if let Some(challenge) = self.challenge(hint).and_then(|challenge| challenge.header()) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
     }
 
     /// The challenge of RFC 6750 §3, where there is one.
-    fn challenge(&self) -> Option<HeaderValue> {
-        let error = match self {
+    fn challenge<'a>(&'a self, hint: Option<&'a Hint<'_>>) -> Option<Challenge<'a>> {
+        let bearer = Challenge::bearer;
+        let challenge = match self {
             // §3: no error code for a request that did not try to authenticate.
-            Self::Anonymous => return Some(HeaderValue::from_static("Bearer")),
-            Self::Bearer(BearerFault::Several) => r#"error="invalid_request""#.to_owned(),
+            Self::Anonymous => bearer(),
+            Self::Bearer(BearerFault::Several) => bearer().with("error", "invalid_request"),
             Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
-                format!(r#"error="invalid_token", error_description="{}""#, self.detail())
+                bearer().with("error", "invalid_token").with("error_description", self.detail())
             }
-            // A scope-token has no quotes (RFC 6749 §3.3); one that had would fail here and leave no challenge.
-            Self::Scope { scope, .. } if !scope.contains(['"', '\\']) => {
-                format!(r#"error="insufficient_scope", scope="{scope}""#)
+            Self::Scope { scope, .. } => {
+                let scopes = hint.map_or_else(|| scope.to_string(), |hint| hint.scopes.join(" "));
+                bearer().with("error", "insufficient_scope").with("scope", scopes)
+            }
+            Self::SignIn { sign_in, .. } => {
+                let challenge = bearer()
+                    .with("error", "insufficient_user_authentication")
+                    .with("error_description", self.detail());
+                let classes = sign_in.acr_values().map(|values| ("acr_values", values));
+                let age = sign_in.max_age().map(|secs| ("max_age", secs.to_string()));
+                classes
+                    .into_iter()
+                    .chain(age)
+                    .fold(challenge, |challenge, (name, value)| challenge.with(name, value))
             }
             _ => return None,
         };
-        HeaderValue::try_from(format!("Bearer {error}")).ok()
+        Some(match hint {
+            Some(hint) => self.hinted(challenge, hint),
+            None => challenge,
+        })
+    }
+
+    /// Whoever has no token is told which scopes to ask for, and everybody where to ask (RFC 9728 §5.1).
+    fn hinted<'a>(&self, challenge: Challenge<'a>, hint: &'a Hint<'_>) -> Challenge<'a> {
+        let asks =
+            matches!(self, Self::Anonymous | Self::Bearer(_) | Self::Token(_)) && !hint.scopes.is_empty();
+        let challenge = if asks { challenge.with("scope", hint.scopes.join(" ")) } else { challenge };
+        challenge.with("resource_metadata", hint.resource_metadata)
     }
 
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
@@ -196,17 +229,34 @@ struct Place {
     rule: &'static str,
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+/// What a challenge says beside the error, where the service describes itself.
+pub(crate) struct Hint<'a> {
+    /// Where its metadata is.
+    pub(crate) resource_metadata: &'a str,
+    /// What the route cannot do without.
+    pub(crate) scopes: Vec<&'a str>,
+}
+
+impl Refusal {
+    /// The answer to the caller.
+    pub(crate) fn answered(self, hint: Option<&Hint<'_>>) -> Response {
         let (status, code) = self.answer();
         self.log(status, code);
         // Text, numbers and lists of them: there is nothing that JSON could not say.
         let body = serde_json::to_vec(&self.problem(status, code)).unwrap_or_default();
         let mut response = (status, body).into_response();
-        self.write_headers(response.headers_mut());
-        if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } = self {
+        self.write_headers(hint, response.headers_mut());
+        if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } =
+            self
+        {
             response.extensions_mut().insert(denied);
         }
         response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.answered(None)
     }
 }

@@ -135,6 +135,10 @@ where
     /// Where axum does: when two routes overlap or a path is malformed.
     pub fn guarded_by(self, guard: &Guard) -> Router<S> {
         guard.note_routes(|| self.described());
+        if let Some(resource) = guard.resource() {
+            self.requirements()
+                .for_each(|(_, requirement)| resource.note_scopes(requirement.scopes_mentioned()));
+        }
         let groups = self.routes.into_iter().flat_map(|(path, route)| {
             route.0.into_iter().map(move |(methods, requirement)| (path.clone(), methods, requirement))
         });

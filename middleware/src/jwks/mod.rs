@@ -165,6 +165,11 @@ impl Trusts {
         self.0.get(index).map(AsRef::as_ref)
     }
 
+    /// What they are called.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|trust| trust.name.clone()).collect()
+    }
+
     pub(crate) fn spawn_refresh(&self) {
         self.remotes().for_each(RemoteKeys::spawn_refresh);
     }

@@ -145,6 +145,11 @@ impl Verifier {
         Self { revoked, ..self }
     }
 
+    /// How far the clocks may be apart.
+    pub(crate) const fn leeway(&self) -> Duration {
+        self.policy.leeway
+    }
+
     /// Verifies a token by keys that may be older by `tolerance` than their limit.
     pub(crate) fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Verification {
         if token.len() > self.policy.max_bytes {

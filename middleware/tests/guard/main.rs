@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod challenges;
+#[cfg(test)]
 mod changeover;
 #[cfg(test)]
 mod claims;
