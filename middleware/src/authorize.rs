@@ -33,6 +33,8 @@ enum Node {
     },
     Scope(Text),
     SignIn(SignIn),
+    /// There is no such route.
+    Unlisted,
     /// The route says nothing.
     Unstated,
 }
@@ -69,6 +71,11 @@ impl Requirement {
     /// impossible.
     pub(crate) const fn unstated() -> Self {
         Self::of(Node::Unstated)
+    }
+
+    /// What a table requires for what is not in it: a good token, and the impossible.
+    pub(crate) const fn unlisted() -> Self {
+        Self::of(Node::Unlisted)
     }
 
     const fn of(node: Node) -> Self {
@@ -274,9 +281,12 @@ impl Node {
             Self::All(nodes) => nodes.iter().all(Self::admits_anonymous),
             Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
             Self::Optional | Self::Public => true,
-            Self::Authenticated | Self::Rbac { .. } | Self::Scope(_) | Self::SignIn(_) | Self::Unstated => {
-                false
-            }
+            Self::Authenticated
+            | Self::Rbac { .. }
+            | Self::Scope(_)
+            | Self::SignIn(_)
+            | Self::Unlisted
+            | Self::Unstated => false,
         }
     }
 
@@ -296,7 +306,7 @@ impl Node {
                 acr_values: sign_in.classes().map(str::to_owned).collect(),
                 max_age: sign_in.max_age(),
             },
-            Self::Unstated => Need::Unstated,
+            Self::Unlisted | Self::Unstated => Need::Unstated,
         }
     }
 
@@ -327,6 +337,7 @@ impl Node {
                 let is_met = sign_in.is_met_by(caller.ok_or(Denial::Anonymous)?, by.now());
                 if is_met { Ok(Grant::default()) } else { Err(Denial::SignIn(sign_in.clone())) }
             }
+            Self::Unlisted => Err(caller.map_or(Denial::Anonymous, |_| Denial::NoRequirement)),
             Self::Unstated => match (caller, by.policy) {
                 (None, _) => Err(Denial::Anonymous),
                 (Some(_), Policies::Unused) => Ok(Grant::default()),
@@ -393,6 +404,7 @@ impl fmt::Display for Node {
             Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
             Self::Scope(scope) => write!(out, "scope({scope})"),
             Self::SignIn(sign_in) => sign_in.fmt(out),
+            Self::Unlisted => out.write_str("unlisted"),
             Self::Unstated => out.write_str("unstated"),
         }
     }

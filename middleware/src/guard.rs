@@ -141,6 +141,13 @@ impl Guard {
         }
     }
 
+    /// Takes note of what routes behind this guard require, for the metadata of the service.
+    pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
+        if let Some(resource) = &self.0.resource {
+            resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
+        }
+    }
+
     /// Takes over what the disk holds. Keys first: the policy is signed with one of them.
     pub(crate) async fn recall(&self) {
         self.0.trusts.recall().await;

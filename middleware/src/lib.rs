@@ -69,6 +69,7 @@
 //! It refuses what is malformed, cleans fields that are declared to hold HTML, and changes nothing else.
 
 mod authorize;
+mod body;
 mod builder;
 mod challenge;
 mod client_address;
@@ -88,6 +89,7 @@ mod records;
 mod refusal;
 mod resource;
 mod revocation;
+mod route_table;
 mod router;
 mod routes;
 mod schedule;
@@ -96,6 +98,7 @@ mod status;
 mod token;
 
 pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
 pub use clock::Clock;
@@ -111,6 +114,7 @@ pub use limit::{EmptyQuota, Limits, Quota};
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};
+pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{KeysStatus, PolicyStatus, Source, Status};
 pub use token::{Principal, TokenPolicy};

@@ -1,10 +1,15 @@
 //! Every refusal of the guard, and the one table that gives it a status and a code.
 
+mod grpc;
+
 use std::borrow::Cow;
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum_core::body::Body;
+use axum_core::response::IntoResponse;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
+
+pub(crate) use self::grpc::Dialect;
 
 use crate::challenge::Challenge;
 use crate::decision::AccessDenied;
@@ -127,7 +132,6 @@ impl Refusal {
     }
 
     fn write_headers(&self, hint: Option<&Hint<'_>>, headers: &mut HeaderMap) {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
@@ -239,12 +243,21 @@ pub(crate) struct Hint<'a> {
 
 impl Refusal {
     /// The answer to the caller.
-    pub(crate) fn answered(self, hint: Option<&Hint<'_>>) -> Response {
+    pub(crate) fn answered(self, dialect: Dialect, hint: Option<&Hint<'_>>) -> Response<Body> {
         let (status, code) = self.answer();
         self.log(status, code);
-        // Text, numbers and lists of them: there is nothing that JSON could not say.
-        let body = serde_json::to_vec(&self.problem(status, code)).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let problem = self.problem(status, code);
+        let mut response = match dialect {
+            Dialect::Grpc => grpc::refused(status, &problem.detail, problem.decision.as_deref()),
+            Dialect::Http => {
+                // Text, numbers and lists of them: there is nothing that JSON could not say.
+                let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default().into());
+                *response.status_mut() = status;
+                let problem = HeaderValue::from_static("application/problem+json");
+                response.headers_mut().insert(header::CONTENT_TYPE, problem);
+                response
+            }
+        };
         self.write_headers(hint, response.headers_mut());
         if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } =
             self
@@ -256,7 +269,7 @@ impl Refusal {
 }
 
 impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        self.answered(None)
+    fn into_response(self) -> Response<Body> {
+        self.answered(Dialect::Http, None)
     }
 }

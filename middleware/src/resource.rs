@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::response::IntoResponse;
 use axum::routing::get;
+use axum_core::response::IntoResponse;
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use url::Url;

@@ -33,6 +33,8 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tampered;
 #[cfg(test)]
 mod tokens;
