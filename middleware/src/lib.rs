@@ -69,6 +69,7 @@
 //! It refuses what is malformed, cleans fields that are declared to hold HTML, and changes nothing else.
 
 mod authorize;
+mod binding;
 mod body;
 mod builder;
 mod challenge;
@@ -98,6 +99,7 @@ mod status;
 mod token;
 
 pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
