@@ -96,6 +96,8 @@ mod routes;
 mod schedule;
 mod sign_in;
 mod status;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod token;
 
 pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
