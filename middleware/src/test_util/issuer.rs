@@ -10,13 +10,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
-use serde_json::json;
+use portcullis_policy::{PolicySource, SnapshotDocument};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::keys::SigningKey;
-use super::mint::Mint;
+use super::keys::{SigningKey, insert};
 use crate::clock::Clock;
+use crate::policy::POLICY;
 
 /// An issuer for tests: it is found by its URL, publishes its keys and signs what it is told to. It ends with its last clone.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ struct Shared {
     url: String,
     /// The last one signs.
     keys: Mutex<Vec<SigningKey>>,
+    /// What is handed out under which revision, without its dates.
+    policy: Mutex<(u64, Option<Value>)>,
     fault: Mutex<Option<Fault>>,
     fetches: AtomicUsize,
 }
@@ -75,7 +78,8 @@ impl Issuer {
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
             .route("/jwks", get(jwks))
-            .with_state(Arc::clone(&state));
+            .route("/policies/snapshot", get(snapshot))
+            .with_state((Arc::clone(&state), clock.clone()));
         let serving = tokio::spawn(async move {
             // It never returns; when the listener fails, requests do, too.
             let _ = axum::serve(listener, app).await;
@@ -87,11 +91,6 @@ impl Issuer {
     /// Its name, and where it is.
     pub fn url(&self) -> &str {
         &self.0.url
-    }
-
-    /// A token for an audience.
-    pub fn mint(&self, audience: &str) -> Mint {
-        Mint::new(self, audience)
     }
 
     /// Signs with a new key from now on. The old ones are still published.
@@ -116,6 +115,18 @@ impl Issuer {
     /// Is ahead of its clock by so many seconds from now on, or behind it.
     pub fn skew(&self, secs: i64) {
         self.0.skew_secs.store(secs, Ordering::Relaxed);
+    }
+
+    /// Hands out rules under the default model, signed, to the guard of an API that asks as a client for them: at
+    /// `/policies/snapshot`, as the server does. Called again, as the next revision.
+    pub fn hand_out(&self, api: &str, client_id: &str, rules: &str) {
+        let mut policy = self.0.state.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        policy.0 += 1;
+        let document = SnapshotDocument::new(api, policy.0, PolicySource::with_default_model(rules));
+        let mut claims = json!(document);
+        insert(&mut claims, "iss", self.url().into());
+        insert(&mut claims, "aud", client_id.into());
+        policy.1 = Some(claims);
     }
 
     /// The key set that it publishes, for guards that are [given](crate::Issuer::static_jwks) one.
@@ -171,12 +182,29 @@ impl fmt::Debug for Issuer {
     }
 }
 
-async fn metadata(State(state): State<Arc<Shared>>) -> Response {
+type Served = State<(Arc<Shared>, Clock)>;
+
+async fn snapshot(State((state, clock)): Served) -> Response {
+    let Some(mut claims) = state.policy.lock().unwrap_or_else(PoisonError::into_inner).1.clone() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    insert(&mut claims, "iat", clock.unix_secs().into());
+    insert(&mut claims, "exp", (clock.unix_secs() + 86_400).into());
+    let token = {
+        let keys = state.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = keys.last() else { return StatusCode::NOT_FOUND.into_response() };
+        let header = json!({ "alg": "ES256", "typ": POLICY, "kid": key.kid });
+        key.sign(&header.to_string(), claims.to_string().as_bytes())
+    };
+    answer(&state, token).await
+}
+
+async fn metadata(State((state, _)): Served) -> Response {
     let document = json!({ "issuer": state.url, "jwks_uri": format!("{}/jwks", state.url) });
     answer(&state, document.to_string()).await
 }
 
-async fn jwks(State(state): State<Arc<Shared>>) -> Response {
+async fn jwks(State((state, _)): Served) -> Response {
     state.fetches.fetch_add(1, Ordering::Relaxed);
     let keys = published(&state.keys.lock().unwrap_or_else(PoisonError::into_inner));
     answer(&state, keys).await

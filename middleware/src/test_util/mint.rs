@@ -16,17 +16,20 @@ pub struct Mint {
     claims: Value,
 }
 
-impl Mint {
-    pub(super) fn new(issuer: &Issuer, audience: &str) -> Self {
-        let (issuer, now) = (issuer.clone(), issuer.now());
-        let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": issuer.kid() });
+impl Issuer {
+    /// A token for an audience.
+    pub fn mint(&self, audience: &str) -> Mint {
+        let now = self.now();
+        let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": self.kid() });
         let claims = json!({
-            "iss": issuer.url(), "aud": audience, "sub": "alice", "client_id": "test-client",
-            "jti": issuer.next_name(), "iat": now, "exp": now + 300,
+            "iss": self.url(), "aud": audience, "sub": "alice", "client_id": "test-client",
+            "jti": self.next_name(), "iat": now, "exp": now + 300,
         });
-        Self { issuer, header, claims }
+        Mint { issuer: self.clone(), header, claims }
     }
+}
 
+impl Mint {
     /// Who is calling.
     pub fn subject(self, subject: &str) -> Self {
         self.claim("sub", subject)

@@ -4,5 +4,10 @@
 mod broken;
 #[cfg(test)]
 mod miniature;
+/// The example, as it is.
+#[cfg(test)]
+#[expect(dead_code, reason = "its program is not started here")]
+#[path = "../../examples/orders.rs"]
+mod orders;
 #[cfg(test)]
 mod whole;

@@ -10,7 +10,8 @@ use axum::routing::{get, post};
 use http::{Request, StatusCode};
 use portcullis_guard::test_util::{Fault, Issuer, ProofKey, Target, attack_suite};
 use portcullis_guard::{
-    Clock, Dpop, Guard, GuardExt, GuardedRouter, Policy, Principal, SharedPolicy, authenticated, rbac,
+    Clock, Dpop, Guard, GuardExt, GuardedRouter, Html, InputPolicy, Policy, PolicyEndpoint, Principal,
+    SharedPolicy, authenticated, rbac,
 };
 use portcullis_policy::{PolicySource, Snapshot};
 use tower::ServiceExt;
@@ -60,6 +61,38 @@ async fn a_guard_refuses_every_attack_on_a_route_with_a_body_and_on_one_without(
         report.assert_all_refused();
         assert!(report.attacks() >= least, "{}", report.attacks());
     }
+}
+
+#[tokio::test]
+async fn the_example_refuses_every_attack_under_rules_from_a_server() {
+    let issuer = Issuer::start().await.unwrap();
+    issuer.hand_out(AUDIENCE, "orders", "p, clerk, *, orders, *");
+    let endpoint = PolicyEndpoint::new(format!("{}/policies/snapshot", issuer.url()), "orders", "secret");
+    let guard = Guard::builder()
+        .issuer(portcullis_guard::Issuer::oidc(issuer.url()))
+        .audience(AUDIENCE)
+        .policy(Policy::remote(endpoint))
+        .input(InputPolicy::strict().html("/note", Html::inline()))
+        .manual_refresh();
+    let guard = guard.build().await.unwrap();
+    assert_eq!(guard.policy_revision(), Some(1));
+    let app = crate::orders::app(&guard);
+    let token = issuer.mint(AUDIENCE).roles(["clerk"]).token();
+    for target in [
+        Target::get("/orders", &token),
+        Target::post("/orders", &token, r#"{"item":"a gate","note":"<b>soon</b>"}"#),
+        Target::get("/orders/1", &token),
+    ] {
+        attack_suite(&app, &issuer, &target).await.assert_all_refused();
+    }
+    issuer.hand_out(AUDIENCE, "orders", "p, nobody, *, orders, read");
+    guard.refresh().await;
+    assert_eq!(guard.policy_revision(), Some(2));
+    let request = Request::get("/orders").header("authorization", format!("Bearer {token}"));
+    assert_eq!(
+        app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status(),
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
