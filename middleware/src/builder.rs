@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use portcullis_policy::RoutesFault;
 
+use crate::binding::{Bindings, ClientCertificates, Dpop, DpopError};
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
-use crate::guard::{Core, Guard};
+use crate::guard::{Core, Guard, Told};
 use crate::input::{InputPolicy, NotAPointer};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
+use crate::resource::{NotAResource, ProtectedResource};
 use crate::routes::{Announcer, check_version};
 use crate::token::{TokenPolicy, Verifier};
 
@@ -26,15 +28,30 @@ const FIRST_FETCH: Duration = Duration::from_secs(5);
 #[must_use = "a builder guards nothing until it is built"]
 pub struct GuardBuilder {
     issuers: Vec<Issuer>,
-    audience: Option<String>,
+    service: Service,
     tokens: TokenPolicy,
+    proofs: Accepted,
     policy: Option<Policy>,
     limits: Limits,
     proxies: Proxies,
     input: InputPolicy,
     clock: Clock,
     upkeep: Upkeep,
-    cache_dir: Option<PathBuf>,
+}
+
+/// What is guarded.
+#[derive(Debug, Default)]
+struct Service {
+    audience: Option<String>,
+    version: Option<String>,
+    resource: Option<ProtectedResource>,
+}
+
+/// What tokens may be bound to.
+#[derive(Debug, Default)]
+struct Accepted {
+    dpop: Option<Dpop>,
+    certificates: Option<ClientCertificates>,
 }
 
 /// What a guard does beside requests.
@@ -42,7 +59,7 @@ pub struct GuardBuilder {
 struct Upkeep {
     is_manual: bool,
     hides_routes: bool,
-    service_version: Option<String>,
+    cache_dir: Option<PathBuf>,
 }
 
 /// Why a guard could not be built.
@@ -55,6 +72,9 @@ pub enum BuildError {
     /// A limit lets nothing through.
     #[error(transparent)]
     EmptyQuota(#[from] EmptyQuota),
+    /// Proofs cannot be checked.
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -67,6 +87,9 @@ pub enum BuildError {
     /// A field of the input policy is not a JSON Pointer.
     #[error(transparent)]
     NotAPointer(#[from] NotAPointer),
+    /// The service cannot be described.
+    #[error(transparent)]
+    NotAResource(#[from] NotAResource),
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -96,13 +119,32 @@ impl GuardBuilder {
 
     /// The name of this service in the `aud` of tokens.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.service.audience = Some(audience.into());
+        self
+    }
+
+    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and
+    /// [`Guard::metadata_router`] serves it. Unless set, a challenge says nothing of where to get a token.
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.service.resource = Some(resource);
         self
     }
 
     /// What tokens are held to.
     pub fn tokens(mut self, tokens: TokenPolicy) -> Self {
         self.tokens = tokens;
+        self
+    }
+
+    /// Accepts tokens that are bound to a key by DPoP. Unless set, they are refused.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.proofs.dpop = Some(dpop);
+        self
+    }
+
+    /// Accepts tokens that are bound to a certificate. Unless set, they are refused.
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.proofs.certificates = Some(certificates);
         self
     }
 
@@ -167,7 +209,7 @@ impl GuardBuilder {
     /// # }
     /// ```
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache_dir = Some(folder.into());
+        self.upkeep.cache_dir = Some(folder.into());
         self
     }
 
@@ -187,7 +229,7 @@ impl GuardBuilder {
     /// The version of this service: 1 to 64 letters, digits, `.`, `_`, `+` and `-`. The server keeps the routes of each
     /// version apart.
     pub fn service_version(mut self, version: impl Into<String>) -> Self {
-        self.upkeep.service_version = Some(version.into());
+        self.service.version = Some(version.into());
         self
     }
 
@@ -222,12 +264,13 @@ impl GuardBuilder {
     }
 
     fn assemble(self) -> Result<Guard, BuildError> {
-        let audience = self.audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
+        let Service { audience, version, resource } = self.service;
+        let audience = audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
         if self.issuers.is_empty() {
             return Err(BuildError::NoIssuer);
         }
         let clock = self.clock;
-        let folder = match self.cache_dir {
+        let folder = match self.upkeep.cache_dir {
             Some(path) => Folder::open(&path, clock.unix_secs())?,
             None => None,
         };
@@ -241,17 +284,24 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        if let Some(version) = &self.upkeep.service_version {
+        if let Some(version) = &version {
             check_version(version).map_err(BuildError::ServiceVersion)?;
         }
         let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
             Some(endpoint) if !self.upkeep.hides_routes => {
-                Some(Announcer::new(endpoint, self.upkeep.service_version, &mut surroundings)?)
+                Some(Announcer::new(endpoint, version, &mut surroundings)?)
             }
             _ => None,
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
+        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names());
+        let resource = resource.map(describe).transpose()?.map(Arc::new);
+        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
+        let bindings = Bindings {
+            dpop: self.proofs.dpop.map(dpop).transpose()?,
+            certificates: self.proofs.certificates,
+        };
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
@@ -262,7 +312,8 @@ impl GuardBuilder {
             input: Arc::new(self.input.build()?),
             decisions: DecisionIds::new(),
             clock,
-            announcer,
+            bindings,
+            told: Told { announcer, resource },
         }))
     }
 }

@@ -69,7 +69,10 @@
 //! It refuses what is malformed, cleans fields that are declared to hold HTML, and changes nothing else.
 
 mod authorize;
+mod binding;
+mod body;
 mod builder;
+mod challenge;
 mod client_address;
 mod clock;
 mod decision;
@@ -85,14 +88,21 @@ mod path;
 mod policy;
 mod records;
 mod refusal;
+mod resource;
 mod revocation;
+mod route_table;
 mod router;
 mod routes;
 mod schedule;
+mod sign_in;
 mod status;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod token;
 
 pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
+pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
 pub use clock::Clock;
@@ -107,6 +117,8 @@ pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
 pub use records::DecisionRecords;
+pub use resource::{NotAResource, ProtectedResource};
+pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{KeysStatus, PolicyStatus, Source, Status};
 pub use token::{Principal, TokenPolicy};

@@ -13,7 +13,7 @@ mod splice;
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum_core::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body::Body as _;

@@ -3,6 +3,12 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod challenges;
+#[cfg(test)]
 mod changeover;
 #[cfg(test)]
 mod claims;
@@ -30,6 +36,8 @@ mod service;
 mod signer;
 #[cfg(test)]
 mod stale;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tampered;
 #[cfg(test)]
