@@ -178,6 +178,13 @@ impl Requirement {
         self.node.admits_anonymous()
     }
 
+    /// What tokens have to be bound to, in any part of it.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = Vec::new();
+        self.node.collect_bindings(&mut bindings);
+        bindings
+    }
+
     /// The scopes that it cannot do without, as a challenge names them.
     pub(crate) fn scopes(&self) -> Vec<&str> {
         let mut scopes = Vec::new();

@@ -87,6 +87,11 @@ pub enum BuildError {
     /// A field of the input policy is not a JSON Pointer.
     #[error(transparent)]
     NotAPointer(#[from] NotAPointer),
+    /// Certificates come in a header, and no proxy is trusted to send it.
+    #[error(
+        "certificates of clients come in a header, which counts from trusted proxies only, and none is trusted"
+    )]
+    NoProxies,
     /// The service cannot be described.
     #[error(transparent)]
     NotAResource(#[from] NotAResource),
@@ -295,13 +300,17 @@ impl GuardBuilder {
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names());
-        let resource = resource.map(describe).transpose()?.map(Arc::new);
         let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
         let bindings = Bindings {
             dpop: self.proofs.dpop.map(dpop).transpose()?,
             certificates: self.proofs.certificates,
         };
+        let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
+        if reads_header && self.proxies.are_none() {
+            return Err(BuildError::NoProxies);
+        }
+        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
+        let resource = resource.map(describe).transpose()?.map(Arc::new);
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),

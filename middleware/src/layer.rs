@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum_core::body::Body;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -13,6 +13,7 @@ use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::guard::{Guard, Step, Visit};
 use crate::limit::Standing;
+use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
@@ -20,18 +21,37 @@ use crate::refusal::{Dialect, Outage, Refusal};
 pub struct GuardLayer {
     guard: Guard,
     requirement: Arc<Requirement>,
+    speaks_grpc: bool,
 }
 
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer { guard: self.clone(), requirement: Arc::new(requirement) }
+        GuardLayer::new(self.clone(), Arc::new(requirement))
     }
 }
 
 impl GuardLayer {
-    pub(crate) const fn new(guard: Guard, requirement: Arc<Requirement>) -> Self {
-        Self { guard, requirement }
+    pub(crate) fn new(guard: Guard, requirement: Arc<Requirement>) -> Self {
+        guard.look_at(&requirement);
+        Self { guard, requirement, speaks_grpc: false }
+    }
+
+    /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
+    /// messages: for services that speak it. Anybody can say so, so elsewhere it counts for nothing.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        Self { speaks_grpc: true, ..self }
+    }
+
+    /// Refuses a request for its path.
+    pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
+        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &Standing::default());
+        GuardFuture { state: State::Refused { response: Some(response) } }
+    }
+
+    fn dialect(&self, headers: &HeaderMap) -> Dialect {
+        if self.speaks_grpc { Dialect::of(headers) } else { Dialect::Http }
     }
 
     /// Judges a request and, if it may, hands it on to `inner`, which is ready.
@@ -48,10 +68,10 @@ impl GuardLayer {
     {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
-        let dialect = Dialect::of(&parts.headers);
+        let dialect = self.dialect(&parts.headers);
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.requirement);
         let state = match step {
-            Ok(Step::Pass) => {
+            Ok(step) if step.is_done_by(dialect) => {
                 let body = self.bounded(dialect, body);
                 State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing }
             }
@@ -75,7 +95,7 @@ impl GuardLayer {
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
     /// server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Grpc { body } else { self.guard.input().bounded(body) }
+        if dialect == Dialect::Http { self.guard.input().bounded(body) } else { body }
     }
 }
 
@@ -125,6 +145,17 @@ where
     }
 }
 
+impl Step {
+    /// Whether nothing is left to check: the messages of gRPC are not JSON for us, whatever they say they are.
+    fn is_done_by(&self, dialect: Dialect) -> bool {
+        match self {
+            Self::Pass => true,
+            Self::CheckBody(_) => dialect != Dialect::Http,
+            Self::Wait(_) => false,
+        }
+    }
+}
+
 /// A request that has to wait, for keys or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
@@ -168,10 +199,10 @@ where
         };
         let request = Request::from_parts(parts, body);
         match step {
-            Step::CheckBody(media) => {
+            Step::CheckBody(media) if dialect == Dialect::Http => {
                 self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
+            Step::CheckBody(_) | Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }

@@ -111,7 +111,32 @@ pub(crate) enum Denial {
     Unbound(Binding),
 }
 
+impl Denial {
+    /// Of two, the one to tell. Our own outage stays one, whatever else does not allow it: no false 403. And what callers can
+    /// mend by signing in again comes before what only others can.
+    fn or(self, next: Self) -> Self {
+        let rank = |denial: &Self| match denial {
+            Self::PolicyMissing => 2,
+            Self::SignIn(_) | Self::Unbound(_) => 1,
+            _ => 0,
+        };
+        if rank(&self) > rank(&next) { self } else { next }
+    }
+}
+
 impl Node {
+    pub(super) fn collect_bindings(&self, bindings: &mut Vec<Binding>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_bindings(bindings);
+                }
+            }
+            Self::Bound(binding) => bindings.push(*binding),
+            _ => {}
+        }
+    }
+
     pub(super) fn collect_scopes<'a>(&'a self, with_alternatives: bool, scopes: &mut Vec<&'a str>) {
         match self {
             Self::Any(_) if !with_alternatives => {}
@@ -171,11 +196,7 @@ impl Node {
             Self::Any(nodes) => {
                 let refused = Err(Denial::NoRequirement);
                 nodes.iter().fold(refused, |earlier, node| {
-                    earlier.or_else(|earlier| {
-                        // Our own outage stays one, whatever else does not allow it: no false 403.
-                        let outage = matches!(earlier, Denial::PolicyMissing);
-                        node.decide(caller, by).map_err(|next| if outage { earlier } else { next })
-                    })
+                    earlier.or_else(|earlier| node.decide(caller, by).map_err(|next| earlier.or(next)))
                 })
             }
             Self::Optional | Self::Public => Ok(Grant::default()),

@@ -25,10 +25,11 @@ impl Media {
         let mut parameters = declared.split(';');
         let essence = parameters.next().unwrap_or_default();
         // A list is no type, and who reads its first entry sees another one than who reads none.
-        if essence.contains(',') {
+        let named = Self::named(essence);
+        if named.is_none() && essence.contains(',') {
             return Err(Fault::whole(Rule::ContentType));
         }
-        let Some(media) = Self::named(essence) else { return Ok(None) };
+        let Some(media) = named else { return Ok(None) };
         if parameters.filter_map(charset).any(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
             return Err(Fault::whole(Rule::Charset));
         }

@@ -29,6 +29,8 @@ mod policy;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod replays;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
