@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
 use crate::guard::{Core, Guard};
-use crate::input::{InputPolicy, NotAPointer};
+use crate::input::{InputError, InputPolicy};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
@@ -63,6 +63,9 @@ pub enum BuildError {
     /// A limit lets nothing through.
     #[error(transparent)]
     EmptyQuota(#[from] EmptyQuota),
+    /// The input policy cannot be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -72,9 +75,6 @@ pub enum BuildError {
     /// No issuer is set.
     #[error("a guard needs an issuer")]
     NoIssuer,
-    /// A field of the input policy is not a JSON Pointer.
-    #[error(transparent)]
-    NotAPointer(#[from] NotAPointer),
     /// The service cannot be described.
     #[error(transparent)]
     NotAResource(#[from] NotAResource),
@@ -143,7 +143,7 @@ impl GuardBuilder {
         self
     }
 
-    /// What request bodies may be.
+    /// What requests may hold, on routes that have no [input policy of their own](crate::GuardedRoute::input).
     pub fn input(mut self, input: InputPolicy) -> Self {
         self.input = input;
         self
@@ -280,7 +280,7 @@ impl GuardBuilder {
             policy,
             limiters: self.limits.build(&clock)?,
             proxies: self.proxies,
-            input: Arc::new(self.input.build()?),
+            input: self.input.build()?.into_rules(),
             decisions: DecisionIds::new(),
             clock,
             announcer,

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
 use http::request::Parts;
 use portcullis_policy::Route;
 
@@ -12,7 +11,7 @@ use crate::authorize::{Denial, Grant, Grounds, Policies, Requirement};
 use crate::client_address::{ClientAddress, Proxies};
 use crate::clock::Clock;
 use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
-use crate::input::{Fault, InputRules, Media, Rule};
+use crate::input::{InputRules, Media};
 use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Standing};
 use crate::path;
@@ -98,6 +97,7 @@ impl Guard {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.0.trusts.statuses(now),
+            input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
         }
     }
@@ -178,9 +178,9 @@ impl Guard {
     }
 
     /// Judges all that can be judged at once.
-    pub(crate) fn begin(&self, parts: &mut Parts, requirement: &Requirement) -> Visit {
+    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
         let mut standing = Standing::default();
-        let step = self.0.begin(parts, requirement, &mut standing);
+        let step = self.0.begin(parts, terms, &mut standing);
         Visit { standing, step }
     }
 
@@ -188,11 +188,17 @@ impl Guard {
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, requirement, Attempt::Last, standing)
+        self.0.proceed(parts, terms, Attempt::Last, standing)
     }
+}
+
+/// What a route asks of a request.
+pub(crate) struct Terms {
+    pub(crate) requirement: Requirement,
+    pub(crate) input: Arc<InputRules>,
 }
 
 /// How far a request has come, and where it stands with the limits.
@@ -212,15 +218,10 @@ pub(crate) enum Step {
 }
 
 impl Core {
-    fn begin(
-        &self,
-        parts: &mut Parts,
-        requirement: &Requirement,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
+    fn begin(&self, parts: &mut Parts, terms: &Terms, standing: &mut Standing) -> Result<Step, Refusal> {
         path::check(parts).map_err(Refusal::Path)?;
         self.admit_address(parts, standing)?;
-        self.proceed(parts, requirement, Attempt::First, standing)
+        self.proceed(parts, terms, Attempt::First, standing)
     }
 
     fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
@@ -236,10 +237,11 @@ impl Core {
     fn proceed(
         &self,
         parts: &mut Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         attempt: Attempt,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
+        let Terms { requirement, input } = terms;
         let caller = match self.authenticate(parts, requirement, attempt)? {
             Authentication::Known(caller) => caller,
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
@@ -258,7 +260,8 @@ impl Core {
             parts.extensions.insert(caller);
         }
         parts.extensions.insert(decision);
-        self.body_step(parts).map_err(Refusal::Input)
+        let media = input.begin(parts).map_err(Refusal::Input)?;
+        Ok(media.map_or(Step::Pass, Step::CheckBody))
     }
 
     fn moment(&self, requirement: &Requirement) -> Moment {
@@ -301,17 +304,6 @@ impl Core {
             // Whoever has no token is asked for one before anything else is looked at.
             None => Refusal::Anonymous,
         })
-    }
-
-    fn body_step(&self, parts: &Parts) -> Result<Step, Fault> {
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(0) => return Ok(Step::Pass),
-            // Known to be too long before a byte of it is read.
-            Some(length) if length > self.input.max_body() => return Err(Fault::whole(Rule::Size)),
-            Some(_) | None => {}
-        }
-        Ok(Media::of(&parts.headers)?.map_or(Step::Pass, Step::CheckBody))
     }
 }
 

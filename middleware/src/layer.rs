@@ -1,5 +1,6 @@
 //! The guard as a tower layer.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,27 +12,44 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::guard::{Guard, Step, Visit};
+use crate::guard::{Guard, Step, Terms, Visit};
+use crate::input::RouteInput;
 use crate::limit::Standing;
 use crate::refusal::{Dialect, Hint, Outage, Refusal};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    requirement: Arc<Requirement>,
+    terms: Arc<Terms>,
 }
 
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer { guard: self.clone(), requirement: Arc::new(requirement) }
+        GuardLayer::new(self.clone(), requirement, None)
     }
 }
 
 impl GuardLayer {
-    pub(crate) const fn new(guard: Guard, requirement: Arc<Requirement>) -> Self {
-        Self { guard, requirement }
+    pub(crate) fn new(guard: Guard, requirement: Requirement, input: Option<RouteInput>) -> Self {
+        let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
+        Self { guard, terms: Arc::new(Terms { requirement, input }) }
+    }
+
+    /// Holds requests to this input policy, and not to that of the guard.
+    ///
+    /// ```
+    /// use portcullis_guard::{Field, Guard, GuardLayer, InputError, InputPolicy, rbac};
+    ///
+    /// fn paying(guard: &Guard) -> Result<GuardLayer, InputError> {
+    ///     let payment = InputPolicy::strict().field("/amount", Field::integer(1..=100_000)).build()?;
+    ///     Ok(guard.require(rbac("payments", "create")).input(&payment))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn input(self, input: &RouteInput) -> Self {
+        Self::new(self.guard, self.terms.requirement.clone(), Some(input.clone()))
     }
 
     /// Judges a request and, if it may, hands it on to `inner`, which is ready.
@@ -49,7 +67,7 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = Dialect::of(&parts.headers);
-        let Visit { standing, step } = self.guard.begin(&mut parts, &self.requirement);
+        let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
         let state = match step {
             Ok(Step::Pass) => {
                 let body = self.bounded(dialect, body);
@@ -68,17 +86,24 @@ impl GuardLayer {
     }
 
     fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
-        let hint = self
-            .guard
-            .resource()
-            .map(|resource| Hint { resource_metadata: resource.url(), scopes: self.requirement.scopes() });
+        let hint = self.guard.resource().map(|resource| Hint {
+            resource_metadata: resource.url(),
+            scopes: self.terms.requirement.scopes(),
+        });
         with_standing(refusal.answered(dialect, hint.as_ref()), standing)
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
     /// server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Grpc { body } else { self.guard.input().bounded(body) }
+        if dialect == Dialect::Grpc { body } else { self.terms.input.bounded(body) }
+    }
+}
+
+impl fmt::Debug for GuardLayer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requirement = &self.terms.requirement;
+        out.debug_struct("GuardLayer").field("requirement", requirement).finish_non_exhaustive()
     }
 }
 
@@ -165,14 +190,14 @@ where
         let step = match step {
             Step::Wait(trust) => {
                 trust.refresh_for_request().await;
-                self.layer.guard.resume(&mut parts, &self.layer.requirement, &mut self.standing)?
+                self.layer.guard.resume(&mut parts, &self.layer.terms, &mut self.standing)?
             }
             other => other,
         };
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) => {
-                self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
+                Arc::clone(&self.layer.terms.input).apply(media, request).await.map_err(Refusal::Input)
             }
             Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.

@@ -107,7 +107,10 @@ pub use disk::CacheDirError;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::FetchError;
 pub use guard::Guard;
-pub use input::{Duplicates, Html, InputPolicy, InputReport, NotAPointer};
+pub use input::{
+    Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
+    InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml,
+};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};

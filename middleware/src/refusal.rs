@@ -13,7 +13,7 @@ pub(crate) use self::grpc::Dialect;
 
 use crate::challenge::Challenge;
 use crate::decision::AccessDenied;
-use crate::input::Fault;
+use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::path::PathFault;
 use crate::sign_in::SignIn;
@@ -71,7 +71,10 @@ impl Refusal {
             }
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::Input(fault) => (fault.rule.status(), "invalid_body"),
+            Self::Input(fault) => match fault.part {
+                Part::Body => (fault.rule.status(), "invalid_body"),
+                Part::Query => (fault.rule.status(), "invalid_query"),
+            },
             Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
@@ -189,7 +192,7 @@ impl Refusal {
 
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
         let errors = match self {
-            Self::Input(fault) => vec![Place { pointer: fault.pointer.clone(), rule: fault.rule.code() }],
+            Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
         };
         let limited = matches!(self, Self::Limited(_));
@@ -226,11 +229,27 @@ struct Problem {
     violated: Vec<&'static str>,
 }
 
-/// Where a body breaks which rule. What it says there is not repeated.
+/// Where a request breaks which rule. What it says there is not repeated.
 #[derive(Serialize)]
 struct Place {
-    pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     rule: &'static str,
+}
+
+impl Place {
+    fn of(fault: &Fault) -> Self {
+        Self {
+            pointer: (fault.part == Part::Body).then(|| fault.pointer.clone()),
+            parameter: fault.parameter(),
+            kind: fault.kind,
+            rule: fault.rule.code(),
+        }
+    }
 }
 
 /// What a challenge says beside the error, where the service describes itself.

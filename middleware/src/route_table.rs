@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::guard::Guard;
+use crate::input::RouteInput;
 use crate::layer::{GuardFuture, GuardLayer};
 
 /// The routes of a tower service and what each requires, by path and method. What is not in the table is 403.
@@ -46,6 +47,7 @@ struct Row {
     methods: Vec<Method>,
     path: String,
     requirement: Requirement,
+    input: Option<RouteInput>,
 }
 
 /// A table of routes that cannot be used.
@@ -88,18 +90,29 @@ impl RouteTable {
         path: impl Into<String>,
         requirement: Requirement,
     ) -> Self {
-        self.0.push(Row { methods: methods.into_iter().collect(), path: path.into(), requirement });
+        let methods = methods.into_iter().collect();
+        self.0.push(Row { methods, path: path.into(), requirement, input: None });
+        self
+    }
+
+    /// Holds requests for the route that was added last to this input policy, and not to that of the guard.
+    pub fn input(mut self, input: &RouteInput) -> Self {
+        if let Some(row) = self.0.last_mut() {
+            row.input = Some(input.clone());
+        }
         self
     }
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement| GuardLayer::new(guard.clone(), Arc::new(requirement.clone()));
+        let layer = |requirement: &Requirement, input: &Option<RouteInput>| {
+            GuardLayer::new(guard.clone(), requirement.clone(), input.clone())
+        };
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
-        for Row { methods, path, requirement } in &self.0 {
+        for Row { methods, path, requirement, input } in &self.0 {
             let known = paths.entry(path).or_default();
             known
-                .add(methods, layer(requirement))
+                .add(methods, layer(requirement, input))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -110,7 +123,7 @@ impl RouteTable {
         }
         guard.note_routes(|| self.0.iter().map(Row::described).collect());
         guard.note_scopes(self.0.iter().map(|row| &row.requirement));
-        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted()) })
+        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None) })
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
-use portcullis_guard::{BuildError, Duplicates, Html, InputPolicy};
+use portcullis_guard::{BuildError, Duplicates, Html, InputError, InputPolicy};
 use serde_json::json;
 
 use crate::service::{Answer, guard_of, request, send, service};
@@ -44,7 +44,7 @@ async fn a_refusal_says_where_and_why_and_not_what() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(
         answer.problem()["errors"],
-        json!([{ "pointer": "/user/password", "rule": "control-character" }])
+        json!([{ "pointer": "/user/password", "kind": "text", "rule": "control-character" }])
     );
     assert!(!answer.body.contains("hunter2"));
     let twice = post(InputPolicy::strict(), &[JSON], r#"{"a":{"id":1,"id":2}}"#).await;
@@ -124,5 +124,5 @@ async fn a_body_is_not_read_for_callers_who_may_not_send_it() {
 async fn a_field_that_is_no_pointer_is_not_built() {
     let signer = Signer::eddsa("a");
     let built = guard_of(&signer).input(InputPolicy::strict().html("note", Html::inline())).build().await;
-    assert!(matches!(built, Err(BuildError::NotAPointer(_))));
+    assert!(matches!(built, Err(BuildError::Input(InputError::NotAPointer(_)))));
 }
