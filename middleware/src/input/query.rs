@@ -22,7 +22,11 @@ impl QueryRules {
             let form::Field { name, value, has_control, span } = field;
             self.declared.field(Flat { name: &name, value: &value, has_control, span }, &mut findings)
         });
-        outcome.map(|()| findings.reported).map_err(Fault::of_query)
+        outcome.map_err(Fault::of_query)?;
+        for field in &mut findings.reported {
+            field.pointer.replace_range(..1, "?");
+        }
+        Ok(findings.reported)
     }
 }
 

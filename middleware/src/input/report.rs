@@ -17,7 +17,7 @@ pub struct InputReport {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ReportedField {
-    /// Where it is: a JSON Pointer, or the name of a parameter of the query.
+    /// Where it is: a JSON Pointer, or `?name` for a parameter of the query.
     pub pointer: String,
     /// What it was declared to be.
     pub kind: &'static str,

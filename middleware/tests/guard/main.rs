@@ -11,6 +11,8 @@ mod claims;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod fields;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod issuer;
