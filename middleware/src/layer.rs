@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::guard::{Guard, Step, Terms, Visit};
-use crate::input::RouteInput;
+use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::refusal::{Dialect, Hint, Outage, Refusal};
 
@@ -172,8 +172,12 @@ where
         request: Request<Body>,
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
-            Ok(request) => {
+            Ok(Checked { request, watch }) => {
                 let response = self.inner.call(request).await?;
+                // The handler got a body that breaks off, and cannot know why.
+                if let Some(fault) = watch.and_then(|watch| watch.fault()) {
+                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
+                }
                 Ok(with_standing(response.map(Body::new), &self.standing))
             }
             Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
@@ -185,7 +189,7 @@ where
         step: Step,
         dialect: Dialect,
         request: Request<Body>,
-    ) -> Result<Request<Body>, Refusal> {
+    ) -> Result<Checked, Refusal> {
         let (mut parts, body) = request.into_parts();
         let step = match step {
             Step::Wait(trust) => {
@@ -197,9 +201,9 @@ where
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) => {
-                Arc::clone(&self.layer.terms.input).apply(media, request).await.map_err(Refusal::Input)
+                self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
+            Step::Pass => Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body)))),
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }

@@ -109,7 +109,7 @@ pub use fetch::FetchError;
 pub use guard::Guard;
 pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
-    InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml,
+    InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
 };
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::check::{Action, Check, Verdict};
 use super::fault::{Breach, Fault, Rule};
 use super::json::{Text, Token, Value};
+use super::kind::Kind;
 use super::pointer::{Pattern, Segment, written};
 use super::report::{FieldReports, ReportedField};
 use super::splice::Edit;
@@ -15,6 +17,8 @@ use super::splice::Edit;
 const MAX_HTML: usize = 64 * 1024;
 /// What a field counts for at least: starting the cleaner costs something, too.
 const MIN_HTML: usize = 256;
+/// More HTML than this is cleaned on the blocking pool.
+const INLINE_HTML: usize = 2 * 1024;
 
 /// What an undeclared string is.
 const TEXT: &str = "text";
@@ -37,6 +41,7 @@ pub(crate) struct Findings {
     /// What changes, or may: in the order of the body.
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) reported: Vec<ReportedField>,
+    /// How much there is for the cleaner to do, in bytes.
     html: usize,
 }
 
@@ -48,13 +53,6 @@ pub(crate) struct Candidate {
     to_clean: bool,
 }
 
-impl Findings {
-    /// How much there is for the cleaner to do, in bytes.
-    pub(crate) const fn html(&self) -> usize {
-        self.html
-    }
-}
-
 impl Declared {
     pub(crate) fn add(&mut self, pattern: Pattern, place: String, check: Check) {
         self.0.push(Entry { pattern, place, check, reported: AtomicU64::new(0) });
@@ -62,6 +60,13 @@ impl Declared {
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether the field of a form is not to be looked into.
+    pub(crate) fn is_opaque(&self, name: &str) -> bool {
+        let path = [Segment::Key(name.into())];
+        let entry = self.0.iter().find(|entry| entry.pattern.matches(&path));
+        entry.is_some_and(|entry| matches!(entry.check.kind, Kind::Opaque))
     }
 
     /// Whether it can ever change anything.
@@ -156,7 +161,16 @@ impl Declared {
     }
 
     /// Cleans the candidates that are HTML, and leaves those that change.
-    pub(crate) fn clean(&self, mut findings: Findings) -> Result<Findings, Fault> {
+    pub(crate) async fn clean(self: Arc<Self>, findings: Findings) -> Result<Findings, Fault> {
+        if findings.html <= INLINE_HTML {
+            return self.clean_now(findings);
+        }
+        let cleaning = tokio::task::spawn_blocking(move || self.clean_now(findings));
+        // The task can only fail by a panic in the cleaner: what could not be cleaned is not let through.
+        cleaning.await.unwrap_or_else(|_| Err(Fault::whole(Rule::HtmlLength)))
+    }
+
+    fn clean_now(&self, mut findings: Findings) -> Result<Findings, Fault> {
         let mut changed = Vec::with_capacity(findings.candidates.len());
         for mut candidate in std::mem::take(&mut findings.candidates) {
             let check = self.0.get(candidate.entry).filter(|_| candidate.to_clean).map(|entry| &entry.check);

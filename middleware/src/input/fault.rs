@@ -80,6 +80,14 @@ pub(crate) enum Rule {
     Email,
     #[error("what was sent is not valid UTF-8")]
     Encoding,
+    #[error("there are too many files")]
+    FileCount,
+    #[error("the name of a file is more than a name")]
+    FileName,
+    #[error("a file is too long")]
+    FileSize,
+    #[error("a file may not have its type, or does not have it")]
+    FileType,
     #[error("the HTML would have to be cleaned")]
     Html,
     #[error("a field of HTML is too long")]
@@ -100,6 +108,8 @@ pub(crate) enum Rule {
     NotNormal,
     #[error("the value is not a number")]
     Number,
+    #[error("the head of a part is not well-formed")]
+    PartHead,
     #[error("the text does not have the form that is asked for")]
     Pattern,
     #[error("the number is too small or too large")]
@@ -139,6 +149,10 @@ impl Rule {
             Self::DuplicateMember => "duplicate-member",
             Self::Email => "email",
             Self::Encoding => "encoding",
+            Self::FileCount => "file-count",
+            Self::FileName => "file-name",
+            Self::FileSize => "file-size",
+            Self::FileType => "file-type",
             Self::Html => "html",
             Self::HtmlLength => "html-length",
             Self::Identifier => "identifier",
@@ -149,6 +163,7 @@ impl Rule {
             Self::Members => "members",
             Self::NotNormal => "not-normal",
             Self::Number => "number",
+            Self::PartHead => "part-head",
             Self::Pattern => "pattern",
             Self::Range => "range",
             Self::SignedBody => "signed-body",
@@ -166,12 +181,15 @@ impl Rule {
     /// 400 where the body cannot be read in one way only; 422 where it can, and says what it may not.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::FileSize | Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentCoding | Self::Charset => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Choice
             | Self::Control
             | Self::DuplicateField
             | Self::Email
+            | Self::FileCount
+            | Self::FileName
+            | Self::FileType
             | Self::Html
             | Self::HtmlLength
             | Self::Identifier
@@ -195,6 +213,7 @@ impl Rule {
             | Self::Encoding
             | Self::Members
             | Self::Interrupted
+            | Self::PartHead
             | Self::Syntax
             | Self::Trailing => StatusCode::BAD_REQUEST,
         }

@@ -8,7 +8,7 @@ use super::fault::{Breach, Fault, Rule};
 use super::pointer::{Segment, written};
 
 /// The most fields in a form.
-const MAX_FIELDS: usize = 1_000;
+pub(super) const MAX_FIELDS: usize = 1_000;
 
 /// Whether a form may give a field twice.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -9,6 +9,7 @@ use super::fault::{Fault, Rule};
 pub(crate) enum Media {
     Form,
     Json,
+    Multipart,
 }
 
 impl Media {
@@ -44,12 +45,13 @@ impl Media {
             "application/json" => Some(Self::Json),
             // Readers of forms are content with a type that begins so.
             other if other.starts_with("application/x-www-form-urlencoded") => Some(Self::Form),
+            other if other.starts_with("multipart/form-data") => Some(Self::Multipart),
             other => other.ends_with("+json").then_some(Self::Json),
         }
     }
 }
 
-fn charset(parameter: &str) -> Option<&str> {
+pub(super) fn charset(parameter: &str) -> Option<&str> {
     let (name, value) = parameter.split_once('=')?;
     name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
 }
@@ -85,7 +87,8 @@ mod tests {
             ("application/x-www-form-urlencoded;charset=\"utf-8\"", Some(Media::Form)),
             ("application/x-www-form-urlencodedX", Some(Media::Form)),
             ("application/x-www-form-urlencoded,text/html", Some(Media::Form)),
-            ("multipart/form-data; boundary=x", None),
+            ("multipart/form-data; boundary=x", Some(Media::Multipart)),
+            ("multipart/mixed; boundary=x", None),
             ("text/plain; charset=latin1", None),
             ("application/octet-stream", None),
         ] {

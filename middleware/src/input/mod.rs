@@ -13,6 +13,7 @@ mod json;
 mod kind;
 mod markup;
 mod media;
+mod multipart;
 mod pointer;
 mod query;
 mod report;
@@ -29,12 +30,13 @@ pub use form::Duplicates;
 pub use html::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub(crate) use json::{Bounds, read as read_json};
 pub(crate) use media::Media;
+pub use multipart::Uploads;
 pub use pointer::NotAPointer;
 use pointer::Pattern;
 pub(crate) use pointer::Segment;
 use query::QueryRules;
 pub use report::{FieldReports, InputReport, ReportedField};
-pub(crate) use rules::InputRules;
+pub(crate) use rules::{Checked, InputRules};
 
 /// The longest body of a guarded type, unless told otherwise.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
@@ -43,8 +45,11 @@ const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 ///
 /// JSON and form bodies are read to the end before the handler runs, and refused unless they have exactly
 /// one reading: UTF-8, well-formed, bounded in size, depth and members, no name twice, no control
-/// characters (tab and line breaks may stand), no half surrogates. Bodies of other content types pass untouched,
-/// bounded in size. The query is read in the same way.
+/// characters (tab and line breaks may stand), no half surrogates. The query is read in the same way. Bodies of other content types
+/// pass untouched, bounded in size.
+///
+/// `multipart/form-data` is checked while the handler reads it: see [`Uploads`] for files. Where something is found wrong, the body
+/// breaks off there, and the guard answers in place of the handler; which has to take that as it takes a client that went away.
 ///
 /// Fields that are [declared](Self::field) are held to what they were declared to be. Text is never changed; declared HTML is
 /// cleaned, and what is declared so is normalised. Every other byte of the body reaches the handler as it was sent. Of a body that
@@ -58,6 +63,7 @@ pub struct InputPolicy {
     query: Vec<(String, Field)>,
     query_duplicates: Duplicates,
     signed_body: bool,
+    uploads: Uploads,
 }
 
 /// An input policy that cannot be used.
@@ -88,6 +94,7 @@ impl InputPolicy {
             query: Vec::new(),
             query_duplicates: Duplicates::Allow,
             signed_body: false,
+            uploads: Uploads::new(),
         }
     }
 
@@ -122,6 +129,13 @@ impl InputPolicy {
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, field: Field) -> Self {
         self.query.push((name.into(), field));
+        self
+    }
+
+    /// Which files `multipart/form-data` may bring: see [`Uploads`].
+    #[must_use]
+    pub fn uploads(mut self, uploads: Uploads) -> Self {
+        self.uploads = uploads;
         self
     }
 
@@ -170,9 +184,10 @@ impl InputPolicy {
             max_body: self.max_body,
             bounds: self.bounds,
             duplicates: self.duplicates,
-            fields,
+            fields: Arc::new(fields),
             query: QueryRules { declared: query, duplicates: self.query_duplicates },
             signed_body: self.signed_body,
+            uploads: Arc::new(self.uploads.clone()),
         })
     }
 }

@@ -14,21 +14,33 @@ use super::fault::{Fault, Rule};
 use super::form::{self, Duplicates};
 use super::json::{self, Bounds};
 use super::media::{self, Media};
+use super::multipart::{self, Terms, Uploads, Watch};
 use super::query::QueryRules;
 use super::report::{FieldReports, InputReport, ReportedField};
 use super::splice::{self, Encoding};
-
-/// More HTML than this is cleaned on the blocking pool.
-const INLINE_HTML: usize = 2 * 1024;
 
 /// An input policy at work.
 pub(crate) struct InputRules {
     pub(super) max_body: usize,
     pub(super) bounds: Bounds,
     pub(super) duplicates: Duplicates,
-    pub(super) fields: Declared,
+    pub(super) fields: Arc<Declared>,
     pub(super) query: QueryRules,
     pub(super) signed_body: bool,
+    pub(super) uploads: Arc<Uploads>,
+}
+
+/// A request that was checked, or is while its body is read.
+pub(crate) struct Checked {
+    pub(crate) request: Request<Body>,
+    /// Where a fault would be found that comes up only then.
+    pub(crate) watch: Option<Watch>,
+}
+
+impl Checked {
+    pub(crate) const fn whole(request: Request<Body>) -> Self {
+        Self { request, watch: None }
+    }
 }
 
 impl InputRules {
@@ -39,29 +51,35 @@ impl InputRules {
             note(parts, Vec::new(), reported);
         }
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(0) => return Ok(None),
-            // Known to be too long before a byte of it is read.
-            Some(length) if length > self.max_body => return Err(Fault::whole(Rule::Size)),
-            Some(_) | None => {}
+        let length = length.and_then(|length| length.parse::<usize>().ok());
+        if length == Some(0) {
+            return Ok(None);
         }
-        Media::of(&parts.headers)
+        let media = Media::of(&parts.headers)?;
+        let most = if media == Some(Media::Multipart) {
+            self.uploads.longest_body(self.max_body)
+        } else {
+            self.max_body
+        };
+        // Known to be too long before a byte of it is read.
+        if length.is_some_and(|length| length > most) { Err(Fault::whole(Rule::Size)) } else { Ok(media) }
     }
 
-    /// Reads, checks and, where declared, rewrites the body of a request of a guarded type.
-    pub(crate) async fn apply(
-        self: Arc<Self>,
-        media: Media,
-        request: Request<Body>,
-    ) -> Result<Request<Body>, Fault> {
+    /// Checks and, where declared, rewrites the body of a request of a guarded type.
+    pub(crate) async fn apply(&self, media: Media, request: Request<Body>) -> Result<Checked, Fault> {
         let (mut parts, body) = request.into_parts();
         let signed = self.signed_body || media::is_signed(&parts.headers);
+        let encoding = match media {
+            Media::Form => Encoding::Form,
+            Media::Json => Encoding::Json,
+            Media::Multipart => return self.watched(parts, body, signed),
+        };
         let body = self.collect(body).await?;
         let findings = self.check(media, &body)?;
-        let Findings { candidates, reported, .. } = self.clean(findings).await?;
+        let Findings { candidates, reported, .. } = Arc::clone(&self.fields).clean(findings).await?;
         if candidates.is_empty() {
             note(&mut parts, Vec::new(), reported);
-            return Ok(Request::from_parts(parts, Body::from(body)));
+            return Ok(Checked::whole(Request::from_parts(parts, Body::from(body))));
         }
         let (places, edits): (Vec<_>, Vec<_>) =
             candidates.into_iter().map(|Candidate { edit, pointer, .. }| (pointer, edit)).unzip();
@@ -69,12 +87,30 @@ impl InputRules {
             let pointer = places.into_iter().next().unwrap_or_default();
             return Err(Fault { pointer, ..Fault::whole(Rule::SignedBody) });
         }
-        let encoding = if media == Media::Form { Encoding::Form } else { Encoding::Json };
         let body = splice::apply(&body, &edits, encoding);
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         parts.headers.remove(header::TRANSFER_ENCODING);
         note(&mut parts, places, reported);
-        Ok(Request::from_parts(parts, Body::from(body)))
+        Ok(Checked::whole(Request::from_parts(parts, Body::from(body))))
+    }
+
+    /// A request whose body is checked while the handler reads it.
+    fn watched(&self, mut parts: Parts, body: Body, signed: bool) -> Result<Checked, Fault> {
+        let terms = Terms {
+            fields: Arc::clone(&self.fields),
+            uploads: Arc::clone(&self.uploads),
+            duplicates: self.duplicates,
+            max_held: self.max_body,
+            signed,
+        };
+        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let changes = terms.changes();
+        let (body, watch) = multipart::checked(terms, content_type.unwrap_or_default(), body)?;
+        if changes {
+            // How long it will be is not known before it is over.
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
+        Ok(Checked { request: Request::from_parts(parts, body), watch: Some(watch) })
     }
 
     /// The whole body, or 413 as soon as it is known to be too long.
@@ -109,22 +145,14 @@ impl InputRules {
             Media::Json => {
                 json::read_values(body, self.bounds, |value| self.fields.value(value, &mut findings))?;
             }
+            // Read elsewhere, while it arrives.
+            Media::Multipart => {}
             Media::Form => form::read(body, self.duplicates, |field| {
                 let form::Field { name, value, has_control, span } = field;
                 self.fields.field(Flat { name: &name, value: &value, has_control, span }, &mut findings)
             })?,
         }
         Ok(findings)
-    }
-
-    /// Cleans what was found, and leaves what changes.
-    async fn clean(self: Arc<Self>, findings: Findings) -> Result<Findings, Fault> {
-        if findings.html() <= INLINE_HTML {
-            return self.fields.clean(findings);
-        }
-        let cleaning = tokio::task::spawn_blocking(move || self.fields.clean(findings));
-        // The task can only fail by a panic in the cleaner: what could not be cleaned is not let through.
-        cleaning.await.unwrap_or_else(|_| Err(Fault::whole(Rule::HtmlLength)))
     }
 }
 

@@ -42,3 +42,5 @@ mod tampered;
 mod tokens;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod uploads;
