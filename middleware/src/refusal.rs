@@ -138,6 +138,11 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
+            Self::Input(fault) => {
+                if let Some(codings) = fault.rule.accepted_codings() {
+                    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+                }
+            }
             Self::Limited(exceeded) => exceeded.write(headers),
             Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

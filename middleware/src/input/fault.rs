@@ -58,6 +58,8 @@ impl From<Rule> for Breach {
 /// The rules of the input policy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Rule {
+    #[error("the body cannot be unpacked")]
+    BrokenCoding,
     #[error("the body starts with a byte order mark")]
     ByteOrderMark,
     #[error("the charset is not UTF-8")]
@@ -114,6 +116,8 @@ pub(crate) enum Rule {
     Pattern,
     #[error("the number is too small or too large")]
     Range,
+    #[error("the body is far longer than it was when it was packed")]
+    Ratio,
     #[error("a field would have to be changed, but the body is signed")]
     SignedBody,
     #[error("the body is too long")]
@@ -130,6 +134,8 @@ pub(crate) enum Rule {
     Trailing,
     #[error("the value is of another type")]
     Type,
+    #[error("the body has a content coding that is not known here")]
+    UnknownCoding,
     #[error("the text is not an address that may stand here")]
     Url,
 }
@@ -138,6 +144,7 @@ impl Rule {
     /// The stable name of the rule.
     pub(crate) const fn code(self) -> &'static str {
         match self {
+            Self::BrokenCoding => "broken-coding",
             Self::ByteOrderMark => "byte-order-mark",
             Self::Charset => "charset",
             Self::Choice => "choice",
@@ -166,6 +173,7 @@ impl Rule {
             Self::PartHead => "part-head",
             Self::Pattern => "pattern",
             Self::Range => "range",
+            Self::Ratio => "ratio",
             Self::SignedBody => "signed-body",
             Self::Size => "size",
             Self::SurroundingSpace => "surrounding-space",
@@ -174,15 +182,25 @@ impl Rule {
             Self::TooShort => "too-short",
             Self::Trailing => "trailing",
             Self::Type => "type",
+            Self::UnknownCoding => "unknown-coding",
             Self::Url => "url",
+        }
+    }
+
+    /// What a body may be packed by, where that is what is wrong (RFC 9110 §15.5.16).
+    pub(crate) const fn accepted_codings(self) -> Option<&'static str> {
+        match self {
+            Self::ContentCoding => Some("identity"),
+            Self::UnknownCoding => Some("gzip, deflate"),
+            _ => None,
         }
     }
 
     /// 400 where the body cannot be read in one way only; 422 where it can, and says what it may not.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::FileSize | Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ContentCoding | Self::Charset => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::FileSize | Self::Ratio | Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Charset | Self::ContentCoding | Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Choice
             | Self::Control
             | Self::DuplicateField
@@ -206,7 +224,8 @@ impl Rule {
             | Self::TooShort
             | Self::Type
             | Self::Url => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::ByteOrderMark
+            Self::BrokenCoding
+            | Self::ByteOrderMark
             | Self::ContentType
             | Self::Depth
             | Self::DuplicateMember

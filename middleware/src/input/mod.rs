@@ -4,6 +4,7 @@
 //! This is the second fence. The first one is the application's own: escape on output.
 
 mod check;
+mod coding;
 mod declared;
 mod fault;
 mod field;
@@ -64,6 +65,7 @@ pub struct InputPolicy {
     query_duplicates: Duplicates,
     signed_body: bool,
     uploads: Uploads,
+    unpack_ratio: Option<usize>,
 }
 
 /// An input policy that cannot be used.
@@ -95,6 +97,7 @@ impl InputPolicy {
             query_duplicates: Duplicates::Allow,
             signed_body: false,
             uploads: Uploads::new(),
+            unpack_ratio: None,
         }
     }
 
@@ -136,6 +139,17 @@ impl InputPolicy {
     #[must_use]
     pub fn uploads(mut self, uploads: Uploads) -> Self {
         self.uploads = uploads;
+        self
+    }
+
+    /// Takes JSON and forms that are packed by `gzip` or `deflate`, and hands them on unpacked. Unless set, a body with a content
+    /// coding is answered 415.
+    ///
+    /// A body may grow to `max_ratio` times its own length, and not beyond [`max_body`](Self::max_body). What is signed is not
+    /// unpacked, since nobody could verify it then; files are not either.
+    #[must_use]
+    pub const fn unpack(mut self, max_ratio: usize) -> Self {
+        self.unpack_ratio = Some(max_ratio);
         self
     }
 
@@ -188,6 +202,7 @@ impl InputPolicy {
             query: QueryRules { declared: query, duplicates: self.query_duplicates },
             signed_body: self.signed_body,
             uploads: Arc::new(self.uploads.clone()),
+            unpack_ratio: self.unpack_ratio,
         })
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum_core::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::coding::{self, Coding, Growth};
 use super::declared::{Candidate, Declared, Findings, Flat};
 use super::fault::{Fault, Rule};
 use super::form::{self, Duplicates};
@@ -28,6 +29,8 @@ pub(crate) struct InputRules {
     pub(super) query: QueryRules,
     pub(super) signed_body: bool,
     pub(super) uploads: Arc<Uploads>,
+    /// How far a body may grow when it is unpacked. None: none is unpacked.
+    pub(super) unpack_ratio: Option<usize>,
 }
 
 /// A request that was checked, or is while its body is read.
@@ -56,6 +59,9 @@ impl InputRules {
             return Ok(None);
         }
         let media = Media::of(&parts.headers)?;
+        if let Some(media) = media {
+            self.check_coding(media, &parts.headers)?;
+        }
         let most = if media == Some(Media::Multipart) {
             self.uploads.longest_body(self.max_body)
         } else {
@@ -63,6 +69,17 @@ impl InputRules {
         };
         // Known to be too long before a byte of it is read.
         if length.is_some_and(|length| length > most) { Err(Fault::whole(Rule::Size)) } else { Ok(media) }
+    }
+
+    /// What cannot be read cannot be checked, and a handler that unpacks it would see what we did not.
+    fn check_coding(&self, media: Media, headers: &HeaderMap) -> Result<(), Fault> {
+        let unpacks = self.unpack_ratio.is_some() && media != Media::Multipart;
+        match Coding::of(headers) {
+            Coding::Identity => Ok(()),
+            Coding::Deflate | Coding::Gzip if unpacks => Ok(()),
+            Coding::Other if unpacks => Err(Fault::whole(Rule::UnknownCoding)),
+            Coding::Deflate | Coding::Gzip | Coding::Other => Err(Fault::whole(Rule::ContentCoding)),
+        }
     }
 
     /// Checks and, where declared, rewrites the body of a request of a guarded type.
@@ -74,7 +91,17 @@ impl InputRules {
             Media::Json => Encoding::Json,
             Media::Multipart => return self.watched(parts, body, signed),
         };
-        let body = self.collect(body).await?;
+        let packed = Coding::of(&parts.headers);
+        let mut body = self.collect(body).await?;
+        if packed != Coding::Identity {
+            if signed {
+                return Err(Fault::whole(Rule::SignedBody));
+            }
+            let growth = Growth { longest: self.max_body, ratio: self.unpack_ratio.unwrap_or_default() };
+            body = coding::unpack(packed, body, growth).await?;
+            parts.headers.remove(header::CONTENT_ENCODING);
+            sized(&mut parts, &body);
+        }
         let findings = self.check(media, &body)?;
         let Findings { candidates, reported, .. } = Arc::clone(&self.fields).clean(findings).await?;
         if candidates.is_empty() {
@@ -88,8 +115,7 @@ impl InputRules {
             return Err(Fault { pointer, ..Fault::whole(Rule::SignedBody) });
         }
         let body = splice::apply(&body, &edits, encoding);
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        parts.headers.remove(header::TRANSFER_ENCODING);
+        sized(&mut parts, &body);
         note(&mut parts, places, reported);
         Ok(Checked::whole(Request::from_parts(parts, Body::from(body))))
     }
@@ -154,6 +180,12 @@ impl InputRules {
         }
         Ok(findings)
     }
+}
+
+/// Says how long a body is that is not the one that was sent.
+fn sized(parts: &mut Parts, body: &Bytes) {
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.remove(header::TRANSFER_ENCODING);
 }
 
 /// Adds to what the program is told of a request.
