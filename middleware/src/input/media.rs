@@ -48,16 +48,27 @@ pub(super) fn charset(parameter: &str) -> Option<&str> {
     name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
 }
 
-/// Whether somebody vouches for the bytes of the body, so that changing one breaks the message.
-///
-/// `Content-Digest` and `Repr-Digest` of RFC 9530, `Signature` of RFC 9421, and the many webhook headers that
-/// have the word in their name.
-pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
-    headers.keys().map(http::HeaderName::as_str).any(|name| {
-        matches!(name, "content-digest" | "content-md5" | "digest" | "repr-digest")
-            || name.contains("signature")
-    })
+/// Whether somebody vouches for the bytes of the body, so that changing one breaks the message: by a field of this message, or by
+/// one that it announces for its end.
+pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+    let announced = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok());
+    headers.keys().map(http::HeaderName::as_str).any(vouches)
+        || announced.flat_map(|names| names.split(',')).any(|name| vouches(&name.trim().to_ascii_lowercase()))
 }
+
+/// Whether a field of this name vouches for a body: `Content-Digest` and `Repr-Digest` of RFC 9530, `Signature` and
+/// `Signature-Input` of RFC 9421, and the many fields of webhooks and storage services, which have one of a few words in their
+/// names. Where a field only looks like one of them, nothing is lost but a rewrite.
+fn vouches(name: &str) -> bool {
+    const WORDS: [&str; 7] = ["checksum", "digest", "hmac", "md5", "sha1", "sha256", "signature"];
+    // RFC 9530 §4: what a client would like to get.
+    let is_wish = name.starts_with("want-");
+    !is_wish
+        && (WORDS.iter().any(|word| name.contains(word)) || name.ends_with("-sig") || ALSO.contains(&name))
+}
+
+/// Those that have no such word.
+const ALSO: [&str; 3] = ["x-content-hash", "x-goog-hash", "x-trello-webhook"];
 
 #[cfg(test)]
 mod tests {
@@ -99,10 +110,39 @@ mod tests {
 
     #[test]
     fn digests_and_signatures_are_noticed() {
-        for name in ["content-digest", "signature-input", "x-hub-signature-256", "stripe-signature"] {
-            let headers = [(http::HeaderName::from_static(name), http::HeaderValue::from_static("x"))];
-            assert!(is_signed(&HeaderMap::from_iter(headers)), "{name}");
+        let signed = |name: &'static str, value: &'static str| {
+            let headers = [(http::HeaderName::from_static(name), http::HeaderValue::from_static(value))];
+            is_signed(&HeaderMap::from_iter(headers))
+        };
+        for name in [
+            "content-digest",
+            "content-md5",
+            "digest",
+            "paypal-transmission-sig",
+            "repr-digest",
+            "signature",
+            "signature-input",
+            "stripe-signature",
+            "svix-signature",
+            "webhook-signature",
+            "x-amz-checksum-crc32",
+            "x-amz-content-sha256",
+            "x-goog-hash",
+            "x-hub-signature",
+            "x-hub-signature-256",
+            "x-ms-content-sha256",
+            "x-shopify-hmac-sha256",
+            "x-slack-signature",
+            "x-trello-webhook",
+        ] {
+            assert!(signed(name, "x"), "{name}");
         }
-        assert!(!is_signed(&HeaderMap::new()));
+        assert!(signed("trailer", "Expires, Content-Digest"));
+        assert!(!signed("trailer", "Expires"));
+        for name in
+            ["authorization", "content-type", "dpop", "etag", "want-content-digest", "want-repr-digest"]
+        {
+            assert!(!signed(name, "digest"), "{name}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 
 use super::coding::{self, Coding, Growth};
 use super::declared::{Candidate, Declared, Findings, Flat};
@@ -92,7 +92,8 @@ impl InputRules {
             Media::Multipart => return self.watched(parts, body, signed),
         };
         let packed = Coding::of(&parts.headers);
-        let mut body = self.collect(body).await?;
+        let (mut body, trailers) = self.collect(body).await?;
+        let signed = signed || trailers.as_ref().is_some_and(media::is_signed);
         if packed != Coding::Identity {
             if signed {
                 return Err(Fault::whole(Rule::SignedBody));
@@ -106,7 +107,7 @@ impl InputRules {
         let Findings { candidates, reported, .. } = Arc::clone(&self.fields).clean(findings).await?;
         if candidates.is_empty() {
             note(&mut parts, Vec::new(), reported);
-            return Ok(Checked::whole(Request::from_parts(parts, Body::from(body))));
+            return Ok(Checked::whole(Request::from_parts(parts, with_trailers(body, trailers))));
         }
         let (places, edits): (Vec<_>, Vec<_>) =
             candidates.into_iter().map(|Candidate { edit, pointer, .. }| (pointer, edit)).unzip();
@@ -117,7 +118,7 @@ impl InputRules {
         let body = splice::apply(&body, &edits, encoding);
         sized(&mut parts, &body);
         note(&mut parts, places, reported);
-        Ok(Checked::whole(Request::from_parts(parts, Body::from(body))))
+        Ok(Checked::whole(Request::from_parts(parts, with_trailers(body, trailers))))
     }
 
     /// A request whose body is checked while the handler reads it.
@@ -139,10 +140,13 @@ impl InputRules {
         Ok(Checked { request: Request::from_parts(parts, body), watch: Some(watch) })
     }
 
-    /// The whole body, or 413 as soon as it is known to be too long.
-    async fn collect(&self, body: Body) -> Result<Bytes, Fault> {
+    /// The whole body and the fields after it, or 413 as soon as it is known to be too long.
+    async fn collect(&self, body: Body) -> Result<(Bytes, Option<HeaderMap>), Fault> {
         match Limited::new(body, self.max_body).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
+            Ok(collected) => {
+                let trailers = collected.trailers().cloned();
+                Ok((collected.to_bytes(), trailers))
+            }
             Err(error) if error.is::<LengthLimitError>() => Err(Fault::whole(Rule::Size)),
             Err(_) => Err(Fault::whole(Rule::Interrupted)),
         }
@@ -179,6 +183,13 @@ impl InputRules {
             })?,
         }
         Ok(findings)
+    }
+}
+
+fn with_trailers(body: Bytes, trailers: Option<HeaderMap>) -> Body {
+    match trailers {
+        None => Body::from(body),
+        Some(trailers) => Body::new(Full::new(body).with_trailers(async { Some(Ok(trailers)) })),
     }
 }
 

@@ -123,6 +123,23 @@ async fn a_signed_body_is_refused_rather_than_changed() {
 }
 
 #[tokio::test]
+async fn what_follows_a_body_is_handed_on_and_may_be_its_signature() {
+    let sent = |body: &'static str, name: &'static str| {
+        let trailers = [(http::HeaderName::from_static(name), http::HeaderValue::from_static("x"))];
+        let body = http_body_util::Full::new(Bytes::from(body));
+        let body = body.with_trailers(async { Some(Ok(http::HeaderMap::from_iter(trailers))) });
+        run(request("application/json", Body::new(body)))
+    };
+    let passed = sent(r#"{"note":"<b>"}"#, "x-time").await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(passed.trailers().unwrap()["x-time"], "x");
+    assert_eq!(passed.to_bytes(), r#"{"note":"<b></b>"}"#);
+    let passed =
+        sent(r#"{"note":"b"}"#, "content-digest").await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(passed.trailers().unwrap()["content-digest"], "x");
+    assert_eq!(sent(r#"{"note":"<b>"}"#, "content-digest").await.unwrap_err().rule, Rule::SignedBody);
+}
+
+#[tokio::test]
 async fn a_body_past_the_cap_is_refused_while_it_is_read() {
     let chunks =
         futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 8_192])));
