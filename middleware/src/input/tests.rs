@@ -171,6 +171,38 @@ proptest! {
     }
 
     #[test]
+    fn what_is_not_said_to_change_does_not_change_and_the_rest_stays_in_place(
+        (strings, number) in (prop::collection::vec("[ -~é\u{a0}\n😀]{0,12}", 6), "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,4})?(e-?[0-9])?"),
+        space in "[ \t\r\n]{0,3}",
+        is_escaped in any::<bool>(),
+    ) {
+        let written = |text: &String| {
+            let plain = serde_json::Value::from(text.as_str()).to_string();
+            if is_escaped { plain.replace('e', "\\u0065").replace('/', "\\/") } else { plain }
+        };
+        let written: Vec<String> = strings.iter().map(written).collect();
+        let [note, html, plain, list, name, last] = written.as_slice() else { unreachable!() };
+        let body = format!(
+            "{space}{{\"note\":{space}{note},\"n\":{number}{space},\"comments\":[{{\"html\":{html}}}],{plain}:{list},\"z\":[{name},{last}]}}{space}"
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let Ok(request) = runtime.block_on(run(request("application/json", body.clone()))) else { return Ok(()) };
+        let report = request.extensions().get::<InputReport>().cloned().unwrap_or_default();
+        let after = runtime.block_on(request.into_body().collect()).unwrap().to_bytes();
+        let after = std::str::from_utf8(&after).unwrap();
+        if report.rewritten.is_empty() {
+            prop_assert_eq!(after, body);
+        } else {
+            // All but the declared fields, byte for byte.
+            let (head, tail) = (format!("{space}{{\"note\":{space}"), format!(",{plain}:{list},\"z\":[{name},{last}]}}{space}"));
+            let number = format!(",\"n\":{number}{space},\"comments\":[{{\"html\":");
+            prop_assert!(after.starts_with(&head) && after.ends_with(&tail) && after.contains(&number), "{} became {}", body, after);
+            let again = runtime.block_on(json(after)).unwrap();
+            prop_assert_eq!(again, after);
+        }
+    }
+
+    #[test]
     fn what_passes_is_json_to_serde_too(body in "[\\[\\]{}:,\"\\\\a0-9.eE+u \\-]{0,24}") {
         if policy().check(Media::Json, body.as_bytes()).is_ok() && !body.is_empty() {
             let read = serde_json::from_str::<serde::de::IgnoredAny>(&body);
