@@ -1,13 +1,15 @@
 //! What a route requires of its callers.
 
+mod node;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
+use portcullis_policy::Need;
 
-use crate::clock::Clock;
-use crate::records::{OnTrial, Table};
+use self::node::Node;
+pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
@@ -19,27 +21,6 @@ pub struct Requirement {
     /// How old what it is decided by may be, where that is longer than the limits of the guard.
     tolerance: Duration,
 }
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Node {
-    All(Vec<Node>),
-    Any(Vec<Node>),
-    Authenticated,
-    Optional,
-    Public,
-    Rbac {
-        object: Text,
-        action: Text,
-    },
-    Scope(Text),
-    SignIn(SignIn),
-    /// There is no such route.
-    Unlisted,
-    /// The route says nothing.
-    Unstated,
-}
-
-type Text = Cow<'static, str>;
 
 /// Requires that the policy allows the caller to do `action` with `object`.
 pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Requirement {
@@ -126,6 +107,20 @@ impl Requirement {
         self.and_sign_in(|sign_in| sign_in.within(age))
     }
 
+    /// Requires a token that is bound to a key, with a proof that the caller has it (RFC 9449), beside the rest. The guard has
+    /// to [accept them](crate::GuardBuilder::dpop).
+    #[must_use]
+    pub fn dpop(self) -> Self {
+        self.and(Self::of(Node::Bound(Binding::Key)).serve_stale(Duration::MAX))
+    }
+
+    /// Requires a token that is bound to a certificate, which the caller has shown (RFC 8705), beside the rest. The guard has to
+    /// [see them](crate::GuardBuilder::client_certificates).
+    #[must_use]
+    pub fn mtls(self) -> Self {
+        self.and(Self::of(Node::Bound(Binding::Certificate)).serve_stale(Duration::MAX))
+    }
+
     fn and_sign_in(self, change: impl FnOnce(&mut SignIn)) -> Self {
         let mut all = match self.node {
             Node::All(nodes) => nodes,
@@ -203,174 +198,6 @@ impl Requirement {
     }
 }
 
-/// What a decision is made by, beside the caller.
-#[derive(Clone, Copy)]
-pub(crate) struct Grounds<'a> {
-    pub(crate) policy: Policies<'a>,
-    pub(crate) clock: &'a Clock,
-    /// How far this clock and the issuer's may be apart.
-    pub(crate) leeway: Duration,
-}
-
-impl Grounds<'_> {
-    /// The earliest second that it may be at the issuer.
-    fn now(&self) -> u64 {
-        self.clock.unix_secs().saturating_sub(self.leeway.as_secs())
-    }
-}
-
-/// The policy in force, and where its decisions are noted.
-#[derive(Clone, Copy)]
-pub(crate) struct Loaded<'a> {
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) records: Option<&'a Table>,
-    /// Rules that are tried beside it.
-    pub(crate) on_trial: Option<&'a OnTrial>,
-}
-
-/// The policy as it stands.
-#[derive(Clone, Copy)]
-pub(crate) enum Policies<'a> {
-    Loaded(Loaded<'a>),
-    /// There shall be one, and it has not come yet.
-    Missing,
-    /// The guard was built without one.
-    Unused,
-}
-
-/// Why a caller may pass.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Grant {
-    pub(crate) revision: Option<u64>,
-    pub(crate) rule: Option<RuleRef>,
-}
-
-/// Why a caller may not.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Denial {
-    Anonymous,
-    /// The route requires a policy and the guard has none.
-    NoPolicy,
-    /// The route says nothing about what it requires.
-    NoRequirement,
-    /// The policy does not allow it.
-    Policy(Grant),
-    /// The policy has not come yet.
-    PolicyMissing,
-    Scope(Text),
-    /// The user did not sign in as is required.
-    SignIn(SignIn),
-}
-
-impl Node {
-    fn collect_scopes<'a>(&'a self, with_alternatives: bool, scopes: &mut Vec<&'a str>) {
-        match self {
-            Self::Any(_) if !with_alternatives => {}
-            Self::All(nodes) | Self::Any(nodes) => {
-                for node in nodes {
-                    node.collect_scopes(with_alternatives, scopes);
-                }
-            }
-            Self::Scope(scope) if !scopes.contains(&scope.as_ref()) => scopes.push(scope),
-            _ => {}
-        }
-    }
-
-    fn admits_anonymous(&self) -> bool {
-        match self {
-            Self::All(nodes) => nodes.iter().all(Self::admits_anonymous),
-            Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
-            Self::Optional | Self::Public => true,
-            Self::Authenticated
-            | Self::Rbac { .. }
-            | Self::Scope(_)
-            | Self::SignIn(_)
-            | Self::Unlisted
-            | Self::Unstated => false,
-        }
-    }
-
-    fn need(&self) -> Need {
-        let each = |nodes: &[Self]| nodes.iter().map(Self::need).collect();
-        match self {
-            Self::All(nodes) => Need::All(each(nodes)),
-            Self::Any(nodes) => Need::Any(each(nodes)),
-            Self::Authenticated => Need::Authenticated,
-            Self::Optional => Need::Optional,
-            Self::Public => Need::Public,
-            Self::Rbac { object, action } => {
-                Need::Rbac { action: action.clone().into_owned(), object: object.clone().into_owned() }
-            }
-            Self::Scope(scope) => Need::Scope(scope.clone().into_owned()),
-            Self::SignIn(sign_in) => Need::SignIn {
-                acr_values: sign_in.classes().map(str::to_owned).collect(),
-                max_age: sign_in.max_age(),
-            },
-            Self::Unlisted | Self::Unstated => Need::Unstated,
-        }
-    }
-
-    fn decide(&self, caller: Option<&Principal>, by: Grounds<'_>) -> Result<Grant, Denial> {
-        match self {
-            Self::All(nodes) => nodes.iter().try_fold(Grant::default(), |grant, node| {
-                let next = node.decide(caller, by)?;
-                Ok(Grant { revision: next.revision.or(grant.revision), rule: next.rule.or(grant.rule) })
-            }),
-            Self::Any(nodes) => {
-                let refused = Err(Denial::NoRequirement);
-                nodes.iter().fold(refused, |earlier, node| {
-                    earlier.or_else(|earlier| {
-                        // Our own outage stays one, whatever else does not allow it: no false 403.
-                        let outage = matches!(earlier, Denial::PolicyMissing);
-                        node.decide(caller, by).map_err(|next| if outage { earlier } else { next })
-                    })
-                })
-            }
-            Self::Optional | Self::Public => Ok(Grant::default()),
-            Self::Authenticated => caller.map(|_| Grant::default()).ok_or(Denial::Anonymous),
-            Self::Rbac { object, action } => ask(by.policy, caller.ok_or(Denial::Anonymous)?, object, action),
-            Self::Scope(scope) => {
-                let caller = caller.ok_or(Denial::Anonymous)?;
-                caller.has_scope(scope).then(Grant::default).ok_or_else(|| Denial::Scope(scope.clone()))
-            }
-            Self::SignIn(sign_in) => {
-                let is_met = sign_in.is_met_by(caller.ok_or(Denial::Anonymous)?, by.now());
-                if is_met { Ok(Grant::default()) } else { Err(Denial::SignIn(sign_in.clone())) }
-            }
-            Self::Unlisted => Err(caller.map_or(Denial::Anonymous, |_| Denial::NoRequirement)),
-            Self::Unstated => match (caller, by.policy) {
-                (None, _) => Err(Denial::Anonymous),
-                (Some(_), Policies::Unused) => Ok(Grant::default()),
-                (Some(_), Policies::Loaded(_) | Policies::Missing) => Err(Denial::NoRequirement),
-            },
-        }
-    }
-}
-
-fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let Loaded { snapshot, records, on_trial } = match policy {
-        Policies::Loaded(loaded) => loaded,
-        Policies::Missing => return Err(Denial::PolicyMissing),
-        Policies::Unused => return Err(Denial::NoPolicy),
-    };
-    let request = Request {
-        subject: caller.subject(),
-        roles: Roles::from(caller.roles()),
-        domain: caller.organisation().unwrap_or_default(),
-        object,
-        action,
-    };
-    let decision = snapshot.decide(&request);
-    if let Some(records) = records {
-        records.note(&request, decision);
-    }
-    if let Some(on_trial) = on_trial {
-        on_trial.compare(snapshot, &request, decision);
-    }
-    let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
-    if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
-}
-
 impl fmt::Display for Requirement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.tolerance.is_zero() {
@@ -384,37 +211,12 @@ impl fmt::Display for Requirement {
     }
 }
 
-impl fmt::Display for Node {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut join = |nodes: &[Self], word| {
-            nodes.iter().enumerate().try_for_each(|(position, node)| {
-                let word = if position == 0 { "" } else { word };
-                match node {
-                    Self::All(_) | Self::Any(_) => write!(out, "{word}({node})"),
-                    leaf => write!(out, "{word}{leaf}"),
-                }
-            })
-        };
-        match self {
-            Self::All(nodes) => join(nodes, " and "),
-            Self::Any(nodes) => join(nodes, " or "),
-            Self::Authenticated => out.write_str("authenticated"),
-            Self::Optional => out.write_str("optional"),
-            Self::Public => out.write_str("public"),
-            Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
-            Self::Scope(scope) => write!(out, "scope({scope})"),
-            Self::SignIn(sign_in) => sign_in.fmt(out),
-            Self::Unlisted => out.write_str("unlisted"),
-            Self::Unstated => out.write_str("unstated"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use portcullis_policy::PolicySource;
+    use portcullis_policy::{PolicySource, Snapshot};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::token::tests::principal;
 
     fn snapshot() -> Snapshot {

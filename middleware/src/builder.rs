@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use portcullis_policy::RoutesFault;
 
+use crate::binding::{Bindings, ClientCertificates, Dpop, DpopError};
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
-use crate::guard::{Core, Guard};
+use crate::guard::{Core, Guard, Told};
 use crate::input::{InputError, InputPolicy};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
@@ -29,13 +30,13 @@ pub struct GuardBuilder {
     issuers: Vec<Issuer>,
     service: Service,
     tokens: TokenPolicy,
+    proofs: Accepted,
     policy: Option<Policy>,
     limits: Limits,
     proxies: Proxies,
     input: InputPolicy,
     clock: Clock,
     upkeep: Upkeep,
-    cache_dir: Option<PathBuf>,
 }
 
 /// What is guarded.
@@ -46,11 +47,19 @@ struct Service {
     resource: Option<ProtectedResource>,
 }
 
+/// What tokens may be bound to.
+#[derive(Debug, Default)]
+struct Accepted {
+    dpop: Option<Dpop>,
+    certificates: Option<ClientCertificates>,
+}
+
 /// What a guard does beside requests.
 #[derive(Debug, Default)]
 struct Upkeep {
     is_manual: bool,
     hides_routes: bool,
+    cache_dir: Option<PathBuf>,
 }
 
 /// Why a guard could not be built.
@@ -63,6 +72,9 @@ pub enum BuildError {
     /// A limit lets nothing through.
     #[error(transparent)]
     EmptyQuota(#[from] EmptyQuota),
+    /// Proofs cannot be checked.
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
     /// The input policy cannot be used.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -121,6 +133,18 @@ impl GuardBuilder {
     /// What tokens are held to.
     pub fn tokens(mut self, tokens: TokenPolicy) -> Self {
         self.tokens = tokens;
+        self
+    }
+
+    /// Accepts tokens that are bound to a key by DPoP. Unless set, they are refused.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.proofs.dpop = Some(dpop);
+        self
+    }
+
+    /// Accepts tokens that are bound to a certificate. Unless set, they are refused.
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.proofs.certificates = Some(certificates);
         self
     }
 
@@ -185,7 +209,7 @@ impl GuardBuilder {
     /// # }
     /// ```
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache_dir = Some(folder.into());
+        self.upkeep.cache_dir = Some(folder.into());
         self
     }
 
@@ -246,7 +270,7 @@ impl GuardBuilder {
             return Err(BuildError::NoIssuer);
         }
         let clock = self.clock;
-        let folder = match self.cache_dir {
+        let folder = match self.upkeep.cache_dir {
             Some(path) => Folder::open(&path, clock.unix_secs())?,
             None => None,
         };
@@ -273,6 +297,11 @@ impl GuardBuilder {
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names());
         let resource = resource.map(describe).transpose()?.map(Arc::new);
+        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
+        let bindings = Bindings {
+            dpop: self.proofs.dpop.map(dpop).transpose()?,
+            certificates: self.proofs.certificates,
+        };
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
@@ -283,8 +312,8 @@ impl GuardBuilder {
             input: self.input.build()?.into_rules(),
             decisions: DecisionIds::new(),
             clock,
-            announcer,
-            resource,
+            bindings,
+            told: Told { announcer, resource },
         }))
     }
 }

@@ -16,6 +16,11 @@ impl<'a> Challenge<'a> {
         Self { scheme: "Bearer", parameters: Vec::new() }
     }
 
+    /// The challenge of RFC 9449 §7.1.
+    pub(crate) const fn dpop() -> Self {
+        Self { scheme: "DPoP", parameters: Vec::new() }
+    }
+
     /// Adds a parameter.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
         self.parameters.push((name, value.into()));

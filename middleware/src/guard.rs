@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::request::Parts;
 use portcullis_policy::Route;
 
-use crate::authorize::{Denial, Grant, Grounds, Policies, Requirement};
+use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
+use crate::binding::{BindingFault, Bindings, Proofs};
 use crate::client_address::{ClientAddress, Proxies};
 use crate::clock::Clock;
 use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
@@ -16,12 +17,12 @@ use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Standing};
 use crate::path;
 use crate::policy::PolicyState;
-use crate::refusal::{Outage, Refusal};
+use crate::refusal::{DpopHint, Hint, Outage, Refusal};
 use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Attempt, Principal, Verification, Verifier, bearer_token};
+use crate::token::{Attempt, Credential, Principal, Verification, Verifier, credential};
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -44,6 +45,12 @@ pub(crate) struct Core {
     pub(crate) input: Arc<InputRules>,
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
+    pub(crate) bindings: Bindings,
+    pub(crate) told: Told,
+}
+
+/// What others are told of this service.
+pub(crate) struct Told {
     /// Who tells the server of the routes, where one is to be told.
     pub(crate) announcer: Option<Arc<Announcer>>,
     /// The metadata of this service, if it is to have any.
@@ -55,7 +62,7 @@ impl Guard {
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
-        if let Some(announcer) = &self.0.announcer {
+        if let Some(announcer) = &self.0.told.announcer {
             announcer.announce().await;
         }
     }
@@ -124,26 +131,40 @@ impl Guard {
         self.0.policy.is_some()
     }
 
+    /// What a challenge to callers of a route says.
+    pub(crate) fn hint<'a>(&'a self, requirement: &'a Requirement) -> Hint<'a> {
+        let resource_metadata = self.resource().map(|resource| resource.url());
+        let hint = |proofs: &Proofs| DpopHint {
+            algorithms: proofs.algorithms(),
+            is_required: proofs.are_required(),
+        };
+        Hint {
+            resource_metadata,
+            scopes: requirement.scopes(),
+            dpop: self.0.bindings.dpop.as_ref().map(hint),
+        }
+    }
+
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {
-        self.0.resource.as_ref()
+        self.0.told.resource.as_ref()
     }
 
     pub(crate) fn spawn_refresh(&self) {
         self.0.trusts.spawn_refresh();
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
-        self.0.announcer.iter().for_each(Announcer::spawn);
+        self.0.told.announcer.iter().for_each(Announcer::spawn);
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
     pub(crate) fn note_routes(&self, routes: impl FnOnce() -> Vec<Route>) {
-        if let Some(announcer) = &self.0.announcer {
+        if let Some(announcer) = &self.0.told.announcer {
             announcer.note(routes());
         }
     }
 
     /// Takes note of what routes behind this guard require, for the metadata of the service.
     pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
-        if let Some(resource) = &self.0.resource {
+        if let Some(resource) = &self.0.told.resource {
             resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
         }
     }
@@ -277,16 +298,31 @@ impl Core {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None));
         }
-        let Some(token) = bearer_token(&parts.headers).map_err(Refusal::Bearer)? else {
+        let sent = credential(&parts.headers).map_err(Refusal::Bearer)?;
+        let Some(sent) = sent.filter(|sent| self.bindings.knows(sent.scheme)) else {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None)) } else { Err(Refusal::Anonymous) };
         };
-        match self.verifier.verify(token, requirement.tolerance(), attempt) {
-            Verification::Refused(fault) => Err(Refusal::Token(fault)),
+        match self.verifier.verify(sent.token, requirement.tolerance(), attempt) {
+            Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
             Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
-            Verification::Verified(principal) => Ok(Authentication::Known(Some(principal))),
+            Verification::Verified(caller) => {
+                self.prove(parts, sent, &caller)?;
+                Ok(Authentication::Known(Some(caller)))
+            }
             Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
         }
+    }
+
+    /// Checks that a token which is bound to something is sent by who has that.
+    fn prove(&self, parts: &Parts, sent: Credential<'_>, caller: &Principal) -> Result<(), Refusal> {
+        self.bindings.check(parts, (sent, caller), &self.proxies, &self.clock).map_err(|fault| match fault {
+            BindingFault::Proof(what) => Refusal::Proof(what),
+            BindingFault::Nonce(nonce) => Refusal::ProofNonce(nonce),
+            BindingFault::Token(fault) => Refusal::Token { fault, scheme: sent.scheme },
+            BindingFault::Unbound => Refusal::Unproven(Binding::Key),
+            BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
+        })
     }
 
     fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
@@ -323,6 +359,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
         Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
         Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
         Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
+        Denial::Unbound(binding) => Refusal::Unproven(binding),
         Denial::SignIn(sign_in) => Refusal::SignIn { sign_in, denied: denied(nothing) },
     }
 }

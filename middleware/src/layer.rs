@@ -15,7 +15,7 @@ use crate::body::HttpBody;
 use crate::guard::{Guard, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
-use crate::refusal::{Dialect, Hint, Outage, Refusal};
+use crate::refusal::{Dialect, Outage, Refusal};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -86,11 +86,8 @@ impl GuardLayer {
     }
 
     fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
-        let hint = self.guard.resource().map(|resource| Hint {
-            resource_metadata: resource.url(),
-            scopes: self.terms.requirement.scopes(),
-        });
-        with_standing(refusal.answered(dialect, hint.as_ref()), standing)
+        let hint = self.guard.hint(&self.terms.requirement);
+        with_standing(refusal.answered(dialect, &hint), standing)
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the

@@ -91,6 +91,7 @@
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].
 
 mod authorize;
+mod binding;
 mod body;
 mod builder;
 mod challenge;
@@ -117,9 +118,12 @@ mod routes;
 mod schedule;
 mod sign_in;
 mod status;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod token;
 
 pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};

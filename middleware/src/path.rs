@@ -49,10 +49,14 @@ pub(crate) enum PathFault {
 
 /// Checks the path and the host of a request.
 pub(crate) fn check(parts: &Parts) -> Result<(), PathFault> {
-    // Inside a nested router `uri` is the rest of the path; the whole one is what proxies saw.
-    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    let uri = target(parts);
     check_host(uri, &parts.headers)?;
     check_path(uri.path())
+}
+
+/// What was asked for. Inside a nested router `uri` is the rest of the path; the whole one is what proxies saw.
+pub(crate) fn target(parts: &Parts) -> &Uri {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
 fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), PathFault> {

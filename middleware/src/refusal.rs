@@ -6,18 +6,19 @@ use std::borrow::Cow;
 
 use axum_core::body::Body;
 use axum_core::response::IntoResponse;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 pub(crate) use self::grpc::Dialect;
 
+use crate::authorize::Binding;
 use crate::challenge::Challenge;
 use crate::decision::AccessDenied;
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::path::PathFault;
 use crate::sign_in::SignIn;
-use crate::token::{BearerFault, TokenFault};
+use crate::token::{BearerFault, Scheme, TokenFault};
 
 /// Why a request did not reach its handler.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -40,8 +41,14 @@ pub(crate) enum Refusal {
     Scope { scope: Cow<'static, str>, denied: AccessDenied },
     #[error("the user has to sign in again: {sign_in} is required")]
     SignIn { sign_in: SignIn, denied: AccessDenied },
-    #[error(transparent)]
-    Token(TokenFault),
+    #[error("the DPoP proof is refused: {0}")]
+    Proof(&'static str),
+    #[error("the DPoP proof has no nonce that is known here")]
+    ProofNonce(HeaderValue),
+    #[error("{fault}")]
+    Token { fault: TokenFault, scheme: Scheme },
+    #[error("the token is not bound to {0}")]
+    Unproven(Binding),
     #[error(transparent)]
     Unavailable(Outage),
 }
@@ -55,6 +62,8 @@ pub(crate) enum Outage {
     Keys,
     #[error("the policy cannot be had")]
     Policy,
+    #[error("too many DPoP proofs are remembered to tell a new one")]
+    Proofs,
     #[error("what was revoked is not known for too long")]
     Revocations,
 }
@@ -66,9 +75,12 @@ impl Refusal {
             Self::Anonymous => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             // RFC 6750 §3.1: several ways of sending a token are an invalid request.
             Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
+            Self::Bearer(BearerFault::Malformed) | Self::Token { .. } | Self::Unproven(_) => {
                 (StatusCode::UNAUTHORIZED, "invalid_token")
             }
+            // RFC 9449 §7.1, §9.
+            Self::Proof(_) => (StatusCode::UNAUTHORIZED, "invalid_dpop_proof"),
+            Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Input(fault) => match fault.part {
@@ -96,7 +108,10 @@ impl Refusal {
             Self::Path(fault) => fault.to_string().into(),
             Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
             Self::SignIn { .. } => "This needs a more recent or a stronger sign-in".into(),
-            Self::Token(fault) => fault.told().into(),
+            Self::Proof(what) => format!("The DPoP proof is refused: {what}").into(),
+            Self::ProofNonce(_) => "The DPoP proof needs the nonce of this answer".into(),
+            Self::Token { fault, .. } => fault.told().into(),
+            Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
         }
     }
@@ -134,7 +149,7 @@ impl Refusal {
         }
     }
 
-    fn write_headers(&self, hint: Option<&Hint<'_>>, headers: &mut HeaderMap) {
+    fn write_headers(&self, hint: &Hint<'_>, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
@@ -149,50 +164,66 @@ impl Refusal {
             }
             _ => {}
         }
-        if let Some(challenge) = self.challenge(hint).and_then(|challenge| challenge.header()) {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        if let Self::ProofNonce(nonce) = self {
+            headers.insert(DPOP_NONCE, nonce.clone());
         }
+        let challenges = self.challenges(hint).into_iter().filter_map(|challenge| challenge.header());
+        headers.extend(challenges.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
     }
 
-    /// The challenge of RFC 6750 §3, where there is one.
-    fn challenge<'a>(&'a self, hint: Option<&'a Hint<'_>>) -> Option<Challenge<'a>> {
-        let bearer = Challenge::bearer;
-        let challenge = match self {
-            // §3: no error code for a request that did not try to authenticate.
-            Self::Anonymous => bearer(),
-            Self::Bearer(BearerFault::Several) => bearer().with("error", "invalid_request"),
-            Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
-                bearer().with("error", "invalid_token").with("error_description", self.detail())
+    /// The challenges, where there are any: what went wrong, by the scheme of the token; or every scheme that there is for a
+    /// request that did not try.
+    fn challenges<'a>(&'a self, hint: &'a Hint<'_>) -> Vec<Challenge<'a>> {
+        let dpop = || hint.dpop.as_ref().map(|dpop| Challenge::dpop().with("algs", dpop.algorithms.as_str()));
+        let failed = |challenge: Challenge<'a>, error| challenge.with("error", error);
+        let challenges = match self {
+            // RFC 6750 §3: no error code for a request that did not try to authenticate.
+            Self::Anonymous => {
+                let bearer = hint.dpop.as_ref().is_none_or(|dpop| !dpop.is_required).then(Challenge::bearer);
+                bearer.into_iter().chain(dpop()).collect()
+            }
+            Self::Bearer(BearerFault::Several) => vec![failed(Challenge::bearer(), "invalid_request")],
+            Self::Bearer(BearerFault::Malformed)
+            | Self::Token { scheme: Scheme::Bearer, .. }
+            | Self::Unproven(Binding::Certificate) => {
+                vec![failed(Challenge::bearer(), "invalid_token").with("error_description", self.detail())]
+            }
+            Self::Token { scheme: Scheme::Dpop, .. } | Self::Unproven(Binding::Key) => dpop()
+                .map(|it| failed(it, "invalid_token").with("error_description", self.detail()))
+                .into_iter()
+                .collect(),
+            Self::Proof(_) | Self::ProofNonce(_) => {
+                let (_, error) = self.answer();
+                dpop()
+                    .map(|it| failed(it, error).with("error_description", self.detail()))
+                    .into_iter()
+                    .collect()
             }
             Self::Scope { scope, .. } => {
-                let scopes = hint.map_or_else(|| scope.to_string(), |hint| hint.scopes.join(" "));
-                bearer().with("error", "insufficient_scope").with("scope", scopes)
+                let scopes =
+                    if hint.resource_metadata.is_some() { hint.scopes.join(" ") } else { scope.to_string() };
+                vec![failed(Challenge::bearer(), "insufficient_scope").with("scope", scopes)]
             }
             Self::SignIn { sign_in, .. } => {
-                let challenge = bearer()
-                    .with("error", "insufficient_user_authentication")
+                let challenge = failed(Challenge::bearer(), "insufficient_user_authentication")
                     .with("error_description", self.detail());
                 let classes = sign_in.acr_values().map(|values| ("acr_values", values));
                 let age = sign_in.max_age().map(|secs| ("max_age", secs.to_string()));
-                classes
-                    .into_iter()
-                    .chain(age)
-                    .fold(challenge, |challenge, (name, value)| challenge.with(name, value))
+                let parameters = classes.into_iter().chain(age);
+                vec![parameters.fold(challenge, |challenge, (name, value)| challenge.with(name, value))]
             }
-            _ => return None,
+            _ => Vec::new(),
         };
-        Some(match hint {
-            Some(hint) => self.hinted(challenge, hint),
-            None => challenge,
-        })
+        challenges.into_iter().map(|challenge| self.hinted(challenge, hint)).collect()
     }
 
     /// Whoever has no token is told which scopes to ask for, and everybody where to ask (RFC 9728 §5.1).
     fn hinted<'a>(&self, challenge: Challenge<'a>, hint: &'a Hint<'_>) -> Challenge<'a> {
+        let Some(metadata) = hint.resource_metadata else { return challenge };
         let asks =
-            matches!(self, Self::Anonymous | Self::Bearer(_) | Self::Token(_)) && !hint.scopes.is_empty();
+            matches!(self, Self::Anonymous | Self::Bearer(_) | Self::Token { .. }) && !hint.scopes.is_empty();
         let challenge = if asks { challenge.with("scope", hint.scopes.join(" ")) } else { challenge };
-        challenge.with("resource_metadata", hint.resource_metadata)
+        challenge.with("resource_metadata", metadata)
     }
 
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
@@ -257,17 +288,30 @@ impl Place {
     }
 }
 
-/// What a challenge says beside the error, where the service describes itself.
+/// What challenges say beside the error.
+#[derive(Default)]
 pub(crate) struct Hint<'a> {
-    /// Where its metadata is.
-    pub(crate) resource_metadata: &'a str,
+    /// Where the metadata of the service is, if it has any.
+    pub(crate) resource_metadata: Option<&'a str>,
     /// What the route cannot do without.
     pub(crate) scopes: Vec<&'a str>,
+    /// Proofs, if any are accepted.
+    pub(crate) dpop: Option<DpopHint>,
 }
+
+/// What a challenge says of proofs.
+pub(crate) struct DpopHint {
+    /// The names of the algorithms of proofs.
+    pub(crate) algorithms: String,
+    /// Whether bearer tokens are refused.
+    pub(crate) is_required: bool,
+}
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
     /// The answer to the caller.
-    pub(crate) fn answered(self, dialect: Dialect, hint: Option<&Hint<'_>>) -> Response<Body> {
+    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
         let (status, code) = self.answer();
         self.log(status, code);
         let problem = self.problem(status, code);
@@ -294,6 +338,6 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
-        self.answered(Dialect::Http, None)
+        self.answered(Dialect::Http, &Hint::default())
     }
 }

@@ -1,17 +1,12 @@
 //! What this service is, in a document that clients find by themselves (RFC 9728).
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use axum::Router;
-use axum::routing::get;
-use axum_core::response::IntoResponse;
-use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use url::Url;
 
 use crate::fetch::is_secure;
-use crate::guard::Guard;
 
 /// Where the document of a resource is, before the path of the resource.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -158,35 +153,20 @@ impl Described {
         &self.url
     }
 
+    /// The path of the metadata at this service.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Takes note of scopes that routes ask for.
     pub(crate) fn note_scopes<'a>(&self, scopes: impl IntoIterator<Item = &'a str>) {
         let mut document = self.document.lock().unwrap_or_else(PoisonError::into_inner);
         document.scopes_supported.extend(scopes.into_iter().map(str::to_owned));
     }
 
-    fn json(&self) -> Vec<u8> {
+    pub(crate) fn json(&self) -> Vec<u8> {
         // Text and lists of it: there is nothing that JSON could not say.
         serde_json::to_vec(&*self.document.lock().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
-    }
-}
-
-/// Anybody may read it, from any page, and keep it for an hour.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-];
-
-impl Guard {
-    /// The metadata of this service at its well-known path, to be merged into a router; an empty router unless the guard was
-    /// built with a [`ProtectedResource`]. It is for everybody, without a token.
-    pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let Some(resource) = self.resource() else { return Router::new() };
-        let resource = Arc::clone(resource);
-        let path = resource.path.clone();
-        Router::new()
-            .route(&path, get(move || std::future::ready((HEADERS, resource.json()).into_response())))
     }
 }
 

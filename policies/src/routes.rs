@@ -57,6 +57,10 @@ pub enum Need {
     Any(Vec<Need>),
     /// A good token.
     Authenticated,
+    /// A token that is bound to a key, with a proof (RFC 9449).
+    Dpop,
+    /// A token that is bound to a certificate (RFC 8705).
+    Mtls,
     /// Nothing; a token is looked at if there is one.
     Optional,
     /// Nothing.
@@ -224,7 +228,12 @@ impl Need {
                 }
                 acr_values.iter().try_for_each(|class| check_name(class, MAX_NAME_BYTES))
             }
-            Self::Authenticated | Self::Optional | Self::Public | Self::Unstated => Ok(()),
+            Self::Authenticated
+            | Self::Dpop
+            | Self::Mtls
+            | Self::Optional
+            | Self::Public
+            | Self::Unstated => Ok(()),
         }
     }
 }
@@ -270,6 +279,8 @@ impl fmt::Display for Need {
             Self::All(needs) => join(needs, " and "),
             Self::Any(needs) => join(needs, " or "),
             Self::Authenticated => out.write_str("authenticated"),
+            Self::Dpop => out.write_str("dpop"),
+            Self::Mtls => out.write_str("mtls"),
             Self::Optional => out.write_str("optional"),
             Self::Public => out.write_str("public"),
             Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),

@@ -88,9 +88,11 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     // The other half is left to people and to those who ask once.
     let listeners = ground.config.server.max_connections / 2;
     let events = EventService::new(place, snapshots.clone(), feed.clone(), listeners);
+    let inventories = InventoryService::new(store(), &ground.clock, &ground.entropy);
     let console = Console {
         apis: apis.clone(),
         callers,
+        inventories: inventories.clone(),
         names: NameService::new(store()),
         policies: policies.clone(),
         policy,
@@ -106,7 +108,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
             decisions: DecisionService::new(store()),
             events,
             feed,
-            inventories: InventoryService::new(store(), &ground.clock, &ground.entropy),
+            inventories,
             records,
             snapshots,
         },

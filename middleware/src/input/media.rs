@@ -24,7 +24,12 @@ impl Media {
             return Err(Fault::whole(Rule::ContentType));
         };
         let mut parameters = declared.split(';');
-        let Some(media) = parameters.next().and_then(Self::named) else { return Ok(None) };
+        let essence = parameters.next().unwrap_or_default();
+        // A list is no type, and who reads its first entry sees another one than who reads none.
+        if essence.contains(',') {
+            return Err(Fault::whole(Rule::ContentType));
+        }
+        let Some(media) = Self::named(essence) else { return Ok(None) };
         if parameters.filter_map(charset).any(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
             return Err(Fault::whole(Rule::Charset));
         }
@@ -89,7 +94,6 @@ mod tests {
             ("application/problem+json", Some(Media::Json)),
             ("application/x-www-form-urlencoded;charset=\"utf-8\"", Some(Media::Form)),
             ("application/x-www-form-urlencodedX", Some(Media::Form)),
-            ("application/x-www-form-urlencoded,text/html", Some(Media::Form)),
             ("multipart/form-data; boundary=x", Some(Media::Multipart)),
             ("multipart/mixed; boundary=x", None),
             ("text/plain; charset=latin1", None),
@@ -106,6 +110,11 @@ mod tests {
         assert_eq!(of(&[json, json]), Err(Rule::ContentType));
         assert_eq!(of(&[json, ("content-type", "text/plain")]), Err(Rule::ContentType));
         assert_eq!(of(&[("content-type", "application/json; charset=utf-7")]), Err(Rule::Charset));
+        for list in
+            ["application/x-www-form-urlencoded,text/html", "text/html, multipart/form-data; boundary=x"]
+        {
+            assert_eq!(of(&[("content-type", list)]), Err(Rule::ContentType), "{list}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub use discovery::NotAnIssuer;
 use futures_util::future::join_all;
-pub(crate) use key::VerifyingKey;
 pub use key::{Algorithm, KeyFault};
+pub(crate) use key::{Jwk, VerifyingKey};
 use remote::RemoteKeys;
 pub use set::{JwkSet, JwksError, SharedKeys};
 use url::Url;

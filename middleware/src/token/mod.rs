@@ -10,14 +10,14 @@ mod principal;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use bearer::{BearerFault, token as bearer_token};
+pub(crate) use bearer::{BearerFault, Credential, Scheme, credential};
 use cache::TokenCache;
 use claims::AccessClaims;
 use claims::Rules;
 pub(crate) use claims::{Audience, NumericDate, is_current, part};
 pub(crate) use fault::TokenFault;
-pub(crate) use jws::Jws;
 use jws::LastHeader;
+pub(crate) use jws::{Jws, object, present};
 pub use principal::Principal;
 use principal::Verified;
 #[cfg(test)]
@@ -89,6 +89,16 @@ impl TokenPolicy {
     pub const fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
+    }
+}
+
+impl TokenPolicy {
+    pub(crate) fn listed(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    pub(crate) const fn leeway_between_clocks(&self) -> Duration {
+        self.leeway
     }
 }
 

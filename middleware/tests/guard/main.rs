@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod challenges;
 #[cfg(test)]
 mod changeover;

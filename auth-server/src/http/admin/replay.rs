@@ -45,6 +45,8 @@ pub(crate) struct ReplayDocument {
     denied: TallyDocument,
     /// What was denied and would be allowed.
     allowed: TallyDocument,
+    /// How many different callers would be denied something that they were allowed.
+    losers: usize,
     /// By who asks and for what: what would be denied first, then what is asked most. At most a thousand.
     changes: Vec<ChangeDocument>,
     /// Whether all changes are among these.
@@ -141,6 +143,7 @@ impl From<Simulated> for ReplayDocument {
             all: replayed.all.into(),
             denied: replayed.denied.into(),
             allowed: replayed.allowed.into(),
+            losers: replayed.losers,
             changes: replayed.changes.into_iter().map(ChangeDocument::from).collect(),
             complete: replayed.complete,
             rules: replayed.rules.map(RulesDocument::from),
