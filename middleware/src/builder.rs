@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
 use crate::guard::{Core, Guard, Told};
-use crate::input::{InputPolicy, NotAPointer};
+use crate::input::{InputError, InputPolicy};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
@@ -75,6 +75,9 @@ pub enum BuildError {
     /// Proofs cannot be checked.
     #[error(transparent)]
     Dpop(#[from] DpopError),
+    /// The input policy cannot be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -84,9 +87,6 @@ pub enum BuildError {
     /// No issuer is set.
     #[error("a guard needs an issuer")]
     NoIssuer,
-    /// A field of the input policy is not a JSON Pointer.
-    #[error(transparent)]
-    NotAPointer(#[from] NotAPointer),
     /// Certificates come in a header, and no proxy is trusted to send it.
     #[error(
         "certificates of clients come in a header, which counts from trusted proxies only, and none is trusted"
@@ -172,7 +172,7 @@ impl GuardBuilder {
         self
     }
 
-    /// What request bodies may be.
+    /// What requests may hold, on routes that have no [input policy of their own](crate::GuardedRoute::input).
     pub fn input(mut self, input: InputPolicy) -> Self {
         self.input = input;
         self
@@ -318,7 +318,7 @@ impl GuardBuilder {
             policy,
             limiters: self.limits.build(&clock)?,
             proxies: self.proxies,
-            input: Arc::new(self.input.build()?),
+            input: self.input.build()?.into_rules(),
             decisions: DecisionIds::new(),
             clock,
             bindings,

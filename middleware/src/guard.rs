@@ -121,6 +121,7 @@ impl Guard {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.0.trusts.statuses(now),
+            input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
         }
     }
@@ -223,9 +224,9 @@ impl Guard {
     }
 
     /// Judges all that can be judged at once.
-    pub(crate) fn begin(&self, parts: &mut Parts, requirement: &Requirement) -> Visit {
+    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
         let mut standing = Standing::default();
-        let step = self.0.begin(parts, requirement, &mut standing);
+        let step = self.0.begin(parts, terms, &mut standing);
         Visit { standing, step }
     }
 
@@ -233,11 +234,17 @@ impl Guard {
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, requirement, Attempt::Last, standing)
+        self.0.proceed(parts, terms, Attempt::Last, standing)
     }
+}
+
+/// What a route asks of a request.
+pub(crate) struct Terms {
+    pub(crate) requirement: Requirement,
+    pub(crate) input: Arc<InputRules>,
 }
 
 /// How far a request has come, and where it stands with the limits.

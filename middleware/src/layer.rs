@@ -1,5 +1,6 @@
 //! The guard as a tower layer.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,30 +12,48 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::guard::{Guard, Step, Visit};
+use crate::guard::{Guard, Step, Terms, Visit};
+use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    requirement: Arc<Requirement>,
+    terms: Arc<Terms>,
     speaks_grpc: bool,
 }
 
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer::new(self.clone(), Arc::new(requirement))
+        GuardLayer::new(self.clone(), requirement, None)
     }
 }
 
 impl GuardLayer {
-    pub(crate) fn new(guard: Guard, requirement: Arc<Requirement>) -> Self {
+    pub(crate) fn new(guard: Guard, requirement: Requirement, input: Option<RouteInput>) -> Self {
+        let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
-        Self { guard, requirement, speaks_grpc: false }
+        Self { guard, terms: Arc::new(Terms { requirement, input }), speaks_grpc: false }
+    }
+
+    /// Holds requests to this input policy, and not to that of the guard.
+    ///
+    /// ```
+    /// use portcullis_guard::{Field, Guard, GuardLayer, InputError, InputPolicy, rbac};
+    ///
+    /// fn paying(guard: &Guard) -> Result<GuardLayer, InputError> {
+    ///     let payment = InputPolicy::strict().field("/amount", Field::integer(1..=100_000)).build()?;
+    ///     Ok(guard.require(rbac("payments", "create")).input(&payment))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn input(self, input: &RouteInput) -> Self {
+        let terms = Terms { requirement: self.terms.requirement.clone(), input: input.clone().into_rules() };
+        Self { terms: Arc::new(terms), ..self }
     }
 
     /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
@@ -69,7 +88,7 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = self.dialect(&parts.headers);
-        let Visit { standing, step } = self.guard.begin(&mut parts, &self.requirement);
+        let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
                 let body = self.bounded(dialect, body);
@@ -88,14 +107,21 @@ impl GuardLayer {
     }
 
     fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
-        let hint = self.guard.hint(&self.requirement);
+        let hint = self.guard.hint(&self.terms.requirement);
         with_standing(refusal.answered(dialect, &hint), standing)
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
     /// server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Http { self.guard.input().bounded(body) } else { body }
+        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { body }
+    }
+}
+
+impl fmt::Debug for GuardLayer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requirement = &self.terms.requirement;
+        out.debug_struct("GuardLayer").field("requirement", requirement).finish_non_exhaustive()
     }
 }
 
@@ -175,8 +201,12 @@ where
         request: Request<Body>,
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
-            Ok(request) => {
+            Ok(Checked { request, watch }) => {
                 let response = self.inner.call(request).await?;
+                // The handler got a body that breaks off, and cannot know why.
+                if let Some(fault) = watch.and_then(|watch| watch.fault()) {
+                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
+                }
                 Ok(with_standing(response.map(Body::new), &self.standing))
             }
             Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
@@ -188,21 +218,23 @@ where
         step: Step,
         dialect: Dialect,
         request: Request<Body>,
-    ) -> Result<Request<Body>, Refusal> {
+    ) -> Result<Checked, Refusal> {
         let (mut parts, body) = request.into_parts();
         let step = match step {
             Step::Wait(trust) => {
                 trust.refresh_for_request().await;
-                self.layer.guard.resume(&mut parts, &self.layer.requirement, &mut self.standing)?
+                self.layer.guard.resume(&mut parts, &self.layer.terms, &mut self.standing)?
             }
             other => other,
         };
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) if dialect == Dialect::Http => {
-                self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
+                self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::CheckBody(_) | Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
+            Step::CheckBody(_) | Step::Pass => {
+                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
+            }
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }

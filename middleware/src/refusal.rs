@@ -15,7 +15,7 @@ pub(crate) use self::grpc::Dialect;
 
 use crate::authorize::Binding;
 use crate::decision::AccessDenied;
-use crate::input::Fault;
+use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::path::PathFault;
 use crate::sign_in::SignIn;
@@ -84,7 +84,10 @@ impl Refusal {
             Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::Input(fault) => (fault.rule.status(), "invalid_body"),
+            Self::Input(fault) => match fault.part {
+                Part::Body => (fault.rule.status(), "invalid_body"),
+                Part::Query => (fault.rule.status(), "invalid_query"),
+            },
             Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
@@ -151,6 +154,11 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
+            Self::Input(fault) => {
+                if let Some(codings) = fault.rule.accepted_codings() {
+                    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+                }
+            }
             Self::Limited(exceeded) => exceeded.write(headers),
             Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -166,7 +174,7 @@ impl Refusal {
 
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
         let errors = match self {
-            Self::Input(fault) => vec![Place { pointer: fault.pointer.clone(), rule: fault.rule.code() }],
+            Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
         };
         let limited = matches!(self, Self::Limited(_));
@@ -203,11 +211,27 @@ struct Problem {
     violated: Vec<&'static str>,
 }
 
-/// Where a body breaks which rule. What it says there is not repeated.
+/// Where a request breaks which rule. What it says there is not repeated.
 #[derive(Serialize)]
 struct Place {
-    pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     rule: &'static str,
+}
+
+impl Place {
+    fn of(fault: &Fault) -> Self {
+        Self {
+            pointer: (fault.part == Part::Body).then(|| fault.pointer.clone()),
+            parameter: fault.parameter(),
+            kind: fault.kind,
+            rule: fault.rule.code(),
+        }
+    }
 }
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");

@@ -15,6 +15,7 @@ use tower::{Layer, Service};
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::guard::Guard;
+use crate::input::RouteInput;
 use crate::layer::{GuardFuture, GuardLayer};
 use crate::path::PathFault;
 
@@ -52,6 +53,7 @@ struct Row {
     methods: Option<Vec<Method>>,
     path: String,
     requirement: Requirement,
+    input: Option<RouteInput>,
 }
 
 /// A table of routes that cannot be used.
@@ -90,7 +92,7 @@ impl RouteTable {
 
     /// Adds a route for every method.
     pub fn route(mut self, path: impl Into<String>, requirement: Requirement) -> Self {
-        self.rows.push(Row { methods: None, path: path.into(), requirement });
+        self.rows.push(Row { methods: None, path: path.into(), requirement, input: None });
         self
     }
 
@@ -108,24 +110,32 @@ impl RouteTable {
         requirement: Requirement,
     ) -> Self {
         let methods = Some(methods.into_iter().collect());
-        self.rows.push(Row { methods, path: path.into(), requirement });
+        self.rows.push(Row { methods, path: path.into(), requirement, input: None });
+        self
+    }
+
+    /// Holds requests for the route that was added last to this input policy, and not to that of the guard.
+    pub fn input(mut self, input: &RouteInput) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.input = Some(input.clone());
+        }
         self
     }
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement| {
-            let layer = GuardLayer::new(guard.clone(), Arc::new(requirement.clone()));
+        let layer = |requirement: &Requirement, input: &Option<RouteInput>| {
+            let layer = GuardLayer::new(guard.clone(), requirement.clone(), input.clone());
             if self.speaks_grpc { layer.grpc() } else { layer }
         };
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
-        for Row { methods, path, requirement } in &self.rows {
+        for Row { methods, path, requirement, input } in &self.rows {
             if methods.as_ref().is_some_and(Vec::is_empty) {
                 return Err(RouteFault::NoMethod { path: path.clone() });
             }
             let known = paths.entry(path).or_default();
             known
-                .add(methods.as_deref(), layer(requirement))
+                .add(methods.as_deref(), layer(requirement, input))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -136,7 +146,7 @@ impl RouteTable {
         }
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
-        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted()) })
+        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None) })
     }
 }
 

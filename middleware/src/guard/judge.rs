@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use http::header;
 use http::request::Parts;
 
-use super::{Core, Step};
+use super::{Core, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
-use crate::input::{Fault, Media, Rule};
 use crate::jwks::Trust;
 use crate::limit::Standing;
 use crate::path;
@@ -23,12 +21,12 @@ impl Core {
     pub(super) fn begin(
         &self,
         parts: &mut Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         path::check(parts).map_err(Refusal::Path)?;
         self.admit_address(parts, standing)?;
-        self.proceed(parts, requirement, Attempt::First, standing)
+        self.proceed(parts, terms, Attempt::First, standing)
     }
 
     fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
@@ -44,10 +42,11 @@ impl Core {
     pub(super) fn proceed(
         &self,
         parts: &mut Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         attempt: Attempt,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
+        let Terms { requirement, input } = terms;
         let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
             Authentication::Known(caller, proof) => (caller, proof),
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
@@ -70,7 +69,8 @@ impl Core {
             parts.extensions.insert(caller);
         }
         parts.extensions.insert(decision);
-        self.body_step(parts).map_err(Refusal::Input)
+        let media = input.begin(parts).map_err(Refusal::Input)?;
+        Ok(media.map_or(Step::Pass, Step::CheckBody))
     }
 
     fn moment(&self, requirement: &Requirement) -> Moment {
@@ -128,17 +128,6 @@ impl Core {
             // Whoever has no token is asked for one before anything else is looked at.
             None => Refusal::Anonymous,
         })
-    }
-
-    fn body_step(&self, parts: &Parts) -> Result<Step, Fault> {
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(0) => return Ok(Step::Pass),
-            // Known to be too long before a byte of it is read.
-            Some(length) if length > self.input.max_body() => return Err(Fault::whole(Rule::Size)),
-            Some(_) | None => {}
-        }
-        Ok(Media::of(&parts.headers)?.map_or(Step::Pass, Step::CheckBody))
     }
 }
 

@@ -15,6 +15,8 @@ mod claims;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod fields;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod issuer;
@@ -46,3 +48,5 @@ mod tampered;
 mod tokens;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod uploads;
