@@ -87,10 +87,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     feed.refresh().await?;
     let records = RecordService::new(store(), ground.config.records.clone(), &ground.clock, &ground.entropy);
     let notes = notes(ground, &records);
-    let place = (store(), ground.keys.clone(), ground.clock.clone());
-    // The other half is left to people and to those who ask once.
-    let listeners = ground.config.server.max_connections / 2;
-    let events = EventService::new(place, snapshots.clone(), feed.clone(), listeners);
+    let events = events(ground, &snapshots, &feed);
     let inventories = InventoryService::new(store(), &ground.clock, &ground.entropy);
     let console = Console {
         apis: apis.clone(),
@@ -124,6 +121,14 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
     })
+}
+
+/// Tells services of what changes.
+fn events(ground: &Ground, snapshots: &SnapshotService, feed: &RevocationFeed) -> EventService {
+    let place = (ground.store.clone(), ground.keys.clone(), ground.clock.clone());
+    // The other half is left to people and to those who ask once.
+    let listeners = ground.config.server.max_connections / 2;
+    EventService::new(place, snapshots.clone(), feed.clone(), listeners)
 }
 
 /// Keeps what is decided here until it is in the records.
