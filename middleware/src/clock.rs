@@ -44,6 +44,11 @@ impl Clock {
         (self.wall)().as_secs()
     }
 
+    /// The time of day after so long, for people to read. `None` beyond the years that four digits write.
+    pub(crate) fn utc_after(&self, span: Duration) -> Option<String> {
+        utc((self.wall)().checked_add(span)?.as_secs())
+    }
+
     /// The steady hand.
     pub(crate) fn steady(&self) -> Duration {
         (self.steady)()
@@ -62,6 +67,36 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// A moment as RFC 3339 writes it.
+fn utc(unix_secs: u64) -> Option<String> {
+    let (mut days, secs) = (unix_secs / DAY_SECS, unix_secs % DAY_SECS);
+    let mut year = 1970;
+    while days >= days_of(year) {
+        days -= days_of(year);
+        year += 1;
+        if year > 9_999 {
+            return None;
+        }
+    }
+    let mut month = 1;
+    for length in [31, days_of(year) - 337, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (day, hour, minute, second) = (days + 1, secs / 3_600, secs / 60 % 60, secs % 60);
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+}
+
+const DAY_SECS: u64 = 86_400;
+
+const fn days_of(year: u64) -> u64 {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if is_leap { 366 } else { 365 }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the guard reads the clock of the machine")]
 fn system_time() -> Duration {
     // A machine whose clock stands before 1970 sees every token as not yet valid: refused, not accepted.
@@ -71,6 +106,25 @@ fn system_time() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_people_read_it() {
+        for (secs, written) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (978_307_199, "2000-12-31T23:59:59Z"),
+            (1_999_999_800, "2033-05-18T03:30:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(utc(secs).as_deref(), Some(written));
+        }
+        assert_eq!(utc(253_402_300_800), None);
+        let clock = Clock::from_fn(|| Duration::from_mins(1));
+        assert_eq!(clock.utc_after(Duration::from_secs(1)).as_deref(), Some("1970-01-01T00:01:01Z"));
+        assert_eq!(clock.utc_after(Duration::MAX), None, "without a limit there is no end");
+    }
 
     #[test]
     fn the_system_clock_stands_after_2025() {

@@ -106,6 +106,7 @@ mod input;
 mod jwks;
 mod layer;
 mod limit;
+mod outage;
 mod path;
 mod policy;
 mod records;

@@ -153,6 +153,11 @@ impl Revoked {
         self.confirmed.age(now)
     }
 
+    /// How long what is known is not too old, if there is a limit.
+    pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
+        self.confirmed.left(self.max_stale?, now)
+    }
+
     /// Notes that what is known is all there is.
     pub(crate) fn confirm(&self, now: Duration) {
         self.confirmed.mark(now);

@@ -81,6 +81,11 @@ impl Confirmed {
         age > millis(limit.max(moment.tolerance))
     }
 
+    /// How long it is from now on not older than `limit`; nothing if it is, or was never confirmed.
+    pub(crate) fn left(&self, limit: Duration, now: Duration) -> Option<Duration> {
+        limit.checked_sub(self.age(now)?)
+    }
+
     /// How long ago, if ever.
     pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
         let at = self.at.load(Ordering::Acquire);
@@ -133,10 +138,11 @@ mod tests {
         let secs = Duration::from_secs;
         let (confirmed, limit) = (Confirmed::default(), secs(60));
         assert!(confirmed.is_older_than(limit, Moment::strict(secs(1))), "what was never confirmed is old");
-        assert_eq!(confirmed.age(secs(1)), None);
+        assert_eq!((confirmed.age(secs(1)), confirmed.left(limit, secs(1))), (None, None));
         confirmed.recall(secs(59), secs(1));
         assert!(confirmed.is_by_disk() && !confirmed.is_older_than(limit, Moment::strict(secs(2))));
         assert_eq!(confirmed.age(secs(2)), Some(secs(60)));
+        assert_eq!((confirmed.left(limit, secs(1)), confirmed.left(limit, secs(3))), (Some(secs(1)), None));
         assert!(confirmed.is_older_than(limit, Moment::strict(secs(3))));
         confirmed.mark(secs(3));
         assert!(!confirmed.is_by_disk() && !confirmed.is_older_than(limit, Moment::strict(secs(63))));

@@ -149,6 +149,7 @@ mod snapshot;
 mod source;
 mod subjects;
 mod trie;
+mod typos;
 mod universe;
 mod vocabulary;
 
@@ -166,6 +167,7 @@ pub use replay::{AskedBy, DecisionChange, Replay, Replayed, RulesUsed, Side, Tal
 pub use report::{Finding, PolicyFile, Report, Severity};
 pub use request::{Decision, EnforceError, Part, Request, Roles, RuleRef};
 pub use routes::{Need, Route, RouteDocument, RoutesFault};
-pub use snapshot::{Snapshot, lint};
+pub use snapshot::{Snapshot, lint, lint_with};
 pub use source::{ADMIN_API_RULES, DEFAULT_MODEL, PolicySource, STARTER_RULES};
+pub use typos::KnownNames;
 pub use vocabulary::Vocabulary;

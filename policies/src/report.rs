@@ -167,6 +167,14 @@ impl Findings {
     }
 }
 
+impl From<Report> for Findings {
+    fn from(report: Report) -> Self {
+        let (errors, warnings) =
+            report.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+        Self { errors, warnings }
+    }
+}
+
 /// Where a finding points.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {

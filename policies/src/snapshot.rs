@@ -13,6 +13,7 @@ use crate::request::{Decision, EnforceError, Request, RuleRef};
 use crate::rules::{self, USER_PREFIX};
 use crate::source::PolicySource;
 use crate::subjects::Subjects;
+use crate::typos::{self, KnownNames};
 use crate::{consistency, model};
 
 /// How many subjects are looked at in one pass; a request with more roles takes more passes.
@@ -36,10 +37,24 @@ pub struct Snapshot {
 
 /// Finds everything that is wrong with a policy.
 pub fn lint(source: &PolicySource) -> Report {
-    match compile(&source.model, &source.rules, 0) {
+    lint_with(source, &KnownNames::default())
+}
+
+/// Finds everything that is wrong with a policy, by these names too: a rule for another that is near one of them was
+/// probably meant for it.
+pub fn lint_with(source: &PolicySource, known: &KnownNames) -> Report {
+    let report = match compile(&source.model, &source.rules, 0) {
         Ok(snapshot) => snapshot.warnings,
         Err(report) => report,
+    };
+    // Under another model, a field may be a pattern.
+    if !model::is_default(&source.model) {
+        return report;
     }
+    let rules = rules::parse(&source.rules, &mut Findings::default());
+    let mut findings = Findings::from(report);
+    typos::check(&source.rules, &rules, known, &mut findings);
+    findings.into_report()
 }
 
 impl Snapshot {
@@ -103,7 +118,7 @@ impl Snapshot {
         self.rule_count
     }
 
-    /// What is doubtful about it.
+    /// What is doubtful about it. [`lint`] also says which names are probably mistyped.
     pub fn warnings(&self) -> &Report {
         &self.warnings
     }

@@ -65,6 +65,11 @@ async fn a_guard_tells_of_its_routes_and_an_administrator_sees_what_does_not_fit
     let approve = server.admin.request(Method::POST, &format!("{place}/approve")).await;
     let approved = Answer::to(approve.header("if-match", shown.header("etag"))).await;
     assert_eq!(approved.status, 200, "{}", approved.text());
+    let typed = json!({ "rules": "p, viewer, *, ordres, raed" });
+    let validate = server.admin.request(Method::POST, &format!("/apis/{}/policy/validate", orders.id)).await;
+    let checked = Answer::to(validate.json(&typed)).await.json();
+    let fixes: Vec<_> = checked["findings"].as_array().unwrap().iter().map(|found| &found["fix"]).collect();
+    assert_eq!(fixes, ["orders", "read"], "{checked}");
     let report = server.admin.get(&format!("/apis/{}/policy/route-report", orders.id)).await.json();
     let gap = &report["unruled"][0];
     assert_eq!(

@@ -152,6 +152,31 @@ async fn a_service_outlives_its_issuer_and_starts_without_it_sqlite() {
     assert_eq!(scene.statuses(&orders).await, [403, 201, 200], "the new policy is on the disk");
 }
 
+#[tokio::test]
+async fn what_a_service_writes_to_a_file_while_its_issuer_is_away_is_short_and_plain_sqlite() {
+    let (scene, server) = Scene::set().await;
+    scene.runs_once().await;
+    server.kill();
+    let path = scene.here.path().join("orders.log");
+    let mut program = Command::new(example_program("orders"));
+    program.stderr(fs::File::create(&path).unwrap());
+    let orders = scene.serve(program).await;
+    let log = || fs::read_to_string(&path).unwrap();
+    eventually("it misses the issuer", async || log().contains("the server cannot be listened to")).await;
+    let server = ServerProcess::start(&scene.place).await;
+    let back = ["keys are fetched again", "the policy is confirmed again", "the server is listened to again"];
+    eventually("it hears of the issuer", async || back.iter().all(|line| log().contains(line))).await;
+    orders.end();
+    let log = log();
+    let kid = jwt::header(&scene.token)["kid"].as_str().unwrap().to_owned();
+    assert!(log.contains(&kid) && !log.contains("Some(") && !log.contains('\u{1b}'), "{log}");
+    for line in ["keys could not be fetched", "the policy could not be refreshed"].iter().chain(&back) {
+        assert_eq!(log.matches(line).count(), 1, "{log}");
+    }
+    assert_eq!(log.matches("serves_until=").count(), 2, "{log}");
+    assert!(!server.log().contains('\u{1b}'), "{}", server.log());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_cut_off_is_not_used_and_the_service_recovers_by_itself_sqlite() {
     let (scene, server) = Scene::set().await;

@@ -187,7 +187,7 @@ fn help_says_which_commands_need_a_server_and_sets_apart_what_every_command_take
     for flag in ["-h", "--help"] {
         let help = said(&printed(&place, 0, &[flag]));
         for (heading, commands) in [
-            ("Work on files alone,", "  check, diff, explain, test, what-can, who-can\n"),
+            ("Work on files alone,", "  check (without --api), diff, explain, test, what-can, who-can\n"),
             (
                 "Work on the database of a server,",
                 "  activate, approve, history, pull, push, rollback, routes, schedule,",

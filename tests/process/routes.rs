@@ -81,6 +81,15 @@ async fn a_service_tells_of_its_routes_by_itself(#[values(Sqlite, Postgres)] dat
     assert!(table.contains("route  POST /orders    orders  create  no rule"), "{table}");
     assert!(table.contains("rule   line 2, viewer  bills   read    no route"), "{table}");
 
+    std::fs::write(&rules, "p, viewer, *, orders, raed\n").unwrap();
+    let check = ["policy", "check", rules.to_str().unwrap()];
+    assert_eq!(said(&place.run(&check)), "nothing is wrong\n", "a file alone says nothing of routes");
+    let checked = printed(&place, &[&check[..], &["--api", ORDERS]].concat());
+    let found = &checked["findings"][0];
+    assert_eq!((&found["code"], &found["fix"]), (&json!("likely-typo"), &json!("read")), "{checked}");
+    let unknown = place.run(&[&check[..], &["--api", "https://none.test"]].concat());
+    assert!(!unknown.status.success() && said(&unknown).contains("there is no API"), "{}", said(&unknown));
+
     // Another version is another inventory; the server is started again, and knows what it was told.
     server.kill();
     let _server = ServerProcess::start(&place).await;

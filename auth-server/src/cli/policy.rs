@@ -24,6 +24,7 @@ use self::rulebook::Rulebook;
 use self::schedule::Later;
 use self::shadow::Shadow;
 use self::simulate::Simulate;
+use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
@@ -37,7 +38,7 @@ const STDIN: &str = "-";
 /// Which commands need what: half of them need nothing but the files.
 const NEEDS: &str = "\
 Work on files alone, without a server and its database:
-  check, diff, explain, test, what-can, who-can
+  check (without --api), diff, explain, test, what-can, who-can
 
 Work on the database of a server, which need not run (--data-dir or --config says which), for the API that --api names:
   activate, approve, history, pull, push, rollback, routes, schedule, shadow, simulate";
@@ -50,6 +51,10 @@ pub(crate) enum Policy {
     Check {
         #[command(flatten)]
         rules: RulesFile,
+        /// Also looks for names that were meant to be those of this API of the server: what its approved routes ask for, and
+        /// its roles.
+        #[arg(long, value_name = "AUDIENCE")]
+        api: Option<String>,
     },
     /// Prints the grants that are gained and lost from one file to another.
     Diff {
@@ -161,7 +166,10 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
         Policy::Routes(command) => routes::run(context, command).await,
         Policy::Rulebook(command) => rulebook::run(context, command).await,
         Policy::Later(command) => schedule::run(context, command).await,
-        Policy::Check { rules } => check(format, rules),
+        Policy::Check { rules, api } => {
+            let api = api.clone().map(|api| ApiOption { api });
+            check(format, rules, &lint_for(context, rules.source()?, api.as_ref()).await?)
+        }
         Policy::Diff { old, new } => diff(format, old, new),
         Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
         Policy::Shadow(command) => shadow::run(context, command).await,
@@ -174,9 +182,17 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
     }
 }
 
-fn check(format: Format, rules: &RulesFile) -> Result<(), Failure> {
-    let source = rules.source()?;
-    let report = lint(&source);
+async fn lint_for(
+    context: &Context,
+    source: PolicySource,
+    api: Option<&ApiOption>,
+) -> Result<Report, Failure> {
+    let Some(api) = api else { return Ok(lint(&source)) };
+    let app = context.existing_app().await?;
+    Ok(app.policies().lint(&api.find(&app).await?.id, source).await?)
+}
+
+fn check(format: Format, rules: &RulesFile, report: &Report) -> Result<(), Failure> {
     let value = json!({ "usable": !report.has_errors(), "findings": report.findings });
     let table =
         Table::new(["PLACE", "SEVERITY", "CODE", "MESSAGE", "FIX"], report.findings.iter().map(finding_row));

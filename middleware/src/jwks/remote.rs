@@ -7,11 +7,12 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
-use super::discovery::Discovery;
+use super::discovery::{Discovery, KeysFault};
 use super::set::{JwkSet, Published, next};
 use crate::clock::Clock;
 use crate::disk::{Folder, Owner, Recalled, Slot};
 use crate::fetch::Fetcher;
+use crate::outage::{self, Outage, Told};
 use crate::schedule::{Confirmed, Moment, Schedule};
 use crate::status::Known;
 
@@ -41,6 +42,7 @@ pub(crate) struct RemoteKeys {
     keys: ArcSwapOption<Published>,
     confirmed: Confirmed,
     attempts: Mutex<Attempts>,
+    outage: Outage,
     /// Holding this is what makes a fetch the only one.
     discovery: Arc<AsyncMutex<Discovery>>,
     /// Counts finished fetches.
@@ -72,6 +74,7 @@ impl RemoteKeys {
             keys: ArcSwapOption::empty(),
             confirmed: Confirmed::default(),
             attempts: Mutex::default(),
+            outage: Outage::default(),
             discovery: Arc::new(AsyncMutex::new(discovery)),
             finished: watch::Sender::new(0),
             fetcher,
@@ -101,7 +104,7 @@ impl RemoteKeys {
                 return;
             }
         };
-        tracing::info!(file = slot.name(), age_secs = age.as_secs(), keys = ?set, "keys taken from the cache folder");
+        tracing::info!(file = slot.name(), age_secs = age.as_secs(), kids = %set.kids(), "keys taken from the cache folder");
         if age > self.max_age {
             tracing::warn!(file = slot.name(), "they are too old except for routes that serve stale");
         }
@@ -203,23 +206,47 @@ impl RemoteKeys {
         match outcome {
             Ok(set) => {
                 if let Some(set) = set {
-                    tracing::debug!(issuer = discovery.issuer(), keys = ?set, "keys fetched");
+                    tracing::debug!(issuer = discovery.issuer(), kids = %set.kids(), "keys fetched");
                     self.keys.rcu(|current| Some(next(current.as_ref(), set.clone())));
                 }
                 self.confirmed.mark(now);
+                self.tell_end(discovery.issuer(), now);
                 if let (Some(slot), Some(published)) = (&self.slot, &*self.keys.load()) {
                     slot.keep(published.set.source(), self.clock.unix_secs());
                 }
             }
-            Err(fault) => {
-                let kept = self.keys.load().is_some();
-                tracing::warn!(issuer = discovery.issuer(), %fault, kept, "keys could not be fetched");
-            }
+            Err(fault) => self.tell_failure(discovery.issuer(), &fault, now),
         }
         self.record(now, failed, cause);
         // First let go, then wake: whoever comes in between starts a fetch of its own, or finds it done.
         drop(discovery);
         self.finished.send_modify(|count| *count += 1);
+    }
+
+    fn tell_failure(&self, issuer: &str, fault: &KeysFault, now: Duration) {
+        let Known { age, usable, .. } = self.known(now);
+        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, usable) else {
+            tracing::debug!(issuer, %fault, "keys could not be fetched");
+            return;
+        };
+        let left = self.confirmed.left(self.max_age, now);
+        tracing::warn!(
+            issuer,
+            %fault,
+            attempts,
+            for_secs = lasted.as_secs(),
+            age_secs = age.map(|age| age.as_secs()),
+            serves_until = left.and_then(|left| self.clock.utc_after(left)),
+            "keys could not be fetched: {}",
+            outage::consequence(usable, age),
+        );
+    }
+
+    fn tell_end(&self, issuer: &str, now: Duration) {
+        if let Some(Told { lasted, attempts }) = self.outage.ended(now) {
+            let kids = self.keys.load().as_ref().map(|published| published.set.kids());
+            tracing::info!(issuer, kids, attempts, for_secs = lasted.as_secs(), "keys are fetched again");
+        }
     }
 
     fn record(&self, now: Duration, failed: bool, cause: Cause) {

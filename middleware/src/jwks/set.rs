@@ -58,15 +58,23 @@ impl JwkSet {
         if keys.len() > MAX_KEYS {
             return Err(JwksError::Malformed);
         }
-        let (usable, faults): (Vec<_>, Vec<_>) = keys.into_iter().map(parse_key).partition(Result::is_ok);
-        let usable: Vec<VerifyingKey> = usable.into_iter().flatten().collect();
-        let faults: Vec<KeyFault> = faults.into_iter().filter_map(Result::err).collect();
+        let (mut usable, mut faults) = (Vec::new(), Vec::new());
+        for key in keys {
+            let kid = key.get("kid").and_then(serde_json::Value::as_str).map(shown);
+            match parse_key(key) {
+                Ok(key) => usable.push(key),
+                Err(fault) => faults.push((kid, fault)),
+            }
+        }
         let keys: Arc<[Arc<VerifyingKey>]> = distinct(usable).map(Arc::new).collect();
         if keys.is_empty() {
-            return Err(JwksError::NoUsableKey(faults.first().copied()));
+            return Err(JwksError::NoUsableKey(faults.first().map(|(_, fault)| *fault)));
         }
         if !faults.is_empty() {
-            tracing::warn!(?faults, "some keys of a key set are not used");
+            let unused =
+                faults.iter().map(|(kid, fault)| format!("{} ({fault})", kid.as_deref().unwrap_or(NAMELESS)));
+            let unused = unused.collect::<Vec<_>>().join(", ");
+            tracing::warn!(unused, "some keys of a key set are not used");
         }
         Ok(Self { keys, source: json.into() })
     }
@@ -79,6 +87,12 @@ impl JwkSet {
     /// Whether no key can be used: never, since [`parse`](Self::parse) refuses that.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// What the keys are called, for the log.
+    pub(crate) fn kids(&self) -> String {
+        let kids = self.keys.iter().map(|key| key.kid().map_or_else(|| NAMELESS.to_owned(), shown));
+        kids.collect::<Vec<_>>().join(", ")
     }
 
     /// The key of a name; without a name, the only key there is.
@@ -101,6 +115,16 @@ impl JwkSet {
     fn is_same(&self, other: &Self) -> bool {
         self.source == other.source
     }
+}
+
+/// A key that has no name, in the log.
+const NAMELESS: &str = "(without kid)";
+
+/// How much of a name the log holds: an issuer may choose any. Control characters are refused with the document.
+const MAX_SHOWN: usize = 64;
+
+fn shown(kid: &str) -> String {
+    kid.chars().take(MAX_SHOWN).collect()
 }
 
 fn parse_key(key: serde_json::Value) -> Result<VerifyingKey, KeyFault> {

@@ -20,8 +20,9 @@ use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetched, Fetcher, Get};
 use crate::jwks::Trusts;
+use crate::outage::{Outage, Told};
 use crate::revocation::{Entry, Revoked};
-use crate::schedule::Schedule;
+use crate::schedule::{Moment, Schedule};
 
 /// The server speaks every second; after so long it is gone.
 const SILENCE: Duration = Duration::from_secs(4);
@@ -61,6 +62,8 @@ pub(crate) struct Feed {
     source: Source,
     schedule: Schedule,
     clock: Clock,
+    /// Of the events. What is asked for instead has its own.
+    outage: Outage,
     /// Holding this makes a state the only one that is taken over.
     heard: Mutex<Heard>,
 }
@@ -87,6 +90,8 @@ enum FeedFault {
     Malformed(#[from] serde_json::Error),
     #[error("it is no stream of events")]
     NotEvents,
+    #[error("its events do not get through")]
+    Silent,
 }
 
 impl Feed {
@@ -115,6 +120,7 @@ impl Feed {
             source,
             schedule: endpoint.schedule(),
             clock: surroundings.clock.clone(),
+            outage: Outage::default(),
             heard: Mutex::default(),
         }))
     }
@@ -169,7 +175,34 @@ impl Feed {
         let state = serde_json::from_str(data)?;
         let mut heard = self.heard.lock().await;
         self.take_over(&mut heard, state).await;
+        if let Some(Told { lasted, attempts }) = self.outage.ended(self.clock.steady()) {
+            tracing::info!(
+                attempts,
+                for_secs = lasted.as_secs(),
+                policy.events = %self.source.url,
+                "the server is listened to again"
+            );
+        }
         Ok(())
+    }
+
+    fn tell_failure(&self, fault: &FeedFault) {
+        let now = self.clock.steady();
+        let serves = !self.revoked.is_stale(Moment::strict(now));
+        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, serves) else {
+            tracing::debug!(%fault, "the server cannot be listened to");
+            return;
+        };
+        tracing::warn!(
+            %fault,
+            policy.events = %self.source.url,
+            attempts,
+            for_secs = lasted.as_secs(),
+            revocations_age_secs = self.revoked.age(now).map(|age| age.as_secs()),
+            serves_until = self.revoked.left(now).and_then(|left| self.clock.utc_after(left)),
+            "the server cannot be listened to: it is asked again and again instead{}",
+            if serves { "" } else { ", and what was revoked is not known any more: requests are answered 503" },
+        );
     }
 
     async fn take_over(&self, heard: &mut Heard, state: State) {
@@ -227,8 +260,13 @@ impl Source {
 async fn follow(feed: Weak<Feed>) {
     let (mut failures, mut silent) = (0, 0);
     loop {
-        let Some(heard) = listen(&feed).await else { return };
-        (failures, silent) = if heard == 0 { (failures + 1, silent + 1) } else { (0, 0) };
+        let Some(stream) = listen(&feed).await else { return };
+        (failures, silent) = match stream {
+            Stream::Heard => (0, 0),
+            Stream::Silent => (failures + 1, silent + 1),
+            // It is away, or on its way back: that says nothing about what lies between.
+            Stream::Unreachable => (failures + 1, 0),
+        };
         for _ in 0..if silent < DEAF { 1 } else { ASKED_WHEN_DEAF } {
             let Some(strong) = feed.upgrade() else { return };
             strong.poll().await;
@@ -239,22 +277,36 @@ async fn follow(feed: Weak<Feed>) {
     }
 }
 
-/// Gives how many states were heard until the stream ended, or `None` when nobody holds the guard any more.
-async fn listen(feed: &Weak<Feed>) -> Option<u32> {
-    let mut events = match feed.upgrade()?.open().await {
+/// What came of listening.
+enum Stream {
+    Heard,
+    /// The server answered, without a state.
+    Silent,
+    Unreachable,
+}
+
+/// Listens until the stream ends, or gives `None` when nobody holds the guard any more.
+async fn listen(feed: &Weak<Feed>) -> Option<Stream> {
+    let open = feed.upgrade()?;
+    let mut events = match open.open().await {
         Ok(events) => events,
         Err(fault) => {
-            tracing::debug!(%fault, "the server cannot be listened to");
-            return Some(0);
+            open.tell_failure(&fault);
+            let is_away = matches!(fault, FeedFault::Fetch(FetchError::Transport(_)));
+            return Some(if is_away { Stream::Unreachable } else { Stream::Silent });
         }
     };
-    let mut heard = 0_u32;
+    drop(open);
+    let mut outcome = Stream::Silent;
     while let Ok(Some(data)) = tokio::time::timeout(SILENCE, events.next()).await {
         if let Err(fault) = feed.upgrade()?.hear(&data).await {
-            tracing::warn!(%fault, "the server said something else than what holds");
-            break;
+            feed.upgrade()?.tell_failure(&fault);
+            return Some(outcome);
         }
-        heard = heard.saturating_add(1);
+        outcome = Stream::Heard;
     }
-    Some(heard)
+    if let Stream::Silent = outcome {
+        feed.upgrade()?.tell_failure(&FeedFault::Silent);
+    }
+    Some(outcome)
 }

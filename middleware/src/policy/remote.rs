@@ -1,7 +1,6 @@
 //! Fetching the policy from the server that signs it, and keeping the last one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use crate::clock::Clock;
 use crate::disk::{Owner, Recalled, Slot};
 use crate::fetch::{FetchError, Fetched, Fetcher, Get};
 use crate::jwks::Trusts;
+use crate::outage::{self, Outage, Told};
 use crate::schedule::{Confirmed, Moment};
 use crate::status::{Known, PolicyStatus};
 
@@ -28,7 +28,7 @@ pub(crate) struct RemotePolicy {
     /// What is known of the current one. Holding this makes a fetch the only one.
     held: Mutex<Held>,
     confirmed: Confirmed,
-    failures: AtomicU32,
+    outage: Outage,
     max_age: Duration,
     slot: Option<Slot>,
 }
@@ -95,7 +95,7 @@ impl RemotePolicy {
             current,
             held: Mutex::default(),
             confirmed: Confirmed::default(),
-            failures: AtomicU32::new(0),
+            outage: Outage::default(),
             max_age: endpoint.max_age(),
             slot,
         })
@@ -165,7 +165,17 @@ impl RemotePolicy {
     }
 
     fn confirm(&self, held: &Held) {
-        self.confirmed.mark(self.proof.clock.steady());
+        let now = self.proof.clock.steady();
+        self.confirmed.mark(now);
+        if let Some(Told { lasted, attempts }) = self.outage.ended(now) {
+            tracing::info!(
+                attempts,
+                for_secs = lasted.as_secs(),
+                policy.url = %self.endpoint.url,
+                policy.revision = self.current.revision(),
+                "the policy is confirmed again"
+            );
+        }
         if let (Some(slot), Some(signed)) = (&self.slot, &held.signed) {
             slot.keep(signed, self.proof.clock.unix_secs());
         }
@@ -175,27 +185,31 @@ impl RemotePolicy {
     pub(crate) async fn refresh(&self) {
         let mut held = self.held.lock().await;
         match self.fetch(&mut held).await {
-            Ok(()) => {
-                self.confirm(&held);
-                self.failures.store(0, Ordering::Relaxed);
-            }
-            Err(fault) => {
-                let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-                let held = self.current.revision();
-                // A server that is away for an hour is one line, not thousands.
-                if failures == 0 {
-                    tracing::warn!(
-                        %fault,
-                        policy.url = %self.endpoint.url,
-                        policy.client_id = self.proof.client_id,
-                        policy.revision = held,
-                        "the policy could not be refreshed"
-                    );
-                } else {
-                    tracing::debug!(%fault, policy.revision = held, "the policy could not be refreshed");
-                }
-            }
+            Ok(()) => self.confirm(&held),
+            Err(fault) => self.tell_failure(&fault),
         }
+    }
+
+    fn tell_failure(&self, fault: &PolicyFault) {
+        let now = self.proof.clock.steady();
+        let PolicyStatus { revision, age, usable, .. } = self.status(now);
+        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, usable) else {
+            tracing::debug!(%fault, policy.revision = revision, "the policy could not be refreshed");
+            return;
+        };
+        let left = self.confirmed.left(self.max_age, now);
+        tracing::warn!(
+            %fault,
+            policy.url = %self.endpoint.url,
+            policy.client_id = self.proof.client_id,
+            policy.revision = revision,
+            attempts,
+            for_secs = lasted.as_secs(),
+            age_secs = age.map(|age| age.as_secs()),
+            serves_until = left.and_then(|left| self.proof.clock.utc_after(left)),
+            "the policy could not be refreshed: {}",
+            outage::consequence(usable, age),
+        );
     }
 
     async fn fetch(&self, held: &mut Held) -> Result<(), PolicyFault> {

@@ -27,6 +27,8 @@ mod limits;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod records;

@@ -19,7 +19,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_guard::SharedPolicy;
-use portcullis_policy::{Snapshot, SnapshotDocument, lint};
+use portcullis_policy::{PolicySource, Snapshot, SnapshotDocument, lint as lint_of};
 use portcullis_tests::instructions::per_decision;
 use serde_json::json;
 
@@ -143,8 +143,25 @@ fn texts(report: &mut Report) {
     let compile =
         cpu::micros_per_operation(1, || compiled = Some(Snapshot::compile(&large, 1).expect("a policy")));
     report.add("compile 100,000 rules, ms", compile / 1e3);
-    let lint = cpu::micros_per_operation(20, || assert!(!black_box(lint(&middle)).has_errors()));
+    let lint = cpu::micros_per_operation(20, || assert!(!black_box(lint_of(&middle)).has_errors()));
     report.add("lint 10,000 rules, ms", lint / 1e3);
+    let alike = alike();
+    let lint = cpu::micros_per_operation(20, || assert!(!black_box(lint_of(&alike)).has_errors()));
+    report.add("lint 10,000 rules whose names are alike, ms", lint / 1e3);
+}
+
+/// Rules whose roles and actions have the same letters, each in an order of its own: all could be mistyped.
+fn alike() -> PolicySource {
+    let name = |mut number: u32| {
+        let mut letters: Vec<char> = ('a'..='z').collect();
+        for place in 0..8 {
+            letters.swap(place, place + number as usize % 7);
+            number /= 7;
+        }
+        letters.into_iter().collect::<String>()
+    };
+    let rules = (0..MIDDLE).map(|n| format!("p, {}, *, orders, {}", name(n), name(n + MIDDLE)));
+    PolicySource::with_default_model(rules.collect::<Vec<_>>().join("\n"))
 }
 
 /// From the moment at which a new policy is stored until another thread decides by it, and until the old one is gone.

@@ -13,8 +13,8 @@ use crate::domain::inventory::{InventoryState, RouteInventory};
 use crate::domain::rbac::Api;
 use crate::domain::secret::Digest32;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::policies::announced::parsed;
 use crate::services::policies::questions::{Edition, QuestionService};
-use crate::services::policies::route_report::parsed;
 use crate::services::version::Precondition;
 
 /// How many digits of a digest a table shows, and at least have to be given. A service chooses what it says: with so many, it

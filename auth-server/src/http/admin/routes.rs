@@ -19,9 +19,10 @@ use crate::http::admin::questions::answers::{SeenDocument, effect};
 use crate::http::admin::questions::edition;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::fields::FieldErrors;
+use crate::services::policies::announced::parsed;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::questions::{Answered, Edition, QuestionService};
-use crate::services::policies::route_report::{RouteReport, parsed};
+use crate::services::policies::route_report::RouteReport;
 use crate::services::version::Versioned;
 
 /// The routes of one version of a service, as its guard announced them.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use portcullis_policy::{Analysis, Cases, Outcome, PolicySource, Report, Snapshot, lint};
+use portcullis_policy::{Analysis, Cases, KnownNames, Outcome, PolicySource, Report, Snapshot, lint_with};
 
 use crate::domain::policy::PolicyText;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
+use crate::services::policies::known::Stored;
 
 /// The longest text of a model or of rules, in bytes: some ten thousand rules.
 pub(super) const MAX_TEXT: usize = 2 * 1024 * 1024;
@@ -90,34 +91,35 @@ pub(crate) fn source(text: &PolicyText) -> PolicySource {
     PolicySource { model: text.model.clone(), rules: text.rules.clone() }
 }
 
-/// Looks at everything, and refuses nothing.
-pub(super) async fn check(text: PolicyText) -> Result<Checked, AdminError> {
-    apart(move || {
-        let source = source(&text);
-        let mut report = lint(&source);
-        let cases = match Cases::parse(&text.cases) {
-            Ok(cases) => cases,
-            Err(found) => {
-                report.findings.extend(found.findings);
-                return Checked { report, outcome: None };
-            }
-        };
-        if report.has_errors() || cases.is_empty() {
+/// Looks at everything, by what is known beside it, and refuses nothing.
+pub(super) async fn check(text: PolicyText, known: Stored) -> Result<Checked, AdminError> {
+    apart(move || Ok(look(&text, &known.names()?))).await?
+}
+
+fn look(text: &PolicyText, known: &KnownNames) -> Checked {
+    let source = source(text);
+    let mut report = lint_with(&source, known);
+    let cases = match Cases::parse(&text.cases) {
+        Ok(cases) => cases,
+        Err(found) => {
+            report.findings.extend(found.findings);
             return Checked { report, outcome: None };
         }
-        match Analysis::of(source) {
-            Ok(analysis) => {
-                let outcome = analysis.test_within(&cases, MAX_EXPLAINED);
-                report.findings.extend(outcome.warnings.findings.iter().cloned());
-                Checked { report, outcome: Some(outcome) }
-            }
-            Err(found) => {
-                report.findings.extend(found.errors().cloned());
-                Checked { report, outcome: None }
-            }
+    };
+    if report.has_errors() || cases.is_empty() {
+        return Checked { report, outcome: None };
+    }
+    match Analysis::of(source) {
+        Ok(analysis) => {
+            let outcome = analysis.test_within(&cases, MAX_EXPLAINED);
+            report.findings.extend(outcome.warnings.findings.iter().cloned());
+            Checked { report, outcome: Some(outcome) }
         }
-    })
-    .await
+        Err(found) => {
+            report.findings.extend(found.errors().cloned());
+            Checked { report, outcome: None }
+        }
+    }
 }
 
 /// Compiles a text and holds it to its cases.

@@ -1,11 +1,13 @@
 //! Policies: one draft per API that changes, revisions that do not, and the pointer to the one in force.
 
+pub(crate) mod announced;
 mod approval;
 pub(crate) mod candidate;
 pub(crate) mod compare;
 pub(crate) mod decide;
 mod find;
 pub(crate) mod inventory;
+mod known;
 pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod notes;
@@ -19,6 +21,7 @@ pub(crate) mod search;
 pub(crate) mod shadow;
 pub(crate) mod snapshot;
 
+use portcullis_policy::{PolicySource, Report, lint_with};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
@@ -32,8 +35,9 @@ use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::policies::approval::require_second_person;
 pub use crate::services::policies::candidate::{Checked, Proposal};
-use crate::services::policies::candidate::{check, prepare};
+use crate::services::policies::candidate::{apart, check, prepare};
 use crate::services::policies::find::{find_active, find_api, find_draft};
+use crate::services::policies::known::Stored;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::publish::{Publication, publish, require_change};
 use crate::services::version::{Precondition, Version, Versioned};
@@ -162,8 +166,17 @@ impl PolicyService {
             Some(_) => String::new(),
             None => find_draft(&mut tx, &api).await?.text.cases,
         };
+        let known = Stored::of(&mut tx, &api.id).await?;
         drop(tx);
-        check(proposal.over(kept)).await
+        check(proposal.over(kept), known).await
+    }
+
+    /// Says what is wrong with rules, by the names that are known of this API, without their cases.
+    pub(crate) async fn lint(&self, api: &ApiId, source: PolicySource) -> Result<Report, AdminError> {
+        let proposal = Proposal::from(source);
+        proposal.check_size()?;
+        let known = Stored::of(&mut self.store.read().await?, api).await?;
+        apart(move || Ok(lint_with(&proposal.source, &known.names()?))).await?
     }
 
     /// Makes the draft the next revision and puts it in force, unless that would change nothing: a revision that says what

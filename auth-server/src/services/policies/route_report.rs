@@ -1,15 +1,14 @@
 //! Whether the routes of a service and the rules of its policy fit.
 
-use std::collections::BTreeSet;
-
-use portcullis_policy::{Fit, Route, RouteDocument};
+use portcullis_policy::Fit;
 
 use crate::domain::ids::ApiId;
 use crate::domain::inventory::RouteInventory;
 use crate::domain::secret::Digest32;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::policies::announced::routes;
 use crate::services::policies::questions::{Answered, Edition, QuestionService, analysis};
-use crate::storage::{StoreError, inventories};
+use crate::storage::inventories;
 
 /// Routes that no rule opens, and rules that no route asks for.
 #[derive(Debug)]
@@ -49,19 +48,4 @@ impl QuestionService {
             .await?;
         Ok(Answered { seen, answer, unknown_roles: Vec::new() })
     }
-}
-
-/// The routes of inventories, each once. Their texts are not needed after that.
-fn routes(inventories: &mut [RouteInventory]) -> Result<BTreeSet<Route>, AdminError> {
-    let mut routes = BTreeSet::new();
-    for inventory in inventories {
-        routes.extend(parsed(&std::mem::take(&mut inventory.document))?.routes);
-    }
-    Ok(routes)
-}
-
-/// What a stored text says.
-pub(crate) fn parsed(document: &str) -> Result<RouteDocument, AdminError> {
-    serde_json::from_str(document)
-        .map_err(|_| AdminError::Store(StoreError::Corrupt { what: "column document".to_owned() }))
 }

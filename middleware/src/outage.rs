@@ -1,0 +1,137 @@
+//! What is told of something that cannot be reached: that it begins, that it gets worse and that it is over at once, and
+//! in between ever more rarely.
+
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Until an outage that goes on is told of again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_mins(1);
+const LAST_PAUSE: Duration = Duration::from_hours(1);
+
+/// How many causes of one outage are told of when they appear: two that take turns must not fill the log.
+const MAX_CAUSES: usize = 4;
+
+/// One outage after another of one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Outage(Mutex<Option<Course>>);
+
+/// The outage that goes on.
+#[derive(Debug)]
+struct Course {
+    begun: Duration,
+    attempts: u32,
+    told: Duration,
+    pause: Duration,
+    causes: Vec<String>,
+    usable: bool,
+}
+
+/// An outage, as far as it goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) lasted: Duration,
+    /// How many attempts failed.
+    pub(crate) attempts: u32,
+}
+
+impl Outage {
+    /// Takes note that it failed. Gives what to tell, unless enough was told: `usable` says whether what is held serves on.
+    pub(crate) fn failed(&self, now: Duration, cause: &impl Display, usable: bool) -> Option<Told> {
+        let mut course = self.course();
+        let going_on = course.get_or_insert_with(|| Course::new(now, usable));
+        going_on.fail(now, cause.to_string(), usable).then(|| going_on.told(now))
+    }
+
+    /// Takes note that it went well. Gives the outage that is over.
+    pub(crate) fn ended(&self, now: Duration) -> Option<Told> {
+        self.course().take().map(|course| course.told(now))
+    }
+
+    fn course(&self) -> MutexGuard<'_, Option<Course>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Course {
+    const fn new(now: Duration, usable: bool) -> Self {
+        Self { begun: now, attempts: 0, told: now, pause: FIRST_PAUSE, causes: Vec::new(), usable }
+    }
+
+    /// Counts an attempt, and says whether it is to be told of.
+    fn fail(&mut self, now: Duration, cause: String, usable: bool) -> bool {
+        self.attempts = self.attempts.saturating_add(1);
+        let is_new = self.causes.len() < MAX_CAUSES && !self.causes.contains(&cause);
+        let is_worse = std::mem::replace(&mut self.usable, usable) && !usable;
+        let is_due = now.saturating_sub(self.told) >= self.pause;
+        if is_due {
+            self.pause = self.pause.saturating_mul(2).min(LAST_PAUSE);
+        }
+        if is_new {
+            self.causes.push(cause);
+        }
+        let tells = is_new || is_worse || is_due;
+        if tells {
+            self.told = now;
+        }
+        tells
+    }
+
+    const fn told(&self, now: Duration) -> Told {
+        Told { lasted: now.saturating_sub(self.begun), attempts: self.attempts }
+    }
+}
+
+/// What an outage means for requests, by whether what is held serves on and how old that is.
+pub(crate) const fn consequence(usable: bool, age: Option<Duration>) -> &'static str {
+    match (usable, age) {
+        (true, _) => "what is held serves on",
+        (false, Some(_)) => {
+            "what is held is too old, requests are answered 503 unless their route serves stale"
+        }
+        (false, None) => "there is nothing yet, requests are answered 503",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// At which seconds failures every four of them are told of.
+    fn told_at(outage: &Outage, secs: u64) -> Vec<u64> {
+        let at = |secs| outage.failed(Duration::from_secs(secs), &"refused", true).is_some();
+        (0..secs).step_by(4).filter(|secs| at(*secs)).collect()
+    }
+
+    #[test]
+    fn an_outage_is_told_of_at_once_and_then_ever_more_rarely_up_to_an_hour() {
+        let told = told_at(&Outage::default(), 86_400);
+        assert_eq!(told[..6], [0, 60, 180, 420, 900, 1_860]);
+        assert!(told.len() < 35, "{}", told.len());
+        assert!(told.windows(2).all(|pair| pair[1] - pair[0] <= 3_600));
+    }
+
+    #[test]
+    fn the_end_is_told_of_once_and_another_outage_is_a_new_one() {
+        let outage = Outage::default();
+        assert_eq!(outage.ended(MINUTE), None);
+        assert_eq!(told_at(&outage, 40), [0]);
+        assert_eq!(outage.ended(MINUTE), Some(Told { lasted: MINUTE, attempts: 10 }));
+        assert_eq!(outage.ended(MINUTE), None);
+        let again = outage.failed(MINUTE, &"refused", true);
+        assert_eq!(again, Some(Told { lasted: Duration::ZERO, attempts: 1 }));
+    }
+
+    #[test]
+    fn what_gets_worse_and_another_cause_are_told_of_at_once_and_causes_that_take_turns_are_not() {
+        let outage = Outage::default();
+        let fails = |cause: &str, usable| outage.failed(Duration::ZERO, &cause, usable).is_some();
+        assert!(fails("refused", true) && !fails("refused", true));
+        assert!(fails("status 503", true) && !fails("refused", true) && !fails("status 503", true));
+        assert!(fails("refused", false) && !fails("refused", false), "it is too old now");
+        let causes = (0..1_000).filter(|number| fails(&format!("cause {number}"), false)).count();
+        assert_eq!(causes, 2);
+    }
+}
