@@ -103,9 +103,11 @@ impl ProtectedResource {
             authorization_servers: issuers,
             scopes_supported: BTreeSet::new(),
             bearer_methods_supported: ["header"],
-            dpop_signing_alg_values_supported: bindings.dpop.as_ref().map(Proofs::algorithm_names),
-            dpop_bound_access_tokens_required: bindings.dpop.as_ref().is_some_and(Proofs::are_required),
-            tls_client_certificate_bound_access_tokens: bindings.certificates.is_some(),
+            bound_tokens: BoundTokens {
+                dpop_signing_alg_values_supported: bindings.dpop.as_ref().map(Proofs::algorithm_names),
+                dpop_bound_access_tokens_required: bindings.dpop.as_ref().is_some_and(Proofs::are_required),
+                tls_client_certificate_bound_access_tokens: bindings.certificates.is_some(),
+            },
             resource_name: self.name,
             resource_documentation: self.documentation,
             resource_policy_uri: self.policy,
@@ -146,13 +148,8 @@ struct Document {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     scopes_supported: BTreeSet<String>,
     bearer_methods_supported: [&'static str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dpop_signing_alg_values_supported: Option<Vec<&'static str>>,
-    /// Left out, it means no.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dpop_bound_access_tokens_required: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    tls_client_certificate_bound_access_tokens: bool,
+    #[serde(flatten)]
+    bound_tokens: BoundTokens,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +158,17 @@ struct Document {
     resource_policy_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_tos_uri: Option<String>,
+}
+
+/// What it says of tokens that are bound to something. What is left out means no.
+#[derive(Serialize)]
+struct BoundTokens {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop_signing_alg_values_supported: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dpop_bound_access_tokens_required: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl Described {

@@ -42,6 +42,13 @@ fn credentials(target: &Target) -> Vec<(String, Attempt)> {
     ];
     let call = target.with(None).header("content-type", "application/grpc");
     all.push(("no credentials, as gRPC".to_owned(), call));
+    all.extend(spellings(target));
+    all
+}
+
+/// The header with something else in it than one token.
+fn spellings(target: &Target) -> Vec<(String, Attempt)> {
+    let (token, mut all) = (&target.token, Vec::new());
     let values: [&[u8]; 12] = [
         b"",
         b"Bearer",

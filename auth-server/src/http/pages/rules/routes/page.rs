@@ -17,9 +17,10 @@ use crate::http::pages::when::TimeShown;
 use crate::http::render::Page;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::names::Names;
+use crate::services::policies::announced::parsed;
 use crate::services::policies::inventory::version;
 use crate::services::policies::questions::Edition;
-use crate::services::policies::route_report::{RouteReport, parsed};
+use crate::services::policies::route_report::RouteReport;
 
 /// How many rows of a table are shown.
 const MAX_ROWS: usize = 100;
