@@ -198,7 +198,7 @@ const METADATA_HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 impl Guard {
     /// The metadata of this service at its well-known path, to be merged into a router; an empty router unless the guard was
-    /// built with a [`ProtectedResource`]. It is for everybody, without a token.
+    /// built with a [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token.
     pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let Some(resource) = self.resource() else { return Router::new() };
         let resource = Arc::clone(resource);
