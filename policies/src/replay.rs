@@ -113,6 +113,9 @@ pub struct AskedBy {
     pub roles: Vec<String>,
     /// The organisation, empty for none.
     pub domain: String,
+    /// Who asked about them, where they did not ask themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asker: Option<String>,
     /// How often.
     pub decisions: u64,
     /// The line of the rule that decided before.
@@ -152,6 +155,13 @@ struct Key {
     action: Box<str>,
 }
 
+/// Something that was asked, and how often.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    asker: Option<&'a str>,
+    decisions: u64,
+}
+
 #[derive(Default)]
 struct Group {
     decisions: u64,
@@ -177,6 +187,11 @@ impl<'a> Replay<'a> {
 
     /// Decides a request that was asked `decisions` times.
     pub fn add(&mut self, request: &Request<'_>, decisions: u64) {
+        self.add_of(None, request, decisions);
+    }
+
+    /// Decides a request that `asker` asked `decisions` times about the subject, which is told with the examples.
+    pub fn add_of(&mut self, asker: Option<&str>, request: &Request<'_>, decisions: u64) {
         let (before, after) = (self.before.snapshot.decide(request), self.after.snapshot.decide(request));
         self.found.all.add(decisions);
         self.decided_by.extend(after.rule.map(|rule| rule.line));
@@ -187,10 +202,12 @@ impl<'a> Replay<'a> {
         };
         let tally = if turn == Turn::Denied { &mut self.found.denied } else { &mut self.found.allowed };
         tally.add(decisions);
-        self.group(turn, request, [before, after], decisions);
+        let question = Asked { request, asker, decisions };
+        self.group(turn, &question, [before, after]);
     }
 
-    fn group(&mut self, turn: Turn, request: &Request<'_>, [before, after]: [Decision; 2], decisions: u64) {
+    fn group(&mut self, turn: Turn, asked: &Asked<'_>, [before, after]: [Decision; 2]) {
+        let request = asked.request;
         let grantee = match turn {
             Turn::Denied => self.before.grantee(request, before),
             Turn::Allowed => self.after.grantee(request, after),
@@ -208,13 +225,9 @@ impl<'a> Replay<'a> {
             }
             Entry::Vacant(free) => free.insert(Group::default()),
         };
-        group.decisions = group.decisions.saturating_add(decisions);
+        group.decisions = group.decisions.saturating_add(asked.decisions);
         group.callers.insert(caller);
-        group.exemplify(
-            request,
-            decisions,
-            [before, after].map(|decision| decision.rule.map(|rule| rule.line)),
-        );
+        group.exemplify(asked, [before, after].map(|decision| decision.rule.map(|rule| rule.line)));
     }
 
     /// What was found.
@@ -271,10 +284,12 @@ impl Tally {
 
 impl Group {
     /// Keeps those who asked most; somebody who asks again, on another day, is named once.
-    fn exemplify(&mut self, request: &Request<'_>, decisions: u64, [before, after]: [Option<u32>; 2]) {
+    fn exemplify(&mut self, question: &Asked<'_>, [before, after]: [Option<u32>; 2]) {
+        let Asked { request, asker, decisions } = *question;
         let (subject, roles, domain) = caller(request);
         let is_same = |example: &&mut AskedBy| {
-            (example.subject.as_str(), example.domain.as_str()) == (subject, domain) && example.roles == roles
+            let same = (example.subject.as_str(), example.domain.as_str(), example.asker.as_deref());
+            same == (subject, domain, asker) && example.roles == roles
         };
         if let Some(known) = self.examples.iter_mut().find(is_same) {
             known.decisions = known.decisions.saturating_add(decisions);
@@ -287,13 +302,15 @@ impl Group {
                 subject: subject.to_owned(),
                 roles: roles.into_iter().map(str::to_owned).collect(),
                 domain: domain.to_owned(),
+                asker: asker.map(str::to_owned),
                 decisions,
                 before,
                 after,
             });
         }
         self.examples.sort_by(|one, other| {
-            other.decisions.cmp(&one.decisions).then_with(|| one.subject.cmp(&other.subject))
+            let names = || (&one.subject, &one.asker).cmp(&(&other.subject, &other.asker));
+            other.decisions.cmp(&one.decisions).then_with(names)
         });
         self.examples.truncate(MAX_EXAMPLES);
     }

@@ -56,6 +56,22 @@ fn whoever_is_locked_out_is_named_by_the_role_that_they_hold() {
 }
 
 #[test]
+fn whoever_asked_about_others_is_told_with_them() {
+    let (before, after) = (analysis(BEFORE), analysis("p, editor, acme, orders, write"));
+    let mut replay = Replay::new(&before, &after);
+    let roles = Roles::from(&["viewer"]);
+    let request = Request { subject: "alice", roles, domain: "", object: "orders", action: "read" };
+    for (asker, times) in [(None, 4), (Some("shop"), 3), (Some("till"), 3), (Some("shop"), 3)] {
+        replay.add_of(asker, &request, times);
+    }
+    let found = replay.finish();
+    assert_eq!(told(&found), ["viewer loses orders read: 13 decisions, 1 caller"]);
+    let examples = found.changes[0].examples.iter();
+    let examples: Vec<_> = examples.map(|one| (one.asker.as_deref(), one.decisions)).collect();
+    assert_eq!(examples, [(Some("shop"), 6), (None, 4), (Some("till"), 3)]);
+}
+
+#[test]
 fn what_is_gained_comes_behind_what_is_lost_and_by_the_role_that_gains_it() {
     let asked: [Asked<'_>; 3] = [
         ("alice", &["viewer"], "acme", "orders", "write", 100),

@@ -7,6 +7,10 @@ mod audit_trail;
 #[cfg(test)]
 mod authzen;
 #[cfg(test)]
+mod authzen_records;
+#[cfg(test)]
+mod authzen_refusals;
+#[cfg(test)]
 mod authzen_search;
 #[cfg(test)]
 mod bad_input;

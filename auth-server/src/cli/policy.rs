@@ -81,8 +81,8 @@ pub(crate) enum Policy {
     ///
     /// Guards (`portcullis-guard`) record each different request that they decided by the policy of the API, with how often, who asked
     /// and with which roles, and tell this server every ten seconds, unless the service or `records.keep_days = 0` turned it off.
-    /// Every service that serves the API counts, in whatever language, if it tells (`/policies/decisions`). Decisions that this server
-    /// makes itself when services ask it by `AuthZEN` are not recorded.
+    /// Every service that serves the API counts, in whatever language, if it tells (`/policies/decisions`). This server records what it
+    /// decides itself when services ask it by `AuthZEN`, every five seconds and when it stops, and names the client that asked.
     ///
     /// Both the rules in force now and those given decide each recorded request. What was answered at the time does not matter.
     Simulate(Simulate),

@@ -86,6 +86,9 @@ pub struct Records {
     /// some 350 bytes on SQLite and 500 on PostgreSQL, so 100,000 of them take 50 MiB.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_requests_per_day: u64,
+    /// Keeps what this server decides itself (`AuthZEN`) without the subjects: a keyed digest stands for each. A guard chooses that for
+    /// what it decides.
+    pub authzen_pseudonyms: bool,
     /// What the records of one API and day may take in MiB, about. Those beyond are only counted. The longest names take 5 KiB,
     /// and 100,000 such requests would take 480 MiB a day. All days of an API together take this times `keep_days` and one
     /// more, 2 GiB unless changed; what rules on trial would decide otherwise, 50 MiB more.
@@ -102,6 +105,6 @@ impl Records {
 
 impl Default for Records {
     fn default() -> Self {
-        Self { keep_days: 30, max_requests_per_day: 100_000, max_mib_per_day: 64 }
+        Self { keep_days: 30, max_requests_per_day: 100_000, max_mib_per_day: 64, authzen_pseudonyms: false }
     }
 }

@@ -257,6 +257,7 @@ mod tests {
     async fn without_ada(fixture: &Fixture) -> ApiId {
         let api = fixture.api("https://orders.example").await.id;
         let record = |subject: &str, object: String| DecisionRecord {
+            asked_by: None,
             subject: subject.to_owned(),
             pseudonymous: false,
             roles: Vec::new(),

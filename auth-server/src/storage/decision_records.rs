@@ -10,8 +10,8 @@ use crate::storage::{StoreError, Tx};
 // A count that is beyond belief stays as it is: one that the database could not hold would keep everything else of the day out.
 const ADD: &str = "
     INSERT INTO decision_records (api_id, day, digest, subject, pseudonymous, roles, domain, object, action, allowed,
-                                  revision, decisions)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+                                  revision, decisions, asked_by)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
      WHERE NOT EXISTS (SELECT 1 FROM forgotten_subjects WHERE subject = $4)
         ON CONFLICT (api_id, day, digest) DO UPDATE
        SET decisions = CASE WHEN decision_records.decisions > 4000000000000000000 THEN decision_records.decisions ELSE decision_records.decisions + excluded.decisions END,
@@ -31,7 +31,8 @@ const NOTE_DAY: &str = "
            decisions = CASE WHEN decision_days.decisions > 4000000000000000000 THEN decision_days.decisions ELSE decision_days.decisions + excluded.decisions END,
            lost = CASE WHEN decision_days.lost > 4000000000000000000 THEN decision_days.lost ELSE decision_days.lost + excluded.lost END";
 const PAGE: &str = "
-    SELECT day, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
+    SELECT day, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions,
+           asked_by
       FROM decision_records
      WHERE api_id = $1 AND (day, digest) < ($2, $3) AND day >= $4
        AND NOT EXISTS (SELECT 1 FROM forgotten_subjects f WHERE f.subject = decision_records.subject)
@@ -147,10 +148,11 @@ async fn add_one(
 ) -> Result<Option<Added>, StoreError> {
     let mut values = vec![api.into(), day.number().into(), digest.into()];
     values.extend(record_values(record)?);
+    values.push(record.asked_by.as_ref().into());
     Added::of(tx.fetch_optional(ADD, &values).await?.as_ref(), record)
 }
 
-/// The values of a record, in the order of their columns.
+/// The values of a record, in the order of their columns, less who asked.
 pub(super) fn record_values(record: &DecisionRecord) -> Result<[Value<'_>; 9], StoreError> {
     let roles = roles_of(record)?;
     Ok([
@@ -191,7 +193,8 @@ pub async fn page(
     let values = [api.into(), day.number().into(), digest.into(), since.number().into(), limit.into()];
     let rows = tx.fetch_all(PAGE, &values).await?;
     let end = rows.last().map(place_of).transpose()?;
-    Ok((rows.iter().map(|row| read_record(row, 2)).collect::<Result<_, _>>()?, end))
+    let read = |row: &Row| Ok(DecisionRecord { asked_by: row.get(11)?, ..read_record(row, 2)? });
+    Ok((rows.iter().map(read).collect::<Result<_, StoreError>>()?, end))
 }
 
 fn place_of(row: &Row) -> Result<Place, StoreError> {
@@ -219,7 +222,7 @@ pub async fn delete_before(tx: &mut Tx, before: Day, limit: u32) -> Result<bool,
     Ok(true)
 }
 
-/// Reads the columns of a record that begin at `first`.
+/// Reads the columns of a record that begin at `first`, less who asked.
 pub(super) fn read_record(row: &Row, first: usize) -> Result<DecisionRecord, StoreError> {
     Ok(DecisionRecord {
         subject: row.get(first)?,
@@ -229,6 +232,7 @@ pub(super) fn read_record(row: &Row, first: usize) -> Result<DecisionRecord, Sto
         object: row.get(first + 4)?,
         action: row.get(first + 5)?,
         allowed: row.get::<i64>(first + 6)? != 0,
+        asked_by: None,
         revision: row.get(first + 7)?,
         decisions: row.get(first + 8)?,
     })

@@ -20,6 +20,8 @@ use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
 use reporter::Reporting;
+#[cfg(feature = "test-util")]
+pub(crate) use signed::POLICY;
 
 use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;

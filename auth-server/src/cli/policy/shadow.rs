@@ -11,6 +11,7 @@ use crate::cli::output;
 use crate::domain::policy::PolicyShadow;
 use crate::domain::rbac::Api;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::names::Names;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
 use crate::services::version::Precondition;
@@ -82,7 +83,7 @@ fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(),
             "decisions": shadow.decisions, "lost": shadow.lost, "untried": shadow.untried, "changes": replayed.changes, "complete": replayed.complete,
         }));
     }
-    changes(replayed)?;
+    changes(replayed, &Names::default())?;
     let lost = match shadow.lost {
         0 => String::new(),
         1 => "1 decision more would be otherwise, and is not among these\n".to_owned(),

@@ -13,6 +13,7 @@ use crate::http::admin::precondition::IfMatch;
 use crate::http::admin::problem::Problem;
 use crate::http::admin::replay::ChangeDocument;
 use crate::services::admin_error::Thing;
+use crate::services::names::Names;
 use crate::services::policies::PolicyService;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
@@ -64,9 +65,11 @@ impl From<PolicyShadow> for ShadowDocument {
 
 impl From<Shadowed> for ShadowReport {
     fn from(Shadowed { shadow, replayed }: Shadowed) -> Self {
+        // What guards decide, nobody asks for.
+        let nobody = Names::default();
         Self {
             shadow: shadow.into(),
-            changes: replayed.changes.into_iter().map(ChangeDocument::from).collect(),
+            changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, &nobody)).collect(),
             complete: replayed.complete,
         }
     }

@@ -8,6 +8,7 @@ mod find;
 pub(crate) mod inventory;
 pub(crate) mod lines;
 pub(crate) mod live;
+pub(crate) mod notes;
 pub(crate) mod publish;
 pub(crate) mod questions;
 pub(crate) mod records;

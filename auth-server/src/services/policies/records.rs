@@ -1,4 +1,4 @@
-//! Takes what guards decided, to try other rules on it later.
+//! Takes what was decided, to try other rules on it later.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::config::Records;
 use crate::domain::client::Client;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::decision::{Day, DecisionRecord};
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::secret::{Digest32, Entropy};
 use crate::services::buckets::{Buckets, Key};
 use crate::storage::shadows::{self, Found};
@@ -45,9 +45,16 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<DecisionRecord>,
 }
 
+impl Batch {
+    /// How many decisions are gone when it is not taken.
+    pub(super) fn decisions(&self) -> u64 {
+        self.records.iter().fold(self.lost, |sum, record| sum.saturating_add(record.decisions))
+    }
+}
+
 /// Why a batch is not taken.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordsError {
+pub enum RecordsError {
     /// The client sends more than is believable.
     #[error("too many batches, the next one is taken in {0:?}")]
     Crowded(Duration),
@@ -87,23 +94,41 @@ impl RecordService {
     pub(crate) async fn take(
         &self,
         client: &Client,
-        mut batch: Batch,
+        batch: Batch,
         now: Timestamp,
     ) -> Result<(), RecordsError> {
         let api = client.settings.serves.as_ref().ok_or(RecordsError::ServesNothing)?;
-        if self.settings.keep_days == 0 {
+        if !self.is_on() {
             return Err(RecordsError::Unwanted);
         }
-        let api = self.store.api(api).await?.ok_or(RecordsError::ServesNothing)?;
         let (buckets, seed) = &*self.limits;
         let key = Key::new(seed, 0, &[client.id.as_str().as_bytes()]);
         buckets.take(key, NonZeroU32::MIN).map_err(RecordsError::Crowded)?;
+        self.keep((api, &client.id), batch, now).await
+    }
+
+    /// Whether records are kept at all.
+    pub(super) const fn is_on(&self) -> bool {
+        self.settings.keep_days > 0
+    }
+
+    /// Keeps a batch of what was decided for `client` about the API. One that comes again is counted once.
+    pub(super) async fn keep(
+        &self,
+        (api, client): (&ApiId, &ClientId),
+        mut batch: Batch,
+        now: Timestamp,
+    ) -> Result<(), RecordsError> {
+        if !self.is_on() {
+            return Err(RecordsError::Unwanted);
+        }
+        let api = self.store.api(api).await?.ok_or(RecordsError::ServesNothing)?;
         if batch.shadow.is_some() && batch.shadow != api.shadow {
             // Something else is tried by now, or nothing.
             return Ok(());
         }
         let (day, shadow) = (self.day_of(&batch, now), batch.shadow);
-        let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
+        let name = Digest32::of_parts(&[client.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
         // What is not in a batch of differences may be one or not: nobody tried.
         let mut untried =
             if shadow.is_some() { std::mem::take(&mut batch.lost).min(MAX_DECISIONS) } else { 0 };
@@ -210,6 +235,7 @@ mod tests {
             object: "orders".to_owned(),
             action: "read".to_owned(),
             allowed: true,
+            asked_by: None,
             revision: 1,
             decisions: 3,
         }

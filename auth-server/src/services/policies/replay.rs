@@ -5,10 +5,11 @@ use tokio::sync::mpsc;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Day, DecisionRecord};
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::policy::PolicyText;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
+use crate::services::names::{NameService, Names};
 use crate::services::policies::candidate::source;
 use crate::services::policies::find::find_api;
 use crate::services::policies::questions::{Edition, QuestionService, Seen};
@@ -45,6 +46,8 @@ pub(crate) struct Simulated {
     pub(crate) replayed: Replayed,
     /// What is known of the decisions.
     pub(crate) recorded: Recorded,
+    /// What the clients are called that asked this server to decide.
+    pub(crate) names: Names,
 }
 
 /// How much of what was decided is known.
@@ -106,7 +109,12 @@ impl QuestionService {
         let (pages, decided) = mpsc::channel(AHEAD);
         let decide = Self::work_at(place, move || replayed(&old, &new, decided));
         let (replayed, recorded) = tokio::join!(decide, self.read(api, (span, most), pages));
-        Ok(Simulated { before, after, replayed: replayed?, recorded: recorded? })
+        let (replayed, recorded) = (replayed?, recorded?);
+        let examples = replayed.changes.iter().flat_map(|change| &change.examples);
+        let askers: Vec<String> = examples.filter_map(|example| example.asker.clone()).collect();
+        let askers: Vec<&str> = askers.iter().map(String::as_str).collect();
+        let names = NameService::new(self.store().clone()).find(&askers).await?;
+        Ok(Simulated { before, after, replayed, recorded, names })
     }
 
     /// Reads while it is decided, so that a month of records is never in memory as a whole.
@@ -181,9 +189,9 @@ pub(super) fn replayed(
     let mut replay = Replay::new(old.side(), new.side());
     while let Some(records) = pages.blocking_recv() {
         for record in records {
-            let DecisionRecord { subject, roles, domain, object, action, decisions, .. } = &record;
+            let DecisionRecord { subject, roles, domain, object, action, asked_by, decisions, .. } = &record;
             let request = Request { subject, roles: Roles::from(roles), domain, object, action };
-            replay.add(&request, *decisions);
+            replay.add_of(asked_by.as_ref().map(ClientId::as_str), &request, *decisions);
         }
     }
     Ok(replay.finish())
@@ -213,6 +221,7 @@ mod tests {
             object: "orders".to_owned(),
             action: "read".to_owned(),
             allowed: true,
+            asked_by: None,
             revision: 1,
             decisions,
         }

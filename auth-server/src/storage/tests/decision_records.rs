@@ -18,6 +18,7 @@ fn record(subject: &str, decisions: u64) -> DecisionRecord {
         object: "/orders/{id}".to_owned(),
         action: "read".to_owned(),
         allowed: true,
+        asked_by: None,
         revision: 3,
         decisions,
     }

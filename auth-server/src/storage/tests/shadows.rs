@@ -17,6 +17,7 @@ fn record(subject: &str, decisions: u64) -> DecisionRecord {
         object: "orders".to_owned(),
         action: "read".to_owned(),
         allowed: true,
+        asked_by: None,
         revision: 1,
         decisions,
     }
