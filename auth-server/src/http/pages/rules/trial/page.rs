@@ -122,6 +122,7 @@ struct OnTrialShown {
     requests: u64,
     decisions: u64,
     lost: u64,
+    untried: u64,
     turns: TurnsShown,
 }
 
@@ -214,6 +215,7 @@ impl RulesDesk {
             requests: shadow.requests,
             decisions: shadow.decisions,
             lost: shadow.lost,
+            untried: shadow.untried,
             turns: self.turns(entered, &replayed).await?,
         })
     }
@@ -275,6 +277,7 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         requests,
         decisions: requests,
         lost: requests,
+        untried: requests,
         turns: if requests > 0 { sample_turns() } else { TurnsShown::default() },
     };
     let mut all = vec![
