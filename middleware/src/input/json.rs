@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn depth_and_members_are_bounded() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let nested = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
         assert_eq!(check(nested(32)), Ok(()));
         assert_eq!(rule(nested(33)), Rule::Depth);
         assert_eq!(rule("[".repeat(1_000_000)), Rule::Depth);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// What the input policy did to a request, and what it has to say about it: an extension of every request of which there is
-/// something to say.
+/// something to say before its handler runs. What is found in a multipart body is found later, and is only counted and logged.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct InputReport {
