@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::fault::{Breach, Rule};
+use super::form::has_control;
 use super::html::HtmlCleaner;
 use super::kind::{Kind, has_invisible};
 
@@ -101,6 +102,11 @@ impl Check {
     fn cleaned(&self, html: &str) -> Result<Option<String>, Rule> {
         let Kind::Html(cleaner) = &self.kind else { return Ok(None) };
         let clean = cleaner.rewrite(html).map_err(|_| Rule::HtmlLength)?;
+        // A reference such as `&#1;` becomes the character that no text may have. Taken out, what is around it could become a
+        // scheme that the cleaner did not see.
+        if clean.as_deref().is_some_and(has_control) {
+            return Err(Rule::Control);
+        }
         if clean.is_some() && self.action != Action::Rewrite {
             return Err(Rule::Html);
         }
@@ -167,6 +173,10 @@ mod tests {
         assert_eq!(cleaned.clean("<b>x"), Ok(Some("<b>x</b>".into())));
         assert_eq!(cleaned.clean("<script>x</script>").unwrap_err().rule, Rule::TooShort);
         assert_eq!(cleaned.clean("&&&").unwrap_err().rule, Rule::TooLong, "&amp;&amp;&amp;");
+        for reference in ["&#1", "&#x1f;", "<a href='java&#1;script:x'>x</a>"] {
+            let found = check(Field::html(Html::inline())).clean(reference);
+            assert_eq!(found.unwrap_err().rule, Rule::Control, "{reference}");
+        }
         assert_eq!(cleaned.text("01234567890", false).unwrap_err().rule, Rule::TooLong);
         let refused = check(Field::html(Html::inline()).reject());
         assert_eq!(refused.clean("<b>x</b>"), Ok(None));
