@@ -54,7 +54,14 @@ impl KnownNames {
                 self.actions.insert(action.clone());
                 self.objects.insert(object.clone());
             }
-            Need::Authenticated | Need::Optional | Need::Public | Need::Scope(_) | Need::Unstated => {}
+            Need::Authenticated
+            | Need::Dpop
+            | Need::Mtls
+            | Need::Optional
+            | Need::Public
+            | Need::Scope(_)
+            | Need::SignIn { .. }
+            | Need::Unstated => {}
         }
     }
 }

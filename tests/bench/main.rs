@@ -4,7 +4,7 @@
 //! (median, least and most of the rounds), since rates on a machine with few cores mix the server with the load. Every answer is checked.
 //!
 //! ```text
-//! cargo build --release --workspace --bins --examples && cargo bench --workspace --bench speed [-- guard|server|logins|drivers|policy|revocation]
+//! cargo build --release --workspace --bins --examples && cargo bench --workspace --bench speed [-- guard|server|logins|drivers|policy|replay|revocation]
 //! ```
 
 mod child;
@@ -15,6 +15,7 @@ mod load;
 mod logins;
 mod policy;
 mod raw;
+mod replay;
 mod report;
 mod revocation;
 mod roles;
@@ -37,6 +38,10 @@ async fn main() {
     }
     if asked.as_deref() == Some("revocation") {
         revocation::measure().await;
+        return;
+    }
+    if asked.as_deref() == Some("replay") {
+        Box::pin(replay::measure()).await;
         return;
     }
     if asked.as_deref() == Some("policy") {

@@ -23,6 +23,20 @@ pub(crate) enum Named {
     Unknown,
 }
 
+impl Named {
+    /// What a person or a client is called. `None` for whoever has no name of their own.
+    pub(crate) fn label(&self) -> Option<String> {
+        match self {
+            Self::Client(name) => Some(name.clone()),
+            Self::Person { name, username } if name.trim().is_empty() || name == username => {
+                Some(username.clone())
+            }
+            Self::Person { name, username } => Some(format!("{name} ({username})")),
+            Self::Operator | Self::System | Self::Unknown => None,
+        }
+    }
+}
+
 /// Who is who.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, Named>);
@@ -36,6 +50,16 @@ impl Names {
     /// Each that was asked for, once.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Named)> {
         self.0.iter().map(|(actor, named)| (actor.as_str(), named))
+    }
+
+    /// What they are called, or else what the record calls them.
+    pub(crate) fn label(&self, actor: &str) -> String {
+        self.of(actor).label().unwrap_or_else(|| actor.to_owned())
+    }
+
+    /// What the client with this identifier is called: its identifier, if it is not known any more.
+    pub(crate) fn of_client<'a>(&'a self, id: &'a str) -> &'a str {
+        if let Named::Client(name) = self.of(id) { name } else { id }
     }
 }
 
@@ -63,29 +87,31 @@ impl NameService {
         Ok(Names(names))
     }
 
-    /// Finds out who these are, by the subjects of their tokens.
+    /// Finds out who these subjects of tokens are.
     pub(crate) async fn find_subjects(&self, subjects: &[&str]) -> Result<Names, AdminError> {
         let mut tx = self.store.read().await?;
         let mut names = BTreeMap::new();
-        for subject in subjects {
-            if !names.contains_key(*subject) {
-                names.insert((*subject).to_owned(), bearer(&mut tx, subject).await?);
+        for name in subjects {
+            if !names.contains_key(*name) {
+                names.insert((*name).to_owned(), subject(&mut tx, name).await?);
             }
         }
         Ok(Names(names))
     }
 }
 
-/// Whose tokens have this subject: a client's own, or those that a person has.
-async fn bearer(tx: &mut Tx, subject: &str) -> Result<Named, AdminError> {
-    Ok(match subject.parse::<ClientId>() {
-        Ok(id) => clients::find(tx, &id).await?.map_or(Named::Unknown, |client| Named::Client(client.name)),
-        Err(_) => users::find_by_sub(tx, subject).await?.map_or(Named::Unknown, person),
-    })
+/// Who the subject of a token is: a person, or a client that acts for itself.
+async fn subject(tx: &mut Tx, subject: &str) -> Result<Named, AdminError> {
+    if let Some(user) = users::find_by_sub(tx, subject).await? {
+        return Ok(person(user));
+    }
+    let Ok(id) = ClientId::parse(subject) else { return Ok(Named::Unknown) };
+    Ok(clients::find(tx, &id).await?.map_or(Named::Unknown, |client| Named::Client(client.name)))
 }
 
 fn person(user: User) -> Named {
-    Named::Person { username: user.username.as_str().to_owned(), name: user.name }
+    let username = user.username.as_str().to_owned();
+    Named::Person { name: user.name, username }
 }
 
 async fn named(tx: &mut Tx, actor: &str) -> Result<Named, AdminError> {
@@ -120,30 +146,38 @@ mod tests {
         let names = NameService::new(trial.store.clone()).find(&asked).await.unwrap();
         assert!(matches!(names.of(ada.as_str()), Named::Person { username, .. } if username == "ada"));
         assert_eq!((names.of("operator"), names.of("system")), (&Named::Operator, &Named::System));
+        let label = |name: &str, username: &str| {
+            Named::Person { name: name.to_owned(), username: username.to_owned() }.label().unwrap()
+        };
+        assert_eq!(
+            [label("Ada L", "ada"), label(" ", "ada"), label("ada", "ada")],
+            ["Ada L (ada)", "ada", "ada"]
+        );
+        assert_eq!(names.of("operator").label(), None);
+        let subjects = NameService::new(trial.store.clone());
+        let sub = {
+            let mut tx = trial.store.read().await.unwrap();
+            users::find(&mut tx, &ada).await.unwrap().unwrap().sub.as_str().to_owned()
+        };
+        let asked = [sub.as_str(), "~pseudonym", ada.as_str()];
+        let known = subjects.find_subjects(&asked).await.unwrap();
+        assert!(matches!(known.of(&sub), Named::Person { username, .. } if username == "ada"));
+        assert_eq!((known.of("~pseudonym"), known.of(ada.as_str())), (&Named::Unknown, &Named::Unknown));
+        assert_eq!(names.of_client("cli_gone"), "cli_gone");
         for unknown in [gone.as_str(), "anonymous", "no such thing", "never asked for"] {
             assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
         }
     }
 
-    async fn robot(trial: &Trial) -> ClientId {
-        let form = ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), ..ClientForm::default() };
-        trial.clients.create(&form, &operator()).await.unwrap().client.value.id
-    }
-
     #[tokio::test]
-    async fn subjects_of_tokens_are_people_and_clients() {
+    async fn a_client_that_acts_for_itself_is_the_subject_of_its_tokens() {
         let trial = Trial::begin().await;
-        let (ada, robot) = (trial.user("ada").await, robot(&trial).await);
-        let user = users::find(&mut trial.store.read().await.unwrap(), &ada).await.unwrap().unwrap();
+        let form = ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), ..ClientForm::default() };
+        let robot = trial.clients.create(&form, &operator()).await.unwrap().client.value.id;
         let gone = ClientId::generate(START, &trial.entropy);
-        let asked =
-            [user.sub.as_str(), robot.as_str(), gone.as_str(), ada.as_str(), "somebody else", robot.as_str()];
+        let asked = [robot.as_str(), gone.as_str(), robot.as_str()];
         let names = NameService::new(trial.store.clone()).find_subjects(&asked).await.unwrap();
-        assert!(matches!(names.of(user.sub.as_str()), Named::Person { username, .. } if username == "ada"));
         assert_eq!(names.of(robot.as_str()), &Named::Client("Robot".to_owned()));
-        for unknown in [gone.as_str(), ada.as_str(), "somebody else"] {
-            assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
-        }
-        assert_eq!(names.iter().count(), 5);
+        assert_eq!((names.of(gone.as_str()), names.iter().count()), (&Named::Unknown, 2));
     }
 }

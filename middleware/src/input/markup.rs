@@ -120,7 +120,7 @@ mod tests {
             text.push_str(&tag);
         }
         let rest = length - text.len();
-        text + &"<p>x".repeat(rest / 4)
+        [text, "<p>x".repeat(rest / 4)].concat()
     }
 
     #[test]

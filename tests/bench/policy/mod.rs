@@ -4,7 +4,7 @@
 //! allocations slows all of them down. Casbin is asked a few of the same requests, and has to answer the same.
 
 #[path = "../../../policies/tests/workload/mod.rs"]
-mod workload;
+pub(crate) mod workload;
 
 mod oracle;
 mod table;

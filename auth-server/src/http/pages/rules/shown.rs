@@ -20,17 +20,19 @@ pub(super) struct WhoShown {
 
 impl WhoShown {
     pub(super) fn of(names: &Names, actor: &str) -> Self {
-        let (kind, name) = match names.of(actor) {
-            Named::Client(name) => ("client", name.clone()),
-            Named::Operator => ("operator", String::new()),
-            Named::Person { name, username } if name.trim().is_empty() || name == username => {
-                ("person", username.clone())
-            }
-            Named::Person { name, username } => ("person", format!("{name} ({username})")),
-            Named::System => ("system", String::new()),
-            Named::Unknown => ("unknown", actor.to_owned()),
+        let kind = match names.of(actor) {
+            Named::Client(_) => "client",
+            Named::Operator => "operator",
+            Named::Person { .. } => "person",
+            Named::System => "system",
+            Named::Unknown => "unknown",
         };
-        Self { kind, name }
+        Self { kind, name: names.label(actor) }
+    }
+
+    /// Only if they are known.
+    pub(super) fn known(names: &Names, actor: &str) -> Option<Self> {
+        (*names.of(actor) != Named::Unknown).then(|| Self::of(names, actor))
     }
 }
 
@@ -39,11 +41,11 @@ impl WhoShown {
 pub(super) struct DifferenceShown {
     /// The revision that it is compared with.
     from: Option<u64>,
-    /// Whether both compile, so that it can be said in grants.
-    in_grants: bool,
-    /// Whether that is because of their model.
-    other_model: bool,
+    /// Why it cannot be said in grants, if so: `no_grants`, because one of the two does not compile, or `other_model`.
+    only_lines: Option<&'static str>,
     grants: Vec<GrantShown>,
+    /// Whether one of these has exceptions.
+    exceptions: bool,
     /// How many changes more there are.
     more: usize,
     /// Whether that is all.
@@ -60,6 +62,8 @@ struct GrantShown {
     action: String,
     object: String,
     domain: String,
+    /// Whether something within that does not change like this.
+    exceptions: bool,
 }
 
 /// What changes in one of the texts of a policy.
@@ -88,18 +92,20 @@ struct LineShown {
 impl DifferenceShown {
     pub(super) fn of(comparison: Comparison) -> Self {
         let Comparison { from, grants, other_model, rules, cases, model } = comparison;
+        let why = if other_model { "other_model" } else { "no_grants" };
+        let only_lines = grants.is_none().then_some(why);
         let texts = [("rules", rules), ("cases", cases), ("model", model)];
         let texts = texts.into_iter().filter(|(_, changes)| *changes != LineChanges::default());
         let from = if let Seen::Revision(number) = from { Some(number) } else { None };
         let mut shown = Self {
             from,
-            in_grants: grants.is_some(),
-            other_model,
+            only_lines,
             texts: texts.map(|(name, changes)| LinesShown::of(name, changes)).collect(),
             ..Self::default()
         };
         if let Some(grants) = grants {
             shown.grants = grants.changes.iter().take(MAX_GRANTS).map(GrantShown::of).collect();
+            shown.exceptions = shown.grants.iter().any(|grant| grant.exceptions);
             shown.more = grants.changes.len() - shown.grants.len();
             shown.complete = grants.complete;
         }
@@ -121,7 +127,7 @@ impl GrantShown {
             other => (false, other.to_string()),
         };
         let [action, object, domain] = [&change.action, &change.object, &change.domain].map(Clone::clone);
-        Self { kind, of_user, who, action, object, domain }
+        Self { kind, of_user, who, action, object, domain, exceptions: change.exceptions }
     }
 }
 
@@ -161,6 +167,7 @@ pub(super) fn sample_difference() -> DifferenceShown {
         action: named.to_owned(),
         object: named.to_owned(),
         domain: named.to_owned(),
+        exceptions: of_user,
     };
     let grants =
         [("gained", false, "*"), ("lost", true, "<b>"), ("denied", false, "*"), ("freed", true, "x")];
@@ -168,9 +175,9 @@ pub(super) fn sample_difference() -> DifferenceShown {
     let ends = LineChanges::between("a\n", "a\r\n");
     DifferenceShown {
         from: Some(7),
-        in_grants: true,
-        other_model: false,
+        only_lines: None,
         grants: grants.map(grant).into_iter().collect(),
+        exceptions: true,
         more: 4,
         complete: false,
         texts: vec![
