@@ -42,6 +42,7 @@ pub struct Replay<'a> {
     found: Replayed,
     groups: Map<Key, Group>,
     decided_by: Set<u32>,
+    losers: Set<u64>,
 }
 
 /// A policy to replay under. Of an [`Analysis`] it is also told whom a rule names.
@@ -61,6 +62,8 @@ pub struct Replayed {
     pub allowed: Tally,
     /// What was allowed before and is denied after.
     pub denied: Tally,
+    /// How many callers lose something: a subject with roles in an organisation.
+    pub losers: usize,
     /// What changes, by who asks and for what. What is denied comes first, then what is asked most.
     pub changes: Vec<DecisionChange>,
     /// Whether all changes are among these.
@@ -172,7 +175,14 @@ impl<'a> Replay<'a> {
     pub fn new(before: impl Into<Side<'a>>, after: impl Into<Side<'a>>) -> Self {
         let found = Replayed { complete: true, ..Replayed::default() };
         let (before, after) = (before.into(), after.into());
-        Self { before, after, found, groups: Map::default(), decided_by: Set::default() }
+        Self {
+            before,
+            after,
+            found,
+            groups: Map::default(),
+            decided_by: Set::default(),
+            losers: Set::default(),
+        }
     }
 
     /// Decides a request that was asked `decisions` times.
@@ -204,6 +214,9 @@ impl<'a> Replay<'a> {
         };
         let key = Key { turn, grantee, object: request.object.into(), action: request.action.into() };
         let (count, caller) = (self.groups.len(), self.groups.hasher().hash_one(caller(request)));
+        if turn == Turn::Denied {
+            self.losers.insert(caller);
+        }
         let group = match self.groups.entry(key) {
             Entry::Occupied(group) => group.into_mut(),
             Entry::Vacant(_) if count >= MAX_CHANGES => {
@@ -219,7 +232,8 @@ impl<'a> Replay<'a> {
 
     /// What was found.
     pub fn finish(self) -> Replayed {
-        let Self { after, mut found, groups, decided_by, .. } = self;
+        let Self { after, mut found, groups, decided_by, losers, .. } = self;
+        found.losers = losers.len();
         found.changes = groups.into_iter().map(|(key, group)| group.told(key)).collect();
         found.changes.sort_by(|one, other| {
             let rank = |change: &DecisionChange| (change.turn, u64::MAX - change.decisions);

@@ -46,7 +46,7 @@ fn whoever_is_locked_out_is_named_by_the_role_that_they_hold() {
     assert_eq!(told(&found), expected);
     assert_eq!((found.all.decisions, found.all.requests), (60, 6));
     assert_eq!((found.denied.decisions, found.denied.requests), (49, 4));
-    assert_eq!(found.allowed.requests, 0);
+    assert_eq!((found.allowed.requests, found.losers), (0, 4));
     let viewers = &found.changes[1];
     let names: Vec<_> = viewers.examples.iter().map(|one| (one.subject.as_str(), one.decisions)).collect();
     assert_eq!(names, [("alice", 5), ("bob", 3)]);

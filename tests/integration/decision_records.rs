@@ -2,7 +2,7 @@
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::registered::Registered;
+use portcullis_tests::decisions::{batch, decision, send};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
 use reqwest::Method;
@@ -10,23 +10,6 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 const ORDERS: &str = "https://orders.test";
-
-fn batch(name: &str, decisions: &Value) -> Value {
-    json!({ "batch": name, "age_secs": 0, "lost": 0, "pseudonymous": false, "decisions": decisions })
-}
-
-fn decision(subject: &str) -> Value {
-    json!({
-        "subject": subject, "roles": ["viewer"], "domain": "", "object": "orders", "action": "read",
-        "allowed": true, "revision": 1, "count": 2,
-    })
-}
-
-async fn send(server: &TestServer, client: &Registered, body: &Value) -> Answer {
-    let url = format!("{}/policies/decisions", server.issuer);
-    let request = agent().request(Method::POST, url).basic_auth(&client.id, client.secret.as_deref());
-    Answer::to(request.json(body)).await
-}
 
 #[rstest]
 #[tokio::test]

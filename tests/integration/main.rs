@@ -45,6 +45,10 @@ mod rules_history;
 #[cfg(test)]
 mod rules_page;
 #[cfg(test)]
+mod rules_routes;
+#[cfg(test)]
+mod rules_try;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod sign_in;

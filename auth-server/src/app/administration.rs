@@ -49,7 +49,6 @@ pub(super) struct Distribution {
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
     pub(super) inventories: InventoryService,
-    pub(super) notes: DecisionNotes,
     pub(super) records: RecordService,
     pub(super) snapshots: SnapshotService,
 }
@@ -86,14 +85,15 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     let feed = RevocationFeed::new(store(), ground.clock.clone());
     feed.refresh().await?;
     let records = RecordService::new(store(), ground.config.records.clone(), &ground.clock, &ground.entropy);
-    let notes = notes(ground, &records);
     let place = (store(), ground.keys.clone(), ground.clock.clone());
     // The other half is left to people and to those who ask once.
     let listeners = ground.config.server.max_connections / 2;
     let events = EventService::new(place, snapshots.clone(), feed.clone(), listeners);
+    let inventories = InventoryService::new(store(), &ground.clock, &ground.entropy);
     let console = Console {
         apis: apis.clone(),
         callers,
+        inventories: inventories.clone(),
         names: NameService::new(store()),
         policies: policies.clone(),
         policy,
@@ -106,11 +106,10 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         console,
         apis,
         distribution: Distribution {
-            decisions: DecisionService::new(store(), notes.clone()),
+            decisions: decisions(ground, &records),
             events,
             feed,
-            inventories: InventoryService::new(store(), &ground.clock, &ground.entropy),
-            notes,
+            inventories,
             records,
             snapshots,
         },
@@ -124,10 +123,11 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     })
 }
 
-/// Keeps what is decided here until it is in the records.
-fn notes(ground: &Ground, records: &RecordService) -> DecisionNotes {
-    let Ground { clock, config, entropy, sealer, .. } = ground;
+/// Decides for services without a guard, and keeps what was decided until it is in the records.
+fn decisions(ground: &Ground, records: &RecordService) -> DecisionService {
+    let Ground { clock, config, entropy, sealer, store, .. } = ground;
     let pseudonyms =
         config.records.authzen_pseudonyms.then(|| Pseudonyms::new(&sealer.derive("decision records")));
-    DecisionNotes::new(records.clone(), pseudonyms, clock.clone(), entropy)
+    let notes = DecisionNotes::new(records.clone(), pseudonyms, clock.clone(), entropy);
+    DecisionService::new(store.clone(), notes)
 }

@@ -211,10 +211,10 @@ fn diff(format: Format, old: &Path, new: &Path) -> Result<(), Failure> {
         return output::text("no grant changes\n");
     }
     output::print(format, &difference, &table)?;
-    let starred =
-        |change: &GrantChange| [&change.domain, &change.object, &change.action].iter().any(|it| *it == "*");
-    if format == Format::Table && changes.iter().any(starred) {
-        output::text("\n* stands for all that no rule, old or new, names\n")?;
+    if format == Format::Table && changes.iter().any(|change| change.exceptions) {
+        output::text(
+            "\nin part: what a rule, old or new, names more closely may stay as it was, or has a line of its own\n",
+        )?;
     }
     if !complete {
         eprintln!("portcullis: there are more changes than these");
@@ -228,9 +228,10 @@ fn change_row(change: &GrantChange) -> [String; 7] {
         (_, true) => "lost",
         _ => "denial",
     };
+    let kind = if change.exceptions { format!("{kind} in part") } else { kind.to_owned() };
     let (before, after) = (change.before.to_string(), change.after.to_string());
     let GrantChange { grantee, domain, object, action, .. } = change;
-    [kind.to_owned(), grantee.to_string(), domain.clone(), object.clone(), action.clone(), before, after]
+    [kind, grantee.to_string(), domain.clone(), object.clone(), action.clone(), before, after]
 }
 
 fn explain(

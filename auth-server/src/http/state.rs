@@ -170,6 +170,7 @@ impl FromRef<AppState> for LoginService {
 pub(crate) struct Console {
     pub(crate) apis: ApiService,
     pub(crate) callers: CallerService,
+    pub(crate) inventories: InventoryService,
     pub(crate) names: NameService,
     pub(crate) policies: PolicyService,
     pub(crate) policy: AdminPolicy,

@@ -122,6 +122,7 @@ impl Runner {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::{ADMIN_API_RULES, PolicySource};
     use rstest::rstest;
 
     use super::*;
@@ -157,12 +158,14 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// Asks for the policy of the admin API again, in an hour.
+    /// Asks for another policy of the admin API that says the same, in an hour.
     async fn put_off(fixture: &Fixture) -> PolicySchedule {
         let policies = policies(fixture, &fixture.store).await;
         let api = apis::find_admin(&mut fixture.read().await).await.unwrap().unwrap().id;
         let activation = Activation { precondition: Precondition::Any, message: "Again".to_owned() };
         let caller = Caller::operator(fixture.now());
+        let draft = PolicySource::with_default_model(format!("{ADMIN_API_RULES}# again\n"));
+        policies.save_draft(&api, draft, &Precondition::Any, &caller).await.unwrap();
         policies.schedule(&api, activation, &fixture.now().plus(HOUR).rfc3339(), &caller).await.unwrap()
     }
 

@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
         }
         Shadow::Stop { api } => {
             let api = api.find(&app).await?;
-            let stopped = app.policies().stop_shadow(&api.id, &operator()).await;
+            let stopped = app.policies().stop_shadow(&api.id, None, &operator()).await;
             stopped.map_err(|error| missing(&api, error))?;
             let value = json!({ "audience": api.audience.as_str(), "stopped": true });
             output::done(context.format, &value, &format!("nothing is on trial at {} any more", api.audience))

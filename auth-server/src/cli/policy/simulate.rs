@@ -99,7 +99,7 @@ fn document(found: &Simulated) -> Value {
     });
     let examples = found.replayed.changes.iter().flat_map(|change| &change.examples);
     let askers = examples.filter_map(|example| example.asker.as_deref());
-    let named: BTreeMap<&str, &str> = askers.map(|asker| (asker, found.names.of_client(asker))).collect();
+    let named: BTreeMap<&str, String> = askers.map(|asker| (asker, found.names.label(asker))).collect();
     let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     if let Some(members) = document.as_object_mut() {
         members.insert("recorded".to_owned(), known);
@@ -174,7 +174,7 @@ fn row(change: &DecisionChange, names: &Names) -> [String; 7] {
 }
 
 fn example(asked: &AskedBy, names: &Names) -> String {
-    let client = asked.asker.as_ref().map(|client| format!(", asked by {}", names.of_client(client)));
+    let client = asked.asker.as_ref().map(|client| format!(", asked by {}", names.label(client)));
     let client = client.unwrap_or_default();
     let place = if asked.domain.is_empty() { String::new() } else { format!(" in {}", asked.domain) };
     format!("{} ({}){place}{client}", asked.subject, asked.roles.join(", "))

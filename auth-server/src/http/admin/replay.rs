@@ -46,6 +46,8 @@ pub(crate) struct ReplayDocument {
     denied: TallyDocument,
     /// What was denied and would be allowed.
     allowed: TallyDocument,
+    /// How many different callers would be denied something that they were allowed.
+    losers: usize,
     /// By who asks and for what: what would be denied first, then what is asked most. At most a thousand.
     changes: Vec<ChangeDocument>,
     /// Whether all changes are among these.
@@ -152,6 +154,7 @@ impl From<Simulated> for ReplayDocument {
             all: replayed.all.into(),
             denied: replayed.denied.into(),
             allowed: replayed.allowed.into(),
+            losers: replayed.losers,
             changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, &names)).collect(),
             complete: replayed.complete,
             rules: replayed.rules.map(RulesDocument::from),
@@ -192,7 +195,7 @@ impl ExampleDocument {
     fn of(asked: AskedBy, names: &Names) -> Self {
         let AskedBy { subject, roles, domain, asker, decisions, before, after, .. } = asked;
         let asked_by = asker.map(|client| {
-            let name = names.of_client(&client).to_owned();
+            let name = names.label(&client);
             AskerDocument { client, name }
         });
         Self { subject, roles, domain, asked_by, decisions, before, after }

@@ -105,6 +105,6 @@ pub(crate) async fn stop(
     Path(api): Path<String>,
     By(caller): By,
 ) -> Result<Done, Problem> {
-    policies.stop_shadow(&named::<ApiId>(&api, Thing::Api)?, &caller).await?;
+    policies.stop_shadow(&named::<ApiId>(&api, Thing::Api)?, None, &caller).await?;
     Ok(Done)
 }

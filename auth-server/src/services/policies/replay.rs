@@ -21,6 +21,8 @@ const MAX_DAYS: u32 = 366;
 pub(super) const PAGE: u32 = 1_000;
 /// The most records that are replayed, the newest.
 const MAX_RECORDS: usize = 1_000_000;
+/// The most of them at a glance: they are decided in the time of a page.
+const MAX_GLANCED: usize = 20_000;
 /// Pages that wait to be decided.
 pub(super) const AHEAD: usize = 2;
 
@@ -66,8 +68,29 @@ impl QuestionService {
     pub(crate) async fn replay(
         &self,
         api: &ApiId,
-        (before, after): (Edition, Successor),
+        texts: (Edition, Successor),
         days: u32,
+        now: Timestamp,
+    ) -> Result<Simulated, AdminError> {
+        self.replay_most(api, texts, (days, MAX_RECORDS), now).await
+    }
+
+    /// The same for the newest records only, for who wants to know whether it is worth a look.
+    pub(crate) async fn glance(
+        &self,
+        api: &ApiId,
+        texts: (Edition, Successor),
+        days: u32,
+        now: Timestamp,
+    ) -> Result<Simulated, AdminError> {
+        self.replay_most(api, texts, (days, MAX_GLANCED), now).await
+    }
+
+    async fn replay_most(
+        &self,
+        api: &ApiId,
+        (before, after): (Edition, Successor),
+        (days, most): (u32, usize),
         now: Timestamp,
     ) -> Result<Simulated, AdminError> {
         if !(1..=MAX_DAYS).contains(&days) {
@@ -85,7 +108,7 @@ impl QuestionService {
         let span = (Day::of(now).minus(days - 1), Day::of(now));
         let (pages, decided) = mpsc::channel(AHEAD);
         let decide = Self::work_at(place, move || replayed(&old, &new, decided));
-        let (replayed, recorded) = tokio::join!(decide, self.read(api, span, pages));
+        let (replayed, recorded) = tokio::join!(decide, self.read(api, (span, most), pages));
         let (replayed, recorded) = (replayed?, recorded?);
         let examples = replayed.changes.iter().flat_map(|change| &change.examples);
         let askers: Vec<String> = examples.filter_map(|example| example.asker.clone()).collect();
@@ -98,7 +121,7 @@ impl QuestionService {
     async fn read(
         &self,
         api: &ApiId,
-        (since, until): (Day, Day),
+        ((since, until), most): ((Day, Day), usize),
         pages: mpsc::Sender<Vec<DecisionRecord>>,
     ) -> Result<Recorded, AdminError> {
         let store: &Store = self.store();
@@ -118,7 +141,7 @@ impl QuestionService {
             if pages.send(records).await.is_err() {
                 return Ok(recorded);
             }
-            if count >= MAX_RECORDS {
+            if count >= most {
                 recorded.partial = true;
                 return Ok(recorded);
             }
@@ -274,9 +297,25 @@ mod tests {
         note(&trial, &api, 0, many, 0).await;
         let found = questions.replay(&api, DRAFT, 1, START).await.unwrap();
         assert_eq!((found.replayed.denied.requests, found.replayed.changes[0].callers), (2_500, 2_500));
+        let whole = questions.glance(&api, DRAFT, 1, START).await.unwrap();
+        assert_eq!((whole.replayed.losers, whole.recorded.partial), (2_500, false));
         let later = START.plus(Duration::from_hours(48));
         let found = questions.replay(&api, DRAFT, 1, later).await.unwrap();
         assert_eq!((found.replayed.all.requests, found.recorded), (0, Recorded::default()));
+    }
+
+    #[tokio::test]
+    async fn a_glance_is_at_the_newest_records_only() {
+        let (trial, questions, api) = scene().await;
+        for days_ago in 0..3 {
+            let many =
+                (0..9_000).map(|number| record(&format!("{days_ago}-{number}"), "viewer", 1)).collect();
+            note(&trial, &api, days_ago, many, 0).await;
+        }
+        let found = questions.glance(&api, DRAFT, 7, START).await.unwrap();
+        assert!(found.recorded.partial);
+        assert!((MAX_GLANCED..MAX_GLANCED + 1_000).contains(&found.replayed.losers), "{found:?}");
+        assert_eq!(questions.replay(&api, DRAFT, 7, START).await.unwrap().replayed.losers, 27_000);
     }
 
     #[tokio::test]
