@@ -1,12 +1,16 @@
 //! What a route requires of its callers.
 
+mod node;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
+use portcullis_policy::Need;
 
-use crate::records::{OnTrial, Table};
+use self::node::Node;
+pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
+use crate::sign_in::SignIn;
 use crate::token::Principal;
 
 /// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
@@ -17,24 +21,6 @@ pub struct Requirement {
     /// How old what it is decided by may be, where that is longer than the limits of the guard.
     tolerance: Duration,
 }
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Node {
-    All(Vec<Node>),
-    Any(Vec<Node>),
-    Authenticated,
-    Optional,
-    Public,
-    Rbac {
-        object: Text,
-        action: Text,
-    },
-    Scope(Text),
-    /// The route says nothing.
-    Unstated,
-}
-
-type Text = Cow<'static, str>;
 
 /// Requires that the policy allows the caller to do `action` with `object`.
 pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Requirement {
@@ -68,6 +54,11 @@ impl Requirement {
         Self::of(Node::Unstated)
     }
 
+    /// What a table requires for what is not in it: a good token, and the impossible.
+    pub(crate) const fn unlisted() -> Self {
+        Self::of(Node::Unlisted)
+    }
+
     const fn of(node: Node) -> Self {
         Self { node, tolerance: Duration::ZERO }
     }
@@ -92,6 +83,57 @@ impl Requirement {
         };
         any.push(other.node);
         Self { node: Node::Any(any), tolerance: self.tolerance.min(other.tolerance) }
+    }
+
+    /// Requires that the user signed in by this class (`acr`), beside the rest. Called again, one more that will do; the
+    /// best comes first. A caller whose token says another one is asked to sign in again, by RFC 9470.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use portcullis_guard::rbac;
+    ///
+    /// let paying = rbac("payments", "create").acr("phrh").acr("phr").max_age(Duration::from_mins(5));
+    /// assert_eq!(paying.to_string(), "rbac(payments, create) and sign-in(phrh or phr, within 300 s)");
+    /// ```
+    #[must_use]
+    pub fn acr(self, class: impl Into<Cow<'static, str>>) -> Self {
+        self.and_sign_in(|sign_in| sign_in.accept(class.into()))
+    }
+
+    /// Requires that the user signed in at most so long ago (`auth_time`), beside the rest. A caller who did not is asked to
+    /// sign in again, by RFC 9470. A token that does not say when is taken for an old one.
+    #[must_use]
+    pub fn max_age(self, age: Duration) -> Self {
+        self.and_sign_in(|sign_in| sign_in.within(age))
+    }
+
+    /// Requires a token that is bound to a key, with a proof that the caller has it (RFC 9449), beside the rest. The guard has
+    /// to [accept them](crate::GuardBuilder::dpop).
+    #[must_use]
+    pub fn dpop(self) -> Self {
+        self.and(Self::of(Node::Bound(Binding::Key)).serve_stale(Duration::MAX))
+    }
+
+    /// Requires a token that is bound to a certificate, which the caller has shown (RFC 8705), beside the rest. The guard has to
+    /// [see them](crate::GuardBuilder::client_certificates).
+    #[must_use]
+    pub fn mtls(self) -> Self {
+        self.and(Self::of(Node::Bound(Binding::Certificate)).serve_stale(Duration::MAX))
+    }
+
+    fn and_sign_in(self, change: impl FnOnce(&mut SignIn)) -> Self {
+        let mut all = match self.node {
+            Node::All(nodes) => nodes,
+            node => vec![node],
+        };
+        if let Some(Node::SignIn(sign_in)) = all.last_mut() {
+            change(sign_in);
+        } else {
+            let mut sign_in = SignIn::default();
+            change(&mut sign_in);
+            all.push(Node::SignIn(sign_in));
+        }
+        Self { node: Node::All(all), ..self }
     }
 
     /// Serves on while the issuer is away: decides by keys, a policy and a list of what was revoked that nobody has
@@ -136,133 +178,31 @@ impl Requirement {
         self.node.admits_anonymous()
     }
 
+    /// What tokens have to be bound to, in any part of it.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = Vec::new();
+        self.node.collect_bindings(&mut bindings);
+        bindings
+    }
+
+    /// The scopes that it cannot do without, as a challenge names them.
+    pub(crate) fn scopes(&self) -> Vec<&str> {
+        let mut scopes = Vec::new();
+        self.node.collect_scopes(false, &mut scopes);
+        scopes
+    }
+
+    /// Every scope that it mentions.
+    pub(crate) fn scopes_mentioned(&self) -> Vec<&str> {
+        let mut scopes = Vec::new();
+        self.node.collect_scopes(true, &mut scopes);
+        scopes
+    }
+
     /// Decides whether `caller` may pass.
-    pub(crate) fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
-        self.node.decide(caller, policy)
+    pub(crate) fn decide(&self, caller: Option<&Principal>, by: Grounds<'_>) -> Result<Grant, Denial> {
+        self.node.decide(caller, by)
     }
-}
-
-/// The policy in force, and where its decisions are noted.
-#[derive(Clone, Copy)]
-pub(crate) struct Loaded<'a> {
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) records: Option<&'a Table>,
-    /// Rules that are tried beside it.
-    pub(crate) on_trial: Option<&'a OnTrial>,
-}
-
-/// The policy as it stands.
-#[derive(Clone, Copy)]
-pub(crate) enum Policies<'a> {
-    Loaded(Loaded<'a>),
-    /// There shall be one, and it has not come yet.
-    Missing,
-    /// The guard was built without one.
-    Unused,
-}
-
-/// Why a caller may pass.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Grant {
-    pub(crate) revision: Option<u64>,
-    pub(crate) rule: Option<RuleRef>,
-}
-
-/// Why a caller may not.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Denial {
-    Anonymous,
-    /// The route requires a policy and the guard has none.
-    NoPolicy,
-    /// The route says nothing about what it requires.
-    NoRequirement,
-    /// The policy does not allow it.
-    Policy(Grant),
-    /// The policy has not come yet.
-    PolicyMissing,
-    Scope(Text),
-}
-
-impl Node {
-    fn admits_anonymous(&self) -> bool {
-        match self {
-            Self::All(nodes) => nodes.iter().all(Self::admits_anonymous),
-            Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
-            Self::Optional | Self::Public => true,
-            Self::Authenticated | Self::Rbac { .. } | Self::Scope(_) | Self::Unstated => false,
-        }
-    }
-
-    fn need(&self) -> Need {
-        let each = |nodes: &[Self]| nodes.iter().map(Self::need).collect();
-        match self {
-            Self::All(nodes) => Need::All(each(nodes)),
-            Self::Any(nodes) => Need::Any(each(nodes)),
-            Self::Authenticated => Need::Authenticated,
-            Self::Optional => Need::Optional,
-            Self::Public => Need::Public,
-            Self::Rbac { object, action } => {
-                Need::Rbac { action: action.clone().into_owned(), object: object.clone().into_owned() }
-            }
-            Self::Scope(scope) => Need::Scope(scope.clone().into_owned()),
-            Self::Unstated => Need::Unstated,
-        }
-    }
-
-    fn decide(&self, caller: Option<&Principal>, policy: Policies<'_>) -> Result<Grant, Denial> {
-        match self {
-            Self::All(nodes) => nodes.iter().try_fold(Grant::default(), |grant, node| {
-                let next = node.decide(caller, policy)?;
-                Ok(Grant { revision: next.revision.or(grant.revision), rule: next.rule.or(grant.rule) })
-            }),
-            Self::Any(nodes) => {
-                let refused = Err(Denial::NoRequirement);
-                nodes.iter().fold(refused, |earlier, node| {
-                    earlier.or_else(|earlier| {
-                        // Our own outage stays one, whatever else does not allow it: no false 403.
-                        let outage = matches!(earlier, Denial::PolicyMissing);
-                        node.decide(caller, policy).map_err(|next| if outage { earlier } else { next })
-                    })
-                })
-            }
-            Self::Optional | Self::Public => Ok(Grant::default()),
-            Self::Authenticated => caller.map(|_| Grant::default()).ok_or(Denial::Anonymous),
-            Self::Rbac { object, action } => ask(policy, caller.ok_or(Denial::Anonymous)?, object, action),
-            Self::Scope(scope) => {
-                let caller = caller.ok_or(Denial::Anonymous)?;
-                caller.has_scope(scope).then(Grant::default).ok_or_else(|| Denial::Scope(scope.clone()))
-            }
-            Self::Unstated => match (caller, policy) {
-                (None, _) => Err(Denial::Anonymous),
-                (Some(_), Policies::Unused) => Ok(Grant::default()),
-                (Some(_), Policies::Loaded(_) | Policies::Missing) => Err(Denial::NoRequirement),
-            },
-        }
-    }
-}
-
-fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let Loaded { snapshot, records, on_trial } = match policy {
-        Policies::Loaded(loaded) => loaded,
-        Policies::Missing => return Err(Denial::PolicyMissing),
-        Policies::Unused => return Err(Denial::NoPolicy),
-    };
-    let request = Request {
-        subject: caller.subject(),
-        roles: Roles::from(caller.roles()),
-        domain: caller.organisation().unwrap_or_default(),
-        object,
-        action,
-    };
-    let decision = snapshot.decide(&request);
-    if let Some(records) = records {
-        records.note(&request, decision);
-    }
-    if let Some(on_trial) = on_trial {
-        on_trial.compare(snapshot, &request, decision);
-    }
-    let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
-    if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
 }
 
 impl fmt::Display for Requirement {
@@ -278,35 +218,12 @@ impl fmt::Display for Requirement {
     }
 }
 
-impl fmt::Display for Node {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut join = |nodes: &[Self], word| {
-            nodes.iter().enumerate().try_for_each(|(position, node)| {
-                let word = if position == 0 { "" } else { word };
-                match node {
-                    Self::All(_) | Self::Any(_) => write!(out, "{word}({node})"),
-                    leaf => write!(out, "{word}{leaf}"),
-                }
-            })
-        };
-        match self {
-            Self::All(nodes) => join(nodes, " and "),
-            Self::Any(nodes) => join(nodes, " or "),
-            Self::Authenticated => out.write_str("authenticated"),
-            Self::Optional => out.write_str("optional"),
-            Self::Public => out.write_str("public"),
-            Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
-            Self::Scope(scope) => write!(out, "scope({scope})"),
-            Self::Unstated => out.write_str("unstated"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use portcullis_policy::PolicySource;
+    use portcullis_policy::{PolicySource, Snapshot};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::token::tests::principal;
 
     fn snapshot() -> Snapshot {
@@ -315,13 +232,23 @@ mod tests {
     }
 
     const fn unrecorded(snapshot: &Snapshot) -> Loaded<'_> {
-        Loaded { snapshot, records: None, on_trial: None }
+        Loaded { snapshot, records: None }
+    }
+
+    fn clock() -> &'static Clock {
+        static CLOCK: std::sync::LazyLock<Clock> =
+            std::sync::LazyLock::new(|| Clock::from_fn(|| Duration::from_secs(1_000)));
+        &CLOCK
+    }
+
+    fn at(policy: Policies<'_>) -> Grounds<'_> {
+        Grounds { policy, clock: clock(), leeway: Duration::from_secs(30) }
     }
 
     fn decide(requirement: &Requirement, claims: &[(&str, &str)]) -> Result<Option<u64>, Denial> {
         let caller = principal(claims);
         requirement
-            .decide(Some(&caller), Policies::Loaded(unrecorded(&snapshot())))
+            .decide(Some(&caller), at(Policies::Loaded(unrecorded(&snapshot()))))
             .map(|grant| grant.revision)
     }
 
@@ -385,20 +312,20 @@ mod tests {
         let unstated = Requirement::unstated();
         let loaded = snapshot();
         assert_eq!(
-            unstated.decide(Some(&caller), Policies::Loaded(unrecorded(&loaded))),
+            unstated.decide(Some(&caller), at(Policies::Loaded(unrecorded(&loaded)))),
             Err(Denial::NoRequirement)
         );
-        assert_eq!(unstated.decide(Some(&caller), Policies::Missing), Err(Denial::NoRequirement));
-        assert_eq!(unstated.decide(Some(&caller), Policies::Unused), Ok(Grant::default()));
-        assert_eq!(unstated.decide(None, Policies::Unused), Err(Denial::Anonymous));
+        assert_eq!(unstated.decide(Some(&caller), at(Policies::Missing)), Err(Denial::NoRequirement));
+        assert_eq!(unstated.decide(Some(&caller), at(Policies::Unused)), Ok(Grant::default()));
+        assert_eq!(unstated.decide(None, at(Policies::Unused)), Err(Denial::Anonymous));
     }
 
     #[test]
     fn a_rule_without_a_policy_passes_nobody() {
         let caller = principal(&[("roles", "viewer")]);
         let read = rbac("orders", "read");
-        assert_eq!(read.decide(Some(&caller), Policies::Missing), Err(Denial::PolicyMissing));
-        assert_eq!(read.decide(Some(&caller), Policies::Unused), Err(Denial::NoPolicy));
+        assert_eq!(read.decide(Some(&caller), at(Policies::Missing)), Err(Denial::PolicyMissing));
+        assert_eq!(read.decide(Some(&caller), at(Policies::Unused)), Err(Denial::NoPolicy));
     }
 
     #[test]
@@ -407,7 +334,11 @@ mod tests {
         assert!(optional().or(scope("a")).admits_anonymous());
         for requirement in [authenticated(), scope("a"), Requirement::unstated(), public().and(scope("a"))] {
             assert!(!requirement.admits_anonymous(), "{requirement}");
-            assert_eq!(requirement.decide(None, Policies::Missing), Err(Denial::Anonymous), "{requirement}");
+            assert_eq!(
+                requirement.decide(None, at(Policies::Missing)),
+                Err(Denial::Anonymous),
+                "{requirement}"
+            );
         }
     }
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use portcullis_policy::RoutesFault;
 
+use crate::binding::{Bindings, ClientCertificates, Dpop, DpopError};
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
-use crate::guard::{Core, Guard};
-use crate::input::{InputPolicy, NotAPointer};
+use crate::guard::{Core, Guard, Told};
+use crate::input::{InputError, InputPolicy};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
+use crate::resource::{NotAResource, ProtectedResource};
 use crate::routes::{Announcer, check_version};
 use crate::token::{TokenPolicy, Verifier};
 
@@ -26,15 +28,30 @@ const FIRST_FETCH: Duration = Duration::from_secs(5);
 #[must_use = "a builder guards nothing until it is built"]
 pub struct GuardBuilder {
     issuers: Vec<Issuer>,
-    audience: Option<String>,
+    service: Service,
     tokens: TokenPolicy,
+    proofs: Accepted,
     policy: Option<Policy>,
     limits: Limits,
     proxies: Proxies,
     input: InputPolicy,
     clock: Clock,
     upkeep: Upkeep,
-    cache_dir: Option<PathBuf>,
+}
+
+/// What is guarded.
+#[derive(Debug, Default)]
+struct Service {
+    audience: Option<String>,
+    version: Option<String>,
+    resource: Option<ProtectedResource>,
+}
+
+/// What tokens may be bound to.
+#[derive(Debug, Default)]
+struct Accepted {
+    dpop: Option<Dpop>,
+    certificates: Option<ClientCertificates>,
 }
 
 /// What a guard does beside requests.
@@ -42,7 +59,7 @@ pub struct GuardBuilder {
 struct Upkeep {
     is_manual: bool,
     hides_routes: bool,
-    service_version: Option<String>,
+    cache_dir: Option<PathBuf>,
 }
 
 /// Why a guard could not be built.
@@ -55,6 +72,12 @@ pub enum BuildError {
     /// A limit lets nothing through.
     #[error(transparent)]
     EmptyQuota(#[from] EmptyQuota),
+    /// Proofs cannot be checked.
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
+    /// The input policy cannot be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -64,9 +87,14 @@ pub enum BuildError {
     /// No issuer is set.
     #[error("a guard needs an issuer")]
     NoIssuer,
-    /// A field of the input policy is not a JSON Pointer.
+    /// Certificates come in a header, and no proxy is trusted to send it.
+    #[error(
+        "certificates of clients come in a header, which counts from trusted proxies only, and none is trusted"
+    )]
+    NoProxies,
+    /// The service cannot be described.
     #[error(transparent)]
-    NotAPointer(#[from] NotAPointer),
+    NotAResource(#[from] NotAResource),
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -96,13 +124,32 @@ impl GuardBuilder {
 
     /// The name of this service in the `aud` of tokens.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.service.audience = Some(audience.into());
+        self
+    }
+
+    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and
+    /// [`Guard::metadata_router`] serves it. Unless set, a challenge says nothing of where to get a token.
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.service.resource = Some(resource);
         self
     }
 
     /// What tokens are held to.
     pub fn tokens(mut self, tokens: TokenPolicy) -> Self {
         self.tokens = tokens;
+        self
+    }
+
+    /// Accepts tokens that are bound to a key by DPoP. Unless set, they are refused.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.proofs.dpop = Some(dpop);
+        self
+    }
+
+    /// Accepts tokens that are bound to a certificate. Unless set, they are refused.
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.proofs.certificates = Some(certificates);
         self
     }
 
@@ -125,7 +172,7 @@ impl GuardBuilder {
         self
     }
 
-    /// What request bodies may be.
+    /// What requests may hold, on routes that have no [input policy of their own](crate::GuardedRoute::input).
     pub fn input(mut self, input: InputPolicy) -> Self {
         self.input = input;
         self
@@ -167,7 +214,7 @@ impl GuardBuilder {
     /// # }
     /// ```
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache_dir = Some(folder.into());
+        self.upkeep.cache_dir = Some(folder.into());
         self
     }
 
@@ -187,7 +234,7 @@ impl GuardBuilder {
     /// The version of this service: 1 to 64 letters, digits, `.`, `_`, `+` and `-`. The server keeps the routes of each
     /// version apart.
     pub fn service_version(mut self, version: impl Into<String>) -> Self {
-        self.upkeep.service_version = Some(version.into());
+        self.service.version = Some(version.into());
         self
     }
 
@@ -222,12 +269,13 @@ impl GuardBuilder {
     }
 
     fn assemble(self) -> Result<Guard, BuildError> {
-        let audience = self.audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
+        let Service { audience, version, resource } = self.service;
+        let audience = audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
         if self.issuers.is_empty() {
             return Err(BuildError::NoIssuer);
         }
         let clock = self.clock;
-        let folder = match self.cache_dir {
+        let folder = match self.upkeep.cache_dir {
             Some(path) => Folder::open(&path, clock.unix_secs())?,
             None => None,
         };
@@ -241,17 +289,28 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        if let Some(version) = &self.upkeep.service_version {
+        if let Some(version) = &version {
             check_version(version).map_err(BuildError::ServiceVersion)?;
         }
         let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
             Some(endpoint) if !self.upkeep.hides_routes => {
-                Some(Announcer::new(endpoint, self.upkeep.service_version, &mut surroundings)?)
+                Some(Announcer::new(endpoint, version, &mut surroundings)?)
             }
             _ => None,
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
+        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
+        let bindings = Bindings {
+            dpop: self.proofs.dpop.map(dpop).transpose()?,
+            certificates: self.proofs.certificates,
+        };
+        let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
+        if reads_header && self.proxies.are_none() {
+            return Err(BuildError::NoProxies);
+        }
+        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
+        let resource = resource.map(describe).transpose()?.map(Arc::new);
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
@@ -259,10 +318,11 @@ impl GuardBuilder {
             policy,
             limiters: self.limits.build(&clock)?,
             proxies: self.proxies,
-            input: Arc::new(self.input.build()?),
+            input: self.input.build()?.into_rules(),
             decisions: DecisionIds::new(),
             clock,
-            announcer,
+            bindings,
+            told: Told { announcer, resource },
         }))
     }
 }

@@ -57,6 +57,17 @@ impl Proxies {
         self
     }
 
+    /// Whether nobody is trusted.
+    pub(crate) const fn are_none(&self) -> bool {
+        self.trusted.is_empty()
+    }
+
+    /// Whether a request comes from a proxy that is trusted.
+    pub(crate) fn trusts_peer_of(&self, parts: &Parts) -> bool {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        peer.is_some_and(|peer| self.is_trusted(peer.0.ip().to_canonical()))
+    }
+
     /// The address of the client of a request, or `None` when the connection's is not known.
     pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();

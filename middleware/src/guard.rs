@@ -1,27 +1,29 @@
 //! The order in which a request is judged.
 
+mod judge;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
 use http::request::Parts;
 use portcullis_policy::Route;
 
-use crate::authorize::{Denial, Grant, Policies, Requirement};
-use crate::client_address::{ClientAddress, Proxies};
+use crate::authorize::{Binding, Requirement};
+use crate::binding::{Bindings, Proofs};
+use crate::client_address::Proxies;
 use crate::clock::Clock;
-use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
-use crate::input::{Fault, InputRules, Media, Rule};
+use crate::decision::DecisionIds;
+use crate::input::{InputRules, Media};
 use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Standing};
-use crate::path;
 use crate::policy::PolicyState;
-use crate::refusal::{Outage, Refusal};
+use crate::refusal::{DpopHint, Hint, Refusal};
+use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Attempt, Principal, Verification, Verifier, bearer_token};
+use crate::token::{Attempt, Verifier};
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -44,8 +46,16 @@ pub(crate) struct Core {
     pub(crate) input: Arc<InputRules>,
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
+    pub(crate) bindings: Bindings,
+    pub(crate) told: Told,
+}
+
+/// What others are told of this service.
+pub(crate) struct Told {
     /// Who tells the server of the routes, where one is to be told.
     pub(crate) announcer: Option<Arc<Announcer>>,
+    /// The metadata of this service, if it is to have any.
+    pub(crate) resource: Option<Arc<Described>>,
 }
 
 impl Guard {
@@ -53,13 +63,29 @@ impl Guard {
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
-        if let Some(announcer) = &self.0.announcer {
+        if let Some(policy) = &self.0.policy {
+            policy.catch_up().await;
+        }
+        if let Some(announcer) = &self.0.told.announcer {
             announcer.announce().await;
         }
     }
 
-    /// Tells the server what was decided until now, for a service that is about to end. Otherwise it is told now and then, as
-    /// [`DecisionRecords`](crate::DecisionRecords) say.
+    /// Tells the server what was decided until now, for a service that is about to end: wait for it after the last request was
+    /// answered and before `main` returns. Otherwise it is told now and then, as [`DecisionRecords`](crate::DecisionRecords)
+    /// say, which also say what is lost without it.
+    ///
+    /// ```no_run
+    /// # use portcullis_guard::Guard;
+    /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, guard: Guard) -> std::io::Result<()> {
+    /// # async fn terminated() {}
+    /// axum::serve(listener, app).with_graceful_shutdown(terminated()).await?;
+    /// guard.flush().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A server that does not answer is given up after five seconds, and what it was not told is lost and counted in the log.
     pub async fn flush(&self) {
         if let Some(policy) = &self.0.policy {
             policy.flush().await;
@@ -95,6 +121,7 @@ impl Guard {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.0.trusts.statuses(now),
+            input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
         }
     }
@@ -121,16 +148,49 @@ impl Guard {
         self.0.policy.is_some()
     }
 
+    /// What a challenge to callers of a route says.
+    pub(crate) fn hint<'a>(&'a self, requirement: &'a Requirement) -> Hint<'a> {
+        let resource_metadata = self.resource().map(|resource| resource.url());
+        let hint = |proofs: &Proofs| DpopHint {
+            algorithms: proofs.algorithms(),
+            is_required: proofs.are_required(),
+        };
+        Hint {
+            resource_metadata,
+            scopes: requirement.scopes(),
+            dpop: self.0.bindings.dpop.as_ref().map(hint),
+        }
+    }
+
+    /// Says so where a route asks for what nobody could show.
+    pub(crate) fn look_at(&self, requirement: &Requirement) {
+        let is_missing = |binding: &Binding| !self.0.bindings.can_prove(*binding);
+        for binding in requirement.bindings().into_iter().filter(is_missing) {
+            tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
+        }
+    }
+
+    pub(crate) fn resource(&self) -> Option<&Arc<Described>> {
+        self.0.told.resource.as_ref()
+    }
+
     pub(crate) fn spawn_refresh(&self) {
         self.0.trusts.spawn_refresh();
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
-        self.0.announcer.iter().for_each(Announcer::spawn);
+        self.0.told.announcer.iter().for_each(Announcer::spawn);
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
     pub(crate) fn note_routes(&self, routes: impl FnOnce() -> Vec<Route>) {
-        if let Some(announcer) = &self.0.announcer {
+        if let Some(announcer) = &self.0.told.announcer {
             announcer.note(routes());
+        }
+    }
+
+    /// Takes note of what routes behind this guard require, for the metadata of the service.
+    pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
+        if let Some(resource) = &self.0.told.resource {
+            resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
         }
     }
 
@@ -164,9 +224,9 @@ impl Guard {
     }
 
     /// Judges all that can be judged at once.
-    pub(crate) fn begin(&self, parts: &mut Parts, requirement: &Requirement) -> Visit {
+    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
         let mut standing = Standing::default();
-        let step = self.0.begin(parts, requirement, &mut standing);
+        let step = self.0.begin(parts, terms, &mut standing);
         Visit { standing, step }
     }
 
@@ -174,11 +234,17 @@ impl Guard {
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, requirement, Attempt::Last, standing)
+        self.0.proceed(parts, terms, Attempt::Last, standing)
     }
+}
+
+/// What a route asks of a request.
+pub(crate) struct Terms {
+    pub(crate) requirement: Requirement,
+    pub(crate) input: Arc<InputRules>,
 }
 
 /// How far a request has come, and where it stands with the limits.
@@ -194,132 +260,6 @@ pub(crate) enum Step {
     /// Call the handler.
     Pass,
     /// Wait for keys, then resume.
-    Wait(Arc<Trust>),
-}
-
-impl Core {
-    fn begin(
-        &self,
-        parts: &mut Parts,
-        requirement: &Requirement,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        path::check(parts).map_err(Refusal::Path)?;
-        self.admit_address(parts, standing)?;
-        self.proceed(parts, requirement, Attempt::First, standing)
-    }
-
-    fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
-        let Some(address) = self.proxies.client(parts) else {
-            let needed = self.limiters.needs_address();
-            return if needed { Err(Refusal::Unavailable(Outage::Address)) } else { Ok(()) };
-        };
-        self.limiters.spend_address(address, standing).map_err(Refusal::Limited)?;
-        parts.extensions.insert(ClientAddress(address));
-        Ok(())
-    }
-
-    fn proceed(
-        &self,
-        parts: &mut Parts,
-        requirement: &Requirement,
-        attempt: Attempt,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        let caller = match self.authenticate(parts, requirement, attempt)? {
-            Authentication::Known(caller) => caller,
-            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
-        };
-        let hears_too_little = |policy: &PolicyState| policy.hears_too_little(self.moment(requirement));
-        if caller.is_some() && self.policy.as_ref().is_some_and(hears_too_little) {
-            return Err(Refusal::Unavailable(Outage::Revocations));
-        }
-        if let Some(caller) = &caller {
-            self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
-        }
-        let decision = self.authorize(requirement, caller.as_ref())?;
-        // An outer guard may have left a caller that this route does not have.
-        parts.extensions.remove::<Principal>();
-        if let Some(caller) = caller {
-            parts.extensions.insert(caller);
-        }
-        parts.extensions.insert(decision);
-        self.body_step(parts).map_err(Refusal::Input)
-    }
-
-    fn moment(&self, requirement: &Requirement) -> Moment {
-        Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
-    }
-
-    fn authenticate(
-        &self,
-        parts: &Parts,
-        requirement: &Requirement,
-        attempt: Attempt,
-    ) -> Result<Authentication, Refusal> {
-        if requirement.ignores_tokens() {
-            return Ok(Authentication::Known(None));
-        }
-        let Some(token) = bearer_token(&parts.headers).map_err(Refusal::Bearer)? else {
-            let anonymous = requirement.admits_anonymous();
-            return if anonymous { Ok(Authentication::Known(None)) } else { Err(Refusal::Anonymous) };
-        };
-        match self.verifier.verify(token, requirement.tolerance(), attempt) {
-            Verification::Refused(fault) => Err(Refusal::Token(fault)),
-            Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
-            Verification::Verified(principal) => Ok(Authentication::Known(Some(principal))),
-            Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
-        }
-    }
-
-    fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
-        let outcome = match &self.policy {
-            Some(policy) => {
-                policy.with(self.moment(requirement), |policy| requirement.decide(caller, policy))
-            }
-            None => requirement.decide(caller, Policies::Unused),
-        };
-        let id = self.decisions.next();
-        outcome.map(|grant| Decision::new(id, grant)).map_err(|denial| match caller {
-            Some(caller) => refusal(denial, requirement, caller, id),
-            // Whoever has no token is asked for one before anything else is looked at.
-            None => Refusal::Anonymous,
-        })
-    }
-
-    fn body_step(&self, parts: &Parts) -> Result<Step, Fault> {
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(0) => return Ok(Step::Pass),
-            // Known to be too long before a byte of it is read.
-            Some(length) if length > self.input.max_body() => return Err(Fault::whole(Rule::Size)),
-            Some(_) | None => {}
-        }
-        Ok(Media::of(&parts.headers)?.map_or(Step::Pass, Step::CheckBody))
-    }
-}
-
-/// The answer to a caller who may not.
-fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: DecisionId) -> Refusal {
-    let denied = |grant| AccessDenied {
-        decision: Decision::new(id, grant),
-        needed: requirement.needed(),
-        principal: caller.clone(),
-    };
-    let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
-    let nothing = Grant::default();
-    match denial {
-        Denial::Anonymous => Refusal::Anonymous,
-        Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
-        Denial::NoRequirement => forbidden("the route states no requirement", nothing),
-        Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
-        Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
-        Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
-    }
-}
-
-enum Authentication {
-    Known(Option<Principal>),
     Wait(Arc<Trust>),
 }
 

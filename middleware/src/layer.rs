@@ -1,32 +1,127 @@
 //! The guard as a tower layer.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::Request;
-use http::request::Parts;
+use axum_core::body::Body;
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
-use crate::guard::{Guard, Step, Visit};
+use crate::body::HttpBody;
+use crate::guard::{Guard, Step, Terms, Visit};
+use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
-use crate::refusal::{Outage, Refusal};
+use crate::path::PathFault;
+use crate::refusal::{Dialect, Outage, Refusal};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    requirement: Arc<Requirement>,
+    terms: Arc<Terms>,
+    speaks_grpc: bool,
 }
 
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer { guard: self.clone(), requirement: Arc::new(requirement) }
+        GuardLayer::new(self.clone(), requirement, None)
+    }
+}
+
+impl GuardLayer {
+    pub(crate) fn new(guard: Guard, requirement: Requirement, input: Option<RouteInput>) -> Self {
+        let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
+        guard.look_at(&requirement);
+        Self { guard, terms: Arc::new(Terms { requirement, input }), speaks_grpc: false }
+    }
+
+    /// Holds requests to this input policy, and not to that of the guard.
+    ///
+    /// ```
+    /// use portcullis_guard::{Field, Guard, GuardLayer, InputError, InputPolicy, rbac};
+    ///
+    /// fn paying(guard: &Guard) -> Result<GuardLayer, InputError> {
+    ///     let payment = InputPolicy::strict().field("/amount", Field::integer(1..=100_000)).build()?;
+    ///     Ok(guard.require(rbac("payments", "create")).input(&payment))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn input(self, input: &RouteInput) -> Self {
+        let terms = Terms { requirement: self.terms.requirement.clone(), input: input.clone().into_rules() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
+    /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
+    /// messages: for services that speak it. Anybody can say so, so elsewhere it counts for nothing.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        Self { speaks_grpc: true, ..self }
+    }
+
+    /// Refuses a request for its path.
+    pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
+        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &Standing::default());
+        GuardFuture { state: State::Refused { response: Some(response) } }
+    }
+
+    fn dialect(&self, headers: &HeaderMap) -> Dialect {
+        if self.speaks_grpc { Dialect::of(headers) } else { Dialect::Http }
+    }
+
+    /// Judges a request and, if it may, hands it on to `inner`, which is ready.
+    pub(crate) fn handle<S, B, R>(
+        &self,
+        inner: &mut S,
+        request: Request<B>,
+    ) -> GuardFuture<S::Future, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        B: HttpBody,
+        R: HttpBody,
+    {
+        let (mut parts, body) = request.into_parts();
+        let body = Body::new(body);
+        let dialect = self.dialect(&parts.headers);
+        let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
+        let state = match step {
+            Ok(step) if step.is_done_by(dialect) => {
+                let body = self.bounded(dialect, body);
+                State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing }
+            }
+            Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &standing)) },
+            Ok(step) => {
+                let clone = inner.clone();
+                // The service that was polled ready is the one to call.
+                let inner = std::mem::replace(inner, clone);
+                let slow = Slow { layer: self.clone(), inner, standing };
+                State::Slow { work: Box::pin(slow.run(step, dialect, Request::from_parts(parts, body))) }
+            }
+        };
+        GuardFuture { state }
+    }
+
+    fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
+        let hint = self.guard.hint(&self.terms.requirement);
+        with_standing(refusal.answered(dialect, &hint), standing)
+    }
+
+    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
+    /// server bounds each message.
+    fn bounded(&self, dialect: Dialect, body: Body) -> Body {
+        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { body }
+    }
+}
+
+impl fmt::Debug for GuardLayer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requirement = &self.terms.requirement;
+        out.debug_struct("GuardLayer").field("requirement", requirement).finish_non_exhaustive()
     }
 }
 
@@ -55,13 +150,15 @@ pub struct Guarded<S> {
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Guarded<S>
+/// Takes requests with any body, and hands them on with one that is the same for all.
+impl<S, B, R> Service<Request<B>> for Guarded<S>
 where
-    S: Service<Request<Body>> + Clone + Send + 'static,
-    S::Response: IntoResponse,
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
+    B: HttpBody,
+    R: HttpBody,
 {
-    type Response = Response;
+    type Response = Response<Body>;
     type Error = S::Error;
     type Future = GuardFuture<S::Future, S::Error>;
 
@@ -69,25 +166,19 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let Visit { standing, step } = self.layer.guard.begin(&mut parts, &self.layer.requirement);
-        let state = match step {
-            Ok(Step::Pass) => {
-                let body = self.layer.guard.input().bounded(body);
-                let handler = self.inner.call(Request::from_parts(parts, body));
-                State::Passed { handler, standing }
-            }
-            Err(refusal) => State::Refused { response: Some(refused(refusal, &standing)) },
-            Ok(step) => {
-                let clone = self.inner.clone();
-                // The service that was polled ready is the one to call.
-                let inner = std::mem::replace(&mut self.inner, clone);
-                let slow = Slow { layer: self.layer.clone(), inner, standing };
-                State::Slow { work: Box::pin(slow.run(step, parts, body)) }
-            }
-        };
-        GuardFuture { state }
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.layer.handle(&mut self.inner, request)
+    }
+}
+
+impl Step {
+    /// Whether nothing is left to check: the messages of gRPC are not JSON for us, whatever they say they are.
+    fn is_done_by(&self, dialect: Dialect) -> bool {
+        match self {
+            Self::Pass => true,
+            Self::CheckBody(_) => dialect != Dialect::Http,
+            Self::Wait(_) => false,
+        }
     }
 }
 
@@ -98,46 +189,59 @@ struct Slow<S> {
     standing: Standing,
 }
 
-impl<S> Slow<S>
+impl<S, R> Slow<S>
 where
-    S: Service<Request<Body>>,
-    S::Response: IntoResponse,
+    S: Service<Request<Body>, Response = Response<R>>,
+    R: HttpBody,
 {
-    async fn run(mut self, step: Step, parts: Parts, body: Body) -> Result<Response, S::Error> {
-        match self.finish(step, parts, body).await {
-            Ok(request) => {
+    async fn run(
+        mut self,
+        step: Step,
+        dialect: Dialect,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, S::Error> {
+        match self.finish(step, dialect, request).await {
+            Ok(Checked { request, watch }) => {
                 let response = self.inner.call(request).await?;
-                Ok(with_standing(response.into_response(), &self.standing))
+                // The handler got a body that breaks off, and cannot know why.
+                if let Some(fault) = watch.and_then(|watch| watch.fault()) {
+                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
+                }
+                Ok(with_standing(response.map(Body::new), &self.standing))
             }
-            Err(refusal) => Ok(refused(refusal, &self.standing)),
+            Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
         }
     }
 
-    async fn finish(&mut self, step: Step, mut parts: Parts, body: Body) -> Result<Request<Body>, Refusal> {
+    async fn finish(
+        &mut self,
+        step: Step,
+        dialect: Dialect,
+        request: Request<Body>,
+    ) -> Result<Checked, Refusal> {
+        let (mut parts, body) = request.into_parts();
         let step = match step {
             Step::Wait(trust) => {
                 trust.refresh_for_request().await;
-                self.layer.guard.resume(&mut parts, &self.layer.requirement, &mut self.standing)?
+                self.layer.guard.resume(&mut parts, &self.layer.terms, &mut self.standing)?
             }
             other => other,
         };
         let request = Request::from_parts(parts, body);
         match step {
-            Step::CheckBody(media) => {
-                self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
+            Step::CheckBody(media) if dialect == Dialect::Http => {
+                self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::Pass => Ok(request.map(|body| self.layer.guard.input().bounded(body))),
+            Step::CheckBody(_) | Step::Pass => {
+                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
+            }
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
     }
 }
 
-fn refused(refusal: Refusal, standing: &Standing) -> Response {
-    with_standing(refusal.into_response(), standing)
-}
-
-fn with_standing(mut response: Response, standing: &Standing) -> Response {
+fn with_standing(mut response: Response<Body>, standing: &Standing) -> Response<Body> {
     standing.write(response.headers_mut());
     response
 }
@@ -155,25 +259,25 @@ pin_project! {
     #[project = Projected]
     enum State<F, E> {
         Passed { #[pin] handler: F, standing: Standing },
-        Refused { response: Option<Response> },
+        Refused { response: Option<Response<Body>> },
         Slow { work: Work<E> },
     }
 }
 
-type Work<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
+type Work<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
 impl<F, R, E> Future for GuardFuture<F, E>
 where
-    F: Future<Output = Result<R, E>>,
-    R: IntoResponse,
+    F: Future<Output = Result<Response<R>, E>>,
+    R: HttpBody,
 {
-    type Output = Result<Response, E>;
+    type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             Projected::Passed { handler, standing } => {
                 let response = ready!(handler.poll(context))?;
-                Poll::Ready(Ok(with_standing(response.into_response(), standing)))
+                Poll::Ready(Ok(with_standing(response.map(Body::new), standing)))
             }
             // Nobody polls a future that is done. If somebody did, it would stay so.
             Projected::Refused { response } => {

@@ -42,6 +42,9 @@ pub(crate) enum PathFault {
     /// Bytes that are not UTF-8, or not ASCII where only ASCII may stand.
     #[error("the path is not valid UTF-8 in percent-encoded form")]
     NotUtf8,
+    /// One route as it is written and another one decoded.
+    #[error("the path is one route encoded and another one decoded")]
+    TwoRoutes,
     /// A `;` parameter.
     #[error("the path holds a parameter")]
     Parameter,
@@ -49,10 +52,16 @@ pub(crate) enum PathFault {
 
 /// Checks the path and the host of a request.
 pub(crate) fn check(parts: &Parts) -> Result<(), PathFault> {
-    // Inside a nested router `uri` is the rest of the path; the whole one is what proxies saw.
-    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    let uri = target(parts);
     check_host(uri, &parts.headers)?;
-    check_path(uri.path())
+    check_path(uri.path())?;
+    // Somebody in between may have written another one, which is the one that a service sees.
+    if parts.uri.path() == uri.path() { Ok(()) } else { check_path(parts.uri.path()) }
+}
+
+/// What was asked for. Inside a nested router `uri` is the rest of the path; the whole one is what proxies saw.
+pub(crate) fn target(parts: &Parts) -> &Uri {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
 fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), PathFault> {

@@ -1,16 +1,25 @@
 //! Every refusal of the guard, and the one table that gives it a status and a code.
 
+mod challenges;
+mod grpc;
+
 use std::borrow::Cow;
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum_core::body::Body;
+use axum_core::response::IntoResponse;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
+pub(crate) use self::challenges::{DpopHint, Hint};
+pub(crate) use self::grpc::Dialect;
+
+use crate::authorize::Binding;
 use crate::decision::AccessDenied;
-use crate::input::Fault;
+use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::path::PathFault;
-use crate::token::{BearerFault, TokenFault};
+use crate::sign_in::SignIn;
+use crate::token::{BearerFault, Scheme, TokenFault};
 
 /// Why a request did not reach its handler.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,8 +40,16 @@ pub(crate) enum Refusal {
     Path(PathFault),
     #[error("the token lacks the scope {scope}")]
     Scope { scope: Cow<'static, str>, denied: AccessDenied },
-    #[error(transparent)]
-    Token(TokenFault),
+    #[error("the user has to sign in again: {sign_in} is required")]
+    SignIn { sign_in: SignIn, denied: AccessDenied },
+    #[error("the DPoP proof is refused: {0}")]
+    Proof(&'static str),
+    #[error("the DPoP proof has no nonce that is known here")]
+    ProofNonce(HeaderValue),
+    #[error("{fault}")]
+    Token { fault: TokenFault, scheme: Scheme },
+    #[error("the token is not bound to {0}")]
+    Unproven(Binding),
     #[error(transparent)]
     Unavailable(Outage),
 }
@@ -46,6 +63,8 @@ pub(crate) enum Outage {
     Keys,
     #[error("the policy cannot be had")]
     Policy,
+    #[error("too many DPoP proofs are remembered to tell a new one")]
+    Proofs,
     #[error("what was revoked is not known for too long")]
     Revocations,
 }
@@ -57,15 +76,23 @@ impl Refusal {
             Self::Anonymous => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             // RFC 6750 §3.1: several ways of sending a token are an invalid request.
             Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
+            Self::Bearer(BearerFault::Malformed) | Self::Token { .. } | Self::Unproven(_) => {
                 (StatusCode::UNAUTHORIZED, "invalid_token")
             }
+            // RFC 9449 §7.1, §9.
+            Self::Proof(_) => (StatusCode::UNAUTHORIZED, "invalid_dpop_proof"),
+            Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::Input(fault) => (fault.rule.status(), "invalid_body"),
+            Self::Input(fault) => match fault.part {
+                Part::Body => (fault.rule.status(), "invalid_body"),
+                Part::Query => (fault.rule.status(), "invalid_query"),
+            },
             Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            // RFC 9470 §3.
+            Self::SignIn { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
@@ -81,14 +108,20 @@ impl Refusal {
             Self::Limited(_) => "There were too many requests".into(),
             Self::Path(fault) => fault.to_string().into(),
             Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
-            Self::Token(fault) => fault.told().into(),
+            Self::SignIn { .. } => "This needs a more recent or a stronger sign-in".into(),
+            Self::Proof(what) => format!("The DPoP proof is refused: {what}").into(),
+            Self::ProofNonce(_) => "The DPoP proof needs the nonce of this answer".into(),
+            Self::Token { fault, .. } => fault.told().into(),
+            Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
         }
     }
 
     fn denied(&self) -> Option<&AccessDenied> {
         match self {
-            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } => Some(denied),
+            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
+                Some(denied)
+            }
             _ => None,
         }
     }
@@ -98,7 +131,8 @@ impl Refusal {
         let status = status.as_u16();
         match self {
             Self::Forbidden { denied: AccessDenied { decision, needed, principal }, .. }
-            | Self::Scope { denied: AccessDenied { decision, needed, principal }, .. } => tracing::info!(
+            | Self::Scope { denied: AccessDenied { decision, needed, principal }, .. }
+            | Self::SignIn { denied: AccessDenied { decision, needed, principal }, .. } => tracing::info!(
                 code,
                 status,
                 cause = %self,
@@ -116,43 +150,31 @@ impl Refusal {
         }
     }
 
-    fn write_headers(&self, headers: &mut HeaderMap) {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    fn write_headers(&self, hint: &Hint<'_>, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
+            Self::Input(fault) => {
+                if let Some(codings) = fault.rule.accepted_codings() {
+                    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+                }
+            }
             Self::Limited(exceeded) => exceeded.write(headers),
             Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
-        if let Some(challenge) = self.challenge() {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        if let Self::ProofNonce(nonce) = self {
+            headers.insert(DPOP_NONCE, nonce.clone());
         }
-    }
-
-    /// The challenge of RFC 6750 §3, where there is one.
-    fn challenge(&self) -> Option<HeaderValue> {
-        let error = match self {
-            // §3: no error code for a request that did not try to authenticate.
-            Self::Anonymous => return Some(HeaderValue::from_static("Bearer")),
-            Self::Bearer(BearerFault::Several) => r#"error="invalid_request""#.to_owned(),
-            Self::Bearer(BearerFault::Malformed) | Self::Token(_) => {
-                format!(r#"error="invalid_token", error_description="{}""#, self.detail())
-            }
-            // A scope-token has no quotes (RFC 6749 §3.3); one that had would fail here and leave no challenge.
-            Self::Scope { scope, .. } if !scope.contains(['"', '\\']) => {
-                format!(r#"error="insufficient_scope", scope="{scope}""#)
-            }
-            _ => return None,
-        };
-        HeaderValue::try_from(format!("Bearer {error}")).ok()
+        let challenges = self.challenges(hint).into_iter().filter_map(|challenge| challenge.header());
+        headers.extend(challenges.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
     }
 
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
         let errors = match self {
-            Self::Input(fault) => vec![Place { pointer: fault.pointer.clone(), rule: fault.rule.code() }],
+            Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
         };
         let limited = matches!(self, Self::Limited(_));
@@ -189,24 +211,62 @@ struct Problem {
     violated: Vec<&'static str>,
 }
 
-/// Where a body breaks which rule. What it says there is not repeated.
+/// Where a request breaks which rule. What it says there is not repeated.
 #[derive(Serialize)]
 struct Place {
-    pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     rule: &'static str,
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Place {
+    fn of(fault: &Fault) -> Self {
+        Self {
+            pointer: (fault.part == Part::Body).then(|| fault.pointer.clone()),
+            parameter: fault.parameter(),
+            kind: fault.kind,
+            rule: fault.rule.code(),
+        }
+    }
+}
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+impl Refusal {
+    /// The answer to the caller.
+    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
         let (status, code) = self.answer();
         self.log(status, code);
-        // Text, numbers and lists of them: there is nothing that JSON could not say.
-        let body = serde_json::to_vec(&self.problem(status, code)).unwrap_or_default();
-        let mut response = (status, body).into_response();
-        self.write_headers(response.headers_mut());
-        if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } = self {
+        let problem = self.problem(status, code);
+        let mut response = match dialect {
+            Dialect::Grpc | Dialect::GrpcWeb => {
+                grpc::refused(dialect, status, (&problem.detail, problem.decision.as_deref()))
+            }
+            Dialect::Http => {
+                // Text, numbers and lists of them: there is nothing that JSON could not say.
+                let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default().into());
+                *response.status_mut() = status;
+                let problem = HeaderValue::from_static("application/problem+json");
+                response.headers_mut().insert(header::CONTENT_TYPE, problem);
+                response
+            }
+        };
+        self.write_headers(hint, response.headers_mut());
+        if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } =
+            self
+        {
             response.extensions_mut().insert(denied);
         }
         response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        self.answered(Dialect::Http, &Hint::default())
     }
 }

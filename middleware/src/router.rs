@@ -1,13 +1,18 @@
 //! An axum router in which no route can be forgotten.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::MethodRouter;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get};
+use http::{HeaderName, HeaderValue, header};
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
 use crate::guard::Guard;
+use crate::input::RouteInput;
+use crate::layer::GuardLayer;
 use crate::routes::methods_of;
 
 /// A router whose routes all state what they require: the type takes no others.
@@ -49,7 +54,15 @@ pub struct GuardedRouter<S = ()> {
 /// The methods of a route, and what each group of them requires.
 #[derive(Clone, Debug)]
 #[must_use = "a route serves nobody before it is in a router"]
-pub struct GuardedRoute<S = ()>(Vec<(MethodRouter<S>, Requirement)>);
+pub struct GuardedRoute<S = ()>(Vec<Group<S>>);
+
+#[derive(Clone, Debug)]
+struct Group<S> {
+    methods: MethodRouter<S>,
+    requirement: Requirement,
+    /// None: that of the guard.
+    input: Option<RouteInput>,
+}
 
 /// Stating what a route requires.
 pub trait GuardExt<S> {
@@ -59,7 +72,7 @@ pub trait GuardExt<S> {
 
 impl<S> GuardExt<S> for MethodRouter<S> {
     fn guard(self, requirement: Requirement) -> GuardedRoute<S> {
-        GuardedRoute(vec![(self, requirement)])
+        GuardedRoute(vec![Group { methods: self, requirement, input: None }])
     }
 }
 
@@ -67,6 +80,25 @@ impl<S> GuardedRoute<S> {
     /// More methods of the same route, with a requirement of their own.
     pub fn merge(mut self, other: Self) -> Self {
         self.0.extend(other.0);
+        self
+    }
+
+    /// Holds requests for these methods to this input policy, and not to that of the guard.
+    ///
+    /// ```
+    /// # use axum::routing::post;
+    /// use portcullis_guard::{Field, GuardExt, GuardedRouter, InputError, InputPolicy, rbac};
+    ///
+    /// # async fn create() {}
+    /// fn orders() -> Result<GuardedRouter, InputError> {
+    ///     let order = InputPolicy::strict().field("/quantity", Field::integer(1..=99)).build()?;
+    ///     let route = post(create).guard(rbac("orders", "create")).input(&order);
+    ///     Ok(GuardedRouter::new().route("/orders", route))
+    /// }
+    /// # orders().unwrap();
+    /// ```
+    pub fn input(mut self, input: &RouteInput) -> Self {
+        self.0.iter_mut().for_each(|group| group.input = Some(input.clone()));
         self
     }
 }
@@ -111,15 +143,15 @@ where
     pub fn requirements(&self) -> impl Iterator<Item = (&str, &Requirement)> {
         self.routes
             .iter()
-            .flat_map(|(path, route)| route.0.iter().map(|(_, requirement)| (path.as_str(), requirement)))
+            .flat_map(|(path, route)| route.0.iter().map(|group| (path.as_str(), &group.requirement)))
     }
 
     /// The routes as the server is told of them.
     fn described(&self) -> Vec<Route> {
         let groups =
             self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
-        let described = groups.map(|(path, (methods, requirement))| {
-            Route::new(methods_of(methods), path.as_str(), requirement.need())
+        let described = groups.map(|(path, group)| {
+            Route::new(methods_of(&group.methods), path.as_str(), group.requirement.need())
         });
         described.collect()
     }
@@ -135,11 +167,17 @@ where
     /// Where axum does: when two routes overlap or a path is malformed.
     pub fn guarded_by(self, guard: &Guard) -> Router<S> {
         guard.note_routes(|| self.described());
-        let groups = self.routes.into_iter().flat_map(|(path, route)| {
-            route.0.into_iter().map(move |(methods, requirement)| (path.clone(), methods, requirement))
-        });
-        groups.fold(Router::new(), |router, (path, methods, requirement)| {
-            router.route(&path, methods.layer::<_, Infallible>(guard.require(requirement)))
+        if let Some(resource) = guard.resource() {
+            self.requirements()
+                .for_each(|(_, requirement)| resource.note_scopes(requirement.scopes_mentioned()));
+        }
+        let groups = self
+            .routes
+            .into_iter()
+            .flat_map(|(path, route)| route.0.into_iter().map(move |group| (path.clone(), group)));
+        groups.fold(Router::new(), |router, (path, Group { methods, requirement, input })| {
+            let layer = GuardLayer::new(guard.clone(), requirement, input);
+            router.route(&path, methods.layer::<_, Infallible>(layer))
         })
     }
 }
@@ -147,5 +185,27 @@ where
 impl<S> Default for GuardedRouter<S> {
     fn default() -> Self {
         Self { routes: Vec::new() }
+    }
+}
+
+/// Anybody may read it, from any page, and keep it for an hour.
+const METADATA_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
+
+impl Guard {
+    /// The metadata of this service at its well-known path, to be merged into a router; an empty router unless the guard was
+    /// built with a [`ProtectedResource`]. It is for everybody, without a token.
+    pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let Some(resource) = self.resource() else { return Router::new() };
+        let resource = Arc::clone(resource);
+        let path = resource.path().to_owned();
+        Router::new().route(
+            &path,
+            get(move || std::future::ready((METADATA_HEADERS, resource.json()).into_response())),
+        )
     }
 }

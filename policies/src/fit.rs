@@ -160,7 +160,14 @@ impl<'a, 'r> Search<'a, 'r> {
             Need::Any(needs) => {
                 needs.iter().try_fold(false, |met, need| Some(self.judge(need, unruled)? || met))?
             }
-            Need::Authenticated | Need::Optional | Need::Public | Need::Scope(_) => true,
+            Need::Authenticated
+            | Need::Dpop
+            | Need::Mtls
+            | Need::Optional
+            | Need::Public
+            | Need::Scope(_)
+            | Need::SignIn { .. } => true,
+
             Need::Rbac { action, object } => match self.prospect(object, action)? {
                 Prospect::Allowed => true,
                 Prospect::Denied(line) => {

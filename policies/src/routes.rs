@@ -57,6 +57,10 @@ pub enum Need {
     Any(Vec<Need>),
     /// A good token.
     Authenticated,
+    /// A token that is bound to a key, with a proof (RFC 9449).
+    Dpop,
+    /// A token that is bound to a certificate (RFC 8705).
+    Mtls,
     /// Nothing; a token is looked at if there is one.
     Optional,
     /// Nothing.
@@ -70,6 +74,16 @@ pub enum Need {
     },
     /// A scope in the token.
     Scope(String),
+    /// How the user signed in (RFC 9470).
+    #[serde(rename = "sign_in")]
+    SignIn {
+        /// One of these classes, the best first; any class if there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        acr_values: Vec<String>,
+        /// At most so many seconds ago.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_age: Option<u64>,
+    },
     /// The route says nothing: nobody passes where there is a policy.
     Unstated,
 }
@@ -204,7 +218,22 @@ impl Need {
                 check_name(action, MAX_NAME_BYTES).and_then(|()| check_name(object, MAX_NAME_BYTES))
             }
             Self::Scope(scope) => check_name(scope, MAX_NAME_BYTES),
-            Self::Authenticated | Self::Optional | Self::Public | Self::Unstated => Ok(()),
+            Self::SignIn { acr_values, max_age } => {
+                if acr_values.is_empty() && max_age.is_none() {
+                    return Err("has to have `acr_values` or `max_age` in `sign_in`".to_owned());
+                }
+                *parts += acr_values.len();
+                if *parts > MAX_PARTS {
+                    return Err(format!("has to be at most {MAX_PARTS} parts"));
+                }
+                acr_values.iter().try_for_each(|class| check_name(class, MAX_NAME_BYTES))
+            }
+            Self::Authenticated
+            | Self::Dpop
+            | Self::Mtls
+            | Self::Optional
+            | Self::Public
+            | Self::Unstated => Ok(()),
         }
     }
 }
@@ -250,10 +279,18 @@ impl fmt::Display for Need {
             Self::All(needs) => join(needs, " and "),
             Self::Any(needs) => join(needs, " or "),
             Self::Authenticated => out.write_str("authenticated"),
+            Self::Dpop => out.write_str("dpop"),
+            Self::Mtls => out.write_str("mtls"),
             Self::Optional => out.write_str("optional"),
             Self::Public => out.write_str("public"),
             Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
             Self::Scope(scope) => write!(out, "scope({scope})"),
+            Self::SignIn { acr_values, max_age } => {
+                let classes = (!acr_values.is_empty()).then(|| acr_values.join(" or "));
+                let age = max_age.map(|secs| format!("within {secs} s"));
+                let parts: Vec<String> = classes.into_iter().chain(age).collect();
+                write!(out, "sign-in({})", parts.join(", "))
+            }
             Self::Unstated => out.write_str("unstated"),
         }
     }
@@ -265,6 +302,10 @@ mod tests {
 
     fn rbac(object: &str, action: &str) -> Need {
         Need::Rbac { action: action.to_owned(), object: object.to_owned() }
+    }
+
+    fn sign_in(classes: &[&str], max_age: Option<u64>) -> Need {
+        Need::SignIn { acr_values: classes.iter().map(|class| (*class).to_owned()).collect(), max_age }
     }
 
     fn route(methods: &[&str], path: &str, requires: Need) -> Route {
@@ -299,6 +340,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sign_in_is_written_with_what_it_asks_for() {
+        for (need, text, words) in [
+            (
+                sign_in(&["phrh", "phr"], Some(300)),
+                r#"{"sign_in":{"acr_values":["phrh","phr"],"max_age":300}}"#,
+                "sign-in(phrh or phr, within 300 s)",
+            ),
+            (sign_in(&[], Some(0)), r#"{"sign_in":{"max_age":0}}"#, "sign-in(within 0 s)"),
+            (sign_in(&["phr"], None), r#"{"sign_in":{"acr_values":["phr"]}}"#, "sign-in(phr)"),
+        ] {
+            assert_eq!(serde_json::to_string(&need).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Need>(text).unwrap(), need);
+            assert_eq!(need.to_string(), words);
+            assert_eq!(document(vec![route(&["GET"], "/a", need)]).check(), Ok(()));
+        }
+    }
+
+    #[test]
     fn what_is_out_of_bounds_is_refused_with_its_place() {
         let good = || route(&["GET"], "/a", Need::Public);
         let with = |change: fn(&mut Route)| {
@@ -325,6 +384,9 @@ mod tests {
             (with(|it| it.requires = Need::Scope(String::new())), "/routes/0/requires"),
             (with(|it| it.requires = Need::Any(vec![Need::Public; MAX_PARTS])), "/routes/0/requires"),
             (with(|it| it.requires = rbac("a\0", "b")), "/routes/0/requires"),
+            (with(|it| it.requires = sign_in(&[], None)), "/routes/0/requires"),
+            (with(|it| it.requires = sign_in(&[""], None)), "/routes/0/requires"),
+            (with(|it| it.requires = sign_in(&["phr"; MAX_PARTS], None)), "/routes/0/requires"),
         ];
         for (document, pointer) in table {
             assert_eq!(document.check().unwrap_err().pointer, pointer, "{document:?}");

@@ -187,9 +187,16 @@ async fn a_service_tries_the_draft_answers_by_what_is_in_force_and_tells_the_dif
     assert_eq!(told, [&json!("viewer loses orders read: 2 decisions, 1 caller")], "{report}");
     let shadow = &report["shadow"];
     assert_eq!(
-        (&shadow["requests"], &shadow["decisions"], &shadow["lost"]),
-        (&json!(1), &json!(2), &json!(0))
+        (&shadow["requests"], &shadow["decisions"], &shadow["lost"], &shadow["untried"]),
+        (&json!(1), &json!(2), &json!(0), &json!(0))
     );
+    let mut untried = batch("g-1", &json!([]));
+    (untried["lost"], untried["shadow"]) = (json!(7), shadow["sha256"].clone());
+    for _ in 0..2 {
+        assert_eq!(send(&server, &guard, &untried).await.status, 204);
+    }
+    let report = server.admin.get(&format!("{path}/shadow")).await.json();
+    assert_eq!((&report["shadow"]["lost"], &report["shadow"]["untried"]), (&json!(0), &json!(7)));
 
     let stopped = server.admin.send(Method::DELETE, &format!("{path}/shadow"), &Value::Null).await;
     assert_eq!(stopped.status, 204);

@@ -8,6 +8,8 @@ use crate::domain::secret::Digest32;
 
 /// The longest names of one request together, in bytes: what guards keep of one, with room for a pseudonym.
 const MAX_NAMES: usize = 2_048 + 64;
+/// The longest subject in bytes: no token has a longer one (OpenID Connect Core §2), and it is stored twice.
+const MAX_SUBJECT: usize = 255;
 /// The most roles of one caller.
 const MAX_ROLES: usize = 64;
 const DAY: Duration = Duration::from_hours(24);
@@ -45,7 +47,7 @@ impl DecisionRecord {
         let Self { subject, roles, domain, object, action, .. } = &self;
         let names = [subject, domain, object, action];
         let bytes: usize = names.into_iter().chain(roles).map(String::len).sum();
-        let fits = bytes <= MAX_NAMES && roles.len() <= MAX_ROLES;
+        let fits = bytes <= MAX_NAMES && subject.len() <= MAX_SUBJECT && roles.len() <= MAX_ROLES;
         let is_text = names.into_iter().chain(roles).all(|name| !name.contains(char::is_control));
         (fits && is_text && ![subject, object, action].iter().any(|name| name.is_empty())).then_some(self)
     }
@@ -65,6 +67,15 @@ impl DecisionRecord {
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Digest32::of_parts(&parts)
     }
+}
+
+/// What a day has room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// So many different requests.
+    pub requests: u64,
+    /// So many bytes.
+    pub bytes: u64,
 }
 
 /// A day of the calendar, in UTC.
@@ -156,7 +167,8 @@ mod tests {
 
     #[test]
     fn what_no_rule_could_be_about_is_no_record() {
-        let changes: [fn(&mut DecisionRecord); 8] = [
+        let changes: [fn(&mut DecisionRecord); 9] = [
+            |record| record.subject = "x".repeat(MAX_SUBJECT + 1),
             |record| record.subject.clear(),
             |record| record.object.clear(),
             |record| record.action.clear(),

@@ -70,6 +70,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0008_decisions_asked_for.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0008_decisions_asked_for.sql"),
     },
+    Migration {
+        number: 9,
+        name: "bounded_records",
+        postgres: include_str!("../../../migrations/postgres/0009_bounded_records.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

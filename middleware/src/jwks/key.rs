@@ -1,11 +1,13 @@
 //! One public key, parsed once and bound to one algorithm.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
     RsaPublicKeyComponents,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 
 /// A signature algorithm that the guard accepts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +31,16 @@ impl Algorithm {
             "PS256" => Some(Self::Ps256),
             "RS256" => Some(Self::Rs256),
             _ => None,
+        }
+    }
+
+    /// Its JOSE name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+            Self::Ps256 => "PS256",
+            Self::Rs256 => "RS256",
         }
     }
 }
@@ -113,6 +125,32 @@ pub(crate) struct Jwk {
 }
 
 impl Jwk {
+    /// The key for an algorithm that a proof names beside it. A key that says itself what it is for stays with that.
+    pub(crate) fn used_with(self, alg: &str) -> Self {
+        let alg = self.alg.or_else(|| Some(alg.to_owned()));
+        Self { alg, ..self }
+    }
+
+    /// What names the key wherever it is seen (RFC 7638): the digest of its necessary members in the order of their names.
+    pub(crate) fn thumbprint(&self) -> Option<String> {
+        let text = |member: &Option<String>| Some(Value::from(member.as_deref()?));
+        let members = match self.kty.as_str() {
+            "EC" => vec![
+                ("crv", text(&self.crv)?),
+                ("kty", "EC".into()),
+                ("x", text(&self.x)?),
+                ("y", text(&self.y)?),
+            ],
+            "OKP" => vec![("crv", text(&self.crv)?), ("kty", "OKP".into()), ("x", text(&self.x)?)],
+            "RSA" => vec![("e", text(&self.e)?), ("kty", "RSA".into()), ("n", text(&self.n)?)],
+            _ => return None,
+        };
+        let members: Vec<String> =
+            members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let json = format!("{{{}}}", members.join(","));
+        Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, json.as_bytes())))
+    }
+
     fn check_use(&self) -> Result<(), KeyFault> {
         let usage = self.usage.as_deref().is_none_or(|usage| usage == "sig");
         let operations = self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));

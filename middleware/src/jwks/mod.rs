@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub use discovery::NotAnIssuer;
 use futures_util::future::join_all;
-pub(crate) use key::VerifyingKey;
 pub use key::{Algorithm, KeyFault};
+pub(crate) use key::{Jwk, VerifyingKey};
 use remote::RemoteKeys;
 pub use set::{JwkSet, JwksError, SharedKeys};
 use url::Url;
@@ -163,6 +163,11 @@ impl Trusts {
 
     pub(crate) fn get(&self, index: usize) -> Option<&Trust> {
         self.0.get(index).map(AsRef::as_ref)
+    }
+
+    /// What they are called.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|trust| trust.name.clone()).collect()
     }
 
     pub(crate) fn spawn_refresh(&self) {

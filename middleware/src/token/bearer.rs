@@ -13,11 +13,27 @@ pub(crate) enum BearerFault {
     Several,
 }
 
-/// The token of the `Authorization` header, if there is a bearer token.
+/// How a token was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scheme {
+    /// Whoever has it may use it (RFC 6750).
+    Bearer,
+    /// With a proof (RFC 9449 §7.1).
+    Dpop,
+}
+
+/// A token as it was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Credential<'h> {
+    pub(crate) scheme: Scheme,
+    pub(crate) token: &'h str,
+}
+
+/// The token of the `Authorization` header, if there is one.
 ///
 /// The header is the only place that is read: RFC 9700 §4.3.2 forbids tokens in the query, and one in a
 /// form body would make the guard read bodies before it knows who sends them.
-pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, BearerFault> {
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, BearerFault> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -25,9 +41,11 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, BearerFault> {
     }
     let value = value.to_str().map_err(|_| BearerFault::Malformed)?;
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Ok(None);
-    }
+    let scheme = match scheme {
+        _ if scheme.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
+        _ if scheme.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
+        _ => return Ok(None),
+    };
     let token = rest.trim_start_matches(' ');
     if token.is_empty() {
         return Err(BearerFault::Malformed);
@@ -36,7 +54,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, BearerFault> {
     if token.contains([',', ' ', '\t']) {
         return Err(BearerFault::Several);
     }
-    Ok(Some(token))
+    Ok(Some(Credential { scheme, token }))
 }
 
 #[cfg(test)]
@@ -46,13 +64,24 @@ mod tests {
     fn read(values: &[&[u8]]) -> Result<Option<String>, BearerFault> {
         let header = |value: &&[u8]| (header::AUTHORIZATION, http::HeaderValue::from_bytes(value).unwrap());
         let headers: HeaderMap = values.iter().map(header).collect();
-        token(&headers).map(|token| token.map(str::to_owned))
+        credential(&headers).map(|credential| credential.map(|it| it.token.to_owned()))
     }
 
     #[test]
     fn one_bearer_token_is_read_whatever_the_case_of_the_scheme() {
         for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c"] {
             assert_eq!(read(&[value.as_bytes()]), Ok(Some("a.b.c".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_token_with_a_proof_is_told_from_one_without() {
+        for (value, scheme) in
+            [("DPoP a", Scheme::Dpop), ("dpop a", Scheme::Dpop), ("Bearer a", Scheme::Bearer)]
+        {
+            let headers =
+                HeaderMap::from_iter([(header::AUTHORIZATION, http::HeaderValue::from_static(value))]);
+            assert_eq!(credential(&headers), Ok(Some(Credential { scheme, token: "a" })));
         }
     }
 

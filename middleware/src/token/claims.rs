@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
 use super::fault::TokenFault;
 use super::jws::present;
@@ -33,7 +33,24 @@ pub(crate) struct Registered {
     pub(crate) exp: NumericDate,
     pub(crate) iat: NumericDate,
     pub(crate) nbf: Option<NumericDate>,
-    pub(crate) cnf: Option<IgnoredAny>,
+    pub(crate) cnf: Option<Confirmation>,
+}
+
+/// What the token is bound to (RFC 7800): whoever uses it has to prove that they have it.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Confirmation {
+    /// The thumbprint of a key (RFC 9449 §6).
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) jkt: Option<String>,
+    /// The thumbprint of a certificate (RFC 8705 §3.1).
+    #[serde(default, rename = "x5t#S256", deserialize_with = "present")]
+    pub(crate) x5t: Option<String>,
+}
+
+/// An object: an array would be read as the members in their order.
+fn confirmation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Confirmation>, D::Error> {
+    let members = serde_json::Map::deserialize(deserializer)?;
+    serde_json::from_value(members.into()).map(Some).map_err(D::Error::custom)
 }
 
 /// What the token allows.
@@ -66,8 +83,8 @@ struct ClaimSet {
     iat: NumericDate,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
-    cnf: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "confirmation")]
+    cnf: Option<Confirmation>,
     #[serde(default)]
     scope: String,
     #[serde(default)]
@@ -207,10 +224,6 @@ impl AccessClaims {
         if identifiers.iter().any(|text| text.is_empty() || text.len() > MAX_IDENTIFIER) {
             return Err(TokenFault::Claims);
         }
-        // RFC 9449 §7.1 and RFC 8705 §3: accepting a bound token without its proof undoes the binding.
-        if claims.cnf.is_some() {
-            return Err(TokenFault::SenderConstrained);
-        }
         self.check_dates(rules)
     }
 
@@ -339,9 +352,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_token_is_refused() {
-        assert_eq!(with("cnf", json!({ "jkt": "x" })), Err(TokenFault::SenderConstrained));
-        assert_eq!(with("cnf", json!(null)), Err(TokenFault::SenderConstrained));
+    fn what_a_token_is_bound_to_has_one_form() {
+        assert_eq!(
+            with("cnf", json!({ "jkt": "x", "kid": 1 })),
+            Ok(()),
+            "whether it is proven is checked elsewhere"
+        );
+        for wrong in [
+            json!(null),
+            json!("x"),
+            json!([]),
+            json!(["x"]),
+            json!({ "jkt": 1 }),
+            json!({ "x5t#S256": null }),
+        ] {
+            assert_eq!(with("cnf", wrong.clone()), Err(TokenFault::Claims), "{wrong}");
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub(crate) enum TokenFault {
     /// `typ` is not `at+jwt`.
     #[error("the token is not an access token")]
     Type,
+    /// A token that is bound to nothing came with a proof.
+    #[error("the token is not bound to a key, and came as one that is")]
+    Unbound,
     /// `iss` is not trusted here.
     #[error("the issuer is not trusted")]
     UnknownIssuer,

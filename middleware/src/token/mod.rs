@@ -10,14 +10,14 @@ mod principal;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use bearer::{BearerFault, token as bearer_token};
+pub(crate) use bearer::{BearerFault, Credential, Scheme, credential};
 use cache::TokenCache;
 use claims::AccessClaims;
 use claims::Rules;
 pub(crate) use claims::{Audience, NumericDate, is_current, part};
 pub(crate) use fault::TokenFault;
-pub(crate) use jws::Jws;
 use jws::LastHeader;
+pub(crate) use jws::{Jws, object, present};
 pub use principal::Principal;
 use principal::Verified;
 #[cfg(test)]
@@ -92,6 +92,16 @@ impl TokenPolicy {
     }
 }
 
+impl TokenPolicy {
+    pub(crate) fn listed(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    pub(crate) const fn leeway_between_clocks(&self) -> Duration {
+        self.leeway
+    }
+}
+
 impl Default for TokenPolicy {
     fn default() -> Self {
         Self::rfc9068()
@@ -143,6 +153,11 @@ impl Verifier {
     /// Refuses what was revoked.
     pub(crate) fn hearing_of(self, revoked: Option<Arc<Revoked>>) -> Self {
         Self { revoked, ..self }
+    }
+
+    /// How far the clocks may be apart.
+    pub(crate) const fn leeway(&self) -> Duration {
+        self.policy.leeway
     }
 
     /// Verifies a token by keys that may be older by `tolerance` than their limit.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::claims::{AccessClaims, NumericDate};
+use super::claims::{AccessClaims, Confirmation, NumericDate};
 use crate::revocation::{TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
@@ -104,6 +104,20 @@ impl Principal {
     /// How the user signed in (`acr`).
     pub fn authentication_class(&self) -> Option<&str> {
         self.0.claims.session.acr.as_deref()
+    }
+
+    /// Whether the token is bound to a key that the caller has proven to have, by a DPoP proof (RFC 9449).
+    pub fn has_proven_key(&self) -> bool {
+        self.confirmation().is_some_and(|confirmation| confirmation.jkt.is_some())
+    }
+
+    /// Whether the token is bound to the certificate that the caller has shown (RFC 8705).
+    pub fn has_proven_certificate(&self) -> bool {
+        self.confirmation().is_some_and(|confirmation| confirmation.x5t.is_some())
+    }
+
+    pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
+        self.0.claims.registered.cnf.as_ref()
     }
 
     /// When the token expires, in seconds since the Unix epoch.

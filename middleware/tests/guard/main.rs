@@ -3,11 +3,19 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod challenges;
+#[cfg(test)]
 mod changeover;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod disk;
+#[cfg(test)]
+mod fields;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
@@ -23,6 +31,8 @@ mod policy;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod replays;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
@@ -31,8 +41,12 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tampered;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod uploads;

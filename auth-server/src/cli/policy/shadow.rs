@@ -80,7 +80,7 @@ fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(),
     if format == Format::Json {
         return output::json(&json!({
             "sha256": shadow.sha256.hex(), "started_at": since, "started_by": by, "requests": shadow.requests,
-            "decisions": shadow.decisions, "lost": shadow.lost, "changes": replayed.changes, "complete": replayed.complete,
+            "decisions": shadow.decisions, "lost": shadow.lost, "untried": shadow.untried, "changes": replayed.changes, "complete": replayed.complete,
         }));
     }
     changes(replayed, &Names::default())?;
@@ -89,10 +89,19 @@ fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(),
         1 => "1 decision more would be otherwise, and is not among these\n".to_owned(),
         lost => format!("{lost} decisions more would be otherwise, and are not among these\n"),
     };
+    let untried = match shadow.untried {
+        0 => String::new(),
+        untried => {
+            let untried = output::counted(untried, "decision", "decisions");
+            format!(
+                "not tried on {untried}: there were too many different ones, or these rules take too long\n"
+            )
+        }
+    };
     let PolicyShadow { decisions, requests, .. } = shadow;
     let decisions = output::counted(*decisions, "decision", "decisions");
     let requests = output::counted(*requests, "request", "requests");
     output::text(&format!(
-        "since {since}, {decisions} of {requests} would be otherwise; on trial by {by}\n{lost}"
+        "since {since}, {decisions} of {requests} would be otherwise; on trial by {by}\n{lost}{untried}"
     ))
 }

@@ -33,6 +33,8 @@ pub(crate) struct ShadowDocument {
     decisions: u64,
     /// How many decisions more there were.
     lost: u64,
+    /// How many decisions they were not tried on: there were too many different ones, or these rules take too long.
+    untried: u64,
 }
 
 /// What rules on trial would decide otherwise.
@@ -56,6 +58,7 @@ impl From<PolicyShadow> for ShadowDocument {
             requests: shadow.requests,
             decisions: shadow.decisions,
             lost: shadow.lost,
+            untried: shadow.untried,
         }
     }
 }
@@ -84,7 +87,8 @@ pub(crate) async fn show(
 }
 
 /// Has services try the draft as it is: they answer by the rules in force, and tell what the draft would decide otherwise. What
-/// they tried before is tried no longer. Every request that they decide is decided by both, so it takes who may activate.
+/// they tried before is tried no longer. It is tried behind the requests and takes a twentieth of a processor at most; it takes
+/// who may activate all the same.
 #[utoipa::path(put, path = "/apis/{api}/policy/shadow", tag = "policies", operation_id = "startShadow",
     params(("api" = String, Path), ("If-Match" = String, Header)), responses((status = 200, body = ShadowDocument)))]
 pub(crate) async fn start(

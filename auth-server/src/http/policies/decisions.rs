@@ -26,7 +26,7 @@ pub(super) struct BatchDocument {
     /// How long ago the first of these may have been decided.
     #[serde(default)]
     age_secs: u64,
-    /// How many decisions are not among these.
+    /// How many decisions are not among these. Rules on trial were not tried on those.
     #[serde(default)]
     lost: u64,
     /// Whether something stands for each subject.

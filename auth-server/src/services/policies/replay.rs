@@ -202,11 +202,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::decision::Room;
     use crate::domain::secret::Digest32;
     use crate::services::trial::{START, Trial, operator};
     use crate::services::version::Precondition;
     use portcullis_policy::{PolicySource, Turn};
 
+    const ROOM: Room = Room { requests: 1_000_000, bytes: u64::MAX };
     const BEFORE: &str = "p, viewer, *, orders, read\np, editor, *, orders, write";
     const AFTER: &str = "p, editor, *, orders, write";
 
@@ -233,9 +235,9 @@ mod tests {
         let noted: Result<(), AdminError> = trial
             .store
             .write(move |tx| {
-                Box::pin(async move {
-                    Ok(decision_records::add(tx, &api, day, (&records, lost), 1_000_000).await?)
-                })
+                Box::pin(
+                    async move { Ok(decision_records::add(tx, &api, day, (&records, lost), ROOM).await?) },
+                )
             })
             .await;
         noted.unwrap();

@@ -58,6 +58,7 @@ impl PolicyService {
             requests: 0,
             decisions: 0,
             lost: 0,
+            untried: 0,
         };
         self.put_on_trial(shadow, draft.version, caller).await
     }

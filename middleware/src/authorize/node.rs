@@ -1,0 +1,278 @@
+//! How a requirement is decided.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
+
+use crate::clock::Clock;
+use crate::records::Table;
+use crate::sign_in::SignIn;
+use crate::token::Principal;
+
+/// A requirement, or a part of one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Node {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Authenticated,
+    Bound(Binding),
+    Optional,
+    Public,
+    Rbac {
+        object: Text,
+        action: Text,
+    },
+    Scope(Text),
+    SignIn(SignIn),
+    /// There is no such route.
+    Unlisted,
+    /// The route says nothing.
+    Unstated,
+}
+
+pub(super) type Text = Cow<'static, str>;
+
+/// What a token can be bound to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Binding {
+    /// A certificate (RFC 8705).
+    Certificate,
+    /// A key (RFC 9449).
+    Key,
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Certificate => "a certificate",
+            Self::Key => "a key",
+        })
+    }
+}
+
+/// What a decision is made by, beside the caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Grounds<'a> {
+    pub(crate) policy: Policies<'a>,
+    pub(crate) clock: &'a Clock,
+    /// How far this clock and the issuer's may be apart.
+    pub(crate) leeway: Duration,
+}
+
+impl Grounds<'_> {
+    /// The earliest second that it may be at the issuer.
+    fn now(&self) -> u64 {
+        self.clock.unix_secs().saturating_sub(self.leeway.as_secs())
+    }
+}
+
+/// The policy in force, and where its decisions are noted.
+#[derive(Clone, Copy)]
+pub(crate) struct Loaded<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) records: Option<&'a Table>,
+}
+
+/// The policy as it stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Policies<'a> {
+    Loaded(Loaded<'a>),
+    /// There shall be one, and it has not come yet.
+    Missing,
+    /// The guard was built without one.
+    Unused,
+}
+
+/// Why a caller may pass.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Grant {
+    pub(crate) revision: Option<u64>,
+    pub(crate) rule: Option<RuleRef>,
+}
+
+/// Why a caller may not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Denial {
+    Anonymous,
+    /// The route requires a policy and the guard has none.
+    NoPolicy,
+    /// The route says nothing about what it requires.
+    NoRequirement,
+    /// The policy does not allow it.
+    Policy(Grant),
+    /// The policy has not come yet.
+    PolicyMissing,
+    Scope(Text),
+    /// The user did not sign in as is required.
+    SignIn(SignIn),
+    /// The token is not bound as is required.
+    Unbound(Binding),
+}
+
+impl Denial {
+    /// Of two, the one to tell. Our own outage stays one, whatever else does not allow it: no false 403. And what callers can
+    /// mend by signing in again comes before what only others can.
+    fn or(self, next: Self) -> Self {
+        let rank = |denial: &Self| match denial {
+            Self::PolicyMissing => 2,
+            Self::SignIn(_) | Self::Unbound(_) => 1,
+            _ => 0,
+        };
+        if rank(&self) > rank(&next) { self } else { next }
+    }
+}
+
+impl Node {
+    pub(super) fn collect_bindings(&self, bindings: &mut Vec<Binding>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_bindings(bindings);
+                }
+            }
+            Self::Bound(binding) => bindings.push(*binding),
+            _ => {}
+        }
+    }
+
+    pub(super) fn collect_scopes<'a>(&'a self, with_alternatives: bool, scopes: &mut Vec<&'a str>) {
+        match self {
+            Self::Any(_) if !with_alternatives => {}
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_scopes(with_alternatives, scopes);
+                }
+            }
+            Self::Scope(scope) if !scopes.contains(&scope.as_ref()) => scopes.push(scope),
+            _ => {}
+        }
+    }
+
+    pub(super) fn admits_anonymous(&self) -> bool {
+        match self {
+            Self::All(nodes) => nodes.iter().all(Self::admits_anonymous),
+            Self::Any(nodes) => nodes.iter().any(Self::admits_anonymous),
+            Self::Optional | Self::Public => true,
+            Self::Authenticated
+            | Self::Bound(_)
+            | Self::Rbac { .. }
+            | Self::Scope(_)
+            | Self::SignIn(_)
+            | Self::Unlisted
+            | Self::Unstated => false,
+        }
+    }
+
+    pub(super) fn need(&self) -> Need {
+        let each = |nodes: &[Self]| nodes.iter().map(Self::need).collect();
+        match self {
+            Self::All(nodes) => Need::All(each(nodes)),
+            Self::Any(nodes) => Need::Any(each(nodes)),
+            Self::Authenticated => Need::Authenticated,
+            Self::Bound(Binding::Certificate) => Need::Mtls,
+            Self::Bound(Binding::Key) => Need::Dpop,
+            Self::Optional => Need::Optional,
+            Self::Public => Need::Public,
+            Self::Rbac { object, action } => {
+                Need::Rbac { action: action.clone().into_owned(), object: object.clone().into_owned() }
+            }
+            Self::Scope(scope) => Need::Scope(scope.clone().into_owned()),
+            Self::SignIn(sign_in) => Need::SignIn {
+                acr_values: sign_in.classes().map(str::to_owned).collect(),
+                max_age: sign_in.max_age(),
+            },
+            Self::Unlisted | Self::Unstated => Need::Unstated,
+        }
+    }
+
+    pub(super) fn decide(&self, caller: Option<&Principal>, by: Grounds<'_>) -> Result<Grant, Denial> {
+        match self {
+            Self::All(nodes) => nodes.iter().try_fold(Grant::default(), |grant, node| {
+                let next = node.decide(caller, by)?;
+                Ok(Grant { revision: next.revision.or(grant.revision), rule: next.rule.or(grant.rule) })
+            }),
+            Self::Any(nodes) => {
+                let refused = Err(Denial::NoRequirement);
+                nodes.iter().fold(refused, |earlier, node| {
+                    earlier.or_else(|earlier| node.decide(caller, by).map_err(|next| earlier.or(next)))
+                })
+            }
+            Self::Optional | Self::Public => Ok(Grant::default()),
+            Self::Authenticated => caller.map(|_| Grant::default()).ok_or(Denial::Anonymous),
+            Self::Bound(binding) => {
+                let caller = caller.ok_or(Denial::Anonymous)?;
+                let is_bound = match binding {
+                    Binding::Certificate => caller.has_proven_certificate(),
+                    Binding::Key => caller.has_proven_key(),
+                };
+                if is_bound { Ok(Grant::default()) } else { Err(Denial::Unbound(*binding)) }
+            }
+            Self::Rbac { object, action } => ask(by.policy, caller.ok_or(Denial::Anonymous)?, object, action),
+            Self::Scope(scope) => {
+                let caller = caller.ok_or(Denial::Anonymous)?;
+                caller.has_scope(scope).then(Grant::default).ok_or_else(|| Denial::Scope(scope.clone()))
+            }
+            Self::SignIn(sign_in) => {
+                let is_met = sign_in.is_met_by(caller.ok_or(Denial::Anonymous)?, by.now());
+                if is_met { Ok(Grant::default()) } else { Err(Denial::SignIn(sign_in.clone())) }
+            }
+            Self::Unlisted => Err(caller.map_or(Denial::Anonymous, |_| Denial::NoRequirement)),
+            Self::Unstated => match (caller, by.policy) {
+                (None, _) => Err(Denial::Anonymous),
+                (Some(_), Policies::Unused) => Ok(Grant::default()),
+                (Some(_), Policies::Loaded(_) | Policies::Missing) => Err(Denial::NoRequirement),
+            },
+        }
+    }
+}
+
+fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
+    let Loaded { snapshot, records } = match policy {
+        Policies::Loaded(loaded) => loaded,
+        Policies::Missing => return Err(Denial::PolicyMissing),
+        Policies::Unused => return Err(Denial::NoPolicy),
+    };
+    let request = Request {
+        subject: caller.subject(),
+        roles: Roles::from(caller.roles()),
+        domain: caller.organisation().unwrap_or_default(),
+        object,
+        action,
+    };
+    let decision = snapshot.decide(&request);
+    if let Some(records) = records {
+        records.note(&request, decision);
+    }
+    let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
+    if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut join = |nodes: &[Self], word| {
+            nodes.iter().enumerate().try_for_each(|(position, node)| {
+                let word = if position == 0 { "" } else { word };
+                match node {
+                    Self::All(_) | Self::Any(_) => write!(out, "{word}({node})"),
+                    leaf => write!(out, "{word}{leaf}"),
+                }
+            })
+        };
+        match self {
+            Self::All(nodes) => join(nodes, " and "),
+            Self::Any(nodes) => join(nodes, " or "),
+            Self::Authenticated => out.write_str("authenticated"),
+            Self::Bound(Binding::Certificate) => out.write_str("mtls"),
+            Self::Bound(Binding::Key) => out.write_str("dpop"),
+            Self::Optional => out.write_str("optional"),
+            Self::Public => out.write_str("public"),
+            Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),
+            Self::Scope(scope) => write!(out, "scope({scope})"),
+            Self::SignIn(sign_in) => sign_in.fmt(out),
+            Self::Unlisted => out.write_str("unlisted"),
+            Self::Unstated => out.write_str("unstated"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Tokens that are bound to a key, and the proof that the caller has it (RFC 9449, RFC 8705).
+
+mod certificate;
+mod dpop;
+mod nonce;
+mod proof;
+mod replay;
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::request::Parts;
+
+pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertificate};
+pub(crate) use self::dpop::Proofs;
+pub use self::dpop::{Dpop, DpopError};
+pub(crate) use self::replay::Name;
+use crate::authorize::Binding;
+use crate::client_address::Proxies;
+use crate::clock::Clock;
+use crate::token::{Credential, Principal, Scheme, TokenFault};
+
+/// Why a caller has not proven that the token is theirs.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum BindingFault {
+    /// The proof is not one for this request and this token.
+    #[error("the DPoP proof is refused: {0}")]
+    Proof(&'static str),
+    /// The proof has no nonce of ours, or an old one: this is a new one.
+    #[error("the DPoP proof has no nonce that is known here")]
+    Nonce(HeaderValue),
+    /// The token is not good for this kind of use.
+    #[error(transparent)]
+    Token(TokenFault),
+    /// Only bound tokens are accepted.
+    #[error("the token is not bound to a key")]
+    Unbound,
+    /// No more proofs can be remembered, so none can be known to be new.
+    #[error("too many proofs are remembered")]
+    Full,
+}
+
+/// What proves that a token is the caller's.
+#[derive(Default)]
+pub(crate) struct Bindings {
+    pub(crate) dpop: Option<Proofs>,
+    pub(crate) certificates: Option<ClientCertificates>,
+}
+
+/// Both hands of the clock.
+#[derive(Clone, Copy)]
+struct Instant {
+    unix_secs: u64,
+    steady: Duration,
+}
+
+impl Instant {
+    fn of(clock: &Clock) -> Self {
+        Self { unix_secs: clock.unix_secs(), steady: clock.steady() }
+    }
+}
+
+impl Bindings {
+    /// Whether a scheme is one that means anything here.
+    pub(crate) const fn knows(&self, scheme: Scheme) -> bool {
+        matches!(scheme, Scheme::Bearer) || self.dpop.is_some()
+    }
+
+    /// Checks that the caller has every key that the token is bound to, and gives the name of the proof of one, which is still to
+    /// be [noted](Self::note).
+    pub(crate) fn check(
+        &self,
+        parts: &Parts,
+        (credential, caller): (Credential<'_>, &Principal),
+        proxies: &Proxies,
+        clock: &Clock,
+    ) -> Result<Option<Name>, BindingFault> {
+        let unproven = || BindingFault::Token(TokenFault::SenderConstrained);
+        let Some(confirmation) = caller.confirmation() else {
+            return self.check_unbound(credential.scheme).map(|()| None);
+        };
+        if confirmation.jkt.is_none() && confirmation.x5t.is_none() {
+            return Err(unproven());
+        }
+        if let Some(thumbprint) = &confirmation.x5t {
+            let certificates = self.certificates.as_ref().ok_or_else(unproven)?;
+            if !certificates.prove(parts, proxies, thumbprint) {
+                return Err(unproven());
+            }
+        }
+        match (&confirmation.jkt, credential.scheme, &self.dpop) {
+            (None, scheme, _) => self.check_unbound(scheme).map(|()| None),
+            (Some(_), Scheme::Bearer, _) | (Some(_), _, None) => Err(unproven()),
+            (Some(thumbprint), Scheme::Dpop, Some(proofs)) => {
+                proofs.check(parts, (credential.token, thumbprint), Instant::of(clock)).map(Some)
+            }
+        }
+    }
+
+    /// Notes that a proof is used, unless it was before.
+    pub(crate) fn note(&self, proof: Name, clock: &Clock) -> Result<(), BindingFault> {
+        self.dpop.as_ref().map_or(Ok(()), |proofs| proofs.note(proof, Instant::of(clock)))
+    }
+
+    /// Whether callers can ever prove this.
+    pub(crate) const fn can_prove(&self, binding: Binding) -> bool {
+        match binding {
+            Binding::Certificate => self.certificates.is_some(),
+            Binding::Key => self.dpop.is_some(),
+        }
+    }
+
+    /// What is bound to no key: by the scheme for tokens that are, nothing else may come (RFC 9449 §7.1).
+    fn check_unbound(&self, scheme: Scheme) -> Result<(), BindingFault> {
+        let is_required = self.dpop.as_ref().is_some_and(Proofs::are_required);
+        match scheme {
+            Scheme::Dpop => Err(BindingFault::Token(TokenFault::Unbound)),
+            Scheme::Bearer if is_required => Err(BindingFault::Unbound),
+            Scheme::Bearer => Ok(()),
+        }
+    }
+}

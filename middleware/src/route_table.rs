@@ -1,0 +1,254 @@
+//! What the routes of any tower service require: for those that are not routers of axum.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum_core::body::Body;
+use http::{Method, Request, Response};
+use matchit::{InsertError, Router};
+use percent_encoding::percent_decode_str;
+use portcullis_policy::Route;
+use tower::{Layer, Service};
+
+use crate::authorize::Requirement;
+use crate::body::HttpBody;
+use crate::guard::Guard;
+use crate::input::RouteInput;
+use crate::layer::{GuardFuture, GuardLayer};
+use crate::path::PathFault;
+
+/// The routes of a tower service and what each requires, by path and method. What is not in the table is 403.
+///
+/// Paths are templates such as `/orders/{id}` and `/files/{*rest}`. A request is matched by its path as it was sent: one that
+/// two readers could read in two ways is refused before.
+///
+/// ```
+/// use http::Method;
+/// use portcullis_guard::{Guard, RouteTable, public, rbac};
+///
+/// # fn run(guard: &Guard) -> Result<(), portcullis_guard::RouteFault> {
+/// // The methods of a gRPC service are paths.
+/// let layer = RouteTable::new()
+///     .route("/shop.v1.Orders/List", rbac("orders", "read"))
+///     .route("/shop.v1.Orders/Create", rbac("orders", "create"))
+///     .route("/grpc.health.v1.Health/{method}", public())
+///     .methods([Method::GET, Method::HEAD], "/orders/{id}", rbac("orders", "read"))
+///     .grpc()
+///     .guarded_by(guard)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a table guards nothing before `guarded_by`"]
+pub struct RouteTable {
+    rows: Vec<Row>,
+    speaks_grpc: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    /// None: every method.
+    methods: Option<Vec<Method>>,
+    path: String,
+    requirement: Requirement,
+    input: Option<RouteInput>,
+}
+
+/// A table of routes that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteFault {
+    /// A path is no template, or another one matches the same requests.
+    #[error("the route `{path}`: {message}")]
+    Path {
+        /// The path, as it was given.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A row answers no method.
+    #[error("the route `{path}` is there for no method")]
+    NoMethod {
+        /// Its path.
+        path: String,
+    },
+    /// Two rows of a path answer the same method.
+    #[error("the route `{path}` is there twice for {method}")]
+    Twice {
+        /// The path of both.
+        path: String,
+        /// A method that both have.
+        method: String,
+    },
+}
+
+impl RouteTable {
+    /// A table without routes.
+    pub const fn new() -> Self {
+        Self { rows: Vec::new(), speaks_grpc: false }
+    }
+
+    /// Adds a route for every method.
+    pub fn route(mut self, path: impl Into<String>, requirement: Requirement) -> Self {
+        self.rows.push(Row { methods: None, path: path.into(), requirement, input: None });
+        self
+    }
+
+    /// Refuses calls that say that they are gRPC as [`GuardLayer::grpc`] does.
+    pub fn grpc(mut self) -> Self {
+        self.speaks_grpc = true;
+        self
+    }
+
+    /// Adds a route for these methods. The same path may be added again for others.
+    pub fn methods(
+        mut self,
+        methods: impl IntoIterator<Item = Method>,
+        path: impl Into<String>,
+        requirement: Requirement,
+    ) -> Self {
+        let methods = Some(methods.into_iter().collect());
+        self.rows.push(Row { methods, path: path.into(), requirement, input: None });
+        self
+    }
+
+    /// Holds requests for the route that was added last to this input policy, and not to that of the guard.
+    pub fn input(mut self, input: &RouteInput) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.input = Some(input.clone());
+        }
+        self
+    }
+
+    /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
+    pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
+        let layer = |requirement: &Requirement, input: &Option<RouteInput>| {
+            let layer = GuardLayer::new(guard.clone(), requirement.clone(), input.clone());
+            if self.speaks_grpc { layer.grpc() } else { layer }
+        };
+        let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
+        for Row { methods, path, requirement, input } in &self.rows {
+            if methods.as_ref().is_some_and(Vec::is_empty) {
+                return Err(RouteFault::NoMethod { path: path.clone() });
+            }
+            let known = paths.entry(path).or_default();
+            known
+                .add(methods.as_deref(), layer(requirement, input))
+                .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
+        }
+        let mut router = Router::new();
+        for (path, place) in paths {
+            let fault =
+                |error: InsertError| RouteFault::Path { path: path.to_owned(), message: error.to_string() };
+            router.insert(path, place).map_err(fault)?;
+        }
+        guard.note_routes(|| self.rows.iter().map(Row::described).collect());
+        guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
+        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None) })
+    }
+}
+
+impl Row {
+    fn described(&self) -> Route {
+        let Some(methods) = &self.methods else {
+            return Route::every_method(self.path.as_str(), self.requirement.need());
+        };
+        let methods = methods.iter().map(|method| method.as_str().to_owned()).collect();
+        Route::new(methods, self.path.as_str(), self.requirement.need())
+    }
+}
+
+/// What is required at one path, by method.
+#[derive(Default)]
+struct Place {
+    methods: Vec<(Method, GuardLayer)>,
+    every_other: Option<GuardLayer>,
+}
+
+impl Place {
+    /// Adds what some methods require, or names one that is there already.
+    fn add(&mut self, methods: Option<&[Method]>, layer: GuardLayer) -> Result<(), String> {
+        let Some(methods) = methods else {
+            return match self.every_other.replace(layer) {
+                Some(_) => Err("every method".to_owned()),
+                None => Ok(()),
+            };
+        };
+        for method in methods {
+            if self.methods.iter().any(|(own, _)| own == method) {
+                return Err(method.to_string());
+            }
+            self.methods.push((method.clone(), layer.clone()));
+        }
+        Ok(())
+    }
+
+    fn of(&self, method: &Method) -> Option<&GuardLayer> {
+        let own = self.methods.iter().find(|(own, _)| own == method).map(|(_, layer)| layer);
+        own.or(self.every_other.as_ref())
+    }
+}
+
+/// A [`RouteTable`] with its guard, as a layer.
+#[derive(Clone)]
+pub struct TableLayer {
+    router: Arc<Router<Place>>,
+    unlisted: GuardLayer,
+}
+
+impl TableLayer {
+    fn of(&self, method: &Method, path: &str) -> &GuardLayer {
+        let found = self.router.at(path).ok().and_then(|found| found.value.of(method));
+        found.unwrap_or(&self.unlisted)
+    }
+}
+
+impl fmt::Debug for TableLayer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("TableLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for TableLayer {
+    type Service = TableGuarded<S>;
+
+    fn layer(&self, inner: S) -> TableGuarded<S> {
+        TableGuarded { table: self.clone(), inner }
+    }
+}
+
+/// A service behind a [`RouteTable`].
+#[derive(Clone, Debug)]
+pub struct TableGuarded<S> {
+    table: TableLayer,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for TableGuarded<S>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: HttpBody,
+    R: HttpBody,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = GuardFuture<S::Future, S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (method, path) = (request.method(), request.uri().path());
+        let layer = self.table.of(method, path);
+        // A service may decode the path before it looks for the route: where that leads elsewhere, nobody knows what is meant.
+        let decoded = path.contains('%').then(|| percent_decode_str(path).decode_utf8_lossy());
+        if decoded.is_some_and(|decoded| !std::ptr::eq(self.table.of(method, &decoded), layer)) {
+            return layer.refuse_path(PathFault::TwoRoutes, request.headers());
+        }
+        layer.handle(&mut self.inner, request)
+    }
+}

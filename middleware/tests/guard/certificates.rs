@@ -1,0 +1,116 @@
+//! Tokens that are bound to a certificate.
+
+use std::net::SocketAddr;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, Request};
+use portcullis_guard::{BuildError, CertificateHeader, ClientCertificates, Dpop, PeerCertificate, Proxies};
+use serde_json::json;
+
+use crate::bound::{app, proof, public};
+use crate::service::{guard_of, send};
+use crate::signer::{Signer, b64};
+
+const CERTIFICATE: &[u8] = b"the certificate of a client, as DER has it";
+
+fn certificate_token(issuer: &Signer) -> String {
+    issuer.token(&json!({ "cnf": { "x5t#S256": b64(digest(&SHA256, CERTIFICATE)) } }))
+}
+
+// RFC 8705 §3
+#[tokio::test]
+async fn a_token_is_good_with_the_certificate_that_it_is_bound_to() {
+    let issuer = Signer::es256("a");
+    let app = app(guard_of(&issuer).client_certificates(ClientCertificates::of_connection())).await;
+    let ask = async |path: &str, token: &str, shown: Option<&'static [u8]>| {
+        let mut request = Request::get(path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap();
+        request.extensions_mut().extend(
+            shown
+                .map(|der| {
+                    let mut shown = http::Extensions::new();
+                    shown.insert(PeerCertificate(bytes::Bytes::from_static(der)));
+                    shown
+                })
+                .unwrap_or_default(),
+        );
+        send(&app, request).await
+    };
+    let (bound, plain) = (certificate_token(&issuer), issuer.token(&json!({})));
+    assert_eq!(ask("/me", &bound, Some(CERTIFICATE)).await.body, "false true");
+    assert_eq!(ask("/certificate", &bound, Some(CERTIFICATE)).await.status, 200);
+    for shown in [None, Some(b"another certificate".as_slice())] {
+        assert_eq!(ask("/me", &bound, shown).await.code(), "invalid_token");
+    }
+    assert_eq!(ask("/me", &plain, None).await.status, 200);
+    assert_eq!(
+        ask("/certificate", &plain, Some(CERTIFICATE)).await.code(),
+        "invalid_token",
+        "it is not bound"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_in_a_header_counts_from_a_trusted_proxy_only() {
+    let issuer = Signer::es256("a");
+    let proxies = Proxies::trust(["10.0.0.0/8"]).unwrap();
+    let pem = HeaderName::from_static("x-client-cert");
+    let value = STANDARD.encode(CERTIFICATE);
+    for (kind, name, value) in [
+        (CertificateHeader::ClientCert, "client-cert", format!(":{value}:")),
+        (CertificateHeader::Pem(pem.clone()), "x-client-cert", value),
+    ] {
+        let certificates = ClientCertificates::of_header(kind);
+        let app = app(guard_of(&issuer).proxies(proxies.clone()).client_certificates(certificates)).await;
+        let token = certificate_token(&issuer);
+        let ask = async |peer: &str, values: &[&str]| {
+            let mut request = Request::get("/me").header("authorization", format!("Bearer {token}"));
+            for value in values {
+                request = request.header(name, *value);
+            }
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer.parse().unwrap()));
+            send(&app, request).await.status.as_u16()
+        };
+        assert_eq!(ask("10.1.2.3:443", &[&value]).await, 200);
+        assert_eq!(ask("192.0.2.1:443", &[&value]).await, 401, "anybody could say so");
+        assert_eq!(ask("10.1.2.3:443", &[&value, &value]).await, 401);
+        assert_eq!(ask("10.1.2.3:443", &["?"]).await, 401);
+        assert_eq!(ask("10.1.2.3:443", &[]).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_both_needs_both() {
+    let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));
+    let guard = guard_of(&issuer).dpop(Dpop::new()).client_certificates(ClientCertificates::of_connection());
+    let app = app(guard).await;
+    let cnf = json!({ "jkt": public(&key).1, "x5t#S256": b64(digest(&SHA256, CERTIFICATE)) });
+    let token = issuer.token(&json!({ "cnf": cnf }));
+    for (number, (scheme, shows, status)) in
+        [("DPoP", true, 200), ("DPoP", false, 401), ("Bearer", true, 401)].into_iter().enumerate()
+    {
+        let proof = proof(&key, &token, &json!({ "jti": number.to_string() }), &json!({}));
+        let request =
+            Request::get("/me").header("authorization", format!("{scheme} {token}")).header("dpop", proof);
+        let mut request = request.body(Body::empty()).unwrap();
+        if shows {
+            request.extensions_mut().insert(PeerCertificate(bytes::Bytes::from_static(CERTIFICATE)));
+        }
+        assert_eq!(send(&app, request).await.status, status, "{scheme} {shows}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_nobody_may_send_is_no_source_of_certificates() {
+    let issuer = Signer::es256("a");
+    let certificates = ClientCertificates::of_header(CertificateHeader::ClientCert);
+    let built = guard_of(&issuer).client_certificates(certificates).build().await;
+    assert!(matches!(built, Err(BuildError::NoProxies)));
+}
