@@ -182,7 +182,7 @@ impl App {
         };
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
-        Box::pin(background::record_the_last(&self.administration.distribution.notes)).await;
+        Box::pin(background::record_the_last(self.administration.distribution.decisions.notes())).await;
         self.ground.store.close().await;
     }
 
@@ -252,7 +252,7 @@ impl App {
 
     /// Writes what this server decided itself into the records, which it does by itself every few seconds.
     pub async fn record_decisions(&self) -> Result<(), RecordsError> {
-        self.administration.distribution.notes.flush().await
+        self.administration.distribution.decisions.notes().flush().await
     }
 
     /// What commands make in one go.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::markup::unescape;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::token::basic;
@@ -13,6 +14,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::authzen::{ACTIONS, EVALUATION, EVALUATIONS, RESOURCES, SUBJECTS};
+use crate::rules_page::{administrator, path};
 
 /// A server, an API with rules and a draft that takes reading away, and the service that asks.
 struct Scene {
@@ -90,6 +92,13 @@ async fn a_draft_is_tried_on_what_was_asked_and_names_the_client_that_asked(
     let example = &change["examples"][0];
     assert_eq!(example["asked_by"], json!({ "client": scene.service.id, "name": "Test guard" }));
     assert_eq!((&example["subject"], &example["roles"]), (&json!(ada.sub), &json!(["viewer"])));
+
+    // Programs have their names for everybody who may see rules, people for those who may read users.
+    for (role, name) in [("owner", "(ada)"), ("policy-editor", &*ada.sub)] {
+        let mut visitor = administrator(&scene.server, role).await;
+        let page = unescape(&visitor.get(&format!("{}/try", path(&scene.orders))).await.text());
+        assert!(page.contains("asked by “Test guard”") && page.contains(name), "{role}: {page}");
+    }
 
     let again = scene.replay().await;
     assert_eq!(again["all"], replayed["all"], "nothing is recorded twice");

@@ -49,7 +49,6 @@ pub(super) struct Distribution {
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
     pub(super) inventories: InventoryService,
-    pub(super) notes: DecisionNotes,
     pub(super) records: RecordService,
     pub(super) snapshots: SnapshotService,
 }
@@ -86,7 +85,6 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     let feed = RevocationFeed::new(store(), ground.clock.clone());
     feed.refresh().await?;
     let records = RecordService::new(store(), ground.config.records.clone(), &ground.clock, &ground.entropy);
-    let notes = notes(ground, &records);
     let events = events(ground, &snapshots, &feed);
     let inventories = InventoryService::new(store(), &ground.clock, &ground.entropy);
     let console = Console {
@@ -105,11 +103,10 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         console,
         apis,
         distribution: Distribution {
-            decisions: DecisionService::new(store(), notes.clone()),
+            decisions: decisions(ground, &records),
             events,
             feed,
             inventories,
-            notes,
             records,
             snapshots,
         },
@@ -131,10 +128,11 @@ fn events(ground: &Ground, snapshots: &SnapshotService, feed: &RevocationFeed) -
     EventService::new(place, snapshots.clone(), feed.clone(), listeners)
 }
 
-/// Keeps what is decided here until it is in the records.
-fn notes(ground: &Ground, records: &RecordService) -> DecisionNotes {
-    let Ground { clock, config, entropy, sealer, .. } = ground;
+/// Decides for services without a guard, and keeps what was decided until it is in the records.
+fn decisions(ground: &Ground, records: &RecordService) -> DecisionService {
+    let Ground { clock, config, entropy, sealer, store, .. } = ground;
     let pseudonyms =
         config.records.authzen_pseudonyms.then(|| Pseudonyms::new(&sealer.derive("decision records")));
-    DecisionNotes::new(records.clone(), pseudonyms, clock.clone(), entropy)
+    let notes = DecisionNotes::new(records.clone(), pseudonyms, clock.clone(), entropy);
+    DecisionService::new(store.clone(), notes)
 }

@@ -37,7 +37,7 @@ pub(super) fn start(ground: &Ground, administration: &Administration) -> JoinSet
         .keep_records(ground.config.records.keep_days);
     tasks.spawn(jobs.run(std::future::pending()));
     tasks.spawn(follow_revocations(administration.distribution.feed.clone(), store.clone()));
-    tasks.spawn(record_decisions(administration.distribution.notes.clone()));
+    tasks.spawn(record_decisions(administration.distribution.decisions.notes().clone()));
     tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));
     tasks
 }

@@ -56,11 +56,6 @@ impl Names {
     pub(crate) fn label(&self, actor: &str) -> String {
         self.of(actor).label().unwrap_or_else(|| actor.to_owned())
     }
-
-    /// What the client with this identifier is called: its identifier, if it is not known any more.
-    pub(crate) fn of_client<'a>(&'a self, id: &'a str) -> &'a str {
-        if let Named::Client(name) = self.of(id) { name } else { id }
-    }
 }
 
 /// Finds out who is who.
@@ -163,7 +158,7 @@ mod tests {
         let known = subjects.find_subjects(&asked).await.unwrap();
         assert!(matches!(known.of(&sub), Named::Person { username, .. } if username == "ada"));
         assert_eq!((known.of("~pseudonym"), known.of(ada.as_str())), (&Named::Unknown, &Named::Unknown));
-        assert_eq!(names.of_client("cli_gone"), "cli_gone");
+        assert_eq!(names.label("cli_gone"), "cli_gone");
         for unknown in [gone.as_str(), "anonymous", "no such thing", "never asked for"] {
             assert_eq!(names.of(unknown), &Named::Unknown, "{unknown}");
         }

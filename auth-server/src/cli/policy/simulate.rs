@@ -102,7 +102,7 @@ fn document(found: &Simulated, callers: &Callers) -> Value {
     });
     let examples = found.replayed.changes.iter().flat_map(|change| &change.examples);
     let askers = examples.filter_map(|example| example.asker.as_deref());
-    let named: BTreeMap<&str, &str> = askers.map(|asker| (asker, found.names.of_client(asker))).collect();
+    let named: BTreeMap<&str, String> = askers.map(|asker| (asker, found.names.label(asker))).collect();
     let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     if let Some(members) = document.as_object_mut() {
         members.insert("recorded".to_owned(), known);

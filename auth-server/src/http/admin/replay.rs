@@ -195,7 +195,7 @@ impl ExampleDocument {
     fn of(asked: AskedBy, names: &Names) -> Self {
         let AskedBy { subject, roles, domain, asker, decisions, before, after, .. } = asked;
         let asked_by = asker.map(|client| {
-            let name = names.of_client(&client).to_owned();
+            let name = names.label(&client);
             AskerDocument { client, name }
         });
         Self { subject, roles, domain, asked_by, decisions, before, after }

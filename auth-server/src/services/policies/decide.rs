@@ -146,6 +146,11 @@ impl DecisionService {
         Self { store, notes, compiled: Arc::new(Cache::new(KEPT)), places: places(), searches: places() }
     }
 
+    /// What was decided and is not in the records yet.
+    pub(crate) const fn notes(&self) -> &DecisionNotes {
+        &self.notes
+    }
+
     /// Decides in turn, for the API that `client` serves, until something ends it: fewer answers than questions then. What was
     /// decided by a policy about somebody who is known is noted for the records.
     pub(crate) async fn decide(

@@ -1,5 +1,7 @@
 //! Requests that would be answered otherwise, as the pages of rules show them.
 
+use std::collections::BTreeSet;
+
 use portcullis_policy::{AskedBy, DecisionChange, Grantee, Replayed, Turn};
 use serde::Serialize;
 
@@ -50,6 +52,8 @@ struct ExampleShown {
     who: Option<WhoShown>,
     subject: String,
     domain: String,
+    /// What the client is called that asked this server to decide, if one did.
+    asker: Option<String>,
     decisions: u64,
 }
 
@@ -62,14 +66,16 @@ impl RulesDesk {
     ) -> Result<TurnsShown, AdminError> {
         let rows = |turn| replayed.changes.iter().filter(move |change| change.turn == turn).take(MAX_ROWS);
         let (denied, allowed) = (rows(Turn::Denied), rows(Turn::Allowed));
+        let examples = || denied.clone().chain(allowed.clone()).flat_map(examples);
+        let askers: Vec<&str> = examples().filter_map(|example| example.asker.as_deref()).collect();
+        let askers = self.console.names.find_subjects(&askers).await?;
         let names = if self.may(&entered.who, READ_USERS) {
-            let examples = denied.clone().chain(allowed.clone()).flat_map(examples);
-            let subjects: Vec<&str> = examples.map(|example| example.subject.as_str()).collect();
+            let subjects: Vec<&str> = examples().map(|example| example.subject.as_str()).collect();
             self.console.names.find_subjects(&subjects).await?
         } else {
             Names::default()
         };
-        let shown = |change| TurnShown::of(change, &names);
+        let shown = |change| TurnShown::of(change, &names, &askers);
         let (denied, allowed): (Vec<_>, Vec<_>) = (denied.map(shown).collect(), allowed.map(shown).collect());
         let more = replayed.changes.len() - denied.len() - allowed.len();
         Ok(TurnsShown { denied, allowed, more, complete: replayed.complete })
@@ -81,7 +87,7 @@ fn examples(change: &DecisionChange) -> impl Iterator<Item = &AskedBy> {
 }
 
 impl TurnShown {
-    fn of(change: &DecisionChange, names: &Names) -> Self {
+    fn of(change: &DecisionChange, names: &Names, askers: &Names) -> Self {
         let (kind, grantee) = match &change.grantee {
             Some(Grantee::Role(role)) => ("role", role.clone()),
             Some(Grantee::User(user)) => ("user", user.clone()),
@@ -93,9 +99,13 @@ impl TurnShown {
                 who: WhoShown::known(names, &asked.subject),
                 subject: asked.subject.clone(),
                 domain: asked.domain.clone(),
+                asker: asked.asker.as_deref().map(|asker| askers.label(asker)),
                 decisions: asked.decisions,
             })
             .collect();
+        // Whoever was asked about by two clients is two examples and one caller.
+        let callers: BTreeSet<_> =
+            self::examples(change).map(|one| (&one.subject, &one.roles, &one.domain)).collect();
         Self {
             kind,
             grantee,
@@ -103,7 +113,7 @@ impl TurnShown {
             action: change.action.clone(),
             decisions: change.decisions,
             callers: change.callers,
-            more: change.callers.saturating_sub(examples.len()),
+            more: change.callers.saturating_sub(callers.len()),
             examples,
         }
     }
@@ -124,6 +134,7 @@ pub(super) fn sample_turns() -> TurnsShown {
                 who: kind.map(crate::http::pages::rules::shown::sample_who),
                 subject: "<b>".to_owned(),
                 domain: if kind.is_some() { "<b>acme</b>" } else { "" }.to_owned(),
+                asker: kind.is_none().then(|| "<b>shop</b>".to_owned()),
                 decisions: 5,
             })
             .into(),
