@@ -28,6 +28,7 @@ use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
 use crate::http::pages::rules::desk::UPDATE;
+use crate::http::pages::rules::desk::notice_of;
 pub(super) use crate::http::pages::rules::desk::{READ, RulesDesk};
 pub(super) use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::page::{InForce, ReportShown, RulesPage, TextShown};
@@ -103,13 +104,9 @@ pub(super) async fn show(
         Ok(entered) => entered.api,
         Err(refusal) => return refusal,
     };
-    match desk.page(&api, &visitor).await {
-        Ok(mut page) => {
-            page.notice = NOTICES.into_iter().find(|notice| query.notice.as_deref() == Some(*notice));
-            visitor.answer(desk.pages.show(StatusCode::OK, &page))
-        }
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.page(&api, &visitor).await;
+    let notice = notice_of(query.notice.as_deref(), &NOTICES);
+    desk.answer(&visitor, id, StatusCode::OK, page.map(|page| RulesPage { notice, ..page }))
 }
 
 /// `POST /admin/policies/{api}`.

@@ -16,7 +16,7 @@ use crate::http::pages::next::Part;
 #[cfg(test)]
 pub(in crate::http::pages) use crate::http::pages::rules::activation::page::samples;
 use crate::http::pages::rules::activation::page::{Order, is_own, number};
-use crate::http::pages::rules::desk::{Entered, READ, RulesDesk, UPDATE_APIS};
+use crate::http::pages::rules::desk::{Entered, READ, RulesDesk, UPDATE_APIS, notice_of};
 use crate::http::pages::when::in_utc;
 use crate::services::admin_error::AdminError;
 use crate::services::apis::ApiPatch;
@@ -116,13 +116,9 @@ pub(in crate::http::pages) async fn show(
         Ok(entered) => entered,
         Err(refusal) => return refusal,
     };
-    match desk.activation_page(&entered, &visitor).await {
-        Ok(page) => {
-            let notice = NOTICES.into_iter().find(|notice| query.notice.as_deref() == Some(*notice));
-            visitor.answer(desk.pages.show(StatusCode::OK, &page.saying(notice)))
-        }
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.activation_page(&entered, &visitor).await;
+    let notice = notice_of(query.notice.as_deref(), &NOTICES);
+    desk.answer(&visitor, id, StatusCode::OK, page.map(|page| page.saying(notice)))
 }
 
 /// `POST /admin/policies/{api}/activation`.
@@ -147,18 +143,9 @@ pub(in crate::http::pages) async fn act(
         Err(Refusal::Unreadable) => return desk.unreadable(id),
         Err(Refusal::Failed(error)) => return desk.failed(id, &error),
     };
-    // What it says now, which may be what stood in the way.
-    let page = async {
-        let api = desk.console.apis.show(&entered.api.id).await?.value;
-        desk.activation_page(&Entered { api, ..entered }, &visitor).await
-    };
-    match page.await {
-        Ok(page) => {
-            let order = Order::of(fields.text("at"), fields.text("message"));
-            visitor.answer(desk.pages.show(status, &page.refusing(problem, order)))
-        }
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = async { desk.activation_page(&desk.again(entered).await?, &visitor).await }.await;
+    let order = Order::of(fields.text("at"), fields.text("message"));
+    desk.answer(&visitor, id, status, page.map(|page| page.refusing(problem, order)))
 }
 
 impl RulesDesk {

@@ -1,6 +1,7 @@
 //! What the pages of rules work with, and who may enter them.
 
 use axum::response::Response;
+use http::StatusCode;
 
 use crate::domain::ids::ApiId;
 use crate::domain::policy::PolicyRevision;
@@ -10,8 +11,8 @@ use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
 use crate::http::pages::next::{Next, Part};
-use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::{Page, Pages};
 use crate::http::state::Console;
 use crate::services::admin_error::AdminError;
 use crate::services::callers::{Administrator, Arrival};
@@ -29,6 +30,11 @@ pub(in crate::http::pages) struct RulesDesk {
     pub(in crate::http::pages) pages: Pages,
     pub(in crate::http::pages) guard: FormGuard,
     pub(in crate::http::pages) console: Console,
+}
+
+/// What a page is led back to with, if it is one of the notices that it has.
+pub(super) fn notice_of(asked: Option<&str>, known: &[&'static str]) -> Option<&'static str> {
+    known.iter().copied().find(|notice| asked == Some(*notice))
 }
 
 /// Somebody at one of the pages of an API.
@@ -86,6 +92,26 @@ impl RulesDesk {
         let arrival = Arrival { address: Some(visit.address), now: visit.now };
         let administrator = self.console.callers.of_user(&live.user.id, arrival).await?;
         Ok(self.may(&administrator, READ))
+    }
+
+    /// The page, or the one that says that it cannot be shown.
+    pub(super) fn answer<P: Page>(
+        &self,
+        visitor: &Visitor,
+        id: RequestId,
+        status: StatusCode,
+        page: Result<P, AdminError>,
+    ) -> Response {
+        match page {
+            Ok(page) => visitor.answer(self.pages.show(status, &page)),
+            Err(error) => self.failed(id, &error),
+        }
+    }
+
+    /// The API as it is now, which may be what stood in the way of a form.
+    pub(super) async fn again(&self, entered: Entered) -> Result<Entered, AdminError> {
+        let api = self.console.apis.show(&entered.api.id).await?.value;
+        Ok(Entered { api, ..entered })
     }
 
     /// The revision in force.

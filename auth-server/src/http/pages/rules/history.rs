@@ -12,7 +12,7 @@ use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
-use crate::http::pages::rules::desk::{Entered, READ, ROLL_BACK, RulesDesk};
+use crate::http::pages::rules::desk::{Entered, READ, ROLL_BACK, RulesDesk, notice_of};
 use crate::http::pages::rules::history::page::Against;
 #[cfg(test)]
 pub(in crate::http::pages) use crate::http::pages::rules::history::page::{revision_samples, samples};
@@ -48,11 +48,9 @@ pub(in crate::http::pages) async fn list(
         Ok(entered) => entered,
         Err(refusal) => return refusal,
     };
-    let notice = (query.notice.as_deref() == Some("restored")).then_some("restored");
-    match desk.history_page(&entered, &PageQuery::new(query.after, Some(SHOWN))).await {
-        Ok(page) => visitor.answer(desk.pages.show(StatusCode::OK, &page.saying(notice))),
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.history_page(&entered, &PageQuery::new(query.after, Some(SHOWN))).await;
+    let notice = notice_of(query.notice.as_deref(), &["restored"]);
+    desk.answer(&visitor, id, StatusCode::OK, page.map(|page| page.saying(notice)))
 }
 
 /// `GET /admin/policies/{api}/history/{number}`.
@@ -69,10 +67,8 @@ pub(in crate::http::pages) async fn show(
     };
     let Ok(number) = number.parse() else { return desk.nothing_here(id) };
     let against = if query.against.as_deref() == Some("before") { Against::Before } else { Against::Active };
-    match desk.revision_page(&entered, number, against, &visitor).await {
-        Ok(page) => visitor.answer(desk.pages.show(StatusCode::OK, &page)),
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.revision_page(&entered, number, against, &visitor).await;
+    desk.answer(&visitor, id, StatusCode::OK, page)
 }
 
 /// `POST /admin/policies/{api}/history/{number}`.
@@ -101,13 +97,10 @@ pub(in crate::http::pages) async fn restore(
         },
     };
     let page = async {
-        let api = desk.console.apis.show(&entered.api.id).await?.value;
-        desk.revision_page(&Entered { api, ..entered }, number, Against::Active, &visitor).await
+        let entered = desk.again(entered).await?;
+        desk.revision_page(&entered, number, Against::Active, &visitor).await
     };
-    match page.await {
-        Ok(page) => visitor.answer(desk.pages.show(status, &page.refusing(problem, message))),
-        Err(error) => desk.failed(id, &error),
-    }
+    desk.answer(&visitor, id, status, page.await.map(|page| page.refusing(problem, message)))
 }
 
 /// What the page says to a revision that does not come back. `None` where there is nothing to say on it.

@@ -13,7 +13,7 @@ use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
-use crate::http::pages::rules::desk::{Entered, READ, RulesDesk, UPDATE};
+use crate::http::pages::rules::desk::{Entered, READ, RulesDesk, UPDATE, notice_of};
 use crate::http::pages::rules::routes::page::Of;
 #[cfg(test)]
 pub(in crate::http::pages) use crate::http::pages::rules::routes::page::samples;
@@ -75,13 +75,9 @@ pub(in crate::http::pages) async fn show(
         Err(refusal) => return refusal,
     };
     let of = if query.of.as_deref() == Some("draft") { Of::Draft } else { Of::Active };
-    match desk.routes_page(&entered, of, &visitor).await {
-        Ok(page) => {
-            let notice = NOTICES.into_iter().find(|notice| query.notice.as_deref() == Some(*notice));
-            visitor.answer(desk.pages.show(StatusCode::OK, &page.saying(notice)))
-        }
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.routes_page(&entered, of, &visitor).await;
+    let notice = notice_of(query.notice.as_deref(), &NOTICES);
+    desk.answer(&visitor, id, StatusCode::OK, page.map(|page| page.saying(notice)))
 }
 
 /// `POST /admin/policies/{api}/routes`.
@@ -108,10 +104,8 @@ pub(in crate::http::pages) async fn act(
             None => return desk.failed(id, &error),
         },
     };
-    match desk.routes_page(&entered, Of::Active, &visitor).await {
-        Ok(page) => visitor.answer(desk.pages.show(status, &page.refusing(problem))),
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.routes_page(&entered, Of::Active, &visitor).await;
+    desk.answer(&visitor, id, status, page.map(|page| page.refusing(problem)))
 }
 
 /// What the page says to a form that did nothing. `None` where there is nothing to say on it.

@@ -13,7 +13,7 @@ use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
-use crate::http::pages::rules::desk::{Entered, READ, RulesDesk};
+use crate::http::pages::rules::desk::{Entered, READ, RulesDesk, notice_of};
 #[cfg(test)]
 pub(in crate::http::pages) use crate::http::pages::rules::trial::page::samples;
 use crate::services::admin_error::{AdminError, Thing};
@@ -73,13 +73,9 @@ pub(in crate::http::pages) async fn show(
         Ok(entered) => entered,
         Err(refusal) => return refusal,
     };
-    match desk.trial_page(&entered, days(query.days.as_deref()), &visitor).await {
-        Ok(page) => {
-            let notice = NOTICES.into_iter().find(|notice| query.notice.as_deref() == Some(*notice));
-            visitor.answer(desk.pages.show(StatusCode::OK, &page.saying(notice)))
-        }
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = desk.trial_page(&entered, days(query.days.as_deref()), &visitor).await;
+    let notice = notice_of(query.notice.as_deref(), &NOTICES);
+    desk.answer(&visitor, id, StatusCode::OK, page.map(|page| page.saying(notice)))
 }
 
 /// `POST /admin/policies/{api}/try`.
@@ -113,15 +109,8 @@ pub(in crate::http::pages) async fn act(
             None => return desk.failed(id, &error),
         },
     };
-    // What it says now, which may be what stood in the way.
-    let page = async {
-        let api = desk.console.apis.show(&entered.api.id).await?.value;
-        desk.trial_page(&Entered { api, ..entered }, days, &visitor).await
-    };
-    match page.await {
-        Ok(page) => visitor.answer(desk.pages.show(status, &page.refusing(problem))),
-        Err(error) => desk.failed(id, &error),
-    }
+    let page = async { desk.trial_page(&desk.again(entered).await?, days, &visitor).await }.await;
+    desk.answer(&visitor, id, status, page.map(|page| page.refusing(problem)))
 }
 
 /// What the page says to a form that did nothing. `None` where there is nothing to say on it.
