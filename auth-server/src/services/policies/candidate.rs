@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_policy::{Cases, Examiner, KnownNames, Outcome, PolicySource, Report, Snapshot, lint_with};
+use portcullis_policy::{Cases, Examiner, Outcome, PolicySource, Report, Snapshot};
 
 use crate::domain::policy::PolicyText;
 use crate::services::admin_error::AdminError;
@@ -93,12 +93,17 @@ pub(crate) fn source(text: &PolicyText) -> PolicySource {
 
 /// Looks at everything, by what is known beside it, and refuses nothing.
 pub(super) async fn check(text: PolicyText, known: Stored) -> Result<Checked, AdminError> {
-    apart(move || Ok(look(&text, &known.names()?))).await?
+    apart(move || look(&text, known)).await?
 }
 
-fn look(text: &PolicyText, known: &KnownNames) -> Checked {
+fn look(text: &PolicyText, known: Stored) -> Result<Checked, AdminError> {
     let source = source(text);
-    let mut report = lint_with(&source, known);
+    let report = known.lint(&source)?;
+    Ok(tested(text, source, report))
+}
+
+/// Holds rules to their cases, unless mistakes stand before them.
+fn tested(text: &PolicyText, source: PolicySource, mut report: Report) -> Checked {
     let cases = match Cases::parse(&text.cases) {
         Ok(cases) => cases,
         Err(found) => {

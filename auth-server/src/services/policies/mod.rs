@@ -21,7 +21,7 @@ pub(crate) mod search;
 pub(crate) mod shadow;
 pub(crate) mod snapshot;
 
-use portcullis_policy::{PolicySource, Report, lint_with};
+use portcullis_policy::{PolicySource, Report};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
@@ -166,7 +166,7 @@ impl PolicyService {
             Some(_) => String::new(),
             None => find_draft(&mut tx, &api).await?.text.cases,
         };
-        let known = Stored::of(&mut tx, &api.id).await?;
+        let known = Stored::of(&mut tx, &api).await?;
         drop(tx);
         check(proposal.over(kept), known).await
     }
@@ -175,8 +175,11 @@ impl PolicyService {
     pub(crate) async fn lint(&self, api: &ApiId, source: PolicySource) -> Result<Report, AdminError> {
         let proposal = Proposal::from(source);
         proposal.check_size()?;
-        let known = Stored::of(&mut self.store.read().await?, api).await?;
-        apart(move || Ok(lint_with(&proposal.source, &known.names()?))).await?
+        let mut tx = self.store.read().await?;
+        let api = find_api(&mut tx, api).await?;
+        let known = Stored::of(&mut tx, &api).await?;
+        drop(tx);
+        apart(move || known.lint(&proposal.source)).await?
     }
 
     /// Makes the draft the next revision and puts it in force, unless that would change nothing: a revision that says what
@@ -496,6 +499,20 @@ mod tests {
         assert!(matches!(activated, Err(AdminError::OwnersOnly)));
         let back = trial.policies().rollback(&api, 1, "Mine", &delegate()).await;
         assert!(matches!(back, Err(AdminError::OwnersOnly)));
+    }
+
+    #[tokio::test]
+    async fn a_role_that_could_change_the_rules_by_which_it_is_judged_is_pointed_out() {
+        let trial = Trial::begin().await;
+        let (admin, orders) = (trial.admin_api().await.id, trial.api("https://orders.example").await.id);
+        let own = || rules("p, owner, *, *, *\np, policy-editor, *, policies, *");
+        for (api, expected) in [(&admin, Some(2)), (&orders, None)] {
+            let report = trial.policies().validate(api, own()).await.unwrap().report;
+            let found = report.findings.iter().find(|finding| finding.code == "edits-own-policy");
+            assert_eq!(found.map(|finding| finding.line), expected, "{report}");
+            let linted = trial.policies().lint(api, own()).await.unwrap();
+            assert_eq!(linted.findings.iter().any(|it| it.code == "edits-own-policy"), expected.is_some());
+        }
     }
 
     #[tokio::test]
