@@ -1,9 +1,12 @@
--- Whose records of decisions are to be forgotten: they are not read any more, none are added, and a job takes them away.
+-- Whose records of decisions are to be forgotten: they are not read any more, none are added, and the cleaning takes them away.
 CREATE TABLE forgotten_subjects (
     subject TEXT NOT NULL PRIMARY KEY,
-    forgotten_at INTEGER NOT NULL
+    forgotten_at INTEGER NOT NULL,
+    -- Whether there may be records.
+    pending INTEGER NOT NULL DEFAULT 1
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forgotten_subjects_forgotten_at ON forgotten_subjects (forgotten_at);
+CREATE INDEX forgotten_subjects_pending ON forgotten_subjects (forgotten_at) WHERE pending = 1;
 
 -- How many decisions rules on trial were not tried on.
 ALTER TABLE policy_shadows ADD COLUMN untried INTEGER NOT NULL DEFAULT 0;

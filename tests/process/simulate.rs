@@ -150,7 +150,7 @@ async fn what_a_service_asked_the_server_is_recorded_before_the_server_ends(
     let found = place.run(&["--format", "json", "policy", "simulate", &without, "--api", ORDERS]);
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     assert_eq!(found["changes"][0]["examples"][0]["asker"], json!(service.id));
-    assert_eq!(found["askers"], json!({ &service.id: "Orders in PHP" }));
+    assert_eq!(found["names"][&service.id], "Orders in PHP");
 }
 
 #[tokio::test]

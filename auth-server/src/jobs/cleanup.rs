@@ -13,6 +13,10 @@ pub(super) const KIND: &str = "cleanup";
 const KEPT: Duration = Duration::from_hours(24);
 /// Most rows in one transaction, so that nobody waits long behind it.
 const BATCH: u32 = 500;
+/// Until then whoever was adding records as somebody was deleted, and could not see it yet, is done.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What is left of a hundred thousand records waits for the next cleaning, and nobody sees it.
+const MAX_FORGET_BATCHES: u32 = 200;
 
 /// Takes away everything that ended more than a day ago. Browser flows go at their end: anybody can begin one, and one that is
 /// gone gets the same page as one that expired.
@@ -46,6 +50,7 @@ pub(super) async fn run(store: &Store, now: Timestamp, keep_days: u32) -> Result
             .await
     };
     while more().await? {}
+    forget(store, now.minus(PATIENCE)).await?;
     release_forgotten(store, now.minus(KEPT * (keep_days + 1))).await?;
     // After the tokens and sessions, because a grant stays while something hangs on it.
     let mut after = None;
@@ -63,6 +68,24 @@ pub(super) async fn run(store: &Store, now: Timestamp, keep_days: u32) -> Result
             None => return Ok(()),
         }
     }
+}
+
+/// Takes away what was recorded of people and clients that were deleted: a good deal at a time, since other jobs wait meanwhile.
+async fn forget(store: &Store, before: Timestamp) -> Result<(), StoreError> {
+    for _ in 0..MAX_FORGET_BATCHES {
+        let more = store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.in_background();
+                    forgotten::delete_records(tx, before, BATCH).await
+                })
+            })
+            .await?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets that somebody is forgotten, once what guards may still tell of them is too old to be taken.

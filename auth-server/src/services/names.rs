@@ -97,11 +97,12 @@ impl NameService {
 
 /// Who the subject of a token is: a person, or a client that acts for itself.
 async fn subject(tx: &mut Tx, subject: &str) -> Result<Named, AdminError> {
-    if let Some(user) = users::find_by_sub(tx, subject).await? {
-        return Ok(person(user));
+    // No user is called as clients are.
+    if let Ok(id) = ClientId::parse(subject) {
+        let client = clients::find(tx, &id).await?;
+        return Ok(client.map_or(Named::Unknown, |client| Named::Client(client.name)));
     }
-    let Ok(id) = ClientId::parse(subject) else { return Ok(Named::Unknown) };
-    Ok(clients::find(tx, &id).await?.map_or(Named::Unknown, |client| Named::Client(client.name)))
+    Ok(users::find_by_sub(tx, subject).await?.map_or(Named::Unknown, person))
 }
 
 fn person(user: User) -> Named {

@@ -35,7 +35,8 @@ const ADD_TO_KNOWN: &str = "
     UPDATE shadow_records
        SET decisions = CASE WHEN shadow_records.decisions > 4000000000000000000 THEN shadow_records.decisions ELSE shadow_records.decisions + $3 END,
            revision = $4
-     WHERE api_id = $1 AND digest = $2";
+     WHERE api_id = $1 AND digest = $2
+       AND NOT EXISTS (SELECT 1 FROM forgotten_subjects f WHERE f.subject = shadow_records.subject)";
 const NOTE: &str = "
     UPDATE policy_shadows
        SET requests = requests + $2,

@@ -122,6 +122,12 @@ impl Tx {
         }
     }
 
+    /// Does something behind the back of the server, for tests of what it makes of that.
+    #[cfg(test)]
+    pub(crate) async fn meddle(&mut self, statement: &'static str) -> Result<u64, StoreError> {
+        self.execute(statement, &[]).await
+    }
+
     /// Runs a statement, and counts the rows it changed.
     pub(super) async fn execute(
         &mut self,

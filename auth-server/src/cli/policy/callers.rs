@@ -16,9 +16,9 @@ const SHOWN_EXAMPLES: usize = 2;
 pub(super) struct Callers(Names);
 
 impl Callers {
-    /// Finds those that are printed of these changes.
+    /// Finds those whom these changes name.
     pub(super) async fn of(app: &App, replayed: &Replayed) -> Result<Self, Failure> {
-        let examples = replayed.changes.iter().flat_map(examples);
+        let examples = replayed.changes.iter().flat_map(|change| &change.examples);
         let examples = examples.flat_map(|asked| [Some(asked.subject.as_str()), asked.asker.as_deref()]);
         let users = replayed.changes.iter().filter_map(|change| match &change.grantee {
             Some(Grantee::User(user)) => Some(user.as_str()),

@@ -12,6 +12,7 @@ use crate::cli::output;
 use crate::domain::policy::PolicyShadow;
 use crate::domain::rbac::Api;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::names::NameService;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
 use crate::services::version::Precondition;
@@ -43,7 +44,9 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
             let api = api.find(&app).await?;
             let found = QuestionService::new(app.store().clone()).shadowed(&api.id).await;
             let found = found.map_err(|error| missing(&api, error))?;
-            print(context.format, &found, &Callers::of(&app, &found.replayed).await?)
+            let starters = NameService::new(app.store().clone()).find(&[&found.shadow.started_by]).await?;
+            let by = starters.label(&found.shadow.started_by);
+            print(context.format, &found, (&Callers::of(&app, &found.replayed).await?, &by))
         }
         Shadow::Start { api } => {
             let api = api.find(&app).await?;
@@ -76,11 +79,16 @@ fn missing(api: &Api, error: AdminError) -> Failure {
     }
 }
 
-fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed, callers: &Callers) -> Result<(), Failure> {
-    let (since, by) = (shadow.started_at.rfc3339(), &shadow.started_by);
+fn print(
+    format: Format,
+    Shadowed { shadow, replayed }: &Shadowed,
+    (callers, by): (&Callers, &str),
+) -> Result<(), Failure> {
+    let since = shadow.started_at.rfc3339();
     if format == Format::Json {
         return output::json(&json!({
-            "sha256": shadow.sha256.hex(), "started_at": since, "started_by": by, "requests": shadow.requests,
+            "sha256": shadow.sha256.hex(), "started_at": since, "started_by": shadow.started_by, "started_by_name": by,
+            "requests": shadow.requests,
             "decisions": shadow.decisions, "lost": shadow.lost, "untried": shadow.untried, "changes": replayed.changes, "complete": replayed.complete,
             "names": callers.names(),
         }));

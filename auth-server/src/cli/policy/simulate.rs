@@ -1,6 +1,5 @@
 //! `portcullis policy simulate`: tries rules on what services were really asked.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -100,13 +99,9 @@ fn document(found: &Simulated, callers: &Callers) -> Value {
     let known = json!({
         "days": recorded.days, "lost": recorded.lost, "pseudonymous": recorded.pseudonymous, "partial": recorded.partial,
     });
-    let examples = found.replayed.changes.iter().flat_map(|change| &change.examples);
-    let askers = examples.filter_map(|example| example.asker.as_deref());
-    let named: BTreeMap<&str, String> = askers.map(|asker| (asker, found.names.label(asker))).collect();
     let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     if let Some(members) = document.as_object_mut() {
         members.insert("recorded".to_owned(), known);
-        members.insert("askers".to_owned(), json!(named));
         members.insert("names".to_owned(), json!(callers.names()));
     }
     document

@@ -143,11 +143,13 @@ pub(crate) async fn replay(
     let to = Successor::Edition(edition("/to", query.to.as_deref(), Edition::Draft)?);
     let api = named::<ApiId>(&api, Thing::Api)?;
     let days = query.days.unwrap_or(DEFAULT_DAYS);
-    Ok(Answer::ok(questions.replay(&api, (from, to), days, caller.now).await?.into()))
+    let simulated = questions.replay(&api, (from, to), days, caller.now).await?;
+    let names = questions.askers(&simulated.replayed).await?;
+    Ok(Answer::ok(ReplayDocument::of(simulated, &names)))
 }
 
-impl From<Simulated> for ReplayDocument {
-    fn from(Simulated { before, after, replayed, recorded, names }: Simulated) -> Self {
+impl ReplayDocument {
+    fn of(Simulated { before, after, replayed, recorded }: Simulated, names: &Names) -> Self {
         Self {
             from: before.into(),
             to: after.map(SeenDocument::from),
@@ -155,7 +157,7 @@ impl From<Simulated> for ReplayDocument {
             denied: replayed.denied.into(),
             allowed: replayed.allowed.into(),
             losers: replayed.losers,
-            changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, &names)).collect(),
+            changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, names)).collect(),
             complete: replayed.complete,
             rules: replayed.rules.map(RulesDocument::from),
             recorded: RecordedDocument {

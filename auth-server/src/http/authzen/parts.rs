@@ -67,17 +67,35 @@ pub(super) fn asked(
     kind: Option<&str>,
     id: Option<&str>,
 ) -> Option<Asked> {
-    let kind = text(errors, place, "subject/type", kind).and_then(|kind| of_kind(errors, place, &kind));
+    let kind = text(errors, place, "subject/type", kind).and_then(|kind| kind_of(errors, place, &kind));
     let id = text(errors, place, "subject/id", id);
-    Some(kind?(id?))
+    Some(kind?.of(id?))
 }
 
-/// Somebody of a kind, by their name.
-pub(super) fn of_kind(errors: &mut FieldErrors, place: &str, kind: &str) -> Option<fn(String) -> Asked> {
+/// What a subject can be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Client,
+    Role,
+    User,
+}
+
+impl Kind {
+    fn of(self, id: String) -> Asked {
+        match self {
+            Self::Client => Asked::Client(id),
+            Self::Role => Asked::Role(id),
+            Self::User => Asked::User(id),
+        }
+    }
+}
+
+/// What kind of subject a type is.
+pub(super) fn kind_of(errors: &mut FieldErrors, place: &str, kind: &str) -> Option<Kind> {
     match kind {
-        "client" => Some(Asked::Client),
-        "role" => Some(Asked::Role),
-        "user" => Some(Asked::User),
+        "client" => Some(Kind::Client),
+        "role" => Some(Kind::Role),
+        "user" => Some(Kind::User),
         _ => {
             let complaint = "has to be `client`, `role` or `user`";
             errors.refuse(format!("{place}/subject/type"), MALFORMED, complaint);

@@ -11,7 +11,7 @@ use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::Problem;
 use crate::http::authzen::document::NO_POLICY;
 use crate::http::authzen::page::{Leaf, PageAnswer, PageDocument};
-use crate::http::authzen::parts::{self, OBJECT, Part, of_kind, text};
+use crate::http::authzen::parts::{self, Kind, OBJECT, Part, kind_of, text};
 use crate::http::authzen::{malformed, refused};
 use crate::http::oauth::client_request::HeaderClient;
 use crate::services::fields::FieldErrors;
@@ -147,15 +147,15 @@ impl SearchDocument {
             // What is looked for has no id, and one that is there is ignored.
             subject.id = None;
             let kind = text(errors, "", "subject/type", subject.kind.as_deref())?;
-            of_kind(errors, "", &kind).map(|_| kind)
+            kind_of(errors, "", &kind).map(|known| (known, kind))
         });
         let kind = kind.found(errors, "", "subject");
         let (action, object) = (self.action(errors), self.object(errors));
-        let (kind, action, object) = (kind?, action?, object?);
-        let search = match kind.as_str() {
-            "client" => Search::Holders { kind: Holders::Clients, object, action },
-            "role" => Search::Roles { object, action },
-            _ => Search::Holders { kind: Holders::Users, object, action },
+        let ((known, kind), action, object) = (kind?, action?, object?);
+        let search = match known {
+            Kind::Client => Search::Holders { kind: Holders::Clients, object, action },
+            Kind::Role => Search::Roles { object, action },
+            Kind::User => Search::Holders { kind: Holders::Users, object, action },
         };
         Some((kind, search))
     }

@@ -56,27 +56,6 @@ struct Outbox {
     emptied: Timestamp,
 }
 
-/// What becomes of a batch.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
-    /// It is written, or nobody wants it any more.
-    Done,
-    /// It would not be taken later either.
-    Lost,
-    /// The database has no time for it now.
-    Waits,
-}
-
-impl Fate {
-    fn of(outcome: &Result<(), RecordsError>) -> Self {
-        match outcome {
-            Ok(()) | Err(RecordsError::ServesNothing | RecordsError::Unwanted) => Self::Done,
-            Err(RecordsError::Store(error)) if error.is_temporary() => Self::Waits,
-            Err(RecordsError::Crowded(_) | RecordsError::Store(_)) => Self::Lost,
-        }
-    }
-}
-
 /// A batch on its way.
 struct Waiting {
     asker: Asker,
@@ -146,14 +125,17 @@ impl DecisionNotes {
             let now = clock.now();
             let aged = Batch { age: now.since(*begun), ..batch.clone() };
             let outcome = records.keep((&asker.api, &asker.client), aged, now).await;
-            match (Fate::of(&outcome), outcome) {
-                (Fate::Lost, Err(error)) => {
+            match outcome {
+                // Nobody wants it any more where the API is gone.
+                Ok(()) | Err(RecordsError::ServesNothing | RecordsError::Unwanted) => {}
+                // The database has no time for it now.
+                Err(RecordsError::Store(error)) if error.is_temporary() => return Err(error.into()),
+                // It would not be taken later either.
+                Err(error) => {
                     let decisions = batch.decisions();
                     tracing::error!(cause = %error, decisions, "decisions could not be recorded and are counted as lost");
                     table.lose(asker, decisions);
                 }
-                (Fate::Waits, Err(error)) => return Err(error),
-                (Fate::Done | Fate::Lost | Fate::Waits, _) => {}
             }
             outbox.waiting.pop_front();
         }
@@ -193,7 +175,6 @@ mod tests {
     use crate::config::Records;
     use crate::domain::decision::Day;
     use crate::services::trial::{START, Trial, operator};
-    use crate::storage::StoreError;
     use crate::storage::decision_records::{self, DayTotal};
 
     async fn asker(trial: &Trial) -> Asker {
@@ -278,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_database_has_no_time_for_waits_and_what_it_never_takes_is_lost() {
+    async fn what_the_database_has_no_time_for_waits() {
         let trial = Trial::begin().await;
         let (asker, notes) = (asker(&trial).await, trial.notes(None));
         decide(&notes, &asker, "alice", 3);
@@ -287,10 +268,25 @@ mod tests {
             assert!(matches!(notes.flush().await, Err(RecordsError::Store(_))));
             assert_eq!(notes.0.outbox.lock().await.waiting.len(), 1);
         }
-        let refused = |error| Fate::of(&Err(RecordsError::Store(error)));
-        assert_eq!(refused(StoreError::DiskFull), Fate::Waits);
-        assert_eq!(refused(StoreError::Unexpected { reason: String::new() }), Fate::Lost);
-        assert_eq!(Fate::of(&Ok(())), Fate::Done);
+    }
+
+    #[tokio::test]
+    async fn what_the_database_never_takes_is_counted_as_lost_and_holds_nothing_up() {
+        let trial = Trial::begin().await;
+        let (asker, notes) = (asker(&trial).await, trial.notes(None));
+        let run = async |statement: &'static str| {
+            let done = trial.store.write(move |tx| Box::pin(async move { tx.meddle(statement).await }));
+            done.await.unwrap();
+        };
+        decide(&notes, &asker, "alice", 3);
+        run("ALTER TABLE decision_records RENAME TO away").await;
+        notes.write().await.unwrap();
+        assert!(notes.0.outbox.lock().await.waiting.is_empty(), "it would not be taken later either");
+        run("ALTER TABLE away RENAME TO decision_records").await;
+        decide(&notes, &asker, "bob", 2);
+        notes.flush().await.unwrap();
+        let [day] = totals(&trial, &asker).await[..] else { panic!("one day") };
+        assert_eq!((day.requests, day.decisions, day.lost), (1, 2, 3));
     }
 
     #[tokio::test]

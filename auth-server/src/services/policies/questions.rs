@@ -233,6 +233,11 @@ impl QuestionService {
         Arc::clone(&self.replays).acquire_owned().await.map_err(|_| AdminError::Compiler)
     }
 
+    /// The same, if one is free.
+    pub(super) fn free_replay_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.replays).try_acquire_owned().ok()
+    }
+
     pub(super) async fn work_at<T: Send + 'static>(
         place: OwnedSemaphorePermit,
         work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,

@@ -119,13 +119,15 @@ impl RecordService {
         mut batch: Batch,
         now: Timestamp,
     ) -> Result<(), RecordsError> {
-        if !self.is_on() {
-            return Err(RecordsError::Unwanted);
-        }
         let api = self.store.api(api).await?.ok_or(RecordsError::ServesNothing)?;
         if batch.shadow.is_some() && batch.shadow != api.shadow {
             // Something else is tried by now, or nothing.
             return Ok(());
+        }
+        if batch.age > self.kept() {
+            // Too old to be kept, and perhaps about somebody who is forgotten for so long that nobody remembers.
+            batch.lost = batch.lost.saturating_add(batch.decisions());
+            batch.records.clear();
         }
         let (day, shadow) = (self.day_of(&batch, now), batch.shadow);
         let name = Digest32::of_parts(&[client.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
@@ -145,10 +147,14 @@ impl RecordService {
         Ok(())
     }
 
+    /// How long records are kept.
+    fn kept(&self) -> Duration {
+        Duration::from_hours(24) * self.settings.keep_days
+    }
+
     /// The day on which it was decided: a guard that could not reach us may come late.
     fn day_of(&self, batch: &Batch, now: Timestamp) -> Day {
-        let oldest = Day::of(now).minus(self.settings.keep_days);
-        Day::of(now.minus(batch.age.min(Duration::from_hours(24) * self.settings.keep_days))).max(oldest)
+        Day::of(now.minus(batch.age.min(self.kept())))
     }
 
     async fn add(&self, api: &ApiId, part: Part, now: Timestamp) -> Result<(), RecordsError> {
@@ -241,6 +247,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_batch_makes_a_count_that_the_database_cannot_hold() {
+        const STAYS_ABOVE: u64 = 4_000_000_000_000_000_000;
+        let at_once = MAX_DECISIONS * (MAX_RECORDS as u64 + 2);
+        assert!(STAYS_ABOVE + at_once < i64::MAX.unsigned_abs());
+    }
+
     fn batch(name: &str, records: Vec<DecisionRecord>) -> Batch {
         Batch { name: name.to_owned(), age: Duration::ZERO, lost: 0, shadow: None, records }
     }
@@ -276,6 +289,8 @@ mod tests {
         let today = Day::of(START);
         let told: Vec<Day> = days(&trial, &client).await.iter().map(|total| total.day).collect();
         assert_eq!(told, [today, today.minus(3), today.minus(30)]);
+        let oldest = *days(&trial, &client).await.last().unwrap();
+        assert_eq!((oldest.decisions, oldest.lost), (0, 3), "what is too old is counted and not kept");
     }
 
     #[tokio::test]

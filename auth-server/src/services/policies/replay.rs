@@ -1,7 +1,7 @@
 //! Tries other rules on what was really asked.
 
 use portcullis_policy::{Analysis, Replay, Replayed, Request, Roles, Side, Snapshot};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Day, DecisionRecord};
@@ -46,8 +46,6 @@ pub(crate) struct Simulated {
     pub(crate) replayed: Replayed,
     /// What is known of the decisions.
     pub(crate) recorded: Recorded,
-    /// What the clients are called that asked this server to decide.
-    pub(crate) names: Names,
 }
 
 /// How much of what was decided is known.
@@ -72,31 +70,33 @@ impl QuestionService {
         days: u32,
         now: Timestamp,
     ) -> Result<Simulated, AdminError> {
-        self.replay_most(api, texts, (days, MAX_RECORDS), now).await
+        if !(1..=MAX_DAYS).contains(&days) {
+            return Err(FieldErrors::of("/days", "invalid", format!("has to be 1 to {MAX_DAYS}")).into());
+        }
+        let place = self.replay_place().await?;
+        self.replay_most(place, api, texts, (days, MAX_RECORDS, now)).await
     }
 
-    /// The same for the newest records only, for who wants to know whether it is worth a look.
+    /// The same for the newest records only, for who wants to know whether it is worth a look. `None` while another replay is
+    /// worked on: a look is not worth a wait.
     pub(crate) async fn glance(
         &self,
         api: &ApiId,
         texts: (Edition, Successor),
         days: u32,
         now: Timestamp,
-    ) -> Result<Simulated, AdminError> {
-        self.replay_most(api, texts, (days, MAX_GLANCED), now).await
+    ) -> Result<Option<Simulated>, AdminError> {
+        let Some(place) = self.free_replay_place() else { return Ok(None) };
+        self.replay_most(place, api, texts, (days, MAX_GLANCED, now)).await.map(Some)
     }
 
     async fn replay_most(
         &self,
+        place: OwnedSemaphorePermit,
         api: &ApiId,
         (before, after): (Edition, Successor),
-        (days, most): (u32, usize),
-        now: Timestamp,
+        (days, most, now): (u32, usize, Timestamp),
     ) -> Result<Simulated, AdminError> {
-        if !(1..=MAX_DAYS).contains(&days) {
-            return Err(FieldErrors::of("/days", "invalid", format!("has to be 1 to {MAX_DAYS}")).into());
-        }
-        let place = self.replay_place().await?;
         let (before, old) = self.text(api, before).await?;
         let (after, new) = match after {
             Successor::Edition(edition) => {
@@ -109,12 +109,14 @@ impl QuestionService {
         let (pages, decided) = mpsc::channel(AHEAD);
         let decide = Self::work_at(place, move || replayed(&old, &new, decided));
         let (replayed, recorded) = tokio::join!(decide, self.read(api, (span, most), pages));
-        let (replayed, recorded) = (replayed?, recorded?);
+        Ok(Simulated { before, after, replayed: replayed?, recorded: recorded? })
+    }
+
+    /// The clients that asked this server for what changes, by what they are called.
+    pub(crate) async fn askers(&self, replayed: &Replayed) -> Result<Names, AdminError> {
         let examples = replayed.changes.iter().flat_map(|change| &change.examples);
-        let askers: Vec<String> = examples.filter_map(|example| example.asker.clone()).collect();
-        let askers: Vec<&str> = askers.iter().map(String::as_str).collect();
-        let names = NameService::new(self.store().clone()).find(&askers).await?;
-        Ok(Simulated { before, after, replayed, recorded, names })
+        let askers: Vec<&str> = examples.filter_map(|example| example.asker.as_deref()).collect();
+        NameService::new(self.store().clone()).find(&askers).await
     }
 
     /// Reads while it is decided, so that a month of records is never in memory as a whole.
@@ -204,6 +206,7 @@ mod tests {
     use super::*;
     use crate::domain::decision::Room;
     use crate::domain::secret::Digest32;
+    use crate::services::admin_error::Thing;
     use crate::services::trial::{START, Trial, operator};
     use crate::services::version::Precondition;
     use portcullis_policy::{PolicySource, Turn};
@@ -299,7 +302,7 @@ mod tests {
         note(&trial, &api, 0, many, 0).await;
         let found = questions.replay(&api, DRAFT, 1, START).await.unwrap();
         assert_eq!((found.replayed.denied.requests, found.replayed.changes[0].callers), (2_500, 2_500));
-        let whole = questions.glance(&api, DRAFT, 1, START).await.unwrap();
+        let whole = questions.glance(&api, DRAFT, 1, START).await.unwrap().expect("nobody else looks");
         assert_eq!((whole.replayed.losers, whole.recorded.partial), (2_500, false));
         let later = START.plus(Duration::from_hours(48));
         let found = questions.replay(&api, DRAFT, 1, later).await.unwrap();
@@ -314,7 +317,7 @@ mod tests {
                 (0..9_000).map(|number| record(&format!("{days_ago}-{number}"), "viewer", 1)).collect();
             note(&trial, &api, days_ago, many, 0).await;
         }
-        let found = questions.glance(&api, DRAFT, 7, START).await.unwrap();
+        let found = questions.glance(&api, DRAFT, 7, START).await.unwrap().expect("nobody else looks");
         assert!(found.recorded.partial);
         assert!((MAX_GLANCED..MAX_GLANCED + 1_000).contains(&found.replayed.losers), "{found:?}");
         assert_eq!(questions.replay(&api, DRAFT, 7, START).await.unwrap().replayed.losers, 27_000);
@@ -335,6 +338,13 @@ mod tests {
         let (_trial, questions, api) = scene().await;
         let _busy = questions.replay_place().await.unwrap();
         assert!(questions.diff(&api, Edition::Active, Edition::Draft).await.is_ok());
+        let glance = questions.glance(&api, DRAFT, 1, START).await;
+        assert!(matches!(glance, Ok(None)), "a look is not worth a wait");
+        let nothing = questions.shadowed(&api).await;
+        assert!(
+            matches!(nothing, Err(AdminError::NotFound(Thing::Shadow))),
+            "whoever asks for nothing waits for nobody"
+        );
     }
 
     #[tokio::test]

@@ -126,6 +126,9 @@ impl PolicyService {
 impl QuestionService {
     /// What the rules on trial would decide otherwise than those in force, and for whom.
     pub(crate) async fn shadowed(&self, api: &ApiId) -> Result<Shadowed, AdminError> {
+        // Whoever asks for nothing waits for nobody.
+        let known = self.store().api(api).await?.ok_or(AdminError::NotFound(Thing::Api))?;
+        known.shadow.ok_or(AdminError::NotFound(Thing::Shadow))?;
         let place = self.replay_place().await?;
         let mut tx = self.store().read().await?;
         let found = find_api(&mut tx, api).await?;

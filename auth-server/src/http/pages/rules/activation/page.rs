@@ -255,12 +255,12 @@ impl RulesDesk {
         })
     }
 
-    /// Nothing where nothing was recorded, or where one of the two cannot be used.
+    /// Nothing where nothing was recorded, where one of the two cannot be used, or while somebody else tries a draft.
     async fn glance(&self, entered: &Entered) -> Result<Option<GlanceShown>, AdminError> {
         let texts = (Edition::Active, Successor::Edition(Edition::Draft));
         let now = entered.who.caller.now;
         match self.console.questions.glance(&entered.api.id, texts, DEFAULT_DAYS, now).await {
-            Ok(found) if found.replayed.all.requests > 0 => {
+            Ok(Some(found)) if found.replayed.all.requests > 0 => {
                 Ok(Some(GlanceShown { losers: found.replayed.losers, partial: found.recorded.partial }))
             }
             Ok(_) | Err(AdminError::NotFound(_) | AdminError::Policy(_)) => Ok(None),

@@ -179,7 +179,7 @@ impl RulesDesk {
         })
     }
 
-    /// With its routes: whoever decides has to see them. `None` if it went meanwhile.
+    /// With its routes, as many as are shown: whoever decides is told how many more there are. `None` if it went meanwhile.
     async fn pending(
         &self,
         listed: RouteInventory,
