@@ -202,12 +202,12 @@ where
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
             Ok(Checked { request, watch }) => {
-                let response = self.inner.call(request).await?;
-                // The handler got a body that breaks off, and cannot know why.
+                let outcome = self.inner.call(request).await;
+                // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
                     return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
                 }
-                Ok(with_standing(response.map(Body::new), &self.standing))
+                Ok(with_standing(outcome?.map(Body::new), &self.standing))
             }
             Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
         }

@@ -96,7 +96,8 @@ impl RouteTable {
         self
     }
 
-    /// Refuses calls that say that they are gRPC as [`GuardLayer::grpc`] does.
+    /// Refuses calls that say that they are gRPC as [`GuardLayer::grpc`] does, on the routes that are there for every method. Those
+    /// for some methods are not of gRPC, and a call there that says so is a request as any other.
     pub fn grpc(mut self) -> Self {
         self.speaks_grpc = true;
         self
@@ -124,9 +125,9 @@ impl RouteTable {
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement, input: &Option<RouteInput>| {
+        let layer = |requirement: &Requirement, input: &Option<RouteInput>, every_method: bool| {
             let layer = GuardLayer::new(guard.clone(), requirement.clone(), input.clone());
-            if self.speaks_grpc { layer.grpc() } else { layer }
+            if self.speaks_grpc && every_method { layer.grpc() } else { layer }
         };
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
         for Row { methods, path, requirement, input } in &self.rows {
@@ -135,7 +136,7 @@ impl RouteTable {
             }
             let known = paths.entry(path).or_default();
             known
-                .add(methods.as_deref(), layer(requirement, input))
+                .add(methods.as_deref(), layer(requirement, input, methods.is_none()))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -146,7 +147,7 @@ impl RouteTable {
         }
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
-        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None) })
+        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None, true) })
     }
 }
 

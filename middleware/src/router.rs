@@ -167,10 +167,7 @@ where
     /// Where axum does: when two routes overlap or a path is malformed.
     pub fn guarded_by(self, guard: &Guard) -> Router<S> {
         guard.note_routes(|| self.described());
-        if let Some(resource) = guard.resource() {
-            self.requirements()
-                .for_each(|(_, requirement)| resource.note_scopes(requirement.scopes_mentioned()));
-        }
+        guard.note_scopes(self.requirements().map(|(_, requirement)| requirement));
         let groups = self
             .routes
             .into_iter()

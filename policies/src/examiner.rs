@@ -37,12 +37,11 @@ impl Examiner {
         if snapshot.has_default_model() {
             return Ok(Self(Kind::Analysis(Box::new(Analysis::with(source, snapshot)))));
         }
+        // One more than ever follows the word.
         let unnamed = |name: &str| {
-            let mut name = name.to_owned();
-            while source.rules.contains(&name) || source.model.contains(&name) {
-                name.push('_');
-            }
-            name
+            let after = [&source.rules, &source.model].into_iter().flat_map(|text| text.split(name).skip(1));
+            let longest = after.map(|rest| rest.bytes().take_while(|byte| *byte == b'_').count() + 1).max();
+            format!("{name}{}", "_".repeat(longest.unwrap_or_default()))
         };
         let (nobody, nowhere) = (unnamed("nobody"), unnamed("nowhere"));
         Ok(Self(Kind::Plain(Box::new(Plain { snapshot, nobody, nowhere }))))

@@ -69,10 +69,9 @@ impl KnownNames {
 /// Adds a warning for each name that was probably meant to be another.
 pub(crate) fn check(text: &str, rules: &Rules<'_>, known: &KnownNames, findings: &mut Findings) {
     let mut budget = Budget { pairs: MAX_PAIRS, steps: MAX_STEPS };
-    let mut slips = objects(rules, known).slips(&mut budget);
-    slips.retain(|slip| !is_asked(slip.name, known, &mut budget));
+    let mut slips = objects(rules, known).slips(&mut budget, |name, budget| is_asked(name, known, budget));
     for names in [actions(rules, known), roles(rules, known)] {
-        slips.extend(names.slips(&mut budget));
+        slips.extend(names.slips(&mut budget, |_, _| false));
     }
     slips.sort_by_key(|slip| slip.line);
     slips.truncate(MAX_TOLD);
@@ -185,13 +184,20 @@ impl<'a> Names<'a> {
         Self { is_complete, ..self }
     }
 
-    /// Finds what each suspect was meant to be, until the budget is spent.
-    fn slips(&self, budget: &mut Budget) -> Vec<Slip<'a>> {
+    /// Finds what each suspect was meant to be that is not meant as it stands, until the budget is spent.
+    fn slips(
+        &self,
+        budget: &mut Budget,
+        mut is_meant: impl FnMut(&str, &mut Budget) -> bool,
+    ) -> Vec<Slip<'a>> {
         let targets = Targets::of(self);
         let is_suspect = |used: &&Used<'a>| !used.is_settled && (used.rules == 1 || self.is_complete);
         let suspects = self.used.iter().filter(is_suspect).filter(|used| used.word.length <= MAX_LENGTH);
         let slip = |used: &Used<'a>| {
             let (why, meant) = targets.nearest(used, self.is_complete, budget)?;
+            if is_meant(used.word.text, budget) {
+                return None;
+            }
             Some(Slip { line: used.line, name: used.word.text, meant, why })
         };
         suspects.filter_map(slip).take(MAX_TOLD).collect()

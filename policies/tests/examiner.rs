@@ -82,6 +82,13 @@ fn under_the_default_model_nothing_is_left_out() {
 }
 
 #[test]
+fn the_name_that_nobody_has_is_one_that_no_rule_has() {
+    let rules = format!("{RULES}\n# nobody{}\np, nobody_, *, /x, read, allow", "_".repeat(40_000));
+    let examiner = Examiner::of(PolicySource { model: MODEL.to_owned(), rules: rules.clone() }).unwrap();
+    assert!(!rules.contains(examiner.nobody()) && examiner.nobody().starts_with("nobody_"));
+}
+
+#[test]
 fn what_takes_names_is_refused_with_what_works_instead() {
     let report = Analysis::of(source()).unwrap_err();
     assert_eq!(report.findings[0].code, "model-unsupported");

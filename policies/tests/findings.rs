@@ -300,6 +300,17 @@ fn what_is_near_to_what_routes_ask_for_is_a_typo_however_often_it_is_written() {
 }
 
 #[test]
+fn a_typo_is_found_behind_many_names_that_are_meant() {
+    let known = routes(&[("/items/{item}", "read")]);
+    // Each is near to what is asked for, and stands for it.
+    let letters = || 'a'..='m';
+    let meant = letters().flat_map(|a| letters().map(move |b| format!("p, a, *, /items/{{it{a}{b}}}, read")));
+    let rules: Vec<_> = meant.take(150).chain(["p, a, *, /itms/{item}, read".to_owned()]).collect();
+    let found = typos(&rules.join("\n"), &known);
+    assert_eq!(found.iter().map(|(line, ..)| *line).collect::<Vec<_>>(), [151], "{found:?}");
+}
+
+#[test]
 fn hostile_names_are_not_compared_with_each_other_for_ever() {
     let names: [fn(u32) -> String; 3] =
         [|n| format!("{n:0500}"), |n| word(n, 60), |n| format!("{}{}", word(n, 6), "x".repeat(500))];

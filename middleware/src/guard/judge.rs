@@ -51,8 +51,8 @@ impl Core {
             Authentication::Known(caller, proof) => (caller, proof),
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
         };
-        let hears_too_little = |policy: &PolicyState| policy.hears_too_little(self.moment(requirement));
-        if caller.is_some() && self.policy.as_ref().is_some_and(hears_too_little) {
+        let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
+        if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
         if let Some(caller) = &caller {
@@ -62,7 +62,7 @@ impl Core {
         if let Some(proof) = proof {
             self.note_proof(parts, proof)?;
         }
-        let decision = self.authorize(requirement, caller.as_ref())?;
+        let decision = self.authorize(requirement, caller.as_ref(), policy)?;
         // An outer guard may have left a caller that this route does not have.
         parts.extensions.remove::<Principal>();
         if let Some(caller) = caller {
@@ -113,13 +113,18 @@ impl Core {
         Ok(())
     }
 
-    fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
+    fn authorize(
+        &self,
+        requirement: &Requirement,
+        caller: Option<&Principal>,
+        policy: Option<(&PolicyState, Moment)>,
+    ) -> Result<Decision, Refusal> {
         let decide = |policy: Policies<'_>| {
             let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
             requirement.decide(caller, grounds)
         };
-        let outcome = match &self.policy {
-            Some(policy) => policy.with(self.moment(requirement), decide),
+        let outcome = match policy {
+            Some((policy, moment)) => policy.with(moment, decide),
             None => decide(Policies::Unused),
         };
         let id = self.decisions.next();

@@ -20,6 +20,11 @@ const MIN_HTML: usize = 256;
 /// More HTML than this is cleaned on the blocking pool.
 const INLINE_HTML: usize = 2 * 1024;
 
+/// How many fields of one body may change: each is remembered.
+const MAX_CANDIDATES: usize = 1_000;
+/// How many fields of one body that only report are told of. The others are counted.
+const MAX_TOLD: usize = 32;
+
 /// What an undeclared string is.
 const TEXT: &str = "text";
 
@@ -43,6 +48,18 @@ pub(crate) struct Findings {
     pub(crate) reported: Vec<ReportedField>,
     /// How much there is for the cleaner to do, in bytes.
     html: usize,
+}
+
+impl Findings {
+    /// Those of the next part of a body in which there was so much for the cleaner before.
+    pub(crate) fn after(html: usize) -> Self {
+        Self { html, ..Self::default() }
+    }
+
+    /// How much there is for the cleaner, with what was before.
+    pub(crate) const fn html(&self) -> usize {
+        self.html
+    }
 }
 
 /// A field whose text is to become another one.
@@ -151,6 +168,9 @@ impl Declared {
             }
             Err(breach) => return self.wrong(entry, breach, pointer, findings),
         };
+        if findings.candidates.len() >= MAX_CANDIDATES {
+            return Err(Rule::Members.into());
+        }
         findings.candidates.push(Candidate {
             edit: Edit { span, text },
             pointer: pointer(),
@@ -204,6 +224,9 @@ impl Declared {
             return Err(breach);
         };
         entry.reported.fetch_add(1, Ordering::Relaxed);
+        if findings.reported.len() >= MAX_TOLD {
+            return Ok(());
+        }
         let pointer = pointer();
         let (kind, rule) = (entry.check.kind.name(), breach.rule.code());
         tracing::info!(

@@ -118,6 +118,8 @@ pub(crate) enum Rule {
     Range,
     #[error("the body is far longer than it was when it was packed")]
     Ratio,
+    #[error("a field would have to be changed, but its part says how long it is")]
+    PartLength,
     #[error("a field would have to be changed, but the body is signed")]
     SignedBody,
     #[error("the body is too long")]
@@ -174,6 +176,7 @@ impl Rule {
             Self::Pattern => "pattern",
             Self::Range => "range",
             Self::Ratio => "ratio",
+            Self::PartLength => "part-length",
             Self::SignedBody => "signed-body",
             Self::Size => "size",
             Self::SurroundingSpace => "surrounding-space",
@@ -218,6 +221,7 @@ impl Rule {
             | Self::Number
             | Self::Pattern
             | Self::Range
+            | Self::PartLength
             | Self::SignedBody
             | Self::SurroundingSpace
             | Self::TooLong

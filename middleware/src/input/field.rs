@@ -240,11 +240,13 @@ impl Shape {
             Self::Number(range) => some(Kind::Number(range.clone()), !range.is_empty()),
             Self::Opaque => Ok(Kind::Opaque),
             // The engine is linear in the text, whatever the expression.
-            Self::Pattern(expression) => RegexBuilder::new(&format!(r"\A(?:{expression})\z"))
-                .size_limit(MAX_PATTERN)
-                .build()
-                .map(Kind::Pattern)
-                .map_err(|error| FieldFault::Pattern(error.to_string())),
+            Self::Pattern(expression) => {
+                let compile =
+                    |expression: &str| RegexBuilder::new(expression).size_limit(MAX_PATTERN).build();
+                // By itself first: what closes a group that it did not open would end the one around it.
+                let whole = compile(expression).and_then(|_| compile(&format!(r"\A(?:{expression})\z")));
+                whole.map(Kind::Pattern).map_err(|error| FieldFault::Pattern(error.to_string()))
+            }
             Self::Text => Ok(Kind::Text),
             Self::Url(schemes) => {
                 let program = schemes.iter().find(|own| PROGRAMS.contains(&own.as_str()));

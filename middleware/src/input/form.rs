@@ -52,8 +52,7 @@ pub(crate) fn read<'a>(
                 return Err(Fault::whole(Rule::Control));
             }
             let at = |breach: Breach| breach.at(written(&[Segment::Key(name.clone())]));
-            let fresh = names.insert(name.clone());
-            if !fresh && duplicates == Duplicates::Reject {
+            if duplicates != Duplicates::Allow && !names.insert(name.clone()) {
                 return Err(at(Rule::DuplicateField.into()));
             }
             let value = decode(pair.get(value_at..).unwrap_or_default()).map_err(|rule| at(rule.into()))?;

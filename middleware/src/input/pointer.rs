@@ -43,7 +43,7 @@ pub(crate) struct Pattern(Vec<Step>);
 enum Step {
     Any,
     Many,
-    Named(String),
+    Named(String, Option<usize>),
 }
 
 /// A pointer that could not be read.
@@ -60,10 +60,16 @@ impl Pattern {
 
     /// The pattern of one name at the root.
     pub(crate) fn named(name: &str) -> Self {
-        Self(vec![Step::Named(name.to_owned())])
+        Self(vec![Step::named(name.to_owned())])
     }
 
     pub(crate) fn matches(&self, path: &[Segment<'_>]) -> bool {
+        // Nearly every value ends in another name: then nothing else needs to be looked at.
+        if let (Some(step), Some(segment)) = (self.0.last(), path.last())
+            && !step.matches(segment)
+        {
+            return false;
+        }
         let (mut step, mut at) = (0, 0);
         // Where to go on when what follows the last `**` does not match: with one segment more inside it.
         let mut retry = None;
@@ -96,6 +102,12 @@ impl Pattern {
 }
 
 impl Step {
+    /// A name, which may be a place in an array.
+    fn named(name: String) -> Self {
+        let index = name.parse().ok();
+        Self::Named(name, index)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
             return Some(Self::Any);
@@ -105,14 +117,14 @@ impl Step {
         }
         // RFC 6901 §3: a `~` is followed by 0 or 1; §4: `~1` is read before `~0`.
         let strays = text.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
-        (!strays).then(|| Self::Named(text.replace("~1", "/").replace("~0", "~")))
+        (!strays).then(|| Self::named(text.replace("~1", "/").replace("~0", "~")))
     }
 
     fn matches(&self, segment: &Segment<'_>) -> bool {
         match (self, segment) {
             (Self::Any | Self::Many, _) => true,
-            (Self::Named(name), Segment::Key(key)) => name == key,
-            (Self::Named(name), Segment::Index(index)) => name.parse() == Ok(*index),
+            (Self::Named(name, _), Segment::Key(key)) => name == key,
+            (Self::Named(_, own), Segment::Index(index)) => *own == Some(*index),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct InputReport {
     /// The places whose text was rewritten, as JSON Pointers.
     pub rewritten: Vec<String>,
-    /// The fields that were wrong and passed, because they [only report](crate::Field::report).
+    /// The fields that were wrong and passed, because they [only report](crate::Field::report): the first 32 of them.
     pub reported: Vec<ReportedField>,
 }
 

@@ -85,17 +85,21 @@ impl InputRules {
     /// Checks and, where declared, rewrites the body of a request of a guarded type.
     pub(crate) async fn apply(&self, media: Media, request: Request<Body>) -> Result<Checked, Fault> {
         let (mut parts, body) = request.into_parts();
-        let signed = self.signed_body || media::is_signed(&parts.headers);
         let encoding = match media {
             Media::Form => Encoding::Form,
             Media::Json => Encoding::Json,
-            Media::Multipart => return self.watched(parts, body, signed),
+            Media::Multipart => return self.watched(parts, body),
         };
         let packed = Coding::of(&parts.headers);
         let (mut body, trailers) = self.collect(body).await?;
-        let signed = signed || trailers.as_ref().is_some_and(media::is_signed);
+        // Looked for only where something would have to change.
+        let is_signed = |parts: &Parts| {
+            self.signed_body
+                || media::is_signed(&parts.headers)
+                || trailers.as_ref().is_some_and(media::is_signed)
+        };
         if packed != Coding::Identity {
-            if signed {
+            if is_signed(&parts) {
                 return Err(Fault::whole(Rule::SignedBody));
             }
             let growth = Growth { longest: self.max_body, ratio: self.unpack_ratio.unwrap_or_default() };
@@ -111,7 +115,7 @@ impl InputRules {
         }
         let (places, edits): (Vec<_>, Vec<_>) =
             candidates.into_iter().map(|Candidate { edit, pointer, .. }| (pointer, edit)).unzip();
-        if signed {
+        if is_signed(&parts) {
             let pointer = places.into_iter().next().unwrap_or_default();
             return Err(Fault { pointer, ..Fault::whole(Rule::SignedBody) });
         }
@@ -122,7 +126,9 @@ impl InputRules {
     }
 
     /// A request whose body is checked while the handler reads it.
-    fn watched(&self, mut parts: Parts, body: Body, signed: bool) -> Result<Checked, Fault> {
+    fn watched(&self, mut parts: Parts, body: Body) -> Result<Checked, Fault> {
+        let can_change = self.fields.rewrites() || self.uploads.strips();
+        let signed = can_change && (self.signed_body || media::is_signed(&parts.headers));
         let terms = Terms {
             fields: Arc::clone(&self.fields),
             uploads: Arc::clone(&self.uploads),

@@ -163,6 +163,83 @@ async fn html_is_bounded_per_field_and_in_total() {
     assert_eq!(json(&body(5, 16 * 1024)).await.unwrap_err().rule, Rule::HtmlLength);
 }
 
+#[tokio::test]
+async fn html_that_only_reports_stays_as_it_is() {
+    let policy = InputPolicy::strict().field("/html/*", super::Field::html(Html::inline()).report());
+    let policy = policy.build().unwrap().into_rules();
+    for body in
+        [r#"{"html":["<b>"]}"#.to_owned(), serde_json::json!({ "html": ["<i>".repeat(6_000)] }).to_string()]
+    {
+        let passed = run_by(Arc::clone(&policy), request("application/json", body.clone())).await.unwrap();
+        let report = passed.extensions().get::<InputReport>().cloned().unwrap_or_default();
+        let told: Vec<_> = report.reported.iter().map(|field| (field.pointer.as_str(), field.kind)).collect();
+        assert_eq!((told, report.rewritten), (vec![("/html/0", "html")], vec![]));
+        assert_eq!(passed.into_body().collect().await.unwrap().to_bytes(), body);
+    }
+    assert_eq!(policy.reports().iter().map(|field| field.count).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn of_many_fields_some_are_told_all_are_counted_and_not_every_one_is_changed() {
+    use super::Field;
+    let policy = InputPolicy::strict()
+        .field("/a/*", Field::line().report())
+        .field("/b/*", Field::line().trimmed().rewrite())
+        .build()
+        .unwrap()
+        .into_rules();
+    let sent = |name: &str, count: usize| {
+        let body = serde_json::json!({ name: vec![" \n"; count] }).to_string();
+        run_by(Arc::clone(&policy), request("application/json", body))
+    };
+    let passed = sent("a", 2_000).await.unwrap();
+    assert_eq!(passed.extensions().get::<InputReport>().unwrap().reported.len(), 32);
+    assert_eq!(policy.reports().iter().map(|field| field.count).collect::<Vec<_>>(), [2_000]);
+    assert_eq!(
+        sent("b", 1_000).await.unwrap().extensions().get::<InputReport>().unwrap().rewritten.len(),
+        1_000
+    );
+    assert_eq!(sent("b", 1_001).await.unwrap_err().rule, Rule::Members);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused() {
+    for media in ["application/json", "application/x-www-form-urlencoded"] {
+        let chunks = [Ok(Bytes::from_static(b"[1")), Err(std::io::Error::other("away"))];
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        assert_eq!(run(request(media, body)).await.unwrap_err(), Fault::whole(Rule::Interrupted));
+    }
+}
+
+#[tokio::test]
+async fn a_pattern_holds_for_the_whole_text_and_an_open_one_lets_no_control_character_through() {
+    use super::{Field, FieldFault};
+    for expression in ["a)|(?:b", "a|b)(?:", "(", "a{1000}{1000}{1000}"] {
+        let error =
+            InputPolicy::strict().field("/a", Field::pattern(expression)).build().map(drop).unwrap_err();
+        assert!(
+            matches!(error, InputError::Field { fault: FieldFault::Pattern(_), .. }),
+            "{expression}: {error}"
+        );
+    }
+    let policy = InputPolicy::strict()
+        .field("/a", Field::pattern("a|b"))
+        .field("/tree/**", Field::integer(1..=9))
+        .build()
+        .unwrap()
+        .into_rules();
+    for (body, rule) in [
+        (r#"{"a":"b"}"#, None),
+        (r#"{"a":"ab"}"#, Some(Rule::Pattern)),
+        (r#"{"tree":{"text":"x","number":9}}"#, None),
+        (r#"{"tree":{"text":"\u0001"}}"#, Some(Rule::Control)),
+        (r#"{"tree":{"number":10}}"#, Some(Rule::Range)),
+    ] {
+        let outcome = run_by(Arc::clone(&policy), request("application/json", body)).await;
+        assert_eq!(outcome.err().map(|fault| fault.rule), rule, "{body}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_serde_writes_passes_unchanged(text in "\\PC{0,40}", number in any::<f64>(), deep in prop::collection::vec("\\PC{0,8}", 0..8)) {

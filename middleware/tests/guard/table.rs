@@ -178,6 +178,10 @@ async fn whoever_says_that_they_speak_grpc_where_nobody_does_gains_nothing() {
     let grpc: Plain = BoxCloneSyncService::new(routes().grpc().guarded_by(&guard).unwrap().layer(count));
     let (status, _, read) = call(&grpc, says("/open").header("transfer-encoding", "chunked"), "[1,").await;
     assert_eq!((status, read.as_str()), (StatusCode::OK, "3"), "messages are not JSON here");
+    // A row for some methods is not one of gRPC.
+    let mixed = routes().methods([Method::POST], "/json", public()).grpc().guarded_by(&guard).unwrap();
+    let mixed: Plain = BoxCloneSyncService::new(mixed.layer(count));
+    assert_eq!(call(&mixed, says("/json"), "[1,").await.0, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use http::StatusCode;
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use portcullis_guard::{Field, GuardExt, GuardedRouter, Html, InputPolicy, Uploads, authenticated};
+use portcullis_guard::{
+    Field, GuardExt, GuardedRouter, Html, InputPolicy, RouteTable, Uploads, authenticated,
+};
 use serde_json::json;
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::service::{Answer, guard_of, request, send};
 use crate::signer::Signer;
@@ -117,4 +120,22 @@ async fn a_body_that_is_too_long_compressed_or_of_no_boundary_is_refused() {
     assert_eq!(coded.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let (typed, _) = upload(form(&[]), &[("content-type", "multipart/form-data; boundary=xz")]).await;
     assert_eq!(typed.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_guard_says_what_was_wrong_when_the_service_fails_over_it() {
+    let signer = Signer::eddsa("a");
+    let guard = guard_of(&signer).input(InputPolicy::strict()).build().await.unwrap();
+    let read = service_fn(async |request: Request<Body>| {
+        request.into_body().collect().await.map(|read| Response::new(Body::from(read.to_bytes())))
+    });
+    let table = RouteTable::new().route("/upload", authenticated()).guarded_by(&guard).unwrap();
+    let service = table.layer(read);
+    for (content, status) in [("x", StatusCode::OK), ("\u{1}", StatusCode::UNPROCESSABLE_ENTITY)] {
+        let request = request("POST", "/upload", &signer.token(&json!({})))
+            .header("content-type", "multipart/form-data; boundary=xy")
+            .body(Body::from(form(&[("name=a", "text/plain", content)])))
+            .unwrap();
+        assert_eq!(service.clone().oneshot(request).await.unwrap().status(), status);
+    }
 }

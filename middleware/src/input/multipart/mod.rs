@@ -14,7 +14,9 @@ use std::sync::{Arc, OnceLock};
 use axum_core::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
 
 use super::declared::{Candidate, Declared, Findings, Flat};
 use super::fault::{Fault, Rule};
@@ -68,15 +70,18 @@ pub(super) fn checked(terms: Terms, content_type: &str, body: Body) -> Result<(B
         checker: Checker {
             terms,
             names: HashMap::new(),
+            parts: 0,
             files: 0,
             held: 0,
+            html: 0,
             part: None,
             out: VecDeque::new(),
         },
         watch: watch.clone(),
         is_read: false,
+        trailers: None,
     };
-    Ok((Body::from_stream(stream::try_unfold(reader, Reader::next)), watch))
+    Ok((Body::new(StreamBody::new(stream::try_unfold(reader, Reader::next))), watch))
 }
 
 struct Reader {
@@ -85,17 +90,19 @@ struct Reader {
     checker: Checker,
     watch: Watch,
     is_read: bool,
+    /// What follows the body, which is handed on as it is.
+    trailers: Option<HeaderMap>,
 }
 
 impl Reader {
-    /// The next bytes to hand on, and the reader of the rest.
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, BrokenOff> {
+    /// The next piece to hand on, and the reader of the rest.
+    async fn next(mut self) -> Result<Option<(Frame<Bytes>, Self)>, BrokenOff> {
         loop {
             if let Some(bytes) = self.checker.out.pop_front() {
-                return Ok(Some((bytes, self)));
+                return Ok(Some((Frame::data(bytes), self)));
             }
             if self.is_read {
-                return Ok(None);
+                return Ok(self.trailers.take().map(|trailers| (Frame::trailers(trailers), self)));
             }
             if let Err(fault) = self.read().await {
                 // Nobody else says anything on this watch.
@@ -107,10 +114,13 @@ impl Reader {
 
     async fn read(&mut self) -> Result<(), Fault> {
         match self.body.frame().await {
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { return Ok(()) };
-                self.scanner.push(&data);
-            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.scanner.push(&data),
+                Err(other) => {
+                    self.trailers = other.into_trailers().ok();
+                    return Ok(());
+                }
+            },
             Some(Err(error)) => {
                 let rule = if error.is::<LengthLimitError>() { Rule::Size } else { Rule::Interrupted };
                 return Err(Fault::whole(rule));
@@ -132,9 +142,13 @@ struct Checker {
     terms: Terms,
     /// The fields seen, and whether each was a file.
     names: HashMap<String, bool>,
+    /// How many parts there were: one name may be there often.
+    parts: usize,
     files: usize,
     /// How many bytes of fields were held until now.
     held: usize,
+    /// How much there was for the cleaner until now.
+    html: usize,
     part: Option<Part>,
     /// What may be handed on.
     out: VecDeque<Bytes>,
@@ -168,6 +182,7 @@ impl Checker {
     }
 
     fn begin(&mut self, raw: &Bytes) -> Result<(), Fault> {
+        self.parts += 1;
         let head = head::parse(raw).map_err(Fault::whole)?;
         let is_file = head.file_name.is_some();
         let outcome = self.admit(&head).and_then(|()| match &head.file_name {
@@ -181,7 +196,7 @@ impl Checker {
     }
 
     fn admit(&self, head: &PartHead) -> Result<(), Rule> {
-        if self.names.len() >= MAX_FIELDS {
+        if self.parts > MAX_FIELDS {
             return Err(Rule::Members);
         }
         let is_file = head.file_name.is_some();
@@ -258,16 +273,20 @@ impl Checker {
         }
         let field =
             Flat { name: &name, value: &text, has_control: has_control(&text), span: 0..content.len() };
-        let mut findings = Findings::default();
+        let mut findings = Findings::after(self.html);
         self.terms.fields.field(field, &mut findings).map_err(|breach| breach.at(written_name(&name)))?;
+        self.html = findings.html();
         let changed = Arc::clone(&self.terms.fields).clean(findings).await?.candidates.pop();
         self.out.extend(raw_head);
         let Some(Candidate { edit, .. }) = changed else {
             self.out.push_back(content.into());
             return Ok(());
         };
-        if self.terms.signed || is_fixed {
+        if self.terms.signed {
             return Err(refused(Rule::SignedBody));
+        }
+        if is_fixed {
+            return Err(refused(Rule::PartLength));
         }
         // What was taken out of a text may have kept a delimiter apart.
         if scanner.is_delimiting(edit.text.as_bytes()) {

@@ -159,7 +159,7 @@ impl Scanner {
         self.state = State::Content { fresh: false };
         let searched = self.held.len().saturating_sub(self.dash_boundary.needle().len() - 1);
         let content = self.take(free);
-        self.searched = self.searched.max(searched - free);
+        self.searched = searched - free;
         Ok(Some(Piece::Content(content)))
     }
 

@@ -133,7 +133,7 @@ async fn a_field_that_is_wrong_is_refused_with_its_name() {
     let lists = policy().form_duplicates(Duplicates::Allow);
     assert_eq!(sent(&lists, &twice).await.unwrap(), whole(&twice));
     let fixed = part("name=\"title\"\r\nContent-Length: 3", "", " a ");
-    assert_eq!(sent(&policy(), &[fixed]).await, refused("/title", Rule::SignedBody));
+    assert_eq!(sent(&policy(), &[fixed]).await, refused("/title", Rule::PartLength));
 }
 
 #[tokio::test]
@@ -201,8 +201,31 @@ async fn bodies_are_bounded_as_a_whole_and_in_what_is_held() {
     assert_eq!(sent(&large, &long).await, refused("/b", Rule::Size));
     let many: Vec<_> = (0..=1_000).map(|number| part(&format!("name=\"{number}\""), "", "")).collect();
     assert_eq!(sent(&policy(), &many).await, refused("/1000", Rule::Members));
+    let again = vec![part("name=\"a\"", "", ""); 1_001];
+    let lists = policy().form_duplicates(Duplicates::Allow);
+    assert_eq!(sent(&lists, &again).await, refused("/a", Rule::Members));
+    assert_eq!(sent(&lists, &again[1..]).await.err(), None);
     let cut = Body::from("--xy\r\nContent-Disposition: form-data; name=a\r\n\r\nx");
     assert_eq!(run(&policy(), request(cut)).await.unwrap_err().rule, Rule::Interrupted);
+}
+
+#[tokio::test]
+async fn html_is_bounded_over_all_parts() {
+    let policy = policy().html("/list", Html::inline()).form_duplicates(Duplicates::Allow);
+    let five = vec![part("name=\"list\"", "", format!("<{}", "x".repeat(16 * 1024 - 1))); 5];
+    assert_eq!(sent(&policy, &five[1..]).await.err(), None);
+    assert_eq!(sent(&policy, &five).await, refused("/list", Rule::HtmlLength));
+}
+
+#[tokio::test]
+async fn what_follows_the_body_is_handed_on() {
+    let body = http_body_util::Full::new(Bytes::from(whole(&[part("name=\"a\"", "", "x")])));
+    let trailers = HeaderMap::from_iter([(header::ETAG, http::HeaderValue::from_static("x"))]);
+    let body = body.with_trailers(async { Some(Ok(trailers)) });
+    let rules = policy().build().unwrap().into_rules();
+    let checked = rules.apply(Media::Multipart, request(Body::new(body))).await.unwrap();
+    let collected = checked.request.into_body().collect().await.unwrap();
+    assert_eq!(collected.trailers().unwrap()[header::ETAG], "x");
 }
 
 #[tokio::test]
