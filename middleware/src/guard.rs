@@ -4,19 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use futures_util::future::join;
 use http::request::Parts;
 use portcullis_policy::Route;
 
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Bindings, Proofs};
-use crate::client_address::{ClientAddress, Proxies};
+use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
-use crate::input::{Fault, InputRules, Media, Rule};
+use crate::input::InputRules;
 use crate::jwks::{Trust, Trusts};
-use crate::limit::{Limiters, Standing};
-use crate::path;
+use crate::limit::{Limiters, Passage};
 use crate::policy::PolicyState;
 use crate::refusal::{DpopHint, Hint, Outage, Refusal};
 use crate::resource::Described;
@@ -31,7 +30,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// The guard of a service: a tower layer that lets a request through only when its path is canonical, its
 /// limits are not spent, its token is good, its caller may do this, and its body is well-formed.
 ///
-/// The order is fixed: path, limit by address, token, limit by identity, requirement, input, handler. Cheap
+/// The order is fixed: path, limits by address, token, limits by identity, requirement, input, handler. Cheap
 /// to clone; clones are the same guard.
 #[derive(Clone)]
 pub struct Guard(Arc<Core>);
@@ -59,7 +58,7 @@ pub(crate) struct Told {
 }
 
 impl Guard {
-    /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was. A server that may not
+    /// Fetches keys and policy now, reads policy files again, and looks for where limits are shared if that is away. What cannot be had stays as it was. A server that may not
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
@@ -106,6 +105,7 @@ impl Guard {
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.0.trusts.statuses(now),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
+            limits_shared: self.0.limiters.are_shared(),
         }
     }
 
@@ -153,6 +153,7 @@ impl Guard {
         self.0.trusts.spawn_refresh();
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
         self.0.told.announcer.iter().for_each(Announcer::spawn);
+        self.0.limiters.spawn_refresh();
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
@@ -177,12 +178,15 @@ impl Guard {
         }
     }
 
-    /// Keys first, again.
+    /// Keys first, again. Where limits are shared is looked for meanwhile.
     pub(crate) async fn refresh_remote(&self) {
-        self.0.trusts.refresh().await;
-        if let Some(policy) = &self.0.policy {
-            policy.refresh().await;
-        }
+        let knowledge = async {
+            self.0.trusts.refresh().await;
+            if let Some(policy) = &self.0.policy {
+                policy.refresh().await;
+            }
+        };
+        join(knowledge, self.0.limiters.refresh()).await;
         // A disk that hangs holds nobody up.
         let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
     }
@@ -194,99 +198,28 @@ impl Guard {
         }
     }
 
+    /// The limits on the way to a route.
+    pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
+        let text = || requirement.to_string();
+        let route = path.map_or_else(text, str::to_owned);
+        self.0.limiters.passage(&route, requirement.request_cost(), requirement.limits())
+    }
+
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+
     pub(crate) fn input(&self) -> Arc<InputRules> {
         Arc::clone(&self.0.input)
     }
-
-    /// Judges all that can be judged at once.
-    pub(crate) fn begin(&self, parts: &mut Parts, requirement: &Requirement) -> Visit {
-        let mut standing = Standing::default();
-        let step = self.0.begin(parts, requirement, &mut standing);
-        Visit { standing, step }
-    }
-
-    /// Judges the rest after a wait for keys.
-    pub(crate) fn resume(
-        &self,
-        parts: &mut Parts,
-        requirement: &Requirement,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, requirement, Attempt::Last, standing)
-    }
-}
-
-/// How far a request has come, and where it stands with the limits.
-pub(crate) struct Visit {
-    pub(crate) standing: Standing,
-    pub(crate) step: Result<Step, Refusal>,
-}
-
-/// What is to be done next.
-pub(crate) enum Step {
-    /// Check the body, then call the handler.
-    CheckBody(Media),
-    /// Call the handler.
-    Pass,
-    /// Wait for keys, then resume.
-    Wait(Arc<Trust>),
 }
 
 impl Core {
-    fn begin(
-        &self,
-        parts: &mut Parts,
-        requirement: &Requirement,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        path::check(parts).map_err(Refusal::Path)?;
-        self.admit_address(parts, standing)?;
-        self.proceed(parts, requirement, Attempt::First, standing)
-    }
-
-    fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
-        let Some(address) = self.proxies.client(parts) else {
-            let needed = self.limiters.needs_address();
-            return if needed { Err(Refusal::Unavailable(Outage::Address)) } else { Ok(()) };
-        };
-        self.limiters.spend_address(address, standing).map_err(Refusal::Limited)?;
-        parts.extensions.insert(ClientAddress(address));
-        Ok(())
-    }
-
-    fn proceed(
-        &self,
-        parts: &mut Parts,
-        requirement: &Requirement,
-        attempt: Attempt,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        let caller = match self.authenticate(parts, requirement, attempt)? {
-            Authentication::Known(caller) => caller,
-            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
-        };
-        let hears_too_little = |policy: &PolicyState| policy.hears_too_little(self.moment(requirement));
-        if caller.is_some() && self.policy.as_ref().is_some_and(hears_too_little) {
-            return Err(Refusal::Unavailable(Outage::Revocations));
-        }
-        if let Some(caller) = &caller {
-            self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
-        }
-        let decision = self.authorize(requirement, caller.as_ref())?;
-        // An outer guard may have left a caller that this route does not have.
-        parts.extensions.remove::<Principal>();
-        if let Some(caller) = caller {
-            parts.extensions.insert(caller);
-        }
-        parts.extensions.insert(decision);
-        self.body_step(parts).map_err(Refusal::Input)
-    }
-
-    fn moment(&self, requirement: &Requirement) -> Moment {
+    pub(crate) fn moment(&self, requirement: &Requirement) -> Moment {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
-    fn authenticate(
+    pub(crate) fn authenticate(
         &self,
         parts: &Parts,
         requirement: &Requirement,
@@ -322,7 +255,11 @@ impl Core {
         })
     }
 
-    fn authorize(&self, requirement: &Requirement, caller: Option<&Principal>) -> Result<Decision, Refusal> {
+    pub(crate) fn authorize(
+        &self,
+        requirement: &Requirement,
+        caller: Option<&Principal>,
+    ) -> Result<Decision, Refusal> {
         let decide = |policy: Policies<'_>| {
             let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
             requirement.decide(caller, grounds)
@@ -337,17 +274,6 @@ impl Core {
             // Whoever has no token is asked for one before anything else is looked at.
             None => Refusal::Anonymous,
         })
-    }
-
-    fn body_step(&self, parts: &Parts) -> Result<Step, Fault> {
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        match length.and_then(|length| length.parse::<usize>().ok()) {
-            Some(0) => return Ok(Step::Pass),
-            // Known to be too long before a byte of it is read.
-            Some(length) if length > self.input.max_body() => return Err(Fault::whole(Rule::Size)),
-            Some(_) | None => {}
-        }
-        Ok(Media::of(&parts.headers)?.map_or(Step::Pass, Step::CheckBody))
     }
 }
 
@@ -372,7 +298,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
     }
 }
 
-enum Authentication {
+pub(crate) enum Authentication {
     Known(Option<Principal>),
     Wait(Arc<Trust>),
 }

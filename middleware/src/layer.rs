@@ -1,37 +1,48 @@
 //! The guard as a tower layer.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum_core::body::Body;
+use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::guard::{Guard, Step, Visit};
-use crate::limit::Standing;
+use crate::guard::Guard;
+use crate::limit::{Passage, Standing};
 use crate::refusal::{Dialect, Outage, Refusal};
+use crate::visit::{Resume, Step, Visit};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    requirement: Arc<Requirement>,
+    gate: Arc<Gate>,
+}
+
+/// What a route requires, and what limits it.
+pub(crate) struct Gate {
+    pub(crate) requirement: Requirement,
+    pub(crate) passage: Passage,
 }
 
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer { guard: self.clone(), requirement: Arc::new(requirement) }
+        GuardLayer::new(self, requirement, None)
     }
 }
 
 impl GuardLayer {
-    pub(crate) const fn new(guard: Guard, requirement: Arc<Requirement>) -> Self {
-        Self { guard, requirement }
+    /// For the route whose path has this template, if that is known.
+    pub(crate) fn new(guard: &Guard, requirement: Requirement, path: Option<&str>) -> Self {
+        let passage = guard.passage(&requirement, path);
+        Self { guard: guard.clone(), gate: Arc::new(Gate { requirement, passage }) }
     }
 
     /// Judges a request and, if it may, hands it on to `inner`, which is ready.
@@ -49,7 +60,7 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = Dialect::of(&parts.headers);
-        let Visit { standing, step } = self.guard.begin(&mut parts, &self.requirement);
+        let Visit { standing, step } = self.guard.begin(&mut parts, &self.gate);
         let state = match step {
             Ok(Step::Pass) => {
                 let body = self.bounded(dialect, body);
@@ -68,7 +79,7 @@ impl GuardLayer {
     }
 
     fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
-        let hint = self.guard.hint(&self.requirement);
+        let hint = self.guard.hint(&self.gate.requirement);
         with_standing(refusal.answered(dialect, &hint), standing)
     }
 
@@ -76,6 +87,12 @@ impl GuardLayer {
     /// server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body) -> Body {
         if dialect == Dialect::Grpc { body } else { self.guard.input().bounded(body) }
+    }
+}
+
+impl fmt::Debug for GuardLayer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("GuardLayer").field("requirement", &self.gate.requirement).finish_non_exhaustive()
     }
 }
 
@@ -159,21 +176,35 @@ where
         request: Request<Body>,
     ) -> Result<Request<Body>, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let step = match step {
-            Step::Wait(trust) => {
-                trust.refresh_for_request().await;
-                self.layer.guard.resume(&mut parts, &self.layer.requirement, &mut self.standing)?
-            }
-            other => other,
-        };
+        let step = self.wait(&mut parts, step).await?;
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) => {
                 self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
             }
             Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
-            // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
-            Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
+            // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
+            Step::Borrow(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
+        }
+    }
+
+    /// Waits for what is missing, one thing after the other.
+    async fn wait(&mut self, parts: &mut Parts, mut step: Step) -> Result<Step, Refusal> {
+        loop {
+            let resume = match step {
+                Step::Borrow(loan, resume) => {
+                    let reading = loan.settle().await.map_err(Refusal::Limited)?;
+                    self.standing.pass(resume.stage(), Some(reading));
+                    resume
+                }
+                // The last attempt asks for no more keys.
+                Step::Wait(trust) => {
+                    trust.refresh_for_request().await;
+                    Resume::Token
+                }
+                done => return Ok(done),
+            };
+            step = self.layer.guard.resume(parts, &self.layer.gate, resume, &mut self.standing)?;
         }
     }
 }

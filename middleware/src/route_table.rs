@@ -94,12 +94,12 @@ impl RouteTable {
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement| GuardLayer::new(guard.clone(), Arc::new(requirement.clone()));
+        let layer = |requirement: &Requirement, path| GuardLayer::new(guard, requirement.clone(), path);
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
         for Row { methods, path, requirement } in &self.0 {
             let known = paths.entry(path).or_default();
             known
-                .add(methods, layer(requirement))
+                .add(methods, layer(requirement, Some(path)))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -110,7 +110,7 @@ impl RouteTable {
         }
         guard.note_routes(|| self.0.iter().map(Row::described).collect());
         guard.note_scopes(self.0.iter().map(|row| &row.requirement));
-        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted()) })
+        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), None) })
     }
 }
 

@@ -11,6 +11,7 @@ use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
 use crate::guard::Guard;
+use crate::layer::GuardLayer;
 use crate::routes::methods_of;
 
 /// A router whose routes all state what they require: the type takes no others.
@@ -146,7 +147,8 @@ where
             route.0.into_iter().map(move |(methods, requirement)| (path.clone(), methods, requirement))
         });
         groups.fold(Router::new(), |router, (path, methods, requirement)| {
-            router.route(&path, methods.layer::<_, Infallible>(guard.require(requirement)))
+            let layer = GuardLayer::new(guard, requirement, Some(&path));
+            router.route(&path, methods.layer::<_, Infallible>(layer))
         })
     }
 }

@@ -19,6 +19,8 @@ pub struct Status {
     /// How long ago the server said what was revoked; nothing if it never did, or if there is none that would.
     #[serde(rename = "revocations_age_secs", serialize_with = "secs")]
     pub revocations_age: Option<Duration>,
+    /// Whether limits are shared with the other replicas at the moment; nothing if they are not to be.
+    pub limits_shared: Option<bool>,
 }
 
 /// What a guard knows of its policy.
@@ -102,8 +104,13 @@ mod tests {
             age: Some(Duration::from_millis(61_999)),
             usable: true,
         };
-        let status =
-            Status { ready: false, policy: Some(policy), issuers: Vec::new(), revocations_age: None };
+        let status = Status {
+            ready: false,
+            policy: Some(policy),
+            issuers: Vec::new(),
+            revocations_age: None,
+            limits_shared: None,
+        };
         assert_eq!(
             serde_json::to_value(status).unwrap(),
             serde_json::json!({
@@ -111,6 +118,7 @@ mod tests {
                 "policy": { "revision": 7, "source": "disk", "age_secs": 61, "usable": true },
                 "issuers": [],
                 "revocations_age_secs": null,
+                "limits_shared": null,
             })
         );
     }
