@@ -13,8 +13,9 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
+use crate::gate::Gate;
 use crate::guard::Guard;
-use crate::limit::{Passage, Standing};
+use crate::limit::Standing;
 use crate::refusal::{Dialect, Outage, Refusal};
 use crate::visit::{Resume, Step, Visit};
 
@@ -23,12 +24,6 @@ use crate::visit::{Resume, Step, Visit};
 pub struct GuardLayer {
     guard: Guard,
     gate: Arc<Gate>,
-}
-
-/// What a route requires, and what limits it.
-pub(crate) struct Gate {
-    pub(crate) requirement: Requirement,
-    pub(crate) passage: Passage,
 }
 
 impl Guard {
@@ -194,7 +189,7 @@ where
             let resume = match step {
                 Step::Borrow(loan, resume) => {
                     let reading = loan.settle().await.map_err(Refusal::Limited)?;
-                    self.standing.pass(resume.stage(), Some(reading));
+                    self.standing.pass(resume.stage(), reading);
                     resume
                 }
                 // The last attempt asks for no more keys.

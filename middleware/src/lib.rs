@@ -85,6 +85,7 @@ mod decision;
 mod disk;
 mod extract;
 mod fetch;
+mod gate;
 mod guard;
 mod input;
 mod jwks;

@@ -7,10 +7,10 @@ use http::header;
 use http::request::Parts;
 
 use crate::client_address::ClientAddress;
+use crate::gate::Gate;
 use crate::guard::{Authentication, Core, Guard};
 use crate::input::{Fault, Media, Rule};
 use crate::jwks::Trust;
-use crate::layer::Gate;
 use crate::limit::{Halt, Loan, Stage, Standing};
 use crate::path;
 use crate::policy::PolicyState;

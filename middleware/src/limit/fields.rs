@@ -163,7 +163,9 @@ mod tests {
 
     fn written(readings: &[Reading]) -> HeaderMap {
         let mut standing = Standing::default();
-        readings.iter().for_each(|reading| standing.pass(Stage::Late, Some(*reading)));
+        for reading in readings {
+            standing.pass(Stage::Late, Some(*reading));
+        }
         let mut headers = HeaderMap::new();
         standing.write(&mut headers);
         headers

@@ -49,6 +49,8 @@ impl Key {
 
     /// By the route: the template of its path, such as `/orders/{id}`, whatever the method. Where a requirement was given
     /// without a path, as to [`Guard::require`](crate::Guard::require), by the text of the requirement.
+    ///
+    /// A limit by the route alone is shared by all callers, so what is left of it is not shown to them.
     pub const fn route() -> Self {
         Self(ROUTE)
     }
@@ -77,6 +79,11 @@ impl Key {
         self.0 & (ADDRESS | NETWORK) != 0
     }
 
+    /// Whether strangers share a count: then what is left of it says what they do, and is shown to nobody.
+    pub(super) const fn is_among_strangers(self) -> bool {
+        self.has(NETWORK) || !(self.counts_addresses() || self.counts_callers())
+    }
+
     /// When it is known.
     pub(super) const fn stage(self) -> Stage {
         if self.counts_addresses() && !self.counts_callers() { Stage::Early } else { Stage::Late }
@@ -90,9 +97,9 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = ["address", "client", "network", "organisation", "route", "subject"];
-        let named = names.iter().enumerate().filter(|(bit, _)| self.has(1 << bit)).map(|(_, name)| name);
+        let parts = names.iter().enumerate().filter(|(bit, _)| self.has(1 << bit)).map(|(_, name)| name);
         out.write_str("Key ")?;
-        out.debug_set().entries(named).finish()
+        out.debug_set().entries(parts).finish()
     }
 }
 
@@ -118,12 +125,16 @@ pub(super) enum Numbering {
     /// By a fast hash that differs between processes.
     Fast([RandomState; 2]),
     /// By a secret: the same in every process that has it, and nothing that anybody could compute.
-    Keyed(hmac::Key),
+    Keyed(Box<hmac::Key>),
 }
 
 impl Numbering {
     pub(super) fn fast() -> Self {
         Self::Fast([RandomState::default(), RandomState::default()])
+    }
+
+    pub(super) fn keyed(secret: hmac::Key) -> Self {
+        Self::Keyed(Box::new(secret))
     }
 
     /// The number that a limit counts under; `None` if it does not concern this request.
@@ -221,7 +232,7 @@ mod tests {
     use crate::token::tests::principal;
 
     fn secret(byte: u8) -> Numbering {
-        Numbering::Keyed(hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32]))
+        Numbering::keyed(hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32]))
     }
 
     fn of<'a>(address: &str, caller: Option<&'a Principal>, route: &'a str) -> Counted<'a> {

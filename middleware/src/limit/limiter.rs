@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::fields::{Exceeded, Reading};
 use super::key::{Counted, Key, Numbering};
-use super::local::{Left, Local, Scope, Short};
-use super::quota::{Period, Quota};
+use super::local::{Left, Local, Scope, Settled, Short};
+use super::quota::Period;
 use super::{Limit, LimitError, Shared, Sharing};
 use crate::clock::Clock;
 
@@ -34,19 +34,9 @@ enum Counter {
     Shared(Arc<Shared>),
 }
 
-/// What came of a request, and the quota that it was held to.
-pub(super) struct Settled {
-    pub(super) outcome: Result<Left, Short>,
-    pub(super) quota: Quota,
-}
-
 /// Why a request does not go on for now.
 pub(crate) enum Halt {
     Exceeded(Exceeded),
-    #[cfg_attr(
-        not(feature = "redis"),
-        expect(dead_code, reason = "nothing is borrowed where nothing is shared")
-    )]
     Wait(Loan),
 }
 
@@ -87,7 +77,7 @@ impl Limiter {
         NonZeroU32::new(self.limit.quota.capacity()).map_or(cost, |capacity| cost.min(capacity))
     }
 
-    /// Counts a request; nothing comes back if the limit does not concern it.
+    /// Counts a request; nothing comes back if the limit does not concern it, or concerns strangers too.
     pub(super) fn spend(
         self: &Arc<Self>,
         who: Counted<'_>,
@@ -98,15 +88,15 @@ impl Limiter {
         let settled = match &self.counter {
             Counter::Local(local) => Settled { outcome: local.spend(number, cost), quota },
             Counter::Closed => Settled { outcome: Err(Short(quota.memory())), quota },
-            Counter::Shared(shared) => match shared.take(number, cost) {
-                Some(settled) => settled,
-                None => {
-                    let shared = Arc::clone(shared);
-                    return Err(Halt::Wait(Loan { limiter: Arc::clone(self), shared, number, cost }));
-                }
-            },
+            Counter::Shared(shared) => shared.take(number, cost).ok_or_else(|| {
+                Halt::Wait(Loan { limiter: Arc::clone(self), shared: Arc::clone(shared), number, cost })
+            })?,
         };
-        self.read(number, settled).map(Some).map_err(Halt::Exceeded)
+        self.read(number, settled).map(|reading| self.shown(reading)).map_err(Halt::Exceeded)
+    }
+
+    fn shown(&self, reading: Reading) -> Option<Reading> {
+        (!self.limit.key.is_among_strangers()).then_some(reading)
     }
 
     /// Takes more of what a request has spent already, as far as there is more.
@@ -146,8 +136,9 @@ impl Limiter {
 
 impl Loan {
     /// Asks, and waits a few milliseconds at most.
-    pub(crate) async fn settle(self) -> Result<Reading, Exceeded> {
+    pub(crate) async fn settle(self) -> Result<Option<Reading>, Exceeded> {
         let Self { limiter, shared, number, cost } = self;
-        limiter.read(number, shared.borrow(number, cost).await)
+        let settled = shared.borrow(number, cost).await;
+        limiter.read(number, settled).map(|reading| limiter.shown(reading))
     }
 }

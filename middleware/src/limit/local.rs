@@ -23,6 +23,12 @@ pub(super) struct Left {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Short(pub(super) Duration);
 
+/// What came of a request, and the quota that it was held to.
+pub(super) struct Settled {
+    pub(super) outcome: Result<Left, Short>,
+    pub(super) quota: Quota,
+}
+
 /// What counts: a bucket that refills, or a window of the calendar.
 pub(super) enum Local {
     Bucket(Box<Bucket>),

@@ -182,7 +182,8 @@ impl Limits {
         self
     }
 
-    /// Limits each /48 network of IPv6, before anything is spent on a token: 16 times the quota of an address, unless set.
+    /// Limits each /48 network of IPv6, before anything is spent on a token: 16 times the quota of an address, unless set. What is
+    /// left of it would say what others in the network do, so clients hear of it only when it is spent.
     #[must_use]
     pub const fn by_network(mut self, quota: Quota) -> Self {
         self.by_network = Some(quota);
@@ -202,7 +203,7 @@ impl Limits {
         self
     }
 
-    /// How many keys each limit remembers: 65,536 unless set, at about 80 bytes each.
+    /// How many keys each limit remembers: 65,536 unless set, at about 80 bytes each, or 300 where limits are shared.
     #[must_use]
     pub const fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
@@ -271,11 +272,11 @@ impl Limits {
             if secret.len() < SECRET_BYTES {
                 return Err(LimitError::ShortSecret);
             }
-            return Ok(Numbering::Keyed(hmac::Key::new(hmac::HMAC_SHA256, secret)));
+            return Ok(Numbering::keyed(hmac::Key::new(hmac::HMAC_SHA256, secret)));
         }
         if self.shows_partitions {
             let drawn = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-            return drawn.map(Numbering::Keyed).map_err(|_| LimitError::NoRandomness);
+            return drawn.map(Numbering::keyed).map_err(|_| LimitError::NoRandomness);
         }
         Ok(Numbering::fast())
     }

@@ -1,9 +1,9 @@
 //! Where the feature `redis` is off, nothing is shared: none of this can exist.
 
+use std::future::Ready;
 use std::num::NonZeroU32;
 
-use super::limiter::Settled;
-use super::local::{Left, Scope};
+use super::local::{Left, Scope, Settled};
 use super::quota::Quota;
 
 /// Where counts are shared.
@@ -14,7 +14,7 @@ impl Sharing {
         match *self {}
     }
 
-    pub(super) async fn refresh(&self) {
+    pub(super) const fn refresh(&self) -> Ready<()> {
         match *self {}
     }
 
@@ -35,7 +35,7 @@ impl Shared {
         match *self {}
     }
 
-    pub(super) async fn borrow(&self, _: u128, _: NonZeroU32) -> Settled {
+    pub(super) const fn borrow(&self, _: u128, _: NonZeroU32) -> Ready<Settled> {
         match *self {}
     }
 

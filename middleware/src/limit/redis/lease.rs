@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::super::local::{Left, Scope, Short};
-use super::super::store::BoundedStore;
+use crate::limit::local::{Left, Scope, Short};
+use crate::limit::store::BoundedStore;
 
 /// How long tokens are at hand before they are given back.
 const LIFE: Duration = Duration::from_secs(2);
@@ -104,14 +104,14 @@ impl Leases {
     pub(super) fn drain(&self, key: u128, most: u32, moment: Moment) -> (u32, Option<Left>) {
         let drained = self.store.update(key, |known| {
             let held = known.filter(|lease| lease.window == moment.window && lease.expires > moment.now);
-            let mut lease = held.ok_or(())?;
+            let mut lease = held.ok_or((0, None))?;
             let taken = most.min(lease.left);
             lease.left -= taken;
             // The rest is taken from there.
             lease.room = lease.room.saturating_sub(most - taken);
             Ok(((taken, Some(lease.state(moment))), lease))
         });
-        drained.unwrap_or_else(|()| (0, None))
+        drained.unwrap_or_else(|nothing| nothing)
     }
 
     /// What to ask for so that a request can be served; `None` if that is settled by now. What is given back is at hand no longer.
@@ -189,7 +189,7 @@ mod tests {
     }
 
     const fn reply(given: u32, room: u32) -> Reply {
-        Reply { given, room, wait: Duration::from_secs(60) }
+        Reply { given, room, wait: Duration::from_mins(1) }
     }
 
     /// What is at hand after asking once for one token.
@@ -235,7 +235,7 @@ mod tests {
         let leases = leases();
         let order = leases.order(1, 5, at(0, 0)).unwrap();
         leases.keep(1, order, reply(0, 2), at(0, 0));
-        assert_eq!(leases.take(1, 5, at(0, 0)), Held::Short(Short(Duration::from_secs(60))));
+        assert_eq!(leases.take(1, 5, at(0, 0)), Held::Short(Short(Duration::from_mins(1))));
         assert_eq!(leases.take(1, 1, at(0, 0)), Held::Nothing, "less may be there");
         assert_eq!(leases.order(1, 5, at(0, 0)), None);
         assert_eq!(leases.take(1, 5, at(1, 0)), Held::Nothing);

@@ -13,8 +13,7 @@ use tokio::sync::Mutex;
 use self::lease::{Held, Leases, Order, Reply};
 use self::link::Link;
 use super::LimitError;
-use super::limiter::Settled;
-use super::local::{Left, Local, Scope, Short};
+use super::local::{Left, Local, Scope, Settled, Short};
 use super::quota::{Calendar, Period, Quota};
 use crate::clock::Clock;
 
