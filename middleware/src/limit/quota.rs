@@ -100,11 +100,13 @@ impl Quota {
         }
     }
 
-    /// Between two requests of a steady flow; `None` for a calendar, and where nothing flows.
+    /// Between two requests of a steady flow, a nanosecond at least; `None` for a calendar, and where nothing flows.
     pub(super) fn interval(self) -> Option<Duration> {
         match self.period {
             Period::Calendar(_) => None,
-            Period::Rolling(period) => period.checked_div(self.amount).filter(|interval| !interval.is_zero()),
+            Period::Rolling(period) => {
+                period.checked_div(self.amount).map(|interval| interval.max(Duration::from_nanos(1)))
+            }
         }
     }
 

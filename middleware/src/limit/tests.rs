@@ -213,6 +213,7 @@ fn limits_that_cannot_be_kept_are_refused() {
     for name in ["", "a b", "a\"b", "\u{e9}", "a;r=9"] {
         assert!(matches!(build(Limits::new().limit(limit(name))), Err(LimitError::Name(_))), "{name:?}");
     }
+    assert!(build(Limits::new().by_address(Quota::per_second(u32::MAX))).is_ok(), "as good as none");
     let twice = Limits::new().limit(limit("identity")).by_identity(Quota::per_hour(1));
     assert!(matches!(build(twice), Err(LimitError::Repeated("identity"))));
     assert!(matches!(build(Limits::new().secret([1; 31])), Err(LimitError::ShortSecret)));

@@ -147,12 +147,12 @@ impl Leases {
             let left = known.filter(|lease| lease.window == order.window && lease.expires > moment.now);
             let left = left.map_or(0, |lease| lease.left);
             let refusal = (reply.given == 0).then(|| Refusal {
-                cost: order.need + left,
+                cost: order.need.saturating_add(left),
                 until: moment.now + reply.wait,
                 ask_again: moment.now + reply.wait.min(REFUSAL_LIFE),
             });
             let lease = Lease {
-                left: left + reply.given,
+                left: left.saturating_add(reply.given),
                 batch: order.batch,
                 room: reply.room,
                 full_at: moment.now + reply.wait,
