@@ -45,6 +45,7 @@ use crate::services::owners::ADMIN_API_PATH;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
+use crate::services::policies::records::RecordsError;
 use crate::services::provision::{Parts as Provisions, ProvisionService};
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
@@ -181,6 +182,7 @@ impl App {
         };
         http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
         background.shutdown().await;
+        Box::pin(background::record_the_last(&self.administration.distribution.notes)).await;
         self.ground.store.close().await;
     }
 
@@ -246,6 +248,11 @@ impl App {
     /// What services say about their routes.
     pub(crate) const fn inventories(&self) -> &InventoryService {
         &self.administration.distribution.inventories
+    }
+
+    /// Writes what this server decided itself into the records, which it does by itself every few seconds.
+    pub async fn record_decisions(&self) -> Result<(), RecordsError> {
+        self.administration.distribution.notes.flush().await
     }
 
     /// What commands make in one go.

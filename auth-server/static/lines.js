@@ -20,6 +20,13 @@ for (const link of document.querySelectorAll("a[data-editor]")) {
   });
 }
 
+// A link from another page names a line of the rules.
+const wanted = Number(new URLSearchParams(location.search).get("line"));
+const rules = document.getElementById("rules");
+if (wanted > 0 && rules instanceof HTMLTextAreaElement) {
+  goTo(rules, wanted, 1);
+}
+
 function addRuler(editor, text) {
   const ruler = document.createElement("div");
   ruler.className = "ruler";

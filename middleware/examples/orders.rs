@@ -71,7 +71,8 @@ async fn stopped() {
     }
 }
 
-fn app(guard: &Guard) -> Router {
+/// The service, as its tests take it.
+pub(crate) fn app(guard: &Guard) -> Router {
     let asked = guard.clone();
     GuardedRouter::new()
         .route("/orders", get(list).guard(rbac("orders", "read")))

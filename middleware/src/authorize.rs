@@ -230,6 +230,13 @@ impl Requirement {
         self.node.admits_anonymous()
     }
 
+    /// What tokens have to be bound to, in any part of it.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = Vec::new();
+        self.node.collect_bindings(&mut bindings);
+        bindings
+    }
+
     /// The scopes that it cannot do without, as a challenge names them.
     pub(crate) fn scopes(&self) -> Vec<&str> {
         let mut scopes = Vec::new();
@@ -281,7 +288,7 @@ mod tests {
     }
 
     const fn unrecorded(snapshot: &Snapshot) -> Loaded<'_> {
-        Loaded { snapshot, records: None, on_trial: None }
+        Loaded { snapshot, records: None }
     }
 
     fn clock() -> &'static Clock {

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
 use crate::guard::{Core, Guard, Told};
-use crate::input::{InputPolicy, NotAPointer};
+use crate::input::{InputError, InputPolicy};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{LimitError, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
@@ -72,6 +72,9 @@ pub enum BuildError {
     /// Proofs cannot be checked.
     #[error(transparent)]
     Dpop(#[from] DpopError),
+    /// The input policy cannot be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -84,9 +87,11 @@ pub enum BuildError {
     /// No issuer is set.
     #[error("a guard needs an issuer")]
     NoIssuer,
-    /// A field of the input policy is not a JSON Pointer.
-    #[error(transparent)]
-    NotAPointer(#[from] NotAPointer),
+    /// Certificates come in a header, and no proxy is trusted to send it.
+    #[error(
+        "certificates of clients come in a header, which counts from trusted proxies only, and none is trusted"
+    )]
+    NoProxies,
     /// The service cannot be described.
     #[error(transparent)]
     NotAResource(#[from] NotAResource),
@@ -167,7 +172,7 @@ impl GuardBuilder {
         self
     }
 
-    /// What request bodies may be.
+    /// What requests may hold, on routes that have no [input policy of their own](crate::GuardedRoute::input).
     pub fn input(mut self, input: InputPolicy) -> Self {
         self.input = input;
         self
@@ -295,13 +300,17 @@ impl GuardBuilder {
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names());
-        let resource = resource.map(describe).transpose()?.map(Arc::new);
         let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
         let bindings = Bindings {
             dpop: self.proofs.dpop.map(dpop).transpose()?,
             certificates: self.proofs.certificates,
         };
+        let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
+        if reads_header && self.proxies.are_none() {
+            return Err(BuildError::NoProxies);
+        }
+        let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
+        let resource = resource.map(describe).transpose()?.map(Arc::new);
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
@@ -309,7 +318,7 @@ impl GuardBuilder {
             policy,
             limiters: self.limits.build(&clock)?,
             proxies: self.proxies,
-            input: Arc::new(self.input.build()?),
+            input: self.input.build()?.into_rules(),
             decisions: DecisionIds::new(),
             clock,
             bindings,

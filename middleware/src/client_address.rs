@@ -57,6 +57,11 @@ impl Proxies {
         self
     }
 
+    /// Whether nobody is trusted.
+    pub(crate) const fn are_none(&self) -> bool {
+        self.trusted.is_empty()
+    }
+
     /// Whether a request comes from a proxy that is trusted.
     pub(crate) fn trusts_peer_of(&self, parts: &Parts) -> bool {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();

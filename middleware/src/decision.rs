@@ -86,6 +86,11 @@ impl DecisionIds {
         Self { guard: RandomState::new().hash_one(()), next: AtomicU64::new(1) }
     }
 
+    /// What tells this guard from every other.
+    pub(crate) const fn guard(&self) -> u64 {
+        self.guard
+    }
+
     pub(crate) fn next(&self) -> DecisionId {
         DecisionId { guard: self.guard, number: self.next.fetch_add(1, Ordering::Relaxed) }
     }

@@ -1,5 +1,7 @@
 //! The order in which a request is judged.
 
+mod judge;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +10,23 @@ use futures_util::future::join;
 use http::request::Parts;
 use portcullis_policy::Route;
 
-use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
-use crate::binding::{BindingFault, Bindings, Proofs};
+use crate::authorize::{Binding, Requirement};
+use crate::binding::{Bindings, Proofs};
 use crate::client_address::Proxies;
 use crate::clock::Clock;
-use crate::decision::{AccessDenied, Decision, DecisionId, DecisionIds};
-use crate::input::InputRules;
+use crate::decision::DecisionIds;
+use crate::input::{InputRules, Media};
 use crate::jwks::{Trust, Trusts};
-use crate::limit::{Limiters, Passage};
+use crate::limit::{Limiters, Loan, Passage, Standing};
+use crate::path;
 use crate::policy::PolicyState;
-use crate::refusal::{DpopHint, Hint, Outage, Refusal};
+use crate::refusal::{DpopHint, Hint, Refusal};
 use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Attempt, Credential, Principal, Verification, Verifier, credential};
+use crate::token::{Attempt, Verifier};
+pub(crate) use judge::Resume;
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -62,13 +66,29 @@ impl Guard {
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
+        if let Some(policy) = &self.0.policy {
+            policy.catch_up().await;
+        }
         if let Some(announcer) = &self.0.told.announcer {
             announcer.announce().await;
         }
     }
 
-    /// Tells the server what was decided until now, for a service that is about to end. Otherwise it is told now and then, as
-    /// [`DecisionRecords`](crate::DecisionRecords) say.
+    /// Tells the server what was decided until now, for a service that is about to end: wait for it after the last request was
+    /// answered and before `main` returns. Otherwise it is told now and then, as [`DecisionRecords`](crate::DecisionRecords)
+    /// say, which also say what is lost without it.
+    ///
+    /// ```no_run
+    /// # use portcullis_guard::Guard;
+    /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, guard: Guard) -> std::io::Result<()> {
+    /// # async fn terminated() {}
+    /// axum::serve(listener, app).with_graceful_shutdown(terminated()).await?;
+    /// guard.flush().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A server that does not answer is given up after five seconds, and what it was not told is lost and counted in the log.
     pub async fn flush(&self) {
         if let Some(policy) = &self.0.policy {
             policy.flush().await;
@@ -104,6 +124,7 @@ impl Guard {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.0.trusts.statuses(now),
+            input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
             limits_shared: self.0.limiters.are_shared(),
         }
@@ -142,6 +163,14 @@ impl Guard {
             resource_metadata,
             scopes: requirement.scopes(),
             dpop: self.0.bindings.dpop.as_ref().map(hint),
+        }
+    }
+
+    /// Says so where a route asks for what nobody could show.
+    pub(crate) fn look_at(&self, requirement: &Requirement) {
+        let is_missing = |binding: &Binding| !self.0.bindings.can_prove(*binding);
+        for binding in requirement.bindings().into_iter().filter(is_missing) {
+            tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
     }
 
@@ -198,108 +227,63 @@ impl Guard {
         }
     }
 
-    /// The limits on the way to a route.
-    pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
-        let text = || requirement.to_string();
-        let route = path.map_or_else(text, str::to_owned);
-        self.0.limiters.passage(&route, requirement.request_cost(), requirement.limits())
-    }
-
-    pub(crate) const fn core(&self) -> &Arc<Core> {
-        &self.0
-    }
-
     pub(crate) fn input(&self) -> Arc<InputRules> {
         Arc::clone(&self.0.input)
     }
-}
 
-impl Core {
-    pub(crate) fn moment(&self, requirement: &Requirement) -> Moment {
-        Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
+    /// The limits on the way to a route: by the template of its path, or by what it requires where that is not known.
+    pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
+        let route = path.map_or_else(|| requirement.to_string(), str::to_owned);
+        self.0.limiters.passage(&route, requirement.request_cost(), requirement.limits())
     }
 
-    pub(crate) fn authenticate(
+    /// Judges all that can be judged at once.
+    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
+        let mut standing = Standing::default();
+        let step = path::check(parts)
+            .map_err(Refusal::Path)
+            .and_then(|()| self.0.admit_address(parts, terms, &mut standing));
+        Visit { standing, step }
+    }
+
+    /// Judges the rest after a wait.
+    pub(crate) fn resume(
         &self,
-        parts: &Parts,
-        requirement: &Requirement,
-        attempt: Attempt,
-    ) -> Result<Authentication, Refusal> {
-        if requirement.ignores_tokens() {
-            return Ok(Authentication::Known(None));
+        parts: &mut Parts,
+        terms: &Terms,
+        resume: Resume,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        match resume {
+            Resume::Address => self.0.admit_address(parts, terms, standing),
+            Resume::Caller(caller, proof) => self.0.admit_caller(parts, terms, (caller, proof), standing),
+            Resume::Token => self.0.admit_token(parts, terms, Attempt::Last, standing),
         }
-        let sent = credential(&parts.headers).map_err(Refusal::Bearer)?;
-        let Some(sent) = sent.filter(|sent| self.bindings.knows(sent.scheme)) else {
-            let anonymous = requirement.admits_anonymous();
-            return if anonymous { Ok(Authentication::Known(None)) } else { Err(Refusal::Anonymous) };
-        };
-        match self.verifier.verify(sent.token, requirement.tolerance(), attempt) {
-            Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
-            Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
-            Verification::Verified(caller) => {
-                self.prove(parts, sent, &caller)?;
-                Ok(Authentication::Known(Some(caller)))
-            }
-            Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
-        }
-    }
-
-    /// Checks that a token which is bound to something is sent by who has that.
-    fn prove(&self, parts: &Parts, sent: Credential<'_>, caller: &Principal) -> Result<(), Refusal> {
-        self.bindings.check(parts, (sent, caller), &self.proxies, &self.clock).map_err(|fault| match fault {
-            BindingFault::Proof(what) => Refusal::Proof(what),
-            BindingFault::Nonce(nonce) => Refusal::ProofNonce(nonce),
-            BindingFault::Token(fault) => Refusal::Token { fault, scheme: sent.scheme },
-            BindingFault::Unbound => Refusal::Unproven(Binding::Key),
-            BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
-        })
-    }
-
-    pub(crate) fn authorize(
-        &self,
-        requirement: &Requirement,
-        caller: Option<&Principal>,
-    ) -> Result<Decision, Refusal> {
-        let decide = |policy: Policies<'_>| {
-            let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
-            requirement.decide(caller, grounds)
-        };
-        let outcome = match &self.policy {
-            Some(policy) => policy.with(self.moment(requirement), decide),
-            None => decide(Policies::Unused),
-        };
-        let id = self.decisions.next();
-        outcome.map(|grant| Decision::new(id, grant)).map_err(|denial| match caller {
-            Some(caller) => refusal(denial, requirement, caller, id),
-            // Whoever has no token is asked for one before anything else is looked at.
-            None => Refusal::Anonymous,
-        })
     }
 }
 
-/// The answer to a caller who may not.
-fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: DecisionId) -> Refusal {
-    let denied = |grant| AccessDenied {
-        decision: Decision::new(id, grant),
-        needed: requirement.needed(),
-        principal: caller.clone(),
-    };
-    let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
-    let nothing = Grant::default();
-    match denial {
-        Denial::Anonymous => Refusal::Anonymous,
-        Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
-        Denial::NoRequirement => forbidden("the route states no requirement", nothing),
-        Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
-        Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
-        Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
-        Denial::Unbound(binding) => Refusal::Unproven(binding),
-        Denial::SignIn(sign_in) => Refusal::SignIn { sign_in, denied: denied(nothing) },
-    }
+/// What a route asks of a request.
+pub(crate) struct Terms {
+    pub(crate) requirement: Requirement,
+    pub(crate) input: Arc<InputRules>,
+    pub(crate) passage: Passage,
 }
 
-pub(crate) enum Authentication {
-    Known(Option<Principal>),
+/// How far a request has come, and where it stands with the limits.
+pub(crate) struct Visit {
+    pub(crate) standing: Standing,
+    pub(crate) step: Result<Step, Refusal>,
+}
+
+/// What is to be done next.
+pub(crate) enum Step {
+    /// Ask for what a limit needs to decide, then go on.
+    Borrow(Loan, Resume),
+    /// Check the body, then call the handler.
+    CheckBody(Media),
+    /// Call the handler.
+    Pass,
+    /// Wait for keys, then go on with the token.
     Wait(Arc<Trust>),
 }
 

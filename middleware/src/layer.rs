@@ -7,37 +7,83 @@ use std::task::{Context, Poll, ready};
 
 use axum_core::body::Body;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::gate::Gate;
-use crate::guard::Guard;
+use crate::guard::{Guard, Resume, Step, Terms, Visit};
+use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
+use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
-use crate::visit::{Resume, Step, Visit};
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    gate: Arc<Gate>,
+    terms: Arc<Terms>,
+    speaks_grpc: bool,
 }
 
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer::new(self, requirement, None)
+        GuardLayer::new(self, requirement, None, None)
     }
 }
 
 impl GuardLayer {
     /// For the route whose path has this template, if that is known.
-    pub(crate) fn new(guard: &Guard, requirement: Requirement, path: Option<&str>) -> Self {
+    pub(crate) fn new(
+        guard: &Guard,
+        requirement: Requirement,
+        input: Option<RouteInput>,
+        path: Option<&str>,
+    ) -> Self {
+        let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
+        guard.look_at(&requirement);
         let passage = guard.passage(&requirement, path);
-        Self { guard: guard.clone(), gate: Arc::new(Gate { requirement, passage }) }
+        let terms = Arc::new(Terms { requirement, input, passage });
+        Self { guard: guard.clone(), terms, speaks_grpc: false }
+    }
+
+    /// Holds requests to this input policy, and not to that of the guard.
+    ///
+    /// ```
+    /// use portcullis_guard::{Field, Guard, GuardLayer, InputError, InputPolicy, rbac};
+    ///
+    /// fn paying(guard: &Guard) -> Result<GuardLayer, InputError> {
+    ///     let payment = InputPolicy::strict().field("/amount", Field::integer(1..=100_000)).build()?;
+    ///     Ok(guard.require(rbac("payments", "create")).input(&payment))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn input(self, input: &RouteInput) -> Self {
+        let terms = Terms {
+            requirement: self.terms.requirement.clone(),
+            input: input.clone().into_rules(),
+            passage: self.terms.passage.clone(),
+        };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
+    /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
+    /// messages: for services that speak it. Anybody can say so, so elsewhere it counts for nothing.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        Self { speaks_grpc: true, ..self }
+    }
+
+    /// Refuses a request for its path.
+    pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
+        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &Standing::default());
+        GuardFuture { state: State::Refused { response: Some(response) } }
+    }
+
+    fn dialect(&self, headers: &HeaderMap) -> Dialect {
+        if self.speaks_grpc { Dialect::of(headers) } else { Dialect::Http }
     }
 
     /// Judges a request and, if it may, hands it on to `inner`, which is ready.
@@ -54,10 +100,10 @@ impl GuardLayer {
     {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
-        let dialect = Dialect::of(&parts.headers);
-        let Visit { standing, step } = self.guard.begin(&mut parts, &self.gate);
+        let dialect = self.dialect(&parts.headers);
+        let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
         let state = match step {
-            Ok(Step::Pass) => {
+            Ok(step) if step.is_done_by(dialect) => {
                 let body = self.bounded(dialect, body);
                 State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing }
             }
@@ -74,20 +120,21 @@ impl GuardLayer {
     }
 
     fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
-        let hint = self.guard.hint(&self.gate.requirement);
+        let hint = self.guard.hint(&self.terms.requirement);
         with_standing(refusal.answered(dialect, &hint), standing)
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
     /// server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Grpc { body } else { self.guard.input().bounded(body) }
+        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { body }
     }
 }
 
 impl fmt::Debug for GuardLayer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("GuardLayer").field("requirement", &self.gate.requirement).finish_non_exhaustive()
+        let requirement = &self.terms.requirement;
+        out.debug_struct("GuardLayer").field("requirement", requirement).finish_non_exhaustive()
     }
 }
 
@@ -137,6 +184,17 @@ where
     }
 }
 
+impl Step {
+    /// Whether nothing is left to check: the messages of gRPC are not JSON for us, whatever they say they are.
+    fn is_done_by(&self, dialect: Dialect) -> bool {
+        match self {
+            Self::Pass => true,
+            Self::CheckBody(_) => dialect != Dialect::Http,
+            Self::Borrow(..) | Self::Wait(_) => false,
+        }
+    }
+}
+
 /// A request that has to wait, for keys or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
@@ -156,8 +214,12 @@ where
         request: Request<Body>,
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
-            Ok(request) => {
+            Ok(Checked { request, watch }) => {
                 let response = self.inner.call(request).await?;
+                // The handler got a body that breaks off, and cannot know why.
+                if let Some(fault) = watch.and_then(|watch| watch.fault()) {
+                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
+                }
                 Ok(with_standing(response.map(Body::new), &self.standing))
             }
             Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
@@ -169,15 +231,17 @@ where
         step: Step,
         dialect: Dialect,
         request: Request<Body>,
-    ) -> Result<Request<Body>, Refusal> {
+    ) -> Result<Checked, Refusal> {
         let (mut parts, body) = request.into_parts();
         let step = self.wait(&mut parts, step).await?;
         let request = Request::from_parts(parts, body);
         match step {
-            Step::CheckBody(media) => {
-                self.layer.guard.input().apply(media, request).await.map_err(Refusal::Input)
+            Step::CheckBody(media) if dialect == Dialect::Http => {
+                self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::Pass => Ok(request.map(|body| self.layer.bounded(dialect, body))),
+            Step::CheckBody(_) | Step::Pass => {
+                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
+            }
             // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
             Step::Borrow(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
@@ -199,7 +263,7 @@ where
                 }
                 done => return Ok(done),
             };
-            step = self.layer.guard.resume(parts, &self.layer.gate, resume, &mut self.standing)?;
+            step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.standing)?;
         }
     }
 }

@@ -42,6 +42,9 @@ pub(crate) enum PathFault {
     /// Bytes that are not UTF-8, or not ASCII where only ASCII may stand.
     #[error("the path is not valid UTF-8 in percent-encoded form")]
     NotUtf8,
+    /// One route as it is written and another one decoded.
+    #[error("the path is one route encoded and another one decoded")]
+    TwoRoutes,
     /// A `;` parameter.
     #[error("the path holds a parameter")]
     Parameter,
@@ -51,7 +54,9 @@ pub(crate) enum PathFault {
 pub(crate) fn check(parts: &Parts) -> Result<(), PathFault> {
     let uri = target(parts);
     check_host(uri, &parts.headers)?;
-    check_path(uri.path())
+    check_path(uri.path())?;
+    // Somebody in between may have written another one, which is the one that a service sees.
+    if parts.uri.path() == uri.path() { Ok(()) } else { check_path(parts.uri.path()) }
 }
 
 /// What was asked for. Inside a nested router `uri` is the rest of the path; the whole one is what proxies saw.

@@ -1,5 +1,6 @@
 //! Every refusal of the guard, and the one table that gives it a status and a code.
 
+mod challenges;
 mod grpc;
 
 use std::borrow::Cow;
@@ -9,12 +10,12 @@ use axum_core::response::IntoResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
+pub(crate) use self::challenges::{DpopHint, Hint};
 pub(crate) use self::grpc::Dialect;
 
 use crate::authorize::Binding;
-use crate::challenge::Challenge;
 use crate::decision::AccessDenied;
-use crate::input::Fault;
+use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::path::PathFault;
 use crate::sign_in::SignIn;
@@ -83,7 +84,10 @@ impl Refusal {
             Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::Input(fault) => (fault.rule.status(), "invalid_body"),
+            Self::Input(fault) => match fault.part {
+                Part::Body => (fault.rule.status(), "invalid_body"),
+                Part::Query => (fault.rule.status(), "invalid_query"),
+            },
             Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
@@ -159,6 +163,11 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
+            Self::Input(fault) => {
+                if let Some(codings) = fault.rule.accepted_codings() {
+                    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+                }
+            }
             Self::Limited(exceeded) => exceeded.write(headers),
             Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -172,64 +181,9 @@ impl Refusal {
         headers.extend(challenges.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
     }
 
-    /// The challenges, where there are any: what went wrong, by the scheme of the token; or every scheme that there is for a
-    /// request that did not try.
-    fn challenges<'a>(&'a self, hint: &'a Hint<'_>) -> Vec<Challenge<'a>> {
-        let dpop = || hint.dpop.as_ref().map(|dpop| Challenge::dpop().with("algs", dpop.algorithms.as_str()));
-        let failed = |challenge: Challenge<'a>, error| challenge.with("error", error);
-        let challenges = match self {
-            // RFC 6750 §3: no error code for a request that did not try to authenticate.
-            Self::Anonymous => {
-                let bearer = hint.dpop.as_ref().is_none_or(|dpop| !dpop.is_required).then(Challenge::bearer);
-                bearer.into_iter().chain(dpop()).collect()
-            }
-            Self::Bearer(BearerFault::Several) => vec![failed(Challenge::bearer(), "invalid_request")],
-            Self::Bearer(BearerFault::Malformed)
-            | Self::Token { scheme: Scheme::Bearer, .. }
-            | Self::Unproven(Binding::Certificate) => {
-                vec![failed(Challenge::bearer(), "invalid_token").with("error_description", self.detail())]
-            }
-            Self::Token { scheme: Scheme::Dpop, .. } | Self::Unproven(Binding::Key) => dpop()
-                .map(|it| failed(it, "invalid_token").with("error_description", self.detail()))
-                .into_iter()
-                .collect(),
-            Self::Proof(_) | Self::ProofNonce(_) => {
-                let (_, error) = self.answer();
-                dpop()
-                    .map(|it| failed(it, error).with("error_description", self.detail()))
-                    .into_iter()
-                    .collect()
-            }
-            Self::Scope { scope, .. } => {
-                let scopes =
-                    if hint.resource_metadata.is_some() { hint.scopes.join(" ") } else { scope.to_string() };
-                vec![failed(Challenge::bearer(), "insufficient_scope").with("scope", scopes)]
-            }
-            Self::SignIn { sign_in, .. } => {
-                let challenge = failed(Challenge::bearer(), "insufficient_user_authentication")
-                    .with("error_description", self.detail());
-                let classes = sign_in.acr_values().map(|values| ("acr_values", values));
-                let age = sign_in.max_age().map(|secs| ("max_age", secs.to_string()));
-                let parameters = classes.into_iter().chain(age);
-                vec![parameters.fold(challenge, |challenge, (name, value)| challenge.with(name, value))]
-            }
-            _ => Vec::new(),
-        };
-        challenges.into_iter().map(|challenge| self.hinted(challenge, hint)).collect()
-    }
-
-    /// Whoever has no token is told which scopes to ask for, and everybody where to ask (RFC 9728 §5.1).
-    fn hinted<'a>(&self, challenge: Challenge<'a>, hint: &'a Hint<'_>) -> Challenge<'a> {
-        let Some(metadata) = hint.resource_metadata else { return challenge };
-        let asks =
-            matches!(self, Self::Anonymous | Self::Bearer(_) | Self::Token { .. }) && !hint.scopes.is_empty();
-        let challenge = if asks { challenge.with("scope", hint.scopes.join(" ")) } else { challenge };
-        challenge.with("resource_metadata", metadata)
-    }
-
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
         let errors = match self {
-            Self::Input(fault) => vec![Place { pointer: fault.pointer.clone(), rule: fault.rule.code() }],
+            Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
         };
         Problem {
@@ -275,30 +229,27 @@ struct Problem {
     violated: Vec<&'static str>,
 }
 
-/// Where a body breaks which rule. What it says there is not repeated.
+/// Where a request breaks which rule. What it says there is not repeated.
 #[derive(Serialize)]
 struct Place {
-    pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     rule: &'static str,
 }
 
-/// What challenges say beside the error.
-#[derive(Default)]
-pub(crate) struct Hint<'a> {
-    /// Where the metadata of the service is, if it has any.
-    pub(crate) resource_metadata: Option<&'a str>,
-    /// What the route cannot do without.
-    pub(crate) scopes: Vec<&'a str>,
-    /// Proofs, if any are accepted.
-    pub(crate) dpop: Option<DpopHint>,
-}
-
-/// What a challenge says of proofs.
-pub(crate) struct DpopHint {
-    /// The names of the algorithms of proofs.
-    pub(crate) algorithms: String,
-    /// Whether bearer tokens are refused.
-    pub(crate) is_required: bool,
+impl Place {
+    fn of(fault: &Fault) -> Self {
+        Self {
+            pointer: (fault.part == Part::Body).then(|| fault.pointer.clone()),
+            parameter: fault.parameter(),
+            kind: fault.kind,
+            rule: fault.rule.code(),
+        }
+    }
 }
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -310,7 +261,9 @@ impl Refusal {
         self.log(status, code);
         let problem = self.problem(status, code);
         let mut response = match dialect {
-            Dialect::Grpc => grpc::refused(status, &problem.detail, problem.decision.as_deref()),
+            Dialect::Grpc | Dialect::GrpcWeb => {
+                grpc::refused(dialect, status, (&problem.detail, problem.decision.as_deref()))
+            }
             Dialect::Http => {
                 // Text, numbers and lists of them: there is nothing that JSON could not say.
                 let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default().into());

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use url::Url;
 
+use crate::binding::{Bindings, Proofs};
 use crate::fetch::is_secure;
 
 /// Where the document of a resource is, before the path of the resource.
@@ -89,7 +90,12 @@ impl ProtectedResource {
         self
     }
 
-    pub(crate) fn describe(self, audience: &str, issuers: Vec<String>) -> Result<Described, NotAResource> {
+    pub(crate) fn describe(
+        self,
+        audience: &str,
+        issuers: Vec<String>,
+        bindings: &Bindings,
+    ) -> Result<Described, NotAResource> {
         let identifier = self.identifier.unwrap_or_else(|| audience.to_owned());
         let Some((url, path)) = locate(&identifier) else { return Err(NotAResource(identifier)) };
         let document = Document {
@@ -97,6 +103,9 @@ impl ProtectedResource {
             authorization_servers: issuers,
             scopes_supported: BTreeSet::new(),
             bearer_methods_supported: ["header"],
+            dpop_signing_alg_values_supported: bindings.dpop.as_ref().map(Proofs::algorithm_names),
+            dpop_bound_access_tokens_required: bindings.dpop.as_ref().is_some_and(Proofs::are_required),
+            tls_client_certificate_bound_access_tokens: bindings.certificates.is_some(),
             resource_name: self.name,
             resource_documentation: self.documentation,
             resource_policy_uri: self.policy,
@@ -137,6 +146,13 @@ struct Document {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     scopes_supported: BTreeSet<String>,
     bearer_methods_supported: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop_signing_alg_values_supported: Option<Vec<&'static str>>,
+    /// Left out, it means no.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dpop_bound_access_tokens_required: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,7 +212,8 @@ mod tests {
             "https://u:p@tools.test",
             "",
         ] {
-            assert!(ProtectedResource::new().describe(identifier, Vec::new()).is_err(), "{identifier}");
+            let described = ProtectedResource::new().describe(identifier, Vec::new(), &Bindings::default());
+            assert!(described.is_err(), "{identifier}");
         }
     }
 }

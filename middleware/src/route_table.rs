@@ -8,13 +8,16 @@ use std::task::{Context, Poll};
 use axum_core::body::Body;
 use http::{Method, Request, Response};
 use matchit::{InsertError, Router};
+use percent_encoding::percent_decode_str;
 use portcullis_policy::Route;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::guard::Guard;
+use crate::input::RouteInput;
 use crate::layer::{GuardFuture, GuardLayer};
+use crate::path::PathFault;
 
 /// The routes of a tower service and what each requires, by path and method. What is not in the table is 403.
 ///
@@ -32,20 +35,25 @@ use crate::layer::{GuardFuture, GuardLayer};
 ///     .route("/shop.v1.Orders/Create", rbac("orders", "create"))
 ///     .route("/grpc.health.v1.Health/{method}", public())
 ///     .methods([Method::GET, Method::HEAD], "/orders/{id}", rbac("orders", "read"))
+///     .grpc()
 ///     .guarded_by(guard)?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a table guards nothing before `guarded_by`"]
-pub struct RouteTable(Vec<Row>);
+pub struct RouteTable {
+    rows: Vec<Row>,
+    speaks_grpc: bool,
+}
 
 #[derive(Clone, Debug)]
 struct Row {
     /// None: every method.
-    methods: Vec<Method>,
+    methods: Option<Vec<Method>>,
     path: String,
     requirement: Requirement,
+    input: Option<RouteInput>,
 }
 
 /// A table of routes that cannot be used.
@@ -60,6 +68,12 @@ pub enum RouteFault {
         /// What is wrong with it.
         message: String,
     },
+    /// A row answers no method.
+    #[error("the route `{path}` is there for no method")]
+    NoMethod {
+        /// Its path.
+        path: String,
+    },
     /// Two rows of a path answer the same method.
     #[error("the route `{path}` is there twice for {method}")]
     Twice {
@@ -73,12 +87,19 @@ pub enum RouteFault {
 impl RouteTable {
     /// A table without routes.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { rows: Vec::new(), speaks_grpc: false }
     }
 
     /// Adds a route for every method.
-    pub fn route(self, path: impl Into<String>, requirement: Requirement) -> Self {
-        self.methods([], path, requirement)
+    pub fn route(mut self, path: impl Into<String>, requirement: Requirement) -> Self {
+        self.rows.push(Row { methods: None, path: path.into(), requirement, input: None });
+        self
+    }
+
+    /// Refuses calls that say that they are gRPC as [`GuardLayer::grpc`] does.
+    pub fn grpc(mut self) -> Self {
+        self.speaks_grpc = true;
+        self
     }
 
     /// Adds a route for these methods. The same path may be added again for others.
@@ -88,18 +109,33 @@ impl RouteTable {
         path: impl Into<String>,
         requirement: Requirement,
     ) -> Self {
-        self.0.push(Row { methods: methods.into_iter().collect(), path: path.into(), requirement });
+        let methods = Some(methods.into_iter().collect());
+        self.rows.push(Row { methods, path: path.into(), requirement, input: None });
+        self
+    }
+
+    /// Holds requests for the route that was added last to this input policy, and not to that of the guard.
+    pub fn input(mut self, input: &RouteInput) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.input = Some(input.clone());
+        }
         self
     }
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement, path| GuardLayer::new(guard, requirement.clone(), path);
+        let layer = |requirement: &Requirement, input: &Option<RouteInput>, path: Option<&str>| {
+            let layer = GuardLayer::new(guard, requirement.clone(), input.clone(), path);
+            if self.speaks_grpc { layer.grpc() } else { layer }
+        };
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
-        for Row { methods, path, requirement } in &self.0 {
+        for Row { methods, path, requirement, input } in &self.rows {
+            if methods.as_ref().is_some_and(Vec::is_empty) {
+                return Err(RouteFault::NoMethod { path: path.clone() });
+            }
             let known = paths.entry(path).or_default();
             known
-                .add(methods, layer(requirement, Some(path)))
+                .add(methods.as_deref(), layer(requirement, input, Some(path)))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -108,18 +144,18 @@ impl RouteTable {
                 |error: InsertError| RouteFault::Path { path: path.to_owned(), message: error.to_string() };
             router.insert(path, place).map_err(fault)?;
         }
-        guard.note_routes(|| self.0.iter().map(Row::described).collect());
-        guard.note_scopes(self.0.iter().map(|row| &row.requirement));
-        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), None) })
+        guard.note_routes(|| self.rows.iter().map(Row::described).collect());
+        guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
+        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None, None) })
     }
 }
 
 impl Row {
     fn described(&self) -> Route {
-        if self.methods.is_empty() {
+        let Some(methods) = &self.methods else {
             return Route::every_method(self.path.as_str(), self.requirement.need());
-        }
-        let methods = self.methods.iter().map(|method| method.as_str().to_owned()).collect();
+        };
+        let methods = methods.iter().map(|method| method.as_str().to_owned()).collect();
         Route::new(methods, self.path.as_str(), self.requirement.need())
     }
 }
@@ -133,13 +169,13 @@ struct Place {
 
 impl Place {
     /// Adds what some methods require, or names one that is there already.
-    fn add(&mut self, methods: &[Method], layer: GuardLayer) -> Result<(), String> {
-        if methods.is_empty() {
+    fn add(&mut self, methods: Option<&[Method]>, layer: GuardLayer) -> Result<(), String> {
+        let Some(methods) = methods else {
             return match self.every_other.replace(layer) {
                 Some(_) => Err("every method".to_owned()),
                 None => Ok(()),
             };
-        }
+        };
         for method in methods {
             if self.methods.iter().any(|(own, _)| own == method) {
                 return Err(method.to_string());
@@ -206,7 +242,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let layer = self.table.of(request.method(), request.uri().path());
+        let (method, path) = (request.method(), request.uri().path());
+        let layer = self.table.of(method, path);
+        // A service may decode the path before it looks for the route: where that leads elsewhere, nobody knows what is meant.
+        let decoded = path.contains('%').then(|| percent_decode_str(path).decode_utf8_lossy());
+        if decoded.is_some_and(|decoded| !std::ptr::eq(self.table.of(method, &decoded), layer)) {
+            return layer.refuse_path(PathFault::TwoRoutes, request.headers());
+        }
         layer.handle(&mut self.inner, request)
     }
 }

@@ -11,6 +11,7 @@ use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
 use crate::guard::Guard;
+use crate::input::RouteInput;
 use crate::layer::GuardLayer;
 use crate::routes::methods_of;
 
@@ -53,7 +54,15 @@ pub struct GuardedRouter<S = ()> {
 /// The methods of a route, and what each group of them requires.
 #[derive(Clone, Debug)]
 #[must_use = "a route serves nobody before it is in a router"]
-pub struct GuardedRoute<S = ()>(Vec<(MethodRouter<S>, Requirement)>);
+pub struct GuardedRoute<S = ()>(Vec<Group<S>>);
+
+#[derive(Clone, Debug)]
+struct Group<S> {
+    methods: MethodRouter<S>,
+    requirement: Requirement,
+    /// None: that of the guard.
+    input: Option<RouteInput>,
+}
 
 /// Stating what a route requires.
 pub trait GuardExt<S> {
@@ -63,7 +72,7 @@ pub trait GuardExt<S> {
 
 impl<S> GuardExt<S> for MethodRouter<S> {
     fn guard(self, requirement: Requirement) -> GuardedRoute<S> {
-        GuardedRoute(vec![(self, requirement)])
+        GuardedRoute(vec![Group { methods: self, requirement, input: None }])
     }
 }
 
@@ -71,6 +80,25 @@ impl<S> GuardedRoute<S> {
     /// More methods of the same route, with a requirement of their own.
     pub fn merge(mut self, other: Self) -> Self {
         self.0.extend(other.0);
+        self
+    }
+
+    /// Holds requests for these methods to this input policy, and not to that of the guard.
+    ///
+    /// ```
+    /// # use axum::routing::post;
+    /// use portcullis_guard::{Field, GuardExt, GuardedRouter, InputError, InputPolicy, rbac};
+    ///
+    /// # async fn create() {}
+    /// fn orders() -> Result<GuardedRouter, InputError> {
+    ///     let order = InputPolicy::strict().field("/quantity", Field::integer(1..=99)).build()?;
+    ///     let route = post(create).guard(rbac("orders", "create")).input(&order);
+    ///     Ok(GuardedRouter::new().route("/orders", route))
+    /// }
+    /// # orders().unwrap();
+    /// ```
+    pub fn input(mut self, input: &RouteInput) -> Self {
+        self.0.iter_mut().for_each(|group| group.input = Some(input.clone()));
         self
     }
 }
@@ -115,15 +143,15 @@ where
     pub fn requirements(&self) -> impl Iterator<Item = (&str, &Requirement)> {
         self.routes
             .iter()
-            .flat_map(|(path, route)| route.0.iter().map(|(_, requirement)| (path.as_str(), requirement)))
+            .flat_map(|(path, route)| route.0.iter().map(|group| (path.as_str(), &group.requirement)))
     }
 
     /// The routes as the server is told of them.
     fn described(&self) -> Vec<Route> {
         let groups =
             self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
-        let described = groups.map(|(path, (methods, requirement))| {
-            Route::new(methods_of(methods), path.as_str(), requirement.need())
+        let described = groups.map(|(path, group)| {
+            Route::new(methods_of(&group.methods), path.as_str(), group.requirement.need())
         });
         described.collect()
     }
@@ -143,11 +171,12 @@ where
             self.requirements()
                 .for_each(|(_, requirement)| resource.note_scopes(requirement.scopes_mentioned()));
         }
-        let groups = self.routes.into_iter().flat_map(|(path, route)| {
-            route.0.into_iter().map(move |(methods, requirement)| (path.clone(), methods, requirement))
-        });
-        groups.fold(Router::new(), |router, (path, methods, requirement)| {
-            let layer = GuardLayer::new(guard, requirement, Some(&path));
+        let groups = self
+            .routes
+            .into_iter()
+            .flat_map(|(path, route)| route.0.into_iter().map(move |group| (path.clone(), group)));
+        groups.fold(Router::new(), |router, (path, Group { methods, requirement, input })| {
+            let layer = GuardLayer::new(guard, requirement, input, Some(&path));
             router.route(&path, methods.layer::<_, Infallible>(layer))
         })
     }
@@ -169,7 +198,7 @@ const METADATA_HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 impl Guard {
     /// The metadata of this service at its well-known path, to be merged into a router; an empty router unless the guard was
-    /// built with a [`ProtectedResource`]. It is for everybody, without a token.
+    /// built with a [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token.
     pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let Some(resource) = self.resource() else { return Router::new() };
         let resource = Arc::clone(resource);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::input::FieldReports;
+
 /// What a guard knows, how old that is and where it came from: made by [`Guard::status`](crate::Guard::status).
 ///
 /// As JSON, an age is a number of whole seconds named `age_secs`.
@@ -16,6 +18,8 @@ pub struct Status {
     pub policy: Option<PolicyStatus>,
     /// The keys of each issuer.
     pub issuers: Vec<KeysStatus>,
+    /// How often each field of the guard's input policy that only reports was wrong.
+    pub input_reports: Vec<FieldReports>,
     /// How long ago the server said what was revoked; nothing if it never did, or if there is none that would.
     #[serde(rename = "revocations_age_secs", serialize_with = "secs")]
     pub revocations_age: Option<Duration>,
@@ -108,6 +112,7 @@ mod tests {
             ready: false,
             policy: Some(policy),
             issuers: Vec::new(),
+            input_reports: Vec::new(),
             revocations_age: None,
             limits_shared: None,
         };
@@ -117,6 +122,7 @@ mod tests {
                 "ready": false,
                 "policy": { "revision": 7, "source": "disk", "age_secs": 61, "usable": true },
                 "issuers": [],
+                "input_reports": [],
                 "revocations_age_secs": null,
                 "limits_shared": null,
             })

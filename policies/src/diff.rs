@@ -1,13 +1,16 @@
 //! What changes between two policies, in grants instead of lines.
 
+mod widest;
+
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::analysis::{Analysis, Grantee};
-use crate::intern::{Map, Set};
+use crate::diff::widest::widest;
+use crate::intern::Set;
 use crate::ledger::{EVERY, Objects};
-use crate::object::{covers, meet};
+use crate::object::meet;
 use crate::request::{Request, Roles};
 use crate::universe::{Clause, Side, Universe, touched};
 
@@ -41,12 +44,15 @@ pub struct Difference {
 pub struct GrantChange {
     /// Who has the grant: whoever holds this one role, or this user.
     pub grantee: Grantee,
-    /// The domain, or `*` for all that no other change of this grantee names.
+    /// The domain, or `*` for every domain.
     pub domain: String,
-    /// The object or a template, or `*` for all that no other change of this grantee names.
+    /// The object or a template, or `*` for every object.
     pub object: String,
-    /// The action, or `*` for all that no other change of this grantee names.
+    /// The action, or `*` for every action.
     pub action: String,
+    /// Whether something within that does not change like this, because a rule of this grantee, old or new, names it: it stays
+    /// as it was, or has a change of its own.
+    pub exceptions: bool,
     /// What the old policy says.
     pub before: Standing,
     /// What the new policy says.
@@ -98,7 +104,8 @@ impl Analysis {
         universe.objects.number("*", "*");
         let (old, new) = (universe.add(self), universe.add(new));
         let unnamed = Unnamed { object: universe.unnamed_object(), action: universe.unnamed_action() };
-        let mut comparison = Comparison { universe: &universe, old, new, unnamed, work: MAX_WORK };
+        let mut comparison =
+            Comparison { universe: &universe, old, new, unnamed, work: MAX_WORK, looks: MAX_WORK };
         let mut difference = Difference { changes: Vec::new(), complete: true };
         if comparison.run(&mut difference.changes).is_none() {
             difference.complete = false;
@@ -143,10 +150,12 @@ struct Comparison<'a> {
     unnamed: Unnamed,
     /// How much more may be looked at.
     work: usize,
+    /// How many more names may be compared to find exceptions.
+    looks: usize,
 }
 
-/// A place where something may have changed.
-type Point<'a> = (u32, &'a str, u32);
+/// A place where something may have changed: domain, object and action.
+type Point<'a> = [&'a str; 3];
 
 impl Comparison<'_> {
     /// `None` when not all could be looked at.
@@ -174,14 +183,18 @@ impl Comparison<'_> {
     ) -> Option<()> {
         let mut differing: Vec<Clause> = old.symmetric_difference(new).copied().collect();
         differing.sort_unstable();
-        let named = Named::of(&old.union(new), &self.universe.objects);
+        let clauses = old.union(new);
+        let named = Named::of(&clauses, &self.universe.objects);
         let mut found = Vec::new();
         let collected = self.collect(grantee, &differing, &named, &mut found);
         if collected.is_none() {
             // What was found so far is told, with a little more work than was left.
             self.work = MAX_WORK / 4;
         }
-        changes.extend(widest(found, &mut self.work)?);
+        for mut change in widest(found, &mut self.work)? {
+            change.exceptions = self.has_exceptions(&change, clauses.clone());
+            changes.push(change);
+        }
         collected.filter(|()| changes.len() <= MAX_CHANGES)
     }
 
@@ -200,7 +213,9 @@ impl Comparison<'_> {
                     for action in choices(clause.action, &named.actions) {
                         self.work = self.work.checked_sub(1)?;
                         if seen.insert((domain, object.clone(), action)) {
-                            found.extend(self.change(grantee, (domain, &object, action)));
+                            let (domains, actions) = (&self.universe.domains, &self.universe.actions);
+                            let (domain, action) = (domains.text(domain), actions.text(action));
+                            found.extend(self.change(grantee, [domain, &object, action]));
                         }
                     }
                 }
@@ -222,8 +237,40 @@ impl Comparison<'_> {
         Some(meets.filter_map(|other| meet(text(of), text(*other))).chain([text(of).to_owned()]).collect())
     }
 
-    fn change(&self, grantee: &Grantee, (domain, object, action): Point<'_>) -> Option<GrantChange> {
-        let (domain, action) = (self.universe.domains.text(domain), self.universe.actions.text(action));
+    /// Whether one of the clauses is about a part of a change and has that part decided otherwise. What takes too long to look
+    /// at may have some.
+    fn has_exceptions<'c>(
+        &mut self,
+        change: &GrantChange,
+        mut clauses: impl Iterator<Item = &'c Clause>,
+    ) -> bool {
+        let names = self.universe;
+        let [domain, object, action] = [&*change.domain, &*change.object, &*change.action];
+        if domain != "*" && action != "*" && !is_open(object) {
+            return false;
+        }
+        clauses.any(|clause| {
+            let domain = within(domain, names.domains.text(clause.domain));
+            let action = within(action, names.actions.text(clause.action));
+            let object = meet(object, names.objects.text(clause.object));
+            let place = domain.zip(object.as_deref()).zip(action);
+            let Some(left) = self.looks.checked_sub(if place.is_some() { LOOKS } else { 1 }) else {
+                return true;
+            };
+            self.looks = left;
+            place.is_some_and(|((domain, object), action)| {
+                let (_, before, after) = self.decide(&change.grantee, [domain, object, action]);
+                (before.kind(), after.kind()) != (change.before.kind(), change.after.kind())
+            })
+        })
+    }
+
+    /// What both policies say at a place, and a request that shows it.
+    fn decide(
+        &self,
+        grantee: &Grantee,
+        [domain, object, action]: Point<'_>,
+    ) -> (Example, Standing, Standing) {
         let example = Example {
             domain: if domain == "*" { String::new() } else { domain.to_owned() },
             object: self.example(object),
@@ -231,11 +278,17 @@ impl Comparison<'_> {
         };
         let before = standing(self.old.analysis, grantee, &example);
         let after = standing(self.new.analysis, grantee, &example);
+        (example, before, after)
+    }
+
+    fn change(&self, grantee: &Grantee, [domain, object, action]: Point<'_>) -> Option<GrantChange> {
+        let (example, before, after) = self.decide(grantee, [domain, object, action]);
         (before.kind() != after.kind()).then(|| GrantChange {
             grantee: grantee.clone(),
             domain: domain.to_owned(),
             object: object.to_owned(),
             action: action.to_owned(),
+            exceptions: false,
             before,
             after,
             example,
@@ -286,6 +339,14 @@ fn is_open(object: &str) -> bool {
     object.contains(['*', '{'])
 }
 
+/// What two names have in common, each of which may be `*`.
+fn within<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    match (one, other) {
+        ("*", name) | (name, "*") => Some(name),
+        (one, other) => (one == other).then_some(one),
+    }
+}
+
 /// Every name for `*`, else the name itself.
 fn choices(of: u32, named: &[u32]) -> impl Iterator<Item = u32> {
     let all = if of == EVERY { named } else { &[] };
@@ -307,60 +368,11 @@ fn standing(analysis: &Analysis, grantee: &Grantee, example: &Example) -> Standi
     }
 }
 
-/// The changes that no wider one covers. `None` when it takes more work than is left.
-fn widest(mut found: Vec<GrantChange>, work: &mut usize) -> Option<Vec<GrantChange>> {
-    found.sort_by_cached_key(|change| {
-        let named = |text: &str| text != "*";
-        let object = (named(&change.object), !change.object.ends_with("/*"), !change.object.contains('{'));
-        let place = (change.domain.clone(), change.object.clone(), change.action.clone());
-        (named(&change.domain), object, named(&change.action), place)
-    });
-    let mut wide: Map<(u8, String, String), Wide> = Map::default();
-    let mut kept = Vec::new();
-    for change in found {
-        let kind = change.before.kind() * 3 + change.after.kind();
-        let mut covered = false;
-        for domain in ["*", &change.domain] {
-            for action in ["*", &change.action] {
-                let Some(wide) = wide.get(&(kind, domain.to_owned(), action.to_owned())) else { continue };
-                *work = work.checked_sub(wide.open.len() / LOOKS)?;
-                covered = covered || wide.covers(&change.object);
-            }
-        }
-        if !covered {
-            let place = (kind, change.domain.clone(), change.action.clone());
-            wide.entry(place).or_default().add(&change.object);
-            kept.push(change);
-        }
-    }
-    Some(kept)
-}
-
-/// Objects of changes that are told.
-#[derive(Default)]
-struct Wide {
-    names: Set<String>,
-    open: Vec<String>,
-}
-
-impl Wide {
-    fn add(&mut self, object: &str) {
-        if is_open(object) {
-            self.open.push(object.to_owned());
-        } else {
-            self.names.insert(object.to_owned());
-        }
-    }
-
-    fn covers(&self, object: &str) -> bool {
-        self.names.contains(object) || self.open.iter().any(|open| covers(open, object))
-    }
-}
-
 impl fmt::Display for GrantChange {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { grantee, domain, object, action, .. } = self;
-        write!(out, "{grantee} in {domain}: {action} {object}: {} -> {}", self.before, self.after)
+        let exceptions = if self.exceptions { ", with exceptions" } else { "" };
+        write!(out, "{grantee} in {domain}: {action} {object}: {} -> {}{exceptions}", self.before, self.after)
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Replay<'a> {
     found: Replayed,
     groups: Map<Key, Group>,
     decided_by: Set<u32>,
+    losers: Set<u64>,
 }
 
 /// A policy to replay under. Of an [`Analysis`] it is also told whom a rule names.
@@ -61,6 +62,8 @@ pub struct Replayed {
     pub allowed: Tally,
     /// What was allowed before and is denied after.
     pub denied: Tally,
+    /// How many callers lose something: a subject with roles in an organisation.
+    pub losers: usize,
     /// What changes, by who asks and for what. What is denied comes first, then what is asked most.
     pub changes: Vec<DecisionChange>,
     /// Whether all changes are among these.
@@ -110,6 +113,9 @@ pub struct AskedBy {
     pub roles: Vec<String>,
     /// The organisation, empty for none.
     pub domain: String,
+    /// Who asked about them, where they did not ask themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asker: Option<String>,
     /// How often.
     pub decisions: u64,
     /// The line of the rule that decided before.
@@ -149,6 +155,13 @@ struct Key {
     action: Box<str>,
 }
 
+/// Something that was asked, and how often.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    asker: Option<&'a str>,
+    decisions: u64,
+}
+
 #[derive(Default)]
 struct Group {
     decisions: u64,
@@ -162,11 +175,23 @@ impl<'a> Replay<'a> {
     pub fn new(before: impl Into<Side<'a>>, after: impl Into<Side<'a>>) -> Self {
         let found = Replayed { complete: true, ..Replayed::default() };
         let (before, after) = (before.into(), after.into());
-        Self { before, after, found, groups: Map::default(), decided_by: Set::default() }
+        Self {
+            before,
+            after,
+            found,
+            groups: Map::default(),
+            decided_by: Set::default(),
+            losers: Set::default(),
+        }
     }
 
     /// Decides a request that was asked `decisions` times.
     pub fn add(&mut self, request: &Request<'_>, decisions: u64) {
+        self.add_of(None, request, decisions);
+    }
+
+    /// Decides a request that `asker` asked `decisions` times about the subject, which is told with the examples.
+    pub fn add_of(&mut self, asker: Option<&str>, request: &Request<'_>, decisions: u64) {
         let (before, after) = (self.before.snapshot.decide(request), self.after.snapshot.decide(request));
         self.found.all.add(decisions);
         self.decided_by.extend(after.rule.map(|rule| rule.line));
@@ -177,16 +202,21 @@ impl<'a> Replay<'a> {
         };
         let tally = if turn == Turn::Denied { &mut self.found.denied } else { &mut self.found.allowed };
         tally.add(decisions);
-        self.group(turn, request, [before, after], decisions);
+        let question = Asked { request, asker, decisions };
+        self.group(turn, &question, [before, after]);
     }
 
-    fn group(&mut self, turn: Turn, request: &Request<'_>, [before, after]: [Decision; 2], decisions: u64) {
+    fn group(&mut self, turn: Turn, asked: &Asked<'_>, [before, after]: [Decision; 2]) {
+        let request = asked.request;
         let grantee = match turn {
             Turn::Denied => self.before.grantee(request, before),
             Turn::Allowed => self.after.grantee(request, after),
         };
         let key = Key { turn, grantee, object: request.object.into(), action: request.action.into() };
         let (count, caller) = (self.groups.len(), self.groups.hasher().hash_one(caller(request)));
+        if turn == Turn::Denied {
+            self.losers.insert(caller);
+        }
         let group = match self.groups.entry(key) {
             Entry::Occupied(group) => group.into_mut(),
             Entry::Vacant(_) if count >= MAX_CHANGES => {
@@ -195,18 +225,15 @@ impl<'a> Replay<'a> {
             }
             Entry::Vacant(free) => free.insert(Group::default()),
         };
-        group.decisions = group.decisions.saturating_add(decisions);
+        group.decisions = group.decisions.saturating_add(asked.decisions);
         group.callers.insert(caller);
-        group.exemplify(
-            request,
-            decisions,
-            [before, after].map(|decision| decision.rule.map(|rule| rule.line)),
-        );
+        group.exemplify(asked, [before, after].map(|decision| decision.rule.map(|rule| rule.line)));
     }
 
     /// What was found.
     pub fn finish(self) -> Replayed {
-        let Self { after, mut found, groups, decided_by, .. } = self;
+        let Self { after, mut found, groups, decided_by, losers, .. } = self;
+        found.losers = losers.len();
         found.changes = groups.into_iter().map(|(key, group)| group.told(key)).collect();
         found.changes.sort_by(|one, other| {
             let rank = |change: &DecisionChange| (change.turn, u64::MAX - change.decisions);
@@ -257,10 +284,12 @@ impl Tally {
 
 impl Group {
     /// Keeps those who asked most; somebody who asks again, on another day, is named once.
-    fn exemplify(&mut self, request: &Request<'_>, decisions: u64, [before, after]: [Option<u32>; 2]) {
+    fn exemplify(&mut self, question: &Asked<'_>, [before, after]: [Option<u32>; 2]) {
+        let Asked { request, asker, decisions } = *question;
         let (subject, roles, domain) = caller(request);
         let is_same = |example: &&mut AskedBy| {
-            (example.subject.as_str(), example.domain.as_str()) == (subject, domain) && example.roles == roles
+            let same = (example.subject.as_str(), example.domain.as_str(), example.asker.as_deref());
+            same == (subject, domain, asker) && example.roles == roles
         };
         if let Some(known) = self.examples.iter_mut().find(is_same) {
             known.decisions = known.decisions.saturating_add(decisions);
@@ -273,13 +302,15 @@ impl Group {
                 subject: subject.to_owned(),
                 roles: roles.into_iter().map(str::to_owned).collect(),
                 domain: domain.to_owned(),
+                asker: asker.map(str::to_owned),
                 decisions,
                 before,
                 after,
             });
         }
         self.examples.sort_by(|one, other| {
-            other.decisions.cmp(&one.decisions).then_with(|| one.subject.cmp(&other.subject))
+            let names = || (&one.subject, &one.asker).cmp(&(&other.subject, &other.asker));
+            other.decisions.cmp(&one.decisions).then_with(names)
         });
         self.examples.truncate(MAX_EXAMPLES);
     }

@@ -2,7 +2,7 @@
 
 mod random;
 
-use portcullis_policy::{Analysis, Difference, Grantee, Request, Roles, Standing};
+use portcullis_policy::{Analysis, Difference, GrantChange, Grantee, Request, Roles, Standing};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -69,6 +69,12 @@ fn matches(rule: &str, path: &str) -> bool {
     rule == "*" || (long && rule_parts.iter().zip(&path_parts).all(fits))
 }
 
+/// Whether a request lies within a change.
+fn holds(change: &GrantChange, [domain, object, action]: [&str; 3]) -> bool {
+    let named = |name: &str, asked: &str| name == "*" || name == asked;
+    named(&change.domain, domain) && named(&change.action, action) && matches(&change.object, object)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -96,11 +102,12 @@ proptest! {
                 let (before, after) = (asked(&old_policy, &grantee, request), asked(&new_policy, &grantee, request));
                 let told = difference.changes.iter().any(|change| {
                     change.grantee == grantee && kind(change.before) == before && kind(change.after) == after
-                        && (change.domain == "*" || change.domain == domain)
-                        && (change.action == "*" || change.action == action)
-                        && matches(&change.object, object)
+                        && holds(change, request)
                 });
                 prop_assert!(before == after || told, "{} {:?}: {} -> {}\n{}\n{}\n{:#?}", grantee, request, before, after, old, new, difference.changes);
+                for change in difference.changes.iter().filter(|change| !change.exceptions && change.grantee == grantee && holds(change, request)) {
+                    prop_assert_eq!((kind(change.before), kind(change.after)), (before, after), "{} {:?}\n{}\n{}", change, request, old, new);
+                }
             }
         }
     }
@@ -133,7 +140,7 @@ fn grants_are_gained_and_lost() {
     assert_eq!(
         lines,
         [
-            "a in *: * stock: no rule -> allowed by line 1",
+            "a in *: * stock: no rule -> allowed by line 1, with exceptions",
             "a in *: read orders: allowed by line 1 -> no rule",
             "b in acme: read orders: no rule -> allowed by line 2",
         ]
@@ -148,6 +155,37 @@ fn a_change_that_a_wider_one_covers_is_not_told() {
         [
             "a in acme: read /docs/*: allowed by line 1 -> no rule",
             "a in acme: read /x: allowed by line 3 -> no rule",
+        ]
+    );
+}
+
+#[test]
+fn what_is_narrowed_is_lost_with_exceptions_and_what_goes_as_a_whole_without() {
+    let wide = "p, a, *, *, read\np, b, *, /docs/*, read";
+    assert_eq!(
+        told(wide, "p, a, *, orders, read\np, b, *, /docs/{id}, read"),
+        [
+            "a in *: read *: allowed by line 1 -> no rule, with exceptions",
+            "b in *: read /docs/*: allowed by line 2 -> no rule, with exceptions",
+        ]
+    );
+    assert_eq!(
+        told(&format!("{wide}\np, a, *, orders, read\np, b, acme, /docs/x, read"), ""),
+        [
+            "a in *: read *: allowed by line 1 -> no rule",
+            "b in *: read /docs/*: allowed by line 2 -> no rule"
+        ]
+    );
+    // In one organisation only, or but for one action.
+    assert_eq!(
+        told("p, a, *, orders, *", "p, a, acme, orders, *"),
+        ["a in *: * orders: allowed by line 1 -> no rule, with exceptions"]
+    );
+    assert_eq!(
+        told("", "p, a, *, orders, *\np, a, *, orders, delete, deny"),
+        [
+            "a in *: * orders: no rule -> allowed by line 1, with exceptions",
+            "a in *: delete orders: no rule -> denied by line 2",
         ]
     );
 }
@@ -168,9 +206,9 @@ fn a_denial_shows_as_what_it_takes_away_and_from_whom() {
     let lines =
         told(old, &format!("{old}\np, viewer, *, /docs/secret, *, deny\np, user:17, *, *, read, deny"));
     let expected = [
-        "viewer in *: * /docs/secret: no rule -> denied by line 3",
+        "viewer in *: * /docs/secret: no rule -> denied by line 3, with exceptions",
         "viewer in *: read /docs/secret: allowed by line 1 -> denied by line 3",
-        "editor in *: * /docs/secret: no rule -> denied by line 3",
+        "editor in *: * /docs/secret: no rule -> denied by line 3, with exceptions",
         "editor in *: read /docs/secret: allowed by line 1 -> denied by line 3",
         "user:17 in *: read *: no rule -> denied by line 4",
     ];

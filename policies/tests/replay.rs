@@ -46,13 +46,29 @@ fn whoever_is_locked_out_is_named_by_the_role_that_they_hold() {
     assert_eq!(told(&found), expected);
     assert_eq!((found.all.decisions, found.all.requests), (60, 6));
     assert_eq!((found.denied.decisions, found.denied.requests), (49, 4));
-    assert_eq!(found.allowed.requests, 0);
+    assert_eq!((found.allowed.requests, found.losers), (0, 4));
     let viewers = &found.changes[1];
     let names: Vec<_> = viewers.examples.iter().map(|one| (one.subject.as_str(), one.decisions)).collect();
     assert_eq!(names, [("alice", 5), ("bob", 3)]);
     assert_eq!((viewers.examples[0].before, viewers.examples[0].after), (Some(1), None));
     let rules = found.rules.unwrap();
     assert_eq!((rules.total, rules.used, rules.unused), (2, 1, vec![3]));
+}
+
+#[test]
+fn whoever_asked_about_others_is_told_with_them() {
+    let (before, after) = (analysis(BEFORE), analysis("p, editor, acme, orders, write"));
+    let mut replay = Replay::new(&before, &after);
+    let roles = Roles::from(&["viewer"]);
+    let request = Request { subject: "alice", roles, domain: "", object: "orders", action: "read" };
+    for (asker, times) in [(None, 4), (Some("shop"), 3), (Some("till"), 3), (Some("shop"), 3)] {
+        replay.add_of(asker, &request, times);
+    }
+    let found = replay.finish();
+    assert_eq!(told(&found), ["viewer loses orders read: 13 decisions, 1 caller"]);
+    let examples = found.changes[0].examples.iter();
+    let examples: Vec<_> = examples.map(|one| (one.asker.as_deref(), one.decisions)).collect();
+    assert_eq!(examples, [(Some("shop"), 6), (None, 4), (Some("till"), 3)]);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The pages in a real browser.
 
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod walks;
 

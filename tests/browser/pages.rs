@@ -1,66 +1,14 @@
-//! Every page in light, in dark and on the narrowest screen: nothing overflows, nothing is blocked, pictures are kept.
-
-use std::time::Duration;
+//! Every page but those of rules in light, in dark and on the narrowest screen.
 
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::browser::{Browser, Look};
+use portcullis_tests::browser::Browser;
 use portcullis_tests::database::Database::Sqlite;
 use portcullis_tests::server::{BareServer, TestServer};
 use portcullis_tests::visitor::Person;
+use serde_json::json;
 
+use crate::looks::inspect;
 use crate::sign_in;
-
-/// Looks at the open page from every side.
-async fn inspect(browser: &Browser, page: &str) {
-    for look in Look::ALL {
-        browser.look(look).await;
-        browser.shoot(page, look).await;
-        assert_eq!(browser.overflow().await, 0, "{page} is too wide: {look:?}");
-        let small = browser.script(SMALL_TARGETS).await;
-        assert_eq!(small.as_array().map(Vec::len), Some(0), "{page}: too small to hit: {small}");
-    }
-    let unnamed = browser.script(UNNAMED).await;
-    assert_eq!(unnamed.as_array().map(Vec::len), Some(0), "{page}: fields without a label: {unnamed}");
-    assert_ne!(browser.script("return document.documentElement.lang").await, "", "{page} has a language");
-    assert_ne!(browser.script("return document.title").await, "", "{page} has a title");
-    assert_eq!(browser.script("return document.querySelectorAll('h1').length").await, 1, "{page}");
-    let complaints: Vec<String> =
-        browser.complaints().await.into_iter().filter(|line| !is_status(line)).collect();
-    assert_eq!(complaints, Vec::<String>::new(), "{page}");
-}
-
-/// Takes pictures of a part of the open page.
-async fn look_at(browser: &Browser, part: &str, id: &str) {
-    for look in Look::ALL {
-        browser.look(look).await;
-        browser
-            .script(&format!("document.getElementById('{id}').scrollIntoView({{ block: 'center' }})"))
-            .await;
-        browser.shoot(part, look).await;
-    }
-}
-
-/// Chromium logs the status of the page itself when it is an error page, and what signing out cleared: both were asked for.
-fn is_status(line: &str) -> bool {
-    line.contains("Failed to load resource: the server responded with a status of 4")
-        || line.contains("Clear-Site-Data header")
-}
-
-/// Buttons and fields below the 24 pixels of WCAG 2.2, 2.5.8.
-const SMALL_TARGETS: &str = "
-    return [...document.querySelectorAll('button, input:not([type=hidden]):not([tabindex=\"-1\"]), a.button')]
-        .filter(element => { const box = element.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
-        .map(element => element.outerHTML);";
-
-/// Cells of a report that reach beyond the screen.
-const OUT_OF_SIGHT: &str = "
-    return [...document.querySelectorAll('#report td')]
-        .filter(cell => cell.getBoundingClientRect().right > document.documentElement.clientWidth).length;";
-
-const UNNAMED: &str = "
-    return [...document.querySelectorAll('input:not([type=hidden]):not([aria-hidden=true])')]
-        .filter(input => input.labels.length === 0 && !input.hasAttribute('aria-label'))
-        .map(input => input.outerHTML);";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sign_in_and_its_errors_fit_every_screen() {
@@ -157,187 +105,36 @@ async fn account_pages_fit_every_screen() {
     browser.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rules_of_apis_fit_every_screen() {
-    let server = TestServer::start_on(Sqlite).await;
-    let orders = server.admin.api("https://orders.test").await;
-    let owner = server.admin.administrator("owner").await;
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/login", server.issuer)).await;
-    sign_in(&browser, &owner).await;
-    browser.wait_for("rules").await;
-    inspect(&browser, "account-of-administrator").await;
-    browser.click("rules").await;
-    browser.wait_for("rulebooks").await;
-    inspect(&browser, "rulebooks").await;
-    browser.click_link(&orders.audience).await;
-    browser.wait_for("policies").await;
-    inspect(&browser, "rules").await;
-    browser.script("document.getElementById('rules').value += '\\np, nobody'").await;
-    browser.click("policy-check").await;
-    browser.wait_for("report").await;
-    inspect(&browser, "rules-report").await;
-    look_at(&browser, "rules-findings", "report").await;
-    browser.look(Look::Narrow).await;
-    let hidden = browser.script(OUT_OF_SIGHT).await;
-    assert_eq!(hidden, 0, "what is wrong with a rule is read without scrolling sideways");
-    look_at(&browser, "rules-activation", "policy-activate").await;
-    let cases = "deny, viewer, acme, orders, read\\nallow, viewer, acme, orders, write";
-    let script = format!(
-        "document.getElementById('rules').value = 'p, viewer, *, orders, read';
-         document.getElementById('cases').value = '{cases}'"
-    );
-    browser.script(&script).await;
-    browser.click("policy-check").await;
-    browser.wait_for("failed-cases").await;
-    inspect(&browser, "rules-failed-cases").await;
-    look_at(&browser, "rules-failures", "failed-cases").await;
-    // Somebody else was faster.
-    server
-        .admin
-        .activate(&orders, "p, viewer, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n")
-        .await;
-    browser.click("policy-save").await;
-    browser.wait_for("theirs").await;
-    inspect(&browser, "rules-conflict").await;
-    look_at(&browser, "rules-of-others", "theirs").await;
-    browser.close().await;
-}
+/// By how many pixels the page is wider than its room, and how much of the screen a scroll bar takes.
+const ROOM: &str = "
+    const root = document.documentElement;
+    return [root.scrollWidth - root.clientWidth, innerWidth - root.clientWidth];";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_keeps_rules_from_coming_into_force_fits_every_screen() {
+async fn no_page_scrolls_sideways_beside_a_scroll_bar() {
     let server = TestServer::start_on(Sqlite).await;
     let orders = server.admin.api("https://orders.test").await;
-    let admin_api = server.admin.admin_api().await;
+    server.admin.activate(&orders, "p, viewer, *, /v1/orders/{order}, read\n").await;
     let owner = server.admin.administrator("owner").await;
-    let editor = server.admin.administrator("policy-editor").await;
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/login", server.issuer)).await;
-    sign_in(&browser, &owner).await;
-    browser.wait_for("rules").await;
-    browser.open(&format!("{}/admin/policies/{}", server.issuer, orders.id)).await;
-    browser.fill("rules", "p, viewer, *, /v1/orders, read\n").await;
-    browser.fill("cases", "deny, viewer, *, /v1/orders, write\nallow, viewer, *, /v1/orders, write\n").await;
-    browser.click("policy-save").await;
-    browser.wait_for("policy-discard").await;
-    inspect(&browser, "rules-draft").await;
-    browser.fill("message", "Viewers read orders").await;
-    browser.click("policy-activate").await;
-    browser.wait_for("failed-cases").await;
-    inspect(&browser, "rules-failing-cases").await;
-    look_at(&browser, "rules-failed-cases", "failed-cases").await;
-    browser.open(&format!("{}/admin/policies/{}", server.issuer, admin_api.id)).await;
-    browser.fill("rules", "# nobody may anything\n").await;
-    browser.fill("message", "Lock the door").await;
-    browser.click("policy-activate").await;
-    browser.wait_for("error-summary").await;
-    inspect(&browser, "rules-lockout").await;
-    browser.close().await;
-    // Who may write rules may not write these.
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/login", server.issuer)).await;
-    sign_in(&browser, &editor).await;
-    browser.wait_for("rules").await;
-    browser.open(&format!("{}/admin/policies/{}", server.issuer, admin_api.id)).await;
-    browser.fill("rules", "p, policy-editor, *, *, *\n").await;
-    browser.click("policy-save").await;
-    browser.wait_for("error-summary").await;
-    inspect(&browser, "rules-owners-only").await;
-    browser.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_history_of_rules_fits_every_screen() {
-    let server = TestServer::start_on(Sqlite).await;
-    let orders = server.admin.api("https://orders.test").await;
-    let owner = server.admin.administrator("owner").await;
-    let before = "# who may do what with orders\n\np, viewer, *, /v1/orders/{order}, read\np, clerk, *, /v1/orders, create\n";
-    server.admin.activate(&orders, before).await;
-    let after = "# who may do what with orders\n\np, viewer, *, /v1/customers/{customer}/orders/{order}/lines/{line}, read\n\
-                 g, clerk, viewer, *\np, clerk, acme, /v1/orders, create\np, user:17, *, /v1/orders, create, deny\n";
-    server.admin.activate(&orders, after).await;
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/login", server.issuer)).await;
-    sign_in(&browser, &owner).await;
-    browser.wait_for("rules").await;
-    browser.open(&format!("{}/admin/policies/{}", server.issuer, orders.id)).await;
-    browser.click("to-history").await;
-    browser.wait_for("revisions").await;
-    inspect(&browser, "history").await;
-    browser.click("revision-2").await;
-    browser.wait_for("restore").await;
-    inspect(&browser, "revision").await;
-    look_at(&browser, "revision-difference", "difference").await;
-    look_at(&browser, "revision-restore", "revision-restore").await;
-    // Somebody else was faster.
-    server.admin.activate(&orders, "p, viewer, *, /v1/orders, read\n").await;
-    browser.fill("message", "The long way is not served yet").await;
-    browser.click("revision-restore").await;
-    browser.wait_for("error-summary").await;
-    inspect(&browser, "revision-overtaken").await;
-    browser.click("revision-restore").await;
-    browser.wait_for("notice").await;
-    inspect(&browser, "history-restored").await;
-    browser.click("revision-5").await;
-    browser.wait_for("no-restore").await;
-    inspect(&browser, "revision-active").await;
-    browser.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_to_come_into_force_fits_every_screen() {
-    let server = TestServer::start_on(Sqlite).await;
-    let orders = server.admin.api("https://orders.test").await;
-    let owner = server.admin.administrator("owner").await;
-    let approver = server.admin.administrator("policy-approver").await;
-    let rules = format!("{}/admin/policies/{}", server.issuer, orders.id);
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/login", server.issuer)).await;
-    sign_in(&browser, &owner).await;
-    browser.wait_for("rules").await;
-    browser.open(&rules).await;
-    browser.click("to-activation").await;
-    browser.wait_for("nothing-waits").await;
-    inspect(&browser, "activation-empty").await;
-    browser.click("turn-four-eyes").await;
-    browser.wait_for("notice").await;
-    browser.open(&rules).await;
-    browser.fill("rules", "p, viewer, *, /v1/orders, read\np, clerk, *, /v1/orders, create\n").await;
-    browser.click("policy-save").await;
-    browser.wait_for("policy-discard").await;
-    look_at(&browser, "rules-four-eyes", "policy-activate").await;
-    browser.click("to-activation").await;
-    browser.wait_for("schedule").await;
-    inspect(&browser, "activation-draft").await;
-    let put_off = async |at: &str| {
-        browser.script(&format!("document.getElementById('at').value = '{at}'")).await;
-        browser.fill("message", "Clerks take orders themselves").await;
-        browser.click("put-off").await;
+    let browser = Browser::start_with_scroll_bars().await;
+    let narrow = async |path: &str| {
+        browser.open(&format!("{}{path}", server.issuer)).await;
+        // However much a page shows, it is longer than this screen.
+        browser.script("document.body.style.minBlockSize = '200vh'").await;
+        assert_eq!(browser.script(ROOM).await, json!([0, 15]), "{path}");
     };
-    put_off("2020-01-31T09:00").await;
-    browser.wait_for("error-summary").await;
-    inspect(&browser, "activation-past").await;
-    look_at(&browser, "activation-past-field", "at").await;
-    let tomorrow = server.clock.now().plus(Duration::from_hours(24)).rfc3339();
-    put_off(&tomorrow[..16]).await;
-    browser.wait_for("waits").await;
-    inspect(&browser, "activation-asked").await;
-    // The other person.
-    let other = Browser::start().await;
-    other.open(&format!("{rules}/activation")).await;
-    sign_in(&other, &approver).await;
-    other.wait_for("approve").await;
-    inspect(&other, "activation-to-approve").await;
-    look_at(&other, "activation-decision", "approve").await;
-    other.click("approve").await;
-    other.wait_for("notice").await;
-    inspect(&other, "activation-approved").await;
-    browser.click("cancel").await;
-    browser.wait_for("ended").await;
-    inspect(&browser, "activation-taken-back").await;
-    other.click("cancel").await;
-    other.wait_for("error-summary").await;
-    inspect(&other, "activation-too-late").await;
-    other.close().await;
+    for path in ["/login", "/authorize", "/nothing/here"] {
+        narrow(path).await;
+    }
+    browser.open(&format!("{}/login", server.issuer)).await;
+    sign_in(&browser, &owner).await;
+    browser.wait_for("rules").await;
+    let rules = format!("/admin/policies/{}", orders.id);
+    for part in ["", "/try", "/activation", "/history", "/history/1", "/routes"] {
+        narrow(&format!("{rules}{part}")).await;
+    }
+    for path in ["/account", "/account/security/password", "/admin/policies", "/logout", "/logged-out"] {
+        narrow(path).await;
+    }
     browser.close().await;
 }

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 const RULES: &str =
     "p, viewer, *, orders, read\np, viewer, *, /v1/orders/{id}, read\np, banned, *, orders, *, deny\n";
-const EVALUATION: &str = "/access/v1/evaluation";
-const EVALUATIONS: &str = "/access/v1/evaluations";
-const ACTIONS: &str = "/access/v1/search/action";
-const RESOURCES: &str = "/access/v1/search/resource";
-const SUBJECTS: &str = "/access/v1/search/subject";
+pub(crate) const EVALUATION: &str = "/access/v1/evaluation";
+pub(crate) const EVALUATIONS: &str = "/access/v1/evaluations";
+pub(crate) const ACTIONS: &str = "/access/v1/search/action";
+pub(crate) const RESOURCES: &str = "/access/v1/search/resource";
+pub(crate) const SUBJECTS: &str = "/access/v1/search/subject";
 
 /// A server, an API with rules, and the service that asks.
 struct Scene {
@@ -42,11 +42,15 @@ impl Scene {
         Answer::to(request.header("authorization", basic(&client.id, secret))).await
     }
 
+    /// The answer, without the name of the decision: that one never comes again.
     async fn ask(&self, subject: Value, action: &str, resource: Value) -> Value {
         let document = json!({ "subject": subject, "action": { "name": action }, "resource": resource });
         let answer = self.ask_as(&self.service, EVALUATION, &document).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()
+        let mut answer = answer.json();
+        let id = answer["context"].as_object_mut().unwrap().remove("decision_id").unwrap();
+        assert!(id.as_str().is_some_and(|id| id.ends_with("-1")), "{id}");
+        answer
     }
 }
 
@@ -212,6 +216,15 @@ async fn the_metadata_names_what_is_served_and_the_caller_its_requests(
     });
     assert_eq!(answer.json(), described);
     assert_eq!(answer.header("cache-control"), "public, max-age=3600");
+    let tag = answer.header("etag");
+    for (known, status) in [(tag, 304), (&*format!("\"x\", W/{tag}"), 304), ("*", 304), ("\"x\"", 200)] {
+        let path = "/.well-known/authzen-configuration";
+        let asked = scene.server.machine.request(Method::GET, path).header("if-none-match", known);
+        let again = Answer::to(asked).await;
+        assert_eq!((again.status.as_u16(), again.header("etag")), (status, tag), "{known}");
+        assert_eq!(again.header("cache-control"), "public, max-age=3600", "{known}");
+        assert_eq!(again.text().is_empty(), status == 304, "{known}: {}", again.text());
+    }
     let document = json!({
         "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" }, "resource": orders()
     });
@@ -261,6 +274,43 @@ async fn a_service_that_goes_on_with_a_wrong_secret_has_to_wait(
     server.wait(std::time::Duration::from_mins(1));
     let secret = service.secret.as_deref().unwrap();
     assert_eq!(ask(secret, EVALUATION).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_name_of_a_decision_leads_to_its_line_in_the_log(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Box::pin(Scene::on(database)).await;
+    let role = |id: &str| json!({ "type": "role", "id": id });
+    let one = json!({ "subject": role("viewer"), "action": { "name": "read" }, "resource": orders() });
+    let ids = async |path: &str, document: &Value| {
+        let answer = scene.ask_as(&scene.service, path, document).await;
+        let (whole, name) = (answer.json(), answer.header("x-request-id").to_owned());
+        let listed = whole["evaluations"].as_array().cloned().unwrap_or_else(|| vec![whole]);
+        let id = |one: &Value| one["context"]["decision_id"].as_str().unwrap().to_owned();
+        (name, listed.iter().map(id).collect::<Vec<_>>())
+    };
+    let line = |id: &str| scene.server.log.lines_with(&format!("decision.id=\"{id}")).concat();
+    for path in [EVALUATION, EVALUATIONS] {
+        let (name, one) = ids(path, &one).await;
+        assert_eq!(one, [format!("{name}-1")], "{path}");
+        let logged = line(&one[0]);
+        assert!(logged.contains(&format!("request.id=\"{name}\"")), "{path}: {logged}");
+        assert!(logged.contains(&format!("decision.id=\"{name}-1\" decision.allowed=1")), "{path}: {logged}");
+    }
+    let batch = json!({
+        "action": { "name": "read" }, "resource": orders(),
+        "evaluations": [{ "subject": role("viewer") }, { "subject": role("banned") }, { "subject": role("editor") }],
+    });
+    let (name, several) = ids(EVALUATIONS, &batch).await;
+    assert_eq!(several, [1, 2, 3].map(|number| format!("{name}-{number}")));
+    let logged = line(&several[0]);
+    assert!(logged.contains(&format!("\"{name}-1..{name}-3\" decision.allowed=1")), "{logged}");
+    let request = scene.server.machine.request(Method::POST, EVALUATION).json(&one);
+    let secret = scene.service.secret.as_deref().unwrap();
+    let request = request.header("authorization", basic(&scene.service.id, secret));
+    let theirs = Answer::to(request.header("x-request-id", "theirs")).await;
+    let id = theirs.json()["context"]["decision_id"].as_str().unwrap().to_owned();
+    assert!(line(&id).contains("decision.allowed=1"), "whatever the caller calls its request: {id}");
 }
 
 #[rstest]

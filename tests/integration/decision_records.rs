@@ -2,7 +2,7 @@
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::registered::Registered;
+use portcullis_tests::decisions::{batch, decision, send};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
 use reqwest::Method;
@@ -10,23 +10,6 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 const ORDERS: &str = "https://orders.test";
-
-fn batch(name: &str, decisions: &Value) -> Value {
-    json!({ "batch": name, "age_secs": 0, "lost": 0, "pseudonymous": false, "decisions": decisions })
-}
-
-fn decision(subject: &str) -> Value {
-    json!({
-        "subject": subject, "roles": ["viewer"], "domain": "", "object": "orders", "action": "read",
-        "allowed": true, "revision": 1, "count": 2,
-    })
-}
-
-async fn send(server: &TestServer, client: &Registered, body: &Value) -> Answer {
-    let url = format!("{}/policies/decisions", server.issuer);
-    let request = agent().request(Method::POST, url).basic_auth(&client.id, client.secret.as_deref());
-    Answer::to(request.json(body)).await
-}
 
 #[rstest]
 #[tokio::test]
@@ -204,9 +187,16 @@ async fn a_service_tries_the_draft_answers_by_what_is_in_force_and_tells_the_dif
     assert_eq!(told, [&json!("viewer loses orders read: 2 decisions, 1 caller")], "{report}");
     let shadow = &report["shadow"];
     assert_eq!(
-        (&shadow["requests"], &shadow["decisions"], &shadow["lost"]),
-        (&json!(1), &json!(2), &json!(0))
+        (&shadow["requests"], &shadow["decisions"], &shadow["lost"], &shadow["untried"]),
+        (&json!(1), &json!(2), &json!(0), &json!(0))
     );
+    let mut untried = batch("g-1", &json!([]));
+    (untried["lost"], untried["shadow"]) = (json!(7), shadow["sha256"].clone());
+    for _ in 0..2 {
+        assert_eq!(send(&server, &guard, &untried).await.status, 204);
+    }
+    let report = server.admin.get(&format!("{path}/shadow")).await.json();
+    assert_eq!((&report["shadow"]["lost"], &report["shadow"]["untried"]), (&json!(0), &json!(7)));
 
     let stopped = server.admin.send(Method::DELETE, &format!("{path}/shadow"), &Value::Null).await;
     assert_eq!(stopped.status, 204);

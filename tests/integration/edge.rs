@@ -244,9 +244,17 @@ async fn a_database_that_is_away_is_told_as_trouble_that_passes(
     for answer in page {
         assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"), "{}", answer.url);
     }
-    for request in
-        [get("/api/v1/users").bearer_auth(&token), get("/policies/snapshot").header("authorization", basic)]
-    {
+    let batch = json!({ "batch": "g-1", "decisions": [] });
+    for request in [
+        get("/api/v1/users").bearer_auth(&token),
+        get("/policies/snapshot").header("authorization", &basic),
+        get(&format!("/policies/routes/{}", "00".repeat(32))).header("authorization", &basic),
+        server
+            .machine
+            .request(Method::POST, "/policies/decisions")
+            .header("authorization", &basic)
+            .json(&batch),
+    ] {
         let answer = Answer::to(request).await;
         let told = (answer.status.as_u16(), answer.header("retry-after"), answer.header("content-type"));
         assert_eq!(told, (503, "1", "application/problem+json"), "{}", answer.text());

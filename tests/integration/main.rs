@@ -7,6 +7,10 @@ mod audit_trail;
 #[cfg(test)]
 mod authzen;
 #[cfg(test)]
+mod authzen_records;
+#[cfg(test)]
+mod authzen_refusals;
+#[cfg(test)]
 mod authzen_search;
 #[cfg(test)]
 mod bad_input;
@@ -40,6 +44,10 @@ mod rules_activation;
 mod rules_history;
 #[cfg(test)]
 mod rules_page;
+#[cfg(test)]
+mod rules_routes;
+#[cfg(test)]
+mod rules_try;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]

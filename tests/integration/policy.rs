@@ -1,12 +1,15 @@
 //! A policy on its way from the admin API to a guarded service.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
 use reqwest::Method;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ORDERS: &str = "https://orders.test";
 
@@ -72,6 +75,37 @@ async fn a_policy_with_mistakes_is_never_activated(#[values(Sqlite, Postgres)] d
         assert!(refused.status.is_client_error(), "{wrong}: {}", refused.status);
     }
     assert_eq!(server.admin.get(&path).await.json()["number"], active["number"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_who_activate_the_same_one_makes_a_revision(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    let path = format!("/apis/{}/policy", orders.id);
+    let draft = server.admin.request(Method::PUT, &format!("{path}/draft")).await;
+    let rules = json!({ "rules": "p, viewer, *, orders, read\n" });
+    assert_eq!(Answer::to(draft.header("if-match", "*").json(&rules)).await.status, 200);
+    let activate = async |order: &Value| {
+        let request = server.admin.request(Method::POST, &format!("{path}/activate")).await;
+        Answer::to(request.header("if-match", "*").json(order)).await
+    };
+    let order = json!({ "message": "Viewers read" });
+    let mut answers: Vec<Answer> = join_all((0..4).map(|_| activate(&order))).await;
+    answers.sort_by_key(|answer| answer.status);
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses, [200, 409, 409, 409]);
+    for late in &answers[1..] {
+        assert_eq!(late.json()["type"], "urn:portcullis:problem:nothing-changed", "{}", late.text());
+    }
+    assert_eq!(server.admin.get(&path).await.json()["number"], 2);
+    // Nor is it put off; but a rollback to what is in force is a decision of its own.
+    let at = server.clock.now().plus(Duration::from_hours(1)).rfc3339();
+    let later = activate(&json!({ "message": "Later", "activate_at": at })).await;
+    assert_eq!((later.status.as_u16(), &later.json()["type"]), (409, &answers[1].json()["type"]));
+    let back = format!("{path}/revisions/2/rollback");
+    assert_eq!(server.admin.send(Method::POST, &back, &json!({ "message": "It stays" })).await.status, 200);
+    assert_eq!(server.admin.get(&path).await.json()["number"], 3);
 }
 
 #[rstest]

@@ -16,7 +16,7 @@ use crate::rules_page::{administrator, path};
 
 const RULES: &str = "p, viewer, *, orders, write, allow\n";
 
-fn activation(api: &RegisteredApi) -> String {
+pub(crate) fn activation(api: &RegisteredApi) -> String {
     format!("{}/activation", path(api))
 }
 
@@ -25,7 +25,7 @@ fn in_an_hour(server: &TestServer) -> String {
     server.clock.now().plus(Duration::from_hours(1)).rfc3339()[..16].to_owned()
 }
 
-async fn save(visitor: &mut Visitor, api: &RegisteredApi, rules: &str) {
+pub(crate) async fn save(visitor: &mut Visitor, api: &RegisteredApi, rules: &str) {
     let page = visitor.get(&path(api)).await;
     let form = the_form(&page, "policies").with("rules", rules).with("step", "save");
     let answer = visitor.submit(&form).await;
@@ -52,12 +52,12 @@ async fn schedules(server: &TestServer, api: &RegisteredApi) -> Value {
     server.admin.get(&format!("/apis/{}/policy/schedules", api.id)).await.json()["items"].clone()
 }
 
-fn notice(page: &Answer) -> String {
+pub(crate) fn notice(page: &Answer) -> String {
     text_of(&page.text(), "notice").unwrap_or_else(|| panic!("{} {}", page.status, page.text()))
 }
 
 #[track_caller]
-fn refused(page: &Answer, status: u16, part: &str) {
+pub(crate) fn refused(page: &Answer, status: u16, part: &str) {
     let said = text_of(&unescape(&page.text()), "error-summary").unwrap_or_default();
     assert_eq!(page.status, status, "{said}");
     assert!(page.text().contains("<title>Error: ") && said.contains(part), "{part}: {}", page.text());
@@ -153,7 +153,8 @@ async fn what_cannot_be_put_off_is_said_beside_what_was_typed(
     let waiting = owner.get(&activation(&api)).await;
     assert_eq!(decide(&mut owner, &waiting, "cancel").await.status, 200);
     server.admin.activate(&api, RULES).await;
-    let form = the_form(&page, "schedule").with("active", "3");
+    let draft = server.admin.get(&format!("/apis/{}/policy/draft", api.id)).await.json();
+    let form = the_form(&page, "schedule").with("active", "3").with("version", &draft["version"].to_string());
     let same = owner.submit(&form.with("at", &at).with("message", "x").with("step", "schedule")).await;
     refused(&same, 409, "nothing to put off");
 }

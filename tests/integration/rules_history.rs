@@ -60,6 +60,7 @@ async fn what_was_in_force_is_listed_compared_and_brought_back(
     }
     assert!(shown.contains("<strong>Allowed now</strong>") && shown.contains("may “read”"), "{shown}");
     assert!(shown.contains("<strong>No longer allowed</strong>") && shown.contains("may “write”"), "{shown}");
+    assert!(!shown.contains("except what a rule names"), "{shown}");
     let came = owner.get(&format!("{}?against=before", revision(&api, 2))).await;
     assert!(text_of(&came.text(), "difference-title").unwrap().contains("before"), "{}", came.text());
 
@@ -79,6 +80,26 @@ async fn what_was_in_force_is_listed_compared_and_brought_back(
         let page = owner.get(&revision(&api, number)).await.text();
         assert!(page.contains("id=\"no-restore\"") && !page.contains("id=\"restore\""), "{number}: {page}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_rule_that_is_narrowed_is_told_with_what_it_still_gives(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    server.admin.activate(&api, "p, viewer, *, *, read\n").await;
+    server.admin.activate(&api, "p, viewer, *, orders, read\n").await;
+    server.admin.activate(&api, "# nothing\n").await;
+    let mut owner = administrator(&server, "owner").await;
+    let shown = unescape(&owner.get(&format!("{}?against=before", revision(&api, 3))).await.text());
+    let line = "role “viewer” · may “read” · with everything · in every organisation · except what a rule names more closely<";
+    assert!(shown.contains(line), "{shown}");
+    assert!(shown.contains("names more closely may stay as it was"), "{shown}");
+    let shown = unescape(&owner.get(&format!("{}?against=before", revision(&api, 4))).await.text());
+    assert!(shown.contains("with “orders” · in every organisation<"), "{shown}");
+    assert!(!shown.contains("more closely"), "{shown}");
 }
 
 #[rstest]

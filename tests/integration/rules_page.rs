@@ -102,6 +102,55 @@ async fn cases_are_edited_beneath_the_rules_and_hold_them(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test]
+async fn what_was_found_is_told_by_the_button_that_was_pressed(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    for (rules, cases, step, said) in [
+        ("p, viewer\n", "", "check", "The rules have errors. They are below."),
+        ("p, viewer\n", "", "activate", "The rules have errors. Nothing was activated."),
+        (RULES, "allow, viewer\n", "check", "The cases cannot be read. The places are below."),
+        (RULES, "allow, viewer\n", "save", "The cases cannot be read. Nothing was saved."),
+        (
+            RULES,
+            "deny, viewer, acme, orders, read\n",
+            "check",
+            "The rules decide some cases otherwise than the cases say. These are below.",
+        ),
+    ] {
+        let page = owner.get(&path(&api)).await;
+        let form = the_form(&page, "policies").with("rules", rules).with("cases", cases);
+        let answer = owner.submit(&form.with("message", "a test").with("step", step)).await;
+        assert_eq!(answer.status, 422, "{step}: {}", answer.text());
+        assert!(unescape(&answer.text()).contains(&format!(">{said}</a>")), "{step}: {}", answer.text());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_in_force_is_not_activated_again(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.api("https://orders.test").await;
+    let mut owner = administrator(&server, "owner").await;
+    let page = owner.get(&path(&api)).await;
+    assert_eq!(send(&mut owner, &page, RULES, "activate").await.status, 200);
+    let twice = send(&mut owner, &page, RULES, "activate").await;
+    assert_eq!(twice.status, 409, "the form was sent twice: {}", twice.text());
+    assert!(unescape(&twice.text()).contains("in force already, with the same cases"), "{}", twice.text());
+    let active = server.admin.get(&format!("/apis/{}/policy", api.id)).await.json();
+    assert_eq!(active["number"], 2);
+    // One more case is a change.
+    let form = the_form(&twice, "policies")
+        .with("rules", RULES)
+        .with("cases", "allow, viewer, acme, orders, read\n");
+    let form = form.with("message", "a test").with("step", "activate");
+    assert_eq!(owner.submit(&form).await.status, 303);
+}
+
+#[rstest]
+#[tokio::test]
 async fn where_it_takes_two_one_writes_and_another_activates(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let api = server.admin.api("https://orders.test").await;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::commands::{ORDERS, PASSWORD, json, password_file, place_on, registered, said};
 
 /// Somebody whose account a command made.
-fn person(made: &Value, password: &str) -> Person {
+pub(crate) fn person(made: &Value, password: &str) -> Person {
     let text = |name: &str| made[name].as_str().unwrap().to_owned();
     Person { id: text("id"), sub: text("sub"), username: text("username"), password: password.to_owned() }
 }
@@ -219,6 +219,15 @@ async fn rules_go_from_a_file_to_the_server_and_back_byte_for_byte(
     assert_eq!(run(of(&["pull"])).stdout, text.as_bytes());
     assert_ne!(run(of(&["pull", "--revision", "1"])).stdout, text.as_bytes());
 
+    let pushed = [push.clone(), ["--activate", "Again"].map(str::to_owned).into()].concat();
+    let again = run(of(&["activate", "--message", "Again"]));
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert!(said(&again).contains("nothing would change"), "{}", said(&again));
+    let again = run(pushed);
+    assert!(again.status.success(), "what a repository holds is in force: {}", said(&again));
+    let told = String::from_utf8_lossy(&again.stderr);
+    assert!(told.contains("in force already") && said(&again).contains("From the repository"), "{told}");
+
     std::fs::write(&file, "p, viewer, orders\n").unwrap();
     let refused = run(push);
     assert_eq!(refused.status.code(), Some(1));
@@ -294,8 +303,9 @@ async fn cases_go_with_the_rules_and_rules_that_break_them_stay_out(
 
     std::fs::write(&cases, "").unwrap();
     assert!(run(&["push", &rules, "--cases", &cases, "--activate", "Without cases"]).status.success());
-    let activated = ["policy", "push", &rules, "--api", ORDERS, "--activate", "Again"];
-    assert_eq!(json(&place, &activated)[0]["message"], "Again", "one document, of what is in force");
+    std::fs::write(&rules, "p, viewer, *, orders, delete\n").unwrap();
+    let activated = ["policy", "push", &rules, "--api", ORDERS, "--activate", "Others"];
+    assert_eq!(json(&place, &activated)[0]["message"], "Others", "one document, of what is in force");
     drop(server);
 }
 

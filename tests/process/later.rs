@@ -6,11 +6,13 @@ use portcullis_server::Clock;
 use portcullis_tests::admin::Admin;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::visitor::{Visitor, the_form};
 use rstest::rstest;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::commands::{ORDERS, json, place_on, registered, said};
+use crate::commands::{ORDERS, PASSWORD, json, password_file, place_on, registered, said};
+use crate::effects::person;
 
 /// A long way off, and within the year that a schedule may lie ahead.
 fn later() -> String {
@@ -160,6 +162,7 @@ async fn what_commands_print_of_a_schedule_has_stable_keys() {
     let known = [
         "activate_at",
         "approved_by",
+        "approved_by_name",
         "base_revision",
         "end",
         "id",
@@ -167,9 +170,46 @@ async fn what_commands_print_of_a_schedule_has_stable_keys() {
         "needs_approval",
         "requested_at",
         "requested_by",
+        "requested_by_name",
         "sha256",
         "written_by",
+        "written_by_name",
     ];
     assert_eq!(keys, known);
+    drop(server);
+}
+
+/// Whoever reads a history wants to know whom to ask; a program wants what never changes.
+#[tokio::test]
+async fn people_are_shown_by_their_names() {
+    let (_folder, place, server) = with_draft(Sqlite).await;
+    let password = password_file(&place);
+    let owner = ["user", "create", "ada", "--name", "Ada L", "--password-file", &password, "--role", "owner"];
+    let ada = json(&place, &owner);
+    let mut visitor = Visitor::new(&server.address);
+    visitor.sign_in(&person(&ada, PASSWORD)).await;
+    let apis = json(&place, &["api", "list"]);
+    let orders = apis.as_array().unwrap().iter().find(|api| api["audience"] == ORDERS).unwrap();
+    let page = format!("/admin/policies/{}", orders["id"].as_str().unwrap());
+
+    let at = later();
+    let form = the_form(&visitor.open(&format!("{page}/activation")).await, "schedule");
+    let form = form.with("at", &at[..16]).with("message", "At night").with("step", "schedule");
+    assert_eq!(visitor.submit(&form).await.status, 303);
+    let waits = listed(&place);
+    assert_eq!(
+        (&waits[0]["requested_by"], &waits[0]["requested_by_name"]),
+        (&ada["id"], &"Ada L (ada)".into())
+    );
+    assert_eq!((&waits[0]["written_by"], &waits[0]["written_by_name"]), (&"operator".into(), &Value::Null));
+    let table = said(&place.run(&["policy", "schedule", "list", "--api", ORDERS]));
+    assert!(table.contains("  Ada L (ada)  ") && !table.contains("usr_"), "{table}");
+
+    let form = the_form(&visitor.open(&page).await, "policies").with("message", "Now");
+    assert_eq!(visitor.submit(&form.with("step", "activate")).await.status, 303);
+    let history = json(&place, &["policy", "history", "--api", ORDERS]);
+    assert_eq!((&history[0]["author"], &history[0]["author_name"]), (&ada["id"], &"Ada L (ada)".into()));
+    let table = said(&place.run(&["policy", "history", "--api", ORDERS]));
+    assert!(table.contains("  Ada L (ada)  Now\n") && !table.contains("usr_"), "{table}");
     drop(server);
 }

@@ -1,6 +1,8 @@
 //! The real program: several at once, killed, stopped, and started on things that are wrong.
 
 #[cfg(test)]
+mod authzen;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod cold_start;
@@ -34,5 +36,7 @@ mod simulate;
 mod start;
 #[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod walk;

@@ -1,11 +1,12 @@
 //! Rules that are tried on what services were asked, by command, before anybody is locked out.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::process::{Place, ServerProcess};
+use portcullis_tests::process::{Place, ServerProcess, eventually, two_places};
 use portcullis_tests::registered::Registered;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -101,8 +102,78 @@ async fn a_rule_whose_removal_would_lock_a_role_out_is_caught_and_it_is_said_who
     assert_eq!(found["changes"][0]["grantee"], json!({ "role": "viewer" }));
     assert_eq!(found["recorded"]["lost"], 3);
     let help = said(&run(&["simulate", "--help"]));
-    assert!(help.contains("portcullis-guard") && help.contains("AuthZEN` are not recorded"), "{help}");
+    assert!(help.contains("portcullis-guard") && help.contains("names the client that asked"), "{help}");
     drop(server);
+}
+
+/// Asks so often whether a viewer may read orders.
+async fn ask(address: &str, service: &Registered, times: usize) {
+    let question = json!({
+        "subject": { "type": "role", "id": "viewer" }, "action": { "name": "read" },
+        "resource": { "type": "orders", "id": "17" },
+    });
+    for _ in 0..times {
+        let request = agent().post(format!("{address}/access/v1/evaluation")).json(&question);
+        let answer = Answer::to(request.basic_auth(&service.id, service.secret.as_deref())).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["decision"]), (200, &json!(true)));
+    }
+}
+
+/// The rules without what a viewer may do with orders, in a file.
+fn without_orders(folder: &Path) -> String {
+    let path = folder.join("without.csv");
+    fs::write(&path, "p, editor, *, orders, create\n").unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_service_asked_the_server_is_recorded_before_the_server_ends(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (folder, place) = place_on(database).await;
+    let mut server = ServerProcess::start(&place).await;
+    let create = ["client", "create", "--preset", "service", "--name", "Orders in PHP", "--api", ORDERS];
+    let service = registered(&printed(&place, &create));
+    ask(&server.address, &service, 3).await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+
+    let without = without_orders(folder.path());
+    let caught = place.run(&["policy", "simulate", &without, "--api", ORDERS]);
+    assert_eq!(caught.status.code(), Some(1), "{}", said(&caught));
+    let text = said(&caught);
+    assert!(text.contains("- (viewer), asked by Orders in PHP"), "{text}");
+    let end = "portcullis: 3 decisions that the rules in force allow would be refused, to viewer\n";
+    assert!(text.ends_with(end), "{text}");
+    let found = place.run(&["--format", "json", "policy", "simulate", &without, "--api", ORDERS]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found["changes"][0]["examples"][0]["asker"], json!(service.id));
+    assert_eq!(found["askers"], json!({ &service.id: "Orders in PHP" }));
+}
+
+#[tokio::test]
+async fn two_programs_record_what_each_was_asked_and_one_that_is_killed_takes_little_with_it_postgres() {
+    let (folder, first, second) = two_places().await;
+    let one = ServerProcess::start(&first).await;
+    let two = ServerProcess::start(&second).await;
+    let create = ["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS];
+    let service = registered(&printed(&first, &create));
+    let without = without_orders(folder.path());
+    let decisions = || {
+        let found = first.run(&["--format", "json", "policy", "simulate", &without, "--api", ORDERS]);
+        let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+        found["denied"]["decisions"].as_u64().unwrap()
+    };
+    ask(&one.address, &service, 2).await;
+    ask(&second.address(), &service, 3).await;
+    eventually("both are recorded, without a stop", async || decisions() == 5).await;
+    one.kill();
+    assert_eq!(decisions(), 5, "what was written stays");
+    let one = ServerProcess::start(&first).await;
+    ask(&one.address, &service, 1).await;
+    eventually("a program that came back is no other program", async || decisions() == 6).await;
+    drop((one, two));
 }
 
 #[rstest]

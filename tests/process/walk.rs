@@ -1,19 +1,19 @@
 //! The walk of the README: its own shell blocks, run with the real programs.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::database::required;
 use portcullis_tests::markup::{attribute, textarea, unescape};
-use portcullis_tests::process::{Place, ServerProcess, eventually, finished};
+use portcullis_tests::process::{Place, ServerProcess, eventually};
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use rstest::rstest;
 use tempfile::tempdir;
 
-use crate::commands::{PASSWORD, place_on, said};
+use crate::commands::{PASSWORD, place_on};
 use crate::example::{Example, example_program};
+use crate::terminal::{Terminal, adapted, blocks};
 
 /// The section of the README that leads through a first minute.
 fn section() -> String {
@@ -21,59 +21,6 @@ fn section() -> String {
     let readme = std::fs::read_to_string(file).unwrap();
     let (_, section) = readme.split_once("## Sixty seconds").expect("the README has the section");
     section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()
-}
-
-/// Its shell blocks, in order.
-fn blocks(section: &str) -> Vec<String> {
-    let fenced = section.split("```sh\n").skip(1);
-    fenced.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
-}
-
-/// Puts what differs here in the place of what the README says, which it has to say.
-fn adapted(block: &str, places: &[(&str, &str)]) -> String {
-    places.iter().fold(block.to_owned(), |block, (theirs, ours)| {
-        assert!(block.contains(theirs), "the README has no `{theirs}` in:\n{block}");
-        block.replace(theirs, ours)
-    })
-}
-
-/// One terminal: its folder, and the configuration of the server.
-struct Terminal<'a> {
-    place: &'a Place,
-    folder: PathBuf,
-}
-
-impl Terminal<'_> {
-    /// A shell that runs a block line by line, as a person would type it.
-    fn shell(&self, block: &str) -> Command {
-        let script = self.folder.join("block.sh");
-        std::fs::write(&script, block).unwrap();
-        let mut shell = Command::new("bash");
-        shell.args(["-e", "-u", "-o", "pipefail", "-O", "expand_aliases"]).arg(script).env_clear();
-        let inherited = self.place.command(&[]);
-        shell.envs(inherited.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell
-            .env("PORTCULLIS__SERVER__DATA_DIR", &self.place.data_dir)
-            .env("PORTCULLIS__SERVER__LISTEN", format!("127.0.0.1:{}", self.place.port))
-            .current_dir(&self.folder)
-            .stdin(Stdio::null());
-        shell
-    }
-
-    /// Runs a block that has to succeed, and returns what it printed.
-    fn run(&self, block: &str) -> String {
-        let output = finished(self.shell(block));
-        assert!(output.status.success(), "{block}\n{}", said(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// The statuses of the answers that `curl -i` shows.
-    fn statuses(&self, block: &str) -> Vec<u16> {
-        let printed = self.run(block);
-        // A body may end without a line end, and the next answer begins right behind it.
-        let heads = printed.split("HTTP/1.1 ").skip(1);
-        heads.filter_map(|head| head.split(' ').next()?.parse().ok()).collect()
-    }
 }
 
 /// The administrator that the printed link makes, signed in.

@@ -52,9 +52,24 @@ impl Browser {
     ///
     /// When chromedriver is not there: a test that cannot run is a failure.
     pub async fn start() -> Self {
+        Self::start_with(Some("--hide-scrollbars")).await
+    }
+
+    /// Starts one whose scroll bars take room beside the page, as on many desktops, on a screen of 1200 by 800 pixels.
+    ///
+    /// # Panics
+    ///
+    /// When chromedriver is not there.
+    pub async fn start_with_scroll_bars() -> Self {
+        let browser = Self::start_with(None).await;
+        browser.resize((1200, 800)).await;
+        browser
+    }
+
+    async fn start_with(argument: Option<&str>) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let data = format!("--user-data-dir={}", profile.path().display());
-        let arguments = [
+        let mut arguments = vec![
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -64,9 +79,9 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            "--hide-scrollbars",
             data.as_str(),
         ];
+        arguments.extend(argument);
         let capabilities = json!({
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
@@ -89,9 +104,7 @@ impl Browser {
 
     /// Changes how pages are looked at.
     pub async fn look(&self, look: Look) {
-        let (width, height) = if look == Look::Narrow { (320, 640) } else { (1280, 800) };
-        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        self.resize(if look == Look::Narrow { (320, 640) } else { (1280, 800) }).await;
         let scheme = if look == Look::Dark { "dark" } else { "light" };
         // Nothing moves, so that a picture shows the state in which everything comes to rest.
         let media = json!({ "features": [
@@ -99,6 +112,11 @@ impl Browser {
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    async fn resize(&self, (width, height): (u32, u32)) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
     /// Switches JavaScript off for the pages to come.

@@ -15,6 +15,7 @@ pub mod authorize;
 pub mod browser;
 pub mod cutoff;
 pub mod database;
+pub mod decisions;
 pub mod instructions;
 pub mod jwt;
 pub mod landing;

@@ -18,6 +18,7 @@ use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::notes::{DecisionNotes, Pseudonyms};
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
@@ -48,6 +49,7 @@ pub(super) struct Distribution {
     pub(super) feed: RevocationFeed,
     pub(super) decisions: DecisionService,
     pub(super) inventories: InventoryService,
+    pub(super) notes: DecisionNotes,
     pub(super) records: RecordService,
     pub(super) snapshots: SnapshotService,
 }
@@ -84,13 +86,16 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     let feed = RevocationFeed::new(store(), ground.clock.clone());
     feed.refresh().await?;
     let records = RecordService::new(store(), ground.config.records.clone(), &ground.clock, &ground.entropy);
+    let notes = notes(ground, &records);
     let place = (store(), ground.keys.clone(), ground.clock.clone());
     // The other half is left to people and to those who ask once.
     let listeners = ground.config.server.max_connections / 2;
     let events = EventService::new(place, snapshots.clone(), feed.clone(), listeners);
+    let inventories = InventoryService::new(store(), &ground.clock, &ground.entropy);
     let console = Console {
         apis: apis.clone(),
         callers,
+        inventories: inventories.clone(),
         names: NameService::new(store()),
         policies: policies.clone(),
         policy,
@@ -103,10 +108,11 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         console,
         apis,
         distribution: Distribution {
-            decisions: DecisionService::new(store()),
+            decisions: DecisionService::new(store(), notes.clone()),
             events,
             feed,
-            inventories: InventoryService::new(store(), &ground.clock, &ground.entropy),
+            inventories,
+            notes,
             records,
             snapshots,
         },
@@ -118,4 +124,12 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
     })
+}
+
+/// Keeps what is decided here until it is in the records.
+fn notes(ground: &Ground, records: &RecordService) -> DecisionNotes {
+    let Ground { clock, config, entropy, sealer, .. } = ground;
+    let pseudonyms =
+        config.records.authzen_pseudonyms.then(|| Pseudonyms::new(&sealer.derive("decision records")));
+    DecisionNotes::new(records.clone(), pseudonyms, clock.clone(), entropy)
 }

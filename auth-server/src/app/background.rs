@@ -10,6 +10,7 @@ use crate::app::ground::Ground;
 use crate::jobs::Runner;
 use crate::keys::ring::KeyRing;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::notes::DecisionNotes;
 use crate::services::revocation_feed::RevocationFeed;
 use crate::storage::Store;
 
@@ -22,6 +23,11 @@ const READ_AGAIN: Duration = Duration::from_millis(500);
 /// How often the policy of the admin API is read although nobody said that it changed.
 const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
 
+/// How often it is written what this server decided itself: so much is lost when it is killed.
+const RECORD_EVERY: Duration = Duration::from_secs(5);
+/// How long a stop waits for the last of it.
+const RECORD_WITHIN: Duration = Duration::from_secs(5);
+
 /// Starts it; it runs until the set is dropped.
 pub(super) fn start(ground: &Ground, administration: &Administration) -> JoinSet<()> {
     let Ground { clock, entropy, keys, store, .. } = ground;
@@ -31,6 +37,7 @@ pub(super) fn start(ground: &Ground, administration: &Administration) -> JoinSet
         .keep_records(ground.config.records.keep_days);
     tasks.spawn(jobs.run(std::future::pending()));
     tasks.spawn(follow_revocations(administration.distribution.feed.clone(), store.clone()));
+    tasks.spawn(record_decisions(administration.distribution.notes.clone()));
     tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));
     tasks
 }
@@ -82,6 +89,26 @@ async fn follow_policy(policy: AdminPolicy, store: Store) {
             return;
         }
     }
+}
+
+/// Writes now and then what was decided.
+async fn record_decisions(notes: DecisionNotes) {
+    loop {
+        tokio::time::sleep(RECORD_EVERY).await;
+        if let Err(error) = notes.flush().await {
+            tracing::warn!(cause = %error, "decisions could not be recorded; they are kept for the next time");
+        }
+    }
+}
+
+/// Writes what was decided since, when no more requests come.
+pub(super) async fn record_the_last(notes: &DecisionNotes) {
+    let cause = match tokio::time::timeout(RECORD_WITHIN, notes.flush()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(elapsed) => elapsed.to_string(),
+    };
+    tracing::warn!(cause, "the last decisions could not be recorded");
 }
 
 /// Waits until something is heard, at most for a while; false when nobody is left who could say anything.

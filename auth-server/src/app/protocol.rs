@@ -1,6 +1,7 @@
 //! Puts the services of OAuth and OpenID Connect together.
 
 use crate::app::ground::Ground;
+use crate::http::decision_point::DecisionPoint;
 use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::services::authorize::limits::FlowLimits;
@@ -44,6 +45,7 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
             FlowLimits::new(&config.limits, clock, entropy),
         ),
         clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone()),
+        decision_point: DecisionPoint::of(&issuer),
         discovery: Discovery::of(&issuer),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),

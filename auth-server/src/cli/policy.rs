@@ -81,8 +81,8 @@ pub(crate) enum Policy {
     ///
     /// Guards (`portcullis-guard`) record each different request that they decided by the policy of the API, with how often, who asked
     /// and with which roles, and tell this server every ten seconds, unless the service or `records.keep_days = 0` turned it off.
-    /// Every service that serves the API counts, in whatever language, if it tells (`/policies/decisions`). Decisions that this server
-    /// makes itself when services ask it by `AuthZEN` are not recorded.
+    /// Every service that serves the API counts, in whatever language, if it tells (`/policies/decisions`). This server records what it
+    /// decides itself when services ask it by `AuthZEN`, every five seconds and when it stops, and names the client that asked.
     ///
     /// Both the rules in force now and those given decide each recorded request. What was answered at the time does not matter.
     Simulate(Simulate),
@@ -159,7 +159,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
     let format = context.format;
     match command {
         Policy::Routes(command) => routes::run(context, command).await,
-        Policy::Rulebook(command) => rulebook::run(context, command).await,
+        Policy::Rulebook(command) => Box::pin(rulebook::run(context, command)).await,
         Policy::Later(command) => schedule::run(context, command).await,
         Policy::Check { rules } => check(format, rules),
         Policy::Diff { old, new } => diff(format, old, new),
@@ -211,10 +211,10 @@ fn diff(format: Format, old: &Path, new: &Path) -> Result<(), Failure> {
         return output::text("no grant changes\n");
     }
     output::print(format, &difference, &table)?;
-    let starred =
-        |change: &GrantChange| [&change.domain, &change.object, &change.action].iter().any(|it| *it == "*");
-    if format == Format::Table && changes.iter().any(starred) {
-        output::text("\n* stands for all that no rule, old or new, names\n")?;
+    if format == Format::Table && changes.iter().any(|change| change.exceptions) {
+        output::text(
+            "\nin part: what a rule, old or new, names more closely may stay as it was, or has a line of its own\n",
+        )?;
     }
     if !complete {
         eprintln!("portcullis: there are more changes than these");
@@ -228,9 +228,10 @@ fn change_row(change: &GrantChange) -> [String; 7] {
         (_, true) => "lost",
         _ => "denial",
     };
+    let kind = if change.exceptions { format!("{kind} in part") } else { kind.to_owned() };
     let (before, after) = (change.before.to_string(), change.after.to_string());
     let GrantChange { grantee, domain, object, action, .. } = change;
-    [kind.to_owned(), grantee.to_string(), domain.clone(), object.clone(), action.clone(), before, after]
+    [kind, grantee.to_string(), domain.clone(), object.clone(), action.clone(), before, after]
 }
 
 fn explain(

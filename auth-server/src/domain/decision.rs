@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest32;
 
 /// The longest names of one request together, in bytes: what guards keep of one, with room for a pseudonym.
 const MAX_NAMES: usize = 2_048 + 64;
+/// The longest subject in bytes: no token has a longer one (OpenID Connect Core §2), and it is stored twice.
+const MAX_SUBJECT: usize = 255;
 /// The most roles of one caller.
 const MAX_ROLES: usize = 64;
 const DAY: Duration = Duration::from_hours(24);
@@ -28,6 +31,8 @@ pub struct DecisionRecord {
     pub action: String,
     /// The answer.
     pub allowed: bool,
+    /// The client that asked this server to decide; `None` where a guard decided.
+    pub asked_by: Option<ClientId>,
     /// The revision that answered last.
     pub revision: u64,
     /// How often it was asked.
@@ -42,7 +47,7 @@ impl DecisionRecord {
         let Self { subject, roles, domain, object, action, .. } = &self;
         let names = [subject, domain, object, action];
         let bytes: usize = names.into_iter().chain(roles).map(String::len).sum();
-        let fits = bytes <= MAX_NAMES && roles.len() <= MAX_ROLES;
+        let fits = bytes <= MAX_NAMES && subject.len() <= MAX_SUBJECT && roles.len() <= MAX_ROLES;
         let is_text = names.into_iter().chain(roles).all(|name| !name.contains(char::is_control));
         (fits && is_text && ![subject, object, action].iter().any(|name| name.is_empty())).then_some(self)
     }
@@ -50,15 +55,27 @@ impl DecisionRecord {
     /// The same for the same request and answer.
     pub fn digest(&self) -> Digest32 {
         let flags = [u8::from(self.pseudonymous), u8::from(self.allowed)];
-        let texts = [&self.subject, &self.domain, &self.object, &self.action].into_iter().chain(&self.roles);
         let mut parts = vec![flags.to_vec()];
-        for text in texts {
+        let asked_by = self.asked_by.as_ref().map(ClientId::as_str);
+        // What guards decided has the digest that it always had: a length of a text never begins with this byte.
+        parts.extend(asked_by.map(|_| vec![0xff]));
+        let texts = [&self.subject, &self.domain, &self.object, &self.action].into_iter().chain(&self.roles);
+        for text in asked_by.into_iter().chain(texts.map(String::as_str)) {
             parts.push((text.len() as u64).to_be_bytes().to_vec());
             parts.push(text.as_bytes().to_vec());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Digest32::of_parts(&parts)
     }
+}
+
+/// What a day has room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// So many different requests.
+    pub requests: u64,
+    /// So many bytes.
+    pub bytes: u64,
 }
 
 /// A day of the calendar, in UTC.
@@ -107,6 +124,7 @@ mod tests {
             object: "orders".to_owned(),
             action: "read".to_owned(),
             allowed: true,
+            asked_by: None,
             revision: 3,
             decisions: 2,
         }
@@ -125,7 +143,8 @@ mod tests {
     #[test]
     fn every_part_of_a_request_makes_another_one() {
         let one = record().in_order().unwrap();
-        let changes: [fn(&mut DecisionRecord); 8] = [
+        let changes: [fn(&mut DecisionRecord); 9] = [
+            |record| record.asked_by = ClientId::parse("cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c").ok(),
             |record| record.subject.push('x'),
             |record| record.pseudonymous = true,
             |record| record.roles.truncate(1),
@@ -148,7 +167,8 @@ mod tests {
 
     #[test]
     fn what_no_rule_could_be_about_is_no_record() {
-        let changes: [fn(&mut DecisionRecord); 8] = [
+        let changes: [fn(&mut DecisionRecord); 9] = [
+            |record| record.subject = "x".repeat(MAX_SUBJECT + 1),
             |record| record.subject.clear(),
             |record| record.object.clear(),
             |record| record.action.clear(),

@@ -68,6 +68,8 @@ pub struct PolicyShadow {
     pub decisions: u64,
     /// How many decisions more there were.
     pub lost: u64,
+    /// How many decisions it was not tried on: there were too many different ones, or it takes too long.
+    pub untried: u64,
 }
 
 /// Stands before the lengths when there are cases. No model is as long as this says, so a text without cases, whose digest

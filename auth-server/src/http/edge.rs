@@ -27,10 +27,11 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::config::Config;
 use crate::domain::secret::Entropy;
+use crate::http::decided::Decided;
 use crate::http::error::Cause;
 use crate::http::extract::address::{ClientAddress, proxies};
 use crate::http::extract::request_id::RequestId;
-use crate::http::headers::SecurityHeaders;
+use crate::http::headers::{SecurityHeaders, name_given};
 use crate::http::mount::Mount;
 use crate::http::places::Places;
 use crate::http::refusal::{Refusal, Voice};
@@ -80,12 +81,12 @@ impl Edge {
         let id = RequestId::generate(&self.entropy);
         let route = Arc::new(OnceLock::new());
         let method = request.method().clone();
-        let voice = Voice::of(&request);
+        let (voice, name) = (Voice::of(&request), name_given(&request));
         let mut response = match self.answered(id, &route, peer, request).await {
             Ok(response) => response,
             Err(refusal) => refusal.response(voice, &self.pages, id),
         };
-        self.headers.apply(response.headers_mut(), id);
+        self.headers.apply(response.headers_mut(), name.unwrap_or_else(|| id.header()));
         log(&Line { id, method, route: route.get(), took: started.elapsed() }, &response);
         response
     }
@@ -199,12 +200,15 @@ fn log(line: &Line<'_>, response: &Response) {
             "request"
         );
     } else {
+        let decided = response.extensions().get::<Decided>().copied();
         tracing::debug!(
             request.id = id,
             http.method = method,
             http.route = route,
             http.status = code,
             duration_ms,
+            decision.id = decided.map(|decided| decided.names(line.id)),
+            decision.allowed = decided.map(|decided| decided.allowed),
             "request"
         );
     }
@@ -367,6 +371,8 @@ mod tests {
             for refusal in [
                 Refusal::BrokenBody,
                 Refusal::Busy,
+                Refusal::Method,
+                Refusal::NotFound,
                 Refusal::Panic,
                 Refusal::SlowBody,
                 Refusal::TooLarge,

@@ -1,17 +1,27 @@
 //! The headers that every answer carries, whatever went wrong before it.
 
+use http::Request;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
 use crate::domain::issuer::Issuer;
-use crate::http::extract::request_id::RequestId;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 /// Two years, as the preload lists of browsers ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Below this, `AuthZEN` is spoken.
+const AUTHZEN: &str = "/access/";
+
+/// What the caller calls a request, where its protocol has the answer repeat that, a refusal no less than a decision (section 10.1.2
+/// of the [AuthZEN Authorization API](https://openid.net/specs/authorization-api-1_0.html)).
+pub(crate) fn name_given<B>(request: &Request<B>) -> Option<HeaderValue> {
+    let speaks_authzen = request.uri().path().starts_with(AUTHZEN);
+    request.headers().get(REQUEST_ID).filter(|_| speaks_authzen).cloned()
+}
 
 /// Sets the headers that protect an answer.
 #[derive(Clone, Debug)]
@@ -32,9 +42,8 @@ impl SecurityHeaders {
     }
 
     /// Adds what is missing. Where a page needs another policy, it has set its own; the rest is not for a handler to choose.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap, id: RequestId) {
-        // A protocol may want the name that the caller gave; ours is in the log.
-        headers.entry(REQUEST_ID).or_insert_with(|| id.header());
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, request_id: HeaderValue) {
+        headers.insert(REQUEST_ID, request_id);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
@@ -54,12 +63,25 @@ impl SecurityHeaders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::secret::Entropy;
 
     fn applied(issuer: &str, mut headers: HeaderMap) -> HeaderMap {
-        let id = RequestId::generate(&Entropy::seeded(1));
+        let id = HeaderValue::from_static("0123456789abc");
         SecurityHeaders::of(&Issuer::parse(issuer).unwrap()).apply(&mut headers, id);
         headers
+    }
+
+    #[test]
+    fn a_name_of_the_caller_counts_where_authzen_is_spoken() {
+        let given = |path: &str| {
+            let request = Request::post(path).header(REQUEST_ID, "theirs").body(()).unwrap();
+            name_given(&request)
+        };
+        assert_eq!(given("/access/v1/evaluation").unwrap(), "theirs");
+        assert_eq!(given("/access/nothing").unwrap(), "theirs");
+        for other in ["/token", "/access", "/api/v1/users"] {
+            assert_eq!(given(other), None, "{other}");
+        }
+        assert_eq!(name_given(&Request::post("/access/v1/evaluation").body(()).unwrap()), None);
     }
 
     #[test]

@@ -4,17 +4,14 @@
 //!
 //! Every list comes from the type that decides, so that nothing is advertised that would then be refused.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE, claims_of};
 use crate::domain::client::GrantType;
 use crate::domain::issuer::Issuer;
-use crate::domain::secret::Digest32;
 use crate::domain::session::Acr;
 use crate::domain::signing::SigningAlg;
+use crate::http::published::Description;
 use crate::services::authorize::request::Prompt;
 
 /// How clients authenticate where they may be public.
@@ -108,21 +105,14 @@ fn claims() -> Vec<&'static str> {
     claims
 }
 
-/// The document as it is sent: made once, when the server starts.
+/// The document as it is sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Discovery {
-    pub(crate) body: Bytes,
-    /// The `ETag`, quotes included.
-    pub(crate) etag: String,
-}
+pub(crate) struct Discovery(pub(crate) Description);
 
 impl Discovery {
     /// Writes the document of an issuer.
     pub(crate) fn of(issuer: &Issuer) -> Self {
-        let json = serde_json::to_vec(&Metadata::of(issuer));
-        let body = Bytes::from(json.expect("texts, lists of texts and truth values are JSON"));
-        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Digest32::of(&body).as_bytes()));
-        Self { body, etag }
+        Self(Description::of(&Metadata::of(issuer)))
     }
 }
 
@@ -134,7 +124,7 @@ mod tests {
 
     fn document() -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
-        serde_json::from_slice(&Discovery::of(&issuer).body).unwrap()
+        serde_json::from_slice(&Discovery::of(&issuer).0.body).unwrap()
     }
 
     #[test]

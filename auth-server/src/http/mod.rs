@@ -3,6 +3,8 @@
 pub(crate) mod admin;
 pub(crate) mod authzen;
 pub(crate) mod cors;
+pub(crate) mod decided;
+pub(crate) mod decision_point;
 pub(crate) mod edge;
 pub(crate) mod error;
 pub(crate) mod extract;
@@ -17,12 +19,13 @@ pub(crate) mod pages;
 pub(crate) mod places;
 pub(crate) mod policies;
 pub(crate) mod protocol;
+pub(crate) mod published;
 pub(crate) mod refusal;
 pub(crate) mod render;
 pub(crate) mod state;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::HeaderMap;
@@ -30,6 +33,7 @@ use http::HeaderMap;
 use crate::http::edge::NoteRoute;
 use crate::http::extract::link::LinkPath;
 use crate::http::extract::request_id::RequestId;
+use crate::http::refusal::{Refusal, Voice};
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Pages, assets};
 use crate::http::state::AppState;
@@ -63,12 +67,12 @@ async fn asset(
     found.unwrap_or_else(|| pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str())))
 }
 
-/// The page for an address that no route has.
-async fn not_found(State(pages): State<Pages>, id: RequestId) -> Response {
-    pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()))
+/// The answer at an address that no route has.
+async fn not_found(State(pages): State<Pages>, id: RequestId, request: Request) -> Response {
+    Refusal::NotFound.response(Voice::of(&request), &pages, id)
 }
 
-/// The page for a method that an address does not have.
-async fn no_such_method(State(pages): State<Pages>, id: RequestId) -> Response {
-    pages.error(&ErrorPage::new(ErrorKind::Method).reference(id.as_str()))
+/// The answer to a method that an address does not have.
+async fn no_such_method(State(pages): State<Pages>, id: RequestId, request: Request) -> Response {
+    Refusal::Method.response(Voice::of(&request), &pages, id)
 }

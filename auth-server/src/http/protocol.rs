@@ -1,5 +1,6 @@
 //! The services behind the endpoints of OAuth and OpenID Connect.
 
+use crate::http::decision_point::DecisionPoint;
 use crate::http::metadata::Discovery;
 use crate::services::authorize::AuthorizeService;
 use crate::services::client_auth::ClientAuthenticator;
@@ -14,6 +15,7 @@ use crate::services::userinfo::UserInfoService;
 pub(crate) struct Protocol {
     pub(crate) authorize: AuthorizeService,
     pub(crate) clients: ClientAuthenticator,
+    pub(crate) decision_point: DecisionPoint,
     pub(crate) discovery: Discovery,
     pub(crate) introspection: IntrospectionService,
     pub(crate) logout: LogoutService,

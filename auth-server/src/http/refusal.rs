@@ -23,6 +23,12 @@ pub(crate) enum Refusal {
     /// The request names no server, or several.
     #[error("the request does not name one host")]
     Host,
+    /// The address has no such method.
+    #[error("the address has no such method")]
+    Method,
+    /// No route has the address.
+    #[error("no route has the address")]
+    NotFound,
     /// A handler panicked.
     #[error("a handler panicked")]
     Panic,
@@ -42,6 +48,8 @@ impl Refusal {
         match self {
             Self::BrokenBody | Self::Host => StatusCode::BAD_REQUEST,
             Self::Busy | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -71,6 +79,8 @@ impl Refusal {
             Self::Busy | Self::TooSlow => {
                 (OAuthErrorCode::TemporarilyUnavailable, "the server is busy: try again in a moment")
             }
+            Self::Method => (OAuthErrorCode::InvalidRequest, "the method is not allowed here"),
+            Self::NotFound => (OAuthErrorCode::InvalidRequest, "there is nothing here"),
             Self::Panic => (OAuthErrorCode::ServerError, "the server cannot answer now"),
             Self::TooLarge => (OAuthErrorCode::InvalidRequest, "the body is too large"),
         };
@@ -81,6 +91,8 @@ impl Refusal {
         match self {
             Self::BrokenBody | Self::Host | Self::SlowBody => ErrorKind::BadRequest,
             Self::Busy | Self::TooSlow => ErrorKind::Busy,
+            Self::Method => ErrorKind::Method,
+            Self::NotFound => ErrorKind::NotFound,
             Self::Panic => ErrorKind::Fault,
             Self::TooLarge => ErrorKind::TooLarge,
         }
@@ -90,6 +102,8 @@ impl Refusal {
         match self {
             Self::BrokenBody | Self::Host | Self::SlowBody => ProblemKind::Malformed,
             Self::Busy | Self::TooSlow => ProblemKind::Busy,
+            Self::Method => ProblemKind::MethodNotAllowed,
+            Self::NotFound => ProblemKind::NotFound,
             Self::Panic => ProblemKind::Fault,
             Self::TooLarge => ProblemKind::TooLarge,
         }

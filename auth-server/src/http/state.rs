@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
+use crate::http::decision_point::DecisionPoint;
 use crate::http::extract::form::FormGuard;
 use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
@@ -169,6 +170,7 @@ impl FromRef<AppState> for LoginService {
 pub(crate) struct Console {
     pub(crate) apis: ApiService,
     pub(crate) callers: CallerService,
+    pub(crate) inventories: InventoryService,
     pub(crate) names: NameService,
     pub(crate) policies: PolicyService,
     pub(crate) policy: AdminPolicy,
@@ -192,6 +194,12 @@ impl FromRef<AppState> for AuthorizeService {
 impl FromRef<AppState> for ClientAuthenticator {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.clients.clone()
+    }
+}
+
+impl FromRef<AppState> for DecisionPoint {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.decision_point.clone()
     }
 }
 

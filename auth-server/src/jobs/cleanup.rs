@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::Day;
 use crate::storage::cleanup::{self, Expired};
-use crate::storage::{Store, StoreError, decision_records};
+use crate::storage::{Store, StoreError, decision_records, forgotten};
 
 pub(super) const KIND: &str = "cleanup";
 
@@ -46,6 +46,7 @@ pub(super) async fn run(store: &Store, now: Timestamp, keep_days: u32) -> Result
             .await
     };
     while more().await? {}
+    release_forgotten(store, now.minus(KEPT * (keep_days + 1))).await?;
     // After the tokens and sessions, because a grant stays while something hangs on it.
     let mut after = None;
     loop {
@@ -60,6 +61,23 @@ pub(super) async fn run(store: &Store, now: Timestamp, keep_days: u32) -> Result
         match next {
             Some(end) => after = Some(end),
             None => return Ok(()),
+        }
+    }
+}
+
+/// Forgets that somebody is forgotten, once what guards may still tell of them is too old to be taken.
+async fn release_forgotten(store: &Store, before: Timestamp) -> Result<(), StoreError> {
+    loop {
+        let gone = store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.in_background();
+                    forgotten::release(tx, before, BATCH).await
+                })
+            })
+            .await?;
+        if gone < u64::from(BATCH) {
+            return Ok(());
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::secret::Entropy;
 use crate::jobs::cleanup;
 use crate::jobs::lease::Lease;
 use crate::jobs::schedule::PERIODIC;
+use crate::services::forgetting::{self, FORGET_JOB};
 use crate::services::policies::PolicyService;
 use crate::services::policies::schedule::{ACTIVATION_JOB, ActivationJob};
 use crate::storage::{Store, StoreError};
@@ -108,9 +109,15 @@ impl Runner {
     async fn do_job(&self, lease: &Lease) -> Result<(), JobFailure> {
         match lease.job.kind.as_str() {
             cleanup::KIND => Ok(cleanup::run(&self.store, self.clock.now(), self.keep_records).await?),
+            FORGET_JOB => self.forget(&lease.job.payload).await,
             ACTIVATION_JOB => self.activate(&lease.job.payload).await,
             _ => Err(JobFailure::UnknownKind),
         }
+    }
+
+    async fn forget(&self, payload: &str) -> Result<(), JobFailure> {
+        let job = serde_json::from_str(payload).map_err(|_| JobFailure::Unreadable)?;
+        Ok(forgetting::carry_out(&self.store, job).await?)
     }
 
     async fn activate(&self, payload: &str) -> Result<(), JobFailure> {
@@ -122,11 +129,12 @@ impl Runner {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::{ADMIN_API_RULES, PolicySource};
     use rstest::rstest;
 
     use super::*;
-    use crate::domain::decision::Day;
-    use crate::domain::ids::JobKind;
+    use crate::domain::decision::{Day, DecisionRecord, Room};
+    use crate::domain::ids::{ApiId, JobKind};
     use crate::domain::issuer::Issuer;
     use crate::domain::revocation::Revocation;
     use crate::domain::schedule::{Ending, PolicySchedule};
@@ -138,7 +146,7 @@ mod tests {
     use crate::services::version::Precondition;
     use crate::storage::tests::support::{Backend, Fixture};
     use crate::storage::{
-        apis, decision_records, jobs, policies as storage_policies, revocations, schedules,
+        apis, decision_records, forgotten, jobs, policies as storage_policies, revocations, schedules,
     };
 
     async fn policies(fixture: &Fixture, store: &Store) -> PolicyService {
@@ -156,13 +164,16 @@ mod tests {
     }
 
     const HOUR: Duration = Duration::from_hours(1);
+    const ROOM: Room = Room { requests: 10_000, bytes: u64::MAX };
 
-    /// Asks for the policy of the admin API again, in an hour.
+    /// Asks for another policy of the admin API that says the same, in an hour.
     async fn put_off(fixture: &Fixture) -> PolicySchedule {
         let policies = policies(fixture, &fixture.store).await;
         let api = apis::find_admin(&mut fixture.read().await).await.unwrap().unwrap().id;
         let activation = Activation { precondition: Precondition::Any, message: "Again".to_owned() };
         let caller = Caller::operator(fixture.now());
+        let draft = PolicySource::with_default_model(format!("{ADMIN_API_RULES}# again\n"));
+        policies.save_draft(&api, draft, &Precondition::Any, &caller).await.unwrap();
         policies.schedule(&api, activation, &fixture.now().plus(HOUR).rfc3339(), &caller).await.unwrap()
     }
 
@@ -227,7 +238,7 @@ mod tests {
             let (api, day) = (api.clone(), today.minus(days));
             fixture
                 .write(move |tx| {
-                    Box::pin(async move { decision_records::add(tx, &api, day, (&[], 1), 1).await })
+                    Box::pin(async move { decision_records::add(tx, &api, day, (&[], 1), ROOM).await })
                 })
                 .await;
         }
@@ -240,6 +251,110 @@ mod tests {
         fixture.clock.advance(Duration::from_hours(1));
         runner(&fixture, &fixture.store).await.keep_records(2).run_due().await.unwrap();
         assert_eq!(kept().await, 3, "today and two days before");
+    }
+
+    /// An API with more records of Ada than go at once, and one of Bob; Ada was just deleted.
+    async fn without_ada(fixture: &Fixture) -> ApiId {
+        let api = fixture.api("https://orders.example").await.id;
+        let record = |subject: &str, object: String| DecisionRecord {
+            asked_by: None,
+            subject: subject.to_owned(),
+            pseudonymous: false,
+            roles: Vec::new(),
+            domain: String::new(),
+            object,
+            action: "read".to_owned(),
+            allowed: true,
+            revision: 1,
+            decisions: 1,
+        };
+        let of_ada = (0..1_200).map(|number| record("ada", number.to_string()));
+        let mut all: Vec<_> = of_ada
+            .chain([record("bob", "orders".to_owned())])
+            .map(|record| (record.digest(), record))
+            .collect();
+        all.sort_by_key(|(digest, _)| *digest.as_bytes());
+        let (now, entropy, added) = (fixture.now(), fixture.entropy.clone(), api.clone());
+        fixture
+            .write(move |tx| {
+                Box::pin(async move {
+                    decision_records::add(tx, &added, Day::of(now), (&all, 0), ROOM).await?;
+                    forgetting::forget(tx, "ada", &entropy, now).await
+                })
+            })
+            .await;
+        api
+    }
+
+    async fn subjects(fixture: &Fixture, api: &ApiId) -> Vec<String> {
+        let today = Day::of(fixture.now());
+        let page = decision_records::page(&mut fixture.read().await, api, (today, today), None, 5_000).await;
+        page.unwrap().0.into_iter().map(|record| record.subject).collect()
+    }
+
+    /// Whether nothing is stored of Ada any more.
+    async fn is_gone(fixture: &Fixture) -> bool {
+        let end = fixture.now().plus(HOUR);
+        fixture.write(move |tx| Box::pin(async move { forgotten::release(tx, end, 1).await })).await == 1
+    }
+
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_somebody_asked_is_hidden_when_they_are_deleted_and_taken_away_once(
+        #[case] backend: Backend,
+    ) {
+        let fixture = Fixture::new(backend).await;
+        let replica = fixture.replica().await;
+        let api = without_ada(&fixture).await;
+        let (mut one, mut other) = (runner(&fixture, &fixture.store).await, runner(&fixture, &replica).await);
+        one.run_due().await.unwrap();
+        assert_eq!(subjects(&fixture, &api).await, ["bob"]);
+        assert!(!is_gone(&fixture).await, "somebody may still be adding to it");
+        fixture.clock.advance(Duration::from_mins(1));
+        let (first, second) = tokio::join!(one.run_due(), other.run_due());
+        assert_eq!(first.unwrap() + second.unwrap(), 1);
+        assert!(is_gone(&fixture).await);
+        assert_eq!(subjects(&fixture, &api).await, ["bob"]);
+    }
+
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn a_replica_that_dies_while_it_forgets_leaves_the_rest_to_another(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        let api = without_ada(&fixture).await;
+        let mut survivor = runner(&fixture, &fixture.store).await;
+        survivor.run_due().await.unwrap();
+        fixture.clock.advance(Duration::from_mins(1));
+        let lease = Lease::take(&fixture.store, &fixture.clock, &fixture.entropy).await.unwrap().unwrap();
+        assert_eq!(lease.job.kind, FORGET_JOB);
+        let part = fixture
+            .write(|tx| Box::pin(async move { forgotten::delete_records(tx, "ada", 500).await }))
+            .await;
+        assert!(part);
+        assert_eq!(survivor.run_due().await.unwrap(), 0, "it is at work");
+        fixture.clock.advance(Duration::from_mins(1));
+        assert_eq!(survivor.run_due().await.unwrap(), 1);
+        assert!(is_gone(&fixture).await);
+        assert_eq!(subjects(&fixture, &api).await, ["bob"]);
+    }
+
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn whom_nobody_can_tell_of_any_more_is_no_longer_remembered(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        without_ada(&fixture).await;
+        let mut runner = runner(&fixture, &fixture.store).await.keep_records(2);
+        fixture.clock.advance(3 * Duration::from_hours(24));
+        runner.run_due().await.unwrap();
+        fixture.clock.advance(HOUR);
+        runner.run_due().await.unwrap();
+        assert!(!is_gone(&fixture).await, "the name is gone with the records");
     }
 
     #[rstest]

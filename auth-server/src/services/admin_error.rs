@@ -48,6 +48,9 @@ pub enum AdminError {
     /// It does not exist, or not there.
     #[error("there is no such {0}")]
     NotFound(Thing),
+    /// What is to come into force is in force.
+    #[error("nothing would change: rules, cases and model are those in force")]
+    NothingChanged,
     /// It concerns the admin API itself, so a delegated administrator could make himself an owner by it.
     #[error("only an owner of this server may do this")]
     OwnersOnly,
@@ -80,6 +83,7 @@ impl StoreOutcome for AdminError {
             | Self::LastOwner
             | Self::Lockout
             | Self::NotFound(_)
+            | Self::NothingChanged
             | Self::OwnersOnly
             | Self::Policy(_)
             | Self::SelfApproval

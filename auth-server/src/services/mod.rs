@@ -13,6 +13,7 @@ pub(crate) mod client_auth;
 pub mod clients;
 pub(crate) mod events;
 pub mod fields;
+pub(crate) mod forgetting;
 pub(crate) mod health;
 pub(crate) mod introspect;
 pub(crate) mod known_device;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::config::Passwords;
+use crate::config::{Passwords, Records};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ApiId, RoleId, UserId};
 use crate::domain::issuer::Issuer;
@@ -29,6 +29,8 @@ use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::live::AdminPolicy;
+use crate::services::policies::notes::{DecisionNotes, Pseudonyms};
+use crate::services::policies::records::RecordService;
 use crate::services::roles::RoleService;
 use crate::services::users::UserService;
 use crate::services::users::form::UserForm;
@@ -52,6 +54,13 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// What is decided here, on its way to the records.
+    pub(crate) fn notes(&self, pseudonyms: Option<Pseudonyms>) -> DecisionNotes {
+        let clock = Clock::manual(START);
+        let records = RecordService::new(self.store.clone(), Records::default(), &clock, &self.entropy);
+        DecisionNotes::new(records, pseudonyms, clock, &self.entropy)
+    }
+
     /// A database with the admin API and nothing else.
     pub(crate) async fn begin() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());

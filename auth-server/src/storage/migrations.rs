@@ -64,6 +64,18 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0007_route_inventories.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0007_route_inventories.sql"),
     },
+    Migration {
+        number: 8,
+        name: "decisions_asked_for",
+        postgres: include_str!("../../../migrations/postgres/0008_decisions_asked_for.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0008_decisions_asked_for.sql"),
+    },
+    Migration {
+        number: 9,
+        name: "bounded_records",
+        postgres: include_str!("../../../migrations/postgres/0009_bounded_records.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

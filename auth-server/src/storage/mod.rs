@@ -17,6 +17,7 @@ pub mod decision_records;
 mod dialect;
 pub mod epochs;
 mod error;
+pub mod forgotten;
 pub mod grants;
 pub mod interactions;
 pub mod inventories;

@@ -4,7 +4,7 @@ use crate::domain::decision::DecisionRecord;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyShadow, PolicyText};
 use crate::domain::secret::Digest32;
-use crate::storage::decision_records::{read_record, record_values};
+use crate::storage::decision_records::{Added, read_record, record_values};
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
@@ -12,18 +12,21 @@ const START: &str = "
     INSERT INTO policy_shadows (api_id, model, rules, sha256, started_by, started_at, requests, decisions, lost)
     VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0)";
 const FIND: &str = "
-    SELECT api_id, model, rules, sha256, started_by, started_at, requests, decisions, lost
+    SELECT api_id, model, rules, sha256, started_by, started_at, requests, decisions, lost, untried
       FROM policy_shadows WHERE api_id = $1";
 const STOP: &str = "DELETE FROM policy_shadows WHERE api_id = $1";
 const MARK: &str = "UPDATE apis SET shadow = $2 WHERE id = $1";
 // Counts stop before the database could not hold them, as in the records of decisions.
 const HOLD: &str = "
-    UPDATE policy_shadows SET lost = CASE WHEN policy_shadows.lost > 4000000000000000000 THEN policy_shadows.lost ELSE policy_shadows.lost + $3 END
+    UPDATE policy_shadows
+       SET lost = CASE WHEN policy_shadows.lost > 4000000000000000000 THEN policy_shadows.lost ELSE policy_shadows.lost + $3 END,
+           untried = CASE WHEN policy_shadows.untried > 4000000000000000000 THEN policy_shadows.untried ELSE policy_shadows.untried + $4 END
      WHERE api_id = $1 AND sha256 = $2 RETURNING requests";
 const ADD: &str = "
     INSERT INTO shadow_records (api_id, digest, subject, pseudonymous, roles, domain, object, action, allowed, revision,
                                 decisions)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+     WHERE NOT EXISTS (SELECT 1 FROM forgotten_subjects WHERE subject = $3)
         ON CONFLICT (api_id, digest) DO UPDATE
        SET decisions = CASE WHEN shadow_records.decisions > 4000000000000000000 THEN shadow_records.decisions ELSE shadow_records.decisions + excluded.decisions END,
            revision = excluded.revision
@@ -41,14 +44,28 @@ const NOTE: &str = "
      WHERE api_id = $1";
 const PAGE: &str = "
     SELECT digest, subject, pseudonymous, roles, domain, object, action, allowed, revision, decisions
-      FROM shadow_records WHERE api_id = $1 AND digest > $2 ORDER BY digest LIMIT $3";
+      FROM shadow_records
+     WHERE api_id = $1 AND digest > $2
+       AND NOT EXISTS (SELECT 1 FROM forgotten_subjects f WHERE f.subject = shadow_records.subject)
+     ORDER BY digest LIMIT $3";
 const CLEAR: &str = "DELETE FROM shadow_records WHERE api_id = $1";
-const RESET: &str = "UPDATE policy_shadows SET requests = 0, decisions = 0, lost = 0 WHERE api_id = $1";
-const FORGET_SUBJECT: &str = "DELETE FROM shadow_records WHERE subject = $1";
+const RESET: &str =
+    "UPDATE policy_shadows SET requests = 0, decisions = 0, lost = 0, untried = 0 WHERE api_id = $1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[START, FIND, STOP, MARK, HOLD, ADD, ADD_TO_KNOWN, NOTE, PAGE, CLEAR, RESET, FORGET_SUBJECT];
+    &[START, FIND, STOP, MARK, HOLD, ADD, ADD_TO_KNOWN, NOTE, PAGE, CLEAR, RESET];
+
+/// What a guard found out by trying rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// What they would decide otherwise, in the order of the digests.
+    pub records: &'a [(Digest32, DecisionRecord)],
+    /// How many decisions more those are.
+    pub lost: u64,
+    /// How many decisions they were not tried on.
+    pub untried: u64,
+}
 
 /// Has services try these rules, instead of those that they tried before. What these would have decided is forgotten.
 pub async fn start(tx: &mut Tx, shadow: &PolicyShadow) -> Result<(), StoreError> {
@@ -87,11 +104,12 @@ pub async fn reset(tx: &mut Tx, api: &ApiId) -> Result<(), StoreError> {
 pub async fn add(
     tx: &mut Tx,
     (api, sha256): (&ApiId, &Digest32),
-    (records, lost): (&[(Digest32, DecisionRecord)], u64),
+    Found { records, lost, untried }: Found<'_>,
     most: u64,
 ) -> Result<(), StoreError> {
     // The row stays locked until the commit: of several who add, each waits for the one before.
-    let Some(row) = tx.fetch_optional(HOLD, &[api.into(), sha256.into(), lost.into()]).await? else {
+    let values = [api.into(), sha256.into(), lost.into(), untried.into()];
+    let Some(row) = tx.fetch_optional(HOLD, &values).await? else {
         return Ok(());
     };
     let stored: u64 = row.get(0)?;
@@ -103,10 +121,9 @@ pub async fn add(
         } else {
             let mut values = vec![api.into(), digest.into()];
             values.extend(record_values(record)?);
-            let row = tx.fetch_optional(ADD, &values).await?;
-            let after: u64 = row.map_or(Ok(0), |row| row.get(0))?;
-            requests += u64::from(after == record.decisions);
-            true
+            let added = Added::of(tx.fetch_optional(ADD, &values).await?.as_ref(), record)?;
+            requests += u64::from(added == Some(Added::First));
+            added.is_some()
         };
         let count = if kept { &mut decisions } else { &mut lost };
         *count = count.saturating_add(record.decisions);
@@ -127,11 +144,6 @@ pub async fn page(
     Ok((rows.iter().map(|row| read_record(row, 1)).collect::<Result<_, _>>()?, end))
 }
 
-/// Forgets what somebody asked.
-pub async fn forget_subject(tx: &mut Tx, subject: &str) -> Result<u64, StoreError> {
-    tx.execute(FORGET_SUBJECT, &[subject.into()]).await
-}
-
 fn read(row: &Row) -> Result<PolicyShadow, StoreError> {
     Ok(PolicyShadow {
         api: row.get(0)?,
@@ -142,5 +154,6 @@ fn read(row: &Row) -> Result<PolicyShadow, StoreError> {
         requests: row.get(6)?,
         decisions: row.get(7)?,
         lost: row.get(8)?,
+        untried: row.get(9)?,
     })
 }

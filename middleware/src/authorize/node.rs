@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
 
 use crate::clock::Clock;
-use crate::records::{OnTrial, Table};
+use crate::records::Table;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
@@ -73,8 +73,6 @@ impl Grounds<'_> {
 pub(crate) struct Loaded<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) records: Option<&'a Table>,
-    /// Rules that are tried beside it.
-    pub(crate) on_trial: Option<&'a OnTrial>,
 }
 
 /// The policy as it stands.
@@ -113,7 +111,32 @@ pub(crate) enum Denial {
     Unbound(Binding),
 }
 
+impl Denial {
+    /// Of two, the one to tell. Our own outage stays one, whatever else does not allow it: no false 403. And what callers can
+    /// mend by signing in again comes before what only others can.
+    fn or(self, next: Self) -> Self {
+        let rank = |denial: &Self| match denial {
+            Self::PolicyMissing => 2,
+            Self::SignIn(_) | Self::Unbound(_) => 1,
+            _ => 0,
+        };
+        if rank(&self) > rank(&next) { self } else { next }
+    }
+}
+
 impl Node {
+    pub(super) fn collect_bindings(&self, bindings: &mut Vec<Binding>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_bindings(bindings);
+                }
+            }
+            Self::Bound(binding) => bindings.push(*binding),
+            _ => {}
+        }
+    }
+
     pub(super) fn collect_scopes<'a>(&'a self, with_alternatives: bool, scopes: &mut Vec<&'a str>) {
         match self {
             Self::Any(_) if !with_alternatives => {}
@@ -173,11 +196,7 @@ impl Node {
             Self::Any(nodes) => {
                 let refused = Err(Denial::NoRequirement);
                 nodes.iter().fold(refused, |earlier, node| {
-                    earlier.or_else(|earlier| {
-                        // Our own outage stays one, whatever else does not allow it: no false 403.
-                        let outage = matches!(earlier, Denial::PolicyMissing);
-                        node.decide(caller, by).map_err(|next| if outage { earlier } else { next })
-                    })
+                    earlier.or_else(|earlier| node.decide(caller, by).map_err(|next| earlier.or(next)))
                 })
             }
             Self::Optional | Self::Public => Ok(Grant::default()),
@@ -210,7 +229,7 @@ impl Node {
 }
 
 fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let Loaded { snapshot, records, on_trial } = match policy {
+    let Loaded { snapshot, records } = match policy {
         Policies::Loaded(loaded) => loaded,
         Policies::Missing => return Err(Denial::PolicyMissing),
         Policies::Unused => return Err(Denial::NoPolicy),
@@ -225,9 +244,6 @@ fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> 
     let decision = snapshot.decide(&request);
     if let Some(records) = records {
         records.note(&request, decision);
-    }
-    if let Some(on_trial) = on_trial {
-        on_trial.compare(snapshot, &request, decision);
     }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
     if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }

@@ -54,9 +54,16 @@ impl ClientCertificates {
         Self(Source::Header(header))
     }
 
+    /// Whether a header is read, which only trusted proxies may send.
+    pub(crate) const fn needs_proxies(&self) -> bool {
+        matches!(self.0, Source::Header(_))
+    }
+
     /// Whether the client showed the certificate of this thumbprint.
     pub(super) fn prove(&self, parts: &Parts, proxies: &Proxies, thumbprint: &str) -> bool {
-        let Some(certificate) = self.certificate(parts, proxies) else { return false };
+        let Some(certificate) = self.certificate(parts, proxies).filter(|der| !der.is_empty()) else {
+            return false;
+        };
         let own = URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate));
         verify_slices_are_equal(own.as_bytes(), thumbprint.as_bytes()).is_ok()
     }
@@ -90,11 +97,13 @@ impl CertificateHeader {
             // RFC 9440 §2.2: a byte sequence of RFC 8941.
             Self::ClientCert => STANDARD.decode(text.strip_prefix(':')?.strip_suffix(':')?).ok(),
             Self::Pem(_) => {
-                let pem = percent_decode(text.as_bytes()).decode_utf8().ok()?;
+                // Traefik puts the chain behind it.
+                let first = text.split(',').next().unwrap_or_default();
+                let pem = percent_decode(first.as_bytes()).decode_utf8().ok()?;
                 let body = pem.trim().trim_start_matches("-----BEGIN CERTIFICATE-----");
                 let body = body.trim_end_matches("-----END CERTIFICATE-----");
                 let letters: String = body.chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
-                STANDARD.decode(letters).ok().filter(|der| !der.is_empty())
+                STANDARD.decode(letters).ok()
             }
         }
     }
@@ -126,9 +135,8 @@ mod tests {
         for (kind, value) in [
             (CertificateHeader::ClientCert, base64.as_str()),
             (CertificateHeader::ClientCert, ":!:"),
-            (CertificateHeader::Pem(header.clone()), ""),
             (CertificateHeader::Pem(header.clone()), "%FF%FE"),
-            (CertificateHeader::Pem(header), "certificate,"),
+            (CertificateHeader::Pem(header), "certificate!"),
         ] {
             assert_eq!(kind.read(&HeaderValue::try_from(value).unwrap()), None, "{value}");
         }

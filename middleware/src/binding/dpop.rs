@@ -8,21 +8,22 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use http::request::Parts;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use url::Url;
 
 use super::nonce::Nonces;
-use super::proof::{Proof, ProofClaims};
+use super::proof::{Proof, ProofClaims, ProofFault};
 use super::replay::{Name, Replays, Seen};
 use super::{BindingFault, Instant};
 use crate::fetch::is_secure;
 use crate::jwks::Algorithm;
 use crate::path::target;
-use crate::token::{NumericDate, TokenPolicy};
+use crate::token::{NumericDate, TokenFault, TokenPolicy};
 
 const HEADER: &str = "dpop";
 
 /// How many proofs are remembered unless set, in each of two halves.
-const DEFAULT_MAX_PROOFS: usize = 100_000;
+const DEFAULT_MAX_PROOFS: usize = 1_000_000;
 
 /// Accepts tokens that are bound to a key of the client by DPoP (RFC 9449): each request proves that the caller has the key,
 /// so a token that is stolen is worth nothing.
@@ -48,7 +49,7 @@ const DEFAULT_MAX_PROOFS: usize = 100_000;
 /// # Several replicas
 ///
 /// A proof is accepted once by each guard, since replicas do not tell each other: until it is too [old](Self::max_age), whoever
-/// sees it could use it once at each of the others, for the very same request.
+/// sees it could use it once at each of the others, for the very same request. The same holds after a restart.
 #[derive(Clone)]
 #[must_use = "it accepts nothing before it is given to a builder"]
 pub struct Dpop {
@@ -81,7 +82,8 @@ impl Dpop {
     }
 
     /// Where clients reach this service, such as `https://api.example.com`: what they write into proofs, whatever proxies make
-    /// of it. Called again, one more. Unless set, it is the origin of the audience.
+    /// of it. Called again, one more. A path in it is one that proxies take off before the request arrives here. Unless set, it is
+    /// the origin of the audience.
     pub fn origin(mut self, url: impl Into<String>) -> Self {
         self.origins.push(url.into());
         self
@@ -93,8 +95,9 @@ impl Dpop {
         self
     }
 
-    /// How many proofs are remembered while they could be used again: 100,000 unless set, at about 40 bytes each and twice.
-    /// When there are more, requests with a proof are answered 503.
+    /// How many proofs are remembered while they could be used again: a million unless set, at about 35 bytes each and twice. One
+    /// key may take a tenth of them. Beyond that, requests with a proof are answered 503: by default with more than some 8,000
+    /// of them a second, or 800 by one key.
     pub const fn max_proofs(mut self, proofs: usize) -> Self {
         self.max_proofs = proofs;
         self
@@ -116,14 +119,20 @@ impl Dpop {
 
     pub(crate) fn build(self, audience: &str, tokens: &TokenPolicy) -> Result<Proofs, DpopError> {
         let leeway = tokens.leeway_between_clocks();
-        let origins = if self.origins.is_empty() { vec![audience.to_owned()] } else { self.origins };
+        let origins = if self.origins.is_empty() {
+            vec![Place { prefix: String::new(), ..Place::of(audience.to_owned())? }]
+        } else {
+            self.origins.into_iter().map(Place::of).collect::<Result<_, _>>()?
+        };
+        // From the first second in which it is taken, by the fastest clock, to the end of the last one by the slowest.
+        let good_for =
+            leeway.saturating_mul(2).saturating_add(self.max_age).saturating_add(Duration::from_secs(1));
         Ok(Proofs {
-            origins: origins.into_iter().map(origin_of).collect::<Result<_, _>>()?,
+            origins,
             algorithms: tokens.listed().to_vec(),
             max_age: self.max_age,
             leeway,
-            // From the first second in which it is taken, by the fastest clock, to the last by the slowest.
-            replays: Replays::new(self.max_age + leeway * 2, self.max_proofs),
+            replays: Replays::new(good_for, self.max_proofs),
             nonces: self.nonce_secret.as_ref().map(Nonces::new),
             is_required: self.is_required,
         })
@@ -145,16 +154,28 @@ impl std::fmt::Debug for Dpop {
     }
 }
 
-fn origin_of(text: String) -> Result<String, DpopError> {
-    match Url::parse(&text) {
-        Ok(url) if is_secure(&url) => Ok(url.origin().ascii_serialization()),
-        _ => Err(DpopError::NotAnOrigin(text)),
+/// Where clients reach the service.
+struct Place {
+    origin: String,
+    /// What of the path does not arrive here.
+    prefix: String,
+}
+
+impl Place {
+    fn of(text: String) -> Result<Self, DpopError> {
+        match Url::parse(&text) {
+            Ok(url) if is_secure(&url) => Ok(Self {
+                origin: url.origin().ascii_serialization(),
+                prefix: url.path().trim_end_matches('/').to_owned(),
+            }),
+            _ => Err(DpopError::NotAnOrigin(text)),
+        }
     }
 }
 
 /// Checks proofs.
 pub(crate) struct Proofs {
-    origins: Vec<String>,
+    origins: Vec<Place>,
     algorithms: Vec<Algorithm>,
     max_age: Duration,
     leeway: Duration,
@@ -170,29 +191,38 @@ impl Proofs {
 
     /// The names of the algorithms that proofs may be signed by, for challenges.
     pub(crate) fn algorithms(&self) -> String {
-        let names: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm.name()).collect();
-        names.join(" ")
+        self.algorithm_names().join(" ")
     }
 
-    /// Checks that a request has a proof, made for it and for the token, by the key of this thumbprint (§4.3).
+    pub(crate) fn algorithm_names(&self) -> Vec<&'static str> {
+        self.algorithms.iter().map(|algorithm| algorithm.name()).collect()
+    }
+
+    /// Checks that a request has a proof, made for it and for the token, by the key of this thumbprint (§4.3). Whether it was
+    /// used before is for [`note`](Self::note) to say.
     pub(super) fn check(
         &self,
         parts: &Parts,
         (token, thumbprint): (&str, &str),
         now: Instant,
-    ) -> Result<(), BindingFault> {
+    ) -> Result<Name, BindingFault> {
         let mut headers = parts.headers.get_all(HEADER).iter();
         let (Some(header), None) = (headers.next(), headers.next()) else {
             return Err(BindingFault::Proof("there is not exactly one"));
         };
         let text = header.to_str().map_err(|_| BindingFault::Proof("it is not a compact JWS"))?;
-        let proof = Proof::verify(text, &self.algorithms).map_err(BindingFault::Proof)?;
-        if verify_slices_are_equal(proof.thumbprint.as_bytes(), thumbprint.as_bytes()).is_err() {
-            return Err(BindingFault::Proof("its key is not the one that the token is bound to"));
-        }
+        let proof = Proof::verify(text, thumbprint, &self.algorithms).map_err(|fault| match fault {
+            ProofFault::Malformed(what) => BindingFault::Proof(what),
+            ProofFault::OtherKey => BindingFault::Token(TokenFault::SenderConstrained),
+        })?;
         self.check_claims(&proof.claims, parts, token, now).map_err(BindingFault::Proof)?;
         self.check_nonce(proof.claims.nonce.as_deref(), now)?;
-        match self.replays.note(name_of(&proof), now) {
+        Ok(name_of(&proof, thumbprint))
+    }
+
+    /// Notes that a proof is used, unless it was before.
+    pub(super) fn note(&self, name: Name, now: Instant) -> Result<(), BindingFault> {
+        match self.replays.note(name, now) {
             Seen::Never => Ok(()),
             Seen::Before => Err(BindingFault::Proof("it was used before")),
             Seen::Full => Err(BindingFault::Full),
@@ -226,10 +256,10 @@ impl Proofs {
     /// Whether a URL is the one of a request, but for query and fragment. Both are read by one parser.
     fn is_for(&self, htu: &str, parts: &Parts) -> bool {
         let Ok(url) = Url::parse(htu) else { return false };
-        let origin = url.origin().ascii_serialization();
-        let path = target(parts).path();
-        let is_ours = |own: &String| {
-            *own == origin && Url::parse(&format!("{own}{path}")).is_ok_and(|own| own.path() == url.path())
+        let (origin, path) = (url.origin().ascii_serialization(), target(parts).path());
+        let is_ours = |own: &Place| {
+            let whole = Url::parse(&format!("{origin}{}{path}", own.prefix));
+            own.origin == origin && whole.is_ok_and(|own| normal(own.path()) == normal(url.path()))
         };
         url.username().is_empty() && url.password().is_none() && self.origins.iter().any(is_ours)
     }
@@ -244,13 +274,31 @@ impl Proofs {
     }
 }
 
+/// A path with each percent-encoding in one form (RFC 3986 §6.2.2): letters of it large, and none that is not needed.
+fn normal(path: &str) -> Vec<u8> {
+    const NEEDED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let mut parts = path.split('%');
+    let mut normal = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        match u8::from_str_radix(code, 16) {
+            Ok(byte) => normal.extend(percent_encode(&[byte], NEEDED).flat_map(str::bytes)),
+            Err(_) => normal.extend([b"%", code.as_bytes()].concat()),
+        }
+        normal.extend(rest.as_bytes());
+    }
+    normal
+}
+
 /// The name of a proof among all proofs: two keys may use one `jti`.
-fn name_of(proof: &Proof) -> Name {
-    let mut context = Context::new(&SHA256);
-    context.update(proof.thumbprint.as_bytes());
-    context.update(b"\0");
-    context.update(proof.claims.jti.as_bytes());
-    let digest = context.finish();
-    let half = digest.as_ref().first_chunk::<16>();
-    half.copied().unwrap_or_default()
+fn name_of(proof: &Proof, thumbprint: &str) -> Name {
+    let half = |parts: &[&[u8]]| -> [u8; 16] {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(part);
+        }
+        context.finish().as_ref().first_chunk::<16>().copied().unwrap_or_default()
+    };
+    let (key, name) = (thumbprint.as_bytes(), proof.claims.jti.as_bytes());
+    Name { proof: half(&[key, b"\0", name]), key: half(&[key]), made: proof.claims.iat.0 }
 }

@@ -14,6 +14,8 @@ use http::request::Parts;
 pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertificate};
 pub(crate) use self::dpop::Proofs;
 pub use self::dpop::{Dpop, DpopError};
+pub(crate) use self::replay::Name;
+use crate::authorize::Binding;
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::token::{Credential, Principal, Scheme, TokenFault};
@@ -52,22 +54,31 @@ struct Instant {
     steady: Duration,
 }
 
+impl Instant {
+    fn of(clock: &Clock) -> Self {
+        Self { unix_secs: clock.unix_secs(), steady: clock.steady() }
+    }
+}
+
 impl Bindings {
     /// Whether a scheme is one that means anything here.
     pub(crate) const fn knows(&self, scheme: Scheme) -> bool {
         matches!(scheme, Scheme::Bearer) || self.dpop.is_some()
     }
 
-    /// Checks that the caller has every key that the token is bound to.
+    /// Checks that the caller has every key that the token is bound to, and gives the name of the proof of one, which is still to
+    /// be [noted](Self::note).
     pub(crate) fn check(
         &self,
         parts: &Parts,
         (credential, caller): (Credential<'_>, &Principal),
         proxies: &Proxies,
         clock: &Clock,
-    ) -> Result<(), BindingFault> {
+    ) -> Result<Option<Name>, BindingFault> {
         let unproven = || BindingFault::Token(TokenFault::SenderConstrained);
-        let Some(confirmation) = caller.confirmation() else { return self.check_unbound(credential.scheme) };
+        let Some(confirmation) = caller.confirmation() else {
+            return self.check_unbound(credential.scheme).map(|()| None);
+        };
         if confirmation.jkt.is_none() && confirmation.x5t.is_none() {
             return Err(unproven());
         }
@@ -78,12 +89,24 @@ impl Bindings {
             }
         }
         match (&confirmation.jkt, credential.scheme, &self.dpop) {
-            (None, scheme, _) => self.check_unbound(scheme),
+            (None, scheme, _) => self.check_unbound(scheme).map(|()| None),
             (Some(_), Scheme::Bearer, _) | (Some(_), _, None) => Err(unproven()),
             (Some(thumbprint), Scheme::Dpop, Some(proofs)) => {
-                let now = Instant { unix_secs: clock.unix_secs(), steady: clock.steady() };
-                proofs.check(parts, (credential.token, thumbprint), now)
+                proofs.check(parts, (credential.token, thumbprint), Instant::of(clock)).map(Some)
             }
+        }
+    }
+
+    /// Notes that a proof is used, unless it was before.
+    pub(crate) fn note(&self, proof: Name, clock: &Clock) -> Result<(), BindingFault> {
+        self.dpop.as_ref().map_or(Ok(()), |proofs| proofs.note(proof, Instant::of(clock)))
+    }
+
+    /// Whether callers can ever prove this.
+    pub(crate) const fn can_prove(&self, binding: Binding) -> bool {
+        match binding {
+            Binding::Certificate => self.certificates.is_some(),
+            Binding::Key => self.dpop.is_some(),
         }
     }
 

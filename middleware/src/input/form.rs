@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::fault::{Fault, Rule};
+use super::fault::{Breach, Fault, Rule};
 use super::pointer::{Segment, written};
 
 /// The most fields in a form.
-const MAX_FIELDS: usize = 1_000;
+pub(super) const MAX_FIELDS: usize = 1_000;
 
 /// Whether a form may give a field twice.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Duplicates {
 pub(crate) struct Field<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) value: Cow<'a, str>,
+    /// Whether the value holds a control character, other than a tab or a line break.
+    pub(crate) has_control: bool,
     /// Where the value stands in the body, encoded.
     pub(crate) span: Range<usize>,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Field<'a> {
 pub(crate) fn read<'a>(
     body: &'a [u8],
     duplicates: Duplicates,
-    mut on_field: impl FnMut(Field<'a>) -> Result<(), Rule>,
+    mut on_field: impl FnMut(Field<'a>) -> Result<(), Breach>,
 ) -> Result<(), Fault> {
     let mut names = HashSet::new();
     let mut fields = 0;
@@ -46,13 +48,17 @@ pub(crate) fn read<'a>(
                 return Err(Fault::whole(Rule::Members));
             }
             let name = decode(name).map_err(Fault::whole)?;
-            let at = |rule| Fault { pointer: written(&[Segment::Key(name.clone())]), rule };
+            if has_control(&name) {
+                return Err(Fault::whole(Rule::Control));
+            }
+            let at = |breach: Breach| breach.at(written(&[Segment::Key(name.clone())]));
             let fresh = names.insert(name.clone());
             if !fresh && duplicates == Duplicates::Reject {
-                return Err(at(Rule::DuplicateField));
+                return Err(at(Rule::DuplicateField.into()));
             }
-            let value = decode(pair.get(value_at..).unwrap_or_default()).map_err(at)?;
-            let field = Field { name: name.clone(), value, span: start + value_at..end };
+            let value = decode(pair.get(value_at..).unwrap_or_default()).map_err(|rule| at(rule.into()))?;
+            let has_control = has_control(&value);
+            let field = Field { name: name.clone(), value, has_control, span: start + value_at..end };
             on_field(field).map_err(at)?;
         }
         start = end + 1;
@@ -74,14 +80,14 @@ fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, Rule> {
     } else {
         Cow::Borrowed(encoded)
     };
-    let text = match decoded {
-        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| Rule::Encoding)?),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).map_err(|_| Rule::Encoding)?),
-    };
-    if text.bytes().any(|byte| matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f)) {
-        return Err(Rule::Control);
+    match decoded {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Rule::Encoding),
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Rule::Encoding),
     }
-    Ok(text)
+}
+
+pub(super) fn has_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
 fn unescape(encoded: &[u8]) -> Result<Vec<u8>, Rule> {
@@ -109,6 +115,9 @@ mod tests {
     fn fields(body: &str) -> Result<Vec<String>, (String, Rule)> {
         let mut seen = Vec::new();
         read(body.as_bytes(), Duplicates::Reject, |field| {
+            if field.has_control {
+                return Err(Rule::Control.into());
+            }
             seen.push(format!("{}={} [{}]", field.name, field.value, &body[field.span]));
             Ok(())
         })
@@ -135,6 +144,7 @@ mod tests {
             ("a=%00", "/a", Rule::Control),
             ("a=\u{1}", "/a", Rule::Control),
             ("%ff=a", "", Rule::Encoding),
+            ("%01=a", "", Rule::Control),
             ("a=1&%61=2", "/a", Rule::DuplicateField),
         ];
         for (body, pointer, rule) in table {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::fault::{Fault, Rule};
+use super::fault::{Breach, Fault, Rule};
 use super::pointer::{Segment, written};
 
 /// Objects with more members than this look duplicates up in a set.
@@ -23,30 +23,64 @@ pub(crate) struct Bounds {
     pub(crate) members: usize,
 }
 
-/// A string value in a document.
-pub(crate) struct StringValue<'a, 'p> {
+/// A value in a document.
+pub(crate) struct Value<'a, 'p> {
     /// The way to it.
     pub(crate) path: &'p [Segment<'a>],
-    /// Where it stands, quotation marks included.
+    /// Where it stands, quotation marks included; of a container, where it begins.
     pub(crate) span: Range<usize>,
-    /// What it says.
-    pub(crate) text: Cow<'a, str>,
+    pub(crate) token: Token<'a>,
 }
 
-/// Reads a whole document, and calls `on_string` for each string value in it (not for names).
-pub(crate) fn read<'a>(
+/// What a value is.
+pub(crate) enum Token<'a> {
+    /// An array or an object: what is in it comes after it.
+    Container,
+    Boolean,
+    Null,
+    Number(&'a str),
+    Text(Text<'a>),
+}
+
+/// What a string says.
+pub(crate) struct Text<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// Whether a control character is among it, other than a tab or a line break.
+    pub(crate) has_control: bool,
+}
+
+/// Reads a whole document, and calls `on_value` for each value in it (not for names). Strings may hold control characters
+/// that are escaped: whether those may stand is for the caller to say.
+pub(crate) fn read_values<'a>(
     body: &'a [u8],
     bounds: Bounds,
-    on_string: impl FnMut(StringValue<'a, '_>) -> Result<(), Rule>,
+    on_value: impl FnMut(Value<'a, '_>) -> Result<(), Breach>,
 ) -> Result<(), Fault> {
     let text = std::str::from_utf8(body).map_err(|_| Fault::whole(Rule::Encoding))?;
     if text.starts_with('\u{feff}') {
         return Err(Fault::whole(Rule::ByteOrderMark));
     }
     let mut reader =
-        Reader { text, at: 0, path: Vec::new(), members: bounds.members, depth: bounds.depth, on_string };
+        Reader { text, at: 0, path: Vec::new(), members: bounds.members, depth: bounds.depth, on_value };
     let outcome = reader.document();
-    outcome.map_err(|rule| Fault { pointer: written(&reader.path), rule })
+    outcome.map_err(|breach| breach.at(written(&reader.path)))
+}
+
+/// Reads a whole document without control characters, and calls `on_string` for each string value in it.
+pub(crate) fn read<'a>(
+    body: &'a [u8],
+    bounds: Bounds,
+    mut on_string: impl FnMut(&[Segment<'a>], Cow<'a, str>),
+) -> Result<(), Fault> {
+    read_values(body, bounds, |value| {
+        if let Token::Text(Text { text, has_control }) = value.token {
+            if has_control {
+                return Err(Rule::Control.into());
+            }
+            on_string(value.path, text);
+        }
+        Ok(())
+    })
 }
 
 struct Reader<'a, F> {
@@ -57,37 +91,39 @@ struct Reader<'a, F> {
     members: usize,
     /// Containers that may still be opened.
     depth: usize,
-    on_string: F,
+    on_value: F,
 }
 
-impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
-    fn document(&mut self) -> Result<(), Rule> {
+impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
+    fn document(&mut self) -> Result<(), Breach> {
         self.skip_space();
         self.value()?;
         self.skip_space();
-        if self.at == self.text.len() { Ok(()) } else { Err(Rule::Trailing) }
+        if self.at == self.text.len() { Ok(()) } else { Err(Rule::Trailing.into()) }
     }
 
-    fn value(&mut self) -> Result<(), Rule> {
-        match self.peek() {
-            Some(b'{') => self.container(Self::object),
-            Some(b'[') => self.container(Self::array),
-            Some(b'"') => {
-                let start = self.at;
-                let text = self.string()?;
-                (self.on_string)(StringValue { path: &self.path, span: start..self.at, text })
+    fn value(&mut self) -> Result<(), Breach> {
+        let start = self.at;
+        let token = match self.peek() {
+            Some(b'{') => return self.container(Self::object),
+            Some(b'[') => return self.container(Self::array),
+            Some(b'"') => Token::Text(self.string()?),
+            Some(b't') => self.literal("true", Token::Boolean)?,
+            Some(b'f') => self.literal("false", Token::Boolean)?,
+            Some(b'n') => self.literal("null", Token::Null)?,
+            Some(b'-' | b'0'..=b'9') => {
+                self.number()?;
+                Token::Number(self.text.get(start..self.at).unwrap_or_default())
             }
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => Err(Rule::Syntax),
-        }
+            _ => return Err(Rule::Syntax.into()),
+        };
+        (self.on_value)(Value { path: &self.path, span: start..self.at, token })
     }
 
     /// Reads a container one level down: the bound on depth is also the bound on this recursion.
-    fn container(&mut self, read: fn(&mut Self) -> Result<(), Rule>) -> Result<(), Rule> {
+    fn container(&mut self, read: fn(&mut Self) -> Result<(), Breach>) -> Result<(), Breach> {
         self.depth = self.depth.checked_sub(1).ok_or(Rule::Depth)?;
+        (self.on_value)(Value { path: &self.path, span: self.at..self.at + 1, token: Token::Container })?;
         self.at += 1;
         self.skip_space();
         read(self)?;
@@ -95,7 +131,7 @@ impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
         Ok(())
     }
 
-    fn array(&mut self) -> Result<(), Rule> {
+    fn array(&mut self) -> Result<(), Breach> {
         if self.take(b']') {
             return Ok(());
         }
@@ -114,21 +150,21 @@ impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
         }
     }
 
-    fn object(&mut self) -> Result<(), Rule> {
+    fn object(&mut self) -> Result<(), Breach> {
         if self.take(b'}') {
             return Ok(());
         }
         let mut names = Names::default();
         loop {
             if self.peek() != Some(b'"') {
-                return Err(Rule::Syntax);
+                return Err(Rule::Syntax.into());
             }
-            let name = self.string()?;
+            let name = self.name()?;
             self.members = self.members.checked_sub(1).ok_or(Rule::Members)?;
             let fresh = names.insert(name.clone());
             self.path.push(Segment::Key(name));
             if !fresh {
-                return Err(Rule::DuplicateMember);
+                return Err(Rule::DuplicateMember.into());
             }
             self.skip_space();
             self.expect(b':')?;
@@ -144,18 +180,28 @@ impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
         }
     }
 
+    fn name(&mut self) -> Result<Cow<'a, str>, Rule> {
+        let Text { text, has_control } = self.string()?;
+        if has_control { Err(Rule::Control) } else { Ok(text) }
+    }
+
     /// Reads a string and returns what it says: a piece of the document where nothing is escaped.
-    fn string(&mut self) -> Result<Cow<'a, str>, Rule> {
+    fn string(&mut self) -> Result<Text<'a>, Rule> {
         self.at += 1;
         let plain = self.plain_run();
         if self.take(b'"') {
-            return Ok(Cow::Borrowed(plain));
+            return Ok(Text { text: Cow::Borrowed(plain), has_control: false });
         }
         let mut decoded = plain.to_owned();
+        let mut has_control = false;
         loop {
             match self.next() {
-                Some(b'"') => return Ok(Cow::Owned(decoded)),
-                Some(b'\\') => decoded.push(self.escape()?),
+                Some(b'"') => return Ok(Text { text: Cow::Owned(decoded), has_control }),
+                Some(b'\\') => {
+                    let character = self.escape()?;
+                    has_control |= character < ' ' && !matches!(character, '\t' | '\n' | '\r');
+                    decoded.push(character);
+                }
                 // A control character must be escaped (RFC 8259 §7), and a document must end outside a string.
                 _ => return Err(Rule::Syntax),
             }
@@ -178,7 +224,8 @@ impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
             Some(b'n') => Ok('\n'),
             Some(b'r') => Ok('\r'),
             Some(b't') => Ok('\t'),
-            Some(b'b' | b'f') => Err(Rule::Control),
+            Some(b'b') => Ok('\u{8}'),
+            Some(b'f') => Ok('\u{c}'),
             Some(b'u') => self.unicode_escape(),
             _ => Err(Rule::Syntax),
         }
@@ -198,11 +245,7 @@ impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
             }
             unit => unit,
         };
-        match char::from_u32(code).ok_or(Rule::LoneSurrogate)? {
-            character @ ('\t' | '\n' | '\r') => Ok(character),
-            '\0'..='\u{1f}' => Err(Rule::Control),
-            character => Ok(character),
-        }
+        char::from_u32(code).ok_or(Rule::LoneSurrogate)
     }
 
     fn code_unit(&mut self) -> Result<u32, Rule> {
@@ -235,10 +278,10 @@ impl<'a, F: FnMut(StringValue<'a, '_>) -> Result<(), Rule>> Reader<'a, F> {
         if self.at > start { Ok(()) } else { Err(Rule::Syntax) }
     }
 
-    fn literal(&mut self, word: &str) -> Result<(), Rule> {
+    fn literal(&mut self, word: &str, token: Token<'a>) -> Result<Token<'a>, Rule> {
         let found = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word));
         self.at += word.len();
-        if found { Ok(()) } else { Err(Rule::Syntax) }
+        if found { Ok(token) } else { Err(Rule::Syntax) }
     }
 
     fn skip_space(&mut self) {
@@ -296,7 +339,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { depth: 32, members: 10_000 };
 
     fn check(body: impl AsRef<[u8]>) -> Result<(), (String, Rule)> {
-        read(body.as_ref(), BOUNDS, |_| Ok(())).map_err(|fault| (fault.pointer, fault.rule))
+        read(body.as_ref(), BOUNDS, |_, _| ()).map_err(|fault| (fault.pointer, fault.rule))
     }
 
     fn rule(body: impl AsRef<[u8]>) -> Rule {
@@ -426,14 +469,35 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_handed_over_with_their_place_and_span() {
-        let body = r#"{"a":"x","b":[1,"\u0079",{"c":"z"}]}"#;
+    fn values_are_handed_over_with_their_place_and_span() {
+        let body = r#"{"a":"x","b":[1,"\u0079",{"c":"\b"}],"d":null,"e":true,"f":-0.10}"#;
         let mut seen = Vec::new();
-        read(body.as_bytes(), BOUNDS, |value| {
-            seen.push(format!("{} {} {}", written(value.path), value.text, &body[value.span]));
+        read_values(body.as_bytes(), BOUNDS, |value| {
+            let said = match value.token {
+                Token::Boolean => "boolean".to_owned(),
+                Token::Container => "container".to_owned(),
+                Token::Null => "null".to_owned(),
+                Token::Number(number) => format!("number {number}"),
+                Token::Text(Text { text, has_control }) => format!("text {text:?} {has_control}"),
+            };
+            seen.push(format!("{} {} {said}", written(value.path), &body[value.span]));
             Ok(())
         })
         .unwrap();
-        assert_eq!(seen, [r#"/a x "x""#, r#"/b/1 y "\u0079""#, r#"/b/2/c z "z""#]);
+        assert_eq!(
+            seen,
+            [
+                " { container",
+                r#"/a "x" text "x" false"#,
+                "/b [ container",
+                "/b/0 1 number 1",
+                r#"/b/1 "\u0079" text "y" false"#,
+                "/b/2 { container",
+                r#"/b/2/c "\b" text "\u{8}" true"#,
+                "/d null null",
+                "/e true boolean",
+                "/f -0.10 number -0.10",
+            ]
+        );
     }
 }

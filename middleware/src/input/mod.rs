@@ -1,69 +1,103 @@
-//! The input policy: malformed bodies are refused, declared HTML is cleaned, nothing else is touched.
+//! The input policy: malformed requests are refused, declared fields are held to what they were declared to be, nothing else is
+//! touched.
 //!
 //! This is the second fence. The first one is the application's own: escape on output.
 
+mod check;
+mod coding;
+mod declared;
 mod fault;
+mod field;
 mod form;
 mod html;
 mod json;
+mod kind;
 mod markup;
 mod media;
+mod multipart;
 mod pointer;
+mod query;
+mod report;
+mod rules;
 mod splice;
 
+use std::fmt;
 use std::sync::Arc;
 
-use axum_core::body::Body;
-use bytes::Bytes;
-use http::{HeaderValue, Request, header};
-use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-
-pub(crate) use fault::{Fault, Rule};
+use declared::Declared;
+pub(crate) use fault::{Fault, Part};
+pub use field::{Field, FieldFault};
 pub use form::Duplicates;
-use html::Cleaner;
-pub use html::Html;
+pub use html::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub(crate) use json::{Bounds, read as read_json};
 pub(crate) use media::Media;
+pub use multipart::Uploads;
 pub use pointer::NotAPointer;
+use pointer::Pattern;
 pub(crate) use pointer::Segment;
-use pointer::{Pattern, written};
-use splice::{Edit, Encoding};
+use query::QueryRules;
+pub use report::{FieldReports, InputReport, ReportedField};
+pub(crate) use rules::{Checked, InputRules};
 
 /// The longest body of a guarded type, unless told otherwise.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
-/// The most HTML in one body: with the quadratic cleaner this is a bound on time.
-const MAX_HTML: usize = 64 * 1024;
-/// What a field counts for at least: starting the cleaner costs something, too.
-const MIN_HTML: usize = 256;
-/// More HTML than this is cleaned on the blocking pool.
-const INLINE_HTML: usize = 2 * 1024;
 
-/// What request bodies may be.
+/// What requests may hold.
 ///
 /// JSON and form bodies are read to the end before the handler runs, and refused unless they have exactly
 /// one reading: UTF-8, well-formed, bounded in size, depth and members, no name twice, no control
-/// characters (tab and line breaks may stand), no half surrogates. Bodies of other content types pass untouched,
-/// bounded in size.
+/// characters (tab and line breaks may stand), no half surrogates. The query is read in the same way. Bodies of other content types
+/// pass untouched, bounded in size.
 ///
-/// Text is never changed. Fields declared with [`html`](Self::html) are cleaned, and only they: every other
-/// byte of the body reaches the handler as it was sent.
+/// `multipart/form-data` is checked while the handler reads it: see [`Uploads`] for files. Where something is found wrong, the body
+/// breaks off there, and the guard answers in place of the handler; which has to take that as it takes a client that went away.
+///
+/// Fields that are [declared](Self::field) are held to what they were declared to be. Text is never changed; declared HTML is
+/// cleaned, and what is declared so is normalised. Every other byte of the body reaches the handler as it was sent. Of a body that
+/// somebody signed, no byte changes: it is refused where one would have to.
 #[derive(Clone, Debug)]
 pub struct InputPolicy {
     max_body: usize,
     bounds: Bounds,
-    html: Vec<(String, Html)>,
+    fields: Vec<(String, Field)>,
     duplicates: Duplicates,
+    query: Vec<(String, Field)>,
+    query_duplicates: Duplicates,
+    signed_body: bool,
+    uploads: Uploads,
+    unpack_ratio: Option<usize>,
+}
+
+/// An input policy that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// A field cannot be declared so.
+    #[error("the field `{place}`: {fault}")]
+    Field {
+        /// The field as it was declared; `?name` is a parameter of the query.
+        place: String,
+        /// What is wrong with it.
+        fault: FieldFault,
+    },
+    /// The place of a field is not a JSON Pointer.
+    #[error(transparent)]
+    NotAPointer(#[from] NotAPointer),
 }
 
 impl InputPolicy {
-    /// Refuses malformed bodies and changes nothing.
+    /// Refuses malformed requests and changes nothing.
     pub const fn strict() -> Self {
         Self {
             max_body: DEFAULT_MAX_BODY,
             bounds: Bounds { depth: 32, members: 10_000 },
-            html: Vec::new(),
+            fields: Vec::new(),
             duplicates: Duplicates::Reject,
+            query: Vec::new(),
+            query_duplicates: Duplicates::Allow,
+            signed_body: false,
+            uploads: Uploads::new(),
+            unpack_ratio: None,
         }
     }
 
@@ -75,14 +109,47 @@ impl InputPolicy {
         self
     }
 
-    /// Declares that the strings at `pointer` are HTML, and cleans them.
+    /// Declares what stands at `pointer` in a body. Of fields that match the same place, the first counts.
     ///
-    /// A JSON Pointer (RFC 6901) in which `*` stands for any name or index. A pointer with one step names a
-    /// field of a form too, as long as the form is a body: a handler that reads a form from the query of a `GET` sees what
-    /// was sent. A field may hold 16 KiB, all of them together 64 KiB; longer ones are refused.
+    /// A JSON Pointer (RFC 6901) in which `*` stands for any name or index and `**` for any number of them. A pointer with one
+    /// step names a field of a form too, as long as the form is a body: see [`query`](Self::query) for the other ones. A value of
+    /// another type than the declared one is refused, except `null`; a pointer that ends with `**` speaks only of the values below it
+    /// that have the type.
     #[must_use]
-    pub fn html(mut self, pointer: impl Into<String>, html: Html) -> Self {
-        self.html.push((pointer.into(), html));
+    pub fn field(mut self, pointer: impl Into<String>, field: Field) -> Self {
+        self.fields.push((pointer.into(), field));
+        self
+    }
+
+    /// Declares that the strings at `pointer` are HTML, and cleans them. A field may hold 16 KiB, all of them together
+    /// 64 KiB; longer ones are refused.
+    #[must_use]
+    pub fn html(self, pointer: impl Into<String>, html: Html) -> Self {
+        self.field(pointer, Field::html(html))
+    }
+
+    /// Declares a parameter of the query. The query is never changed: what is wrong is refused or reported.
+    #[must_use]
+    pub fn query(mut self, name: impl Into<String>, field: Field) -> Self {
+        self.query.push((name.into(), field));
+        self
+    }
+
+    /// Which files `multipart/form-data` may bring: see [`Uploads`].
+    #[must_use]
+    pub fn uploads(mut self, uploads: Uploads) -> Self {
+        self.uploads = uploads;
+        self
+    }
+
+    /// Takes JSON and forms that are packed by `gzip` or `deflate`, and hands them on unpacked. Unless set, a body with a content
+    /// coding is answered 415.
+    ///
+    /// A body may grow to `max_ratio` times its own length, and not beyond [`max_body`](Self::max_body). What is signed is not
+    /// unpacked, since nobody could verify it then; files are not either.
+    #[must_use]
+    pub const fn unpack(mut self, max_ratio: usize) -> Self {
+        self.unpack_ratio = Some(max_ratio);
         self
     }
 
@@ -93,13 +160,49 @@ impl InputPolicy {
         self
     }
 
-    pub(crate) fn build(&self) -> Result<InputRules, NotAPointer> {
-        let declared = self.html.iter().map(|(pointer, html)| Ok((Pattern::parse(pointer)?, html.cleaner())));
+    /// Whether the query may give a parameter twice: it may, unless set, since that is how many write a list.
+    #[must_use]
+    pub const fn query_duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.query_duplicates = duplicates;
+        self
+    }
+
+    /// Says that the handler verifies a signature or a digest of the body, so that no byte of it may change: what would be
+    /// rewritten is refused. Known headers of signatures say so, too; this is for the others.
+    #[must_use]
+    pub const fn signed_body(mut self) -> Self {
+        self.signed_body = true;
+        self
+    }
+
+    /// The policy at work, for one route: see [`GuardedRoute::input`](crate::GuardedRoute::input).
+    pub fn build(&self) -> Result<RouteInput, InputError> {
+        Ok(RouteInput(Arc::new(self.rules()?)))
+    }
+
+    fn rules(&self) -> Result<InputRules, InputError> {
+        let mut fields = Declared::default();
+        for (place, field) in &self.fields {
+            let pattern = Pattern::parse(place)?;
+            let fault = |fault| InputError::Field { place: place.clone(), fault };
+            fields.add(pattern, place.clone(), field.build().map_err(fault)?);
+        }
+        let mut query = Declared::default();
+        for (name, field) in &self.query {
+            let place = format!("?{name}");
+            let fault = |fault| InputError::Field { place: place.clone(), fault };
+            let check = field.build_for_query().map_err(fault)?;
+            query.add(Pattern::named(name), place, check);
+        }
         Ok(InputRules {
             max_body: self.max_body,
             bounds: self.bounds,
             duplicates: self.duplicates,
-            declared: declared.collect::<Result<_, _>>()?,
+            fields: Arc::new(fields),
+            query: QueryRules { declared: query, duplicates: self.query_duplicates },
+            signed_body: self.signed_body,
+            uploads: Arc::new(self.uploads.clone()),
+            unpack_ratio: self.unpack_ratio,
         })
     }
 }
@@ -110,149 +213,24 @@ impl Default for InputPolicy {
     }
 }
 
-/// What the input policy did to a request: an extension of every request that it changed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct InputReport {
-    /// The places whose text was cleaned, as JSON Pointers.
-    pub cleaned: Vec<String>,
-}
+/// An [`InputPolicy`] at work: cheap to clone, and one and the same wherever it is used.
+#[derive(Clone)]
+pub struct RouteInput(Arc<InputRules>);
 
-/// An input policy at work.
-pub(crate) struct InputRules {
-    max_body: usize,
-    bounds: Bounds,
-    duplicates: Duplicates,
-    declared: Vec<(Pattern, Cleaner)>,
-}
-
-/// A declared field that holds something to clean.
-struct Candidate {
-    edit: Edit,
-    pointer: String,
-    declared: usize,
-}
-
-impl InputRules {
-    /// Reads, checks and, where declared, cleans the body of a request of a guarded type.
-    pub(crate) async fn apply(
-        self: Arc<Self>,
-        media: Media,
-        request: Request<Body>,
-    ) -> Result<Request<Body>, Fault> {
-        let (mut parts, body) = request.into_parts();
-        let signed = media::is_signed(&parts.headers);
-        let body = self.collect(body).await?;
-        let candidates = self.check(media, &body)?;
-        let (edits, cleaned) = self.clean(candidates).await?;
-        if edits.is_empty() {
-            return Ok(Request::from_parts(parts, Body::from(body)));
-        }
-        if signed {
-            let pointer = cleaned.into_iter().next().unwrap_or_default();
-            return Err(Fault { pointer, rule: Rule::SignedBody });
-        }
-        let encoding = if media == Media::Form { Encoding::Form } else { Encoding::Json };
-        let body = splice::apply(&body, &edits, encoding);
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        parts.headers.remove(header::TRANSFER_ENCODING);
-        parts.extensions.insert(InputReport { cleaned });
-        Ok(Request::from_parts(parts, Body::from(body)))
+impl RouteInput {
+    /// How often each field that [only reports](Field::report) was wrong.
+    pub fn reports(&self) -> Vec<FieldReports> {
+        self.0.reports()
     }
 
-    /// The whole body, or 413 as soon as it is known to be too long.
-    async fn collect(&self, body: Body) -> Result<Bytes, Fault> {
-        match Limited::new(body, self.max_body).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Fault::whole(Rule::Size)),
-            Err(_) => Err(Fault::whole(Rule::Interrupted)),
-        }
-    }
-
-    /// A body that is not read here, cut off where it gets too long. Nothing is wrapped around no body at all.
-    pub(crate) fn bounded(&self, body: Body) -> Body {
-        let most = u64::try_from(self.max_body).unwrap_or(u64::MAX);
-        if body.size_hint().upper().is_some_and(|length| length <= most) {
-            return body;
-        }
-        Body::new(Limited::new(body, self.max_body))
-    }
-
-    pub(crate) const fn max_body(&self) -> usize {
-        self.max_body
-    }
-
-    /// Checks a body and finds what has to be cleaned in it.
-    fn check(&self, media: Media, body: &[u8]) -> Result<Vec<Candidate>, Fault> {
-        let mut candidates = Candidates::default();
-        match media {
-            // A request that only announces JSON has no document to be malformed.
-            Media::Json if body.is_empty() => {}
-            Media::Json => json::read(body, self.bounds, |value| {
-                let declared = self.declared.iter().position(|(pattern, _)| pattern.matches(value.path));
-                let Some(declared) = declared else { return Ok(()) };
-                candidates.add(declared, Edit { span: value.span, text: value.text.into_owned() }, || {
-                    written(value.path)
-                })
-            })?,
-            Media::Form => form::read(body, self.duplicates, |field| {
-                let declared =
-                    self.declared.iter().position(|(pattern, _)| pattern.matches_field(&field.name));
-                let Some(declared) = declared else { return Ok(()) };
-                candidates.add(declared, Edit { span: field.span, text: field.value.into_owned() }, || {
-                    written(&[Segment::Key(field.name)])
-                })
-            })?,
-        }
-        Ok(candidates.found)
-    }
-
-    /// Cleans the candidates, and returns the edits to make and their places.
-    async fn clean(self: Arc<Self>, candidates: Vec<Candidate>) -> Result<(Vec<Edit>, Vec<String>), Fault> {
-        let total: usize = candidates.iter().map(|candidate| candidate.edit.text.len()).sum();
-        if total <= INLINE_HTML {
-            return self.clean_now(candidates);
-        }
-        let cleaning = tokio::task::spawn_blocking(move || self.clean_now(candidates));
-        // The task can only fail by a panic in the cleaner: what could not be cleaned is not let through.
-        cleaning.await.unwrap_or_else(|_| Err(Fault::whole(Rule::HtmlLength)))
-    }
-
-    fn clean_now(&self, candidates: Vec<Candidate>) -> Result<(Vec<Edit>, Vec<String>), Fault> {
-        let mut edits = Vec::new();
-        let mut places = Vec::new();
-        for Candidate { edit, pointer, declared } in candidates {
-            let Some((_, cleaner)) = self.declared.get(declared) else { continue };
-            match cleaner.clean(&edit.text) {
-                Ok(None) => {}
-                Ok(Some(text)) => {
-                    edits.push(Edit { span: edit.span, text });
-                    places.push(pointer);
-                }
-                Err(rule) => return Err(Fault { pointer, rule }),
-            }
-        }
-        Ok((edits, places))
+    pub(crate) fn into_rules(self) -> Arc<InputRules> {
+        self.0
     }
 }
 
-#[derive(Default)]
-struct Candidates {
-    found: Vec<Candidate>,
-    bytes: usize,
-}
-
-impl Candidates {
-    fn add(&mut self, declared: usize, edit: Edit, pointer: impl FnOnce() -> String) -> Result<(), Rule> {
-        if !Cleaner::concerns(&edit.text)? {
-            return Ok(());
-        }
-        self.bytes += edit.text.len().max(MIN_HTML);
-        if self.bytes > MAX_HTML {
-            return Err(Rule::HtmlLength);
-        }
-        self.found.push(Candidate { edit, pointer: pointer(), declared });
-        Ok(())
+impl fmt::Debug for RouteInput {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("RouteInput").finish_non_exhaustive()
     }
 }
 

@@ -35,13 +35,14 @@ fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// A JSON Pointer in which `*` stands for any one key or index.
+/// A JSON Pointer in which `*` stands for any one key or index, and `**` for any number of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Pattern(Vec<Step>);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Step {
     Any,
+    Many,
     Named(String),
 }
 
@@ -57,14 +58,40 @@ impl Pattern {
         steps.collect::<Option<_>>().map(Self).ok_or_else(refused)
     }
 
-    pub(crate) fn matches(&self, path: &[Segment<'_>]) -> bool {
-        self.0.len() == path.len() && self.0.iter().zip(path).all(|(step, segment)| step.matches(segment))
+    /// The pattern of one name at the root.
+    pub(crate) fn named(name: &str) -> Self {
+        Self(vec![Step::Named(name.to_owned())])
     }
 
-    /// Whether this names the field `name` of a form, which is flat.
-    pub(crate) fn matches_field(&self, name: &str) -> bool {
-        matches!(self.0.as_slice(), [Step::Any])
-            || matches!(self.0.as_slice(), [Step::Named(own)] if own == name)
+    pub(crate) fn matches(&self, path: &[Segment<'_>]) -> bool {
+        let (mut step, mut at) = (0, 0);
+        // Where to go on when what follows the last `**` does not match: with one segment more inside it.
+        let mut retry = None;
+        loop {
+            match (self.0.get(step), path.get(at)) {
+                (Some(Step::Many), _) => {
+                    step += 1;
+                    retry = Some((step, at));
+                }
+                (Some(own), Some(segment)) if own.matches(segment) => {
+                    step += 1;
+                    at += 1;
+                }
+                (None, None) => return true,
+                _ => match retry {
+                    Some((after, from)) if from < path.len() => {
+                        (step, at) = (after, from + 1);
+                        retry = Some((step, at));
+                    }
+                    _ => return false,
+                },
+            }
+        }
+    }
+
+    /// Whether it names a tree of values rather than a value.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.last() == Some(&Step::Many)
     }
 }
 
@@ -73,6 +100,9 @@ impl Step {
         if text == "*" {
             return Some(Self::Any);
         }
+        if text == "**" {
+            return Some(Self::Many);
+        }
         // RFC 6901 §3: a `~` is followed by 0 or 1; §4: `~1` is read before `~0`.
         let strays = text.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
         (!strays).then(|| Self::Named(text.replace("~1", "/").replace("~0", "~")))
@@ -80,7 +110,7 @@ impl Step {
 
     fn matches(&self, segment: &Segment<'_>) -> bool {
         match (self, segment) {
-            (Self::Any, _) => true,
+            (Self::Any | Self::Many, _) => true,
             (Self::Named(name), Segment::Key(key)) => name == key,
             (Self::Named(name), Segment::Index(index)) => name.parse() == Ok(*index),
         }
@@ -103,6 +133,35 @@ mod tests {
         assert!(!pattern.matches(&[key("comments"), Segment::Index(7)]));
         assert!(!pattern.matches(&[key("comments"), Segment::Index(7), key("html"), key("x")]));
         assert!(!pattern.matches(&[key("Comments"), Segment::Index(7), key("html")]));
+    }
+
+    #[test]
+    fn two_stars_stand_for_any_number_of_steps() {
+        let matches = |pattern: &str, path: &str| {
+            let path: Vec<_> = path.split('/').skip(1).map(key).collect();
+            Pattern::parse(pattern).unwrap().matches(&path)
+        };
+        for (pattern, path) in [
+            ("/**", ""),
+            ("/**", "/a/b/c"),
+            ("/a/**", "/a"),
+            ("/a/**", "/a/b"),
+            ("/**/html", "/html"),
+            ("/**/html", "/a/html/b/html"),
+            ("/a/**/b/*/c", "/a/b/b/x/c"),
+            ("/**/a/**/b", "/x/a/y/a/b"),
+        ] {
+            assert!(matches(pattern, path), "{pattern} {path}");
+        }
+        for (pattern, path) in
+            [("/a/**", ""), ("/a/**", "/b/a"), ("/**/html", "/html/a"), ("/a/**/b/*/c", "/a/b/c")]
+        {
+            assert!(!matches(pattern, path), "{pattern} {path}");
+        }
+        // Many of them cost no more than the product of the lengths.
+        let nested = Pattern::parse(&"/**/a".repeat(30)).unwrap();
+        assert!(!nested.matches(&vec![key("b"); 32]));
+        assert!(nested.is_open() != Pattern::parse("/a/**").unwrap().is_open());
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Discovery {
     }
 
     fn jwks_uri(&self, body: &Bytes) -> Result<Url, KeysFault> {
-        read_json(body, BOUNDS, |_| Ok(())).map_err(|_| KeysFault::Metadata)?;
+        read_json(body, BOUNDS, |_, _| ()).map_err(|_| KeysFault::Metadata)?;
         let Metadata { issuer, jwks_uri } = serde_json::from_slice(body).map_err(|_| KeysFault::Metadata)?;
         if issuer != self.issuer {
             return Err(KeysFault::OtherIssuer);

@@ -53,7 +53,7 @@ impl JwkSet {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(JwksError::Malformed);
         }
-        read_json(json, BOUNDS, |_| Ok(())).map_err(|_| JwksError::Malformed)?;
+        read_json(json, BOUNDS, |_, _| ()).map_err(|_| JwksError::Malformed)?;
         let Document { keys } = serde_json::from_slice(json).map_err(|_| JwksError::Malformed)?;
         if keys.len() > MAX_KEYS {
             return Err(JwksError::Malformed);

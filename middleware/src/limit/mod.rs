@@ -113,7 +113,7 @@ pub struct Limits {
     shows_partitions: bool,
     secret: Option<Secret>,
     #[cfg(feature = "redis")]
-    redis: Option<RedisLimits>,
+    redis: Option<Box<RedisLimits>>,
 }
 
 /// Why limits cannot be kept.
@@ -243,7 +243,7 @@ impl Limits {
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn shared(mut self, through: RedisLimits) -> Self {
-        self.redis = Some(through);
+        self.redis = Some(Box::new(through));
         self
     }
 

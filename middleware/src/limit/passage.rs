@@ -10,6 +10,7 @@ use super::limiter::{Halt, Limiter};
 use crate::token::Principal;
 
 /// The limits of a route, and what a request there costs.
+#[derive(Clone)]
 pub(crate) struct Passage {
     early: Box<[Toll]>,
     late: Box<[Toll]>,
@@ -18,6 +19,7 @@ pub(crate) struct Passage {
     surcharge: u32,
 }
 
+#[derive(Clone)]
 struct Toll {
     limiter: Arc<Limiter>,
     cost: NonZeroU32,

@@ -150,6 +150,7 @@ impl Feed {
     /// Listens for as long as somebody holds the guard.
     pub(crate) fn spawn(self: &Arc<Self>) {
         tokio::spawn(follow(Arc::downgrade(self)));
+        self.trial.iter().for_each(Trial::spawn);
     }
 
     /// Asks once. A server that tells no state has a policy all the same.
@@ -190,7 +191,7 @@ impl Feed {
             self.policy.refresh().await;
         }
         if let Some(trial) = &self.trial {
-            trial.follow(shadow.as_deref()).await;
+            trial.want(shadow);
         }
     }
 

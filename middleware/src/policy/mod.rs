@@ -19,7 +19,9 @@ pub use endpoint::{PolicyEndpoint, UrlRefused};
 use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
-use reporter::Reporter;
+use reporter::Reporting;
+#[cfg(feature = "test-util")]
+pub(crate) use signed::POLICY;
 
 use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;
@@ -100,7 +102,8 @@ impl Policy {
             Kind::Remote(endpoint) => {
                 let fetcher = surroundings.fetcher.get()?;
                 let feed = Feed::new(&endpoint, &fetcher, current.clone(), surroundings)?;
-                let reporter = Reporter::new(&endpoint, &fetcher, (surroundings.clock, feed.trial()))?;
+                let reporter =
+                    Reporting::new(&endpoint, &fetcher, (surroundings.clock, feed.trial(), &current))?;
                 Origin::Remote(feed, reporter)
             }
             Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
@@ -147,6 +150,10 @@ impl SharedPolicy {
     fn empty() -> Self {
         Self(Arc::default())
     }
+
+    fn current(&self) -> Option<Arc<Snapshot>> {
+        self.0.load_full()
+    }
 }
 
 /// The policy of a guard at work.
@@ -158,24 +165,20 @@ pub(crate) struct PolicyState {
 enum Origin {
     Files(PathBuf),
     Here,
-    Remote(Arc<Feed>, Option<Arc<Reporter>>),
+    Remote(Arc<Feed>, Option<Reporting>),
 }
 
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
     pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let (too_old, reporter, trial) = match &self.origin {
-            Origin::Remote(feed, reporter) => {
-                let trial = feed.trial().map(|trial| trial.current());
-                (feed.policy().is_too_old(moment), reporter.as_ref(), trial)
-            }
-            Origin::Files(_) | Origin::Here => (false, None, None),
+        let (too_old, reporter) = match &self.origin {
+            Origin::Remote(feed, reporter) => (feed.policy().is_too_old(moment), reporter.as_ref()),
+            Origin::Files(_) | Origin::Here => (false, None),
         };
         match self.current.0.load().as_ref() {
             Some(snapshot) if !too_old => {
-                let records = reporter.map(|reporter| &**reporter.table());
-                let on_trial = trial.as_ref().and_then(|trial| trial.as_deref());
-                ask(Policies::Loaded(Loaded { snapshot, records, on_trial }))
+                let records = reporter.map(Reporting::table);
+                ask(Policies::Loaded(Loaded { snapshot, records }))
             }
             _ => ask(Policies::Missing),
         }
@@ -223,6 +226,15 @@ impl PolicyState {
     pub(crate) async fn flush(&self) {
         if let Origin::Remote(_, Some(reporter)) = &self.origin {
             reporter.flush().await;
+        }
+    }
+
+    /// Waits until the rules that the server wants tried are tried.
+    pub(crate) async fn catch_up(&self) {
+        if let Origin::Remote(feed, _) = &self.origin
+            && let Some(trial) = feed.trial()
+        {
+            trial.catch_up().await;
         }
     }
 

@@ -1,30 +1,43 @@
-//! Sends what was decided, now and then, and again where that did not work.
+//! Sends what was decided, now and then, and again where that did not work. Rules on trial are tried on it before.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use url::Url;
 
 use super::trial::Trial;
-use super::{PolicyEndpoint, UrlRefused};
+use super::{PolicyEndpoint, SharedPolicy, UrlRefused};
 use crate::clock::Clock;
 use crate::fetch::{Fetcher, Posted};
-use crate::records::{Batch, Pseudonyms, Table, Taken, cut};
+use crate::records::{Batch, Budget, Pseudonyms, Table, Taken, Tried, Tuple, cut};
 use crate::schedule::Schedule;
 
 /// After so long a server that takes no records is asked again.
 const TAKES_NONE: Duration = Duration::from_hours(1);
 /// The longest pause between attempts at a server that is away.
 const LAST_RETRY: Duration = Duration::from_mins(5);
+/// Rules on trial have this part of one processor at most, however long a decision by them takes.
+const TRIAL_SHARE: u32 = 20;
+
+/// How long a guard that nobody holds any more tries to tell what is left.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// A reporter for as long as somebody holds the guard.
+pub(crate) struct Reporting {
+    reporter: Arc<Reporter>,
+    /// Nothing is ever said here: whoever listens hears that it is gone.
+    held: watch::Sender<()>,
+}
 
 /// Tells the server of a guard's decisions.
-pub(crate) struct Reporter {
-    table: Arc<Table>,
+struct Reporter {
+    table: Table,
     trial: Option<Arc<Trial>>,
+    in_force: SharedPolicy,
     fetcher: Fetcher,
     url: Url,
     authorization: Option<HeaderValue>,
@@ -36,6 +49,8 @@ pub(crate) struct Reporter {
 }
 
 struct Outbox {
+    /// What is being tried, and then put into batches. Whoever waits for a report may give up at any moment.
+    noted: Option<Noted>,
     waiting: VecDeque<Batch>,
     /// Differs between guards, so that no two name a batch alike.
     guard: u64,
@@ -43,6 +58,15 @@ struct Outbox {
     /// When the table was emptied last.
     emptied: Duration,
     /// What could not be told, and is to be counted with the next batch.
+    lost: u64,
+    /// How many requests rules were tried on: what there was no time for has its turn.
+    tried: usize,
+}
+
+/// What was taken out of the table.
+struct Noted {
+    begun: Duration,
+    tuples: Arc<Vec<Tuple>>,
     lost: u64,
 }
 
@@ -58,19 +82,20 @@ enum Report {
     Unwanted,
 }
 
-impl Reporter {
+impl Reporting {
     /// `None` where nothing is to be told.
     pub(crate) fn new(
         endpoint: &PolicyEndpoint,
         fetcher: &Fetcher,
-        (clock, trial): (&Clock, Option<&Arc<Trial>>),
-    ) -> Result<Option<Arc<Self>>, UrlRefused> {
+        (clock, trial, in_force): (&Clock, Option<&Arc<Trial>>, &SharedPolicy),
+    ) -> Result<Option<Self>, UrlRefused> {
         let records = endpoint.records();
         let Some(every) = records.every else { return Ok(None) };
         let secret = records.pseudonymous.then(|| endpoint.client_secret());
-        Ok(Some(Arc::new(Self {
-            table: Arc::new(Table::new()),
+        let reporter = Reporter {
+            table: Table::new(),
             trial: trial.cloned(),
+            in_force: in_force.clone(),
             fetcher: fetcher.clone(),
             url: endpoint.decisions()?,
             authorization: endpoint.authorization(),
@@ -78,27 +103,36 @@ impl Reporter {
             schedule: Schedule { every, first_retry: every, last_retry: every.max(LAST_RETRY) },
             clock: clock.clone(),
             outbox: Mutex::new(Outbox {
+                noted: None,
                 waiting: VecDeque::new(),
                 guard: RandomState::new().hash_one(()),
                 next: 1,
                 emptied: clock.steady(),
                 lost: 0,
+                tried: 0,
             }),
-        })))
+        };
+        Ok(Some(Self { reporter: Arc::new(reporter), held: watch::Sender::new(()) }))
     }
 
     /// Where decisions are noted.
-    pub(crate) const fn table(&self) -> &Arc<Table> {
-        &self.table
+    pub(crate) fn table(&self) -> &Table {
+        &self.reporter.table
     }
 
-    /// Reports for as long as somebody holds the guard.
-    pub(crate) fn spawn(self: &Arc<Self>) {
-        tokio::spawn(report_on(Arc::downgrade(self)));
+    /// Reports for as long as somebody holds the guard, and what is left after that.
+    pub(crate) fn spawn(&self) {
+        tokio::spawn(report_on(Arc::clone(&self.reporter), self.held.subscribe()));
     }
 
     /// Sends everything that was decided until now.
     pub(crate) async fn flush(&self) {
+        self.reporter.flush().await;
+    }
+}
+
+impl Reporter {
+    async fn flush(&self) {
         // What waited goes first; then what came meanwhile.
         for _ in 0..2 {
             if self.report().await != Report::Sent {
@@ -110,7 +144,7 @@ impl Reporter {
     async fn report(&self) -> Report {
         let mut outbox = self.outbox.lock().await;
         if outbox.waiting.is_empty() {
-            self.fill(&mut outbox);
+            self.fill(&mut outbox).await;
         }
         while let Some(batch) = outbox.waiting.front() {
             let (decisions, of_trial) = (batch.decisions(), batch.shadow.is_some());
@@ -132,13 +166,43 @@ impl Reporter {
         Report::Sent
     }
 
-    /// Puts what was noted into batches.
-    fn fill(&self, outbox: &mut Outbox) {
-        let begun = std::mem::replace(&mut outbox.emptied, self.clock.steady());
-        self.pack(outbox, self.table.take(), (begun, None));
-        if let Some(on_trial) = self.trial.as_ref().and_then(|trial| trial.current().clone()) {
-            self.pack(outbox, on_trial.differences.take(), (begun, Some(&on_trial.name)));
+    /// How many decisions the server was not told of.
+    fn untold(&mut self) -> u64 {
+        let Outbox { noted, waiting, lost, .. } = self.outbox.get_mut();
+        let noted = noted.as_ref().map_or(0, |noted| count(&noted.tuples) + noted.lost);
+        let in_force = waiting.iter().filter(|batch| batch.shadow.is_none());
+        let Taken { tuples, lost: found_no_room } = self.table.take();
+        noted + in_force.map(Batch::decisions).sum::<u64>() + *lost + count(&tuples) + found_no_room
+    }
+
+    /// Puts what was noted into batches, and what rules on trial would decide otherwise.
+    async fn fill(&self, outbox: &mut Outbox) {
+        let Noted { begun, tuples, lost } = outbox.noted.take().unwrap_or_else(|| {
+            let Taken { tuples, lost } = self.table.take();
+            let begun = std::mem::replace(&mut outbox.emptied, self.clock.steady());
+            Noted { begun, tuples: Arc::new(tuples), lost }
+        });
+        outbox.noted = Some(Noted { begun, tuples: Arc::clone(&tuples), lost });
+        let tried = self.try_rules(&tuples, outbox.tried).await;
+        outbox.noted = None;
+        self.pack(outbox, Taken { tuples: Arc::unwrap_or_clone(tuples), lost }, (begun, None));
+        if let Some((name, Tried { differences, requests, skipped })) = tried {
+            outbox.tried = outbox.tried.wrapping_add(requests);
+            let untried = Taken { tuples: differences, lost: lost + skipped };
+            self.pack(outbox, untried, (begun, Some(&name)));
         }
+    }
+
+    /// Tries what is on trial on all of these, as far as there is time. A decision may take long, so a thread of its own makes them.
+    async fn try_rules(&self, decided: &Arc<Vec<Tuple>>, first: usize) -> Option<(String, Tried)> {
+        let on_trial = self.trial.as_ref()?.current()?;
+        let in_force = self.in_force.current()?;
+        let (name, tuples, clock) = (on_trial.name.clone(), Arc::clone(decided), self.clock.clone());
+        let budget = Budget { time: self.schedule.every / TRIAL_SHARE, clock: move || clock.steady() };
+        let trying =
+            tokio::task::spawn_blocking(move || on_trial.try_on(&in_force, (&tuples, first), &budget));
+        let nothing = || Tried { skipped: count(decided), ..Tried::default() };
+        Some((name, trying.await.unwrap_or_else(|_| nothing())))
     }
 
     fn pack(&self, outbox: &mut Outbox, mut taken: Taken, (begun, shadow): (Duration, Option<&String>)) {
@@ -181,6 +245,10 @@ impl Reporter {
     }
 }
 
+fn count(tuples: &[Tuple]) -> u64 {
+    tuples.iter().map(|tuple| tuple.count).sum()
+}
+
 /// Whether the same request may be taken later. A client that cannot be authenticated now may be by then: its secret was
 /// rotated, or the server is being restored.
 fn is_passing(status: StatusCode) -> bool {
@@ -188,12 +256,30 @@ fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || known.contains(&status)
 }
 
-async fn report_on(reporter: Weak<Reporter>) {
-    let mut failures = 0;
-    let Some(mut pause) = reporter.upgrade().map(|reporter| reporter.schedule.pause(0)) else { return };
+impl Drop for Reporter {
+    /// A program may end before its guard has told everything. The server cannot know then; the log does.
+    fn drop(&mut self) {
+        let untold = self.untold();
+        if untold > 0 {
+            tracing::warn!(
+                decisions = untold,
+                "the server was not told of these: a service that ends calls `Guard::flush` before"
+            );
+        }
+    }
+}
+
+async fn report_on(reporter: Arc<Reporter>, mut held: watch::Receiver<()>) {
+    let (mut failures, mut pause) = (0, reporter.schedule.pause(0));
     loop {
-        tokio::time::sleep(pause).await;
-        let Some(reporter) = reporter.upgrade() else { return };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = held.changed() => {
+                // What cannot be told by then is in the log.
+                let _ = tokio::time::timeout(LAST_WORDS, reporter.flush()).await;
+                return;
+            }
+        }
         reporter.table.switch(true);
         let report = reporter.report().await;
         failures = if let Report::Later(_) = report { failures + 1 } else { 0 };

@@ -8,8 +8,8 @@ mod trial;
 use std::time::Duration;
 
 pub(crate) use batch::{Batch, Pseudonyms, cut};
-pub(crate) use table::{Table, Taken};
-pub(crate) use trial::OnTrial;
+pub(crate) use table::{Table, Taken, Tuple};
+pub(crate) use trial::{Budget, OnTrial, Tried};
 
 /// How often decisions are told, unless set.
 const DEFAULT_EVERY: Duration = Duration::from_secs(10);
@@ -19,6 +19,17 @@ const DEFAULT_EVERY: Duration = Duration::from_secs(10);
 /// Told are the subject, the roles and the organisation of the token, the object and the action, the answer, and how often.
 /// No token, no address and no part of the request is. At most some 8,000 different requests are kept between two reports, in
 /// at most 2 MiB; those beyond are only counted.
+///
+/// # What is lost when a service ends
+///
+/// What was decided since the last report is in the memory of the process: that of ten seconds, or of the time since the
+/// server was away.
+///
+/// - A service that calls [`Guard::flush`](crate::Guard::flush) after its last request loses nothing, if the server answers.
+/// - A guard whose last clone is dropped while its runtime goes on tells what is left by itself, for ten seconds at most.
+/// - Where `main` returns or the runtime is dropped without that, it is lost. The guard logs a warning that says how many
+///   decisions; the server does not know of them.
+/// - Of a process that is killed or that panics with `abort`, nobody knows.
 ///
 /// ```
 /// use portcullis_guard::{DecisionRecords, Policy, PolicyEndpoint};

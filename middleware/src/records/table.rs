@@ -17,6 +17,8 @@ const MAX_TUPLES: usize = 1_024;
 const MAX_BYTES: usize = 256 * 1_024;
 /// A request with longer names is only counted.
 const MAX_NAMES: usize = 2_048;
+/// One with a longer subject too, which no token has (OpenID Connect Core §2).
+const MAX_SUBJECT: usize = 255;
 const MAX_ROLES: usize = 64;
 
 /// What was decided since it was told last.
@@ -36,7 +38,7 @@ struct Shard {
 }
 
 /// A request, its answer, and how often that was given.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Tuple {
     pub(crate) subject: Box<str>,
     pub(crate) roles: Box<[Box<str>]>,
@@ -118,7 +120,7 @@ impl Shard {
         let Request { subject, domain, object, action, roles } = *request;
         let of_roles: usize = roles.iter().map(str::len).sum();
         let names = subject.len() + domain.len() + object.len() + action.len() + of_roles;
-        let fits = names <= MAX_NAMES && roles.len() <= MAX_ROLES;
+        let fits = names <= MAX_NAMES && subject.len() <= MAX_SUBJECT && roles.len() <= MAX_ROLES;
         if !fits || self.tuples.len() >= MAX_TUPLES || self.bytes + names > MAX_BYTES {
             self.lost += 1;
             return;
@@ -205,11 +207,12 @@ mod tests {
     #[test]
     fn names_that_are_too_long_are_counted_and_long_ones_fill_only_so_much() {
         let table = Table::new();
-        decide(&table, &"x".repeat(MAX_NAMES), "orders", 3);
-        assert_eq!(table.take().lost, 3);
-        (0..4_000).for_each(|number| decide(&table, &format!("{number:0>1900}"), "orders", 1));
+        decide(&table, "alice", &"x".repeat(MAX_NAMES), 3);
+        decide(&table, &"x".repeat(MAX_SUBJECT + 1), "orders", 4);
+        assert_eq!(table.take().lost, 7);
+        (0..4_000).for_each(|number| decide(&table, "alice", &format!("{number:0>1900}"), 1));
         let taken = table.take();
-        let bytes: usize = taken.tuples.iter().map(|tuple| tuple.subject.len()).sum();
+        let bytes: usize = taken.tuples.iter().map(|tuple| tuple.object.len()).sum();
         assert!(bytes <= SHARDS * MAX_BYTES && taken.lost > 0, "{bytes}");
     }
 

@@ -1,8 +1,10 @@
-//! Rules that are tried beside those in force.
+//! Rules that are tried on what was decided, behind everybody's back: no request waits for them.
 
-use portcullis_policy::{Decision, Request, Snapshot};
+use std::time::Duration;
 
-use super::Table;
+use portcullis_policy::{Request, Roles, Snapshot};
+
+use super::table::Tuple;
 
 /// Rules that answer nobody.
 pub(crate) struct OnTrial {
@@ -11,35 +13,81 @@ pub(crate) struct OnTrial {
     snapshot: Snapshot,
     /// Whether it is not to be told who asked.
     pseudonymous: bool,
+}
+
+/// What came of trying rules.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
     /// What they would decide otherwise.
-    pub(crate) differences: Table,
+    pub(crate) differences: Vec<Tuple>,
+    /// How many of the requests they were tried on.
+    pub(crate) requests: usize,
+    /// How many decisions there was no time for.
+    pub(crate) skipped: u64,
+}
+
+/// How long may be tried, and by which clock.
+pub(crate) struct Budget<C> {
+    pub(crate) time: Duration,
+    pub(crate) clock: C,
 }
 
 impl OnTrial {
-    pub(crate) fn new(name: String, snapshot: Snapshot, pseudonymous: bool) -> Self {
-        Self { name, snapshot, pseudonymous, differences: Table::new() }
+    pub(crate) const fn new(name: String, snapshot: Snapshot, pseudonymous: bool) -> Self {
+        Self { name, snapshot, pseudonymous }
     }
 
-    /// Notes the request if these rules would decide it otherwise than those in force, which decided it as `decision`.
+    /// Tries these rules on what those in force decided, from the place `first` on and around, until the time is up. One request
+    /// is always tried.
+    pub(crate) fn try_on(
+        &self,
+        in_force: &Snapshot,
+        (decided, first): (&[Tuple], usize),
+        budget: &Budget<impl Fn() -> Duration>,
+    ) -> Tried {
+        let mut tried = Tried::default();
+        let begun = (budget.clock)();
+        let (behind, ahead) = decided.split_at(first.checked_rem(decided.len()).unwrap_or_default());
+        for tuple in ahead.iter().chain(behind) {
+            if tried.requests > 0 && (budget.clock)().saturating_sub(begun) >= budget.time {
+                tried.skipped += tuple.count;
+                continue;
+            }
+            tried.requests += 1;
+            if self.differs(in_force, tuple) {
+                tried.differences.push(tuple.clone());
+            }
+        }
+        tried
+    }
+
+    /// Whether these rules would decide it otherwise than it was.
     ///
     /// Under pseudonyms both decide it for somebody whom no rule names: whoever puts a rule for one user on trial would
     /// otherwise be told that user's pseudonym, and with it everything else that is recorded of them.
-    pub(crate) fn compare(&self, in_force: &Snapshot, request: &Request<'_>, decision: Decision) {
-        let (tried, decision) = if self.pseudonymous {
-            let nobody = Request { subject: &self.name, ..*request };
-            (self.snapshot.decide(&nobody), in_force.decide(&nobody))
-        } else {
-            (self.snapshot.decide(request), decision)
+    fn differs(&self, in_force: &Snapshot, tuple: &Tuple) -> bool {
+        let roles: Vec<&str> = tuple.roles.iter().map(AsRef::as_ref).collect();
+        let request = Request {
+            subject: &tuple.subject,
+            roles: Roles::from(&*roles),
+            domain: &tuple.domain,
+            object: &tuple.object,
+            action: &tuple.action,
         };
-        if tried.allowed != decision.allowed {
-            self.differences.note(request, decision);
+        if self.pseudonymous {
+            let nobody = Request { subject: &self.name, ..request };
+            self.snapshot.decide(&nobody).allowed != in_force.decide(&nobody).allowed
+        } else {
+            self.snapshot.decide(&request).allowed != tuple.allowed
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use portcullis_policy::{PolicySource, Roles};
+    use std::cell::Cell;
+
+    use portcullis_policy::PolicySource;
 
     use super::*;
 
@@ -47,19 +95,36 @@ mod tests {
         Snapshot::compile(&PolicySource::with_default_model(rules), 3).unwrap()
     }
 
-    /// Who is told when `subject`, a viewer, does all of these with orders.
+    /// What `in_force` decided when `subject`, a viewer, did this with orders.
+    fn decided(in_force: &Snapshot, subject: &str, action: &str) -> Tuple {
+        let roles = Roles::from(&["viewer"]);
+        let decision = in_force.decide(&Request { subject, roles, domain: "", object: "orders", action });
+        Tuple {
+            subject: subject.into(),
+            roles: Box::new(["viewer".into()]),
+            domain: "".into(),
+            object: "orders".into(),
+            action: action.into(),
+            allowed: decision.allowed,
+            revision: decision.revision,
+            count: 3,
+        }
+    }
+
+    fn actions(tuples: &[Tuple]) -> Vec<&str> {
+        tuples.iter().map(|tuple| &*tuple.action).collect()
+    }
+
+    const ENDLESS: Budget<fn() -> Duration> = Budget { time: Duration::MAX, clock: || Duration::ZERO };
+
+    /// What is told when `subject`, a viewer, does all of these with orders.
     fn told(pseudonymous: bool, in_force: &str, on_trial: &str, subject: &str) -> Vec<String> {
         let in_force = snapshot(in_force);
         let trial = OnTrial::new("5f".repeat(32), snapshot(on_trial), pseudonymous);
-        for action in ["read", "refund", "write"] {
-            let roles = Roles::from(&["viewer"]);
-            let request = Request { subject, roles, domain: "", object: "orders", action };
-            trial.compare(&in_force, &request, in_force.decide(&request));
-        }
-        let mut told: Vec<String> =
-            trial.differences.take().tuples.iter().map(|tuple| tuple.action.to_string()).collect();
-        told.sort_unstable();
-        told
+        let all = ["read", "refund", "write"].map(|action| decided(&in_force, subject, action));
+        let tried = trial.try_on(&in_force, (&all, 0), &ENDLESS);
+        assert_eq!((tried.requests, tried.skipped), (3, 0));
+        actions(&tried.differences).into_iter().map(str::to_owned).collect()
     }
 
     #[test]
@@ -83,5 +148,27 @@ mod tests {
         for subject in ["alice", "bob"] {
             assert_eq!(told(true, plain, "p, viewer, *, orders, write", subject), ["read", "write"]);
         }
+    }
+
+    #[test]
+    fn what_there_is_no_time_for_is_counted_and_has_its_turn() {
+        let in_force = snapshot("p, viewer, *, orders, *");
+        let trial = OnTrial::new("5f".repeat(32), snapshot("p, editor, *, orders, *"), false);
+        let all = ["a", "b", "c", "d", "e"].map(|action| decided(&in_force, "alice", action));
+        let time = Cell::new(Duration::ZERO);
+        // Every look at the clock takes a second.
+        let clock = || time.replace(time.get() + Duration::from_secs(1));
+        let (mut first, mut turns) = (0, Vec::new());
+        for _ in 0..3 {
+            let budget = Budget { time: Duration::from_secs(2), clock };
+            let tried = trial.try_on(&in_force, (&all, first), &budget);
+            assert_eq!((tried.requests, tried.skipped), (2, 9));
+            first += tried.requests;
+            turns.push(actions(&tried.differences).concat());
+        }
+        assert_eq!(turns, ["ab", "cd", "ea"]);
+        let none = Budget { time: Duration::ZERO, clock };
+        assert_eq!(trial.try_on(&in_force, (&all, 0), &none).requests, 1);
+        assert_eq!(trial.try_on(&in_force, (&[], 7), &none).requests, 0);
     }
 }

@@ -9,6 +9,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 pub(crate) enum Dialect {
     /// `Trailers-Only` of the gRPC protocol.
     Grpc,
+    /// The same for browsers.
+    GrpcWeb,
     /// A status and a problem document.
     Http,
 }
@@ -21,19 +23,33 @@ const DECISION: HeaderName = HeaderName::from_static("x-decision-id");
 impl Dialect {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let name = b"application/grpc";
-        let is_grpc = media.split_at_checked(name.len()).is_some_and(|(start, rest)| {
-            start.eq_ignore_ascii_case(name) && matches!(rest.first(), None | Some(b'+' | b'-' | b';' | b' '))
-        });
-        if is_grpc { Self::Grpc } else { Self::Http }
+        let begins = |name: &[u8]| {
+            media.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(name) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+            })
+        };
+        match () {
+            () if begins(b"application/grpc") => Self::Grpc,
+            () if begins(b"application/grpc-web") || begins(b"application/grpc-web-text") => Self::GrpcWeb,
+            () => Self::Http,
+        }
+    }
+
+    /// The type of an answer without messages.
+    const fn media(self) -> &'static str {
+        if matches!(self, Self::GrpcWeb) { "application/grpc-web+proto" } else { "application/grpc" }
     }
 }
 
 /// The answer to a call that was refused. gRPC has its own statuses, and the one of HTTP is 200.
-pub(super) fn refused(status: StatusCode, detail: &str, decision: Option<&str>) -> Response<Body> {
+pub(super) fn refused(
+    dialect: Dialect,
+    status: StatusCode,
+    (detail, decision): (&str, Option<&str>),
+) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(dialect.media()));
     headers.insert(STATUS, HeaderValue::from(code(status)));
     headers.extend(
         HeaderValue::try_from(utf8_percent_encode(detail, NOT_PLAIN).to_string())
@@ -74,7 +90,8 @@ mod tests {
         for (media, dialect) in [
             ("application/grpc", Dialect::Grpc),
             ("Application/gRPC+proto", Dialect::Grpc),
-            ("application/grpc-web+proto", Dialect::Grpc),
+            ("application/grpc-web+proto", Dialect::GrpcWeb),
+            ("application/grpc-web-text", Dialect::GrpcWeb),
             ("application/grpc; charset=utf-8", Dialect::Grpc),
             ("application/grpcx", Dialect::Http),
             ("application/json", Dialect::Http),
@@ -92,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_status_in_a_header() {
-        let response = refused(StatusCode::FORBIDDEN, "100 % n\u{e9}", Some("dec_1"));
+        let response = refused(Dialect::Grpc, StatusCode::FORBIDDEN, ("100 % n\u{e9}", Some("dec_1")));
         assert_eq!(response.status(), StatusCode::OK);
         let header = |name: &str| response.headers()[name].to_str().unwrap();
         assert_eq!((header("grpc-status"), header("grpc-message")), ("7", "100 %25 n%C3%A9"));

@@ -106,11 +106,10 @@ impl<'t> Jws<'t> {
             return Err(TokenFault::Claims);
         }
         let mut iss = None;
-        read_json(&jws.payload, BOUNDS, |string| {
-            if matches!(string.path, [Segment::Key(name)] if name == "iss") {
-                iss = Some(string.text.into_owned());
+        read_json(&jws.payload, BOUNDS, |path, text| {
+            if matches!(path, [Segment::Key(name)] if name == "iss") {
+                iss = Some(text.into_owned());
             }
-            Ok(())
         })
         .map_err(|_| TokenFault::Claims)?;
         Ok((jws, iss.ok_or(TokenFault::Claims)?))
@@ -184,7 +183,7 @@ pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     if !is_object(json) {
         return None;
     }
-    read_json(json, BOUNDS, |_| Ok(())).ok()?;
+    read_json(json, BOUNDS, |_, _| ()).ok()?;
     serde_json::from_slice(json).ok()
 }
 

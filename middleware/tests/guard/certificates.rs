@@ -8,7 +8,7 @@ use axum::extract::ConnectInfo;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, Request};
-use portcullis_guard::{CertificateHeader, ClientCertificates, Dpop, PeerCertificate, Proxies};
+use portcullis_guard::{BuildError, CertificateHeader, ClientCertificates, Dpop, PeerCertificate, Proxies};
 use serde_json::json;
 
 use crate::bound::{app, proof, public};
@@ -105,4 +105,12 @@ async fn a_token_that_is_bound_to_both_needs_both() {
         }
         assert_eq!(send(&app, request).await.status, status, "{scheme} {shows}");
     }
+}
+
+#[tokio::test]
+async fn a_header_that_nobody_may_send_is_no_source_of_certificates() {
+    let issuer = Signer::es256("a");
+    let certificates = ClientCertificates::of_header(CertificateHeader::ClientCert);
+    let built = guard_of(&issuer).client_certificates(certificates).build().await;
+    assert!(matches!(built, Err(BuildError::NoProxies)));
 }

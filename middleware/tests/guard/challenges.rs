@@ -95,6 +95,9 @@ async fn one_of_two_ways_may_ask_for_a_strong_sign_in() {
     ] {
         assert_eq!(fetch(&app, "/", &signer.token(&claims)).await.status, status, "{claims}");
     }
+    let app = self::app(guard_of(&signer), authenticated().acr("phr").or(scope("robots"))).await;
+    let weak = fetch(&app, "/", &signer.token(&json!({}))).await;
+    assert_eq!(weak.code(), "insufficient_user_authentication", "which they can do something about");
 }
 
 fn described() -> ProtectedResource {
@@ -150,7 +153,12 @@ async fn every_challenge_says_where_the_metadata_is_and_what_to_ask_for() {
         "{bad}"
     );
     let poor = challenge("/", Some(signer.token(&json!({ "scope": "orders" })))).await;
-    assert_eq!(poor, format!("Bearer error=\"insufficient_scope\", scope=\"orders\", {place}"));
+    let write = "which it lacks: the last one that would do";
+    assert_eq!(
+        poor,
+        format!("Bearer error=\"insufficient_scope\", scope=\"orders write\", {place}"),
+        "{write}"
+    );
 }
 
 #[tokio::test]

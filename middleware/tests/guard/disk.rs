@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
 use portcullis_guard::{GuardExt, GuardedRouter, Policy, Source, rbac};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::issuer::{Answer, etag_of};
 use crate::machine::{ALLOWED, CLOSED, Machine, SERVED, WITHDRAWN};
@@ -158,10 +158,13 @@ async fn a_guard_that_has_to_hear_of_revocations_waits_for_the_server() {
 
 /// What the server says, with a revocation of everything that the client of the test's tokens holds.
 fn revoked(client: &str) -> String {
+    let revoked = [revocation(client)];
+    json!({ "seq": 2, "reset": true, "policy": "new", "keys": "k", "revoked": revoked }).to_string()
+}
+
+pub(crate) fn revocation(client: &str) -> Value {
     let hash = digest(&SHA256, &[b"client_id\0", client.as_bytes()].concat());
-    let mark = b64(&hash.as_ref()[..16]);
-    let entry = json!({ "id": mark, "exp": NOW + 80_000 });
-    json!({ "seq": 2, "reset": true, "policy": "new", "keys": "k", "revoked": [entry] }).to_string()
+    json!({ "id": b64(&hash.as_ref()[..16]), "exp": NOW + 80_000 })
 }
 
 #[tokio::test]

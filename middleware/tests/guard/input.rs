@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
-use portcullis_guard::{BuildError, Duplicates, Html, InputPolicy};
+use portcullis_guard::{BuildError, Duplicates, Html, InputError, InputPolicy};
 use serde_json::json;
 
 use crate::service::{Answer, guard_of, request, send, service};
@@ -44,7 +44,7 @@ async fn a_refusal_says_where_and_why_and_not_what() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(
         answer.problem()["errors"],
-        json!([{ "pointer": "/user/password", "rule": "control-character" }])
+        json!([{ "pointer": "/user/password", "kind": "text", "rule": "control-character" }])
     );
     assert!(!answer.body.contains("hunter2"));
     let twice = post(InputPolicy::strict(), &[JSON], r#"{"a":{"id":1,"id":2}}"#).await;
@@ -92,8 +92,38 @@ async fn a_big_body_is_413_and_a_compressed_one_415() {
     assert_eq!(announced.status, StatusCode::PAYLOAD_TOO_LARGE);
     let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("[[[[".to_owned()));
     assert_eq!(post(small(), &[JSON], Body::from_stream(chunks)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let bomb = post(small(), &[JSON, ("content-encoding", "gzip")], vec![0x1f, 0x8b]).await;
-    assert_eq!(bomb.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let packed = post(small(), &[JSON, ("content-encoding", "gzip")], vec![0x1f, 0x8b]).await;
+    assert_eq!(
+        (packed.status, packed.header("accept-encoding")),
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, "identity")
+    );
+}
+
+// HT-11
+#[tokio::test]
+async fn a_packed_body_is_unpacked_where_that_is_wanted() {
+    let gzip = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let policy = || InputPolicy::strict().html("/note", Html::inline()).unpack(50);
+    let coded = ("content-encoding", "gzip");
+    let plain = post(policy(), &[JSON, coded], gzip(br#"{ "a": 0.10 }"#)).await;
+    assert_eq!((plain.status, plain.body.as_str()), (StatusCode::OK, r#"{ "a": 0.10 }"#));
+    let dirty = post(policy(), &[JSON, coded], gzip(br#"{"note":"<b onclick=x>y"}"#)).await;
+    assert_eq!(dirty.body, r#"{"note":"<b>y</b>"}"#);
+    let wrong = post(policy(), &[JSON, coded], gzip(br#"{"a":1,"a":2}"#)).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    let bomb = post(policy(), &[JSON, coded], gzip(&vec![b' '; 900_000])).await;
+    assert_eq!(bomb.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let signed = post(policy(), &[JSON, coded, ("content-digest", "sha-256=:x:")], gzip(b"{}")).await;
+    assert_eq!(signed.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let other = post(policy(), &[JSON, ("content-encoding", "br")], "{}").await;
+    assert_eq!(
+        (other.status, other.header("accept-encoding")),
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, "gzip, deflate")
+    );
 }
 
 // XS-05, through the whole guard
@@ -124,5 +154,5 @@ async fn a_body_is_not_read_for_callers_who_may_not_send_it() {
 async fn a_field_that_is_no_pointer_is_not_built() {
     let signer = Signer::eddsa("a");
     let built = guard_of(&signer).input(InputPolicy::strict().html("note", Html::inline())).build().await;
-    assert!(matches!(built, Err(BuildError::NotAPointer(_))));
+    assert!(matches!(built, Err(BuildError::Input(InputError::NotAPointer(_)))));
 }

@@ -37,6 +37,8 @@ struct Shared {
     not_modified: AtomicUsize,
     /// Answers wait for a permit here.
     gate: Semaphore,
+    trial_gate: Semaphore,
+    rules_asked_for: AtomicUsize,
     /// The credentials that the policy was asked for with last.
     authorization: Mutex<Option<String>>,
 }
@@ -82,6 +84,8 @@ impl TestIssuer {
             jwks_fetches: AtomicUsize::new(0),
             not_modified: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            trial_gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            rules_asked_for: AtomicUsize::new(0),
             authorization: Mutex::default(),
         });
         let metadata = json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") }).to_string();
@@ -155,6 +159,27 @@ impl TestIssuer {
         self.state.authorization.lock().unwrap().clone()
     }
 
+    /// Lets nobody have rules on trial until `release_rules`.
+    pub(crate) fn hold_rules(&self) {
+        self.state.trial_gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Waits until somebody has asked for rules on trial.
+    pub(crate) async fn asked_for_rules(&self) {
+        while self.rules_fetches() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How often rules on trial were asked for.
+    pub(crate) fn rules_fetches(&self) -> usize {
+        self.state.rules_asked_for.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn release_rules(&self) {
+        self.state.trial_gate.add_permits(1_000);
+    }
+
     /// Lets nobody have an answer until `resume`.
     pub(crate) fn stall(&self) {
         self.state.gate.forget_permits(Semaphore::MAX_PERMITS);
@@ -185,6 +210,8 @@ async fn events_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -
 }
 
 async fn shadow_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    state.rules_asked_for.fetch_add(1, Ordering::SeqCst);
+    let _permit = state.trial_gate.acquire().await.unwrap();
     let answer = state.answers.shadow.lock().unwrap().clone();
     answer.respond(&headers, &state)
 }

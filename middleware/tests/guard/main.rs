@@ -15,6 +15,8 @@ mod claims;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod fields;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod issuer;
@@ -31,6 +33,8 @@ mod records;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(test)]
+mod replays;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
@@ -50,3 +54,5 @@ mod tampered;
 mod tokens;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod uploads;

@@ -1,14 +1,54 @@
 //! What a guard tells of its decisions, and that nobody waits for it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
 use http::StatusCode;
-use portcullis_guard::{DecisionRecords, PolicyEndpoint};
+use portcullis_guard::{DecisionRecords, Guard, Issuer, Policy, PolicyEndpoint};
 use serde_json::{Value, json};
+use tracing::field::{Field, Visit};
+use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry;
 
-use crate::policy::{ALLOWED, Setup};
-use crate::service::fetch;
-use crate::signer::NOW;
+use crate::issuer::{Answer, TestIssuer};
+use crate::policy::{ALLOWED, Setup, signed};
+use crate::service::{Dial, fetch, service};
+use crate::signer::{AUDIENCE, NOW, Signer, jwks};
+
+/// How many decisions the log says were not told.
+#[derive(Clone, Default)]
+struct Witness(Arc<Mutex<Vec<u64>>>);
+
+impl Witness {
+    fn listen(&self) -> DefaultGuard {
+        set_default(registry().with(self.clone()))
+    }
+
+    fn heard(&self) -> Vec<u64> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Witness {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "portcullis_guard::policy::reporter" {
+            event.record(&mut self.clone());
+        }
+    }
+}
+
+impl Visit for Witness {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "decisions" {
+            self.0.lock().unwrap().push(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
 
 async fn setup(configure: fn(PolicyEndpoint) -> PolicyEndpoint) -> Setup {
     Setup::with(Some((ALLOWED, 4)), configure).await
@@ -156,36 +196,70 @@ async fn many_requests_go_in_several_batches_and_what_is_too_much_is_counted() {
     assert_eq!(sizes, [1_000, 1_000, 500]);
 }
 
-/// The background task, with the smallest of pauses.
-#[tokio::test]
-async fn it_is_told_without_being_asked() {
-    let (signer, rules) = (crate::signer::Signer::es256("a"), ALLOWED);
-    let issuer = crate::issuer::TestIssuer::start(crate::signer::jwks([&signer])).await;
-    issuer.hand_out(crate::issuer::Answer::Document(crate::policy::signed(
-        &signer,
-        &issuer.url,
-        rules,
-        &json!({}),
-    )));
+/// A service whose guard reports by itself, so often.
+async fn reporting(every: Duration) -> (Signer, TestIssuer, Guard, Router) {
+    let signer = Signer::es256("a");
+    let issuer = TestIssuer::start(jwks([&signer])).await;
+    issuer.hand_out(Answer::Document(signed(&signer, &issuer.url, ALLOWED, &json!({}))));
     let endpoint = PolicyEndpoint::new(format!("{}/policies/snapshot", issuer.url), "orders", "s3cret")
-        .decision_records(DecisionRecords::on().every(Duration::from_millis(10)));
-    let dial = crate::service::Dial::new();
-    let guard = portcullis_guard::Guard::builder()
-        .audience(crate::signer::AUDIENCE)
-        .clock(dial.clock())
-        .issuer(portcullis_guard::Issuer::oidc(&issuer.url))
-        .policy(portcullis_guard::Policy::remote(endpoint))
+        .decision_records(DecisionRecords::on().every(every));
+    let guard = Guard::builder()
+        .audience(AUDIENCE)
+        .clock(Dial::new().clock())
+        .issuer(Issuer::oidc(&issuer.url))
+        .policy(Policy::remote(endpoint))
         .build()
         .await
         .unwrap();
-    let service = crate::service::service(&guard);
-    let token = signer.token(&json!({ "iss": issuer.url, "exp": NOW + 80_000 }));
-    assert_eq!(fetch(&service, "/orders", &token).await.status, StatusCode::OK);
-    let batch = loop {
+    let service = service(&guard);
+    (signer, issuer, guard, service)
+}
+
+async fn next_batch(issuer: &TestIssuer) -> Value {
+    loop {
         if let Some(batch) = issuer.records().pop() {
-            break batch;
+            return batch;
         }
         tokio::task::yield_now().await;
-    };
-    assert_eq!(told(&batch)[0].2, 1);
+    }
+}
+
+/// The background task, with the smallest of pauses.
+#[tokio::test]
+async fn it_is_told_without_being_asked() {
+    let (signer, issuer, _guard, service) = reporting(Duration::from_millis(10)).await;
+    let token = signer.token(&json!({ "iss": issuer.url, "exp": NOW + 80_000 }));
+    assert_eq!(fetch(&service, "/orders", &token).await.status, StatusCode::OK);
+    assert_eq!(told(&next_batch(&issuer).await)[0].2, 1);
+}
+
+#[tokio::test]
+async fn a_guard_that_nobody_holds_any_more_tells_what_is_left() {
+    let (signer, issuer, guard, service) = reporting(Duration::from_hours(1)).await;
+    let token = signer.token(&json!({ "iss": issuer.url, "exp": NOW + 80_000 }));
+    assert_eq!(fetch(&service, "/orders", &token).await.status, StatusCode::OK);
+    drop(guard);
+    tokio::task::yield_now().await;
+    assert_eq!(issuer.records(), [] as [Value; 0], "the service holds it");
+    drop(service);
+    assert_eq!(told(&next_batch(&issuer).await)[0].2, 1);
+}
+
+#[tokio::test]
+async fn what_was_not_told_in_the_end_is_in_the_log() {
+    let witness = Witness::default();
+    let _listening = witness.listen();
+    let setup = setup(|endpoint| endpoint).await;
+    read(&setup, "alice", "viewer").await;
+    setup.guard.flush().await;
+    setup.issuer.take_records(StatusCode::SERVICE_UNAVAILABLE);
+    for _ in 0..3 {
+        read(&setup, "alice", "viewer").await;
+    }
+    setup.guard.flush().await;
+    read(&setup, &"x".repeat(300), "viewer").await;
+    read(&setup, "bob", "viewer").await;
+    assert_eq!(witness.heard(), [0_u64; 0]);
+    drop(setup);
+    assert_eq!(witness.heard(), [5], "three that wait, one that found no room and one that was just decided");
 }

@@ -6,7 +6,8 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use portcullis_guard::{
-    Guard, Limits, Policy, Principal, Quota, RouteFault, RouteTable, SharedPolicy, public, rbac, scope,
+    Guard, InputPolicy, Limits, Policy, Principal, Quota, RouteFault, RouteTable, SharedPolicy, public, rbac,
+    scope,
 };
 use serde_json::json;
 use tower::util::BoxCloneSyncService;
@@ -37,7 +38,7 @@ async fn plain(signer: &Signer) -> Plain {
         let text = format!("{}:{}", who.unwrap_or_default(), sent.len());
         Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(text))))
     });
-    BoxCloneSyncService::new(table().guarded_by(&guard).unwrap().layer(echo))
+    BoxCloneSyncService::new(table().grpc().guarded_by(&guard).unwrap().layer(echo))
 }
 
 async fn call(
@@ -120,8 +121,11 @@ async fn a_grpc_caller_that_asks_too_often_is_told_so() {
     let limits = Limits::new().by_identity(Quota::per_minute(1));
     let guard = guard_of(&signer).limits(limits).build().await.unwrap();
     let ok = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
-    let layer =
-        RouteTable::new().route("/a.B/C", portcullis_guard::authenticated()).guarded_by(&guard).unwrap();
+    let layer = RouteTable::new()
+        .grpc()
+        .route("/a.B/C", portcullis_guard::authenticated())
+        .guarded_by(&guard)
+        .unwrap();
     let service: Plain = BoxCloneSyncService::new(layer.layer(ok));
     let token = signer.token(&json!({}));
     let mut last = None;
@@ -150,5 +154,46 @@ async fn a_table_that_could_mean_two_things_is_refused() {
         let error = built(RouteTable::new().route(path, public())).unwrap_err();
         assert!(matches!(error, RouteFault::Path { .. }), "{path}: {error}");
     }
+    let none = built(RouteTable::new().methods([], "/a", public()));
+    assert!(matches!(none, Err(RouteFault::NoMethod { .. })), "an empty list is not every method");
     assert!(built(RouteTable::new().methods(get(), "/a", public()).route("/a", rbac("a", "write"))).is_ok());
+}
+
+#[tokio::test]
+async fn whoever_says_that_they_speak_grpc_where_nobody_does_gains_nothing() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).input(InputPolicy::strict().max_body(1_000)).build().await.unwrap();
+    let count = service_fn(async |request: Request<Body>| {
+        let read = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
+        Ok::<_, Infallible>(Response::new(Body::from(read.to_string())))
+    });
+    let routes = || RouteTable::new().route("/open", public()).route("/closed", rbac("a", "read"));
+    let plain: Plain = BoxCloneSyncService::new(routes().guarded_by(&guard).unwrap().layer(count));
+    let says = |path: &str| asking("POST", path, None).header("content-type", "application/grpc+json");
+    let (status, headers, _) = call(&plain, says("/closed"), "").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(!headers.contains_key("grpc-status"));
+    let long: &'static str = "[1,".repeat(1_000).leak();
+    assert_eq!(call(&plain, says("/open"), long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let grpc: Plain = BoxCloneSyncService::new(routes().grpc().guarded_by(&guard).unwrap().layer(count));
+    let (status, _, read) = call(&grpc, says("/open").header("transfer-encoding", "chunked"), "[1,").await;
+    assert_eq!((status, read.as_str()), (StatusCode::OK, "3"), "messages are not JSON here");
+}
+
+#[tokio::test]
+async fn a_path_that_is_another_route_when_it_is_decoded_is_refused() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let ok = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let table = RouteTable::new().route("/v1/{name}", public()).route("/v1/things:purge", scope("admin"));
+    let service: Plain = BoxCloneSyncService::new(table.guarded_by(&guard).unwrap().layer(ok));
+    for (path, status) in [
+        ("/v1/things:purge", 401),
+        ("/v1/things%3Apurge", 400),
+        ("/v1/things%3apurge", 400),
+        ("/v1/other%3Apurge", 200),
+        ("/v1/a%20b", 200),
+    ] {
+        assert_eq!(call(&service, asking("POST", path, None), "").await.0, status, "{path}");
+    }
 }

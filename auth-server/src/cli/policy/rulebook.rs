@@ -18,6 +18,7 @@ use crate::cli::output::{self, Table};
 use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::names::NameService;
 use crate::services::paging::PageQuery;
 use crate::services::policies::{Activation, Checked, Proposal};
 use crate::services::version::{Precondition, Versioned};
@@ -119,13 +120,22 @@ pub(crate) async fn run(context: &Context, command: &Rulebook) -> Result<(), Fai
             if context.format == Format::Table {
                 stored.print(context.format, &api)?;
             }
-            let activated = activate(context.format, &app, &api, message).await;
-            activated.map_err(|failure| failure.note(STORED))
+            let activation = Activation { precondition: Precondition::Any, message: message.clone() };
+            match app.policies().activate(&api.id, activation, &operator()).await {
+                Ok(revision) => print(context.format, &app, &[revision]).await,
+                // Whoever pushes what a repository holds wants it in force, and it is.
+                Err(AdminError::NothingChanged) => {
+                    eprintln!("portcullis: these rules are in force already, with the same cases");
+                    print(context.format, &app, &[app.policies().active(&api.id).await?]).await
+                }
+                Err(error) => Err(refusal(&app, &api, error).await.note(STORED)),
+            }
         }
         Rulebook::Rollback { api, to, message } => {
             let api = api.find(&app).await?;
             let revision = app.policies().rollback(&api.id, *to, message, &operator()).await;
-            print(context.format, &[revision.map_err(|error| no_revision(&api, *to, error))?])
+            let revision = revision.map_err(|error| no_revision(&api, *to, error))?;
+            print(context.format, &app, &[revision]).await
         }
     }
 }
@@ -207,7 +217,7 @@ impl Stored {
 async fn activate(format: Format, app: &App, api: &Api, message: &str) -> Result<(), Failure> {
     let activation = Activation { precondition: Precondition::Any, message: message.to_owned() };
     match app.policies().activate(&api.id, activation, &operator()).await {
-        Ok(revision) => print(format, &[revision]),
+        Ok(revision) => print(format, app, &[revision]).await,
         Err(error) => Err(refusal(app, api, error).await),
     }
 }
@@ -218,13 +228,15 @@ async fn history(format: Format, app: &App, api: &Api) -> Result<(), Failure> {
         let page = app.policies().history(&api.id, &query).await?;
         all.extend(page.items);
         if page.next.is_none() {
-            return print(format, &all);
+            return print(format, app, &all).await;
         }
         query = PageQuery::new(page.next, None);
     }
 }
 
-fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
+async fn print(format: Format, app: &App, revisions: &[PolicyRevision]) -> Result<(), Failure> {
+    let authors: Vec<&str> = revisions.iter().map(|revision| revision.author.as_str()).collect();
+    let names = NameService::new(app.store().clone()).find(&authors).await?;
     let shown: Vec<Value> = revisions
         .iter()
         .map(|revision| {
@@ -232,6 +244,7 @@ fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
                 "number": revision.number,
                 "created_at": revision.created_at.rfc3339(),
                 "author": revision.author,
+                "author_name": names.of(&revision.author).label(),
                 "message": revision.message,
                 "sha256": revision.sha256.hex(),
             })
@@ -239,7 +252,8 @@ fn print(format: Format, revisions: &[PolicyRevision]) -> Result<(), Failure> {
         .collect();
     let rows = revisions.iter().map(|revision| {
         let number = revision.number.to_string();
-        [number, revision.created_at.rfc3339(), revision.author.clone(), revision.message.clone()]
+        let author = names.label(&revision.author);
+        [number, revision.created_at.rfc3339(), author, revision.message.clone()]
     });
     output::print(format, &shown, &Table::new(["REVISION", "SINCE", "BY", "MESSAGE"], rows))
 }

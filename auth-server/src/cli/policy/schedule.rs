@@ -17,6 +17,7 @@ use crate::domain::ids::ScheduleId;
 use crate::domain::rbac::Api;
 use crate::domain::schedule::{PolicySchedule, ScheduleEnd};
 use crate::services::admin_error::AdminError;
+use crate::services::names::{NameService, Names};
 use crate::services::paging::PageQuery;
 use crate::services::policies::Activation;
 use crate::services::version::Precondition;
@@ -80,7 +81,7 @@ pub(crate) async fn run(context: &Context, command: &Later) -> Result<(), Failur
         Later::Approve { .. } => approve(format, &app, &api).await,
         Later::Schedule(Schedule { command: None, order, .. }) => order.place(format, &app, &api).await,
         Later::Schedule(Schedule { command: Some(Existing::List), .. }) => {
-            print(format, &api, &all(&app, &api).await?)
+            print(format, (&app, &api), &all(&app, &api).await?).await
         }
         Later::Schedule(Schedule { command: Some(Existing::Cancel { schedule }), .. }) => {
             cancel(format, &app, &api, schedule.as_ref()).await
@@ -130,7 +131,7 @@ impl Order {
             let page = approval_page(app, api).await?;
             eprintln!("portcullis: a second person has to approve it before then, at {page}");
         }
-        print(format, api, &[schedule])
+        print(format, (app, api), &[schedule]).await
     }
 }
 
@@ -157,7 +158,8 @@ async fn cancel(format: Format, app: &App, api: &Api, named: Option<&ScheduleId>
 async fn approve(format: Format, app: &App, api: &Api) -> Result<(), Failure> {
     let schedule = waiting(app, api).await?;
     if let Some(by) = &schedule.approved_by {
-        return Err(Failure::failed(format!("{by} has approved it already")));
+        let names = NameService::new(app.store().clone()).find(&[by.as_str()]).await?;
+        return Err(Failure::failed(format!("{} has approved it already", names.label(by))));
     }
     if !api.four_eyes {
         return Err(Failure::failed(
@@ -165,7 +167,7 @@ async fn approve(format: Format, app: &App, api: &Api) -> Result<(), Failure> {
         ));
     }
     match app.policies().approve(&api.id, &schedule.id, &operator()).await {
-        Ok(approved) => print(format, api, &[approved]),
+        Ok(approved) => print(format, (app, api), &[approved]).await,
         Err(error @ AdminError::SelfApproval) => {
             let page = approval_page(app, api).await?;
             Err(Failure::from(error).hint(&format!("sign in and approve it at {page}")))
@@ -199,8 +201,14 @@ fn needs_approval(api: &Api, schedule: &PolicySchedule) -> bool {
     api.four_eyes && schedule.end.is_none() && schedule.approved_by.is_none()
 }
 
-fn print(format: Format, api: &Api, schedules: &[PolicySchedule]) -> Result<(), Failure> {
-    let shown: Vec<Value> = schedules.iter().map(|schedule| document(api, schedule)).collect();
+async fn print(
+    format: Format,
+    (app, api): (&App, &Api),
+    schedules: &[PolicySchedule],
+) -> Result<(), Failure> {
+    let people: Vec<&str> = schedules.iter().flat_map(people).collect();
+    let names = NameService::new(app.store().clone()).find(&people).await?;
+    let shown: Vec<Value> = schedules.iter().map(|schedule| document(api, schedule, &names)).collect();
     let rows = schedules.iter().map(|schedule| {
         let state = match schedule.end {
             Some(end) => end.how.as_str(),
@@ -208,15 +216,22 @@ fn print(format: Format, api: &Api, schedules: &[PolicySchedule]) -> Result<(), 
             None => "waits",
         };
         let [id, at] = [schedule.id.to_string(), schedule.activate_at.rfc3339()];
-        let approved_by = schedule.approved_by.clone().unwrap_or_default();
-        let by = schedule.request.requested_by.clone();
+        let approved_by = schedule.approved_by.as_ref().map(|by| names.label(by)).unwrap_or_default();
+        let by = names.label(&schedule.request.requested_by);
         [id, at, state.to_owned(), by, approved_by, schedule.message.clone()]
     });
     let heading = ["SCHEDULE", "AT", "STATE", "ASKED BY", "APPROVED BY", "MESSAGE"];
     output::print(format, &shown, &Table::new(heading, rows))
 }
 
-fn document(api: &Api, schedule: &PolicySchedule) -> Value {
+fn people(schedule: &PolicySchedule) -> impl Iterator<Item = &str> {
+    let request = &schedule.request;
+    let known = [request.written_by.as_str(), request.requested_by.as_str()];
+    known.into_iter().chain(schedule.approved_by.as_deref())
+}
+
+fn document(api: &Api, schedule: &PolicySchedule, names: &Names) -> Value {
+    let name = |actor: &str| names.of(actor).label();
     let end = |end: ScheduleEnd| json!({ "at": end.at.rfc3339(), "how": end.how.as_str(), "revision": end.revision });
     json!({
         "id": schedule.id,
@@ -224,10 +239,13 @@ fn document(api: &Api, schedule: &PolicySchedule) -> Value {
         "message": schedule.message,
         "base_revision": schedule.base_revision,
         "written_by": schedule.request.written_by,
+        "written_by_name": name(&schedule.request.written_by),
         "requested_by": schedule.request.requested_by,
+        "requested_by_name": name(&schedule.request.requested_by),
         "requested_at": schedule.request.requested_at.rfc3339(),
         "needs_approval": needs_approval(api, schedule),
         "approved_by": schedule.approved_by,
+        "approved_by_name": schedule.approved_by.as_deref().and_then(name),
         "sha256": schedule.sha256.hex(),
         "end": schedule.end.map(end),
     })

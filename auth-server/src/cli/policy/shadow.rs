@@ -11,6 +11,7 @@ use crate::cli::output;
 use crate::domain::policy::PolicyShadow;
 use crate::domain::rbac::Api;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::names::Names;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
 use crate::services::version::Precondition;
@@ -55,7 +56,7 @@ pub(crate) async fn run(context: &Context, command: &Shadow) -> Result<(), Failu
         }
         Shadow::Stop { api } => {
             let api = api.find(&app).await?;
-            let stopped = app.policies().stop_shadow(&api.id, &operator()).await;
+            let stopped = app.policies().stop_shadow(&api.id, None, &operator()).await;
             stopped.map_err(|error| missing(&api, error))?;
             let value = json!({ "audience": api.audience.as_str(), "stopped": true });
             output::done(context.format, &value, &format!("nothing is on trial at {} any more", api.audience))
@@ -79,19 +80,28 @@ fn print(format: Format, Shadowed { shadow, replayed }: &Shadowed) -> Result<(),
     if format == Format::Json {
         return output::json(&json!({
             "sha256": shadow.sha256.hex(), "started_at": since, "started_by": by, "requests": shadow.requests,
-            "decisions": shadow.decisions, "lost": shadow.lost, "changes": replayed.changes, "complete": replayed.complete,
+            "decisions": shadow.decisions, "lost": shadow.lost, "untried": shadow.untried, "changes": replayed.changes, "complete": replayed.complete,
         }));
     }
-    changes(replayed)?;
+    changes(replayed, &Names::default())?;
     let lost = match shadow.lost {
         0 => String::new(),
         1 => "1 decision more would be otherwise, and is not among these\n".to_owned(),
         lost => format!("{lost} decisions more would be otherwise, and are not among these\n"),
     };
+    let untried = match shadow.untried {
+        0 => String::new(),
+        untried => {
+            let untried = output::counted(untried, "decision", "decisions");
+            format!(
+                "not tried on {untried}: there were too many different ones, or these rules take too long\n"
+            )
+        }
+    };
     let PolicyShadow { decisions, requests, .. } = shadow;
     let decisions = output::counted(*decisions, "decision", "decisions");
     let requests = output::counted(*requests, "request", "requests");
     output::text(&format!(
-        "since {since}, {decisions} of {requests} would be otherwise; on trial by {by}\n{lost}"
+        "since {since}, {decisions} of {requests} would be otherwise; on trial by {by}\n{lost}{untried}"
     ))
 }

@@ -1,5 +1,6 @@
 //! `portcullis policy simulate`: tries rules on what services were really asked.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,6 +14,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table, counted};
 use crate::domain::clock::Clock;
 use crate::domain::policy::PolicyText;
+use crate::services::names::Names;
 use crate::services::policies::questions::{Edition, QuestionService};
 use crate::services::policies::replay::{Simulated, Successor};
 
@@ -95,9 +97,13 @@ fn document(found: &Simulated) -> Value {
     let known = json!({
         "days": recorded.days, "lost": recorded.lost, "pseudonymous": recorded.pseudonymous, "partial": recorded.partial,
     });
+    let examples = found.replayed.changes.iter().flat_map(|change| &change.examples);
+    let askers = examples.filter_map(|example| example.asker.as_deref());
+    let named: BTreeMap<&str, &str> = askers.map(|asker| (asker, found.names.of_client(asker))).collect();
     let mut document = serde_json::to_value(&found.replayed).unwrap_or_default();
     if let Some(members) = document.as_object_mut() {
         members.insert("recorded".to_owned(), known);
+        members.insert("askers".to_owned(), json!(named));
     }
     document
 }
@@ -109,7 +115,7 @@ fn print(found: &Simulated, days: u32) -> Result<(), Failure> {
         let days = counted(days.into(), "day", "days");
         return output::text(&format!("nothing was recorded in {days}: nothing can be said\n"));
     }
-    changes(replayed)?;
+    changes(replayed, &found.names)?;
     let mut lines = vec![format!(
         "of {} on {}, {} that the rules in force allow would be refused, and {} that they refuse allowed\n",
         counted(all.decisions, "decision", "decisions"),
@@ -141,16 +147,20 @@ fn unused(rules: &RulesUsed) -> String {
 }
 
 /// Prints what changes, and an empty line; nothing when nothing does.
-pub(super) fn changes(replayed: &Replayed) -> Result<(), Failure> {
+pub(super) fn changes(replayed: &Replayed, names: &Names) -> Result<(), Failure> {
     if replayed.changes.is_empty() {
         return Ok(());
     }
     let heading = ["CHANGE", "WHO", "OBJECT", "ACTION", "DECISIONS", "CALLERS", "FOR EXAMPLE"];
-    output::print(Format::Table, &(), &Table::new(heading, replayed.changes.iter().map(row)))?;
+    output::print(
+        Format::Table,
+        &(),
+        &Table::new(heading, replayed.changes.iter().map(|change| row(change, names))),
+    )?;
     output::text("\n")
 }
 
-fn row(change: &DecisionChange) -> [String; 7] {
+fn row(change: &DecisionChange, names: &Names) -> [String; 7] {
     let turn = if change.turn == Turn::Denied { "loses" } else { "gains" };
     [
         turn.to_owned(),
@@ -159,13 +169,15 @@ fn row(change: &DecisionChange) -> [String; 7] {
         change.action.clone(),
         change.decisions.to_string(),
         change.callers.to_string(),
-        change.examples.iter().take(2).map(example).collect::<Vec<_>>().join("; "),
+        change.examples.iter().take(2).map(|asked| example(asked, names)).collect::<Vec<_>>().join("; "),
     ]
 }
 
-fn example(asked: &AskedBy) -> String {
+fn example(asked: &AskedBy, names: &Names) -> String {
+    let client = asked.asker.as_ref().map(|client| format!(", asked by {}", names.of_client(client)));
+    let client = client.unwrap_or_default();
     let place = if asked.domain.is_empty() { String::new() } else { format!(" in {}", asked.domain) };
-    format!("{} ({}){place}", asked.subject, asked.roles.join(", "))
+    format!("{} ({}){place}{client}", asked.subject, asked.roles.join(", "))
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(crate) enum ProblemKind {
     MethodNotAllowed,
     ModelUnsupported,
     NotFound,
+    NothingChanged,
     OwnersOnly,
     PreconditionRequired,
     SelfApproval,
@@ -68,6 +69,7 @@ impl ProblemKind {
                 "The model of the policy does not let this be answered",
             ),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
+            Self::NothingChanged => ("nothing-changed", StatusCode::CONFLICT, "Nothing would change"),
             Self::OwnersOnly => {
                 ("owners-only", StatusCode::FORBIDDEN, "Only an owner of this server may do this")
             }
@@ -253,6 +255,9 @@ impl From<AdminError> for Problem {
             AdminError::LastOwner => Self::new(ProblemKind::LastOwner),
             AdminError::Lockout => Self::new(ProblemKind::Lockout),
             AdminError::NotFound(thing) => Self::not_found(thing),
+            AdminError::NothingChanged => {
+                Self::new(ProblemKind::NothingChanged).with_detail(error.to_string())
+            }
             AdminError::OwnersOnly => Self::new(ProblemKind::OwnersOnly),
             AdminError::Policy(report) => {
                 Self::new(ProblemKind::Invalid).with_report(serde_json::to_value(report).unwrap_or_default())

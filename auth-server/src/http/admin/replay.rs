@@ -14,6 +14,7 @@ use crate::http::admin::problem::Problem;
 use crate::http::admin::questions::answers::SeenDocument;
 use crate::http::admin::questions::edition;
 use crate::services::admin_error::Thing;
+use crate::services::names::Names;
 use crate::services::policies::questions::{Edition, QuestionService};
 use crate::services::policies::replay::{Simulated, Successor};
 
@@ -45,6 +46,8 @@ pub(crate) struct ReplayDocument {
     denied: TallyDocument,
     /// What was denied and would be allowed.
     allowed: TallyDocument,
+    /// How many different callers would be denied something that they were allowed.
+    losers: usize,
     /// By who asks and for what: what would be denied first, then what is asked most. At most a thousand.
     changes: Vec<ChangeDocument>,
     /// Whether all changes are among these.
@@ -88,11 +91,21 @@ pub(crate) struct ExampleDocument {
     subject: String,
     roles: Vec<String>,
     domain: String,
+    /// The client that asked this server to decide; null where a guard decided.
+    asked_by: Option<AskerDocument>,
     decisions: u64,
     /// The line of the older rules that decided.
     before: Option<u32>,
     /// The line of the newer rules that decides.
     after: Option<u32>,
+}
+
+/// A client that asked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AskerDocument {
+    client: String,
+    /// What it is called; its identifier again, if it is not known any more.
+    name: String,
 }
 
 /// How many of the newer rules decided something.
@@ -134,14 +147,15 @@ pub(crate) async fn replay(
 }
 
 impl From<Simulated> for ReplayDocument {
-    fn from(Simulated { before, after, replayed, recorded }: Simulated) -> Self {
+    fn from(Simulated { before, after, replayed, recorded, names }: Simulated) -> Self {
         Self {
             from: before.into(),
             to: after.map(SeenDocument::from),
             all: replayed.all.into(),
             denied: replayed.denied.into(),
             allowed: replayed.allowed.into(),
-            changes: replayed.changes.into_iter().map(ChangeDocument::from).collect(),
+            losers: replayed.losers,
+            changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, &names)).collect(),
             complete: replayed.complete,
             rules: replayed.rules.map(RulesDocument::from),
             recorded: RecordedDocument {
@@ -160,8 +174,9 @@ impl From<Tally> for TallyDocument {
     }
 }
 
-impl From<DecisionChange> for ChangeDocument {
-    fn from(change: DecisionChange) -> Self {
+impl ChangeDocument {
+    /// What changes, with the clients that asked by their names.
+    pub(super) fn of(change: DecisionChange, names: &Names) -> Self {
         let text = change.to_string();
         Self {
             change: if change.turn == Turn::Denied { "allow-to-deny" } else { "deny-to-allow" },
@@ -170,16 +185,20 @@ impl From<DecisionChange> for ChangeDocument {
             action: change.action,
             decisions: change.decisions,
             callers: change.callers,
-            examples: change.examples.into_iter().map(ExampleDocument::from).collect(),
+            examples: change.examples.into_iter().map(|asked| ExampleDocument::of(asked, names)).collect(),
             text,
         }
     }
 }
 
-impl From<AskedBy> for ExampleDocument {
-    fn from(asked: AskedBy) -> Self {
-        let AskedBy { subject, roles, domain, decisions, before, after, .. } = asked;
-        Self { subject, roles, domain, decisions, before, after }
+impl ExampleDocument {
+    fn of(asked: AskedBy, names: &Names) -> Self {
+        let AskedBy { subject, roles, domain, asker, decisions, before, after, .. } = asked;
+        let asked_by = asker.map(|client| {
+            let name = names.of_client(&client).to_owned();
+            AskerDocument { client, name }
+        });
+        Self { subject, roles, domain, asked_by, decisions, before, after }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::http::admin::precondition::IfMatch;
 use crate::http::admin::problem::Problem;
 use crate::http::admin::replay::ChangeDocument;
 use crate::services::admin_error::Thing;
+use crate::services::names::Names;
 use crate::services::policies::PolicyService;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::shadow::Shadowed;
@@ -32,6 +33,8 @@ pub(crate) struct ShadowDocument {
     decisions: u64,
     /// How many decisions more there were.
     lost: u64,
+    /// How many decisions they were not tried on: there were too many different ones, or these rules take too long.
+    untried: u64,
 }
 
 /// What rules on trial would decide otherwise.
@@ -55,15 +58,18 @@ impl From<PolicyShadow> for ShadowDocument {
             requests: shadow.requests,
             decisions: shadow.decisions,
             lost: shadow.lost,
+            untried: shadow.untried,
         }
     }
 }
 
 impl From<Shadowed> for ShadowReport {
     fn from(Shadowed { shadow, replayed }: Shadowed) -> Self {
+        // What guards decide, nobody asks for.
+        let nobody = Names::default();
         Self {
             shadow: shadow.into(),
-            changes: replayed.changes.into_iter().map(ChangeDocument::from).collect(),
+            changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, &nobody)).collect(),
             complete: replayed.complete,
         }
     }
@@ -81,7 +87,8 @@ pub(crate) async fn show(
 }
 
 /// Has services try the draft as it is: they answer by the rules in force, and tell what the draft would decide otherwise. What
-/// they tried before is tried no longer. Every request that they decide is decided by both, so it takes who may activate.
+/// they tried before is tried no longer. It is tried behind the requests and takes a twentieth of a processor at most; it takes
+/// who may activate all the same.
 #[utoipa::path(put, path = "/apis/{api}/policy/shadow", tag = "policies", operation_id = "startShadow",
     params(("api" = String, Path), ("If-Match" = String, Header)), responses((status = 200, body = ShadowDocument)))]
 pub(crate) async fn start(
@@ -102,6 +109,6 @@ pub(crate) async fn stop(
     Path(api): Path<String>,
     By(caller): By,
 ) -> Result<Done, Problem> {
-    policies.stop_shadow(&named::<ApiId>(&api, Thing::Api)?, &caller).await?;
+    policies.stop_shadow(&named::<ApiId>(&api, Thing::Api)?, None, &caller).await?;
     Ok(Done)
 }

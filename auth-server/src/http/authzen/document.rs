@@ -2,16 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::authzen::parts::{MALFORMED, Part, asked, object, text};
+use crate::http::decided::decision_id;
+use crate::http::extract::request_id::RequestId;
+use crate::services::fields::FieldErrors;
 use crate::services::policies::decide::{Asked, Because, Evaluation, Until, Verdict};
 
 /// The most questions in one request.
 const MAX_EVALUATIONS: usize = 256;
-
-/// The longest identifier of a subject or resource, and the longest name of an action, in bytes.
-const MAX_TEXT: usize = 2048;
-
-/// The type of a resource whose id is the object of rules. Of any other, the type is.
-pub(super) const OBJECT: &str = "object";
 
 /// Who, what and with what. Each may be left to the defaults of a batch. `context` and `properties` are read over: rules know
 /// nothing of them.
@@ -24,15 +22,15 @@ pub(super) struct EvaluationDocument {
 
 /// A subject or a resource.
 #[derive(Deserialize)]
-pub(super) struct EntityDocument {
+struct EntityDocument {
     #[serde(rename = "type")]
-    kind: String,
-    id: String,
+    kind: Option<String>,
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct ActionDocument {
-    name: String,
+struct ActionDocument {
+    name: Option<String>,
 }
 
 /// Several questions, with what they have in common; or one, as if it had been sent to the other endpoint.
@@ -63,64 +61,50 @@ enum Semantic {
     PermitOnFirstPermit,
 }
 
-/// What a request lacks, and where.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) struct Missing {
-    pub(super) pointer: String,
-    pub(super) complaint: String,
-}
-
-impl Missing {
-    pub(super) fn of(pointer: String, complaint: &str) -> Self {
-        Self { pointer, complaint: complaint.to_owned() }
-    }
+/// What holds for each question of a batch that does not say otherwise.
+#[derive(Default)]
+struct Defaults {
+    subject: Part<Asked>,
+    action: Part<String>,
+    object: Part<String>,
 }
 
 impl EvaluationDocument {
+    /// The question.
+    pub(super) fn evaluation(&self) -> Result<Evaluation, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let evaluation = self.with(&Defaults::default(), &mut errors, "");
+        errors.finish(evaluation)
+    }
+
     /// The question, with what it does not say taken from `defaults`.
-    pub(super) fn evaluation(&self, place: &str, defaults: &Self) -> Result<Evaluation, Missing> {
-        let missing = |name| Missing::of(format!("{place}/{name}"), "is missing");
-        let subject =
-            self.subject.as_ref().or(defaults.subject.as_ref()).ok_or_else(|| missing("subject"))?;
-        let action = self.action.as_ref().or(defaults.action.as_ref()).ok_or_else(|| missing("action"))?;
-        let resource = self.resource.as_ref().or(defaults.resource.as_ref());
-        let resource = resource.ok_or_else(|| missing("resource"))?;
-        let subject = asked(&format!("{place}/subject"), &subject.kind, &subject.id)?;
-        let action = bounded(&format!("{place}/action/name"), &action.name)?;
-        let object = object(&format!("{place}/resource"), &resource.kind, &resource.id)?;
-        Ok(Evaluation { subject, object, action })
+    fn with(&self, defaults: &Defaults, errors: &mut FieldErrors, place: &str) -> Option<Evaluation> {
+        let subject = self.subject(errors, place).or(&defaults.subject).found(errors, place, "subject");
+        let action = self.action(errors, place).or(&defaults.action).found(errors, place, "action");
+        let object = self.object(errors, place).or(&defaults.object).found(errors, place, "resource");
+        Some(Evaluation { subject: subject?, object: object?, action: action? })
     }
-}
 
-/// Who is asked about.
-pub(super) fn asked(place: &str, kind: &str, id: &str) -> Result<Asked, Missing> {
-    bounded(&format!("{place}/type"), kind)?;
-    let id = bounded(&format!("{place}/id"), id)?;
-    match kind {
-        "client" => Ok(Asked::Client(id)),
-        "role" => Ok(Asked::Role(id)),
-        "user" => Ok(Asked::User(id)),
-        _ => Err(unknown_kind(place)),
+    fn defaults(&self, errors: &mut FieldErrors) -> Defaults {
+        let (subject, action) = (self.subject(errors, ""), self.action(errors, ""));
+        Defaults { subject, action, object: self.object(errors, "") }
     }
-}
 
-pub(super) fn unknown_kind(place: &str) -> Missing {
-    Missing::of(format!("{place}/type"), "has to be `client`, `role` or `user`")
-}
-
-/// The object of rules that a resource is. Rules name objects, or kinds of them: so do guards.
-pub(super) fn object(place: &str, kind: &str, id: &str) -> Result<String, Missing> {
-    let kind = bounded(&format!("{place}/type"), kind)?;
-    let id = bounded(&format!("{place}/id"), id)?;
-    Ok(if kind == OBJECT { id } else { kind })
-}
-
-/// A text that may be compared with rules.
-pub(super) fn bounded(pointer: &str, text: &str) -> Result<String, Missing> {
-    if text.is_empty() || text.len() > MAX_TEXT {
-        return Err(Missing::of(pointer.to_owned(), "has to have at least one and at most 2048 bytes"));
+    fn subject(&self, errors: &mut FieldErrors, place: &str) -> Part<Asked> {
+        Part::read(self.subject.as_ref(), |subject| {
+            asked(errors, place, subject.kind.as_deref(), subject.id.as_deref())
+        })
     }
-    Ok(text.to_owned())
+
+    fn action(&self, errors: &mut FieldErrors, place: &str) -> Part<String> {
+        Part::read(self.action.as_ref(), |action| text(errors, place, "action/name", action.name.as_deref()))
+    }
+
+    fn object(&self, errors: &mut FieldErrors, place: &str) -> Part<String> {
+        Part::read(self.resource.as_ref(), |resource| {
+            object(errors, place, resource.kind.as_deref(), resource.id.as_deref())
+        })
+    }
 }
 
 impl EvaluationsDocument {
@@ -130,25 +114,27 @@ impl EvaluationsDocument {
     }
 
     /// The questions, and when to stop.
-    pub(super) fn evaluations(self) -> Result<(Vec<Evaluation>, Until), Missing> {
-        let defaults =
+    pub(super) fn evaluations(self) -> Result<(Vec<Evaluation>, Until), FieldErrors> {
+        let common =
             EvaluationDocument { subject: self.subject, action: self.action, resource: self.resource };
         if self.evaluations.is_empty() {
-            let only = defaults.evaluation("", &EvaluationDocument::default())?;
-            return Ok((vec![only], Until::All));
+            return Ok((vec![common.evaluation()?], Until::All));
         }
         if self.evaluations.len() > MAX_EVALUATIONS {
-            return Err(Missing::of("/evaluations".to_owned(), "has more than 256 questions"));
+            return Err(FieldErrors::of("/evaluations", MALFORMED, "has more than 256 questions"));
         }
-        let asked = self.evaluations.iter().enumerate();
-        let asked =
-            asked.map(|(number, document)| document.evaluation(&format!("/evaluations/{number}"), &defaults));
+        let mut errors = FieldErrors::default();
+        let defaults = common.defaults(&mut errors);
+        let mut asked = Vec::with_capacity(self.evaluations.len());
+        for (number, document) in self.evaluations.iter().enumerate() {
+            asked.extend(document.with(&defaults, &mut errors, &format!("/evaluations/{number}")));
+        }
         let until = match self.options.evaluations_semantic {
             Semantic::ExecuteAll => Until::All,
             Semantic::DenyOnFirstDeny => Until::FirstDeny,
             Semantic::PermitOnFirstPermit => Until::FirstPermit,
         };
-        Ok((asked.collect::<Result<_, _>>()?, until))
+        errors.finish(Some((asked, until)))
     }
 }
 
@@ -162,6 +148,8 @@ pub(super) struct DecisionDocument {
 
 #[derive(Serialize)]
 struct ContextDocument {
+    /// What the decision is called in the log.
+    decision_id: String,
     /// Why, in words.
     reason: &'static str,
     /// The line of the rule that decided, from 1.
@@ -181,19 +169,21 @@ pub(super) struct DecisionsDocument {
     pub(super) evaluations: Vec<DecisionDocument>,
 }
 
-pub(super) fn answers(verdicts: &[Verdict]) -> Vec<DecisionDocument> {
-    verdicts.iter().map(DecisionDocument::from).collect()
+/// The answers to the questions of one request.
+pub(super) fn answers(verdicts: &[Verdict], id: RequestId) -> Vec<DecisionDocument> {
+    verdicts.iter().zip(1..).map(|(verdict, number)| DecisionDocument::of(verdict, id, number)).collect()
 }
 
-impl From<&Verdict> for DecisionDocument {
-    fn from(verdict: &Verdict) -> Self {
+impl DecisionDocument {
+    fn of(verdict: &Verdict, id: RequestId, number: usize) -> Self {
         let (reason, rule_line) = match (verdict.because, verdict.allowed) {
             (Because::Rule(line), true) => ("a rule allows it", Some(line)),
             (Because::Rule(line), false) => ("a rule denies it", Some(line)),
             (Because::NoRule, _) => ("no rule allows it", None),
             (Because::NoPolicy, _) => (NO_POLICY, None),
         };
-        let context = ContextDocument { reason, rule_line, revision: verdict.revision };
+        let (decision_id, revision) = (decision_id(id, number), verdict.revision);
+        let context = ContextDocument { decision_id, reason, rule_line, revision };
         Self { decision: verdict.allowed, context: Some(context) }
     }
 }
@@ -204,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    fn read(document: Value) -> Result<(Vec<Evaluation>, Until), Missing> {
+    fn read(document: Value) -> Result<(Vec<Evaluation>, Until), FieldErrors> {
         serde_json::from_value::<EvaluationsDocument>(document).unwrap().evaluations()
     }
 
@@ -248,22 +238,59 @@ mod tests {
         assert_eq!((asked.len(), until), (1, Until::All));
     }
 
+    /// The places and codes of what is wrong.
+    fn wrong(document: Value) -> Vec<String> {
+        let errors = read(document).unwrap_err();
+        errors.iter().map(|error| format!("{} {}", error.pointer, error.code)).collect()
+    }
+
+    fn orders() -> Value {
+        json!({ "type": "orders", "id": "17" })
+    }
+
     #[test]
-    fn what_is_missing_is_named_by_its_place() {
-        let resource = || json!({ "type": "orders", "id": "17" });
-        let one = |evaluation: Value| read(json!({ "subject": user("ada"), "evaluations": [evaluation] }));
-        let place = |outcome: Result<(Vec<Evaluation>, Until), Missing>| outcome.unwrap_err().pointer;
-        assert_eq!(place(one(json!({ "resource": resource() }))), "/evaluations/0/action");
-        assert_eq!(place(one(json!({ "action": { "name": "read" } }))), "/evaluations/0/resource");
-        let unknown = json!({ "type": "device", "id": "1" });
-        let asked = json!({ "subject": unknown, "action": { "name": "read" }, "resource": resource() });
-        assert_eq!(place(read(asked)), "/subject/type");
-        for bad in [String::new(), "x".repeat(MAX_TEXT + 1)] {
-            let asked =
-                json!({ "subject": user(&bad), "action": { "name": "read" }, "resource": resource() });
-            assert_eq!(place(read(asked)), "/subject/id");
+    fn everything_that_is_missing_is_named_by_its_place_in_one_order() {
+        let all = ["/subject missing", "/action missing", "/resource missing"];
+        assert_eq!(wrong(json!({})), all);
+        assert_eq!(wrong(json!({ "subject": null, "action": null, "resource": null })), all);
+        let parts = json!({ "resource": {}, "action": {}, "subject": {} });
+        let members = [
+            "/subject/type missing",
+            "/subject/id missing",
+            "/action/name missing",
+            "/resource/type missing",
+            "/resource/id missing",
+        ];
+        assert_eq!(wrong(parts), members);
+        let mixed = json!({ "subject": { "type": "device" }, "resource": { "type": "", "id": "17" } });
+        let expected =
+            ["/subject/type malformed", "/subject/id missing", "/action missing", "/resource/type malformed"];
+        assert_eq!(wrong(mixed), expected);
+    }
+
+    #[test]
+    fn each_question_of_a_batch_says_what_it_lacks_and_what_they_share_is_named_once() {
+        let batch = json!({
+            "subject": { "type": "user" },
+            "evaluations": [{ "resource": orders() }, {}, { "action": { "name": "read" }, "resource": orders() }],
+        });
+        let expected = [
+            "/subject/id missing",
+            "/evaluations/0/action missing",
+            "/evaluations/1/action missing",
+            "/evaluations/1/resource missing",
+        ];
+        assert_eq!(wrong(batch), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_with_rules_is_refused() {
+        let asked = |subject: Value| json!({ "subject": subject, "action": { "name": "read" }, "resource": orders() });
+        assert_eq!(wrong(asked(json!({ "type": "device", "id": "1" }))), ["/subject/type malformed"]);
+        for bad in [String::new(), "x".repeat(2_049)] {
+            assert_eq!(wrong(asked(user(&bad))), ["/subject/id malformed"]);
         }
-        let many = vec![json!({ "resource": resource() }); MAX_EVALUATIONS + 1];
-        assert_eq!(place(read(json!({ "subject": user("ada"), "evaluations": many }))), "/evaluations");
+        let many = vec![json!({ "resource": orders() }); MAX_EVALUATIONS + 1];
+        assert_eq!(wrong(json!({ "subject": user("ada"), "evaluations": many })), ["/evaluations malformed"]);
     }
 }

@@ -3,37 +3,32 @@
 
 mod document;
 mod page;
+mod parts;
 mod search;
 
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, options, post};
 use axum::{Json, Router};
-use http::header::CACHE_CONTROL;
-use http::{HeaderName, HeaderValue};
+use http::HeaderMap;
 use serde::Serialize;
 
-use crate::config::Config;
 use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::authzen::document::{
-    DecisionDocument, DecisionsDocument, EvaluationDocument, EvaluationsDocument, Missing, answers,
+    DecisionDocument, DecisionsDocument, EvaluationDocument, EvaluationsDocument, answers,
 };
 use crate::http::cors;
+use crate::http::decided::Decided;
+use crate::http::decision_point::{
+    DecisionPoint, EVALUATION, EVALUATIONS, SEARCH_ACTION, SEARCH_RESOURCE, SEARCH_SUBJECT,
+};
+use crate::http::extract::request_id::RequestId;
 use crate::http::mount::AUTHZEN_METADATA;
 use crate::http::oauth::client_request::HeaderClient;
 use crate::http::state::AppState;
+use crate::services::fields::FieldErrors;
 use crate::services::policies::decide::{DecideError, DecisionService, Until, Verdict};
-
-const EVALUATION: &str = "/access/v1/evaluation";
-const EVALUATIONS: &str = "/access/v1/evaluations";
-const SEARCH_ACTION: &str = "/access/v1/search/action";
-const SEARCH_RESOURCE: &str = "/access/v1/search/resource";
-const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
-
-/// The caller's own name for a request, which the answer repeats (section 10.1.2 of the specification).
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
@@ -42,88 +37,67 @@ pub(crate) fn router() -> Router<AppState> {
         .route(SEARCH_ACTION, post(search::actions))
         .route(SEARCH_RESOURCE, post(search::resources))
         .route(SEARCH_SUBJECT, post(search::subjects))
-        .route_layer(from_fn(repeat_request_id))
-        .route(AUTHZEN_METADATA, get(metadata))
+        .route(AUTHZEN_METADATA, get(metadata).merge(options(cors::preflight)))
 }
 
-/// What is served, and where (section 9 of the specification).
-#[derive(Serialize)]
-struct Metadata {
-    policy_decision_point: String,
-    access_evaluation_endpoint: String,
-    access_evaluations_endpoint: String,
-    search_subject_endpoint: String,
-    search_resource_endpoint: String,
-    search_action_endpoint: String,
-}
-
-async fn metadata(State(config): State<std::sync::Arc<Config>>) -> Response {
-    let issuer = config.issuer();
-    let document = Metadata {
-        policy_decision_point: issuer.as_str().to_owned(),
-        access_evaluation_endpoint: issuer.endpoint(EVALUATION),
-        access_evaluations_endpoint: issuer.endpoint(EVALUATIONS),
-        search_subject_endpoint: issuer.endpoint(SEARCH_SUBJECT),
-        search_resource_endpoint: issuer.endpoint(SEARCH_RESOURCE),
-        search_action_endpoint: issuer.endpoint(SEARCH_ACTION),
-    };
-    let kept = [(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
-    cors::open((kept, Json(document)).into_response())
+/// What is served, and where.
+async fn metadata(State(point): State<DecisionPoint>, headers: HeaderMap) -> Response {
+    point.0.answer(&headers)
 }
 
 /// `POST /access/v1/evaluation`.
 async fn evaluate(
     State(decisions): State<DecisionService>,
     HeaderClient(caller): HeaderClient,
+    id: RequestId,
     JsonBody(document): JsonBody<EvaluationDocument>,
 ) -> Result<Response, Problem> {
-    let evaluation = document.evaluation("", &EvaluationDocument::default()).map_err(malformed)?;
+    let evaluation = document.evaluation().map_err(|errors| malformed(&errors))?;
     let verdicts = decisions.decide(caller.client.client(), &[evaluation], Until::All).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
-    Ok(Json(one(&verdicts)).into_response())
+    Ok(answered(one(&verdicts, id), &verdicts))
 }
 
 /// `POST /access/v1/evaluations`.
 async fn evaluate_all(
     State(decisions): State<DecisionService>,
     HeaderClient(caller): HeaderClient,
+    id: RequestId,
     JsonBody(document): JsonBody<EvaluationsDocument>,
 ) -> Result<Response, Problem> {
     let is_single = document.is_single();
-    let (evaluations, until) = document.evaluations().map_err(malformed)?;
+    let (evaluations, until) = document.evaluations().map_err(|errors| malformed(&errors))?;
     let verdicts = decisions.decide(caller.client.client(), &evaluations, until).await;
     let verdicts = verdicts.map_err(|error| refused(&error))?;
     Ok(if is_single {
-        Json(one(&verdicts)).into_response()
+        answered(one(&verdicts, id), &verdicts)
     } else {
-        Json(DecisionsDocument { evaluations: answers(&verdicts) }).into_response()
+        answered(DecisionsDocument { evaluations: answers(&verdicts, id) }, &verdicts)
     })
 }
 
 /// There is one verdict for one question; none would be a denial.
-fn one(verdicts: &[Verdict]) -> DecisionDocument {
-    answers(verdicts).pop().unwrap_or_default()
+fn one(verdicts: &[Verdict], id: RequestId) -> DecisionDocument {
+    answers(verdicts, id).pop().unwrap_or_default()
 }
 
-/// The answer has the name of the request, a refusal no less than a decision.
-async fn repeat_request_id(request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = next.run(request).await;
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
+fn answered(document: impl Serialize, verdicts: &[Verdict]) -> Response {
+    let allowed = verdicts.iter().filter(|verdict| verdict.allowed).count();
+    let mut response = Json(document).into_response();
+    response.extensions_mut().insert(Decided { decisions: verdicts.len(), allowed });
     response
 }
 
-fn malformed(missing: Missing) -> Problem {
-    Problem::malformed(missing.pointer, missing.complaint)
+fn malformed(errors: &FieldErrors) -> Problem {
+    Problem::new(ProblemKind::Malformed).with_errors(errors)
 }
 
 fn refused(error: &DecideError) -> Problem {
     let problem = match error {
         DecideError::Model => Problem::new(ProblemKind::ModelUnsupported).with_detail(error.to_string()),
         DecideError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
-        DecideError::Policy(_) | DecideError::Store(_) => Problem::fault(error),
+        DecideError::Policy(cause) => Problem::fault(cause),
+        DecideError::Store(cause) => Problem::fault(cause),
     };
     problem.because(error)
 }

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::secret::Digest32;
-use crate::http::authzen::document::Missing;
+use crate::http::authzen::parts::{MALFORMED, Part};
+use crate::services::fields::FieldErrors;
 use crate::services::policies::search::Window;
 
 /// How many results a page has unless the caller says otherwise.
@@ -44,31 +45,37 @@ pub(super) struct Leaf {
 
 impl PageDocument {
     /// The page of the answer to `question`: bytes that are the same for the same question of the same client, and for no other.
-    pub(super) fn of(&self, question: Vec<u8>) -> Result<Leaf, Missing> {
-        let limit = self.limit()?;
+    pub(super) fn of(&self, errors: &mut FieldErrors, question: Vec<u8>) -> Option<Leaf> {
+        let limit = match self.limit(errors) {
+            Part::Absent => None,
+            Part::Refused => return None,
+            Part::Whole(limit) => Some(limit),
+        };
         // An empty token is how the last page says that there is no other.
         let Some(token) = self.token.as_deref().filter(|token| !token.is_empty()) else {
-            return Ok(Leaf { question, limit: limit.unwrap_or(DEFAULT_LIMIT), after: None });
+            return Some(Leaf { question, limit: limit.unwrap_or(DEFAULT_LIMIT), after: None });
         };
-        let foreign = || {
+        let own = read(token).and_then(|(digest, size, after)| {
+            let leaf = Leaf { question, limit: size.clamp(1, MAX_LIMIT), after: Some(after) };
+            let is_same = leaf.digest() == digest && limit.is_none_or(|limit| limit == size);
+            is_same.then_some(leaf)
+        });
+        if own.is_none() {
             let complaint =
                 "is no token of this question: nothing but the token may differ from page to page";
-            Missing::of("/page/token".to_owned(), complaint)
-        };
-        let (digest, size, after) = read(token).ok_or_else(foreign)?;
-        let leaf = Leaf { question, limit: size.clamp(1, MAX_LIMIT), after: Some(after) };
-        if leaf.digest() != digest || limit.is_some_and(|limit| limit != size) {
-            return Err(foreign());
+            errors.refuse("/page/token", MALFORMED, complaint);
         }
-        Ok(leaf)
+        own
     }
 
-    fn limit(&self) -> Result<Option<u32>, Missing> {
-        match self.limit {
-            None => Ok(None),
-            Some(0) => Err(Missing::of("/page/limit".to_owned(), "has to be at least 1")),
-            Some(limit) => Ok(Some(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))),
-        }
+    fn limit(&self, errors: &mut FieldErrors) -> Part<u32> {
+        Part::read(self.limit, |limit| {
+            if limit == 0 {
+                errors.refuse("/page/limit", MALFORMED, "has to be at least 1");
+                return None;
+            }
+            Some(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
+        })
     }
 }
 
@@ -113,8 +120,14 @@ mod tests {
         PageDocument { token: token.map(str::to_owned), limit }
     }
 
-    fn leaf(token: Option<&str>, limit: Option<u64>, question: &str) -> Result<Leaf, Missing> {
-        page(token, limit).of(question.as_bytes().to_vec())
+    fn leaf(token: Option<&str>, limit: Option<u64>, question: &str) -> Result<Leaf, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let leaf = page(token, limit).of(&mut errors, question.as_bytes().to_vec());
+        errors.finish(leaf)
+    }
+
+    fn place(outcome: Result<Leaf, FieldErrors>) -> String {
+        outcome.err().unwrap().iter().map(|error| error.pointer.as_str()).collect()
     }
 
     #[test]
@@ -133,7 +146,6 @@ mod tests {
     #[test]
     fn a_token_of_another_question_or_of_nobody_is_refused() {
         let token = leaf(None, Some(7), "q").unwrap().answer(7, Some("orders")).next_token;
-        let place = |outcome: Result<Leaf, Missing>| outcome.err().unwrap().pointer;
         assert_eq!(place(leaf(Some(&token), None, "another")), "/page/token");
         assert_eq!(place(leaf(Some(&token), Some(8), "q")), "/page/token");
         let mut resized = URL_SAFE_NO_PAD.decode(&token).unwrap();
@@ -154,6 +166,6 @@ mod tests {
         for many in [1_000, 1_001, u64::MAX] {
             assert_eq!(size(Some(many)).ok(), Some(1_000));
         }
-        assert_eq!(size(Some(0)).err().unwrap().pointer, "/page/limit");
+        assert_eq!(place(leaf(None, Some(0), "q")), "/page/limit");
     }
 }

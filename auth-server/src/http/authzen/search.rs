@@ -9,11 +9,13 @@ use serde_json::Value;
 use crate::domain::client::Client;
 use crate::http::admin::body::JsonBody;
 use crate::http::admin::problem::Problem;
-use crate::http::authzen::document::{Missing, NO_POLICY, OBJECT, asked, bounded, object, unknown_kind};
+use crate::http::authzen::document::NO_POLICY;
 use crate::http::authzen::page::{Leaf, PageAnswer, PageDocument};
+use crate::http::authzen::parts::{self, OBJECT, Part, of_kind, text};
 use crate::http::authzen::{malformed, refused};
 use crate::http::oauth::client_request::HeaderClient;
-use crate::services::policies::decide::{Asked, DecisionService, Evaluation, Until};
+use crate::services::fields::FieldErrors;
+use crate::services::policies::decide::{Asked, DecisionService, Evaluation};
 use crate::services::policies::search::{Found, Holders, Search};
 
 /// The id of every resource of a type: rules know types, and this server knows none of the things that a service keeps.
@@ -79,9 +81,10 @@ pub(super) async fn subjects(
     HeaderClient(caller): HeaderClient,
     JsonBody(mut document): JsonBody<SearchDocument>,
 ) -> Result<Response, Problem> {
-    let (kind, search) = document.for_subjects().map_err(malformed)?;
     let client = caller.client.client();
-    let leaf = document.leaf("subject", client).map_err(malformed)?;
+    let ((kind, search), leaf) = document
+        .read("subject", client, SearchDocument::for_subjects)
+        .map_err(|errors| malformed(&errors))?;
     let found = decisions.search(client, search, leaf.window()).await.map_err(|error| refused(&error))?;
     Ok(answer(&leaf, found, |id| ResultDocument::Entity { kind: kind.clone(), id }))
 }
@@ -92,18 +95,18 @@ pub(super) async fn resources(
     HeaderClient(caller): HeaderClient,
     JsonBody(mut document): JsonBody<SearchDocument>,
 ) -> Result<Response, Problem> {
-    let (kind, subject, action) = document.for_resources().map_err(malformed)?;
     let client = caller.client.client();
-    let leaf = document.leaf("resource", client).map_err(malformed)?;
+    let ((subject, action, kind), leaf) = document
+        .read("resource", client, SearchDocument::for_resources)
+        .map_err(|errors| malformed(&errors))?;
     let found = if kind == OBJECT {
         decisions.search(client, Search::Objects { subject, action }, leaf.window()).await
     } else {
         let evaluation = Evaluation { subject, object: kind.clone(), action };
-        let verdicts = decisions.decide(client, &[evaluation], Until::All).await;
-        verdicts.map(|verdicts| {
-            let every = verdicts.iter().filter(|verdict| verdict.allowed).map(|_| EVERY.to_owned());
-            let revision = verdicts.first().and_then(|verdict| verdict.revision);
-            Found { names: every.collect(), next: None, revision }
+        decisions.consider(client, evaluation).await.map(|verdict| {
+            let every = verdict.filter(|verdict| verdict.allowed).map(|_| EVERY.to_owned());
+            let revision = verdict.and_then(|verdict| verdict.revision);
+            Found { names: every.into_iter().collect(), next: None, revision }
         })
     };
     let found = found.map_err(|error| refused(&error))?;
@@ -116,77 +119,84 @@ pub(super) async fn actions(
     HeaderClient(caller): HeaderClient,
     JsonBody(mut document): JsonBody<SearchDocument>,
 ) -> Result<Response, Problem> {
-    let search = document.for_actions().map_err(malformed)?;
     let client = caller.client.client();
-    let leaf = document.leaf("action", client).map_err(malformed)?;
+    let (search, leaf) =
+        document.read("action", client, SearchDocument::for_actions).map_err(|errors| malformed(&errors))?;
     let found = decisions.search(client, search, leaf.window()).await.map_err(|error| refused(&error))?;
     Ok(answer(&leaf, found, |name| ResultDocument::Action { name }))
 }
 
 impl SearchDocument {
+    /// The question, as `part` reads it, and the page that is wanted.
+    fn read<T>(
+        &mut self,
+        endpoint: &str,
+        client: &Client,
+        part: impl FnOnce(&mut Self, &mut FieldErrors) -> Option<T>,
+    ) -> Result<(T, Leaf), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let question = part(self, &mut errors);
+        let text = serde_json::to_vec(&(endpoint, client.id.as_str(), &*self));
+        let leaf = self.page.of(&mut errors, text.expect("texts and what was read from JSON are JSON"));
+        errors.finish(question.zip(leaf))
+    }
+
     /// The type of the subjects, and the question.
-    fn for_subjects(&mut self) -> Result<(String, Search), Missing> {
-        let subject = part(self.subject.as_mut(), "subject")?;
-        // What is looked for has no id, and one that is there is ignored.
-        subject.id = None;
-        let kind = bounded("/subject/type", text(subject.kind.as_deref(), "/subject/type")?)?;
-        let action = action(self.action.as_mut())?;
-        let object = resource(self.resource.as_mut())?;
+    fn for_subjects(&mut self, errors: &mut FieldErrors) -> Option<(String, Search)> {
+        let kind = Part::read(self.subject.as_mut(), |subject| {
+            // What is looked for has no id, and one that is there is ignored.
+            subject.id = None;
+            let kind = text(errors, "", "subject/type", subject.kind.as_deref())?;
+            of_kind(errors, "", &kind).map(|_| kind)
+        });
+        let kind = kind.found(errors, "", "subject");
+        let (action, object) = (self.action(errors), self.object(errors));
+        let (kind, action, object) = (kind?, action?, object?);
         let search = match kind.as_str() {
             "client" => Search::Holders { kind: Holders::Clients, object, action },
             "role" => Search::Roles { object, action },
-            "user" => Search::Holders { kind: Holders::Users, object, action },
-            _ => return Err(unknown_kind("/subject")),
+            _ => Search::Holders { kind: Holders::Users, object, action },
         };
-        Ok((kind, search))
+        Some((kind, search))
     }
 
-    /// The type of the resources, and who would do what.
-    fn for_resources(&mut self) -> Result<(String, Asked, String), Missing> {
-        let subject = subject(self.subject.as_mut())?;
-        let action = action(self.action.as_mut())?;
-        let resource = part(self.resource.as_mut(), "resource")?;
-        resource.id = None;
-        let kind = bounded("/resource/type", text(resource.kind.as_deref(), "/resource/type")?)?;
-        Ok((kind, subject, action))
+    /// Who would do what, and the type of the resources.
+    fn for_resources(&mut self, errors: &mut FieldErrors) -> Option<(Asked, String, String)> {
+        let (subject, action) = (self.subject(errors), self.action(errors));
+        let kind = Part::read(self.resource.as_mut(), |resource| {
+            resource.id = None;
+            text(errors, "", "resource/type", resource.kind.as_deref())
+        });
+        let kind = kind.found(errors, "", "resource");
+        Some((subject?, action?, kind?))
     }
 
-    fn for_actions(&mut self) -> Result<Search, Missing> {
+    fn for_actions(&mut self, errors: &mut FieldErrors) -> Option<Search> {
         self.action = None;
-        let subject = subject(self.subject.as_mut())?;
-        Ok(Search::Actions { subject, object: resource(self.resource.as_mut())? })
+        let (subject, object) = (self.subject(errors), self.object(errors));
+        Some(Search::Actions { subject: subject?, object: object? })
     }
 
-    /// The page that is wanted.
-    fn leaf(&self, endpoint: &str, client: &Client) -> Result<Leaf, Missing> {
-        let question = serde_json::to_vec(&(endpoint, client.id.as_str(), self));
-        self.page.of(question.expect("texts and what was read from JSON are JSON"))
+    fn subject(&self, errors: &mut FieldErrors) -> Option<Asked> {
+        let subject = Part::read(self.subject.as_ref(), |subject| {
+            parts::asked(errors, "", subject.kind.as_deref(), subject.id.as_deref())
+        });
+        subject.found(errors, "", "subject")
     }
-}
 
-fn part<'a>(part: Option<&'a mut PartDocument>, name: &str) -> Result<&'a mut PartDocument, Missing> {
-    part.ok_or_else(|| Missing::of(format!("/{name}"), "is missing"))
-}
+    fn action(&self, errors: &mut FieldErrors) -> Option<String> {
+        let action = Part::read(self.action.as_ref(), |action| {
+            text(errors, "", "action/name", action.name.as_deref())
+        });
+        action.found(errors, "", "action")
+    }
 
-fn text<'a>(text: Option<&'a str>, pointer: &str) -> Result<&'a str, Missing> {
-    text.ok_or_else(|| Missing::of(pointer.to_owned(), "is missing"))
-}
-
-fn subject(document: Option<&mut PartDocument>) -> Result<Asked, Missing> {
-    let subject = part(document, "subject")?;
-    let kind = text(subject.kind.as_deref(), "/subject/type")?;
-    asked("/subject", kind, text(subject.id.as_deref(), "/subject/id")?)
-}
-
-fn action(document: Option<&mut PartDocument>) -> Result<String, Missing> {
-    let action = part(document, "action")?;
-    bounded("/action/name", text(action.name.as_deref(), "/action/name")?)
-}
-
-fn resource(document: Option<&mut PartDocument>) -> Result<String, Missing> {
-    let resource = part(document, "resource")?;
-    let kind = text(resource.kind.as_deref(), "/resource/type")?;
-    object("/resource", kind, text(resource.id.as_deref(), "/resource/id")?)
+    fn object(&self, errors: &mut FieldErrors) -> Option<String> {
+        let resource = Part::read(self.resource.as_ref(), |resource| {
+            parts::object(errors, "", resource.kind.as_deref(), resource.id.as_deref())
+        });
+        resource.found(errors, "", "resource")
+    }
 }
 
 fn answer(leaf: &Leaf, found: Found, shown: impl Fn(String) -> ResultDocument) -> Response {

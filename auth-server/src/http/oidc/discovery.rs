@@ -5,14 +5,7 @@ use axum::response::Response;
 use http::HeaderMap;
 
 use crate::http::metadata::Discovery;
-use crate::http::oidc::published::Published;
 
 pub(super) async fn show(State(discovery): State<Discovery>, headers: HeaderMap) -> Response {
-    let document = Published {
-        body: &discovery.body,
-        etag: &discovery.etag,
-        content_type: "application/json",
-        cache_control: "public, max-age=3600",
-    };
-    document.answer(&headers)
+    discovery.0.answer(&headers)
 }

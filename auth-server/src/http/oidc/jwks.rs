@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::http::oidc::published::Published;
+use crate::http::published::Published;
 use crate::keys::ring::KeyRing;
 
 pub(super) async fn show(State(keys): State<KeyRing>, headers: HeaderMap) -> Response {

@@ -2,7 +2,6 @@
 
 mod discovery;
 mod jwks;
-mod published;
 mod userinfo;
 
 use axum::Router;

@@ -86,6 +86,8 @@ pub(crate) fn router() -> Router<AppState> {
             "/admin/policies/{api}/history/{number}",
             get(rules::history::show).post(rules::history::restore),
         )
+        .route("/admin/policies/{api}/routes", get(rules::routes::show).post(rules::routes::act))
+        .route("/admin/policies/{api}/try", get(rules::trial::show).post(rules::trial::act))
         .route("/consent", get(consent::show).post(consent::decide))
         .route("/logged-out", get(logout::done))
         .route("/login", get(login::show).post(login::sign_in))
@@ -138,6 +140,8 @@ mod tests {
         shown(rules::activation::samples(), &mut all).await;
         shown(rules::history::samples(), &mut all).await;
         shown(rules::history::revision_samples(), &mut all).await;
+        shown(rules::routes::samples(), &mut all).await;
+        shown(rules::trial::samples(), &mut all).await;
         shown(setup::samples(), &mut all).await;
         all
     }

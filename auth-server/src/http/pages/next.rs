@@ -1,7 +1,9 @@
 //! Where a sign-in leads that no application asked for.
 
 use crate::domain::ids::ApiId;
-use crate::services::policies::{RULES_PATH, activation_path, history_path, rules_path};
+use crate::services::policies::{
+    RULES_PATH, activation_path, history_path, routes_path, rules_path, trial_path,
+};
 
 /// Where a sign-in leads that no application asked for. A list and not an address: nobody can be sent elsewhere.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,6 +21,8 @@ pub(super) enum Part {
     Activation,
     Editor,
     History,
+    Routes,
+    Trial,
 }
 
 impl Next {
@@ -35,6 +39,8 @@ impl Next {
             None => (name, Part::Editor),
             Some((api, "activation")) => (api, Part::Activation),
             Some((api, "history")) => (api, Part::History),
+            Some((api, "routes")) => (api, Part::Routes),
+            Some((api, "try")) => (api, Part::Trial),
             Some(_) => return None,
         };
         Some(Self::Rules(ApiId::parse(api).ok()?, part))
@@ -48,6 +54,8 @@ impl Next {
             Self::Rules(api, Part::Activation) => Some(format!("{api}.activation")),
             Self::Rules(api, Part::Editor) => Some(api.to_string()),
             Self::Rules(api, Part::History) => Some(format!("{api}.history")),
+            Self::Rules(api, Part::Routes) => Some(format!("{api}.routes")),
+            Self::Rules(api, Part::Trial) => Some(format!("{api}.try")),
         }
     }
 
@@ -59,6 +67,8 @@ impl Next {
             Self::Rules(api, Part::Activation) => activation_path(api),
             Self::Rules(api, Part::Editor) => rules_path(api),
             Self::Rules(api, Part::History) => history_path(api),
+            Self::Rules(api, Part::Routes) => routes_path(api),
+            Self::Rules(api, Part::Trial) => trial_path(api),
         }
     }
 
@@ -88,7 +98,7 @@ mod tests {
         ] {
             assert_eq!(Next::named(name).path(), path);
         }
-        for part in ["activation", "history"] {
+        for part in ["activation", "history", "routes", "try"] {
             let next = Next::named(&format!("{api}.{part}"));
             assert_eq!(next.path(), format!("{rules}/{part}"));
             assert_eq!(next.login(), format!("/login?next={api}.{part}"));

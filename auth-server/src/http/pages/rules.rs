@@ -8,7 +8,10 @@ pub(super) mod activation;
 mod desk;
 pub(super) mod history;
 mod page;
+pub(super) mod routes;
 mod shown;
+pub(super) mod trial;
+mod turns;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -24,6 +27,7 @@ use crate::http::extract::link::{LinkPath, LinkQuery};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::next::Part;
+use crate::http::pages::rules::desk::UPDATE;
 pub(super) use crate::http::pages::rules::desk::{READ, RulesDesk};
 pub(super) use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::page::{InForce, ReportShown, RulesPage, TextShown};
@@ -35,8 +39,6 @@ use crate::services::caller::Caller;
 use crate::services::permission::{ACTIVATE_POLICIES, Permission};
 use crate::services::policies::{Activation, Checked, rules_path};
 use crate::services::version::{Precondition, Version};
-
-const UPDATE: Permission = Permission { object: "policies", action: "update" };
 
 /// What the form asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -228,6 +230,7 @@ impl RulesDesk {
             Ok(None) => Ok(Taken::Shown(StatusCode::UNPROCESSABLE_ENTITY, Box::new(page))),
             Err(AdminError::Cases(_)) => refused(page, "failing_cases", StatusCode::CONFLICT),
             Err(AdminError::Lockout) => refused(page, "lockout", StatusCode::CONFLICT),
+            Err(AdminError::NothingChanged) => refused(page, "nothing_changed", StatusCode::CONFLICT),
             Err(AdminError::OwnersOnly) => refused(page, "owners_only", StatusCode::FORBIDDEN),
             Err(AdminError::SelfApproval) => refused(page, "self_approval", StatusCode::FORBIDDEN),
             Err(AdminError::Stale) => {
@@ -257,7 +260,8 @@ impl RulesDesk {
         let text =
             PolicyText { model: draft.value.text.model.clone(), rules: rules.clone(), cases: cases.clone() };
         let checked = policies.validate(api, text.clone()).await?;
-        page.report = ReportShown::of(&checked, &page.text);
+        let report = ReportShown::of(&checked, &page.text);
+        page.report = if step == Step::Check { report.only_checked() } else { report };
         let found = problem(&checked);
         if step == Step::Check || found == Some("cases") {
             page.version = seen;

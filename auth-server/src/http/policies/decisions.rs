@@ -26,7 +26,7 @@ pub(super) struct BatchDocument {
     /// How long ago the first of these may have been decided.
     #[serde(default)]
     age_secs: u64,
-    /// How many decisions are not among these.
+    /// How many decisions are not among these. Rules on trial were not tried on those.
     #[serde(default)]
     lost: u64,
     /// Whether something stands for each subject.
@@ -95,6 +95,7 @@ impl DecisionDocument {
             object,
             action,
             allowed,
+            asked_by: None,
             revision,
             decisions: count,
         }
@@ -107,7 +108,7 @@ fn refused(error: &RecordsError) -> Problem {
             Problem::throttled(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
         }
         RecordsError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
-        RecordsError::Store(_) => Problem::fault(error),
+        RecordsError::Store(cause) => Problem::fault(cause),
         RecordsError::Unwanted => {
             Problem::not_found(Thing::Policy).with_detail("No records of decisions are kept here.")
         }

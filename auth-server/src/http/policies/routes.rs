@@ -67,7 +67,7 @@ fn refused(error: &AnnounceError) -> Problem {
     let problem = match error {
         AnnounceError::Invalid(errors) => Problem::invalid(errors),
         AnnounceError::ServesNothing => Problem::new(ProblemKind::ServesNothing),
-        AnnounceError::Store(_) => Problem::fault(error),
+        AnnounceError::Store(cause) => Problem::fault(cause),
         AnnounceError::Throttled { retry_after } => Problem::throttled(retry_after.as_secs()),
         AnnounceError::TooLong => Problem::new(ProblemKind::TooLarge).with_detail(error.to_string()),
     };

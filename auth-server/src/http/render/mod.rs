@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 17] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("base.html", include_str!("../../../templates/base.html")),
@@ -34,8 +34,10 @@ const TEMPLATES: [(&str, &str); 15] = [
     ("password.html", include_str!("../../../templates/password.html")),
     ("policies.html", include_str!("../../../templates/policies.html")),
     ("revision.html", include_str!("../../../templates/revision.html")),
+    ("routes.html", include_str!("../../../templates/routes.html")),
     ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
+    ("try.html", include_str!("../../../templates/try.html")),
 ];
 
 /// What a template is given.

@@ -14,10 +14,11 @@ use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::clients::form::{Blueprint, ClientForm, Proof};
 use crate::services::fields::FieldErrors;
+use crate::services::forgetting::forget;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, assignments, clients, decision_records, organisations, shadows};
+use crate::storage::{Store, Turn, Tx, apis, assignments, clients, organisations};
 
 /// Registers, changes and switches off clients.
 #[derive(Clone)]
@@ -163,14 +164,14 @@ impl ClientService {
     /// Deletes a client with its roles and with the grants and consents that people gave it.
     pub async fn delete(&self, id: &ClientId, caller: &Caller) -> Result<(), AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        let entropy = self.entropy.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     let client = find_to_change(tx, &id, &owners, &caller).await?;
                     assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
                     clients::delete(tx, &id).await?;
-                    decision_records::forget_subject(tx, id.as_str()).await?;
-                    shadows::forget_subject(tx, id.as_str()).await?;
+                    forget(tx, id.as_str(), &entropy, caller.now).await?;
                     tx.revoke(Revocation::of_client(id.as_str(), caller.now));
                     let detail = json!({ "name": client.name });
                     tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));

@@ -120,12 +120,12 @@ mod tests {
             let [writer, other] = people.try_into().unwrap();
             assert!(set(&trial, &api, Some(true), &writer).await.unwrap());
             let desk = Self { trial, api, writer, other };
-            desk.save(&desk.writer).await;
+            desk.save("p, viewer, *, orders, read", &desk.writer).await;
             desk
         }
 
-        async fn save(&self, caller: &Caller) {
-            let source = PolicySource::with_default_model("p, viewer, *, orders, read");
+        async fn save(&self, rules: &str, caller: &Caller) {
+            let source = PolicySource::with_default_model(rules);
             let policies = self.trial.policies();
             policies.save_draft(&self.api, source, &Precondition::Any, caller).await.unwrap();
         }
@@ -155,7 +155,9 @@ mod tests {
         }
         assert_eq!(policies.active(&desk.api).await.unwrap().number, 1);
         assert_eq!(policies.activate(&desk.api, now(), &desk.other).await.unwrap().number, 2);
-        desk.save(&desk.other).await;
+        let nothing = policies.activate(&desk.api, now(), &desk.writer).await;
+        assert!(matches!(nothing, Err(AdminError::NothingChanged)), "nobody else would help: {nothing:?}");
+        desk.save("p, viewer, *, orders, write", &desk.other).await;
         let refused = policies.activate(&desk.api, now(), &desk.other).await;
         assert!(matches!(refused, Err(AdminError::SelfApproval)), "it is theirs now");
     }

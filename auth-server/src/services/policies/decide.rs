@@ -13,6 +13,7 @@ use crate::domain::rbac::{Api, RoleName};
 use crate::domain::user::{Sub, User};
 use crate::services::admin_error::AdminError;
 use crate::services::policies::candidate::{apart, source};
+use crate::services::policies::notes::{Asker, DecisionNotes, NOBODY};
 use crate::storage::{Store, StoreError, policies, users};
 
 /// How many compiled policies are kept.
@@ -21,9 +22,6 @@ const KEPT: usize = 64;
 /// How many are compiled at once, and how many searches are worked on at once beside: nobody who searches keeps others from
 /// decisions.
 const PLACES: usize = 2;
-
-/// The subject of whoever is only a role: no `sub` of a user and no id of a client looks like it, and no subject at all is denied.
-const NOBODY: &str = "-";
 
 /// Who is asked about.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -103,6 +101,7 @@ pub(crate) enum DecideError {
 #[derive(Clone)]
 pub(crate) struct DecisionService {
     pub(super) store: Store,
+    notes: DecisionNotes,
     compiled: Arc<Cache<ApiId, Arc<Compiled>>>,
     places: Arc<Semaphore>,
     pub(super) searches: Arc<Semaphore>,
@@ -126,13 +125,12 @@ pub(super) struct Standing {
 impl Standing {
     /// What a policy decides about this one.
     pub(super) fn judged(&self, snapshot: &Snapshot, object: &str, action: &str) -> Decision {
-        snapshot.decide(&Request {
-            subject: &self.subject,
-            roles: Roles::from(&self.roles),
-            domain: &self.domain,
-            object,
-            action,
-        })
+        snapshot.decide(&self.request(object, action))
+    }
+
+    fn request<'a>(&'a self, object: &'a str, action: &'a str) -> Request<'a> {
+        let Self { subject, roles, domain } = self;
+        Request { subject, roles: Roles::from(roles), domain, object, action }
     }
 
     /// Whoever has this role and nothing else.
@@ -142,24 +140,45 @@ impl Standing {
 }
 
 impl DecisionService {
-    /// The service over this store.
-    pub(crate) fn new(store: Store) -> Self {
+    /// The service over this store, which notes what it decides.
+    pub(crate) fn new(store: Store, notes: DecisionNotes) -> Self {
         let places = || Arc::new(Semaphore::new(PLACES));
-        Self { store, compiled: Arc::new(Cache::new(KEPT)), places: places(), searches: places() }
+        Self { store, notes, compiled: Arc::new(Cache::new(KEPT)), places: places(), searches: places() }
     }
 
-    /// Decides in turn, for the API that `client` serves, until something ends it: fewer answers than questions then.
+    /// Decides in turn, for the API that `client` serves, until something ends it: fewer answers than questions then. What was
+    /// decided by a policy about somebody who is known is noted for the records.
     pub(crate) async fn decide(
         &self,
         client: &Client,
         evaluations: &[Evaluation],
         until: Until,
     ) -> Result<Vec<Verdict>, DecideError> {
+        self.weigh(client, evaluations, until, Some(&self.notes)).await
+    }
+
+    /// What would be decided about something that is looked for.
+    pub(crate) async fn consider(
+        &self,
+        client: &Client,
+        evaluation: Evaluation,
+    ) -> Result<Option<Verdict>, DecideError> {
+        Ok(self.weigh(client, &[evaluation], Until::All, None).await?.pop())
+    }
+
+    async fn weigh(
+        &self,
+        client: &Client,
+        evaluations: &[Evaluation],
+        until: Until,
+        notes: Option<&DecisionNotes>,
+    ) -> Result<Vec<Verdict>, DecideError> {
         let Some((api, policy)) = self.in_force(client).await? else {
             let verdict = Verdict { allowed: false, because: Because::NoPolicy, revision: None };
             let asked = if until == Until::FirstDeny { 1 } else { evaluations.len() };
             return Ok(vec![verdict; asked]);
         };
+        let asker = Asker { api: api.id.clone(), client: client.id.clone() };
         let mut known = HashMap::new();
         let mut verdicts = Vec::new();
         for evaluation in evaluations {
@@ -168,7 +187,12 @@ impl DecisionService {
                 known.insert(evaluation.subject.clone(), found);
             }
             let standing = known.get(&evaluation.subject).and_then(Option::as_ref);
-            let verdict = judge(&policy.snapshot, standing, evaluation);
+            let request = standing.map(|standing| standing.request(&evaluation.object, &evaluation.action));
+            let decision = request.map(|request| policy.snapshot.decide(&request));
+            if let (Some(notes), Some(request), Some(decision)) = (notes, request, decision) {
+                notes.note(&asker, &request, decision);
+            }
+            let verdict = verdict(decision, policy.snapshot.revision());
             verdicts.push(verdict);
             let ends = if verdict.allowed { Until::FirstPermit } else { Until::FirstDeny };
             if until == ends {
@@ -242,12 +266,12 @@ fn names(roles: &[RoleName]) -> Vec<String> {
     roles.iter().map(ToString::to_string).collect()
 }
 
-fn judge(snapshot: &Snapshot, standing: Option<&Standing>, evaluation: &Evaluation) -> Verdict {
-    let decision = standing.map(|standing| standing.judged(snapshot, &evaluation.object, &evaluation.action));
+/// The answer. Without a decision, it is about whoever would get no token.
+fn verdict(decision: Option<Decision>, revision: u64) -> Verdict {
     let rule = decision.and_then(|decision| decision.rule);
     Verdict {
         allowed: decision.is_some_and(|decision| decision.allowed),
         because: rule.map_or(Because::NoRule, |rule| Because::Rule(rule.line)),
-        revision: Some(snapshot.revision()),
+        revision: Some(revision),
     }
 }

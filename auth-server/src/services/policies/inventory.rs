@@ -44,6 +44,9 @@ const PACE: Duration = Duration::from_mins(5);
 /// Cells of the table that counts: a few APIs.
 const BITS: u32 = 10;
 
+/// Says that an inventory is already what it was to become.
+pub(crate) const DECIDED: &str = "That was decided already.";
+
 /// Keeps what services say about their routes.
 #[derive(Clone)]
 pub(crate) struct InventoryService {
@@ -199,7 +202,7 @@ impl InventoryService {
                 Box::pin(async move {
                     let before = held(tx, &api, &digest, &precondition, &caller).await?;
                     if before.state == state {
-                        return Err(AdminError::Conflict("That was decided already."));
+                        return Err(AdminError::Conflict(DECIDED));
                     }
                     let decided = Some((caller.actor.to_string(), caller.now));
                     let after = RouteInventory { state, decided, ..before };
@@ -316,7 +319,8 @@ fn versioned(inventory: RouteInventory) -> Versioned<RouteInventory> {
     Versioned { version: version(&inventory), value: inventory }
 }
 
-fn version(inventory: &RouteInventory) -> Version {
+/// What it takes to change an inventory: it needs no text, so those of a list have it as well.
+pub(crate) fn version(inventory: &RouteInventory) -> Version {
     let decided_at = inventory.decided.as_ref().map(|(_, at): &(String, Timestamp)| at.as_micros());
     Version::of(&(inventory.digest.hex(), inventory.state.as_str(), decided_at))
 }

@@ -8,6 +8,7 @@ mod find;
 pub(crate) mod inventory;
 pub(crate) mod lines;
 pub(crate) mod live;
+pub(crate) mod notes;
 pub(crate) mod publish;
 pub(crate) mod questions;
 pub(crate) mod records;
@@ -34,7 +35,7 @@ pub use crate::services::policies::candidate::{Checked, Proposal};
 use crate::services::policies::candidate::{check, prepare};
 use crate::services::policies::find::{find_active, find_api, find_draft};
 use crate::services::policies::live::AdminPolicy;
-use crate::services::policies::publish::{Publication, publish};
+use crate::services::policies::publish::{Publication, publish, require_change};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{Store, Turn, policies};
 
@@ -57,6 +58,16 @@ pub(crate) fn activation_path(api: &ApiId) -> String {
 /// The page of the revisions of an API, below the issuer.
 pub(crate) fn history_path(api: &ApiId) -> String {
     format!("{}/history", rules_path(api))
+}
+
+/// The page on which the draft of an API is tried, below the issuer.
+pub(crate) fn trial_path(api: &ApiId) -> String {
+    format!("{}/try", rules_path(api))
+}
+
+/// The page of what services told of their routes, below the issuer.
+pub(crate) fn routes_path(api: &ApiId) -> String {
+    format!("{}/routes", rules_path(api))
 }
 
 /// Why and from what state a draft is activated.
@@ -155,7 +166,9 @@ impl PolicyService {
         check(proposal.over(kept)).await
     }
 
-    /// Makes the draft the next revision and puts it in force.
+    /// Makes the draft the next revision and puts it in force, unless that would change nothing: a revision that says what
+    /// the one before says tells whoever reads the history of a change that there was none. A restored one may: it is about
+    /// the decision to go back.
     pub async fn activate(
         &self,
         api: &ApiId,
@@ -262,6 +275,7 @@ impl PolicyService {
                         if draft.version != version {
                             return Err(AdminError::Stale);
                         }
+                        require_change(tx, &api, &publication.text).await?;
                         require_second_person(&api, &caller.actor, &draft.updated_by)?;
                     }
                     if api.administers {
@@ -351,6 +365,36 @@ mod tests {
         let history = trial.policies().history(&api, &PageQuery::default()).await.unwrap();
         let numbers: Vec<_> = history.items.iter().map(|revision| revision.number).collect();
         assert_eq!(numbers, [2, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_force_is_not_activated_again_and_each_of_its_texts_is_a_change() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let policies = trial.policies();
+        let unsaved = policies.activate(&api, now("The starter rules"), &delegate()).await;
+        assert!(matches!(unsaved, Err(AdminError::NothingChanged)), "{unsaved:?}");
+        let source = rules("p, viewer, *, orders, read");
+        let model = format!("# mine\n{}", source.model);
+        let cases = "allow, viewer, acme, orders, read\n".to_owned();
+        for (changed, proposal) in [
+            ("rules", Proposal { source: source.clone(), cases: None }),
+            ("cases", Proposal { source: source.clone(), cases: Some(cases) }),
+            ("model", Proposal { source: PolicySource { model, ..source.clone() }, cases: None }),
+            ("ends of lines", Proposal::from(rules("p, viewer, *, orders, read\r\n"))),
+        ] {
+            policies.save_draft(&api, proposal, &Precondition::Any, &delegate()).await.unwrap();
+            let number = policies.activate(&api, now(changed), &delegate()).await.unwrap().number;
+            let trail = trial.trail().await;
+            let again = policies.activate(&api, now("Once more"), &operator()).await;
+            assert!(matches!(again, Err(AdminError::NothingChanged)), "{changed}: {again:?}");
+            assert_eq!(policies.active(&api).await.unwrap().number, number, "{changed}");
+            assert_eq!(trial.trail().await, trail, "{changed}");
+        }
+        // Going back is a decision, whatever it goes back to.
+        let active = policies.active(&api).await.unwrap().number;
+        let back = policies.rollback(&api, active, "It stays", &operator()).await.unwrap();
+        assert_eq!(back.number, active + 1);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use crate::domain::policy::{PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
+use crate::services::policies::find::find_active;
 use crate::services::policies::shadow::without_cases;
 use crate::storage::{Tx, apis, policies, shadows};
 
@@ -37,6 +38,15 @@ pub(crate) struct PutOff {
     pub(crate) requested_by: String,
     /// Who approved it, if somebody did.
     pub(crate) approved_by: Option<String>,
+}
+
+/// Refuses a text that is in force as it is, to the byte: rules, cases and model. Asked in the transaction that would put it
+/// there, of two who activate the same at once the second is told.
+pub(crate) async fn require_change(tx: &mut Tx, api: &Api, text: &PolicyText) -> Result<(), AdminError> {
+    match find_active(tx, api).await? {
+        Some(active) if active.text == *text => Err(AdminError::NothingChanged),
+        _ => Ok(()),
+    }
 }
 
 /// Puts a policy in force and says so in the audit trail.

@@ -1,4 +1,4 @@
-//! Takes what guards decided, to try other rules on it later.
+//! Takes what was decided, to try other rules on it later.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use crate::config::Records;
 use crate::domain::client::Client;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::decision::{Day, DecisionRecord};
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::secret::{Digest32, Entropy};
 use crate::services::buckets::{Buckets, Key};
+use crate::storage::shadows::{self, Found};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{Outcome, Store, StoreError, decision_records, shadows};
+use crate::storage::{Outcome, Store, StoreError, decision_records};
 
 /// The most records of one batch.
 pub(crate) const MAX_RECORDS: usize = 1_000;
@@ -36,7 +37,7 @@ pub(crate) struct Batch {
     pub(crate) name: String,
     /// How long ago the first of it was decided.
     pub(crate) age: Duration,
-    /// How many decisions are not in it.
+    /// How many decisions are not in it. Rules on trial were not tried on those.
     pub(crate) lost: u64,
     /// The rules that would decide these otherwise. `None`: these were decided by those in force.
     pub(crate) shadow: Option<Digest32>,
@@ -44,9 +45,16 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<DecisionRecord>,
 }
 
+impl Batch {
+    /// How many decisions are gone when it is not taken.
+    pub(super) fn decisions(&self) -> u64 {
+        self.records.iter().fold(self.lost, |sum, record| sum.saturating_add(record.decisions))
+    }
+}
+
 /// Why a batch is not taken.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordsError {
+pub enum RecordsError {
     /// The client sends more than is believable.
     #[error("too many batches, the next one is taken in {0:?}")]
     Crowded(Duration),
@@ -90,27 +98,48 @@ impl RecordService {
         now: Timestamp,
     ) -> Result<(), RecordsError> {
         let api = client.settings.serves.as_ref().ok_or(RecordsError::ServesNothing)?;
-        if self.settings.keep_days == 0 {
+        if !self.is_on() {
             return Err(RecordsError::Unwanted);
         }
-        let api = self.store.api(api).await?.ok_or(RecordsError::ServesNothing)?;
         let (buckets, seed) = &*self.limits;
         let key = Key::new(seed, 0, &[client.id.as_str().as_bytes()]);
         buckets.take(key, NonZeroU32::MIN).map_err(RecordsError::Crowded)?;
+        self.keep((api, &client.id), batch, now).await
+    }
+
+    /// Whether records are kept at all.
+    pub(super) const fn is_on(&self) -> bool {
+        self.settings.keep_days > 0
+    }
+
+    /// Keeps a batch of what was decided for `client` about the API. One that comes again is counted once.
+    pub(super) async fn keep(
+        &self,
+        (api, client): (&ApiId, &ClientId),
+        mut batch: Batch,
+        now: Timestamp,
+    ) -> Result<(), RecordsError> {
+        if !self.is_on() {
+            return Err(RecordsError::Unwanted);
+        }
+        let api = self.store.api(api).await?.ok_or(RecordsError::ServesNothing)?;
         if batch.shadow.is_some() && batch.shadow != api.shadow {
             // Something else is tried by now, or nothing.
             return Ok(());
         }
         let (day, shadow) = (self.day_of(&batch, now), batch.shadow);
-        let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
+        let name = Digest32::of_parts(&[client.as_str().as_bytes(), b"\0", batch.name.as_bytes()]);
+        // What is not in a batch of differences may be one or not: nobody tried.
+        let mut untried =
+            if shadow.is_some() { std::mem::take(&mut batch.lost).min(MAX_DECISIONS) } else { 0 };
         let (mut records, mut lost) = sorted(batch);
         let mut part = 0_u64;
         while part == 0 || !records.is_empty() {
             let rest = records.split_off(records.len().min(CHUNK));
             let chunk = std::mem::replace(&mut records, rest);
             let name = Digest32::of_parts(&[name.as_bytes(), &part.to_be_bytes()]);
-            let lost = std::mem::take(&mut lost);
-            self.add(&api.id, Part { name, day, shadow, records: chunk, lost }, now).await?;
+            let (lost, untried) = (std::mem::take(&mut lost), std::mem::take(&mut untried));
+            self.add(&api.id, Part { name, day, shadow, records: chunk, lost, untried }, now).await?;
             part += 1;
         }
         Ok(())
@@ -123,8 +152,8 @@ impl RecordService {
     }
 
     async fn add(&self, api: &ApiId, part: Part, now: Timestamp) -> Result<(), RecordsError> {
-        let Part { name, day, shadow, records, lost } = part;
-        let (api, most) = (api.clone(), self.settings.max_requests_per_day);
+        let Part { name, day, shadow, records, lost, untried } = part;
+        let (api, room) = (api.clone(), self.settings.room());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -133,10 +162,11 @@ impl RecordService {
                     if !single_use::remember(tx, Purpose::DecisionBatch, &name, until, now).await? {
                         return Ok(());
                     }
-                    let found = (records.as_slice(), lost);
-                    match &shadow {
-                        Some(sha256) => shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?,
-                        None => decision_records::add(tx, &api, day, found, most).await?,
+                    if let Some(sha256) = &shadow {
+                        let found = Found { records: &records, lost, untried };
+                        shadows::add(tx, (&api, sha256), found, MAX_DIFFERENCES).await?;
+                    } else {
+                        decision_records::add(tx, &api, day, (&records, lost), room).await?;
                     }
                     Ok(())
                 })
@@ -153,6 +183,7 @@ struct Part {
     shadow: Option<Digest32>,
     records: Vec<(Digest32, DecisionRecord)>,
     lost: u64,
+    untried: u64,
 }
 
 /// Puts the records in the order of their digests, and counts those that are none.
@@ -204,6 +235,7 @@ mod tests {
             object: "orders".to_owned(),
             action: "read".to_owned(),
             allowed: true,
+            asked_by: None,
             revision: 1,
             decisions: 3,
         }
@@ -308,5 +340,10 @@ mod tests {
         let span = (Day::of(START), Day::of(START));
         let (left, _) = decision_records::page(&mut tx, api, span, None, 10).await.unwrap();
         assert_eq!(left.iter().map(|record| record.subject.as_str()).collect::<Vec<_>>(), ["other"]);
+        drop(tx);
+        // A guard that tells late of what it decided before.
+        let lost = days(&trial, &client).await[0].lost;
+        records.take(&client, batch("g-2", vec![record(sub.as_str())]), START).await.unwrap();
+        assert_eq!(days(&trial, &client).await[0].lost, lost + 3);
     }
 }

@@ -5,10 +5,11 @@ use tokio::sync::mpsc;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Day, DecisionRecord};
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::policy::PolicyText;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
+use crate::services::names::{NameService, Names};
 use crate::services::policies::candidate::source;
 use crate::services::policies::find::find_api;
 use crate::services::policies::questions::{Edition, QuestionService, Seen};
@@ -20,6 +21,8 @@ const MAX_DAYS: u32 = 366;
 pub(super) const PAGE: u32 = 1_000;
 /// The most records that are replayed, the newest.
 const MAX_RECORDS: usize = 1_000_000;
+/// The most of them at a glance: they are decided in the time of a page.
+const MAX_GLANCED: usize = 20_000;
 /// Pages that wait to be decided.
 pub(super) const AHEAD: usize = 2;
 
@@ -43,6 +46,8 @@ pub(crate) struct Simulated {
     pub(crate) replayed: Replayed,
     /// What is known of the decisions.
     pub(crate) recorded: Recorded,
+    /// What the clients are called that asked this server to decide.
+    pub(crate) names: Names,
 }
 
 /// How much of what was decided is known.
@@ -63,8 +68,29 @@ impl QuestionService {
     pub(crate) async fn replay(
         &self,
         api: &ApiId,
-        (before, after): (Edition, Successor),
+        texts: (Edition, Successor),
         days: u32,
+        now: Timestamp,
+    ) -> Result<Simulated, AdminError> {
+        self.replay_most(api, texts, (days, MAX_RECORDS), now).await
+    }
+
+    /// The same for the newest records only, for who wants to know whether it is worth a look.
+    pub(crate) async fn glance(
+        &self,
+        api: &ApiId,
+        texts: (Edition, Successor),
+        days: u32,
+        now: Timestamp,
+    ) -> Result<Simulated, AdminError> {
+        self.replay_most(api, texts, (days, MAX_GLANCED), now).await
+    }
+
+    async fn replay_most(
+        &self,
+        api: &ApiId,
+        (before, after): (Edition, Successor),
+        (days, most): (u32, usize),
         now: Timestamp,
     ) -> Result<Simulated, AdminError> {
         if !(1..=MAX_DAYS).contains(&days) {
@@ -82,15 +108,20 @@ impl QuestionService {
         let span = (Day::of(now).minus(days - 1), Day::of(now));
         let (pages, decided) = mpsc::channel(AHEAD);
         let decide = Self::work_at(place, move || replayed(&old, &new, decided));
-        let (replayed, recorded) = tokio::join!(decide, self.read(api, span, pages));
-        Ok(Simulated { before, after, replayed: replayed?, recorded: recorded? })
+        let (replayed, recorded) = tokio::join!(decide, self.read(api, (span, most), pages));
+        let (replayed, recorded) = (replayed?, recorded?);
+        let examples = replayed.changes.iter().flat_map(|change| &change.examples);
+        let askers: Vec<String> = examples.filter_map(|example| example.asker.clone()).collect();
+        let askers: Vec<&str> = askers.iter().map(String::as_str).collect();
+        let names = NameService::new(self.store().clone()).find(&askers).await?;
+        Ok(Simulated { before, after, replayed, recorded, names })
     }
 
     /// Reads while it is decided, so that a month of records is never in memory as a whole.
     async fn read(
         &self,
         api: &ApiId,
-        (since, until): (Day, Day),
+        ((since, until), most): ((Day, Day), usize),
         pages: mpsc::Sender<Vec<DecisionRecord>>,
     ) -> Result<Recorded, AdminError> {
         let store: &Store = self.store();
@@ -110,7 +141,7 @@ impl QuestionService {
             if pages.send(records).await.is_err() {
                 return Ok(recorded);
             }
-            if count >= MAX_RECORDS {
+            if count >= most {
                 recorded.partial = true;
                 return Ok(recorded);
             }
@@ -158,9 +189,9 @@ pub(super) fn replayed(
     let mut replay = Replay::new(old.side(), new.side());
     while let Some(records) = pages.blocking_recv() {
         for record in records {
-            let DecisionRecord { subject, roles, domain, object, action, decisions, .. } = &record;
+            let DecisionRecord { subject, roles, domain, object, action, asked_by, decisions, .. } = &record;
             let request = Request { subject, roles: Roles::from(roles), domain, object, action };
-            replay.add(&request, *decisions);
+            replay.add_of(asked_by.as_ref().map(ClientId::as_str), &request, *decisions);
         }
     }
     Ok(replay.finish())
@@ -171,11 +202,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::decision::Room;
     use crate::domain::secret::Digest32;
     use crate::services::trial::{START, Trial, operator};
     use crate::services::version::Precondition;
     use portcullis_policy::{PolicySource, Turn};
 
+    const ROOM: Room = Room { requests: 1_000_000, bytes: u64::MAX };
     const BEFORE: &str = "p, viewer, *, orders, read\np, editor, *, orders, write";
     const AFTER: &str = "p, editor, *, orders, write";
 
@@ -188,6 +221,7 @@ mod tests {
             object: "orders".to_owned(),
             action: "read".to_owned(),
             allowed: true,
+            asked_by: None,
             revision: 1,
             decisions,
         }
@@ -201,9 +235,9 @@ mod tests {
         let noted: Result<(), AdminError> = trial
             .store
             .write(move |tx| {
-                Box::pin(async move {
-                    Ok(decision_records::add(tx, &api, day, (&records, lost), 1_000_000).await?)
-                })
+                Box::pin(
+                    async move { Ok(decision_records::add(tx, &api, day, (&records, lost), ROOM).await?) },
+                )
             })
             .await;
         noted.unwrap();
@@ -265,9 +299,25 @@ mod tests {
         note(&trial, &api, 0, many, 0).await;
         let found = questions.replay(&api, DRAFT, 1, START).await.unwrap();
         assert_eq!((found.replayed.denied.requests, found.replayed.changes[0].callers), (2_500, 2_500));
+        let whole = questions.glance(&api, DRAFT, 1, START).await.unwrap();
+        assert_eq!((whole.replayed.losers, whole.recorded.partial), (2_500, false));
         let later = START.plus(Duration::from_hours(48));
         let found = questions.replay(&api, DRAFT, 1, later).await.unwrap();
         assert_eq!((found.replayed.all.requests, found.recorded), (0, Recorded::default()));
+    }
+
+    #[tokio::test]
+    async fn a_glance_is_at_the_newest_records_only() {
+        let (trial, questions, api) = scene().await;
+        for days_ago in 0..3 {
+            let many =
+                (0..9_000).map(|number| record(&format!("{days_ago}-{number}"), "viewer", 1)).collect();
+            note(&trial, &api, days_ago, many, 0).await;
+        }
+        let found = questions.glance(&api, DRAFT, 7, START).await.unwrap();
+        assert!(found.recorded.partial);
+        assert!((MAX_GLANCED..MAX_GLANCED + 1_000).contains(&found.replayed.losers), "{found:?}");
+        assert_eq!(questions.replay(&api, DRAFT, 7, START).await.unwrap().replayed.losers, 27_000);
     }
 
     #[tokio::test]

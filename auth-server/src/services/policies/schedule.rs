@@ -23,7 +23,7 @@ use crate::services::policies::approval::is_second_person;
 use crate::services::policies::candidate::prepare;
 use crate::services::policies::find::{find_api, find_draft, find_schedule};
 use crate::services::policies::live::AdminPolicy;
-use crate::services::policies::publish::{Publication, PutOff, publish};
+use crate::services::policies::publish::{Publication, PutOff, publish, require_change};
 use crate::services::policies::{Activation, PolicyService, message};
 use crate::services::version::Version;
 use crate::storage::{Turn, Tx, clients, jobs, schedules, users};
@@ -76,6 +76,7 @@ impl PolicyService {
                     if find_draft(tx, &api).await?.version != asked.draft.version {
                         return Err(AdminError::Stale);
                     }
+                    require_change(tx, &api, &asked.draft.text).await?;
                     if api.administers {
                         owners.require_editor(tx, &snapshot).await?;
                     }
@@ -429,6 +430,7 @@ mod tests {
     async fn another_revision_in_the_meantime_stands_against_it() {
         let trial = Trial::begin().await;
         let api = trial.api("https://orders.example").await.id;
+        save(&trial, &api, "p, viewer, *, orders, read").await;
         let schedule = ask(&trial, &api, &operator()).await.unwrap();
         trial.policies().rollback(&api, 1, "Again", &operator()).await.unwrap();
         assert_eq!(ended(&trial, &schedule).await.how, Ending::BaseMoved);
@@ -469,8 +471,10 @@ mod tests {
         trial.grant(&trial.admin_api().await.id, "policy-approver", user.as_str()).await;
         let caller =
             Caller { actor: Actor::User(user.clone()), authority: Authority::Delegate, ..operator() };
+        save(&trial, &api, "p, viewer, *, orders, read").await;
         let first = ask(&trial, &api, &caller).await.unwrap();
         assert_eq!(ended(&trial, &first).await.how, Ending::Activated);
+        save(&trial, &api, "p, viewer, *, orders, write").await;
         let second = ask(&trial, &api, &caller).await.unwrap();
         trial.users.disable(&user, &operator()).await.unwrap();
         assert_eq!(ended(&trial, &second).await.how, Ending::NotPermitted);
@@ -484,6 +488,7 @@ mod tests {
         let trial = Trial::begin().await;
         let api = trial.api("https://orders.example").await.id;
         let other = trial.api("https://bills.example").await.id;
+        save(&trial, &api, "p, viewer, *, orders, read").await;
         let schedule = ask(&trial, &api, &delegate()).await.unwrap();
         assert!(matches!(ask(&trial, &api, &delegate()).await, Err(AdminError::Conflict(_))));
         let policies = trial.policies();
@@ -509,6 +514,7 @@ mod tests {
         let orders = trial.api("https://orders.example").await.id;
         let admin = trial.admin_api().await.id;
         assert!(matches!(ask(&trial, &admin, &delegate()).await, Err(AdminError::OwnersOnly)));
+        assert!(matches!(ask(&trial, &orders, &delegate()).await, Err(AdminError::NothingChanged)));
         save(&trial, &admin, "p, auditor, *, audit, read").await;
         assert!(matches!(ask(&trial, &admin, &operator()).await, Err(AdminError::Lockout)));
         let failing = Proposal {

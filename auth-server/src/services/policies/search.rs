@@ -252,7 +252,7 @@ mod tests {
             policies.save_draft(&api, source, &Precondition::Any, &operator()).await.unwrap();
             let activation = Activation { precondition: Precondition::Any, message: "Rules".to_owned() };
             policies.activate(&api, activation, &operator()).await.unwrap();
-            let decisions = DecisionService::new(trial.store.clone());
+            let decisions = DecisionService::new(trial.store.clone(), trial.notes(None));
             Self { trial, api, service, decisions }
         }
 

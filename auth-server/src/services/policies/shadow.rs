@@ -8,6 +8,7 @@ use crate::domain::audit::AuditAction;
 use crate::domain::decision::DecisionRecord;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyShadow, PolicyText};
+use crate::domain::secret::Digest32;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::owners::Owners;
@@ -57,6 +58,7 @@ impl PolicyService {
             requests: 0,
             decisions: 0,
             lost: 0,
+            untried: 0,
         };
         self.put_on_trial(shadow, draft.version, caller).await
     }
@@ -92,19 +94,26 @@ impl PolicyService {
             .await
     }
 
-    /// Has services try nothing any more.
-    pub(crate) async fn stop_shadow(&self, api: &ApiId, caller: &Caller) -> Result<(), AdminError> {
-        let (api, caller) = (api.clone(), caller.clone());
+    /// Has services try nothing any more: neither these rules, nor, unless it is said which, any other.
+    pub(crate) async fn stop_shadow(
+        &self,
+        api: &ApiId,
+        tried: Option<&Digest32>,
+        caller: &Caller,
+    ) -> Result<(), AdminError> {
+        let (api, tried, caller) = (api.clone(), tried.copied(), caller.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let api = find_api(tx, &api).await?;
                     Owners::require_owner_of(&api, &caller)?;
-                    if !shadows::stop(tx, &api.id).await? {
-                        return Err(AdminError::NotFound(Thing::Shadow));
+                    let found = api.shadow.ok_or(AdminError::NotFound(Thing::Shadow))?;
+                    if tried.is_some_and(|tried| tried != found) {
+                        return Err(AdminError::Stale);
                     }
-                    let detail = json!({ "sha256": api.shadow.map(|old| old.hex()) });
+                    shadows::stop(tx, &api.id).await?;
+                    let detail = json!({ "sha256": found.hex() });
                     tx.audit(caller.event(AuditAction::PolicyShadowStopped).on(&api.id).with(detail));
                     tx.invalidate();
                     Ok(())
@@ -193,6 +202,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_trial_is_stopped_by_its_digest_only_while_nothing_else_is_tried() {
+        let trial = Trial::begin().await;
+        let api = trial.api("https://orders.example").await.id;
+        let policies = trial.policies();
+        with_draft(&trial, &api, RULES).await;
+        let first = policies.start_shadow(&api, &Precondition::Any, &operator()).await.unwrap();
+        with_draft(&trial, &api, "p, viewer, *, orders, read").await;
+        let second = policies.start_shadow(&api, &Precondition::Any, &operator()).await.unwrap();
+        let stale = policies.stop_shadow(&api, Some(&first.sha256), &operator()).await;
+        assert!(matches!(stale, Err(AdminError::Stale)), "{stale:?}");
+        policies.stop_shadow(&api, Some(&second.sha256), &operator()).await.unwrap();
+        assert_eq!(tried(&trial, &api).await, None);
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_tried_is_refused() {
         let trial = Trial::begin().await;
         let api = trial.api("https://orders.example").await.id;
@@ -203,13 +227,13 @@ mod tests {
         let old = Precondition::Matches(vec![Version::number(0)]);
         let stale = policies.start_shadow(&api, &old, &operator()).await;
         assert!(matches!(stale, Err(AdminError::Stale)));
-        let nothing = policies.stop_shadow(&api, &operator()).await;
+        let nothing = policies.stop_shadow(&api, None, &operator()).await;
         assert!(matches!(nothing, Err(AdminError::NotFound(Thing::Shadow))));
         let questions = QuestionService::new(trial.store.clone());
         assert!(matches!(questions.shadowed(&api).await, Err(AdminError::NotFound(Thing::Shadow))));
         let admin = trial.admin_api().await.id;
         let other = policies.start_shadow(&admin, &Precondition::Any, &delegate()).await;
         assert!(matches!(other, Err(AdminError::OwnersOnly)), "{other:?}");
-        assert!(matches!(policies.stop_shadow(&admin, &delegate()).await, Err(AdminError::OwnersOnly)));
+        assert!(matches!(policies.stop_shadow(&admin, None, &delegate()).await, Err(AdminError::OwnersOnly)));
     }
 }

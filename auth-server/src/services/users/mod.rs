@@ -13,15 +13,13 @@ use crate::domain::user::{Email, Password, PasswordHash, User, Username};
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::fields::FieldErrors;
+use crate::services::forgetting::forget;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::password::PasswordHasher;
 use crate::services::users::form::{AccountDetails, UserForm, new_password};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{
-    Store, Turn, Tx, assignments, credentials, decision_records, grants, organisations, sessions, shadows,
-    users,
-};
+use crate::storage::{Store, Turn, Tx, assignments, credentials, grants, organisations, sessions, users};
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -197,10 +195,11 @@ impl UserService {
             .await
     }
 
-    /// Deletes an account with all that belongs to it: roles, sessions, grants and consents. What it did stays in the audit trail,
-    /// under its identifier. The last owner stays.
+    /// Deletes an account with all that belongs to it: roles, sessions, grants and consents. What it asked of services is hidden at
+    /// once, and forgotten soon. What it did stays in the audit trail, under its identifier. The last owner stays.
     pub async fn delete(&self, id: &UserId, caller: &Caller) -> Result<(), AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        let entropy = self.entropy.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -213,8 +212,7 @@ impl UserService {
                     end_everything(tx, &id, &caller).await?;
                     assignments::delete_of(tx, &subject).await?;
                     users::delete(tx, &id).await?;
-                    decision_records::forget_subject(tx, user.sub.as_str()).await?;
-                    shadows::forget_subject(tx, user.sub.as_str()).await?;
+                    forget(tx, user.sub.as_str(), &entropy, caller.now).await?;
                     tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
                     tx.invalidate();
                     Ok(())

@@ -1,11 +1,11 @@
 use rstest::rstest;
 
 use super::support::{Backend, Fixture};
-use crate::domain::decision::{Day, DecisionRecord};
+use crate::domain::decision::{Day, DecisionRecord, Room};
 use crate::domain::ids::ApiId;
 use crate::domain::secret::Digest32;
-use crate::storage::apis;
 use crate::storage::decision_records::{self, DayTotal};
+use crate::storage::{apis, forgotten};
 
 const DAY: Day = Day::numbered(20_000);
 
@@ -18,12 +18,23 @@ fn record(subject: &str, decisions: u64) -> DecisionRecord {
         object: "/orders/{id}".to_owned(),
         action: "read".to_owned(),
         allowed: true,
+        asked_by: None,
         revision: 3,
         decisions,
     }
 }
 
-async fn add(fixture: &Fixture, api: &ApiId, day: Day, (records, lost): (&[DecisionRecord], u64), most: u64) {
+async fn add(fixture: &Fixture, api: &ApiId, day: Day, found: (&[DecisionRecord], u64), requests: u64) {
+    add_within(fixture, api, day, found, Room { requests, bytes: u64::MAX }).await;
+}
+
+async fn add_within(
+    fixture: &Fixture,
+    api: &ApiId,
+    day: Day,
+    (records, lost): (&[DecisionRecord], u64),
+    room: Room,
+) {
     let mut records: Vec<(Digest32, DecisionRecord)> =
         records.iter().map(|record| (record.digest(), record.clone())).collect();
     records.sort_by_key(|(digest, _)| *digest.as_bytes());
@@ -31,7 +42,7 @@ async fn add(fixture: &Fixture, api: &ApiId, day: Day, (records, lost): (&[Decis
     let work = async |fixture: &Fixture| {
         fixture
             .write(move |tx| {
-                Box::pin(async move { decision_records::add(tx, &api, day, (&records, lost), most).await })
+                Box::pin(async move { decision_records::add(tx, &api, day, (&records, lost), room).await })
             })
             .await;
     };
@@ -101,6 +112,30 @@ async fn a_full_day_counts_what_it_knows_and_loses_the_rest(#[case] backend: Bac
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
 #[tokio::test]
+async fn a_day_has_room_for_so_many_bytes_however_few_requests_these_are(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let room = Room { requests: 100, bytes: 10_000 };
+    let long = |number: u8| DecisionRecord { object: format!("{number}").repeat(2_000), ..record("a", 1) };
+    let many = [1, 2, 3, 4, 5].map(long);
+    for _ in 0..2 {
+        add_within(&fixture, &api, DAY, (&many, 0), room).await;
+    }
+    let [total] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((total.requests, total.decisions, total.lost), (4, 8, 2), "what is known is counted on");
+    let short = [record("b", 1), record("c", 1)];
+    add_within(&fixture, &api, DAY, (&short, 0), room).await;
+    let [total] = totals(&fixture, &api).await[..] else { panic!("one day") };
+    assert_eq!((total.requests, total.decisions, total.lost), (4, 8, 4), "there is no room for short ones");
+    let more = Room { bytes: 11_000, ..room };
+    add_within(&fixture, &api, DAY, (&short, 0), more).await;
+    assert_eq!(totals(&fixture, &api).await[0].requests, 6);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
 async fn records_are_read_day_by_day_and_only_those_of_the_api(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let api = fixture.api("https://orders.example").await.id;
@@ -149,10 +184,39 @@ async fn what_is_old_or_somebody_elses_is_forgotten(#[case] backend: Backend) {
     let (left, _) =
         decision_records::page(&mut tx, &api, (today.minus(1_000), today), None, 5_000).await.unwrap();
     assert_eq!(left.len(), 1_200);
-    drop(tx);
-    let gone =
-        fixture.write(|tx| Box::pin(async move { decision_records::forget_subject(tx, "30-7").await })).await;
-    assert_eq!(gone, 1);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn who_is_to_be_forgotten_is_hidden_at_once_and_tells_nothing_more(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let api = fixture.api("https://orders.example").await.id;
+    let both = [record("alice", 1), record("bob", 1)];
+    add(&fixture, &api, DAY, (&both, 0), 100).await;
+    let now = fixture.now();
+    for _ in 0..2 {
+        fixture.write(move |tx| Box::pin(async move { forgotten::insert(tx, "alice", now).await })).await;
+    }
+    assert_eq!(told(&fixture, &api, DAY).await, [("bob".to_owned(), 1)]);
+    let denied = [record("alice", 4), DecisionRecord { allowed: false, ..record("alice", 5) }];
+    add(&fixture, &api, DAY, (&denied, 0), 100).await;
+    assert_eq!(told(&fixture, &api, DAY).await, [("bob".to_owned(), 1)]);
+    assert_eq!(totals(&fixture, &api).await[0].lost, 9, "what is refused is counted");
+    assert_eq!(release(&fixture).await, 0, "as long as there are records, they are hidden");
+    let more = async || {
+        fixture.write(|tx| Box::pin(async move { forgotten::delete_records(tx, "alice", 1).await })).await
+    };
+    assert_eq!([more().await, more().await], [true, false]);
+    assert_eq!(release(&fixture).await, 1);
+    add(&fixture, &api, DAY, (&both, 0), 100).await;
+    assert_eq!(told(&fixture, &api, DAY).await.len(), 2);
+}
+
+async fn release(fixture: &Fixture) -> u64 {
+    let before = fixture.now().plus(std::time::Duration::from_secs(1));
+    fixture.write(move |tx| Box::pin(async move { forgotten::release(tx, before, 500).await })).await
 }
 
 #[rstest]

@@ -5,7 +5,8 @@ use crate::domain::decision::DecisionRecord;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::{PolicyShadow, PolicyText};
 use crate::domain::secret::Digest32;
-use crate::storage::{apis, shadows};
+use crate::storage::shadows::{self, Found};
+use crate::storage::{apis, forgotten};
 
 fn record(subject: &str, decisions: u64) -> DecisionRecord {
     DecisionRecord {
@@ -16,6 +17,7 @@ fn record(subject: &str, decisions: u64) -> DecisionRecord {
         object: "orders".to_owned(),
         action: "read".to_owned(),
         allowed: true,
+        asked_by: None,
         revision: 1,
         decisions,
     }
@@ -32,6 +34,7 @@ fn shadow(fixture: &Fixture, api: &ApiId, rules: &str) -> PolicyShadow {
         requests: 0,
         decisions: 0,
         lost: 0,
+        untried: 0,
     }
 }
 
@@ -47,7 +50,10 @@ async fn add(fixture: &Fixture, shadow: &PolicyShadow, records: &[DecisionRecord
     records.sort_by_key(|(digest, _)| *digest.as_bytes());
     fixture
         .write(move |tx| {
-            Box::pin(async move { shadows::add(tx, (&api, &sha256), (&records, 1), most).await })
+            Box::pin(async move {
+                let found = Found { records: &records, lost: 1, untried: 5 };
+                shadows::add(tx, (&api, &sha256), found, most).await
+            })
         })
         .await;
 }
@@ -70,6 +76,8 @@ async fn subjects(fixture: &Fixture, api: &ApiId) -> Vec<String> {
         }
     }
 }
+
+const MOMENT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Nobody decides so often.
 const ENDLESS: u64 = 9_000_000_000_000_000_000;
@@ -112,14 +120,25 @@ async fn differences_are_counted_once_and_up_to_a_bound(#[case] backend: Backend
     assert_eq!(counts(&fixture, &api).await, Some((2, 4, 3)), "one is too many, and one was lost before");
     add(&fixture, &tried, &["a", "b", "c"].map(|name| record(name, 1)), 2).await;
     assert_eq!(counts(&fixture, &api).await, Some((2, 6, 5)));
+    assert_eq!(shadows::find(&mut fixture.read().await, &api).await.unwrap().unwrap().untried, 10);
     let stale = shadow(&fixture, &api, "another");
     add(&fixture, &stale, &[record("z", 9)], 100).await;
     assert_eq!(counts(&fixture, &api).await, Some((2, 6, 5)), "what is tried no longer is not noted");
     assert_eq!(subjects(&fixture, &api).await.len(), 2);
     let known = subjects(&fixture, &api).await.remove(0);
-    let gone =
-        fixture.write(move |tx| Box::pin(async move { shadows::forget_subject(tx, &known).await })).await;
-    assert_eq!((gone, subjects(&fixture, &api).await.len()), (1, 1));
+    let (now, gone) = (fixture.now(), known.clone());
+    fixture.write(move |tx| Box::pin(async move { forgotten::insert(tx, &gone, now).await })).await;
+    assert_eq!(subjects(&fixture, &api).await.len(), 1, "whoever is to be forgotten is hidden");
+    add(&fixture, &tried, &[record(&known, 4)], 100).await;
+    assert_eq!(counts(&fixture, &api).await, Some((2, 6, 10)), "and tells nothing more");
+    let more = fixture
+        .write(move |tx| Box::pin(async move { forgotten::delete_records(tx, &known, 2).await }))
+        .await;
+    assert!(!more);
+    let released = fixture
+        .write(move |tx| Box::pin(async move { forgotten::release(tx, now.plus(MOMENT), 500).await }))
+        .await;
+    assert_eq!(released, 1, "nothing is left of it");
     let id = api.clone();
     fixture.write(move |tx| Box::pin(async move { shadows::reset(tx, &id).await })).await;
     assert_eq!(counts(&fixture, &api).await, Some((0, 0, 0)));

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, grants,
-    interactions, inventories, jobs, migrations, organisations, policies, refresh_tokens, revocations, roles,
-    schedules, sessions, shadows, signing_keys, single_use, users,
+    apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, forgotten,
+    grants, interactions, inventories, jobs, migrations, organisations, policies, refresh_tokens,
+    revocations, roles, schedules, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -30,6 +30,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         credentials::STATEMENTS,
         decision_records::STATEMENTS,
         epochs::STATEMENTS,
+        forgotten::STATEMENTS,
         grants::STATEMENTS,
         interactions::STATEMENTS,
         inventories::STATEMENTS,

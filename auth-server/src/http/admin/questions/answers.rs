@@ -256,6 +256,9 @@ pub(crate) struct ChangeDocument {
     domain: String,
     object: String,
     action: String,
+    /// Whether something within that does not change like this, because a rule, old or new, names it: it stays as it was, or has a
+    /// change of its own.
+    exceptions: bool,
     before: StandingDocument,
     after: StandingDocument,
     example: ExampleDocument,
@@ -298,6 +301,7 @@ impl From<GrantChange> for ChangeDocument {
             domain: change.domain,
             object: change.object,
             action: change.action,
+            exceptions: change.exceptions,
             before: change.before.into(),
             after: change.after.into(),
             example: ExampleDocument { domain, object, action },

@@ -85,6 +85,7 @@ impl From<AdminError> for Refusal {
             AdminError::Conflict(_) | AdminError::NotFound(_) => (StatusCode::CONFLICT, "too_late"),
             AdminError::Invalid(fields) => (StatusCode::UNPROCESSABLE_ENTITY, wrong_field(fields)),
             AdminError::Lockout => (StatusCode::CONFLICT, "lockout"),
+            AdminError::NothingChanged => (StatusCode::CONFLICT, "nothing"),
             AdminError::OwnersOnly => (StatusCode::FORBIDDEN, "owners_only"),
             AdminError::Policy(_) => (StatusCode::UNPROCESSABLE_ENTITY, "findings"),
             AdminError::SelfApproval => (StatusCode::FORBIDDEN, "self_approval"),
@@ -202,10 +203,6 @@ impl RulesDesk {
         // It is put off over the revision that is in force when it is asked for; this is the one that was looked at.
         if fields.text("active") != number(api) {
             return Err(AdminError::Stale.into());
-        }
-        let draft = policies.draft(&api.id).await?;
-        if self.active(&api.id).await?.is_some_and(|active| active.text == draft.value.text) {
-            return Err(Refusal::Said(StatusCode::CONFLICT, "nothing"));
         }
         let activation = Activation { precondition: seen(fields), message };
         match policies.schedule(&api.id, activation, &at.rfc3339(), &who.caller).await {

@@ -19,6 +19,7 @@ use crate::services::permission::Permission;
 
 pub(in crate::http::pages) const READ: Permission = Permission { object: "policies", action: "read" };
 
+pub(super) const UPDATE: Permission = Permission { object: "policies", action: "update" };
 pub(super) const ROLL_BACK: Permission = Permission { object: "policies", action: "rollback" };
 pub(super) const UPDATE_APIS: Permission = Permission { object: "apis", action: "update" };
 

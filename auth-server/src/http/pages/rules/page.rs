@@ -63,9 +63,16 @@ pub(super) struct ReportShown {
     failed: Vec<FailedShown>,
     /// How many those are in all.
     failed_total: usize,
+    /// Whether a check was all that was asked for, so that nothing else was left undone.
+    only_checked: bool,
 }
 
 impl ReportShown {
+    /// The report to somebody who wanted no more than that.
+    pub(super) fn only_checked(self) -> Self {
+        Self { only_checked: true, ..self }
+    }
+
     /// What was found, each with the line of `text` that it is about.
     pub(super) fn of(checked: &Checked, text: &TextShown) -> Self {
         let [rules, cases] = [&text.rules, &text.cases].map(|text| text.lines().collect::<Vec<_>>());
@@ -88,6 +95,7 @@ impl ReportShown {
             case_findings: of_cases.into_iter().map(finding).collect(),
             failed: outcome.into_iter().flat_map(|outcome| &outcome.failed).map(failed).collect(),
             failed_total: outcome.map_or(0, |outcome| outcome.failed_total),
+            only_checked: false,
         }
     }
 }
@@ -248,11 +256,13 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         message: "<b>".to_owned(),
         excerpt: excerpt(),
     };
-    let findings = ReportShown { findings: vec![finding("error"), finding("warning")], ..Default::default() };
-    let in_cases = ReportShown { case_findings: vec![finding("error")], ..Default::default() };
-    let why = ["denied: <b>", "line 1 would match"].map(str::to_owned).to_vec();
-    let failed = FailedShown { line: 2, expected: "allow", decided: "deny", why, excerpt: excerpt() };
-    let failing = ReportShown { failed: vec![failed], failed_total: 3, ..Default::default() };
+    let findings =
+        || ReportShown { findings: vec![finding("error"), finding("warning")], ..Default::default() };
+    let in_cases = || ReportShown { case_findings: vec![finding("error")], ..Default::default() };
+    let why = || ["denied: <b>", "line 1 would match"].map(str::to_owned).to_vec();
+    let failed =
+        || FailedShown { line: 2, expected: "allow", decided: "deny", why: why(), excerpt: excerpt() };
+    let failing = || ReportShown { failed: vec![failed()], failed_total: 3, ..Default::default() };
     let hostile = || text("</textarea><script>", "</textarea><script>");
     vec![
         RulesPage { in_force: InForce::default(), ..page(None, None) },
@@ -262,11 +272,15 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         page(None, Some("discarded")),
         page(Some("no_message"), None),
         page(Some("lockout"), None),
+        page(Some("nothing_changed"), None),
         page(Some("owners_only"), None),
         page(Some("self_approval"), None),
-        RulesPage { report: findings, ..page(Some("findings"), None) },
-        RulesPage { report: in_cases, ..page(Some("cases"), None) },
-        RulesPage { report: failing, ..page(Some("failing_cases"), None) },
+        RulesPage { report: findings(), ..page(Some("findings"), None) },
+        RulesPage { report: findings().only_checked(), ..page(Some("findings"), None) },
+        RulesPage { report: in_cases(), ..page(Some("cases"), None) },
+        RulesPage { report: in_cases().only_checked(), ..page(Some("cases"), None) },
+        RulesPage { report: failing(), ..page(Some("failing_cases"), None) },
+        RulesPage { report: failing().only_checked(), ..page(Some("failing_cases"), None) },
         RulesPage { text: hostile(), theirs: Some(hostile()), ..page(Some("conflict"), None) },
     ]
 }

@@ -20,17 +20,19 @@ pub(super) struct WhoShown {
 
 impl WhoShown {
     pub(super) fn of(names: &Names, actor: &str) -> Self {
-        let (kind, name) = match names.of(actor) {
-            Named::Client(name) => ("client", name.clone()),
-            Named::Operator => ("operator", String::new()),
-            Named::Person { name, username } if name.trim().is_empty() || name == username => {
-                ("person", username.clone())
-            }
-            Named::Person { name, username } => ("person", format!("{name} ({username})")),
-            Named::System => ("system", String::new()),
-            Named::Unknown => ("unknown", actor.to_owned()),
+        let kind = match names.of(actor) {
+            Named::Client(_) => "client",
+            Named::Operator => "operator",
+            Named::Person { .. } => "person",
+            Named::System => "system",
+            Named::Unknown => "unknown",
         };
-        Self { kind, name }
+        Self { kind, name: names.label(actor) }
+    }
+
+    /// Only if they are known.
+    pub(super) fn known(names: &Names, actor: &str) -> Option<Self> {
+        (*names.of(actor) != Named::Unknown).then(|| Self::of(names, actor))
     }
 }
 
@@ -42,6 +44,8 @@ pub(super) struct DifferenceShown {
     /// Whether both compile, so that it can be said in grants.
     in_grants: bool,
     grants: Vec<GrantShown>,
+    /// Whether one of these has exceptions.
+    exceptions: bool,
     /// How many changes more there are.
     more: usize,
     /// Whether that is all.
@@ -58,6 +62,8 @@ struct GrantShown {
     action: String,
     object: String,
     domain: String,
+    /// Whether something within that does not change like this.
+    exceptions: bool,
 }
 
 /// What changes in one of the texts of a policy.
@@ -97,6 +103,7 @@ impl DifferenceShown {
         };
         if let Some(grants) = grants {
             shown.grants = grants.changes.iter().take(MAX_GRANTS).map(GrantShown::of).collect();
+            shown.exceptions = shown.grants.iter().any(|grant| grant.exceptions);
             shown.more = grants.changes.len() - shown.grants.len();
             shown.complete = grants.complete;
         }
@@ -118,7 +125,7 @@ impl GrantShown {
             other => (false, other.to_string()),
         };
         let [action, object, domain] = [&change.action, &change.object, &change.domain].map(Clone::clone);
-        Self { kind, of_user, who, action, object, domain }
+        Self { kind, of_user, who, action, object, domain, exceptions: change.exceptions }
     }
 }
 
@@ -158,6 +165,7 @@ pub(super) fn sample_difference() -> DifferenceShown {
         action: named.to_owned(),
         object: named.to_owned(),
         domain: named.to_owned(),
+        exceptions: of_user,
     };
     let grants =
         [("gained", false, "*"), ("lost", true, "<b>"), ("denied", false, "*"), ("freed", true, "x")];
@@ -167,6 +175,7 @@ pub(super) fn sample_difference() -> DifferenceShown {
         from: Some(7),
         in_grants: true,
         grants: grants.map(grant).into_iter().collect(),
+        exceptions: true,
         more: 4,
         complete: false,
         texts: vec![

@@ -15,6 +15,7 @@ pub(in crate::http::pages) use crate::http::pages::rules::activation::page::samp
 use crate::http::pages::rules::desk::{Entered, RulesDesk, UPDATE_APIS};
 use crate::http::pages::rules::page::ApiShown;
 use crate::http::pages::rules::shown::{DifferenceShown, WhoShown};
+use crate::http::pages::rules::trial::DEFAULT_DAYS;
 use crate::http::pages::when::TimeShown;
 use crate::http::render::Page;
 use crate::services::admin_error::AdminError;
@@ -23,6 +24,7 @@ use crate::services::names::Names;
 use crate::services::paging::PageQuery;
 use crate::services::permission::ACTIVATE_POLICIES;
 use crate::services::policies::questions::Edition;
+use crate::services::policies::replay::Successor;
 
 /// How many schedules that ended are listed.
 const MAX_ENDED: usize = 10;
@@ -119,6 +121,16 @@ struct DraftShown {
     own: bool,
     saved_at: TimeShown,
     difference: Option<DifferenceShown>,
+    /// `None` where it cannot be said.
+    glance: Option<GlanceShown>,
+}
+
+/// What the draft would take from those who asked lately.
+#[derive(Serialize)]
+struct GlanceShown {
+    losers: usize,
+    /// Whether there is more than was looked at.
+    partial: bool,
 }
 
 /// A schedule that ended.
@@ -170,6 +182,7 @@ impl RulesDesk {
         };
         let is_pending = matches!(state, "forbidden" | "ready");
         let difference = if is_pending { self.difference(entered, Edition::Draft).await? } else { None };
+        let glance = if difference.is_some() { self.glance(entered).await? } else { None };
         let waiting = match waiting {
             Some(schedule) => Some(self.waiting(entered, schedule, &names).await?),
             None => None,
@@ -190,6 +203,7 @@ impl RulesDesk {
                 own: is_own(&draft.updated_by, &who.caller.actor),
                 saved_at: TimeShown::of(draft.updated_at),
                 difference,
+                glance,
             },
             order: Order::default(),
             ended: ended.take(MAX_ENDED).collect(),
@@ -239,6 +253,19 @@ impl RulesDesk {
             },
             difference,
         })
+    }
+
+    /// Nothing where nothing was recorded, or where one of the two cannot be used.
+    async fn glance(&self, entered: &Entered) -> Result<Option<GlanceShown>, AdminError> {
+        let texts = (Edition::Active, Successor::Edition(Edition::Draft));
+        let now = entered.who.caller.now;
+        match self.console.questions.glance(&entered.api.id, texts, DEFAULT_DAYS, now).await {
+            Ok(found) if found.replayed.all.requests > 0 => {
+                Ok(Some(GlanceShown { losers: found.replayed.losers, partial: found.recorded.partial }))
+            }
+            Ok(_) | Err(AdminError::NotFound(_) | AdminError::Policy(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What would change, or nothing where nothing is in force or what was to come has ended meanwhile.

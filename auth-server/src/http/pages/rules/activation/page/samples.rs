@@ -39,7 +39,20 @@ fn time() -> TimeShown {
 
 fn draft(state: &'static str, difference: Option<DifferenceShown>) -> DraftShown {
     let own = state == "ready";
-    DraftShown { state, version: 8, saved_by: sample_who("unknown"), own, saved_at: time(), difference }
+    let glance = match state {
+        "ready" => Some(GlanceShown { losers: 3, partial: false }),
+        "forbidden" => Some(GlanceShown { losers: 3, partial: true }),
+        _ => None,
+    };
+    DraftShown {
+        state,
+        version: 8,
+        saved_by: sample_who("unknown"),
+        own,
+        saved_at: time(),
+        difference,
+        glance,
+    }
 }
 
 fn ending(how: Ending) -> EndedShown {
@@ -91,6 +104,17 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
     let mut all = vec![
         ActivationPage { draft: draft("same", None), ended: Vec::new(), ..page(None, None, false) },
         ActivationPage { draft: draft("forbidden", None), ..page(None, None, true) },
+        ActivationPage {
+            draft: DraftShown {
+                glance: Some(GlanceShown { losers: 0, partial: false }),
+                ..draft("ready", None)
+            },
+            ..page(None, None, true)
+        },
+        ActivationPage {
+            draft: DraftShown { glance: None, ..draft("ready", Some(sample_difference())) },
+            ..page(None, None, true)
+        },
         waiting("missing", false, Some("decline")),
         waiting("missing", true, Some("cancel")),
         waiting("given", false, Some("decline")),

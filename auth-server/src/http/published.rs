@@ -2,25 +2,58 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
 
+use crate::domain::secret::Digest32;
 use crate::http::cors;
 
+/// What the server says about itself, as it is sent: made once, when the server starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    pub(crate) body: Bytes,
+    /// The `ETag`, quotes included.
+    etag: String,
+}
+
+impl Description {
+    /// Writes a document whose members are texts, lists of texts and truth values.
+    pub(crate) fn of(document: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(document);
+        let body = Bytes::from(json.expect("texts, lists of texts and truth values are JSON"));
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Digest32::of(&body).as_bytes()));
+        Self { body, etag }
+    }
+
+    /// Answers with the document, or says that the caller has it already.
+    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
+        let document = Published {
+            body: &self.body,
+            etag: &self.etag,
+            content_type: "application/json",
+            cache_control: "public, max-age=3600",
+        };
+        document.answer(request)
+    }
+}
+
 /// A public document.
-pub(super) struct Published<'a> {
-    pub(super) body: &'a Bytes,
-    pub(super) etag: &'a str,
-    pub(super) content_type: &'static str,
-    pub(super) cache_control: &'static str,
+pub(crate) struct Published<'a> {
+    pub(crate) body: &'a Bytes,
+    pub(crate) etag: &'a str,
+    pub(crate) content_type: &'static str,
+    pub(crate) cache_control: &'static str,
 }
 
 impl Published<'_> {
     /// Answers with the document, or says that the caller has it already ([RFC 9110 §13.1.2]).
     ///
     /// [RFC 9110 §13.1.2]: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
-    pub(super) fn answer(&self, request: &HeaderMap) -> Response {
+    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
         let known = request.get_all(IF_NONE_MATCH).iter().any(|tags| has_tag(tags, self.etag));
         let mut response = if known {
             StatusCode::NOT_MODIFIED.into_response()

@@ -1,0 +1,238 @@
+//! An issuer on a socket of this machine, which can be told to misbehave.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use portcullis_policy::{PolicySource, SnapshotDocument};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::keys::{SigningKey, insert};
+use crate::clock::Clock;
+use crate::policy::POLICY;
+
+/// An issuer for tests: it is found by its URL, publishes its keys and signs what it is told to. It ends with its last clone.
+#[derive(Clone)]
+pub struct Issuer(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    state: Arc<Shared>,
+    clock: Clock,
+    skew_secs: AtomicI64,
+    names: AtomicUsize,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    url: String,
+    /// The last one signs.
+    keys: Mutex<Vec<SigningKey>>,
+    /// What is handed out under which revision, without its dates.
+    policy: Mutex<(u64, Option<Value>)>,
+    fault: Mutex<Option<Fault>>,
+    fetches: AtomicUsize,
+}
+
+/// How an issuer misbehaves, whatever it is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A key set without a key.
+    Empty,
+    /// 200 with a page.
+    Html,
+    /// Ten megabytes.
+    Huge,
+    /// A redirect to another host.
+    Redirect,
+    /// No answer, ever.
+    Stall,
+    /// An error.
+    Status(u16),
+    /// A key set of which no key can be used.
+    UnusableKeys,
+}
+
+impl Issuer {
+    /// An issuer on a free port of 127.0.0.1, by the clock of this machine.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_at(Clock::system()).await
+    }
+
+    /// The same by another clock.
+    pub async fn start_at(clock: Clock) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let keys = Mutex::new(vec![SigningKey::new("test-key-1")]);
+        let state = Arc::new(Shared { url: url.clone(), keys, ..Shared::default() });
+        let app = Router::new()
+            .route("/.well-known/openid-configuration", get(metadata))
+            .route("/jwks", get(jwks))
+            .route("/policies/snapshot", get(snapshot))
+            .with_state((Arc::clone(&state), clock.clone()));
+        let serving = tokio::spawn(async move {
+            // It never returns; when the listener fails, requests do, too.
+            let _ = axum::serve(listener, app).await;
+        });
+        let (skew_secs, names) = (AtomicI64::new(0), AtomicUsize::new(0));
+        Ok(Self(Arc::new(Inner { url, state, clock, skew_secs, names, serving })))
+    }
+
+    /// Its name, and where it is.
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// Signs with a new key from now on. The old ones are still published.
+    pub fn rotate(&self) {
+        let mut keys = self.keys();
+        let kid = format!("test-key-{}", keys.len() + 1);
+        keys.push(SigningKey::new(kid));
+    }
+
+    /// Publishes the key that signs, and no other.
+    pub fn withdraw_old_keys(&self) {
+        let mut keys = self.keys();
+        let old = keys.len().saturating_sub(1);
+        keys.drain(..old);
+    }
+
+    /// Misbehaves from now on, or no more.
+    pub fn misbehave(&self, fault: impl Into<Option<Fault>>) {
+        *self.0.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault.into();
+    }
+
+    /// Is ahead of its clock by so many seconds from now on, or behind it.
+    pub fn skew(&self, secs: i64) {
+        self.0.skew_secs.store(secs, Ordering::Relaxed);
+    }
+
+    /// Hands out rules under the default model, signed, to the guard of an API that asks as a client for them: at
+    /// `/policies/snapshot`, as the server does. Called again, as the next revision.
+    pub fn hand_out(&self, api: &str, client_id: &str, rules: &str) {
+        let mut policy = self.0.state.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        policy.0 += 1;
+        let document = SnapshotDocument::new(api, policy.0, PolicySource::with_default_model(rules));
+        let mut claims = json!(document);
+        insert(&mut claims, "iss", self.url().into());
+        insert(&mut claims, "aud", client_id.into());
+        policy.1 = Some(claims);
+    }
+
+    /// The key set that it publishes, for guards that are [given](crate::Issuer::static_jwks) one.
+    pub fn jwks(&self) -> String {
+        published(&self.keys())
+    }
+
+    /// How often its keys were asked for.
+    pub fn fetches(&self) -> usize {
+        self.0.state.fetches.load(Ordering::Relaxed)
+    }
+
+    /// A compact JWS over any header and payload, by the key that signs.
+    ///
+    /// # Panics
+    ///
+    /// Never: there is always a key.
+    pub fn sign(&self, header: &str, payload: &[u8]) -> String {
+        self.with_key(|key| key.sign(header, payload))
+    }
+
+    pub(super) fn with_key<T>(&self, use_it: impl FnOnce(&SigningKey) -> T) -> T {
+        use_it(self.keys().last().expect("an issuer has a key"))
+    }
+
+    pub(super) fn kid(&self) -> String {
+        self.with_key(|key| key.kid.clone())
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.0.clock.unix_secs().saturating_add_signed(self.0.skew_secs.load(Ordering::Relaxed))
+    }
+
+    /// A name that no other token has.
+    pub(super) fn next_name(&self) -> String {
+        format!("test-token-{}", self.0.names.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Vec<SigningKey>> {
+        self.0.state.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Issuer").field("url", &self.0.url).finish_non_exhaustive()
+    }
+}
+
+type Served = State<(Arc<Shared>, Clock)>;
+
+async fn snapshot(State((state, clock)): Served) -> Response {
+    let Some(mut claims) = state.policy.lock().unwrap_or_else(PoisonError::into_inner).1.clone() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    insert(&mut claims, "iat", clock.unix_secs().into());
+    insert(&mut claims, "exp", (clock.unix_secs() + 86_400).into());
+    let token = {
+        let keys = state.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = keys.last() else { return StatusCode::NOT_FOUND.into_response() };
+        let header = json!({ "alg": "ES256", "typ": POLICY, "kid": key.kid });
+        key.sign(&header.to_string(), claims.to_string().as_bytes())
+    };
+    answer(&state, token).await
+}
+
+async fn metadata(State((state, _)): Served) -> Response {
+    let document = json!({ "issuer": state.url, "jwks_uri": format!("{}/jwks", state.url) });
+    answer(&state, document.to_string()).await
+}
+
+async fn jwks(State((state, _)): Served) -> Response {
+    state.fetches.fetch_add(1, Ordering::Relaxed);
+    let keys = published(&state.keys.lock().unwrap_or_else(PoisonError::into_inner));
+    answer(&state, keys).await
+}
+
+fn published(keys: &[SigningKey]) -> String {
+    json!({ "keys": keys.iter().map(SigningKey::published).collect::<Vec<_>>() }).to_string()
+}
+
+async fn answer(state: &Shared, document: String) -> Response {
+    let fault = *state.fault.lock().unwrap_or_else(PoisonError::into_inner);
+    let json = |text: String| ([(header::CONTENT_TYPE, "application/json")], text).into_response();
+    match fault {
+        None => json(document),
+        Some(Fault::Empty) => json(json!({ "keys": [] }).to_string()),
+        Some(Fault::Html) => {
+            ([(header::CONTENT_TYPE, "text/html")], "<!doctype html><p>Sign in").into_response()
+        }
+        Some(Fault::Huge) => json(" ".repeat(10 << 20)),
+        Some(Fault::Redirect) => {
+            (StatusCode::FOUND, [(header::LOCATION, "http://127.0.0.1:9/jwks")]).into_response()
+        }
+        Some(Fault::Stall) => std::future::pending().await,
+        Some(Fault::Status(status)) => {
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        Some(Fault::UnusableKeys) => {
+            json(json!({ "keys": [{ "kty": "oct", "k": "AAAA" }, {}, 1] }).to_string())
+        }
+    }
+}

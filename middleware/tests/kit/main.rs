@@ -1,0 +1,13 @@
+//! The kit for tests of services: whether its attacks find what they look for.
+
+#[cfg(test)]
+mod broken;
+#[cfg(test)]
+mod miniature;
+/// The example, as it is.
+#[cfg(test)]
+#[expect(dead_code, reason = "its program is not started here")]
+#[path = "../../examples/orders.rs"]
+mod orders;
+#[cfg(test)]
+mod whole;
