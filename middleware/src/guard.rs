@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use http::request::Parts;
 use portcullis_policy::Route;
 
@@ -16,7 +17,8 @@ use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::input::{InputRules, Media};
 use crate::jwks::{Trust, Trusts};
-use crate::limit::{Limiters, Standing};
+use crate::limit::{Limiters, Loan, Passage, Standing};
+use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{DpopHint, Hint, Refusal};
 use crate::resource::Described;
@@ -24,6 +26,7 @@ use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
 use crate::token::{Attempt, Verifier};
+pub(crate) use judge::Resume;
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -31,7 +34,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// The guard of a service: a tower layer that lets a request through only when its path is canonical, its
 /// limits are not spent, its token is good, its caller may do this, and its body is well-formed.
 ///
-/// The order is fixed: path, limit by address, token, limit by identity, requirement, input, handler. Cheap
+/// The order is fixed: path, limits by address, token, limits by identity, requirement, input, handler. Cheap
 /// to clone; clones are the same guard.
 #[derive(Clone)]
 pub struct Guard(Arc<Core>);
@@ -59,7 +62,7 @@ pub(crate) struct Told {
 }
 
 impl Guard {
-    /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was. A server that may not
+    /// Fetches keys and policy now, reads policy files again, and looks for where limits are shared if that is away. What cannot be had stays as it was. A server that may not
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
@@ -123,6 +126,7 @@ impl Guard {
             issuers: self.0.trusts.statuses(now),
             input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
+            limits_shared: self.0.limiters.are_shared(),
         }
     }
 
@@ -178,6 +182,7 @@ impl Guard {
         self.0.trusts.spawn_refresh();
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
         self.0.told.announcer.iter().for_each(Announcer::spawn);
+        self.0.limiters.spawn_refresh();
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
@@ -202,12 +207,15 @@ impl Guard {
         }
     }
 
-    /// Keys first, again.
+    /// Keys first, again. Where limits are shared is looked for meanwhile.
     pub(crate) async fn refresh_remote(&self) {
-        self.0.trusts.refresh().await;
-        if let Some(policy) = &self.0.policy {
-            policy.refresh().await;
-        }
+        let knowledge = async {
+            self.0.trusts.refresh().await;
+            if let Some(policy) = &self.0.policy {
+                policy.refresh().await;
+            }
+        };
+        join(knowledge, self.0.limiters.refresh()).await;
         // A disk that hangs holds nobody up.
         let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
     }
@@ -223,21 +231,34 @@ impl Guard {
         Arc::clone(&self.0.input)
     }
 
+    /// The limits on the way to a route: by the template of its path, or by what it requires where that is not known.
+    pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
+        let route = path.map_or_else(|| requirement.to_string(), str::to_owned);
+        self.0.limiters.passage(&route, requirement.request_cost(), requirement.limits())
+    }
+
     /// Judges all that can be judged at once.
     pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
         let mut standing = Standing::default();
-        let step = self.0.begin(parts, terms, &mut standing);
+        let step = path::check(parts)
+            .map_err(Refusal::Path)
+            .and_then(|()| self.0.admit_address(parts, terms, &mut standing));
         Visit { standing, step }
     }
 
-    /// Judges the rest after a wait for keys.
+    /// Judges the rest after a wait.
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
         terms: &Terms,
+        resume: Resume,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, terms, Attempt::Last, standing)
+        match resume {
+            Resume::Address => self.0.admit_address(parts, terms, standing),
+            Resume::Caller(caller, proof) => self.0.admit_caller(parts, terms, (caller, proof), standing),
+            Resume::Token => self.0.admit_token(parts, terms, Attempt::Last, standing),
+        }
     }
 }
 
@@ -245,6 +266,7 @@ impl Guard {
 pub(crate) struct Terms {
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
+    pub(crate) passage: Passage,
 }
 
 /// How far a request has come, and where it stands with the limits.
@@ -255,11 +277,13 @@ pub(crate) struct Visit {
 
 /// What is to be done next.
 pub(crate) enum Step {
+    /// Ask for what a limit needs to decide, then go on.
+    Borrow(Loan, Resume),
     /// Check the body, then call the handler.
     CheckBody(Media),
     /// Call the handler.
     Pass,
-    /// Wait for keys, then resume.
+    /// Wait for keys, then go on with the token.
     Wait(Arc<Trust>),
 }
 

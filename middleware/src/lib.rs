@@ -24,10 +24,10 @@
 //! In this order, which nothing can change:
 //!
 //! 1. A path that could be read in two ways is refused: 400.
-//! 2. The limit by client address is spent: 429.
+//! 2. The limits by client address are spent: 429.
 //! 3. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
 //!    cannot be had. Tokens are taken from the `Authorization` header and from nowhere else.
-//! 4. The limit by identity is spent: 429.
+//! 4. The limits by identity and route are spent: 429.
 //! 5. The requirement of the route is decided: 403 with the id of the decision.
 //! 6. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
@@ -63,6 +63,12 @@
 //! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
 //! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
 //! go on across the restart. [`Guard::status`] says how old everything is and where it came from.
+//!
+//! # Limits
+//!
+//! [`Limits`] of the whole guard, and limits and costs of single routes ([`Requirement::limit`], [`Requirement::cost`]), count in
+//! the memory of the process. With the feature `redis`, replicas share them: each borrows a few requests at a time, so that most
+//! cost no round trip, and counts for itself, up to its share, while the server is away.
 //!
 //! # Input
 //!
@@ -140,7 +146,9 @@ pub use input::{
 };
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
-pub use limit::{EmptyQuota, Limits, Quota};
+#[cfg(feature = "redis")]
+pub use limit::RedisLimits;
+pub use limit::{Key, Limit, LimitError, Limits, Quota};
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};

@@ -34,7 +34,7 @@ pub(crate) enum Refusal {
     Forbidden { why: &'static str, denied: AccessDenied },
     #[error("{0:?}")]
     Input(Fault),
-    #[error("the {} limit is exceeded", .0.name)]
+    #[error("the {} limit is exceeded", .0.reading.name)]
     Limited(Exceeded),
     #[error(transparent)]
     Path(PathFault),
@@ -117,6 +117,15 @@ impl Refusal {
         }
     }
 
+    /// Whether the request tried a token that anybody could have written.
+    pub(crate) const fn is_guess(&self) -> bool {
+        match self {
+            Self::Bearer(fault) => matches!(fault, BearerFault::Malformed),
+            Self::Token { fault, .. } => fault.is_guess(),
+            _ => false,
+        }
+    }
+
     fn denied(&self) -> Option<&AccessDenied> {
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
@@ -177,22 +186,31 @@ impl Refusal {
             Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
         };
-        let limited = matches!(self, Self::Limited(_));
         Problem {
-            kind: if limited { QUOTA_EXCEEDED } else { "about:blank" },
+            kind: match self {
+                Self::Limited(Exceeded { is_reduced: true, .. }) => REDUCED_CAPACITY,
+                Self::Limited(_) => QUOTA_EXCEEDED,
+                _ => "about:blank",
+            },
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: self.detail(),
             code,
             decision: self.denied().map(|denied| denied.decision().id().to_string()),
             errors,
-            violated: if let Self::Limited(exceeded) = self { vec![exceeded.name] } else { Vec::new() },
+            violated: if let Self::Limited(exceeded) = self {
+                vec![exceeded.reading.name]
+            } else {
+                Vec::new()
+            },
         }
     }
 }
 
-/// The type that the IETF draft on rate limit fields gives this problem.
+/// The types that the IETF draft on rate limit fields gives these problems. It recommends 503 for the second; here it stays
+/// 429, because whoever meets it asked for more than its share of what there is.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+const REDUCED_CAPACITY: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
 /// A problem document (RFC 9457 §3).
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! The judgement of a request, step by step.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -10,53 +11,87 @@ use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
 use crate::jwks::Trust;
-use crate::limit::Standing;
-use crate::path;
+use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
 use crate::token::{Attempt, Principal, Scheme, Verification, credential};
 
+/// Where a request goes on after a wait. What is behind it is not done again.
+pub(crate) enum Resume {
+    Address,
+    Caller(Option<Principal>, Option<Name>),
+    Token,
+}
+
+impl Resume {
+    /// The limits that were waited for.
+    pub(crate) const fn stage(&self) -> Stage {
+        match self {
+            Self::Address => Stage::Early,
+            Self::Caller(..) | Self::Token => Stage::Late,
+        }
+    }
+}
+
 impl Core {
-    pub(super) fn begin(
+    pub(super) fn admit_address(
         &self,
         parts: &mut Parts,
         terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        path::check(parts).map_err(Refusal::Path)?;
-        self.admit_address(parts, standing)?;
-        self.proceed(parts, terms, Attempt::First, standing)
+        let address = self.proxies.client(parts);
+        if address.is_none() && terms.passage.needs_address() {
+            return Err(Refusal::Unavailable(Outage::Address));
+        }
+        match terms.passage.spend(Stage::Early, address, None, standing) {
+            Err(Halt::Wait(loan)) => return Ok(Step::Borrow(loan, Resume::Address)),
+            Err(Halt::Exceeded(exceeded)) => return Err(Refusal::Limited(exceeded)),
+            Ok(()) => {}
+        }
+        if let Some(address) = address {
+            parts.extensions.insert(ClientAddress(address));
+        }
+        self.admit_token(parts, terms, Attempt::First, standing)
     }
 
-    fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
-        let Some(address) = self.proxies.client(parts) else {
-            let needed = self.limiters.needs_address();
-            return if needed { Err(Refusal::Unavailable(Outage::Address)) } else { Ok(()) };
-        };
-        self.limiters.spend_address(address, standing).map_err(Refusal::Limited)?;
-        parts.extensions.insert(ClientAddress(address));
-        Ok(())
-    }
-
-    pub(super) fn proceed(
+    pub(super) fn admit_token(
         &self,
         parts: &mut Parts,
         terms: &Terms,
         attempt: Attempt,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        let Terms { requirement, input } = terms;
-        let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
-            Authentication::Known(caller, proof) => (caller, proof),
-            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
-        };
+        match self.authenticate(parts, &terms.requirement, attempt) {
+            Ok(Authentication::Known(caller, proof)) => {
+                self.admit_caller(parts, terms, (caller, proof), standing)
+            }
+            Ok(Authentication::Wait(trust)) => Ok(Step::Wait(trust)),
+            Err(refusal) => {
+                if refusal.is_guess() {
+                    terms.passage.charge_guess(address(parts), standing);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    pub(super) fn admit_caller(
+        &self,
+        parts: &mut Parts,
+        Terms { requirement, input, passage }: &Terms,
+        (caller, proof): (Option<Principal>, Option<Name>),
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
         let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        if let Some(caller) = &caller {
-            self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
+        match passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
+            Err(Halt::Wait(loan)) => return Ok(Step::Borrow(loan, Resume::Caller(caller, proof))),
+            Err(Halt::Exceeded(exceeded)) => return Err(Refusal::Limited(exceeded)),
+            Ok(()) => {}
         }
         // Only now: whoever is over their limit takes no room from others.
         if let Some(proof) = proof {
@@ -134,6 +169,11 @@ impl Core {
             None => Refusal::Anonymous,
         })
     }
+}
+
+/// The address of the client, as it was found out before.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address)
 }
 
 /// The answer to a caller who may not.

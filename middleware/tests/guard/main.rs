@@ -33,11 +33,17 @@ mod policy;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(test)]
 mod replays;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod shared_limits;
 #[cfg(test)]
 mod signer;
 #[cfg(test)]

@@ -1,0 +1,360 @@
+//! Limits that replicas share through Redis, and what happens while it is away.
+//!
+//! `tests/run` starts the server that `PORTCULLIS_TEST_REDIS` names. A test that ends or holds up a server has one of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::get;
+use futures_util::future::join_all;
+use http::{Request, StatusCode};
+use portcullis_guard::{
+    BuildError, Dpop, Guard, GuardExt, GuardedRouter, Issuer, Key, Limit, LimitError, Limits, Quota,
+    RedisLimits, authenticated, public,
+};
+use serde_json::json;
+use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry;
+
+use crate::bound::{bound_token, proof};
+use crate::redis::Redis;
+use crate::service::{Answer, Dial, builder, fetch, send};
+use crate::signer::{ISSUER, Signer, jwks};
+
+/// Nobody waits so long: what is tested is what is counted, however busy the machine is.
+const PATIENT: Duration = Duration::from_mins(1);
+
+/// The server of the test run, and a prefix that no other test has.
+fn server() -> (String, String) {
+    let url =
+        std::env::var("PORTCULLIS_TEST_REDIS").expect("PORTCULLIS_TEST_REDIS: tests/run starts a server");
+    let mut random = [0; 8];
+    SystemRandom::new().fill(&mut random).unwrap();
+    (url, format!("test:{:016x}", u64::from_be_bytes(random)))
+}
+
+fn shared(limits: Limits, url: &str, prefix: &str) -> Limits {
+    limits.secret([7; 32]).shared(RedisLimits::new(url, 2).prefix(prefix).patience(PATIENT))
+}
+
+struct Replica {
+    guard: Guard,
+    service: Router,
+}
+
+struct Setup {
+    signer: Signer,
+    dial: Dial,
+}
+
+impl Setup {
+    fn new() -> Self {
+        Self { signer: Signer::es256("a"), dial: Dial::new() }
+    }
+
+    fn token(&self, sub: &str) -> String {
+        self.signer.token(&json!({ "sub": sub }))
+    }
+
+    async fn replica(&self, limits: Limits) -> Replica {
+        let issuer = Issuer::static_jwks(ISSUER, jwks([&self.signer]));
+        let guard =
+            builder(&self.dial).issuer(issuer).dpop(Dpop::new()).limits(limits).build().await.unwrap();
+        let service = GuardedRouter::new()
+            .route("/me", get(async || "me").guard(authenticated()))
+            .route("/dear", get(async || "dear").guard(authenticated().cost(4)))
+            .route("/open", get(async || "open").guard(public()))
+            .guarded_by(&guard);
+        Replica { guard, service }
+    }
+}
+
+impl Replica {
+    async fn ask(&self, token: &str) -> Answer {
+        fetch(&self.service, "/me", token).await
+    }
+
+    async fn passes(&self, token: &str) -> bool {
+        let answer = self.ask(token).await;
+        assert!([200, 429].contains(&answer.status.as_u16()), "{answer:?}");
+        answer.status == StatusCode::OK
+    }
+
+    /// How many of so many requests pass.
+    async fn count(&self, token: &str, requests: usize) -> usize {
+        let mut passed = 0;
+        for _ in 0..requests {
+            passed += usize::from(self.passes(token).await);
+        }
+        passed
+    }
+}
+
+#[tokio::test]
+async fn replicas_let_through_one_quota_between_them() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits = || shared(Limits::new().by_identity(Quota::per_hour(100)), &url, &prefix);
+    let replicas = [setup.replica(limits()).await, setup.replica(limits()).await];
+    let token = setup.token("alice");
+    assert_eq!(replicas[0].guard.status().limits_shared, Some(true));
+    let first = replicas[0].ask(&token).await;
+    assert_eq!(first.header("ratelimit"), r#""identity";r=99;t=36"#);
+    let mut passed = 1;
+    for round in 0..300 {
+        passed += usize::from(replicas[round % 2].passes(&token).await);
+    }
+    assert_eq!(passed, 100);
+    let refused = replicas[0].ask(&token).await;
+    assert_eq!(refused.problem()["violated-policies"], json!(["identity"]));
+    assert!((1..=37).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{refused:?}");
+    assert!(replicas[1].passes(&setup.token("bob")).await, "another caller has a count of its own");
+}
+
+#[tokio::test]
+async fn requests_that_come_at_once_are_counted_once_each() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits = || shared(Limits::new().by_identity(Quota::per_hour(100)), &url, &prefix);
+    let replicas = [setup.replica(limits()).await, setup.replica(limits()).await];
+    let token = setup.token("alice");
+    let asked = (0..400).map(|number| replicas[number % 2].passes(&token));
+    let passed = join_all(asked).await.into_iter().filter(|passed| *passed).count();
+    // What was refused while the last tokens were on loan to the other replica is there now: five at each, at most.
+    assert!((90..=100).contains(&passed), "{passed}");
+    let rest = replicas[0].count(&token, 20).await + replicas[1].count(&token, 20).await;
+    assert_eq!(passed + rest, 100);
+}
+
+#[tokio::test]
+async fn a_day_is_shared_and_ends_at_midnight() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits =
+        || shared(Limits::new().limit(Limit::new("day", Key::subject(), Quota::per_day(40))), &url, &prefix);
+    let replicas = [setup.replica(limits()).await, setup.replica(limits()).await];
+    let token = setup.signer.token(&json!({ "exp": 1_800_080_000 }));
+    assert_eq!(replicas[0].ask(&token).await.header("ratelimit"), r#""day";r=39;t=57600"#);
+    let passed = 1 + replicas[0].count(&token, 30).await + replicas[1].count(&token, 30).await;
+    // The last one or two may be on loan to the replica that asked before.
+    let rest = replicas[0].count(&token, 10).await;
+    assert_eq!(passed + rest, 40);
+    let refused = replicas[1].ask(&token).await;
+    assert_eq!(refused.header("retry-after"), "57600");
+    setup.dial.turn(Duration::from_hours(16));
+    assert!(replicas[1].passes(&token).await, "a new day");
+}
+
+#[tokio::test]
+async fn what_a_replica_did_not_spend_it_gives_back() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits = || {
+        shared(Limits::new().limit(Limit::new("day", Key::subject(), Quota::per_day(1_000))), &url, &prefix)
+    };
+    let replica = setup.replica(limits()).await;
+    let token = setup.token("alice");
+    // It has borrowed 63 by then, for 40 requests.
+    assert_eq!(replica.count(&token, 40).await, 40);
+    setup.dial.turn(Duration::from_secs(3));
+    let answer = replica.ask(&token).await;
+    assert!(answer.header("ratelimit").starts_with(r#""day";r=959;"#), "{answer:?}");
+    let other = setup.replica(limits()).await;
+    let answer = other.ask(&token).await;
+    let left: u32 = answer.header("ratelimit").split(['=', ';']).nth(2).unwrap().parse().unwrap();
+    assert!((920..959).contains(&left), "at most a batch is on loan: {left}");
+}
+
+#[tokio::test]
+async fn a_request_that_waited_for_tokens_shows_its_proof_once() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits = shared(Limits::new().by_identity(Quota::per_hour(100)), &url, &prefix);
+    let replica = setup.replica(limits).await;
+    let key = Signer::es256("k");
+    let token = bound_token(&setup.signer, &key);
+    let proof = proof(&key, &token, &json!({}), &json!({}));
+    let request = || {
+        let request = Request::get("/me").header("authorization", format!("DPoP {token}"));
+        request.header("dpop", &proof).body(Body::empty()).unwrap()
+    };
+    assert_eq!(send(&replica.service, request()).await.status, StatusCode::OK);
+    assert_eq!(
+        send(&replica.service, request()).await.status,
+        StatusCode::UNAUTHORIZED,
+        "a proof counts once"
+    );
+}
+
+#[tokio::test]
+async fn costs_and_guesses_are_shared_too() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits = || {
+        let limits = Limits::new().by_identity(Quota::per_hour(10)).by_address(Quota::per_hour(20));
+        shared(limits, &url, &prefix)
+    };
+    let replicas = [setup.replica(limits()).await, setup.replica(limits()).await];
+    let ask = async |replica: &Replica, path: &str, token: &str| {
+        let mut request = Request::get(path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new([192, 0, 2, 1].into(), 1)));
+        send(&replica.service, request).await.status.as_u16()
+    };
+    let token = setup.token("alice");
+    assert_eq!(ask(&replicas[0], "/dear", &token).await, 200);
+    assert_eq!(ask(&replicas[1], "/dear", &token).await, 200);
+    assert_eq!(ask(&replicas[0], "/dear", &token).await, 429, "2 of 10 are left");
+    // Of the 20 of the address, 8 are left, or 7: the third request spent them before it was refused.
+    let mut statuses = Vec::new();
+    for number in 0..8 {
+        statuses.push(ask(&replicas[number % 2], "/me", "a.b.c").await);
+        tokio::task::yield_now().await;
+    }
+    assert!(statuses.iter().filter(|status| **status == 401).count() < 8, "{statuses:?}");
+    assert_eq!(ask(&replicas[0], "/open", "").await, 429, "guesses took the rest");
+}
+
+#[tokio::test]
+async fn limits_are_not_shared_without_a_secret_or_without_an_address() {
+    let build = async |limits: Limits| {
+        let setup = Setup::new();
+        let issuer = Issuer::static_jwks(ISSUER, jwks([&setup.signer]));
+        builder(&setup.dial).issuer(issuer).limits(limits).build().await.map(drop)
+    };
+    let limits = || Limits::new().by_identity(Quota::per_hour(5));
+    let url = "redis://:geheim@127.0.0.1:1";
+    let open = build(limits().shared(RedisLimits::new(url, 2))).await;
+    assert!(matches!(open, Err(BuildError::Limit(LimitError::NoSecret))));
+    for url in ["http://:geheim@127.0.0.1", "", "redis://:geheim@127.0.0.1/x"] {
+        let Err(error) = build(limits().secret([7; 32]).shared(RedisLimits::new(url, 2))).await else {
+            panic!("{url}")
+        };
+        assert!(matches!(error, BuildError::Limit(LimitError::Url(_))), "{error}");
+        assert!(!error.to_string().contains("geheim"), "{error}");
+    }
+    let shown = format!("{:?}", limits().secret([7; 32]).shared(RedisLimits::new(url, 2)));
+    assert!(!shown.contains("geheim") && !shown.contains("7, 7"), "{shown}");
+}
+
+/// Counts what the guard says to the log.
+#[derive(Clone, Default)]
+struct Said {
+    warnings: Arc<AtomicUsize>,
+    lines: Arc<AtomicUsize>,
+}
+
+impl Said {
+    fn listen(&self) -> DefaultGuard {
+        set_default(registry().with(self.clone()))
+    }
+
+    fn so_far(&self) -> (usize, usize) {
+        (self.warnings.load(Ordering::Relaxed), self.lines.load(Ordering::Relaxed))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Said {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if !event.metadata().target().contains("limit") {
+            return;
+        }
+        match *event.metadata().level() {
+            Level::WARN => drop(self.warnings.fetch_add(1, Ordering::Relaxed)),
+            Level::INFO => drop(self.lines.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+    }
+}
+
+// FAULTS F15
+#[tokio::test]
+async fn while_redis_is_away_each_replica_lets_through_its_share_and_says_so_once() {
+    let said = Said::default();
+    let _listening = said.listen();
+    let mut redis = Redis::start();
+    let setup = Setup::new();
+    let limits = || shared(Limits::new().by_identity(Quota::per_hour(100)), &redis.url(), "test");
+    let replicas = [setup.replica(limits()).await, setup.replica(limits()).await];
+    let token = setup.token("alice");
+    let before = replicas[0].count(&token, 10).await + replicas[1].count(&token, 10).await;
+    assert_eq!((before, said.so_far()), (20, (0, 0)));
+
+    redis.end();
+    let mut meanwhile = 0;
+    for replica in &replicas {
+        let passed = replica.count(&token, 200).await;
+        // Its share is 50; beside, it had up to 5 on loan.
+        assert!((50..=55).contains(&passed), "{passed}");
+        assert_eq!(replica.guard.status().limits_shared, Some(false));
+        assert!(replica.guard.is_ready(), "limits alone close no guard");
+        meanwhile += passed;
+    }
+    assert!(meanwhile <= 110, "{meanwhile}");
+    assert_eq!(said.so_far(), (2, 0), "one warning of each guard");
+    let refused = replicas[0].ask(&token).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        refused.problem()["type"],
+        json!("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity")
+    );
+    assert_eq!(refused.header("ratelimit-policy"), r#""identity";q=50;w=3600"#);
+    assert!(replicas[0].passes(&setup.token("bob")).await, "others are served");
+
+    let _redis = Redis::start_at(redis.port);
+    for replica in &replicas {
+        replica.guard.refresh().await;
+        assert_eq!(replica.guard.status().limits_shared, Some(true));
+    }
+    assert_eq!(said.so_far(), (2, 2), "and one line when it is back");
+    let after = replicas[0].count(&token, 200).await + replicas[1].count(&token, 200).await;
+    assert_eq!(
+        after + replicas[0].count(&token, 10).await,
+        100,
+        "it came back without its data, and counts anew"
+    );
+}
+
+// FAULTS F17
+#[tokio::test]
+async fn a_redis_that_hangs_holds_no_request_up() {
+    let redis = Redis::start();
+    let setup = Setup::new();
+    let through = RedisLimits::new(redis.url(), 2).patience(Duration::from_millis(5));
+    let limits = Limits::new().by_identity(Quota::per_hour(4)).secret([7; 32]).shared(through);
+    let replica = setup.replica(limits).await;
+    assert_eq!(replica.guard.status().limits_shared, Some(true));
+    redis.signal("-STOP");
+    // None of it waits for an answer that never comes: two pass, by the share, and the rest is told so.
+    assert_eq!(replica.count(&setup.token("alice"), 20).await, 2);
+    redis.signal("-CONT");
+}
+
+#[tokio::test]
+async fn a_guard_starts_without_redis_and_finds_it_later() {
+    let said = Said::default();
+    let _listening = said.listen();
+    let mut redis = Redis::start();
+    redis.end();
+    let setup = Setup::new();
+    let limits = shared(Limits::new().by_identity(Quota::per_hour(4)), &redis.url(), "test");
+    let replica = setup.replica(limits).await;
+    assert_eq!(replica.guard.status().limits_shared, Some(false));
+    assert_eq!(replica.count(&setup.token("alice"), 4).await, 2);
+    replica.guard.refresh().await;
+    assert_eq!(said.so_far(), (1, 0));
+    let _redis = Redis::start_at(redis.port);
+    replica.guard.refresh().await;
+    assert_eq!((replica.guard.status().limits_shared, said.so_far()), (Some(true), (1, 1)));
+    assert_eq!(replica.count(&setup.token("alice"), 5).await, 4);
+}
