@@ -97,13 +97,13 @@ impl Requirement {
 
     /// Of what two sides say beside who may pass, what is stricter holds.
     fn joined(mut self, other: Self, join: impl FnOnce(Node, Node) -> Node) -> Self {
-        self.limits.extend(other.limits);
-        Self {
+        let joined = Self {
             node: join(self.node, other.node),
             tolerance: self.tolerance.min(other.tolerance),
             cost: self.cost.max(other.cost),
-            limits: self.limits,
-        }
+            limits: std::mem::take(&mut self.limits),
+        };
+        other.limits.into_iter().fold(joined, Self::limit)
     }
 
     /// Requires that the user signed in by this class (`acr`), beside the rest. Called again, one more that will do; the
@@ -191,12 +191,15 @@ impl Requirement {
         self
     }
 
-    /// Limits this route, beside the limits of the guard. Called again, one more. Routes that carry the same limit share it,
-    /// unless it counts by [`Key::route`](crate::Key::route). One that cannot be kept, because it lets nothing through or because
-    /// another has its name, closes the route: every request is answered 429, and an error in the log says why.
+    /// Limits this route, beside the limits of the guard. Called again, one more; the same one counts once. Routes that carry
+    /// the same limit share it, unless it counts by [`Key::route`](crate::Key::route). One that cannot be kept, because it lets
+    /// nothing through or because another has its name, closes the route: every request is answered 503, and an error in the
+    /// log says why.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limits.push(limit);
+        if !self.limits.contains(&limit) {
+            self.limits.push(limit);
+        }
         self
     }
 
@@ -280,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::limit::{Key, Quota};
     use crate::token::tests::principal;
 
     fn snapshot() -> Snapshot {
@@ -319,6 +323,17 @@ mod tests {
         assert_eq!(decide(&create, &[("roles", "clerk"), ("org", "acme")]), Ok(Some(7)));
         assert!(matches!(decide(&create, &[("roles", "clerk"), ("org", "other")]), Err(Denial::Policy(_))));
         assert!(matches!(decide(&create, &[("roles", "clerk")]), Err(Denial::Policy(_))));
+    }
+
+    #[test]
+    fn what_is_joined_costs_what_the_dearer_side_does_and_counts_each_limit_once() {
+        let exports = Limit::new("exports", Key::subject(), Quota::per_day(5));
+        let other = Limit::new("other", Key::subject(), Quota::per_day(5));
+        let side = || scope("orders").limit(exports).cost(3);
+        for joined in [side().and(rbac("orders", "read").limit(exports)), side().limit(exports).or(side())] {
+            assert_eq!((joined.limits(), joined.request_cost().get()), (&[exports][..], 3));
+        }
+        assert_eq!(side().and(scope("x").limit(other)).limits(), [exports, other]);
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl Core {
         }
         match terms.passage.spend(Stage::Early, address, None, standing) {
             Err(Halt::Wait(loan)) => return Ok(Step::Borrow(loan, Resume::Address)),
+            Err(Halt::Closed) => return Err(Refusal::Unavailable(Outage::Limit)),
             Err(Halt::Exceeded(exceeded)) => return Err(Refusal::Limited(exceeded)),
             Ok(()) => {}
         }
@@ -90,6 +91,7 @@ impl Core {
         }
         match passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
             Err(Halt::Wait(loan)) => return Ok(Step::Borrow(loan, Resume::Caller(caller, proof))),
+            Err(Halt::Closed) => return Err(Refusal::Unavailable(Outage::Limit)),
             Err(Halt::Exceeded(exceeded)) => return Err(Refusal::Limited(exceeded)),
             Ok(()) => {}
         }

@@ -36,6 +36,8 @@ enum Counter {
 
 /// Why a request does not go on for now.
 pub(crate) enum Halt {
+    /// A limit that cannot be kept.
+    Closed,
     Exceeded(Exceeded),
     Wait(Loan),
 }
@@ -87,7 +89,7 @@ impl Limiter {
         let quota = self.limit.quota;
         let settled = match &self.counter {
             Counter::Local(local) => Settled { outcome: local.spend(number, cost), quota },
-            Counter::Closed => Settled { outcome: Err(Short(quota.memory())), quota },
+            Counter::Closed => return Err(Halt::Closed),
             Counter::Shared(shared) => shared.take(number, cost).ok_or_else(|| {
                 Halt::Wait(Loan { limiter: Arc::clone(self), shared: Arc::clone(shared), number, cost })
             })?,

@@ -62,8 +62,19 @@ impl Local {
     }
 
     /// Takes what is there, `most` at most. Nothing is owed beyond that.
-    pub(super) fn drain(&self, key: u128, most: u32) -> Option<Left> {
-        (0..most).map_while(|_| self.spend(key, NonZeroU32::MIN).ok()).last()
+    pub(super) fn drain(&self, key: u128, mut most: u32) -> Option<Left> {
+        let mut left = None;
+        let mut part = most;
+        while let Some(cost) = NonZeroU32::new(part) {
+            if let Ok(spent) = self.spend(key, cost) {
+                left = Some(spent);
+                most -= part;
+                part = part.min(most);
+            } else {
+                part /= 2;
+            }
+        }
+        left
     }
 }
 
@@ -87,11 +98,12 @@ impl Bucket {
     }
 
     fn spend(&self, key: u128, cost: NonZeroU32) -> Result<Left, Short> {
-        let checked = if cost == NonZeroU32::MIN {
-            self.governor.check_key(&key)
-        } else {
-            // A cost above the burst was cut down to it before.
-            self.governor.check_key_n(&key, cost).map_err(|_| Short(self.interval))?
+        // A cost above the burst was cut down to it before. Here it would be multiplied first, and might not fit.
+        let is_affordable = cost.get() <= self.burst;
+        let checked = match cost {
+            NonZeroU32::MIN => self.governor.check_key(&key),
+            _ if !is_affordable => return Err(Short(self.interval)),
+            _ => self.governor.check_key_n(&key, cost).map_err(|_| Short(self.interval))?,
         };
         match checked {
             Ok(state) => {
@@ -146,7 +158,7 @@ impl Tally {
             let (window, used) = match known {
                 Some(Count { window, used }) if window == current.number => (current, used),
                 // A clock that was set back opens no window again. One that was set far back was wrong before.
-                Some(Count { window, used }) if window == current.number + 1 => {
+                Some(Count { window, used }) if window == current.number.saturating_add(1) => {
                     (self.calendar.window(current.ends), used)
                 }
                 Some(_) | None => (current, 0),
@@ -238,10 +250,29 @@ mod tests {
         let (clock, hand) = dial(EVENING);
         let bucket = local(Quota::per_minute(60).burst(3), &clock);
         assert_eq!(bucket.drain(1, 2).map(|left| left.remaining), Some(1));
-        assert_eq!(bucket.drain(1, 1_000).map(|left| left.remaining), Some(0));
-        assert_eq!(bucket.drain(1, 1_000), None);
+        assert_eq!(bucket.drain(1, u32::MAX).map(|left| left.remaining), Some(0));
+        assert_eq!(bucket.drain(1, u32::MAX), None);
         hand.fetch_add(1, Ordering::Relaxed);
         assert_eq!(spend(&bucket, 1, 1), Ok(0));
+    }
+
+    #[test]
+    fn a_quota_of_any_size_is_counted_without_an_overflow() {
+        let (clock, _) = dial(u64::MAX / 1_000_000_000 / 1_000);
+        for quota in [
+            Quota::per_hour(1).burst(u32::MAX),
+            Quota::per_minute(7).burst(u32::MAX),
+            Quota::per_second(u32::MAX),
+            Quota::per_day(u32::MAX),
+            Quota::per_month(u32::MAX),
+        ] {
+            let most = quota.capacity();
+            let local = local(quota, &clock);
+            assert_eq!(spend(&local, 1, most), Ok(0), "{quota:?}");
+            assert!(spend(&local, 1, u32::MAX).is_err(), "{quota:?}");
+            assert!(local.drain(2, u32::MAX).is_some_and(|left| left.remaining == 0), "{quota:?}");
+        }
+        assert_eq!(Quota::per_hour(1).burst(u32::MAX).capacity(), 876_600, "a century");
     }
 
     #[test]

@@ -203,7 +203,8 @@ impl Limits {
         self
     }
 
-    /// How many keys each limit remembers: 65,536 unless set, at about 80 bytes each, or 300 where limits are shared.
+    /// How many keys each limit remembers: 65,536 unless set, at up to 150 bytes each. Where limits are shared, up to 520, and
+    /// 300 more once they could not be.
     #[must_use]
     pub const fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
@@ -253,7 +254,7 @@ impl Limits {
             shows_partitions: self.shows_partitions,
             max_keys: self.max_keys,
             clock: clock.clone(),
-            sharing: self.sharing()?,
+            sharing: self.sharing(clock)?,
         });
         let network = self.by_network.or(self.by_address.map(|quota| quota.times(NETWORK_FACTOR)));
         let address = self.by_address.map(|quota| Limit::new("address", Key::address(), quota));
@@ -282,17 +283,17 @@ impl Limits {
     }
 
     #[cfg(feature = "redis")]
-    fn sharing(&self) -> Result<Option<Sharing>, LimitError> {
+    fn sharing(&self, clock: &Clock) -> Result<Option<Sharing>, LimitError> {
         let Some(redis) = &self.redis else { return Ok(None) };
         if self.secret.is_none() {
             return Err(LimitError::NoSecret);
         }
-        redis.open().map(Some)
+        redis.open(clock).map(Some)
     }
 
     #[cfg(not(feature = "redis"))]
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature is that of the feature")]
-    fn sharing(&self) -> Result<Option<Sharing>, LimitError> {
+    fn sharing(&self, _: &Clock) -> Result<Option<Sharing>, LimitError> {
         Ok(None)
     }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 const DAY_SECS: u64 = 86_400;
 
+/// What is counted in nanoseconds has to stay below the 584 years that 64 bits hold.
+const CENTURY: Duration = Duration::from_secs(36_525 * DAY_SECS);
+
 /// So many requests in so much time.
 ///
 /// Up to an hour, time is a steady flow: what was spent comes back bit by bit. A day and a month are those of the calendar,
@@ -92,12 +95,14 @@ impl Quota {
         }
     }
 
-    /// The most that may come at once.
-    pub(super) const fn capacity(self) -> u32 {
-        match self.period {
+    /// The most that may come at once: never more than comes back in a century.
+    pub(super) fn capacity(self) -> u32 {
+        let most = self.interval().map_or(u128::MAX, |interval| CENTURY.as_nanos() / interval.as_nanos());
+        let wanted = match self.period {
             Period::Calendar(_) => self.amount,
             Period::Rolling(_) => self.burst,
-        }
+        };
+        u32::try_from(most).map_or(wanted, |most| wanted.min(most))
     }
 
     /// Between two requests of a steady flow, a nanosecond at least; `None` for a calendar, and where nothing flows.
@@ -138,7 +143,7 @@ impl Quota {
     /// After how long everything that was spent has come back, whatever it was.
     pub(super) fn memory(self) -> Duration {
         match self.interval() {
-            Some(interval) => interval.saturating_mul(self.burst),
+            Some(interval) => interval.saturating_mul(self.capacity()),
             None => self.span(),
         }
     }
@@ -159,7 +164,7 @@ impl Calendar {
         };
         Window {
             number: u32::try_from(number).unwrap_or(u32::MAX),
-            ends: (first + days) * DAY_SECS,
+            ends: (first + days).saturating_mul(DAY_SECS),
             secs: days * DAY_SECS,
         }
     }
@@ -194,6 +199,13 @@ mod tests {
         assert_eq!(Calendar::Day.window(0), Window { number: 0, ends: 86_400, secs: 86_400 });
         assert_eq!(Calendar::Day.window(86_399).number, 0);
         assert_eq!(Calendar::Day.window(86_400), Window { number: 1, ends: 172_800, secs: 86_400 });
+    }
+
+    #[test]
+    fn the_end_of_time_has_a_window_too() {
+        for calendar in [Calendar::Day, Calendar::Month] {
+            assert_eq!(calendar.window(u64::MAX).number, u32::MAX);
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ use serde_json::json;
 use crate::service::{Answer, Dial, builder, fetch, send};
 use crate::signer::{ISSUER, Signer, jwks};
 
+/// A limit that nobody could keep.
+const NOTHING: Limit = Limit::new("nothing", Key::subject(), Quota::per_day(0));
+
 /// A limit that only one route has.
 const EXPORTS: Limit = Limit::new("exports", Key::subject(), Quota::per_day(12));
 
@@ -38,6 +41,7 @@ async fn setup(limits: Limits, proxies: Proxies) -> Setup {
         )
         .route("/open", get(async || "open").guard(optional()))
         .route("/things/{id}", get(async || "thing").guard(authenticated()))
+        .route("/closed", get(async || "closed").guard(authenticated().limit(NOTHING)))
         .route("/export", get(async || "export").guard(authenticated().cost(5).limit(EXPORTS)))
         .guarded_by(&guard);
     Setup { signer, dial, service }
@@ -189,14 +193,23 @@ async fn a_route_costs_what_it_says_and_has_a_limit_that_others_do_not_have() {
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.problem()["violated-policies"], json!(["exports"]));
     assert_eq!(
-        refused.problem()["type"],
-        json!("https://iana.org/assignments/http-problem-types#quota-exceeded")
+        (&refused.problem()["type"], &refused.problem()["title"]),
+        (&json!("https://iana.org/assignments/http-problem-types#quota-exceeded"), &json!("Quota Exceeded"))
     );
     // It is eight in the morning, in UTC, and the day ends at midnight.
     assert_eq!(refused.header("retry-after"), "57600");
     dial.turn(Duration::from_hours(16));
     let token = signer.token(&json!({ "iat": 1_800_057_600, "exp": 1_800_057_900, "jti": "2" }));
     assert_eq!(fetch(&service, "/export", &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_route_whose_limit_cannot_be_kept_is_unavailable_and_that_is_no_quota_of_the_caller() {
+    let Setup { service, signer, .. } = setup(Limits::new(), Proxies::default()).await;
+    let answer = fetch(&service, "/closed", &signer.token(&json!({}))).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!(answer.problem()["type"], json!("about:blank"));
+    assert_eq!(answer.problem()["violated-policies"], json!(null));
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! `tests/run` starts the server that `PORTCULLIS_TEST_REDIS` names. A test that ends or holds up a server has one of its own.
 
-use std::net::SocketAddr;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -45,6 +46,17 @@ fn shared(limits: Limits, url: &str, prefix: &str) -> Limits {
     limits.secret([7; 32]).shared(RedisLimits::new(url, 2).prefix(prefix).patience(PATIENT))
 }
 
+/// The type of the problem that a limit has with a request.
+fn problem_type(answer: &Answer) -> Option<String> {
+    let problem = (!answer.status.is_success()).then(|| answer.problem())?;
+    Some(
+        problem["type"]
+            .as_str()?
+            .strip_prefix("https://iana.org/assignments/http-problem-types#")?
+            .to_owned(),
+    )
+}
+
 struct Replica {
     guard: Guard,
     service: Router,
@@ -65,9 +77,13 @@ impl Setup {
     }
 
     async fn replica(&self, limits: Limits) -> Replica {
+        self.replica_by(&self.dial, limits).await
+    }
+
+    /// One with a clock of its own.
+    async fn replica_by(&self, dial: &Dial, limits: Limits) -> Replica {
         let issuer = Issuer::static_jwks(ISSUER, jwks([&self.signer]));
-        let guard =
-            builder(&self.dial).issuer(issuer).dpop(Dpop::new()).limits(limits).build().await.unwrap();
+        let guard = builder(dial).issuer(issuer).dpop(Dpop::new()).limits(limits).build().await.unwrap();
         let service = GuardedRouter::new()
             .route("/me", get(async || "me").guard(authenticated()))
             .route("/dear", get(async || "dear").guard(authenticated().cost(4)))
@@ -84,7 +100,12 @@ impl Replica {
 
     async fn passes(&self, token: &str) -> bool {
         let answer = self.ask(token).await;
-        assert!([200, 429].contains(&answer.status.as_u16()), "{answer:?}");
+        assert!([200, 429, 503].contains(&answer.status.as_u16()), "{answer:?}");
+        assert_eq!(
+            answer.status.is_success(),
+            problem_type(&answer).is_none(),
+            "a refusal by a limit: {answer:?}"
+        );
         answer.status == StatusCode::OK
     }
 
@@ -302,13 +323,6 @@ async fn while_redis_is_away_each_replica_lets_through_its_share_and_says_so_onc
     }
     assert!(meanwhile <= 110, "{meanwhile}");
     assert_eq!(said.so_far(), (2, 0), "one warning of each guard");
-    let refused = replicas[0].ask(&token).await;
-    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(
-        refused.problem()["type"],
-        json!("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity")
-    );
-    assert_eq!(refused.header("ratelimit-policy"), r#""identity";q=50;w=3600"#);
     assert!(replicas[0].passes(&setup.token("bob")).await, "others are served");
 
     let _redis = Redis::start_at(redis.port);
@@ -323,6 +337,91 @@ async fn while_redis_is_away_each_replica_lets_through_its_share_and_says_so_onc
         100,
         "it came back without its data, and counts anew"
     );
+}
+
+#[tokio::test]
+async fn whom_a_share_refuses_is_told_so_and_who_exceeds_the_quota_by_itself_is_told_that() {
+    let mut redis = Redis::start();
+    redis.end();
+    let setup = Setup::new();
+    let limits = shared(Limits::new().by_identity(Quota::per_hour(4)), &redis.url(), "test");
+    let replica = setup.replica(limits).await;
+    let token = setup.token("alice");
+    assert_eq!(replica.count(&token, 2).await, 2);
+    let reduced = replica.ask(&token).await;
+    assert_eq!(reduced.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reduced.code(), "reduced_capacity");
+    assert_eq!(problem_type(&reduced).as_deref(), Some("temporary-reduced-capacity"));
+    assert_eq!(reduced.problem()["title"], json!("Temporary Reduced Capacity"));
+    assert_eq!(reduced.problem()["violated-policies"], json!(["identity"]));
+    assert_eq!(reduced.header("ratelimit-policy"), r#""identity";q=2;w=3600"#, "what there is for now");
+    assert_eq!(reduced.header("ratelimit"), r#""identity";r=0;t=1800"#);
+    assert_eq!(reduced.header("retry-after"), "1800");
+    assert_eq!(replica.ask(&token).await.status, StatusCode::SERVICE_UNAVAILABLE, "the fourth of four");
+    let exceeded = replica.ask(&token).await;
+    assert_eq!(exceeded.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(problem_type(&exceeded).as_deref(), Some("quota-exceeded"));
+    assert_eq!(exceeded.header("ratelimit-policy"), r#""identity";q=4;w=3600"#);
+    assert_eq!(exceeded.header("retry-after"), "1800", "sooner, the share would refuse it");
+}
+
+#[tokio::test]
+async fn a_day_goes_on_at_a_replica_whose_clock_was_set_back() {
+    let (url, prefix) = server();
+    let (setup, behind) = (Setup::new(), Dial::new());
+    setup.dial.turn(Duration::from_hours(16));
+    let day = || Limits::new().limit(Limit::new("day", Key::subject(), Quota::per_day(4)));
+    let ahead = setup.replica(shared(day(), &url, &prefix)).await;
+    let late = setup.replica_by(&behind, shared(day(), &url, &prefix)).await;
+    let token = setup.signer.token(&json!({ "exp": 1_800_080_000 }));
+    assert_eq!(late.count(&token, 9).await, 4);
+    assert_eq!(ahead.count(&token, 9).await, 4, "a new day");
+    assert_eq!(late.count(&token, 9).await, 0, "the old one is remembered for those who are late");
+    behind.turn(Duration::from_hours(16));
+    assert_eq!(late.count(&token, 9).await, 0, "and the new one is the same for all");
+}
+
+#[tokio::test]
+async fn redis_learns_nobodys_name_and_nobody_can_choose_a_name_there() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits = Limits::new().by_identity(Quota::per_hour(100)).limit(Limit::new(
+        "day",
+        Key::organisation().and(Key::route()),
+        Quota::per_day(100),
+    ));
+    let replica = setup.replica(shared(limits, &url, &prefix)).await;
+    for name in ["alice", "x:identity:0", "* FLUSHALL", "{a}", "\u{e9}\u{2028}"] {
+        let token = setup.signer.token(&json!({ "sub": name, "org": name, "client_id": name }));
+        assert!(replica.passes(&token).await, "{name:?}");
+    }
+    let listed = std::process::Command::new("redis-cli")
+        .args(["-u", &url, "--raw", "--scan", "--pattern", &format!("{prefix}:*")])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let names: Vec<_> = listed.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+    assert_eq!(names.len(), 11, "five callers, two counts of each, and the probe: {names:?}");
+    for name in names.into_iter().filter(|name| *name != ":probe") {
+        let parts: Vec<_> = name.split(':').collect();
+        let is_hash = |part: &str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_day = |part: &&&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        assert!(["identity", "day"].contains(&parts[1]) && is_hash(parts[2]), "{name}");
+        assert!(parts.get(3).is_none_or(|part| is_day(&&part)) && parts.len() < 5, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_where_it_should_counts_as_away() {
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rediss://{}", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        plain.incoming().for_each(|stream| drop(stream.unwrap().write_all(b"-ERR this is no TLS\r\n")));
+    });
+    let setup = Setup::new();
+    let replica = setup.replica(shared(Limits::new().by_identity(Quota::per_hour(4)), &url, "test")).await;
+    assert_eq!(replica.guard.status().limits_shared, Some(false));
+    assert_eq!(replica.count(&setup.token("alice"), 4).await, 2);
 }
 
 // FAULTS F17

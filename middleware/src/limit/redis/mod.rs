@@ -59,9 +59,21 @@ const KEEP_SECS: u64 = 86_400;
 /// A request waits for tokens 5 ms at most ([`patience`](Self::patience)) and is never refused because there was no answer:
 /// each replica then counts for itself, up to its share of the quota (`quota / replicas`, but at least one request). Around
 /// such a time a caller may be let through up to twice: by what was counted together, and by the shares. Whom a share refuses
-/// is answered 429 with the problem type `temporary-reduced-capacity`. It is said to the log as one warning, and when the
-/// server is back as one line more. A server that answers after more than 200 ms, or that cannot write, counts as away.
-/// What it forgets, as by a restart without its data, is counted anew.
+/// is answered 503 with the problem type `temporary-reduced-capacity`; who has used up the whole quota at one replica
+/// alone is answered 429, as ever. The log is told at once, then ever more rarely, and when the server is back. A server
+/// that answers after more than 200 ms, or that cannot write, counts as away.
+///
+/// # What is lost
+///
+/// What the server forgets, as by a restart without its data or for lack of memory, is counted anew. A replica that ends takes
+/// along what it had at hand, which is about what its callers asked for in two seconds: of a day or a month, so much less
+/// is let through.
+///
+/// # What is kept there
+///
+/// One number for each count, until it says nothing any more: a bucket until it is full, a day or a month until a day after
+/// its end. Give the server a bound (`maxmemory`) and let it forget (`volatile-ttl`): one that is full and may not counts as away.
+/// A server at `rediss://` has to have a certificate that this system trusts (or `SSL_CERT_FILE`, where that is set).
 #[derive(Clone)]
 pub struct RedisLimits {
     url: String,
@@ -92,8 +104,8 @@ impl RedisLimits {
         self
     }
 
-    pub(super) fn open(&self) -> Result<Sharing, LimitError> {
-        let link = Link::new(&self.url, &self.prefix)?;
+    pub(super) fn open(&self, clock: &Clock) -> Result<Sharing, LimitError> {
+        let link = Link::new(&self.url, &self.prefix, clock)?;
         Ok(Sharing { link: Arc::new(link), replicas: self.replicas, patience: self.patience })
     }
 }
@@ -135,10 +147,17 @@ pub(super) struct Shared {
     leases: Leases,
     /// Whoever needs tokens of a key waits behind who asks for them already.
     queues: Box<[Mutex<()>]>,
-    /// For the time that nothing can be shared.
-    reduced: Quota,
-    local: Local,
+    away: Away,
     clock: Clock,
+}
+
+/// What is counted while nothing can be shared.
+struct Away {
+    /// The share of this replica.
+    reduced: Quota,
+    share: Local,
+    /// Everything that was asked for here, served or not.
+    asked: Local,
 }
 
 impl Shared {
@@ -154,8 +173,7 @@ impl Shared {
             whole: quota,
             leases: Leases::new(batch, scope),
             queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
-            reduced,
-            local: Local::new(reduced, scope)?,
+            away: Away { reduced, share: Local::new(reduced, scope)?, asked: Local::new(quota, scope)? },
             clock: scope.clock.clone(),
         })
     }
@@ -194,13 +212,14 @@ impl Shared {
     /// Takes what is there, `most` at most: what is at hand at once, the rest behind the answer.
     pub(super) fn drain(self: &Arc<Self>, key: u128, most: u32) -> Option<Left> {
         if !self.sharing.is_up() {
-            return self.local.drain(key, most);
+            self.away.asked.drain(key, most);
+            return self.away.share.drain(key, most);
         }
         let moment = self.moment();
         let (taken, left) = self.leases.drain(key, most, moment);
         if let Some(rest) = most.checked_sub(taken).filter(|rest| *rest > 0) {
             let this = Arc::clone(self);
-            let order = Order { need: 1, want: rest, back: 0, batch: 0, window: moment.window };
+            let order = Order { need: 0, want: rest, back: 0, batch: 0, window: moment.window };
             // Nobody waits for it, and what is lent is not kept.
             tokio::spawn(async move { this.ask(key, order).await });
         }
@@ -211,9 +230,14 @@ impl Shared {
         Settled { outcome, quota: self.whole }
     }
 
+    /// Whom the share refuses has not exceeded the quota, as far as is known, unless this replica alone was asked for more.
     fn by_share(&self, key: u128, cost: NonZeroU32) -> Settled {
-        let cost = NonZeroU32::new(self.reduced.capacity()).map_or(cost, |most| cost.min(most));
-        Settled { outcome: self.local.spend(key, cost), quota: self.reduced }
+        let Away { reduced, share, asked } = &self.away;
+        let affordable = NonZeroU32::new(reduced.capacity()).map_or(cost, |most| cost.min(most));
+        match (share.spend(key, affordable), asked.spend(key, cost)) {
+            (Err(Short(share)), Err(Short(whole))) => self.whole(Err(Short(share.max(whole)))),
+            (outcome, _) => Settled { outcome, quota: *reduced },
+        }
     }
 
     /// Asks for tokens of a key, unless somebody else did meanwhile. False if there was no answer.
