@@ -68,7 +68,8 @@
 //!
 //! [`Limits`] of the whole guard, and limits and costs of single routes ([`Requirement::limit`], [`Requirement::cost`]), count in
 //! the memory of the process. With the feature `redis`, replicas share them: each borrows a few requests at a time, so that most
-//! cost no round trip, and counts for itself, up to its share, while the server is away.
+//! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
+//! 503 instead of 429.
 //!
 //! # Input
 //!

@@ -45,11 +45,8 @@ impl Core {
         if address.is_none() && terms.passage.needs_address() {
             return Err(Refusal::Unavailable(Outage::Address));
         }
-        match terms.passage.spend(Stage::Early, address, None, standing) {
-            Err(Halt::Wait(loan)) => return Ok(Step::Borrow(loan, Resume::Address)),
-            Err(Halt::Closed) => return Err(Refusal::Unavailable(Outage::Limit)),
-            Err(Halt::Exceeded(exceeded)) => return Err(Refusal::Limited(exceeded)),
-            Ok(()) => {}
+        if let Err(halt) = terms.passage.spend(Stage::Early, address, None, standing) {
+            return halted(halt, Resume::Address);
         }
         if let Some(address) = address {
             parts.extensions.insert(ClientAddress(address));
@@ -89,11 +86,8 @@ impl Core {
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        match passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
-            Err(Halt::Wait(loan)) => return Ok(Step::Borrow(loan, Resume::Caller(caller, proof))),
-            Err(Halt::Closed) => return Err(Refusal::Unavailable(Outage::Limit)),
-            Err(Halt::Exceeded(exceeded)) => return Err(Refusal::Limited(exceeded)),
-            Ok(()) => {}
+        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
+            return halted(halt, Resume::Caller(caller, proof));
         }
         // Only now: whoever is over their limit takes no room from others.
         if let Some(proof) = proof {
@@ -170,6 +164,15 @@ impl Core {
             // Whoever has no token is asked for one before anything else is looked at.
             None => Refusal::Anonymous,
         })
+    }
+}
+
+/// What becomes of a request that a limit does not let on.
+fn halted(halt: Halt, resume: Resume) -> Result<Step, Refusal> {
+    match halt {
+        Halt::Closed => Err(Refusal::Unavailable(Outage::Limit)),
+        Halt::Exceeded(exceeded) => Err(Refusal::Limited(exceeded)),
+        Halt::Wait(loan) => Ok(Step::Borrow(loan, resume)),
     }
 }
 

@@ -276,6 +276,20 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_spend_at_once_spend_what_there_is_and_no_more() {
+        let (clock, _) = dial(EVENING);
+        for quota in [Quota::per_hour(1_000), Quota::per_day(1_000)] {
+            let local = local(quota, &clock);
+            let served = |cost| (0..400).filter(|_| spend(&local, 1, cost).is_ok()).count();
+            let spent: usize = std::thread::scope(|scope| {
+                let threads = [1, 2, 1, 2].map(|cost| scope.spawn(move || served(cost) * cost as usize));
+                threads.map(|thread| thread.join().unwrap()).iter().sum()
+            });
+            assert_eq!(spent, 1_000, "{quota:?}");
+        }
+    }
+
+    #[test]
     fn an_empty_quota_counts_nothing() {
         let (clock, _) = dial(EVENING);
         for quota in

@@ -405,9 +405,9 @@ async fn redis_learns_nobodys_name_and_nobody_can_choose_a_name_there() {
     for name in names.into_iter().filter(|name| *name != ":probe") {
         let parts: Vec<_> = name.split(':').collect();
         let is_hash = |part: &str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_day = |part: &&&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_day = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
         assert!(["identity", "day"].contains(&parts[1]) && is_hash(parts[2]), "{name}");
-        assert!(parts.get(3).is_none_or(|part| is_day(&&part)) && parts.len() < 5, "{name}");
+        assert!(parts.get(3).is_none_or(is_day) && parts.len() < 5, "{name}");
     }
 }
 

@@ -56,11 +56,11 @@ const KEEP_SECS: u64 = 86_400;
 ///
 /// # While it is away
 ///
-/// A request waits for tokens 5 ms at most ([`patience`](Self::patience)) and is never refused because there was no answer:
-/// each replica then counts for itself, up to its share of the quota (`quota / replicas`, but at least one request). Around
-/// such a time a caller may be let through up to twice: by what was counted together, and by the shares. Whom a share refuses
-/// is answered 503 with the problem type `temporary-reduced-capacity`; who has used up the whole quota at one replica
-/// alone is answered 429, as ever. The log is told at once, then ever more rarely, and when the server is back. A server
+/// A request waits for the tokens of a limit 5 ms at most ([`patience`](Self::patience)) and is never refused because there
+/// was no answer: each replica then counts for itself, up to its share of the quota (`quota / replicas`, but at least one
+/// request). Around such a time a caller may be let through up to twice: by what was counted together, and by the shares.
+/// Whom a share refuses is answered 503 with the problem type `temporary-reduced-capacity`; who has used up the whole quota
+/// at one replica alone is answered 429, as ever. The log is told at once, then ever more rarely, and when the server is back. A server
 /// that answers after more than 200 ms, or that cannot write, counts as away.
 ///
 /// # What is lost
@@ -97,7 +97,7 @@ impl RedisLimits {
         self
     }
 
-    /// How long a request waits for tokens at most: 5 ms unless set.
+    /// How long a request waits for the tokens of one limit at most: 5 ms unless set.
     #[must_use]
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
