@@ -25,6 +25,9 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod limits_away;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod outages;
