@@ -185,6 +185,21 @@ async fn what_a_replica_did_not_spend_it_gives_back() {
 }
 
 #[tokio::test]
+async fn a_replica_that_dies_takes_along_what_it_had_at_hand_and_nothing_more() {
+    let (url, prefix) = server();
+    let setup = Setup::new();
+    let limits =
+        || shared(Limits::new().limit(Limit::new("day", Key::subject(), Quota::per_day(100))), &url, &prefix);
+    let token = setup.token("alice");
+    let dying = setup.replica(limits()).await;
+    assert_eq!(dying.count(&token, 8).await, 8);
+    drop(dying);
+    setup.dial.turn(Duration::from_secs(3));
+    let rest = setup.replica(limits()).await.count(&token, 120).await;
+    assert!((87..=92).contains(&rest), "at most five were on loan: {rest}");
+}
+
+#[tokio::test]
 async fn a_request_that_waited_for_tokens_shows_its_proof_once() {
     let (url, prefix) = server();
     let setup = Setup::new();
