@@ -11,6 +11,8 @@ use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
+use crate::edge::{EdgeRules, HeadersError, RouteHeaders, SecurityHeaders};
+use crate::entropy::Entropy;
 use crate::guard::{Core, Guard, Told};
 use crate::input::{InputError, InputPolicy};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
@@ -33,7 +35,7 @@ pub struct GuardBuilder {
     proofs: Accepted,
     policy: Option<Policy>,
     limits: Limits,
-    proxies: Proxies,
+    around: Around,
     input: InputPolicy,
     clock: Clock,
     upkeep: Upkeep,
@@ -52,6 +54,14 @@ struct Service {
 struct Accepted {
     dpop: Option<Dpop>,
     certificates: Option<ClientCertificates>,
+}
+
+/// What surrounds the guard.
+#[derive(Debug, Default)]
+struct Around {
+    entropy: Entropy,
+    headers: Option<SecurityHeaders>,
+    proxies: Proxies,
 }
 
 /// What a guard does beside requests.
@@ -75,6 +85,9 @@ pub enum BuildError {
     /// Proofs cannot be checked.
     #[error(transparent)]
     Dpop(#[from] DpopError),
+    /// The security headers cannot be used.
+    #[error(transparent)]
+    Headers(#[from] HeadersError),
     /// The input policy cannot be used.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -168,7 +181,29 @@ impl GuardBuilder {
 
     /// The proxies in front of this service.
     pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
+        self.around.proxies = proxies;
+        self
+    }
+
+    /// Security headers for every answer and every refusal, on routes that have none [of their own](crate::GuardedRoute::headers).
+    /// Unless set, only refusals have some: an application that has pages would not show them any more if the guard sent the
+    /// headers of an API unasked.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), portcullis_guard::BuildError> {
+    /// use portcullis_guard::{Guard, Issuer, SecurityHeaders};
+    ///
+    /// let guard = Guard::builder()
+    ///     .issuer(Issuer::oidc("https://id.example.com"))
+    ///     .audience("https://api.example.com")
+    ///     .headers(SecurityHeaders::api())
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn headers(mut self, headers: SecurityHeaders) -> Self {
+        self.around.headers = Some(headers);
         self
     }
 
@@ -221,6 +256,12 @@ impl GuardBuilder {
     /// The clock, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Where randomness comes from, for tests.
+    pub fn entropy(mut self, entropy: Entropy) -> Self {
+        self.around.entropy = entropy;
         self
     }
 
@@ -306,23 +347,37 @@ impl GuardBuilder {
             certificates: self.proofs.certificates,
         };
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
-        if reads_header && self.proxies.are_none() {
+        if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
+        let decisions = DecisionIds::new();
+        let edge = Arc::new(self.around.build(decisions.guard())?);
         Ok(Guard::new(Core {
             verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
                 .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
             trusts,
             policy,
             limiters: self.limits.build(&clock)?,
-            proxies: self.proxies,
+            edge,
             input: self.input.build()?.into_rules(),
-            decisions: DecisionIds::new(),
+            decisions,
             clock,
             bindings,
             told: Told { announcer, resource },
         }))
+    }
+}
+
+impl Around {
+    fn build(self, guard: u64) -> Result<EdgeRules, BuildError> {
+        let headers = self.headers.map(|headers| headers.build()).transpose()?;
+        Ok(EdgeRules {
+            guard,
+            entropy: self.entropy,
+            headers: headers.map(RouteHeaders::into_rules),
+            proxies: self.proxies,
+        })
     }
 }

@@ -11,9 +11,10 @@ use portcullis_policy::Route;
 
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Proofs};
-use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
+use crate::edge::{Edge, EdgeRules, HeaderRules};
+use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
 use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Standing};
@@ -42,7 +43,7 @@ pub(crate) struct Core {
     pub(crate) trusts: Arc<Trusts>,
     pub(crate) policy: Option<PolicyState>,
     pub(crate) limiters: Limiters,
-    pub(crate) proxies: Proxies,
+    pub(crate) edge: Arc<EdgeRules>,
     pub(crate) input: Arc<InputRules>,
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
@@ -138,6 +139,26 @@ impl Guard {
     /// The revision of the policy in force.
     pub fn policy_revision(&self) -> Option<u64> {
         self.0.policy.as_ref()?.revision()
+    }
+
+    /// What surrounds this guard, as a layer of its own. Routers and tables that the guard is given to have it already.
+    ///
+    /// ```
+    /// # use axum::routing::get;
+    /// use axum::Router;
+    /// use portcullis_guard::{Guard, authenticated};
+    ///
+    /// # async fn me() {}
+    /// fn app(guard: &Guard) -> Router {
+    ///     Router::new().route("/me", get(me).layer(guard.require(authenticated()))).layer(guard.edge())
+    /// }
+    /// ```
+    pub fn edge(&self) -> Edge {
+        Edge::new(Arc::clone(&self.0.edge))
+    }
+
+    pub(crate) fn entropy(&self) -> &Entropy {
+        &self.0.edge.entropy
     }
 
     pub(crate) fn new(core: Core) -> Self {
@@ -241,10 +262,13 @@ impl Guard {
     }
 }
 
-/// What a route asks of a request.
+/// What a route asks of a request, and gives its answers.
+#[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
+    /// Headers, where they are not those of the guard.
+    pub(crate) headers: Option<Arc<HeaderRules>>,
 }
 
 /// How far a request has come, and where it stands with the limits.

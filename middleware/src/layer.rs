@@ -12,11 +12,13 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
+use crate::edge::{Dress, Dressed, RouteHeaders};
 use crate::guard::{Guard, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
+use crate::route_options::RouteOptions;
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -29,15 +31,17 @@ pub struct GuardLayer {
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer::new(self.clone(), requirement, None)
+        GuardLayer::new(self.clone(), requirement, RouteOptions::default())
     }
 }
 
 impl GuardLayer {
-    pub(crate) fn new(guard: Guard, requirement: Requirement, input: Option<RouteInput>) -> Self {
+    pub(crate) fn new(guard: Guard, requirement: Requirement, options: RouteOptions) -> Self {
+        let RouteOptions { input, headers } = options;
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
-        Self { guard, terms: Arc::new(Terms { requirement, input }), speaks_grpc: false }
+        let headers = headers.map(RouteHeaders::into_rules);
+        Self { guard, terms: Arc::new(Terms { requirement, input, headers }), speaks_grpc: false }
     }
 
     /// Holds requests to this input policy, and not to that of the guard.
@@ -52,7 +56,14 @@ impl GuardLayer {
     /// ```
     #[must_use]
     pub fn input(self, input: &RouteInput) -> Self {
-        let terms = Terms { requirement: self.terms.requirement.clone(), input: input.clone().into_rules() };
+        let terms = Terms { input: input.clone().into_rules(), ..(*self.terms).clone() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
+    /// Sends answers and refusals with these headers, and not with those of the guard.
+    #[must_use]
+    pub fn headers(self, headers: &RouteHeaders) -> Self {
+        let terms = Terms { headers: Some(headers.clone().into_rules()), ..(*self.terms).clone() };
         Self { terms: Arc::new(terms), ..self }
     }
 
@@ -65,7 +76,9 @@ impl GuardLayer {
 
     /// Refuses a request for its path.
     pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
-        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &Standing::default());
+        let parting =
+            Parting { standing: Standing::default(), dress: self.terms.headers.as_ref().map(Dress::plain) };
+        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &parting);
         GuardFuture { state: State::Refused { response: Some(response) } }
     }
 
@@ -88,27 +101,30 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = self.dialect(&parts.headers);
+        let dress = self.terms.headers.as_ref();
+        let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.guard.entropy()));
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
+        let parting = Parting { standing, dress };
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
                 let body = self.bounded(dialect, body);
-                State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing }
+                State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting }
             }
-            Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &standing)) },
+            Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &parting)) },
             Ok(step) => {
                 let clone = inner.clone();
                 // The service that was polled ready is the one to call.
                 let inner = std::mem::replace(inner, clone);
-                let slow = Slow { layer: self.clone(), inner, standing };
+                let slow = Slow { layer: self.clone(), inner, parting };
                 State::Slow { work: Box::pin(slow.run(step, dialect, Request::from_parts(parts, body))) }
             }
         };
         GuardFuture { state }
     }
 
-    fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
+    fn refused(&self, refusal: Refusal, dialect: Dialect, parting: &Parting) -> Response<Body> {
         let hint = self.guard.hint(&self.terms.requirement);
-        with_standing(refusal.answered(dialect, &hint), standing)
+        parting.write(refusal.answered(dialect, &hint))
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
@@ -186,7 +202,7 @@ impl Step {
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,
-    standing: Standing,
+    parting: Parting,
 }
 
 impl<S, R> Slow<S>
@@ -205,11 +221,11 @@ where
                 let outcome = self.inner.call(request).await;
                 // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
-                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
+                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.parting));
                 }
-                Ok(with_standing(outcome?.map(Body::new), &self.standing))
+                Ok(self.parting.write(outcome?.map(Body::new)))
             }
-            Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
+            Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.parting)),
         }
     }
 
@@ -223,7 +239,7 @@ where
         let step = match step {
             Step::Wait(trust) => {
                 trust.refresh_for_request().await;
-                self.layer.guard.resume(&mut parts, &self.layer.terms, &mut self.standing)?
+                self.layer.guard.resume(&mut parts, &self.layer.terms, &mut self.parting.standing)?
             }
             other => other,
         };
@@ -241,9 +257,22 @@ where
     }
 }
 
-fn with_standing(mut response: Response<Body>, standing: &Standing) -> Response<Body> {
-    standing.write(response.headers_mut());
-    response
+/// What an answer is given on its way out.
+struct Parting {
+    standing: Standing,
+    /// Headers of the route.
+    dress: Option<Dress>,
+}
+
+impl Parting {
+    fn write(&self, mut response: Response<Body>) -> Response<Body> {
+        self.standing.write(response.headers_mut());
+        if let Some(dress) = &self.dress {
+            dress.write(response.headers_mut());
+            response.extensions_mut().insert(Dressed);
+        }
+        response
+    }
 }
 
 pin_project! {
@@ -258,7 +287,7 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum State<F, E> {
-        Passed { #[pin] handler: F, standing: Standing },
+        Passed { #[pin] handler: F, parting: Parting },
         Refused { response: Option<Response<Body>> },
         Slow { work: Work<E> },
     }
@@ -275,9 +304,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Projected::Passed { handler, standing } => {
+            Projected::Passed { handler, parting } => {
                 let response = ready!(handler.poll(context))?;
-                Poll::Ready(Ok(with_standing(response.map(Body::new), standing)))
+                Poll::Ready(Ok(parting.write(response.map(Body::new))))
             }
             // Nobody polls a future that is done. If somebody did, it would stay so.
             Projected::Refused { response } => {

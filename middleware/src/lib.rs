@@ -38,6 +38,14 @@
 //! Layers that have to see every answer, or to answer without a token as CORS does for preflight requests,
 //! go around the guard: add them to the router after it.
 //!
+//! # Around it
+//!
+//! Some things have to see every request first and every answer last, refusals no less. They are declared on the builder, and
+//! a [`GuardedRouter`] or a [`RouteTable`] brings them along, in an order that nothing can change; otherwise
+//! [`Guard::edge`] is the layer of them all.
+//!
+//! - [`SecurityHeaders`]: what a browser may do with an answer. A profile for data, one for pages with a [nonce](CspNonce).
+//!
 //! # Routes
 //!
 //! [`GuardedRouter`] takes only routes that state what they require, so none can be forgotten. Where routes
@@ -99,6 +107,8 @@ mod client_address;
 mod clock;
 mod decision;
 mod disk;
+mod edge;
+mod entropy;
 mod extract;
 mod fetch;
 mod guard;
@@ -113,6 +123,7 @@ mod records;
 mod refusal;
 mod resource;
 mod revocation;
+mod route_options;
 mod route_table;
 mod router;
 mod routes;
@@ -131,6 +142,11 @@ pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
 pub use clock::Clock;
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;
+pub use edge::{
+    CspNonce, Edge, EdgeFuture, Edged, EmbedderPolicy, HeadersError, OpenerPolicy, ReferrerPolicy,
+    ResourcePolicy, RouteHeaders, SecurityHeaders,
+};
+pub use entropy::Entropy;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::FetchError;
 pub use guard::Guard;

@@ -61,6 +61,8 @@ pub(crate) enum Outage {
     Address,
     #[error("the keys of the issuer cannot be had")]
     Keys,
+    #[error("the route has no nonce: its headers are not those of pages, SecurityHeaders::html")]
+    Nonce,
     #[error("the policy cannot be had")]
     Policy,
     #[error("too many DPoP proofs are remembered to tell a new one")]
@@ -144,7 +146,9 @@ impl Refusal {
                 "refused"
             ),
             // Nobody is served until the program is changed.
-            Self::Unavailable(Outage::Address) => tracing::error!(code, status, cause = %self, "refused"),
+            Self::Unavailable(Outage::Address | Outage::Nonce) => {
+                tracing::error!(code, status, cause = %self, "refused")
+            }
             Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }

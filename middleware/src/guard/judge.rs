@@ -30,7 +30,7 @@ impl Core {
     }
 
     fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
-        let Some(address) = self.proxies.client(parts) else {
+        let Some(address) = self.edge.proxies.client(parts) else {
             let needed = self.limiters.needs_address();
             return if needed { Err(Refusal::Unavailable(Outage::Address)) } else { Ok(()) };
         };
@@ -46,7 +46,7 @@ impl Core {
         attempt: Attempt,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        let Terms { requirement, input } = terms;
+        let Terms { requirement, input, .. } = terms;
         let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
             Authentication::Known(caller, proof) => (caller, proof),
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
@@ -95,7 +95,7 @@ impl Core {
             Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
             Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
             Verification::Verified(caller) => {
-                let proof = self.bindings.check(parts, (sent, &caller), &self.proxies, &self.clock);
+                let proof = self.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(Some(caller), proof))
             }

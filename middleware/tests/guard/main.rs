@@ -17,6 +17,8 @@ mod disk;
 #[cfg(test)]
 mod fields;
 #[cfg(test)]
+mod headers;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod issuer;
