@@ -11,7 +11,7 @@ use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
-use crate::edge::{EdgeRules, HeadersError, RouteHeaders, SecurityHeaders};
+use crate::edge::{Caps, Cors, CorsError, EdgeRules, EmptyCap, HeadersError, RouteHeaders, SecurityHeaders};
 use crate::entropy::Entropy;
 use crate::guard::{Core, Guard, Told};
 use crate::input::{InputError, InputPolicy};
@@ -59,6 +59,8 @@ struct Accepted {
 /// What surrounds the guard.
 #[derive(Debug, Default)]
 struct Around {
+    caps: Option<Caps>,
+    cors: Option<Cors>,
     entropy: Entropy,
     headers: Option<SecurityHeaders>,
     proxies: Proxies,
@@ -79,6 +81,12 @@ pub enum BuildError {
     /// The cache folder is not safe.
     #[error(transparent)]
     CacheDir(#[from] CacheDirError),
+    /// The rules for other origins cannot be used.
+    #[error(transparent)]
+    Cors(#[from] CorsError),
+    /// A bound lets nothing through.
+    #[error(transparent)]
+    EmptyCap(#[from] EmptyCap),
     /// A limit lets nothing through.
     #[error(transparent)]
     EmptyQuota(#[from] EmptyQuota),
@@ -204,6 +212,32 @@ impl GuardBuilder {
     /// ```
     pub fn headers(mut self, headers: SecurityHeaders) -> Self {
         self.around.headers = Some(headers);
+        self
+    }
+
+    /// Bounds on every request: see [`Caps`]. None, unless set.
+    pub fn caps(mut self, caps: Caps) -> Self {
+        self.around.caps = Some(caps);
+        self
+    }
+
+    /// Lets scripts of other origins ask, in front of the guard: see [`Cors`]. Unless set, browsers let none.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), portcullis_guard::BuildError> {
+    /// use portcullis_guard::{Cors, Guard, Issuer};
+    ///
+    /// let guard = Guard::builder()
+    ///     .issuer(Issuer::oidc("https://id.example.com"))
+    ///     .audience("https://api.example.com")
+    ///     .cors(Cors::origins(["https://app.example.com"]))
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.around.cors = Some(cors);
         self
     }
 
@@ -374,6 +408,8 @@ impl Around {
     fn build(self, guard: u64) -> Result<EdgeRules, BuildError> {
         let headers = self.headers.map(|headers| headers.build()).transpose()?;
         Ok(EdgeRules {
+            caps: self.caps.map(Caps::build).transpose()?,
+            cors: self.cors.map(Cors::build).transpose()?,
             guard,
             entropy: self.entropy,
             headers: headers.map(RouteHeaders::into_rules),

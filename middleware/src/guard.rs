@@ -269,6 +269,8 @@ pub(crate) struct Terms {
     pub(crate) input: Arc<InputRules>,
     /// Headers, where they are not those of the guard.
     pub(crate) headers: Option<Arc<HeaderRules>>,
+    /// Whether answers are open as long as somebody listens.
+    pub(crate) streams: bool,
 }
 
 /// How far a request has come, and where it stands with the limits.

@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::edge::{Dress, Dressed, RouteHeaders};
+use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
 use crate::guard::{Guard, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
@@ -37,11 +37,11 @@ impl Guard {
 
 impl GuardLayer {
     pub(crate) fn new(guard: Guard, requirement: Requirement, options: RouteOptions) -> Self {
-        let RouteOptions { input, headers } = options;
+        let RouteOptions { input, headers, streams } = options;
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
         let headers = headers.map(RouteHeaders::into_rules);
-        Self { guard, terms: Arc::new(Terms { requirement, input, headers }), speaks_grpc: false }
+        Self { guard, terms: Arc::new(Terms { requirement, input, headers, streams }), speaks_grpc: false }
     }
 
     /// Holds requests to this input policy, and not to that of the guard.
@@ -67,6 +67,14 @@ impl GuardLayer {
         Self { terms: Arc::new(terms), ..self }
     }
 
+    /// Says that answers are streams, which take no place among the [requests in flight](crate::Caps::in_flight) once they have
+    /// begun, and may take as long as they like.
+    #[must_use]
+    pub fn streams(self) -> Self {
+        let terms = Terms { streams: true, ..(*self.terms).clone() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
     /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
     /// messages: for services that speak it. Anybody can say so, so elsewhere it counts for nothing.
     #[must_use]
@@ -76,8 +84,8 @@ impl GuardLayer {
 
     /// Refuses a request for its path.
     pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
-        let parting =
-            Parting { standing: Standing::default(), dress: self.terms.headers.as_ref().map(Dress::plain) };
+        let dress = self.terms.headers.as_ref().map(Dress::plain);
+        let parting = Parting { standing: Standing::default(), dress, streams: false };
         let response = self.refused(Refusal::Path(fault), self.dialect(headers), &parting);
         GuardFuture { state: State::Refused { response: Some(response) } }
     }
@@ -104,7 +112,7 @@ impl GuardLayer {
         let dress = self.terms.headers.as_ref();
         let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.guard.entropy()));
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
-        let parting = Parting { standing, dress };
+        let parting = Parting { standing, dress, streams: self.terms.streams };
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
                 let body = self.bounded(dialect, body);
@@ -262,6 +270,7 @@ struct Parting {
     standing: Standing,
     /// Headers of the route.
     dress: Option<Dress>,
+    streams: bool,
 }
 
 impl Parting {
@@ -270,6 +279,9 @@ impl Parting {
         if let Some(dress) = &self.dress {
             dress.write(response.headers_mut());
             response.extensions_mut().insert(Dressed);
+        }
+        if self.streams {
+            response.extensions_mut().insert(Streams);
         }
         response
     }

@@ -35,15 +35,14 @@
 //!
 //! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
 //!
-//! Layers that have to see every answer, or to answer without a token as CORS does for preflight requests,
-//! go around the guard: add them to the router after it.
-//!
 //! # Around it
 //!
 //! Some things have to see every request first and every answer last, refusals no less. They are declared on the builder, and
 //! a [`GuardedRouter`] or a [`RouteTable`] brings them along, in an order that nothing can change; otherwise
 //! [`Guard::edge`] is the layer of them all.
 //!
+//! - [`Caps`]: how long a body may be and a request may take, and how many may be at work.
+//! - [`Cors`]: which other origins may ask, and read what they are answered. Preflights are answered before the guard.
 //! - [`SecurityHeaders`]: what a browser may do with an answer. A profile for data, one for pages with a [nonce](CspNonce).
 //!
 //! # Routes
@@ -116,6 +115,7 @@ mod input;
 mod jwks;
 mod layer;
 mod limit;
+mod origin;
 mod outage;
 mod path;
 mod policy;
@@ -143,8 +143,8 @@ pub use clock::Clock;
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;
 pub use edge::{
-    CspNonce, Edge, EdgeFuture, Edged, EmbedderPolicy, HeadersError, OpenerPolicy, ReferrerPolicy,
-    ResourcePolicy, RouteHeaders, SecurityHeaders,
+    Caps, Cors, CorsError, CspNonce, Edge, EdgeFuture, Edged, EmbedderPolicy, EmptyCap, HeadersError,
+    OpenerPolicy, ReferrerPolicy, ResourcePolicy, RouteHeaders, SecurityHeaders,
 };
 pub use entropy::Entropy;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
@@ -157,6 +157,7 @@ pub use input::{
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};
+pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};

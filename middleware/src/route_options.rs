@@ -8,4 +8,6 @@ use crate::input::RouteInput;
 pub(crate) struct RouteOptions {
     pub(crate) input: Option<RouteInput>,
     pub(crate) headers: Option<RouteHeaders>,
+    /// Whether answers are open as long as somebody listens.
+    pub(crate) streams: bool,
 }

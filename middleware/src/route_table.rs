@@ -128,6 +128,14 @@ impl RouteTable {
         self
     }
 
+    /// Says that answers of the route that was added last are streams, as [`GuardLayer::streams`] does.
+    pub fn streams(mut self) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.options.streams = true;
+        }
+        self
+    }
+
     /// Sends answers and refusals of the route that was added last with these headers, and not with those of the guard.
     pub fn headers(mut self, headers: &RouteHeaders) -> Self {
         if let Some(row) = self.rows.last_mut() {
@@ -161,7 +169,9 @@ impl RouteTable {
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
         let unlisted = layer(&Requirement::unlisted(), &RouteOptions::default(), true);
-        Ok(TableLayer { router: Arc::new(router), unlisted, edge: guard.edge() })
+        let edge = guard.edge();
+        let edge = if self.speaks_grpc { edge.grpc() } else { edge };
+        Ok(TableLayer { router: Arc::new(router), unlisted, edge })
     }
 }
 

@@ -103,6 +103,13 @@ impl<S> GuardedRoute<S> {
         self
     }
 
+    /// Says that answers of these methods are streams, such as server-sent events: they take no place among the
+    /// [requests in flight](crate::Caps::in_flight) once they have begun, and may take as long as they like.
+    pub fn streams(mut self) -> Self {
+        self.0.iter_mut().for_each(|group| group.options.streams = true);
+        self
+    }
+
     /// Sends answers and refusals of these methods with these headers, and not with those of the guard.
     ///
     /// ```

@@ -1,6 +1,10 @@
 //! What surrounds a guard: it sees every request first and every answer last, refusals among them.
 
+mod caps;
+mod cors;
 mod headers;
+mod inner;
+mod measured;
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,15 +12,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum_core::body::Body;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
+use tower_http::cors::{self as tower_cors, CorsLayer};
 
+pub(crate) use self::caps::CapRules;
+pub use self::caps::{Caps, EmptyCap};
+use self::cors::is_preflight;
+pub use self::cors::{Cors, CorsError};
 pub use self::headers::{
     CspNonce, EmbedderPolicy, HeadersError, OpenerPolicy, ReferrerPolicy, ResourcePolicy, RouteHeaders,
     SecurityHeaders,
 };
 pub(crate) use self::headers::{Dress, HeaderRules};
+use self::inner::{Inner, InnerFuture};
 use crate::body::HttpBody;
 use crate::client_address::Proxies;
 use crate::entropy::Entropy;
@@ -27,10 +37,15 @@ use crate::entropy::Entropy;
 /// [`Guard::require`](crate::Guard::require) puts it around them all; so does whoever merges a guarded router into another one
 /// and wants the answers for unknown paths to be covered. Where there are two, the outer one counts.
 #[derive(Clone)]
-pub struct Edge(Arc<EdgeRules>);
+pub struct Edge {
+    rules: Arc<EdgeRules>,
+    speaks_grpc: bool,
+}
 
 /// What an edge does.
 pub(crate) struct EdgeRules {
+    pub(crate) caps: Option<CapRules>,
+    pub(crate) cors: Option<CorsLayer>,
     /// What tells the guard of this edge from every other.
     pub(crate) guard: u64,
     pub(crate) entropy: Entropy,
@@ -46,19 +61,30 @@ struct Inside(u64);
 #[derive(Clone, Copy)]
 pub(crate) struct Dressed;
 
+/// Says of a response that it is a stream, which is open as long as somebody listens.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams;
+
 impl Edge {
     pub(crate) const fn new(rules: Arc<EdgeRules>) -> Self {
-        Self(rules)
+        Self { rules, speaks_grpc: false }
+    }
+
+    /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP: for services that speak it. A
+    /// [`RouteTable`](crate::RouteTable) that does says so by itself.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        Self { speaks_grpc: true, ..self }
     }
 
     /// Whether nothing was asked of it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.0.is_idle()
+        self.rules.is_idle()
     }
 
     /// What is to be done with the answer, if anything.
     fn enter(&self, request: &mut Request<Body>) -> Option<Leaving> {
-        let rules = &self.0;
+        let rules = &self.rules;
         let inside = Inside(rules.guard);
         if rules.is_idle() || request.extensions().get() == Some(&inside) {
             return None;
@@ -66,13 +92,13 @@ impl Edge {
         let extensions = request.extensions_mut();
         extensions.insert(inside);
         let dress = rules.headers.as_ref().map(|headers| Dress::begin(headers, extensions, &rules.entropy));
-        Some(Leaving { dress })
+        Some(Leaving { dress, is_shared: rules.cors.is_some() })
     }
 }
 
 impl EdgeRules {
     fn is_idle(&self) -> bool {
-        self.headers.is_none()
+        self.caps.is_none() && self.cors.is_none() && self.headers.is_none()
     }
 }
 
@@ -86,7 +112,12 @@ impl<S> Layer<S> for Edge {
     type Service = Edged<S>;
 
     fn layer(&self, inner: S) -> Edged<S> {
-        Edged { edge: self.clone(), inner }
+        let inner = Inner::new(Arc::clone(&self.rules), self.speaks_grpc, inner);
+        let front = match &self.rules.cors {
+            Some(cors) => Front::Cors(cors.layer(inner)),
+            None => Front::Plain(inner),
+        };
+        Edged { edge: self.clone(), front }
     }
 }
 
@@ -94,7 +125,13 @@ impl<S> Layer<S> for Edge {
 #[derive(Clone, Debug)]
 pub struct Edged<S> {
     edge: Edge,
-    inner: S,
+    front: Front<S>,
+}
+
+#[derive(Clone, Debug)]
+enum Front<S> {
+    Cors(tower_cors::Cors<Inner<S>>),
+    Plain(Inner<S>),
 }
 
 impl<S, B, R> Service<Request<B>> for Edged<S>
@@ -108,19 +145,37 @@ where
     type Future = EdgeFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+        match &mut self.front {
+            Front::Cors(front) => front.poll_ready(context),
+            Front::Plain(front) => front.poll_ready(context),
+        }
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
         let leaving = self.edge.enter(&mut request);
-        EdgeFuture { answer: self.inner.call(request), leaving }
+        let answer = match &mut self.front {
+            // A second edge is none.
+            Front::Cors(front) if leaving.is_none() => {
+                Answer::Plain { answer: front.get_mut().pass(request) }
+            }
+            Front::Plain(front) if leaving.is_none() => Answer::Plain { answer: front.pass(request) },
+            // The layer takes every `OPTIONS` for a preflight.
+            Front::Cors(front) if request.method() == Method::OPTIONS && !is_preflight(&request) => {
+                Answer::Plain { answer: front.get_mut().call(request) }
+            }
+            Front::Cors(front) => Answer::Cors { answer: front.call(request) },
+            Front::Plain(front) => Answer::Plain { answer: front.call(request) },
+        };
+        EdgeFuture { answer, leaving }
     }
 }
 
 /// What is done with an answer on its way out.
 struct Leaving {
     dress: Option<Dress>,
+    /// Whether scripts of other origins may read something.
+    is_shared: bool,
 }
 
 impl Leaving {
@@ -129,6 +184,9 @@ impl Leaving {
         if let Some(dress) = self.dress.as_ref().filter(|_| !is_dressed) {
             dress.write(response.headers_mut());
         }
+        if self.is_shared {
+            cors::settle(response.headers_mut());
+        }
     }
 }
 
@@ -136,8 +194,16 @@ pin_project! {
     /// The answer of an [`Edged`] service.
     pub struct EdgeFuture<F> {
         #[pin]
-        answer: F,
+        answer: Answer<F>,
         leaving: Option<Leaving>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    enum Answer<F> {
+        Cors { #[pin] answer: tower_cors::ResponseFuture<InnerFuture<F>> },
+        Plain { #[pin] answer: InnerFuture<F> },
     }
 }
 
@@ -150,7 +216,11 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.answer.poll(context))?.map(Body::new);
+        let outcome = match this.answer.project() {
+            Projected::Cors { answer } => ready!(answer.poll(context)),
+            Projected::Plain { answer } => ready!(answer.poll(context)),
+        };
+        let mut response = outcome?;
         if let Some(leaving) = this.leaving {
             leaving.finish(&mut response);
         }

@@ -5,6 +5,8 @@ mod announced;
 #[cfg(test)]
 mod bound;
 #[cfg(test)]
+mod caps;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod challenges;
@@ -12,6 +14,8 @@ mod challenges;
 mod changeover;
 #[cfg(test)]
 mod claims;
+#[cfg(test)]
+mod cors;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
