@@ -1,26 +1,27 @@
 //! Putting a guard together.
 
+mod around;
+mod fault;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_policy::RoutesFault;
-
-use crate::binding::{Bindings, ClientCertificates, Dpop, DpopError};
-use crate::client_address::Proxies;
+use self::around::Around;
+pub use self::fault::BuildError;
+use crate::binding::{Bindings, ClientCertificates, Dpop};
 use crate::clock::Clock;
+use crate::csrf::Csrf;
 use crate::decision::DecisionIds;
-use crate::disk::{CacheDirError, Folder};
-use crate::edge::{Caps, Cors, CorsError, EdgeRules, EmptyCap, HeadersError, RouteHeaders, SecurityHeaders};
-use crate::entropy::Entropy;
-use crate::guard::{Core, Guard, Told};
-use crate::input::{InputError, InputPolicy};
-use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
-use crate::limit::{EmptyQuota, Limits};
-use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
-use crate::resource::{NotAResource, ProtectedResource};
+use crate::disk::Folder;
+use crate::guard::{Browsers, Core, Credentials, Guard, Told};
+use crate::input::InputPolicy;
+use crate::jwks::{Issuer, LazyFetcher, Trusts};
+use crate::limit::Limits;
+use crate::policy::{Policy, PolicyState, Surroundings};
+use crate::resource::ProtectedResource;
 use crate::routes::{Announcer, check_version};
-use crate::token::{TokenPolicy, Verifier};
+use crate::token::{CookieTokens, TokenPolicy, Verifier};
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
@@ -49,21 +50,13 @@ struct Service {
     resource: Option<ProtectedResource>,
 }
 
-/// What tokens may be bound to.
+/// How tokens may come, and what they may be bound to.
 #[derive(Debug, Default)]
 struct Accepted {
     dpop: Option<Dpop>,
     certificates: Option<ClientCertificates>,
-}
-
-/// What surrounds the guard.
-#[derive(Debug, Default)]
-struct Around {
-    caps: Option<Caps>,
-    cors: Option<Cors>,
-    entropy: Entropy,
-    headers: Option<SecurityHeaders>,
-    proxies: Proxies,
+    cookie: Option<CookieTokens>,
+    csrf: Option<Csrf>,
 }
 
 /// What a guard does beside requests.
@@ -72,56 +65,6 @@ struct Upkeep {
     is_manual: bool,
     hides_routes: bool,
     cache_dir: Option<PathBuf>,
-}
-
-/// Why a guard could not be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The cache folder is not safe.
-    #[error(transparent)]
-    CacheDir(#[from] CacheDirError),
-    /// The rules for other origins cannot be used.
-    #[error(transparent)]
-    Cors(#[from] CorsError),
-    /// A bound lets nothing through.
-    #[error(transparent)]
-    EmptyCap(#[from] EmptyCap),
-    /// A limit lets nothing through.
-    #[error(transparent)]
-    EmptyQuota(#[from] EmptyQuota),
-    /// Proofs cannot be checked.
-    #[error(transparent)]
-    Dpop(#[from] DpopError),
-    /// The security headers cannot be used.
-    #[error(transparent)]
-    Headers(#[from] HeadersError),
-    /// The input policy cannot be used.
-    #[error(transparent)]
-    Input(#[from] InputError),
-    /// An issuer cannot be used.
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-    /// No audience is set. Without one, a token for any service of the issuer would pass.
-    #[error("a guard needs an audience: the name that tokens for this service carry")]
-    NoAudience,
-    /// No issuer is set.
-    #[error("a guard needs an issuer")]
-    NoIssuer,
-    /// Certificates come in a header, and no proxy is trusted to send it.
-    #[error(
-        "certificates of clients come in a header, which counts from trusted proxies only, and none is trusted"
-    )]
-    NoProxies,
-    /// The service cannot be described.
-    #[error(transparent)]
-    NotAResource(#[from] NotAResource),
-    /// The policy cannot be used.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// The version of the service is none that a server could keep.
-    #[error("the version of the service {}", .0.message)]
-    ServiceVersion(RoutesFault),
 }
 
 impl Guard {
@@ -174,6 +117,19 @@ impl GuardBuilder {
         self
     }
 
+    /// Takes tokens from a cookie, where no header has one: see [`CookieTokens`]. Unless set, from headers only. It needs
+    /// [`csrf`](Self::csrf).
+    pub fn cookie_tokens(mut self, cookie: CookieTokens) -> Self {
+        self.proofs.cookie = Some(cookie);
+        self
+    }
+
+    /// Refuses what pages of others have a browser do: see [`Csrf`].
+    pub fn csrf(mut self, csrf: Csrf) -> Self {
+        self.proofs.csrf = Some(csrf);
+        self
+    }
+
     /// The policy that [`rbac`](crate::rbac) asks. With one, a route that states no requirement is answered
     /// 403; without one, a good token is enough for it.
     pub fn policy(mut self, policy: Policy) -> Self {
@@ -184,60 +140,6 @@ impl GuardBuilder {
     /// Rate limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self
-    }
-
-    /// The proxies in front of this service.
-    pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.around.proxies = proxies;
-        self
-    }
-
-    /// Security headers for every answer and every refusal, on routes that have none [of their own](crate::GuardedRoute::headers).
-    /// Unless set, only refusals have some: an application that has pages would not show them any more if the guard sent the
-    /// headers of an API unasked.
-    ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), portcullis_guard::BuildError> {
-    /// use portcullis_guard::{Guard, Issuer, SecurityHeaders};
-    ///
-    /// let guard = Guard::builder()
-    ///     .issuer(Issuer::oidc("https://id.example.com"))
-    ///     .audience("https://api.example.com")
-    ///     .headers(SecurityHeaders::api())
-    ///     .build()
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn headers(mut self, headers: SecurityHeaders) -> Self {
-        self.around.headers = Some(headers);
-        self
-    }
-
-    /// Bounds on every request: see [`Caps`]. None, unless set.
-    pub fn caps(mut self, caps: Caps) -> Self {
-        self.around.caps = Some(caps);
-        self
-    }
-
-    /// Lets scripts of other origins ask, in front of the guard: see [`Cors`]. Unless set, browsers let none.
-    ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), portcullis_guard::BuildError> {
-    /// use portcullis_guard::{Cors, Guard, Issuer};
-    ///
-    /// let guard = Guard::builder()
-    ///     .issuer(Issuer::oidc("https://id.example.com"))
-    ///     .audience("https://api.example.com")
-    ///     .cors(Cors::origins(["https://app.example.com"]))
-    ///     .build()
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn cors(mut self, cors: Cors) -> Self {
-        self.around.cors = Some(cors);
         self
     }
 
@@ -290,12 +192,6 @@ impl GuardBuilder {
     /// The clock, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
-        self
-    }
-
-    /// Where randomness comes from, for tests.
-    pub fn entropy(mut self, entropy: Entropy) -> Self {
-        self.around.entropy = entropy;
         self
     }
 
@@ -380,6 +276,7 @@ impl GuardBuilder {
             dpop: self.proofs.dpop.map(dpop).transpose()?,
             certificates: self.proofs.certificates,
         };
+        let browsers = Browsers::build(self.proofs.cookie, self.proofs.csrf)?;
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
         if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);
@@ -398,22 +295,19 @@ impl GuardBuilder {
             input: self.input.build()?.into_rules(),
             decisions,
             clock,
-            bindings,
+            credentials: Credentials { bindings, browsers },
             told: Told { announcer, resource },
         }))
     }
 }
 
-impl Around {
-    fn build(self, guard: u64) -> Result<EdgeRules, BuildError> {
-        let headers = self.headers.map(|headers| headers.build()).transpose()?;
-        Ok(EdgeRules {
-            caps: self.caps.map(Caps::build).transpose()?,
-            cors: self.cors.map(Cors::build).transpose()?,
-            guard,
-            entropy: self.entropy,
-            headers: headers.map(RouteHeaders::into_rules),
-            proxies: self.proxies,
-        })
+impl Browsers {
+    /// What comes from a browser by itself counts only where it is known whose page had it sent.
+    fn build(cookie: Option<CookieTokens>, csrf: Option<Csrf>) -> Result<Self, BuildError> {
+        if cookie.is_some() && csrf.is_none() {
+            return Err(BuildError::CookieWithoutCsrf);
+        }
+        let cookie = cookie.map(CookieTokens::build).transpose()?;
+        Ok(Self { cookie, csrf: csrf.map(Csrf::build).transpose()? })
     }
 }

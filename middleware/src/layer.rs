@@ -19,6 +19,7 @@ use crate::limit::Standing;
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 use crate::route_options::RouteOptions;
+use crate::token::Sharing;
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -37,11 +38,15 @@ impl Guard {
 
 impl GuardLayer {
     pub(crate) fn new(guard: Guard, requirement: Requirement, options: RouteOptions) -> Self {
-        let RouteOptions { input, headers, streams } = options;
+        let RouteOptions { input, headers, streams, without_cookies } = options;
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
         let headers = headers.map(RouteHeaders::into_rules);
-        Self { guard, terms: Arc::new(Terms { requirement, input, headers, streams }), speaks_grpc: false }
+        Self {
+            guard,
+            terms: Arc::new(Terms { requirement, input, headers, streams, without_cookies }),
+            speaks_grpc: false,
+        }
     }
 
     /// Holds requests to this input policy, and not to that of the guard.
@@ -75,6 +80,14 @@ impl GuardLayer {
         Self { terms: Arc::new(terms), ..self }
     }
 
+    /// Takes no token from a cookie and asks not whose page sent a request, so that only a token in the header opens this: see
+    /// [`GuardedRoute::without_cookies`](crate::GuardedRoute::without_cookies).
+    #[must_use]
+    pub fn without_cookies(self) -> Self {
+        let terms = Terms { without_cookies: true, ..(*self.terms).clone() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
     /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
     /// messages: for services that speak it. Anybody can say so, so elsewhere it counts for nothing.
     #[must_use]
@@ -85,7 +98,8 @@ impl GuardLayer {
     /// Refuses a request for its path.
     pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
         let dress = self.terms.headers.as_ref().map(Dress::plain);
-        let parting = Parting { standing: Standing::default(), dress, streams: false };
+        let parting =
+            Parting { standing: Standing::default(), sharing: Sharing::Anybody, dress, streams: false };
         let response = self.refused(Refusal::Path(fault), self.dialect(headers), &parting);
         GuardFuture { state: State::Refused { response: Some(response) } }
     }
@@ -109,10 +123,11 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = self.dialect(&parts.headers);
+        let sharing = self.guard.sharing(&parts.headers, &self.terms);
         let dress = self.terms.headers.as_ref();
         let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.guard.entropy()));
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
-        let parting = Parting { standing, dress, streams: self.terms.streams };
+        let parting = Parting { standing, sharing, dress, streams: self.terms.streams };
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
                 let body = self.bounded(dialect, body);
@@ -268,6 +283,7 @@ where
 /// What an answer is given on its way out.
 struct Parting {
     standing: Standing,
+    sharing: Sharing,
     /// Headers of the route.
     dress: Option<Dress>,
     streams: bool,
@@ -276,6 +292,7 @@ struct Parting {
 impl Parting {
     fn write(&self, mut response: Response<Body>) -> Response<Body> {
         self.standing.write(response.headers_mut());
+        self.sharing.write(response.headers_mut());
         if let Some(dress) = &self.dress {
             dress.write(response.headers_mut());
             response.extensions_mut().insert(Dressed);

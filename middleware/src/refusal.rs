@@ -14,6 +14,7 @@ pub(crate) use self::challenges::{DpopHint, Hint};
 pub(crate) use self::grpc::Dialect;
 
 use crate::authorize::Binding;
+use crate::csrf::CrossSite;
 use crate::decision::AccessDenied;
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
@@ -32,6 +33,8 @@ pub(crate) enum Refusal {
     Busy,
     #[error("the claims are not those that the handler reads")]
     ClaimsMismatch,
+    #[error("{0}")]
+    CrossSite(CrossSite),
     #[error("{why}")]
     Forbidden { why: &'static str, denied: AccessDenied },
     #[error("{0:?}")]
@@ -73,6 +76,8 @@ pub(crate) enum Outage {
     Nonce,
     #[error("the policy cannot be had")]
     Policy,
+    #[error("the request has no name: GuardBuilder::request_ids gives them")]
+    RequestId,
     #[error("too many DPoP proofs are remembered to tell a new one")]
     Proofs,
     #[error("what was revoked is not known for too long")]
@@ -86,14 +91,15 @@ impl Refusal {
             Self::Anonymous => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             // RFC 6750 §3.1: several ways of sending a token are an invalid request.
             Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::Bearer(BearerFault::Malformed) | Self::Token { .. } | Self::Unproven(_) => {
-                (StatusCode::UNAUTHORIZED, "invalid_token")
-            }
+            Self::Bearer(BearerFault::Cookie | BearerFault::Malformed)
+            | Self::Token { .. }
+            | Self::Unproven(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
             // RFC 9449 §7.1, §9.
             Self::Proof(_) => (StatusCode::UNAUTHORIZED, "invalid_dpop_proof"),
             Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
+            Self::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Input(fault) => match fault.part {
                 Part::Body => (fault.rule.status(), "invalid_body"),
@@ -118,6 +124,7 @@ impl Refusal {
             Self::Bearer(fault) => fault.to_string().into(),
             Self::Busy => "The service has as much to do as it can".into(),
             Self::ClaimsMismatch => "The access token lacks claims that are needed here".into(),
+            Self::CrossSite(fault) => fault.to_string().into(),
             Self::Forbidden { .. } => "The policy of this service does not allow this".into(),
             Self::Input(fault) => fault.rule.to_string().into(),
             Self::Limited(_) => "There were too many requests".into(),
@@ -162,7 +169,7 @@ impl Refusal {
                 "refused"
             ),
             // Nobody is served until the program is changed.
-            Self::Unavailable(Outage::Address | Outage::Nonce) => {
+            Self::Unavailable(Outage::Address | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, cause = %self, "refused")
             }
             Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),

@@ -10,4 +10,6 @@ pub(crate) struct RouteOptions {
     pub(crate) headers: Option<RouteHeaders>,
     /// Whether answers are open as long as somebody listens.
     pub(crate) streams: bool,
+    /// Whether cookies count for nothing.
+    pub(crate) without_cookies: bool,
 }

@@ -136,6 +136,14 @@ impl RouteTable {
         self
     }
 
+    /// Takes no token from a cookie on the route that was added last, as [`GuardLayer::without_cookies`] does.
+    pub fn without_cookies(mut self) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.options.without_cookies = true;
+        }
+        self
+    }
+
     /// Sends answers and refusals of the route that was added last with these headers, and not with those of the guard.
     pub fn headers(mut self, headers: &RouteHeaders) -> Self {
         if let Some(row) = self.rows.last_mut() {

@@ -110,6 +110,25 @@ impl<S> GuardedRoute<S> {
         self
     }
 
+    /// Takes no token from a cookie and asks not whose page sent a request: for what others post by design, such as a webhook. Only
+    /// a token in the header opens these methods then, or nothing at all where they are [`public`](crate::public), and their
+    /// handlers must not look at cookies either.
+    ///
+    /// ```
+    /// # use axum::routing::post;
+    /// use portcullis_guard::{GuardExt, GuardedRouter, rbac, scope};
+    ///
+    /// # async fn pay() {}
+    /// # async fn paid() {}
+    /// let router = GuardedRouter::<()>::new()
+    ///     .route("/pay", post(pay).guard(rbac("payments", "create")))
+    ///     .route("/hooks/paid", post(paid).guard(scope("hooks")).without_cookies());
+    /// ```
+    pub fn without_cookies(mut self) -> Self {
+        self.0.iter_mut().for_each(|group| group.options.without_cookies = true);
+        self
+    }
+
     /// Sends answers and refusals of these methods with these headers, and not with those of the guard.
     ///
     /// ```

@@ -5,6 +5,7 @@ mod cors;
 mod headers;
 mod inner;
 mod measured;
+mod request_id;
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tower_http::cors::{self as tower_cors, CorsLayer};
+use tracing::{Span, info_span};
 
 pub(crate) use self::caps::CapRules;
 pub use self::caps::{Caps, EmptyCap};
@@ -27,6 +29,9 @@ pub use self::headers::{
 };
 pub(crate) use self::headers::{Dress, HeaderRules};
 use self::inner::{Inner, InnerFuture};
+use self::request_id::REQUEST_ID;
+pub use self::request_id::RequestId;
+pub(crate) use self::request_id::RequestIds;
 use crate::body::HttpBody;
 use crate::client_address::Proxies;
 use crate::entropy::Entropy;
@@ -50,6 +55,7 @@ pub(crate) struct EdgeRules {
     pub(crate) guard: u64,
     pub(crate) entropy: Entropy,
     pub(crate) headers: Option<Arc<HeaderRules>>,
+    pub(crate) ids: Option<RequestIds>,
     pub(crate) proxies: Proxies,
 }
 
@@ -89,16 +95,18 @@ impl Edge {
         if rules.is_idle() || request.extensions().get() == Some(&inside) {
             return None;
         }
+        let id = rules.ids.as_ref().and_then(|ids| ids.name(request, &rules.proxies));
+        let span = id.as_ref().map_or_else(Span::none, |id| info_span!("request", request.id = %id));
         let extensions = request.extensions_mut();
         extensions.insert(inside);
         let dress = rules.headers.as_ref().map(|headers| Dress::begin(headers, extensions, &rules.entropy));
-        Some(Leaving { dress, is_shared: rules.cors.is_some() })
+        Some(Leaving { id, span, dress, is_shared: rules.cors.is_some() })
     }
 }
 
 impl EdgeRules {
-    fn is_idle(&self) -> bool {
-        self.caps.is_none() && self.cors.is_none() && self.headers.is_none()
+    const fn is_idle(&self) -> bool {
+        self.caps.is_none() && self.cors.is_none() && self.headers.is_none() && self.ids.is_none()
     }
 }
 
@@ -154,6 +162,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
         let leaving = self.edge.enter(&mut request);
+        let entered = leaving.as_ref().map(|leaving| leaving.span.enter());
         let answer = match &mut self.front {
             // A second edge is none.
             Front::Cors(front) if leaving.is_none() => {
@@ -167,12 +176,16 @@ where
             Front::Cors(front) => Answer::Cors { answer: front.call(request) },
             Front::Plain(front) => Answer::Plain { answer: front.call(request) },
         };
+        drop(entered);
         EdgeFuture { answer, leaving }
     }
 }
 
 /// What is done with an answer on its way out.
 struct Leaving {
+    id: Option<RequestId>,
+    /// What is logged about the request is logged in it.
+    span: Span,
     dress: Option<Dress>,
     /// Whether scripts of other origins may read something.
     is_shared: bool,
@@ -186,6 +199,9 @@ impl Leaving {
         }
         if self.is_shared {
             cors::settle(response.headers_mut());
+        }
+        if let Some(id) = &self.id {
+            response.headers_mut().insert(REQUEST_ID, id.header().clone());
         }
     }
 }
@@ -216,12 +232,14 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let leaving: &Option<Leaving> = this.leaving;
+        let _entered = leaving.as_ref().map(|leaving| leaving.span.enter());
         let outcome = match this.answer.project() {
             Projected::Cors { answer } => ready!(answer.poll(context)),
             Projected::Plain { answer } => ready!(answer.poll(context)),
         };
         let mut response = outcome?;
-        if let Some(leaving) = this.leaving {
+        if let Some(leaving) = leaving {
             leaving.finish(&mut response);
         }
         Poll::Ready(Ok(response))

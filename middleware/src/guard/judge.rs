@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::request::Parts;
 
 use super::{Core, Step, Terms};
@@ -15,7 +16,7 @@ use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{Attempt, Principal, Scheme, Verification, credential};
+use crate::token::{Attempt, BearerFault, Credential, Principal, Scheme, Verification, credential};
 
 impl Core {
     pub(super) fn begin(
@@ -26,7 +27,19 @@ impl Core {
     ) -> Result<Step, Refusal> {
         path::check(parts).map_err(Refusal::Path)?;
         self.admit_address(parts, standing)?;
+        self.check_site(parts, terms)?;
         self.proceed(parts, terms, Attempt::First, standing)
+    }
+
+    /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
+    fn check_site(&self, parts: &Parts, terms: &Terms) -> Result<(), Refusal> {
+        let csrf = self.credentials.browsers.csrf.as_ref().filter(|_| !terms.without_cookies);
+        match csrf {
+            Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
+                csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
@@ -47,7 +60,7 @@ impl Core {
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         let Terms { requirement, input, .. } = terms;
-        let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
+        let (caller, proof) = match self.authenticate(parts, terms, attempt)? {
             Authentication::Known(caller, proof) => (caller, proof),
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
         };
@@ -80,14 +93,15 @@ impl Core {
     fn authenticate(
         &self,
         parts: &Parts,
-        requirement: &Requirement,
+        terms: &Terms,
         attempt: Attempt,
     ) -> Result<Authentication, Refusal> {
+        let requirement = &terms.requirement;
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
         }
-        let sent = credential(&parts.headers).map_err(Refusal::Bearer)?;
-        let Some(sent) = sent.filter(|sent| self.bindings.knows(sent.scheme)) else {
+        let sent = self.sent(&parts.headers, terms).map_err(Refusal::Bearer)?;
+        let Some(sent) = sent.filter(|sent| self.credentials.bindings.knows(sent.scheme)) else {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
@@ -95,7 +109,8 @@ impl Core {
             Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
             Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
             Verification::Verified(caller) => {
-                let proof = self.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
+                let proof =
+                    self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(Some(caller), proof))
             }
@@ -103,11 +118,28 @@ impl Core {
         }
     }
 
+    /// The token of a request, by whichever way it came.
+    fn sent<'h>(&self, headers: &'h HeaderMap, terms: &Terms) -> Result<Option<Credential<'h>>, BearerFault> {
+        let in_header = credential(headers)?;
+        let cookie = self.credentials.browsers.cookie.as_ref().filter(|_| !terms.without_cookies);
+        let Some(token) = cookie.map(|cookie| cookie.token(headers)).transpose()?.flatten() else {
+            return Ok(in_header);
+        };
+        // RFC 6750 §2: a client uses one way only.
+        if in_header.is_some() {
+            return Err(BearerFault::Several);
+        }
+        Ok(Some(Credential { scheme: self.credentials.bindings.scheme_of_cookie(headers), token }))
+    }
+
     /// Takes a proof for used. A guard around this one, which is the same guard, has done so already.
     fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<(), Refusal> {
         let noted = Noted { proof, guard: self.decisions.guard() };
         if parts.extensions.get::<Noted>() != Some(&noted) {
-            self.bindings.note(proof, &self.clock).map_err(|fault| unproven(fault, Scheme::Dpop))?;
+            self.credentials
+                .bindings
+                .note(proof, &self.clock)
+                .map_err(|fault| unproven(fault, Scheme::Dpop))?;
             parts.extensions.insert(noted);
         }
         Ok(())

@@ -15,6 +15,8 @@ mod changeover;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod cors;
 #[cfg(test)]
 mod disk;
@@ -40,6 +42,8 @@ mod policy;
 mod records;
 #[cfg(test)]
 mod replays;
+#[cfg(test)]
+mod request_ids;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
