@@ -7,7 +7,9 @@ use aws_lc_rs::rand;
 
 /// Where a guard draws randomness: the nonces of [pages](crate::SecurityHeaders::html) and nothing else today.
 #[derive(Clone)]
-pub struct Entropy(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Entropy(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Entropy {
     /// Randomness of the operating system.

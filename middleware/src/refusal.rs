@@ -170,7 +170,7 @@ impl Refusal {
             ),
             // Nobody is served until the program is changed.
             Self::Unavailable(Outage::Address | Outage::Nonce | Outage::RequestId) => {
-                tracing::error!(code, status, cause = %self, "refused")
+                tracing::error!(code, status, cause = %self, "refused");
             }
             Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),

@@ -1,7 +1,7 @@
 //! How much of the service one request may take, and how many may be at work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum_core::body::Body;
@@ -9,7 +9,7 @@ use http::{Request, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::measured::Measured;
+use super::measured::{Arrival, Measured};
 use crate::refusal::Refusal;
 
 /// Bounds on every request, in front of the guard: given to [`GuardBuilder::caps`](crate::GuardBuilder::caps). None, unless set.
@@ -128,15 +128,6 @@ pub(super) struct Admitted {
     pub(super) head_by: Option<Instant>,
     /// When it has to be over.
     pub(super) whole_by: Option<Instant>,
-}
-
-/// How the body of a request arrives.
-#[derive(Debug, Default)]
-pub(super) struct Arrival {
-    /// Whether it was longer than it may be.
-    pub(super) is_over: AtomicBool,
-    /// Whether somebody waits for more of it.
-    pub(super) is_awaited: AtomicBool,
 }
 
 impl CapRules {

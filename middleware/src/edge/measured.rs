@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use axum_core::BoxError;
@@ -12,8 +12,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::caps::Arrival;
-
 /// Why a body breaks off.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum BrokenOff {
@@ -21,6 +19,15 @@ enum BrokenOff {
     Late,
     #[error("the body is too long")]
     Over,
+}
+
+/// How the body of a request arrives.
+#[derive(Debug, Default)]
+pub(super) struct Arrival {
+    /// Whether it was longer than it may be.
+    pub(super) is_over: AtomicBool,
+    /// Whether somebody waits for more of it.
+    pub(super) is_awaited: AtomicBool,
 }
 
 /// The body of a request.

@@ -122,7 +122,7 @@ impl<S> Layer<S> for Edge {
     fn layer(&self, inner: S) -> Edged<S> {
         let inner = Inner::new(Arc::clone(&self.rules), self.speaks_grpc, inner);
         let front = match &self.rules.cors {
-            Some(cors) => Front::Cors(cors.layer(inner)),
+            Some(cors) => Front::Cors(Box::new(cors.layer(inner))),
             None => Front::Plain(inner),
         };
         Edged { edge: self.clone(), front }
@@ -138,7 +138,7 @@ pub struct Edged<S> {
 
 #[derive(Clone, Debug)]
 enum Front<S> {
-    Cors(tower_cors::Cors<Inner<S>>),
+    Cors(Box<tower_cors::Cors<Inner<S>>>),
     Plain(Inner<S>),
 }
 

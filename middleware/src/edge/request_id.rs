@@ -41,13 +41,13 @@ impl RequestId {
     fn given(request: &Request<Body>) -> Option<Self> {
         let mut values = request.headers().get_all(&REQUEST_ID).iter();
         let value = values.next().filter(|_| values.next().is_none())?;
-        let is_name = (1..=LONGEST).contains(&value.len()) && value.as_bytes().iter().all(is_plain);
+        let is_name = (1..=LONGEST).contains(&value.len()) && value.as_bytes().iter().copied().all(is_plain);
         is_name.then(|| Self(value.clone()))
     }
 }
 
-fn is_plain(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_.:+/=@~".contains(byte)
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.:+/=@~".contains(&byte)
 }
 
 impl fmt::Display for RequestId {

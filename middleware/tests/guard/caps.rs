@@ -12,6 +12,7 @@ use futures_util::stream::{StreamExt, iter, once, pending as silence};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_guard::{Caps, Guard, GuardExt, GuardedRouter, RouteTable, authenticated, public};
+use tokio::io::AsyncWriteExt;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::service::{Answer, guard_of, send};
@@ -149,6 +150,27 @@ async fn no_place_is_lost_to_clients_that_go_away_nor_to_refusals() {
         let head = Request::head("/stream").body(Body::empty()).unwrap();
         drop(app.clone().oneshot(head).await.unwrap());
         assert_eq!(ask(&app, "/open").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_gives_its_place_back() {
+    let app = capped(Caps::new().in_flight(1)).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = app.clone();
+    tokio::spawn(async move { axum::serve(listener, served).await.unwrap() });
+    for path in ["/never", "/stream"] {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        while ask(&app, "/open").await.status != StatusCode::SERVICE_UNAVAILABLE {
+            tokio::task::yield_now().await;
+        }
+        drop(client);
+        while ask(&app, "/open").await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -202,7 +202,7 @@ async fn a_token_that_is_bound_to_a_key_needs_its_proof_in_a_cookie_too() {
     let other = crate::bound::proof(&Signer::es256("o"), &token, &json!({ "jti": "o" }), &json!({}));
     let me = async |headers: &[(&str, &str)]| ask(&app, "GET", "/me", headers).await;
     assert_eq!(me(&[("cookie", &cookie)]).await.code(), "invalid_token");
-    assert_eq!(me(&[("cookie", &cookie), ("dpop", &other)]).await.code(), "invalid_dpop_proof");
+    assert_eq!(me(&[("cookie", &cookie), ("dpop", &other)]).await.code(), "invalid_token");
     assert_eq!(me(&[("cookie", &cookie), ("dpop", &proof)]).await.status, StatusCode::OK);
     assert_eq!(me(&[("cookie", &cookie), ("dpop", &proof)]).await.code(), "invalid_dpop_proof", "a replay");
     let plain = format!("__Host-shop={}", issuer.token(&json!({})));
