@@ -112,7 +112,7 @@ impl<S> GuardedRoute<S> {
 
     /// Takes no token from a cookie and asks not whose page sent a request: for what others post by design, such as a webhook. Only
     /// a token in the header opens these methods then, or nothing at all where they are [`public`](crate::public), and their
-    /// handlers must not look at cookies either.
+    /// handlers see no cookies either.
     ///
     /// ```
     /// # use axum::routing::post;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, header};
 
 use super::{Core, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
@@ -27,14 +27,18 @@ impl Core {
     ) -> Result<Step, Refusal> {
         path::check(parts).map_err(Refusal::Path)?;
         self.admit_address(parts, standing)?;
-        self.check_site(parts, terms)?;
+        if terms.without_cookies {
+            // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
+            parts.headers.remove(header::COOKIE);
+        } else {
+            self.check_site(parts)?;
+        }
         self.proceed(parts, terms, Attempt::First, standing)
     }
 
     /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
-    fn check_site(&self, parts: &Parts, terms: &Terms) -> Result<(), Refusal> {
-        let csrf = self.credentials.browsers.csrf.as_ref().filter(|_| !terms.without_cookies);
-        match csrf {
+    fn check_site(&self, parts: &Parts) -> Result<(), Refusal> {
+        match &self.credentials.browsers.csrf {
             Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
                 csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
             }
@@ -60,7 +64,7 @@ impl Core {
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         let Terms { requirement, input, .. } = terms;
-        let (caller, proof) = match self.authenticate(parts, terms, attempt)? {
+        let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
             Authentication::Known(caller, proof) => (caller, proof),
             Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
         };
@@ -93,14 +97,13 @@ impl Core {
     fn authenticate(
         &self,
         parts: &Parts,
-        terms: &Terms,
+        requirement: &Requirement,
         attempt: Attempt,
     ) -> Result<Authentication, Refusal> {
-        let requirement = &terms.requirement;
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
         }
-        let sent = self.sent(&parts.headers, terms).map_err(Refusal::Bearer)?;
+        let sent = self.sent(&parts.headers).map_err(Refusal::Bearer)?;
         let Some(sent) = sent.filter(|sent| self.credentials.bindings.knows(sent.scheme)) else {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
@@ -119,9 +122,9 @@ impl Core {
     }
 
     /// The token of a request, by whichever way it came.
-    fn sent<'h>(&self, headers: &'h HeaderMap, terms: &Terms) -> Result<Option<Credential<'h>>, BearerFault> {
+    fn sent<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Credential<'h>>, BearerFault> {
         let in_header = credential(headers)?;
-        let cookie = self.credentials.browsers.cookie.as_ref().filter(|_| !terms.without_cookies);
+        let cookie = self.credentials.browsers.cookie.as_ref();
         let Some(token) = cookie.map(|cookie| cookie.token(headers)).transpose()?.flatten() else {
             return Ok(in_header);
         };

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use portcullis_guard::{
     BuildError, CookieTokens, Csrf, Dpop, GuardBuilder, GuardExt, GuardedRouter, OptionalPrincipal,
     Principal, SecurityHeaders, authenticated, optional, public, rbac,
@@ -27,6 +27,7 @@ async fn app(guard: GuardBuilder) -> Router {
         who.map_or_else(|| "nobody".to_owned(), |who| who.subject().to_owned())
     };
     let cached = async |_: Principal| ([("cache-control", "public, max-age=60")], "cached");
+    let seen = async |headers: HeaderMap| headers.contains_key("cookie").to_string();
     GuardedRouter::new()
         .route("/me", get(name).post(name).delete(name).guard(authenticated()))
         .route("/maybe", get(name).post(name).guard(optional()))
@@ -34,7 +35,7 @@ async fn app(guard: GuardBuilder) -> Router {
         .route("/orders", get(name).guard(rbac("orders", "read")))
         .route("/cached", get(cached).guard(authenticated()))
         .route("/hook", post(name).guard(authenticated()).without_cookies())
-        .route("/paid", post(name).guard(public()).without_cookies())
+        .route("/paid", post(seen).guard(public()).without_cookies())
         .guarded_by(&guard)
 }
 
@@ -167,6 +168,7 @@ async fn a_route_without_cookies_is_opened_by_a_header_only() {
         let answer = ask(&app, "POST", path, &headers).await;
         assert_eq!(answer.status, status, "{path} {headers:?}");
         assert!(!answer.headers.contains_key("vary"), "nothing depends on a cookie");
+        assert_eq!(answer.body == "false", path == "/paid", "the handler sees none: {answer:?}");
     }
 }
 
