@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::client_address::ClientAddress;
 use crate::decision::Decision;
+use crate::edge::{CspNonce, RequestId};
 use crate::refusal::{Outage, Refusal};
 use crate::token::Principal;
 
@@ -62,6 +63,22 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Decision {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().copied())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CspNonce {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        Self::of(&parts.extensions).ok_or_else(|| Refusal::Unavailable(Outage::Nonce).into())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Refusal::Unavailable(Outage::RequestId).into())
     }
 }
 

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
+use http::HeaderMap;
 use http::request::Parts;
 use portcullis_policy::Route;
 
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Proofs};
-use crate::client_address::Proxies;
 use crate::clock::Clock;
+use crate::csrf::CsrfRules;
 use crate::decision::DecisionIds;
+use crate::edge::{Edge, EdgeRules, HeaderRules};
+use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
 use crate::jwks::{Trust, Trusts};
 use crate::limit::{Limiters, Loan, Passage, Standing};
@@ -25,7 +28,7 @@ use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Attempt, Verifier};
+use crate::token::{Attempt, Sharing, TokenCookie, Verifier};
 pub(crate) use judge::Resume;
 
 /// How long a refresh waits for what it fetched to be written down.
@@ -45,12 +48,24 @@ pub(crate) struct Core {
     pub(crate) trusts: Arc<Trusts>,
     pub(crate) policy: Option<PolicyState>,
     pub(crate) limiters: Limiters,
-    pub(crate) proxies: Proxies,
+    pub(crate) edge: Arc<EdgeRules>,
     pub(crate) input: Arc<InputRules>,
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
-    pub(crate) bindings: Bindings,
+    pub(crate) credentials: Credentials,
     pub(crate) told: Told,
+}
+
+/// How callers show who they are.
+pub(crate) struct Credentials {
+    pub(crate) bindings: Bindings,
+    pub(crate) browsers: Browsers,
+}
+
+/// What comes from browsers by itself.
+pub(crate) struct Browsers {
+    pub(crate) cookie: Option<TokenCookie>,
+    pub(crate) csrf: Option<CsrfRules>,
 }
 
 /// What others are told of this service.
@@ -144,6 +159,33 @@ impl Guard {
         self.0.policy.as_ref()?.revision()
     }
 
+    /// What surrounds this guard, as a layer of its own. Routers and tables that the guard is given to have it already.
+    ///
+    /// ```
+    /// # use axum::routing::get;
+    /// use axum::Router;
+    /// use portcullis_guard::{Guard, authenticated};
+    ///
+    /// # async fn me() {}
+    /// fn app(guard: &Guard) -> Router {
+    ///     Router::new().route("/me", get(me).layer(guard.require(authenticated()))).layer(guard.edge())
+    /// }
+    /// ```
+    pub fn edge(&self) -> Edge {
+        Edge::new(Arc::clone(&self.0.edge))
+    }
+
+    /// What caches are told of the answer to a request.
+    pub(crate) fn sharing(&self, headers: &HeaderMap, terms: &Terms) -> Sharing {
+        let cookie = self.0.credentials.browsers.cookie.as_ref();
+        let cookie = cookie.filter(|_| !terms.without_cookies && !terms.requirement.ignores_tokens());
+        cookie.map_or(Sharing::Anybody, |cookie| cookie.sharing(headers))
+    }
+
+    pub(crate) fn entropy(&self) -> &Entropy {
+        &self.0.edge.entropy
+    }
+
     pub(crate) fn new(core: Core) -> Self {
         Self(Arc::new(core))
     }
@@ -162,13 +204,13 @@ impl Guard {
         Hint {
             resource_metadata,
             scopes: requirement.scopes(),
-            dpop: self.0.bindings.dpop.as_ref().map(hint),
+            dpop: self.0.credentials.bindings.dpop.as_ref().map(hint),
         }
     }
 
     /// Says so where a route asks for what nobody could show.
     pub(crate) fn look_at(&self, requirement: &Requirement) {
-        let is_missing = |binding: &Binding| !self.0.bindings.can_prove(*binding);
+        let is_missing = |binding: &Binding| !self.0.credentials.bindings.can_prove(*binding);
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
@@ -262,11 +304,18 @@ impl Guard {
     }
 }
 
-/// What a route asks of a request.
+/// What a route asks of a request, and gives its answers.
+#[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
     pub(crate) passage: Passage,
+    /// Headers, where they are not those of the guard.
+    pub(crate) headers: Option<Arc<HeaderRules>>,
+    /// Whether answers are open as long as somebody listens.
+    pub(crate) streams: bool,
+    /// Whether cookies count for nothing here.
+    pub(crate) without_cookies: bool,
 }
 
 /// How far a request has come, and where it stands with the limits.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
+use http::{HeaderMap, header};
 
 use super::{Core, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
@@ -15,7 +16,7 @@ use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{Attempt, Principal, Scheme, Verification, credential};
+use crate::token::{Attempt, BearerFault, Credential, Principal, Scheme, Verification, credential};
 
 /// Where a request goes on after a wait. What is behind it is not done again.
 pub(crate) enum Resume {
@@ -41,7 +42,7 @@ impl Core {
         terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        let address = self.proxies.client(parts);
+        let address = self.edge.proxies.client(parts);
         if address.is_none() && terms.passage.needs_address() {
             return Err(Refusal::Unavailable(Outage::Address));
         }
@@ -51,7 +52,33 @@ impl Core {
         if let Some(address) = address {
             parts.extensions.insert(ClientAddress(address));
         }
+        self.admit_site(parts, terms, standing)
+    }
+
+    /// Refuses what a page of somebody else had a browser send.
+    pub(super) fn admit_site(
+        &self,
+        parts: &mut Parts,
+        terms: &Terms,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        if terms.without_cookies {
+            // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
+            parts.headers.remove(header::COOKIE);
+        } else {
+            self.check_site(parts)?;
+        }
         self.admit_token(parts, terms, Attempt::First, standing)
+    }
+
+    /// A token in the header comes from no such page.
+    fn check_site(&self, parts: &Parts) -> Result<(), Refusal> {
+        match &self.credentials.browsers.csrf {
+            Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
+                csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn admit_token(
@@ -78,7 +105,7 @@ impl Core {
     pub(super) fn admit_caller(
         &self,
         parts: &mut Parts,
-        Terms { requirement, input, passage }: &Terms,
+        Terms { requirement, input, passage, .. }: &Terms,
         (caller, proof): (Option<Principal>, Option<Name>),
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
@@ -117,8 +144,8 @@ impl Core {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
         }
-        let sent = credential(&parts.headers).map_err(Refusal::Bearer)?;
-        let Some(sent) = sent.filter(|sent| self.bindings.knows(sent.scheme)) else {
+        let sent = self.sent(&parts.headers).map_err(Refusal::Bearer)?;
+        let Some(sent) = sent.filter(|sent| self.credentials.bindings.knows(sent.scheme)) else {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
@@ -126,7 +153,8 @@ impl Core {
             Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
             Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
             Verification::Verified(caller) => {
-                let proof = self.bindings.check(parts, (sent, &caller), &self.proxies, &self.clock);
+                let proof =
+                    self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(Some(caller), proof))
             }
@@ -134,11 +162,28 @@ impl Core {
         }
     }
 
+    /// The token of a request, by whichever way it came.
+    fn sent<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Credential<'h>>, BearerFault> {
+        let in_header = credential(headers)?;
+        let cookie = self.credentials.browsers.cookie.as_ref();
+        let Some(token) = cookie.map(|cookie| cookie.token(headers)).transpose()?.flatten() else {
+            return Ok(in_header);
+        };
+        // RFC 6750 §2: a client uses one way only.
+        if in_header.is_some() {
+            return Err(BearerFault::Several);
+        }
+        Ok(Some(Credential { scheme: self.credentials.bindings.scheme_of_cookie(headers), token }))
+    }
+
     /// Takes a proof for used. A guard around this one, which is the same guard, has done so already.
     fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<(), Refusal> {
         let noted = Noted { proof, guard: self.decisions.guard() };
         if parts.extensions.get::<Noted>() != Some(&noted) {
-            self.bindings.note(proof, &self.clock).map_err(|fault| unproven(fault, Scheme::Dpop))?;
+            self.credentials
+                .bindings
+                .note(proof, &self.clock)
+                .map_err(|fault| unproven(fault, Scheme::Dpop))?;
             parts.extensions.insert(noted);
         }
         Ok(())

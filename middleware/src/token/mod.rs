@@ -3,6 +3,7 @@
 mod bearer;
 mod cache;
 mod claims;
+mod cookie;
 mod fault;
 mod jws;
 mod principal;
@@ -15,6 +16,8 @@ use cache::TokenCache;
 use claims::AccessClaims;
 use claims::Rules;
 pub(crate) use claims::{Audience, NumericDate, is_current, part};
+pub use cookie::{CookieTokens, NotAHostCookie};
+pub(crate) use cookie::{Sharing, TokenCookie};
 pub(crate) use fault::TokenFault;
 use jws::LastHeader;
 pub(crate) use jws::{Jws, object, present};

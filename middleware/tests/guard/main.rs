@@ -5,6 +5,8 @@ mod announced;
 #[cfg(test)]
 mod bound;
 #[cfg(test)]
+mod caps;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod challenges;
@@ -13,9 +15,15 @@ mod changeover;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod fields;
+#[cfg(test)]
+mod headers;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
@@ -40,6 +48,8 @@ mod records;
 mod redis;
 #[cfg(test)]
 mod replays;
+#[cfg(test)]
+mod request_ids;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
