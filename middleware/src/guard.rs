@@ -1,6 +1,8 @@
 //! The order in which a request is judged.
 
 mod judge;
+mod stay;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +10,9 @@ use std::time::Duration;
 
 use http::request::Parts;
 use portcullis_policy::Route;
+pub(crate) use stream::Stay;
+use stream::Streams;
+pub use stream::{Permit, RenewError};
 
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Proofs};
@@ -34,7 +39,10 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// The order is fixed: path, limit by address, token, limit by identity, requirement, input, handler. Cheap
 /// to clone; clones are the same guard.
 #[derive(Clone)]
-pub struct Guard(Arc<Core>);
+pub struct Guard {
+    core: Arc<Core>,
+    streams: Arc<Streams>,
+}
 
 /// The parts of a guard.
 pub(crate) struct Core {
@@ -60,15 +68,16 @@ pub(crate) struct Told {
 
 impl Guard {
     /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was. A server that may not
-    /// know the routes is told of them.
+    /// know the routes is told of them. Streams whose permission has gone are ended.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
-        if let Some(policy) = &self.0.policy {
+        if let Some(policy) = &self.core.policy {
             policy.catch_up().await;
         }
-        if let Some(announcer) = &self.0.told.announcer {
+        if let Some(announcer) = &self.core.told.announcer {
             announcer.announce().await;
         }
+        self.streams.look().await;
     }
 
     /// Tells the server what was decided until now, for a service that is about to end: wait for it after the last request was
@@ -87,7 +96,7 @@ impl Guard {
     ///
     /// A server that does not answer is given up after five seconds, and what it was not told is lost and counted in the log.
     pub async fn flush(&self) {
-        if let Some(policy) = &self.0.policy {
+        if let Some(policy) = &self.core.policy {
             policy.flush().await;
         }
     }
@@ -115,13 +124,14 @@ impl Guard {
     /// }
     /// ```
     pub fn status(&self) -> Status {
-        let now = self.0.clock.steady();
-        let policy = self.0.policy.as_ref();
+        let now = self.core.clock.steady();
+        let policy = self.core.policy.as_ref();
         Status {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
-            issuers: self.0.trusts.statuses(now),
-            input_reports: self.0.input.reports(),
+            issuers: self.core.trusts.statuses(now),
+            input_reports: self.core.input.reports(),
+            streams: self.streams.count(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
         }
     }
@@ -129,23 +139,32 @@ impl Guard {
     /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
     /// is to be one, and what was revoked if that has to be known.
     pub fn is_ready(&self) -> bool {
-        let moment = Moment::strict(self.0.clock.steady());
-        let policy = self.0.policy.as_ref();
-        self.0.trusts.are_ready(moment)
+        let moment = Moment::strict(self.core.clock.steady());
+        let policy = self.core.policy.as_ref();
+        self.core.trusts.are_ready(moment)
             && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
 
     /// The revision of the policy in force.
     pub fn policy_revision(&self) -> Option<u64> {
-        self.0.policy.as_ref()?.revision()
+        self.core.policy.as_ref()?.revision()
     }
 
     pub(crate) fn new(core: Core) -> Self {
-        Self(Arc::new(core))
+        Self { core: Arc::new(core), streams: Arc::default() }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// What goes on under permissions of this guard.
+    pub(crate) const fn streams(&self) -> &Arc<Streams> {
+        &self.streams
     }
 
     pub(crate) fn has_policy(&self) -> bool {
-        self.0.policy.is_some()
+        self.core.policy.is_some()
     }
 
     /// What a challenge to callers of a route says.
@@ -158,54 +177,54 @@ impl Guard {
         Hint {
             resource_metadata,
             scopes: requirement.scopes(),
-            dpop: self.0.bindings.dpop.as_ref().map(hint),
+            dpop: self.core.bindings.dpop.as_ref().map(hint),
         }
     }
 
     /// Says so where a route asks for what nobody could show.
     pub(crate) fn look_at(&self, requirement: &Requirement) {
-        let is_missing = |binding: &Binding| !self.0.bindings.can_prove(*binding);
+        let is_missing = |binding: &Binding| !self.core.bindings.can_prove(*binding);
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
     }
 
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {
-        self.0.told.resource.as_ref()
+        self.core.told.resource.as_ref()
     }
 
     pub(crate) fn spawn_refresh(&self) {
-        self.0.trusts.spawn_refresh();
-        self.0.policy.iter().for_each(PolicyState::spawn_refresh);
-        self.0.told.announcer.iter().for_each(Announcer::spawn);
+        self.core.trusts.spawn_refresh();
+        self.core.policy.iter().for_each(PolicyState::spawn_refresh);
+        self.core.told.announcer.iter().for_each(Announcer::spawn);
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
     pub(crate) fn note_routes(&self, routes: impl FnOnce() -> Vec<Route>) {
-        if let Some(announcer) = &self.0.told.announcer {
+        if let Some(announcer) = &self.core.told.announcer {
             announcer.note(routes());
         }
     }
 
     /// Takes note of what routes behind this guard require, for the metadata of the service.
     pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
-        if let Some(resource) = &self.0.told.resource {
+        if let Some(resource) = &self.core.told.resource {
             resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
         }
     }
 
     /// Takes over what the disk holds. Keys first: the policy is signed with one of them.
     pub(crate) async fn recall(&self) {
-        self.0.trusts.recall().await;
-        if let Some(policy) = &self.0.policy {
+        self.core.trusts.recall().await;
+        if let Some(policy) = &self.core.policy {
             policy.recall().await;
         }
     }
 
     /// Keys first, again.
     pub(crate) async fn refresh_remote(&self) {
-        self.0.trusts.refresh().await;
-        if let Some(policy) = &self.0.policy {
+        self.core.trusts.refresh().await;
+        if let Some(policy) = &self.core.policy {
             policy.refresh().await;
         }
         // A disk that hangs holds nobody up.
@@ -213,20 +232,20 @@ impl Guard {
     }
 
     async fn settle(&self) {
-        self.0.trusts.settle().await;
-        if let Some(policy) = &self.0.policy {
+        self.core.trusts.settle().await;
+        if let Some(policy) = &self.core.policy {
             policy.settle().await;
         }
     }
 
     pub(crate) fn input(&self) -> Arc<InputRules> {
-        Arc::clone(&self.0.input)
+        Arc::clone(&self.core.input)
     }
 
     /// Judges all that can be judged at once.
-    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
+    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Arc<Terms>) -> Visit {
         let mut standing = Standing::default();
-        let step = self.0.begin(parts, terms, &mut standing);
+        let step = self.judge(parts, terms, &mut standing);
         Visit { standing, step }
     }
 
@@ -234,10 +253,10 @@ impl Guard {
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
-        terms: &Terms,
+        terms: &Arc<Terms>,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, terms, Attempt::Last, standing)
+        self.proceed(parts, terms, Attempt::Last, standing)
     }
 }
 

@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::guard::{Guard, Step, Terms, Visit};
+use crate::guard::{Guard, Stay, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
@@ -91,8 +91,9 @@ impl GuardLayer {
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
-                let body = self.bounded(dialect, body);
-                State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing }
+                let stay = Stay::of(&parts.method, &parts.extensions);
+                let body = self.bounded(dialect, body, &stay);
+                State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing, stay }
             }
             Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &standing)) },
             Ok(step) => {
@@ -111,10 +112,10 @@ impl GuardLayer {
         with_standing(refusal.answered(dialect, &hint), standing)
     }
 
-    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
-    /// server bounds each message.
-    fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { body }
+    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes, while it
+    /// may go on at all: the server bounds each message.
+    fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
+        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { stay.bound(body) }
     }
 }
 
@@ -202,12 +203,13 @@ where
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
             Ok(Checked { request, watch }) => {
+                let stay = Stay::of(request.method(), request.extensions());
                 let outcome = self.inner.call(request).await;
                 // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
                     return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
                 }
-                Ok(with_standing(outcome?.map(Body::new), &self.standing))
+                Ok(with_standing(stay.keep(outcome?.map(Body::new)), &self.standing))
             }
             Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
         }
@@ -233,7 +235,8 @@ where
                 self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
             Step::CheckBody(_) | Step::Pass => {
-                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
+                let stay = Stay::of(request.method(), request.extensions());
+                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body, &stay))))
             }
             // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
@@ -258,7 +261,7 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum State<F, E> {
-        Passed { #[pin] handler: F, standing: Standing },
+        Passed { #[pin] handler: F, standing: Standing, stay: Stay },
         Refused { response: Option<Response<Body>> },
         Slow { work: Work<E> },
     }
@@ -275,9 +278,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Projected::Passed { handler, standing } => {
+            Projected::Passed { handler, standing, stay } => {
                 let response = ready!(handler.poll(context))?;
-                Poll::Ready(Ok(with_standing(response.map(Body::new), standing)))
+                let response = std::mem::take(stay).keep(response.map(Body::new));
+                Poll::Ready(Ok(with_standing(response, standing)))
             }
             // Nobody polls a future that is done. If somebody did, it would stay so.
             Projected::Refused { response } => {

@@ -33,6 +33,9 @@
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
 //! 7. The handler runs.
 //!
+//! 8. A stream in the answer ends when a new request with the same token would be refused: because it has expired or was revoked, or
+//!    by the policy. A handler that upgrades the connection ends that itself, by the [`Permit`].
+//!
 //! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
 //!
 //! Layers that have to see every answer, or to answer without a token as CORS does for preflight requests,
@@ -99,6 +102,7 @@ mod client_address;
 mod clock;
 mod decision;
 mod disk;
+mod ended;
 mod extract;
 mod fetch;
 mod guard;
@@ -131,9 +135,10 @@ pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
 pub use clock::Clock;
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;
+pub use ended::Ended;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::FetchError;
-pub use guard::Guard;
+pub use guard::{Guard, Permit, RenewError};
 pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
     InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,

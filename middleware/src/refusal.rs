@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 pub(crate) use self::challenges::{DpopHint, Hint};
-pub(crate) use self::grpc::Dialect;
+pub(crate) use self::grpc::{Dialect, stream_trailers};
 
 use crate::authorize::Binding;
 use crate::decision::AccessDenied;
@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     Unproven(Binding),
     #[error(transparent)]
     Unavailable(Outage),
+    #[error("the handler upgraded the connection and did not take the Permit, so nobody would end it")]
+    Unwatched,
 }
 
 /// What the guard itself lacks: never the caller's fault.
@@ -94,6 +96,7 @@ impl Refusal {
             // RFC 9470 §3.
             Self::SignIn { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
@@ -114,6 +117,7 @@ impl Refusal {
             Self::Token { fault, .. } => fault.told().into(),
             Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
+            Self::Unwatched => "The service is not made to do this safely".into(),
         }
     }
 
@@ -144,7 +148,9 @@ impl Refusal {
                 "refused"
             ),
             // Nobody is served until the program is changed.
-            Self::Unavailable(Outage::Address) => tracing::error!(code, status, cause = %self, "refused"),
+            Self::Unavailable(Outage::Address) | Self::Unwatched => {
+                tracing::error!(code, status, cause = %self, "refused");
+            }
             Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }

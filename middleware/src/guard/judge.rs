@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{Core, Step, Terms};
+use super::stream::{Held, Issued, Permit};
+use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
@@ -17,18 +18,47 @@ use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
 use crate::token::{Attempt, Principal, Scheme, Verification, credential};
 
-impl Core {
-    pub(super) fn begin(
+impl Guard {
+    pub(super) fn judge(
         &self,
         parts: &mut Parts,
-        terms: &Terms,
+        terms: &Arc<Terms>,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         path::check(parts).map_err(Refusal::Path)?;
-        self.admit_address(parts, standing)?;
+        self.core().admit_address(parts, standing)?;
         self.proceed(parts, terms, Attempt::First, standing)
     }
 
+    pub(super) fn proceed(
+        &self,
+        parts: &mut Parts,
+        terms: &Arc<Terms>,
+        attempt: Attempt,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        let core = self.core();
+        let Terms { requirement, input } = terms.as_ref();
+        let (known, proof) = match core.authenticate(parts, requirement, attempt)? {
+            Authentication::Known(known, proof) => (known, proof),
+            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
+        };
+        let caller = known.as_ref().map(|held| &held.caller);
+        let decision = core.admit(parts, requirement, (caller, proof), standing)?;
+        // An outer guard may have left a caller that this route does not have.
+        parts.extensions.remove::<Principal>();
+        if let Some(held) = known {
+            parts.extensions.insert(held.caller.clone());
+            let outer = Permit::issued(&parts.extensions).into_seat();
+            parts.extensions.insert(Issued::new(self, terms, held, outer));
+        }
+        parts.extensions.insert(decision);
+        let media = input.begin(parts).map_err(Refusal::Input)?;
+        Ok(media.map_or(Step::Pass, Step::CheckBody))
+    }
+}
+
+impl Core {
     fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
         let Some(address) = self.proxies.client(parts) else {
             let needed = self.limiters.needs_address();
@@ -39,41 +69,29 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn proceed(
+    /// Judges a request whose caller is known, or has no token.
+    fn admit(
         &self,
         parts: &mut Parts,
-        terms: &Terms,
-        attempt: Attempt,
+        requirement: &Requirement,
+        (caller, proof): (Option<&Principal>, Option<Name>),
         standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        let Terms { requirement, input } = terms;
-        let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
-            Authentication::Known(caller, proof) => (caller, proof),
-            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
-        };
+    ) -> Result<Decision, Refusal> {
         let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        if let Some(caller) = &caller {
+        if let Some(caller) = caller {
             self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
         }
         // Only now: whoever is over their limit takes no room from others.
         if let Some(proof) = proof {
             self.note_proof(parts, proof)?;
         }
-        let decision = self.authorize(requirement, caller.as_ref(), policy)?;
-        // An outer guard may have left a caller that this route does not have.
-        parts.extensions.remove::<Principal>();
-        if let Some(caller) = caller {
-            parts.extensions.insert(caller);
-        }
-        parts.extensions.insert(decision);
-        let media = input.begin(parts).map_err(Refusal::Input)?;
-        Ok(media.map_or(Step::Pass, Step::CheckBody))
+        self.authorize(requirement, caller, policy)
     }
 
-    fn moment(&self, requirement: &Requirement) -> Moment {
+    pub(super) fn moment(&self, requirement: &Requirement) -> Moment {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
@@ -97,7 +115,7 @@ impl Core {
             Verification::Verified(caller) => {
                 let proof = self.bindings.check(parts, (sent, &caller), &self.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
-                Ok(Authentication::Known(Some(caller), proof))
+                Ok(Authentication::Known(Some(Held { caller, token: sent.token.into() }), proof))
             }
             Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
         }
@@ -177,6 +195,6 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
 
 enum Authentication {
     /// The caller, if there is one, and the proof that is still to be noted.
-    Known(Option<Principal>, Option<Name>),
+    Known(Option<Held>, Option<Name>),
     Wait(Arc<Trust>),
 }

@@ -43,6 +43,8 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod tampered;
@@ -52,3 +54,5 @@ mod tokens;
 mod trial;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod websockets;
