@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
-use crate::guard::{Guard, Resume, Step, Terms, Visit};
+use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
@@ -135,8 +135,9 @@ impl GuardLayer {
         let parting = Parting { standing, sharing, dress, streams: self.terms.streams };
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
-                let body = self.bounded(dialect, body);
-                State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting }
+                let stay = Stay::of(&parts.method, &parts.extensions);
+                let body = self.bounded(dialect, body, &stay);
+                State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting, stay }
             }
             Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &parting)) },
             Ok(step) => {
@@ -155,10 +156,10 @@ impl GuardLayer {
         parting.write(refusal.answered(dialect, &hint))
     }
 
-    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
-    /// server bounds each message.
-    fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { body }
+    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes, while it
+    /// may go on at all: the server bounds each message.
+    fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
+        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { stay.bound(body) }
     }
 }
 
@@ -246,12 +247,13 @@ where
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
             Ok(Checked { request, watch }) => {
+                let stay = Stay::of(request.method(), request.extensions());
                 let outcome = self.inner.call(request).await;
                 // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
                     return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.parting));
                 }
-                Ok(self.parting.write(outcome?.map(Body::new)))
+                Ok(self.parting.write(stay.keep(outcome?.map(Body::new))))
             }
             Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.parting)),
         }
@@ -271,7 +273,8 @@ where
                 self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
             Step::CheckBody(_) | Step::Pass => {
-                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
+                let stay = Stay::of(request.method(), request.extensions());
+                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body, &stay))))
             }
             // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
             Step::Borrow(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
@@ -335,7 +338,7 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum State<F, E> {
-        Passed { #[pin] handler: F, parting: Parting },
+        Passed { #[pin] handler: F, parting: Parting, stay: Stay },
         Refused { response: Option<Response<Body>> },
         Slow { work: Work<E> },
     }
@@ -352,9 +355,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Projected::Passed { handler, parting } => {
+            Projected::Passed { handler, parting, stay } => {
                 let response = ready!(handler.poll(context))?;
-                Poll::Ready(Ok(parting.write(response.map(Body::new))))
+                let response = std::mem::take(stay).keep(response.map(Body::new));
+                Poll::Ready(Ok(parting.write(response)))
             }
             // Nobody polls a future that is done. If somebody did, it would stay so.
             Projected::Refused { response } => {

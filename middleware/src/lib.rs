@@ -33,6 +33,8 @@
 //! 7. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
 //! 8. The handler runs.
+//! 9. A stream in the answer ends when a new request with the same token would be refused: because it has expired or was revoked, or
+//!    by the policy. A handler that upgrades the connection ends that itself, by the [`Permit`].
 //!
 //! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
 //!
@@ -138,6 +140,7 @@ mod csrf;
 mod decision;
 mod disk;
 mod edge;
+mod ended;
 mod entropy;
 mod extract;
 mod fetch;
@@ -178,10 +181,11 @@ pub use edge::{
     Caps, Cors, CorsError, CspNonce, Edge, EdgeFuture, Edged, EmbedderPolicy, EmptyCap, HeadersError,
     OpenerPolicy, ReferrerPolicy, RequestId, ResourcePolicy, RouteHeaders, SecurityHeaders,
 };
+pub use ended::Ended;
 pub use entropy::Entropy;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::FetchError;
-pub use guard::Guard;
+pub use guard::{Guard, Permit, RenewError};
 pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
     InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,

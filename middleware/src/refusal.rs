@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 pub(crate) use self::challenges::{DpopHint, Hint};
-pub(crate) use self::grpc::Dialect;
+pub(crate) use self::grpc::{Dialect, stream_trailers};
 
 use crate::authorize::Binding;
 use crate::csrf::CrossSite;
@@ -63,6 +63,8 @@ pub(crate) enum Refusal {
     Unproven(Binding),
     #[error(transparent)]
     Unavailable(Outage),
+    #[error("the handler upgraded the connection and did not take the Permit, so nobody would end it")]
+    Unwatched,
 }
 
 /// What the guard itself lacks: never the caller's fault.
@@ -120,6 +122,7 @@ impl Refusal {
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
@@ -148,6 +151,7 @@ impl Refusal {
             Self::TooLong => "The body of the request is too long".into(),
             Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
+            Self::Unwatched => "The service is not made to do this safely".into(),
         }
     }
 
@@ -187,7 +191,8 @@ impl Refusal {
                 "refused"
             ),
             // Nobody is served until the program is changed.
-            Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
+            Self::Unwatched
+            | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, cause = %self, "refused");
             }
             Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),

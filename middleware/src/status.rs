@@ -20,6 +20,8 @@ pub struct Status {
     pub issuers: Vec<KeysStatus>,
     /// How often each field of the guard's input policy that only reports was wrong.
     pub input_reports: Vec<FieldReports>,
+    /// How many streams and upgraded connections are watched, because they last as long as the [`Permit`](crate::Permit) of their request.
+    pub streams: usize,
     /// How long ago the server said what was revoked; nothing if it never did, or if there is none that would.
     #[serde(rename = "revocations_age_secs", serialize_with = "secs")]
     pub revocations_age: Option<Duration>,
@@ -113,6 +115,7 @@ mod tests {
             policy: Some(policy),
             issuers: Vec::new(),
             input_reports: Vec::new(),
+            streams: 2,
             revocations_age: None,
             limits_shared: None,
         };
@@ -123,6 +126,7 @@ mod tests {
                 "policy": { "revision": 7, "source": "disk", "age_secs": 61, "usable": true },
                 "issuers": [],
                 "input_reports": [],
+                "streams": 2,
                 "revocations_age_secs": null,
                 "limits_shared": null,
             })

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-use super::{Core, Step, Terms};
+use super::stream::{Held, Issued, Permit};
+use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
@@ -21,7 +22,7 @@ use crate::token::{Attempt, BearerFault, Credential, Principal, Scheme, Verifica
 /// Where a request goes on after a wait. What is behind it is not done again.
 pub(crate) enum Resume {
     Address,
-    Caller(Option<Principal>, Option<Name>),
+    Caller(Option<Held>, Option<Name>),
     Token,
 }
 
@@ -35,43 +36,89 @@ impl Resume {
     }
 }
 
-impl Core {
-    pub(super) fn admit_address(
-        &self,
-        parts: &mut Parts,
-        terms: &Terms,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        let address = self.edge.proxies.client(parts);
-        if address.is_none() && terms.passage.needs_address() {
+/// The way of a request to a route.
+#[derive(Clone, Copy)]
+pub(super) struct Admission<'a> {
+    pub(super) guard: &'a Guard,
+    pub(super) terms: &'a Arc<Terms>,
+}
+
+impl Admission<'_> {
+    pub(super) fn address(self, parts: &mut Parts, standing: &mut Standing) -> Result<Step, Refusal> {
+        let address = self.guard.core.edge.proxies.client(parts);
+        let passage = &self.terms.passage;
+        if address.is_none() && passage.needs_address() {
             return Err(Refusal::Unavailable(Outage::Address));
         }
-        if let Err(halt) = terms.passage.spend(Stage::Early, address, None, standing) {
+        if let Err(halt) = passage.spend(Stage::Early, address, None, standing) {
             return halted(halt, Resume::Address);
         }
         if let Some(address) = address {
             parts.extensions.insert(ClientAddress(address));
         }
-        self.admit_site(parts, terms, standing)
-    }
-
-    /// Refuses what a page of somebody else had a browser send.
-    pub(super) fn admit_site(
-        &self,
-        parts: &mut Parts,
-        terms: &Terms,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        if terms.without_cookies {
+        if self.terms.without_cookies {
             // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
             parts.headers.remove(header::COOKIE);
         } else {
-            self.check_site(parts)?;
+            self.guard.core.check_site(parts)?;
         }
-        self.admit_token(parts, terms, Attempt::First, standing)
+        self.token(parts, Attempt::First, standing)
     }
 
-    /// A token in the header comes from no such page.
+    pub(super) fn token(
+        self,
+        parts: &mut Parts,
+        attempt: Attempt,
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        match self.guard.core.authenticate(parts, &self.terms.requirement, attempt) {
+            Ok(Authentication::Known(held, proof)) => self.caller(parts, (held, proof), standing),
+            Ok(Authentication::Wait(trust)) => Ok(Step::Wait(trust)),
+            Err(refusal) => {
+                if refusal.is_guess() {
+                    self.terms.passage.charge_guess(address(parts), standing);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    pub(super) fn caller(
+        self,
+        parts: &mut Parts,
+        (held, proof): (Option<Held>, Option<Name>),
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
+        let core = &self.guard.core;
+        let Terms { requirement, input, passage, .. } = self.terms.as_ref();
+        let caller = held.as_ref().map(|held| &held.caller);
+        let policy = core.policy.as_ref().map(|policy| (policy, core.moment(requirement)));
+        if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
+            return Err(Refusal::Unavailable(Outage::Revocations));
+        }
+        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller, standing) {
+            return halted(halt, Resume::Caller(held, proof));
+        }
+        // Only now: whoever is over their limit takes no room from others.
+        if let Some(proof) = proof {
+            core.note_proof(parts, proof)?;
+        }
+        let decision = core.authorize(requirement, caller, policy)?;
+        // An outer guard may have left a caller that this route does not have.
+        parts.extensions.remove::<Principal>();
+        if let Some(held) = held {
+            parts.extensions.insert(held.caller.clone());
+            let outer = Permit::issued(&parts.extensions).into_seat();
+            parts.extensions.insert(Issued::new(self.guard, self.terms, held, outer));
+        }
+        parts.extensions.insert(decision);
+        let media = input.begin(parts).map_err(Refusal::Input)?;
+        Ok(media.map_or(Step::Pass, Step::CheckBody))
+    }
+}
+
+impl Core {
+    /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
     fn check_site(&self, parts: &Parts) -> Result<(), Refusal> {
         match &self.credentials.browsers.csrf {
             Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
@@ -81,57 +128,7 @@ impl Core {
         }
     }
 
-    pub(super) fn admit_token(
-        &self,
-        parts: &mut Parts,
-        terms: &Terms,
-        attempt: Attempt,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        match self.authenticate(parts, &terms.requirement, attempt) {
-            Ok(Authentication::Known(caller, proof)) => {
-                self.admit_caller(parts, terms, (caller, proof), standing)
-            }
-            Ok(Authentication::Wait(trust)) => Ok(Step::Wait(trust)),
-            Err(refusal) => {
-                if refusal.is_guess() {
-                    terms.passage.charge_guess(address(parts), standing);
-                }
-                Err(refusal)
-            }
-        }
-    }
-
-    pub(super) fn admit_caller(
-        &self,
-        parts: &mut Parts,
-        Terms { requirement, input, passage, .. }: &Terms,
-        (caller, proof): (Option<Principal>, Option<Name>),
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
-        if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
-            return Err(Refusal::Unavailable(Outage::Revocations));
-        }
-        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
-            return halted(halt, Resume::Caller(caller, proof));
-        }
-        // Only now: whoever is over their limit takes no room from others.
-        if let Some(proof) = proof {
-            self.note_proof(parts, proof)?;
-        }
-        let decision = self.authorize(requirement, caller.as_ref(), policy)?;
-        // An outer guard may have left a caller that this route does not have.
-        parts.extensions.remove::<Principal>();
-        if let Some(caller) = caller {
-            parts.extensions.insert(caller);
-        }
-        parts.extensions.insert(decision);
-        let media = input.begin(parts).map_err(Refusal::Input)?;
-        Ok(media.map_or(Step::Pass, Step::CheckBody))
-    }
-
-    fn moment(&self, requirement: &Requirement) -> Moment {
+    pub(super) fn moment(&self, requirement: &Requirement) -> Moment {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
@@ -156,7 +153,7 @@ impl Core {
                 let proof =
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
-                Ok(Authentication::Known(Some(caller), proof))
+                Ok(Authentication::Known(Some(Held { caller, token: sent.token.into() }), proof))
             }
             Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
         }
@@ -267,6 +264,6 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
 
 enum Authentication {
     /// The caller, if there is one, and the proof that is still to be noted.
-    Known(Option<Principal>, Option<Name>),
+    Known(Option<Held>, Option<Name>),
     Wait(Arc<Trust>),
 }

@@ -4,6 +4,8 @@ use axum_core::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::ended::Ended;
+
 /// How a client wants to be answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dialect {
@@ -50,6 +52,19 @@ pub(super) fn refused(dialect: Dialect, status: StatusCode, detail: &str) -> Res
             .map(|detail| (MESSAGE, detail)),
     );
     response
+}
+
+/// What follows the messages of a call that was let through and may not go on.
+pub(crate) fn stream_trailers(ended: Ended) -> HeaderMap {
+    let status = match ended {
+        Ended::Denied => StatusCode::FORBIDDEN,
+        Ended::Expired | Ended::Revoked | Ended::SignIn => StatusCode::UNAUTHORIZED,
+        Ended::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert(STATUS, HeaderValue::from(code(status)));
+    trailers.extend(HeaderValue::try_from(ended.to_string()).map(|why| (MESSAGE, why)));
+    trailers
 }
 
 /// The status of gRPC that means what a status of HTTP does here.

@@ -116,6 +116,10 @@ impl Principal {
         self.confirmation().is_some_and(|confirmation| confirmation.x5t.is_some())
     }
 
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.0
+    }
+
     pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
         self.0.claims.registered.cnf.as_ref()
     }

@@ -62,6 +62,8 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod tampered;
@@ -71,3 +73,5 @@ mod tokens;
 mod trial;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod websockets;
