@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod authzen;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod cold_start;
