@@ -60,7 +60,7 @@ impl Admission<'_> {
             // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
             parts.headers.remove(header::COOKIE);
         } else {
-            self.guard.core.check_site(parts)?;
+            self.guard.core.check_site(parts, &self.terms.requirement)?;
         }
         self.token(parts, Attempt::First, standing)
     }
@@ -119,13 +119,21 @@ impl Admission<'_> {
 
 impl Core {
     /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
-    fn check_site(&self, parts: &Parts) -> Result<(), Refusal> {
+    fn check_site(&self, parts: &Parts, requirement: &Requirement) -> Result<(), Refusal> {
         match &self.credentials.browsers.csrf {
-            Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
+            Some(csrf) if !self.vouches(&parts.headers, requirement) => {
                 csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a token in the header says enough about who sends a request. Where nobody looks at it, it may be any text, and a page
+    /// that may send headers from elsewhere, because CORS lets it, may send that along with the cookies of a user.
+    fn vouches(&self, headers: &HeaderMap, requirement: &Requirement) -> bool {
+        let Ok(Some(sent)) = credential(headers) else { return false };
+        let is_looked_at = !requirement.ignores_tokens() && self.credentials.bindings.knows(sent.scheme);
+        is_looked_at || !(headers.contains_key(header::COOKIE) && headers.contains_key(header::ORIGIN))
     }
 
     pub(super) fn moment(&self, requirement: &Requirement) -> Moment {

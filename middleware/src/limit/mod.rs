@@ -95,7 +95,8 @@ impl Limit {
 /// ```
 ///
 /// A request passes them in a fixed order: those by address first, before anything is spent on its token, then the others;
-/// among these, the ones that come back soonest first. The first that is spent refuses it with 429, `Retry-After` and the
+/// among these, the ones that come back soonest first, and last the ones that all callers share, so that whoever is over a limit of
+/// their own takes nothing from the others. The first that is spent refuses it with 429, `Retry-After` and the
 /// fields `RateLimit` and `RateLimit-Policy` of the IETF draft; what the request spent before stays spent.
 ///
 /// # Memory

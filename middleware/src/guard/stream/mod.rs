@@ -4,6 +4,7 @@ mod body;
 mod registry;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use body::Stay;
@@ -78,7 +79,7 @@ impl Permit {
         let permit = Self::issued(extensions);
         // From now on somebody goes by it.
         if let Some(seat) = &permit.0 {
-            seat.watch();
+            seat.take();
         }
         permit
     }
@@ -123,7 +124,8 @@ impl Permit {
         for (seat, held) in renewed {
             *seat.held() = held;
         }
-        Ok(())
+        // It may have ended while keys were waited for.
+        seat.look().map_err(RenewError::Ended)
     }
 
     /// That of a request, without going by it.
@@ -149,7 +151,8 @@ pub(crate) struct Issued(Arc<Seat>);
 impl Issued {
     pub(crate) fn new(guard: &Guard, terms: &Arc<Terms>, held: Held, outer: Option<Arc<Seat>>) -> Self {
         let (guard, terms) = (guard.clone(), Arc::clone(terms));
-        Self(Arc::new(Seat { guard, terms, held: Mutex::new(held), outer, watch: OnceLock::new() }))
+        let (held, is_taken, watch) = (Mutex::new(held), AtomicBool::default(), OnceLock::new());
+        Self(Arc::new(Seat { guard, terms, held, outer, is_taken, watch }))
     }
 }
 
@@ -166,6 +169,8 @@ pub(crate) struct Seat {
     held: Mutex<Held>,
     /// That at a guard around this one.
     outer: Option<Arc<Self>>,
+    /// Whether a handler has taken it. That the guard watches a body by it says nothing of what comes after an upgrade.
+    is_taken: AtomicBool,
     /// Once somebody goes by it.
     watch: OnceLock<Watch>,
 }
@@ -178,6 +183,20 @@ struct Watch {
 }
 
 impl Seat {
+    /// Notes that a handler ends by it what it began, here and at the guards around.
+    fn take(self: &Arc<Self>) {
+        self.watch();
+        let mut seat = Some(self);
+        while let Some(own) = seat {
+            own.is_taken.store(true, Ordering::Release);
+            seat = own.outer.as_ref();
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        self.is_taken.load(Ordering::Acquire)
+    }
+
     /// Has the guard look at it from now on.
     fn watch(self: &Arc<Self>) -> &Watch {
         if let Some(watch) = self.watch.get() {
