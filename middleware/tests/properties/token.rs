@@ -74,7 +74,7 @@ fn is_good(header: &[u8], payload: &[u8]) -> Option<()> {
     let is_access_token = matches!(&*typ, "at+jwt" | "application/at+jwt");
 
     let audience = match claims.get("aud")? {
-        Value::Array(names) => names.iter().any(|name| name == AUDIENCE),
+        Value::Array(several) => several.iter().any(|name| name == AUDIENCE),
         name => name == AUDIENCE,
     };
     let identified = ["sub", "client_id", "jti"]
