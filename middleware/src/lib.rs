@@ -97,12 +97,14 @@ mod builder;
 mod challenge;
 mod client_address;
 mod clock;
+mod credentials;
 mod decision;
 mod disk;
 mod extract;
 mod fetch;
 mod guard;
 mod input;
+
 mod jwks;
 mod layer;
 mod limit;
@@ -132,7 +134,7 @@ pub use clock::Clock;
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
-pub use fetch::FetchError;
+pub use fetch::{FetchError, UrlRefused};
 pub use guard::Guard;
 pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
@@ -141,7 +143,7 @@ pub use input::{
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};
-pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
+pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
