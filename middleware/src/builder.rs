@@ -11,8 +11,9 @@ use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::disk::{CacheDirError, Folder};
-use crate::guard::{Core, Guard, Told};
+use crate::guard::{Authority, Core, Guard, Told};
 use crate::input::{InputError, InputPolicy};
+use crate::introspection::{Around, Introspection, IntrospectionError};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
 use crate::limit::{EmptyQuota, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
@@ -30,7 +31,7 @@ pub struct GuardBuilder {
     issuers: Vec<Issuer>,
     service: Service,
     tokens: TokenPolicy,
-    proofs: Accepted,
+    accepted: Accepted,
     policy: Option<Policy>,
     limits: Limits,
     proxies: Proxies,
@@ -47,11 +48,12 @@ struct Service {
     resource: Option<ProtectedResource>,
 }
 
-/// What tokens may be bound to.
+/// What is accepted beside a JWT that is bound to nothing.
 #[derive(Debug, Default)]
 struct Accepted {
     dpop: Option<Dpop>,
     certificates: Option<ClientCertificates>,
+    opaque: Option<Introspection>,
 }
 
 /// What a guard does beside requests.
@@ -78,6 +80,9 @@ pub enum BuildError {
     /// The input policy cannot be used.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Nobody can be asked about tokens.
+    #[error(transparent)]
+    Introspection(#[from] IntrospectionError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -143,13 +148,19 @@ impl GuardBuilder {
 
     /// Accepts tokens that are bound to a key by DPoP. Unless set, they are refused.
     pub fn dpop(mut self, dpop: Dpop) -> Self {
-        self.proofs.dpop = Some(dpop);
+        self.accepted.dpop = Some(dpop);
         self
     }
 
     /// Accepts tokens that are bound to a certificate. Unless set, they are refused.
     pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
-        self.proofs.certificates = Some(certificates);
+        self.accepted.certificates = Some(certificates);
+        self
+    }
+
+    /// Accepts tokens that are no JWTs: the issuer is asked about them. Unless set, they are refused.
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.accepted.opaque = Some(introspection);
         self
     }
 
@@ -300,20 +311,28 @@ impl GuardBuilder {
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
-        let bindings = Bindings {
-            dpop: self.proofs.dpop.map(dpop).transpose()?,
-            certificates: self.proofs.certificates,
-        };
+        let Accepted { dpop, certificates, opaque } = self.accepted;
+        let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens)).transpose()?;
+        let bindings = Bindings { dpop, certificates };
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
         if reads_header && self.proxies.are_none() {
             return Err(BuildError::NoProxies);
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
+        let revoked = policy.as_ref().and_then(PolicyState::revoked).cloned();
+        let introspector = match opaque {
+            Some(opaque) => {
+                let fetcher = fetcher.get().map_err(IntrospectionError::Http)?;
+                let (trusts, tokens) = (&trusts, &self.tokens);
+                let around = Around { trusts, audience: &audience, tokens, fetcher, clock: &clock };
+                Some(opaque.build(around)?.hearing_of(revoked.clone()))
+            }
+            None => None,
+        };
+        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
         Ok(Guard::new(Core {
-            verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
-                .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
+            authority: Authority { verifier: verifier.hearing_of(revoked), introspector },
             trusts,
             policy,
             limiters: self.limits.build(&clock)?,

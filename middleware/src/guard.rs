@@ -1,5 +1,6 @@
 //! The order in which a request is judged.
 
+mod authority;
 mod judge;
 
 use std::fmt;
@@ -9,13 +10,15 @@ use std::time::Duration;
 use http::request::Parts;
 use portcullis_policy::Route;
 
+pub(crate) use self::authority::{Authority, Pending, Turn};
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Proofs};
 use crate::client_address::Proxies;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::input::{InputRules, Media};
-use crate::jwks::{Trust, Trusts};
+use crate::introspection::Introspector;
+use crate::jwks::Trusts;
 use crate::limit::{Limiters, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{DpopHint, Hint, Refusal};
@@ -23,7 +26,6 @@ use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Attempt, Verifier};
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -38,7 +40,7 @@ pub struct Guard(Arc<Core>);
 
 /// The parts of a guard.
 pub(crate) struct Core {
-    pub(crate) verifier: Verifier,
+    pub(crate) authority: Authority,
     pub(crate) trusts: Arc<Trusts>,
     pub(crate) policy: Option<PolicyState>,
     pub(crate) limiters: Limiters,
@@ -121,6 +123,7 @@ impl Guard {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.0.trusts.statuses(now),
+            introspection: self.0.authority.introspector.as_ref().map(Introspector::status),
             input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
         }
@@ -205,6 +208,9 @@ impl Guard {
     /// Keys first, again.
     pub(crate) async fn refresh_remote(&self) {
         self.0.trusts.refresh().await;
+        if let Some(introspector) = &self.0.authority.introspector {
+            introspector.find_endpoint().await;
+        }
         if let Some(policy) = &self.0.policy {
             policy.refresh().await;
         }
@@ -230,14 +236,15 @@ impl Guard {
         Visit { standing, step }
     }
 
-    /// Judges the rest after a wait for keys.
+    /// Judges the rest after a wait.
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
         terms: &Terms,
+        turn: Turn,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, terms, Attempt::Last, standing)
+        self.0.proceed(parts, terms, turn, standing)
     }
 }
 
@@ -259,8 +266,8 @@ pub(crate) enum Step {
     CheckBody(Media),
     /// Call the handler.
     Pass,
-    /// Wait for keys, then resume.
-    Wait(Arc<Trust>),
+    /// Wait, then resume.
+    Wait(Pending),
 }
 
 impl fmt::Debug for Guard {

@@ -182,7 +182,7 @@ impl Step {
     }
 }
 
-/// A request that has to wait, for keys or for its own body.
+/// A request that has to wait: for keys, for the word of the issuer or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,
@@ -221,9 +221,9 @@ where
     ) -> Result<Checked, Refusal> {
         let (mut parts, body) = request.into_parts();
         let step = match step {
-            Step::Wait(trust) => {
-                trust.refresh_for_request().await;
-                self.layer.guard.resume(&mut parts, &self.layer.terms, &mut self.standing)?
+            Step::Wait(pending) => {
+                let turn = pending.over().await;
+                self.layer.guard.resume(&mut parts, &self.layer.terms, turn, &mut self.standing)?
             }
             other => other,
         };
@@ -235,7 +235,7 @@ where
             Step::CheckBody(_) | Step::Pass => {
                 Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
             }
-            // The last attempt asks for no more keys. Were it to, nobody would be let through for it.
+            // Who has waited waits no more. Were it so, nobody would be let through for it.
             Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
     }

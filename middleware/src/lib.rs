@@ -104,6 +104,7 @@ mod extract;
 mod fetch;
 mod guard;
 mod input;
+mod introspection;
 
 mod jwks;
 mod layer;
@@ -140,6 +141,7 @@ pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
     InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
 };
+pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
 pub use limit::{EmptyQuota, Limits, Quota};
@@ -148,5 +150,5 @@ pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
-pub use status::{KeysStatus, PolicyStatus, Source, Status};
+pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
 pub use token::{Principal, TokenPolicy};

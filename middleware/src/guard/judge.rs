@@ -1,21 +1,19 @@
 //! The judgement of a request, step by step.
 
-use std::sync::Arc;
-
 use http::request::Parts;
 
+use super::authority::{Identity, Pending, Turn};
 use super::{Core, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
-use crate::jwks::Trust;
 use crate::limit::Standing;
 use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{Attempt, Principal, Scheme, Verification, credential};
+use crate::token::{Principal, Scheme, credential};
 
 impl Core {
     pub(super) fn begin(
@@ -26,7 +24,7 @@ impl Core {
     ) -> Result<Step, Refusal> {
         path::check(parts).map_err(Refusal::Path)?;
         self.admit_address(parts, standing)?;
-        self.proceed(parts, terms, Attempt::First, standing)
+        self.proceed(parts, terms, Turn::First, standing)
     }
 
     fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
@@ -43,13 +41,13 @@ impl Core {
         &self,
         parts: &mut Parts,
         terms: &Terms,
-        attempt: Attempt,
+        turn: Turn,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         let Terms { requirement, input } = terms;
-        let (caller, proof) = match self.authenticate(parts, requirement, attempt)? {
+        let (caller, proof) = match self.authenticate(parts, requirement, turn)? {
             Authentication::Known(caller, proof) => (caller, proof),
-            Authentication::Wait(trust) => return Ok(Step::Wait(trust)),
+            Authentication::Wait(pending) => return Ok(Step::Wait(pending)),
         };
         let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
@@ -81,7 +79,7 @@ impl Core {
         &self,
         parts: &Parts,
         requirement: &Requirement,
-        attempt: Attempt,
+        turn: Turn,
     ) -> Result<Authentication, Refusal> {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
@@ -91,15 +89,15 @@ impl Core {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
-        match self.verifier.verify(sent.token, requirement.tolerance(), attempt) {
-            Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
-            Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
-            Verification::Verified(caller) => {
+        match self.authority.identify(sent.token, requirement.tolerance(), turn) {
+            Identity::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
+            Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
+            Identity::Caller(caller) => {
                 let proof = self.bindings.check(parts, (sent, &caller), &self.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(Some(caller), proof))
             }
-            Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
+            Identity::Wait(pending) => Ok(Authentication::Wait(pending)),
         }
     }
 
@@ -120,7 +118,7 @@ impl Core {
         policy: Option<(&PolicyState, Moment)>,
     ) -> Result<Decision, Refusal> {
         let decide = |policy: Policies<'_>| {
-            let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
+            let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(caller, grounds)
         };
         let outcome = match policy {
@@ -178,5 +176,5 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
 enum Authentication {
     /// The caller, if there is one, and the proof that is still to be noted.
     Known(Option<Principal>, Option<Name>),
-    Wait(Arc<Trust>),
+    Wait(Pending),
 }

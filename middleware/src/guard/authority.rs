@@ -1,0 +1,90 @@
+//! Who says whether a token is good: its signature, or the issuer when it is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::introspection::{Introspector, Known, Question, Unanswered, Verdict};
+use crate::jwks::Trust;
+use crate::refusal::Outage;
+use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
+
+/// Who says whether a token is good.
+pub(crate) struct Authority {
+    pub(crate) verifier: Verifier,
+    /// Who asks the issuer, if tokens are accepted that cannot be verified here.
+    pub(crate) introspector: Option<Introspector>,
+}
+
+/// What came of a token.
+pub(crate) enum Identity {
+    Caller(Principal),
+    Refused(TokenFault),
+    /// What would decide is not to be had: not the caller's fault.
+    Unavailable(Outage),
+    Wait(Pending),
+}
+
+/// What a request waits for.
+pub(crate) enum Pending {
+    Answer(Question),
+    Keys(Arc<Trust>),
+}
+
+/// How often a request was looked at, and what it brings from a wait.
+pub(crate) enum Turn {
+    First,
+    /// What the issuer said.
+    Answered(Verdict),
+    /// Keys were fetched, or could not be.
+    Fetched,
+}
+
+impl Pending {
+    /// Waits, but not for ever.
+    pub(crate) async fn over(self) -> Turn {
+        match self {
+            Self::Answer(question) => Turn::Answered(question.ask().await),
+            Self::Keys(trust) => {
+                trust.refresh_for_request().await;
+                Turn::Fetched
+            }
+        }
+    }
+}
+
+impl Authority {
+    /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
+    pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
+        match (&self.introspector, turn) {
+            (_, Turn::Answered(verdict)) => Identity::by(verdict),
+            (Some(introspector), _) if introspector.decides(token) => {
+                match introspector.look_up(token, tolerance) {
+                    Known::Verdict(verdict) => Identity::by(verdict),
+                    Known::Unknown(question) => Identity::Wait(Pending::Answer(question)),
+                }
+            }
+            (_, Turn::First) => self.verify(token, tolerance, Attempt::First),
+            (_, Turn::Fetched) => self.verify(token, tolerance, Attempt::Last),
+        }
+    }
+
+    fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Identity {
+        match self.verifier.verify(token, tolerance, attempt) {
+            Verification::Refused(fault) => Identity::Refused(fault),
+            Verification::Unavailable => Identity::Unavailable(Outage::Keys),
+            Verification::Verified(caller) => Identity::Caller(caller),
+            Verification::Waiting(trust) => Identity::Wait(Pending::Keys(trust)),
+        }
+    }
+}
+
+impl Identity {
+    fn by(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Good(verified) => Self::Caller(Principal::from(verified)),
+            Verdict::Refused(fault) => Self::Refused(fault),
+            Verdict::Unanswered(Unanswered::Away) => Self::Unavailable(Outage::Introspection),
+            Verdict::Unanswered(Unanswered::Busy) => Self::Unavailable(Outage::Questions),
+        }
+    }
+}
