@@ -10,6 +10,8 @@ mod memory;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "test-util")]
+pub(crate) use self::answer::SIGNED;
 pub(crate) use self::introspector::{Introspector, Known, Question, Unanswered, Verdict};
 
 use self::answer::{Reader, Tolerated};

@@ -1,6 +1,7 @@
 //! Requests that no guarded service may answer.
 
 mod bodies;
+mod opaque;
 mod requests;
 mod tokens;
 
@@ -145,6 +146,38 @@ where
         report.attacks += 1;
         let (status, body) = send(service, attempt).await;
         if let Some(because) = complaint(status, &body, &target.token) {
+            report.unrefused.push(Unrefused { attack, status, because });
+        }
+    }
+    let after = send(service, good).await;
+    assert!(after.0.is_success(), "the target is answered no more: {}; is there a limit?", after.0);
+    report
+}
+
+/// The same for a service that asks the issuer about opaque tokens: sends requests with tokens of which the issuer says what no
+/// service may believe. They are not active, for others, expired or no access tokens; or the answer is malformed, forged or for
+/// another client. A service that cannot tell whether a token is good may answer 503.
+///
+/// The token of the target is an [opaque](super::Mint::opaque) one, for `Bearer`.
+///
+/// # Panics
+///
+/// When the target is not answered, the service does not ask the issuer about it, or it fails instead of answering.
+pub async fn opaque_attack_suite<S, R>(service: &S, issuer: &Issuer, target: &Target) -> Report
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: fmt::Debug,
+    R: HttpBody,
+{
+    let good = target.with(Some(&target.token));
+    let before = send(service, good.clone()).await;
+    assert!(before.0.is_success(), "the target has to be answered: {}", before.0);
+    let mut report = Report::default();
+    for (attack, token) in opaque::attacks(issuer, &target.token) {
+        report.attacks += 1;
+        let (status, body) = send(service, target.with(Some(&token))).await;
+        let complaint = complaint(status, &body, &token);
+        if let Some(because) = complaint.filter(|_| status != StatusCode::SERVICE_UNAVAILABLE) {
             report.unrefused.push(Unrefused { attack, status, because });
         }
     }
