@@ -320,19 +320,12 @@ impl GuardBuilder {
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
-        let revoked = policy.as_ref().and_then(PolicyState::revoked).cloned();
-        let introspector = match opaque {
-            Some(opaque) => {
-                let fetcher = fetcher.get().map_err(IntrospectionError::Http)?;
-                let (trusts, tokens) = (&trusts, &self.tokens);
-                let around = Around { trusts, audience: &audience, tokens, fetcher, clock: &clock };
-                Some(opaque.build(around)?.hearing_of(revoked.clone()))
-            }
-            None => None,
-        };
+        let around = Around { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
+        let introspector = opaque.map(|opaque| opaque.build(&around, &mut fetcher)).transpose()?;
         let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
+        let revoked = policy.as_ref().and_then(PolicyState::revoked);
         Ok(Guard::new(Core {
-            authority: Authority { verifier: verifier.hearing_of(revoked), introspector },
+            authority: Authority::new(verifier, introspector, revoked),
             trusts,
             policy,
             limiters: self.limits.build(&clock)?,

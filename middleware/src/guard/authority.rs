@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::introspection::{Introspector, Known, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
 use crate::refusal::Outage;
+use crate::revocation::Revoked;
 use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
 
 /// Who says whether a token is good.
@@ -53,6 +54,18 @@ impl Pending {
 }
 
 impl Authority {
+    /// What was revoked, where somebody tells, is refused by either.
+    pub(crate) fn new(
+        verifier: Verifier,
+        introspector: Option<Introspector>,
+        revoked: Option<&Arc<Revoked>>,
+    ) -> Self {
+        Self {
+            verifier: verifier.hearing_of(revoked.cloned()),
+            introspector: introspector.map(|introspector| introspector.hearing_of(revoked.cloned())),
+        }
+    }
+
     /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
     pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
         match (&self.introspector, turn) {

@@ -185,8 +185,7 @@ impl Reader {
         let leeway = self.policy.leeway_between_clocks().as_secs();
         let NumericDate(made) = envelope.iat;
         // An answer that was made before the question is one to another question.
-        let is_fresh =
-            made.saturating_add(leeway) >= times.asked && made <= times.now.saturating_add(leeway);
+        let is_fresh = made.saturating_add(leeway) >= times.asked && made <= times.now.saturating_add(leeway);
         let is_over = envelope.exp.is_some_and(|exp| !is_current(exp, leeway, times.now));
         if !is_fresh || is_over {
             return Err(AnswerFault::NotFresh);

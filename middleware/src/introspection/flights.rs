@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::quality::RandomState;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::introspector::Verdict;
 use super::memory::Digest;
+use super::verdict::Verdict;
 
 /// What a question waits for: nothing until it is answered.
 pub(super) type Awaited = watch::Receiver<Option<Verdict>>;

@@ -9,6 +9,7 @@ use super::circuit::Circuit;
 use super::endpoint::{AskFault, Endpoint};
 use super::flights::{Awaited, Boarding, Flight, Flights};
 use super::memory::{Digest, Good, Memory};
+use super::verdict::{Unanswered, Verdict};
 use crate::clock::Clock;
 use crate::outage::{Outage, Told};
 use crate::revocation::Revoked;
@@ -18,24 +19,6 @@ use crate::token::{TokenFault, Verified, is_current};
 
 /// How long a request waits for an answer. One that takes longer is remembered for later requests.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-
-/// What is known of a token.
-#[derive(Clone)]
-pub(crate) enum Verdict {
-    Good(Arc<Verified>),
-    Refused(TokenFault),
-    /// Nothing is known of it.
-    Unanswered(Unanswered),
-}
-
-/// Why it is not known whether a token is good: never the caller's fault.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Unanswered {
-    /// The issuer does not answer, or not in a way that can be understood.
-    Away,
-    /// Too many questions are open.
-    Busy,
-}
 
 /// What is known of a token at once.
 pub(crate) enum Known {
@@ -201,7 +184,11 @@ impl Introspector {
         if !matches!(&answer, Err(Fault::Ask(_))) {
             circuit.succeeded();
             if let Some(Told { lasted, attempts }) = outage.ended(now) {
-                tracing::info!(attempts, for_secs = lasted.as_secs(), "the issuer answers about tokens again");
+                tracing::info!(
+                    attempts,
+                    for_secs = lasted.as_secs(),
+                    "the issuer answers about tokens again"
+                );
             }
         }
         let answer = match answer {
@@ -263,16 +250,17 @@ impl Desk {
     }
 
     fn tell_away(&self, fault: &AskFault, now: Duration) {
-        match self.outage.failed(now, fault, false) {
-            Some(Told { lasted, attempts }) => tracing::warn!(
-                issuer = self.reader.issuer,
-                %fault,
-                attempts,
-                for_secs = lasted.as_secs(),
-                "the issuer could not be asked about a token, whoever comes with one that is not remembered is answered 503"
-            ),
-            None => tracing::debug!(%fault, "the issuer could not be asked about a token"),
-        }
+        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, false) else {
+            tracing::debug!(%fault, "the issuer could not be asked about a token");
+            return;
+        };
+        tracing::warn!(
+            issuer = self.reader.issuer,
+            %fault,
+            attempts,
+            for_secs = lasted.as_secs(),
+            "the issuer could not be asked about a token, whoever comes with one that is not remembered is answered 503"
+        );
     }
 
     /// Active tokens that are refused for what is not said of them are a mistake in the configuration, more often than not.

@@ -6,21 +6,23 @@ mod endpoint;
 mod flights;
 mod introspector;
 mod memory;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "test-util")]
 pub(crate) use self::answer::SIGNED;
-pub(crate) use self::introspector::{Introspector, Known, Question, Unanswered, Verdict};
+pub(crate) use self::introspector::{Introspector, Known, Question};
+pub(crate) use self::verdict::{Unanswered, Verdict};
 
 use self::answer::{Reader, Tolerated};
 use self::endpoint::{Endpoint, Place};
 use self::memory::Memory;
 use crate::clock::Clock;
 use crate::credentials::ServiceCredentials;
-use crate::fetch::{FetchError, Fetcher, UrlRefused};
-use crate::jwks::{MetadataPlace, NotAnIssuer, Trusts};
+use crate::fetch::{FetchError, UrlRefused};
+use crate::jwks::{LazyFetcher, MetadataPlace, NotAnIssuer, Trusts};
 use crate::token::TokenPolicy;
 
 /// Asks the issuer about tokens that cannot be verified here: opaque ones, by RFC 7662.
@@ -232,8 +234,12 @@ impl Introspection {
         self
     }
 
-    pub(crate) fn build(self, around: Around<'_>) -> Result<Introspector, IntrospectionError> {
-        let Around { trusts, audience, tokens, fetcher, clock } = around;
+    pub(crate) fn build(
+        self,
+        around: &Around<'_>,
+        fetcher: &mut LazyFetcher,
+    ) -> Result<Introspector, IntrospectionError> {
+        let Around { trusts, audience, tokens, clock } = *around;
         let issuer = match self.issuer {
             Some(issuer) => issuer,
             None => match <[String; 1]>::try_from(trusts.names()) {
@@ -259,7 +265,7 @@ impl Introspection {
             tolerated: self.tolerated,
             issuer,
         };
-        let endpoint = Endpoint::new(place, self.credentials.authorization(), accept, fetcher);
+        let endpoint = Endpoint::new(place, self.credentials.authorization(), accept, fetcher.get()?);
         let memory = Memory::new((good, refused), bytes, max_tokens);
         let introspector = Introspector::new((endpoint, reader), memory, self.max_requests, clock.clone());
         Ok(if self.every_token { introspector.asked_about_everything() } else { introspector })
@@ -271,7 +277,6 @@ pub(crate) struct Around<'a> {
     pub(crate) trusts: &'a Arc<Trusts>,
     pub(crate) audience: &'a str,
     pub(crate) tokens: &'a TokenPolicy,
-    pub(crate) fetcher: Fetcher,
     pub(crate) clock: &'a Clock,
 }
 

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use url::Url;
 
-use super::metadata::{Metadata, MetadataFault, MetadataPlace, NotAnIssuer};
+use super::metadata::{MetadataFault, MetadataPlace, NotAnIssuer};
 use super::set::{JwkSet, JwksError};
 use crate::fetch::{FetchError, Fetched, Fetcher, Get};
 
@@ -54,10 +54,7 @@ impl Discovery {
     async fn fetch_keys(&mut self, fetcher: &Fetcher) -> Result<Option<JwkSet>, KeysFault> {
         let mut endpoint = match self.keys.take() {
             Some(known) => known,
-            None => {
-                let url = self.metadata.fetch(fetcher).await.and_then(Metadata::jwks_uri)?;
-                Endpoint { url, etag: None }
-            }
+            None => Endpoint { url: self.find(fetcher).await?, etag: None },
         };
         let Endpoint { url, etag } = &endpoint;
         let get = Get { url, etag: etag.as_ref(), authorization: None, max_bytes: MAX_BYTES };
@@ -71,5 +68,9 @@ impl Discovery {
         };
         self.keys = Some(endpoint);
         Ok(set)
+    }
+
+    async fn find(&self, fetcher: &Fetcher) -> Result<Url, MetadataFault> {
+        self.metadata.fetch(fetcher).await?.jwks_uri()
     }
 }

@@ -41,7 +41,8 @@ impl Asked {
         let credentials = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
         let credentials = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
         let (client_id, _) = credentials.split_once(':')?;
-        let decoded = |text: &str| form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned());
+        let decoded =
+            |text: &str| form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned());
         let token = form_urlencoded::parse(form).find(|(name, _)| name == "token")?.1.into_owned();
         Some(Self { client_id: decoded(client_id)?, token })
     }
@@ -75,7 +76,8 @@ impl Register {
     pub(super) fn answer(&mut self, asked: &Asked, now: u64) -> Said {
         self.questions += 1;
         self.asker = Some(asked.client_id.clone());
-        let is_over = |claims: &Value| claims.get("exp").and_then(Value::as_u64).is_some_and(|exp| exp <= now);
+        let is_over =
+            |claims: &Value| claims.get("exp").and_then(Value::as_u64).is_some_and(|exp| exp <= now);
         match self.known.get(&asked.token) {
             Some(Said::Active(claims)) if !is_over(claims) => Said::Active(described(claims)),
             Some(Said::Verbatim { media, body }) => Said::Verbatim { media, body: body.clone() },
@@ -88,7 +90,9 @@ impl Register {
 pub(super) fn described(claims: &Value) -> Value {
     let mut answer = claims.clone();
     let is_bound = claims.get("cnf").is_some_and(|cnf| cnf.get("jkt").is_some());
-    for (name, value) in [("active", json!(true)), ("token_type", json!(if is_bound { "DPoP" } else { "Bearer" }))] {
+    for (name, value) in
+        [("active", json!(true)), ("token_type", json!(if is_bound { "DPoP" } else { "Bearer" }))]
+    {
         if answer.get(name).is_none() {
             insert(&mut answer, name, value);
         }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod bound;
 #[cfg(test)]
 mod certificates;
@@ -19,6 +21,8 @@ mod fields;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod issuer;
 #[cfg(test)]
 mod keys;
@@ -31,6 +35,8 @@ mod outages;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod replays;
@@ -38,6 +44,8 @@ mod replays;
 mod routes;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod signed_answers;
 #[cfg(test)]
 mod signer;
 #[cfg(test)]
