@@ -26,7 +26,8 @@
 //! 1. A path that could be read in two ways is refused: 400.
 //! 2. The limit by client address is spent: 429.
 //! 3. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
-//!    cannot be had. Tokens are taken from the `Authorization` header and from nowhere else.
+//!    cannot be had. About one that is no JWT the issuer is [asked](Introspection), if the guard is to accept such.
+//!    Tokens are taken from the `Authorization` header and from nowhere else.
 //! 4. The limit by identity is spent: 429.
 //! 5. The requirement of the route is decided: 403 with the id of the decision.
 //! 6. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
@@ -58,11 +59,12 @@
 //! | keys | an hour | [`Issuer::keys_max_age`] |
 //! | policy | a day | [`PolicyEndpoint::policy_max_age`] |
 //! | revocations | none | [`PolicyEndpoint::revocations_max_stale`] |
+//! | what it said of a token when it was asked | half a minute | [`Introspection::remember_for`] |
 //!
 //! Ages count from when the issuer said last that it holds, which it is asked all the time, and not from the last
 //! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
 //! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
-//! go on across the restart. [`Guard::status`] says how old everything is and where it came from.
+//! go on across the restart; what was said of tokens is kept nowhere. [`Guard::status`] says how old everything is and where it came from.
 //!
 //! # Input
 //!

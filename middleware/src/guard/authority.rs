@@ -27,7 +27,7 @@ pub(crate) enum Identity {
 
 /// What a request waits for.
 pub(crate) enum Pending {
-    Answer(Question),
+    Answer(Box<Question>),
     Keys(Arc<Trust>),
 }
 

@@ -1,11 +1,16 @@
 //! The endpoint that is asked about tokens (RFC 7662 §2.1).
 
+use std::time::Duration;
+
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::fetch::{FetchError, Fetcher, Form, Reply, UrlRefused, allowed_url};
 use crate::jwks::{Metadata, MetadataFault, MetadataPlace};
+
+/// The longest a question may take, a look at the metadata and the wait for that included.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read: a token of 8 KiB says less.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -95,7 +100,8 @@ impl Endpoint {
 
     /// What the issuer says of a token.
     pub(super) async fn ask(&self, token: &str) -> Result<Reply, AskFault> {
-        let outcome = self.send(token).await;
+        let sent = tokio::time::timeout(DEADLINE, self.send(token)).await;
+        let outcome = sent.unwrap_or(Err(AskFault::Fetch(FetchError::Silent)));
         if outcome.as_ref().is_err_and(AskFault::is_lasting) {
             self.place.forget().await;
         }

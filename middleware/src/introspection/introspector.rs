@@ -24,7 +24,7 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 pub(crate) enum Known {
     Verdict(Verdict),
     /// The issuer has to be asked.
-    Unknown(Question),
+    Unknown(Box<Question>),
 }
 
 /// A question about a token.
@@ -127,7 +127,8 @@ impl Introspector {
         if desk.circuit.is_open(desk.clock.steady()) {
             return Known::Verdict(self.stale_or(Unanswered::Away, &digest, tolerance));
         }
-        Known::Unknown(Question { introspector: self.clone(), token: token.into(), digest, tolerance })
+        let question = Question { introspector: self.clone(), token: token.into(), digest, tolerance };
+        Known::Unknown(Box::new(question))
     }
 
     /// What the issuer said not long ago.

@@ -160,21 +160,24 @@ impl Introspection {
         Self { url: Some(url.into()), ..Self::discovered(client_id, client_secret) }
     }
 
-    /// Which of the issuers of the guard is asked, and answers for its tokens only: needed where there are several.
+    /// Which of the issuers of the guard is asked: needed where there are several. It answers for its own tokens only, so those of
+    /// the others have to be JWTs.
     pub fn of_issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
     /// Asks about every token, whatever form it has: for issuers whose JWTs are not those of RFC 9068, or that take tokens
-    /// back and tell nobody. No token is verified here then, and without the issuer nobody is served.
+    /// back and tell nobody. No token is verified here then, tokens of other issuers are refused, and without the issuer nobody is
+    /// served.
     pub fn every_token(mut self) -> Self {
         self.every_token = true;
         self
     }
 
     /// Believes no answer that is not signed (RFC 9701), so that whoever stands between the issuer and this service, such as
-    /// a proxy that ends TLS, cannot make one up.
+    /// a proxy that ends TLS, cannot make one up. They could still swap two that were made at the same time: a signed answer
+    /// does not name the token that it is about.
     pub fn signed_only(mut self) -> Self {
         self.tolerated.unsigned = false;
         self
@@ -189,7 +192,7 @@ impl Introspection {
     }
 
     /// Accepts a token of which the issuer does not say that it is an access token, by `token_type`. Where it describes refresh
-    /// tokens to this client, those are accepted as well.
+    /// tokens to this client like access tokens, those are accepted as well.
     pub fn danger_accept_untyped(mut self) -> Self {
         self.tolerated.untyped = true;
         self

@@ -160,6 +160,31 @@ where
 ///
 /// The token of the target is an [opaque](super::Mint::opaque) one, for `Bearer`.
 ///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+/// use portcullis_guard::test_util::{Issuer, Target, opaque_attack_suite};
+/// use portcullis_guard::{Guard, GuardExt, GuardedRouter, Introspection, scope};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let issuer = Issuer::start().await?;
+/// let guard = Guard::builder()
+///     .issuer(portcullis_guard::Issuer::oidc(issuer.url()))
+///     .audience("https://orders.test")
+///     .introspection(Introspection::discovered("orders", "secret"))
+///     .build()
+///     .await?;
+/// let orders = get(async || "orders").guard(scope("orders"));
+/// let app: Router = GuardedRouter::new().route("/orders", orders).guarded_by(&guard);
+///
+/// let token = issuer.mint("https://orders.test").scope("orders").opaque();
+/// let report = opaque_attack_suite(&app, &issuer, &Target::get("/orders", &token)).await;
+/// report.assert_all_refused();
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Panics
 ///
 /// When the target is not answered, the service does not ask the issuer about it, or it fails instead of answering.
