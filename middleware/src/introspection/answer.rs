@@ -155,8 +155,7 @@ impl Reader {
         }
         Ok(match self.claims(&payload, token, times.now) {
             Ok(claims) => {
-                let generation_of_nothing = generation.unwrap_or_default();
-                let verified = Verified::new(claims, payload, self.index, generation_of_nothing);
+                let verified = Verified::new(claims, payload, self.index, generation.unwrap_or_default());
                 Answer::Good(Box::new(verified), generation)
             }
             Err(fault) => Answer::Refused(fault),
