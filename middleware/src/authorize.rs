@@ -4,12 +4,14 @@ mod node;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use portcullis_policy::Need;
 
 use self::node::Node;
 pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
+use crate::limit::Limit;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
@@ -20,6 +22,10 @@ pub struct Requirement {
     node: Node,
     /// How old what it is decided by may be, where that is longer than the limits of the guard.
     tolerance: Duration,
+    /// What a request costs of every limit.
+    cost: NonZeroU32,
+    /// Limits beside those of the guard.
+    limits: Vec<Limit>,
 }
 
 /// Requires that the policy allows the caller to do `action` with `object`.
@@ -60,29 +66,44 @@ impl Requirement {
     }
 
     const fn of(node: Node) -> Self {
-        Self { node, tolerance: Duration::ZERO }
+        Self { node, tolerance: Duration::ZERO, cost: NonZeroU32::MIN, limits: Vec::new() }
     }
 
     /// Requires both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        let mut all = match self.node {
-            Node::All(nodes) => nodes,
-            node => vec![node],
-        };
-        all.push(other.node);
-        Self { node: Node::All(all), tolerance: self.tolerance.min(other.tolerance) }
+        self.joined(other, |left, right| {
+            let mut all = match left {
+                Node::All(nodes) => nodes,
+                node => vec![node],
+            };
+            all.push(right);
+            Node::All(all)
+        })
     }
 
     /// Requires one of the two.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        let mut any = match self.node {
-            Node::Any(nodes) => nodes,
-            node => vec![node],
+        self.joined(other, |left, right| {
+            let mut any = match left {
+                Node::Any(nodes) => nodes,
+                node => vec![node],
+            };
+            any.push(right);
+            Node::Any(any)
+        })
+    }
+
+    /// Of what two sides say beside who may pass, what is stricter holds.
+    fn joined(mut self, other: Self, join: impl FnOnce(Node, Node) -> Node) -> Self {
+        let joined = Self {
+            node: join(self.node, other.node),
+            tolerance: self.tolerance.min(other.tolerance),
+            cost: self.cost.max(other.cost),
+            limits: std::mem::take(&mut self.limits),
         };
-        any.push(other.node);
-        Self { node: Node::Any(any), tolerance: self.tolerance.min(other.tolerance) }
+        other.limits.into_iter().fold(joined, Self::limit)
     }
 
     /// Requires that the user signed in by this class (`acr`), beside the rest. Called again, one more that will do; the
@@ -156,6 +177,40 @@ impl Requirement {
         self
     }
 
+    /// What a request to this route costs of each limit that it passes: 1 unless set, and at most what the limit lets through at
+    /// once. What is joined costs what the dearer side does.
+    ///
+    /// ```
+    /// use portcullis_guard::rbac;
+    ///
+    /// assert_eq!(rbac("orders", "export").cost(20).to_string(), "rbac(orders, export), costs 20");
+    /// ```
+    #[must_use]
+    pub fn cost(mut self, requests: u32) -> Self {
+        self.cost = NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN);
+        self
+    }
+
+    /// Limits this route, beside the limits of the guard. Called again, one more; the same one counts once. Routes that carry
+    /// the same limit share it, unless it counts by [`Key::route`](crate::Key::route). One that cannot be kept, because it lets
+    /// nothing through or because another has its name, closes the route: every request is answered 503, and an error in the
+    /// log says why.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        if !self.limits.contains(&limit) {
+            self.limits.push(limit);
+        }
+        self
+    }
+
+    pub(crate) const fn request_cost(&self) -> NonZeroU32 {
+        self.cost
+    }
+
+    pub(crate) fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
     pub(crate) const fn tolerance(&self) -> Duration {
         self.tolerance
     }
@@ -207,14 +262,18 @@ impl Requirement {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tolerance.is_zero() {
-            return self.node.fmt(out);
-        }
-        let secs = self.tolerance.as_secs();
+        let is_plain = self.tolerance.is_zero() && self.cost == NonZeroU32::MIN && self.limits.is_empty();
         match &self.node {
-            Node::All(_) | Node::Any(_) => write!(out, "({}), stale for {secs} s", self.node),
-            leaf => write!(out, "{leaf}, stale for {secs} s"),
+            Node::All(_) | Node::Any(_) if !is_plain => write!(out, "({})", self.node)?,
+            node => node.fmt(out)?,
         }
+        if !self.tolerance.is_zero() {
+            write!(out, ", stale for {} s", self.tolerance.as_secs())?;
+        }
+        if self.cost > NonZeroU32::MIN {
+            write!(out, ", costs {}", self.cost)?;
+        }
+        self.limits.iter().try_for_each(|limit| write!(out, ", limit {}", limit.name()))
     }
 }
 
@@ -224,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::limit::{Key, Quota};
     use crate::token::tests::principal;
 
     fn snapshot() -> Snapshot {
@@ -266,6 +326,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_joined_costs_what_the_dearer_side_does_and_counts_each_limit_once() {
+        let exports = Limit::new("exports", Key::subject(), Quota::per_day(5));
+        let other = Limit::new("other", Key::subject(), Quota::per_day(5));
+        let side = || scope("orders").limit(exports).cost(3);
+        for joined in [side().and(rbac("orders", "read").limit(exports)), side().limit(exports).or(side())] {
+            assert_eq!((joined.limits(), joined.request_cost().get()), (&[exports][..], 3));
+        }
+        assert_eq!(side().and(scope("x").limit(other)).limits(), [exports, other]);
+    }
+
+    #[test]
     fn a_user_called_like_a_role_gains_nothing() {
         for subject in ["viewer", "role:viewer", "user:viewer"] {
             assert!(matches!(decide(&rbac("orders", "read"), &[("sub", subject)]), Err(Denial::Policy(_))));
@@ -295,6 +366,16 @@ mod tests {
         assert_eq!(stale.clone().and(scope("b").serve_stale(hours(2))).tolerance(), hours(2));
         assert_eq!(stale.to_string(), "scope(a), stale for 10800 s");
         assert_eq!(stale.needed(), "scope(a)");
+    }
+
+    #[test]
+    fn what_is_joined_costs_what_the_dearer_side_does_and_has_the_limits_of_both() {
+        use crate::limit::{Key, Quota};
+
+        let limit = |name| Limit::new(name, Key::subject(), Quota::per_hour(5));
+        let both = scope("a").cost(5).limit(limit("x")).and(scope("b").cost(2).limit(limit("y")));
+        assert_eq!(both.to_string(), "(scope(a) and scope(b)), costs 5, limit x, limit y");
+        assert_eq!(scope("a").or(scope("b").cost(0)).to_string(), "scope(a) or scope(b)");
     }
 
     #[test]

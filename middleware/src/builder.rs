@@ -15,7 +15,7 @@ use crate::guard::{Authority, Core, Guard, Told};
 use crate::input::{InputError, InputPolicy};
 use crate::introspection::{Around, Introspection, IntrospectionError};
 use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
-use crate::limit::{EmptyQuota, Limits};
+use crate::limit::{LimitError, Limits};
 use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
 use crate::resource::{NotAResource, ProtectedResource};
 use crate::routes::{Announcer, check_version};
@@ -71,9 +71,6 @@ pub enum BuildError {
     /// The cache folder is not safe.
     #[error(transparent)]
     CacheDir(#[from] CacheDirError),
-    /// A limit lets nothing through.
-    #[error(transparent)]
-    EmptyQuota(#[from] EmptyQuota),
     /// Proofs cannot be checked.
     #[error(transparent)]
     Dpop(#[from] DpopError),
@@ -86,6 +83,9 @@ pub enum BuildError {
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// A limit cannot be kept.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// No audience is set. Without one, a token for any service of the issuer would pass.
     #[error("a guard needs an audience: the name that tokens for this service carry")]
     NoAudience,
@@ -171,7 +171,7 @@ impl GuardBuilder {
         self
     }
 
-    /// Rate limits.
+    /// Rate limits: none unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

@@ -7,10 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use http::request::Parts;
 use portcullis_policy::Route;
 
-pub(crate) use self::authority::{Authority, Pending, Turn};
+pub(crate) use self::authority::{Authority, Pending};
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Proofs};
 use crate::client_address::Proxies;
@@ -19,13 +20,15 @@ use crate::decision::DecisionIds;
 use crate::input::{InputRules, Media};
 use crate::introspection::Introspector;
 use crate::jwks::Trusts;
-use crate::limit::{Limiters, Standing};
+use crate::limit::{Limiters, Loan, Passage, Standing};
+use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{DpopHint, Hint, Refusal};
 use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
+pub(crate) use judge::Resume;
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -33,7 +36,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// The guard of a service: a tower layer that lets a request through only when its path is canonical, its
 /// limits are not spent, its token is good, its caller may do this, and its body is well-formed.
 ///
-/// The order is fixed: path, limit by address, token, limit by identity, requirement, input, handler. Cheap
+/// The order is fixed: path, limits by address, token, limits by identity, requirement, input, handler. Cheap
 /// to clone; clones are the same guard.
 #[derive(Clone)]
 pub struct Guard(Arc<Core>);
@@ -61,7 +64,7 @@ pub(crate) struct Told {
 }
 
 impl Guard {
-    /// Fetches keys and policy now, and reads policy files again. What cannot be had stays as it was. A server that may not
+    /// Fetches keys and policy now, reads policy files again, and looks for where limits are shared if that is away. What cannot be had stays as it was. A server that may not
     /// know the routes is told of them.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
@@ -126,6 +129,7 @@ impl Guard {
             introspection: self.0.authority.introspector.as_ref().map(Introspector::status),
             input_reports: self.0.input.reports(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
+            limits_shared: self.0.limiters.are_shared(),
         }
     }
 
@@ -181,6 +185,7 @@ impl Guard {
         self.0.trusts.spawn_refresh();
         self.0.policy.iter().for_each(PolicyState::spawn_refresh);
         self.0.told.announcer.iter().for_each(Announcer::spawn);
+        self.0.limiters.spawn_refresh();
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
@@ -205,15 +210,18 @@ impl Guard {
         }
     }
 
-    /// Keys first, again.
+    /// Keys first, again. Where limits are shared is looked for meanwhile.
     pub(crate) async fn refresh_remote(&self) {
-        self.0.trusts.refresh().await;
-        if let Some(introspector) = &self.0.authority.introspector {
-            introspector.find_endpoint().await;
-        }
-        if let Some(policy) = &self.0.policy {
-            policy.refresh().await;
-        }
+        let knowledge = async {
+            self.0.trusts.refresh().await;
+            if let Some(introspector) = &self.0.authority.introspector {
+                introspector.find_endpoint().await;
+            }
+            if let Some(policy) = &self.0.policy {
+                policy.refresh().await;
+            }
+        };
+        join(knowledge, self.0.limiters.refresh()).await;
         // A disk that hangs holds nobody up.
         let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
     }
@@ -229,10 +237,18 @@ impl Guard {
         Arc::clone(&self.0.input)
     }
 
+    /// The limits on the way to a route: by the template of its path, or by what it requires where that is not known.
+    pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
+        let route = path.map_or_else(|| requirement.to_string(), str::to_owned);
+        self.0.limiters.passage(&route, requirement.request_cost(), requirement.limits())
+    }
+
     /// Judges all that can be judged at once.
     pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
         let mut standing = Standing::default();
-        let step = self.0.begin(parts, terms, &mut standing);
+        let step = path::check(parts)
+            .map_err(Refusal::Path)
+            .and_then(|()| self.0.admit_address(parts, terms, &mut standing));
         Visit { standing, step }
     }
 
@@ -241,10 +257,14 @@ impl Guard {
         &self,
         parts: &mut Parts,
         terms: &Terms,
-        turn: Turn,
+        resume: Resume,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        self.0.proceed(parts, terms, turn, standing)
+        match resume {
+            Resume::Address => self.0.admit_address(parts, terms, standing),
+            Resume::Caller(caller, proof) => self.0.admit_caller(parts, terms, (caller, proof), standing),
+            Resume::Token(turn) => self.0.admit_token(parts, terms, turn, standing),
+        }
     }
 }
 
@@ -252,6 +272,7 @@ impl Guard {
 pub(crate) struct Terms {
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
+    pub(crate) passage: Passage,
 }
 
 /// How far a request has come, and where it stands with the limits.
@@ -262,11 +283,13 @@ pub(crate) struct Visit {
 
 /// What is to be done next.
 pub(crate) enum Step {
+    /// Ask for what a limit needs to decide, then go on.
+    Borrow(Loan, Resume),
     /// Check the body, then call the handler.
     CheckBody(Media),
     /// Call the handler.
     Pass,
-    /// Wait, then resume.
+    /// Wait for what the token needs, then go on with it.
     Wait(Pending),
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum_core::body::Body;
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::guard::{Guard, Step, Terms, Visit};
+use crate::guard::{Guard, Resume, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
@@ -29,15 +30,23 @@ pub struct GuardLayer {
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer::new(self.clone(), requirement, None)
+        GuardLayer::new(self, requirement, None, None)
     }
 }
 
 impl GuardLayer {
-    pub(crate) fn new(guard: Guard, requirement: Requirement, input: Option<RouteInput>) -> Self {
+    /// For the route whose path has this template, if that is known.
+    pub(crate) fn new(
+        guard: &Guard,
+        requirement: Requirement,
+        input: Option<RouteInput>,
+        path: Option<&str>,
+    ) -> Self {
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
-        Self { guard, terms: Arc::new(Terms { requirement, input }), speaks_grpc: false }
+        let passage = guard.passage(&requirement, path);
+        let terms = Arc::new(Terms { requirement, input, passage });
+        Self { guard: guard.clone(), terms, speaks_grpc: false }
     }
 
     /// Holds requests to this input policy, and not to that of the guard.
@@ -52,7 +61,11 @@ impl GuardLayer {
     /// ```
     #[must_use]
     pub fn input(self, input: &RouteInput) -> Self {
-        let terms = Terms { requirement: self.terms.requirement.clone(), input: input.clone().into_rules() };
+        let terms = Terms {
+            requirement: self.terms.requirement.clone(),
+            input: input.clone().into_rules(),
+            passage: self.terms.passage.clone(),
+        };
         Self { terms: Arc::new(terms), ..self }
     }
 
@@ -177,7 +190,7 @@ impl Step {
         match self {
             Self::Pass => true,
             Self::CheckBody(_) => dialect != Dialect::Http,
-            Self::Wait(_) => false,
+            Self::Borrow(..) | Self::Wait(_) => false,
         }
     }
 }
@@ -220,13 +233,7 @@ where
         request: Request<Body>,
     ) -> Result<Checked, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let step = match step {
-            Step::Wait(pending) => {
-                let turn = pending.over().await;
-                self.layer.guard.resume(&mut parts, &self.layer.terms, turn, &mut self.standing)?
-            }
-            other => other,
-        };
+        let step = self.wait(&mut parts, step).await?;
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) if dialect == Dialect::Http => {
@@ -235,8 +242,25 @@ where
             Step::CheckBody(_) | Step::Pass => {
                 Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
             }
-            // Who has waited waits no more. Were it so, nobody would be let through for it.
-            Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
+            // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
+            Step::Borrow(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
+        }
+    }
+
+    /// Waits for what is missing, one thing after the other.
+    async fn wait(&mut self, parts: &mut Parts, mut step: Step) -> Result<Step, Refusal> {
+        loop {
+            let resume = match step {
+                Step::Borrow(loan, resume) => {
+                    let reading = loan.settle().await.map_err(Refusal::Limited)?;
+                    self.standing.pass(resume.stage(), reading);
+                    resume
+                }
+                // Whoever has waited for this waits for it no more.
+                Step::Wait(pending) => Resume::Token(pending.over().await),
+                done => return Ok(done),
+            };
+            step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.standing)?;
         }
     }
 }

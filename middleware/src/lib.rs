@@ -24,11 +24,11 @@
 //! In this order, which nothing can change:
 //!
 //! 1. A path that could be read in two ways is refused: 400.
-//! 2. The limit by client address is spent: 429.
+//! 2. The limits by client address are spent: 429.
 //! 3. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
 //!    cannot be had. About one that is no JWT the issuer is [asked](Introspection), if the guard is to accept such.
 //!    Tokens are taken from the `Authorization` header and from nowhere else.
-//! 4. The limit by identity is spent: 429.
+//! 4. The limits by identity and route are spent: 429.
 //! 5. The requirement of the route is decided: 403 with the id of the decision.
 //! 6. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
@@ -65,6 +65,13 @@
 //! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
 //! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
 //! go on across the restart; what was said of tokens is kept nowhere. [`Guard::status`] says how old everything is and where it came from.
+//!
+//! # Limits
+//!
+//! [`Limits`] of the whole guard, and limits and costs of single routes ([`Requirement::limit`], [`Requirement::cost`]), count in
+//! the memory of the process. With the feature `redis`, replicas share them: each borrows a few requests at a time, so that most
+//! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
+//! 503 instead of 429.
 //!
 //! # Input
 //!
@@ -146,7 +153,9 @@ pub use input::{
 pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
-pub use limit::{EmptyQuota, Limits, Quota};
+#[cfg(feature = "redis")]
+pub use limit::RedisLimits;
+pub use limit::{Key, Limit, LimitError, Limits, Quota};
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};

@@ -34,7 +34,7 @@ pub(crate) enum Refusal {
     Forbidden { why: &'static str, denied: AccessDenied },
     #[error("{0:?}")]
     Input(Fault),
-    #[error("the {} limit is exceeded", .0.name)]
+    #[error("the {} limit is exceeded", .0.reading.name)]
     Limited(Exceeded),
     #[error(transparent)]
     Path(PathFault),
@@ -63,6 +63,8 @@ pub(crate) enum Outage {
     Introspection,
     #[error("the keys of the issuer cannot be had")]
     Keys,
+    #[error("a limit of the route cannot be kept: the log of the start says why")]
+    Limit,
     #[error("the policy cannot be had")]
     Policy,
     #[error("too many DPoP proofs are remembered to tell a new one")]
@@ -92,6 +94,10 @@ impl Refusal {
                 Part::Body => (fault.rule.status(), "invalid_body"),
                 Part::Query => (fault.rule.status(), "invalid_query"),
             },
+            // RFC 6585 §4; what the caller has not used up is lacking here.
+            Self::Limited(Exceeded { is_reduced: true, .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "reduced_capacity")
+            }
             Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_path"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
@@ -109,6 +115,9 @@ impl Refusal {
             Self::ClaimsMismatch => "The access token lacks claims that are needed here".into(),
             Self::Forbidden { .. } => "The policy of this service does not allow this".into(),
             Self::Input(fault) => fault.rule.to_string().into(),
+            Self::Limited(Exceeded { is_reduced: true, .. }) => {
+                "Less than the usual quota can be served at the moment".into()
+            }
             Self::Limited(_) => "There were too many requests".into(),
             Self::Path(fault) => fault.to_string().into(),
             Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
@@ -118,6 +127,15 @@ impl Refusal {
             Self::Token { fault, .. } => fault.told().into(),
             Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
+        }
+    }
+
+    /// Whether the request tried a token that anybody could have written.
+    pub(crate) const fn is_guess(&self) -> bool {
+        match self {
+            Self::Bearer(fault) => matches!(fault, BearerFault::Malformed),
+            Self::Token { fault, .. } => fault.is_guess(),
+            _ => false,
         }
     }
 
@@ -148,7 +166,9 @@ impl Refusal {
                 "refused"
             ),
             // Nobody is served until the program is changed.
-            Self::Unavailable(Outage::Address) => tracing::error!(code, status, cause = %self, "refused"),
+            Self::Unavailable(Outage::Address | Outage::Limit) => {
+                tracing::error!(code, status, cause = %self, "refused");
+            }
             Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }
@@ -181,22 +201,38 @@ impl Refusal {
             Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
         };
-        let limited = matches!(self, Self::Limited(_));
+        let (kind, title) = match self {
+            Self::Limited(Exceeded { is_reduced: true, .. }) => REDUCED_CAPACITY,
+            Self::Limited(_) => QUOTA_EXCEEDED,
+            // RFC 9457 §4.2.1: its title is that of the status.
+            _ => ("about:blank", status.canonical_reason().unwrap_or_default()),
+        };
         Problem {
-            kind: if limited { QUOTA_EXCEEDED } else { "about:blank" },
-            title: status.canonical_reason().unwrap_or_default(),
+            kind,
+            title,
             status: status.as_u16(),
             detail: self.detail(),
             code,
             decision: self.denied().map(|denied| denied.decision().id().to_string()),
             errors,
-            violated: if let Self::Limited(exceeded) = self { vec![exceeded.name] } else { Vec::new() },
+            violated: if let Self::Limited(exceeded) = self {
+                vec![exceeded.reading.name]
+            } else {
+                Vec::new()
+            },
         }
     }
 }
 
-/// The type that the IETF draft on rate limit fields gives this problem.
-const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+/// The types and titles that the IETF draft on rate limit fields (§5, §10.2) gives these problems: 429 for whoever exceeds a quota, and
+/// 503 for whoever does not, while less than the quota can be given out. Its third, `abnormal-usage-detected`, would
+/// be an accusation: counting alone tells nobody's intent.
+const QUOTA_EXCEEDED: (&str, &str) =
+    ("https://iana.org/assignments/http-problem-types#quota-exceeded", "Quota Exceeded");
+const REDUCED_CAPACITY: (&str, &str) = (
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    "Temporary Reduced Capacity",
+);
 
 /// A problem document (RFC 9457 §3).
 #[derive(Serialize)]

@@ -125,8 +125,10 @@ impl RouteTable {
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement, input: &Option<RouteInput>, every_method: bool| {
-            let layer = GuardLayer::new(guard.clone(), requirement.clone(), input.clone());
+        let layer = |requirement: &Requirement, input: &Option<RouteInput>, path: Option<&str>| {
+            GuardLayer::new(guard, requirement.clone(), input.clone(), path)
+        };
+        let spoken = |layer: GuardLayer, every_method: bool| {
             if self.speaks_grpc && every_method { layer.grpc() } else { layer }
         };
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
@@ -136,7 +138,7 @@ impl RouteTable {
             }
             let known = paths.entry(path).or_default();
             known
-                .add(methods.as_deref(), layer(requirement, input, methods.is_none()))
+                .add(methods.as_deref(), spoken(layer(requirement, input, Some(path)), methods.is_none()))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -147,7 +149,8 @@ impl RouteTable {
         }
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
-        Ok(TableLayer { router: Arc::new(router), unlisted: layer(&Requirement::unlisted(), &None, true) })
+        let unlisted = spoken(layer(&Requirement::unlisted(), &None, None), true);
+        Ok(TableLayer { router: Arc::new(router), unlisted })
     }
 }
 

@@ -173,7 +173,7 @@ where
             .into_iter()
             .flat_map(|(path, route)| route.0.into_iter().map(move |group| (path.clone(), group)));
         groups.fold(Router::new(), |router, (path, Group { methods, requirement, input })| {
-            let layer = GuardLayer::new(guard.clone(), requirement, input);
+            let layer = GuardLayer::new(guard, requirement, input, Some(&path));
             router.route(&path, methods.layer::<_, Infallible>(layer))
         })
     }

@@ -26,6 +26,8 @@ pub struct Status {
     /// How long ago the server said what was revoked; nothing if it never did, or if there is none that would.
     #[serde(rename = "revocations_age_secs", serialize_with = "secs")]
     pub revocations_age: Option<Duration>,
+    /// Whether limits are shared with the other replicas at the moment; nothing if they are not to be.
+    pub limits_shared: Option<bool>,
 }
 
 /// What a guard knows of its policy.
@@ -127,6 +129,7 @@ mod tests {
             introspection: None,
             input_reports: Vec::new(),
             revocations_age: None,
+            limits_shared: None,
         };
         assert_eq!(
             serde_json::to_value(status).unwrap(),
@@ -136,6 +139,7 @@ mod tests {
                 "issuers": [],
                 "input_reports": [],
                 "revocations_age_secs": null,
+                "limits_shared": null,
             })
         );
     }

@@ -169,7 +169,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
     let format = context.format;
     match command {
         Policy::Routes(command) => routes::run(context, command).await,
-        Policy::Rulebook(command) => rulebook::run(context, command).await,
+        Policy::Rulebook(command) => Box::pin(rulebook::run(context, command)).await,
         Policy::Later(command) => schedule::run(context, command).await,
         Policy::Check { rules, api } => {
             let api = api.clone().map(|api| ApiOption { api });

@@ -1,5 +1,7 @@
 //! The judgement of a request, step by step.
 
+use std::net::IpAddr;
+
 use http::request::Parts;
 
 use super::authority::{Identity, Pending, Turn};
@@ -8,53 +10,83 @@ use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
-use crate::limit::Standing;
-use crate::path;
+use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
 use crate::token::{Principal, Scheme, credential};
 
+/// Where a request goes on after a wait. What is behind it is not done again.
+pub(crate) enum Resume {
+    Address,
+    Caller(Option<Principal>, Option<Name>),
+    Token(Turn),
+}
+
+impl Resume {
+    /// The limits that were waited for.
+    pub(crate) const fn stage(&self) -> Stage {
+        match self {
+            Self::Address => Stage::Early,
+            Self::Caller(..) | Self::Token(_) => Stage::Late,
+        }
+    }
+}
+
 impl Core {
-    pub(super) fn begin(
+    pub(super) fn admit_address(
         &self,
         parts: &mut Parts,
         terms: &Terms,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        path::check(parts).map_err(Refusal::Path)?;
-        self.admit_address(parts, standing)?;
-        self.proceed(parts, terms, Turn::First, standing)
+        let address = self.proxies.client(parts);
+        if address.is_none() && terms.passage.needs_address() {
+            return Err(Refusal::Unavailable(Outage::Address));
+        }
+        if let Err(halt) = terms.passage.spend(Stage::Early, address, None, standing) {
+            return halted(halt, Resume::Address);
+        }
+        if let Some(address) = address {
+            parts.extensions.insert(ClientAddress(address));
+        }
+        self.admit_token(parts, terms, Turn::First, standing)
     }
 
-    fn admit_address(&self, parts: &mut Parts, standing: &mut Standing) -> Result<(), Refusal> {
-        let Some(address) = self.proxies.client(parts) else {
-            let needed = self.limiters.needs_address();
-            return if needed { Err(Refusal::Unavailable(Outage::Address)) } else { Ok(()) };
-        };
-        self.limiters.spend_address(address, standing).map_err(Refusal::Limited)?;
-        parts.extensions.insert(ClientAddress(address));
-        Ok(())
-    }
-
-    pub(super) fn proceed(
+    pub(super) fn admit_token(
         &self,
         parts: &mut Parts,
         terms: &Terms,
         turn: Turn,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        let Terms { requirement, input } = terms;
-        let (caller, proof) = match self.authenticate(parts, requirement, turn)? {
-            Authentication::Known(caller, proof) => (caller, proof),
-            Authentication::Wait(pending) => return Ok(Step::Wait(pending)),
-        };
+        match self.authenticate(parts, &terms.requirement, turn) {
+            Ok(Authentication::Known(caller, proof)) => {
+                self.admit_caller(parts, terms, (caller, proof), standing)
+            }
+            Ok(Authentication::Wait(pending)) => Ok(Step::Wait(pending)),
+            Err(refusal) => {
+                if refusal.is_guess() {
+                    terms.passage.charge_guess(address(parts), standing);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    pub(super) fn admit_caller(
+        &self,
+        parts: &mut Parts,
+        Terms { requirement, input, passage }: &Terms,
+        (caller, proof): (Option<Principal>, Option<Name>),
+        standing: &mut Standing,
+    ) -> Result<Step, Refusal> {
         let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        if let Some(caller) = &caller {
-            self.limiters.spend_identity(caller, standing).map_err(Refusal::Limited)?;
+        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
+            return halted(halt, Resume::Caller(caller, proof));
         }
         // Only now: whoever is over their limit takes no room from others.
         if let Some(proof) = proof {
@@ -132,6 +164,20 @@ impl Core {
             None => Refusal::Anonymous,
         })
     }
+}
+
+/// What becomes of a request that a limit does not let on.
+fn halted(halt: Halt, resume: Resume) -> Result<Step, Refusal> {
+    match halt {
+        Halt::Closed => Err(Refusal::Unavailable(Outage::Limit)),
+        Halt::Exceeded(exceeded) => Err(Refusal::Limited(exceeded)),
+        Halt::Wait(loan) => Ok(Step::Borrow(loan, resume)),
+    }
+}
+
+/// The address of the client, as it was found out before.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address)
 }
 
 /// The answer to a caller who may not.

@@ -87,7 +87,8 @@ use crate::token::TokenPolicy;
 /// is not sent. Requests that come at the same time with the same token are one question, no more than
 /// [32](Self::max_requests) questions are open at a time, and whoever comes beyond that is answered 503. Set
 /// [`Limits::by_address`](crate::Limits::by_address), so that one address cannot take all of them: each request counts there
-/// before its token is looked at.
+/// before its token is looked at, and one whose token turns out to be inactive costs what a
+/// [guess](crate::Limits::guess_cost) does.
 #[derive(Clone, Debug)]
 #[must_use = "nobody is asked before it is given to a builder"]
 pub struct Introspection {

@@ -1,61 +1,93 @@
 //! What a response says about limits: the IETF `RateLimit` fields and `Retry-After`.
+//!
+//! As draft-ietf-httpapi-ratelimit-headers-11 has them.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::Quota;
+use super::key::Stage;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// A request that a limit let through.
+/// What a limit says about itself after a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spent {
+pub(crate) struct Reading {
     pub(crate) name: &'static str,
-    pub(crate) quota: Quota,
+    /// So many in so many seconds.
+    pub(crate) amount: u32,
+    pub(crate) window_secs: u64,
     pub(crate) remaining: u32,
+    /// Until all of it is there again, or, of a refusal, until the request may come again.
+    pub(crate) reset: Duration,
+    /// Which count it is, among those of the limit: a number that means nothing to anybody.
+    pub(crate) partition: Option<u64>,
 }
 
 /// A request that a limit refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exceeded {
-    pub(crate) name: &'static str,
-    pub(crate) quota: Quota,
-    pub(crate) retry_after: Duration,
+    pub(crate) reading: Reading,
+    /// Whether only a share of the quota can be given out at the moment.
+    pub(crate) is_reduced: bool,
 }
 
-/// Where a request stands with the limits that it passed: at most two.
+/// Where a request stands with the limits that it passed, in their order, and how many it is through with. Room for two is at
+/// hand, which is enough for most.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing([Option<Spent>; 2]);
+pub(crate) struct Standing {
+    first: [Option<Reading>; 2],
+    more: Vec<Reading>,
+    passed: [usize; 2],
+}
 
 impl Standing {
-    pub(crate) fn push(&mut self, spent: Spent) {
-        if let Some(free) = self.0.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(spent);
+    /// How many limits of a stage are behind the request.
+    pub(super) const fn passed(&self, stage: Stage) -> usize {
+        let [early, late] = self.passed;
+        match stage {
+            Stage::Early => early,
+            Stage::Late => late,
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Spent> {
-        self.0.iter().flatten()
+    /// Another limit of a stage is behind the request. It may not have concerned it.
+    pub(crate) fn pass(&mut self, stage: Stage, reading: Option<Reading>) {
+        let [early, late] = &mut self.passed;
+        match stage {
+            Stage::Early => *early += 1,
+            Stage::Late => *late += 1,
+        }
+        let Some(reading) = reading else { return };
+        match self.first.iter_mut().find(|slot| slot.is_none()) {
+            Some(free) => *free = Some(reading),
+            None => self.more.push(reading),
+        }
+    }
+
+    /// What a limit said is out of date.
+    pub(super) fn amend(&mut self, name: &str, remaining: u32, reset: Duration) {
+        let readings = self.first.iter_mut().flatten().chain(&mut self.more);
+        for reading in readings.filter(|reading| reading.name == name) {
+            (reading.remaining, reading.reset) = (remaining, reset);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Reading> {
+        self.first.iter().flatten().chain(&self.more)
     }
 
     /// Adds the fields to a response. A field that the handler wrote itself stays.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let mut lines = Lines::default();
-        for spent in self.iter() {
-            lines.add(spent.name, spent.quota, spent.remaining, spent.full_after());
+        for reading in self.iter() {
+            lines.add(reading);
         }
         lines.write(headers);
-    }
-}
-
-impl Spent {
-    /// How long until the whole burst is there again.
-    fn full_after(&self) -> Duration {
-        let interval = self.quota.period.checked_div(self.quota.amount).unwrap_or_default();
-        interval.saturating_mul(self.quota.burst.saturating_sub(self.remaining))
     }
 }
 
@@ -63,9 +95,9 @@ impl Exceeded {
     /// Adds the fields of a refusal.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let mut lines = Lines::default();
-        lines.add(self.name, self.quota, 0, self.retry_after);
+        lines.add(&self.reading);
         lines.write(headers);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds_up(self.retry_after)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds_up(self.reading.reset)));
     }
 }
 
@@ -76,14 +108,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, name: &str, quota: Quota, remaining: u32, reset: Duration) {
+    fn add(&mut self, reading: &Reading) {
         let comma = if self.limits.is_empty() { "" } else { ", " };
-        let Quota { amount, period, .. } = quota;
+        let Reading { name, amount, window_secs, remaining, reset, partition } = *reading;
+        let key = Partition(partition);
         let write = |out: &mut String, text: fmt::Arguments<'_>| {
             out.write_fmt(text).is_ok() // writing to a string cannot fail
         };
-        write(&mut self.limits, format_args!("{comma}\"{name}\";r={remaining};t={}", seconds_up(reset)));
-        write(&mut self.policies, format_args!("{comma}\"{name}\";q={amount};w={}", period.as_secs()));
+        let seconds = seconds_up(reset);
+        write(&mut self.limits, format_args!("{comma}\"{name}\";r={remaining};t={seconds}{key}"));
+        write(&mut self.policies, format_args!("{comma}\"{name}\";q={amount};w={window_secs}{key}"));
     }
 
     fn write(self, headers: &mut HeaderMap) {
@@ -97,6 +131,18 @@ impl Lines {
     }
 }
 
+/// The parameter `pk`, if there is one: a byte sequence (RFC 9651 §3.3.5).
+struct Partition(Option<u64>);
+
+impl fmt::Display for Partition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(out, ";pk=:{}:", STANDARD.encode(number.to_be_bytes())),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whole seconds, rounded up, at least one: a client that waits so long is let through.
 fn seconds_up(duration: Duration) -> u64 {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
@@ -106,32 +152,60 @@ fn seconds_up(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const QUOTA: Quota = Quota::per_minute(120).burst(40);
+    const ADDRESS: Reading = Reading {
+        name: "address",
+        amount: 120,
+        window_secs: 60,
+        remaining: 39,
+        reset: Duration::from_millis(500),
+        partition: None,
+    };
+
+    fn written(readings: &[Reading]) -> HeaderMap {
+        let mut standing = Standing::default();
+        for reading in readings {
+            standing.pass(Stage::Late, Some(*reading));
+        }
+        let mut headers = HeaderMap::new();
+        standing.write(&mut headers);
+        headers
+    }
 
     #[test]
     fn a_response_names_every_limit_that_it_passed() {
-        let mut standing = Standing::default();
-        standing.push(Spent { name: "address", quota: QUOTA, remaining: 39 });
-        standing.push(Spent { name: "identity", quota: Quota::per_second(5), remaining: 0 });
-        let mut headers = HeaderMap::new();
-        standing.write(&mut headers);
-        assert_eq!(headers["ratelimit"], r#""address";r=39;t=1, "identity";r=0;t=1"#);
-        assert_eq!(headers["ratelimit-policy"], r#""address";q=120;w=60, "identity";q=5;w=1"#);
+        let identity = Reading { name: "identity", amount: 5, window_secs: 1, remaining: 0, ..ADDRESS };
+        let day = Reading { name: "day", amount: 9, window_secs: 86_400, partition: Some(1), ..ADDRESS };
+        let headers = written(&[ADDRESS, identity, day]);
+        assert_eq!(
+            headers["ratelimit"],
+            r#""address";r=39;t=1, "identity";r=0;t=1, "day";r=39;t=1;pk=:AAAAAAAAAAE=:"#
+        );
+        assert_eq!(
+            headers["ratelimit-policy"],
+            r#""address";q=120;w=60, "identity";q=5;w=1, "day";q=9;w=86400;pk=:AAAAAAAAAAE=:"#
+        );
     }
 
     #[test]
     fn no_limit_adds_no_field() {
-        let mut headers = HeaderMap::new();
-        Standing::default().write(&mut headers);
-        assert!(headers.is_empty());
+        assert!(written(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_out_of_date_is_amended() {
+        let mut standing = Standing::default();
+        standing.pass(Stage::Early, Some(ADDRESS));
+        standing.amend("other", 1, Duration::ZERO);
+        standing.amend("address", 3, Duration::from_secs(9));
+        assert_eq!(standing.iter().map(|reading| reading.remaining).collect::<Vec<_>>(), [3]);
     }
 
     #[test]
     fn retry_after_is_rounded_up_to_at_least_a_second() {
         for (millis, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (59_999, "60")] {
             let mut headers = HeaderMap::new();
-            Exceeded { name: "address", quota: QUOTA, retry_after: Duration::from_millis(millis) }
-                .write(&mut headers);
+            let reading = Reading { reset: Duration::from_millis(millis), ..ADDRESS };
+            Exceeded { reading, is_reduced: false }.write(&mut headers);
             assert_eq!(headers["retry-after"], seconds);
         }
     }

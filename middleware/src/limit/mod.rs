@@ -1,81 +1,178 @@
-//! Rate limits: one by the address of the client, one by the identity of the caller.
+//! Rate limits: by the address of the client, by the identity of the caller, by route, and by what is made of these.
 
 mod fields;
+mod key;
+mod limiter;
+mod local;
+mod passage;
+mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
+#[cfg(not(feature = "redis"))]
+mod unshared;
 
-use std::hash::BuildHasher;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use foldhash::quality::RandomState;
-use governor::RateLimiter;
-use governor::clock::Clock as _;
-use governor::middleware::StateInformationMiddleware;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
 
 use crate::clock::Clock;
-use crate::token::Principal;
-pub(crate) use fields::{Exceeded, Spent, Standing};
-use store::BoundedStore;
+pub(crate) use fields::{Exceeded, Standing};
+pub use key::Key;
+use key::Numbering;
+pub(crate) use key::Stage;
+use limiter::{Ground, Limiter};
+pub(crate) use limiter::{Halt, Loan};
+pub(crate) use passage::Passage;
+pub use quota::Quota;
+#[cfg(feature = "redis")]
+pub use redis::RedisLimits;
+#[cfg(feature = "redis")]
+use redis::{Shared, Sharing};
+#[cfg(not(feature = "redis"))]
+use unshared::{Shared, Sharing};
 
 /// How many keys each limit remembers, unless told otherwise.
 const DEFAULT_MAX_KEYS: usize = 65_536;
 
-/// So many requests in so much time.
+/// How much more an IPv6 network of /48 has than one of the /64 in it, unless told otherwise.
+const NETWORK_FACTOR: u32 = 16;
+
+/// What a guess at a token costs, unless told otherwise.
+const DEFAULT_GUESS_COST: u32 = 5;
+
+/// The least that a secret has to have, in bytes.
+const SECRET_BYTES: usize = 32;
+
+/// A limit with a name: by what it counts, and up to how many.
+///
+/// ```
+/// use portcullis_guard::{Key, Limit, Quota, rbac};
+///
+/// // One of the whole guard goes into its `Limits`; one of a route goes to its requirement.
+/// let exports = Limit::new("exports", Key::organisation(), Quota::per_hour(5));
+/// let requirement = rbac("orders", "export").limit(exports);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Quota {
-    amount: u32,
-    period: Duration,
-    burst: u32,
+pub struct Limit {
+    name: &'static str,
+    key: Key,
+    quota: Quota,
 }
 
-impl Quota {
-    /// `amount` requests a second.
-    pub const fn per_second(amount: u32) -> Self {
-        Self::new(amount, Duration::from_secs(1))
+impl Limit {
+    /// A limit of `quota` for each of what `key` counts by. Clients see the name: letters, digits, `-`, `_` and `.`, at most 64.
+    pub const fn new(name: &'static str, key: Key, quota: Quota) -> Self {
+        Self { name, key, quota }
     }
 
-    /// `amount` requests a minute.
-    pub const fn per_minute(amount: u32) -> Self {
-        Self::new(amount, Duration::from_mins(1))
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
     }
 
-    /// `amount` requests an hour.
-    pub const fn per_hour(amount: u32) -> Self {
-        Self::new(amount, Duration::from_hours(1))
+    const fn quota(&self) -> Quota {
+        self.quota
     }
 
-    /// How many of them may come at once: all of them, unless set.
-    #[must_use]
-    pub const fn burst(self, burst: u32) -> Self {
-        Self { burst, ..self }
-    }
-
-    const fn new(amount: u32, period: Duration) -> Self {
-        Self { amount, period, burst: amount }
+    fn has_good_name(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (1..=64).contains(&self.name.len()) && self.name.bytes().all(is_plain)
     }
 }
 
 /// The limits of a guard: none, unless set.
+///
+/// ```
+/// use portcullis_guard::{Key, Limit, Limits, Quota};
+///
+/// let limits = Limits::new()
+///     .by_address(Quota::per_minute(120).burst(40))
+///     .by_identity(Quota::per_second(10))
+///     .limit(Limit::new("day", Key::subject(), Quota::per_day(10_000)))
+///     .limit(Limit::new("plan", Key::organisation(), Quota::per_month(1_000_000)));
+/// ```
+///
+/// A request passes them in a fixed order: those by address first, before anything is spent on its token, then the others;
+/// among these, the ones that come back soonest first. The first that is spent refuses it with 429, `Retry-After` and the
+/// fields `RateLimit` and `RateLimit-Policy` of the IETF draft; what the request spent before stays spent.
+///
+/// # Memory
+///
+/// Each limit remembers [`max_keys`](Self::max_keys) callers and forgets, once there are more, those who asked least
+/// recently. Nobody is refused for lack of memory, and who keeps calling is not forgotten for others to come in. But a caller
+/// who comes seldom may then be counted anew within its day or its month: that is said to the log as a warning, once an hour.
 #[derive(Clone, Debug)]
 pub struct Limits {
     by_address: Option<Quota>,
-    by_identity: Option<Quota>,
+    by_network: Option<Quota>,
+    others: Vec<Limit>,
     max_keys: usize,
+    guess_cost: u32,
+    shows_partitions: bool,
+    secret: Option<Secret>,
+    #[cfg(feature = "redis")]
+    redis: Option<Box<RedisLimits>>,
 }
 
-/// A quota that lets nothing through.
+/// Why limits cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("a quota of zero requests lets nothing through")]
-pub struct EmptyQuota;
+#[non_exhaustive]
+pub enum LimitError {
+    /// A quota of nothing.
+    #[error("the limit {0} lets nothing through")]
+    Empty(&'static str),
+    /// A name that a header could not hold.
+    #[error("`{0}` is no name for a limit: it has 1 to 64 letters, digits, `-`, `_` and `.`")]
+    Name(&'static str),
+    /// Limits are to be shared, and nothing says by what secret.
+    #[error("limits that replicas share need a secret that they share too")]
+    NoSecret,
+    /// The system has no randomness.
+    #[error("no secret could be drawn")]
+    NoRandomness,
+    /// Two limits have one name.
+    #[error("there are two limits called {0}")]
+    Repeated(&'static str),
+    /// A secret that could be guessed.
+    #[error("the secret of the limits has less than 32 bytes")]
+    ShortSecret,
+    /// Where counts are shared cannot be found.
+    #[error("the address of the shared limits cannot be used: {0}")]
+    Url(String),
+}
+
+/// A secret, which is never shown.
+#[derive(Clone)]
+struct Secret(Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Secret(..)")
+    }
+}
 
 impl Limits {
     /// No limits.
     pub const fn new() -> Self {
-        Self { by_address: None, by_identity: None, max_keys: DEFAULT_MAX_KEYS }
+        Self {
+            by_address: None,
+            by_network: None,
+            others: Vec::new(),
+            max_keys: DEFAULT_MAX_KEYS,
+            guess_cost: DEFAULT_GUESS_COST,
+            shows_partitions: false,
+            secret: None,
+            #[cfg(feature = "redis")]
+            redis: None,
+        }
     }
 
     /// Limits each client address (each /64 network of IPv6), before anything is spent on its token.
+    ///
+    /// An IPv6 network of /48, which one customer often has whole, is limited beside to 16 times as much: see
+    /// [`by_network`](Self::by_network).
     ///
     /// The guard needs to know the address: serve the router with
     /// `into_make_service_with_connect_info::<SocketAddr>()`. Requests without one are answered 503.
@@ -85,29 +182,120 @@ impl Limits {
         self
     }
 
-    /// Limits each caller: a subject at a client, as a verified token names them.
+    /// Limits each /48 network of IPv6, before anything is spent on a token: 16 times the quota of an address, unless set. What is
+    /// left of it would say what others in the network do, so clients hear of it only when it is spent.
     #[must_use]
-    pub const fn by_identity(mut self, quota: Quota) -> Self {
-        self.by_identity = Some(quota);
+    pub const fn by_network(mut self, quota: Quota) -> Self {
+        self.by_network = Some(quota);
         self
     }
 
-    /// How many keys each limit remembers: 65,536 unless set, at about 80 bytes each.
+    /// Limits each caller: a subject at a client, as a verified token names them.
+    #[must_use]
+    pub fn by_identity(self, quota: Quota) -> Self {
+        self.limit(Limit::new("identity", Key::subject().and(Key::client()), quota))
+    }
+
+    /// Adds a limit.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.others.push(limit);
+        self
+    }
+
+    /// How many keys each limit remembers: 65,536 unless set, at up to 150 bytes each. Where limits are shared, up to 520, and
+    /// 300 more once they could not be.
     #[must_use]
     pub const fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    pub(crate) fn build(&self, clock: &Clock) -> Result<Limiters, EmptyQuota> {
-        let limiter = |name, quota: Option<Quota>| {
-            quota.map(|quota| Limiter::new(name, quota, self.max_keys, clock)).transpose()
-        };
-        Ok(Limiters {
-            address: limiter("address", self.by_address)?,
-            identity: limiter("identity", self.by_identity)?,
-            hashers: [RandomState::default(), RandomState::default()],
-        })
+    /// What a guess at a token costs of the limits by address: 5 unless set, where other requests cost 1. A guess is a token
+    /// that the issuer did not sign, as far as can be told; one that has expired, or that is meant for another service, is none,
+    /// and neither is a request without a token. An opaque token that the issuer calls inactive may have been either, and counts as
+    /// a guess.
+    ///
+    /// A guess takes what is there and owes nothing beyond that. So whoever shares an address with somebody who guesses, as
+    /// behind a NAT, may ask again as soon as one request has come back: `period / amount` after the last guess. While the
+    /// guessing goes on, it takes from the others what as many as 5 times the requests would.
+    #[must_use]
+    pub const fn guess_cost(mut self, cost: u32) -> Self {
+        self.guess_cost = cost;
+        self
+    }
+
+    /// Tells clients with each limit which count of it they are in (`pk` of the draft): a keyed hash of who they are, by the
+    /// [`secret`](Self::secret), or by one that is drawn when the guard is built.
+    #[must_use]
+    pub const fn partition_keys(mut self) -> Self {
+        self.shows_partitions = true;
+        self
+    }
+
+    /// The secret by which names of callers are hashed before they are shown to clients or kept elsewhere: at least 32 random
+    /// bytes, the same at every replica.
+    #[must_use]
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secret = Some(Secret(secret.as_ref().to_vec()));
+        self
+    }
+
+    /// Shares every limit with the other replicas. A [`secret`](Self::secret) is needed beside.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn shared(mut self, through: RedisLimits) -> Self {
+        self.redis = Some(Box::new(through));
+        self
+    }
+
+    pub(crate) fn build(self, clock: &Clock) -> Result<Limiters, LimitError> {
+        let ground = Arc::new(Ground {
+            numbering: self.numbering()?,
+            shows_partitions: self.shows_partitions,
+            max_keys: self.max_keys,
+            clock: clock.clone(),
+            sharing: self.sharing(clock)?,
+        });
+        let network = self.by_network.or(self.by_address.map(|quota| quota.times(NETWORK_FACTOR)));
+        let address = self.by_address.map(|quota| Limit::new("address", Key::address(), quota));
+        let network = network.map(|quota| Limit::new("network", Key::network(), quota));
+        let mut everywhere: Vec<Arc<Limiter>> = Vec::new();
+        for limit in address.into_iter().chain(network).chain(self.others) {
+            check(&limit, &everywhere)?;
+            everywhere.push(Arc::new(Limiter::new(limit, &ground)?));
+        }
+        let surcharge = self.guess_cost.saturating_sub(1);
+        Ok(Limiters { everywhere, own: Mutex::default(), surcharge, ground })
+    }
+
+    fn numbering(&self) -> Result<Numbering, LimitError> {
+        if let Some(Secret(secret)) = &self.secret {
+            if secret.len() < SECRET_BYTES {
+                return Err(LimitError::ShortSecret);
+            }
+            return Ok(Numbering::keyed(hmac::Key::new(hmac::HMAC_SHA256, secret)));
+        }
+        if self.shows_partitions {
+            let drawn = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+            return drawn.map(Numbering::keyed).map_err(|_| LimitError::NoRandomness);
+        }
+        Ok(Numbering::fast())
+    }
+
+    #[cfg(feature = "redis")]
+    fn sharing(&self, clock: &Clock) -> Result<Option<Sharing>, LimitError> {
+        let Some(redis) = &self.redis else { return Ok(None) };
+        if self.secret.is_none() {
+            return Err(LimitError::NoSecret);
+        }
+        redis.open(clock).map(Some)
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature is that of the feature")]
+    fn sharing(&self, _: &Clock) -> Result<Option<Sharing>, LimitError> {
+        Ok(None)
     }
 }
 
@@ -117,128 +305,65 @@ impl Default for Limits {
     }
 }
 
+fn check(limit: &Limit, others: &[Arc<Limiter>]) -> Result<(), LimitError> {
+    if !limit.has_good_name() {
+        return Err(LimitError::Name(limit.name));
+    }
+    let is_taken = others.iter().any(|other| other.limit().name == limit.name);
+    if is_taken { Err(LimitError::Repeated(limit.name)) } else { Ok(()) }
+}
+
 /// The limits at work.
 pub(crate) struct Limiters {
-    address: Option<Limiter>,
-    identity: Option<Limiter>,
-    hashers: [RandomState; 2],
+    everywhere: Vec<Arc<Limiter>>,
+    /// Those of single routes, which share one that they have in common.
+    own: Mutex<Vec<Arc<Limiter>>>,
+    surcharge: u32,
+    ground: Arc<Ground>,
 }
 
 impl Limiters {
-    pub(crate) const fn needs_address(&self) -> bool {
-        self.address.is_some()
+    /// The way to a route that has limits of its own beside those that hold everywhere.
+    pub(crate) fn passage(&self, route: &str, cost: NonZeroU32, own: &[Limit]) -> Passage {
+        let everywhere = self.everywhere.iter().map(Arc::clone);
+        let own = own.iter().map(|limit| self.own(*limit, route));
+        Passage::new(everywhere.chain(own), route, cost, self.surcharge)
     }
 
-    pub(crate) fn spend_address(&self, address: IpAddr, standing: &mut Standing) -> Result<(), Exceeded> {
-        let Some(limiter) = &self.address else { return Ok(()) };
-        standing.push(limiter.spend(address_key(address))?);
-        Ok(())
+    /// A limit that cannot be kept closes its routes: there is nobody to give an error to here.
+    fn own(&self, limit: Limit, route: &str) -> Arc<Limiter> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = own.iter().find(|known| *known.limit() == limit) {
+            return Arc::clone(known);
+        }
+        let checked = check(&limit, &self.everywhere).and_then(|()| check(&limit, &own));
+        let limiter = checked.and_then(|()| Limiter::new(limit, &self.ground)).unwrap_or_else(|error| {
+            tracing::error!(cause = %error, route, "a limit of a route cannot be kept: the route is closed");
+            Limiter::closed(limit, &self.ground)
+        });
+        let limiter = Arc::new(limiter);
+        own.push(Arc::clone(&limiter));
+        limiter
     }
 
-    pub(crate) fn spend_identity(&self, who: &Principal, standing: &mut Standing) -> Result<(), Exceeded> {
-        let Some(limiter) = &self.identity else { return Ok(()) };
-        let identity = (who.issuer(), who.subject(), who.client_id());
-        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(identity)));
-        standing.push(limiter.spend(high << 64 | low)?);
-        Ok(())
-    }
-}
-
-/// An IPv6 client owns a /64 at the least, and would otherwise have 2^64 buckets.
-fn address_key(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
-    }
-}
-
-struct Limiter {
-    name: &'static str,
-    quota: Quota,
-    governor: RateLimiter<u128, BoundedStore, Steady, StateInformationMiddleware>,
-    clock: Steady,
-}
-
-impl Limiter {
-    fn new(name: &'static str, quota: Quota, max_keys: usize, clock: &Clock) -> Result<Self, EmptyQuota> {
-        let burst = NonZeroU32::new(quota.burst).ok_or(EmptyQuota)?;
-        let interval = quota.period.checked_div(quota.amount).ok_or(EmptyQuota)?;
-        let rate = governor::Quota::with_period(interval).ok_or(EmptyQuota)?.allow_burst(burst);
-        let clock = Steady(clock.clone());
-        let governor = RateLimiter::new(rate, BoundedStore::new(max_keys), clock.clone());
-        Ok(Self { name, quota, governor, clock })
+    /// Whether counts are shared at the moment; `None` if they are not to be.
+    pub(crate) fn are_shared(&self) -> Option<bool> {
+        self.ground.sharing.as_ref().map(Sharing::is_up)
     }
 
-    fn spend(&self, key: u128) -> Result<Spent, Exceeded> {
-        let Self { name, quota, .. } = *self;
-        match self.governor.check_key(&key) {
-            Ok(state) => Ok(Spent { name, quota, remaining: state.remaining_burst_capacity() }),
-            Err(until) => Err(Exceeded { name, quota, retry_after: until.wait_time_from(self.clock.now()) }),
+    /// Looks for where counts are shared, if that is away.
+    pub(crate) async fn refresh(&self) {
+        if let Some(sharing) = &self.ground.sharing {
+            sharing.refresh().await;
         }
     }
-}
 
-/// The steady hand of the guard's clock, as the limiter wants to see it.
-#[derive(Clone)]
-struct Steady(Clock);
-
-impl governor::clock::Clock for Steady {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.steady()
+    pub(crate) fn spawn_refresh(&self) {
+        if let Some(sharing) = &self.ground.sharing {
+            sharing.spawn_refresh();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::*;
-
-    fn dial() -> (Clock, Arc<AtomicU64>) {
-        let millis = Arc::new(AtomicU64::new(1_000_000));
-        let hand = Arc::clone(&millis);
-        (Clock::from_fn(move || Duration::from_millis(hand.load(Ordering::Relaxed))), millis)
-    }
-
-    fn spend(limiters: &Limiters, address: &str) -> Result<u32, Exceeded> {
-        let mut standing = Standing::default();
-        limiters.spend_address(address.parse().unwrap(), &mut standing)?;
-        Ok(standing.iter().next().unwrap().remaining)
-    }
-
-    #[test]
-    fn a_burst_is_spent_and_refills_with_the_clock() {
-        let (clock, millis) = dial();
-        let limits = Limits::new().by_address(Quota::per_minute(60).burst(3)).build(&clock).unwrap();
-        assert_eq!([2, 1, 0], [(); 3].map(|()| spend(&limits, "192.0.2.1").unwrap()));
-        let refused = spend(&limits, "192.0.2.1").unwrap_err();
-        assert_eq!(refused.retry_after, Duration::from_secs(1));
-        assert_eq!(spend(&limits, "192.0.2.2").unwrap(), 2, "another address has its own bucket");
-        millis.fetch_add(1_000, Ordering::Relaxed);
-        assert_eq!(spend(&limits, "192.0.2.1").unwrap(), 0);
-    }
-
-    #[test]
-    fn an_ipv6_network_shares_a_bucket_and_a_mapped_address_is_ipv4() {
-        let (clock, _) = dial();
-        let limits = Limits::new().by_address(Quota::per_minute(60).burst(2)).build(&clock).unwrap();
-        assert_eq!(spend(&limits, "2001:db8::1").unwrap(), 1);
-        assert_eq!(spend(&limits, "2001:db8::ffff:2").unwrap(), 0);
-        assert_eq!(spend(&limits, "2001:db8:0:1::1").unwrap(), 1);
-        assert_eq!(spend(&limits, "192.0.2.1").unwrap(), 1);
-        assert_eq!(spend(&limits, "::ffff:192.0.2.1").unwrap(), 0);
-    }
-
-    #[test]
-    fn an_empty_quota_is_refused() {
-        let (clock, _) = dial();
-        for quota in [Quota::per_second(0), Quota::per_second(1).burst(0)] {
-            for limits in [Limits::new().by_address(quota), Limits::new().by_identity(quota)] {
-                assert!(limits.build(&clock).is_err(), "{quota:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -72,6 +72,34 @@ pub(crate) enum TokenFault {
 }
 
 impl TokenFault {
+    /// Whether anybody could have written the token: as far as it was looked at, no issuer vouches for it.
+    pub(crate) const fn is_guess(self) -> bool {
+        match self {
+            Self::Algorithm
+            | Self::Characters
+            | Self::Critical
+            | Self::EmbeddedKey
+            | Self::Header
+            | Self::Inactive
+            | Self::Shape
+            | Self::Signature
+            | Self::TooLong
+            | Self::Type
+            | Self::UnknownIssuer
+            | Self::UnknownKey => true,
+            Self::Audience
+            | Self::Claims
+            | Self::Expired
+            | Self::Lifetime
+            | Self::NotYet
+            | Self::Revoked
+            | Self::SenderConstrained
+            | Self::Unaddressed
+            | Self::Unbound
+            | Self::Untyped => false,
+        }
+    }
+
     /// What the caller is told: whether a new token would help, and nothing to probe the checks with.
     pub(crate) const fn told(self) -> &'static str {
         if matches!(self, Self::Expired) {

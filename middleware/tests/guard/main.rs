@@ -29,6 +29,9 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod limits_away;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod outages;
@@ -39,11 +42,17 @@ mod questions;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(test)]
 mod replays;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod shared_limits;
 #[cfg(test)]
 mod signed_answers;
 #[cfg(test)]
