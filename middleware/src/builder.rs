@@ -1,25 +1,28 @@
 //! Putting a guard together.
 
+mod around;
+mod fault;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_policy::RoutesFault;
-
-use crate::binding::{Bindings, ClientCertificates, Dpop, DpopError};
-use crate::client_address::Proxies;
+use self::around::Around;
+pub use self::fault::BuildError;
+use crate::binding::{Bindings, ClientCertificates, Dpop};
 use crate::clock::Clock;
+use crate::csrf::Csrf;
 use crate::decision::DecisionIds;
-use crate::disk::{CacheDirError, Folder};
-use crate::guard::{Authority, Core, Guard, Told};
-use crate::input::{InputError, InputPolicy};
-use crate::introspection::{Around, Introspection, IntrospectionError};
-use crate::jwks::{Issuer, IssuerError, LazyFetcher, Trusts};
-use crate::limit::{LimitError, Limits};
-use crate::policy::{Policy, PolicyError, PolicyState, Surroundings};
-use crate::resource::{NotAResource, ProtectedResource};
+use crate::disk::Folder;
+use crate::guard::{Authority, Browsers, Core, Credentials, Guard, Told};
+use crate::input::InputPolicy;
+use crate::introspection::{Ground, Introspection};
+use crate::jwks::{Issuer, LazyFetcher, Trusts};
+use crate::limit::Limits;
+use crate::policy::{Policy, PolicyState, Surroundings};
+use crate::resource::ProtectedResource;
 use crate::routes::{Announcer, check_version};
-use crate::token::{TokenPolicy, Verifier};
+use crate::token::{CookieTokens, TokenPolicy, Verifier};
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
@@ -34,7 +37,7 @@ pub struct GuardBuilder {
     accepted: Accepted,
     policy: Option<Policy>,
     limits: Limits,
-    proxies: Proxies,
+    around: Around,
     input: InputPolicy,
     clock: Clock,
     upkeep: Upkeep,
@@ -48,12 +51,15 @@ struct Service {
     resource: Option<ProtectedResource>,
 }
 
-/// What is accepted beside a JWT that is bound to nothing.
+/// How tokens may come, what they may be bound to, and whether others than JWTs are taken.
 #[derive(Debug, Default)]
 struct Accepted {
     dpop: Option<Dpop>,
     certificates: Option<ClientCertificates>,
-    opaque: Option<Introspection>,
+    /// Boxed, since few guards have it and whatever builds one carries it along.
+    opaque: Option<Box<Introspection>>,
+    cookie: Option<CookieTokens>,
+    csrf: Option<Csrf>,
 }
 
 /// What a guard does beside requests.
@@ -62,50 +68,6 @@ struct Upkeep {
     is_manual: bool,
     hides_routes: bool,
     cache_dir: Option<PathBuf>,
-}
-
-/// Why a guard could not be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The cache folder is not safe.
-    #[error(transparent)]
-    CacheDir(#[from] CacheDirError),
-    /// Proofs cannot be checked.
-    #[error(transparent)]
-    Dpop(#[from] DpopError),
-    /// The input policy cannot be used.
-    #[error(transparent)]
-    Input(#[from] InputError),
-    /// Nobody can be asked about tokens.
-    #[error(transparent)]
-    Introspection(#[from] IntrospectionError),
-    /// An issuer cannot be used.
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-    /// A limit cannot be kept.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// No audience is set. Without one, a token for any service of the issuer would pass.
-    #[error("a guard needs an audience: the name that tokens for this service carry")]
-    NoAudience,
-    /// No issuer is set.
-    #[error("a guard needs an issuer")]
-    NoIssuer,
-    /// Certificates come in a header, and no proxy is trusted to send it.
-    #[error(
-        "certificates of clients come in a header, which counts from trusted proxies only, and none is trusted"
-    )]
-    NoProxies,
-    /// The service cannot be described.
-    #[error(transparent)]
-    NotAResource(#[from] NotAResource),
-    /// The policy cannot be used.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// The version of the service is none that a server could keep.
-    #[error("the version of the service {}", .0.message)]
-    ServiceVersion(RoutesFault),
 }
 
 impl Guard {
@@ -160,7 +122,20 @@ impl GuardBuilder {
 
     /// Accepts tokens that are no JWTs: the issuer is asked about them. Unless set, they are refused.
     pub fn introspection(mut self, introspection: Introspection) -> Self {
-        self.accepted.opaque = Some(introspection);
+        self.accepted.opaque = Some(Box::new(introspection));
+        self
+    }
+
+    /// Takes tokens from a cookie, where no header has one: see [`CookieTokens`]. Unless set, from headers only. It needs
+    /// [`csrf`](Self::csrf).
+    pub fn cookie_tokens(mut self, cookie: CookieTokens) -> Self {
+        self.accepted.cookie = Some(cookie);
+        self
+    }
+
+    /// Refuses what pages of others have a browser do: see [`Csrf`].
+    pub fn csrf(mut self, csrf: Csrf) -> Self {
+        self.accepted.csrf = Some(csrf);
         self
     }
 
@@ -174,12 +149,6 @@ impl GuardBuilder {
     /// Rate limits: none unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self
-    }
-
-    /// The proxies in front of this service.
-    pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
         self
     }
 
@@ -311,30 +280,43 @@ impl GuardBuilder {
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let Accepted { dpop, certificates, opaque } = self.accepted;
+        let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens)).transpose()?;
         let bindings = Bindings { dpop, certificates };
+        let browsers = Browsers::build(cookie, csrf)?;
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
-        if reads_header && self.proxies.are_none() {
+        if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
-        let around = Around { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
-        let introspector = opaque.map(|opaque| opaque.build(&around, &mut fetcher)).transpose()?;
+        let ground = Ground { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
+        let introspector = opaque.map(|opaque| opaque.build(&ground, &mut fetcher)).transpose()?;
         let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
-        let revoked = policy.as_ref().and_then(PolicyState::revoked);
+        let decisions = DecisionIds::new();
+        let edge = Arc::new(self.around.build(decisions.guard())?);
         Ok(Guard::new(Core {
-            authority: Authority::new(verifier, introspector, revoked),
+            authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
             trusts,
             policy,
             limiters: self.limits.build(&clock)?,
-            proxies: self.proxies,
+            edge,
             input: self.input.build()?.into_rules(),
-            decisions: DecisionIds::new(),
+            decisions,
             clock,
-            bindings,
+            credentials: Credentials { bindings, browsers },
             told: Told { announcer, resource },
         }))
+    }
+}
+
+impl Browsers {
+    /// What comes from a browser by itself counts only where it is known whose page had it sent.
+    fn build(cookie: Option<CookieTokens>, csrf: Option<Csrf>) -> Result<Self, BuildError> {
+        if cookie.is_some() && csrf.is_none() {
+            return Err(BuildError::CookieWithoutCsrf);
+        }
+        let cookie = cookie.map(CookieTokens::build).transpose()?;
+        Ok(Self { cookie, csrf: csrf.map(Csrf::build).transpose()? })
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 /// The longest chain of proxies that is followed.
@@ -63,8 +63,8 @@ impl Proxies {
     }
 
     /// Whether a request comes from a proxy that is trusted.
-    pub(crate) fn trusts_peer_of(&self, parts: &Parts) -> bool {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    pub(crate) fn trust_peer_of(&self, extensions: &Extensions) -> bool {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         peer.is_some_and(|peer| self.is_trusted(peer.0.ip().to_canonical()))
     }
 

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::client_address::ClientAddress;
 use crate::decision::Decision;
+use crate::edge::{CspNonce, RequestId};
+use crate::guard::Permit;
 use crate::refusal::{Outage, Refusal};
 use crate::token::Principal;
 
@@ -62,6 +64,32 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Decision {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().copied())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CspNonce {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        Self::of(&parts.extensions).ok_or_else(|| Refusal::Unavailable(Outage::Nonce).into())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Refusal::Unavailable(Outage::RequestId).into())
+    }
+}
+
+/// A route without a guard answers 401.
+impl<S: Send + Sync> FromRequestParts<S> for Permit {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        let is_guarded = parts.extensions.get::<Decision>().is_some();
+        if is_guarded { Ok(Self::of(&parts.extensions)) } else { Err(Refusal::Anonymous.into()) }
     }
 }
 

@@ -2,21 +2,29 @@
 
 mod authority;
 mod judge;
+mod stay;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
+use http::HeaderMap;
 use http::request::Parts;
 use portcullis_policy::Route;
+pub(crate) use stream::Stay;
+use stream::Streams;
+pub use stream::{Permit, RenewError};
 
 pub(crate) use self::authority::{Authority, Pending};
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Proofs};
-use crate::client_address::Proxies;
 use crate::clock::Clock;
+use crate::csrf::CsrfRules;
 use crate::decision::DecisionIds;
+use crate::edge::{Edge, EdgeRules, HeaderRules};
+use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
 use crate::introspection::Introspector;
 use crate::jwks::Trusts;
@@ -28,6 +36,8 @@ use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
+use crate::token::{Sharing, TokenCookie};
+use judge::Admission;
 pub(crate) use judge::Resume;
 
 /// How long a refresh waits for what it fetched to be written down.
@@ -39,7 +49,10 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// The order is fixed: path, limits by address, token, limits by identity, requirement, input, handler. Cheap
 /// to clone; clones are the same guard.
 #[derive(Clone)]
-pub struct Guard(Arc<Core>);
+pub struct Guard {
+    core: Arc<Core>,
+    streams: Arc<Streams>,
+}
 
 /// The parts of a guard.
 pub(crate) struct Core {
@@ -47,12 +60,24 @@ pub(crate) struct Core {
     pub(crate) trusts: Arc<Trusts>,
     pub(crate) policy: Option<PolicyState>,
     pub(crate) limiters: Limiters,
-    pub(crate) proxies: Proxies,
+    pub(crate) edge: Arc<EdgeRules>,
     pub(crate) input: Arc<InputRules>,
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
-    pub(crate) bindings: Bindings,
+    pub(crate) credentials: Credentials,
     pub(crate) told: Told,
+}
+
+/// How callers show who they are.
+pub(crate) struct Credentials {
+    pub(crate) bindings: Bindings,
+    pub(crate) browsers: Browsers,
+}
+
+/// What comes from browsers by itself.
+pub(crate) struct Browsers {
+    pub(crate) cookie: Option<TokenCookie>,
+    pub(crate) csrf: Option<CsrfRules>,
 }
 
 /// What others are told of this service.
@@ -64,16 +89,17 @@ pub(crate) struct Told {
 }
 
 impl Guard {
-    /// Fetches keys and policy now, reads policy files again, and looks for where limits are shared if that is away. What cannot be had stays as it was. A server that may not
-    /// know the routes is told of them.
+    /// Fetches keys and policy now, reads policy files again, and looks for where limits are shared if that is away. What cannot
+    /// be had stays as it was. A server that may not know the routes is told of them. Streams whose permission has gone are ended.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
-        if let Some(policy) = &self.0.policy {
+        if let Some(policy) = &self.core.policy {
             policy.catch_up().await;
         }
-        if let Some(announcer) = &self.0.told.announcer {
+        if let Some(announcer) = &self.core.told.announcer {
             announcer.announce().await;
         }
+        self.streams.look().await;
     }
 
     /// Tells the server what was decided until now, for a service that is about to end: wait for it after the last request was
@@ -92,7 +118,7 @@ impl Guard {
     ///
     /// A server that does not answer is given up after five seconds, and what it was not told is lost and counted in the log.
     pub async fn flush(&self) {
-        if let Some(policy) = &self.0.policy {
+        if let Some(policy) = &self.core.policy {
             policy.flush().await;
         }
     }
@@ -120,39 +146,76 @@ impl Guard {
     /// }
     /// ```
     pub fn status(&self) -> Status {
-        let now = self.0.clock.steady();
-        let policy = self.0.policy.as_ref();
+        let now = self.core.clock.steady();
+        let policy = self.core.policy.as_ref();
         Status {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
-            issuers: self.0.trusts.statuses(now),
-            introspection: self.0.authority.introspector.as_ref().map(Introspector::status),
-            input_reports: self.0.input.reports(),
+            issuers: self.core.trusts.statuses(now),
+            introspection: self.core.authority.introspector.as_ref().map(Introspector::status),
+            input_reports: self.core.input.reports(),
+            streams: self.streams.count(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
-            limits_shared: self.0.limiters.are_shared(),
+            limits_shared: self.core.limiters.are_shared(),
         }
     }
 
     /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
     /// is to be one, and what was revoked if that has to be known.
     pub fn is_ready(&self) -> bool {
-        let moment = Moment::strict(self.0.clock.steady());
-        let policy = self.0.policy.as_ref();
-        self.0.trusts.are_ready(moment)
+        let moment = Moment::strict(self.core.clock.steady());
+        let policy = self.core.policy.as_ref();
+        self.core.trusts.are_ready(moment)
             && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
 
     /// The revision of the policy in force.
     pub fn policy_revision(&self) -> Option<u64> {
-        self.0.policy.as_ref()?.revision()
+        self.core.policy.as_ref()?.revision()
+    }
+
+    /// What surrounds this guard, as a layer of its own. Routers and tables that the guard is given to have it already.
+    ///
+    /// ```
+    /// # use axum::routing::get;
+    /// use axum::Router;
+    /// use portcullis_guard::{Guard, authenticated};
+    ///
+    /// # async fn me() {}
+    /// fn app(guard: &Guard) -> Router {
+    ///     Router::new().route("/me", get(me).layer(guard.require(authenticated()))).layer(guard.edge())
+    /// }
+    /// ```
+    pub fn edge(&self) -> Edge {
+        Edge::new(Arc::clone(&self.core.edge))
+    }
+
+    /// What caches are told of the answer to a request.
+    pub(crate) fn sharing(&self, headers: &HeaderMap, terms: &Terms) -> Sharing {
+        let cookie = self.core.credentials.browsers.cookie.as_ref();
+        let cookie = cookie.filter(|_| !terms.without_cookies && !terms.requirement.ignores_tokens());
+        cookie.map_or(Sharing::Anybody, |cookie| cookie.sharing(headers))
+    }
+
+    pub(crate) fn entropy(&self) -> &Entropy {
+        &self.core.edge.entropy
     }
 
     pub(crate) fn new(core: Core) -> Self {
-        Self(Arc::new(core))
+        Self { core: Arc::new(core), streams: Arc::default() }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// What goes on under permissions of this guard.
+    pub(crate) const fn streams(&self) -> &Arc<Streams> {
+        &self.streams
     }
 
     pub(crate) fn has_policy(&self) -> bool {
-        self.0.policy.is_some()
+        self.core.policy.is_some()
     }
 
     /// What a challenge to callers of a route says.
@@ -165,47 +228,47 @@ impl Guard {
         Hint {
             resource_metadata,
             scopes: requirement.scopes(),
-            dpop: self.0.bindings.dpop.as_ref().map(hint),
+            dpop: self.core.credentials.bindings.dpop.as_ref().map(hint),
         }
     }
 
     /// Says so where a route asks for what nobody could show.
     pub(crate) fn look_at(&self, requirement: &Requirement) {
-        let is_missing = |binding: &Binding| !self.0.bindings.can_prove(*binding);
+        let is_missing = |binding: &Binding| !self.core.credentials.bindings.can_prove(*binding);
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
     }
 
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {
-        self.0.told.resource.as_ref()
+        self.core.told.resource.as_ref()
     }
 
     pub(crate) fn spawn_refresh(&self) {
-        self.0.trusts.spawn_refresh();
-        self.0.policy.iter().for_each(PolicyState::spawn_refresh);
-        self.0.told.announcer.iter().for_each(Announcer::spawn);
-        self.0.limiters.spawn_refresh();
+        self.core.trusts.spawn_refresh();
+        self.core.policy.iter().for_each(PolicyState::spawn_refresh);
+        self.core.told.announcer.iter().for_each(Announcer::spawn);
+        self.core.limiters.spawn_refresh();
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
     pub(crate) fn note_routes(&self, routes: impl FnOnce() -> Vec<Route>) {
-        if let Some(announcer) = &self.0.told.announcer {
+        if let Some(announcer) = &self.core.told.announcer {
             announcer.note(routes());
         }
     }
 
     /// Takes note of what routes behind this guard require, for the metadata of the service.
     pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
-        if let Some(resource) = &self.0.told.resource {
+        if let Some(resource) = &self.core.told.resource {
             resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
         }
     }
 
     /// Takes over what the disk holds. Keys first: the policy is signed with one of them.
     pub(crate) async fn recall(&self) {
-        self.0.trusts.recall().await;
-        if let Some(policy) = &self.0.policy {
+        self.core.trusts.recall().await;
+        if let Some(policy) = &self.core.policy {
             policy.recall().await;
         }
     }
@@ -213,42 +276,43 @@ impl Guard {
     /// Keys first, again. Where limits are shared is looked for meanwhile.
     pub(crate) async fn refresh_remote(&self) {
         let knowledge = async {
-            self.0.trusts.refresh().await;
-            if let Some(introspector) = &self.0.authority.introspector {
-                introspector.find_endpoint().await;
+            self.core.trusts.refresh().await;
+            if let Some(introspector) = &self.core.authority.introspector {
+                // Boxed, since few guards have it and whatever builds one carries it along.
+                Box::pin(introspector.find_endpoint()).await;
             }
-            if let Some(policy) = &self.0.policy {
+            if let Some(policy) = &self.core.policy {
                 policy.refresh().await;
             }
         };
-        join(knowledge, self.0.limiters.refresh()).await;
+        join(knowledge, self.core.limiters.refresh()).await;
         // A disk that hangs holds nobody up.
         let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
     }
 
     async fn settle(&self) {
-        self.0.trusts.settle().await;
-        if let Some(policy) = &self.0.policy {
+        self.core.trusts.settle().await;
+        if let Some(policy) = &self.core.policy {
             policy.settle().await;
         }
     }
 
     pub(crate) fn input(&self) -> Arc<InputRules> {
-        Arc::clone(&self.0.input)
+        Arc::clone(&self.core.input)
     }
 
     /// The limits on the way to a route: by the template of its path, or by what it requires where that is not known.
     pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
         let route = path.map_or_else(|| requirement.to_string(), str::to_owned);
-        self.0.limiters.passage(&route, requirement.request_cost(), requirement.limits())
+        self.core.limiters.passage(&route, requirement.request_cost(), requirement.limits())
     }
 
     /// Judges all that can be judged at once.
-    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Terms) -> Visit {
+    pub(crate) fn begin(&self, parts: &mut Parts, terms: &Arc<Terms>) -> Visit {
         let mut standing = Standing::default();
         let step = path::check(parts)
             .map_err(Refusal::Path)
-            .and_then(|()| self.0.admit_address(parts, terms, &mut standing));
+            .and_then(|()| Admission { guard: self, terms }.address(parts, &mut standing));
         Visit { standing, step }
     }
 
@@ -256,23 +320,31 @@ impl Guard {
     pub(crate) fn resume(
         &self,
         parts: &mut Parts,
-        terms: &Terms,
+        terms: &Arc<Terms>,
         resume: Resume,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
+        let admission = Admission { guard: self, terms };
         match resume {
-            Resume::Address => self.0.admit_address(parts, terms, standing),
-            Resume::Caller(caller, proof) => self.0.admit_caller(parts, terms, (caller, proof), standing),
-            Resume::Token(turn) => self.0.admit_token(parts, terms, turn, standing),
+            Resume::Address => admission.address(parts, standing),
+            Resume::Caller(held, proof) => admission.caller(parts, (held, proof), standing),
+            Resume::Token(turn) => admission.token(parts, turn, standing),
         }
     }
 }
 
-/// What a route asks of a request.
+/// What a route asks of a request, and gives its answers.
+#[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
     pub(crate) passage: Passage,
+    /// Headers, where they are not those of the guard.
+    pub(crate) headers: Option<Arc<HeaderRules>>,
+    /// Whether answers are open as long as somebody listens.
+    pub(crate) streams: bool,
+    /// Whether cookies count for nothing here.
+    pub(crate) without_cookies: bool,
 }
 
 /// How far a request has come, and where it stands with the limits.

@@ -13,11 +13,14 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::guard::{Guard, Resume, Step, Terms, Visit};
+use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
+use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
+use crate::route_options::RouteOptions;
+use crate::token::Sharing;
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -30,7 +33,7 @@ pub struct GuardLayer {
 impl Guard {
     /// This guard as a layer that requires something of every request through it.
     pub fn require(&self, requirement: Requirement) -> GuardLayer {
-        GuardLayer::new(self, requirement, None, None)
+        GuardLayer::new(self, requirement, RouteOptions::default(), None)
     }
 }
 
@@ -39,14 +42,16 @@ impl GuardLayer {
     pub(crate) fn new(
         guard: &Guard,
         requirement: Requirement,
-        input: Option<RouteInput>,
+        options: RouteOptions,
         path: Option<&str>,
     ) -> Self {
+        let RouteOptions { input, headers, streams, without_cookies } = options;
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
         let passage = guard.passage(&requirement, path);
-        let terms = Arc::new(Terms { requirement, input, passage });
-        Self { guard: guard.clone(), terms, speaks_grpc: false }
+        let headers = headers.map(RouteHeaders::into_rules);
+        let terms = Terms { requirement, input, passage, headers, streams, without_cookies };
+        Self { guard: guard.clone(), terms: Arc::new(terms), speaks_grpc: false }
     }
 
     /// Holds requests to this input policy, and not to that of the guard.
@@ -61,11 +66,30 @@ impl GuardLayer {
     /// ```
     #[must_use]
     pub fn input(self, input: &RouteInput) -> Self {
-        let terms = Terms {
-            requirement: self.terms.requirement.clone(),
-            input: input.clone().into_rules(),
-            passage: self.terms.passage.clone(),
-        };
+        let terms = Terms { input: input.clone().into_rules(), ..(*self.terms).clone() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
+    /// Sends answers and refusals with these headers, and not with those of the guard.
+    #[must_use]
+    pub fn headers(self, headers: &RouteHeaders) -> Self {
+        let terms = Terms { headers: Some(headers.clone().into_rules()), ..(*self.terms).clone() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
+    /// Says that answers are streams, which take no place among the [requests in flight](crate::Caps::in_flight) once they have
+    /// begun, and may take as long as they like.
+    #[must_use]
+    pub fn streams(self) -> Self {
+        let terms = Terms { streams: true, ..(*self.terms).clone() };
+        Self { terms: Arc::new(terms), ..self }
+    }
+
+    /// Takes no token from a cookie and asks not whose page sent a request, so that only a token in the header opens this: see
+    /// [`GuardedRoute::without_cookies`](crate::GuardedRoute::without_cookies).
+    #[must_use]
+    pub fn without_cookies(self) -> Self {
+        let terms = Terms { without_cookies: true, ..(*self.terms).clone() };
         Self { terms: Arc::new(terms), ..self }
     }
 
@@ -78,7 +102,10 @@ impl GuardLayer {
 
     /// Refuses a request for its path.
     pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
-        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &Standing::default());
+        let dress = self.terms.headers.as_ref().map(Dress::plain);
+        let parting =
+            Parting { standing: Standing::default(), sharing: Sharing::Anybody, dress, streams: false };
+        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &parting);
         GuardFuture { state: State::Refused { response: Some(response) } }
     }
 
@@ -101,33 +128,38 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = self.dialect(&parts.headers);
+        let sharing = self.guard.sharing(&parts.headers, &self.terms);
+        let dress = self.terms.headers.as_ref();
+        let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.guard.entropy()));
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
+        let parting = Parting { standing, sharing, dress, streams: self.terms.streams };
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
-                let body = self.bounded(dialect, body);
-                State::Passed { handler: inner.call(Request::from_parts(parts, body)), standing }
+                let stay = Stay::of(&parts.method, &parts.extensions);
+                let body = self.bounded(dialect, body, &stay);
+                State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting, stay }
             }
-            Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &standing)) },
+            Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &parting)) },
             Ok(step) => {
                 let clone = inner.clone();
                 // The service that was polled ready is the one to call.
                 let inner = std::mem::replace(inner, clone);
-                let slow = Slow { layer: self.clone(), inner, standing };
+                let slow = Slow { layer: self.clone(), inner, parting };
                 State::Slow { work: Box::pin(slow.run(step, dialect, Request::from_parts(parts, body))) }
             }
         };
         GuardFuture { state }
     }
 
-    fn refused(&self, refusal: Refusal, dialect: Dialect, standing: &Standing) -> Response<Body> {
+    fn refused(&self, refusal: Refusal, dialect: Dialect, parting: &Parting) -> Response<Body> {
         let hint = self.guard.hint(&self.terms.requirement);
-        with_standing(refusal.answered(dialect, &hint), standing)
+        parting.write(refusal.answered(dialect, &hint))
     }
 
-    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes: the
-    /// server bounds each message.
-    fn bounded(&self, dialect: Dialect, body: Body) -> Body {
-        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { body }
+    /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes, while it
+    /// may go on at all: the server bounds each message.
+    fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
+        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { stay.bound(body) }
     }
 }
 
@@ -199,7 +231,7 @@ impl Step {
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,
-    standing: Standing,
+    parting: Parting,
 }
 
 impl<S, R> Slow<S>
@@ -215,14 +247,15 @@ where
     ) -> Result<Response<Body>, S::Error> {
         match self.finish(step, dialect, request).await {
             Ok(Checked { request, watch }) => {
+                let stay = Stay::of(request.method(), request.extensions());
                 let outcome = self.inner.call(request).await;
                 // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
-                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.standing));
+                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.parting));
                 }
-                Ok(with_standing(outcome?.map(Body::new), &self.standing))
+                Ok(self.parting.write(stay.keep(outcome?.map(Body::new))))
             }
-            Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.standing)),
+            Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.parting)),
         }
     }
 
@@ -240,7 +273,8 @@ where
                 self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
             Step::CheckBody(_) | Step::Pass => {
-                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body))))
+                let stay = Stay::of(request.method(), request.extensions());
+                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body, &stay))))
             }
             // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
             Step::Borrow(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
@@ -253,21 +287,40 @@ where
             let resume = match step {
                 Step::Borrow(loan, resume) => {
                     let reading = loan.settle().await.map_err(Refusal::Limited)?;
-                    self.standing.pass(resume.stage(), reading);
+                    self.parting.standing.pass(resume.stage(), reading);
                     resume
                 }
                 // Whoever has waited for this waits for it no more.
                 Step::Wait(pending) => Resume::Token(pending.over().await),
                 done => return Ok(done),
             };
-            step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.standing)?;
+            step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.parting.standing)?;
         }
     }
 }
 
-fn with_standing(mut response: Response<Body>, standing: &Standing) -> Response<Body> {
-    standing.write(response.headers_mut());
-    response
+/// What an answer is given on its way out.
+struct Parting {
+    standing: Standing,
+    sharing: Sharing,
+    /// Headers of the route.
+    dress: Option<Dress>,
+    streams: bool,
+}
+
+impl Parting {
+    fn write(&self, mut response: Response<Body>) -> Response<Body> {
+        self.standing.write(response.headers_mut());
+        self.sharing.write(response.headers_mut());
+        if let Some(dress) = &self.dress {
+            dress.write(response.headers_mut());
+            response.extensions_mut().insert(Dressed);
+        }
+        if self.streams {
+            response.extensions_mut().insert(Streams);
+        }
+        response
+    }
 }
 
 pin_project! {
@@ -282,7 +335,7 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum State<F, E> {
-        Passed { #[pin] handler: F, standing: Standing },
+        Passed { #[pin] handler: F, parting: Parting, stay: Stay },
         Refused { response: Option<Response<Body>> },
         Slow { work: Work<E> },
     }
@@ -299,9 +352,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Projected::Passed { handler, standing } => {
+            Projected::Passed { handler, parting, stay } => {
                 let response = ready!(handler.poll(context))?;
-                Poll::Ready(Ok(with_standing(response.map(Body::new), standing)))
+                let response = std::mem::take(stay).keep(response.map(Body::new));
+                Poll::Ready(Ok(parting.write(response)))
             }
             // Nobody polls a future that is done. If somebody did, it would stay so.
             Projected::Refused { response } => {

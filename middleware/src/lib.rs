@@ -25,19 +25,51 @@
 //!
 //! 1. A path that could be read in two ways is refused: 400.
 //! 2. The limits by client address are spent: 429.
-//! 3. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
+//! 3. Where [`Csrf`] is declared, a request that a page of somebody else had a browser send is refused: 403.
+//! 4. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
 //!    cannot be had. About one that is no JWT the issuer is [asked](Introspection), if the guard is to accept such.
-//!    Tokens are taken from the `Authorization` header and from nowhere else.
-//! 4. The limits by identity and route are spent: 429.
-//! 5. The requirement of the route is decided: 403 with the id of the decision.
-//! 6. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
+//!    Tokens are taken from the `Authorization` header, or from a [cookie](CookieTokens) where that is declared.
+//! 5. The limits by identity and route are spent: 429.
+//! 6. The requirement of the route is decided: 403 with the id of the decision.
+//! 7. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
-//! 7. The handler runs.
+//! 8. The handler runs.
+//! 9. A stream in the answer ends when a new request with the same token would be refused: because it has expired or was revoked, or
+//!    by the policy. A handler that upgrades the connection ends that itself, by the [`Permit`].
 //!
 //! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
 //!
-//! Layers that have to see every answer, or to answer without a token as CORS does for preflight requests,
-//! go around the guard: add them to the router after it.
+//! # Around it
+//!
+//! Some things have to see every request first and every answer last, refusals no less. They are declared on the builder, and
+//! a [`GuardedRouter`] or a [`RouteTable`] brings them along, in an order that nothing can change; otherwise
+//! [`Guard::edge`] is the layer of them all.
+//!
+//! 1. [`RequestId`]: a name for each request, in its answer and in the log.
+//! 2. [`SecurityHeaders`]: what a browser may do with an answer. A profile for data, one for pages with a [nonce](CspNonce).
+//! 3. [`Cors`]: which other origins may ask, and read what they are answered. Preflights end here, without a token.
+//! 4. [`Caps`]: how long a body may be and a request may take, and how many may be at work.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), portcullis_guard::BuildError> {
+//! use std::time::Duration;
+//! use portcullis_guard::{Caps, CookieTokens, Cors, Csrf, Guard, Issuer, SecurityHeaders};
+//!
+//! let guard = Guard::builder()
+//!     .issuer(Issuer::oidc("https://id.example.com"))
+//!     .audience("https://shop.example.com")
+//!     .request_ids()
+//!     .headers(SecurityHeaders::api().hsts(Duration::from_hours(2 * 365 * 24)))
+//!     .cors(Cors::origins(["https://app.example.com"]))
+//!     .caps(Caps::new().head_within(Duration::from_secs(10)).in_flight(512).spare("/health"))
+//!     // Pages of the shop itself, which keep the token in a cookie.
+//!     .cookie_tokens(CookieTokens::named("__Host-shop"))
+//!     .csrf(Csrf::origins(["https://shop.example.com"]))
+//!     .build()
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Routes
 //!
@@ -107,8 +139,12 @@ mod challenge;
 mod client_address;
 mod clock;
 mod credentials;
+mod csrf;
 mod decision;
 mod disk;
+mod edge;
+mod ended;
+mod entropy;
 mod extract;
 mod fetch;
 mod guard;
@@ -118,6 +154,7 @@ mod introspection;
 mod jwks;
 mod layer;
 mod limit;
+mod origin;
 mod outage;
 mod path;
 mod policy;
@@ -125,6 +162,7 @@ mod records;
 mod refusal;
 mod resource;
 mod revocation;
+mod route_options;
 mod route_table;
 mod router;
 mod routes;
@@ -141,11 +179,18 @@ pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
 pub use clock::Clock;
+pub use csrf::{Csrf, CsrfError};
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;
+pub use edge::{
+    Caps, Cors, CorsError, CspNonce, Edge, EdgeFuture, Edged, EmbedderPolicy, EmptyCap, HeadersError,
+    OpenerPolicy, ReferrerPolicy, RequestId, ResourcePolicy, RouteHeaders, SecurityHeaders,
+};
+pub use ended::Ended;
+pub use entropy::Entropy;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::{FetchError, UrlRefused};
-pub use guard::Guard;
+pub use guard::{Guard, Permit, RenewError};
 pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
     InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
@@ -156,10 +201,11 @@ pub use layer::{GuardFuture, GuardLayer, Guarded};
 #[cfg(feature = "redis")]
 pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
+pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
-pub use token::{Principal, TokenPolicy};
+pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};

@@ -11,9 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 pub(crate) use self::challenges::{DpopHint, Hint};
-pub(crate) use self::grpc::Dialect;
+pub(crate) use self::grpc::{Dialect, stream_trailers};
 
 use crate::authorize::Binding;
+use crate::csrf::CrossSite;
 use crate::decision::AccessDenied;
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
@@ -28,8 +29,12 @@ pub(crate) enum Refusal {
     Anonymous,
     #[error(transparent)]
     Bearer(BearerFault),
+    #[error("as many requests are at work as may be")]
+    Busy,
     #[error("the claims are not those that the handler reads")]
     ClaimsMismatch,
+    #[error("{0}")]
+    CrossSite(CrossSite),
     #[error("{why}")]
     Forbidden { why: &'static str, denied: AccessDenied },
     #[error("{0:?}")]
@@ -46,12 +51,20 @@ pub(crate) enum Refusal {
     Proof(&'static str),
     #[error("the DPoP proof has no nonce that is known here")]
     ProofNonce(HeaderValue),
+    #[error("the answer did not begin in time")]
+    SlowAnswer,
+    #[error("the body did not arrive in time")]
+    SlowBody,
     #[error("{fault}")]
     Token { fault: TokenFault, scheme: Scheme },
+    #[error("the body is longer than any may be")]
+    TooLong,
     #[error("the token is not bound to {0}")]
     Unproven(Binding),
     #[error(transparent)]
     Unavailable(Outage),
+    #[error("the handler upgraded the connection and did not take the Permit, so nobody would end it")]
+    Unwatched,
 }
 
 /// What the guard itself lacks: never the caller's fault.
@@ -65,8 +78,12 @@ pub(crate) enum Outage {
     Keys,
     #[error("a limit of the route cannot be kept: the log of the start says why")]
     Limit,
+    #[error("the route has no nonce: its headers are not those of pages, SecurityHeaders::html")]
+    Nonce,
     #[error("the policy cannot be had")]
     Policy,
+    #[error("the request has no name: GuardBuilder::request_ids gives them")]
+    RequestId,
     #[error("too many DPoP proofs are remembered to tell a new one")]
     Proofs,
     #[error("the issuer is being asked about as many tokens as it may be at a time")]
@@ -82,13 +99,15 @@ impl Refusal {
             Self::Anonymous => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             // RFC 6750 §3.1: several ways of sending a token are an invalid request.
             Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::Bearer(BearerFault::Malformed) | Self::Token { .. } | Self::Unproven(_) => {
-                (StatusCode::UNAUTHORIZED, "invalid_token")
-            }
+            Self::Bearer(BearerFault::Cookie | BearerFault::Malformed)
+            | Self::Token { .. }
+            | Self::Unproven(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
             // RFC 9449 §7.1, §9.
             Self::Proof(_) => (StatusCode::UNAUTHORIZED, "invalid_dpop_proof"),
             Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
+            Self::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Input(fault) => match fault.part {
                 Part::Body => (fault.rule.status(), "invalid_body"),
@@ -103,7 +122,11 @@ impl Refusal {
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
             // RFC 9470 §3.
             Self::SignIn { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
+            Self::SlowAnswer => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
@@ -112,7 +135,9 @@ impl Refusal {
         match self {
             Self::Anonymous => "The request carries no access token".into(),
             Self::Bearer(fault) => fault.to_string().into(),
+            Self::Busy => "The service has as much to do as it can".into(),
             Self::ClaimsMismatch => "The access token lacks claims that are needed here".into(),
+            Self::CrossSite(fault) => fault.to_string().into(),
             Self::Forbidden { .. } => "The policy of this service does not allow this".into(),
             Self::Input(fault) => fault.rule.to_string().into(),
             Self::Limited(Exceeded { is_reduced: true, .. }) => {
@@ -124,9 +149,13 @@ impl Refusal {
             Self::SignIn { .. } => "This needs a more recent or a stronger sign-in".into(),
             Self::Proof(what) => format!("The DPoP proof is refused: {what}").into(),
             Self::ProofNonce(_) => "The DPoP proof needs the nonce of this answer".into(),
+            Self::SlowAnswer => "The answer took too long".into(),
+            Self::SlowBody => "The body of the request took too long".into(),
             Self::Token { fault, .. } => fault.told().into(),
+            Self::TooLong => "The body of the request is too long".into(),
             Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
+            Self::Unwatched => "The service is not made to do this safely".into(),
         }
     }
 
@@ -166,10 +195,11 @@ impl Refusal {
                 "refused"
             ),
             // Nobody is served until the program is changed.
-            Self::Unavailable(Outage::Address | Outage::Limit) => {
+            Self::Unwatched
+            | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, cause = %self, "refused");
             }
-            Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
+            Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }
     }
@@ -184,10 +214,13 @@ impl Refusal {
                 }
             }
             Self::Limited(exceeded) => exceeded.write(headers),
-            Self::Unavailable(_) => {
+            Self::Busy | Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
+        }
+        if let Some(id) = self.denied().map(|denied| denied.decision().id().to_string()) {
+            headers.extend(HeaderValue::try_from(id).map(|id| (DECISION, id)));
         }
         if let Self::ProofNonce(nonce) = self {
             headers.insert(DPOP_NONCE, nonce.clone());
@@ -274,6 +307,8 @@ impl Place {
     }
 }
 
+/// The name of the decision, where there is one.
+const DECISION: HeaderName = HeaderName::from_static("x-decision-id");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
@@ -283,9 +318,7 @@ impl Refusal {
         self.log(status, code);
         let problem = self.problem(status, code);
         let mut response = match dialect {
-            Dialect::Grpc | Dialect::GrpcWeb => {
-                grpc::refused(dialect, status, (&problem.detail, problem.decision.as_deref()))
-            }
+            Dialect::Grpc | Dialect::GrpcWeb => grpc::refused(dialect, status, &problem.detail),
             Dialect::Http => {
                 // Text, numbers and lists of them: there is nothing that JSON could not say.
                 let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default().into());

@@ -14,10 +14,12 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
+use crate::edge::{Edge, Edged, RouteHeaders};
 use crate::guard::Guard;
 use crate::input::RouteInput;
 use crate::layer::{GuardFuture, GuardLayer};
 use crate::path::PathFault;
+use crate::route_options::RouteOptions;
 
 /// The routes of a tower service and what each requires, by path and method. What is not in the table is 403.
 ///
@@ -53,7 +55,7 @@ struct Row {
     methods: Option<Vec<Method>>,
     path: String,
     requirement: Requirement,
-    input: Option<RouteInput>,
+    options: RouteOptions,
 }
 
 /// A table of routes that cannot be used.
@@ -91,9 +93,8 @@ impl RouteTable {
     }
 
     /// Adds a route for every method.
-    pub fn route(mut self, path: impl Into<String>, requirement: Requirement) -> Self {
-        self.rows.push(Row { methods: None, path: path.into(), requirement, input: None });
-        self
+    pub fn route(self, path: impl Into<String>, requirement: Requirement) -> Self {
+        self.add(None, path.into(), requirement)
     }
 
     /// Refuses calls that say that they are gRPC as [`GuardLayer::grpc`] does, on the routes that are there for every method. Those
@@ -105,40 +106,68 @@ impl RouteTable {
 
     /// Adds a route for these methods. The same path may be added again for others.
     pub fn methods(
-        mut self,
+        self,
         methods: impl IntoIterator<Item = Method>,
         path: impl Into<String>,
         requirement: Requirement,
     ) -> Self {
         let methods = Some(methods.into_iter().collect());
-        self.rows.push(Row { methods, path: path.into(), requirement, input: None });
+        self.add(methods, path.into(), requirement)
+    }
+
+    fn add(mut self, methods: Option<Vec<Method>>, path: String, requirement: Requirement) -> Self {
+        self.rows.push(Row { methods, path, requirement, options: RouteOptions::default() });
         self
     }
 
     /// Holds requests for the route that was added last to this input policy, and not to that of the guard.
     pub fn input(mut self, input: &RouteInput) -> Self {
         if let Some(row) = self.rows.last_mut() {
-            row.input = Some(input.clone());
+            row.options.input = Some(input.clone());
+        }
+        self
+    }
+
+    /// Says that answers of the route that was added last are streams, as [`GuardLayer::streams`] does.
+    pub fn streams(mut self) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.options.streams = true;
+        }
+        self
+    }
+
+    /// Takes no token from a cookie on the route that was added last, as [`GuardLayer::without_cookies`] does.
+    pub fn without_cookies(mut self) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.options.without_cookies = true;
+        }
+        self
+    }
+
+    /// Sends answers and refusals of the route that was added last with these headers, and not with those of the guard.
+    pub fn headers(mut self, headers: &RouteHeaders) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.options.headers = Some(headers.clone());
         }
         self
     }
 
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
-        let layer = |requirement: &Requirement, input: &Option<RouteInput>, path: Option<&str>| {
-            GuardLayer::new(guard, requirement.clone(), input.clone(), path)
+        let layer = |requirement: &Requirement, options: &RouteOptions, path: Option<&str>| {
+            GuardLayer::new(guard, requirement.clone(), options.clone(), path)
         };
         let spoken = |layer: GuardLayer, every_method: bool| {
             if self.speaks_grpc && every_method { layer.grpc() } else { layer }
         };
         let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
-        for Row { methods, path, requirement, input } in &self.rows {
+        for Row { methods, path, requirement, options } in &self.rows {
             if methods.as_ref().is_some_and(Vec::is_empty) {
                 return Err(RouteFault::NoMethod { path: path.clone() });
             }
             let known = paths.entry(path).or_default();
             known
-                .add(methods.as_deref(), spoken(layer(requirement, input, Some(path)), methods.is_none()))
+                .add(methods.as_deref(), spoken(layer(requirement, options, Some(path)), methods.is_none()))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
@@ -149,8 +178,10 @@ impl RouteTable {
         }
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
-        let unlisted = spoken(layer(&Requirement::unlisted(), &None, None), true);
-        Ok(TableLayer { router: Arc::new(router), unlisted })
+        let unlisted = spoken(layer(&Requirement::unlisted(), &RouteOptions::default(), None), true);
+        let edge = guard.edge();
+        let edge = if self.speaks_grpc { edge.grpc() } else { edge };
+        Ok(TableLayer { router: Arc::new(router), unlisted, edge })
     }
 }
 
@@ -200,6 +231,7 @@ impl Place {
 pub struct TableLayer {
     router: Arc<Router<Place>>,
     unlisted: GuardLayer,
+    edge: Edge,
 }
 
 impl TableLayer {
@@ -216,10 +248,10 @@ impl fmt::Debug for TableLayer {
 }
 
 impl<S> Layer<S> for TableLayer {
-    type Service = TableGuarded<S>;
+    type Service = Edged<TableGuarded<S>>;
 
-    fn layer(&self, inner: S) -> TableGuarded<S> {
-        TableGuarded { table: self.clone(), inner }
+    fn layer(&self, inner: S) -> Self::Service {
+        self.edge.layer(TableGuarded { table: self.clone(), inner })
     }
 }
 

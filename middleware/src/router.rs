@@ -10,9 +10,11 @@ use http::{HeaderName, HeaderValue, header};
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
+use crate::edge::RouteHeaders;
 use crate::guard::Guard;
 use crate::input::RouteInput;
 use crate::layer::GuardLayer;
+use crate::route_options::RouteOptions;
 use crate::routes::methods_of;
 
 /// A router whose routes all state what they require: the type takes no others.
@@ -60,8 +62,7 @@ pub struct GuardedRoute<S = ()>(Vec<Group<S>>);
 struct Group<S> {
     methods: MethodRouter<S>,
     requirement: Requirement,
-    /// None: that of the guard.
-    input: Option<RouteInput>,
+    options: RouteOptions,
 }
 
 /// Stating what a route requires.
@@ -72,7 +73,7 @@ pub trait GuardExt<S> {
 
 impl<S> GuardExt<S> for MethodRouter<S> {
     fn guard(self, requirement: Requirement) -> GuardedRoute<S> {
-        GuardedRoute(vec![Group { methods: self, requirement, input: None }])
+        GuardedRoute(vec![Group { methods: self, requirement, options: RouteOptions::default() }])
     }
 }
 
@@ -98,7 +99,59 @@ impl<S> GuardedRoute<S> {
     /// # orders().unwrap();
     /// ```
     pub fn input(mut self, input: &RouteInput) -> Self {
-        self.0.iter_mut().for_each(|group| group.input = Some(input.clone()));
+        self.0.iter_mut().for_each(|group| group.options.input = Some(input.clone()));
+        self
+    }
+
+    /// Says that answers of these methods are streams, such as server-sent events: they take no place among the
+    /// [requests in flight](crate::Caps::in_flight) once they have begun, and may take as long as they like.
+    pub fn streams(mut self) -> Self {
+        self.0.iter_mut().for_each(|group| group.options.streams = true);
+        self
+    }
+
+    /// Takes no token from a cookie and asks not whose page sent a request: for what others post by design, such as a webhook. Only
+    /// a token in the header opens these methods then, or nothing at all where they are [`public`](crate::public), and their
+    /// handlers see no cookies either.
+    ///
+    /// ```
+    /// # use axum::routing::post;
+    /// use portcullis_guard::{GuardExt, GuardedRouter, rbac, scope};
+    ///
+    /// # async fn pay() {}
+    /// # async fn paid() {}
+    /// let router = GuardedRouter::<()>::new()
+    ///     .route("/pay", post(pay).guard(rbac("payments", "create")))
+    ///     .route("/hooks/paid", post(paid).guard(scope("hooks")).without_cookies());
+    /// ```
+    pub fn without_cookies(mut self) -> Self {
+        self.0.iter_mut().for_each(|group| group.options.without_cookies = true);
+        self
+    }
+
+    /// Sends answers and refusals of these methods with these headers, and not with those of the guard.
+    ///
+    /// ```
+    /// # use axum::routing::get;
+    /// use axum::response::Html;
+    /// use portcullis_guard::{CspNonce, GuardExt, GuardedRouter, HeadersError, SecurityHeaders, rbac};
+    ///
+    /// # async fn list() {}
+    /// async fn page(nonce: CspNonce) -> Html<String> {
+    ///     Html(format!(r#"<!doctype html><script nonce="{nonce}">start()</script>"#))
+    /// }
+    ///
+    /// /// An API, and one page.
+    /// fn orders() -> Result<GuardedRouter, HeadersError> {
+    ///     let pages = SecurityHeaders::html().build()?;
+    ///     Ok(GuardedRouter::new()
+    ///         .route("/orders", get(list).guard(rbac("orders", "read")))
+    ///         .route("/orders/table", get(page).guard(rbac("orders", "read")).headers(&pages)))
+    /// }
+    /// # orders().unwrap();
+    /// ```
+    pub fn headers(mut self, headers: &RouteHeaders) -> Self {
+        self.0.iter_mut().for_each(|group| group.options.headers = Some(headers.clone()));
         self
     }
 }
@@ -172,10 +225,12 @@ where
             .routes
             .into_iter()
             .flat_map(|(path, route)| route.0.into_iter().map(move |group| (path.clone(), group)));
-        groups.fold(Router::new(), |router, (path, Group { methods, requirement, input })| {
-            let layer = GuardLayer::new(guard, requirement, input, Some(&path));
+        let router = groups.fold(Router::new(), |router, (path, Group { methods, requirement, options })| {
+            let layer = GuardLayer::new(guard, requirement, options, Some(&path));
             router.route(&path, methods.layer::<_, Infallible>(layer))
-        })
+        });
+        let edge = guard.edge();
+        if edge.is_idle() { router } else { router.layer(edge) }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Status {
     pub introspection: Option<IntrospectionStatus>,
     /// How often each field of the guard's input policy that only reports was wrong.
     pub input_reports: Vec<FieldReports>,
+    /// How many streams and upgraded connections are watched, because they last as long as the [`Permit`](crate::Permit) of their request.
+    pub streams: usize,
     /// How long ago the server said what was revoked; nothing if it never did, or if there is none that would.
     #[serde(rename = "revocations_age_secs", serialize_with = "secs")]
     pub revocations_age: Option<Duration>,
@@ -128,6 +130,7 @@ mod tests {
             issuers: Vec::new(),
             introspection: None,
             input_reports: Vec::new(),
+            streams: 2,
             revocations_age: None,
             limits_shared: None,
         };
@@ -138,6 +141,7 @@ mod tests {
                 "policy": { "revision": 7, "source": "disk", "age_secs": 61, "usable": true },
                 "issuers": [],
                 "input_reports": [],
+                "streams": 2,
                 "revocations_age_secs": null,
                 "limits_shared": null,
             })

@@ -73,7 +73,7 @@ impl ClientCertificates {
             Source::Connection => {
                 return parts.extensions.get::<PeerCertificate>().map(|peer| peer.0.clone());
             }
-            Source::Header(header) if proxies.trusts_peer_of(parts) => header,
+            Source::Header(header) if proxies.trust_peer_of(&parts.extensions) => header,
             Source::Header(_) => return None,
         };
         let mut values = parts.headers.get_all(header.name()).iter();

@@ -20,7 +20,7 @@ use crate::jwks::Algorithm;
 use crate::path::target;
 use crate::token::{NumericDate, TokenFault, TokenPolicy};
 
-const HEADER: &str = "dpop";
+pub(super) const HEADER: &str = "dpop";
 
 /// How many proofs are remembered unless set, in each of two halves.
 const DEFAULT_MAX_PROOFS: usize = 1_000_000;

@@ -8,8 +8,8 @@ mod replay;
 
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertificate};
 pub(crate) use self::dpop::Proofs;
@@ -64,6 +64,11 @@ impl Bindings {
     /// Whether a scheme is one that means anything here.
     pub(crate) const fn knows(&self, scheme: Scheme) -> bool {
         matches!(scheme, Scheme::Bearer) || self.dpop.is_some()
+    }
+
+    /// How a token in a cookie, which comes without a scheme, is meant: where it has a proof, as one that is bound to a key.
+    pub(crate) fn scheme_of_cookie(&self, headers: &HeaderMap) -> Scheme {
+        if self.dpop.is_some() && headers.contains_key(dpop::HEADER) { Scheme::Dpop } else { Scheme::Bearer }
     }
 
     /// Checks that the caller has every key that the token is bound to, and gives the name of the proof of one, which is still to

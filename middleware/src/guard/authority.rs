@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::introspection::{Introspector, Known, Question, Unanswered, Verdict};
+use super::stream::Held;
+use crate::ended::Ended;
+use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
 use crate::refusal::Outage;
 use crate::revocation::Revoked;
@@ -81,6 +83,42 @@ impl Authority {
         }
     }
 
+    /// Who sent a token, when there is time to wait for what decides.
+    pub(crate) async fn find_out(&self, token: &str, tolerance: Duration) -> Identity {
+        match self.identify(token, tolerance, Turn::First) {
+            Identity::Wait(pending) => self.identify(token, tolerance, pending.over().await),
+            known => known,
+        }
+    }
+
+    /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
+    /// has changed since.
+    pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
+        let Held { caller, token, awaited } = held;
+        let again = match &self.introspector {
+            Some(introspector) if introspector.decides(token) => {
+                introspector.lasts((&*caller, token), awaited, tolerance).map_err(|lapse| match lapse {
+                    Lapse::Refused(fault) => ended_by(fault),
+                    Lapse::Unanswered => Ended::Unavailable,
+                })?
+            }
+            _ => self.verifier.verify_again(caller, token, tolerance).map_err(|outcome| match outcome {
+                Verification::Refused(fault) => ended_by(fault),
+                Verification::Unavailable | Verification::Verified(_) | Verification::Waiting(_) => {
+                    Ended::Unavailable
+                }
+            })?,
+        };
+        let Some(again) = again else { return Ok(()) };
+        // What the issuer says may have changed. Who it is, and by which key, was shown when it began.
+        let is_same = (again.subject(), again.confirmation()) == (caller.subject(), caller.confirmation());
+        if !is_same {
+            return Err(Ended::Revoked);
+        }
+        *caller = again;
+        Ok(())
+    }
+
     fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Identity {
         match self.verifier.verify(token, tolerance, attempt) {
             Verification::Refused(fault) => Identity::Refused(fault),
@@ -99,5 +137,14 @@ impl Identity {
             Verdict::Unanswered(Unanswered::Away) => Self::Unavailable(Outage::Introspection),
             Verdict::Unanswered(Unanswered::Busy) => Self::Unavailable(Outage::Questions),
         }
+    }
+}
+
+/// What ends when a token that was good is not so any more.
+const fn ended_by(fault: TokenFault) -> Ended {
+    match fault {
+        TokenFault::Expired => Ended::Expired,
+        // It was good before: then it was taken back, or the key is not there any more.
+        _ => Ended::Revoked,
     }
 }

@@ -1,11 +1,14 @@
 //! The judgement of a request, step by step.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::request::Parts;
+use http::{HeaderMap, header};
 
 use super::authority::{Identity, Pending, Turn};
-use super::{Core, Step, Terms};
+use super::stream::{Held, Issued, Permit};
+use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
@@ -14,12 +17,12 @@ use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{Principal, Scheme, credential};
+use crate::token::{BearerFault, Credential, Principal, Scheme, credential};
 
 /// Where a request goes on after a wait. What is behind it is not done again.
 pub(crate) enum Resume {
     Address,
-    Caller(Option<Principal>, Option<Name>),
+    Caller(Option<Held>, Option<Name>),
     Token(Turn),
 }
 
@@ -33,77 +36,99 @@ impl Resume {
     }
 }
 
-impl Core {
-    pub(super) fn admit_address(
-        &self,
-        parts: &mut Parts,
-        terms: &Terms,
-        standing: &mut Standing,
-    ) -> Result<Step, Refusal> {
-        let address = self.proxies.client(parts);
-        if address.is_none() && terms.passage.needs_address() {
+/// The way of a request to a route.
+#[derive(Clone, Copy)]
+pub(super) struct Admission<'a> {
+    pub(super) guard: &'a Guard,
+    pub(super) terms: &'a Arc<Terms>,
+}
+
+impl Admission<'_> {
+    pub(super) fn address(self, parts: &mut Parts, standing: &mut Standing) -> Result<Step, Refusal> {
+        let address = self.guard.core.edge.proxies.client(parts);
+        let passage = &self.terms.passage;
+        if address.is_none() && passage.needs_address() {
             return Err(Refusal::Unavailable(Outage::Address));
         }
-        if let Err(halt) = terms.passage.spend(Stage::Early, address, None, standing) {
+        if let Err(halt) = passage.spend(Stage::Early, address, None, standing) {
             return halted(halt, Resume::Address);
         }
         if let Some(address) = address {
             parts.extensions.insert(ClientAddress(address));
         }
-        self.admit_token(parts, terms, Turn::First, standing)
+        if self.terms.without_cookies {
+            // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
+            parts.headers.remove(header::COOKIE);
+        } else {
+            self.guard.core.check_site(parts)?;
+        }
+        self.token(parts, Turn::First, standing)
     }
 
-    pub(super) fn admit_token(
-        &self,
+    pub(super) fn token(
+        self,
         parts: &mut Parts,
-        terms: &Terms,
         turn: Turn,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        match self.authenticate(parts, &terms.requirement, turn) {
-            Ok(Authentication::Known(caller, proof)) => {
-                self.admit_caller(parts, terms, (caller, proof), standing)
-            }
+        match self.guard.core.authenticate(parts, &self.terms.requirement, turn) {
+            Ok(Authentication::Known(held, proof)) => self.caller(parts, (held, proof), standing),
             Ok(Authentication::Wait(pending)) => Ok(Step::Wait(pending)),
             Err(refusal) => {
                 if refusal.is_guess() {
-                    terms.passage.charge_guess(address(parts), standing);
+                    self.terms.passage.charge_guess(address(parts), standing);
                 }
                 Err(refusal)
             }
         }
     }
 
-    pub(super) fn admit_caller(
-        &self,
+    pub(super) fn caller(
+        self,
         parts: &mut Parts,
-        Terms { requirement, input, passage }: &Terms,
-        (caller, proof): (Option<Principal>, Option<Name>),
+        (held, proof): (Option<Held>, Option<Name>),
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        let policy = self.policy.as_ref().map(|policy| (policy, self.moment(requirement)));
+        let core = &self.guard.core;
+        let Terms { requirement, input, passage, .. } = self.terms.as_ref();
+        let caller = held.as_ref().map(|held| &held.caller);
+        let policy = core.policy.as_ref().map(|policy| (policy, core.moment(requirement)));
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller.as_ref(), standing) {
-            return halted(halt, Resume::Caller(caller, proof));
+        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller, standing) {
+            return halted(halt, Resume::Caller(held, proof));
         }
         // Only now: whoever is over their limit takes no room from others.
         if let Some(proof) = proof {
-            self.note_proof(parts, proof)?;
+            core.note_proof(parts, proof)?;
         }
-        let decision = self.authorize(requirement, caller.as_ref(), policy)?;
+        let decision = core.authorize(requirement, caller, policy)?;
         // An outer guard may have left a caller that this route does not have.
         parts.extensions.remove::<Principal>();
-        if let Some(caller) = caller {
-            parts.extensions.insert(caller);
+        if let Some(held) = held {
+            parts.extensions.insert(held.caller.clone());
+            let outer = Permit::issued(&parts.extensions).into_seat();
+            parts.extensions.insert(Issued::new(self.guard, self.terms, held, outer));
         }
         parts.extensions.insert(decision);
         let media = input.begin(parts).map_err(Refusal::Input)?;
         Ok(media.map_or(Step::Pass, Step::CheckBody))
     }
+}
 
-    fn moment(&self, requirement: &Requirement) -> Moment {
+impl Core {
+    /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
+    fn check_site(&self, parts: &Parts) -> Result<(), Refusal> {
+        match &self.credentials.browsers.csrf {
+            Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
+                csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn moment(&self, requirement: &Requirement) -> Moment {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
@@ -116,8 +141,8 @@ impl Core {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
         }
-        let sent = credential(&parts.headers).map_err(Refusal::Bearer)?;
-        let Some(sent) = sent.filter(|sent| self.bindings.knows(sent.scheme)) else {
+        let sent = self.sent(&parts.headers).map_err(Refusal::Bearer)?;
+        let Some(sent) = sent.filter(|sent| self.credentials.bindings.knows(sent.scheme)) else {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
@@ -125,19 +150,40 @@ impl Core {
             Identity::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
             Identity::Caller(caller) => {
-                let proof = self.bindings.check(parts, (sent, &caller), &self.proxies, &self.clock);
+                let proof =
+                    self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
-                Ok(Authentication::Known(Some(caller), proof))
+                Ok(Authentication::Known(
+                    Some(Held { caller, token: sent.token.into(), awaited: None }),
+                    proof,
+                ))
             }
             Identity::Wait(pending) => Ok(Authentication::Wait(pending)),
         }
+    }
+
+    /// The token of a request, by whichever way it came.
+    fn sent<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Credential<'h>>, BearerFault> {
+        let in_header = credential(headers)?;
+        let cookie = self.credentials.browsers.cookie.as_ref();
+        let Some(token) = cookie.map(|cookie| cookie.token(headers)).transpose()?.flatten() else {
+            return Ok(in_header);
+        };
+        // RFC 6750 §2: a client uses one way only.
+        if in_header.is_some() {
+            return Err(BearerFault::Several);
+        }
+        Ok(Some(Credential { scheme: self.credentials.bindings.scheme_of_cookie(headers), token }))
     }
 
     /// Takes a proof for used. A guard around this one, which is the same guard, has done so already.
     fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<(), Refusal> {
         let noted = Noted { proof, guard: self.decisions.guard() };
         if parts.extensions.get::<Noted>() != Some(&noted) {
-            self.bindings.note(proof, &self.clock).map_err(|fault| unproven(fault, Scheme::Dpop))?;
+            self.credentials
+                .bindings
+                .note(proof, &self.clock)
+                .map_err(|fault| unproven(fault, Scheme::Dpop))?;
             parts.extensions.insert(noted);
         }
         Ok(())
@@ -221,6 +267,6 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
 
 enum Authentication {
     /// The caller, if there is one, and the proof that is still to be noted.
-    Known(Option<Principal>, Option<Name>),
+    Known(Option<Held>, Option<Name>),
     Wait(Pending),
 }

@@ -10,7 +10,7 @@ use super::memory::Digest;
 use super::verdict::Verdict;
 
 /// What a question waits for: nothing until it is answered.
-pub(super) type Awaited = watch::Receiver<Option<Verdict>>;
+pub(crate) type Awaited = watch::Receiver<Option<Verdict>>;
 
 type Open = HashMap<Digest, Awaited, RandomState>;
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::answer::{Answer, AnswerFault, Reader, Times};
 use super::circuit::Circuit;
 use super::endpoint::{AskFault, Endpoint};
@@ -38,23 +40,23 @@ pub(crate) struct Question {
 /// Asks the issuer about tokens. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Introspector {
-    desk: Arc<Desk>,
+    pub(super) desk: Arc<Desk>,
     every_token: bool,
     /// What was revoked, when somebody tells.
     revoked: Option<Arc<Revoked>>,
 }
 
-struct Desk {
+pub(super) struct Desk {
     endpoint: Endpoint,
-    reader: Reader,
-    memory: Memory,
+    pub(super) reader: Reader,
+    pub(super) memory: Memory,
     flights: Flights,
     circuit: Circuit,
     /// That the endpoint cannot be asked.
     outage: Outage,
     /// That it says what cannot be used. It goes on for ever, so that it is told of ever more rarely.
     oddities: Outage,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +174,7 @@ impl Introspector {
         Some(Ok(good))
     }
 
-    fn is_revoked(&self, verified: &Verified) -> bool {
+    pub(super) fn is_revoked(&self, verified: &Verified) -> bool {
         self.revoked.as_ref().is_some_and(|revoked| revoked.concerns(&verified.names(), &verified.standing))
     }
 
@@ -203,8 +205,9 @@ impl Introspector {
             }
         };
         match answer {
-            Answer::Good(verified, generation) => {
-                let good = Good { verified: Arc::from(verified), generation, asked };
+            Answer::Good(mut verified, generation) => {
+                verified.asked = Some(asked);
+                let good = Good { verified: Arc::from(verified), generation };
                 memory.keep(digest, good.clone());
                 Verdict::Good(good.verified)
             }
@@ -298,7 +301,7 @@ impl Question {
     }
 
     /// Joins a question that is open, or sends one. It goes on by itself: a caller who hangs up does not stop it for others.
-    fn board(&self) -> Result<Awaited, Verdict> {
+    pub(super) fn board(&self) -> Result<Awaited, Verdict> {
         let Self { introspector, token, digest, .. } = self;
         let (flight, awaited) = match introspector.desk.flights.board(*digest) {
             Boarding::Full => return Err(Verdict::Unanswered(Unanswered::Busy)),
@@ -322,7 +325,11 @@ impl Question {
 
     fn send(&self, flight: Flight, token: Box<str>) {
         let (introspector, digest) = (self.introspector.clone(), self.digest);
-        tokio::spawn(async move {
+        let Ok(runtime) = Handle::try_current() else {
+            flight.land(Verdict::Unanswered(Unanswered::Away));
+            return;
+        };
+        runtime.spawn(async move {
             let verdict = introspector.ask(&token, digest).await;
             flight.land(verdict);
         });

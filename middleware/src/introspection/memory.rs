@@ -43,8 +43,12 @@ pub(super) struct Good {
     pub(super) verified: Arc<Verified>,
     /// The generation of the keys that the answer was signed under, if it was.
     pub(super) generation: Option<u64>,
-    /// When the issuer was asked, by the steady clock.
-    pub(super) asked: Duration,
+}
+
+impl Good {
+    fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.verified.asked.unwrap_or_default())
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -94,12 +98,16 @@ impl Memory {
     }
 
     pub(super) fn is_fresh(&self, good: &Good, now: Duration) -> bool {
-        now.saturating_sub(good.asked) < self.good_for
+        good.age(now) < self.good_for
+    }
+
+    pub(super) const fn good_for(&self) -> Duration {
+        self.good_for
     }
 
     /// Whether it was said recently enough for a route that serves stale.
     pub(super) fn is_near(&self, good: &Good, moment: Moment) -> bool {
-        let age = moment.now.saturating_sub(good.asked);
+        let age = good.age(moment.now);
         age < self.good_for || age <= moment.tolerance
     }
 
@@ -150,7 +158,7 @@ mod tests {
         );
         let claims = AccessClaims::parse(payload.as_bytes()).unwrap();
         let verified = Arc::new(Verified::new(claims, payload.into_bytes(), 0, 0));
-        Good { verified, generation: None, asked: Duration::ZERO }
+        Good { verified, generation: None }
     }
 
     #[test]

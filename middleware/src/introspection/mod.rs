@@ -5,6 +5,7 @@ mod circuit;
 mod endpoint;
 mod flights;
 mod introspector;
+mod lasting;
 mod memory;
 mod verdict;
 
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 #[cfg(feature = "test-util")]
 pub(crate) use self::answer::SIGNED;
+pub(crate) use self::flights::Awaited;
 pub(crate) use self::introspector::{Introspector, Known, Question};
+pub(crate) use self::lasting::Lapse;
 pub(crate) use self::verdict::{Unanswered, Verdict};
 
 use self::answer::{Reader, Tolerated};
@@ -80,6 +83,11 @@ use crate::token::TokenPolicy;
 /// Whoever comes with a token that it would have to be asked about is answered 503; what is remembered is good until it ends.
 /// A route that [serves stale](crate::Requirement::serve_stale) goes by what the issuer said last up to its own bound, but
 /// not beyond `exp`. After three failures in a row the issuer is asked by one request now and then, and no other waits for it.
+///
+/// # Streams
+///
+/// A [stream](crate::Permit) lasts while its token does: when what the issuer said has had its time, it is asked again, at most
+/// every five seconds, and the stream goes on meanwhile for five seconds more.
 ///
 /// # Tokens that are made up
 ///
@@ -240,10 +248,10 @@ impl Introspection {
 
     pub(crate) fn build(
         self,
-        around: &Around<'_>,
+        ground: &Ground<'_>,
         fetcher: &mut LazyFetcher,
     ) -> Result<Introspector, IntrospectionError> {
-        let Around { trusts, audience, tokens, clock } = *around;
+        let Ground { trusts, audience, tokens, clock } = *ground;
         let issuer = match self.issuer {
             Some(issuer) => issuer,
             None => match <[String; 1]>::try_from(trusts.names()) {
@@ -277,7 +285,7 @@ impl Introspection {
 }
 
 /// What an [`Introspection`] is built into.
-pub(crate) struct Around<'a> {
+pub(crate) struct Ground<'a> {
     pub(crate) trusts: &'a Arc<Trusts>,
     pub(crate) audience: &'a str,
     pub(crate) tokens: &'a TokenPolicy,

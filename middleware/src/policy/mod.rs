@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::disk::Folder;
 use crate::fetch::{FetchError, UrlRefused};
 use crate::jwks::{LazyFetcher, Trusts};
+use crate::records::Table;
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::{Known, PolicyStatus};
@@ -171,21 +172,31 @@ enum Origin {
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
     pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        let (too_old, reporter) = match &self.origin {
-            Origin::Remote(feed, reporter) => (feed.policy().is_too_old(moment), reporter.as_ref()),
-            Origin::Files(_) | Origin::Here => (false, None),
+        let reporter = match &self.origin {
+            Origin::Remote(_, reporter) => reporter.as_ref(),
+            Origin::Files(_) | Origin::Here => None,
+        };
+        self.noted(moment, reporter.map(Reporting::table), ask)
+    }
+
+    /// The same for a question that nobody asked: it is not told to the server.
+    pub(crate) fn with_silently<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+        self.noted(moment, None, ask)
+    }
+
+    fn noted<T>(&self, moment: Moment, records: Option<&Table>, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+        let too_old = match &self.origin {
+            Origin::Remote(feed, _) => feed.policy().is_too_old(moment),
+            Origin::Files(_) | Origin::Here => false,
         };
         match self.current.0.load().as_ref() {
-            Some(snapshot) if !too_old => {
-                let records = reporter.map(Reporting::table);
-                ask(Policies::Loaded(Loaded { snapshot, records }))
-            }
+            Some(snapshot) if !too_old => ask(Policies::Loaded(Loaded { snapshot, records })),
             _ => ask(Policies::Missing),
         }
     }
 
     pub(crate) fn is_usable(&self, moment: Moment) -> bool {
-        self.with(moment, |policy| matches!(policy, Policies::Loaded(_)))
+        self.with_silently(moment, |policy| matches!(policy, Policies::Loaded(_)))
     }
 
     pub(crate) fn revision(&self) -> Option<u64> {

@@ -4,6 +4,8 @@ use axum_core::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::ended::Ended;
+
 /// How a client wants to be answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dialect {
@@ -17,8 +19,6 @@ pub(crate) enum Dialect {
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// The name of the decision, where there is one.
-const DECISION: HeaderName = HeaderName::from_static("x-decision-id");
 
 impl Dialect {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
@@ -42,11 +42,7 @@ impl Dialect {
 }
 
 /// The answer to a call that was refused. gRPC has its own statuses, and the one of HTTP is 200.
-pub(super) fn refused(
-    dialect: Dialect,
-    status: StatusCode,
-    (detail, decision): (&str, Option<&str>),
-) -> Response<Body> {
+pub(super) fn refused(dialect: Dialect, status: StatusCode, detail: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(dialect.media()));
@@ -55,9 +51,20 @@ pub(super) fn refused(
         HeaderValue::try_from(utf8_percent_encode(detail, NOT_PLAIN).to_string())
             .map(|detail| (MESSAGE, detail)),
     );
-    let decision = decision.and_then(|decision| HeaderValue::try_from(decision).ok());
-    headers.extend(decision.map(|decision| (DECISION, decision)));
     response
+}
+
+/// What follows the messages of a call that was let through and may not go on.
+pub(crate) fn stream_trailers(ended: Ended) -> HeaderMap {
+    let status = match ended {
+        Ended::Denied => StatusCode::FORBIDDEN,
+        Ended::Expired | Ended::Revoked | Ended::SignIn => StatusCode::UNAUTHORIZED,
+        Ended::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert(STATUS, HeaderValue::from(code(status)));
+    trailers.extend(HeaderValue::try_from(ended.to_string()).map(|why| (MESSAGE, why)));
+    trailers
 }
 
 /// The status of gRPC that means what a status of HTTP does here.
@@ -65,6 +72,8 @@ const fn code(status: StatusCode) -> u16 {
     match status.as_u16() {
         // INVALID_ARGUMENT
         400 | 415 | 422 => 3,
+        // DEADLINE_EXCEEDED
+        408 | 504 => 4,
         // UNAUTHENTICATED
         401 => 16,
         // PERMISSION_DENIED
@@ -109,12 +118,14 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_status_in_a_header() {
-        let response = refused(Dialect::Grpc, StatusCode::FORBIDDEN, ("100 % n\u{e9}", Some("dec_1")));
+        let response = refused(Dialect::Grpc, StatusCode::FORBIDDEN, "100 % n\u{e9}");
         assert_eq!(response.status(), StatusCode::OK);
         let header = |name: &str| response.headers()[name].to_str().unwrap();
         assert_eq!((header("grpc-status"), header("grpc-message")), ("7", "100 %25 n%C3%A9"));
-        assert_eq!((header("content-type"), header("x-decision-id")), ("application/grpc", "dec_1"));
-        for (status, grpc) in [(400, 3), (401, 16), (413, 8), (415, 3), (422, 3), (429, 8), (503, 14)] {
+        assert_eq!(header("content-type"), "application/grpc");
+        for (status, grpc) in
+            [(400, 3), (401, 16), (408, 4), (413, 8), (415, 3), (422, 3), (429, 8), (503, 14), (504, 4)]
+        {
             assert_eq!(code(StatusCode::from_u16(status).unwrap()), grpc, "{status}");
         }
     }

@@ -5,6 +5,9 @@ use http::{HeaderMap, header};
 /// Why the credentials of a request could not be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BearerFault {
+    /// What no token looks like, in the cookie of tokens.
+    #[error("the cookie does not hold a token")]
+    Cookie,
     /// Characters that no token has.
     #[error("the Authorization header does not hold a token")]
     Malformed,
@@ -31,7 +34,7 @@ pub(crate) struct Credential<'h> {
 
 /// The token of the `Authorization` header, if there is one.
 ///
-/// The header is the only place that is read: RFC 9700 §4.3.2 forbids tokens in the query, and one in a
+/// Beside it, only a cookie may be read, where that is declared: RFC 9700 §4.3.2 forbids tokens in the query, and one in a
 /// form body would make the guard read bodies before it knows who sends them.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, BearerFault> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();

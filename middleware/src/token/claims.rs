@@ -37,7 +37,7 @@ pub(crate) struct Registered {
 }
 
 /// What the token is bound to (RFC 7800): whoever uses it has to prove that they have it.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Eq, PartialEq, serde::Deserialize)]
 pub(crate) struct Confirmation {
     /// The thumbprint of a key (RFC 9449 §6).
     #[serde(default, deserialize_with = "present")]

@@ -3,6 +3,7 @@
 mod bearer;
 mod cache;
 mod claims;
+mod cookie;
 mod fault;
 mod jws;
 mod principal;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(crate) use bearer::{BearerFault, Credential, Scheme, credential};
 use cache::TokenCache;
 pub(crate) use claims::{AccessClaims, Audience, Implied, NumericDate, Rules, is_current, part};
+pub use cookie::{CookieTokens, NotAHostCookie};
+pub(crate) use cookie::{Sharing, TokenCookie};
 pub(crate) use fault::TokenFault;
 use jws::LastHeader;
 pub(crate) use jws::{Jws, object, present};
@@ -172,8 +175,7 @@ impl Verifier {
         if token.len() > self.policy.max_bytes {
             return Verification::Refused(TokenFault::TooLong);
         }
-        let now =
-            Now { unix_secs: self.clock.unix_secs(), moment: Moment { now: self.clock.steady(), tolerance } };
+        let now = self.now(tolerance);
         match self.remembered(token, now) {
             Some(Ok(principal)) => Verification::Verified(principal),
             Some(Err(fault)) => Verification::Refused(fault),
@@ -181,24 +183,60 @@ impl Verifier {
         }
     }
 
+    /// Whether a token that was verified before, for this caller, is still good. Gives the caller anew where the keys have changed
+    /// since.
+    pub(crate) fn verify_again(
+        &self,
+        caller: &Principal,
+        token: &str,
+        tolerance: Duration,
+    ) -> Result<Option<Principal>, Verification> {
+        let now = self.now(tolerance);
+        match self.judge_again(caller.verified(), now) {
+            Some(Ok(())) => Ok(None),
+            Some(Err(fault)) => Err(Verification::Refused(fault)),
+            None => match self.verify_afresh(token, now, Attempt::Last) {
+                Ok(Verification::Verified(caller)) => Ok(Some(caller)),
+                Ok(other) => Err(other),
+                Err(fault) => Err(Verification::Refused(fault)),
+            },
+        }
+    }
+
+    fn now(&self, tolerance: Duration) -> Now {
+        Now { unix_secs: self.clock.unix_secs(), moment: Moment { now: self.clock.steady(), tolerance } }
+    }
+
     /// A token that was verified before, under the keys that hold now.
     fn remembered(&self, token: &str, now: Now) -> Option<Result<Principal, TokenFault>> {
         let verified = self.cache.get(token)?;
-        // Keys that are too old here may do for another route, so the token stays.
-        let generation = self.trusts.get(verified.trust)?.generation(now.moment)?;
-        if generation != verified.generation {
+        let Some(outcome) = self.judge_again(&verified, now) else {
+            // Keys that are too old here may do for another route, so then the token stays.
+            if self.generation(&verified, now).is_some() {
+                self.cache.remove(token);
+            }
+            return None;
+        };
+        if outcome.is_err() {
             self.cache.remove(token);
+        }
+        Some(outcome.map(|()| Principal::from(verified)))
+    }
+
+    /// What has become of a token that was good. Nothing is known of it under other keys.
+    fn judge_again(&self, verified: &Verified, now: Now) -> Option<Result<(), TokenFault>> {
+        if self.generation(verified, now)? != verified.generation {
             return None;
         }
         if !is_current(verified.claims.registered.exp, self.policy.leeway.as_secs(), now.unix_secs) {
-            self.cache.remove(token);
             return Some(Err(TokenFault::Expired));
         }
-        if self.is_revoked(&verified) {
-            self.cache.remove(token);
-            return Some(Err(TokenFault::Revoked));
-        }
-        Some(Ok(Principal::from(verified)))
+        Some(if self.is_revoked(verified) { Err(TokenFault::Revoked) } else { Ok(()) })
+    }
+
+    /// Which keys of its issuer hold now.
+    fn generation(&self, verified: &Verified, now: Now) -> Option<u64> {
+        self.trusts.get(verified.trust)?.generation(now.moment)
     }
 
     fn is_revoked(&self, verified: &Verified) -> bool {

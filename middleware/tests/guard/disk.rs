@@ -157,7 +157,7 @@ async fn a_guard_that_has_to_hear_of_revocations_waits_for_the_server() {
 }
 
 /// What the server says, with a revocation of everything that the client of the test's tokens holds.
-fn revoked(client: &str) -> String {
+pub(crate) fn revoked(client: &str) -> String {
     let revoked = [revocation(client)];
     json!({ "seq": 2, "reset": true, "policy": "new", "keys": "k", "revoked": revoked }).to_string()
 }

@@ -7,6 +7,8 @@ mod answers;
 #[cfg(test)]
 mod bound;
 #[cfg(test)]
+mod caps;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod challenges;
@@ -15,9 +17,15 @@ mod changeover;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod fields;
+#[cfg(test)]
+mod headers;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
@@ -26,6 +34,8 @@ mod introspection;
 mod issuer;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod lasting;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -47,6 +57,8 @@ mod redis;
 #[cfg(test)]
 mod replays;
 #[cfg(test)]
+mod request_ids;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
@@ -60,6 +72,8 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod tampered;
@@ -69,3 +83,5 @@ mod tokens;
 mod trial;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod websockets;

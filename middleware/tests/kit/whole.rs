@@ -10,8 +10,8 @@ use axum::routing::{get, post};
 use http::{Request, StatusCode};
 use portcullis_guard::test_util::{Fault, Issuer, ProofKey, Target, attack_suite};
 use portcullis_guard::{
-    Clock, Dpop, Guard, GuardExt, GuardedRouter, Html, InputPolicy, Policy, PolicyEndpoint, Principal,
-    SharedPolicy, authenticated, rbac,
+    Clock, CookieTokens, Cors, Csrf, Dpop, Guard, GuardExt, GuardedRouter, Html, InputPolicy, Policy,
+    PolicyEndpoint, Principal, SecurityHeaders, SharedPolicy, authenticated, rbac,
 };
 use portcullis_policy::{PolicySource, Snapshot};
 use tower::ServiceExt;
@@ -60,6 +60,69 @@ async fn a_guard_refuses_every_attack_on_a_route_with_a_body_and_on_one_without(
         let report = attack_suite(&app, &issuer, &target).await;
         report.assert_all_refused();
         assert!(report.attacks() >= least, "{}", report.attacks());
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_takes_cookies_refuses_pages_of_others() {
+    let issuer = Issuer::start().await.unwrap();
+    let guard = Guard::builder()
+        .issuer(portcullis_guard::Issuer::oidc(issuer.url()))
+        .audience(AUDIENCE)
+        .cookie_tokens(CookieTokens::named("__Host-orders"))
+        .csrf(Csrf::origins(["https://orders.test"]))
+        .cors(Cors::origins(["https://app.test"]).credentials())
+        .headers(SecurityHeaders::api());
+    let guard = guard.build().await.unwrap();
+    let app = GuardedRouter::new()
+        .route("/v1/orders", get(async || "orders").guard(authenticated()))
+        .route("/v1/orders", post(async |body: String| body).guard(authenticated()))
+        .guarded_by(&guard);
+    let token = issuer.mint(AUDIENCE).token();
+    for (target, least) in [
+        (Target::get("/v1/orders", &token), 205),
+        (Target::post("/v1/orders", &token, r#"{"item":"a gate","amount":1}"#), 240),
+    ] {
+        let report =
+            attack_suite(&app, &issuer, &target.cookie("__Host-orders", "https://orders.test")).await;
+        report.assert_all_refused();
+        assert!(report.attacks() >= least, "{}", report.attacks());
+    }
+}
+
+/// A service that looks at cookies and takes everybody's word, and lets everybody read.
+#[tokio::test]
+async fn a_service_that_trusts_pages_of_others_is_found_out() {
+    let issuer = Issuer::start().await.unwrap();
+    let guard = Guard::oidc(issuer.url(), AUDIENCE).await.unwrap();
+    let guarded = app(&guard);
+    let service = tower::service_fn(move |mut request: Request<Body>| {
+        let guarded = guarded.clone();
+        async move {
+            let headers = request.headers_mut();
+            let origin = headers.get("origin").cloned();
+            let cookie = headers.get("cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let token = cookie.split("__Host-orders=").nth(1).and_then(|rest| rest.split(';').next());
+            if let Some(token) = token.map(str::to_owned) {
+                headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+            }
+            let mut response = guarded.oneshot(request).await?;
+            let allowed = origin.map(|origin| ("access-control-allow-origin".parse().unwrap(), origin));
+            response.headers_mut().extend::<Option<(http::HeaderName, http::HeaderValue)>>(allowed);
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let token = issuer.mint(AUDIENCE).token();
+    let target = Target::get("/me", &token).cookie("__Host-orders", "https://orders.test");
+    let report = attack_suite(&service, &issuer, &target).await;
+    let found: Vec<&str> = report.unrefused().iter().map(|it| it.attack.as_str()).collect();
+    for attack in [
+        "a WebSocket with a cookie, from nowhere",
+        "a preflight of https://evil.example",
+        "a script of null without a token",
+        "two tokens in the cookie",
+    ] {
+        assert!(found.contains(&attack), "{attack}: {report}");
     }
 }
 

@@ -1,7 +1,9 @@
 //! Requests that no guarded service may answer.
 
 mod bodies;
+mod cookies;
 mod opaque;
+mod origins;
 mod requests;
 mod tokens;
 
@@ -14,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
+use self::cookies::Jar;
 use super::issuer::Issuer;
 use crate::body::HttpBody;
 
@@ -24,17 +27,33 @@ pub struct Target {
     path: String,
     token: String,
     body: Option<String>,
+    jar: Option<Jar>,
 }
 
 impl Target {
     /// `GET` of a path that needs a token, and a token that is good for it: one of the issuer of the suite.
     pub fn get(path: &str, token: &str) -> Self {
-        Self { method: Method::GET, path: path.to_owned(), token: token.to_owned(), body: None }
+        Self { method: Method::GET, path: path.to_owned(), token: token.to_owned(), body: None, jar: None }
     }
 
     /// `POST` of a JSON object. Its body is attacked as well.
     pub fn post(path: &str, token: &str, json: &str) -> Self {
         Self { method: Method::POST, body: Some(json.to_owned()), ..Self::get(path, token) }
+    }
+
+    /// Says that the service takes the token from this cookie as well, and at which origin its pages are: those of others are tried,
+    /// and cookies that could be read in two ways.
+    ///
+    /// ```
+    /// use portcullis_guard::test_util::Target;
+    ///
+    /// # let token = "a.b.c";
+    /// let target = Target::post("/orders", token, r#"{"item":"a gate"}"#).cookie("__Host-shop", "https://shop.example.com");
+    /// ```
+    #[must_use]
+    pub fn cookie(mut self, name: &str, origin: &str) -> Self {
+        self.jar = Some(Jar { name: name.to_owned(), origin: origin.to_owned() });
+        self
     }
 
     /// The good request, with another token or none.
@@ -120,7 +139,8 @@ impl fmt::Display for Report {
 
 /// Sends a hundred and more requests that a guarded service has to refuse, each a distortion of the one of the target: tokens
 /// that are forged, expired, of other kinds and for others, credentials in wrong places, paths that can be read in two ways,
-/// headers that pretend, and bodies with more than one reading.
+/// headers that pretend, scripts of origins that nobody named, bodies with more than one reading, and pages of others where the
+/// service [takes cookies](Target::cookie).
 ///
 /// The target has to be answered before and after: a service that refuses everything is not tested by this. Limits of the guard
 /// count the attacks, too: set none, or high ones, in a test.
@@ -138,14 +158,26 @@ where
     let before = send(service, good.clone()).await;
     assert!(before.0.is_success(), "the target has to be answered: {}", before.0);
     let mut report = Report::default();
+    if let Some(jar) = &target.jar {
+        let answer = send(service, jar.own(target)).await;
+        assert!(answer.0.is_success(), "the target has to be answered with its cookie: {}", answer.0);
+    }
     let attacks = tokens::attacks(issuer, target)
         .into_iter()
         .chain(requests::attacks(target))
-        .chain(bodies::attacks(target));
+        .chain(bodies::attacks(target))
+        .chain(target.jar.iter().flat_map(|jar| jar.attacks(target)));
     for (attack, attempt) in attacks {
         report.attacks += 1;
-        let (status, body) = send(service, attempt).await;
+        let (status, _, body) = send(service, attempt).await;
         if let Some(because) = complaint(status, &body, &target.token) {
+            report.unrefused.push(Unrefused { attack, status, because });
+        }
+    }
+    for (attack, attempt) in origins::attacks(target) {
+        report.attacks += 1;
+        let (status, headers, _) = send(service, attempt).await;
+        if let Some(because) = origins::complaint(&headers) {
             report.unrefused.push(Unrefused { attack, status, because });
         }
     }
@@ -200,7 +232,7 @@ where
     let mut report = Report::default();
     for (attack, token) in opaque::attacks(issuer, &target.token) {
         report.attacks += 1;
-        let (status, body) = send(service, target.with(Some(&token))).await;
+        let (status, _, body) = send(service, target.with(Some(&token))).await;
         let complaint = complaint(status, &body, &token);
         if let Some(because) = complaint.filter(|_| status != StatusCode::SERVICE_UNAVAILABLE) {
             report.unrefused.push(Unrefused { attack, status, because });
@@ -225,7 +257,7 @@ fn complaint(status: StatusCode, body: &[u8], token: &str) -> Option<&'static st
     }
 }
 
-async fn send<S, R>(service: &S, attempt: Attempt) -> (StatusCode, Vec<u8>)
+async fn send<S, R>(service: &S, attempt: Attempt) -> (StatusCode, HeaderMap, Vec<u8>)
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone,
     S::Error: fmt::Debug,
@@ -238,11 +270,11 @@ where
     match path.parse() {
         Ok(uri) => *request.uri_mut() = uri,
         // A server would not have parsed it either.
-        Err(_) => return (StatusCode::BAD_REQUEST, Vec::new()),
+        Err(_) => return (StatusCode::BAD_REQUEST, HeaderMap::new(), Vec::new()),
     }
     request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))));
     let response = service.clone().oneshot(request).await.expect("the service answers");
-    let status = response.status();
-    let body = response.into_body().collect().await.map(|body| body.to_bytes().to_vec());
-    (status, body.unwrap_or_default())
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes().to_vec());
+    (parts.status, parts.headers, body.unwrap_or_default())
 }

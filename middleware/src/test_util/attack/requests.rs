@@ -21,6 +21,20 @@ fn credentials(target: &Target) -> Vec<(String, Attempt)> {
             "the token in a cookie".to_owned(),
             target.with(None).header("cookie", format!("access_token={token}")),
         ),
+        (
+            "the token in cookies of other names".to_owned(),
+            target
+                .with(None)
+                .header("cookie", format!("__Host-access_token={token}; __Secure-token={token}")),
+        ),
+        (
+            "the token in a cookie, from a page of another site".to_owned(),
+            target
+                .with(None)
+                .header("cookie", format!("session={token}"))
+                .header("origin", "https://evil.example")
+                .header("sec-fetch-site", "cross-site"),
+        ),
         ("the token in another header".to_owned(), target.with(None).header("x-access-token", token)),
         (
             "the token in Proxy-Authorization".to_owned(),

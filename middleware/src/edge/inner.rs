@@ -1,0 +1,151 @@
+//! What is inside the answer to preflights: the part of an edge that a request goes through on its way to the guard.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum_core::body::Body;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+use tower::Service;
+
+use super::caps::Admitted;
+use super::measured::Held;
+use super::{EdgeRules, Streams, cors};
+use crate::body::HttpBody;
+use crate::refusal::{Dialect, Hint, Refusal};
+
+/// A service, and what is done before and after it.
+#[derive(Clone)]
+pub(crate) struct Inner<S> {
+    rules: Arc<EdgeRules>,
+    speaks_grpc: bool,
+    service: S,
+}
+
+impl<S> Inner<S> {
+    pub(super) const fn new(rules: Arc<EdgeRules>, speaks_grpc: bool, service: S) -> Self {
+        Self { rules, speaks_grpc, service }
+    }
+
+    /// Hands a request on as it is.
+    pub(super) fn pass(&mut self, request: Request<Body>) -> InnerFuture<S::Future>
+    where
+        S: Service<Request<Body>>,
+    {
+        let outlook = Outlook { is_shared: false, dialect: Dialect::Http, admitted: None };
+        InnerFuture { state: State::At { answer: self.service.call(request), timer: None, outlook } }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Inner<S> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.service.fmt(out)
+    }
+}
+
+impl<S, R> Service<Request<Body>> for Inner<S>
+where
+    S: Service<Request<Body>, Response = Response<R>>,
+    R: HttpBody,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = InnerFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let dialect = if self.speaks_grpc { Dialect::of(request.headers()) } else { Dialect::Http };
+        let admitted = match self.rules.caps.as_ref().map(|caps| caps.admit(&mut request)).transpose() {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let response = Some(refused(refusal, dialect));
+                return InnerFuture { state: State::Refused { response } };
+            }
+        };
+        let timer = admitted.as_ref().and_then(|admitted| admitted.head_by).map(sleep_until);
+        let outlook = Outlook { is_shared: self.rules.cors.is_some(), dialect, admitted };
+        InnerFuture { state: State::At { answer: self.service.call(request), timer, outlook } }
+    }
+}
+
+fn refused(refusal: Refusal, dialect: Dialect) -> Response<Body> {
+    refusal.answered(dialect, &Hint::default())
+}
+
+/// What awaits the answer.
+struct Outlook {
+    /// Whether scripts of other origins may read something.
+    is_shared: bool,
+    dialect: Dialect,
+    admitted: Option<Admitted>,
+}
+
+impl Outlook {
+    fn finish<R: HttpBody, E>(&mut self, outcome: Result<Response<R>, E>) -> Result<Response<Body>, E> {
+        let admitted = self.admitted.take();
+        // Whoever read the body knows only that it broke off.
+        if admitted.as_ref().is_some_and(Admitted::is_over) {
+            return Ok(refused(Refusal::TooLong, self.dialect));
+        }
+        let mut response = outcome?.map(Body::new);
+        if self.is_shared {
+            cors::take_back(response.headers_mut());
+        }
+        let is_stream = response.extensions_mut().remove::<Streams>().is_some();
+        let Some(Admitted { place, whole_by, .. }) = admitted.filter(|_| !is_stream) else {
+            return Ok(response);
+        };
+        Ok(response.map(|body| Held::hold(body, place, whole_by)))
+    }
+
+    fn late(&mut self) -> Response<Body> {
+        let refusal = self.admitted.take().map_or(Refusal::SlowAnswer, |admitted| admitted.late());
+        refused(refusal, self.dialect)
+    }
+}
+
+pin_project! {
+    /// The answer of an [`Inner`] service.
+    pub(crate) struct InnerFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    enum State<F> {
+        At { #[pin] answer: F, #[pin] timer: Option<Sleep>, outlook: Outlook },
+        Refused { response: Option<Response<Body>> },
+    }
+}
+
+impl<F, R, E> Future for InnerFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: HttpBody,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            Projected::At { answer, timer, outlook } => {
+                if let Poll::Ready(outcome) = answer.poll(context) {
+                    return Poll::Ready(outlook.finish(outcome));
+                }
+                let is_late = timer.as_pin_mut().is_some_and(|timer| timer.poll(context).is_ready());
+                if is_late { Poll::Ready(Ok(outlook.late())) } else { Poll::Pending }
+            }
+            // Nobody polls a future that is done. If somebody did, it would stay so.
+            Projected::Refused { response } => {
+                response.take().map_or(Poll::Pending, |it| Poll::Ready(Ok(it)))
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Bodies that are watched: of a request for how long it gets, of an answer for when it is over.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use axum_core::BoxError;
+use axum_core::body::Body;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Why a body breaks off.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum BrokenOff {
+    #[error("the answer took too long")]
+    Late,
+    #[error("the body is too long")]
+    Over,
+}
+
+/// How the body of a request arrives.
+#[derive(Debug, Default)]
+pub(super) struct Arrival {
+    /// Whether it was longer than it may be.
+    pub(super) is_over: AtomicBool,
+    /// Whether somebody waits for more of it.
+    pub(super) is_awaited: AtomicBool,
+}
+
+/// The body of a request.
+pub(super) struct Measured {
+    body: Body,
+    left: u64,
+    arrival: Arc<Arrival>,
+}
+
+impl Measured {
+    pub(super) const fn new(body: Body, most: u64, arrival: Arc<Arrival>) -> Self {
+        Self { body, left: most, arrival }
+    }
+}
+
+impl HttpBody for Measured {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.arrival.is_awaited.store(polled.is_pending(), Ordering::Relaxed);
+        let Poll::Ready(Some(Ok(frame))) = polled else { return polled.map_err(Into::into) };
+        let length = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+        let Some(left) = self.left.checked_sub(length) else {
+            self.arrival.is_over.store(true, Ordering::Relaxed);
+            self.left = 0;
+            return Poll::Ready(Some(Err(BrokenOff::Over.into())));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer.
+pub(super) struct Held {
+    body: Body,
+    /// Given back with the body, or as soon as it is over.
+    place: Option<OwnedSemaphorePermit>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Held {
+    /// A body that holds a place while it is sent, and breaks off when its time is up.
+    pub(super) fn hold(body: Body, place: Option<OwnedSemaphorePermit>, by: Option<Instant>) -> Body {
+        if body.is_end_stream() || (place.is_none() && by.is_none()) {
+            return body;
+        }
+        Body::new(Self { body, place, timer: by.map(|by| Box::pin(sleep_until(by))) })
+    }
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let is_late = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+        if is_late {
+            tracing::debug!("an answer that took too long breaks off");
+            (self.place, self.timer, self.body) = (None, None, Body::empty());
+            return Poll::Ready(Some(Err(BrokenOff::Late.into())));
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.place = None;
+        }
+        polled.map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,256 @@
+//! The permission of a request that outlives its answer: streams, and connections that were upgraded.
+
+mod body;
+mod registry;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+pub(crate) use body::Stay;
+use http::Extensions;
+pub(crate) use registry::Streams;
+use tokio::sync::Notify;
+
+use super::{Guard, Terms};
+use crate::ended::Ended;
+use crate::introspection::Awaited;
+use crate::token::Principal;
+
+/// The permission of a request, for as long as something goes on under it: a WebSocket, or a stream.
+///
+/// It lasts as long as a new request with the same token would be let through: until the token expires or is revoked, its key
+/// is withdrawn, the policy no longer allows what the route requires, or the guard cannot know any more. The guard looks every
+/// half second.
+///
+/// Bodies of answers whose length is not known before are watched without it: server-sent events end, a gRPC call ends with a
+/// status, and every other body breaks off, so that nobody takes what came of it for the whole. What a connection carries after it was
+/// upgraded the guard does not see. So a handler that upgrades takes the permit and ends what it does when the
+/// permit does; one that did not take it is answered 500 instead, and the log says why.
+///
+/// ```
+/// use futures_util::StreamExt;
+/// use portcullis_guard::{Ended, Permit};
+///
+/// /// Hands on what comes, until the permission ends.
+/// async fn serve(mut messages: impl futures_util::Stream<Item = String> + Unpin, permit: Permit) -> Option<Ended> {
+///     loop {
+///         tokio::select! {
+///             ended = permit.ended() => return Some(ended),
+///             message = messages.next() => println!("{}", message?),
+///         }
+///     }
+/// }
+/// ```
+///
+/// As an argument of a handler it is there on every guarded route. Services that are not of axum take it by [`of`](Self::of).
+#[derive(Clone)]
+pub struct Permit(Option<Arc<Seat>>);
+
+/// Why a permission does not go on under another token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The token is bound to another key or certificate than the one before, or to none.
+    #[error("the token is not bound as the one before")]
+    Binding,
+    /// The permission has ended before.
+    #[error("it is too late: {0}")]
+    Ended(Ended),
+    /// With this token the caller may not do it.
+    #[error("not with this token: {0}")]
+    NotAllowed(Ended),
+    /// The request had no token.
+    #[error("the request had no token")]
+    Anonymous,
+    /// The token is not good.
+    #[error("the token is not good")]
+    Token,
+    /// The token is somebody else's.
+    #[error("the token is somebody else's")]
+    Stranger,
+    /// The keys that would decide are not to be had.
+    #[error("the token cannot be verified at the moment")]
+    Unavailable,
+}
+
+impl Permit {
+    /// The permission of a request, by its extensions. Where nobody was asked for a token, it does not end.
+    pub fn of(extensions: &Extensions) -> Self {
+        let permit = Self::issued(extensions);
+        // From now on somebody goes by it.
+        if let Some(seat) = &permit.0 {
+            seat.watch();
+        }
+        permit
+    }
+
+    /// Waits until it ends.
+    pub async fn ended(&self) -> Ended {
+        let Some(seat) = &self.0 else { return std::future::pending().await };
+        let watch = seat.watch();
+        loop {
+            let gone = watch.gone.notified();
+            if let Some(ended) = watch.ended.get() {
+                return *ended;
+            }
+            gone.await;
+        }
+    }
+
+    /// Whether it lasts, looked at now: before something that must not happen half a second too late.
+    pub fn check(&self) -> Result<(), Ended> {
+        self.0.as_ref().map_or(Ok(()), Seat::look)
+    }
+
+    /// The caller, by the token that counts now.
+    pub fn principal(&self) -> Option<Principal> {
+        self.0.as_ref().map(|seat| seat.held().caller.clone())
+    }
+
+    /// Goes on under a newer token of the same caller, which the client sends in a message of its own. It has to be bound as the one
+    /// before; the proof of that was given when the connection was opened.
+    ///
+    /// A permission that has ended stays so.
+    pub async fn renew(&self, token: &str) -> Result<(), RenewError> {
+        let seat = self.0.as_ref().ok_or(RenewError::Anonymous)?;
+        seat.look().map_err(RenewError::Ended)?;
+        // At every guard that let the request through, or at none.
+        let mut renewed = Vec::with_capacity(1);
+        let mut next = Some(seat);
+        while let Some(seat) = next {
+            renewed.push((seat, seat.renewed(token).await?));
+            next = seat.outer.as_ref();
+        }
+        for (seat, held) in renewed {
+            *seat.held() = held;
+        }
+        Ok(())
+    }
+
+    /// That of a request, without going by it.
+    pub(crate) fn issued(extensions: &Extensions) -> Self {
+        Self(extensions.get::<Issued>().map(|Issued(seat)| Arc::clone(seat)))
+    }
+
+    pub(crate) fn into_seat(self) -> Option<Arc<Seat>> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Permit").field("principal", &self.principal()).finish_non_exhaustive()
+    }
+}
+
+/// The extension that a guard leaves for [`Permit::of`].
+#[derive(Clone)]
+pub(crate) struct Issued(Arc<Seat>);
+
+impl Issued {
+    pub(crate) fn new(guard: &Guard, terms: &Arc<Terms>, held: Held, outer: Option<Arc<Seat>>) -> Self {
+        let (guard, terms) = (guard.clone(), Arc::clone(terms));
+        Self(Arc::new(Seat { guard, terms, held: Mutex::new(held), outer, watch: OnceLock::new() }))
+    }
+}
+
+/// By what a request was let through.
+pub(crate) struct Held {
+    pub(crate) caller: Principal,
+    pub(crate) token: Box<str>,
+    /// The question about it that is open, where the issuer is asked.
+    pub(crate) awaited: Option<Awaited>,
+}
+
+/// The place of one request at its guard.
+pub(crate) struct Seat {
+    guard: Guard,
+    terms: Arc<Terms>,
+    held: Mutex<Held>,
+    /// That at a guard around this one.
+    outer: Option<Arc<Self>>,
+    /// Once somebody goes by it.
+    watch: OnceLock<Watch>,
+}
+
+/// Whether a permission has ended.
+#[derive(Default)]
+struct Watch {
+    ended: OnceLock<Ended>,
+    gone: Arc<Notify>,
+}
+
+impl Seat {
+    /// Has the guard look at it from now on.
+    fn watch(self: &Arc<Self>) -> &Watch {
+        if let Some(watch) = self.watch.get() {
+            return watch;
+        }
+        if let Some(outer) = &self.outer {
+            outer.watch();
+        }
+        let mut is_new = false;
+        let watch = self.watch.get_or_init(|| {
+            is_new = true;
+            Watch::default()
+        });
+        if is_new {
+            self.guard.streams().add(self);
+        }
+        watch
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.watch.get()?.ended.get().copied()
+    }
+
+    /// Judges it now, and notes that it has ended if it has.
+    fn look(self: &Arc<Self>) -> Result<(), Ended> {
+        let watch = self.watch();
+        if let Some(ended) = watch.ended.get() {
+            return Err(*ended);
+        }
+        let outcome = self.judge();
+        if let Err(ended) = outcome
+            && watch.ended.set(ended).is_ok()
+        {
+            self.log(ended);
+            watch.gone.notify_waiters();
+        }
+        // Another thread may have come to another end a moment before.
+        watch.ended.get().map_or(Ok(()), |ended| Err(*ended))
+    }
+
+    fn judge(&self) -> Result<(), Ended> {
+        if let Some(outer) = &self.outer {
+            outer.look()?;
+        }
+        self.guard.stays(&self.terms.requirement, &mut self.held())
+    }
+
+    /// What would be held under another token, if that is good enough.
+    async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
+        let requirement = &self.terms.requirement;
+        let caller = self.guard.newcomer(requirement, token).await?;
+        let mut renewed = Held { caller, token: token.into(), awaited: None };
+        let (before, after) = (&self.held().caller, &renewed.caller);
+        if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
+            return Err(RenewError::Stranger);
+        }
+        if before.confirmation() != after.confirmation() {
+            return Err(RenewError::Binding);
+        }
+        self.guard.stays(requirement, &mut renewed).map_err(RenewError::NotAllowed)?;
+        Ok(renewed)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self, ended: Ended) {
+        let subject = self.held().caller.subject().to_owned();
+        let needed = self.terms.requirement.needed();
+        tracing::info!(cause = %ended, needed, subject, "a stream was ended");
+    }
+}

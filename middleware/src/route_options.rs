@@ -1,0 +1,15 @@
+//! What a route has of its own.
+
+use crate::edge::RouteHeaders;
+use crate::input::RouteInput;
+
+/// What a route has of its own, beside what it requires: where it says nothing, that of the guard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RouteOptions {
+    pub(crate) input: Option<RouteInput>,
+    pub(crate) headers: Option<RouteHeaders>,
+    /// Whether answers are open as long as somebody listens.
+    pub(crate) streams: bool,
+    /// Whether cookies count for nothing.
+    pub(crate) without_cookies: bool,
+}
