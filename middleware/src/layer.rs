@@ -227,7 +227,7 @@ impl Step {
     }
 }
 
-/// A request that has to wait, for keys or for its own body.
+/// A request that has to wait: for keys, for the word of the issuer or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,
@@ -290,11 +290,8 @@ where
                     self.parting.standing.pass(resume.stage(), reading);
                     resume
                 }
-                // The last attempt asks for no more keys.
-                Step::Wait(trust) => {
-                    trust.refresh_for_request().await;
-                    Resume::Token
-                }
+                // Whoever has waited for this waits for it no more.
+                Step::Wait(pending) => Resume::Token(pending.over().await),
                 done => return Ok(done),
             };
             step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.parting.standing)?;

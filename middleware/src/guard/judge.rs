@@ -6,24 +6,24 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
+use super::authority::{Identity, Pending, Turn};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
-use crate::jwks::Trust;
 use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{Attempt, BearerFault, Credential, Principal, Scheme, Verification, credential};
+use crate::token::{BearerFault, Credential, Principal, Scheme, credential};
 
 /// Where a request goes on after a wait. What is behind it is not done again.
 pub(crate) enum Resume {
     Address,
     Caller(Option<Held>, Option<Name>),
-    Token,
+    Token(Turn),
 }
 
 impl Resume {
@@ -31,7 +31,7 @@ impl Resume {
     pub(crate) const fn stage(&self) -> Stage {
         match self {
             Self::Address => Stage::Early,
-            Self::Caller(..) | Self::Token => Stage::Late,
+            Self::Caller(..) | Self::Token(_) => Stage::Late,
         }
     }
 }
@@ -62,18 +62,18 @@ impl Admission<'_> {
         } else {
             self.guard.core.check_site(parts, &self.terms.requirement)?;
         }
-        self.token(parts, Attempt::First, standing)
+        self.token(parts, Turn::First, standing)
     }
 
     pub(super) fn token(
         self,
         parts: &mut Parts,
-        attempt: Attempt,
+        turn: Turn,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        match self.guard.core.authenticate(parts, &self.terms.requirement, attempt) {
+        match self.guard.core.authenticate(parts, &self.terms.requirement, turn) {
             Ok(Authentication::Known(held, proof)) => self.caller(parts, (held, proof), standing),
-            Ok(Authentication::Wait(trust)) => Ok(Step::Wait(trust)),
+            Ok(Authentication::Wait(pending)) => Ok(Step::Wait(pending)),
             Err(refusal) => {
                 if refusal.is_guess() {
                     self.terms.passage.charge_guess(address(parts), standing);
@@ -144,7 +144,7 @@ impl Core {
         &self,
         parts: &Parts,
         requirement: &Requirement,
-        attempt: Attempt,
+        turn: Turn,
     ) -> Result<Authentication, Refusal> {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
@@ -154,16 +154,19 @@ impl Core {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
-        match self.verifier.verify(sent.token, requirement.tolerance(), attempt) {
-            Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
-            Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
-            Verification::Verified(caller) => {
+        match self.authority.identify(sent.token, requirement.tolerance(), turn) {
+            Identity::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
+            Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
+            Identity::Caller(caller) => {
                 let proof =
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
-                Ok(Authentication::Known(Some(Held { caller, token: sent.token.into() }), proof))
+                Ok(Authentication::Known(
+                    Some(Held { caller, token: sent.token.into(), awaited: None }),
+                    proof,
+                ))
             }
-            Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
+            Identity::Wait(pending) => Ok(Authentication::Wait(pending)),
         }
     }
 
@@ -201,7 +204,7 @@ impl Core {
         policy: Option<(&PolicyState, Moment)>,
     ) -> Result<Decision, Refusal> {
         let decide = |policy: Policies<'_>| {
-            let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
+            let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(caller, grounds)
         };
         let outcome = match policy {
@@ -273,5 +276,5 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
 enum Authentication {
     /// The caller, if there is one, and the proof that is still to be noted.
     Known(Option<Held>, Option<Name>),
-    Wait(Arc<Trust>),
+    Wait(Pending),
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
+use crate::introspection::Awaited;
 use crate::token::Principal;
 
 /// The permission of a request, for as long as something goes on under it: a WebSocket, or a stream.
@@ -160,6 +161,8 @@ impl Issued {
 pub(crate) struct Held {
     pub(crate) caller: Principal,
     pub(crate) token: Box<str>,
+    /// The question about it that is open, where the issuer is asked.
+    pub(crate) awaited: Option<Awaited>,
 }
 
 /// The place of one request at its guard.
@@ -241,18 +244,14 @@ impl Seat {
         if let Some(outer) = &self.outer {
             outer.look()?;
         }
-        let mut held = self.held();
-        if let Some(caller) = self.guard.stays(&self.terms.requirement, &held)? {
-            held.caller = caller;
-        }
-        Ok(())
+        self.guard.stays(&self.terms.requirement, &mut self.held())
     }
 
     /// What would be held under another token, if that is good enough.
     async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
-        let renewed = Held { caller, token: token.into() };
+        let mut renewed = Held { caller, token: token.into(), awaited: None };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);
@@ -260,7 +259,7 @@ impl Seat {
         if before.confirmation() != after.confirmation() {
             return Err(RenewError::Binding);
         }
-        self.guard.stays(requirement, &renewed).map_err(RenewError::NotAllowed)?;
+        self.guard.stays(requirement, &mut renewed).map_err(RenewError::NotAllowed)?;
         Ok(renewed)
     }
 
