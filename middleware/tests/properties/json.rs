@@ -45,3 +45,12 @@ fn sent(route: &str, body: &[u8]) -> Option<Bytes> {
     assert!(status == StatusCode::OK || status.is_client_error(), "{status}");
     (status == StatusCode::OK).then_some(answer)
 }
+
+/// Without a body that is changed, nothing would be shown by what stays the same.
+#[cfg(test)]
+#[test]
+fn a_body_is_changed_where_it_was_declared() {
+    let body = br#"{ "html":"<p onclick=x>a", "n": 0.10 , "line":" a "} "#;
+    let changed = sent("/declared", body).expect("it passes");
+    assert_eq!(changed, &br#"{ "html":"<p>a</p>", "n": 0.10 , "line":"a"} "#[..]);
+}
