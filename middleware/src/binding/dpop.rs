@@ -15,6 +15,7 @@ use super::nonce::Nonces;
 use super::proof::{Proof, ProofClaims, ProofFault};
 use super::replay::{Name, Replays, Seen};
 use super::{BindingFault, Instant};
+use crate::client_origin::ClientOrigin;
 use crate::fetch::is_secure;
 use crate::jwks::Algorithm;
 use crate::path::target;
@@ -261,7 +262,11 @@ impl Proofs {
             let whole = Url::parse(&format!("{origin}{}{path}", own.prefix));
             own.origin == origin && whole.is_ok_and(|own| normal(own.path()) == normal(url.path()))
         };
-        url.username().is_empty() && url.password().is_none() && self.origins.iter().any(is_ours)
+        let reached = parts.extensions.get::<ClientOrigin>();
+        url.username().is_empty()
+            && url.password().is_none()
+            && reached.is_none_or(|reached| reached.as_str() == origin)
+            && self.origins.iter().any(is_ours)
     }
 
     fn check_nonce(&self, nonce: Option<&str>, now: Instant) -> Result<(), BindingFault> {
