@@ -144,7 +144,7 @@ async fn the_service_behind_nginx_hears_who_calls_from_the_gateway_alone_sqlite(
     assert_eq!(seen[0].header("x-auth-subject"), scene.ground.viewer.id);
     assert_eq!(seen[0].header("x-auth-roles"), "viewer");
     assert!(seen[0].header("x-auth-decision").starts_with("dec_"));
-    for (name, value) in seen[0].headers.iter() {
+    for (name, value) in &seen[0].headers {
         assert!(!value.to_str().unwrap().contains("root"), "{name}: {value:?}");
     }
 
