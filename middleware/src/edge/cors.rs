@@ -207,7 +207,8 @@ mod tests {
             good().methods([Method::from_bytes(b"*").unwrap()]).build(),
             Err(CorsError::Wildcard)
         ));
-        assert!(good().credentials().build().is_ok() && Cors::any_origin().build().is_ok());
+        let _ = good().credentials().build().unwrap();
+        let _ = Cors::any_origin().build().unwrap();
     }
 
     #[test]

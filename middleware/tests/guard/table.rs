@@ -156,7 +156,7 @@ async fn a_table_that_could_mean_two_things_is_refused() {
     }
     let none = built(RouteTable::new().methods([], "/a", public()));
     assert!(matches!(none, Err(RouteFault::NoMethod { .. })), "an empty list is not every method");
-    assert!(built(RouteTable::new().methods(get(), "/a", public()).route("/a", rbac("a", "write"))).is_ok());
+    built(RouteTable::new().methods(get(), "/a", public()).route("/a", rbac("a", "write"))).unwrap();
 }
 
 #[tokio::test]

@@ -337,7 +337,7 @@ mod tests {
     async fn no_question_waits_for_a_replay() {
         let (_trial, questions, api) = scene().await;
         let _busy = questions.replay_place().await.unwrap();
-        assert!(questions.diff(&api, Edition::Active, Edition::Draft).await.is_ok());
+        questions.diff(&api, Edition::Active, Edition::Draft).await.unwrap();
         let glance = questions.glance(&api, DRAFT, 1, START).await;
         assert!(matches!(glance, Ok(None)), "a look is not worth a wait");
         let nothing = questions.shadowed(&api).await;

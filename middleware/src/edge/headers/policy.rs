@@ -264,8 +264,8 @@ mod tests {
     #[test]
     fn what_somebody_vouches_for_is_still_one_directive() {
         let sources = |source: &str| [source.to_owned()];
-        assert!(check_text("style-src", &sources("'unsafe-inline'")).is_ok());
-        assert!(check_text("report-uri", &sources("/csp")).is_ok());
+        check_text("style-src", &sources("'unsafe-inline'")).unwrap();
+        check_text("report-uri", &sources("/csp")).unwrap();
         for source in ["a;script-src", "a,b", "a b", "a\r\nb", "", "\u{e9}"] {
             assert!(check_text("style-src", &sources(source)).is_err(), "{source:?}");
         }
