@@ -15,7 +15,9 @@ fn seeds(target: &str) -> Vec<String> {
 }
 
 fn read(target: &str, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
+        .join("fuzz/seeds")
+        .join(target);
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
     files.retain(|file| wanted(file));

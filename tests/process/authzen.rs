@@ -15,7 +15,8 @@ use crate::terminal::{Terminal, adapted, blocks};
 const END: &str = "----";
 
 fn section() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../auth-server/docs/authzen.md");
+    let file = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
+        .join("../auth-server/docs/authzen.md");
     let page = std::fs::read_to_string(file).unwrap();
     let (_, section) = page.split_once("## A walk").expect("the page has the section");
     section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()

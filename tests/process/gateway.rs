@@ -30,7 +30,8 @@ const ROUTES: &str = "[[route]]\npath = \"/orders\"\nmethods = [\"GET\"]\nrequir
 
 /// The block of nginx in the page about the gateway.
 fn nginx_block() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../auth-server/docs/gateway.md");
+    let file = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
+        .join("../auth-server/docs/gateway.md");
     let page = fs::read_to_string(file).unwrap();
     let (_, rest) = page.split_once("```nginx\n").expect("the page has a block for nginx");
     rest.split("```").next().unwrap_or_default().to_owned()

@@ -17,7 +17,8 @@ use crate::terminal::{Terminal, adapted, blocks};
 
 /// The section of the README that leads through a first minute.
 fn section() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let file = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
+        .join("../README.md");
     let readme = std::fs::read_to_string(file).unwrap();
     let (_, section) = readme.split_once("## Sixty seconds").expect("the README has the section");
     section.split_once("\n## ").map_or(section, |(section, _)| section).to_owned()

@@ -104,12 +104,13 @@ impl Admission<'_> {
             core.note_proof(parts, proof)?;
         }
         let decision = core.authorize(requirement, caller, policy)?;
-        // An outer guard may have left a caller that this route does not have.
-        parts.extensions.remove::<Principal>();
         if let Some(held) = held {
             parts.extensions.insert(held.caller.clone());
             let outer = Permit::issued(&parts.extensions).into_seat();
             parts.extensions.insert(Issued::new(self.guard, self.terms, held, outer));
+        } else {
+            // An outer guard may have left a caller that this route does not have.
+            parts.extensions.remove::<Principal>();
         }
         parts.extensions.insert(decision);
         let media = input.begin(parts).map_err(Refusal::Input)?;
