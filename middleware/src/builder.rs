@@ -271,7 +271,7 @@ impl GuardBuilder {
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens);
+        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens, &clock);
         let bindings = Bindings {
             dpop: self.proofs.dpop.map(dpop).transpose()?,
             certificates: self.proofs.certificates,

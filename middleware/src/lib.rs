@@ -149,6 +149,8 @@ mod input;
 mod jwks;
 mod layer;
 mod limit;
+#[cfg(feature = "redis")]
+mod link;
 mod origin;
 mod outage;
 mod path;
@@ -169,6 +171,8 @@ pub mod test_util;
 mod token;
 
 pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+#[cfg(feature = "redis")]
+pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};

@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
-use crate::binding::{BindingFault, Name};
+use crate::binding::{BindingFault, Claim, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
 use crate::jwks::Trust;
@@ -23,6 +23,8 @@ use crate::token::{Attempt, BearerFault, Credential, Principal, Scheme, Verifica
 pub(crate) enum Resume {
     Address,
     Caller(Option<Held>, Option<Name>),
+    /// The proof was taken for used.
+    Shown(Option<Held>),
     Token,
 }
 
@@ -31,7 +33,7 @@ impl Resume {
     pub(crate) const fn stage(&self) -> Stage {
         match self {
             Self::Address => Stage::Early,
-            Self::Caller(..) | Self::Token => Stage::Late,
+            Self::Caller(..) | Self::Shown(_) | Self::Token => Stage::Late,
         }
     }
 }
@@ -90,20 +92,28 @@ impl Admission<'_> {
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         let core = &self.guard.core;
-        let Terms { requirement, input, passage, .. } = self.terms.as_ref();
         let caller = held.as_ref().map(|held| &held.caller);
-        let policy = core.policy.as_ref().map(|policy| (policy, core.moment(requirement)));
+        let policy = core.policy_for(&self.terms.requirement);
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller, standing) {
+        if let Err(halt) = self.terms.passage.spend(Stage::Late, address(parts), caller, standing) {
             return halted(halt, Resume::Caller(held, proof));
         }
         // Only now: whoever is over their limit takes no room from others.
-        if let Some(proof) = proof {
-            core.note_proof(parts, proof)?;
+        if let Some(proof) = proof
+            && let Some(claim) = core.note_proof(parts, proof)?
+        {
+            return Ok(Step::Claim(claim, Resume::Shown(held)));
         }
-        let decision = core.authorize(requirement, caller, policy)?;
+        self.shown(parts, held)
+    }
+
+    pub(super) fn shown(self, parts: &mut Parts, held: Option<Held>) -> Result<Step, Refusal> {
+        let core = &self.guard.core;
+        let Terms { requirement, input, .. } = self.terms.as_ref();
+        let caller = held.as_ref().map(|held| &held.caller);
+        let decision = core.authorize(requirement, caller, core.policy_for(requirement))?;
         // An outer guard may have left a caller that this route does not have.
         parts.extensions.remove::<Principal>();
         if let Some(held) = held {
@@ -126,6 +136,10 @@ impl Core {
             }
             _ => Ok(()),
         }
+    }
+
+    fn policy_for(&self, requirement: &Requirement) -> Option<(&PolicyState, Moment)> {
+        self.policy.as_ref().map(|policy| (policy, self.moment(requirement)))
     }
 
     pub(super) fn moment(&self, requirement: &Requirement) -> Moment {
@@ -173,17 +187,17 @@ impl Core {
         Ok(Some(Credential { scheme: self.credentials.bindings.scheme_of_cookie(headers), token }))
     }
 
-    /// Takes a proof for used. A guard around this one, which is the same guard, has done so already.
-    fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<(), Refusal> {
+    /// Takes a proof for used, and gives what is still to be asked for elsewhere. A guard around this one, which is the same
+    /// guard, has done so already.
+    fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<Option<Claim>, Refusal> {
         let noted = Noted { proof, guard: self.decisions.guard() };
-        if parts.extensions.get::<Noted>() != Some(&noted) {
-            self.credentials
-                .bindings
-                .note(proof, &self.clock)
-                .map_err(|fault| unproven(fault, Scheme::Dpop))?;
-            parts.extensions.insert(noted);
+        if parts.extensions.get::<Noted>() == Some(&noted) {
+            return Ok(None);
         }
-        Ok(())
+        let claim = self.credentials.bindings.note(proof, &self.clock);
+        let claim = claim.map_err(|fault| unproven(fault, Scheme::Dpop))?;
+        parts.extensions.insert(noted);
+        Ok(claim)
     }
 
     fn authorize(
@@ -251,6 +265,11 @@ struct Noted {
     guard: u64,
 }
 
+/// Takes a proof for used at all replicas together.
+pub(crate) async fn settle(claim: Claim) -> Result<(), Refusal> {
+    claim.settle().await.map_err(|fault| unproven(fault, Scheme::Dpop))
+}
+
 /// The answer to a caller who has not proven that the token is theirs.
 fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
     match fault {
@@ -259,6 +278,7 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
         BindingFault::Token(fault) => Refusal::Token { fault, scheme },
         BindingFault::Unbound => Refusal::Unproven(Binding::Key),
         BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
+        BindingFault::Away => Refusal::Unavailable(Outage::SharedProofs),
     }
 }
 
