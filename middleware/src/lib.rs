@@ -103,6 +103,9 @@
 //! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
 //! 503 instead of 429.
 //!
+//! With the same feature, replicas take a [DPoP](Dpop) proof once together. While that server is away, requests with a proof are
+//! answered 503, unless each replica is told to go on alone.
+//!
 //! # Input
 //!
 //! Escape on output: that is the fence against cross-site scripting. The [`InputPolicy`] is the second one.

@@ -374,3 +374,27 @@ fn name_of(proof: &Proof, thumbprint: &str) -> Name {
     let (key, name) = (thumbprint.as_bytes(), proof.claims.jti.as_bytes());
     Name { proof: half(&[key, b"\0", name]), key: half(&[key]), made: proof.claims.iat.0 }
 }
+
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_outlives_a_proof_by_every_clock_that_is_as_late_as_may_be() {
+        let secs = Duration::from_secs;
+        let window = Window { max_age: secs(60), leeway: secs(30) };
+        let made = 1_000;
+        let taken: Vec<u64> = (800..1_200).filter(|now| window.is_open(made, *now)).collect();
+        assert_eq!((taken.first(), taken.last()), (Some(&970), Some(&1_090)));
+        for now in taken {
+            let kept = window.left(made, now).as_secs();
+            for behind in 0..=30 {
+                assert!(!window.is_open(made, now - behind + kept), "{now} {behind}");
+            }
+            assert!(window.is_open(made, now - 30 + kept - 1), "and not for longer: {now}");
+        }
+        assert_eq!(window.left(made, 5_000), Duration::ZERO);
+        assert_eq!(window.left(u64::MAX, 0).as_secs(), u64::MAX, "a time that nobody lives to see");
+    }
+}
