@@ -116,12 +116,11 @@ impl Link {
     fn miss(&self, error: &RedisError) {
         let away = self.purpose.away;
         // Whatever the error is: a connection that ends and one that is refused are one outage.
-        match self.outage.failed(self.clock.steady(), &"away", true) {
-            Some(Told { lasted, attempts }) => {
-                tracing::warn!(%error, attempts, for_secs = lasted.as_secs(), "{away}");
-            }
-            None => tracing::debug!(%error, "{away}"),
-        }
+        let Some(Told { lasted, attempts }) = self.outage.failed(self.clock.steady(), &"away", true) else {
+            tracing::debug!(%error, "{away}");
+            return;
+        };
+        tracing::warn!(%error, attempts, for_secs = lasted.as_secs(), "{away}");
     }
 
     /// Looks for the server while it is away, for as long as somebody holds the guard.

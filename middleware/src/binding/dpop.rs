@@ -138,7 +138,7 @@ impl Dpop {
     }
 
     pub(crate) fn build(
-        mut self,
+        self,
         audience: &str,
         tokens: &TokenPolicy,
         clock: &Clock,
@@ -162,18 +162,13 @@ impl Dpop {
     }
 
     #[cfg(feature = "redis")]
-    fn open(&mut self, audience: &str, window: Window, clock: &Clock) -> Result<Option<Shared>, DpopError> {
-        self.redis.take().map(|redis| redis.open(audience, window, clock)).transpose()
+    fn open(&self, audience: &str, window: Window, clock: &Clock) -> Result<Option<Shared>, DpopError> {
+        self.redis.as_ref().map(|redis| redis.open(audience, window, clock)).transpose()
     }
 
     #[cfg(not(feature = "redis"))]
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        clippy::unnecessary_wraps,
-        reason = "the signature is that of the feature"
-    )]
-    fn open(&mut self, _: &str, _: Window, _: &Clock) -> Result<Option<Shared>, DpopError> {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature is that of the feature")]
+    fn open(&self, _: &str, _: Window, _: &Clock) -> Result<Option<Shared>, DpopError> {
         Ok(None)
     }
 }

@@ -100,7 +100,7 @@ impl RedisProofs {
         self
     }
 
-    pub(super) fn open(self, audience: &str, window: Window, clock: &Clock) -> Result<Shared, DpopError> {
+    pub(super) fn open(&self, audience: &str, window: Window, clock: &Clock) -> Result<Shared, DpopError> {
         let mut probe = redis::cmd("SET");
         probe.arg(format!("{}:probe", self.prefix)).arg(1).arg("PX").arg(1_000);
         let purpose = Purpose {
@@ -117,7 +117,7 @@ impl RedisProofs {
         Ok(Shared {
             link: Arc::new(link),
             key: Key::new(HMAC_SHA256, of_service.as_ref()),
-            prefix: self.prefix,
+            prefix: self.prefix.clone(),
             patience: self.patience,
             serves_alone: self.serves_alone,
             window,

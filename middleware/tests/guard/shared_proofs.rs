@@ -181,8 +181,7 @@ async fn redis_learns_nothing_of_proofs_and_nobody_can_choose_a_name_there() {
     let (url, prefix) = server();
     let setup = Setup::new();
     let [one, two] = setup.pair(&through(&url, &prefix)).await;
-    let nasty =
-        ["a", "* FLUSHALL", "\r\nFLUSHALL\r\n", "{a}", "x:probe", "\u{e9}\u{2028}", &"j".repeat(256)];
+    let nasty = ["a", "* FLUSHALL", "\r\nFLUSHALL\r\n", "{a}", "x:probe", "\u{e9}\u{2028}", &"j".repeat(256)];
     for jti in nasty {
         let once = setup.named(jti);
         assert_eq!(setup.status(&one, &once).await, 200, "{jti:?}");
