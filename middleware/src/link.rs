@@ -84,7 +84,8 @@ impl Link {
         if self.is_up() {
             return;
         }
-        match self.find().await {
+        // Rare, and large: whoever waits for a guard is not to hold all of it.
+        match Box::pin(self.find()).await {
             Ok(connection) => {
                 self.current.store(Some(Arc::new(connection)));
                 if let Some(Told { lasted, attempts }) = self.outage.ended(self.clock.steady()) {
