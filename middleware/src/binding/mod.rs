@@ -9,6 +9,7 @@ mod replay;
 mod shared;
 #[cfg(not(feature = "redis"))]
 mod unshared;
+mod window;
 
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ pub(crate) enum BindingFault {
     Full,
     /// Where used proofs are shared was not reached, so nobody knows whether this one was used elsewhere.
     #[error("where used proofs are shared cannot be reached")]
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "nothing is shared without the feature"))]
     Away,
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
-use redis::Cmd;
+use redis::{Cmd, RedisError};
 
-use super::dpop::{DpopError, Window};
 use super::replay::Name;
+use super::window::Window;
 use super::{BindingFault, Instant};
 use crate::clock::Clock;
 use crate::link::{Link, Purpose};
@@ -100,7 +100,7 @@ impl RedisProofs {
         self
     }
 
-    pub(super) fn open(&self, audience: &str, window: Window, clock: &Clock) -> Result<Shared, DpopError> {
+    pub(super) fn open(&self, audience: &str, window: Window, clock: &Clock) -> Result<Shared, RedisError> {
         let mut probe = redis::cmd("SET");
         probe.arg(format!("{}:probe", self.prefix)).arg(1).arg("PX").arg(1_000);
         let purpose = Purpose {
@@ -112,7 +112,7 @@ impl RedisProofs {
             },
             back: "used DPoP proofs are shared with the other replicas again",
         };
-        let link = Link::new(&self.url, purpose, clock).map_err(|error| DpopError::Url(error.to_string()))?;
+        let link = Link::new(&self.url, purpose, clock)?;
         let of_service = sign(&Key::new(HMAC_SHA256, &self.secret), &[LABEL, audience.as_bytes()].concat());
         Ok(Shared {
             link: Arc::new(link),
