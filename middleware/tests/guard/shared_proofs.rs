@@ -124,8 +124,8 @@ async fn of_many_at_once_at_both_replicas_one_passes() {
     let setup = Setup::new();
     let replicas = setup.pair(&through(&url, &prefix)).await;
     for round in ["a", "b", "c"] {
-        let once = setup.named(round);
-        let asked = (0..50).map(|number| setup.status(&replicas[number % 2], &once));
+        let same = setup.named(round);
+        let asked = (0..50).map(|number| setup.status(&replicas[number % 2], &same));
         let mut answers = join_all(asked).await;
         answers.sort_unstable();
         assert_eq!(answers[0], 200, "{answers:?}");
@@ -144,7 +144,7 @@ async fn a_proof_is_known_everywhere_until_it_is_too_old_by_any_clock() {
     // Half a minute until it is made, a minute of age, and two leeways: of the client's clock and of a replica's.
     let before = names(&url, &prefix);
     assert!((100_000..=151_000).contains(&kept(&before[0])), "{before:?}");
-    setup.dial.turn(Duration::from_secs(120));
+    setup.dial.turn(Duration::from_mins(2));
     let told = async |replica| setup.show(replica, &youngest).await.problem()["detail"].clone();
     assert_eq!(told(&two).await, "The DPoP proof is refused: it was used before");
     setup.dial.turn(Duration::from_secs(1));
@@ -166,9 +166,9 @@ async fn services_are_apart_and_guards_that_share_another_prefix_are_too() {
     let elsewhere =
         setup.replica_with(|guard| guard.audience(other).dpop(Dpop::new().shared(through.clone()))).await;
     let apart = setup.replica(Dpop::new().shared(through.clone().prefix(format!("{prefix}:apart")))).await;
-    let once = setup.named("a");
-    assert_eq!(setup.status(&one, &once).await, 200);
-    assert_eq!(setup.status(&apart, &once).await, 200);
+    let same = setup.named("a");
+    assert_eq!(setup.status(&one, &same).await, 200);
+    assert_eq!(setup.status(&apart, &same).await, 200);
     let jkt = crate::bound::public(&setup.key).1;
     let token = setup.issuer.token(&json!({ "aud": other, "cnf": { "jkt": jkt } }));
     let same_name = json!({ "jti": "a", "htu": format!("{other}/me") });
@@ -183,9 +183,9 @@ async fn redis_learns_nothing_of_proofs_and_nobody_can_choose_a_name_there() {
     let [one, two] = setup.pair(&through(&url, &prefix)).await;
     let nasty = ["a", "* FLUSHALL", "\r\nFLUSHALL\r\n", "{a}", "x:probe", "\u{e9}\u{2028}", &"j".repeat(256)];
     for jti in nasty {
-        let once = setup.named(jti);
-        assert_eq!(setup.status(&one, &once).await, 200, "{jti:?}");
-        assert_eq!(setup.status(&two, &once).await, 401, "{jti:?}");
+        let same = setup.named(jti);
+        assert_eq!(setup.status(&one, &same).await, 200, "{jti:?}");
+        assert_eq!(setup.status(&two, &same).await, 401, "{jti:?}");
     }
     for bad in ["", "a.b.c", "* FLUSHALL", &setup.named(&"j".repeat(257))] {
         assert_eq!(setup.status(&one, bad).await, 401);
@@ -226,9 +226,9 @@ async fn the_same_guard_around_itself_takes_a_shared_proof_once() {
     let [one, two] = setup.pair(&through(&url, &prefix)).await;
     let nested = one.service.layer(one.guard.require(authenticated()));
     let nested = Replica { guard: one.guard, service: nested };
-    let once = setup.named("a");
-    assert_eq!(setup.status(&nested, &once).await, 200);
-    assert_eq!((setup.status(&nested, &once).await, setup.status(&two, &once).await), (401, 401));
+    let same = setup.named("a");
+    assert_eq!(setup.status(&nested, &same).await, 200);
+    assert_eq!((setup.status(&nested, &same).await, setup.status(&two, &same).await), (401, 401));
 }
 
 #[tokio::test]
@@ -236,11 +236,11 @@ async fn a_client_that_hangs_up_has_spent_its_proof() {
     let (url, prefix) = server();
     let setup = Setup::new();
     let [one, two] = setup.pair(&through(&url, &prefix)).await;
-    let once = setup.named("a");
-    assert!(setup.status(&one, &once).now_or_never().is_none(), "it waits");
+    let same = setup.named("a");
+    assert!(setup.status(&one, &same).now_or_never().is_none(), "it waits");
     // Behind it on the same connection.
     assert_eq!(setup.status(&one, &setup.named("b")).await, 200);
-    assert_eq!((setup.status(&one, &once).await, setup.status(&two, &once).await), (401, 401));
+    assert_eq!((setup.status(&one, &same).await, setup.status(&two, &same).await), (401, 401));
 }
 
 // RFC 9449 §9

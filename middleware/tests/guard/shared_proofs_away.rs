@@ -54,10 +54,10 @@ async fn a_replica_that_may_answers_alone_meanwhile_and_takes_a_proof_once_itsel
     let [one, two] = setup.pair(&through(&redis.url(), "test").alone_while_away()).await;
     redis.end();
     for jti in ["a", "b"] {
-        let once = setup.named(jti);
+        let same = setup.named(jti);
         for replica in [&one, &two] {
-            assert_eq!(setup.status(replica, &once).await, 200, "{jti}");
-            assert_eq!(setup.status(replica, &once).await, 401, "{jti}");
+            assert_eq!(setup.status(replica, &same).await, 200, "{jti}");
+            assert_eq!(setup.status(replica, &same).await, 401, "{jti}");
         }
     }
     assert_eq!((one.guard.status().proofs_shared, said.so_far()), (Some(false), (2, 0)));
@@ -118,8 +118,8 @@ async fn a_redis_that_is_full_counts_as_away_until_there_is_room() {
     assert_eq!(one.guard.status().proofs_shared, Some(false), "it answers, and can note nothing");
     bound("0");
     one.guard.refresh().await;
-    let once = setup.named("b");
-    assert_eq!((setup.status(&one, &once).await, setup.status(&two, &once).await), (200, 401));
+    let same = setup.named("b");
+    assert_eq!((setup.status(&one, &same).await, setup.status(&two, &same).await), (200, 401));
 }
 
 #[tokio::test]
@@ -127,8 +127,8 @@ async fn a_redis_that_lost_its_data_is_not_trusted_by_who_saw_the_proof() {
     let redis = Redis::start();
     let setup = Setup::new();
     let [one, _] = setup.pair(&through(&redis.url(), "test")).await;
-    let once = setup.named("a");
-    assert_eq!(setup.status(&one, &once).await, 200);
+    let same = setup.named("a");
+    assert_eq!(setup.status(&one, &same).await, 200);
     assert_eq!(cli(&redis.url(), &["flushall"]).trim(), "OK");
-    assert_eq!(setup.status(&one, &once).await, 401);
+    assert_eq!(setup.status(&one, &same).await, 401);
 }
