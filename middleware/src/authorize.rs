@@ -157,8 +157,8 @@ impl Requirement {
         Self { node: Node::All(all), ..self }
     }
 
-    /// Serves on while the issuer is away: decides by keys, a policy and a list of what was revoked that nobody has
-    /// confirmed for up to `at_most`, where the limits of the guard would answer 503 by then.
+    /// Serves on while the issuer is away: decides by keys, a policy, a list of what was revoked and what the issuer said of a
+    /// token that nobody has confirmed for up to `at_most`, where the limits of the guard would answer 503 by then.
     ///
     /// A route that does not say this fails closed. It lengthens limits and never shortens one; a token that has
     /// expired stays expired. What is joined with [`and`](Self::and) or [`or`](Self::or) tolerates what both sides

@@ -14,8 +14,9 @@ use crate::clock::Clock;
 use crate::csrf::Csrf;
 use crate::decision::DecisionIds;
 use crate::disk::Folder;
-use crate::guard::{Browsers, Core, Credentials, Guard, Told};
+use crate::guard::{Authority, Browsers, Core, Credentials, Guard, Told};
 use crate::input::InputPolicy;
+use crate::introspection::{Ground, Introspection};
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
 use crate::limit::Limits;
 use crate::policy::{Policy, PolicyState, Surroundings};
@@ -33,7 +34,7 @@ pub struct GuardBuilder {
     issuers: Vec<Issuer>,
     service: Service,
     tokens: TokenPolicy,
-    proofs: Accepted,
+    accepted: Accepted,
     policy: Option<Policy>,
     limits: Limits,
     around: Around,
@@ -50,11 +51,13 @@ struct Service {
     resource: Option<ProtectedResource>,
 }
 
-/// How tokens may come, and what they may be bound to.
+/// How tokens may come, what they may be bound to, and whether others than JWTs are taken.
 #[derive(Debug, Default)]
 struct Accepted {
     dpop: Option<Dpop>,
     certificates: Option<ClientCertificates>,
+    /// Boxed, since few guards have it and whatever builds one carries it along.
+    opaque: Option<Box<Introspection>>,
     cookie: Option<CookieTokens>,
     csrf: Option<Csrf>,
 }
@@ -107,26 +110,32 @@ impl GuardBuilder {
 
     /// Accepts tokens that are bound to a key by DPoP. Unless set, they are refused.
     pub fn dpop(mut self, dpop: Dpop) -> Self {
-        self.proofs.dpop = Some(dpop);
+        self.accepted.dpop = Some(dpop);
         self
     }
 
     /// Accepts tokens that are bound to a certificate. Unless set, they are refused.
     pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
-        self.proofs.certificates = Some(certificates);
+        self.accepted.certificates = Some(certificates);
+        self
+    }
+
+    /// Accepts tokens that are no JWTs: the issuer is asked about them. Unless set, they are refused.
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.accepted.opaque = Some(Box::new(introspection));
         self
     }
 
     /// Takes tokens from a cookie, where no header has one: see [`CookieTokens`]. Unless set, from headers only. It needs
     /// [`csrf`](Self::csrf).
     pub fn cookie_tokens(mut self, cookie: CookieTokens) -> Self {
-        self.proofs.cookie = Some(cookie);
+        self.accepted.cookie = Some(cookie);
         self
     }
 
     /// Refuses what pages of others have a browser do: see [`Csrf`].
     pub fn csrf(mut self, csrf: Csrf) -> Self {
-        self.proofs.csrf = Some(csrf);
+        self.accepted.csrf = Some(csrf);
         self
     }
 
@@ -271,23 +280,23 @@ impl GuardBuilder {
         };
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let dpop = |dpop: Dpop| dpop.build(&audience, &self.tokens, &clock);
-        let bindings = Bindings {
-            dpop: self.proofs.dpop.map(dpop).transpose()?,
-            certificates: self.proofs.certificates,
-        };
-        let browsers = Browsers::build(self.proofs.cookie, self.proofs.csrf)?;
+        let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
+        let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
+        let bindings = Bindings { dpop, certificates };
+        let browsers = Browsers::build(cookie, csrf)?;
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
         if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
+        let ground = Ground { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
+        let introspector = opaque.map(|opaque| opaque.build(&ground, &mut fetcher)).transpose()?;
+        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
         let decisions = DecisionIds::new();
         let edge = Arc::new(self.around.build(decisions.guard())?);
         Ok(Guard::new(Core {
-            verifier: Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone())
-                .hearing_of(policy.as_ref().and_then(PolicyState::revoked).cloned()),
+            authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
             trusts,
             policy,
             limiters: self.limits.build(&clock)?,

@@ -12,7 +12,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// Nothing has to be put into forms: every browser of today says where a request comes from. It is checked for methods other than
 /// GET, HEAD and OPTIONS, which handlers must not change anything by, and whenever a connection is to be upgraded, as for a
-/// WebSocket. A request with a token in its `Authorization` header is not checked, since no page of others can make one.
+/// WebSocket. A request with a token in its `Authorization` header is not checked, since no page of others can make one; but where
+/// nobody looks at that token, and there are cookies and an `Origin` beside it, it is.
 ///
 /// | `Sec-Fetch-Site` | `Origin` | |
 /// |---|---|---|

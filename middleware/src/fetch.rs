@@ -17,7 +17,7 @@ const LISTENING: Duration = Duration::from_hours(1);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The answer was not 200 or 304.
+    /// The answer was not 200, nor 304 where that is one.
     #[error("the server answered {0}")]
     Status(StatusCode),
     /// The server says nothing.
@@ -35,6 +35,11 @@ pub enum FetchError {
 fn root<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
     error.source().map_or(error, root)
 }
+
+/// A URL that nothing is fetched from, and nothing sent to.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an https URL (http only for this machine)")]
+pub struct UrlRefused(pub(crate) String);
 
 /// What is asked for.
 pub(crate) struct Get<'a> {
@@ -57,6 +62,21 @@ pub(crate) struct Posted {
     pub(crate) status: StatusCode,
     /// After how long to try again, if the server says it in seconds (RFC 9110 §10.2.3).
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// A form that is sent, with what may come back.
+pub(crate) struct Form<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) authorization: Option<&'a HeaderValue>,
+    pub(crate) accept: HeaderValue,
+    pub(crate) body: String,
+    pub(crate) max_bytes: usize,
+}
+
+/// A document that came back.
+pub(crate) struct Reply {
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) body: Bytes,
 }
 
 /// An HTTP client that follows no redirect and no proxy settings, waits and reads for so long only.
@@ -87,21 +107,28 @@ impl Fetcher {
     pub(crate) async fn get_with(&self, get: Get<'_>, mut headers: HeaderMap) -> Result<Fetched, FetchError> {
         headers.extend(get.etag.map(|etag| (header::IF_NONE_MATCH, etag.clone())));
         headers.extend(get.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
-        let mut response = self.0.get(get.url.clone()).headers(headers).send().await?;
+        let response = self.0.get(get.url.clone()).headers(headers).send().await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if get.etag.is_some() => return Ok(Fetched::NotModified),
             other => return Err(FetchError::Status(other)),
         }
         let etag = response.headers().get(header::ETAG).cloned();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > get.max_bytes {
-                return Err(FetchError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
+        Ok(Fetched::Document { body: read(response, get.max_bytes).await?, etag })
+    }
+
+    /// Sends a form, and gives the document that is the answer.
+    pub(crate) async fn post_form(&self, form: Form<'_>) -> Result<Reply, FetchError> {
+        let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let mut headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, urlencoded), (header::ACCEPT, form.accept)]);
+        headers.extend(form.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
+        let response = self.0.post(form.url.clone()).headers(headers).body(form.body).send().await?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
         }
-        Ok(Fetched::Document { body: body.freeze(), etag })
+        let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+        Ok(Reply { content_type, body: read(response, form.max_bytes).await? })
     }
 
     /// Sends a document. What the answer says beside its status is not read.
@@ -142,6 +169,29 @@ impl Fetcher {
             other => Err(FetchError::Status(other)),
         }
     }
+}
+
+/// Reads a body that is no longer than it may be.
+async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, FetchError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(FetchError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Whether a URL is secure, or plain `http` is allowed for it.
+pub(crate) fn is_allowed(url: &Url, plain_http: bool) -> bool {
+    is_secure(url) || (plain_http && url.scheme() == "http")
+}
+
+/// Reads a URL that has to be secure, unless plain `http` is allowed for it.
+pub(crate) fn allowed_url(text: &str, plain_http: bool) -> Result<Url, UrlRefused> {
+    let url = Url::parse(text).ok().filter(|url| is_allowed(url, plain_http));
+    url.ok_or_else(|| UrlRefused(text.to_owned()))
 }
 
 /// Whether what comes from a URL can be trusted to come from there: `https`, or this machine.

@@ -1,5 +1,6 @@
 //! The order in which a request is judged.
 
+mod authority;
 mod judge;
 mod stay;
 mod stream;
@@ -16,6 +17,7 @@ pub(crate) use stream::Stay;
 use stream::Streams;
 pub use stream::{Permit, RenewError};
 
+pub(crate) use self::authority::{Authority, Pending};
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
 use crate::clock::Clock;
@@ -24,7 +26,8 @@ use crate::decision::DecisionIds;
 use crate::edge::{Edge, EdgeRules, HeaderRules};
 use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
-use crate::jwks::{Trust, Trusts};
+use crate::introspection::Introspector;
+use crate::jwks::Trusts;
 use crate::limit::{Limiters, Loan, Passage, Standing};
 use crate::path;
 use crate::policy::PolicyState;
@@ -33,7 +36,7 @@ use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Attempt, Sharing, TokenCookie, Verifier};
+use crate::token::{Sharing, TokenCookie};
 use judge::Admission;
 pub(crate) use judge::{Resume, settle};
 
@@ -53,7 +56,7 @@ pub struct Guard {
 
 /// The parts of a guard.
 pub(crate) struct Core {
-    pub(crate) verifier: Verifier,
+    pub(crate) authority: Authority,
     pub(crate) trusts: Arc<Trusts>,
     pub(crate) policy: Option<PolicyState>,
     pub(crate) limiters: Limiters,
@@ -149,6 +152,7 @@ impl Guard {
             ready: self.is_ready(),
             policy: policy.map(|policy| policy.status(now)),
             issuers: self.core.trusts.statuses(now),
+            introspection: self.core.authority.introspector.as_ref().map(Introspector::status),
             input_reports: self.core.input.reports(),
             streams: self.streams.count(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
@@ -276,6 +280,10 @@ impl Guard {
     pub(crate) async fn refresh_remote(&self) {
         let knowledge = async {
             self.core.trusts.refresh().await;
+            if let Some(introspector) = &self.core.authority.introspector {
+                // Boxed, since few guards have it and whatever builds one carries it along.
+                Box::pin(introspector.find_endpoint()).await;
+            }
             if let Some(policy) = &self.core.policy {
                 policy.refresh().await;
             }
@@ -324,7 +332,7 @@ impl Guard {
             Resume::Address => admission.address(parts, standing),
             Resume::Caller(held, proof) => admission.caller(parts, (held, proof), standing),
             Resume::Shown(held) => admission.shown(parts, held),
-            Resume::Token => admission.token(parts, Attempt::Last, standing),
+            Resume::Token(turn) => admission.token(parts, turn, standing),
         }
     }
 }
@@ -359,8 +367,8 @@ pub(crate) enum Step {
     Claim(Claim, Resume),
     /// Call the handler.
     Pass,
-    /// Wait for keys, then go on with the token.
-    Wait(Arc<Trust>),
+    /// Wait for what the token needs, then go on with it.
+    Wait(Pending),
 }
 
 impl fmt::Debug for Guard {

@@ -227,7 +227,7 @@ impl Step {
     }
 }
 
-/// A request that has to wait: for keys, for what replicas share, or for its own body.
+/// A request that has to wait: for keys, for the word of the issuer, for what replicas share or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,
@@ -294,11 +294,8 @@ where
                     settle(claim).await?;
                     resume
                 }
-                // The last attempt asks for no more keys.
-                Step::Wait(trust) => {
-                    trust.refresh_for_request().await;
-                    Resume::Token
-                }
+                // Whoever has waited for this waits for it no more.
+                Step::Wait(pending) => Resume::Token(pending.over().await),
                 done => return Ok(done),
             };
             step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.parting.standing)?;

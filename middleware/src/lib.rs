@@ -27,7 +27,8 @@
 //! 2. The limits by client address are spent: 429.
 //! 3. Where [`Csrf`] is declared, a request that a page of somebody else had a browser send is refused: 403.
 //! 4. The token is verified by the rules of RFC 9068 and RFC 8725: 401, or 503 while the issuer's keys
-//!    cannot be had. Tokens are taken from the `Authorization` header, or from a [cookie](CookieTokens) where that is declared.
+//!    cannot be had. About one that is no JWT the issuer is [asked](Introspection), if the guard is to accept such.
+//!    Tokens are taken from the `Authorization` header, or from a [cookie](CookieTokens) where that is declared.
 //! 5. The limits by identity and route are spent: 429.
 //! 6. The requirement of the route is decided: 403 with the id of the decision.
 //! 7. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
@@ -90,11 +91,12 @@
 //! | keys | an hour | [`Issuer::keys_max_age`] |
 //! | policy | a day | [`PolicyEndpoint::policy_max_age`] |
 //! | revocations | none | [`PolicyEndpoint::revocations_max_stale`] |
+//! | what it said of a token when it was asked | half a minute | [`Introspection::remember_for`] |
 //!
 //! Ages count from when the issuer said last that it holds, which it is asked all the time, and not from the last
 //! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
 //! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
-//! go on across the restart. [`Guard::status`] says how old everything is and where it came from.
+//! go on across the restart; what was said of tokens is kept nowhere. [`Guard::status`] says how old everything is and where it came from.
 //!
 //! # Limits
 //!
@@ -139,6 +141,7 @@ mod builder;
 mod challenge;
 mod client_address;
 mod clock;
+mod credentials;
 mod csrf;
 mod decision;
 mod disk;
@@ -149,6 +152,8 @@ mod extract;
 mod fetch;
 mod guard;
 mod input;
+mod introspection;
+
 mod jwks;
 mod layer;
 mod limit;
@@ -191,22 +196,23 @@ pub use edge::{
 pub use ended::Ended;
 pub use entropy::Entropy;
 pub use extract::{Claims, OptionalPrincipal, Rejection};
-pub use fetch::FetchError;
+pub use fetch::{FetchError, UrlRefused};
 pub use guard::{Guard, Permit, RenewError};
 pub use input::{
     Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
     InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
 };
+pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
 #[cfg(feature = "redis")]
 pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
 pub use origin::NotAnOrigin;
-pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy, UrlRefused};
+pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
-pub use status::{KeysStatus, PolicyStatus, Source, Status};
+pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};

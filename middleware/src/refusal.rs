@@ -72,6 +72,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Outage {
     #[error("the address of the client is not known: serve with into_make_service_with_connect_info")]
     Address,
+    #[error("the issuer cannot be asked about the token")]
+    Introspection,
     #[error("the keys of the issuer cannot be had")]
     Keys,
     #[error("a limit of the route cannot be kept: the log of the start says why")]
@@ -84,6 +86,8 @@ pub(crate) enum Outage {
     RequestId,
     #[error("too many DPoP proofs are remembered to tell a new one")]
     Proofs,
+    #[error("the issuer is being asked about as many tokens as it may be at a time")]
+    Questions,
     #[error("what was revoked is not known for too long")]
     Revocations,
     #[error("where used DPoP proofs are shared cannot be reached, so none is known to be new")]

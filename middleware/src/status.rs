@@ -18,6 +18,9 @@ pub struct Status {
     pub policy: Option<PolicyStatus>,
     /// The keys of each issuer.
     pub issuers: Vec<KeysStatus>,
+    /// What is known of the issuer that is asked about tokens, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<IntrospectionStatus>,
     /// How often each field of the guard's input policy that only reports was wrong.
     pub input_reports: Vec<FieldReports>,
     /// How many streams and upgraded connections are watched, because they last as long as the [`Permit`](crate::Permit) of their request.
@@ -63,6 +66,17 @@ pub struct KeysStatus {
     /// Whether they are young enough to verify tokens with. Routes that
     /// [serve stale](crate::Requirement::serve_stale) may go by older ones.
     pub usable: bool,
+}
+
+/// How it goes to ask the issuer about tokens. A guard is ready whatever this says: without requests it would not find out
+/// that the issuer answers again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct IntrospectionStatus {
+    /// Whether the issuer answers. It does not when three questions in a row, and every one since, came to nothing.
+    pub answers: bool,
+    /// Of how many tokens it is remembered that they are good.
+    pub tokens: usize,
 }
 
 /// Where knowledge came from.
@@ -116,6 +130,7 @@ mod tests {
             ready: false,
             policy: Some(policy),
             issuers: Vec::new(),
+            introspection: None,
             input_reports: Vec::new(),
             streams: 2,
             revocations_age: None,

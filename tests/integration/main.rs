@@ -27,6 +27,8 @@ mod discovery;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod machines;

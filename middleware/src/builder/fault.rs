@@ -7,6 +7,7 @@ use crate::csrf::CsrfError;
 use crate::disk::CacheDirError;
 use crate::edge::{CorsError, EmptyCap, HeadersError};
 use crate::input::InputError;
+use crate::introspection::IntrospectionError;
 use crate::jwks::IssuerError;
 use crate::limit::LimitError;
 use crate::policy::PolicyError;
@@ -44,6 +45,9 @@ pub enum BuildError {
     /// The input policy cannot be used.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Nobody can be asked about tokens.
+    #[error(transparent)]
+    Introspection(#[from] IntrospectionError),
     /// An issuer cannot be used.
     #[error(transparent)]
     Issuer(#[from] IssuerError),

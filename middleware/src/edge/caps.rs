@@ -24,9 +24,11 @@ use crate::refusal::Refusal;
 /// | [`whole_within`](Self::whole_within) | 408 or 504 before the answer began; later, it breaks off |
 /// | [`in_flight`](Self::in_flight) | 503 `busy` with `Retry-After` |
 ///
-/// A place among the requests in flight is held until the last byte of the answer is sent, or until the client goes away,
-/// whichever is first. So a stream of events holds one as long as it is open, unless its route [says](crate::GuardedRoute::streams)
-/// that it is one; a connection that was upgraded, as for a WebSocket, holds none.
+/// A place among the requests in flight is held until the last byte of the answer is sent, until the client goes away, or until
+/// the time of [`whole_within`](Self::whole_within) is up, whichever is first; an answer of up to 16 KiB that is there as a whole
+/// holds none. So a stream of events holds one as long as it is open, unless its route [says](crate::GuardedRoute::streams)
+/// that it is one; a connection that was upgraded, as for a WebSocket, holds none. A client that reads nothing holds one as long as
+/// it likes unless `whole_within` is set.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Bodies that are watched: of a request for how long it gets, of an answer for when it is over.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum_core::BoxError;
@@ -10,6 +10,7 @@ use axum_core::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Why a body breaks off.
@@ -73,22 +74,63 @@ impl HttpBody for Measured {
     }
 }
 
+/// The longest answer that takes no place any more once it is there.
+const SHORT: u64 = 16 * 1024;
+
 /// The body of an answer.
 pub(super) struct Held {
     body: Body,
     /// Given back with the body, or as soon as it is over.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Held {
-    /// A body that holds a place while it is sent, and breaks off when its time is up.
+    /// A body that holds a place while it is sent, and breaks off when its time is up. Nothing is at work for one that is short and
+    /// whole, a refusal above all: a client that does not read it would hold the place for nothing.
     pub(super) fn hold(body: Body, place: Option<OwnedSemaphorePermit>, by: Option<Instant>) -> Body {
+        let is_short = body.size_hint().exact().is_some_and(|length| length <= SHORT);
+        let place = place.filter(|_| !is_short);
         if body.is_end_stream() || (place.is_none() && by.is_none()) {
             return body;
         }
+        let place = place.map(|place| Place::new(place, by));
         Body::new(Self { body, place, timer: by.map(|by| Box::pin(sleep_until(by))) })
     }
+}
+
+/// A place that is given back when it is dropped, and in time: a server asks a body for nothing while its client reads nothing.
+struct Place {
+    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    timer: Option<AbortHandle>,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, by: Option<Instant>) -> Self {
+        let permit = Arc::new(Mutex::new(Some(permit)));
+        let timer = by.map(|by| {
+            let permit = Arc::clone(&permit);
+            let wait = async move {
+                sleep_until(by).await;
+                give_back(&permit);
+            };
+            tokio::spawn(wait).abort_handle()
+        });
+        Self { permit, timer }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        give_back(&self.permit);
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+    }
+}
+
+fn give_back(permit: &Mutex<Option<OwnedSemaphorePermit>>) {
+    permit.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 impl HttpBody for Held {

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
+use super::authority::{Identity, Pending, Turn};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Claim, Name};
 use crate::client_address::ClientAddress;
 use crate::decision::{AccessDenied, Decision, DecisionId};
-use crate::jwks::Trust;
 use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{Attempt, BearerFault, Credential, Principal, Scheme, Verification, credential};
+use crate::token::{BearerFault, Credential, Principal, Scheme, credential};
 
 /// Where a request goes on after a wait. What is behind it is not done again.
 pub(crate) enum Resume {
@@ -25,7 +25,7 @@ pub(crate) enum Resume {
     Caller(Option<Held>, Option<Name>),
     /// The proof was taken for used.
     Shown(Option<Held>),
-    Token,
+    Token(Turn),
 }
 
 impl Resume {
@@ -33,7 +33,7 @@ impl Resume {
     pub(crate) const fn stage(&self) -> Stage {
         match self {
             Self::Address => Stage::Early,
-            Self::Caller(..) | Self::Shown(_) | Self::Token => Stage::Late,
+            Self::Caller(..) | Self::Shown(_) | Self::Token(_) => Stage::Late,
         }
     }
 }
@@ -62,20 +62,20 @@ impl Admission<'_> {
             // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
             parts.headers.remove(header::COOKIE);
         } else {
-            self.guard.core.check_site(parts)?;
+            self.guard.core.check_site(parts, &self.terms.requirement)?;
         }
-        self.token(parts, Attempt::First, standing)
+        self.token(parts, Turn::First, standing)
     }
 
     pub(super) fn token(
         self,
         parts: &mut Parts,
-        attempt: Attempt,
+        turn: Turn,
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
-        match self.guard.core.authenticate(parts, &self.terms.requirement, attempt) {
+        match self.guard.core.authenticate(parts, &self.terms.requirement, turn) {
             Ok(Authentication::Known(held, proof)) => self.caller(parts, (held, proof), standing),
-            Ok(Authentication::Wait(trust)) => Ok(Step::Wait(trust)),
+            Ok(Authentication::Wait(pending)) => Ok(Step::Wait(pending)),
             Err(refusal) => {
                 if refusal.is_guess() {
                     self.terms.passage.charge_guess(address(parts), standing);
@@ -129,9 +129,9 @@ impl Admission<'_> {
 
 impl Core {
     /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
-    fn check_site(&self, parts: &Parts) -> Result<(), Refusal> {
+    fn check_site(&self, parts: &Parts, requirement: &Requirement) -> Result<(), Refusal> {
         match &self.credentials.browsers.csrf {
-            Some(csrf) if !matches!(credential(&parts.headers), Ok(Some(_))) => {
+            Some(csrf) if !self.vouches(&parts.headers, requirement) => {
                 csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
             }
             _ => Ok(()),
@@ -142,6 +142,14 @@ impl Core {
         self.policy.as_ref().map(|policy| (policy, self.moment(requirement)))
     }
 
+    /// Whether a token in the header says enough about who sends a request. Where nobody looks at it, it may be any text, and a page
+    /// that may send headers from elsewhere, because CORS lets it, may send that along with the cookies of a user.
+    fn vouches(&self, headers: &HeaderMap, requirement: &Requirement) -> bool {
+        let Ok(Some(sent)) = credential(headers) else { return false };
+        let is_looked_at = !requirement.ignores_tokens() && self.credentials.bindings.knows(sent.scheme);
+        is_looked_at || !(headers.contains_key(header::COOKIE) && headers.contains_key(header::ORIGIN))
+    }
+
     pub(super) fn moment(&self, requirement: &Requirement) -> Moment {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
@@ -150,7 +158,7 @@ impl Core {
         &self,
         parts: &Parts,
         requirement: &Requirement,
-        attempt: Attempt,
+        turn: Turn,
     ) -> Result<Authentication, Refusal> {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
@@ -160,16 +168,19 @@ impl Core {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
-        match self.verifier.verify(sent.token, requirement.tolerance(), attempt) {
-            Verification::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
-            Verification::Unavailable => Err(Refusal::Unavailable(Outage::Keys)),
-            Verification::Verified(caller) => {
+        match self.authority.identify(sent.token, requirement.tolerance(), turn) {
+            Identity::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
+            Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
+            Identity::Caller(caller) => {
                 let proof =
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
-                Ok(Authentication::Known(Some(Held { caller, token: sent.token.into() }), proof))
+                Ok(Authentication::Known(
+                    Some(Held { caller, token: sent.token.into(), awaited: None }),
+                    proof,
+                ))
             }
-            Verification::Waiting(trust) => Ok(Authentication::Wait(trust)),
+            Identity::Wait(pending) => Ok(Authentication::Wait(pending)),
         }
     }
 
@@ -207,7 +218,7 @@ impl Core {
         policy: Option<(&PolicyState, Moment)>,
     ) -> Result<Decision, Refusal> {
         let decide = |policy: Policies<'_>| {
-            let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
+            let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(caller, grounds)
         };
         let outcome = match policy {
@@ -285,5 +296,5 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
 enum Authentication {
     /// The caller, if there is one, and the proof that is still to be noted.
     Known(Option<Held>, Option<Name>),
-    Wait(Arc<Trust>),
+    Wait(Pending),
 }

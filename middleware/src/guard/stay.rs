@@ -1,27 +1,19 @@
 //! Whether a request that was let through would be let through again.
 
+use super::authority::Identity;
 use super::stream::{Held, RenewError};
 use super::{Core, Guard};
 use crate::authorize::{Denial, Grounds, Policies, Requirement};
 use crate::ended::Ended;
 use crate::policy::PolicyState;
-use crate::token::{Attempt, Principal, TokenFault, Verification};
+use crate::token::Principal;
 
 impl Guard {
-    /// Whether a new request by the same token would be let through now. Gives the caller anew where the keys have changed since.
-    pub(crate) fn stays(&self, requirement: &Requirement, held: &Held) -> Result<Option<Principal>, Ended> {
+    /// Whether a new request by the same token would be let through now.
+    pub(crate) fn stays(&self, requirement: &Requirement, held: &mut Held) -> Result<(), Ended> {
         let core = self.core();
-        let again = core.verifier.verify_again(&held.caller, &held.token, requirement.tolerance());
-        let again = again.map_err(|outcome| match outcome {
-            Verification::Refused(TokenFault::Expired) => Ended::Expired,
-            // It was good before: then it is the key that is not there any more.
-            Verification::Refused(_) => Ended::Revoked,
-            Verification::Unavailable | Verification::Verified(_) | Verification::Waiting(_) => {
-                Ended::Unavailable
-            }
-        })?;
-        core.allows_still(requirement, again.as_ref().unwrap_or(&held.caller))?;
-        Ok(again)
+        core.authority.confirm(held, requirement.tolerance())?;
+        core.allows_still(requirement, &held.caller)
     }
 
     /// Verifies a token with which something is to go on.
@@ -30,18 +22,10 @@ impl Guard {
         requirement: &Requirement,
         token: &str,
     ) -> Result<Principal, RenewError> {
-        let verifier = &self.core().verifier;
-        let outcome = match verifier.verify(token, requirement.tolerance(), Attempt::First) {
-            Verification::Waiting(trust) => {
-                trust.refresh_for_request().await;
-                verifier.verify(token, requirement.tolerance(), Attempt::Last)
-            }
-            outcome => outcome,
-        };
-        match outcome {
-            Verification::Verified(caller) => Ok(caller),
-            Verification::Refused(_) => Err(RenewError::Token),
-            Verification::Unavailable | Verification::Waiting(_) => Err(RenewError::Unavailable),
+        match self.core().authority.find_out(token, requirement.tolerance()).await {
+            Identity::Caller(caller) => Ok(caller),
+            Identity::Refused(_) => Err(RenewError::Token),
+            Identity::Unavailable(_) | Identity::Wait(_) => Err(RenewError::Unavailable),
         }
     }
 }
@@ -53,7 +37,7 @@ impl Core {
             return Err(Ended::Unavailable);
         }
         let decide = |policy: Policies<'_>| {
-            let grounds = Grounds { policy, clock: &self.clock, leeway: self.verifier.leeway() };
+            let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(Some(caller), grounds)
         };
         let silently = |policy: &PolicyState| policy.with_silently(moment, decide);

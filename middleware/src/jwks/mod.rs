@@ -2,19 +2,20 @@
 
 mod discovery;
 mod key;
+mod metadata;
 mod remote;
 mod set;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use discovery::NotAnIssuer;
 use futures_util::future::join_all;
 pub use key::{Algorithm, KeyFault};
 pub(crate) use key::{Jwk, VerifyingKey};
+pub use metadata::NotAnIssuer;
+pub(crate) use metadata::{Metadata, MetadataFault, MetadataPlace};
 use remote::RemoteKeys;
 pub use set::{JwkSet, JwksError, SharedKeys};
-use url::Url;
 
 use crate::clock::Clock;
 use crate::disk::Folder;
@@ -281,11 +282,6 @@ impl Trust {
             remote.refresh_for_request().await;
         }
     }
-}
-
-/// Reads a URL that has to be secure, unless plain `http` is allowed for it.
-pub(crate) fn is_allowed(url: &Url, plain_http: bool) -> bool {
-    crate::fetch::is_secure(url) || (plain_http && url.scheme() == "http")
 }
 
 #[cfg(test)]

@@ -95,7 +95,8 @@ impl Limit {
 /// ```
 ///
 /// A request passes them in a fixed order: those by address first, before anything is spent on its token, then the others;
-/// among these, the ones that come back soonest first. The first that is spent refuses it with 429, `Retry-After` and the
+/// among these, the ones that come back soonest first, and last the ones that all callers share, so that whoever is over a limit of
+/// their own takes nothing from the others. The first that is spent refuses it with 429, `Retry-After` and the
 /// fields `RateLimit` and `RateLimit-Policy` of the IETF draft; what the request spent before stays spent.
 ///
 /// # Memory
@@ -213,7 +214,8 @@ impl Limits {
 
     /// What a guess at a token costs of the limits by address: 5 unless set, where other requests cost 1. A guess is a token
     /// that the issuer did not sign, as far as can be told; one that has expired, or that is meant for another service, is none,
-    /// and neither is a request without a token.
+    /// and neither is a request without a token. An opaque token that the issuer calls inactive may have been either, and counts as
+    /// a guess.
     ///
     /// A guess takes what is there and owes nothing beyond that. So whoever shares an address with somebody who guesses, as
     /// behind a NAT, may ask again as soon as one request has come back: `period / amount` after the last guess. While the

@@ -27,7 +27,7 @@ struct Toll {
 
 impl Passage {
     /// Through these limits, at this cost. The ones that come back soonest are spent first: whoever asks too often in a minute
-    /// does not lose a month for it.
+    /// does not lose a month for it. Those that strangers share come last: whoever has nothing left takes nothing from others.
     pub(super) fn new(
         limiters: impl IntoIterator<Item = Arc<Limiter>>,
         route: &str,
@@ -35,7 +35,7 @@ impl Passage {
         surcharge: u32,
     ) -> Self {
         let mut limiters: Vec<_> = limiters.into_iter().collect();
-        limiters.sort_by_key(|limiter| limiter.limit().quota().span());
+        limiters.sort_by_key(|limiter| (limiter.key().is_among_strangers(), limiter.limit().quota().span()));
         let (early, late): (Vec<_>, Vec<_>) = limiters
             .into_iter()
             .map(|limiter| Toll { cost: limiter.affordable(cost), limiter })

@@ -95,6 +95,25 @@ fn what_comes_back_soonest_is_spent_first() {
 }
 
 #[test]
+fn whoever_is_over_a_limit_of_their_own_takes_nothing_from_others() {
+    let route = Limit::new("route", Key::route(), Quota::per_second(4));
+    let limits = Limits::new().by_address(Quota::per_hour(1)).by_network(Quota::per_second(2));
+    let passage = build(limits.limit(route).by_identity(Quota::per_hour(1)));
+    let (alice, bob) = (principal(&[]), principal(&[("sub", "bob")]));
+    assert!(pass(&passage, "2001:db8::1", None).is_ok());
+    for _ in 0..50 {
+        assert_eq!(pass(&passage, "2001:db8::1", None).unwrap_err().reading.name, "address");
+    }
+    assert!(pass(&passage, "2001:db8:0:1::1", None).is_ok());
+    assert!(pass(&passage, "192.0.2.1", Some(&alice)).is_ok());
+    for address in 2..50 {
+        let refused = pass(&passage, &format!("192.0.2.{address}"), Some(&alice)).unwrap_err();
+        assert_eq!(refused.reading.name, "identity");
+    }
+    assert!(pass(&passage, "192.0.2.99", Some(&bob)).is_ok());
+}
+
+#[test]
 fn a_route_has_a_cost_and_limits_of_its_own() {
     let caller = principal(&[]);
     let limiters = Limits::new().by_identity(Quota::per_hour(10)).build(&dial().0).unwrap();

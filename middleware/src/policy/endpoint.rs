@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use url::Url;
 
-use crate::jwks::is_allowed;
+use crate::credentials::ServiceCredentials;
+use crate::fetch::{UrlRefused, allowed_url};
 use crate::records::DecisionRecords;
 use crate::schedule::Schedule;
 
@@ -23,19 +22,13 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_hours(24);
 #[derive(Clone)]
 pub struct PolicyEndpoint {
     url: String,
-    client_id: String,
-    client_secret: String,
+    credentials: ServiceCredentials,
     poll_every: Duration,
     max_age: Duration,
     max_stale: Option<Duration>,
     records: DecisionRecords,
     plain_http: bool,
 }
-
-/// A URL that no policy is fetched from.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an https URL (http only for this machine)")]
-pub struct UrlRefused(String);
 
 impl PolicyEndpoint {
     /// The policy at `url` (`{issuer}/policies/snapshot`) for a client of the API that it is about.
@@ -46,8 +39,7 @@ impl PolicyEndpoint {
     ) -> Self {
         Self {
             url: url.into(),
-            client_id: client_id.into(),
-            client_secret: client_secret.into(),
+            credentials: ServiceCredentials::new(client_id, client_secret),
             poll_every: DEFAULT_POLL,
             max_age: DEFAULT_MAX_AGE,
             max_stale: None,
@@ -90,23 +82,26 @@ impl PolicyEndpoint {
 
     /// Where the policy is.
     pub(crate) fn snapshot(&self) -> Result<Url, UrlRefused> {
-        let url = Url::parse(&self.url).ok().filter(|url| is_allowed(url, self.plain_http));
-        url.ok_or_else(|| UrlRefused(self.url.clone()))
+        allowed_url(&self.url, self.plain_http)
+    }
+
+    fn beside(&self, name: &str) -> Result<Url, UrlRefused> {
+        self.snapshot()?.join(name).map_err(|_| UrlRefused(self.url.clone()))
     }
 
     /// Where the server says when the policy changed, and what was revoked: beside the policy.
     pub(crate) fn events(&self) -> Result<Url, UrlRefused> {
-        self.snapshot()?.join("events").map_err(|_| UrlRefused(self.url.clone()))
+        self.beside("events")
     }
 
     /// Where the server takes what was decided: beside the policy, too.
     pub(crate) fn decisions(&self) -> Result<Url, UrlRefused> {
-        self.snapshot()?.join("decisions").map_err(|_| UrlRefused(self.url.clone()))
+        self.beside("decisions")
     }
 
     /// Where rules are that are to be tried.
     pub(crate) fn shadow(&self) -> Result<Url, UrlRefused> {
-        self.snapshot()?.join("shadow").map_err(|_| UrlRefused(self.url.clone()))
+        self.beside("shadow")
     }
 
     pub(crate) const fn records(&self) -> DecisionRecords {
@@ -114,12 +109,12 @@ impl PolicyEndpoint {
     }
 
     pub(crate) fn client_secret(&self) -> &str {
-        &self.client_secret
+        self.credentials.client_secret()
     }
 
     /// Where the server is told of routes, by the digest of what it is told: beside the policy.
     pub(crate) fn routes(&self) -> Result<Url, UrlRefused> {
-        self.snapshot()?.join("routes/").map_err(|_| UrlRefused(self.url.clone()))
+        self.beside("routes/")
     }
 
     /// How often it is asked.
@@ -129,7 +124,7 @@ impl PolicyEndpoint {
     }
 
     pub(crate) fn client_id(&self) -> &str {
-        &self.client_id
+        self.credentials.client_id()
     }
 
     pub(crate) const fn max_age(&self) -> Duration {
@@ -148,20 +143,15 @@ impl PolicyEndpoint {
         self
     }
 
-    /// HTTP Basic with both halves form-encoded first (RFC 6749 §2.3.1).
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let credentials = format!("{}:{}", encode(&self.client_id), encode(&self.client_secret));
-        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        self.credentials.authorization()
     }
 }
 
 impl fmt::Debug for PolicyEndpoint {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = out.debug_struct("PolicyEndpoint");
-        shown.field("url", &self.url).field("client_id", &self.client_id).finish_non_exhaustive()
+        shown.field("url", &self.url).field("credentials", &self.credentials).finish_non_exhaustive()
     }
 }
 
@@ -173,15 +163,5 @@ mod tests {
     fn the_secret_is_in_no_debug_text() {
         let endpoint = PolicyEndpoint::new("https://id.test/policies/snapshot", "orders", "s3cret");
         assert!(!format!("{endpoint:?}").contains("s3cret"));
-        assert!(endpoint.authorization().unwrap().is_sensitive());
-    }
-
-    #[test]
-    fn both_halves_of_the_credentials_are_form_encoded() {
-        let endpoint = PolicyEndpoint::new("https://id.test", "a:b", "p %+é");
-        let value = endpoint.authorization().unwrap();
-        let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
-        let credentials = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
-        assert_eq!(credentials, "a%3Ab:p+%25%2B%C3%A9");
     }
 }

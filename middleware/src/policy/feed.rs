@@ -11,14 +11,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::endpoint::PolicyEndpoint;
 use super::recollection::Recollection;
 use super::remote::RemotePolicy;
 use super::sse::{Events, MAX_BYTES, MEDIA_TYPE};
 use super::trial::Trial;
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
-use crate::fetch::{FetchError, Fetched, Fetcher, Get};
+use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::jwks::Trusts;
 use crate::outage::{Outage, Told};
 use crate::revocation::{Entry, Revoked};

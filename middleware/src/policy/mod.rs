@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-pub use endpoint::{PolicyEndpoint, UrlRefused};
+pub use endpoint::PolicyEndpoint;
 use feed::Feed;
 pub use files::FilesError;
 use portcullis_policy::{PolicySource, Report, Snapshot};
@@ -26,7 +26,7 @@ pub(crate) use signed::POLICY;
 use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;
 use crate::disk::Folder;
-use crate::fetch::FetchError;
+use crate::fetch::{FetchError, UrlRefused};
 use crate::jwks::{LazyFetcher, Trusts};
 use crate::records::Table;
 use crate::revocation::Revoked;

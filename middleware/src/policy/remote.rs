@@ -8,12 +8,12 @@ use http::HeaderValue;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::endpoint::PolicyEndpoint;
 use super::signed::{Expected, MAX_BYTES, Opened, POLICY, SnapshotFault, open};
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
 use crate::disk::{Owner, Recalled, Slot};
-use crate::fetch::{FetchError, Fetched, Fetcher, Get};
+use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::jwks::Trusts;
 use crate::outage::{self, Outage, Told};
 use crate::schedule::{Confirmed, Moment};

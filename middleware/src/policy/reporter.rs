@@ -10,9 +10,9 @@ use tokio::sync::{Mutex, watch};
 use url::Url;
 
 use super::trial::Trial;
-use super::{PolicyEndpoint, SharedPolicy, UrlRefused};
+use super::{PolicyEndpoint, SharedPolicy};
 use crate::clock::Clock;
-use crate::fetch::{Fetcher, Posted};
+use crate::fetch::{Fetcher, Posted, UrlRefused};
 use crate::records::{Batch, Budget, Pseudonyms, Table, Taken, Tried, Tuple, cut};
 use crate::schedule::Schedule;
 

@@ -10,10 +10,10 @@ use http::HeaderValue;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
-use super::endpoint::{PolicyEndpoint, UrlRefused};
+use super::endpoint::PolicyEndpoint;
 use super::remote::Proof;
 use super::signed::{MAX_BYTES, Opened, SHADOW, SnapshotFault};
-use crate::fetch::{FetchError, Fetched, Fetcher, Get};
+use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::records::OnTrial;
 use crate::schedule::Moment;
 

@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use http::{StatusCode, header};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
 use portcullis_policy::{PolicySource, SnapshotDocument};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::keys::{SigningKey, insert};
+use super::register::{Asked, Register, Said};
 use crate::clock::Clock;
+use crate::introspection::SIGNED;
 use crate::policy::POLICY;
 
 /// An issuer for tests: it is found by its URL, publishes its keys and signs what it is told to. It ends with its last clone.
@@ -41,6 +44,7 @@ struct Shared {
     policy: Mutex<(u64, Option<Value>)>,
     fault: Mutex<Option<Fault>>,
     fetches: AtomicUsize,
+    register: Mutex<Register>,
 }
 
 /// How an issuer misbehaves, whatever it is asked.
@@ -77,6 +81,7 @@ impl Issuer {
         let state = Arc::new(Shared { url: url.clone(), keys, ..Shared::default() });
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
+            .route("/introspect", post(introspect))
             .route("/jwks", get(jwks))
             .route("/policies/snapshot", get(snapshot))
             .with_state((Arc::clone(&state), clock.clone()));
@@ -129,6 +134,22 @@ impl Issuer {
         policy.1 = Some(claims);
     }
 
+    /// Says from now on that a token is not active (RFC 7662), whether it was [opaque](super::Mint::opaque) or not. Verifying its
+    /// signature does not find that out.
+    pub fn take_back(&self, token: &str) {
+        self.register().forget(token);
+    }
+
+    /// Signs what it says of tokens (RFC 9701) from now on, or no more.
+    pub fn sign_answers(&self, signs: bool) {
+        self.register().signs = signs;
+    }
+
+    /// How often it was asked about a token.
+    pub fn questions(&self) -> usize {
+        self.register().questions()
+    }
+
     /// The key set that it publishes, for guards that are [given](crate::Issuer::static_jwks) one.
     pub fn jwks(&self) -> String {
         published(&self.keys())
@@ -165,6 +186,15 @@ impl Issuer {
         format!("test-token-{}", self.0.names.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The text of an opaque token that no other has.
+    pub(super) fn next_opaque(&self) -> String {
+        format!("opaque-{}", self.next_name())
+    }
+
+    pub(super) fn register(&self) -> MutexGuard<'_, Register> {
+        self.0.state.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keys(&self) -> MutexGuard<'_, Vec<SigningKey>> {
         self.0.state.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,8 +229,35 @@ async fn snapshot(State((state, clock)): Served) -> Response {
     answer(&state, token).await
 }
 
+async fn introspect(State((state, clock)): Served, headers: HeaderMap, form: Bytes) -> Response {
+    let Some(asked) = Asked::read(&headers, &form) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let now = clock.unix_secs();
+    let (said, signs) = {
+        let mut register = state.register.lock().unwrap_or_else(PoisonError::into_inner);
+        (register.answer(&asked, now), register.signs)
+    };
+    let (media, body) = match said {
+        Said::Active(claims) if signs => {
+            let envelope = json!({
+                "iss": state.url, "aud": asked.client_id, "iat": now, "token_introspection": claims,
+            });
+            let keys = state.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(key) = keys.last() else { return StatusCode::NOT_FOUND.into_response() };
+            let header = json!({ "alg": "ES256", "typ": SIGNED, "kid": key.kid });
+            let signed = key.sign(&header.to_string(), envelope.to_string().as_bytes());
+            ("application/token-introspection+jwt", signed)
+        }
+        Said::Active(claims) => ("application/json", claims.to_string()),
+        Said::Verbatim { media, body } => (media, body),
+    };
+    answer_as(&state, media, body).await
+}
+
 async fn metadata(State((state, _)): Served) -> Response {
-    let document = json!({ "issuer": state.url, "jwks_uri": format!("{}/jwks", state.url) });
+    let at = |path: &str| format!("{}/{path}", state.url);
+    let document = json!({
+        "issuer": state.url, "jwks_uri": at("jwks"), "introspection_endpoint": at("introspect"),
+    });
     answer(&state, document.to_string()).await
 }
 
@@ -215,10 +272,14 @@ fn published(keys: &[SigningKey]) -> String {
 }
 
 async fn answer(state: &Shared, document: String) -> Response {
+    answer_as(state, "application/json", document).await
+}
+
+async fn answer_as(state: &Shared, media: &'static str, document: String) -> Response {
     let fault = *state.fault.lock().unwrap_or_else(PoisonError::into_inner);
     let json = |text: String| ([(header::CONTENT_TYPE, "application/json")], text).into_response();
     match fault {
-        None => json(document),
+        None => ([(header::CONTENT_TYPE, media)], document).into_response(),
         Some(Fault::Empty) => json(json!({ "keys": [] }).to_string()),
         Some(Fault::Html) => {
             ([(header::CONTENT_TYPE, "text/html")], "<!doctype html><p>Sign in").into_response()

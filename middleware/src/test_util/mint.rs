@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::issuer::Issuer;
 use super::keys::{ProofKey, insert};
+use super::register::Said;
 
 /// A token in the making: an access token as RFC 9068 has it, good for five minutes, until something is changed.
 #[derive(Clone, Debug)]
@@ -81,6 +82,15 @@ impl Mint {
 
     /// The token, signed by the key that the issuer signs with now.
     pub fn token(&self) -> String {
-        self.issuer.sign(&self.header.to_string(), self.claims.to_string().as_bytes())
+        let token = self.issuer.sign(&self.header.to_string(), self.claims.to_string().as_bytes());
+        self.issuer.register().know(&token, Said::Active(self.claims.clone()));
+        token
+    }
+
+    /// A token that says nothing by itself: the issuer has to be [asked](crate::Introspection) about it.
+    pub fn opaque(&self) -> String {
+        let token = self.issuer.next_opaque();
+        self.issuer.register().know(&token, Said::Active(self.claims.clone()));
+        token
     }
 }

@@ -26,8 +26,9 @@ mod attack;
 mod issuer;
 mod keys;
 mod mint;
+mod register;
 
-pub use self::attack::{Report, Target, Unrefused, attack_suite};
+pub use self::attack::{Report, Target, Unrefused, attack_suite, opaque_attack_suite};
 pub use self::issuer::{Fault, Issuer};
 pub use self::keys::ProofKey;
 pub use self::mint::Mint;

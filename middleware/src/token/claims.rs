@@ -74,11 +74,14 @@ pub(crate) struct Session {
 /// The claims as they stand in a payload, side by side: one pass reads them all.
 #[derive(serde::Deserialize)]
 struct ClaimSet {
-    iss: String,
-    aud: Audience,
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    aud: Option<Audience>,
     sub: String,
     client_id: String,
-    jti: String,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<String>,
     exp: NumericDate,
     iat: NumericDate,
     #[serde(default, deserialize_with = "present")]
@@ -187,9 +190,22 @@ pub(crate) struct Rules<'a> {
     pub(crate) now: u64,
 }
 
+/// What stands for claims that are left out. A token leaves out none; an answer about one (RFC 7662 §2.2) may.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Implied<'a> {
+    pub(crate) iss: Option<&'a str>,
+    pub(crate) aud: Option<&'a str>,
+    pub(crate) jti: Option<&'a str>,
+}
+
 impl AccessClaims {
     /// Reads the claims from a payload that is known to be JSON with one reading.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, TokenFault> {
+        Self::parse_with(payload, Implied::default())
+    }
+
+    /// The same where some may be left out.
+    pub(crate) fn parse_with(payload: &[u8], implied: Implied<'_>) -> Result<Self, TokenFault> {
         let ClaimSet {
             iss,
             aud,
@@ -208,6 +224,12 @@ impl AccessClaims {
             acr,
             gid,
         } = part(payload)?;
+        let or = |claim: Option<String>, implied: Option<&str>| {
+            claim.or_else(|| implied.map(str::to_owned)).ok_or(TokenFault::Claims)
+        };
+        let (iss, jti) = (or(iss, implied.iss)?, or(jti, implied.jti)?);
+        let aud = aud.or_else(|| implied.aud.map(|own| Audience::One(own.to_owned())));
+        let aud = aud.ok_or(TokenFault::Claims)?;
         Ok(Self {
             registered: Registered { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf },
             granted: Granted { scope, roles, org },

@@ -9,6 +9,9 @@ pub(crate) enum TokenFault {
     /// `aud` does not name this service.
     #[error("the token is meant for another service")]
     Audience,
+    /// Characters that no token has (RFC 6750 §2.1).
+    #[error("the token has characters that no token has")]
+    Characters,
     /// A claim is missing, repeated or of the wrong type.
     #[error("the claims are not those of an access token")]
     Claims,
@@ -24,6 +27,9 @@ pub(crate) enum TokenFault {
     /// The header is not what RFC 7515 says.
     #[error("the header is malformed")]
     Header,
+    /// The issuer was asked, and says no more than that.
+    #[error("the issuer says that the token is not active")]
+    Inactive,
     /// `nbf` or `iat` lies ahead.
     #[error("the token is not valid yet")]
     NotYet,
@@ -45,12 +51,18 @@ pub(crate) enum TokenFault {
     /// More bytes than are looked at.
     #[error("the token is too long")]
     TooLong,
-    /// `typ` is not `at+jwt`.
+    /// `typ` is not `at+jwt`, or the issuer was asked and says that it is something else.
     #[error("the token is not an access token")]
     Type,
+    /// The issuer was asked, and does not say for which service the token is.
+    #[error("the issuer does not say for which service the token is")]
+    Unaddressed,
     /// A token that is bound to nothing came with a proof.
     #[error("the token is not bound to a key, and came as one that is")]
     Unbound,
+    /// The issuer was asked, and does not say that it is an access token: a refresh token may be active as well.
+    #[error("the issuer does not say that the token is an access token")]
+    Untyped,
     /// `iss` is not trusted here.
     #[error("the issuer is not trusted")]
     UnknownIssuer,
@@ -64,9 +76,11 @@ impl TokenFault {
     pub(crate) const fn is_guess(self) -> bool {
         match self {
             Self::Algorithm
+            | Self::Characters
             | Self::Critical
             | Self::EmbeddedKey
             | Self::Header
+            | Self::Inactive
             | Self::Shape
             | Self::Signature
             | Self::TooLong
@@ -80,7 +94,9 @@ impl TokenFault {
             | Self::NotYet
             | Self::Revoked
             | Self::SenderConstrained
-            | Self::Unbound => false,
+            | Self::Unaddressed
+            | Self::Unbound
+            | Self::Untyped => false,
         }
     }
 

@@ -13,16 +13,14 @@ use std::time::Duration;
 
 pub(crate) use bearer::{BearerFault, Credential, Scheme, credential};
 use cache::TokenCache;
-use claims::AccessClaims;
-use claims::Rules;
-pub(crate) use claims::{Audience, NumericDate, is_current, part};
+pub(crate) use claims::{AccessClaims, Audience, Implied, NumericDate, Rules, is_current, part};
 pub use cookie::{CookieTokens, NotAHostCookie};
 pub(crate) use cookie::{Sharing, TokenCookie};
 pub(crate) use fault::TokenFault;
 use jws::LastHeader;
 pub(crate) use jws::{Jws, object, present};
 pub use principal::Principal;
-use principal::Verified;
+pub(crate) use principal::Verified;
 #[cfg(test)]
 pub(crate) use principal::tests;
 #[cfg(test)]
@@ -98,6 +96,15 @@ impl TokenPolicy {
 impl TokenPolicy {
     pub(crate) fn listed(&self) -> &[Algorithm] {
         &self.algorithms
+    }
+
+    /// What the claims of a token are held to at a second of the Unix epoch.
+    pub(crate) const fn rules<'a>(&self, audience: &'a str, now: u64) -> Rules<'a> {
+        Rules { audience, leeway: self.leeway, max_lifetime: self.max_lifetime, now }
+    }
+
+    pub(crate) const fn longest(&self) -> usize {
+        self.max_bytes
     }
 
     pub(crate) const fn leeway_between_clocks(&self) -> Duration {
@@ -250,12 +257,7 @@ impl Verifier {
         jws.verify(&key)?;
         self.last_header.remember(&jws);
         let claims = AccessClaims::parse(&jws.payload)?;
-        claims.check(&Rules {
-            audience: &self.audience,
-            leeway: self.policy.leeway,
-            max_lifetime: self.policy.max_lifetime,
-            now: now.unix_secs,
-        })?;
+        claims.check(&self.policy.rules(&self.audience, now.unix_secs))?;
         let verified = Arc::new(Verified::new(claims, jws.payload, index, generation));
         if self.is_revoked(&verified) {
             return Err(TokenFault::Revoked);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -23,13 +24,15 @@ pub(crate) struct Verified {
     /// Which issuer of the guard's, and which generation of its keys.
     pub(crate) trust: usize,
     pub(crate) generation: u64,
+    /// When the issuer was asked about it, by the steady clock, if it was.
+    pub(crate) asked: Option<Duration>,
     pub(crate) standing: TokenStanding,
 }
 
 impl Verified {
     pub(crate) fn new(claims: AccessClaims, payload: Vec<u8>, trust: usize, generation: u64) -> Self {
         let standing = TokenStanding::default();
-        Self { claims, payload, trust, generation, standing }
+        Self { claims, payload, trust, generation, asked: None, standing }
     }
 
     /// The names by which it can be revoked.

@@ -153,6 +153,19 @@ async fn no_place_is_lost_to_clients_that_go_away_nor_to_refusals() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_holds_no_place_for_a_refusal_and_none_when_its_time_is_up() {
+    let app = capped(Caps::new().in_flight(1).whole_within(Duration::from_mins(1))).await;
+    let open = |path: &str| app.clone().oneshot(Request::get(path.to_owned()).body(Body::empty()).unwrap());
+    let unread = [open("/me").await.unwrap(), open("/open").await.unwrap()];
+    assert_eq!(ask(&app, "/open").await.status, StatusCode::OK);
+    let stream = open("/stream").await.unwrap();
+    assert_refused(&ask(&app, "/open").await, 503, "busy");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(ask(&app, "/open").await.status, StatusCode::OK);
+    drop((unread, stream));
+}
+
 #[tokio::test]
 async fn a_connection_that_is_cut_gives_its_place_back() {
     let app = capped(Caps::new().in_flight(1)).await;
@@ -197,7 +210,10 @@ async fn a_grpc_caller_is_told_by_a_status_that_it_understands() {
         if request.uri().path() == "/a.B/Never" {
             pending::<()>().await;
         }
-        Ok::<_, Infallible>(http::Response::new(Body::from(length(request.into_body()).await)))
+        let is_empty = http_body::Body::is_end_stream(request.body());
+        let length = length(request.into_body()).await;
+        let body = Body::from(length.repeat(if is_empty { 1 } else { 20_000 }));
+        Ok::<_, Infallible>(http::Response::new(body))
     });
     let table = RouteTable::new().route("/a.B/{method}", public()).grpc();
     let service = table.guarded_by(&guard).unwrap().layer(service);
@@ -214,7 +230,7 @@ async fn a_grpc_caller_is_told_by_a_status_that_it_understands() {
     }
     let held = call("/a.B/C", Body::from("four")).await.unwrap();
     assert_eq!(call("/a.B/C", Body::empty()).await.unwrap().headers()["grpc-status"], "14");
-    assert_eq!(held.into_body().collect().await.unwrap().to_bytes(), "4");
+    assert_eq!(held.into_body().collect().await.unwrap().to_bytes().len(), 20_000);
 }
 
 #[tokio::test]

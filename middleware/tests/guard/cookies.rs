@@ -114,6 +114,14 @@ async fn who_has_a_token_in_the_header_is_not_asked_where_they_come_from() {
             [("authorization", bearer.as_str()), ("origin", origin), ("sec-fetch-site", "cross-site")];
         assert_eq!(ask(&app, "POST", "/me", &headers).await.body, "alice");
     }
+    let unread = |more: &[(&'static str, &'static str)]| {
+        [&[("authorization", "Bearer x"), ("origin", EVIL), ("sec-fetch-site", "cross-site")], more].concat()
+    };
+    assert_eq!(ask(&app, "POST", "/open", &unread(&[])).await.body, "nobody");
+    assert_eq!(ask(&app, "POST", "/open", &unread(&[("cookie", "own=1")])).await.code(), "cross_site");
+    // No proofs are declared, so nobody looks at such a token.
+    let unknown = [("authorization", "DPoP x"), ("origin", EVIL), ("cookie", "own=1")];
+    assert_eq!(ask(&app, "POST", "/maybe", &unknown).await.code(), "cross_site");
     assert_eq!(ask(&app, "POST", "/open", &[]).await.body, "nobody", "a machine without a cookie");
     assert_eq!(ask(&app, "POST", "/me", &[]).await.status, StatusCode::UNAUTHORIZED);
 }

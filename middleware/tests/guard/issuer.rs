@@ -21,6 +21,7 @@ pub(crate) struct TestIssuer {
 }
 
 struct Answers {
+    asked: Mutex<Asked>,
     jwks: Mutex<Answer>,
     policy: Mutex<Answer>,
     events: Mutex<Answer>,
@@ -58,6 +59,24 @@ pub(crate) struct Told {
     pub(crate) refusal: Option<StatusCode>,
 }
 
+/// What the issuer was asked about tokens, and what it says of each.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// The media type and the body, by the token.
+    pub(crate) answers: BTreeMap<String, (&'static str, String)>,
+    /// What it answers to every question instead.
+    pub(crate) instead: Option<Answer>,
+    /// What it was asked.
+    pub(crate) questions: Vec<Question>,
+}
+
+/// A question about a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) headers: HeaderMap,
+    pub(crate) form: String,
+}
+
 /// What an endpoint answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
@@ -73,6 +92,7 @@ impl TestIssuer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Shared {
             answers: Answers {
+                asked: Mutex::default(),
                 jwks: Mutex::new(Answer::Document(jwks.into())),
                 policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
                 events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
@@ -88,10 +108,15 @@ impl TestIssuer {
             rules_asked_for: AtomicUsize::new(0),
             authorization: Mutex::default(),
         });
-        let metadata = json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") }).to_string();
+        let metadata = json!({
+            "issuer": url, "jwks_uri": format!("{url}/jwks"),
+            "introspection_endpoint": format!("{url}/introspect"),
+        });
+        let metadata = metadata.to_string();
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(async || metadata))
             .route("/jwks", get(jwks_endpoint))
+            .route("/introspect", post(introspection_endpoint))
             .route("/policies/snapshot", get(policy_endpoint))
             .route("/policies/events", get(events_endpoint))
             .route("/policies/shadow", get(shadow_endpoint))
@@ -145,6 +170,21 @@ impl TestIssuer {
         self.state.routes.lock().unwrap()
     }
 
+    /// What it was asked about tokens; a test may change what it says.
+    pub(crate) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.state.answers.asked.lock().unwrap()
+    }
+
+    /// How often it was asked about a token.
+    pub(crate) fn questions(&self) -> usize {
+        self.asked().questions.len()
+    }
+
+    /// Says this of a token.
+    pub(crate) fn say_of(&self, token: &str, answer: &Value) {
+        self.asked().answers.insert(token.to_owned(), ("application/json", answer.to_string()));
+    }
+
     /// How often the keys were asked for.
     pub(crate) fn fetches(&self) -> usize {
         self.state.jwks_fetches.load(Ordering::SeqCst)
@@ -195,6 +235,23 @@ async fn jwks_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> 
     let _permit = state.gate.acquire().await.unwrap();
     let answer = state.answers.jwks.lock().unwrap().clone();
     answer.respond(&headers, &state)
+}
+
+async fn introspection_endpoint(
+    State(state): State<Arc<Shared>>,
+    headers: HeaderMap,
+    form: String,
+) -> Response {
+    state.answers.asked.lock().unwrap().questions.push(Question { headers, form: form.clone() });
+    let _permit = state.gate.acquire().await.unwrap();
+    let asked = state.answers.asked.lock().unwrap();
+    if let Some(answer) = &asked.instead {
+        return answer.clone().respond(&HeaderMap::new(), &state);
+    }
+    let token = form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "token").unwrap().1;
+    let inactive = ("application/json", r#"{"active":false}"#.to_owned());
+    let (media, body) = asked.answers.get(&*token).cloned().unwrap_or(inactive);
+    ([(header::CONTENT_TYPE, media)], body).into_response()
 }
 
 async fn policy_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod announced;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod bound;
 #[cfg(test)]
 mod caps;
@@ -27,9 +29,13 @@ mod headers;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod issuer;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod lasting;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -41,6 +47,8 @@ mod machine;
 mod outages;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
@@ -63,6 +71,8 @@ mod shared_proofs;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod shared_proofs_away;
+#[cfg(test)]
+mod signed_answers;
 #[cfg(test)]
 mod signer;
 #[cfg(test)]

@@ -9,6 +9,8 @@ use serde_json::json;
 use tracing::subscriber::{DefaultGuard, set_default};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::introspection::Setup;
+use crate::issuer::Answer;
 use crate::machine::{ALLOWED, Machine, SERVED};
 use crate::signer::{Signer, jwks};
 
@@ -135,7 +137,7 @@ async fn keys_are_called_by_their_plain_names() {
     let wordy = Signer::es256(&"l".repeat(500));
     let mut set: serde_json::Value = serde_json::from_str(&jwks([&machine.signer, &wordy])).unwrap();
     set["keys"].as_array_mut().unwrap().push(json!({ "kty": "OKP", "crv": "X448", "kid": "strange" }));
-    machine.issuer.publish(crate::issuer::Answer::Document(set.to_string()));
+    machine.issuer.publish(Answer::Document(set.to_string()));
     machine.publish(&machine.signer, ALLOWED, &json!({}));
     let (log, _set) = Log::begin();
     drop(machine.start().await);
@@ -145,4 +147,41 @@ async fn keys_are_called_by_their_plain_names() {
     let _guard = machine.start().await;
     let taken = log.lines().into_iter().find(|line| line.contains("keys taken")).unwrap();
     assert!(taken.ends_with(&format!("kids=a, {}", "l".repeat(64))), "{taken}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_cannot_be_asked_about_tokens_is_told_of_once_and_no_token_with_it() {
+    let setup = Setup::new().await;
+    setup.issuer.asked().instead = Some(Answer::Status(http::StatusCode::UNAUTHORIZED));
+    let (log, _set) = Log::begin();
+    for number in 0..9 {
+        setup.assert_unavailable(&format!("opaque-{number}"), "refused").await;
+    }
+    let lines = log.lines();
+    let of = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(of("fault=the server answered 401"), 1, "{lines:#?}");
+    assert_eq!((of("opaque-"), of("s3cret")), (0, 0), "{lines:#?}");
+    setup.issuer.asked().instead = None;
+    setup.dial.turn(Duration::from_secs(5));
+    assert_eq!(setup.status("opaque-1").await, 401);
+    assert!(log.lines().iter().any(|line| line.contains("the issuer answers about tokens again")));
+}
+
+#[tokio::test]
+async fn active_tokens_that_are_refused_for_what_is_not_said_are_told_of_with_what_to_do() {
+    let setup = Setup::new().await;
+    let (log, _set) = Log::begin();
+    for (member, advice) in
+        [("aud", "danger_accept_missing_audience"), ("token_type", "danger_accept_untyped")]
+    {
+        for number in 0..5 {
+            let token = setup.token(&format!("{member}-{number}"), &json!({ member: null }));
+            assert_eq!(setup.status(&token).await, 401);
+        }
+        let lines = log.lines();
+        assert_eq!(lines.iter().filter(|line| line.contains(advice)).count(), 1, "{lines:#?}");
+    }
+    setup.issuer.asked().answers.insert("odd".to_owned(), ("text/html", String::new()));
+    setup.assert_unavailable("odd", "a page").await;
+    assert!(log.lines().iter().any(|line| line.contains("neither JSON nor a signed answer")));
 }

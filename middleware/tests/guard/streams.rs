@@ -1,6 +1,8 @@
 //! Answers that go on for long, and end with the permission of their request.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -267,6 +269,61 @@ async fn a_call_of_grpc_ends_with_a_status_and_its_messages_break_off() {
         )
     );
     assert!(answer.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn messages_of_a_call_break_off_though_it_said_how_long_they_are() {
+    let setup = Setup::new().await;
+    let table = RouteTable::new().route("/a.B/Put", rbac("orders", "read")).grpc();
+    let read = service_fn(async |request: Request<Body>| {
+        let outcome = request.into_body().collect().await.map(|_| "all").map_err(|error| error.to_string());
+        Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(format!("{outcome:?}"))))
+    });
+    let service = table.guarded_by(&setup.guard).unwrap().layer(read);
+    let token = setup.signer.token(&json!({ "roles": ["viewer"] }));
+    let request = request("POST", "/a.B/Put", &token).header("content-type", "application/grpc");
+    let slow = Body::new(Declared(setup.began.body()));
+    let mut answer = Box::pin(service.oneshot(request.body(slow).unwrap()));
+    assert!((&mut answer).now_or_never().is_none());
+    setup.rules.store(policy("p, admin, *, orders, read", 2));
+    setup.guard.refresh().await;
+    let body = answer.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, format!("Err({:?})", Ended::Denied.to_string()));
+}
+
+/// A body that says how long it is, as one does that comes with `Content-Length`.
+struct Declared(Body);
+
+impl http_body::Body for Declared {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(1_000)
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_is_not_watched_because_messages_of_its_request_are() {
+    let setup = Setup::new().await;
+    let table = RouteTable::new().route("/a.B/Up", authenticated()).grpc();
+    let careless = service_fn(async |_: Request<Body>| {
+        let mut response = http::Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        Ok::<_, std::convert::Infallible>(response)
+    });
+    let service = table.guarded_by(&setup.guard).unwrap().layer(careless);
+    let token = setup.signer.token(&json!({}));
+    let request = request("GET", "/a.B/Up", &token).header("content-type", "application/grpc");
+    let response = service.oneshot(request.body(setup.began.body()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 mod broken;
 #[cfg(test)]
 mod miniature;
+#[cfg(test)]
+mod opaque;
 /// The example, as it is.
 #[cfg(test)]
 #[expect(dead_code, reason = "its program is not started here")]

@@ -51,10 +51,10 @@ impl Stay {
         Self { seat: Permit::issued(extensions).into_seat(), is_connect: method == Method::CONNECT }
     }
 
-    /// A body of the request that ends with the permission.
+    /// A body of the request that ends with the permission, also one that says how long it is: whoever sends it takes their time.
     pub(crate) fn bound(&self, body: Body) -> Body {
         match &self.seat {
-            Some(seat) if !is_known(&body) => bounded(body, Arc::clone(seat), Manner::Break),
+            Some(seat) if !body.is_end_stream() => bounded(body, Arc::clone(seat), Manner::Break),
             _ => body,
         }
     }
@@ -66,8 +66,11 @@ impl Stay {
         let is_tunnel = self.is_connect && response.status().is_success();
         if is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let hint = seat.guard.hint(&seat.terms.requirement);
-            let is_watched = seat.watch.get().is_some();
-            return if is_watched { response } else { Refusal::Unwatched.answered(Dialect::Http, &hint) };
+            return if seat.is_taken() {
+                response
+            } else {
+                Refusal::Unwatched.answered(Dialect::Http, &hint)
+            };
         }
         if is_known(response.body()) {
             return response;

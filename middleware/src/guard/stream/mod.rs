@@ -4,6 +4,7 @@ mod body;
 mod registry;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use body::Stay;
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
+use crate::introspection::Awaited;
 use crate::token::Principal;
 
 /// The permission of a request, for as long as something goes on under it: a WebSocket, or a stream.
@@ -78,7 +80,7 @@ impl Permit {
         let permit = Self::issued(extensions);
         // From now on somebody goes by it.
         if let Some(seat) = &permit.0 {
-            seat.watch();
+            seat.take();
         }
         permit
     }
@@ -123,7 +125,8 @@ impl Permit {
         for (seat, held) in renewed {
             *seat.held() = held;
         }
-        Ok(())
+        // It may have ended while keys were waited for.
+        seat.look().map_err(RenewError::Ended)
     }
 
     /// That of a request, without going by it.
@@ -149,7 +152,8 @@ pub(crate) struct Issued(Arc<Seat>);
 impl Issued {
     pub(crate) fn new(guard: &Guard, terms: &Arc<Terms>, held: Held, outer: Option<Arc<Seat>>) -> Self {
         let (guard, terms) = (guard.clone(), Arc::clone(terms));
-        Self(Arc::new(Seat { guard, terms, held: Mutex::new(held), outer, watch: OnceLock::new() }))
+        let (held, is_taken, watch) = (Mutex::new(held), AtomicBool::default(), OnceLock::new());
+        Self(Arc::new(Seat { guard, terms, held, outer, is_taken, watch }))
     }
 }
 
@@ -157,6 +161,8 @@ impl Issued {
 pub(crate) struct Held {
     pub(crate) caller: Principal,
     pub(crate) token: Box<str>,
+    /// The question about it that is open, where the issuer is asked.
+    pub(crate) awaited: Option<Awaited>,
 }
 
 /// The place of one request at its guard.
@@ -166,6 +172,8 @@ pub(crate) struct Seat {
     held: Mutex<Held>,
     /// That at a guard around this one.
     outer: Option<Arc<Self>>,
+    /// Whether a handler has taken it. That the guard watches a body by it says nothing of what comes after an upgrade.
+    is_taken: AtomicBool,
     /// Once somebody goes by it.
     watch: OnceLock<Watch>,
 }
@@ -178,6 +186,20 @@ struct Watch {
 }
 
 impl Seat {
+    /// Notes that a handler ends by it what it began, here and at the guards around.
+    fn take(self: &Arc<Self>) {
+        self.watch();
+        let mut seat = Some(self);
+        while let Some(own) = seat {
+            own.is_taken.store(true, Ordering::Release);
+            seat = own.outer.as_ref();
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        self.is_taken.load(Ordering::Acquire)
+    }
+
     /// Has the guard look at it from now on.
     fn watch(self: &Arc<Self>) -> &Watch {
         if let Some(watch) = self.watch.get() {
@@ -222,18 +244,14 @@ impl Seat {
         if let Some(outer) = &self.outer {
             outer.look()?;
         }
-        let mut held = self.held();
-        if let Some(caller) = self.guard.stays(&self.terms.requirement, &held)? {
-            held.caller = caller;
-        }
-        Ok(())
+        self.guard.stays(&self.terms.requirement, &mut self.held())
     }
 
     /// What would be held under another token, if that is good enough.
     async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
-        let renewed = Held { caller, token: token.into() };
+        let mut renewed = Held { caller, token: token.into(), awaited: None };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);
@@ -241,7 +259,7 @@ impl Seat {
         if before.confirmation() != after.confirmation() {
             return Err(RenewError::Binding);
         }
-        self.guard.stays(requirement, &renewed).map_err(RenewError::NotAllowed)?;
+        self.guard.stays(requirement, &mut renewed).map_err(RenewError::NotAllowed)?;
         Ok(renewed)
     }
 

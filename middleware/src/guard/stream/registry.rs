@@ -30,6 +30,9 @@ impl Streams {
         let mut registry = self.registry();
         if registry.seats.len() == registry.seats.capacity() {
             registry.clear();
+            // Room for as many again, so that it is not gone through for each one that comes while most of them stay.
+            let lasting = registry.seats.len();
+            registry.seats.reserve(lasting);
         }
         registry.seats.push(Arc::downgrade(seat));
         if registry.attendant.is_some() {

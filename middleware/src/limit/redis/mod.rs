@@ -244,7 +244,11 @@ impl Shared {
     async fn fetch(&self, key: u128, cost: u32) -> bool {
         let queue = usize::try_from(key % QUEUES as u128).ok().and_then(|index| self.queues.get(index));
         let _turn = match queue {
-            Some(queue) => Some(queue.lock().await),
+            // Who waited for the turn for so long has nobody left to ask for.
+            Some(queue) => match tokio::time::timeout(self.sharing.patience, queue.lock()).await {
+                Ok(turn) => Some(turn),
+                Err(_) => return false,
+            },
             None => None,
         };
         let Some(order) = self.leases.order(key, cost, self.moment()) else { return true };

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cookies;
+mod opaque;
 mod origins;
 mod requests;
 mod tokens;
@@ -177,6 +178,63 @@ where
         report.attacks += 1;
         let (status, headers, _) = send(service, attempt).await;
         if let Some(because) = origins::complaint(&headers) {
+            report.unrefused.push(Unrefused { attack, status, because });
+        }
+    }
+    let after = send(service, good).await;
+    assert!(after.0.is_success(), "the target is answered no more: {}; is there a limit?", after.0);
+    report
+}
+
+/// The same for a service that asks the issuer about opaque tokens: sends requests with tokens of which the issuer says what no
+/// service may believe. They are not active, for others, expired or no access tokens; or the answer is malformed, forged or for
+/// another client. A service that cannot tell whether a token is good may answer 503.
+///
+/// The token of the target is an [opaque](super::Mint::opaque) one, for `Bearer`.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+/// use portcullis_guard::test_util::{Issuer, Target, opaque_attack_suite};
+/// use portcullis_guard::{Guard, GuardExt, GuardedRouter, Introspection, scope};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let issuer = Issuer::start().await?;
+/// let guard = Guard::builder()
+///     .issuer(portcullis_guard::Issuer::oidc(issuer.url()))
+///     .audience("https://orders.test")
+///     .introspection(Introspection::discovered("orders", "secret"))
+///     .build()
+///     .await?;
+/// let orders = get(async || "orders").guard(scope("orders"));
+/// let app: Router = GuardedRouter::new().route("/orders", orders).guarded_by(&guard);
+///
+/// let token = issuer.mint("https://orders.test").scope("orders").opaque();
+/// let report = opaque_attack_suite(&app, &issuer, &Target::get("/orders", &token)).await;
+/// report.assert_all_refused();
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// When the target is not answered, the service does not ask the issuer about it, or it fails instead of answering.
+pub async fn opaque_attack_suite<S, R>(service: &S, issuer: &Issuer, target: &Target) -> Report
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: fmt::Debug,
+    R: HttpBody,
+{
+    let good = target.with(Some(&target.token));
+    let before = send(service, good.clone()).await;
+    assert!(before.0.is_success(), "the target has to be answered: {}", before.0);
+    let mut report = Report::default();
+    for (attack, token) in opaque::attacks(issuer, &target.token) {
+        report.attacks += 1;
+        let (status, _, body) = send(service, target.with(Some(&token))).await;
+        let complaint = complaint(status, &body, &token);
+        if let Some(because) = complaint.filter(|_| status != StatusCode::SERVICE_UNAVAILABLE) {
             report.unrefused.push(Unrefused { attack, status, because });
         }
     }

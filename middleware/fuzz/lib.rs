@@ -1,0 +1,24 @@
+//! What the fuzz targets try: see `properties`.
+
+#[path = "../tests/properties/mod.rs"]
+mod properties;
+
+/// Lines of a header that a stranger sends.
+pub fn forwarded(bytes: &[u8]) {
+    properties::forwarded(bytes);
+}
+
+/// A body.
+pub fn json(bytes: &[u8]) {
+    properties::json(bytes);
+}
+
+/// Request targets, one a line.
+pub fn path(bytes: &[u8]) {
+    properties::path(bytes);
+}
+
+/// A header and a payload of a token.
+pub fn token(bytes: &[u8]) {
+    properties::token(bytes);
+}

@@ -1,0 +1,150 @@
+//! Who says whether a token is good: its signature, or the issuer when it is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stream::Held;
+use crate::ended::Ended;
+use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
+use crate::jwks::Trust;
+use crate::refusal::Outage;
+use crate::revocation::Revoked;
+use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
+
+/// Who says whether a token is good.
+pub(crate) struct Authority {
+    pub(crate) verifier: Verifier,
+    /// Who asks the issuer, if tokens are accepted that cannot be verified here.
+    pub(crate) introspector: Option<Introspector>,
+}
+
+/// What came of a token.
+pub(crate) enum Identity {
+    Caller(Principal),
+    Refused(TokenFault),
+    /// What would decide is not to be had: not the caller's fault.
+    Unavailable(Outage),
+    Wait(Pending),
+}
+
+/// What a request waits for.
+pub(crate) enum Pending {
+    Answer(Box<Question>),
+    Keys(Arc<Trust>),
+}
+
+/// How often a request was looked at, and what it brings from a wait.
+pub(crate) enum Turn {
+    First,
+    /// What the issuer said.
+    Answered(Verdict),
+    /// Keys were fetched, or could not be.
+    Fetched,
+}
+
+impl Pending {
+    /// Waits, but not for ever.
+    pub(crate) async fn over(self) -> Turn {
+        match self {
+            Self::Answer(question) => Turn::Answered(question.ask().await),
+            Self::Keys(trust) => {
+                trust.refresh_for_request().await;
+                Turn::Fetched
+            }
+        }
+    }
+}
+
+impl Authority {
+    /// What was revoked, where somebody tells, is refused by either.
+    pub(crate) fn new(
+        verifier: Verifier,
+        introspector: Option<Introspector>,
+        revoked: Option<&Arc<Revoked>>,
+    ) -> Self {
+        Self {
+            verifier: verifier.hearing_of(revoked.cloned()),
+            introspector: introspector.map(|introspector| introspector.hearing_of(revoked.cloned())),
+        }
+    }
+
+    /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
+    pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
+        match (&self.introspector, turn) {
+            (_, Turn::Answered(verdict)) => Identity::by(verdict),
+            (Some(introspector), _) if introspector.decides(token) => {
+                match introspector.look_up(token, tolerance) {
+                    Known::Verdict(verdict) => Identity::by(verdict),
+                    Known::Unknown(question) => Identity::Wait(Pending::Answer(question)),
+                }
+            }
+            (_, Turn::First) => self.verify(token, tolerance, Attempt::First),
+            (_, Turn::Fetched) => self.verify(token, tolerance, Attempt::Last),
+        }
+    }
+
+    /// Who sent a token, when there is time to wait for what decides.
+    pub(crate) async fn find_out(&self, token: &str, tolerance: Duration) -> Identity {
+        match self.identify(token, tolerance, Turn::First) {
+            Identity::Wait(pending) => self.identify(token, tolerance, pending.over().await),
+            known => known,
+        }
+    }
+
+    /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
+    /// has changed since.
+    pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
+        let Held { caller, token, awaited } = held;
+        let again = match &self.introspector {
+            Some(introspector) if introspector.decides(token) => {
+                introspector.lasts((&*caller, token), awaited, tolerance).map_err(|lapse| match lapse {
+                    Lapse::Refused(fault) => ended_by(fault),
+                    Lapse::Unanswered => Ended::Unavailable,
+                })?
+            }
+            _ => self.verifier.verify_again(caller, token, tolerance).map_err(|outcome| match outcome {
+                Verification::Refused(fault) => ended_by(fault),
+                Verification::Unavailable | Verification::Verified(_) | Verification::Waiting(_) => {
+                    Ended::Unavailable
+                }
+            })?,
+        };
+        let Some(again) = again else { return Ok(()) };
+        // What the issuer says may have changed. Who it is, and by which key, was shown when it began.
+        let is_same = (again.subject(), again.confirmation()) == (caller.subject(), caller.confirmation());
+        if !is_same {
+            return Err(Ended::Revoked);
+        }
+        *caller = again;
+        Ok(())
+    }
+
+    fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Identity {
+        match self.verifier.verify(token, tolerance, attempt) {
+            Verification::Refused(fault) => Identity::Refused(fault),
+            Verification::Unavailable => Identity::Unavailable(Outage::Keys),
+            Verification::Verified(caller) => Identity::Caller(caller),
+            Verification::Waiting(trust) => Identity::Wait(Pending::Keys(trust)),
+        }
+    }
+}
+
+impl Identity {
+    fn by(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Good(verified) => Self::Caller(Principal::from(verified)),
+            Verdict::Refused(fault) => Self::Refused(fault),
+            Verdict::Unanswered(Unanswered::Away) => Self::Unavailable(Outage::Introspection),
+            Verdict::Unanswered(Unanswered::Busy) => Self::Unavailable(Outage::Questions),
+        }
+    }
+}
+
+/// What ends when a token that was good is not so any more.
+const fn ended_by(fault: TokenFault) -> Ended {
+    match fault {
+        TokenFault::Expired => Ended::Expired,
+        // It was good before: then it was taken back, or the key is not there any more.
+        _ => Ended::Revoked,
+    }
+}

@@ -1,0 +1,127 @@
+//! The endpoint that is asked about tokens (RFC 7662 §2.1).
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::fetch::{FetchError, Fetcher, Form, Reply, UrlRefused, allowed_url};
+use crate::jwks::{Metadata, MetadataFault, MetadataPlace};
+
+/// The longest a question may take, a look at the metadata and the wait for that included.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read: a token of 8 KiB says less.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Why an endpoint could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskFault {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("the endpoint is not known: {0}")]
+    Metadata(#[from] MetadataFault),
+}
+
+impl AskFault {
+    /// Whether the next question would probably fare no better. An endpoint that stumbles over one token may well answer about
+    /// others, and whoever made up that token must not be the end of it for everybody.
+    pub(super) const fn is_lasting(&self) -> bool {
+        let Self::Fetch(fault) = self else { return true };
+        match fault {
+            FetchError::Silent | FetchError::Transport(_) => true,
+            FetchError::Status(status) => {
+                !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            FetchError::TooLong => false,
+        }
+    }
+}
+
+/// Where the endpoint is.
+pub(super) struct Place {
+    metadata: Option<MetadataPlace>,
+    /// As far as it is known. Holding this makes a look at the metadata the only one.
+    url: Mutex<Option<Url>>,
+}
+
+impl Place {
+    pub(super) fn given(url: &str, plain_http: bool) -> Result<Self, UrlRefused> {
+        let url = allowed_url(url, plain_http)?;
+        Ok(Self { metadata: None, url: Mutex::new(Some(url)) })
+    }
+
+    pub(super) fn discovered(metadata: MetadataPlace) -> Self {
+        Self { metadata: Some(metadata), url: Mutex::default() }
+    }
+
+    async fn find(&self, fetcher: &Fetcher) -> Result<Url, MetadataFault> {
+        let mut url = self.url.lock().await;
+        if let Some(known) = &*url {
+            return Ok(known.clone());
+        }
+        let metadata = self.metadata.as_ref().ok_or(MetadataFault::Malformed)?;
+        let found = metadata.fetch(fetcher).await.and_then(Metadata::introspection_endpoint)?;
+        Ok(url.insert(found).clone())
+    }
+
+    /// It may have moved: looks for it again next time.
+    async fn forget(&self) {
+        if self.metadata.is_some() {
+            *self.url.lock().await = None;
+        }
+    }
+}
+
+/// The endpoint, and who asks.
+pub(super) struct Endpoint {
+    place: Place,
+    authorization: Option<HeaderValue>,
+    accept: HeaderValue,
+    fetcher: Fetcher,
+}
+
+impl Endpoint {
+    pub(super) const fn new(
+        place: Place,
+        authorization: Option<HeaderValue>,
+        accept: HeaderValue,
+        fetcher: Fetcher,
+    ) -> Self {
+        Self { place, authorization, accept, fetcher }
+    }
+
+    /// Finds out where the endpoint is.
+    pub(super) async fn find(&self) -> Result<(), AskFault> {
+        self.place.find(&self.fetcher).await?;
+        Ok(())
+    }
+
+    /// What the issuer says of a token.
+    pub(super) async fn ask(&self, token: &str) -> Result<Reply, AskFault> {
+        let sent = tokio::time::timeout(DEADLINE, self.send(token)).await;
+        let outcome = sent.unwrap_or(Err(AskFault::Fetch(FetchError::Silent)));
+        if outcome.as_ref().is_err_and(AskFault::is_lasting) {
+            self.place.forget().await;
+        }
+        outcome
+    }
+
+    async fn send(&self, token: &str) -> Result<Reply, AskFault> {
+        let url = self.place.find(&self.fetcher).await?;
+        let form = Form {
+            url: &url,
+            authorization: self.authorization.as_ref(),
+            accept: self.accept.clone(),
+            body: question(token),
+            max_bytes: MAX_ANSWER,
+        };
+        Ok(self.fetcher.post_form(form).await?)
+    }
+}
+
+fn question(token: &str) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("token", token).append_pair("token_type_hint", "access_token").finish()
+}

@@ -1,0 +1,116 @@
+//! Questions that are open: one for each token, and only so many.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::memory::Digest;
+use super::verdict::Verdict;
+
+/// What a question waits for: nothing until it is answered.
+pub(crate) type Awaited = watch::Receiver<Option<Verdict>>;
+
+type Open = HashMap<Digest, Awaited, RandomState>;
+
+/// Questions on their way.
+pub(super) struct Flights {
+    open: Arc<Mutex<Open>>,
+    places: Arc<Semaphore>,
+}
+
+/// A question that somebody has to carry out.
+pub(super) struct Flight {
+    answered: watch::Sender<Option<Verdict>>,
+    landing: Landing,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Takes a question off the list, however it ends.
+struct Landing {
+    digest: Digest,
+    open: Arc<Mutex<Open>>,
+}
+
+/// What comes of wanting to ask.
+pub(super) enum Boarding {
+    /// No more questions may be open.
+    Full,
+    /// Somebody asks already, or nobody has to any more.
+    Joined(Awaited),
+    /// This question is the first one.
+    New(Flight, Awaited),
+}
+
+impl Flights {
+    pub(super) fn new(most: usize) -> Self {
+        let places = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { open: Arc::default(), places }
+    }
+
+    /// Joins the question about a token, or opens one.
+    pub(super) fn board(&self, digest: Digest) -> Boarding {
+        let mut open = lock(&self.open);
+        if let Some(awaited) = open.get(&digest) {
+            return Boarding::Joined(awaited.clone());
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Boarding::Full };
+        let (answered, awaited) = watch::channel(None);
+        open.insert(digest, awaited.clone());
+        let landing = Landing { digest, open: Arc::clone(&self.open) };
+        Boarding::New(Flight { answered, landing, _place: place }, awaited)
+    }
+}
+
+impl Flight {
+    /// Gives everybody the answer.
+    pub(super) fn land(self, verdict: Verdict) {
+        // First off the list, then tell: whoever comes in between finds what is remembered, or asks anew.
+        drop(self.landing);
+        let _ = self.answered.send(Some(verdict));
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        lock(&self.open).remove(&self.digest);
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::TokenFault;
+
+    fn digest(of: &str) -> Digest {
+        Digest::of(of)
+    }
+
+    #[tokio::test]
+    async fn questions_about_one_token_are_one_and_there_are_only_so_many() {
+        let flights = Flights::new(1);
+        let Boarding::New(flight, mut first) = flights.board(digest("a")) else { panic!() };
+        let Boarding::Joined(mut second) = flights.board(digest("a")) else { panic!() };
+        assert!(matches!(flights.board(digest("b")), Boarding::Full));
+        flight.land(Verdict::Refused(TokenFault::Inactive));
+        for awaited in [&mut first, &mut second] {
+            let answer = awaited.wait_for(Option::is_some).await.unwrap().clone();
+            assert!(matches!(answer, Some(Verdict::Refused(TokenFault::Inactive))));
+        }
+        assert!(matches!(flights.board(digest("b")), Boarding::New(..)), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_dropped_holds_nobody_up() {
+        let flights = Flights::new(1);
+        let Boarding::New(flight, mut awaited) = flights.board(digest("a")) else { panic!() };
+        drop(flight);
+        assert!(awaited.wait_for(Option::is_some).await.is_err());
+        assert!(matches!(flights.board(digest("a")), Boarding::New(..)));
+    }
+}

@@ -1,0 +1,191 @@
+//! What an issuer says about itself (OpenID Connect Discovery 1.0 §4).
+
+use bytes::Bytes;
+use url::Url;
+
+use crate::fetch::{FetchError, Fetched, Fetcher, Get, allowed_url, is_allowed};
+use crate::input::{Bounds, read_json};
+
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+/// No metadata is this long.
+const MAX_BYTES: usize = 256 * 1024;
+
+const BOUNDS: Bounds = Bounds { depth: 16, members: 4_096 };
+
+/// An issuer that cannot be discovered.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an issuer: an https URL without query or fragment (http only for this machine)")]
+pub struct NotAnIssuer(String);
+
+/// Why metadata is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MetadataFault {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("the {0} of the metadata is not at an https URL")]
+    Insecure(&'static str),
+    #[error("the metadata is not that of an issuer")]
+    Malformed,
+    #[error("the metadata names no {0}")]
+    Missing(&'static str),
+    /// OpenID Connect Discovery §4.3: one issuer must not speak for another.
+    #[error("the metadata is that of another issuer")]
+    OtherIssuer,
+}
+
+/// Where the metadata of an issuer is.
+pub(crate) struct MetadataPlace {
+    issuer: String,
+    url: Url,
+    plain_http: bool,
+}
+
+/// What an issuer says about itself. Each endpoint is looked at by whoever needs it: one that is of no use stands in nobody
+/// else's way.
+pub(crate) struct Metadata {
+    document: Document,
+    plain_http: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct Document {
+    issuer: String,
+    jwks_uri: Option<String>,
+    introspection_endpoint: Option<String>,
+}
+
+impl MetadataPlace {
+    pub(crate) fn new(issuer: &str, plain_http: bool) -> Result<Self, NotAnIssuer> {
+        let refused = || NotAnIssuer(issuer.to_owned());
+        let url = Url::parse(issuer).map_err(|_| refused())?;
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !plain || url.password().is_some() || !is_allowed(&url, plain_http) {
+            return Err(refused());
+        }
+        // §4.1: a slash at the end of the issuer goes before the path is added.
+        let metadata = format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/'));
+        let url = Url::parse(&metadata).map_err(|_| refused())?;
+        Ok(Self { issuer: issuer.to_owned(), url, plain_http })
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(crate) async fn fetch(&self, fetcher: &Fetcher) -> Result<Metadata, MetadataFault> {
+        let get = Get { url: &self.url, etag: None, authorization: None, max_bytes: MAX_BYTES };
+        match fetcher.get(get).await? {
+            Fetched::Document { body, .. } => self.read(&body),
+            Fetched::NotModified => Err(MetadataFault::Malformed),
+        }
+    }
+
+    fn read(&self, body: &Bytes) -> Result<Metadata, MetadataFault> {
+        read_json(body, BOUNDS, |_, _| ()).map_err(|_| MetadataFault::Malformed)?;
+        let document: Document = serde_json::from_slice(body).map_err(|_| MetadataFault::Malformed)?;
+        if document.issuer != self.issuer {
+            return Err(MetadataFault::OtherIssuer);
+        }
+        Ok(Metadata { document, plain_http: self.plain_http })
+    }
+}
+
+impl Metadata {
+    /// Where the keys are.
+    pub(crate) fn jwks_uri(self) -> Result<Url, MetadataFault> {
+        endpoint("jwks_uri", self.document.jwks_uri, self.plain_http)
+    }
+
+    /// Where the issuer is asked about tokens (RFC 8414 §2).
+    pub(crate) fn introspection_endpoint(self) -> Result<Url, MetadataFault> {
+        endpoint("introspection_endpoint", self.document.introspection_endpoint, self.plain_http)
+    }
+}
+
+fn endpoint(name: &'static str, text: Option<String>, plain_http: bool) -> Result<Url, MetadataFault> {
+    let text = text.ok_or(MetadataFault::Missing(name))?;
+    allowed_url(&text, plain_http).map_err(|_| MetadataFault::Insecure(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(metadata: &str) -> Result<Metadata, MetadataFault> {
+        let place = MetadataPlace::new("https://id.test", false).unwrap();
+        place.read(&Bytes::copy_from_slice(metadata.as_bytes()))
+    }
+
+    fn jwks_uri(metadata: &str) -> Result<String, String> {
+        read(metadata).and_then(Metadata::jwks_uri).map(String::from).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn metadata_is_looked_for_below_the_issuer() {
+        for (issuer, metadata) in [
+            ("https://id.test", "https://id.test/.well-known/openid-configuration"),
+            ("https://id.test/", "https://id.test/.well-known/openid-configuration"),
+            ("https://id.test/realm", "https://id.test/realm/.well-known/openid-configuration"),
+        ] {
+            assert_eq!(MetadataPlace::new(issuer, false).unwrap().url.as_str(), metadata);
+        }
+        for issuer in
+            ["", "id.test", "http://id.test", "https://id.test?x", "https://id.test#x", "https://u:p@id.test"]
+        {
+            assert_eq!(
+                MetadataPlace::new(issuer, false).err().map(|refused| refused.0).as_deref(),
+                Some(issuer)
+            );
+        }
+        assert_eq!(
+            MetadataPlace::new("http://id.test", true).unwrap().url.as_str(),
+            "http://id.test/.well-known/openid-configuration"
+        );
+    }
+
+    #[test]
+    fn metadata_of_another_issuer_or_with_insecure_endpoints_is_refused() {
+        assert_eq!(
+            jwks_uri(r#"{"issuer":"https://id.test","jwks_uri":"https://id.test/jwks"}"#).as_deref(),
+            Ok("https://id.test/jwks")
+        );
+        for other in [
+            r#"{"issuer":"https://id.test/","jwks_uri":"https://id.test/jwks"}"#,
+            r#"{"issuer":"https://evil.test","jwks_uri":"https://id.test/jwks"}"#,
+        ] {
+            assert_eq!(jwks_uri(other), Err(MetadataFault::OtherIssuer.to_string()), "{other}");
+        }
+        for insecure in ["http://id.test/jwks", "file:///etc/passwd", "jwks"] {
+            let metadata = format!(r#"{{"issuer":"https://id.test","jwks_uri":"{insecure}"}}"#);
+            assert_eq!(
+                jwks_uri(&metadata),
+                Err(MetadataFault::Insecure("jwks_uri").to_string()),
+                "{metadata}"
+            );
+        }
+        for bad in [
+            r#"{"issuer":"https://id.test","issuer":"https://id.test","jwks_uri":"https://id.test/jwks"}"#,
+            r#"{"jwks_uri":"https://id.test/jwks"}"#,
+            "<html>",
+        ] {
+            assert_eq!(jwks_uri(bad), Err(MetadataFault::Malformed.to_string()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_of_no_use_stands_in_nobody_elses_way() {
+        let metadata = r#"{"issuer":"https://id.test","jwks_uri":"https://id.test/jwks","introspection_endpoint":"http://id.test"}"#;
+        assert_eq!(jwks_uri(metadata).as_deref(), Ok("https://id.test/jwks"));
+        let fault = read(metadata).and_then(Metadata::introspection_endpoint).unwrap_err();
+        assert_eq!(fault.to_string(), "the introspection_endpoint of the metadata is not at an https URL");
+    }
+
+    #[test]
+    fn an_endpoint_that_is_not_there_is_called_by_its_name() {
+        let bare = r#"{"issuer":"https://id.test"}"#;
+        assert_eq!(jwks_uri(bare), Err("the metadata names no jwks_uri".to_owned()));
+        let fault = read(bare).and_then(Metadata::introspection_endpoint).unwrap_err();
+        assert_eq!(fault.to_string(), "the metadata names no introspection_endpoint");
+    }
+}

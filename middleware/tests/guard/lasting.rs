@@ -1,0 +1,158 @@
+//! Streams under tokens that the issuer is asked about.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::routing::get;
+use axum::{Extension, Router};
+use futures_util::FutureExt;
+use http::{Request, StatusCode};
+use portcullis_guard::{Ended, GuardExt, GuardedRouter, Introspection, Permit, RenewError, authenticated};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use crate::introspection::Setup;
+use crate::issuer::Answer;
+use crate::service::request;
+use crate::signer::NOW;
+
+/// A service that hands out the permits of its requests.
+struct Open {
+    setup: Setup,
+    service: Router,
+    permits: mpsc::UnboundedReceiver<Permit>,
+}
+
+type Sender = mpsc::UnboundedSender<Permit>;
+
+async fn hand_out(Extension(sender): Extension<Sender>, parts: Parts) -> &'static str {
+    sender.send(Permit::of(&parts.extensions)).unwrap();
+    "begun"
+}
+
+impl Open {
+    async fn new(ask: impl FnOnce(Introspection) -> Introspection) -> Self {
+        let setup = Setup::with(ask, |guard| guard).await;
+        let (sender, permits) = mpsc::unbounded_channel::<Permit>();
+        let service = GuardedRouter::new()
+            .route("/begin", get(hand_out).guard(authenticated()))
+            .guarded_by(&setup.guard)
+            .layer(Extension(sender));
+        Self { setup, service, permits }
+    }
+
+    async fn begin(&mut self, token: &str) -> Permit {
+        let request: Request<Body> = request("GET", "/begin", token).body(Body::empty()).unwrap();
+        assert_eq!(self.service.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+        self.permits.recv().await.unwrap()
+    }
+
+    /// Looks, and once more when the issuer has said what it was asked then: a request with the same token waits for it.
+    async fn look(&self, permit: &Permit, token: &str) -> Result<(), Ended> {
+        permit.check()?;
+        self.setup.status(token).await;
+        permit.check()
+    }
+
+    fn turn(&self, secs: u64) {
+        self.setup.dial.turn(Duration::from_secs(secs));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_lasts_while_the_issuer_says_so_and_it_is_asked_when_that_is_due() {
+    let mut open = Open::new(|it| it).await;
+    let token = open.setup.token("opaque-1", &json!({ "exp": NOW + 200 }));
+    let permit = open.begin(&token).await;
+    open.turn(29);
+    assert_eq!((permit.check(), open.setup.issuer.questions()), (Ok(()), 1));
+    open.turn(1);
+    for round in 2..6 {
+        assert_eq!(open.look(&permit, &token).await, Ok(()));
+        assert_eq!(open.setup.issuer.questions(), round);
+        open.turn(30);
+    }
+    open.turn(81);
+    assert_eq!(permit.check(), Err(Ended::Expired));
+    assert_eq!(permit.ended().now_or_never(), Some(Ended::Expired));
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_issuer_takes_the_token_back() {
+    let none = |it: Introspection| it.remember_for(Duration::ZERO);
+    for (ask, due) in [(None, 30), (Some(none), 5)] {
+        let mut open = Open::new(|it| ask.map_or(it.clone(), |ask| ask(it))).await;
+        let token = open.setup.token("opaque-1", &json!({}));
+        let permit = open.begin(&token).await;
+        open.setup.issuer.say_of(&token, &json!({ "active": false }));
+        open.turn(due - 1);
+        assert_eq!(
+            (permit.check(), open.setup.issuer.questions()),
+            (Ok(()), 1),
+            "it is not asked all the time"
+        );
+        open.turn(1);
+        assert_eq!(open.look(&permit, &token).await, Err(Ended::Revoked));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_issuer_says_nothing_any_more() {
+    for instead in [
+        Answer::Status(StatusCode::BAD_GATEWAY),
+        Answer::Status(StatusCode::INTERNAL_SERVER_ERROR),
+        Answer::Document("<html>".to_owned()),
+    ] {
+        let mut open = Open::new(|it| it).await;
+        let token = open.setup.token("opaque-1", &json!({}));
+        let permit = open.begin(&token).await;
+        open.setup.issuer.asked().instead = Some(instead);
+        open.turn(35);
+        assert_eq!(open.look(&permit, &token).await, Ok(()), "it goes on for five seconds");
+        open.turn(1);
+        assert_eq!(open.look(&permit, &token).await, Err(Ended::Unavailable));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_does_not_wait_for_an_issuer_that_does_not_answer() {
+    let mut open = Open::new(|it| it).await;
+    let token = open.setup.token("opaque-1", &json!({}));
+    let permit = open.begin(&token).await;
+    open.setup.issuer.stall();
+    open.turn(30);
+    assert_eq!(permit.check(), Ok(()));
+    open.turn(6);
+    assert_eq!(permit.check(), Err(Ended::Unavailable));
+}
+
+#[tokio::test]
+async fn a_stream_does_not_go_on_as_somebody_else_or_by_another_key() {
+    for change in [json!({ "sub": "mallory" }), json!({ "cnf": { "x5t#S256": "AAAA" } })] {
+        let mut open = Open::new(|it| it).await;
+        let token = open.setup.token("opaque-1", &json!({}));
+        let permit = open.begin(&token).await;
+        open.setup.token(&token, &change);
+        open.turn(30);
+        assert_eq!(open.look(&permit, &token).await, Err(Ended::Revoked), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_under_a_newer_opaque_token_of_the_same_caller() {
+    let mut open = Open::new(|it| it).await;
+    let first = open.setup.token("opaque-1", &json!({ "exp": NOW + 60 }));
+    let permit = open.begin(&first).await;
+    let newer: Value = json!({ "exp": NOW + 280 });
+    open.setup.token("opaque-2", &newer);
+    open.setup.token("opaque-3", &json!({ "sub": "mallory" }));
+    assert_eq!(permit.renew("opaque-3").await, Err(RenewError::Stranger));
+    assert_eq!(permit.renew("unknown").await, Err(RenewError::Token));
+    assert_eq!(permit.renew("opaque-2").await, Ok(()));
+    for _ in 0..4 {
+        open.turn(30);
+        assert_eq!(open.look(&permit, "opaque-2").await, Ok(()), "although the first one has expired");
+    }
+}
