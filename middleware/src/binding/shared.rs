@@ -41,8 +41,8 @@ const NAME_BYTES: usize = 16;
 ///
 /// A request waits 100 ms at most ([`patience`](Self::patience)); a server that answers after more than 200 ms, that is full or
 /// that cannot write counts as away until it was found again. Nobody knows then whether a proof was used elsewhere, so requests with
-/// one are answered 503 with `Retry-After`: whoever wants to use a stolen proof twice need only be a nuisance to the server
-/// otherwise. A service that would rather answer says so ([`alone_while_away`](Self::alone_while_away)). Bearer tokens need no
+/// one are answered 503 with `Retry-After`. Otherwise, whoever wants to use a proof of somebody else would only have to keep the
+/// server busy. A service that would rather answer says so ([`alone_while_away`](Self::alone_while_away)). Bearer tokens need no
 /// proof and are served either way. The log is told at once, then ever more rarely, and when the server is back;
 /// [`Status::proofs_shared`](crate::Status::proofs_shared) says so, too.
 ///
