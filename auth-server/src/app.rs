@@ -4,6 +4,7 @@ mod admin_api;
 mod administration;
 mod background;
 mod front;
+pub(crate) mod gateway;
 mod ground;
 pub(crate) mod look;
 mod protocol;

@@ -1,6 +1,7 @@
 //! What a route requires of its callers.
 
 mod node;
+mod parse;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +12,7 @@ use portcullis_policy::Need;
 
 use self::node::Node;
 pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
+pub use self::parse::RequirementError;
 use crate::limit::Limit;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
@@ -201,6 +203,21 @@ impl Requirement {
             self.limits.push(limit);
         }
         self
+    }
+
+    /// Whether the policy is asked, in any part of it.
+    pub fn asks_policy(&self) -> bool {
+        self.node.asks_policy()
+    }
+
+    /// Whether a token bound to a key is required, in any part of it.
+    pub fn asks_dpop(&self) -> bool {
+        self.bindings().contains(&Binding::Key)
+    }
+
+    /// Whether a token bound to a certificate is required, in any part of it.
+    pub fn asks_mtls(&self) -> bool {
+        self.bindings().contains(&Binding::Certificate)
     }
 
     pub(crate) const fn request_cost(&self) -> NonZeroU32 {

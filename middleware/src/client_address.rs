@@ -62,10 +62,15 @@ impl Proxies {
         self.trusted.is_empty()
     }
 
+    /// Whether a peer with this address is one of those that are trusted.
+    pub fn contain(&self, peer: IpAddr) -> bool {
+        self.is_trusted(peer.to_canonical())
+    }
+
     /// Whether a request comes from a proxy that is trusted.
     pub(crate) fn trust_peer_of(&self, extensions: &Extensions) -> bool {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        peer.is_some_and(|peer| self.is_trusted(peer.0.ip().to_canonical()))
+        peer.is_some_and(|peer| self.contain(peer.0.ip()))
     }
 
     /// The address of the client of a request, or `None` when the connection's is not known.

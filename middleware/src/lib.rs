@@ -140,6 +140,7 @@ mod body;
 mod builder;
 mod challenge;
 mod client_address;
+mod client_origin;
 mod clock;
 mod credentials;
 mod csrf;
@@ -178,13 +179,14 @@ mod status;
 pub mod test_util;
 mod token;
 
-pub use authorize::{Requirement, authenticated, optional, public, rbac, scope};
+pub use authorize::{Requirement, RequirementError, authenticated, optional, public, rbac, scope};
 #[cfg(feature = "redis")]
 pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
+pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
 pub use csrf::{Csrf, CsrfError};
 pub use decision::{AccessDenied, Decision, DecisionId};

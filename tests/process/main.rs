@@ -23,6 +23,8 @@ mod effects;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod instructions;
 #[cfg(test)]
 mod later;

@@ -23,6 +23,7 @@ pub mod log;
 pub mod markup;
 pub mod process;
 pub mod provision;
+pub mod proxied;
 pub mod registered;
 pub mod relying_party;
 pub mod server;

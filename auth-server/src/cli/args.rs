@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::cli::api::Api;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
+use crate::cli::gateway::Gateway;
 use crate::cli::policy::Policy;
 use crate::cli::user::User;
 
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     /// Looks at the database, or brings its schema up to date.
     #[command(subcommand)]
     Db(Db),
+    Gateway(Gateway),
     /// Looks at the signing keys, or replaces one.
     #[command(subcommand)]
     Key(Key),

@@ -60,6 +60,18 @@ impl Context {
         Ok(Sources { file, flags: self.flags().collect(), environment }.load()?)
     }
 
+    /// The file of a gateway, which is configured by nothing else: what is meant for the server is refused and not passed over.
+    pub(crate) fn only_file(&self) -> Result<&Path, Failure> {
+        if let Some(flag) = self.flags().next() {
+            let message = format!(
+                "`{}` is for the server. A gateway is configured by its own file alone",
+                flag.written
+            );
+            return Err(Failure::usage(message));
+        }
+        self.config.as_deref().ok_or_else(|| Failure::usage("name the file of the gateway with `--config`"))
+    }
+
     /// Opens the server for a command: nothing listens, and only warnings are logged.
     pub(crate) async fn app(&self) -> Result<App, Failure> {
         Ok(App::open(self.quiet_config()?, Clock::system(), Entropy::os()).await?)

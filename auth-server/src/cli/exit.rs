@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::app::StartError;
+use crate::app::gateway::GatewayError;
 use crate::config::ConfigErrors;
 use crate::services::admin_error::AdminError;
 use crate::services::provision::ProvisionError;
@@ -59,6 +60,12 @@ impl Failure {
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self { code: Code::Configuration, message: errors.to_string() }
+    }
+}
+
+impl From<GatewayError> for Failure {
+    fn from(error: GatewayError) -> Self {
+        Self { code: Code::Configuration, message: with_causes(&error) }
     }
 }
 

@@ -8,7 +8,9 @@ mod config;
 mod context;
 mod db;
 mod exit;
+mod gateway;
 mod key;
+mod listening;
 mod output;
 mod policy;
 mod prompt;
@@ -35,6 +37,7 @@ impl Cli {
             Some(Command::Client(command)) => commanding()?.block_on(client::run(context, command)),
             Some(Command::Config(command)) => commanding()?.block_on(config::run(context, command)),
             Some(Command::Db(command)) => commanding()?.block_on(db::run(context, command)),
+            Some(Command::Gateway(gateway)) => serving()?.block_on(gateway.run(context)),
             Some(Command::Key(command)) => commanding()?.block_on(key::run(context, command)),
             Some(Command::Policy(command)) => commanding()?.block_on(policy::run(context, command)),
             Some(Command::User(command)) => commanding()?.block_on(user::run(context, command)),

@@ -7,10 +7,11 @@ use tracing_subscriber::EnvFilter;
 use crate::config::known::Key;
 use crate::config::{Config, SecretText};
 
-type Finding = (Key, String);
+/// A key, and what is wrong with it.
+pub(crate) type Finding = (Key, String);
 
 /// Reads the secrets that lie in files, and returns everything that does not go together.
-pub(crate) fn complete(config: &mut Config) -> Vec<Finding> {
+pub(super) fn complete(config: &mut Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let database = &mut config.database;
     fill(&mut database.url, database.url_file.as_deref(), ("database", "url"), &mut findings);
@@ -21,7 +22,7 @@ pub(crate) fn complete(config: &mut Config) -> Vec<Finding> {
 }
 
 /// Takes a secret from its file; refuses one that is given twice.
-fn fill(
+pub(super) fn fill(
     value: &mut Option<SecretText>,
     file: Option<&Path>,
     (section, name): (&str, &str),
@@ -91,6 +92,6 @@ fn database_url(config: &Config) -> Result<(), Finding> {
     }
 }
 
-fn finding(section: &str, name: &str, message: String) -> Finding {
+pub(super) fn finding(section: &str, name: &str, message: String) -> Finding {
     (Key::new(section, name), message)
 }

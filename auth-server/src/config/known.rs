@@ -1,11 +1,10 @@
 //! The keys that exist. They are read from the JSON Schema, so that what is published is what is enforced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::config::Config;
 use crate::config::secret::SECRET_FORMAT;
 use crate::domain::likeness::nearest;
 
@@ -29,7 +28,10 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.section, self.name)
+        match self.name.as_str() {
+            "" => f.write_str(&self.section),
+            name => write!(f, "{}.{name}", self.section),
+        }
     }
 }
 
@@ -74,42 +76,56 @@ fn without(description: &str) -> Option<String> {
     Some(rest.trim_end().trim_end_matches('.').to_owned())
 }
 
+/// Where a JSON Schema says what the elements of a list are.
+const ITEMS: &str = "items";
+
 /// Every key that exists, with its rule.
 #[derive(Debug)]
-pub(crate) struct KnownKeys(BTreeMap<Key, Rule>);
+pub(crate) struct KnownKeys {
+    keys: BTreeMap<Key, Rule>,
+    /// The sections of which there may be several.
+    lists: BTreeSet<String>,
+}
 
 impl KnownKeys {
-    pub(crate) fn of_config() -> Self {
-        let schema = Config::schema();
-        let keys = properties(&schema).flat_map(|(section, fields)| {
+    /// Those of a JSON Schema.
+    pub(crate) fn of(schema: &Value) -> Self {
+        let sections = || properties(schema);
+        let keys = sections().flat_map(|(section, fields)| {
+            let fields = fields.get(ITEMS).unwrap_or(fields);
             properties(fields).map(move |(name, rule)| (Key::new(section, name), Rule::of(rule)))
         });
-        Self(keys.collect())
+        let lists = sections().filter(|(_, fields)| fields.get(ITEMS).is_some());
+        Self { keys: keys.collect(), lists: lists.map(|(section, _)| section.clone()).collect() }
+    }
+
+    pub(crate) fn is_list(&self, section: &str) -> bool {
+        self.lists.contains(section)
     }
 
     pub(crate) fn rule(&self, key: &Key) -> Option<&Rule> {
-        self.0.get(key)
+        self.keys.get(key)
     }
 
     /// By section and name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Rule)> {
-        self.0.iter()
+        self.keys.iter()
     }
 
     pub(crate) fn has_section(&self, section: &str) -> bool {
-        self.0.keys().any(|key| key.section == section)
+        self.keys.keys().any(|key| key.section == section)
     }
 
     /// The section that was probably meant.
     pub(crate) fn suggest_section(&self, wrong: &str) -> Option<&str> {
-        let sections = self.0.keys().map(|key| key.section.as_str());
+        let sections = self.keys.keys().map(|key| key.section.as_str());
         nearest(sections.map(|section| (section.to_owned(), section)), wrong)
     }
 
     /// The key that was probably meant: the same name in another section, or one that is written much like it.
     pub(crate) fn suggest(&self, wrong: &Key) -> Option<&Key> {
-        let same_name = self.0.keys().find(|key| key.name == wrong.name);
-        same_name.or_else(|| nearest(self.0.keys().map(|key| (key.to_string(), key)), &wrong.to_string()))
+        let same_name = self.keys.keys().find(|key| key.name == wrong.name);
+        same_name.or_else(|| nearest(self.keys.keys().map(|key| (key.to_string(), key)), &wrong.to_string()))
     }
 }
 

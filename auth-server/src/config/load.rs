@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use toml::de::DeTable;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
+use crate::config::check::{self, Finding};
 use crate::config::known::{Key, KnownKeys};
-use crate::config::{Config, ConfigError, ConfigErrors, Origin, check};
+use crate::config::{Config, ConfigError, ConfigErrors, Origin};
 
 /// Prefix of the environment variables that are read.
 const VARIABLE_PREFIX: &str = "PORTCULLIS__";
@@ -47,6 +51,24 @@ pub struct Loaded {
 /// Where each value that somebody set came from.
 pub(crate) type Origins = BTreeMap<Key, Origin>;
 
+/// What a file, or several sources, can be read into: sections of keys, and lists of them.
+pub(crate) trait Settings: DeserializeOwned + JsonSchema {
+    /// Reads the secrets that lie in files, and returns everything that does not go together.
+    fn complete(&mut self) -> Vec<Finding>;
+}
+
+impl Settings for Config {
+    fn complete(&mut self) -> Vec<Finding> {
+        check::complete(self)
+    }
+}
+
+/// The JSON Schema of a configuration.
+pub(crate) fn schema_of<C: JsonSchema>() -> serde_json::Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<C>().to_value()
+}
+
 impl Sources {
     /// Reads every source, reports every mistake.
     pub fn load(&self) -> Result<Loaded, ConfigErrors> {
@@ -63,7 +85,13 @@ impl Sources {
         }
         self.environment.iter().for_each(|(name, value)| reader.variable(name, value));
         self.flags.iter().for_each(|flag| reader.flag(flag));
-        reader.finish()
+        reader.finish().map(Loaded::from)
+    }
+}
+
+impl From<(Config, Origins)> for Loaded {
+    fn from((config, origins): (Config, Origins)) -> Self {
+        Self { config, origins }
     }
 }
 
@@ -71,23 +99,32 @@ impl Sources {
 pub(crate) fn from_text(text: &str) -> Result<Loaded, ConfigErrors> {
     let mut reader = Reader::new();
     reader.file(Path::new("configuration"), text);
-    reader.finish()
+    reader.finish().map(Loaded::from)
 }
 
-struct Reader {
+/// Reads a configuration, and goes on where something is wrong with it.
+pub(crate) struct Reader<C> {
     known: KnownKeys,
     values: BTreeMap<Key, Value>,
+    /// The elements of lists, by section.
+    lists: BTreeMap<String, Vec<Value>>,
+    /// Whether an element of a list cannot be read.
+    is_spoiled: bool,
     origins: Origins,
     mistakes: Vec<ConfigError>,
+    read_into: PhantomData<C>,
 }
 
-impl Reader {
-    fn new() -> Self {
+impl<C: Settings> Reader<C> {
+    pub(crate) fn new() -> Self {
         Self {
-            known: KnownKeys::of_config(),
+            known: KnownKeys::of(&schema_of::<C>()),
             values: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            is_spoiled: false,
             origins: Origins::new(),
             mistakes: Vec::new(),
+            read_into: PhantomData,
         }
     }
 
@@ -95,7 +132,7 @@ impl Reader {
         self.mistakes.push(ConfigError { origin, key, message });
     }
 
-    fn file(&mut self, path: &Path, text: &str) {
+    pub(crate) fn file(&mut self, path: &Path, text: &str) {
         let place = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(text, offset) };
         let (spans, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
@@ -105,27 +142,78 @@ impl Reader {
         }
         let Ok(values) = toml::from_str::<Table>(text) else { return };
         for (section, span) in spans.get_ref() {
-            let origin = place(section.span().start);
-            let section = section.get_ref();
-            let (Some(keys), Some(Value::Table(values))) =
-                (span.get_ref().as_table(), values.get(section.as_ref()))
-            else {
-                let message = self.unknown(&Key::new("", section.as_ref()), ToString::to_string);
-                self.mistake(origin, None, format!("`{section}` stands outside of any [section]{message}"));
-                continue;
-            };
-            if !self.known.has_section(section) {
-                let meant = self.known.suggest_section(section);
-                let advice = meant.map_or_else(String::new, |meant| format!("; did you mean `[{meant}]`?"));
-                self.mistake(origin, None, format!("there is no section [{section}]{advice}"));
-                continue;
+            if let Some(value) = values.get(section.get_ref().as_ref()) {
+                let origin = place(section.span().start);
+                self.section(section.get_ref(), (span.get_ref(), value), origin, &place);
             }
-            for name in keys.keys() {
-                if let Some(value) = values.get(name.get_ref().as_ref()) {
-                    let key = Key::new(section.as_ref(), name.get_ref().as_ref());
-                    self.offer(key, vec![value.clone()], place(name.span().start));
+        }
+    }
+
+    /// Takes a section with its keys, or a list of them.
+    fn section(
+        &mut self,
+        section: &str,
+        (spans, value): (&DeValue<'_>, &Value),
+        origin: Origin,
+        place: &dyn Fn(usize) -> Origin,
+    ) {
+        let is_table =
+            value.is_table() || value.as_array().is_some_and(|all| all.iter().any(Value::is_table));
+        if is_table && !self.known.has_section(section) {
+            let meant = self.known.suggest_section(section);
+            let advice = meant.map_or_else(String::new, |meant| format!("; did you mean `[{meant}]`?"));
+            return self.mistake(origin, None, format!("there is no section [{section}]{advice}"));
+        }
+        match (value, self.known.is_list(section)) {
+            (Value::Array(elements), true) => {
+                for (span, element) in spans.as_array().into_iter().flatten().zip(elements) {
+                    self.element(section, (span.get_ref(), element), place(span.span().start), place);
                 }
             }
+            (Value::Table(_), true) => {
+                let message = format!("there is a list of [[{section}]]: write both brackets twice");
+                self.mistake(origin, None, message);
+            }
+            (Value::Table(values), false) => {
+                for name in spans.as_table().into_iter().flat_map(DeTable::keys) {
+                    if let Some(value) = values.get(name.get_ref().as_ref()) {
+                        let key = Key::new(section, name.get_ref().as_ref());
+                        self.offer(key, vec![value.clone()], place(name.span().start));
+                    }
+                }
+            }
+            (_, _) => {
+                let message = self.unknown(&Key::new("", section), ToString::to_string);
+                self.mistake(origin, None, format!("`{section}` stands outside of any [section]{message}"));
+            }
+        }
+    }
+
+    /// Takes an element of a list, if it has the keys and the types of one.
+    fn element(
+        &mut self,
+        section: &str,
+        (keys, element): (&DeValue<'_>, &Value),
+        origin: Origin,
+        place: &dyn Fn(usize) -> Origin,
+    ) {
+        let own = keys.as_table().into_iter().flat_map(DeTable::keys);
+        let keys = own.map(|name| (Key::new(section, name.get_ref().as_ref()), place(name.span().start)));
+        let unknown: Vec<_> = keys.filter(|(key, _)| self.known.rule(key).is_none()).collect();
+        let elements = self.lists.entry(section.to_owned()).or_default();
+        elements.push(element.clone());
+        let number = Key::new(section, elements.len().to_string());
+        self.origins.insert(number.clone(), origin.clone());
+        if unknown.is_empty() {
+            let table = Table::from_iter([(section.to_owned(), Value::Array(vec![element.clone()]))]);
+            if let Err(error) = C::deserialize(table) {
+                self.is_spoiled = true;
+                self.mistake(origin, Some(number), error.message().trim_end().to_owned());
+            }
+        }
+        self.is_spoiled |= !unknown.is_empty();
+        for (key, origin) in unknown {
+            self.no_such_key(key, origin);
         }
     }
 
@@ -170,18 +258,10 @@ impl Reader {
 
     /// Takes the first reading of a value that fits its key.
     fn offer(&mut self, key: Key, readings: Vec<Value>, origin: Origin) {
-        let Some(rule) = self.known.rule(&key) else {
-            let message = self.unknown(&key, |meant| match origin {
-                Origin::Variable(_) => {
-                    format!("{VARIABLE_PREFIX}{}__{}", meant.section, meant.name).to_uppercase()
-                }
-                _ => meant.to_string(),
-            });
-            return self.mistake(origin, Some(key), format!("there is no such key{message}"));
-        };
+        let Some(rule) = self.known.rule(&key) else { return self.no_such_key(key, origin) };
         let mut refusals = Vec::new();
         for value in readings {
-            match fits(&key, &value).and_then(|()| rule.bounds(&value)) {
+            match fits::<C>(&key, &value).and_then(|()| rule.bounds(&value)) {
                 Ok(()) => {
                     self.values.insert(key.clone(), value);
                     self.origins.insert(key, origin);
@@ -199,43 +279,60 @@ impl Reader {
         self.mistake(origin, Some(key), message);
     }
 
+    fn no_such_key(&mut self, key: Key, origin: Origin) {
+        let message = self.unknown(&key, |meant| match origin {
+            Origin::Variable(_) => {
+                format!("{VARIABLE_PREFIX}{}__{}", meant.section, meant.name).to_uppercase()
+            }
+            _ => meant.to_string(),
+        });
+        self.mistake(origin, Some(key), format!("there is no such key{message}"));
+    }
+
     fn unknown(&self, key: &Key, written: impl Fn(&Key) -> String) -> String {
         self.known
             .suggest(key)
             .map_or_else(String::new, |meant| format!("; did you mean `{}`?", written(meant)))
     }
 
-    fn finish(mut self) -> Result<Loaded, ConfigErrors> {
-        let mut table = Table::new();
+    pub(crate) fn finish(mut self) -> Result<(C, Origins), ConfigErrors> {
+        if self.is_spoiled {
+            // What goes together with a list that cannot be read, nobody can say.
+            return Err(ConfigErrors(self.mistakes));
+        }
+        let lists = std::mem::take(&mut self.lists)
+            .into_iter()
+            .map(|(section, elements)| (section, Value::Array(elements)));
+        let mut table: Table = lists.collect();
         for (key, value) in &self.values {
             let section = table.entry(key.section.clone()).or_insert_with(|| Value::Table(Table::new()));
             if let Some(section) = section.as_table_mut() {
                 section.insert(key.name.clone(), value.clone());
             }
         }
-        let mut config = match Config::deserialize(table) {
+        let mut config = match C::deserialize(table) {
             Ok(config) => config,
             Err(error) => {
                 self.mistake(Origin::Default, None, error.message().to_owned());
                 return Err(ConfigErrors(self.mistakes));
             }
         };
-        for (key, message) in check::complete(&mut config) {
+        for (key, message) in config.complete() {
             let origin = self.origins.get(&key).cloned().unwrap_or(Origin::Default);
             self.mistake(origin, Some(key), message);
         }
         if self.mistakes.is_empty() {
-            return Ok(Loaded { config, origins: self.origins });
+            return Ok((config, self.origins));
         }
         Err(ConfigErrors(self.mistakes))
     }
 }
 
 /// Whether a value has the type of its key: asked of a configuration that consists of that value alone.
-fn fits(key: &Key, value: &Value) -> Result<(), String> {
+fn fits<C: Settings>(key: &Key, value: &Value) -> Result<(), String> {
     let section = Table::from_iter([(key.name.clone(), value.clone())]);
     let table = Table::from_iter([(key.section.clone(), Value::Table(section))]);
-    Config::deserialize(table).map(drop).map_err(|error| error.message().to_owned())
+    C::deserialize(table).map(drop).map_err(|error| error.message().to_owned())
 }
 
 /// What a text from the environment or the command line may mean: itself, a TOML value, a list with commas.
@@ -269,7 +366,7 @@ mod tests {
             let written = format!("--set {key}");
             reader.flag(&Flag { key: (*key).to_owned(), value: (*value).to_owned(), written });
         }
-        reader.finish()
+        reader.finish().map(Loaded::from)
     }
 
     fn mistakes(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Vec<String> {

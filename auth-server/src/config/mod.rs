@@ -6,6 +6,7 @@
 mod check;
 mod effort;
 mod errors;
+mod gateway;
 mod known;
 mod lifetimes;
 mod load;
@@ -18,11 +19,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 pub use self::effort::{Limits, Log, LogFormat, Passwords};
 pub use self::errors::{ConfigError, ConfigErrors, Origin};
+pub use self::gateway::{
+    BoundTokens, Gateway, GatewayConfig, GatewayLimits, MethodName, PolicySource, RequirementText, Route,
+};
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
 pub use self::secret::SecretText;
@@ -114,7 +117,6 @@ impl Config {
 
     /// The JSON Schema of the configuration file.
     pub fn schema() -> serde_json::Value {
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-        settings.into_generator().into_root_schema_for::<Self>().to_value()
+        load::schema_of::<Self>()
     }
 }

@@ -1,7 +1,7 @@
 //! The `server` section: where it listens, what it is called, whom it believes.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -138,6 +138,18 @@ impl From<IssuerSetting> for String {
 #[serde(into = "String", try_from = "String")]
 #[schemars(with = "String")]
 pub struct ProxyNetwork(IpNet);
+
+impl ProxyNetwork {
+    /// This machine.
+    pub(crate) fn loopback() -> Vec<Self> {
+        let whole =
+            |address: IpAddr, bits| IpNet::new(address, bits).ok().map(|network| Self(network.trunc()));
+        [whole(Ipv4Addr::LOCALHOST.into(), 8), whole(Ipv6Addr::LOCALHOST.into(), 128)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
 
 impl FromStr for ProxyNetwork {
     type Err = String;

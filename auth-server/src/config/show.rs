@@ -30,7 +30,7 @@ impl Loaded {
     /// Every key, with its value and its source.
     pub fn values(&self) -> Vec<ShownValue> {
         let (held, defaults) = (effective(&self.config), defaults(&self.config));
-        let known = KnownKeys::of_config();
+        let known = KnownKeys::of(&Config::schema());
         let shown = known.iter().map(|(key, rule)| ShownValue {
             key: key.to_string(),
             value: find(&held, key).cloned(),

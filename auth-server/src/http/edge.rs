@@ -32,6 +32,7 @@ use crate::http::error::Cause;
 use crate::http::extract::address::{ClientAddress, proxies};
 use crate::http::extract::request_id::RequestId;
 use crate::http::headers::{SecurityHeaders, name_given};
+use crate::http::listen::Answering;
 use crate::http::mount::Mount;
 use crate::http::places::Places;
 use crate::http::refusal::{Refusal, Voice};
@@ -73,9 +74,10 @@ impl Edge {
             timeout: config.server.request_timeout(),
         }
     }
+}
 
-    /// Answers one request.
-    pub(crate) async fn answer(&self, peer: SocketAddr, mut request: Request<Incoming>) -> Response {
+impl Answering for Edge {
+    async fn answer(&self, peer: SocketAddr, mut request: Request<Incoming>) -> Response {
         self.mount.enter(request.uri_mut());
         let started = Instant::now();
         let id = RequestId::generate(&self.entropy);
@@ -90,7 +92,9 @@ impl Edge {
         log(&Line { id, method, route: route.get(), took: started.elapsed() }, &response);
         response
     }
+}
 
+impl Edge {
     async fn answered(
         &self,
         id: RequestId,

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-
-use crate::http::edge::Edge;
 
 /// How long a connection may take to send its first request, and each later one to send its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -25,10 +26,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_STREAMS: u32 = 128;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
+/// What answers the requests of a listener.
+pub(crate) trait Answering: Send + Sync + 'static {
+    /// Answers one request of a peer.
+    fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> impl Future<Output = Response> + Send;
+}
+
 /// Serves until `stop` ends, then lets open requests finish for at most [`DRAIN_WITHIN`].
 pub(crate) async fn serve(
     listener: TcpListener,
-    edge: Arc<Edge>,
+    front: Arc<impl Answering>,
     max_connections: usize,
     stop: impl Future<Output = ()>,
 ) {
@@ -44,7 +51,7 @@ pub(crate) async fn serve(
         tokio::select! {
             () = &mut stop => break,
             accepted = next => if let Some((slot, stream, peer)) = accepted {
-                let connection = Connection { edge: Arc::clone(&edge), peer, _slot: slot };
+                let connection = Connection { front: Arc::clone(&front), peer, _slot: slot };
                 tokio::spawn(connection.run(stream, open.watcher()));
             },
         }
@@ -67,22 +74,22 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 }
 
 /// One connection; it holds its slot until it is closed.
-struct Connection {
-    edge: Arc<Edge>,
+struct Connection<F> {
+    front: Arc<F>,
     peer: SocketAddr,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Connection {
+impl<F: Answering> Connection<F> {
     async fn run(self, stream: TcpStream, open: Watcher) {
         // Small answers go out at once; a failure only costs time.
         _ = stream.set_nodelay(true);
         let (first, begun) = watch::channel(false);
-        let (edge, peer) = (&self.edge, self.peer);
+        let (front, peer) = (&self.front, self.peer);
         let service = service_fn(move |request| {
             first.send_replace(true);
-            let edge = Arc::clone(edge);
-            async move { Ok::<_, Infallible>(edge.answer(peer, request).await) }
+            let front = Arc::clone(front);
+            async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
         });
         let builder = builder();
         let serving = open.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());

@@ -8,6 +8,7 @@ pub(crate) mod decision_point;
 pub(crate) mod edge;
 pub(crate) mod error;
 pub(crate) mod extract;
+pub(crate) mod gateway;
 pub(crate) mod headers;
 pub(crate) mod listen;
 pub(crate) mod metadata;

@@ -125,6 +125,21 @@ impl Denial {
 }
 
 impl Node {
+    pub(super) fn asks_policy(&self) -> bool {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(Self::asks_policy),
+            Self::Rbac { .. } => true,
+            Self::Authenticated
+            | Self::Bound(_)
+            | Self::Optional
+            | Self::Public
+            | Self::Scope(_)
+            | Self::SignIn(_)
+            | Self::Unlisted
+            | Self::Unstated => false,
+        }
+    }
+
     pub(super) fn collect_bindings(&self, bindings: &mut Vec<Binding>) {
         match self {
             Self::All(nodes) | Self::Any(nodes) => {

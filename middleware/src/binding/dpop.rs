@@ -18,6 +18,7 @@ use super::replay::{Name, Replays, Seen};
 use super::shared::RedisProofs;
 use super::window::Window;
 use super::{BindingFault, Claim, Instant, Shared};
+use crate::client_origin::ClientOrigin;
 use crate::clock::Clock;
 use crate::fetch::is_secure;
 use crate::jwks::Algorithm;
@@ -301,7 +302,11 @@ impl Proofs {
             let whole = Url::parse(&format!("{origin}{}{path}", own.prefix));
             own.origin == origin && whole.is_ok_and(|own| normal(own.path()) == normal(url.path()))
         };
-        url.username().is_empty() && url.password().is_none() && self.origins.iter().any(is_ours)
+        let reached = parts.extensions.get::<ClientOrigin>();
+        url.username().is_empty()
+            && url.password().is_none()
+            && reached.is_none_or(|reached| reached.as_str() == origin)
+            && self.origins.iter().any(is_ours)
     }
 
     fn check_nonce(&self, nonce: Option<&str>, now: Instant) -> Result<(), BindingFault> {

@@ -84,7 +84,7 @@ impl JwkSet {
         self.keys.len()
     }
 
-    /// Whether no key can be used: never, since [`parse`](Self::parse) refuses that.
+    /// Whether no key can be used: never of a set that was read, since [`parse`](Self::parse) refuses that.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -163,6 +163,11 @@ impl SharedKeys {
     /// Shares a key set.
     pub fn new(set: JwkSet) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(Published { set, generation: 1 })))
+    }
+
+    /// No keys yet: every token is refused until there are some.
+    pub fn none() -> Self {
+        Self::new(JwkSet { keys: Arc::from([]), source: br#"{"keys":[]}"#.as_slice().into() })
     }
 
     /// Replaces it. Tokens of keys that are gone are refused from now on.

@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::routing::{any, get};
 use http::{Method, Request};
 use portcullis_guard::{
-    BuildError, Dpop, GuardBuilder, GuardExt, GuardedRouter, Issuer, Principal, ProtectedResource,
-    authenticated, optional, scope,
+    BuildError, ClientOrigin, Dpop, GuardBuilder, GuardExt, GuardedRouter, Issuer, Principal,
+    ProtectedResource, authenticated, optional, scope,
 };
 use serde_json::{Value, json};
 
@@ -184,6 +184,33 @@ async fn a_proof_is_good_for_its_method_and_its_url_as_proxies_do_not_see_them()
             .header("authorization", format!("DPoP {token}"))
             .header("dpop", proof(&key, &token, &claims, &json!({})));
         assert_eq!(send(&app, request.body(Body::empty()).unwrap()).await.status, status, "{method} {htu}");
+    }
+}
+
+/// Whoever knows by which name the client came wants the proof to be for that name.
+#[tokio::test]
+async fn a_proof_is_for_the_origin_that_the_client_reached_where_that_is_known() {
+    let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));
+    let dpop = Dpop::new().origin("https://shop.test").origin("https://edge.test");
+    let app = app(guard_of(&issuer).dpop(dpop)).await;
+    let token = bound_token(&issuer, &key);
+    for (number, (host, htu, status)) in [
+        ("shop.test", "https://shop.test/me", 200),
+        ("SHOP.test:443", "https://shop.test/me", 200),
+        ("edge.test", "https://edge.test/me", 200),
+        ("edge.test", "https://shop.test/me", 401),
+        ("other.test", "https://other.test/me", 401),
+        ("other.test", "https://shop.test/me", 401),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let claims = json!({ "jti": number.to_string(), "htu": htu });
+        let request = Request::get("/me")
+            .header("authorization", format!("DPoP {token}"))
+            .header("dpop", proof(&key, &token, &claims, &json!({})))
+            .extension(ClientOrigin::new("https", host).unwrap());
+        assert_eq!(send(&app, request.body(Body::empty()).unwrap()).await.status, status, "{host} {htu}");
     }
 }
 

@@ -1,0 +1,197 @@
+//! The gateway: a guard of its own and what answers proxies by it. No database, no keys, no server.
+
+use std::sync::Arc;
+
+use http::Method;
+use portcullis_guard::{
+    BuildError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Proxies, Quota,
+    RouteFault, RouteTable, SharedKeys,
+};
+use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+
+use crate::config::{GatewayConfig, ProxyNetwork, Route};
+use crate::http::gateway::Front;
+use crate::http::listen;
+
+/// Connections that proxies may hold open at one time.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// A gateway, ready to answer.
+pub(crate) struct Gateway {
+    guard: Guard,
+    front: Front,
+}
+
+/// Why a gateway does not start: something in its configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GatewayError {
+    #[error("the guard cannot be built: {0}")]
+    Guard(#[from] BuildError),
+    #[error(transparent)]
+    Route(#[from] RouteFault),
+}
+
+impl Gateway {
+    /// Builds the guard, which fetches keys and policy. A server that is away is no error: the gateway answers 503 until it is back.
+    pub(crate) async fn open(config: &GatewayConfig) -> Result<Self, GatewayError> {
+        let issuer = issuer(config);
+        let mut guard = builder(config).issuer(Issuer::oidc(&issuer));
+        if let (Some(id), Some(secret)) = (&config.policy.client_id, &config.policy.client_secret) {
+            let url = format!("{issuer}/policies/snapshot");
+            let endpoint = PolicyEndpoint::new(url, id, secret.expose());
+            guard = guard.policy(Policy::remote(endpoint));
+        }
+        if let Some(folder) = &config.gateway.cache_dir {
+            guard = guard.cache_dir(folder);
+        }
+        Self::of(guard.build().await?, config)
+    }
+
+    /// What a start would find wrong, without the network and without leaving a trace.
+    pub(crate) async fn look(config: &GatewayConfig) -> Result<(), GatewayError> {
+        let guard = builder(config).issuer(Issuer::shared(issuer(config), SharedKeys::none()));
+        Self::of(guard.manual_refresh().build().await?, config).map(drop)
+    }
+
+    fn of(guard: Guard, config: &GatewayConfig) -> Result<Self, GatewayError> {
+        let front = Front::new(&guard, table(&config.route), proxies(&config.gateway.trusted_proxies))?;
+        Ok(Self { guard, front })
+    }
+
+    /// Answers until `stop` ends; each `reload` has keys and policy fetched, and policy files read again.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        mut reload: Signal,
+        stop: impl Future<Output = ()>,
+    ) {
+        let Self { guard, front } = self;
+        let again = async {
+            while reload.recv().await.is_some() {
+                guard.refresh().await;
+                tracing::info!(policy.revision = guard.policy_revision(), "read again");
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = listen::serve(listener, Arc::new(front), MAX_CONNECTIONS, stop) => {}
+            () = again => {}
+        }
+        guard.flush().await;
+    }
+}
+
+fn issuer(config: &GatewayConfig) -> String {
+    config.gateway.issuer.as_ref().map(|setting| setting.issuer().to_string()).unwrap_or_default()
+}
+
+/// What needs no network.
+fn builder(config: &GatewayConfig) -> GuardBuilder {
+    let GatewayConfig { gateway, policy, dpop, limits, .. } = config;
+    let mut quotas = Limits::new();
+    if let Some(amount) = limits.per_address_per_minute {
+        quotas = quotas.by_address(Quota::per_minute(amount));
+    }
+    if let Some(amount) = limits.per_caller_per_minute {
+        quotas = quotas.by_identity(Quota::per_minute(amount));
+    }
+    let mut guard = Guard::builder()
+        .audience(gateway.audience.clone().unwrap_or_default())
+        .proxies(proxies(&gateway.trusted_proxies))
+        .limits(quotas);
+    if let Some(folder) = &policy.folder {
+        guard = guard.policy(Policy::files(folder));
+    }
+    if !dpop.origins.is_empty() {
+        guard = guard.dpop(dpop.origins.iter().fold(Dpop::new(), Dpop::origin));
+    }
+    guard
+}
+
+/// Networks that could not be read would trust nobody.
+fn proxies(networks: &[ProxyNetwork]) -> Proxies {
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    Proxies::trust(networks.iter().map(String::as_str)).unwrap_or_default()
+}
+
+fn table(routes: &[Route]) -> RouteTable {
+    routes.iter().fold(RouteTable::new(), |table, route| {
+        let requirement = route.require.requirement().clone();
+        match methods(route, routes) {
+            None => table.route(&route.path, requirement),
+            Some(methods) => table.methods(methods, &route.path, requirement),
+        }
+    })
+}
+
+/// What may be read may be asked for without its body, unless another line says what that needs.
+fn methods(route: &Route, routes: &[Route]) -> Option<Vec<Method>> {
+    let named =
+        |route: &Route, name: &str| route.methods.iter().flatten().any(|method| method.as_str() == name);
+    // Their names were checked when they were read.
+    let own = route.methods.as_ref()?.iter().filter_map(|name| name.as_str().parse().ok());
+    let mut methods: Vec<Method> = own.collect();
+    let has_head = routes.iter().any(|other| other.path == route.path && named(other, "HEAD"));
+    if named(route, "GET") && !has_head {
+        methods.push(Method::HEAD);
+    }
+    Some(methods)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::tempdir;
+
+    use super::*;
+
+    const START: &str = "[gateway]\nissuer = \"https://id.example\"\naudience = \"https://orders.example\"\n";
+
+    fn config(rest: &str) -> GatewayConfig {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, format!("{START}{rest}")).unwrap();
+        GatewayConfig::read(&file).unwrap()
+    }
+
+    fn route(path: &str, methods: &str) -> String {
+        format!("[[route]]\npath = \"{path}\"\n{methods}\nrequire = \"public\"\n")
+    }
+
+    async fn fault(rest: &str) -> String {
+        Gateway::look(&config(rest)).await.map(drop).unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_table_that_could_be_read_in_two_ways_is_found_without_a_start() {
+        let get = "methods = [\"GET\"]";
+        Gateway::look(&config(&(route("/a", get) + &route("/a", "")))).await.unwrap();
+        let twice = fault(&(route("/a", get) + &route("/a", get))).await;
+        assert!(twice.contains("the route `/a` is there twice for GET"), "{twice}");
+        let overlap = fault(&(route("/{a}", "") + &route("/{b}", ""))).await;
+        assert!(overlap.contains("the route `/{b}`"), "{overlap}");
+        let origin = fault(&format!("[dpop]\norigins = [\"orders\"]\n{}", route("/a", ""))).await;
+        assert!(origin.contains("`orders` is not the origin of a service"), "{origin}");
+    }
+
+    #[tokio::test]
+    async fn policy_files_that_cannot_be_used_are_found_without_a_start() {
+        let missing = fault(&format!("[policy]\nfolder = \"/nowhere/at/all\"\n{}", route("/a", ""))).await;
+        assert!(missing.contains("/nowhere/at/all"), "{missing}");
+        assert!(!Path::new("/nowhere").exists());
+    }
+
+    #[test]
+    fn head_goes_where_get_goes_unless_it_is_named() {
+        let with = |name: &str| format!("methods = [\"{name}\"]");
+        let alone = config(&route("/a", &with("GET")));
+        assert_eq!(methods(&alone.route[0], &alone.route), Some(vec![Method::GET, Method::HEAD]));
+        let both = config(&(route("/a", &with("GET")) + &route("/a", &with("HEAD"))));
+        assert_eq!(methods(&both.route[0], &both.route), Some(vec![Method::GET]));
+        let other = config(&(route("/a", &with("POST")) + &route("/b", "")));
+        assert_eq!(methods(&other.route[0], &other.route), Some(vec![Method::POST]));
+        assert_eq!(methods(&other.route[1], &other.route), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! Answers the sub-requests of proxies: may the request that they have at hand pass?
+//!
+//! The original request is put together again from what the proxy says and handed to the guard, behind which nothing stands but
+//! [`identity`]: what was let through is answered 200 with who is calling, and what was not with the refusal of the guard.
+
+mod dialect;
+mod entry;
+mod identity;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use portcullis_guard::{Guard, Proxies, RouteFault, RouteTable, TableLayer};
+use tower::{Layer, ServiceExt, service_fn};
+
+use self::dialect::Dialect;
+use self::entry::Unclear;
+use crate::http::listen::Answering;
+
+/// How long a decision may take: it waits for keys at most.
+const DECIDED_WITHIN: Duration = Duration::from_secs(10);
+/// Where health is asked for.
+const LIVE: &str = "/healthz";
+const READY: &str = "/readyz";
+
+/// What a gateway answers with.
+pub(crate) struct Front {
+    guard: Guard,
+    table: TableLayer,
+    /// Who may ask.
+    askers: Proxies,
+}
+
+impl Front {
+    /// For these routes, and for proxies in these networks.
+    pub(crate) fn new(guard: &Guard, routes: RouteTable, askers: Proxies) -> Result<Self, RouteFault> {
+        Ok(Self { guard: guard.clone(), table: routes.guarded_by(guard)?, askers })
+    }
+
+    fn health(&self, path: &str) -> Option<Response> {
+        match path {
+            LIVE => Some(StatusCode::OK.into_response()),
+            READY => {
+                let status = self.guard.status();
+                let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                Some((code, Json(status)).into_response())
+            }
+            _ => None,
+        }
+    }
+
+    async fn asked<B>(&self, peer: SocketAddr, request: Request<B>) -> (Option<Dialect>, Response) {
+        if !self.askers.contain(peer.ip()) {
+            tracing::warn!(peer = %peer.ip(), "somebody asked who is no proxy of gateway.trusted_proxies");
+            return (None, StatusCode::FORBIDDEN.into_response());
+        }
+        let Some(dialect) = Dialect::of(request.uri().path()) else {
+            tracing::warn!("a proxy asked at an address that is none: it is /nginx, /forward or /envoy/");
+            return (None, StatusCode::NOT_FOUND.into_response());
+        };
+        let (parts, _) = request.into_parts();
+        let response = match dialect.original(&parts) {
+            Ok(original) => self.judged(peer, original).await,
+            Err(unclear) => unclear.into_response(),
+        };
+        (Some(dialect), dialect.spoken(response))
+    }
+
+    /// Hands the original request to the guard.
+    async fn judged(&self, peer: SocketAddr, mut original: Request<Body>) -> Response {
+        original.extensions_mut().insert(ConnectInfo(peer));
+        let passed = service_fn(|request: Request<Body>| {
+            std::future::ready(Ok::<_, Infallible>(identity::answer(request.extensions())))
+        });
+        let decided = AssertUnwindSafe(self.table.layer(passed).oneshot(original)).catch_unwind();
+        match tokio::time::timeout(DECIDED_WITHIN, decided).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(_panic)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(_elapsed) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        }
+    }
+}
+
+impl Answering for Front {
+    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+        let started = Instant::now();
+        if let Some(health) = self.health(request.uri().path()) {
+            return unstored(health);
+        }
+        let (dialect, response) = self.asked(peer, request).await;
+        log(dialect, &response, started.elapsed());
+        unstored(response)
+    }
+}
+
+/// What was decided now says nothing about a moment later.
+fn unstored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// One line for each question. Neither path nor query of the original: both may hold what must not be in a log.
+fn log(dialect: Option<Dialect>, response: &Response, took: Duration) {
+    let (dialect, code) = (dialect.map_or("", Dialect::name), response.status().as_u16());
+    // Whole microseconds: what is finer is noise.
+    let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
+    if response.status().is_server_error() {
+        tracing::error!(gateway.dialect = dialect, http.status = code, duration_ms, "asked");
+    } else if response.status().is_success() {
+        let decision = response.headers().get(identity::DECISION).and_then(|id| id.to_str().ok());
+        tracing::debug!(
+            gateway.dialect = dialect,
+            http.status = code,
+            duration_ms,
+            decision.id = decision,
+            "asked"
+        );
+    } else {
+        let cause = response.extensions().get::<Unclear>().map(tracing::field::display);
+        tracing::info!(gateway.dialect = dialect, http.status = code, duration_ms, cause, "asked");
+    }
+}
+
+#[cfg(test)]
+mod tests;
