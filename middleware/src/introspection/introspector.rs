@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{Answer, AnswerFault, Reader, Times};
 use super::circuit::Circuit;
 use super::endpoint::{AskFault, Endpoint};
 use super::flights::{Awaited, Boarding, Flight, Flights};
 use super::memory::{Digest, Good, Memory};
+use super::queue::Queue;
 use super::verdict::{Unanswered, Verdict};
 use crate::clock::Clock;
 use crate::outage::{Outage, Told};
@@ -31,9 +33,9 @@ pub(crate) enum Known {
 
 /// A question about a token.
 pub(crate) struct Question {
-    introspector: Introspector,
+    pub(super) introspector: Introspector,
     token: Box<str>,
-    digest: Digest,
+    pub(super) digest: Digest,
     tolerance: Duration,
 }
 
@@ -51,6 +53,8 @@ pub(super) struct Desk {
     pub(super) reader: Reader,
     pub(super) memory: Memory,
     flights: Flights,
+    /// Questions about streams.
+    pub(super) queue: Queue,
     circuit: Circuit,
     /// That the endpoint cannot be asked.
     outage: Outage,
@@ -79,6 +83,7 @@ impl Introspector {
             reader,
             memory,
             flights: Flights::new(max_requests),
+            queue: Queue::new(max_requests),
             circuit: Circuit::default(),
             outage: Outage::default(),
             oddities: Outage::default(),
@@ -283,7 +288,7 @@ impl Desk {
 impl Question {
     /// Asks, together with everybody who wants to know the same.
     pub(crate) async fn ask(self) -> Verdict {
-        let verdict = match self.board() {
+        let verdict = match self.board(None) {
             Ok(mut awaited) => {
                 match tokio::time::timeout(MAX_WAIT, awaited.wait_for(Option::is_some)).await {
                     Ok(Ok(answer)) => answer.clone(),
@@ -300,10 +305,11 @@ impl Question {
         }
     }
 
-    /// Joins a question that is open, or sends one. It goes on by itself: a caller who hangs up does not stop it for others.
-    pub(super) fn board(&self) -> Result<Awaited, Verdict> {
+    /// Joins a question that is open, or sends one, at a place that was got before or one of those for requests. It goes on by
+    /// itself: a caller who hangs up does not stop it for others.
+    pub(super) fn board(&self, place: Option<OwnedSemaphorePermit>) -> Result<Awaited, Verdict> {
         let Self { introspector, token, digest, .. } = self;
-        let (flight, awaited) = match introspector.desk.flights.board(*digest) {
+        let (flight, awaited) = match introspector.desk.flights.board(*digest, place) {
             Boarding::Full => return Err(Verdict::Unanswered(Unanswered::Busy)),
             Boarding::Joined(awaited) => return Ok(awaited),
             Boarding::New(flight, awaited) => (flight, awaited),

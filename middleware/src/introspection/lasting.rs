@@ -57,21 +57,25 @@ impl Introspector {
                 Known::Verdict(verdict) => return Some(verdict),
                 Known::Unknown(question) => question,
             };
-            return match question.board() {
+            return match question.queue() {
                 Ok(open) => {
                     *awaited = Some(open);
                     None
                 }
-                Err(verdict) => Some(verdict),
+                Err(why) => Some(Verdict::Unanswered(why)),
             };
         };
         let answer = open.borrow().clone();
         match answer {
             Some(verdict) => Some(verdict),
-            None if open.has_changed().is_ok() => {
-                *awaited = Some(open);
-                None
-            }
+            None if open.has_changed().is_ok() => match self.look_up(token, tolerance) {
+                // A request got the answer first.
+                Known::Verdict(verdict @ (Verdict::Good(_) | Verdict::Refused(_))) => Some(verdict),
+                Known::Verdict(Verdict::Unanswered(_)) | Known::Unknown(_) => {
+                    *awaited = Some(open);
+                    None
+                }
+            },
             // It ended without an answer.
             None => Some(Verdict::Unanswered(Unanswered::Away)),
         }

@@ -7,6 +7,7 @@ mod flights;
 mod introspector;
 mod lasting;
 mod memory;
+mod queue;
 mod verdict;
 
 use std::sync::Arc;
@@ -87,13 +88,14 @@ use crate::token::TokenPolicy;
 /// # Streams
 ///
 /// A [stream](crate::Permit) lasts while its token does: when what the issuer said has had its time, it is asked again, at most
-/// every five seconds, and the stream goes on meanwhile for five seconds more.
+/// every five seconds, and the stream goes on meanwhile for five seconds more. Questions about streams wait for one another
+/// where there are many, and take no place from requests: as many of them as of those are open at a time.
 ///
 /// # Tokens that are made up
 ///
 /// A stranger can invent tokens, and each has to be asked about. A token that is too long or has characters that no token has
 /// is not sent. Requests that come at the same time with the same token are one question, no more than
-/// [32](Self::max_requests) questions are open at a time, and whoever comes beyond that is answered 503. Set
+/// [32](Self::max_requests) questions of requests are open at a time, and whoever comes beyond that is answered 503. Set
 /// [`Limits::by_address`](crate::Limits::by_address), so that one address cannot take all of them: each request counts there
 /// before its token is looked at, and one whose token turns out to be inactive costs what a
 /// [guess](crate::Limits::guess_cost) does.
@@ -233,7 +235,8 @@ impl Introspection {
         self
     }
 
-    /// How many questions may be open at a time: 32 unless set, and at least one. Callers who come beyond that are answered 503.
+    /// How many questions of requests may be open at a time: 32 unless set, and at least one. Callers who come beyond that are
+    /// answered 503. As many more may be open about streams, which wait for their turn.
     pub const fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;
         self

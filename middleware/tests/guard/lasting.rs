@@ -156,3 +156,57 @@ async fn a_stream_goes_on_under_a_newer_opaque_token_of_the_same_caller() {
         assert_eq!(open.look(&permit, "opaque-2").await, Ok(()), "although the first one has expired");
     }
 }
+
+// They began together, so that the issuer has to be asked about all of them together.
+#[tokio::test]
+async fn many_streams_wait_for_their_turn_and_leave_requests_their_places() {
+    const STREAMS: usize = 500;
+    let mut open = Open::new(|it| it).await;
+    let mut permits = Vec::with_capacity(STREAMS);
+    for number in 0..STREAMS {
+        let token = open.setup.token(&format!("opaque-{number}"), &json!({}));
+        permits.push(open.begin(&token).await);
+    }
+    open.setup.issuer.stall();
+    open.turn(30);
+    assert!(permits.iter().all(|permit| permit.check().is_ok()));
+    open.setup.has_been_asked(STREAMS + 32).await;
+    let other = open.setup.token("other", &json!({}));
+    let request = open.setup.begin(&other);
+    open.setup.has_been_asked(STREAMS + 33).await;
+    open.setup.issuer.resume();
+    assert_eq!(request.await.unwrap(), 200);
+    open.setup.has_been_asked(2 * STREAMS + 1).await;
+    for number in 0..STREAMS {
+        assert_eq!(open.setup.status(&format!("opaque-{number}")).await, 200);
+    }
+    assert_eq!(
+        open.setup.issuer.questions(),
+        2 * STREAMS + 1,
+        "each was asked about once, and by its stream"
+    );
+    open.turn(6);
+    let ends: Vec<_> = permits.iter().filter_map(|permit| permit.check().err()).collect();
+    assert_eq!(ends, []);
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_its_turn_in_vain_ends() {
+    let mut open = Open::new(|it| it.max_requests(1)).await;
+    let mut permits = Vec::new();
+    for number in 0..3 {
+        let token = open.setup.token(&format!("opaque-{number}"), &json!({}));
+        permits.push(open.begin(&token).await);
+    }
+    open.setup.issuer.stall();
+    open.turn(30);
+    assert!(permits.iter().all(|permit| permit.check().is_ok()));
+    open.setup.has_been_asked(4).await;
+    open.turn(6);
+    assert!(permits.iter().all(|permit| permit.check() == Err(Ended::Unavailable)));
+    drop((permits, open.permits));
+    open.setup.issuer.resume();
+    let other = open.setup.token("other", &json!({}));
+    assert_eq!(open.setup.status(&other).await, 200);
+    assert_eq!(open.setup.issuer.questions(), 5, "nobody is asked for streams that are over");
+}

@@ -22,12 +22,12 @@ async fn asking(ask: impl FnOnce(Introspection) -> Introspection) -> Setup {
 
 impl Setup {
     /// Sends a request that nobody waits for yet.
-    fn begin(&self, token: &str) -> JoinHandle<u16> {
+    pub(crate) fn begin(&self, token: &str) -> JoinHandle<u16> {
         let (service, token) = (self.service.clone(), token.to_owned());
         tokio::spawn(async move { fetch(&service, "/me", &token).await.status.as_u16() })
     }
 
-    async fn has_been_asked(&self, questions: usize) {
+    pub(crate) async fn has_been_asked(&self, questions: usize) {
         while self.issuer.questions() < questions {
             tokio::task::yield_now().await;
         }
