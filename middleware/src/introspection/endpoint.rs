@@ -31,12 +31,26 @@ impl AskFault {
         let Self::Fetch(fault) = self else { return true };
         match fault {
             FetchError::Silent | FetchError::Transport(_) => true,
-            FetchError::Status(status) => {
-                !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            FetchError::Status(status) => !is_a_stumble(*status),
             FetchError::TooLong => false,
         }
     }
+}
+
+/// Whether an answer may be due to the token alone: what an issuer says to a form that it cannot read, or a proxy before it to a
+/// body that it does not like.
+const fn is_a_stumble(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::INTERNAL_SERVER_ERROR
+    )
 }
 
 /// Where the endpoint is.

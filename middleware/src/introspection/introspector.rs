@@ -247,6 +247,8 @@ impl Desk {
             Fault::Ask(fault) => {
                 if fault.is_lasting() {
                     self.circuit.failed(now);
+                } else {
+                    self.circuit.stumbled();
                 }
                 self.tell_away(fault, now);
             }

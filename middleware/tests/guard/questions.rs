@@ -187,9 +187,21 @@ async fn an_issuer_that_is_away_is_asked_now_and_then() {
     assert!(setup.guard.status().introspection.unwrap().answers);
 }
 
+/// What an issuer, or a proxy before it, may answer because of one token.
+const STUMBLES: [StatusCode; 8] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+];
+
 #[tokio::test]
 async fn an_issuer_that_stumbles_over_made_up_tokens_is_asked_about_others() {
-    for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_REQUEST] {
+    for status in STUMBLES {
         let setup = Setup::new().await;
         let token = setup.token("opaque-1", &json!({}));
         setup.fail(status);
@@ -198,6 +210,43 @@ async fn an_issuer_that_stumbles_over_made_up_tokens_is_asked_about_others() {
         }
         setup.issuer.asked().instead = None;
         assert_eq!(setup.status(&token).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_refuses_whoever_asks_is_left_alone() {
+    for status in [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::NOT_FOUND,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ] {
+        let setup = Setup::new().await;
+        setup.fail(status);
+        for number in 0..5 {
+            setup.assert_unavailable(&format!("opaque-{number}"), status.as_str()).await;
+        }
+        assert_eq!(setup.issuer.questions(), 3, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_stumbles_is_there_again() {
+    for status in STUMBLES {
+        let setup = Setup::new().await;
+        let token = setup.token("opaque-1", &json!({}));
+        setup.fail(StatusCode::BAD_GATEWAY);
+        for number in 0..3 {
+            setup.assert_unavailable(&format!("opaque-{number}"), "away").await;
+        }
+        assert!(!setup.guard.status().introspection.unwrap().answers);
+        setup.fail(status);
+        setup.dial.turn(secs(2));
+        setup.assert_unavailable("made-up", status.as_str()).await;
+        setup.issuer.asked().instead = None;
+        assert_eq!(setup.status(&token).await, 200, "{status} was an answer");
     }
 }
 
