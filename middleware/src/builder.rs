@@ -299,7 +299,7 @@ impl GuardBuilder {
             authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
             trusts,
             policy,
-            limiters: self.limits.build(&clock)?,
+            limiters: self.limits.build(&clock, &edge.entropy)?,
             edge,
             input: self.input.build()?.into_rules(),
             decisions,

@@ -227,7 +227,7 @@ impl Step {
     }
 }
 
-/// A request that has to wait: for keys, for the word of the issuer or for its own body.
+/// A request that has to wait: for keys, for the word of the issuer, for tokens of a shared limit or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,

@@ -12,6 +12,7 @@ use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
 use crate::binding::{BindingFault, Name};
 use crate::client_address::ClientAddress;
+use crate::csrf::CsrfRules;
 use crate::decision::{AccessDenied, Decision, DecisionId};
 use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
@@ -19,7 +20,7 @@ use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
 use crate::token::{BearerFault, Credential, Principal, Scheme, credential};
 
-/// Where a request goes on after a wait. What is behind it is not done again.
+/// Where a request goes on after a wait. No limit behind it is spent again.
 pub(crate) enum Resume {
     Address,
     Caller(Option<Held>, Option<Name>),
@@ -121,9 +122,11 @@ impl Admission<'_> {
 impl Core {
     /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
     fn check_site(&self, parts: &Parts, requirement: &Requirement) -> Result<(), Refusal> {
-        match &self.credentials.browsers.csrf {
+        let csrf = self.credentials.browsers.csrf.as_ref();
+        let csrf = csrf.filter(|_| CsrfRules::concerns(&parts.method, &parts.headers));
+        match csrf {
             Some(csrf) if !self.vouches(&parts.headers, requirement) => {
-                csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
+                csrf.check(&parts.headers).map_err(Refusal::CrossSite)
             }
             _ => Ok(()),
         }

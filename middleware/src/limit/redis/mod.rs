@@ -162,9 +162,6 @@ struct Away {
 
 impl Shared {
     pub(super) fn new(quota: Quota, scope: Scope<'_>, sharing: &Sharing) -> Option<Self> {
-        if quota.is_empty() || (quota.calendar().is_none() && quota.interval().is_none()) {
-            return None;
-        }
         let reduced = quota.share(sharing.replicas);
         let batch = (quota.capacity() / AT_HAND / sharing.replicas).clamp(1, MAX_BATCH);
         Some(Self {
@@ -233,8 +230,7 @@ impl Shared {
     /// Whom the share refuses has not exceeded the quota, as far as is known, unless this replica alone was asked for more.
     fn by_share(&self, key: u128, cost: NonZeroU32) -> Settled {
         let Away { reduced, share, asked } = &self.away;
-        let affordable = NonZeroU32::new(reduced.capacity()).map_or(cost, |most| cost.min(most));
-        match (share.spend(key, affordable), asked.spend(key, cost)) {
+        match (share.spend(key, reduced.affordable(cost)), asked.spend(key, cost)) {
             (Err(Short(share)), Err(Short(whole))) => self.whole(Err(Short(share.max(whole)))),
             (outcome, _) => Settled { outcome, quota: *reduced },
         }
@@ -259,21 +255,20 @@ impl Shared {
 
     async fn ask(&self, key: u128, order: Order) -> Option<Reply> {
         let (name, moment) = (self.name, self.moment());
-        let Reply { given, room, wait } = match self.whole.period() {
+        match self.whole.period() {
             Period::Calendar(_) => {
                 let keep = moment.window_ends.as_secs() + KEEP_SECS;
                 let key = format!("{name}:{key:032x}:{}", order.window);
                 let terms = ["window".to_owned(), self.whole.amount().to_string(), keep.to_string()];
-                self.sharing.link.borrow(&key, &terms, order).await?
+                let reply = self.sharing.link.borrow(&key, &terms, order).await?;
+                Some(Reply { wait: moment.window_ends, ..reply })
             }
             Period::Rolling(_) => {
                 let interval = self.whole.interval().unwrap_or_default().as_secs_f64() * 1e6;
                 let terms = ["bucket".to_owned(), interval.to_string(), self.whole.capacity().to_string()];
-                self.sharing.link.borrow(&format!("{name}:{key:032x}"), &terms, order).await?
+                self.sharing.link.borrow(&format!("{name}:{key:032x}"), &terms, order).await
             }
-        };
-        let wait = if self.whole.calendar().is_some() { moment.window_ends } else { wait };
-        Some(Reply { given, room, wait })
+        }
     }
 
     fn moment(&self) -> lease::Moment {
