@@ -222,13 +222,15 @@ impl Reader {
         {
             return Err(TokenFault::Type);
         }
-        let Some(token_type) = &kind.token_type else {
-            return if self.tolerated.untyped { Ok(()) } else { Err(TokenFault::Untyped) };
-        };
         let is_bound = claims.registered.cnf.as_ref().is_some_and(|cnf| cnf.jkt.is_some());
+        let is_called_bound =
+            [&kind.token_type, &kind.typ].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(DPOP));
         // Taking it for a bearer token would undo a binding that the answer only hints at.
-        if token_type.eq_ignore_ascii_case(DPOP) && !is_bound {
+        if is_called_bound && !is_bound {
             return Err(TokenFault::SenderConstrained);
+        }
+        if kind.token_type.is_none() && !self.tolerated.untyped {
+            return Err(TokenFault::Untyped);
         }
         Ok(())
     }
