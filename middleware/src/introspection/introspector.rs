@@ -166,9 +166,7 @@ impl Introspector {
         let moment = Moment::lenient(clock.steady());
         let is_signed_by_others =
             good.generation.is_some_and(|signed| reader.trust.generation(moment) != Some(signed));
-        // To the second: whether it is good for longer is for the issuer to say.
-        let is_over = !is_current(good.verified.claims.registered.exp, 0, clock.unix_secs());
-        if is_signed_by_others || is_over {
+        if is_signed_by_others || self.is_over(&good.verified) {
             memory.forget(digest);
             return None;
         }
@@ -177,6 +175,11 @@ impl Introspector {
             return Some(Err(TokenFault::Revoked));
         }
         Some(Ok(good))
+    }
+
+    /// Whether a token has expired, to the second: whether it is good for longer is for the issuer to say.
+    pub(super) fn is_over(&self, verified: &Verified) -> bool {
+        !is_current(verified.claims.registered.exp, 0, self.desk.clock.unix_secs())
     }
 
     pub(super) fn is_revoked(&self, verified: &Verified) -> bool {

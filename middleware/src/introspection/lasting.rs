@@ -42,6 +42,10 @@ impl Introspector {
         }
         match self.heard(token, awaited, tolerance) {
             Some(Verdict::Good(verified)) => Ok(Some(Principal::from(verified))),
+            // Whoever is asked about it later than that has nothing else to say.
+            Some(Verdict::Refused(TokenFault::Inactive)) if self.is_over(verified) => {
+                Err(Lapse::Refused(TokenFault::Expired))
+            }
             Some(Verdict::Refused(fault)) => Err(Lapse::Refused(fault)),
             Some(Verdict::Unanswered(_)) | None if age <= counts_for.max(tolerance).saturating_add(GRACE) => {
                 Ok(None)

@@ -98,6 +98,21 @@ async fn a_stream_ends_when_the_issuer_takes_the_token_back() {
     }
 }
 
+// The clocks may be apart by half a minute. The issuer knows its own.
+#[tokio::test]
+async fn a_stream_whose_token_has_run_out_ends_so_and_not_as_if_it_were_taken_back() {
+    for (lives, end) in [(40, Ended::Expired), (61, Ended::Revoked)] {
+        let mut open = Open::new(|it| it).await;
+        let token = open.setup.token("opaque-1", &json!({ "exp": NOW + lives }));
+        let permit = open.begin(&token).await;
+        open.turn(30);
+        assert_eq!(open.look(&permit, &token).await, Ok(()));
+        open.setup.issuer.say_of(&token, &json!({ "active": false }));
+        open.turn(30);
+        assert_eq!(open.look(&permit, &token).await, Err(end), "a token of {lives} seconds");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_ends_when_the_issuer_says_nothing_any_more() {
     for instead in [
