@@ -43,6 +43,26 @@ pub(super) enum Boarding {
     New(Flight, Awaited),
 }
 
+/// What has come of a question by now.
+pub(super) enum Outcome {
+    Answered(Verdict),
+    /// It ended, and nobody will answer it.
+    Lost,
+    Open,
+}
+
+impl Outcome {
+    pub(super) fn of(awaited: &Awaited) -> Self {
+        // Whether more may come is looked at first: an answer that comes between the two is seen then.
+        let is_open = awaited.has_changed().is_ok();
+        match &*awaited.borrow() {
+            Some(verdict) => Self::Answered(verdict.clone()),
+            None if is_open => Self::Open,
+            None => Self::Lost,
+        }
+    }
+}
+
 impl Flights {
     pub(super) fn new(most: usize) -> Self {
         let places = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
@@ -120,8 +140,27 @@ mod tests {
     async fn a_question_that_is_dropped_holds_nobody_up() {
         let flights = Flights::new(1);
         let Boarding::New(flight, mut awaited) = flights.board(digest("a"), None) else { panic!() };
+        assert!(matches!(Outcome::of(&awaited), Outcome::Open));
         drop(flight);
         assert!(awaited.wait_for(Option::is_some).await.is_err());
+        assert!(matches!(Outcome::of(&awaited), Outcome::Lost));
         assert!(matches!(flights.board(digest("a"), None), Boarding::New(..)));
+    }
+
+    #[test]
+    fn an_answer_that_comes_while_somebody_looks_is_not_missed() {
+        let flights = Flights::new(1);
+        for _ in 0..2_000 {
+            let Boarding::New(flight, awaited) = flights.board(digest("a"), None) else { panic!() };
+            let lands = std::thread::spawn(move || flight.land(Verdict::Refused(TokenFault::Inactive)));
+            let outcome = loop {
+                match Outcome::of(&awaited) {
+                    Outcome::Open => std::hint::spin_loop(),
+                    over => break over,
+                }
+            };
+            assert!(matches!(outcome, Outcome::Answered(_)));
+            lands.join().unwrap();
+        }
     }
 }

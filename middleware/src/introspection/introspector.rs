@@ -139,7 +139,7 @@ impl Introspector {
     }
 
     /// What the issuer said not long ago.
-    fn remembered(&self, digest: &Digest) -> Option<Verdict> {
+    pub(super) fn remembered(&self, digest: &Digest) -> Option<Verdict> {
         let (memory, now) = (&self.desk.memory, self.desk.clock.steady());
         match self.held(digest) {
             Some(Ok(good)) if memory.is_fresh(&good, now) => Some(Verdict::Good(good.verified)),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::flights::Awaited;
+use super::flights::{Awaited, Outcome};
 use super::introspector::{Introspector, Known};
+use super::memory::Digest;
 use super::verdict::{Unanswered, Verdict};
 use crate::token::{Principal, TokenFault, is_current};
 
@@ -69,19 +70,14 @@ impl Introspector {
                 Err(why) => Some(Verdict::Unanswered(why)),
             };
         };
-        let answer = open.borrow().clone();
-        match answer {
-            Some(verdict) => Some(verdict),
-            None if open.has_changed().is_ok() => match self.look_up(token, tolerance) {
-                // A request got the answer first.
-                Known::Verdict(verdict @ (Verdict::Good(_) | Verdict::Refused(_))) => Some(verdict),
-                Known::Verdict(Verdict::Unanswered(_)) | Known::Unknown(_) => {
-                    *awaited = Some(open);
-                    None
-                }
-            },
-            // It ended without an answer.
-            None => Some(Verdict::Unanswered(Unanswered::Away)),
+        match Outcome::of(&open) {
+            Outcome::Answered(verdict) => Some(verdict),
+            Outcome::Lost => Some(Verdict::Unanswered(Unanswered::Away)),
+            Outcome::Open => {
+                *awaited = Some(open);
+                // A request may have got the answer first.
+                self.remembered(&Digest::of(token))
+            }
         }
     }
 }
