@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::introspection::Setup;
 use crate::issuer::{Answer, TestIssuer};
 use crate::service::fetch;
-use crate::signer::{NOW, b64};
+use crate::signer::{NOW, b64, jwks};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -251,13 +251,45 @@ async fn an_issuer_that_stumbles_is_there_again() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_could_not_be_found_is_looked_for_again() {
+    let without_metadata = |guard: GuardBuilder, issuer: &TestIssuer| {
+        issuer.move_to(None);
+        guard
+    };
+    let setup = Setup::near(|it| it, without_metadata).await;
+    let token = setup.token("opaque-1", &json!({}));
+    setup.assert_unavailable(&token, "it is nowhere").await;
+    setup.issuer.move_to(Some(&setup.issuer));
+    assert_eq!(setup.status(&token).await, 200);
+    assert_eq!(setup.issuer.questions(), 1);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_moved_is_found_again() {
     let setup = Setup::new().await;
-    setup.issuer.leave();
+    let elsewhere = TestIssuer::start(jwks([&setup.signer])).await;
     let token = setup.token("opaque-1", &json!({}));
-    setup.assert_unavailable(&token, "neither endpoint nor metadata").await;
-    setup.issuer.come_back();
     assert_eq!(setup.status(&token).await, 200);
+    setup.issuer.move_to(Some(&elsewhere));
+    setup.fail(StatusCode::NOT_FOUND);
+    elsewhere.say_of("opaque-2", &setup.active(&json!({})));
+    setup.assert_unavailable("opaque-2", "it is not where it was").await;
+    assert_eq!(setup.status("opaque-2").await, 200);
+    assert_eq!((setup.issuer.questions(), elsewhere.questions()), (2, 1));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_failed_once_is_asked_where_it_was_while_there_is_no_metadata() {
+    let setup = Setup::new().await;
+    let token = setup.token("opaque-1", &json!({}));
+    setup.issuer.move_to(None);
+    for _ in 0..3 {
+        setup.fail(StatusCode::BAD_GATEWAY);
+        setup.assert_unavailable("unknown", "away for a moment").await;
+        setup.issuer.asked().instead = None;
+        assert_eq!(setup.status(&token).await, 200);
+        setup.dial.turn(secs(30));
+    }
 }
 
 #[tokio::test]
