@@ -94,10 +94,10 @@ impl Authority {
     /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
     /// has changed since.
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
-        let Held { caller, token, awaited } = held;
+        let Held { caller, token, inquiry } = held;
         let again = match &self.introspector {
             Some(introspector) if introspector.decides(token) => {
-                introspector.lasts((&*caller, token), awaited, tolerance).map_err(|lapse| match lapse {
+                introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {
                     Lapse::Refused(fault) => ended_by(fault),
                     Lapse::Unanswered => Ended::Unavailable,
                 })?

@@ -15,9 +15,8 @@ use std::time::Duration;
 
 #[cfg(feature = "test-util")]
 pub(crate) use self::answer::SIGNED;
-pub(crate) use self::flights::Awaited;
 pub(crate) use self::introspector::{Introspector, Known, Question};
-pub(crate) use self::lasting::Lapse;
+pub(crate) use self::lasting::{Inquiry, Lapse};
 pub(crate) use self::verdict::{Unanswered, Verdict};
 
 use self::answer::{Reader, Tolerated};
@@ -88,8 +87,9 @@ use crate::token::TokenPolicy;
 /// # Streams
 ///
 /// A [stream](crate::Permit) lasts while its token does: when what the issuer said has had its time, it is asked again, at most
-/// every five seconds, and the stream goes on meanwhile for five seconds more. Questions about streams wait for one another
-/// where there are many, and take no place from requests: as many of them as of those are open at a time.
+/// every five seconds, and the stream goes on meanwhile for five seconds more. Where a question comes to nothing, the next ones
+/// come sooner at first, so that one that is lost ends no stream. Questions about streams wait for one another where there are
+/// many, and take no place from requests: as many of them as of those are open at a time.
 ///
 /// # Tokens that are made up
 ///

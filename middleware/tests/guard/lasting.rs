@@ -34,17 +34,25 @@ async fn hand_out(Extension(sender): Extension<Sender>, parts: Parts) -> &'stati
 
 impl Open {
     async fn new(ask: impl FnOnce(Introspection) -> Introspection) -> Self {
-        let setup = Setup::with(ask, |guard| guard).await;
+        Self::of(Setup::with(ask, |guard| guard).await)
+    }
+
+    fn of(setup: Setup) -> Self {
         let (sender, permits) = mpsc::unbounded_channel::<Permit>();
         let service = GuardedRouter::new()
             .route("/begin", get(hand_out).guard(authenticated()))
+            .route("/stale", get(hand_out).guard(authenticated().serve_stale(Duration::from_mins(10))))
             .guarded_by(&setup.guard)
             .layer(Extension(sender));
         Self { setup, service, permits }
     }
 
     async fn begin(&mut self, token: &str) -> Permit {
-        let request: Request<Body> = request("GET", "/begin", token).body(Body::empty()).unwrap();
+        self.begin_at("/begin", token).await
+    }
+
+    async fn begin_at(&mut self, path: &str, token: &str) -> Permit {
+        let request: Request<Body> = request("GET", path, token).body(Body::empty()).unwrap();
         assert_eq!(self.service.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
         self.permits.recv().await.unwrap()
     }
@@ -54,6 +62,17 @@ impl Open {
         permit.check()?;
         self.setup.status(token).await;
         permit.check()
+    }
+
+    fn questions_about(&self, token: &str) -> usize {
+        let about = format!("token={token}&");
+        self.setup
+            .issuer
+            .asked()
+            .questions
+            .iter()
+            .filter(|question| question.form.starts_with(&about))
+            .count()
     }
 
     fn turn(&self, secs: u64) {
@@ -129,6 +148,30 @@ async fn a_stream_ends_when_the_issuer_says_nothing_any_more() {
         open.turn(1);
         assert_eq!(open.look(&permit, &token).await, Err(Ended::Unavailable));
     }
+}
+
+// One that is left alone is not asked at all: see the circuit.
+#[tokio::test]
+async fn an_issuer_that_stumbles_is_asked_about_a_stream_again_but_not_at_every_look() {
+    let mut open = Open::new(|it| it).await;
+    let token = open.setup.token("opaque-1", &json!({}));
+    let permit = open.begin(&token).await;
+    let stumbles = Answer::Status(StatusCode::INTERNAL_SERVER_ERROR);
+    open.setup.issuer.asked().instead = Some(stumbles);
+    for (turn, questions) in [(30, 2), (2, 3)] {
+        open.turn(turn);
+        for number in 0..20 {
+            assert_eq!(permit.check(), Ok(()));
+            open.setup.status(&format!("other-{turn}-{number}")).await;
+        }
+        assert_eq!(open.questions_about(&token), questions);
+    }
+    open.setup.issuer.asked().instead = None;
+    open.turn(3);
+    assert_eq!(open.look(&permit, &token).await, Ok(()));
+    assert_eq!(open.questions_about(&token), 4);
+    open.turn(29);
+    assert_eq!((permit.check(), open.questions_about(&token)), (Ok(()), 4), "it answers again");
 }
 
 #[tokio::test]

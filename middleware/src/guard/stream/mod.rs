@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
-use crate::introspection::Awaited;
+use crate::introspection::Inquiry;
 use crate::token::Principal;
 
 /// The permission of a request, for as long as something goes on under it: a WebSocket, or a stream.
@@ -161,8 +161,8 @@ impl Issued {
 pub(crate) struct Held {
     pub(crate) caller: Principal,
     pub(crate) token: Box<str>,
-    /// The question about it that is open, where the issuer is asked.
-    pub(crate) awaited: Option<Awaited>,
+    /// What is asked about it, where the issuer decides.
+    pub(crate) inquiry: Inquiry,
 }
 
 /// The place of one request at its guard.
@@ -251,7 +251,7 @@ impl Seat {
     async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
-        let mut renewed = Held { caller, token: token.into(), awaited: None };
+        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default() };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);
