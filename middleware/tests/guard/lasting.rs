@@ -8,13 +8,17 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::FutureExt;
 use http::{Request, StatusCode};
-use portcullis_guard::{Ended, GuardExt, GuardedRouter, Introspection, Permit, RenewError, authenticated};
+use portcullis_guard::{
+    Ended, GuardBuilder, GuardExt, GuardedRouter, Introspection, Permit, Policy, PolicyEndpoint, RenewError,
+    authenticated,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
+use crate::disk::revoked;
 use crate::introspection::Setup;
-use crate::issuer::Answer;
+use crate::issuer::{Answer, TestIssuer};
 use crate::service::request;
 use crate::signer::NOW;
 
@@ -172,6 +176,68 @@ async fn an_issuer_that_stumbles_is_asked_about_a_stream_again_but_not_at_every_
     assert_eq!(open.questions_about(&token), 4);
     open.turn(29);
     assert_eq!((permit.check(), open.questions_about(&token)), (Ok(()), 4), "it answers again");
+}
+
+#[tokio::test]
+async fn a_stream_of_a_route_that_serves_stale_goes_on_for_as_long_as_that_and_until_the_issuer_is_back() {
+    for status in [StatusCode::BAD_GATEWAY, StatusCode::INTERNAL_SERVER_ERROR] {
+        let mut open = Open::new(|it| it).await;
+        let token = open.setup.token("opaque-1", &json!({ "exp": NOW + 4_000 }));
+        let permit = open.begin_at("/stale", &token).await;
+        open.setup.issuer.asked().instead = Some(Answer::Status(status));
+        for turn in [36, 564, 5] {
+            open.turn(turn);
+            assert_eq!(open.look(&permit, &token).await, Ok(()), "{status}");
+        }
+        open.turn(1);
+        assert_eq!(open.look(&permit, &token).await, Err(Ended::Unavailable), "{status}");
+
+        open.setup.issuer.asked().instead = None;
+        open.turn(6);
+        let permit = open.begin_at("/stale", &token).await;
+        open.setup.issuer.asked().instead = Some(Answer::Status(status));
+        open.turn(300);
+        assert_eq!(open.look(&permit, &token).await, Ok(()), "{status}");
+        open.setup.issuer.asked().instead = None;
+        open.setup.issuer.say_of(&token, &json!({ "active": false }));
+        open.turn(6);
+        assert_eq!(open.look(&permit, &token).await, Err(Ended::Revoked), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_was_revoked_ends_streams_at_once_and_nobody_is_asked() {
+    let policy = |guard: GuardBuilder, issuer: &TestIssuer| {
+        let url = format!("{}/policies/snapshot", issuer.url);
+        guard.policy(Policy::remote(PolicyEndpoint::new(url, "orders", "s3cret")))
+    };
+    let mut open = Open::of(Setup::near(|it| it, policy).await);
+    let token = open.setup.token("opaque-1", &json!({ "client_id": "web" }));
+    let other = open.setup.token("opaque-2", &json!({ "client_id": "mobile" }));
+    let (permit, stays) = (open.begin(&token).await, open.begin(&other).await);
+    open.setup.issuer.say(Answer::Document(revoked("web")));
+    assert_eq!(permit.check(), Ok(()), "it was not heard yet");
+    open.setup.guard.refresh().await;
+    assert_eq!(permit.ended().now_or_never(), Some(Ended::Revoked));
+    assert_eq!((permit.check(), stays.check()), (Err(Ended::Revoked), Ok(())));
+    assert_eq!(open.setup.issuer.questions(), 2);
+    let late = open.setup.token("opaque-3", &json!({ "client_id": "web" }));
+    assert_eq!(stays.renew(&late).await, Err(RenewError::Token));
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_renewed_because_nobody_answers_goes_on_as_before() {
+    let mut open = Open::new(|it| it).await;
+    let token = open.setup.token("opaque-1", &json!({}));
+    let permit = open.begin(&token).await;
+    open.setup.token("opaque-2", &json!({}));
+    open.setup.issuer.asked().instead = Some(Answer::Status(StatusCode::BAD_GATEWAY));
+    let refused = permit.renew("opaque-2").await.unwrap_err();
+    assert_eq!(refused, RenewError::Unavailable);
+    assert_eq!(refused.to_string(), "whether the token is good cannot be found out at the moment");
+    assert_eq!(permit.check(), Ok(()));
+    open.setup.issuer.asked().instead = None;
+    assert_eq!(permit.renew("opaque-2").await, Ok(()));
 }
 
 #[tokio::test]

@@ -69,8 +69,8 @@ pub enum RenewError {
     /// The token is somebody else's.
     #[error("the token is somebody else's")]
     Stranger,
-    /// The keys that would decide are not to be had.
-    #[error("the token cannot be verified at the moment")]
+    /// What would decide is not to be had: the keys of the issuer, or its word on the token.
+    #[error("whether the token is good cannot be found out at the moment")]
     Unavailable,
 }
 
