@@ -8,7 +8,6 @@ use crate::ended::Ended;
 use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
 use crate::refusal::Outage;
-use crate::revocation::Revoked;
 use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
 
 /// Who says whether a token is good.
@@ -56,18 +55,6 @@ impl Pending {
 }
 
 impl Authority {
-    /// What was revoked, where somebody tells, is refused by either.
-    pub(crate) fn new(
-        verifier: Verifier,
-        introspector: Option<Introspector>,
-        revoked: Option<&Arc<Revoked>>,
-    ) -> Self {
-        Self {
-            verifier: verifier.hearing_of(revoked.cloned()),
-            introspector: introspector.map(|introspector| introspector.hearing_of(revoked.cloned())),
-        }
-    }
-
     /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
     pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
         match (&self.introspector, turn) {

@@ -45,7 +45,7 @@ pub(crate) struct Introspector {
     pub(super) desk: Arc<Desk>,
     every_token: bool,
     /// What was revoked, when somebody tells.
-    revoked: Option<Arc<Revoked>>,
+    pub(super) revoked: Option<Arc<Revoked>>,
 }
 
 pub(super) struct Desk {
@@ -77,6 +77,7 @@ impl Introspector {
         memory: Memory,
         max_requests: usize,
         clock: Clock,
+        revoked: Option<Arc<Revoked>>,
     ) -> Self {
         let desk = Desk {
             endpoint,
@@ -89,16 +90,11 @@ impl Introspector {
             oddities: Outage::default(),
             clock,
         };
-        Self { desk: Arc::new(desk), every_token: false, revoked: None }
+        Self { desk: Arc::new(desk), every_token: false, revoked }
     }
 
     pub(super) fn asked_about_everything(self) -> Self {
         Self { every_token: true, ..self }
-    }
-
-    /// Refuses what was revoked.
-    pub(crate) fn hearing_of(self, revoked: Option<Arc<Revoked>>) -> Self {
-        Self { revoked, ..self }
     }
 
     /// Whether the issuer is asked about a token, and not its signature.
@@ -170,7 +166,7 @@ impl Introspector {
             memory.forget(digest);
             return None;
         }
-        if self.is_revoked(&good.verified) {
+        if good.verified.is_revoked(self.revoked.as_deref()) {
             memory.forget(digest);
             return Some(Err(TokenFault::Revoked));
         }
@@ -180,10 +176,6 @@ impl Introspector {
     /// Whether a token has expired, to the second: whether it is good for longer is for the issuer to say.
     pub(super) fn is_over(&self, verified: &Verified) -> bool {
         !is_current(verified.claims.registered.exp, 0, self.desk.clock.unix_secs())
-    }
-
-    pub(super) fn is_revoked(&self, verified: &Verified) -> bool {
-        self.revoked.as_ref().is_some_and(|revoked| revoked.concerns(&verified.names(), &verified.standing))
     }
 
     /// Asks about a token, and remembers the answer.
@@ -203,7 +195,7 @@ impl Introspector {
             }
         }
         let answer = match answer {
-            Ok(Answer::Good(verified, _)) if self.is_revoked(&verified) => {
+            Ok(Answer::Good(verified, _)) if verified.is_revoked(self.revoked.as_deref()) => {
                 Answer::Refused(TokenFault::Revoked)
             }
             Ok(answer) => answer,

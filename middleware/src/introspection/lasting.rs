@@ -63,7 +63,7 @@ impl Introspector {
         if !is_current(verified.claims.registered.exp, leeway, desk.clock.unix_secs()) {
             return Err(Lapse::Refused(TokenFault::Expired));
         }
-        if self.is_revoked(verified) {
+        if verified.is_revoked(self.revoked.as_deref()) {
             return Err(Lapse::Refused(TokenFault::Revoked));
         }
         let age = desk.clock.steady().saturating_sub(verified.asked.unwrap_or_default());

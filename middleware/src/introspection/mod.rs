@@ -22,10 +22,11 @@ pub(crate) use self::verdict::{Unanswered, Verdict};
 use self::answer::{Reader, Tolerated};
 use self::endpoint::{Endpoint, Place};
 use self::memory::Memory;
-use crate::clock::Clock;
 use crate::credentials::ServiceCredentials;
 use crate::fetch::{FetchError, UrlRefused};
-use crate::jwks::{LazyFetcher, MetadataPlace, NotAnIssuer, Trusts};
+use crate::jwks::{MetadataPlace, NotAnIssuer};
+use crate::policy::Surroundings;
+use crate::revocation::Revoked;
 use crate::token::TokenPolicy;
 
 /// Asks the issuer about tokens that cannot be verified here: opaque ones, by RFC 7662.
@@ -251,10 +252,11 @@ impl Introspection {
 
     pub(crate) fn build(
         self,
-        ground: &Ground<'_>,
-        fetcher: &mut LazyFetcher,
+        surroundings: &mut Surroundings<'_>,
+        tokens: &TokenPolicy,
+        revoked: Option<&Arc<Revoked>>,
     ) -> Result<Introspector, IntrospectionError> {
-        let Ground { trusts, audience, tokens, clock } = *ground;
+        let Surroundings { trusts, audience, fetcher, clock, .. } = surroundings;
         let issuer = match self.issuer {
             Some(issuer) => issuer,
             None => match <[String; 1]>::try_from(trusts.names()) {
@@ -274,7 +276,7 @@ impl Introspection {
         let reader = Reader {
             trust: Arc::clone(trust),
             index,
-            audience: audience.to_owned(),
+            audience: (*audience).to_owned(),
             client_id: self.credentials.client_id().to_owned(),
             policy: tokens.clone(),
             tolerated: self.tolerated,
@@ -282,17 +284,10 @@ impl Introspection {
         };
         let endpoint = Endpoint::new(place, self.credentials.authorization(), accept, fetcher.get()?);
         let memory = Memory::new((good, refused), bytes, max_tokens);
-        let introspector = Introspector::new((endpoint, reader), memory, self.max_requests, clock.clone());
+        let (most, clock, revoked) = (self.max_requests, clock.clone(), revoked.cloned());
+        let introspector = Introspector::new((endpoint, reader), memory, most, clock, revoked);
         Ok(if self.every_token { introspector.asked_about_everything() } else { introspector })
     }
-}
-
-/// What an [`Introspection`] is built into.
-pub(crate) struct Ground<'a> {
-    pub(crate) trusts: &'a Arc<Trusts>,
-    pub(crate) audience: &'a str,
-    pub(crate) tokens: &'a TokenPolicy,
-    pub(crate) clock: &'a Clock,
 }
 
 #[cfg(test)]
