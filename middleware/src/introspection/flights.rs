@@ -149,18 +149,22 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_while_somebody_looks_is_not_missed() {
-        let flights = Flights::new(1);
-        for _ in 0..2_000 {
-            let Boarding::New(flight, awaited) = flights.board(digest("a"), None) else { panic!() };
-            let lands = std::thread::spawn(move || flight.land(Verdict::Refused(TokenFault::Inactive)));
+        let (begin, begun) = std::sync::mpsc::channel::<Flight>();
+        let lands = std::thread::spawn(move || {
+            begun.into_iter().for_each(|flight| flight.land(Verdict::Refused(TokenFault::Inactive)));
+        });
+        for number in 0..5_000 {
+            let Boarding::New(flight, awaited) = Flights::new(1).board(digest("a"), None) else { panic!() };
+            begin.send(flight).unwrap();
             let outcome = loop {
                 match Outcome::of(&awaited) {
                     Outcome::Open => std::hint::spin_loop(),
                     over => break over,
                 }
             };
-            assert!(matches!(outcome, Outcome::Answered(_)));
-            lands.join().unwrap();
+            assert!(matches!(outcome, Outcome::Answered(_)), "{number}");
         }
+        drop(begin);
+        lands.join().unwrap();
     }
 }
