@@ -155,6 +155,7 @@ mod introspection;
 mod jwks;
 mod layer;
 mod limit;
+mod media_type;
 mod origin;
 mod outage;
 mod path;

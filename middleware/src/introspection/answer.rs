@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::memory::Digest;
 use crate::fetch::Reply;
 use crate::jwks::{Lookup, Trust};
+use crate::media_type::is_of_type;
 use crate::schedule::Moment;
 use crate::token::{
     AccessClaims, Audience, Implied, Jws, NumericDate, TokenFault, TokenPolicy, Verified, is_current, object,
@@ -137,12 +138,11 @@ struct Kind {
 
 impl Reader {
     pub(super) fn read(&self, reply: &Reply, token: &Digest, times: Times) -> Result<Answer, AnswerFault> {
-        let media = reply.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media = media.split(';').next().unwrap_or_default().trim();
-        let (payload, generation) = if media.eq_ignore_ascii_case(SIGNED_MEDIA) {
+        let content_type = reply.content_type.as_ref();
+        let (payload, generation) = if is_of_type(content_type, SIGNED_MEDIA) {
             let (payload, generation) = self.open(&reply.body, times)?;
             (payload, Some(generation))
-        } else if !media.eq_ignore_ascii_case(PLAIN_MEDIA) {
+        } else if !is_of_type(content_type, PLAIN_MEDIA) {
             return Err(AnswerFault::Media);
         } else if self.tolerated.unsigned {
             (reply.body.to_vec(), None)
