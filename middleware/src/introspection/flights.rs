@@ -149,13 +149,15 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_while_somebody_looks_is_not_missed() {
-        let (begin, begun) = std::sync::mpsc::channel::<Flight>();
+        let (sender, flights) = std::sync::mpsc::channel::<Flight>();
         let lands = std::thread::spawn(move || {
-            begun.into_iter().for_each(|flight| flight.land(Verdict::Refused(TokenFault::Inactive)));
+            for flight in flights {
+                flight.land(Verdict::Refused(TokenFault::Inactive));
+            }
         });
         for number in 0..5_000 {
             let Boarding::New(flight, awaited) = Flights::new(1).board(digest("a"), None) else { panic!() };
-            begin.send(flight).unwrap();
+            sender.send(flight).unwrap();
             let outcome = loop {
                 match Outcome::of(&awaited) {
                     Outcome::Open => std::hint::spin_loop(),
@@ -164,7 +166,7 @@ mod tests {
             };
             assert!(matches!(outcome, Outcome::Answered(_)), "{number}");
         }
-        drop(begin);
+        drop(sender);
         lands.join().unwrap();
     }
 }
