@@ -105,6 +105,9 @@
 //! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
 //! 503 instead of 429.
 //!
+//! With the same feature, replicas take a [DPoP](Dpop) proof once together. While that server is away, requests with a proof are
+//! answered 503, unless each replica is told to go on alone.
+//!
 //! # Input
 //!
 //! Escape on output: that is the fence against cross-site scripting. The [`InputPolicy`] is the second one.
@@ -155,6 +158,8 @@ mod introspection;
 mod jwks;
 mod layer;
 mod limit;
+#[cfg(feature = "redis")]
+mod link;
 mod media_type;
 mod origin;
 mod outage;
@@ -176,6 +181,8 @@ pub mod test_util;
 mod token;
 
 pub use authorize::{Requirement, RequirementError, authenticated, optional, public, rbac, scope};
+#[cfg(feature = "redis")]
+pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};

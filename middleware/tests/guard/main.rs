@@ -66,6 +66,12 @@ mod service;
 #[cfg(feature = "redis")]
 mod shared_limits;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod shared_proofs;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod shared_proofs_away;
+#[cfg(test)]
 mod signed_answers;
 #[cfg(test)]
 mod signer;
