@@ -237,7 +237,8 @@ impl Introspection {
     }
 
     /// How many questions of requests may be open at a time: 32 unless set, and at least one. Callers who come beyond that are
-    /// answered 503. As many more may be open about streams, which wait for their turn.
+    /// answered 503. As many more may be open about streams, which wait for their turn: where thousands of them began together, it
+    /// has to be so many that the issuer answers about all of them within five seconds.
     pub const fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;
         self
