@@ -269,17 +269,14 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        if let Some(version) = &version {
-            check_version(version).map_err(BuildError::ServiceVersion)?;
-        }
+        version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
         let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
             Some(endpoint) if !self.upkeep.hides_routes => {
                 Some(Announcer::new(endpoint, version, &mut surroundings)?)
             }
             _ => None,
         };
-        let policy: Option<PolicyState> =
-            self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
+        let policy = self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
         let bindings = Bindings { dpop, certificates };

@@ -1,11 +1,15 @@
 //! Tokens under which something goes on for longer than what the issuer said of them counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::flights::{Awaited, Outcome};
-use super::introspector::{Introspector, Known};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::flights::{Awaited, Boarding, Flight, Outcome};
+use super::introspector::{Introspector, Known, Question};
 use super::memory::Digest;
-use super::verdict::Verdict;
+use super::verdict::{Unanswered, Verdict};
 use crate::schedule::Schedule;
 use crate::token::{Principal, TokenFault, is_current};
 
@@ -119,6 +123,38 @@ impl Introspector {
                 self.remembered(&Digest::of(token))
             }
         }
+    }
+}
+
+impl Question {
+    /// Is asked when its turn comes. Nobody has to wait here.
+    fn queue(self) -> Result<Awaited, Unanswered> {
+        let queue = &self.introspector.desk.queue;
+        let (flight, awaited) = match queue.join(self.digest) {
+            Boarding::Full => return Err(Unanswered::Busy),
+            Boarding::Joined(awaited) => return Ok(awaited),
+            Boarding::New(flight, awaited) => (flight, awaited),
+        };
+        let Ok(runtime) = Handle::try_current() else { return Err(Unanswered::Away) };
+        let lanes = Arc::clone(&queue.lanes);
+        runtime.spawn(async move {
+            if let Ok(lane) = lanes.acquire_owned().await {
+                self.take_turn(flight, lane).await;
+            }
+        });
+        Ok(awaited)
+    }
+
+    async fn take_turn(self, flight: Flight, lane: OwnedSemaphorePermit) {
+        // What it was about may have ended meanwhile, and others wait.
+        if !flight.is_awaited() {
+            return;
+        }
+        let verdict = match self.board(Some(lane)) {
+            Ok(mut awaited) => awaited.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone()),
+            Err(verdict) => Some(verdict),
+        };
+        flight.land(verdict.unwrap_or(Verdict::Unanswered(Unanswered::Away)));
     }
 }
 

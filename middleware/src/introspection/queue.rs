@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::flights::{Awaited, Boarding, Flight, Flights};
-use super::introspector::Question;
+use super::flights::{Boarding, Flights};
 use super::memory::Digest;
-use super::verdict::{Unanswered, Verdict};
 
 /// How many tokens may be waited for. What goes on under more than these is not asked about until there is room.
 const MAX_WAITING: usize = 8_192;
@@ -16,7 +13,7 @@ const MAX_WAITING: usize = 8_192;
 /// Questions that wait for their turn, one for each token, and those whose turn it is.
 pub(super) struct Queue {
     waiting: Flights,
-    lanes: Arc<Semaphore>,
+    pub(super) lanes: Arc<Semaphore>,
 }
 
 impl Queue {
@@ -30,40 +27,8 @@ impl Queue {
         Self { waiting: Flights::new(waiting), lanes }
     }
 
-    fn join(&self, digest: Digest) -> Boarding {
+    pub(super) fn join(&self, digest: Digest) -> Boarding {
         self.waiting.board(digest, None)
-    }
-}
-
-impl Question {
-    /// Is asked when its turn comes. Nobody has to wait here.
-    pub(super) fn queue(self) -> Result<Awaited, Unanswered> {
-        let queue = &self.introspector.desk.queue;
-        let (flight, awaited) = match queue.join(self.digest) {
-            Boarding::Full => return Err(Unanswered::Busy),
-            Boarding::Joined(awaited) => return Ok(awaited),
-            Boarding::New(flight, awaited) => (flight, awaited),
-        };
-        let Ok(runtime) = Handle::try_current() else { return Err(Unanswered::Away) };
-        let lanes = Arc::clone(&queue.lanes);
-        runtime.spawn(async move {
-            if let Ok(lane) = lanes.acquire_owned().await {
-                self.take_turn(flight, lane).await;
-            }
-        });
-        Ok(awaited)
-    }
-
-    async fn take_turn(self, flight: Flight, lane: OwnedSemaphorePermit) {
-        // What it was about may have ended meanwhile, and others wait.
-        if !flight.is_awaited() {
-            return;
-        }
-        let verdict = match self.board(Some(lane)) {
-            Ok(mut awaited) => awaited.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone()),
-            Err(verdict) => Some(verdict),
-        };
-        flight.land(verdict.unwrap_or(Verdict::Unanswered(Unanswered::Away)));
     }
 }
 
