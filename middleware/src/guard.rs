@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join3;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Method, Response, Uri};
 use portcullis_policy::Route;
 pub(crate) use stream::Stay;
 use stream::Streams;
@@ -240,6 +240,16 @@ impl Guard {
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
+    }
+
+    /// The metadata of this service, where a request asks for it and the guard was built with a
+    /// [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token: a service answers with it before the
+    /// guard is asked.
+    pub fn metadata(&self, method: &Method, uri: &Uri) -> Option<Response<Vec<u8>>> {
+        let asks = *method == Method::GET || *method == Method::HEAD;
+        self.resource()
+            .filter(|resource| asks && uri.path() == resource.path())
+            .map(|resource| resource.response())
     }
 
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {

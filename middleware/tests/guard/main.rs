@@ -23,10 +23,12 @@ mod cors;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod input;
 #[cfg(test)]
 mod introspection;
@@ -88,6 +90,7 @@ mod tokens;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod uploads;
 #[cfg(test)]
 mod websockets;
