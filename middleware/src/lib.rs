@@ -176,6 +176,7 @@ mod layer;
 mod limit;
 #[cfg(feature = "redis")]
 mod link;
+mod media_type;
 mod origin;
 mod outage;
 mod path;
