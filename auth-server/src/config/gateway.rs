@@ -194,6 +194,10 @@ mod tests {
                 "route.1: requires bound tokens, and dpop.origins",
             ),
             (format!("{START}{}", route("mtls")), "route.1: requires a certificate"),
+            (
+                format!("{START}[log]\nfilter = \"a=b=c\"\n{public}"),
+                "gateway.toml:5: log.filter: is not a filter",
+            ),
             (format!("{START}[[route]]\nrequire = \"public\""), "route.1: missing field `path`"),
             (format!("{START}[[route]]\npath = \"/\""), "route.1: missing field `require`"),
             (format!("{START}[route]\npath = \"/\""), "there is a list of [[route]]"),
