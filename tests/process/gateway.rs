@@ -221,6 +221,32 @@ async fn nginx_hands_on_what_the_gateway_refuses_and_nothing_else_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_headers_of_a_client_make_a_fault_of_the_question_sqlite() {
+    let scene = Scene::set("").await;
+    let token = scene.ground.token(&scene.ground.viewer).await;
+    let raw = Machine::new(&scene.nginx.address);
+    let asked = async |target: &str, more: &str| {
+        let start = format!("GET {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
+        raw.raw(format!("{start}{more}\r\n").as_bytes()).await
+    };
+    let many = (0..120).map(|number| format!("x-{number}: a\r\n")).collect::<Vec<_>>().concat();
+    assert_eq!(asked("/orders", &many).await, 401);
+    assert_eq!(asked("/nowhere", &format!("authorization: Bearer {token}\r\n{many}")).await, 403);
+    assert_eq!(scene.upstream.seen().len(), 0);
+    // The gateway lets it pass; the service has a limit of its own.
+    assert_eq!(asked("/orders", &format!("authorization: Bearer {token}\r\n{many}")).await, 431);
+    // The longest that nginx takes by itself: four lines of 8 KiB.
+    let long = "a".repeat(8_160);
+    for name in ["authorization", "dpop", "host-like", "cookie"] {
+        assert_eq!(asked("/orders", &format!("{name}: {long}\r\n")).await, 401, "{name}");
+    }
+    let all = format!("authorization: Bearer {long}\r\ndpop: {long}\r\n");
+    assert_eq!(asked(&format!("/orders?{long}"), &all).await, 401);
+    let host = format!("GET /orders?{long} HTTP/1.1\r\nhost: {long}\r\nconnection: close\r\n{all}\r\n");
+    assert_eq!(raw.raw(host.as_bytes()).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_the_rules_and_a_revoked_token_count_at_once_and_without_a_gateway_nobody_passes_sqlite()
 {
     let scene = Scene::set("").await;
