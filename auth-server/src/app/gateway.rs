@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use http::Method;
 use portcullis_guard::{
-    BuildError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Proxies, Quota,
-    RouteFault, RouteTable, SharedKeys,
+    BuildError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Quota, RouteFault,
+    RouteTable, SharedKeys,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 
-use crate::config::{GatewayConfig, ProxyNetwork, Route};
+use crate::config::{GatewayConfig, Route};
+use crate::http::extract::address::trusted;
 use crate::http::gateway::Front;
 use crate::http::listen;
 
@@ -55,7 +56,7 @@ impl Gateway {
     }
 
     fn of(guard: Guard, config: &GatewayConfig) -> Result<Self, GatewayError> {
-        let front = Front::new(&guard, table(&config.route), proxies(&config.gateway.trusted_proxies))?;
+        let front = Front::new(&guard, table(&config.route), trusted(&config.gateway.trusted_proxies))?;
         Ok(Self { guard, front })
     }
 
@@ -98,7 +99,7 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
     }
     let mut guard = Guard::builder()
         .audience(gateway.audience.clone().unwrap_or_default())
-        .proxies(proxies(&gateway.trusted_proxies))
+        .proxies(trusted(&gateway.trusted_proxies))
         .limits(quotas);
     if let Some(folder) = &policy.folder {
         guard = guard.policy(Policy::files(folder));
@@ -107,12 +108,6 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
         guard = guard.dpop(dpop.origins.iter().fold(Dpop::new(), Dpop::origin));
     }
     guard
-}
-
-/// Networks that could not be read would trust nobody.
-fn proxies(networks: &[ProxyNetwork]) -> Proxies {
-    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-    Proxies::trust(networks.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn table(routes: &[Route]) -> RouteTable {

@@ -9,14 +9,12 @@ mod identity;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use portcullis_guard::{Guard, Proxies, RouteFault, RouteTable, TableLayer};
@@ -24,6 +22,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use self::dialect::Dialect;
 use self::entry::Unclear;
+use crate::http::bounds::{Cut, bounded, milliseconds};
 use crate::http::listen::Answering;
 
 /// How long a decision may take: it waits for keys at most.
@@ -81,13 +80,15 @@ impl Front {
         let passed = service_fn(|request: Request<Body>| {
             std::future::ready(Ok::<_, Infallible>(identity::answer(request.extensions())))
         });
-        let decided = AssertUnwindSafe(self.table.layer(passed).oneshot(original)).catch_unwind();
-        match tokio::time::timeout(DECIDED_WITHIN, decided).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Err(_elapsed) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
+        bounded(DECIDED_WITHIN, self.table.layer(passed).oneshot(original)).await.unwrap_or_else(undecided)
+    }
+}
+
+/// Nobody passes on whom nothing was decided.
+fn undecided(cut: Cut) -> Response {
+    match cut {
+        Cut::Panic => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Cut::TooSlow => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
@@ -112,8 +113,7 @@ fn unstored(mut response: Response) -> Response {
 /// One line for each question. Neither path nor query of the original: both may hold what must not be in a log.
 fn log(dialect: Option<Dialect>, response: &Response, took: Duration) {
     let (dialect, code) = (dialect.map_or("", Dialect::name), response.status().as_u16());
-    // Whole microseconds: what is finer is noise.
-    let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
+    let duration_ms = milliseconds(took);
     if response.status().is_server_error() {
         tracing::error!(gateway.dialect = dialect, http.status = code, duration_ms, "asked");
     } else if response.status().is_success() {
