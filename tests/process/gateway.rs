@@ -335,6 +335,30 @@ async fn rules_from_a_folder_are_read_again_when_it_is_told_to_sqlite() {
     assert!(gateway.end().success());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_starts_from_its_folder_while_the_server_is_away_sqlite() {
+    let ground = Ground::new().await;
+    let (folder, port) = (ground.here.path().join("kept"), free_port());
+    let kept = format!("cache_dir = \"{}\"\n{}{ROUTES}", folder.display(), ground.policy);
+    let file = ground.file(port, &kept);
+    let token = ground.token(&ground.viewer).await;
+    let status = async |gateway: &Listening, method: &str, uri: &str| {
+        Answer::to(forwarded(gateway, method, uri).bearer_auth(&token)).await.status.as_u16()
+    };
+    let gateway = proxied::gateway(&file, port).await;
+    eventually("keys and policy have come", async || status(&gateway, "GET", "/orders").await == 200).await;
+    assert!(gateway.end().success());
+    let Ground { server, here: _here, .. } = ground;
+    server.kill();
+    let gateway = proxied::gateway(&file, port).await;
+    assert_eq!(status(&gateway, "GET", "/orders").await, 200, "{}", gateway.log());
+    assert_eq!(status(&gateway, "DELETE", "/orders/1").await, 403);
+    assert!(gateway.end().success());
+    fs::remove_dir_all(&folder).unwrap();
+    let gateway = proxied::gateway(&file, port).await;
+    assert_eq!(status(&gateway, "GET", "/orders").await, 503, "what is kept nowhere is made up by nobody");
+}
+
 #[tokio::test]
 async fn the_file_is_checked_without_a_start_and_nothing_else_counts_sqlite() {
     let folder = tempdir().unwrap();
@@ -364,6 +388,18 @@ async fn the_file_is_checked_without_a_start_and_nothing_else_counts_sqlite() {
     );
     let (code, printed) = run(&good.replace("/orders/{id}", "/orders/{id"), &["check"]);
     assert_eq!(code, Some(3), "{printed}");
+    let keeping = |folder: &str| {
+        let listen = format!("[gateway]\nlisten = \"127.0.0.1:{}\"", free_port());
+        let cache = format!("cache_dir = \"{folder}\"\n[policy]");
+        good.replace("[gateway]", &listen).replace("[policy]", &cache)
+    };
+    let (code, printed) = run(&keeping(&folder.path().join("new").display().to_string()), &["check"]);
+    assert_eq!(code, Some(0), "{printed}");
+    for more in [&["check"][..], &[]] {
+        let (code, printed) = run(&keeping(&file.display().to_string()), more);
+        assert_eq!(code, Some(3), "{printed}");
+        assert!(printed.contains("gateway.cache_dir: ") && printed.contains("is no folder"), "{printed}");
+    }
     for server in [&["--set", "server.issuer=https://x.example"][..], &["--issuer", "https://x.example"]] {
         let (code, printed) = run(&good, server);
         assert_eq!(code, Some(2), "{printed}");
