@@ -55,7 +55,7 @@ async fn serve(config: &GatewayConfig) -> Result<(), Failure> {
     let (address, routes) = (config.gateway.listen, config.route.len());
     let audience = config.gateway.audience.as_deref().unwrap_or_default();
     output::text(&format!(
-        "portcullis {VERSION} gateway   for {audience}   {}\n  nginx     http://{address}/nginx\n  Traefik   http://{address}/forward\n  Envoy     http://{address}/envoy\n",
+        "portcullis {VERSION} gateway   for {audience}   {}\n  nginx     http://{address}/nginx\n  Traefik   http://{address}/forward\n  Envoy     http://{address}/envoy, or gRPC at {address}\n",
         output::counted(u64::try_from(routes).unwrap_or_default(), "route", "routes"),
     ))?;
     gateway.serve(listener, reload, stop).await;

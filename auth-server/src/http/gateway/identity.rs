@@ -16,6 +16,8 @@ pub(super) const ORGANISATION: HeaderName = HeaderName::from_static("x-auth-orga
 pub(super) const ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
 pub(super) const SCOPES: HeaderName = HeaderName::from_static("x-auth-scopes");
 pub(super) const SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
+/// All of them.
+pub(super) const NAMES: [HeaderName; 6] = [CLIENT, DECISION, ORGANISATION, ROLES, SCOPES, SUBJECT];
 
 /// What a value is percent-encoded in.
 const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC

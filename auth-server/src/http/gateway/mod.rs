@@ -5,6 +5,7 @@
 
 mod dialect;
 mod entry;
+mod grpc;
 mod identity;
 
 use std::convert::Infallible;
@@ -57,13 +58,23 @@ impl Front {
         }
     }
 
-    async fn asked<B>(&self, peer: SocketAddr, request: Request<B>) -> (Option<Dialect>, Response) {
-        if !self.askers.contain(peer.ip()) {
+    /// Whether somebody is one who may ask.
+    fn answers(&self, peer: SocketAddr) -> bool {
+        let is_proxy = self.askers.contain(peer.ip());
+        if !is_proxy {
             tracing::warn!(peer = %peer.ip(), "somebody asked who is no proxy of gateway.trusted_proxies");
+        }
+        is_proxy
+    }
+
+    async fn asked<B>(&self, peer: SocketAddr, request: Request<B>) -> (Option<Dialect>, Response) {
+        if !self.answers(peer) {
             return (None, StatusCode::FORBIDDEN.into_response());
         }
         let Some(dialect) = Dialect::of(request.uri().path()) else {
-            tracing::warn!("a proxy asked at an address that is none: it is /nginx, /forward or /envoy/");
+            tracing::warn!(
+                "a proxy asked at an address that is none: it is /nginx, /forward, /envoy/ or that of ext_authz over gRPC"
+            );
             return (None, StatusCode::NOT_FOUND.into_response());
         };
         let (parts, _) = request.into_parts();
@@ -98,8 +109,11 @@ impl Answering for Front {
         if let Some(health) = self.health(request.uri().path()) {
             return unstored(health);
         }
+        if request.uri().path() == grpc::CHECK {
+            return self.called(peer, request).await;
+        }
         let (dialect, response) = self.asked(peer, request).await;
-        log(dialect, &response, started.elapsed());
+        log(dialect.map_or("", Dialect::name), &response, started.elapsed());
         unstored(response)
     }
 }
@@ -111,9 +125,8 @@ fn unstored(mut response: Response) -> Response {
 }
 
 /// One line for each question. Neither path nor query of the original: both may hold what must not be in a log.
-fn log(dialect: Option<Dialect>, response: &Response, took: Duration) {
-    let (dialect, code) = (dialect.map_or("", Dialect::name), response.status().as_u16());
-    let duration_ms = milliseconds(took);
+fn log(dialect: &str, response: &Response, took: Duration) {
+    let (code, duration_ms) = (response.status().as_u16(), milliseconds(took));
     if response.status().is_server_error() {
         tracing::error!(gateway.dialect = dialect, http.status = code, duration_ms, "asked");
     } else if response.status().is_success() {

@@ -51,7 +51,7 @@ fn dialects() -> [(&'static str, Vec<(&'static str, &'static str)>); 3] {
     [("/nginx", nginx()), ("/forward", forward()), ("/envoy/open?x=1", envoy())]
 }
 
-async fn front() -> Front {
+pub(super) async fn front() -> Front {
     let guard = Guard::builder()
         .issuer(Issuer::shared("https://id.example", SharedKeys::none()))
         .audience("https://api.example")
