@@ -298,7 +298,7 @@ impl GuardBuilder {
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
-        let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens)).transpose()?;
+        let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
         let bindings = Bindings { dpop, certificates };
         let browsers = Browsers::build(cookie, csrf)?;
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
@@ -316,7 +316,7 @@ impl GuardBuilder {
             authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
             trusts,
             policy,
-            limiters: self.limits.build(&clock)?,
+            limiters: self.limits.build(&clock, &edge.entropy)?,
             edge,
             input: self.input.build()?.into_rules(),
             decisions,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand;
 
-/// Where a guard draws randomness: the nonces of [pages](crate::SecurityHeaders::html) and nothing else today.
+/// Where a guard draws randomness: the nonces of [pages](crate::SecurityHeaders::html), and the key by which
+/// [partitions](crate::Limits::partition_keys) are named where no secret is given.
 #[derive(Clone)]
 pub struct Entropy(Arc<Fill>);
 

@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join;
-use http::HeaderMap;
+use futures_util::future::join3;
 use http::request::Parts;
+use http::{HeaderMap, Method, Response, Uri};
 use portcullis_policy::Route;
 pub(crate) use stream::Stay;
 use stream::Streams;
@@ -19,7 +19,7 @@ pub use stream::{Permit, RenewError};
 
 pub(crate) use self::authority::{Authority, Pending};
 use crate::authorize::{Binding, Requirement};
-use crate::binding::{Bindings, Proofs};
+use crate::binding::{Bindings, Claim, Proofs};
 use crate::clock::Clock;
 use crate::csrf::CsrfRules;
 use crate::decision::DecisionIds;
@@ -38,7 +38,7 @@ use crate::schedule::Moment;
 use crate::status::Status;
 use crate::token::{Sharing, TokenCookie};
 use judge::Admission;
-pub(crate) use judge::Resume;
+pub(crate) use judge::{Resume, settle};
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -89,7 +89,7 @@ pub(crate) struct Told {
 }
 
 impl Guard {
-    /// Fetches keys and policy now, reads policy files again, and looks for where limits are shared if that is away. What cannot
+    /// Fetches keys and policy now, reads policy files again, and looks for where limits and proofs are shared if that is away. What cannot
     /// be had stays as it was. A server that may not know the routes is told of them. Streams whose permission has gone are ended.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
@@ -157,15 +157,17 @@ impl Guard {
             streams: self.streams.count(),
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
             limits_shared: self.core.limiters.are_shared(),
+            proofs_shared: self.core.credentials.bindings.are_shared(),
         }
     }
 
     /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
-    /// is to be one, and what was revoked if that has to be known.
+    /// is to be one, what was revoked if that has to be known, and where proofs are shared if nobody is served without.
     pub fn is_ready(&self) -> bool {
         let moment = Moment::strict(self.core.clock.steady());
         let policy = self.core.policy.as_ref();
         self.core.trusts.are_ready(moment)
+            && self.core.credentials.bindings.are_ready()
             && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
 
@@ -240,6 +242,16 @@ impl Guard {
         }
     }
 
+    /// The metadata of this service, where a request asks for it and the guard was built with a
+    /// [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token: a service answers with it before the
+    /// guard is asked.
+    pub fn metadata(&self, method: &Method, uri: &Uri) -> Option<Response<Vec<u8>>> {
+        let asks = *method == Method::GET || *method == Method::HEAD;
+        self.resource()
+            .filter(|resource| asks && uri.path() == resource.path())
+            .map(|resource| resource.response())
+    }
+
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {
         self.core.told.resource.as_ref()
     }
@@ -249,6 +261,7 @@ impl Guard {
         self.core.policy.iter().for_each(PolicyState::spawn_refresh);
         self.core.told.announcer.iter().for_each(Announcer::spawn);
         self.core.limiters.spawn_refresh();
+        self.core.credentials.bindings.spawn_refresh();
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
@@ -273,7 +286,7 @@ impl Guard {
         }
     }
 
-    /// Keys first, again. Where limits are shared is looked for meanwhile.
+    /// Keys first, again. Where limits and proofs are shared is looked for meanwhile.
     pub(crate) async fn refresh_remote(&self) {
         let knowledge = async {
             self.core.trusts.refresh().await;
@@ -285,7 +298,7 @@ impl Guard {
                 policy.refresh().await;
             }
         };
-        join(knowledge, self.core.limiters.refresh()).await;
+        join3(knowledge, self.core.limiters.refresh(), self.core.credentials.bindings.refresh()).await;
         // A disk that hangs holds nobody up.
         let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
     }
@@ -328,6 +341,7 @@ impl Guard {
         match resume {
             Resume::Address => admission.address(parts, standing),
             Resume::Caller(held, proof) => admission.caller(parts, (held, proof), standing),
+            Resume::Shown(held) => admission.shown(parts, held),
             Resume::Token(turn) => admission.token(parts, turn, standing),
         }
     }
@@ -359,6 +373,8 @@ pub(crate) enum Step {
     Borrow(Loan, Resume),
     /// Check the body, then call the handler.
     CheckBody(Media),
+    /// Take the proof for used where that is shared, then go on.
+    Claim(Claim, Resume),
     /// Call the handler.
     Pass,
     /// Wait for what the token needs, then go on with it.

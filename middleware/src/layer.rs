@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
 use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
-use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit};
+use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
 use crate::path::PathFault;
@@ -222,12 +222,12 @@ impl Step {
         match self {
             Self::Pass => true,
             Self::CheckBody(_) => dialect != Dialect::Http,
-            Self::Borrow(..) | Self::Wait(_) => false,
+            Self::Borrow(..) | Self::Claim(..) | Self::Wait(_) => false,
         }
     }
 }
 
-/// A request that has to wait: for keys, for the word of the issuer or for its own body.
+/// A request that has to wait: for keys, for the word of the issuer, for what replicas share or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
     inner: S,
@@ -277,7 +277,7 @@ where
                 Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body, &stay))))
             }
             // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
-            Step::Borrow(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
+            Step::Borrow(..) | Step::Claim(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
     }
 
@@ -288,6 +288,10 @@ where
                 Step::Borrow(loan, resume) => {
                     let reading = loan.settle().await.map_err(Refusal::Limited)?;
                     self.parting.standing.pass(resume.stage(), reading);
+                    resume
+                }
+                Step::Claim(claim, resume) => {
+                    settle(claim).await?;
                     resume
                 }
                 // Whoever has waited for this waits for it no more.

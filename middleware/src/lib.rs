@@ -105,6 +105,9 @@
 //! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
 //! 503 instead of 429.
 //!
+//! With the same feature, replicas take a [DPoP](Dpop) proof once together. While that server is away, requests with a proof are
+//! answered 503, unless each replica is told to go on alone.
+//!
 //! # Input
 //!
 //! Escape on output: that is the fence against cross-site scripting. The [`InputPolicy`] is the second one.
@@ -130,6 +133,19 @@
 //!
 //! A rule that is new on a service that has users starts with [`report`](Field::report): [`Guard::status`] counts what it would refuse.
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], the address of the peer from `ConnectInfo` |
+//! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
+//! | `redis` | limits and used proofs that replicas share: [`RedisLimits`], [`RedisProofs`] |
+//! | `test-util` | [`test_util`], for the tests of services |
+//!
+//! A service of plain tower or hyper, of tonic for example, leaves all of them out: a [`RouteTable`] states what its routes require,
+//! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. Rust 1.95 is the oldest that
+//! builds this crate.
 
 mod authorize;
 mod binding;
@@ -155,6 +171,8 @@ mod introspection;
 mod jwks;
 mod layer;
 mod limit;
+#[cfg(feature = "redis")]
+mod link;
 mod origin;
 mod outage;
 mod path;
@@ -165,6 +183,7 @@ mod resource;
 mod revocation;
 mod route_options;
 mod route_table;
+#[cfg(feature = "axum")]
 mod router;
 mod routes;
 mod schedule;
@@ -175,10 +194,12 @@ pub mod test_util;
 mod token;
 
 pub use authorize::{Requirement, RequirementError, authenticated, optional, public, rbac, scope};
+#[cfg(feature = "redis")]
+pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
-pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
+pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
 pub use csrf::{Csrf, CsrfError};
@@ -194,9 +215,11 @@ pub use extract::{Claims, OptionalPrincipal, Rejection};
 pub use fetch::{FetchError, UrlRefused};
 pub use guard::{Guard, Permit, RenewError};
 pub use input::{
-    Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
-    InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
+    Duplicates, Field, FieldFault, FieldReports, InputError, InputPolicy, InputReport, NotAPointer,
+    ReportedField, RouteInput, Uploads,
 };
+#[cfg(feature = "html")]
+pub use input::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
@@ -208,6 +231,7 @@ pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
+#[cfg(feature = "axum")]
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};

@@ -90,6 +90,8 @@ pub(crate) enum Outage {
     Questions,
     #[error("what was revoked is not known for too long")]
     Revocations,
+    #[error("where used DPoP proofs are shared cannot be reached, so none is known to be new")]
+    SharedProofs,
 }
 
 impl Refusal {

@@ -30,6 +30,8 @@ pub struct Status {
     pub revocations_age: Option<Duration>,
     /// Whether limits are shared with the other replicas at the moment; nothing if they are not to be.
     pub limits_shared: Option<bool>,
+    /// Whether used DPoP proofs are shared with the other replicas at the moment; nothing if they are not to be.
+    pub proofs_shared: Option<bool>,
 }
 
 /// What a guard knows of its policy.
@@ -133,6 +135,7 @@ mod tests {
             streams: 2,
             revocations_age: None,
             limits_shared: None,
+            proofs_shared: None,
         };
         assert_eq!(
             serde_json::to_value(status).unwrap(),
@@ -144,6 +147,7 @@ mod tests {
                 "streams": 2,
                 "revocations_age_secs": null,
                 "limits_shared": null,
+                "proofs_shared": null,
             })
         );
     }

@@ -14,8 +14,12 @@ use url::Url;
 use super::nonce::Nonces;
 use super::proof::{Proof, ProofClaims, ProofFault};
 use super::replay::{Name, Replays, Seen};
-use super::{BindingFault, Instant};
+#[cfg(feature = "redis")]
+use super::shared::RedisProofs;
+use super::window::Window;
+use super::{BindingFault, Claim, Instant, Shared};
 use crate::client_origin::ClientOrigin;
+use crate::clock::Clock;
 use crate::fetch::is_secure;
 use crate::jwks::Algorithm;
 use crate::path::target;
@@ -49,8 +53,11 @@ const DEFAULT_MAX_PROOFS: usize = 1_000_000;
 ///
 /// # Several replicas
 ///
-/// A proof is accepted once by each guard, since replicas do not tell each other: until it is too [old](Self::max_age), whoever
-/// sees it could use it once at each of the others, for the very same request. The same holds after a restart.
+/// By itself, a guard accepts a proof once, and replicas do not tell each other: until it is too [old](Self::max_age), whoever
+/// sees it could use it once at each of the others, for the very same request. The same holds after a restart. With the feature
+/// `redis`, `Dpop::shared` has all replicas accept it once together, across restarts, too.
+///
+/// Replicas that are given the same secret for [`nonces`](Self::nonces) know each other's, with or without that.
 #[derive(Clone)]
 #[must_use = "it accepts nothing before it is given to a builder"]
 pub struct Dpop {
@@ -59,6 +66,8 @@ pub struct Dpop {
     max_proofs: usize,
     nonce_secret: Option<[u8; 32]>,
     is_required: bool,
+    #[cfg(feature = "redis")]
+    redis: Option<Box<RedisProofs>>,
 }
 
 /// Why proofs cannot be checked.
@@ -68,6 +77,9 @@ pub enum DpopError {
     /// It is not known by which URLs clients reach the service.
     #[error("`{0}` is not the origin of a service: an https URL (http only for this machine)")]
     NotAnOrigin(String),
+    /// Where used proofs are shared cannot be found.
+    #[error("the address of the shared proofs cannot be used: {0}")]
+    Url(String),
 }
 
 impl Dpop {
@@ -79,6 +91,8 @@ impl Dpop {
             max_proofs: DEFAULT_MAX_PROOFS,
             nonce_secret: None,
             is_required: false,
+            #[cfg(feature = "redis")]
+            redis: None,
         }
     }
 
@@ -118,25 +132,47 @@ impl Dpop {
         self
     }
 
-    pub(crate) fn build(self, audience: &str, tokens: &TokenPolicy) -> Result<Proofs, DpopError> {
-        let leeway = tokens.leeway_between_clocks();
+    /// Has all replicas together accept a proof once: see [`RedisProofs`].
+    #[cfg(feature = "redis")]
+    pub fn shared(mut self, through: RedisProofs) -> Self {
+        self.redis = Some(Box::new(through));
+        self
+    }
+
+    pub(crate) fn build(
+        self,
+        audience: &str,
+        tokens: &TokenPolicy,
+        clock: &Clock,
+    ) -> Result<Proofs, DpopError> {
+        let window = Window { max_age: self.max_age, leeway: tokens.leeway_between_clocks() };
+        let shared = self.open(audience, window, clock)?;
         let origins = if self.origins.is_empty() {
             vec![Place { prefix: String::new(), ..Place::of(audience.to_owned())? }]
         } else {
             self.origins.into_iter().map(Place::of).collect::<Result<_, _>>()?
         };
-        // From the first second in which it is taken, by the fastest clock, to the end of the last one by the slowest.
-        let good_for =
-            leeway.saturating_mul(2).saturating_add(self.max_age).saturating_add(Duration::from_secs(1));
         Ok(Proofs {
             origins,
             algorithms: tokens.listed().to_vec(),
-            max_age: self.max_age,
-            leeway,
-            replays: Replays::new(good_for, self.max_proofs),
+            window,
+            replays: Replays::new(window.whole(), self.max_proofs),
+            shared,
             nonces: self.nonce_secret.as_ref().map(Nonces::new),
             is_required: self.is_required,
         })
+    }
+
+    #[cfg(feature = "redis")]
+    fn open(&self, audience: &str, window: Window, clock: &Clock) -> Result<Option<Shared>, DpopError> {
+        let opened = self.redis.as_ref().map(|redis| redis.open(audience, window, clock));
+        opened.transpose().map_err(|error| DpopError::Url(error.to_string()))
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature is that of the feature")]
+    fn open(&self, _: &str, _: Window, _: &Clock) -> Result<Option<Shared>, DpopError> {
+        Ok(None)
     }
 }
 
@@ -178,9 +214,9 @@ impl Place {
 pub(crate) struct Proofs {
     origins: Vec<Place>,
     algorithms: Vec<Algorithm>,
-    max_age: Duration,
-    leeway: Duration,
+    window: Window,
     replays: Replays,
+    shared: Option<Shared>,
     nonces: Option<Nonces>,
     is_required: bool,
 }
@@ -188,6 +224,11 @@ pub(crate) struct Proofs {
 impl Proofs {
     pub(crate) const fn are_required(&self) -> bool {
         self.is_required
+    }
+
+    /// Where used proofs are shared, if they are to be.
+    pub(super) const fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
     }
 
     /// The names of the algorithms that proofs may be signed by, for challenges.
@@ -221,11 +262,12 @@ impl Proofs {
         Ok(name_of(&proof, thumbprint))
     }
 
-    /// Notes that a proof is used, unless it was before.
-    pub(super) fn note(&self, name: Name, now: Instant) -> Result<(), BindingFault> {
+    /// Notes that a proof is used, unless it was before: here first, so that one that is known costs no round trip. Gives what is
+    /// still to be asked for elsewhere.
+    pub(super) fn note(&self, name: Name, now: Instant) -> Result<Option<Claim>, BindingFault> {
         match self.replays.note(name, now) {
-            Seen::Never => Ok(()),
-            Seen::Before => Err(BindingFault::Proof("it was used before")),
+            Seen::Never => self.shared.as_ref().map_or(Ok(None), |shared| shared.claim(name, now)),
+            Seen::Before => Err(BindingFault::USED),
             Seen::Full => Err(BindingFault::Full),
         }
     }
@@ -244,9 +286,7 @@ impl Proofs {
             return Err("it is for another URL");
         }
         let NumericDate(made) = claims.iat;
-        let leeway = self.leeway.as_secs();
-        let oldest = now.unix_secs.saturating_sub(self.max_age.as_secs()).saturating_sub(leeway);
-        if made < oldest || made > now.unix_secs.saturating_add(leeway) {
+        if !self.window.is_open(made, now.unix_secs) {
             return Err("it was not made just now");
         }
         let of_token = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()));

@@ -5,6 +5,11 @@ mod dpop;
 mod nonce;
 mod proof;
 mod replay;
+#[cfg(feature = "redis")]
+mod shared;
+#[cfg(not(feature = "redis"))]
+mod unshared;
+mod window;
 
 use std::time::Duration;
 
@@ -15,6 +20,16 @@ pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertifica
 pub(crate) use self::dpop::Proofs;
 pub use self::dpop::{Dpop, DpopError};
 pub(crate) use self::replay::Name;
+#[cfg(feature = "redis")]
+pub(crate) use self::shared::Claim;
+#[cfg(feature = "redis")]
+pub use self::shared::RedisProofs;
+#[cfg(feature = "redis")]
+use self::shared::Shared;
+#[cfg(not(feature = "redis"))]
+pub(crate) use self::unshared::Claim;
+#[cfg(not(feature = "redis"))]
+use self::unshared::Shared;
 use crate::authorize::Binding;
 use crate::client_address::Proxies;
 use crate::clock::Clock;
@@ -38,6 +53,14 @@ pub(crate) enum BindingFault {
     /// No more proofs can be remembered, so none can be known to be new.
     #[error("too many proofs are remembered")]
     Full,
+    /// Where used proofs are shared was not reached, so nobody knows whether this one was used elsewhere.
+    #[error("where used proofs are shared cannot be reached")]
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "nothing is shared without the feature"))]
+    Away,
+}
+
+impl BindingFault {
+    const USED: Self = Self::Proof("it was used before");
 }
 
 /// What proves that a token is the caller's.
@@ -102,9 +125,38 @@ impl Bindings {
         }
     }
 
-    /// Notes that a proof is used, unless it was before.
-    pub(crate) fn note(&self, proof: Name, clock: &Clock) -> Result<(), BindingFault> {
-        self.dpop.as_ref().map_or(Ok(()), |proofs| proofs.note(proof, Instant::of(clock)))
+    /// Notes that a proof is used, unless it was before, and gives what is still to be asked for elsewhere.
+    pub(crate) fn note(&self, proof: Name, clock: &Clock) -> Result<Option<Claim>, BindingFault> {
+        self.dpop.as_ref().map_or(Ok(None), |proofs| proofs.note(proof, Instant::of(clock)))
+    }
+
+    /// Where used proofs are shared, if they are to be.
+    fn shared(&self) -> Option<&Shared> {
+        self.dpop.as_ref().and_then(Proofs::shared)
+    }
+
+    /// Whether used proofs are shared at the moment; `None` if they are not to be.
+    pub(crate) fn are_shared(&self) -> Option<bool> {
+        self.shared().map(Shared::is_up)
+    }
+
+    /// Whether anybody can show who they are: not where everybody needs a proof and none can be taken.
+    pub(crate) fn are_ready(&self) -> bool {
+        let is_required = self.dpop.as_ref().is_some_and(Proofs::are_required);
+        !is_required || self.shared().is_none_or(Shared::serves)
+    }
+
+    /// Looks for where used proofs are shared, if that is away.
+    pub(crate) async fn refresh(&self) {
+        if let Some(shared) = self.shared() {
+            shared.refresh().await;
+        }
+    }
+
+    pub(crate) fn spawn_refresh(&self) {
+        if let Some(shared) = self.shared() {
+            shared.spawn_refresh();
+        }
     }
 
     /// Whether callers can ever prove this.

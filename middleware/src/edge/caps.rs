@@ -154,12 +154,9 @@ impl CapRules {
     }
 
     fn place(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        let Some(places) = &self.places else { return Ok(None) };
-        match Arc::clone(places).try_acquire_owned() {
-            Ok(place) => Ok(Some(place)),
-            Err(_) if self.spared.iter().any(|spared| spared == path) => Ok(None),
-            Err(_) => Err(Refusal::Busy),
-        }
+        let places = self.places.as_ref().filter(|_| !self.spared.iter().any(|spared| spared == path));
+        let place = places.map(|places| Arc::clone(places).try_acquire_owned());
+        place.transpose().map_err(|_| Refusal::Busy)
     }
 }
 

@@ -156,7 +156,9 @@ impl Cors {
             Origins::Listed(origins) if origins.is_empty() => Err(CorsError::NoOrigin),
             Origins::Listed(origins) => {
                 let origins = origins.iter().map(|text| origin(text)).collect::<Result<Vec<_>, _>>()?;
-                Ok(layer.allow_origin(AllowOrigin::list(origins)).allow_credentials(self.credentials))
+                // Not a list: that would be copied for each request.
+                let origins = AllowOrigin::predicate(move |origin, _| origins.contains(origin));
+                Ok(layer.allow_origin(origins).allow_credentials(self.credentials))
             }
         }
     }

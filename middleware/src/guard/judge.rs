@@ -10,8 +10,9 @@ use super::authority::{Identity, Pending, Turn};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
-use crate::binding::{BindingFault, Name};
+use crate::binding::{BindingFault, Claim, Name};
 use crate::client_address::ClientAddress;
+use crate::csrf::CsrfRules;
 use crate::decision::{AccessDenied, Decision, DecisionId};
 use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
@@ -19,10 +20,12 @@ use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
 use crate::token::{BearerFault, Credential, Principal, Scheme, credential};
 
-/// Where a request goes on after a wait. What is behind it is not done again.
+/// Where a request goes on after a wait. No limit behind it is spent again.
 pub(crate) enum Resume {
     Address,
     Caller(Option<Held>, Option<Name>),
+    /// The proof was taken for used.
+    Shown(Option<Held>),
     Token(Turn),
 }
 
@@ -31,7 +34,7 @@ impl Resume {
     pub(crate) const fn stage(&self) -> Stage {
         match self {
             Self::Address => Stage::Early,
-            Self::Caller(..) | Self::Token(_) => Stage::Late,
+            Self::Caller(..) | Self::Shown(_) | Self::Token(_) => Stage::Late,
         }
     }
 }
@@ -90,20 +93,28 @@ impl Admission<'_> {
         standing: &mut Standing,
     ) -> Result<Step, Refusal> {
         let core = &self.guard.core;
-        let Terms { requirement, input, passage, .. } = self.terms.as_ref();
         let caller = held.as_ref().map(|held| &held.caller);
-        let policy = core.policy.as_ref().map(|policy| (policy, core.moment(requirement)));
+        let policy = core.policy_for(&self.terms.requirement);
         if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        if let Err(halt) = passage.spend(Stage::Late, address(parts), caller, standing) {
+        if let Err(halt) = self.terms.passage.spend(Stage::Late, address(parts), caller, standing) {
             return halted(halt, Resume::Caller(held, proof));
         }
         // Only now: whoever is over their limit takes no room from others.
-        if let Some(proof) = proof {
-            core.note_proof(parts, proof)?;
+        if let Some(proof) = proof
+            && let Some(claim) = core.note_proof(parts, proof)?
+        {
+            return Ok(Step::Claim(claim, Resume::Shown(held)));
         }
-        let decision = core.authorize(requirement, caller, policy)?;
+        self.shown(parts, held)
+    }
+
+    pub(super) fn shown(self, parts: &mut Parts, held: Option<Held>) -> Result<Step, Refusal> {
+        let core = &self.guard.core;
+        let Terms { requirement, input, .. } = self.terms.as_ref();
+        let caller = held.as_ref().map(|held| &held.caller);
+        let decision = core.authorize(requirement, caller, core.policy_for(requirement))?;
         if let Some(held) = held {
             parts.extensions.insert(held.caller.clone());
             let outer = Permit::issued(&parts.extensions).into_seat();
@@ -121,12 +132,18 @@ impl Admission<'_> {
 impl Core {
     /// Refuses what a page of somebody else had a browser send. A token in the header comes from no such page.
     fn check_site(&self, parts: &Parts, requirement: &Requirement) -> Result<(), Refusal> {
-        match &self.credentials.browsers.csrf {
+        let csrf = self.credentials.browsers.csrf.as_ref();
+        let csrf = csrf.filter(|_| CsrfRules::concerns(&parts.method, &parts.headers));
+        match csrf {
             Some(csrf) if !self.vouches(&parts.headers, requirement) => {
-                csrf.check(&parts.method, &parts.headers).map_err(Refusal::CrossSite)
+                csrf.check(&parts.headers).map_err(Refusal::CrossSite)
             }
             _ => Ok(()),
         }
+    }
+
+    fn policy_for(&self, requirement: &Requirement) -> Option<(&PolicyState, Moment)> {
+        self.policy.as_ref().map(|policy| (policy, self.moment(requirement)))
     }
 
     /// Whether a token in the header says enough about who sends a request. Where nobody looks at it, it may be any text, and a page
@@ -185,17 +202,17 @@ impl Core {
         Ok(Some(Credential { scheme: self.credentials.bindings.scheme_of_cookie(headers), token }))
     }
 
-    /// Takes a proof for used. A guard around this one, which is the same guard, has done so already.
-    fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<(), Refusal> {
+    /// Takes a proof for used, and gives what is still to be asked for elsewhere. A guard around this one, which is the same
+    /// guard, has done so already.
+    fn note_proof(&self, parts: &mut Parts, proof: Name) -> Result<Option<Claim>, Refusal> {
         let noted = Noted { proof, guard: self.decisions.guard() };
-        if parts.extensions.get::<Noted>() != Some(&noted) {
-            self.credentials
-                .bindings
-                .note(proof, &self.clock)
-                .map_err(|fault| unproven(fault, Scheme::Dpop))?;
-            parts.extensions.insert(noted);
+        if parts.extensions.get::<Noted>() == Some(&noted) {
+            return Ok(None);
         }
-        Ok(())
+        let claim = self.credentials.bindings.note(proof, &self.clock);
+        let claim = claim.map_err(|fault| unproven(fault, Scheme::Dpop))?;
+        parts.extensions.insert(noted);
+        Ok(claim)
     }
 
     fn authorize(
@@ -263,6 +280,11 @@ struct Noted {
     guard: u64,
 }
 
+/// Takes a proof for used at all replicas together.
+pub(crate) async fn settle(claim: Claim) -> Result<(), Refusal> {
+    claim.settle().await.map_err(|fault| unproven(fault, Scheme::Dpop))
+}
+
 /// The answer to a caller who has not proven that the token is theirs.
 fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
     match fault {
@@ -271,6 +293,7 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
         BindingFault::Token(fault) => Refusal::Token { fault, scheme },
         BindingFault::Unbound => Refusal::Unproven(Binding::Key),
         BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
+        BindingFault::Away => Refusal::Unavailable(Outage::SharedProofs),
     }
 }
 

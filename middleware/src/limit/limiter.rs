@@ -76,7 +76,7 @@ impl Limiter {
 
     /// What a request costs that is to cost `cost`: never more than there can be.
     pub(super) fn affordable(&self, cost: NonZeroU32) -> NonZeroU32 {
-        NonZeroU32::new(self.limit.quota.capacity()).map_or(cost, |capacity| cost.min(capacity))
+        self.limit.quota.affordable(cost)
     }
 
     /// Counts a request; nothing comes back if the limit does not concern it, or concerns strangers too.

@@ -16,9 +16,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SystemRandom;
 
 use crate::clock::Clock;
+use crate::entropy::Entropy;
 pub(crate) use fields::{Exceeded, Standing};
 pub use key::Key;
 use key::Numbering;
@@ -130,9 +130,6 @@ pub enum LimitError {
     /// Limits are to be shared, and nothing says by what secret.
     #[error("limits that replicas share need a secret that they share too")]
     NoSecret,
-    /// The system has no randomness.
-    #[error("no secret could be drawn")]
-    NoRandomness,
     /// Two limits have one name.
     #[error("there are two limits called {0}")]
     Repeated(&'static str),
@@ -250,9 +247,9 @@ impl Limits {
         self
     }
 
-    pub(crate) fn build(self, clock: &Clock) -> Result<Limiters, LimitError> {
+    pub(crate) fn build(self, clock: &Clock, entropy: &Entropy) -> Result<Limiters, LimitError> {
         let ground = Arc::new(Ground {
-            numbering: self.numbering()?,
+            numbering: self.numbering(entropy)?,
             shows_partitions: self.shows_partitions,
             max_keys: self.max_keys,
             clock: clock.clone(),
@@ -270,7 +267,7 @@ impl Limits {
         Ok(Limiters { everywhere, own: Mutex::default(), surcharge, ground })
     }
 
-    fn numbering(&self) -> Result<Numbering, LimitError> {
+    fn numbering(&self, entropy: &Entropy) -> Result<Numbering, LimitError> {
         if let Some(Secret(secret)) = &self.secret {
             if secret.len() < SECRET_BYTES {
                 return Err(LimitError::ShortSecret);
@@ -278,8 +275,8 @@ impl Limits {
             return Ok(Numbering::keyed(hmac::Key::new(hmac::HMAC_SHA256, secret)));
         }
         if self.shows_partitions {
-            let drawn = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-            return drawn.map(Numbering::keyed).map_err(|_| LimitError::NoRandomness);
+            let drawn = entropy.bytes::<SECRET_BYTES>();
+            return Ok(Numbering::keyed(hmac::Key::new(hmac::HMAC_SHA256, &drawn)));
         }
         Ok(Numbering::fast())
     }

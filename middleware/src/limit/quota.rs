@@ -1,5 +1,6 @@
 //! How many requests in how much time.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 const DAY_SECS: u64 = 86_400;
@@ -93,6 +94,11 @@ impl Quota {
             Period::Calendar(calendar) => Some(calendar),
             Period::Rolling(_) => None,
         }
+    }
+
+    /// What a request costs that is to cost `cost`: never more than there can be.
+    pub(super) fn affordable(self, cost: NonZeroU32) -> NonZeroU32 {
+        NonZeroU32::new(self.capacity()).map_or(cost, |capacity| cost.min(capacity))
     }
 
     /// The most that may come at once: never more than comes back in a century.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Exceeded, Halt, Key, Limit, LimitError, Limiters, Limits, Passage, Quota, Stage, Standing};
 use crate::clock::Clock;
+use crate::entropy::Entropy;
 use crate::token::Principal;
 use crate::token::tests::principal;
 
@@ -21,7 +22,7 @@ fn to(limiters: &Limiters, route: &str, cost: u32, own: &[Limit]) -> Passage {
 }
 
 fn build(limits: Limits) -> Passage {
-    to(&limits.build(&dial().0).unwrap(), "/", 1, &[])
+    to(&limits.build(&dial().0, &Entropy::system()).unwrap(), "/", 1, &[])
 }
 
 /// What is left of each limit that a request passed.
@@ -57,7 +58,8 @@ fn guess(passage: &Passage, address: &str) -> Result<u32, Exceeded> {
 #[test]
 fn a_burst_is_spent_and_refills_with_the_clock() {
     let (clock, millis) = dial();
-    let limiters = Limits::new().by_address(Quota::per_minute(60).burst(3)).build(&clock).unwrap();
+    let limiters =
+        Limits::new().by_address(Quota::per_minute(60).burst(3)).build(&clock, &Entropy::system()).unwrap();
     let passage = to(&limiters, "/", 1, &[]);
     let left = |address| pass(&passage, address, None).map(|passed| passed[0]);
     assert_eq!([2, 1, 0].map(|left| ("address", left)), [(); 3].map(|()| left("192.0.2.1").unwrap()));
@@ -116,7 +118,8 @@ fn whoever_is_over_a_limit_of_their_own_takes_nothing_from_others() {
 #[test]
 fn a_route_has_a_cost_and_limits_of_its_own() {
     let caller = principal(&[]);
-    let limiters = Limits::new().by_identity(Quota::per_hour(10)).build(&dial().0).unwrap();
+    let limiters =
+        Limits::new().by_identity(Quota::per_hour(10)).build(&dial().0, &Entropy::system()).unwrap();
     let exports = Limit::new("exports", Key::subject(), Quota::per_day(40));
     let plain = to(&limiters, "/orders", 1, &[]);
     let dear = to(&limiters, "/orders/export", 4, &[exports]);
@@ -135,7 +138,8 @@ fn a_route_has_a_cost_and_limits_of_its_own() {
 #[test]
 fn a_cost_above_what_can_be_there_takes_all_of_it() {
     let caller = principal(&[]);
-    let limiters = Limits::new().by_identity(Quota::per_hour(10).burst(5)).build(&dial().0).unwrap();
+    let limiters =
+        Limits::new().by_identity(Quota::per_hour(10).burst(5)).build(&dial().0, &Entropy::system()).unwrap();
     let dear = to(&limiters, "/", 1_000, &[]);
     assert_eq!(pass(&dear, "", Some(&caller)).unwrap(), [("identity", 0)]);
     assert!(pass(&dear, "", Some(&caller)).is_err());
@@ -144,7 +148,7 @@ fn a_cost_above_what_can_be_there_takes_all_of_it() {
 #[test]
 fn a_limit_by_route_counts_callers_without_a_token_too() {
     let limits = Limits::new().limit(Limit::new("route", Key::route(), Quota::per_hour(2)));
-    let limiters = limits.build(&dial().0).unwrap();
+    let limiters = limits.build(&dial().0, &Entropy::system()).unwrap();
     let (one, other) = (to(&limiters, "/a", 1, &[]), to(&limiters, "/b", 1, &[]));
     assert_eq!(pass(&one, "", None).unwrap(), [], "what strangers do is shown to nobody");
     pass(&one, "", Some(&principal(&[]))).unwrap();
@@ -154,7 +158,8 @@ fn a_limit_by_route_counts_callers_without_a_token_too() {
 
 #[test]
 fn a_limit_of_a_route_that_cannot_be_kept_closes_the_route() {
-    let limiters = Limits::new().by_identity(Quota::per_hour(10)).build(&dial().0).unwrap();
+    let limiters =
+        Limits::new().by_identity(Quota::per_hour(10)).build(&dial().0, &Entropy::system()).unwrap();
     let caller = principal(&[]);
     let limit = |name, quota| Limit::new(name, Key::subject(), quota);
     let good = limit("good", Quota::per_hour(5));
@@ -175,12 +180,12 @@ fn a_limit_of_a_route_that_cannot_be_kept_closes_the_route() {
 fn a_guess_costs_five_requests_unless_set_and_leaves_no_debt() {
     let (clock, millis) = dial();
     let limits = Limits::new().by_address(Quota::per_minute(60).burst(12));
-    let passage = to(&limits.clone().build(&clock).unwrap(), "/", 1, &[]);
+    let passage = to(&limits.clone().build(&clock, &Entropy::system()).unwrap(), "/", 1, &[]);
     assert_eq!([7, 2, 0], [(); 3].map(|()| guess(&passage, "192.0.2.1").unwrap()));
     assert!(guess(&passage, "192.0.2.1").is_err());
     millis.fetch_add(1_000, Ordering::Relaxed);
     assert!(pass(&passage, "192.0.2.1", None).is_ok(), "a second later a neighbour may ask");
-    let cheap = to(&limits.guess_cost(1).build(&clock).unwrap(), "/", 1, &[]);
+    let cheap = to(&limits.guess_cost(1).build(&clock, &Entropy::system()).unwrap(), "/", 1, &[]);
     assert_eq!([11, 10], [(); 2].map(|()| guess(&cheap, "192.0.2.1").unwrap()));
 }
 
@@ -190,7 +195,7 @@ fn a_neighbour_of_one_who_guesses_loses_what_is_documented_and_no_more() {
     let (clock, millis) = dial();
     // A request comes back each half a second.
     let limits = Limits::new().by_address(Quota::per_minute(120).burst(40));
-    let passage = to(&limits.build(&clock).unwrap(), "/", 1, &[]);
+    let passage = to(&limits.build(&clock, &Entropy::system()).unwrap(), "/", 1, &[]);
     let mut served = [0, 0];
     for second in 0..600 {
         // One guess in four seconds costs 5 of the 8 that come back: the neighbour's 3 in four seconds are still there.
@@ -224,7 +229,7 @@ fn many_addresses_neither_fill_the_memory_nor_lock_anybody_out() {
 
 #[test]
 fn limits_that_cannot_be_kept_are_refused() {
-    let build = |limits: Limits| limits.build(&dial().0).map(drop);
+    let build = |limits: Limits| limits.build(&dial().0, &Entropy::system()).map(drop);
     let limit = |name| Limit::new(name, Key::subject(), Quota::per_hour(5));
     for quota in [Quota::per_second(0), Quota::per_second(1).burst(0), Quota::per_day(0)] {
         for limits in [Limits::new().by_address(quota), Limits::new().by_identity(quota)] {

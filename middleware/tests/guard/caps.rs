@@ -129,6 +129,13 @@ async fn whoever_comes_when_all_places_are_taken_is_told_to_come_again() {
     drop(one);
     assert_eq!(ask(&app, "/open").await.status, StatusCode::OK);
     drop(two);
+    let spared = capped(Caps::new().in_flight(1).spare("/stream")).await;
+    let _open = spared.clone().oneshot(Request::get("/stream").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(
+        ask(&spared, "/open").await.status,
+        StatusCode::OK,
+        "what is spared takes no place from others"
+    );
     // Streams that say so take no place.
     let (one, two) = join(get("/events"), get("/events")).await;
     assert_eq!(ask(&app, "/open").await.status, StatusCode::OK);

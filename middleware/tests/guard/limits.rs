@@ -9,12 +9,12 @@ use axum::extract::ConnectInfo;
 use axum::routing::get;
 use http::{Request, StatusCode};
 use portcullis_guard::{
-    ClientAddress, GuardExt, GuardedRouter, Issuer, Key, Limit, Limits, Proxies, Quota, authenticated,
-    optional, public,
+    ClientAddress, Entropy, GuardExt, GuardedRouter, Issuer, Key, Limit, Limits, Proxies, Quota,
+    authenticated, optional, public,
 };
 use serde_json::json;
 
-use crate::service::{Answer, Dial, builder, fetch, send};
+use crate::service::{Answer, Dial, builder, fetch, send, service};
 use crate::signer::{ISSUER, Signer, jwks};
 
 /// A limit that nobody could keep.
@@ -245,6 +245,21 @@ async fn a_partition_key_is_shown_where_it_is_wanted_and_names_nobody() {
     assert_ne!(partition(&alice, "ratelimit"), partition(&bob, "ratelimit"));
     assert_eq!(partition(&alice, "ratelimit").len(), 13, "eight bytes");
     assert_eq!(partition(&alice, "ratelimit"), partition(&answer("alice").await, "ratelimit"));
+}
+
+#[tokio::test]
+async fn without_a_secret_partition_keys_are_by_one_that_the_guard_draws() {
+    let shown = async |drawn: u8| {
+        let signer = Signer::eddsa("a");
+        let limits = Limits::new().by_identity(Quota::per_hour(9)).partition_keys();
+        let guard = builder(&Dial::new()).issuer(Issuer::static_jwks(ISSUER, jwks([&signer])));
+        let guard = guard.limits(limits).entropy(Entropy::from_fn(move |bytes| bytes.fill(drawn)));
+        let answer =
+            fetch(&service(&guard.build().await.unwrap()), "/orders", &signer.token(&json!({}))).await;
+        answer.header("ratelimit").split_once(";pk=:").unwrap().1.to_owned()
+    };
+    assert_eq!(shown(1).await, shown(1).await);
+    assert_ne!(shown(1).await, shown(2).await);
 }
 
 #[tokio::test]

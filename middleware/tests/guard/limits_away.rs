@@ -2,50 +2,14 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 use portcullis_guard::{Limits, Quota, RedisLimits};
 use serde_json::json;
-use tracing::subscriber::{DefaultGuard, set_default};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::registry;
 
-use crate::redis::Redis;
+use crate::redis::{Redis, Said};
 use crate::shared_limits::{Setup, problem_type, shared};
-
-/// Counts what the guard says to the log.
-#[derive(Clone, Default)]
-struct Said {
-    warnings: Arc<AtomicUsize>,
-    lines: Arc<AtomicUsize>,
-}
-
-impl Said {
-    fn listen(&self) -> DefaultGuard {
-        set_default(registry().with(self.clone()))
-    }
-
-    fn so_far(&self) -> (usize, usize) {
-        (self.warnings.load(Ordering::Relaxed), self.lines.load(Ordering::Relaxed))
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Said {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if !event.metadata().target().contains("limit") {
-            return;
-        }
-        match *event.metadata().level() {
-            Level::WARN => drop(self.warnings.fetch_add(1, Ordering::Relaxed)),
-            Level::INFO => drop(self.lines.fetch_add(1, Ordering::Relaxed)),
-            _ => {}
-        }
-    }
-}
 
 // FAULTS F15
 #[tokio::test]

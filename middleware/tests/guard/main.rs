@@ -23,10 +23,12 @@ mod cors;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod input;
 #[cfg(test)]
 mod introspection;
@@ -66,6 +68,12 @@ mod service;
 #[cfg(feature = "redis")]
 mod shared_limits;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod shared_proofs;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod shared_proofs_away;
+#[cfg(test)]
 mod signed_answers;
 #[cfg(test)]
 mod signer;
@@ -82,6 +90,7 @@ mod tokens;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod uploads;
 #[cfg(test)]
 mod websockets;

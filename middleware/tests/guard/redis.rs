@@ -1,7 +1,14 @@
-//! A Redis that a test may end and hold up.
+//! A Redis that a test may end and hold up, and what the guard says of it.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry;
 
 /// A Redis of its own.
 pub(crate) struct Redis {
@@ -49,5 +56,42 @@ impl Drop for Redis {
         // It may be over already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What a server answers to a command.
+pub(crate) fn cli(url: &str, command: &[&str]) -> String {
+    let output = Command::new("redis-cli").args(["-u", url, "--raw"]).args(command).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Counts what the guard says to the log of what it shares.
+#[derive(Clone, Default)]
+pub(crate) struct Said {
+    warnings: Arc<AtomicUsize>,
+    lines: Arc<AtomicUsize>,
+}
+
+impl Said {
+    pub(crate) fn listen(&self) -> DefaultGuard {
+        set_default(registry().with(self.clone()))
+    }
+
+    /// Warnings, and lines beside.
+    pub(crate) fn so_far(&self) -> (usize, usize) {
+        (self.warnings.load(Ordering::Relaxed), self.lines.load(Ordering::Relaxed))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Said {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if !event.metadata().target().ends_with("::link") {
+            return;
+        }
+        match *event.metadata().level() {
+            Level::WARN => drop(self.warnings.fetch_add(1, Ordering::Relaxed)),
+            Level::INFO => drop(self.lines.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
     }
 }

@@ -17,14 +17,15 @@ use portcullis_guard::{
 use serde_json::json;
 
 use crate::bound::{bound_token, proof};
+use crate::redis::cli;
 use crate::service::{Answer, Dial, builder, fetch, send};
 use crate::signer::{ISSUER, Signer, jwks};
 
 /// Nobody waits so long: what is tested is what is counted, however busy the machine is.
-const PATIENT: Duration = Duration::from_mins(1);
+pub(crate) const PATIENT: Duration = Duration::from_mins(1);
 
 /// The server of the test run, and a prefix that no other test has.
-fn server() -> (String, String) {
+pub(crate) fn server() -> (String, String) {
     let url =
         std::env::var("PORTCULLIS_TEST_REDIS").expect("PORTCULLIS_TEST_REDIS: tests/run starts a server");
     let mut random = [0; 8];
@@ -303,11 +304,7 @@ async fn redis_learns_nobodys_name_and_nobody_can_choose_a_name_there() {
         let token = setup.signer.token(&json!({ "sub": name, "org": name, "client_id": name }));
         assert!(replica.passes(&token).await, "{name:?}");
     }
-    let listed = std::process::Command::new("redis-cli")
-        .args(["-u", &url, "--raw", "--scan", "--pattern", &format!("{prefix}:*")])
-        .output()
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
+    let listed = cli(&url, &["--scan", "--pattern", &format!("{prefix}:*")]);
     let names: Vec<_> = listed.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
     assert_eq!(names.len(), 11, "five callers, two counts of each, and the probe: {names:?}");
     for name in names.into_iter().filter(|name| *name != ":probe") {

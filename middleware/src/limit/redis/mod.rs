@@ -1,7 +1,7 @@
 //! Limits that replicas share: each borrows a few tokens of a count at a time and spends them by itself.
 
 mod lease;
-mod link;
+mod lender;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use self::lease::{Held, Leases, Order, Reply};
-use self::link::Link;
+use self::lender::Lender;
 use super::LimitError;
 use super::local::{Left, Local, Scope, Settled, Short};
 use super::quota::{Calendar, Period, Quota};
@@ -105,8 +105,8 @@ impl RedisLimits {
     }
 
     pub(super) fn open(&self, clock: &Clock) -> Result<Sharing, LimitError> {
-        let link = Link::new(&self.url, &self.prefix, clock)?;
-        Ok(Sharing { link: Arc::new(link), replicas: self.replicas, patience: self.patience })
+        let lender = Lender::new(&self.url, &self.prefix, clock)?;
+        Ok(Sharing { lender: Arc::new(lender), replicas: self.replicas, patience: self.patience })
     }
 }
 
@@ -120,22 +120,22 @@ impl fmt::Debug for RedisLimits {
 /// Where the counts of a guard are shared.
 #[derive(Clone)]
 pub(super) struct Sharing {
-    link: Arc<Link>,
+    lender: Arc<Lender>,
     replicas: u32,
     patience: Duration,
 }
 
 impl Sharing {
     pub(super) fn is_up(&self) -> bool {
-        self.link.is_up()
+        self.lender.link().is_up()
     }
 
     pub(super) async fn refresh(&self) {
-        self.link.connect().await;
+        self.lender.link().connect().await;
     }
 
     pub(super) fn spawn_refresh(&self) {
-        self.link.spawn();
+        self.lender.link().spawn();
     }
 }
 
@@ -162,9 +162,6 @@ struct Away {
 
 impl Shared {
     pub(super) fn new(quota: Quota, scope: Scope<'_>, sharing: &Sharing) -> Option<Self> {
-        if quota.is_empty() || (quota.calendar().is_none() && quota.interval().is_none()) {
-            return None;
-        }
         let reduced = quota.share(sharing.replicas);
         let batch = (quota.capacity() / AT_HAND / sharing.replicas).clamp(1, MAX_BATCH);
         Some(Self {
@@ -233,8 +230,7 @@ impl Shared {
     /// Whom the share refuses has not exceeded the quota, as far as is known, unless this replica alone was asked for more.
     fn by_share(&self, key: u128, cost: NonZeroU32) -> Settled {
         let Away { reduced, share, asked } = &self.away;
-        let affordable = NonZeroU32::new(reduced.capacity()).map_or(cost, |most| cost.min(most));
-        match (share.spend(key, affordable), asked.spend(key, cost)) {
+        match (share.spend(key, reduced.affordable(cost)), asked.spend(key, cost)) {
             (Err(Short(share)), Err(Short(whole))) => self.whole(Err(Short(share.max(whole)))),
             (outcome, _) => Settled { outcome, quota: *reduced },
         }
@@ -259,21 +255,20 @@ impl Shared {
 
     async fn ask(&self, key: u128, order: Order) -> Option<Reply> {
         let (name, moment) = (self.name, self.moment());
-        let Reply { given, room, wait } = match self.whole.period() {
+        match self.whole.period() {
             Period::Calendar(_) => {
                 let keep = moment.window_ends.as_secs() + KEEP_SECS;
                 let key = format!("{name}:{key:032x}:{}", order.window);
                 let terms = ["window".to_owned(), self.whole.amount().to_string(), keep.to_string()];
-                self.sharing.link.borrow(&key, &terms, order).await?
+                let reply = self.sharing.lender.borrow(&key, &terms, order).await?;
+                Some(Reply { wait: moment.window_ends, ..reply })
             }
             Period::Rolling(_) => {
                 let interval = self.whole.interval().unwrap_or_default().as_secs_f64() * 1e6;
                 let terms = ["bucket".to_owned(), interval.to_string(), self.whole.capacity().to_string()];
-                self.sharing.link.borrow(&format!("{name}:{key:032x}"), &terms, order).await?
+                self.sharing.lender.borrow(&format!("{name}:{key:032x}"), &terms, order).await
             }
-        };
-        let wait = if self.whole.calendar().is_some() { moment.window_ends } else { wait };
-        Some(Reply { given, room, wait })
+        }
     }
 
     fn moment(&self) -> lease::Moment {
