@@ -162,11 +162,14 @@ fn code(status: StatusCode) -> Code {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::convert::Infallible;
 
     use envoy_types::pb::envoy::config::core::v3::HeaderMap as Pairs;
     use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
     use envoy_types::pb::envoy::service::auth::v3::attribute_context::Request as Attributes;
-    use http_body_util::Full;
+    use futures_util::stream;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
 
     use super::*;
     use crate::http::gateway::tests::front;
@@ -358,5 +361,12 @@ mod tests {
         for broken in [Vec::new(), framed(7), [framed(3), vec![0xff; 3]].concat()] {
             assert_eq!(call(proxy, broken.clone()).await.as_deref(), Some("13"), "{broken:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_arrive_is_not_waited_for() {
+        let stalled = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let answer = front().await.called(SocketAddr::from(PEER), Request::new(stalled)).await;
+        assert_eq!(answer.headers()["grpc-status"], "4");
     }
 }
