@@ -61,6 +61,10 @@ mod replays;
 #[cfg(test)]
 mod request_ids;
 #[cfg(test)]
+#[cfg(feature = "derive")]
+#[cfg(feature = "html")]
+mod request_types;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
