@@ -248,6 +248,23 @@ impl GuardBuilder {
         Ok(guard)
     }
 
+    /// Builds a guard that has nothing yet and keeps nothing: no network, no background tasks, and the cache folder is only
+    /// looked at. It refuses what [`build`](Self::build) would, and a cache folder that a guard would have to do without: it
+    /// checks a configuration, and leaves no trace.
+    ///
+    /// ```
+    /// use portcullis_guard::{Guard, Issuer};
+    ///
+    /// let builder = Guard::builder().issuer(Issuer::oidc("http://id.example.com")).audience("https://api.example.com");
+    /// assert!(builder.build_untouched().is_err(), "keys over plain http could be anybody's");
+    /// ```
+    pub fn build_untouched(mut self) -> Result<Guard, BuildError> {
+        if let Some(path) = self.upkeep.cache_dir.take() {
+            Folder::look(&path)?;
+        }
+        self.assemble()
+    }
+
     fn assemble(self) -> Result<Guard, BuildError> {
         let Service { audience, version, resource } = self.service;
         let audience = audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;

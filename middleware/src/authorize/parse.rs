@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::iter::Peekable;
+use std::mem::replace;
 use std::num::NonZeroU32;
 use std::str::{CharIndices, FromStr};
 use std::time::Duration;
@@ -38,8 +39,15 @@ impl FromStr for Requirement {
     fn from_str(text: &str) -> Result<Self, RequirementError> {
         let mut parser = Parser { text, symbols: text.char_indices().peekable(), depth: 0 };
         let mut requirement = parser.joined()?;
+        let mut conditions = Conditions::default();
         while parser.take(',') {
-            requirement = parser.condition(requirement)?;
+            parser.condition(&mut conditions)?;
+        }
+        if let Some(age) = conditions.stale {
+            requirement = requirement.serve_stale(age);
+        }
+        if let Some(cost) = conditions.cost {
+            requirement = requirement.cost(cost.get());
         }
         parser.blanks();
         match parser.symbols.peek() {
@@ -53,6 +61,13 @@ struct Parser<'t> {
     text: &'t str,
     symbols: Peekable<CharIndices<'t>>,
     depth: usize,
+}
+
+/// What follows commas behind the whole, each at most once.
+#[derive(Default)]
+struct Conditions {
+    stale: Option<Duration>,
+    cost: Option<NonZeroU32>,
 }
 
 /// What joins two requirements.
@@ -144,13 +159,17 @@ impl Parser<'_> {
         Ok(parts)
     }
 
+    /// Classes, an age, or both. A comma adds a demand everywhere else, so no second one may read as "or" here, and of two ages
+    /// nobody should have to know which holds.
     fn sign_in(&mut self) -> Result<Requirement, RequirementError> {
-        let mut sign_in = SignIn::default();
+        let (mut sign_in, mut has_classes, mut has_age) = (SignIn::default(), false, false);
         for part in self.arguments()? {
             if let Some(age) = part.strip_prefix("within ") {
+                self.once(replace(&mut has_age, true), "an age is there twice: sign-in(phr, within 300 s)")?;
                 sign_in.within(self.seconds(age)?);
                 continue;
             }
+            self.once(replace(&mut has_classes, true), "classes are joined by `or`: sign-in(phrh or phr)")?;
             for class in part.split(" or ").map(str::trim) {
                 if class.is_empty() || class.contains(' ') {
                     return Err(
@@ -164,20 +183,27 @@ impl Parser<'_> {
     }
 
     /// What follows a comma behind the whole.
-    fn condition(&mut self, requirement: Requirement) -> Result<Requirement, RequirementError> {
+    fn condition(&mut self, conditions: &mut Conditions) -> Result<(), RequirementError> {
         self.blanks();
         let text: String = std::iter::from_fn(|| self.symbols.next_if(|(_, symbol)| *symbol != ','))
             .map(|(_, symbol)| symbol)
             .collect();
         let text = text.trim();
         if let Some(age) = text.strip_prefix("stale for ") {
-            return Ok(requirement.serve_stale(self.seconds(age)?));
+            let before = conditions.stale.replace(self.seconds(age)?);
+            return self.once(before.is_some(), "`stale for` is there twice");
         }
-        match text.strip_prefix("costs ").map(str::parse::<NonZeroU32>) {
-            Some(Ok(cost)) => Ok(requirement.cost(cost.get())),
-            Some(Err(_)) => Err(self.fault("`costs` takes a number: costs 5")),
-            None => Err(self.fault("a comma is followed by `stale for 300 s` or `costs 5`")),
-        }
+        let Some(number) = text.strip_prefix("costs ") else {
+            return Err(self.fault("a comma is followed by `stale for 300 s` or `costs 5`"));
+        };
+        let cost = number.parse().map_err(|_| self.fault("`costs` takes a number: costs 5"))?;
+        let before = conditions.cost.replace(cost);
+        self.once(before.is_some(), "`costs` is there twice")
+    }
+
+    /// Refuses the second of what may be there once.
+    fn once(&mut self, is_there: bool, fault: &str) -> Result<(), RequirementError> {
+        if is_there { Err(self.fault(fault)) } else { Ok(()) }
     }
 
     fn seconds(&mut self, text: &str) -> Result<Duration, RequirementError> {
@@ -287,7 +313,14 @@ mod tests {
             ("scope(a), costs 0", "`costs` takes a number"),
             ("scope(a), stale for ever", "an age is a number of seconds"),
             ("scope(a), limit x", "a comma is followed by"),
+            ("scope(a), costs 5, costs 1", "`costs` is there twice, at character 27"),
+            ("scope(a), stale for 5 s, stale for 900 s", "`stale for` is there twice"),
+            ("scope(a), stale for 0 s, costs 1, stale for 900 s", "`stale for` is there twice"),
             ("sign-in(a b)", "`sign-in` takes classes"),
+            ("sign-in(phrh, phr)", "classes are joined by `or`"),
+            ("sign-in(phrh, within 5 s, phr)", "classes are joined by `or`"),
+            ("sign-in(within 5 s, within 900 s)", "an age is there twice"),
+            ("sign-in(phr, within 5 s, within 5 s)", "an age is there twice"),
             ("unlisted", "`unlisted` is no requirement"),
             ("unstated", "`unstated` is no requirement"),
         ] {
