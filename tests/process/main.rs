@@ -29,6 +29,8 @@ mod instructions;
 #[cfg(test)]
 mod later;
 #[cfg(test)]
+mod multi_issuer;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod replicas;
