@@ -25,6 +25,8 @@ mod example;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod graphql;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod instructions;
