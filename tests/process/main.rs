@@ -33,6 +33,8 @@ mod instructions;
 #[cfg(test)]
 mod later;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod multi_issuer;
 #[cfg(test)]
 mod policy;

@@ -148,7 +148,9 @@ impl Node {
     pub(super) fn collect_issuers<'a>(&'a self, issuers: &mut Vec<&'a str>) {
         match self {
             Self::All(nodes) | Self::Any(nodes) => {
-                nodes.iter().for_each(|node| node.collect_issuers(issuers))
+                for node in nodes {
+                    node.collect_issuers(issuers);
+                }
             }
             Self::Issuer(issuer) => issuers.push(issuer),
             _ => {}
