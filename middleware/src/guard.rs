@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join3;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Method, Response, Uri};
 use portcullis_policy::Route;
 pub(crate) use stream::Stay;
 use stream::Streams;
@@ -244,6 +244,16 @@ impl Guard {
         {
             tracing::error!(requires = %requirement, "no token can be of {issuer}, which the guard does not trust");
         }
+    }
+
+    /// The metadata of this service, where a request asks for it and the guard was built with a
+    /// [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token: a service answers with it before the
+    /// guard is asked.
+    pub fn metadata(&self, method: &Method, uri: &Uri) -> Option<Response<Vec<u8>>> {
+        let asks = *method == Method::GET || *method == Method::HEAD;
+        self.resource()
+            .filter(|resource| asks && uri.path() == resource.path())
+            .map(|resource| resource.response())
     }
 
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {

@@ -139,6 +139,19 @@
 //!
 //! A rule that is new on a service that has users starts with [`report`](Field::report): [`Guard::status`] counts what it would refuse.
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], the address of the peer from `ConnectInfo` |
+//! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
+//! | `redis` | limits and used proofs that replicas share: [`RedisLimits`], [`RedisProofs`] |
+//! | `test-util` | [`test_util`], for the tests of services |
+//!
+//! A service of plain tower or hyper, of tonic for example, leaves all of them out: a [`RouteTable`] states what its routes require,
+//! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. Rust 1.95 is the oldest that
+//! builds this crate.
 
 mod authorize;
 mod binding;
@@ -176,6 +189,7 @@ mod resource;
 mod revocation;
 mod route_options;
 mod route_table;
+#[cfg(feature = "axum")]
 mod router;
 mod routes;
 mod schedule;
@@ -191,7 +205,7 @@ pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
-pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
+pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
 pub use csrf::{Csrf, CsrfError};
@@ -207,9 +221,11 @@ pub use extract::{Claims, OptionalPrincipal};
 pub use fetch::{FetchError, UrlRefused};
 pub use guard::{Decider, Guard, Permit, RenewError};
 pub use input::{
-    Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
-    InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
+    Duplicates, Field, FieldFault, FieldReports, InputError, InputPolicy, InputReport, NotAPointer,
+    ReportedField, RouteInput, Uploads,
 };
+#[cfg(feature = "html")]
+pub use input::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
@@ -222,6 +238,7 @@ pub use records::DecisionRecords;
 pub use refusal::Rejection;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
+#[cfg(feature = "axum")]
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};

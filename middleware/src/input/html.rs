@@ -1,12 +1,12 @@
 //! Cleaning of fields that are declared to be HTML.
 
+mod markup;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Deref;
 
 use serde::Serialize;
-
-use super::markup;
 
 /// The longest HTML field, in bytes: cleaning nested tags takes time quadratic in their number.
 const MAX_FIELD: usize = 16 * 1024;

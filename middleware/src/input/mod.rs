@@ -9,10 +9,10 @@ mod declared;
 mod fault;
 mod field;
 mod form;
+#[cfg(feature = "html")]
 mod html;
 mod json;
 mod kind;
-mod markup;
 mod media;
 mod multipart;
 mod pointer;
@@ -20,6 +20,8 @@ mod query;
 mod report;
 mod rules;
 mod splice;
+#[cfg(not(feature = "html"))]
+mod without_html;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use declared::Declared;
 pub(crate) use fault::{Fault, Part};
 pub use field::{Field, FieldFault};
 pub use form::Duplicates;
+#[cfg(feature = "html")]
 pub use html::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub(crate) use json::{Bounds, read as read_json};
 pub(crate) use media::Media;
@@ -38,6 +41,8 @@ pub(crate) use pointer::Segment;
 use query::QueryRules;
 pub use report::{FieldReports, InputReport, ReportedField};
 pub(crate) use rules::{Checked, InputRules};
+#[cfg(not(feature = "html"))]
+use without_html as html;
 
 /// The longest body of a guarded type, unless told otherwise.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
@@ -123,6 +128,7 @@ impl InputPolicy {
 
     /// Declares that the strings at `pointer` are HTML, and cleans them. A field may hold 16 KiB, all of them together
     /// 64 KiB; longer ones are refused.
+    #[cfg(feature = "html")]
     #[must_use]
     pub fn html(self, pointer: impl Into<String>, html: Html) -> Self {
         self.field(pointer, Field::html(html))
@@ -235,4 +241,5 @@ impl fmt::Debug for RouteInput {
 }
 
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod tests;

@@ -25,10 +25,12 @@ mod decider;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod input;
 #[cfg(test)]
 mod introspection;
@@ -90,6 +92,7 @@ mod tokens;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod uploads;
 #[cfg(test)]
 mod websockets;
