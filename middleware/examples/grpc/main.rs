@@ -1,4 +1,5 @@
-//! An order service that speaks gRPC: one method that answers, and one that streams for as long as the permission lasts.
+//! An order service that speaks gRPC: one method that answers, and one that streams for as long as the permission lasts. It needs the
+//! guard without any of its features.
 //!
 //! Start the server (`cargo run --release`), and register the service and a caller, from the root of the repository:
 //!
