@@ -22,7 +22,7 @@ impl Guard {
     pub(crate) fn decide(&self, requirement: &Requirement, held: &mut Held) -> Result<Decision, Refusal> {
         let core = self.core();
         let confirmed = core.authority.confirm(held, requirement.tolerance());
-        confirmed.map_err(|ended| lapsed(ended, &held.caller))?;
+        confirmed.map_err(|ended| core.lapsed(ended, held))?;
         let policy = core.policy_for(requirement);
         if policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
@@ -45,6 +45,24 @@ impl Guard {
 }
 
 impl Core {
+    /// The answer to a caller whose token has ended while the handler was at work.
+    fn lapsed(&self, ended: Ended, held: &Held) -> Refusal {
+        let scheme = if held.caller.has_proven_key() { Scheme::Dpop } else { Scheme::Bearer };
+        let is_asked_about = self
+            .authority
+            .introspector
+            .as_ref()
+            .is_some_and(|introspector| introspector.decides(&held.token));
+        match ended {
+            Ended::Expired => Refusal::Token { fault: TokenFault::Expired, scheme },
+            Ended::Denied | Ended::Revoked | Ended::SignIn => {
+                Refusal::Token { fault: TokenFault::Revoked, scheme }
+            }
+            Ended::Unavailable if is_asked_about => Refusal::Unavailable(Outage::Introspection),
+            Ended::Unavailable => Refusal::Unavailable(Outage::Keys),
+        }
+    }
+
     fn allows_still(&self, requirement: &Requirement, caller: &Principal) -> Result<(), Ended> {
         let moment = self.moment(requirement);
         if self.policy.as_ref().is_some_and(|policy| policy.hears_too_little(moment)) {
@@ -61,17 +79,5 @@ impl Core {
             Denial::SignIn(_) => Ended::SignIn,
             _ => Ended::Denied,
         })
-    }
-}
-
-/// The answer to a caller whose token has ended while the handler was at work.
-fn lapsed(ended: Ended, caller: &Principal) -> Refusal {
-    let scheme = if caller.has_proven_key() { Scheme::Dpop } else { Scheme::Bearer };
-    match ended {
-        Ended::Expired => Refusal::Token { fault: TokenFault::Expired, scheme },
-        Ended::Denied | Ended::Revoked | Ended::SignIn => {
-            Refusal::Token { fault: TokenFault::Revoked, scheme }
-        }
-        Ended::Unavailable => Refusal::Unavailable(Outage::Keys),
     }
 }
