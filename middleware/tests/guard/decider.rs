@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use crate::disk::revoked;
+use crate::introspection;
 use crate::issuer::Answer;
 use crate::machine::Machine;
 use crate::policy::{ALLOWED, Setup};
@@ -204,4 +205,25 @@ async fn whoever_handles_a_refusal_has_its_name() {
     assert!(id.to_string().starts_with("dec_") && denied.decision().unwrap().revision() == Some(4));
     assert_eq!(denied.to_string(), "The policy of this service does not allow this");
     assert!(format!("{decider:?}").contains("alice"));
+}
+
+#[tokio::test]
+async fn an_opaque_token_is_good_as_long_as_the_issuer_says_so() {
+    let (any, due) = (authenticated(), Duration::from_secs(30));
+    let setup = introspection::Setup::new().await;
+    let token = setup.token("opaque-1", &json!({}));
+    let decider = held(&setup.guard, &token).await;
+    setup.issuer.say_of(&token, &json!({ "active": false }));
+    assert_eq!(status(&decider, &any), 200);
+    setup.dial.turn(due);
+    // A new request with the same token waits for what the issuer is asked now; a question does not.
+    assert_eq!((status(&decider, &any), setup.status(&token).await, status(&decider, &any)), (200, 401, 401));
+
+    let setup = introspection::Setup::new().await;
+    let decider = held(&setup.guard, &setup.token("opaque-1", &json!({}))).await;
+    setup.issuer.stall();
+    setup.dial.turn(due);
+    assert_eq!(status(&decider, &any), 200);
+    setup.dial.turn(Duration::from_secs(6));
+    assert_eq!(status(&decider, &any), 503, "an issuer that does not answer is no refusal");
 }
