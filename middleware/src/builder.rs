@@ -16,7 +16,7 @@ use crate::decision::DecisionIds;
 use crate::disk::Folder;
 use crate::guard::{Authority, Browsers, Core, Credentials, Guard, Told};
 use crate::input::InputPolicy;
-use crate::introspection::{Ground, Introspection};
+use crate::introspection::Introspection;
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
 use crate::limit::Limits;
 use crate::policy::{Policy, PolicyState, Surroundings};
@@ -269,17 +269,14 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        if let Some(version) = &version {
-            check_version(version).map_err(BuildError::ServiceVersion)?;
-        }
+        version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
         let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
             Some(endpoint) if !self.upkeep.hides_routes => {
                 Some(Announcer::new(endpoint, version, &mut surroundings)?)
             }
             _ => None,
         };
-        let policy: Option<PolicyState> =
-            self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
+        let policy = self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
         let bindings = Bindings { dpop, certificates };
@@ -290,13 +287,15 @@ impl GuardBuilder {
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
-        let ground = Ground { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
-        let introspector = opaque.map(|opaque| opaque.build(&ground, &mut fetcher)).transpose()?;
-        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
+        let revoked = policy.as_ref().and_then(PolicyState::revoked);
+        let asked = |opaque: Box<Introspection>| opaque.build(&mut surroundings, &self.tokens, revoked);
+        let introspector = opaque.map(asked).transpose()?;
+        let revoked = revoked.cloned();
+        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone(), revoked);
         let decisions = DecisionIds::new();
         let edge = Arc::new(self.around.build(decisions.guard())?);
         Ok(Guard::new(Core {
-            authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
+            authority: Authority { verifier, introspector },
             trusts,
             policy,
             limiters: self.limits.build(&clock, &edge.entropy)?,

@@ -137,6 +137,8 @@
 //! # run().unwrap();
 //! ```
 //!
+//! Request types can say all this themselves: see [`InputFields`].
+//!
 //! A rule that is new on a service that has users starts with [`report`](Field::report): [`Guard::status`] counts what it would refuse.
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].
 //!
@@ -145,6 +147,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], the address of the peer from `ConnectInfo` |
+//! | `derive` | `#[derive(InputFields)]`: request types that say what their fields may hold |
 //! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
 //! | `redis` | limits and used proofs that replicas share: [`RedisLimits`], [`RedisProofs`] |
 //! | `test-util` | [`test_util`], for the tests of services |
@@ -179,6 +182,7 @@ mod layer;
 mod limit;
 #[cfg(feature = "redis")]
 mod link;
+mod media_type;
 mod origin;
 mod outage;
 mod path;
@@ -221,8 +225,8 @@ pub use extract::{Claims, OptionalPrincipal};
 pub use fetch::{FetchError, UrlRefused};
 pub use guard::{Decider, Guard, Permit, RenewError};
 pub use input::{
-    Duplicates, Field, FieldFault, FieldReports, InputError, InputPolicy, InputReport, NotAPointer,
-    ReportedField, RouteInput, Uploads,
+    Duplicates, Field, FieldFault, FieldList, FieldReports, InputError, InputFields, InputPolicy,
+    InputReport, NotAPointer, ReportedField, RouteInput, Uploads,
 };
 #[cfg(feature = "html")]
 pub use input::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
@@ -234,6 +238,8 @@ pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
 pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
+#[cfg(feature = "derive")]
+pub use portcullis_guard_derive::InputFields;
 pub use records::DecisionRecords;
 pub use refusal::Rejection;
 pub use resource::{NotAResource, ProtectedResource};

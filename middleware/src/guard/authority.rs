@@ -8,7 +8,6 @@ use crate::ended::Ended;
 use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
 use crate::refusal::Outage;
-use crate::revocation::Revoked;
 use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
 
 /// Who says whether a token is good.
@@ -56,18 +55,6 @@ impl Pending {
 }
 
 impl Authority {
-    /// What was revoked, where somebody tells, is refused by either.
-    pub(crate) fn new(
-        verifier: Verifier,
-        introspector: Option<Introspector>,
-        revoked: Option<&Arc<Revoked>>,
-    ) -> Self {
-        Self {
-            verifier: verifier.hearing_of(revoked.cloned()),
-            introspector: introspector.map(|introspector| introspector.hearing_of(revoked.cloned())),
-        }
-    }
-
     /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
     pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
         match (&self.introspector, turn) {
@@ -94,10 +81,10 @@ impl Authority {
     /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
     /// has changed since.
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
-        let Held { caller, token, awaited } = held;
+        let Held { caller, token, inquiry } = held;
         let again = match &self.introspector {
             Some(introspector) if introspector.decides(token) => {
-                introspector.lasts((&*caller, token), awaited, tolerance).map_err(|lapse| match lapse {
+                introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {
                     Lapse::Refused(fault) => ended_by(fault),
                     Lapse::Unanswered => Ended::Unavailable,
                 })?

@@ -14,6 +14,7 @@ use crate::binding::{BindingFault, Claim, Name};
 use crate::client_address::ClientAddress;
 use crate::csrf::CsrfRules;
 use crate::decision::{AccessDenied, Decision, DecisionId};
+use crate::introspection::Inquiry;
 use crate::limit::{Halt, Stage, Standing};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
@@ -180,7 +181,7 @@ impl Core {
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(
-                    Some(Held { caller, token: sent.token.into(), awaited: None }),
+                    Some(Held { caller, token: sent.token.into(), inquiry: Inquiry::default() }),
                     proof,
                 ))
             }

@@ -55,9 +55,12 @@ enum Shape {
 }
 
 /// Why a field cannot be declared so.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldFault {
+    /// A type stands in itself: its fields have no end. Such places are declared by a pointer with `**`.
+    #[error("the type stands in itself, so its fields have no end: declare them by a pointer with `**`")]
+    EndlessType,
     /// HTML is declared in a query, which is never changed.
     #[error("the query is never changed, so there is no cleaning HTML in it")]
     HtmlInQuery,
@@ -65,6 +68,9 @@ pub enum FieldFault {
     #[cfg(feature = "html")]
     #[error(transparent)]
     Html(#[from] NotHarmless),
+    /// A query has names and values, and nothing within them.
+    #[error("a query has names and values, and nothing within them")]
+    NestedInQuery,
     /// No value at all could stand in it.
     #[error("there is no value that it could hold")]
     NothingAllowed,

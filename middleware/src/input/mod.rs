@@ -18,6 +18,7 @@ mod multipart;
 mod pointer;
 mod query;
 mod report;
+mod request_type;
 mod rules;
 mod splice;
 #[cfg(not(feature = "html"))]
@@ -40,6 +41,7 @@ use pointer::Pattern;
 pub(crate) use pointer::Segment;
 use query::QueryRules;
 pub use report::{FieldReports, InputReport, ReportedField};
+pub use request_type::{FieldList, InputFields};
 pub(crate) use rules::{Checked, InputRules};
 #[cfg(not(feature = "html"))]
 use without_html as html;
@@ -71,6 +73,8 @@ pub struct InputPolicy {
     signed_body: bool,
     uploads: Uploads,
     unpack_ratio: Option<usize>,
+    /// What a request type declares that cannot be, and where.
+    fault: Option<(String, FieldFault)>,
 }
 
 /// An input policy that cannot be used.
@@ -103,6 +107,7 @@ impl InputPolicy {
             signed_body: false,
             uploads: Uploads::new(),
             unpack_ratio: None,
+            fault: None,
         }
     }
 
@@ -132,6 +137,28 @@ impl InputPolicy {
     #[must_use]
     pub fn html(self, pointer: impl Into<String>, html: Html) -> Self {
         self.field(pointer, Field::html(html))
+    }
+
+    /// Declares what a body of this type declares of its fields.
+    ///
+    /// It declares only those; members that the type does not know are still text like any other.
+    #[must_use]
+    pub fn body_fields<T: InputFields>(mut self) -> Self {
+        match FieldList::of::<T>().into_body() {
+            Ok(fields) => self.fields.extend(fields),
+            Err(fault) => self.fault = Some(fault),
+        }
+        self
+    }
+
+    /// Declares what a query of this type declares of its parameters.
+    #[must_use]
+    pub fn query_fields<T: InputFields>(mut self) -> Self {
+        match FieldList::of::<T>().into_query() {
+            Ok(parameters) => self.query.extend(parameters),
+            Err(fault) => self.fault = Some(fault),
+        }
+        self
     }
 
     /// Declares a parameter of the query. The query is never changed: what is wrong is refused or reported.
@@ -187,6 +214,9 @@ impl InputPolicy {
     }
 
     fn rules(&self) -> Result<InputRules, InputError> {
+        if let Some((place, fault)) = self.fault.clone() {
+            return Err(InputError::Field { place, fault });
+        }
         let mut fields = Declared::default();
         for (place, field) in &self.fields {
             let pattern = Pattern::parse(place)?;

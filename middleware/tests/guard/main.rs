@@ -63,6 +63,10 @@ mod replays;
 #[cfg(test)]
 mod request_ids;
 #[cfg(test)]
+#[cfg(feature = "derive")]
+#[cfg(feature = "html")]
+mod request_types;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;

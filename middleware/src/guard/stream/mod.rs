@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
-use crate::introspection::Awaited;
+use crate::introspection::Inquiry;
 use crate::token::Principal;
 
 /// The permission of a request, for as long as something goes on under it: a WebSocket, or a stream.
@@ -71,8 +71,8 @@ pub enum RenewError {
     /// The token is somebody else's.
     #[error("the token is somebody else's")]
     Stranger,
-    /// The keys that would decide are not to be had.
-    #[error("the token cannot be verified at the moment")]
+    /// What would decide is not to be had: the keys of the issuer, or its word on the token.
+    #[error("whether the token is good cannot be found out at the moment")]
     Unavailable,
 }
 
@@ -163,8 +163,8 @@ impl Issued {
 pub(crate) struct Held {
     pub(crate) caller: Principal,
     pub(crate) token: Box<str>,
-    /// The question about it that is open, where the issuer is asked.
-    pub(crate) awaited: Option<Awaited>,
+    /// What is asked about it, where the issuer decides.
+    pub(crate) inquiry: Inquiry,
 }
 
 /// The place of one request at its guard.
@@ -253,7 +253,7 @@ impl Seat {
     async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
-        let mut renewed = Held { caller, token: token.into(), awaited: None };
+        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default() };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);
