@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, Response, Uri};
 use portcullis_policy::Route;
 pub(crate) use stream::Stay;
 use stream::Streams;
-pub use stream::{Permit, RenewError};
+pub use stream::{Decider, Permit, RenewError};
 
 pub(crate) use self::authority::{Authority, Pending};
 use crate::authorize::{Binding, Requirement};
@@ -239,6 +239,10 @@ impl Guard {
         let is_missing = |binding: &Binding| !self.core.credentials.bindings.can_prove(*binding);
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
+        }
+        for issuer in requirement.issuers().into_iter().filter(|issuer| self.core.trusts.of(issuer).is_none())
+        {
+            tracing::error!(requires = %requirement, "no token can be of {issuer}, which the guard does not trust");
         }
     }
 

@@ -33,7 +33,7 @@
 //! 6. The requirement of the route is decided: 403 with the id of the decision.
 //! 7. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
-//! 8. The handler runs.
+//! 8. The handler runs. What only it can know, it asks the policy itself, by the [`Decider`].
 //! 9. A stream in the answer ends when a new request with the same token would be refused: because it has expired or was revoked, or
 //!    by the policy. A handler that upgrades the connection ends that itself, by the [`Permit`].
 //!
@@ -81,6 +81,12 @@
 //! A guard whose policy comes from a server tells it of the routes of each [`GuardedRouter`], so that the server can list
 //! routes that no rule opens and rules that no route asks for. [`GuardBuilder::service_version`] keeps versions of a service
 //! apart, [`GuardBuilder::hide_routes`] keeps the routes at home.
+//!
+//! # Several issuers
+//!
+//! A guard may trust several ([`GuardBuilder::issuer`]). A token is looked at by the keys of the one that it names, and by no
+//! others; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
+//! routes say with [`issuer`] whose tokens are meant.
 //!
 //! # While the issuer is away
 //!
@@ -197,7 +203,7 @@ mod status;
 pub mod test_util;
 mod token;
 
-pub use authorize::{Requirement, RequirementError, authenticated, optional, public, rbac, scope};
+pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
 #[cfg(feature = "redis")]
 pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
@@ -215,9 +221,9 @@ pub use edge::{
 };
 pub use ended::Ended;
 pub use entropy::Entropy;
-pub use extract::{Claims, OptionalPrincipal, Rejection};
+pub use extract::{Claims, OptionalPrincipal};
 pub use fetch::{FetchError, UrlRefused};
-pub use guard::{Guard, Permit, RenewError};
+pub use guard::{Decider, Guard, Permit, RenewError};
 pub use input::{
     Duplicates, Field, FieldFault, FieldList, FieldReports, InputError, InputFields, InputPolicy,
     InputReport, NotAPointer, ReportedField, RouteInput, Uploads,
@@ -235,6 +241,7 @@ pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 #[cfg(feature = "derive")]
 pub use portcullis_guard_derive::InputFields;
 pub use records::DecisionRecords;
+pub use refusal::Rejection;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 #[cfg(feature = "axum")]

@@ -8,7 +8,7 @@ use std::str::{CharIndices, FromStr};
 use std::time::Duration;
 
 use super::node::{Binding, Node};
-use super::{Requirement, authenticated, optional, public, rbac, scope};
+use super::{Requirement, authenticated, issuer, optional, public, rbac, scope};
 use crate::sign_in::SignIn;
 
 /// How deep parentheses may be nested.
@@ -126,6 +126,10 @@ impl Parser<'_> {
         match self.word()?.as_str() {
             "authenticated" => Ok(authenticated()),
             "dpop" => Ok(Requirement::of(Node::Bound(Binding::Key))),
+            "issuer" => match self.arguments()?.as_slice() {
+                [one] if !one.contains(' ') => Ok(issuer(one.clone())),
+                _ => Err(self.fault("`issuer` takes one issuer: issuer(https://id.example.com)")),
+            },
             "mtls" => Ok(Requirement::of(Node::Bound(Binding::Certificate))),
             "optional" => Ok(optional()),
             "public" => Ok(public()),
@@ -139,7 +143,7 @@ impl Parser<'_> {
             },
             "sign-in" => self.sign_in(),
             other => Err(self.fault(format!(
-                "`{other}` is no requirement: public, optional, authenticated, scope(..), rbac(.., ..), dpop, mtls and sign-in(..) are"
+                "`{other}` is no requirement: public, optional, authenticated, scope(..), rbac(.., ..), issuer(..), dpop, mtls and sign-in(..) are"
             ))),
         }
     }
@@ -262,6 +266,7 @@ mod tests {
             Just(authenticated().mtls()),
             (name, name).prop_map(|(object, action)| rbac(object, action)),
             name.prop_map(scope),
+            name.prop_map(issuer),
             ("[a-z:]{1,8}", 0_u64..1_000_000).prop_map(|(class, secs)| {
                 scope("a").acr(class).acr("phr").max_age(Duration::from_secs(secs))
             }),
@@ -306,6 +311,7 @@ mod tests {
             ("scope(a) xor scope(b)", "`xor` stands where"),
             ("scope(a b)", "`scope` takes one scope"),
             ("scope()", "something is missing in the parentheses"),
+            ("issuer(a, b)", "`issuer` takes one issuer"),
             ("rbac(orders)", "`rbac` takes an object and an action"),
             ("rbac(orders, read", "`)` is missing, at character 18"),
             ("rbac(orders, read))", "`)` was not expected, at character 19"),

@@ -143,7 +143,7 @@ impl Core {
         }
     }
 
-    fn policy_for(&self, requirement: &Requirement) -> Option<(&PolicyState, Moment)> {
+    pub(super) fn policy_for(&self, requirement: &Requirement) -> Option<(&PolicyState, Moment)> {
         self.policy.as_ref().map(|policy| (policy, self.moment(requirement)))
     }
 
@@ -216,7 +216,7 @@ impl Core {
         Ok(claim)
     }
 
-    fn authorize(
+    pub(super) fn authorize(
         &self,
         requirement: &Requirement,
         caller: Option<&Principal>,
@@ -264,6 +264,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
     let nothing = Grant::default();
     match denial {
         Denial::Anonymous => Refusal::Anonymous,
+        Denial::Issuer(_) => forbidden("the token is of another issuer", nothing),
         Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
         Denial::NoRequirement => forbidden("the route states no requirement", nothing),
         Denial::Policy(grant) => forbidden("the policy does not allow it", grant),

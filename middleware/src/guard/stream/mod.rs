@@ -1,6 +1,7 @@
 //! The permission of a request that outlives its answer: streams, and connections that were upgraded.
 
 mod body;
+mod decider;
 mod registry;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use body::Stay;
+pub use decider::Decider;
 use http::Extensions;
 pub(crate) use registry::Streams;
 use tokio::sync::Notify;
