@@ -11,6 +11,9 @@ use serde::Serialize;
 /// The longest HTML field, in bytes: cleaning nested tags takes time quadratic in their number.
 const MAX_FIELD: usize = 16 * 1024;
 
+/// How often HTML is cleaned before it is refused for never being the same.
+const MAX_ROUNDS: usize = 6;
+
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Which HTML a field may hold. Everything else is taken out of it; its text stays.
@@ -45,7 +48,7 @@ enum Profile {
 #[error("`{0}` is not among what is known to be harmless in HTML of strangers")]
 pub struct NotHarmless(&'static str);
 
-/// A text that would take too long to clean, or grow too long.
+/// A text that would take too long to clean, grow too long, or never be the same twice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the HTML is too long, or has too many tags that are never closed")]
 pub struct HtmlTooLong;
@@ -144,17 +147,36 @@ impl HtmlCleaner {
     }
 
     /// The clean form of a text that concerns the cleaner, or `None` when it is clean.
+    ///
+    /// What was taken out may leave elements in each other that the parser parts, or moves out of a table: it is cleaned until it stays
+    /// what it is, so that whoever reads it next finds what was found here.
     pub(crate) fn rewrite(&self, text: &str) -> Result<Option<String>, HtmlTooLong> {
-        let mut clean = self.0.clean(text).to_string();
-        // The parser takes a byte order mark for one where nothing stands before it, which may be so only now.
-        if clean.starts_with(BYTE_ORDER_MARK) {
-            clean.drain(..clean.len() - clean.trim_start_matches(BYTE_ORDER_MARK).len());
+        let mut last = None;
+        for _ in 0..MAX_ROUNDS {
+            let before = last.as_deref().unwrap_or(text);
+            let clean = self.cleaned(before)?;
+            if clean == before {
+                return Ok(last);
+            }
+            if !markup::is_bounded(&clean) {
+                break;
+            }
+            last = Some(clean);
         }
+        Err(HtmlTooLong)
+    }
+
+    fn cleaned(&self, text: &str) -> Result<String, HtmlTooLong> {
+        let mut clean = self.0.clean(text).to_string();
         // Every open tag may be closed again for every one after it, so output can outgrow input.
         if clean.len() > MAX_FIELD * 2 {
             return Err(HtmlTooLong);
         }
-        Ok((clean != text).then_some(clean))
+        // The parser takes a byte order mark for one where nothing stands before it, which may be so only now.
+        if clean.starts_with(BYTE_ORDER_MARK) {
+            clean.drain(..clean.len() - clean.trim_start_matches(BYTE_ORDER_MARK).len());
+        }
+        Ok(clean)
     }
 }
 
