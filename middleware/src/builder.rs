@@ -19,10 +19,14 @@ use crate::input::InputPolicy;
 use crate::introspection::{Ground, Introspection};
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
 use crate::limit::Limits;
+#[cfg(feature = "login")]
+use crate::login::{Login, LoginGround};
 use crate::policy::{Policy, PolicyState, Surroundings};
 use crate::resource::ProtectedResource;
 use crate::routes::{Announcer, check_version};
 use crate::token::{CookieTokens, TokenPolicy, Verifier};
+#[cfg(not(feature = "login"))]
+use crate::unlogged::{Login, LoginGround};
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
@@ -60,6 +64,8 @@ struct Accepted {
     opaque: Option<Box<Introspection>>,
     cookie: Option<CookieTokens>,
     csrf: Option<Csrf>,
+    /// Boxed for the same reason.
+    login: Option<Box<Login>>,
 }
 
 /// What a guard does beside requests.
@@ -136,6 +142,13 @@ impl GuardBuilder {
     /// Refuses what pages of others have a browser do: see [`Csrf`].
     pub fn csrf(mut self, csrf: Csrf) -> Self {
         self.accepted.csrf = Some(csrf);
+        self
+    }
+
+    /// Signs people in, and takes the tokens of their sessions: see [`Login`](crate::Login). It needs [`csrf`](Self::csrf).
+    #[cfg(feature = "login")]
+    pub fn login(mut self, login: Login) -> Self {
+        self.accepted.login = Some(Box::new(login));
         self
     }
 
@@ -269,21 +282,13 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        if let Some(version) = &version {
-            check_version(version).map_err(BuildError::ServiceVersion)?;
-        }
-        let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
-            Some(endpoint) if !self.upkeep.hides_routes => {
-                Some(Announcer::new(endpoint, version, &mut surroundings)?)
-            }
-            _ => None,
-        };
+        let tells = self.policy.as_ref().filter(|_| !self.upkeep.hides_routes);
+        let announcer = announcer(tells, version, &mut surroundings)?;
         let policy: Option<PolicyState> =
             self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
+        let Accepted { dpop, certificates, opaque, cookie, csrf, login } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
         let bindings = Bindings { dpop, certificates };
-        let browsers = Browsers::build(cookie, csrf)?;
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
         if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);
@@ -292,9 +297,15 @@ impl GuardBuilder {
         let resource = resource.map(describe).transpose()?.map(Arc::new);
         let ground = Ground { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
         let introspector = opaque.map(|opaque| opaque.build(&ground, &mut fetcher)).transpose()?;
-        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
         let decisions = DecisionIds::new();
         let edge = Arc::new(self.around.build(decisions.guard())?);
+        let mut browsers = Browsers::build(cookie, csrf)?;
+        if let Some(login) = login {
+            let csrf = browsers.csrf.as_ref().ok_or(BuildError::CookieWithoutCsrf)?;
+            let ground = LoginGround { ground: &ground, entropy: &edge.entropy, csrf };
+            browsers.sessions = Some(login.build(&ground, &mut fetcher)?);
+        }
+        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
         Ok(Guard::new(Core {
             authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
             trusts,
@@ -310,6 +321,19 @@ impl GuardBuilder {
     }
 }
 
+/// Who tells the server of the routes, where one has a policy for this service.
+fn announcer(
+    policy: Option<&Policy>,
+    version: Option<String>,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<Option<Arc<Announcer>>, BuildError> {
+    if let Some(version) = &version {
+        check_version(version).map_err(BuildError::ServiceVersion)?;
+    }
+    let endpoint = policy.and_then(Policy::endpoint);
+    Ok(endpoint.map(|endpoint| Announcer::new(endpoint, version, surroundings)).transpose()?)
+}
+
 impl Browsers {
     /// What comes from a browser by itself counts only where it is known whose page had it sent.
     fn build(cookie: Option<CookieTokens>, csrf: Option<Csrf>) -> Result<Self, BuildError> {
@@ -317,6 +341,6 @@ impl Browsers {
             return Err(BuildError::CookieWithoutCsrf);
         }
         let cookie = cookie.map(CookieTokens::build).transpose()?;
-        Ok(Self { cookie, csrf: csrf.map(Csrf::build).transpose()? })
+        Ok(Self { cookie, csrf: csrf.map(Csrf::build).transpose()?, sessions: None })
     }
 }

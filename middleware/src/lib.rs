@@ -160,6 +160,10 @@ mod layer;
 mod limit;
 #[cfg(feature = "redis")]
 mod link;
+#[cfg(feature = "login")]
+mod login;
+#[cfg(feature = "login")]
+mod login_routes;
 mod origin;
 mod outage;
 mod path;
@@ -178,6 +182,8 @@ mod status;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token;
+#[cfg(not(feature = "login"))]
+mod unlogged;
 
 pub use authorize::{Requirement, RequirementError, authenticated, optional, public, rbac, scope};
 #[cfg(feature = "redis")]
@@ -210,6 +216,11 @@ pub use layer::{GuardFuture, GuardLayer, Guarded};
 #[cfg(feature = "redis")]
 pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
+#[cfg(feature = "login")]
+pub use login::{
+    Login, LoginError, MemorySessions, SessionStore, SignedIn, StoreFault, StoreFuture, StoreKey,
+    StoredSession, Term,
+};
 pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;

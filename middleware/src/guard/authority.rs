@@ -7,9 +7,13 @@ use super::stream::Held;
 use crate::ended::Ended;
 use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
+#[cfg(feature = "login")]
+use crate::login::{Found, Ticket};
 use crate::refusal::Outage;
 use crate::revocation::Revoked;
 use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
+#[cfg(not(feature = "login"))]
+use crate::unlogged::{Found, Ticket};
 
 /// Who says whether a token is good.
 pub(crate) struct Authority {
@@ -31,6 +35,7 @@ pub(crate) enum Identity {
 pub(crate) enum Pending {
     Answer(Box<Question>),
     Keys(Arc<Trust>),
+    Session(Ticket),
 }
 
 /// How often a request was looked at, and what it brings from a wait.
@@ -38,6 +43,8 @@ pub(crate) enum Turn {
     First,
     /// What the issuer said.
     Answered(Verdict),
+    /// The session that was looked for.
+    Entered(Found),
     /// Keys were fetched, or could not be.
     Fetched,
 }
@@ -51,6 +58,7 @@ impl Pending {
                 trust.refresh_for_request().await;
                 Turn::Fetched
             }
+            Self::Session(ticket) => Turn::Entered(ticket.settle().await),
         }
     }
 }
@@ -78,7 +86,7 @@ impl Authority {
                     Known::Unknown(question) => Identity::Wait(Pending::Answer(question)),
                 }
             }
-            (_, Turn::First) => self.verify(token, tolerance, Attempt::First),
+            (_, Turn::First | Turn::Entered(_)) => self.verify(token, tolerance, Attempt::First),
             (_, Turn::Fetched) => self.verify(token, tolerance, Attempt::Last),
         }
     }

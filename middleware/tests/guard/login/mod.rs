@@ -1,0 +1,11 @@
+//! Signing in at an issuer, and what becomes of the session.
+
+mod answers;
+mod backchannel;
+mod browser;
+mod configuration;
+mod pages;
+mod provider;
+mod renewal;
+mod sign_in;
+mod sign_out;
