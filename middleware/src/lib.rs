@@ -221,6 +221,8 @@ pub use login::{
     Login, LoginError, MemorySessions, SessionStore, SignedIn, StoreFault, StoreFuture, StoreKey,
     StoredSession, Term,
 };
+#[cfg(all(feature = "login", feature = "redis"))]
+pub use login::{NotARedisUrl, RedisSessions};
 pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 pub use records::DecisionRecords;

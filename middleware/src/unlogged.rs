@@ -62,6 +62,10 @@ impl Sessions {
         match self.0 {}
     }
 
+    pub(crate) fn have_ended(&self, _: &Arc<Visit>) -> bool {
+        match self.0 {}
+    }
+
     pub(crate) fn forget(_: &mut Parts) {}
 
     pub(crate) fn sharing(&self, _: &HeaderMap) -> Sharing {

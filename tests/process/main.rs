@@ -44,3 +44,5 @@ mod stop;
 mod terminal;
 #[cfg(test)]
 mod walk;
+#[cfg(test)]
+mod webapp;

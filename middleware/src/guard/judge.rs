@@ -196,7 +196,7 @@ impl Core {
     /// By the access token of a session, or else by one that was sent.
     fn authenticate_by(
         &self,
-        (parts, visit): (&Parts, Option<&Visit>),
+        (parts, visit): (&Parts, Option<&Arc<Visit>>),
         requirement: &Requirement,
         turn: Turn,
     ) -> Result<Authentication, Refusal> {
@@ -225,7 +225,7 @@ impl Core {
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(
-                    Some(Held { caller, token: sent.token.into(), awaited: None }),
+                    Some(Held { caller, token: sent.token.into(), awaited: None, visit: visit.cloned() }),
                     proof,
                 ))
             }

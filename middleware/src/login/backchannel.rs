@@ -9,7 +9,7 @@ use super::Sessions;
 use super::fields::Fields;
 use super::logout_token::{self, LogoutTokenFault, SignOut};
 use super::signed::SignedFault;
-use super::store::{StoreFault, Term};
+use super::store::{StoreFault, StoreKey, Term};
 
 /// Why nobody is signed out.
 #[derive(Debug, thiserror::Error)]
@@ -111,11 +111,18 @@ impl Sessions {
                 // Somebody may be on the way back from the issuer with it: see where sessions are opened.
                 let term = Term::of(now, rules.lifetimes.attempt);
                 rules.store.claim(self.named("ended sid", sid), term).await?;
-                rules.store.end_named(self.named("sid", sid), now).await
+                self.end_all(self.named("sid", sid), now).await
             }
-            (None, Some(sub)) => rules.store.end_named(self.named("sub", sub), now).await,
+            (None, Some(sub)) => self.end_all(self.named("sub", sub), now).await,
             (None, None) => Ok(0),
         }
+    }
+
+    async fn end_all(&self, name: StoreKey, now: u64) -> Result<u64, StoreFault> {
+        let rules = self.rules();
+        let ended = rules.store.end_named(name, now).await?;
+        rules.underway.ends.note(name, rules.clock.steady());
+        Ok(ended)
     }
 }
 

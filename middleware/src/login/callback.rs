@@ -203,9 +203,8 @@ impl Sessions {
 
     /// Ends the session that the browser had before: whoever knows its id has nothing of the new one.
     async fn end_former(&self, headers: &HeaderMap) {
-        let rules = self.rules();
-        if let Some(former) = rules.cookies.session(headers)
-            && let Err(fault) = rules.store.end(former.key()).await
+        if let Some(former) = self.rules().cookies.session(headers)
+            && let Err(fault) = self.end(former).await
         {
             tracing::warn!(%fault, "a session that is replaced could not be ended: it ends by itself");
         }

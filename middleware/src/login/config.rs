@@ -9,11 +9,10 @@ use url::Url;
 use super::cookies::CookieNames;
 use super::memory::MemorySessions;
 use super::provider::{Client, Provider};
-use super::renewal::Renewals;
 use super::return_path::ReturnPath;
 use super::signed::Signatures;
 use super::store::SessionStore;
-use super::{Lifetimes, OwnPlaces, RequestRules, Rules, Sessions};
+use super::{Lifetimes, OwnPlaces, RequestRules, Rules, Sessions, Underway};
 use crate::credentials::ServiceCredentials;
 use crate::csrf::CsrfRules;
 use crate::entropy::Entropy;
@@ -108,6 +107,9 @@ const OWN_PARAMETERS: [&str; 15] = [
 /// - The page is reached by the origin that is given here, which [`Csrf`](crate::Csrf) names as well. `Host` counts for nothing.
 /// - A token that is bound to a key by DPoP or a certificate is none for a session.
 ///
+/// A stream that began under a session ends with it where the session was ended, and at other replicas with its access token, which
+/// the issuer is asked to take back.
+///
 /// # While something is away
 ///
 /// An issuer that cannot be reached signs nobody out: sessions go on until their access token ends, then requests are answered
@@ -196,6 +198,7 @@ impl Login {
                 idle: Duration::from_hours(8),
                 absolute: Duration::from_hours(24),
                 attempt: ATTEMPT,
+                spare: Duration::from_secs(5),
             },
             store: None,
             after: After::default(),
@@ -248,6 +251,13 @@ impl Login {
     /// How long a session lasts at most: 24 hours unless set. Then people sign in again.
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.absolute = lifetime;
+        self
+    }
+
+    /// How long the access token of a request is good for at least, as far as the issuer gives one that is: 5 seconds unless set. More
+    /// is for handlers that take their time before they [hand it on](crate::SignedIn::access_token).
+    pub const fn renew_early(mut self, by: Duration) -> Self {
+        self.lifetimes.spare = by;
         self
     }
 
@@ -339,7 +349,7 @@ impl Login {
             store: store.unwrap_or_else(|| Arc::new(MemorySessions::new())),
             lifetimes,
             places: OwnPlaces { origin: own, prefix, after_logout },
-            renewals: Renewals::default(),
+            underway: Underway::default(),
             clock,
             entropy: ground.entropy.clone(),
         })))

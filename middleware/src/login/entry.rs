@@ -14,9 +14,6 @@ use super::store::{StoreFault, Term};
 use crate::refusal::Outage;
 use crate::token::{Principal, Sharing, TokenFault};
 
-/// An access token that ends within so many seconds is renewed before it is used.
-const MARGIN_SECS: u64 = 5;
-
 /// How much longer a session has to be kept for the store to be told. It need not hear of every request.
 const PROLONGED_BY: Duration = Duration::from_mins(1);
 
@@ -106,7 +103,8 @@ impl Sessions {
         self.keep_alive(&visit, until_secs, now).await.map_err(outage)?;
         let is_refused = refused == Some(visit.version);
         let ends = visit.session.tokens.access_ends_at;
-        if !is_refused && ends.is_none_or(|ends| now.saturating_add(MARGIN_SECS) < ends) {
+        let spare = self.rules().lifetimes.spare.as_secs();
+        if !is_refused && ends.is_none_or(|ends| now.saturating_add(spare) < ends) {
             // Somebody else may have renewed it meanwhile.
             let is_renewed = refused.is_some();
             return Ok(Some(Arc::new(Visit { is_renewed, ..visit })));

@@ -8,6 +8,7 @@ mod callback;
 mod config;
 mod cookies;
 mod departure;
+mod ends;
 mod entry;
 mod fields;
 mod id_token;
@@ -16,6 +17,8 @@ mod memory;
 mod navigation;
 mod page;
 mod provider;
+#[cfg(feature = "redis")]
+mod redis;
 mod renewal;
 mod return_path;
 mod seal;
@@ -32,10 +35,13 @@ pub(crate) use self::callback::AccessFault;
 pub(crate) use self::config::LoginGround;
 pub use self::config::{Login, LoginError};
 use self::cookies::CookieNames;
+use self::ends::Ends;
 pub(crate) use self::entry::{Found, Sent, Ticket};
 pub use self::memory::MemorySessions;
 pub(crate) use self::navigation::Way;
 use self::provider::Provider;
+#[cfg(feature = "redis")]
+pub use self::redis::{NotARedisUrl, RedisSessions};
 use self::renewal::Renewals;
 pub(crate) use self::session::Visit;
 use self::signed::Signatures;
@@ -56,9 +62,16 @@ struct Rules {
     store: Arc<dyn SessionStore>,
     lifetimes: Lifetimes,
     places: OwnPlaces,
-    renewals: Renewals,
+    underway: Underway,
     clock: Clock,
     entropy: Entropy,
+}
+
+/// What is going on in this process.
+#[derive(Default)]
+struct Underway {
+    renewals: Renewals,
+    ends: Ends,
 }
 
 /// What authorization requests ask for.
@@ -75,6 +88,8 @@ struct Lifetimes {
     absolute: Duration,
     /// Between the way to the issuer and the way back.
     attempt: Duration,
+    /// How long an access token has to be good for yet, or another one is fetched.
+    spare: Duration,
 }
 
 /// Where this service has its pages.

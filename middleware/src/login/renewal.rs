@@ -71,7 +71,7 @@ impl Sessions {
     }
 
     fn renewal(&self, handle: Handle, version: u64) -> Awaited {
-        let open = &self.rules().renewals.0;
+        let open = &self.rules().underway.renewals.0;
         let key = handle.key();
         let mut list = lock(open);
         if let Some(awaited) = list.get(&key) {
@@ -132,14 +132,14 @@ impl Sessions {
     }
 
     async fn ended(&self, handle: Handle) -> Outcome {
-        let ended = self.rules().store.end(handle.key()).await;
+        let ended = self.end(handle).await;
         ended.map_or(Outcome::Away, |()| Outcome::Ended)
     }
 
     /// Keeps new tokens in the place of the old ones, unless the session was ended meanwhile.
     async fn take_over(&self, visit: Visit, tokens: Tokens) -> Result<Outcome, StoreFault> {
         let rules = self.rules();
-        let Visit { session, handle, version, .. } = visit;
+        let Visit { session, handle, version, entered, .. } = visit;
         let session = match self.replaced(session, tokens).await {
             Ok(session) => session,
             Err(fault) => {
@@ -160,7 +160,13 @@ impl Sessions {
             }
             return Ok(Outcome::Ended);
         }
-        Ok(Outcome::Renewed(Arc::new(Visit { session, handle, version: stored.version, is_renewed: true })))
+        Ok(Outcome::Renewed(Arc::new(Visit {
+            session,
+            handle,
+            version: stored.version,
+            is_renewed: true,
+            entered,
+        })))
     }
 
     async fn stored(&self, handle: Handle, stored: &StoredSession, now: u64) -> Result<bool, StoreFault> {

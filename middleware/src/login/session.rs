@@ -1,6 +1,7 @@
 //! A session: what is kept of it, and how it begins, goes on and ends.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,8 @@ pub(crate) struct Visit {
     pub(super) version: u64,
     /// Whether its access token was renewed for this request.
     pub(super) is_renewed: bool,
+    /// When it was looked for, by the steady clock.
+    pub(super) entered: Duration,
 }
 
 impl fmt::Debug for Visit {
@@ -92,7 +95,7 @@ impl Sessions {
     /// A session as it is kept, and until when.
     pub(super) async fn look_up(&self, handle: Handle) -> Result<Option<(Visit, u64)>, StoreFault> {
         let rules = self.rules();
-        let now = rules.clock.unix_secs();
+        let (now, entered) = (rules.clock.unix_secs(), rules.clock.steady());
         let Some(stored) = rules.store.find(handle.key(), now).await? else { return Ok(None) };
         let StoredSession { sealed, version, until_secs, .. } = stored;
         let Some(session) = handle.open::<Session>(sealed) else {
@@ -104,7 +107,7 @@ impl Sessions {
             rules.store.end(handle.key()).await?;
             return Ok(None);
         }
-        Ok(Some((Visit { session, handle, version, is_renewed: false }, until_secs)))
+        Ok(Some((Visit { session, handle, version, is_renewed: false, entered }, until_secs)))
     }
 
     /// When a session ends that nobody uses from now on.

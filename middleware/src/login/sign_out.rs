@@ -41,7 +41,7 @@ impl Sessions {
         let rules = self.rules();
         let Some(handle) = rules.cookies.session(headers) else { return Ok(None) };
         let Some((visit, _)) = self.look_up(handle).await? else { return Ok(None) };
-        rules.store.end(handle.key()).await?;
+        self.end(handle).await?;
         if let Some(refresh) = visit.session.tokens.refresh.clone() {
             let sessions = self.clone();
             // Nobody waits for the issuer to hear of it.

@@ -7,5 +7,8 @@ mod configuration;
 mod pages;
 mod provider;
 mod renewal;
+#[cfg(feature = "redis")]
+mod replicas;
 mod sign_in;
 mod sign_out;
+mod streams;
