@@ -9,7 +9,6 @@ use portcullis_tests::process::{Place, ServerProcess};
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use reqwest::Method;
 use rstest::rstest;
-use tempfile::tempdir;
 use url::Url;
 
 use crate::commands::{ORDERS, PASSWORD, json, password_file, place_on, registered};

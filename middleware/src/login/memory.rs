@@ -16,13 +16,16 @@ const MOST_SIGN_INS: usize = 10_000;
 /// How many names of logout tokens and renewals are noted.
 const MOST_CLAIMS: usize = 100_000;
 
+/// How many sessions may have one name, so that nobody fills the room alone.
+const MOST_OF_A_NAME: usize = 100;
+
 /// How often what has ended is removed.
 const SWEEP_SECS: u64 = 60;
 
 /// Sessions in the memory of this process: gone when it ends, and unknown to other replicas.
 ///
-/// It is bounded: at 50,000 sessions, new sign-ins are answered 503 until some have ended. Of sign-ins that were begun and not
-/// finished, 10,000 are kept; then the oldest are given up.
+/// It is bounded: at 50,000 sessions, new sign-ins are answered 503 until some have ended. A person has 100 at most; then the oldest
+/// of theirs ends. Of sign-ins that were begun and not finished, 10,000 are kept; then the oldest are given up.
 #[must_use = "it keeps nothing before it is given to `Login::store`"]
 pub struct MemorySessions {
     kept: Mutex<Kept>,
@@ -136,8 +139,20 @@ impl Kept {
         for name in &session.names {
             self.names.entry(*name).or_default().push(key);
         }
+        let names = session.names.clone();
         self.sessions.insert(key, session);
+        for name in names {
+            while let Some(oldest) = self.surplus(&name) {
+                self.end(&oldest);
+            }
+        }
         Ok(())
+    }
+
+    /// The oldest session of a name that has too many.
+    fn surplus(&self, name: &StoreKey) -> Option<StoreKey> {
+        let own = self.names.get(name).filter(|own| own.len() > MOST_OF_A_NAME)?;
+        own.first().copied()
     }
 
     fn find(&self, key: StoreKey, now: u64) -> Option<StoredSession> {
@@ -314,6 +329,18 @@ mod tests {
         assert!(store.find(key("c"), 1).await.unwrap().is_some());
         store.end(key("c")).await.unwrap();
         assert_eq!(store.find(key("c"), 1).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn nobody_fills_the_room_alone() {
+        let store = MemorySessions::new();
+        let name = |number: usize| number.to_string();
+        for number in 0..=MOST_OF_A_NAME {
+            store.open(key(&name(number)), session(0, &["n"], 10), 0).await.unwrap();
+        }
+        assert_eq!(store.find(key("0"), 0).await, Ok(None), "the oldest has ended");
+        assert!(store.find(key("1"), 0).await.unwrap().is_some());
+        assert!(store.find(key(&name(MOST_OF_A_NAME)), 0).await.unwrap().is_some());
     }
 
     #[tokio::test]

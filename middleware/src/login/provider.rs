@@ -19,6 +19,8 @@ const FRESH: Duration = Duration::from_mins(10);
 const STALE: Duration = Duration::from_hours(24);
 /// After so long an issuer that did not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(30);
+/// And where nothing is known yet, so that nobody can sign in.
+const COLD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest answer that is read, and the longest token in one.
 const MAX_ANSWER: usize = 128 * 1024;
@@ -51,14 +53,23 @@ pub(super) struct Provider {
     fetcher: Fetcher,
     clock: Clock,
     /// Holding this makes a look at the metadata the only one.
-    known: Mutex<Option<Known>>,
+    known: Mutex<Known>,
 }
 
+/// Where people sign in, as far as it is known.
+#[derive(Default)]
 struct Known {
-    places: Arc<SignInPlaces>,
+    places: Option<Arc<SignInPlaces>>,
+    /// When the issuer said so last.
     said: Duration,
-    /// When to look again.
+    /// When to look again, whatever came of it.
     due: Duration,
+}
+
+impl Known {
+    fn places(&self, now: Duration) -> Option<Arc<SignInPlaces>> {
+        self.places.clone().filter(|_| now.saturating_sub(self.said) < STALE)
+    }
 }
 
 /// Why the issuer gave no tokens.
@@ -123,23 +134,27 @@ impl Provider {
     pub(super) async fn places(&self) -> Result<Arc<SignInPlaces>, MetadataFault> {
         let mut known = self.known.lock().await;
         let now = self.clock.steady();
-        if let Some(known) = known.as_ref().filter(|known| now < known.due) {
-            return Ok(Arc::clone(&known.places));
+        if now < known.due {
+            // Whoever waited for somebody else's look, which came to nothing, does not wait for one more.
+            return known.places(now).ok_or(MetadataFault::Fetch(FetchError::Silent));
         }
         match self.place.fetch(&self.fetcher).await.and_then(|metadata| metadata.sign_in()) {
             Ok(places) => {
                 let places = Arc::new(places);
-                let due = now.saturating_add(FRESH);
-                *known = Some(Known { places: Arc::clone(&places), said: now, due });
+                *known =
+                    Known { places: Some(Arc::clone(&places)), said: now, due: now.saturating_add(FRESH) };
                 Ok(places)
             }
-            Err(fault) => match known.as_mut() {
-                Some(old) if now.saturating_sub(old.said) < STALE => {
+            Err(fault) => match known.places(now) {
+                Some(places) => {
                     tracing::warn!(issuer = self.place.issuer(), %fault, "where people sign in could not be asked for: what is known serves on");
-                    old.due = now.saturating_add(PAUSE);
-                    Ok(Arc::clone(&old.places))
+                    known.due = now.saturating_add(PAUSE);
+                    Ok(places)
                 }
-                _ => Err(fault),
+                None => {
+                    known.due = now.saturating_add(COLD_PAUSE);
+                    Err(fault)
+                }
             },
         }
     }

@@ -19,7 +19,8 @@ if value then redis.call('DEL', KEYS[1]) end
 return value";
 
 /// Puts a session under a key until an end, and has its names live as long: KEYS[1]; version, sealed, until, time left, names.
-/// Without names, those of the session that it replaces, whose version has to be one lower.
+/// Without names, those of the session that it replaces, whose version has to be one lower. A name has a hundred sessions at most, so
+/// that nobody fills the server alone.
 const PUT: &str = "
 local names = ARGV[5]
 if names == '' then
@@ -32,6 +33,18 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 for name in string.gmatch(names, '%S+') do
   redis.call('SADD', name, KEYS[1])
   if redis.call('PTTL', name) < tonumber(ARGV[4]) then redis.call('PEXPIRE', name, ARGV[4]) end
+  if redis.call('SCARD', name) > 100 then
+    for _, key in ipairs(redis.call('SMEMBERS', name)) do
+      if redis.call('EXISTS', key) == 0 then redis.call('SREM', name, key) end
+    end
+  end
+  while redis.call('SCARD', name) > 100 do
+    local key = redis.call('SRANDMEMBER', name)
+    if key ~= KEYS[1] then
+      redis.call('SREM', name, key)
+      redis.call('DEL', key)
+    end
+  end
 end
 return 1";
 
@@ -76,6 +89,8 @@ return ended";
 ///
 /// Whatever is stored is sealed by a key that browsers alone have: a copy of the server signs nobody in and holds no token that
 /// could be read. A request with a session costs one round trip, and a second one each minute.
+///
+/// A person has 100 sessions at most; then one of theirs ends.
 ///
 /// While the server is away, or takes more than 200 ms, requests with a session are answered 503; nobody is signed out. Whoever it
 /// forgets, as by a restart without its data, has to sign in again, so let it forget nothing by itself (`maxmemory-policy

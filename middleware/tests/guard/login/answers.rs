@@ -332,5 +332,8 @@ async fn an_issuer_that_cannot_be_asked_where_to_sign_in_is_503() {
     let answer = world.browser().open("/auth/login").await;
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
     world.provider.told().is_away = false;
+    let answer = world.browser().open("/auth/login").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "it is asked once a second");
+    world.dial.turn(Duration::from_secs(1));
     world.browser().begin("/auth/login").await;
 }

@@ -163,6 +163,18 @@ async fn sessions_are_kept_for_as_long_as_they_are_used() {
 }
 
 #[tokio::test]
+async fn nobody_fills_the_store_alone() {
+    let pair = Pair::new().await;
+    for _ in 0..101 {
+        pair.signed_in().await;
+    }
+    let mut last = pair.signed_in().await;
+    let keys = cli(&pair.redis.url(), &["KEYS", "*"]);
+    assert_eq!(keys.lines().filter(|key| key.contains(":s:")).count(), 100);
+    assert_eq!(last.fetch("/me").await.body, "alice");
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_signs_nobody_out() {
     let mut pair = Pair::new().await;
     let mut browser = pair.signed_in().await;
