@@ -324,7 +324,7 @@ struct Parting {
     dress: Option<Dress>,
     streams: bool,
     /// To sign in, for who opens a page.
-    way: Option<Way>,
+    way: Option<Box<Way>>,
 }
 
 impl Parting {

@@ -71,6 +71,13 @@
 //! # }
 //! ```
 //!
+//! # Sign-in
+//!
+//! With the feature `login`, a service with pages, or the backend of a single-page application, signs people in by itself:
+//! `GuardBuilder::login` takes a `Login`, which makes it a client of the issuer, and `Guard::login_routes` has the routes. The tokens stay
+//! with the service. The access token of a session is the token of each request that comes with its cookie, so whatever is said here
+//! of tokens holds for sessions, and `examples/webapp.rs` is all there is to it.
+//!
 //! # Routes
 //!
 //! [`GuardedRouter`] takes only routes that state what they require, so none can be forgotten. Where routes

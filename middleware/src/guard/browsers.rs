@@ -30,10 +30,10 @@ impl Guard {
         by_token.into_iter().chain(by_session).fold(Sharing::Anybody, Sharing::narrowed)
     }
 
-    /// The way to sign in for who is refused on a page.
-    pub(crate) fn way(&self, parts: &Parts, terms: &Terms) -> Option<Way> {
+    /// The way to sign in for who is refused on a page. Boxed, since most requests have none and all carry its place along.
+    pub(crate) fn way(&self, parts: &Parts, terms: &Terms) -> Option<Box<Way>> {
         let sessions = self.sessions().filter(|_| !terms.without_cookies)?;
-        sessions.way(parts)
+        sessions.way(parts).map(Box::new)
     }
 
     pub(crate) fn sessions(&self) -> Option<&Sessions> {

@@ -138,25 +138,21 @@ impl Provider {
             // Whoever waited for somebody else's look, which came to nothing, does not wait for one more.
             return known.places(now).ok_or(MetadataFault::Fetch(FetchError::Silent));
         }
-        match self.place.fetch(&self.fetcher).await.and_then(|metadata| metadata.sign_in()) {
+        let fault = match self.place.fetch(&self.fetcher).await.and_then(|metadata| metadata.sign_in()) {
             Ok(places) => {
                 let places = Arc::new(places);
-                *known =
-                    Known { places: Some(Arc::clone(&places)), said: now, due: now.saturating_add(FRESH) };
-                Ok(places)
+                let due = now.saturating_add(FRESH);
+                *known = Known { places: Some(Arc::clone(&places)), said: now, due };
+                return Ok(places);
             }
-            Err(fault) => match known.places(now) {
-                Some(places) => {
-                    tracing::warn!(issuer = self.place.issuer(), %fault, "where people sign in could not be asked for: what is known serves on");
-                    known.due = now.saturating_add(PAUSE);
-                    Ok(places)
-                }
-                None => {
-                    known.due = now.saturating_add(COLD_PAUSE);
-                    Err(fault)
-                }
-            },
+            Err(fault) => fault,
+        };
+        let old = known.places(now);
+        known.due = now.saturating_add(if old.is_some() { PAUSE } else { COLD_PAUSE });
+        if old.is_some() {
+            tracing::warn!(issuer = self.place.issuer(), %fault, "where people sign in could not be asked for: what is known serves on");
         }
+        old.ok_or(fault)
     }
 
     /// Trades a code for tokens.
