@@ -17,7 +17,7 @@ use crate::limit::Limit;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
-/// What a route requires: made with [`rbac`], [`scope`], [`authenticated`], [`optional`] or [`public`], and
+/// What a route requires: made with [`rbac`], [`scope`], [`issuer`], [`authenticated`], [`optional`] or [`public`], and
 /// joined with [`and`](Self::and) and [`or`](Self::or).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requirement {
@@ -38,6 +38,25 @@ pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static,
 /// Requires that the token has a scope.
 pub fn scope(scope: impl Into<Cow<'static, str>>) -> Requirement {
     Requirement::of(Node::Scope(scope.into()))
+}
+
+/// Requires that the token is of this issuer, of those that the guard trusts.
+///
+/// Policies know subjects and roles, and not whose they are: where a guard trusts several issuers, what each may have is said
+/// with this. Otherwise the roles that one of them hands out open what was meant for those of another.
+///
+/// ```
+/// use portcullis_guard::{issuer, rbac, scope};
+///
+/// let staff = issuer("https://staff.example.com").and(rbac("refunds", "create"));
+/// let customers = issuer("https://id.example.com").and(scope("refunds"));
+/// assert_eq!(
+///     staff.or(customers).to_string(),
+///     "(issuer(https://staff.example.com) and rbac(refunds, create)) or (issuer(https://id.example.com) and scope(refunds))"
+/// );
+/// ```
+pub fn issuer(name: impl Into<Cow<'static, str>>) -> Requirement {
+    Requirement::of(Node::Issuer(name.into()))
 }
 
 /// Requires a token that is good, and nothing more.
@@ -257,6 +276,13 @@ impl Requirement {
         bindings
     }
 
+    /// The issuers that it names, in any part of it.
+    pub(crate) fn issuers(&self) -> Vec<&str> {
+        let mut issuers = Vec::new();
+        self.node.collect_issuers(&mut issuers);
+        issuers
+    }
+
     /// The scopes that it cannot do without, as a challenge names them.
     pub(crate) fn scopes(&self) -> Vec<&str> {
         let mut scopes = Vec::new();
@@ -372,6 +398,21 @@ mod tests {
         assert_eq!(decide(&either, &[viewer]), Ok(Some(7)));
         assert!(matches!(decide(&either, &[]), Err(Denial::Policy(_))));
         assert_eq!(both.or(public()).to_string(), "(scope(a) and rbac(orders, read)) or public");
+    }
+
+    #[test]
+    fn what_one_issuer_hands_out_opens_nothing_of_another() {
+        let (own, other) = ("https://id.test", "https://other.test");
+        let viewer = ("roles", "viewer");
+        let staff = issuer(other).and(rbac("orders", "read"));
+        assert_eq!(principal(&[]).issuer(), own);
+        assert_eq!(decide(&issuer(own).and(rbac("orders", "read")), &[viewer]), Ok(Some(7)));
+        assert_eq!(decide(&staff, &[viewer]), Err(Denial::Issuer(other.into())));
+        // Of what is for several, a caller is told what is missing for their own.
+        let either = staff.or(issuer(own).and(scope("a")));
+        assert_eq!(decide(&either, &[viewer]), Err(Denial::Scope("a".into())));
+        assert_eq!(decide(&either, &[("scope", "a")]), Ok(None));
+        assert!(!either.admits_anonymous() && either.issuers() == [other, own]);
     }
 
     #[test]

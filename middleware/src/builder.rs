@@ -16,7 +16,7 @@ use crate::decision::DecisionIds;
 use crate::disk::Folder;
 use crate::guard::{Authority, Browsers, Core, Credentials, Guard, Told};
 use crate::input::InputPolicy;
-use crate::introspection::{Ground, Introspection};
+use crate::introspection::Introspection;
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
 use crate::limit::Limits;
 #[cfg(feature = "login")]
@@ -261,6 +261,23 @@ impl GuardBuilder {
         Ok(guard)
     }
 
+    /// Builds a guard that has nothing yet and keeps nothing: no network, no background tasks, and the cache folder is only
+    /// looked at. It refuses what [`build`](Self::build) would, and a cache folder that a guard would have to do without: it
+    /// checks a configuration, and leaves no trace.
+    ///
+    /// ```
+    /// use portcullis_guard::{Guard, Issuer};
+    ///
+    /// let builder = Guard::builder().issuer(Issuer::oidc("http://id.example.com")).audience("https://api.example.com");
+    /// assert!(builder.build_untouched().is_err(), "keys over plain http could be anybody's");
+    /// ```
+    pub fn build_untouched(mut self) -> Result<Guard, BuildError> {
+        if let Some(path) = self.upkeep.cache_dir.take() {
+            Folder::look(&path)?;
+        }
+        self.assemble()
+    }
+
     fn assemble(self) -> Result<Guard, BuildError> {
         let Service { audience, version, resource } = self.service;
         let audience = audience.filter(|audience| !audience.is_empty()).ok_or(BuildError::NoAudience)?;
@@ -282,10 +299,11 @@ impl GuardBuilder {
             clock: &clock,
             folder,
         };
-        let tells = self.policy.as_ref().filter(|_| !self.upkeep.hides_routes);
-        let announcer = announcer(tells, version, &mut surroundings)?;
-        let policy: Option<PolicyState> =
-            self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
+        version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
+        let told = self.policy.as_ref().and_then(Policy::endpoint).filter(|_| !self.upkeep.hides_routes);
+        let tell = |endpoint| Announcer::new(endpoint, version, &mut surroundings);
+        let announcer = told.map(tell).transpose()?;
+        let policy = self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         let Accepted { dpop, certificates, opaque, cookie, csrf, login } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
         let bindings = Bindings { dpop, certificates };
@@ -295,19 +313,21 @@ impl GuardBuilder {
         }
         let describe = |resource: ProtectedResource| resource.describe(&audience, trusts.names(), &bindings);
         let resource = resource.map(describe).transpose()?.map(Arc::new);
-        let ground = Ground { trusts: &trusts, audience: &audience, tokens: &self.tokens, clock: &clock };
-        let introspector = opaque.map(|opaque| opaque.build(&ground, &mut fetcher)).transpose()?;
+        let revoked = policy.as_ref().and_then(PolicyState::revoked);
+        let asked = |opaque: Box<Introspection>| opaque.build(&mut surroundings, &self.tokens, revoked);
+        let introspector = opaque.map(asked).transpose()?;
+        let revoked = revoked.cloned();
         let decisions = DecisionIds::new();
         let edge = Arc::new(self.around.build(decisions.guard())?);
         let mut browsers = Browsers::build(cookie, csrf)?;
         if let Some(login) = login {
             let csrf = browsers.csrf.as_ref().ok_or(BuildError::CookieWithoutCsrf)?;
-            let ground = LoginGround { ground: &ground, entropy: &edge.entropy, csrf };
-            browsers.sessions = Some(login.build(&ground, &mut fetcher)?);
+            let ground = LoginGround { tokens: &self.tokens, entropy: &edge.entropy, csrf };
+            browsers.sessions = Some(login.build(&mut surroundings, &ground)?);
         }
-        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone());
+        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone(), revoked);
         Ok(Guard::new(Core {
-            authority: Authority::new(verifier, introspector, policy.as_ref().and_then(PolicyState::revoked)),
+            authority: Authority { verifier, introspector },
             trusts,
             policy,
             limiters: self.limits.build(&clock, &edge.entropy)?,
@@ -319,19 +339,6 @@ impl GuardBuilder {
             told: Told { announcer, resource },
         }))
     }
-}
-
-/// Who tells the server of the routes, where one has a policy for this service.
-fn announcer(
-    policy: Option<&Policy>,
-    version: Option<String>,
-    surroundings: &mut Surroundings<'_>,
-) -> Result<Option<Arc<Announcer>>, BuildError> {
-    if let Some(version) = &version {
-        check_version(version).map_err(BuildError::ServiceVersion)?;
-    }
-    let endpoint = policy.and_then(Policy::endpoint);
-    Ok(endpoint.map(|endpoint| Announcer::new(endpoint, version, surroundings)).transpose()?)
 }
 
 impl Browsers {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(feature = "axum")]
 use axum::extract::ConnectInfo;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
@@ -38,6 +39,22 @@ pub enum ForwardedHeader {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// The address at the other end of the connection: an extension that a server adds to each request. Under axum, the
+/// `ConnectInfo<SocketAddr>` that `into_make_service_with_connect_info` adds serves as well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PeerAddress(pub SocketAddr);
+
+impl PeerAddress {
+    /// The peer of a request, where its server says who it is.
+    fn of(extensions: &Extensions) -> Option<IpAddr> {
+        let told = extensions.get::<Self>().map(|Self(address)| address);
+        #[cfg(feature = "axum")]
+        let told =
+            told.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address));
+        told.map(SocketAddr::ip)
+    }
+}
+
 /// A network that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a network such as 10.0.0.0/8")]
@@ -69,14 +86,12 @@ impl Proxies {
 
     /// Whether a request comes from a proxy that is trusted.
     pub(crate) fn trust_peer_of(&self, extensions: &Extensions) -> bool {
-        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        peer.is_some_and(|peer| self.contain(peer.0.ip()))
+        PeerAddress::of(extensions).is_some_and(|peer| self.contain(peer))
     }
 
     /// The address of the client of a request, or `None` when the connection's is not known.
     pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
-        Some(self.follow(peer, &parts.headers))
+        PeerAddress::of(&parts.extensions).map(|peer| self.follow(peer.to_canonical(), &parts.headers))
     }
 
     /// The address of the client of a request that came over a connection from `peer`.

@@ -3,17 +3,16 @@
 use std::convert::Infallible;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::client_address::ClientAddress;
 use crate::decision::Decision;
 use crate::edge::{CspNonce, RequestId};
-use crate::guard::Permit;
+use crate::guard::{Decider, Permit};
 #[cfg(feature = "login")]
 use crate::login::SignedIn;
-use crate::refusal::{Outage, Refusal};
+use crate::refusal::{Outage, Refusal, Rejection};
 use crate::token::Principal;
 
 impl<S: Send + Sync> FromRequestParts<S> for Principal {
@@ -113,18 +112,12 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
     }
 }
 
-/// Why an extractor of the guard refused: a problem document (RFC 9457).
-#[derive(Debug)]
-pub struct Rejection(Refusal);
+/// A route without a guard answers 401.
+impl<S: Send + Sync> FromRequestParts<S> for Decider {
+    type Rejection = Rejection;
 
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        self.0.into_response()
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        let is_guarded = parts.extensions.get::<Decision>().is_some();
+        if is_guarded { Ok(Self::of(&parts.extensions)) } else { Err(Refusal::Anonymous.into()) }
     }
 }

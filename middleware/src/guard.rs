@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use futures_util::future::join4;
 use http::request::Parts;
+use http::{Method, Response, Uri};
 use portcullis_policy::Route;
 pub(crate) use stream::Stay;
 use stream::Streams;
-pub use stream::{Permit, RenewError};
+pub use stream::{Decider, Permit, RenewError};
 
 #[cfg(feature = "login")]
 pub(crate) use self::authority::Identity;
@@ -232,6 +233,20 @@ impl Guard {
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
+        for issuer in requirement.issuers().into_iter().filter(|issuer| self.core.trusts.of(issuer).is_none())
+        {
+            tracing::error!(requires = %requirement, "no token can be of {issuer}, which the guard does not trust");
+        }
+    }
+
+    /// The metadata of this service, where a request asks for it and the guard was built with a
+    /// [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token: a service answers with it before the
+    /// guard is asked.
+    pub fn metadata(&self, method: &Method, uri: &Uri) -> Option<Response<Vec<u8>>> {
+        let asks = *method == Method::GET || *method == Method::HEAD;
+        self.resource()
+            .filter(|resource| asks && uri.path() == resource.path())
+            .map(|resource| resource.response())
     }
 
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {

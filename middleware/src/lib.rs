@@ -33,7 +33,7 @@
 //! 6. The requirement of the route is decided: 403 with the id of the decision.
 //! 7. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
-//! 8. The handler runs.
+//! 8. The handler runs. What only it can know, it asks the policy itself, by the [`Decider`].
 //! 9. A stream in the answer ends when a new request with the same token would be refused: because it has expired or was revoked, or
 //!    by the policy. A handler that upgrades the connection ends that itself, by the [`Permit`].
 //!
@@ -74,7 +74,7 @@
 //! # Sign-in
 //!
 //! With the feature `login`, a service with pages, or the backend of a single-page application, signs people in by itself:
-//! `GuardBuilder::login` takes a `Login`, which makes it a client of the issuer, and `Guard::login_routes` has the routes. The tokens stay
+//! [`GuardBuilder::login`] takes a [`Login`], which makes it a client of the issuer, and [`Guard::login_routes`] has the routes. The tokens stay
 //! with the service. The access token of a session is the token of each request that comes with its cookie, so whatever is said here
 //! of tokens holds for sessions, and `examples/webapp.rs` is all there is to it.
 //!
@@ -88,6 +88,12 @@
 //! A guard whose policy comes from a server tells it of the routes of each [`GuardedRouter`], so that the server can list
 //! routes that no rule opens and rules that no route asks for. [`GuardBuilder::service_version`] keeps versions of a service
 //! apart, [`GuardBuilder::hide_routes`] keeps the routes at home.
+//!
+//! # Several issuers
+//!
+//! A guard may trust several ([`GuardBuilder::issuer`]). A token is looked at by the keys of the one that it names, and by no
+//! others; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
+//! routes say with [`issuer`] whose tokens are meant.
 //!
 //! # While the issuer is away
 //!
@@ -138,8 +144,25 @@
 //! # run().unwrap();
 //! ```
 //!
+//! Request types can say all this themselves: see [`InputFields`].
+//!
 //! A rule that is new on a service that has users starts with [`report`](Field::report): [`Guard::status`] counts what it would refuse.
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], the address of the peer from `ConnectInfo` |
+//! | `derive` | `#[derive(InputFields)]`: request types that say what their fields may hold |
+//! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
+//! | `login` | sign-in at an issuer, and sessions: [`Login`], [`SignedIn`], `Guard::login_routes` |
+//! | `redis` | limits and used proofs that replicas share: [`RedisLimits`], [`RedisProofs`]; with `login`, sessions: [`RedisSessions`] |
+//! | `test-util` | [`test_util`], for the tests of services |
+//!
+//! A service of plain tower or hyper, of tonic for example, leaves all of them out: a [`RouteTable`] states what its routes require,
+//! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. Rust 1.95 is the oldest that
+//! builds this crate.
 
 mod authorize;
 mod binding;
@@ -171,6 +194,7 @@ mod link;
 mod login;
 #[cfg(feature = "login")]
 mod login_routes;
+mod media_type;
 mod origin;
 mod outage;
 mod path;
@@ -181,6 +205,7 @@ mod resource;
 mod revocation;
 mod route_options;
 mod route_table;
+#[cfg(feature = "axum")]
 mod router;
 mod routes;
 mod schedule;
@@ -192,13 +217,13 @@ mod token;
 #[cfg(not(feature = "login"))]
 mod unlogged;
 
-pub use authorize::{Requirement, RequirementError, authenticated, optional, public, rbac, scope};
+pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
 #[cfg(feature = "redis")]
 pub use binding::RedisProofs;
 pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
-pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, Proxies};
+pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
 pub use csrf::{Csrf, CsrfError};
@@ -210,13 +235,15 @@ pub use edge::{
 };
 pub use ended::Ended;
 pub use entropy::Entropy;
-pub use extract::{Claims, OptionalPrincipal, Rejection};
+pub use extract::{Claims, OptionalPrincipal};
 pub use fetch::{FetchError, UrlRefused};
-pub use guard::{Guard, Permit, RenewError};
+pub use guard::{Decider, Guard, Permit, RenewError};
 pub use input::{
-    Duplicates, Field, FieldFault, FieldReports, Html, HtmlCleaner, HtmlTooLong, InputError, InputPolicy,
-    InputReport, NotAPointer, NotHarmless, ReportedField, RouteInput, SafeHtml, Uploads,
+    Duplicates, Field, FieldFault, FieldList, FieldReports, InputError, InputFields, InputPolicy,
+    InputReport, NotAPointer, ReportedField, RouteInput, Uploads,
 };
+#[cfg(feature = "html")]
+pub use input::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
@@ -232,9 +259,13 @@ pub use login::{
 pub use login::{NotARedisUrl, RedisSessions};
 pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
+#[cfg(feature = "derive")]
+pub use portcullis_guard_derive::InputFields;
 pub use records::DecisionRecords;
+pub use refusal::Rejection;
 pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
+#[cfg(feature = "axum")]
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};

@@ -2,6 +2,7 @@
 
 mod challenges;
 mod grpc;
+mod rejection;
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub(crate) use self::challenges::{DpopHint, Hint};
 pub(crate) use self::grpc::{Dialect, stream_trailers};
+pub use self::rejection::Rejection;
 
 use crate::authorize::Binding;
 use crate::csrf::CrossSite;
@@ -186,7 +188,8 @@ impl Refusal {
     }
 
     /// Says it to the log, once. What strangers can cause as often as they like is for debugging; an outage is ours.
-    fn log(&self, status: StatusCode, code: &str) {
+    fn log(&self) {
+        let (status, code) = self.answer();
         let status = status.as_u16();
         match self {
             Self::Forbidden { denied: AccessDenied { decision, needed, principal }, .. }
@@ -233,8 +236,12 @@ impl Refusal {
         if let Self::ProofNonce(nonce) = self {
             headers.insert(DPOP_NONCE, nonce.clone());
         }
-        let challenges = self.challenges(hint).into_iter().filter_map(|challenge| challenge.header());
+        let challenges = self.challenge_headers(hint).into_iter();
         headers.extend(challenges.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
+    }
+
+    fn challenge_headers(&self, hint: &Hint<'_>) -> Vec<HeaderValue> {
+        self.challenges(hint).into_iter().filter_map(|challenge| challenge.header()).collect()
     }
 
     fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
@@ -320,10 +327,15 @@ const DECISION: HeaderName = HeaderName::from_static("x-decision-id");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
-    /// The answer to the caller.
+    /// The answer to the caller, and a line in the log.
     pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
+        self.log();
+        self.written(dialect, hint)
+    }
+
+    /// The answer to the caller, where the log has the rest.
+    fn written(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
         let (status, code) = self.answer();
-        self.log(status, code);
         let problem = self.problem(status, code);
         let mut response = match dialect {
             Dialect::Grpc | Dialect::GrpcWeb => grpc::refused(dialect, status, &problem.detail),

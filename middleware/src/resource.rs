@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use http::{HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
 use url::Url;
 
@@ -171,6 +172,14 @@ struct BoundTokens {
     tls_client_certificate_bound_access_tokens: bool,
 }
 
+/// Anybody may read it, from any page, and keep it for an hour.
+const METADATA_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
+
 impl Described {
     /// Where the metadata is, for challenges.
     pub(crate) fn url(&self) -> &str {
@@ -188,9 +197,13 @@ impl Described {
         document.scopes_supported.extend(scopes.into_iter().map(str::to_owned));
     }
 
-    pub(crate) fn json(&self) -> Vec<u8> {
+    /// The metadata, as it is answered to anybody.
+    pub(crate) fn response(&self) -> Response<Vec<u8>> {
         // Text and lists of it: there is nothing that JSON could not say.
-        serde_json::to_vec(&*self.document.lock().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
+        let json = serde_json::to_vec(&*self.document.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut response = Response::new(json.unwrap_or_default());
+        response.headers_mut().extend(METADATA_HEADERS);
+        response
     }
 }
 

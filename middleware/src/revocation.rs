@@ -30,6 +30,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Tokens with this claim; only those that were issued by then, if that is said.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn new((claim, value): (&str, &str), issued_by: Option<u64>, until: u64) -> Self {
+        Self { id: URL_SAFE_NO_PAD.encode(mark(claim, value)), nbf: issued_by, exp: until }
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.id
     }

@@ -1,12 +1,10 @@
 //! An axum router in which no route can be forgotten.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::Router;
-use axum::response::IntoResponse;
+use axum::body::Body;
 use axum::routing::{MethodRouter, get};
-use http::{HeaderName, HeaderValue, header};
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
@@ -240,24 +238,12 @@ impl<S> Default for GuardedRouter<S> {
     }
 }
 
-/// Anybody may read it, from any page, and keep it for an hour.
-const METADATA_HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-];
-
 impl Guard {
     /// The metadata of this service at its well-known path, to be merged into a router; an empty router unless the guard was
     /// built with a [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token.
     pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let Some(resource) = self.resource() else { return Router::new() };
-        let resource = Arc::clone(resource);
+        let Some(resource) = self.resource().cloned() else { return Router::new() };
         let path = resource.path().to_owned();
-        Router::new().route(
-            &path,
-            get(move || std::future::ready((METADATA_HEADERS, resource.json()).into_response())),
-        )
+        Router::new().route(&path, get(move || std::future::ready(resource.response().map(Body::from))))
     }
 }

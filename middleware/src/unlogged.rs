@@ -9,10 +9,9 @@ use http::{HeaderMap, Response};
 
 use crate::csrf::CsrfRules;
 use crate::entropy::Entropy;
-use crate::introspection::Ground;
-use crate::jwks::LazyFetcher;
+use crate::policy::Surroundings;
 use crate::refusal::{Outage, Refusal};
-use crate::token::{NotAHostCookie, Principal, Sharing, TokenFault};
+use crate::token::{NotAHostCookie, Principal, Sharing, TokenFault, TokenPolicy};
 
 #[derive(Clone)]
 pub(crate) struct Sessions(Infallible);
@@ -37,14 +36,18 @@ pub(crate) enum Sent {
 
 #[expect(dead_code, reason = "nobody reads what nobody can build with")]
 pub(crate) struct LoginGround<'a> {
-    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) tokens: &'a TokenPolicy,
     pub(crate) entropy: &'a Entropy,
     pub(crate) csrf: &'a CsrfRules,
 }
 
 impl Login {
     /// The error is any that a builder has.
-    pub(crate) fn build(self, _: &LoginGround<'_>, _: &mut LazyFetcher) -> Result<Sessions, NotAHostCookie> {
+    pub(crate) fn build(
+        self,
+        _: &mut Surroundings<'_>,
+        _: &LoginGround<'_>,
+    ) -> Result<Sessions, NotAHostCookie> {
         match self.0 {}
     }
 }

@@ -162,6 +162,7 @@ impl<'a, 'r> Search<'a, 'r> {
             }
             Need::Authenticated
             | Need::Dpop
+            | Need::Issuer(_)
             | Need::Mtls
             | Need::Optional
             | Need::Public

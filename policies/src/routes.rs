@@ -10,7 +10,7 @@ const MAX_VERSION_BYTES: usize = 64;
 const MAX_PATH_BYTES: usize = 1_024;
 const MAX_METHODS: usize = 16;
 const MAX_METHOD_BYTES: usize = 20;
-/// Of an object, an action or a scope.
+/// Of an object, an action, a scope or an issuer.
 const MAX_NAME_BYTES: usize = 512;
 const MAX_DEPTH: usize = 8;
 /// Of one route.
@@ -59,6 +59,8 @@ pub enum Need {
     Authenticated,
     /// A token that is bound to a key, with a proof (RFC 9449).
     Dpop,
+    /// A token of this issuer.
+    Issuer(String),
     /// A token that is bound to a certificate (RFC 8705).
     Mtls,
     /// Nothing; a token is looked at if there is one.
@@ -217,7 +219,7 @@ impl Need {
             Self::Rbac { action, object } => {
                 check_name(action, MAX_NAME_BYTES).and_then(|()| check_name(object, MAX_NAME_BYTES))
             }
-            Self::Scope(scope) => check_name(scope, MAX_NAME_BYTES),
+            Self::Issuer(name) | Self::Scope(name) => check_name(name, MAX_NAME_BYTES),
             Self::SignIn { acr_values, max_age } => {
                 if acr_values.is_empty() && max_age.is_none() {
                     return Err("has to have `acr_values` or `max_age` in `sign_in`".to_owned());
@@ -280,6 +282,7 @@ impl fmt::Display for Need {
             Self::Any(needs) => join(needs, " or "),
             Self::Authenticated => out.write_str("authenticated"),
             Self::Dpop => out.write_str("dpop"),
+            Self::Issuer(issuer) => write!(out, "issuer({issuer})"),
             Self::Mtls => out.write_str("mtls"),
             Self::Optional => out.write_str("optional"),
             Self::Public => out.write_str("public"),
@@ -358,6 +361,16 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_is_written_with_its_name() {
+        let need = Need::Issuer("https://staff.test".to_owned());
+        let text = r#"{"issuer":"https://staff.test"}"#;
+        assert_eq!(serde_json::to_string(&need).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Need>(text).unwrap(), need);
+        assert_eq!(need.to_string(), "issuer(https://staff.test)");
+        assert_eq!(document(vec![route(&["GET"], "/a", need)]).check(), Ok(()));
+    }
+
+    #[test]
     fn what_is_out_of_bounds_is_refused_with_its_place() {
         let good = || route(&["GET"], "/a", Need::Public);
         let with = |change: fn(&mut Route)| {
@@ -382,6 +395,7 @@ mod tests {
             (with(|it| it.methods = vec!["PUT".to_owned(), "GET".to_owned()]), "/routes/0/methods"),
             (with(|it| it.requires = Need::Any(Vec::new())), "/routes/0/requires"),
             (with(|it| it.requires = Need::Scope(String::new())), "/routes/0/requires"),
+            (with(|it| it.requires = Need::Issuer(String::new())), "/routes/0/requires"),
             (with(|it| it.requires = Need::Any(vec![Need::Public; MAX_PARTS])), "/routes/0/requires"),
             (with(|it| it.requires = rbac("a\0", "b")), "/routes/0/requires"),
             (with(|it| it.requires = sign_in(&[], None)), "/routes/0/requires"),

@@ -56,6 +56,7 @@ impl KnownNames {
             }
             Need::Authenticated
             | Need::Dpop
+            | Need::Issuer(_)
             | Need::Mtls
             | Need::Optional
             | Need::Public

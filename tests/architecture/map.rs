@@ -80,7 +80,8 @@ pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[
 /// A package and the packages of this workspace that it may depend on.
 pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ("auth-server", &["portcullis-guard", "portcullis-policy"]),
-    ("middleware", &["portcullis-policy"]),
+    ("middleware", &["portcullis-guard-derive", "portcullis-policy"]),
+    ("middleware/derive", &[]),
     ("policies", &[]),
     ("tests", &["portcullis-guard", "portcullis-policy", "portcullis-server"]),
 ];

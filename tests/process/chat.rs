@@ -45,7 +45,7 @@ async fn hear(socket: &mut Socket) -> String {
     }
 }
 
-async fn revoke(server: &ServerProcess, client: &Registered, token: &str) {
+pub(crate) async fn revoke(server: &ServerProcess, client: &Registered, token: &str) {
     let request = agent()
         .post(format!("{}/revoke", server.address))
         .basic_auth(&client.id, client.secret.as_deref())

@@ -1,12 +1,15 @@
-//! The gateway behind a real nginx, configured as its page says.
+//! The gateway behind a real nginx, configured as its page says, and asked by others.
+
+mod grpc;
+mod started;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::database::Database::Sqlite;
-use portcullis_tests::process::{Place, ServerProcess, eventually, finished};
-use portcullis_tests::proxied::{self, Listening, Upstream, free_port, gateway_command};
+use portcullis_tests::process::{Place, ServerProcess, eventually};
+use portcullis_tests::proxied::{self, Listening, Upstream, free_port};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::token::Machine;
 use reqwest::{Method, RequestBuilder};
@@ -221,6 +224,32 @@ async fn nginx_hands_on_what_the_gateway_refuses_and_nothing_else_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_headers_of_a_client_make_a_fault_of_the_question_sqlite() {
+    let scene = Scene::set("").await;
+    let token = scene.ground.token(&scene.ground.viewer).await;
+    let raw = Machine::new(&scene.nginx.address);
+    let asked = async |target: &str, more: &str| {
+        let start = format!("GET {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
+        raw.raw(format!("{start}{more}\r\n").as_bytes()).await
+    };
+    let many = (0..120).map(|number| format!("x-{number}: a\r\n")).collect::<Vec<_>>().concat();
+    assert_eq!(asked("/orders", &many).await, 401);
+    assert_eq!(asked("/nowhere", &format!("authorization: Bearer {token}\r\n{many}")).await, 403);
+    assert_eq!(scene.upstream.seen().len(), 0);
+    // The gateway lets it pass; the service has a limit of its own.
+    assert_eq!(asked("/orders", &format!("authorization: Bearer {token}\r\n{many}")).await, 431);
+    // The longest that nginx takes by itself: four lines of 8 KiB.
+    let long = "a".repeat(8_160);
+    for name in ["authorization", "dpop", "host-like", "cookie"] {
+        assert_eq!(asked("/orders", &format!("{name}: {long}\r\n")).await, 401, "{name}");
+    }
+    let all = format!("authorization: Bearer {long}\r\ndpop: {long}\r\n");
+    assert_eq!(asked(&format!("/orders?{long}"), &all).await, 401);
+    let host = format!("GET /orders?{long} HTTP/1.1\r\nhost: {long}\r\nconnection: close\r\n{all}\r\n");
+    assert_eq!(raw.raw(host.as_bytes()).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_the_rules_and_a_revoked_token_count_at_once_and_without_a_gateway_nobody_passes_sqlite()
 {
     let scene = Scene::set("").await;
@@ -264,87 +293,4 @@ async fn a_limit_is_told_through_nginx_sqlite() {
         );
     }
     assert_eq!(scene.upstream.seen().len(), 2);
-}
-
-/// Asks as Traefik does.
-fn forwarded(gateway: &Listening, method: &str, uri: &str) -> RequestBuilder {
-    agent()
-        .get(format!("{}/forward", gateway.address))
-        .header("x-forwarded-method", method)
-        .header("x-forwarded-uri", uri)
-        .header("x-forwarded-proto", "https")
-        .header("x-forwarded-host", "api.example.com")
-        .header("x-forwarded-for", "192.0.2.1")
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rules_from_a_folder_are_read_again_when_it_is_told_to_sqlite() {
-    let ground = Ground::new().await;
-    let (folder, port) = (ground.here.path().join("policy"), free_port());
-    fs::create_dir(&folder).unwrap();
-    let write = |rules: &str| fs::write(folder.join("policy.csv"), rules).unwrap();
-    write("p, viewer, *, orders, read\n");
-    let file = ground.file(port, &format!("[policy]\nfolder = \"{}\"\n{ROUTES}", folder.display()));
-    let gateway = proxied::gateway(&file, port).await;
-    let token = ground.token(&ground.viewer).await;
-    let status = async |method: &str, uri: &str| {
-        Answer::to(forwarded(&gateway, method, uri).bearer_auth(&token)).await.status.as_u16()
-    };
-    eventually("keys have come", async || status("GET", "/orders").await == 200).await;
-    let refused = Answer::to(forwarded(&gateway, "DELETE", "/orders/1").bearer_auth(&token)).await;
-    assert_eq!((refused.status.as_u16(), refused.header("content-type")), (403, "application/problem+json"));
-    let envoy = agent().get(format!("{}/envoy/orders", gateway.address)).bearer_auth(&token);
-    let envoy = envoy.header("x-forwarded-proto", "https").header("x-forwarded-for", "192.0.2.1");
-    let answer = Answer::to(envoy).await;
-    assert_eq!((answer.status.as_u16(), answer.header("x-auth-roles")), (200, "viewer"));
-
-    write("p, viewer, *, orders\n");
-    gateway.signal("HUP");
-    eventually("wrong rules are refused", async || gateway.log().contains("were not taken over")).await;
-    assert_eq!(status("GET", "/orders").await, 200);
-    write("p, viewer, *, orders, delete\n");
-    gateway.signal("HUP");
-    eventually("new rules hold", async || status("DELETE", "/orders/1").await == 200).await;
-    assert_eq!(status("GET", "/orders").await, 403);
-    assert!(gateway.end().success());
-}
-
-#[tokio::test]
-async fn the_file_is_checked_without_a_start_and_nothing_else_counts_sqlite() {
-    let folder = tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
-    let start = "[gateway]\nissuer = \"https://id.example\"\naudience = \"https://orders.example\"\n";
-    let run = |text: &str, more: &[&str]| {
-        fs::write(&file, text).unwrap();
-        let mut command = gateway_command(&file);
-        command.args(more);
-        let output = finished(command);
-        (output.status.code(), said(&output))
-    };
-    let good =
-        format!("{start}[policy]\nclient_id = \"c\"\nclient_secret_file = \"{}\"\n{ROUTES}", file.display());
-    let (code, printed) = run(&good, &["check"]);
-    assert_eq!(code, Some(0), "{printed}");
-    assert!(printed.contains("GET      /orders"), "{printed}");
-    assert!(printed.contains("*        /open/{*rest}  public"), "{printed}");
-    let (code, printed) = run(&good, &["check", "--format", "json"]);
-    assert_eq!(code, Some(0), "{printed}");
-    assert!(printed.contains("\"require\": \"rbac(orders, delete)\""), "{printed}");
-    let (code, printed) = run(&good.replace("audience", "audiance"), &["check"]);
-    assert_eq!(code, Some(3), "{printed}");
-    assert!(
-        printed.contains("gateway.toml:3: gateway.audiance: there is no such key; did you mean"),
-        "{printed}"
-    );
-    let (code, printed) = run(&good.replace("/orders/{id}", "/orders/{id"), &["check"]);
-    assert_eq!(code, Some(3), "{printed}");
-    for server in [&["--set", "server.issuer=https://x.example"][..], &["--issuer", "https://x.example"]] {
-        let (code, printed) = run(&good, server);
-        assert_eq!(code, Some(2), "{printed}");
-    }
-    let mut unnamed =
-        std::process::Command::new(portcullis_tests::database::required("PORTCULLIS_TEST_BINARY"));
-    unnamed.env_clear().env("PORTCULLIS_CONFIG", &file).arg("gateway");
-    assert_eq!(finished(unnamed).status.code(), Some(2));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "it leaves no trace");
 }

@@ -25,9 +25,17 @@ mod example;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod graphql;
+#[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod instructions;
 #[cfg(test)]
 mod later;
+#[cfg(test)]
+mod mcp;
+#[cfg(test)]
+mod multi_issuer;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

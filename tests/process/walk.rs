@@ -95,7 +95,7 @@ async fn the_walk_of_the_readme_leads_where_it_says(#[values(Sqlite, Postgres)] 
         &guard,
         &[
             ("http://localhost:8080", &server.address),
-            ("cargo run --release -p portcullis-guard --example orders", &run_example),
+            ("cargo run --release -p portcullis-guard --features html --example orders", &run_example),
         ],
     );
     let orders = Example::start(terminal.shell(&guard), port).await;

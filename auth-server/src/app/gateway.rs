@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use http::Method;
 use portcullis_guard::{
-    BuildError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Proxies, Quota,
-    RouteFault, RouteTable, SharedKeys,
+    BuildError, CacheDirError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Quota,
+    RouteFault, RouteTable,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 
-use crate::config::{GatewayConfig, ProxyNetwork, Route};
+use crate::config::{GatewayConfig, Route};
+use crate::http::extract::address::trusted;
 use crate::http::gateway::Front;
 use crate::http::listen;
 
@@ -26,36 +27,36 @@ pub(crate) struct Gateway {
 /// Why a gateway does not start: something in its configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GatewayError {
+    #[error("gateway.cache_dir: {0}")]
+    CacheDir(CacheDirError),
     #[error("the guard cannot be built: {0}")]
-    Guard(#[from] BuildError),
+    Guard(BuildError),
     #[error(transparent)]
     Route(#[from] RouteFault),
+}
+
+impl From<BuildError> for GatewayError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::CacheDir(error) => Self::CacheDir(error),
+            other => Self::Guard(other),
+        }
+    }
 }
 
 impl Gateway {
     /// Builds the guard, which fetches keys and policy. A server that is away is no error: the gateway answers 503 until it is back.
     pub(crate) async fn open(config: &GatewayConfig) -> Result<Self, GatewayError> {
-        let issuer = issuer(config);
-        let mut guard = builder(config).issuer(Issuer::oidc(&issuer));
-        if let (Some(id), Some(secret)) = (&config.policy.client_id, &config.policy.client_secret) {
-            let url = format!("{issuer}/policies/snapshot");
-            let endpoint = PolicyEndpoint::new(url, id, secret.expose());
-            guard = guard.policy(Policy::remote(endpoint));
-        }
-        if let Some(folder) = &config.gateway.cache_dir {
-            guard = guard.cache_dir(folder);
-        }
-        Self::of(guard.build().await?, config)
+        Self::of(builder(config).build().await?, config)
     }
 
     /// What a start would find wrong, without the network and without leaving a trace.
-    pub(crate) async fn look(config: &GatewayConfig) -> Result<(), GatewayError> {
-        let guard = builder(config).issuer(Issuer::shared(issuer(config), SharedKeys::none()));
-        Self::of(guard.manual_refresh().build().await?, config).map(drop)
+    pub(crate) fn look(config: &GatewayConfig) -> Result<(), GatewayError> {
+        Self::of(builder(config).build_untouched()?, config).map(drop)
     }
 
     fn of(guard: Guard, config: &GatewayConfig) -> Result<Self, GatewayError> {
-        let front = Front::new(&guard, table(&config.route), proxies(&config.gateway.trusted_proxies))?;
+        let front = Front::new(&guard, table(&config.route), trusted(&config.gateway.trusted_proxies))?;
         Ok(Self { guard, front })
     }
 
@@ -82,11 +83,6 @@ impl Gateway {
     }
 }
 
-fn issuer(config: &GatewayConfig) -> String {
-    config.gateway.issuer.as_ref().map(|setting| setting.issuer().to_string()).unwrap_or_default()
-}
-
-/// What needs no network.
 fn builder(config: &GatewayConfig) -> GuardBuilder {
     let GatewayConfig { gateway, policy, dpop, limits, .. } = config;
     let mut quotas = Limits::new();
@@ -96,23 +92,26 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
     if let Some(amount) = limits.per_caller_per_minute {
         quotas = quotas.by_identity(Quota::per_minute(amount));
     }
+    let issuer = gateway.issuer.as_ref().map(|setting| setting.issuer().to_string()).unwrap_or_default();
     let mut guard = Guard::builder()
+        .issuer(Issuer::oidc(&issuer))
         .audience(gateway.audience.clone().unwrap_or_default())
-        .proxies(proxies(&gateway.trusted_proxies))
+        .proxies(trusted(&gateway.trusted_proxies))
         .limits(quotas);
     if let Some(folder) = &policy.folder {
         guard = guard.policy(Policy::files(folder));
+    }
+    if let (Some(id), Some(secret)) = (&policy.client_id, &policy.client_secret) {
+        let endpoint = PolicyEndpoint::new(format!("{issuer}/policies/snapshot"), id, secret.expose());
+        guard = guard.policy(Policy::remote(endpoint));
+    }
+    if let Some(folder) = &gateway.cache_dir {
+        guard = guard.cache_dir(folder);
     }
     if !dpop.origins.is_empty() {
         guard = guard.dpop(dpop.origins.iter().fold(Dpop::new(), Dpop::origin));
     }
     guard
-}
-
-/// Networks that could not be read would trust nobody.
-fn proxies(networks: &[ProxyNetwork]) -> Proxies {
-    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-    Proxies::trust(networks.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn table(routes: &[Route]) -> RouteTable {
@@ -160,27 +159,43 @@ mod tests {
         format!("[[route]]\npath = \"{path}\"\n{methods}\nrequire = \"public\"\n")
     }
 
-    async fn fault(rest: &str) -> String {
-        Gateway::look(&config(rest)).await.map(drop).unwrap_err().to_string()
+    fn fault(rest: &str) -> String {
+        Gateway::look(&config(rest)).unwrap_err().to_string()
     }
 
-    #[tokio::test]
-    async fn a_table_that_could_be_read_in_two_ways_is_found_without_a_start() {
+    #[test]
+    fn a_table_that_could_be_read_in_two_ways_is_found_without_a_start() {
         let get = "methods = [\"GET\"]";
-        Gateway::look(&config(&(route("/a", get) + &route("/a", "")))).await.unwrap();
-        let twice = fault(&(route("/a", get) + &route("/a", get))).await;
+        Gateway::look(&config(&(route("/a", get) + &route("/a", "")))).unwrap();
+        let twice = fault(&(route("/a", get) + &route("/a", get)));
         assert!(twice.contains("the route `/a` is there twice for GET"), "{twice}");
-        let overlap = fault(&(route("/{a}", "") + &route("/{b}", ""))).await;
+        let overlap = fault(&(route("/{a}", "") + &route("/{b}", "")));
         assert!(overlap.contains("the route `/{b}`"), "{overlap}");
-        let origin = fault(&format!("[dpop]\norigins = [\"orders\"]\n{}", route("/a", ""))).await;
+        let origin = fault(&format!("[dpop]\norigins = [\"orders\"]\n{}", route("/a", "")));
         assert!(origin.contains("`orders` is not the origin of a service"), "{origin}");
     }
 
-    #[tokio::test]
-    async fn policy_files_that_cannot_be_used_are_found_without_a_start() {
-        let missing = fault(&format!("[policy]\nfolder = \"/nowhere/at/all\"\n{}", route("/a", ""))).await;
+    #[test]
+    fn policy_files_that_cannot_be_used_are_found_without_a_start() {
+        let missing = fault(&format!("[policy]\nfolder = \"/nowhere/at/all\"\n{}", route("/a", "")));
         assert!(missing.contains("/nowhere/at/all"), "{missing}");
         assert!(!Path::new("/nowhere").exists());
+    }
+
+    #[test]
+    fn a_folder_that_keys_cannot_be_kept_in_is_found_without_a_start_and_none_is_made() {
+        let outer = tempdir().unwrap();
+        let with = |name: &str| {
+            let folder = outer.path().join(name).display().to_string();
+            config(&format!("cache_dir = {folder:?}\n{}", route("/a", "")))
+        };
+        Gateway::look(&with("new")).unwrap();
+        assert!(!outer.path().join("new").exists());
+        std::fs::write(outer.path().join("file"), "theirs").unwrap();
+        for (name, why) in [("file", "is no folder"), ("file/below", "not a directory")] {
+            let fault = Gateway::look(&with(name)).unwrap_err().to_string();
+            assert!(fault.starts_with("gateway.cache_dir: ") && fault.ends_with(why), "{fault}");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Gateway {
 /// Looks at the configuration of a gateway.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GatewayCommand {
-    /// Checks all of it, as a start does, and prints the routes.
+    /// Checks all of it, without the network and without leaving a trace, and prints the routes.
     Check,
     /// Prints the JSON Schema of the file.
     Schema,
@@ -35,7 +35,7 @@ impl Gateway {
     pub(crate) async fn run(&self, context: &Context) -> Result<(), Failure> {
         match self.command {
             None => serve(&read(context)?).await,
-            Some(GatewayCommand::Check) => check(&read(context)?, context.format).await,
+            Some(GatewayCommand::Check) => check(&read(context)?, context.format),
             Some(GatewayCommand::Schema) => output::json(&GatewayConfig::schema()),
         }
     }
@@ -55,7 +55,7 @@ async fn serve(config: &GatewayConfig) -> Result<(), Failure> {
     let (address, routes) = (config.gateway.listen, config.route.len());
     let audience = config.gateway.audience.as_deref().unwrap_or_default();
     output::text(&format!(
-        "portcullis {VERSION} gateway   for {audience}   {}\n  nginx     http://{address}/nginx\n  Traefik   http://{address}/forward\n  Envoy     http://{address}/envoy\n",
+        "portcullis {VERSION} gateway   for {audience}   {}\n  nginx     http://{address}/nginx\n  Traefik   http://{address}/forward\n  Envoy     http://{address}/envoy, or gRPC at {address}\n",
         output::counted(u64::try_from(routes).unwrap_or_default(), "route", "routes"),
     ))?;
     gateway.serve(listener, reload, stop).await;
@@ -63,8 +63,8 @@ async fn serve(config: &GatewayConfig) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn check(config: &GatewayConfig, format: Format) -> Result<(), Failure> {
-    Opened::look(config).await?;
+fn check(config: &GatewayConfig, format: Format) -> Result<(), Failure> {
+    Opened::look(config)?;
     let lines: Vec<Line> = config.route.iter().map(Line::of).collect();
     let rows = lines.iter().map(|line| [line.methods.join(" "), line.path.to_owned(), line.require.clone()]);
     output::print(format, &lines, &Table::new(["METHODS", "PATH", "REQUIRES"], rows))

@@ -5,7 +5,7 @@ use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::known::Key;
-use crate::config::{Config, SecretText};
+use crate::config::{Config, Log, SecretText};
 
 /// A key, and what is wrong with it.
 pub(crate) type Finding = (Key, String);
@@ -73,12 +73,17 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
         (passwords.memory_kib < 8 * passwords.parallelism).then(|| {
             finding("passwords", "memory_kib", "must be at least 8 for each lane of passwords.parallelism".to_owned())
         }),
-        EnvFilter::try_new(&config.log.filter).err().map(|error| {
-            finding("log", "filter", format!("is not a filter such as `info` or `portcullis_server=debug`: {error}"))
-        }),
+        log_filter(&config.log),
     ]
     .into_iter()
     .flatten()
+}
+
+/// What is wrong with the filter of the log.
+pub(super) fn log_filter(log: &Log) -> Option<Finding> {
+    let error = EnvFilter::try_new(&log.filter).err()?;
+    let message = format!("is not a filter such as `info` or `portcullis_server=debug`: {error}");
+    Some(finding("log", "filter", message))
 }
 
 /// The URL is a secret as a whole, so no message quotes it.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::route::{MethodName, RequirementText, Route};
 use crate::config::check::Finding;
-use crate::config::load::{Reader, Settings, schema_of};
-use crate::config::{ConfigError, ConfigErrors, IssuerSetting, Log, Origin, ProxyNetwork, SecretText};
+use crate::config::load::{Reader, Settings, schema_of, text_of};
+use crate::config::{ConfigErrors, IssuerSetting, Log, ProxyNetwork, SecretText};
 
 /// Everything that a gateway is told.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -97,14 +97,8 @@ pub struct GatewayLimits {
 impl GatewayConfig {
     /// Reads the file, reports every mistake.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_text(path, &text),
-            Err(error) => Err(ConfigErrors(vec![ConfigError {
-                origin: Origin::Default,
-                key: None,
-                message: format!("the configuration file {} cannot be read: {error}", path.display()),
-            }])),
-        }
+        let text = text_of(path).map_err(|mistake| ConfigErrors(vec![mistake]))?;
+        Self::from_text(path, &text)
     }
 
     fn from_text(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
@@ -145,6 +139,16 @@ mod tests {
         let networks: Vec<_> = config.gateway.trusted_proxies.iter().map(ToString::to_string).collect();
         assert_eq!(networks, ["127.0.0.0/8", "::1/128"]);
         assert!(config.dpop.origins.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_the_only_mistake() {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let mistakes = GatewayConfig::read(&file).unwrap_err();
+        let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        let start = format!("the configuration file {} cannot be read: ", file.display());
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with(&start), "{mistakes:?}");
     }
 
     #[test]
@@ -194,6 +198,10 @@ mod tests {
                 "route.1: requires bound tokens, and dpop.origins",
             ),
             (format!("{START}{}", route("mtls")), "route.1: requires a certificate"),
+            (
+                format!("{START}[log]\nfilter = \"a=b=c\"\n{public}"),
+                "gateway.toml:5: log.filter: is not a filter",
+            ),
             (format!("{START}[[route]]\nrequire = \"public\""), "route.1: missing field `path`"),
             (format!("{START}[[route]]\npath = \"/\""), "route.1: missing field `require`"),
             (format!("{START}[route]\npath = \"/\""), "there is a list of [[route]]"),

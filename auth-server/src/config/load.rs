@@ -69,18 +69,23 @@ pub(crate) fn schema_of<C: JsonSchema>() -> serde_json::Value {
     settings.into_generator().into_root_schema_for::<C>().to_value()
 }
 
+/// What stands in a file.
+pub(crate) fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError {
+        origin: Origin::Default,
+        key: None,
+        message: format!("the configuration file {} cannot be read: {error}", path.display()),
+    })
+}
+
 impl Sources {
     /// Reads every source, reports every mistake.
     pub fn load(&self) -> Result<Loaded, ConfigErrors> {
         let mut reader = Reader::new();
         if let Some(path) = &self.file {
-            match std::fs::read_to_string(path) {
+            match text_of(path) {
                 Ok(text) => reader.file(path, &text),
-                Err(error) => reader.mistake(
-                    Origin::Default,
-                    None,
-                    format!("the configuration file {} cannot be read: {error}", path.display()),
-                ),
+                Err(mistake) => reader.mistakes.push(mistake),
             }
         }
         self.environment.iter().for_each(|(name, value)| reader.variable(name, value));

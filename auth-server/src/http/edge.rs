@@ -8,7 +8,6 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -17,7 +16,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath};
 use axum::response::Response;
-use futures_util::FutureExt;
 use http::{Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Bytes, Incoming};
@@ -27,6 +25,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::config::Config;
 use crate::domain::secret::Entropy;
+use crate::http::bounds::{Cut, bounded, milliseconds};
 use crate::http::decided::Decided;
 use crate::http::error::Cause;
 use crate::http::extract::address::{ClientAddress, proxies};
@@ -146,13 +145,10 @@ impl Edge {
             Err(_) if request.uri().path().starts_with(HEALTH) => None,
             Err(_) => return Err(Refusal::Busy),
         };
-        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Ok(Ok(response))) => Ok(response),
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => Err(Refusal::Panic),
-            Err(_elapsed) => Err(Refusal::TooSlow),
-        }
+        bounded(self.timeout, self.router.clone().oneshot(request)).await.map_err(|cut| match cut {
+            Cut::Panic => Refusal::Panic,
+            Cut::TooSlow => Refusal::TooSlow,
+        })
     }
 }
 
@@ -180,8 +176,7 @@ fn log(line: &Line<'_>, response: &Response) {
     let (id, method) = (line.id.as_str(), line.method.as_str());
     let route = line.route.map_or("", MatchedPath::as_str);
     let code = response.status().as_u16();
-    // Whole microseconds: what is finer is noise.
-    let duration_ms = (line.took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
+    let duration_ms = milliseconds(line.took);
     let cause = response.extensions().get::<Cause>().map(Cause::as_str);
     if response.status().is_server_error() {
         tracing::error!(

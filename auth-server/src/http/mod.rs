@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod authzen;
+pub(crate) mod bounds;
 pub(crate) mod cors;
 pub(crate) mod decided;
 pub(crate) mod decision_point;

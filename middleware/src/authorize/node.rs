@@ -18,6 +18,7 @@ pub(super) enum Node {
     Any(Vec<Node>),
     Authenticated,
     Bound(Binding),
+    Issuer(Text),
     Optional,
     Public,
     Rbac {
@@ -96,6 +97,8 @@ pub(crate) struct Grant {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Denial {
     Anonymous,
+    /// The token is of another issuer.
+    Issuer(Text),
     /// The route requires a policy and the guard has none.
     NoPolicy,
     /// The route says nothing about what it requires.
@@ -112,13 +115,14 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// Of two, the one to tell. Our own outage stays one, whatever else does not allow it: no false 403. And what callers can
-    /// mend by signing in again comes before what only others can.
+    /// Of two, the one to tell. Our own outage stays one, whatever else does not allow it: no false 403. What callers can
+    /// mend by signing in again comes before what only others can, and that before what is not for their issuer at all.
     fn or(self, next: Self) -> Self {
         let rank = |denial: &Self| match denial {
-            Self::PolicyMissing => 2,
-            Self::SignIn(_) | Self::Unbound(_) => 1,
-            _ => 0,
+            Self::PolicyMissing => 3,
+            Self::SignIn(_) | Self::Unbound(_) => 2,
+            Self::Issuer(_) | Self::NoRequirement => 0,
+            _ => 1,
         };
         if rank(&self) > rank(&next) { self } else { next }
     }
@@ -131,12 +135,25 @@ impl Node {
             Self::Rbac { .. } => true,
             Self::Authenticated
             | Self::Bound(_)
+            | Self::Issuer(_)
             | Self::Optional
             | Self::Public
             | Self::Scope(_)
             | Self::SignIn(_)
             | Self::Unlisted
             | Self::Unstated => false,
+        }
+    }
+
+    pub(super) fn collect_issuers<'a>(&'a self, issuers: &mut Vec<&'a str>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_issuers(issuers);
+                }
+            }
+            Self::Issuer(issuer) => issuers.push(issuer),
+            _ => {}
         }
     }
 
@@ -172,6 +189,7 @@ impl Node {
             Self::Optional | Self::Public => true,
             Self::Authenticated
             | Self::Bound(_)
+            | Self::Issuer(_)
             | Self::Rbac { .. }
             | Self::Scope(_)
             | Self::SignIn(_)
@@ -188,6 +206,7 @@ impl Node {
             Self::Authenticated => Need::Authenticated,
             Self::Bound(Binding::Certificate) => Need::Mtls,
             Self::Bound(Binding::Key) => Need::Dpop,
+            Self::Issuer(issuer) => Need::Issuer(issuer.clone().into_owned()),
             Self::Optional => Need::Optional,
             Self::Public => Need::Public,
             Self::Rbac { object, action } => {
@@ -223,6 +242,10 @@ impl Node {
                     Binding::Key => caller.has_proven_key(),
                 };
                 if is_bound { Ok(Grant::default()) } else { Err(Denial::Unbound(*binding)) }
+            }
+            Self::Issuer(issuer) => {
+                let is_of = caller.ok_or(Denial::Anonymous)?.issuer() == issuer;
+                if is_of { Ok(Grant::default()) } else { Err(Denial::Issuer(issuer.clone())) }
             }
             Self::Rbac { object, action } => ask(by.policy, caller.ok_or(Denial::Anonymous)?, object, action),
             Self::Scope(scope) => {
@@ -281,6 +304,7 @@ impl fmt::Display for Node {
             Self::Authenticated => out.write_str("authenticated"),
             Self::Bound(Binding::Certificate) => out.write_str("mtls"),
             Self::Bound(Binding::Key) => out.write_str("dpop"),
+            Self::Issuer(issuer) => write!(out, "issuer({issuer})"),
             Self::Optional => out.write_str("optional"),
             Self::Public => out.write_str("public"),
             Self::Rbac { object, action } => write!(out, "rbac({object}, {action})"),

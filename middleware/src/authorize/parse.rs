@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::iter::Peekable;
+use std::mem::replace;
 use std::num::NonZeroU32;
 use std::str::{CharIndices, FromStr};
 use std::time::Duration;
 
 use super::node::{Binding, Node};
-use super::{Requirement, authenticated, optional, public, rbac, scope};
+use super::{Requirement, authenticated, issuer, optional, public, rbac, scope};
 use crate::sign_in::SignIn;
 
 /// How deep parentheses may be nested.
@@ -38,8 +39,15 @@ impl FromStr for Requirement {
     fn from_str(text: &str) -> Result<Self, RequirementError> {
         let mut parser = Parser { text, symbols: text.char_indices().peekable(), depth: 0 };
         let mut requirement = parser.joined()?;
+        let mut conditions = Conditions::default();
         while parser.take(',') {
-            requirement = parser.condition(requirement)?;
+            parser.condition(&mut conditions)?;
+        }
+        if let Some(age) = conditions.stale {
+            requirement = requirement.serve_stale(age);
+        }
+        if let Some(cost) = conditions.cost {
+            requirement = requirement.cost(cost.get());
         }
         parser.blanks();
         match parser.symbols.peek() {
@@ -53,6 +61,13 @@ struct Parser<'t> {
     text: &'t str,
     symbols: Peekable<CharIndices<'t>>,
     depth: usize,
+}
+
+/// What follows commas behind the whole, each at most once.
+#[derive(Default)]
+struct Conditions {
+    stale: Option<Duration>,
+    cost: Option<NonZeroU32>,
 }
 
 /// What joins two requirements.
@@ -111,6 +126,10 @@ impl Parser<'_> {
         match self.word()?.as_str() {
             "authenticated" => Ok(authenticated()),
             "dpop" => Ok(Requirement::of(Node::Bound(Binding::Key))),
+            "issuer" => match self.arguments()?.as_slice() {
+                [one] if !one.contains(' ') => Ok(issuer(one.clone())),
+                _ => Err(self.fault("`issuer` takes one issuer: issuer(https://id.example.com)")),
+            },
             "mtls" => Ok(Requirement::of(Node::Bound(Binding::Certificate))),
             "optional" => Ok(optional()),
             "public" => Ok(public()),
@@ -124,7 +143,7 @@ impl Parser<'_> {
             },
             "sign-in" => self.sign_in(),
             other => Err(self.fault(format!(
-                "`{other}` is no requirement: public, optional, authenticated, scope(..), rbac(.., ..), dpop, mtls and sign-in(..) are"
+                "`{other}` is no requirement: public, optional, authenticated, scope(..), rbac(.., ..), issuer(..), dpop, mtls and sign-in(..) are"
             ))),
         }
     }
@@ -144,13 +163,17 @@ impl Parser<'_> {
         Ok(parts)
     }
 
+    /// Classes, an age, or both. A comma adds a demand everywhere else, so no second one may read as "or" here, and of two ages
+    /// nobody should have to know which holds.
     fn sign_in(&mut self) -> Result<Requirement, RequirementError> {
-        let mut sign_in = SignIn::default();
+        let (mut sign_in, mut has_classes, mut has_age) = (SignIn::default(), false, false);
         for part in self.arguments()? {
             if let Some(age) = part.strip_prefix("within ") {
+                self.once(replace(&mut has_age, true), "an age is there twice: sign-in(phr, within 300 s)")?;
                 sign_in.within(self.seconds(age)?);
                 continue;
             }
+            self.once(replace(&mut has_classes, true), "classes are joined by `or`: sign-in(phrh or phr)")?;
             for class in part.split(" or ").map(str::trim) {
                 if class.is_empty() || class.contains(' ') {
                     return Err(
@@ -164,20 +187,27 @@ impl Parser<'_> {
     }
 
     /// What follows a comma behind the whole.
-    fn condition(&mut self, requirement: Requirement) -> Result<Requirement, RequirementError> {
+    fn condition(&mut self, conditions: &mut Conditions) -> Result<(), RequirementError> {
         self.blanks();
         let text: String = std::iter::from_fn(|| self.symbols.next_if(|(_, symbol)| *symbol != ','))
             .map(|(_, symbol)| symbol)
             .collect();
         let text = text.trim();
         if let Some(age) = text.strip_prefix("stale for ") {
-            return Ok(requirement.serve_stale(self.seconds(age)?));
+            let before = conditions.stale.replace(self.seconds(age)?);
+            return self.once(before.is_some(), "`stale for` is there twice");
         }
-        match text.strip_prefix("costs ").map(str::parse::<NonZeroU32>) {
-            Some(Ok(cost)) => Ok(requirement.cost(cost.get())),
-            Some(Err(_)) => Err(self.fault("`costs` takes a number: costs 5")),
-            None => Err(self.fault("a comma is followed by `stale for 300 s` or `costs 5`")),
-        }
+        let Some(number) = text.strip_prefix("costs ") else {
+            return Err(self.fault("a comma is followed by `stale for 300 s` or `costs 5`"));
+        };
+        let cost = number.parse().map_err(|_| self.fault("`costs` takes a number: costs 5"))?;
+        let before = conditions.cost.replace(cost);
+        self.once(before.is_some(), "`costs` is there twice")
+    }
+
+    /// Refuses the second of what may be there once.
+    fn once(&mut self, is_there: bool, fault: &str) -> Result<(), RequirementError> {
+        if is_there { Err(self.fault(fault)) } else { Ok(()) }
     }
 
     fn seconds(&mut self, text: &str) -> Result<Duration, RequirementError> {
@@ -236,6 +266,7 @@ mod tests {
             Just(authenticated().mtls()),
             (name, name).prop_map(|(object, action)| rbac(object, action)),
             name.prop_map(scope),
+            name.prop_map(issuer),
             ("[a-z:]{1,8}", 0_u64..1_000_000).prop_map(|(class, secs)| {
                 scope("a").acr(class).acr("phr").max_age(Duration::from_secs(secs))
             }),
@@ -280,6 +311,7 @@ mod tests {
             ("scope(a) xor scope(b)", "`xor` stands where"),
             ("scope(a b)", "`scope` takes one scope"),
             ("scope()", "something is missing in the parentheses"),
+            ("issuer(a, b)", "`issuer` takes one issuer"),
             ("rbac(orders)", "`rbac` takes an object and an action"),
             ("rbac(orders, read", "`)` is missing, at character 18"),
             ("rbac(orders, read))", "`)` was not expected, at character 19"),
@@ -287,7 +319,14 @@ mod tests {
             ("scope(a), costs 0", "`costs` takes a number"),
             ("scope(a), stale for ever", "an age is a number of seconds"),
             ("scope(a), limit x", "a comma is followed by"),
+            ("scope(a), costs 5, costs 1", "`costs` is there twice, at character 27"),
+            ("scope(a), stale for 5 s, stale for 900 s", "`stale for` is there twice"),
+            ("scope(a), stale for 0 s, costs 1, stale for 900 s", "`stale for` is there twice"),
             ("sign-in(a b)", "`sign-in` takes classes"),
+            ("sign-in(phrh, phr)", "classes are joined by `or`"),
+            ("sign-in(phrh, within 5 s, phr)", "classes are joined by `or`"),
+            ("sign-in(within 5 s, within 900 s)", "an age is there twice"),
+            ("sign-in(phr, within 5 s, within 5 s)", "an age is there twice"),
             ("unlisted", "`unlisted` is no requirement"),
             ("unstated", "`unstated` is no requirement"),
         ] {

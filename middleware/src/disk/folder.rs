@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::rights::{only_ours, plain_files, private_file, private_folder};
+use super::rights::{may_write, only_ours, plain_files, private_file, private_folder};
 
 /// Longer than the longest policy.
 const MAX_BYTES: u64 = 40 * 1024 * 1024;
@@ -32,6 +32,14 @@ pub enum CacheDirError {
     /// There is something else in its place.
     #[error("{} is no folder", .0.display())]
     NotAFolder(PathBuf),
+    /// It cannot be had, or not be written to. A guard that is started does without it.
+    #[error("nothing can be kept in {}: {cause}", .folder.display())]
+    Unusable {
+        /// Where it would be.
+        folder: PathBuf,
+        /// What stands in the way.
+        cause: io::Error,
+    },
 }
 
 /// Why a file is not read.
@@ -56,10 +64,7 @@ impl Folder {
     /// may write to is an error.
     pub(crate) fn open(path: &Path, now: u64) -> Result<Option<Self>, CacheDirError> {
         match found_or_made(path) {
-            Ok(found) if !found.is_dir() => return Err(CacheDirError::NotAFolder(path.to_owned())),
-            Ok(found) => {
-                only_ours(&found).map_err(|why| CacheDirError::Insecure { folder: path.to_owned(), why })?;
-            }
+            Ok(found) => is_safe(path, &found)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(CacheDirError::NotAFolder(path.to_owned()));
             }
@@ -73,6 +78,22 @@ impl Folder {
             tracing::debug!(folder = %path.display(), %error, "the cache folder could not be cleaned");
         }
         Ok(Some(folder))
+    }
+
+    /// Refuses what [`open`](Self::open) would, and what it would do without. Makes nothing.
+    pub(crate) fn look(path: &Path) -> Result<(), CacheDirError> {
+        let has = match fs::metadata(path) {
+            Ok(found) => {
+                is_safe(path, &found)?;
+                path
+            }
+            // A link to nothing: no folder can be made in its place.
+            Err(_) if fs::symlink_metadata(path).is_ok() => {
+                return Err(CacheDirError::NotAFolder(path.to_owned()));
+            }
+            Err(_) => there_is(path),
+        };
+        may_write(has).map_err(|cause| CacheDirError::Unusable { folder: path.to_owned(), cause })
     }
 
     /// Reads a file, if there is one.
@@ -122,6 +143,20 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+fn is_safe(path: &Path, found: &Metadata) -> Result<(), CacheDirError> {
+    if !found.is_dir() {
+        return Err(CacheDirError::NotAFolder(path.to_owned()));
+    }
+    only_ours(found).map_err(|why| CacheDirError::Insecure { folder: path.to_owned(), why })
+}
+
+/// The folder that the first one would be made in.
+fn there_is(path: &Path) -> &Path {
+    let above = path.ancestors().skip(1).find(|above| fs::symlink_metadata(above).is_ok());
+    // A name alone is one of the folder that the program is in.
+    above.unwrap_or(Path::new("."))
 }
 
 fn found_or_made(path: &Path) -> io::Result<Metadata> {
@@ -187,6 +222,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let opened = Folder::open(&path, NOW);
             assert_eq!(opened.is_ok(), safe, "{mode:o}: {opened:?}");
+            assert_eq!(Folder::look(&path).is_ok(), safe, "{mode:o}");
         }
         let file = outer.path().join("file");
         fs::write(&file, "").unwrap();
@@ -194,6 +230,34 @@ mod tests {
             let opened = Folder::open(path, NOW);
             assert!(!matches!(opened, Ok(Some(_))), "{opened:?}");
         }
+    }
+
+    #[test]
+    fn a_look_refuses_what_nothing_could_be_kept_in_and_makes_nothing() {
+        let outer = tempdir().unwrap();
+        let [new, file, link] = ["new", "file", "link"].map(|name| outer.path().join(name));
+        fs::write(&file, "").unwrap();
+        symlink(outer.path().join("nothing"), &link).unwrap();
+        for (path, fault) in [
+            (&new, None),
+            (&new.join("below/that"), None),
+            (&PathBuf::from("a-name-alone"), None),
+            (&file, Some("is no folder")),
+            (&link, Some("is no folder")),
+            (&file.join("below"), Some("not a directory")),
+        ] {
+            let looked = Folder::look(path).map_err(|error| error.to_string());
+            assert_eq!(looked.is_err(), fault.is_some(), "{}: {looked:?}", path.display());
+            let said = looked.err().unwrap_or_default();
+            assert!(said.contains(fault.unwrap_or_default()), "{said}");
+            assert!(path == &file || !path.exists(), "{}", path.display());
+        }
+        let locked = outer.path().join("locked");
+        fs::create_dir(&locked).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+        assert_eq!(Folder::look(&locked).is_err(), !rustix::process::geteuid().is_root());
+        assert!(Folder::open(&file.join("below"), NOW).unwrap().is_none(), "a guard does without");
+        assert!(Folder::open(&link, NOW).is_err());
     }
 
     #[test]

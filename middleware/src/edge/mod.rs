@@ -84,6 +84,7 @@ impl Edge {
     }
 
     /// Whether nothing was asked of it.
+    #[cfg(feature = "axum")]
     pub(crate) fn is_idle(&self) -> bool {
         self.rules.is_idle()
     }

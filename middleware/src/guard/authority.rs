@@ -10,7 +10,6 @@ use crate::jwks::Trust;
 #[cfg(feature = "login")]
 use crate::login::{Found, Ticket};
 use crate::refusal::Outage;
-use crate::revocation::Revoked;
 use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
 #[cfg(not(feature = "login"))]
 use crate::unlogged::{Found, Ticket};
@@ -64,18 +63,6 @@ impl Pending {
 }
 
 impl Authority {
-    /// What was revoked, where somebody tells, is refused by either.
-    pub(crate) fn new(
-        verifier: Verifier,
-        introspector: Option<Introspector>,
-        revoked: Option<&Arc<Revoked>>,
-    ) -> Self {
-        Self {
-            verifier: verifier.hearing_of(revoked.cloned()),
-            introspector: introspector.map(|introspector| introspector.hearing_of(revoked.cloned())),
-        }
-    }
-
     /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
     pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
         match (&self.introspector, turn) {
@@ -102,10 +89,10 @@ impl Authority {
     /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
     /// has changed since.
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
-        let Held { caller, token, awaited, visit: _ } = held;
+        let Held { caller, token, inquiry, visit: _ } = held;
         let again = match &self.introspector {
             Some(introspector) if introspector.decides(token) => {
-                introspector.lasts((&*caller, token), awaited, tolerance).map_err(|lapse| match lapse {
+                introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {
                     Lapse::Refused(fault) => ended_by(fault),
                     Lapse::Unanswered => Ended::Unavailable,
                 })?

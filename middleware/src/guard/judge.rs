@@ -14,6 +14,7 @@ use crate::binding::{BindingFault, Claim, Name};
 use crate::client_address::ClientAddress;
 use crate::csrf::CsrfRules;
 use crate::decision::{AccessDenied, Decision, DecisionId};
+use crate::introspection::Inquiry;
 use crate::limit::{Halt, Stage, Standing};
 #[cfg(feature = "login")]
 use crate::login::{Sent, Sessions, Visit};
@@ -147,7 +148,7 @@ impl Core {
         }
     }
 
-    fn policy_for(&self, requirement: &Requirement) -> Option<(&PolicyState, Moment)> {
+    pub(super) fn policy_for(&self, requirement: &Requirement) -> Option<(&PolicyState, Moment)> {
         self.policy.as_ref().map(|policy| (policy, self.moment(requirement)))
     }
 
@@ -225,7 +226,12 @@ impl Core {
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(
-                    Some(Held { caller, token: sent.token.into(), awaited: None, visit: visit.cloned() }),
+                    Some(Held {
+                        caller,
+                        token: sent.token.into(),
+                        inquiry: Inquiry::default(),
+                        visit: visit.cloned(),
+                    }),
                     proof,
                 ))
             }
@@ -260,7 +266,7 @@ impl Core {
         Ok(claim)
     }
 
-    fn authorize(
+    pub(super) fn authorize(
         &self,
         requirement: &Requirement,
         caller: Option<&Principal>,
@@ -308,6 +314,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
     let nothing = Grant::default();
     match denial {
         Denial::Anonymous => Refusal::Anonymous,
+        Denial::Issuer(_) => forbidden("the token is of another issuer", nothing),
         Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
         Denial::NoRequirement => forbidden("the route states no requirement", nothing),
         Denial::Policy(grant) => forbidden("the policy does not allow it", grant),

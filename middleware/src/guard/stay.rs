@@ -1,12 +1,14 @@
-//! Whether a request that was let through would be let through again.
+//! Whether a request that was let through would be let through again, or for something else.
 
 use super::authority::Identity;
 use super::stream::{Held, RenewError};
 use super::{Core, Guard};
 use crate::authorize::{Denial, Grounds, Policies, Requirement};
+use crate::decision::Decision;
 use crate::ended::Ended;
 use crate::policy::PolicyState;
-use crate::token::Principal;
+use crate::refusal::{Outage, Refusal};
+use crate::token::{Principal, Scheme, TokenFault};
 
 impl Guard {
     /// Whether a new request by the same token would be let through now.
@@ -18,6 +20,18 @@ impl Guard {
         }
         core.authority.confirm(held, requirement.tolerance())?;
         core.allows_still(requirement, &held.caller)
+    }
+
+    /// Decides what a handler asks about the caller of a request that was let through, as it would be for a route.
+    pub(crate) fn decide(&self, requirement: &Requirement, held: &mut Held) -> Result<Decision, Refusal> {
+        let core = self.core();
+        let confirmed = core.authority.confirm(held, requirement.tolerance());
+        confirmed.map_err(|ended| core.lapsed(ended, held))?;
+        let policy = core.policy_for(requirement);
+        if policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
+            return Err(Refusal::Unavailable(Outage::Revocations));
+        }
+        core.authorize(requirement, Some(&held.caller), policy)
     }
 
     /// Verifies a token with which something is to go on.
@@ -35,6 +49,24 @@ impl Guard {
 }
 
 impl Core {
+    /// The answer to a caller whose token has ended while the handler was at work.
+    fn lapsed(&self, ended: Ended, held: &Held) -> Refusal {
+        let scheme = if held.caller.has_proven_key() { Scheme::Dpop } else { Scheme::Bearer };
+        let is_asked_about = self
+            .authority
+            .introspector
+            .as_ref()
+            .is_some_and(|introspector| introspector.decides(&held.token));
+        match ended {
+            Ended::Expired => Refusal::Token { fault: TokenFault::Expired, scheme },
+            Ended::Denied | Ended::Revoked | Ended::SignIn => {
+                Refusal::Token { fault: TokenFault::Revoked, scheme }
+            }
+            Ended::Unavailable if is_asked_about => Refusal::Unavailable(Outage::Introspection),
+            Ended::Unavailable => Refusal::Unavailable(Outage::Keys),
+        }
+    }
+
     fn allows_still(&self, requirement: &Requirement, caller: &Principal) -> Result<(), Ended> {
         let moment = self.moment(requirement);
         if self.policy.as_ref().is_some_and(|policy| policy.hears_too_little(moment)) {

@@ -128,6 +128,7 @@ impl Check {
 }
 
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod tests {
     use super::*;
     use crate::input::field::Field;

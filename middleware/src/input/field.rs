@@ -5,7 +5,9 @@ use std::ops::{Bound, RangeBounds, RangeInclusive};
 use regex::RegexBuilder;
 
 use super::check::{Action, Check};
-use super::html::{Html, NotHarmless};
+use super::html::Html;
+#[cfg(feature = "html")]
+use super::html::NotHarmless;
 use super::kind::Kind;
 
 /// The most that a compiled pattern may take, in bytes.
@@ -40,6 +42,7 @@ pub struct Field {
 enum Shape {
     Choice(Vec<String>),
     Email,
+    #[cfg_attr(not(feature = "html"), expect(dead_code, reason = "nothing is HTML without the feature"))]
     Html(Html),
     Ident,
     Integer(RangeInclusive<i64>),
@@ -52,15 +55,22 @@ enum Shape {
 }
 
 /// Why a field cannot be declared so.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldFault {
+    /// A type stands in itself: its fields have no end. Such places are declared by a pointer with `**`.
+    #[error("the type stands in itself, so its fields have no end: declare them by a pointer with `**`")]
+    EndlessType,
     /// HTML is declared in a query, which is never changed.
     #[error("the query is never changed, so there is no cleaning HTML in it")]
     HtmlInQuery,
     /// A profile of HTML allows what is not harmless.
+    #[cfg(feature = "html")]
     #[error(transparent)]
     Html(#[from] NotHarmless),
+    /// A query has names and values, and nothing within them.
+    #[error("a query has names and values, and nothing within them")]
+    NestedInQuery,
     /// No value at all could stand in it.
     #[error("there is no value that it could hold")]
     NothingAllowed,
@@ -94,6 +104,7 @@ impl Field {
     }
 
     /// HTML, which is cleaned unless it is to be [rejected](Self::reject) when it is not clean.
+    #[cfg(feature = "html")]
     pub const fn html(html: Html) -> Self {
         Self::of(Shape::Html(html))
     }
@@ -263,6 +274,7 @@ impl Shape {
 const PROGRAMS: [&str; 4] = ["blob", "data", "javascript", "vbscript"];
 
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod tests {
     use super::*;
 

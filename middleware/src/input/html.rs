@@ -1,15 +1,17 @@
 //! Cleaning of fields that are declared to be HTML.
 
+mod markup;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Deref;
 
 use serde::Serialize;
 
-use super::markup;
-
 /// The longest HTML field, in bytes: cleaning nested tags takes time quadratic in their number.
 const MAX_FIELD: usize = 16 * 1024;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Which HTML a field may hold. Everything else is taken out of it; its text stays.
 ///
@@ -143,7 +145,11 @@ impl HtmlCleaner {
 
     /// The clean form of a text that concerns the cleaner, or `None` when it is clean.
     pub(crate) fn rewrite(&self, text: &str) -> Result<Option<String>, HtmlTooLong> {
-        let clean = self.0.clean(text).to_string();
+        let mut clean = self.0.clean(text).to_string();
+        // The parser takes a byte order mark for one where nothing stands before it, which may be so only now.
+        if clean.starts_with(BYTE_ORDER_MARK) {
+            clean.drain(..clean.len() - clean.trim_start_matches(BYTE_ORDER_MARK).len());
+        }
         // Every open tag may be closed again for every one after it, so output can outgrow input.
         if clean.len() > MAX_FIELD * 2 {
             return Err(HtmlTooLong);

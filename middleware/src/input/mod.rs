@@ -9,17 +9,20 @@ mod declared;
 mod fault;
 mod field;
 mod form;
+#[cfg(feature = "html")]
 mod html;
 mod json;
 mod kind;
-mod markup;
 mod media;
 mod multipart;
 mod pointer;
 mod query;
 mod report;
+mod request_type;
 mod rules;
 mod splice;
+#[cfg(not(feature = "html"))]
+mod without_html;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use declared::Declared;
 pub(crate) use fault::{Fault, Part};
 pub use field::{Field, FieldFault};
 pub use form::Duplicates;
+#[cfg(feature = "html")]
 pub use html::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub(crate) use json::{Bounds, read as read_json};
 pub(crate) use media::Media;
@@ -37,7 +41,10 @@ use pointer::Pattern;
 pub(crate) use pointer::Segment;
 use query::QueryRules;
 pub use report::{FieldReports, InputReport, ReportedField};
+pub use request_type::{FieldList, InputFields};
 pub(crate) use rules::{Checked, InputRules};
+#[cfg(not(feature = "html"))]
+use without_html as html;
 
 /// The longest body of a guarded type, unless told otherwise.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
@@ -66,6 +73,8 @@ pub struct InputPolicy {
     signed_body: bool,
     uploads: Uploads,
     unpack_ratio: Option<usize>,
+    /// What a request type declares that cannot be, and where.
+    fault: Option<(String, FieldFault)>,
 }
 
 /// An input policy that cannot be used.
@@ -98,6 +107,7 @@ impl InputPolicy {
             signed_body: false,
             uploads: Uploads::new(),
             unpack_ratio: None,
+            fault: None,
         }
     }
 
@@ -123,9 +133,32 @@ impl InputPolicy {
 
     /// Declares that the strings at `pointer` are HTML, and cleans them. A field may hold 16 KiB, all of them together
     /// 64 KiB; longer ones are refused.
+    #[cfg(feature = "html")]
     #[must_use]
     pub fn html(self, pointer: impl Into<String>, html: Html) -> Self {
         self.field(pointer, Field::html(html))
+    }
+
+    /// Declares what a body of this type declares of its fields.
+    ///
+    /// It declares only those; members that the type does not know are still text like any other.
+    #[must_use]
+    pub fn body_fields<T: InputFields>(mut self) -> Self {
+        match FieldList::of::<T>().into_body() {
+            Ok(fields) => self.fields.extend(fields),
+            Err(fault) => self.fault = Some(fault),
+        }
+        self
+    }
+
+    /// Declares what a query of this type declares of its parameters.
+    #[must_use]
+    pub fn query_fields<T: InputFields>(mut self) -> Self {
+        match FieldList::of::<T>().into_query() {
+            Ok(parameters) => self.query.extend(parameters),
+            Err(fault) => self.fault = Some(fault),
+        }
+        self
     }
 
     /// Declares a parameter of the query. The query is never changed: what is wrong is refused or reported.
@@ -181,6 +214,9 @@ impl InputPolicy {
     }
 
     fn rules(&self) -> Result<InputRules, InputError> {
+        if let Some((place, fault)) = self.fault.clone() {
+            return Err(InputError::Field { place, fault });
+        }
         let mut fields = Declared::default();
         for (place, field) in &self.fields {
             let pattern = Pattern::parse(place)?;
@@ -235,4 +271,5 @@ impl fmt::Debug for RouteInput {
 }
 
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod tests;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::memory::Digest;
 use crate::fetch::Reply;
 use crate::jwks::{Lookup, Trust};
+use crate::media_type::is_of_type;
 use crate::schedule::Moment;
 use crate::token::{
     AccessClaims, Audience, Implied, Jws, NumericDate, TokenFault, TokenPolicy, Verified, is_current, object,
@@ -137,12 +138,11 @@ struct Kind {
 
 impl Reader {
     pub(super) fn read(&self, reply: &Reply, token: &Digest, times: Times) -> Result<Answer, AnswerFault> {
-        let media = reply.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media = media.split(';').next().unwrap_or_default().trim();
-        let (payload, generation) = if media.eq_ignore_ascii_case(SIGNED_MEDIA) {
+        let content_type = reply.content_type.as_ref();
+        let (payload, generation) = if is_of_type(content_type, SIGNED_MEDIA) {
             let (payload, generation) = self.open(&reply.body, times)?;
             (payload, Some(generation))
-        } else if !media.eq_ignore_ascii_case(PLAIN_MEDIA) {
+        } else if !is_of_type(content_type, PLAIN_MEDIA) {
             return Err(AnswerFault::Media);
         } else if self.tolerated.unsigned {
             (reply.body.to_vec(), None)
@@ -222,13 +222,15 @@ impl Reader {
         {
             return Err(TokenFault::Type);
         }
-        let Some(token_type) = &kind.token_type else {
-            return if self.tolerated.untyped { Ok(()) } else { Err(TokenFault::Untyped) };
-        };
         let is_bound = claims.registered.cnf.as_ref().is_some_and(|cnf| cnf.jkt.is_some());
+        let is_called_bound =
+            [&kind.token_type, &kind.typ].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(DPOP));
         // Taking it for a bearer token would undo a binding that the answer only hints at.
-        if token_type.eq_ignore_ascii_case(DPOP) && !is_bound {
+        if is_called_bound && !is_bound {
             return Err(TokenFault::SenderConstrained);
+        }
+        if kind.token_type.is_none() && !self.tolerated.untyped {
+            return Err(TokenFault::Untyped);
         }
         Ok(())
     }

@@ -54,6 +54,15 @@ impl Circuit {
         *self.course() = Course::default();
     }
 
+    /// The endpoint answered, though not to the question. One that was left alone is there again. That says nothing of failures
+    /// which are fewer: whoever makes up tokens must not keep an endpoint that is away from being left alone.
+    pub(super) fn stumbled(&self) {
+        let mut course = self.course();
+        if course.failures >= PATIENCE {
+            *course = Course::default();
+        }
+    }
+
     pub(super) fn failed(&self, now: Duration) {
         let mut course = self.course();
         course.failures = course.failures.saturating_add(1);
@@ -106,5 +115,20 @@ mod tests {
         assert!(!circuit.admit(secs(9)) && circuit.admit(secs(11)), "but not for ever");
         circuit.succeeded();
         assert!(circuit.admit(secs(11)) && circuit.admit(secs(11)) && !circuit.is_broken());
+    }
+
+    #[test]
+    fn a_stumble_ends_that_an_endpoint_is_left_alone_and_undoes_no_failure_before() {
+        let circuit = Circuit::default();
+        (0..3).for_each(|_| circuit.failed(secs(0)));
+        assert!(circuit.admit(secs(2)) && circuit.is_broken());
+        circuit.stumbled();
+        assert!(circuit.admit(secs(2)) && circuit.admit(secs(2)) && !circuit.is_broken());
+        for _ in 0..3 {
+            circuit.stumbled();
+            assert!(!circuit.is_broken());
+            circuit.failed(secs(2));
+        }
+        assert!(circuit.is_broken());
     }
 }

@@ -12,6 +12,9 @@ use crate::jwks::{Metadata, MetadataFault, MetadataPlace};
 /// The longest a question may take, a look at the metadata and the wait for that included.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// The longest that a question waits for another look at the metadata, where the endpoint is known from before.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
 /// The longest answer that is read: a token of 8 KiB says less.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -31,46 +34,74 @@ impl AskFault {
         let Self::Fetch(fault) = self else { return true };
         match fault {
             FetchError::Silent | FetchError::Transport(_) => true,
-            FetchError::Status(status) => {
-                !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            FetchError::Status(status) => !is_a_stumble(*status),
             FetchError::TooLong => false,
         }
     }
 }
 
+/// Whether an answer may be due to the token alone: what an issuer says to a form that it cannot read, or a proxy before it to a
+/// body that it does not like.
+const fn is_a_stumble(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::INTERNAL_SERVER_ERROR
+    )
+}
+
 /// Where the endpoint is.
 pub(super) struct Place {
     metadata: Option<MetadataPlace>,
-    /// As far as it is known. Holding this makes a look at the metadata the only one.
-    url: Mutex<Option<Url>>,
+    /// Holding this makes a look at the metadata the only one.
+    known: Mutex<Known>,
+}
+
+/// Where it was found last.
+#[derive(Default)]
+struct Known {
+    url: Option<Url>,
+    /// Whether it may have moved since.
+    is_doubted: bool,
 }
 
 impl Place {
     pub(super) fn given(url: &str, plain_http: bool) -> Result<Self, UrlRefused> {
         let url = allowed_url(url, plain_http)?;
-        Ok(Self { metadata: None, url: Mutex::new(Some(url)) })
+        Ok(Self { metadata: None, known: Mutex::new(Known { url: Some(url), is_doubted: false }) })
     }
 
     pub(super) fn discovered(metadata: MetadataPlace) -> Self {
-        Self { metadata: Some(metadata), url: Mutex::default() }
+        Self { metadata: Some(metadata), known: Mutex::default() }
     }
 
     async fn find(&self, fetcher: &Fetcher) -> Result<Url, MetadataFault> {
-        let mut url = self.url.lock().await;
-        if let Some(known) = &*url {
-            return Ok(known.clone());
+        let mut known = self.known.lock().await;
+        let Known { url, is_doubted } = &mut *known;
+        let looks_again = std::mem::take(is_doubted);
+        let metadata = match (&*url, &self.metadata) {
+            (Some(url), None) => return Ok(url.clone()),
+            (Some(url), Some(_)) if !looks_again => return Ok(url.clone()),
+            (_, metadata) => metadata.as_ref().ok_or(MetadataFault::Malformed)?,
+        };
+        let look = async { metadata.fetch(fetcher).await.and_then(Metadata::introspection_endpoint) };
+        let Some(url) = url else { return Ok(url.insert(look.await?).clone()) };
+        // Where nothing else is to be found, it is still where it was, more often than not.
+        if let Ok(Ok(found)) = tokio::time::timeout(SECOND_LOOK, look).await {
+            *url = found;
         }
-        let metadata = self.metadata.as_ref().ok_or(MetadataFault::Malformed)?;
-        let found = metadata.fetch(fetcher).await.and_then(Metadata::introspection_endpoint)?;
-        Ok(url.insert(found).clone())
+        Ok(url.clone())
     }
 
-    /// It may have moved: looks for it again next time.
-    async fn forget(&self) {
-        if self.metadata.is_some() {
-            *self.url.lock().await = None;
-        }
+    /// It may have moved: has the next question look at the metadata again.
+    async fn doubt(&self) {
+        self.known.lock().await.is_doubted = true;
     }
 }
 
@@ -103,7 +134,7 @@ impl Endpoint {
         let sent = tokio::time::timeout(DEADLINE, self.send(token)).await;
         let outcome = sent.unwrap_or(Err(AskFault::Fetch(FetchError::Silent)));
         if outcome.as_ref().is_err_and(AskFault::is_lasting) {
-            self.place.forget().await;
+            self.place.doubt().await;
         }
         outcome
     }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{Answer, AnswerFault, Reader, Times};
 use super::circuit::Circuit;
 use super::endpoint::{AskFault, Endpoint};
 use super::flights::{Awaited, Boarding, Flight, Flights};
 use super::memory::{Digest, Good, Memory};
+use super::queue::Queue;
 use super::verdict::{Unanswered, Verdict};
 use crate::clock::Clock;
 use crate::outage::{Outage, Told};
@@ -31,9 +33,9 @@ pub(crate) enum Known {
 
 /// A question about a token.
 pub(crate) struct Question {
-    introspector: Introspector,
+    pub(super) introspector: Introspector,
     token: Box<str>,
-    digest: Digest,
+    pub(super) digest: Digest,
     tolerance: Duration,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct Introspector {
     pub(super) desk: Arc<Desk>,
     every_token: bool,
     /// What was revoked, when somebody tells.
-    revoked: Option<Arc<Revoked>>,
+    pub(super) revoked: Option<Arc<Revoked>>,
 }
 
 pub(super) struct Desk {
@@ -51,6 +53,8 @@ pub(super) struct Desk {
     pub(super) reader: Reader,
     pub(super) memory: Memory,
     flights: Flights,
+    /// Questions about streams.
+    pub(super) queue: Queue,
     circuit: Circuit,
     /// That the endpoint cannot be asked.
     outage: Outage,
@@ -73,27 +77,24 @@ impl Introspector {
         memory: Memory,
         max_requests: usize,
         clock: Clock,
+        revoked: Option<Arc<Revoked>>,
     ) -> Self {
         let desk = Desk {
             endpoint,
             reader,
             memory,
             flights: Flights::new(max_requests),
+            queue: Queue::new(max_requests),
             circuit: Circuit::default(),
             outage: Outage::default(),
             oddities: Outage::default(),
             clock,
         };
-        Self { desk: Arc::new(desk), every_token: false, revoked: None }
+        Self { desk: Arc::new(desk), every_token: false, revoked }
     }
 
     pub(super) fn asked_about_everything(self) -> Self {
         Self { every_token: true, ..self }
-    }
-
-    /// Refuses what was revoked.
-    pub(crate) fn hearing_of(self, revoked: Option<Arc<Revoked>>) -> Self {
-        Self { revoked, ..self }
     }
 
     /// Whether the issuer is asked about a token, and not its signature.
@@ -134,7 +135,7 @@ impl Introspector {
     }
 
     /// What the issuer said not long ago.
-    fn remembered(&self, digest: &Digest) -> Option<Verdict> {
+    pub(super) fn remembered(&self, digest: &Digest) -> Option<Verdict> {
         let (memory, now) = (&self.desk.memory, self.desk.clock.steady());
         match self.held(digest) {
             Some(Ok(good)) if memory.is_fresh(&good, now) => Some(Verdict::Good(good.verified)),
@@ -161,21 +162,20 @@ impl Introspector {
         let moment = Moment::lenient(clock.steady());
         let is_signed_by_others =
             good.generation.is_some_and(|signed| reader.trust.generation(moment) != Some(signed));
-        // To the second: whether it is good for longer is for the issuer to say.
-        let is_over = !is_current(good.verified.claims.registered.exp, 0, clock.unix_secs());
-        if is_signed_by_others || is_over {
+        if is_signed_by_others || self.is_over(&good.verified) {
             memory.forget(digest);
             return None;
         }
-        if self.is_revoked(&good.verified) {
+        if good.verified.is_revoked(self.revoked.as_deref()) {
             memory.forget(digest);
             return Some(Err(TokenFault::Revoked));
         }
         Some(Ok(good))
     }
 
-    pub(super) fn is_revoked(&self, verified: &Verified) -> bool {
-        self.revoked.as_ref().is_some_and(|revoked| revoked.concerns(&verified.names(), &verified.standing))
+    /// Whether a token has expired, to the second: whether it is good for longer is for the issuer to say.
+    pub(super) fn is_over(&self, verified: &Verified) -> bool {
+        !is_current(verified.claims.registered.exp, 0, self.desk.clock.unix_secs())
     }
 
     /// Asks about a token, and remembers the answer.
@@ -195,7 +195,7 @@ impl Introspector {
             }
         }
         let answer = match answer {
-            Ok(Answer::Good(verified, _)) if self.is_revoked(&verified) => {
+            Ok(Answer::Good(verified, _)) if verified.is_revoked(self.revoked.as_deref()) => {
                 Answer::Refused(TokenFault::Revoked)
             }
             Ok(answer) => answer,
@@ -242,6 +242,8 @@ impl Desk {
             Fault::Ask(fault) => {
                 if fault.is_lasting() {
                     self.circuit.failed(now);
+                } else {
+                    self.circuit.stumbled();
                 }
                 self.tell_away(fault, now);
             }
@@ -283,7 +285,7 @@ impl Desk {
 impl Question {
     /// Asks, together with everybody who wants to know the same.
     pub(crate) async fn ask(self) -> Verdict {
-        let verdict = match self.board() {
+        let verdict = match self.board(None) {
             Ok(mut awaited) => {
                 match tokio::time::timeout(MAX_WAIT, awaited.wait_for(Option::is_some)).await {
                     Ok(Ok(answer)) => answer.clone(),
@@ -300,10 +302,11 @@ impl Question {
         }
     }
 
-    /// Joins a question that is open, or sends one. It goes on by itself: a caller who hangs up does not stop it for others.
-    pub(super) fn board(&self) -> Result<Awaited, Verdict> {
+    /// Joins a question that is open, or sends one, at a place that was got before or one of those for requests. It goes on by
+    /// itself: a caller who hangs up does not stop it for others.
+    pub(super) fn board(&self, place: Option<OwnedSemaphorePermit>) -> Result<Awaited, Verdict> {
         let Self { introspector, token, digest, .. } = self;
-        let (flight, awaited) = match introspector.desk.flights.board(*digest) {
+        let (flight, awaited) = match introspector.desk.flights.board(*digest, place) {
             Boarding::Full => return Err(Verdict::Unanswered(Unanswered::Busy)),
             Boarding::Joined(awaited) => return Ok(awaited),
             Boarding::New(flight, awaited) => (flight, awaited),

@@ -7,6 +7,7 @@ mod flights;
 mod introspector;
 mod lasting;
 mod memory;
+mod queue;
 mod verdict;
 
 use std::sync::Arc;
@@ -14,18 +15,18 @@ use std::time::Duration;
 
 #[cfg(feature = "test-util")]
 pub(crate) use self::answer::SIGNED;
-pub(crate) use self::flights::Awaited;
 pub(crate) use self::introspector::{Introspector, Known, Question};
-pub(crate) use self::lasting::Lapse;
+pub(crate) use self::lasting::{Inquiry, Lapse};
 pub(crate) use self::verdict::{Unanswered, Verdict};
 
 use self::answer::{Reader, Tolerated};
 use self::endpoint::{Endpoint, Place};
 use self::memory::Memory;
-use crate::clock::Clock;
 use crate::credentials::ServiceCredentials;
 use crate::fetch::{FetchError, UrlRefused};
-use crate::jwks::{LazyFetcher, MetadataPlace, NotAnIssuer, Trusts};
+use crate::jwks::{MetadataPlace, NotAnIssuer};
+use crate::policy::Surroundings;
+use crate::revocation::Revoked;
 use crate::token::TokenPolicy;
 
 /// Asks the issuer about tokens that cannot be verified here: opaque ones, by RFC 7662.
@@ -87,13 +88,15 @@ use crate::token::TokenPolicy;
 /// # Streams
 ///
 /// A [stream](crate::Permit) lasts while its token does: when what the issuer said has had its time, it is asked again, at most
-/// every five seconds, and the stream goes on meanwhile for five seconds more.
+/// every five seconds, and the stream goes on meanwhile for five seconds more. Where a question comes to nothing, the next ones
+/// come sooner at first, so that one that is lost ends no stream. Questions about streams wait for one another where there are
+/// many, and take no place from requests: as many of them as of those are open at a time.
 ///
 /// # Tokens that are made up
 ///
 /// A stranger can invent tokens, and each has to be asked about. A token that is too long or has characters that no token has
 /// is not sent. Requests that come at the same time with the same token are one question, no more than
-/// [32](Self::max_requests) questions are open at a time, and whoever comes beyond that is answered 503. Set
+/// [32](Self::max_requests) questions of requests are open at a time, and whoever comes beyond that is answered 503. Set
 /// [`Limits::by_address`](crate::Limits::by_address), so that one address cannot take all of them: each request counts there
 /// before its token is looked at, and one whose token turns out to be inactive costs what a
 /// [guess](crate::Limits::guess_cost) does.
@@ -233,7 +236,9 @@ impl Introspection {
         self
     }
 
-    /// How many questions may be open at a time: 32 unless set, and at least one. Callers who come beyond that are answered 503.
+    /// How many questions of requests may be open at a time: 32 unless set, and at least one. Callers who come beyond that are
+    /// answered 503. As many more may be open about streams, which wait for their turn: where thousands of them began together, it
+    /// has to be so many that the issuer answers about all of them within five seconds.
     pub const fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;
         self
@@ -248,10 +253,11 @@ impl Introspection {
 
     pub(crate) fn build(
         self,
-        ground: &Ground<'_>,
-        fetcher: &mut LazyFetcher,
+        surroundings: &mut Surroundings<'_>,
+        tokens: &TokenPolicy,
+        revoked: Option<&Arc<Revoked>>,
     ) -> Result<Introspector, IntrospectionError> {
-        let Ground { trusts, audience, tokens, clock } = *ground;
+        let Surroundings { trusts, audience, fetcher, clock, .. } = surroundings;
         let issuer = match self.issuer {
             Some(issuer) => issuer,
             None => match <[String; 1]>::try_from(trusts.names()) {
@@ -271,7 +277,7 @@ impl Introspection {
         let reader = Reader {
             trust: Arc::clone(trust),
             index,
-            audience: audience.to_owned(),
+            audience: (*audience).to_owned(),
             client_id: self.credentials.client_id().to_owned(),
             policy: tokens.clone(),
             tolerated: self.tolerated,
@@ -279,17 +285,10 @@ impl Introspection {
         };
         let endpoint = Endpoint::new(place, self.credentials.authorization(), accept, fetcher.get()?);
         let memory = Memory::new((good, refused), bytes, max_tokens);
-        let introspector = Introspector::new((endpoint, reader), memory, self.max_requests, clock.clone());
+        let (most, clock, revoked) = (self.max_requests, clock.clone(), revoked.cloned());
+        let introspector = Introspector::new((endpoint, reader), memory, most, clock, revoked);
         Ok(if self.every_token { introspector.asked_about_everything() } else { introspector })
     }
-}
-
-/// What an [`Introspection`] is built into.
-pub(crate) struct Ground<'a> {
-    pub(crate) trusts: &'a Arc<Trusts>,
-    pub(crate) audience: &'a str,
-    pub(crate) tokens: &'a TokenPolicy,
-    pub(crate) clock: &'a Clock,
 }
 
 #[cfg(test)]

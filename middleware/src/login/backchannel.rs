@@ -10,6 +10,7 @@ use super::fields::Fields;
 use super::logout_token::{self, LogoutTokenFault, SignOut};
 use super::signed::SignedFault;
 use super::store::{StoreFault, StoreKey, Term};
+use crate::media_type::is_of_type;
 
 /// Why nobody is signed out.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +85,11 @@ impl Sessions {
 
     /// Ends the sessions that a logout token names, and says how many there were.
     async fn end_told(&self, headers: &HeaderMap, body: &[u8]) -> Result<u64, BackchannelFault> {
-        let fields = if is_form(headers) { Fields::read(body) } else { None };
+        let fields = if is_of_type(headers.get(CONTENT_TYPE), "application/x-www-form-urlencoded") {
+            Fields::read(body)
+        } else {
+            None
+        };
         let fields = fields.ok_or(BackchannelFault::Malformed)?;
         let token = fields.get("logout_token").ok_or(BackchannelFault::Malformed)?;
         let rules = self.rules();
@@ -124,10 +129,4 @@ impl Sessions {
         rules.underway.ends.note(name, rules.clock.steady());
         Ok(ended)
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = media.split(';').next().unwrap_or_default().trim();
-    media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

@@ -17,10 +17,10 @@ use crate::credentials::ServiceCredentials;
 use crate::csrf::CsrfRules;
 use crate::entropy::Entropy;
 use crate::fetch::FetchError;
-use crate::introspection::Ground;
-use crate::jwks::{LazyFetcher, MetadataPlace, NotAnIssuer};
+use crate::jwks::{MetadataPlace, NotAnIssuer};
 use crate::origin::{NotAnOrigin, origin};
-use crate::token::{CookieTokens, NotAHostCookie};
+use crate::policy::Surroundings;
+use crate::token::{CookieTokens, NotAHostCookie, TokenPolicy};
 
 /// How long a sign-in may take.
 const ATTEMPT: Duration = Duration::from_mins(10);
@@ -296,7 +296,7 @@ impl fmt::Debug for Login {
 
 /// What a login takes from its guard.
 pub(crate) struct LoginGround<'a> {
-    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) tokens: &'a TokenPolicy,
     pub(crate) entropy: &'a Entropy,
     pub(crate) csrf: &'a CsrfRules,
 }
@@ -304,12 +304,12 @@ pub(crate) struct LoginGround<'a> {
 impl Login {
     pub(crate) fn build(
         self,
+        known: &mut Surroundings<'_>,
         ground: &LoginGround<'_>,
-        fetcher: &mut LazyFetcher,
     ) -> Result<Sessions, LoginError> {
         let Self { issuer, client_id, secret, origin: own, prefix, cookie, asked, lifetimes, store, after } =
             self;
-        let (known, named) = (ground.ground, origin(&own)?);
+        let named = origin(&own)?;
         if !ground.csrf.names(&named) {
             return Err(LoginError::OriginNotNamed(own));
         }
@@ -334,11 +334,11 @@ impl Login {
         let place = MetadataPlace::new(&issuer, after.plain_http)?;
         let redirect_uri = format!("{own}{prefix}/callback");
         let clock = known.clock.clone();
-        let provider = Provider::new(client, redirect_uri, place, (fetcher.get()?, clock.clone()));
+        let provider = Provider::new(client, redirect_uri, place, (known.fetcher.get()?, clock.clone()));
         let signatures = Signatures {
             trusts: Arc::clone(known.trusts),
             issuer,
-            policy: known.tokens.clone(),
+            policy: ground.tokens.clone(),
             clock: clock.clone(),
         };
         Ok(Sessions(Arc::new(Rules {

@@ -14,12 +14,13 @@ use url::Url;
 use super::endpoint::PolicyEndpoint;
 use super::recollection::Recollection;
 use super::remote::RemotePolicy;
-use super::sse::{Events, MAX_BYTES, MEDIA_TYPE};
+use super::sse::{Events, MAX_BYTES};
 use super::trial::Trial;
 use super::{SharedPolicy, Surroundings};
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::jwks::Trusts;
+use crate::media_type::EVENT_STREAM;
 use crate::outage::{Outage, Told};
 use crate::revocation::{Entry, Revoked};
 use crate::schedule::{Moment, Schedule};
@@ -244,7 +245,7 @@ impl Source {
     }
 
     async fn listen(&self, after: Option<u64>) -> Result<Events, FeedFault> {
-        let response = self.fetcher.open(&self.url, self.headers(MEDIA_TYPE, after)).await?;
+        let response = self.fetcher.open(&self.url, self.headers(EVENT_STREAM, after)).await?;
         Events::of(response).ok_or(FeedFault::NotEvents)
     }
 

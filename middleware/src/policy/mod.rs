@@ -117,7 +117,7 @@ impl Policy {
     }
 }
 
-/// What a policy source is built into.
+/// What a policy source, or whoever else asks somebody, is built into.
 pub(crate) struct Surroundings<'a> {
     pub(crate) trusts: &'a Arc<Trusts>,
     pub(crate) audience: &'a str,

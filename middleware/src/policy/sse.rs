@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use http::header;
 
-pub(super) const MEDIA_TYPE: &str = "text/event-stream";
+use crate::media_type::{EVENT_STREAM, is_of_type};
 
 /// The longest event that is read.
 pub(super) const MAX_BYTES: usize = 128 * 1024 * 1024;
@@ -20,8 +20,7 @@ pub(super) struct Events {
 impl Events {
     /// The events of an answer, if it is a stream of them.
     pub(super) fn of(response: reqwest::Response) -> Option<Self> {
-        let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let is_stream = kind.split(';').next()?.trim().eq_ignore_ascii_case(MEDIA_TYPE);
+        let is_stream = is_of_type(response.headers().get(header::CONTENT_TYPE), EVENT_STREAM);
         is_stream.then(|| Self { response, parser: Parser::new(MAX_BYTES), ready: VecDeque::new() })
     }
 

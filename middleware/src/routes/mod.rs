@@ -2,6 +2,7 @@
 //!
 //! The server is asked first whether it knows them, by their digest: of many replicas that start at once, one tells it.
 
+#[cfg(feature = "axum")]
 mod methods;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+#[cfg(feature = "axum")]
 pub(crate) use methods::methods_of;
 use portcullis_policy::{Route, RouteDocument, RoutesFault};
 use tokio::sync::{Mutex as AsyncMutex, Notify};

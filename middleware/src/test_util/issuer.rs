@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::events::{Revocations, Told, read};
 use super::keys::{SigningKey, insert};
 use super::register::{Asked, Register, Said};
 use crate::clock::Clock;
@@ -45,6 +46,7 @@ struct Shared {
     fault: Mutex<Option<Fault>>,
     fetches: AtomicUsize,
     register: Mutex<Register>,
+    revocations: Revocations,
 }
 
 /// How an issuer misbehaves, whatever it is asked.
@@ -67,6 +69,25 @@ pub enum Fault {
     UnusableKeys,
 }
 
+impl Shared {
+    fn fault(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What guards are told that know so many revocations: nothing by an issuer that misbehaves.
+    fn told(&self, after: Option<usize>) -> Option<Told> {
+        let revision = self.policy.lock().unwrap_or_else(PoisonError::into_inner).0;
+        let keys = published(&self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let policy = (revision > 0).then(|| tag(revision));
+        self.fault().is_none().then(|| self.revocations.told(after, policy.as_deref(), &keys))
+    }
+}
+
+/// The entity tag of a policy.
+fn tag(revision: u64) -> String {
+    format!("\"{revision}\"")
+}
+
 impl Issuer {
     /// An issuer on a free port of 127.0.0.1, by the clock of this machine.
     pub async fn start() -> io::Result<Self> {
@@ -84,6 +105,7 @@ impl Issuer {
             .route("/introspect", post(introspect))
             .route("/jwks", get(jwks))
             .route("/policies/snapshot", get(snapshot))
+            .route("/policies/events", get(events))
             .with_state((Arc::clone(&state), clock.clone()));
         let serving = tokio::spawn(async move {
             // It never returns; when the listener fails, requests do, too.
@@ -103,6 +125,8 @@ impl Issuer {
         let mut keys = self.keys();
         let kid = format!("test-key-{}", keys.len() + 1);
         keys.push(SigningKey::new(kid));
+        drop(keys);
+        self.0.state.revocations.tell();
     }
 
     /// Publishes the key that signs, and no other.
@@ -110,11 +134,14 @@ impl Issuer {
         let mut keys = self.keys();
         let old = keys.len().saturating_sub(1);
         keys.drain(..old);
+        drop(keys);
+        self.0.state.revocations.tell();
     }
 
     /// Misbehaves from now on, or no more.
     pub fn misbehave(&self, fault: impl Into<Option<Fault>>) {
         *self.0.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault.into();
+        self.0.state.revocations.tell();
     }
 
     /// Is ahead of its clock by so many seconds from now on, or behind it.
@@ -132,6 +159,22 @@ impl Issuer {
         insert(&mut claims, "iss", self.url().into());
         insert(&mut claims, "aud", client_id.into());
         policy.1 = Some(claims);
+        drop(policy);
+        self.0.state.revocations.tell();
+    }
+
+    /// Revokes a signed token, as a sign-out does. Guards that [have their policy](Self::hand_out) from here hear of it at once, or
+    /// when they are refreshed; the others never do.
+    pub fn revoke(&self, token: &str) {
+        if let Some((name, expires_at)) = read(token) {
+            self.0.state.revocations.add(("jti", &name), None, expires_at);
+        }
+    }
+
+    /// Revokes every token that somebody has by now, as disabling a user does. Those that are minted a second later are good.
+    pub fn revoke_all_of(&self, subject: &str) {
+        let now = self.now();
+        self.0.state.revocations.add(("sub", subject), Some(now), now + LONGEST_LIFE);
     }
 
     /// Says from now on that a token is not active (RFC 7662), whether it was [opaque](super::Mint::opaque) or not. Verifying its
@@ -203,6 +246,9 @@ impl Issuer {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.serving.abort();
+        // Guards that listen hold a connection, and that the state.
+        *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault::Stall);
+        self.state.revocations.tell();
     }
 }
 
@@ -212,10 +258,14 @@ impl fmt::Debug for Issuer {
     }
 }
 
+/// No token of a test is good for longer, in seconds.
+const LONGEST_LIFE: u64 = 86_400;
+
 type Served = State<(Arc<Shared>, Clock)>;
 
 async fn snapshot(State((state, clock)): Served) -> Response {
-    let Some(mut claims) = state.policy.lock().unwrap_or_else(PoisonError::into_inner).1.clone() else {
+    let (revision, claims) = state.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(mut claims) = claims else {
         return StatusCode::NOT_FOUND.into_response();
     };
     insert(&mut claims, "iat", clock.unix_secs().into());
@@ -226,7 +276,15 @@ async fn snapshot(State((state, clock)): Served) -> Response {
         let header = json!({ "alg": "ES256", "typ": POLICY, "kid": key.kid });
         key.sign(&header.to_string(), claims.to_string().as_bytes())
     };
-    answer(&state, token).await
+    ([(header::ETAG, tag(revision))], answer(&state, token).await).into_response()
+}
+
+async fn events(State((state, _)): Served, headers: HeaderMap) -> Response {
+    if state.fault().is_some() {
+        return answer(&state, String::new()).await;
+    }
+    let told = Arc::clone(&state);
+    state.revocations.answer(&headers, move |after| told.told(after))
 }
 
 async fn introspect(State((state, clock)): Served, headers: HeaderMap, form: Bytes) -> Response {
@@ -276,7 +334,7 @@ async fn answer(state: &Shared, document: String) -> Response {
 }
 
 async fn answer_as(state: &Shared, media: &'static str, document: String) -> Response {
-    let fault = *state.fault.lock().unwrap_or_else(PoisonError::into_inner);
+    let fault = state.fault();
     let json = |text: String| ([(header::CONTENT_TYPE, "application/json")], text).into_response();
     match fault {
         None => ([(header::CONTENT_TYPE, media)], document).into_response(),

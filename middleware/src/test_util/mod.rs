@@ -23,6 +23,7 @@
 //! ```
 
 mod attack;
+mod events;
 mod issuer;
 mod keys;
 mod mint;

@@ -155,14 +155,15 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    pub(crate) fn new(trusts: Arc<Trusts>, audience: String, policy: TokenPolicy, clock: Clock) -> Self {
+    pub(crate) fn new(
+        trusts: Arc<Trusts>,
+        audience: String,
+        policy: TokenPolicy,
+        clock: Clock,
+        revoked: Option<Arc<Revoked>>,
+    ) -> Self {
         let cache = TokenCache::new(policy.cache_bytes);
-        Self { trusts, audience, policy, cache, last_header: LastHeader::default(), clock, revoked: None }
-    }
-
-    /// Refuses what was revoked.
-    pub(crate) fn hearing_of(self, revoked: Option<Arc<Revoked>>) -> Self {
-        Self { revoked, ..self }
+        Self { trusts, audience, policy, cache, last_header: LastHeader::default(), clock, revoked }
     }
 
     /// How far the clocks may be apart.
@@ -231,16 +232,12 @@ impl Verifier {
         if !is_current(verified.claims.registered.exp, self.policy.leeway.as_secs(), now.unix_secs) {
             return Some(Err(TokenFault::Expired));
         }
-        Some(if self.is_revoked(verified) { Err(TokenFault::Revoked) } else { Ok(()) })
+        Some(if verified.is_revoked(self.revoked.as_deref()) { Err(TokenFault::Revoked) } else { Ok(()) })
     }
 
     /// Which keys of its issuer hold now.
     fn generation(&self, verified: &Verified, now: Now) -> Option<u64> {
         self.trusts.get(verified.trust)?.generation(now.moment)
-    }
-
-    fn is_revoked(&self, verified: &Verified) -> bool {
-        self.revoked.as_ref().is_some_and(|revoked| revoked.concerns(&verified.names(), &verified.standing))
     }
 
     fn verify_afresh(&self, token: &str, now: Now, attempt: Attempt) -> Result<Verification, TokenFault> {
@@ -259,7 +256,7 @@ impl Verifier {
         let claims = AccessClaims::parse(&jws.payload)?;
         claims.check(&self.policy.rules(&self.audience, now.unix_secs))?;
         let verified = Arc::new(Verified::new(claims, jws.payload, index, generation));
-        if self.is_revoked(&verified) {
+        if verified.is_revoked(self.revoked.as_deref()) {
             return Err(TokenFault::Revoked);
         }
         self.cache.insert(token, &verified);

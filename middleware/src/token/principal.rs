@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::claims::{AccessClaims, Confirmation, NumericDate};
-use crate::revocation::{TokenNames, TokenStanding};
+use crate::revocation::{Revoked, TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
 ///
@@ -26,7 +26,7 @@ pub(crate) struct Verified {
     pub(crate) generation: u64,
     /// When the issuer was asked about it, by the steady clock, if it was.
     pub(crate) asked: Option<Duration>,
-    pub(crate) standing: TokenStanding,
+    standing: TokenStanding,
 }
 
 impl Verified {
@@ -36,7 +36,7 @@ impl Verified {
     }
 
     /// The names by which it can be revoked.
-    pub(crate) fn names(&self) -> TokenNames<'_> {
+    fn names(&self) -> TokenNames<'_> {
         let (registered, session) = (&self.claims.registered, &self.claims.session);
         TokenNames {
             token: &registered.jti,
@@ -45,6 +45,11 @@ impl Verified {
             grant: session.gid.as_deref(),
             issued_at: registered.iat.0,
         }
+    }
+
+    /// Whether it was revoked, as far as somebody tells.
+    pub(crate) fn is_revoked(&self, revoked: Option<&Revoked>) -> bool {
+        revoked.is_some_and(|revoked| revoked.concerns(&self.names(), &self.standing))
     }
 
     pub(crate) const fn payload_len(&self) -> usize {

@@ -83,6 +83,26 @@ async fn what_is_active_and_no_access_token_is_401() {
     }
 }
 
+// RFC 9449 §6.2: the key is in the answer. Without it nobody could be asked for a proof.
+#[tokio::test]
+async fn what_is_called_bound_to_a_key_and_names_none_is_401() {
+    let setup = Setup::with(Introspection::danger_accept_untyped, |guard| guard).await;
+    for (number, wrong) in [
+        json!({ "token_type": "DPoP" }),
+        json!({ "token_type": "dpop", "cnf": { "x5t#S256": "AAAA" } }),
+        json!({ "token_type": "Bearer", "typ": "DPoP" }),
+        json!({ "token_type": "DPoP", "typ": "Bearer" }),
+        json!({ "token_type": null, "typ": "dpop" }),
+        json!({ "token_type": null, "typ": "DPoP", "token_use": "access" }),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let token = setup.token(&format!("opaque-{number}"), wrong);
+        setup.assert_refused(&token, &wrong.to_string()).await;
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_says_nothing_is_503_and_never_401() {
     let setup = Setup::new().await;

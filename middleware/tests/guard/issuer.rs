@@ -23,6 +23,7 @@ pub(crate) struct TestIssuer {
 struct Answers {
     asked: Mutex<Asked>,
     jwks: Mutex<Answer>,
+    metadata: Mutex<Answer>,
     policy: Mutex<Answer>,
     events: Mutex<Answer>,
     shadow: Mutex<Answer>,
@@ -94,6 +95,7 @@ impl TestIssuer {
             answers: Answers {
                 asked: Mutex::default(),
                 jwks: Mutex::new(Answer::Document(jwks.into())),
+                metadata: Mutex::new(metadata(&url, &url)),
                 policy: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
                 events: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
                 shadow: Mutex::new(Answer::Status(StatusCode::NOT_FOUND)),
@@ -108,13 +110,8 @@ impl TestIssuer {
             rules_asked_for: AtomicUsize::new(0),
             authorization: Mutex::default(),
         });
-        let metadata = json!({
-            "issuer": url, "jwks_uri": format!("{url}/jwks"),
-            "introspection_endpoint": format!("{url}/introspect"),
-        });
-        let metadata = metadata.to_string();
         let app = Router::new()
-            .route("/.well-known/openid-configuration", get(async || metadata))
+            .route("/.well-known/openid-configuration", get(metadata_endpoint))
             .route("/jwks", get(jwks_endpoint))
             .route("/introspect", post(introspection_endpoint))
             .route("/policies/snapshot", get(policy_endpoint))
@@ -130,6 +127,13 @@ impl TestIssuer {
 
     pub(crate) fn publish(&self, answer: Answer) {
         *self.state.answers.jwks.lock().unwrap() = answer;
+    }
+
+    /// Says of itself that it is asked about tokens at another issuer, or that it says nothing of itself.
+    pub(crate) fn move_to(&self, other: Option<&Self>) {
+        let gone = Answer::Status(StatusCode::SERVICE_UNAVAILABLE);
+        let metadata = other.map_or(gone, |other| metadata(&self.url, &other.url));
+        *self.state.answers.metadata.lock().unwrap() = metadata;
     }
 
     pub(crate) fn hand_out(&self, policy: Answer) {
@@ -228,6 +232,19 @@ impl TestIssuer {
     pub(crate) fn resume(&self) {
         self.state.gate.add_permits(1_000);
     }
+}
+
+fn metadata(url: &str, asked_at: &str) -> Answer {
+    let metadata = json!({
+        "issuer": url, "jwks_uri": format!("{url}/jwks"),
+        "introspection_endpoint": format!("{asked_at}/introspect"),
+    });
+    Answer::Document(metadata.to_string())
+}
+
+async fn metadata_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let answer = state.answers.metadata.lock().unwrap().clone();
+    answer.respond(&headers, &state)
 }
 
 async fn jwks_endpoint(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Response {

@@ -21,12 +21,16 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod decider;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod input;
 #[cfg(test)]
 mod introspection;
@@ -62,6 +66,10 @@ mod replays;
 #[cfg(test)]
 mod request_ids;
 #[cfg(test)]
+#[cfg(feature = "derive")]
+#[cfg(feature = "html")]
+mod request_types;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;
@@ -91,6 +99,7 @@ mod tokens;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod uploads;
 #[cfg(test)]
 mod websockets;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::introspection::Setup;
 use crate::issuer::{Answer, TestIssuer};
 use crate::service::fetch;
-use crate::signer::{NOW, b64};
+use crate::signer::{NOW, b64, jwks};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -22,12 +22,12 @@ async fn asking(ask: impl FnOnce(Introspection) -> Introspection) -> Setup {
 
 impl Setup {
     /// Sends a request that nobody waits for yet.
-    fn begin(&self, token: &str) -> JoinHandle<u16> {
+    pub(crate) fn begin(&self, token: &str) -> JoinHandle<u16> {
         let (service, token) = (self.service.clone(), token.to_owned());
         tokio::spawn(async move { fetch(&service, "/me", &token).await.status.as_u16() })
     }
 
-    async fn has_been_asked(&self, questions: usize) {
+    pub(crate) async fn has_been_asked(&self, questions: usize) {
         while self.issuer.questions() < questions {
             tokio::task::yield_now().await;
         }
@@ -187,9 +187,21 @@ async fn an_issuer_that_is_away_is_asked_now_and_then() {
     assert!(setup.guard.status().introspection.unwrap().answers);
 }
 
+/// What an issuer, or a proxy before it, may answer because of one token.
+const STUMBLES: [StatusCode; 8] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+];
+
 #[tokio::test]
 async fn an_issuer_that_stumbles_over_made_up_tokens_is_asked_about_others() {
-    for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_REQUEST] {
+    for status in STUMBLES {
         let setup = Setup::new().await;
         let token = setup.token("opaque-1", &json!({}));
         setup.fail(status);
@@ -202,13 +214,82 @@ async fn an_issuer_that_stumbles_over_made_up_tokens_is_asked_about_others() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_refuses_whoever_asks_is_left_alone() {
+    for status in [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::NOT_FOUND,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ] {
+        let setup = Setup::new().await;
+        setup.fail(status);
+        for number in 0..5 {
+            setup.assert_unavailable(&format!("opaque-{number}"), status.as_str()).await;
+        }
+        assert_eq!(setup.issuer.questions(), 3, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_stumbles_is_there_again() {
+    for status in STUMBLES {
+        let setup = Setup::new().await;
+        let token = setup.token("opaque-1", &json!({}));
+        setup.fail(StatusCode::BAD_GATEWAY);
+        for number in 0..3 {
+            setup.assert_unavailable(&format!("opaque-{number}"), "away").await;
+        }
+        assert!(!setup.guard.status().introspection.unwrap().answers);
+        setup.fail(status);
+        setup.dial.turn(secs(2));
+        setup.assert_unavailable("made-up", status.as_str()).await;
+        setup.issuer.asked().instead = None;
+        assert_eq!(setup.status(&token).await, 200, "{status} was an answer");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_could_not_be_found_is_looked_for_again() {
+    let without_metadata = |guard: GuardBuilder, issuer: &TestIssuer| {
+        issuer.move_to(None);
+        guard
+    };
+    let setup = Setup::near(|it| it, without_metadata).await;
+    let token = setup.token("opaque-1", &json!({}));
+    setup.assert_unavailable(&token, "it is nowhere").await;
+    setup.issuer.move_to(Some(&setup.issuer));
+    assert_eq!(setup.status(&token).await, 200);
+    assert_eq!(setup.issuer.questions(), 1);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_moved_is_found_again() {
     let setup = Setup::new().await;
-    setup.issuer.leave();
+    let elsewhere = TestIssuer::start(jwks([&setup.signer])).await;
     let token = setup.token("opaque-1", &json!({}));
-    setup.assert_unavailable(&token, "neither endpoint nor metadata").await;
-    setup.issuer.come_back();
     assert_eq!(setup.status(&token).await, 200);
+    setup.issuer.move_to(Some(&elsewhere));
+    setup.fail(StatusCode::NOT_FOUND);
+    elsewhere.say_of("opaque-2", &setup.active(&json!({})));
+    setup.assert_unavailable("opaque-2", "it is not where it was").await;
+    assert_eq!(setup.status("opaque-2").await, 200);
+    assert_eq!((setup.issuer.questions(), elsewhere.questions()), (2, 1));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_failed_once_is_asked_where_it_was_while_there_is_no_metadata() {
+    let setup = Setup::new().await;
+    let token = setup.token("opaque-1", &json!({}));
+    setup.issuer.move_to(None);
+    for _ in 0..3 {
+        setup.fail(StatusCode::BAD_GATEWAY);
+        setup.assert_unavailable("unknown", "away for a moment").await;
+        setup.issuer.asked().instead = None;
+        assert_eq!(setup.status(&token).await, 200);
+        setup.dial.turn(secs(30));
+    }
 }
 
 #[tokio::test]

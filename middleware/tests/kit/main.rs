@@ -12,4 +12,6 @@ mod opaque;
 #[path = "../../examples/orders.rs"]
 mod orders;
 #[cfg(test)]
+mod revoked;
+#[cfg(test)]
 mod whole;

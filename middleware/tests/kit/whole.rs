@@ -30,7 +30,7 @@ fn app(guard: &Guard) -> Router {
         .guarded_by(guard)
 }
 
-fn clock() -> (Arc<AtomicU64>, Clock) {
+pub(crate) fn clock() -> (Arc<AtomicU64>, Clock) {
     let secs = Arc::new(AtomicU64::new(NOW));
     let hand = Arc::clone(&secs);
     (secs, Clock::from_fn(move || Duration::from_secs(hand.load(Ordering::Relaxed))))

@@ -1,7 +1,7 @@
 //! What no key of a gateway can check alone.
 
 use crate::config::GatewayConfig;
-use crate::config::check::{Finding, fill, finding};
+use crate::config::check::{Finding, fill, finding, log_filter};
 use crate::config::gateway::Route;
 use crate::config::known::Key;
 
@@ -42,6 +42,7 @@ fn contradictions(config: &GatewayConfig) -> impl Iterator<Item = Finding> {
                 "is set beside a client that fetches a policy: give one of the two".to_owned(),
             )
         }),
+        log_filter(&config.log),
         config
             .route
             .is_empty()

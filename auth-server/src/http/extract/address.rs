@@ -3,16 +3,21 @@
 pub(crate) use portcullis_guard::ClientAddress;
 use portcullis_guard::{ForwardedHeader, Proxies};
 
-use crate::config::{ProxyHeader, Server};
+use crate::config::{ProxyHeader, ProxyNetwork, Server};
 
-/// Whose word about the caller is believed. Networks that could not be read would trust nobody.
+/// The proxies in these networks. Networks that could not be read would trust nobody.
+pub(crate) fn trusted(networks: &[ProxyNetwork]) -> Proxies {
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    Proxies::trust(networks.iter().map(String::as_str)).unwrap_or_default()
+}
+
+/// Whose word about the caller is believed.
 pub(crate) fn proxies(server: &Server) -> Proxies {
-    let networks: Vec<String> = server.trusted_proxies.iter().map(ToString::to_string).collect();
     let header = match server.proxy_header {
         ProxyHeader::Forwarded => ForwardedHeader::Forwarded,
         ProxyHeader::XForwardedFor => ForwardedHeader::XForwardedFor,
     };
-    Proxies::trust(networks.iter().map(String::as_str)).unwrap_or_default().header(header)
+    trusted(&server.trusted_proxies).header(header)
 }
 
 #[cfg(test)]

@@ -6,17 +6,13 @@ use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use portcullis_guard::ClientOrigin;
 
-use crate::http::gateway::entry::{FORWARDED_FOR, Unclear, chain, once, target};
+use crate::http::gateway::entry::{Told, Unclear, once, target};
 
 /// The prefix under which Envoy asks about a path.
 const ENVOY: &str = "/envoy";
 /// What nginx is told instead of a status that it would make a 500 of.
 const STATUS: HeaderName = HeaderName::from_static("x-auth-status");
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-/// What the client itself shows of who it is. Nothing else of what it sends is read.
-const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, DPOP];
 
 /// How a proxy asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,29 +47,7 @@ impl Dialect {
     pub(super) fn original(self, parts: &Parts) -> Result<Request<Body>, Unclear> {
         let (method, target) = self.line(parts)?;
         let host = self.host(parts).ok_or(Unclear::Host)?;
-        let scheme = once(parts, "x-forwarded-proto").ok_or(Unclear::Scheme)?;
-        if !matches!(scheme, "http" | "https") {
-            return Err(Unclear::Scheme);
-        }
-        let origin = ClientOrigin::new(scheme, host).map_err(|_| Unclear::Host)?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(target)
-            .header(header::HOST, host)
-            .header(FORWARDED_FOR, chain(parts)?)
-            .extension(origin)
-            .body(Body::empty())
-            .map_err(|_| Unclear::Target)?;
-        for name in CREDENTIALS {
-            let mut values = parts.headers.get_all(&name).iter();
-            if let Some(value) = values.next() {
-                request.headers_mut().insert(name, value.clone());
-            }
-            if values.next().is_some() {
-                return Err(Unclear::Twice);
-            }
-        }
-        Ok(request)
+        Told { method, target, host, headers: &parts.headers }.original()
     }
 
     fn line(self, parts: &Parts) -> Result<(Method, http::Uri), Unclear> {
@@ -86,8 +60,9 @@ impl Dialect {
             Self::Forward => ("x-forwarded-method", "x-forwarded-uri"),
             Self::Nginx => ("x-original-method", "x-original-uri"),
         };
-        let method = once(parts, method).and_then(|name| name.parse().ok()).ok_or(Unclear::Method)?;
-        Ok((method, target(once(parts, uri).ok_or(Unclear::Target)?)?))
+        let method =
+            once(&parts.headers, method).and_then(|name| name.parse().ok()).ok_or(Unclear::Method)?;
+        Ok((method, target(once(&parts.headers, uri).ok_or(Unclear::Target)?)?))
     }
 
     fn host(self, parts: &Parts) -> Option<&str> {
@@ -96,11 +71,11 @@ impl Dialect {
             Self::Envoy => match (parts.uri.authority(), parts.headers.contains_key(header::HOST)) {
                 (Some(authority), false) => Some(authority.as_str()),
                 (Some(authority), true) => {
-                    once(parts, header::HOST).filter(|host| *host == authority.as_str())
+                    once(&parts.headers, header::HOST).filter(|host| *host == authority.as_str())
                 }
-                (None, _) => once(parts, header::HOST),
+                (None, _) => once(&parts.headers, header::HOST),
             },
-            Self::Forward | Self::Nginx => once(parts, "x-forwarded-host"),
+            Self::Forward | Self::Nginx => once(&parts.headers, "x-forwarded-host"),
         }
     }
 

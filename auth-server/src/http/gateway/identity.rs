@@ -7,6 +7,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_guard::{Decision, Principal};
 
 pub(super) const CLIENT: HeaderName = HeaderName::from_static("x-auth-client");
@@ -15,6 +16,20 @@ pub(super) const ORGANISATION: HeaderName = HeaderName::from_static("x-auth-orga
 pub(super) const ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
 pub(super) const SCOPES: HeaderName = HeaderName::from_static("x-auth-scopes");
 pub(super) const SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
+/// All of them.
+pub(super) const NAMES: [HeaderName; 6] = [CLIENT, DECISION, ORGANISATION, ROLES, SCOPES, SUBJECT];
+
+/// What a value is percent-encoded in.
+const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'/')
+    .remove(b'@')
+    .remove(b'+')
+    .remove(b'=');
 
 /// The answer to a request that the guard let through.
 pub(super) fn answer(found: &Extensions) -> Response {
@@ -44,17 +59,7 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| char::from(*DIGITS.get(usize::from(value)).unwrap_or(&b'0'));
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:/@+=".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
-        }
-    }
-    encoded
+    utf8_percent_encode(text, NOT_PLAIN).to_string()
 }
 
 #[cfg(test)]

@@ -5,18 +5,17 @@
 
 mod dialect;
 mod entry;
+mod grpc;
 mod identity;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use portcullis_guard::{Guard, Proxies, RouteFault, RouteTable, TableLayer};
@@ -24,6 +23,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use self::dialect::Dialect;
 use self::entry::Unclear;
+use crate::http::bounds::{Cut, bounded, milliseconds};
 use crate::http::listen::Answering;
 
 /// How long a decision may take: it waits for keys at most.
@@ -58,13 +58,23 @@ impl Front {
         }
     }
 
-    async fn asked<B>(&self, peer: SocketAddr, request: Request<B>) -> (Option<Dialect>, Response) {
-        if !self.askers.contain(peer.ip()) {
+    /// Whether somebody is one who may ask.
+    fn answers(&self, peer: SocketAddr) -> bool {
+        let is_proxy = self.askers.contain(peer.ip());
+        if !is_proxy {
             tracing::warn!(peer = %peer.ip(), "somebody asked who is no proxy of gateway.trusted_proxies");
+        }
+        is_proxy
+    }
+
+    async fn asked<B>(&self, peer: SocketAddr, request: Request<B>) -> (Option<Dialect>, Response) {
+        if !self.answers(peer) {
             return (None, StatusCode::FORBIDDEN.into_response());
         }
         let Some(dialect) = Dialect::of(request.uri().path()) else {
-            tracing::warn!("a proxy asked at an address that is none: it is /nginx, /forward or /envoy/");
+            tracing::warn!(
+                "a proxy asked at an address that is none: it is /nginx, /forward, /envoy/ or that of ext_authz over gRPC"
+            );
             return (None, StatusCode::NOT_FOUND.into_response());
         };
         let (parts, _) = request.into_parts();
@@ -81,13 +91,15 @@ impl Front {
         let passed = service_fn(|request: Request<Body>| {
             std::future::ready(Ok::<_, Infallible>(identity::answer(request.extensions())))
         });
-        let decided = AssertUnwindSafe(self.table.layer(passed).oneshot(original)).catch_unwind();
-        match tokio::time::timeout(DECIDED_WITHIN, decided).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Err(_elapsed) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
+        bounded(DECIDED_WITHIN, self.table.layer(passed).oneshot(original)).await.unwrap_or_else(undecided)
+    }
+}
+
+/// Nobody passes on whom nothing was decided.
+fn undecided(cut: Cut) -> Response {
+    match cut {
+        Cut::Panic => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Cut::TooSlow => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
@@ -97,8 +109,11 @@ impl Answering for Front {
         if let Some(health) = self.health(request.uri().path()) {
             return unstored(health);
         }
+        if request.uri().path() == grpc::CHECK {
+            return self.called(peer, request).await;
+        }
         let (dialect, response) = self.asked(peer, request).await;
-        log(dialect, &response, started.elapsed());
+        log(dialect.map_or("", Dialect::name), &response, started.elapsed());
         unstored(response)
     }
 }
@@ -110,10 +125,8 @@ fn unstored(mut response: Response) -> Response {
 }
 
 /// One line for each question. Neither path nor query of the original: both may hold what must not be in a log.
-fn log(dialect: Option<Dialect>, response: &Response, took: Duration) {
-    let (dialect, code) = (dialect.map_or("", Dialect::name), response.status().as_u16());
-    // Whole microseconds: what is finer is noise.
-    let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
+fn log(dialect: &str, response: &Response, took: Duration) {
+    let (code, duration_ms) = (response.status().as_u16(), milliseconds(took));
     if response.status().is_server_error() {
         tracing::error!(gateway.dialect = dialect, http.status = code, duration_ms, "asked");
     } else if response.status().is_success() {

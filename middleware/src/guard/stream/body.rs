@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use axum_core::Error;
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, Method, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::futures::OwnedNotified;
 
 use super::{Permit, Seat};
 use crate::ended::Ended;
+use crate::media_type::{EVENT_STREAM, is_of_type};
 use crate::refusal::{Dialect, Refusal, stream_trailers};
 
 /// How a body ends before its time.
@@ -28,11 +29,9 @@ enum Manner {
 
 impl Manner {
     fn of(headers: &HeaderMap) -> Self {
-        let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         match Dialect::of(headers) {
             Dialect::Grpc => Self::Grpc,
-            _ if media.eq_ignore_ascii_case(b"text/event-stream") => Self::Events,
+            _ if is_of_type(headers.get(header::CONTENT_TYPE), EVENT_STREAM) => Self::Events,
             Dialect::GrpcWeb | Dialect::Http => Self::Break,
         }
     }

@@ -1,6 +1,7 @@
 //! The permission of a request that outlives its answer: streams, and connections that were upgraded.
 
 mod body;
+mod decider;
 mod registry;
 
 use std::fmt;
@@ -8,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use body::Stay;
+pub use decider::Decider;
 use http::Extensions;
 pub(crate) use registry::Streams;
 use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
-use crate::introspection::Awaited;
+use crate::introspection::Inquiry;
 #[cfg(feature = "login")]
 use crate::login::Visit;
 use crate::token::Principal;
@@ -73,8 +75,8 @@ pub enum RenewError {
     /// The token is somebody else's.
     #[error("the token is somebody else's")]
     Stranger,
-    /// The keys that would decide are not to be had.
-    #[error("the token cannot be verified at the moment")]
+    /// What would decide is not to be had: the keys of the issuer, or its word on the token.
+    #[error("whether the token is good cannot be found out at the moment")]
     Unavailable,
 }
 
@@ -165,8 +167,8 @@ impl Issued {
 pub(crate) struct Held {
     pub(crate) caller: Principal,
     pub(crate) token: Box<str>,
-    /// The question about it that is open, where the issuer is asked.
-    pub(crate) awaited: Option<Awaited>,
+    /// What is asked about it, where the issuer decides.
+    pub(crate) inquiry: Inquiry,
     /// The session that it is of, if it is of one.
     pub(crate) visit: Option<Arc<Visit>>,
 }
@@ -258,7 +260,7 @@ impl Seat {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
         let visit = self.held().visit.clone();
-        let mut renewed = Held { caller, token: token.into(), awaited: None, visit };
+        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default(), visit };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);

@@ -45,6 +45,19 @@ fn a_text_that_does_not_concern_the_cleaner_is_not_changed_by_it() {
 }
 
 #[test]
+fn a_byte_order_mark_goes_once_nothing_stands_before_it() {
+    for text in ["<x>\u{feff}a > b", "\u{feff}\u{feff}a > b", "<x>\u{feff}<y>\u{feff}a > b"] {
+        let once = clean(&Html::inline(), text);
+        assert_eq!(
+            (once.as_str(), clean(&Html::inline(), &once).as_str()),
+            ("a &gt; b", "a &gt; b"),
+            "{text:?}"
+        );
+    }
+    assert_eq!(clean(&Html::inline(), "<b>x</b>\u{feff}"), "<b>x</b>\u{feff}");
+}
+
+#[test]
 fn a_field_that_is_too_long_or_grows_too_long_is_refused() {
     assert_eq!(HtmlCleaner::concerns(&"x".repeat(MAX_FIELD + 1)), Err(HtmlTooLong));
     let growing = "<a>".repeat(MAX_FIELD / 3);

@@ -329,4 +329,5 @@ fn written_name(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[cfg(feature = "html")]
 mod tests;

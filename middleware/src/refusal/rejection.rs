@@ -1,0 +1,64 @@
+//! A refusal in the hands of the application.
+
+use std::fmt;
+
+use axum_core::body::Body;
+use axum_core::response::IntoResponse;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{Dialect, Hint, Refusal};
+use crate::decision::{AccessDenied, Decision};
+
+/// Why an extractor of the guard, or its [`Decider`](crate::Decider), refused: as an answer, a problem document (RFC 9457); as a text,
+/// what the caller may read.
+#[derive(Debug)]
+pub struct Rejection {
+    refusal: Box<Refusal>,
+    /// What the caller is asked for, where the log has the refusal already.
+    challenges: Option<Vec<HeaderValue>>,
+}
+
+impl Rejection {
+    /// The answer to a question of the application, which may say it in a language of its own: so the log has it from here.
+    pub(crate) fn to_question(refusal: Refusal, hint: &Hint<'_>) -> Self {
+        refusal.log();
+        let challenges = Some(refusal.challenge_headers(hint));
+        Self { refusal: Box::new(refusal), challenges }
+    }
+
+    /// The status that means it. Of a [`Decider`](crate::Decider): 401 or 403, or 503 while it cannot be decided.
+    pub fn status(&self) -> StatusCode {
+        self.refusal.answer().0
+    }
+
+    /// The decision against the caller, where there was one.
+    pub fn decision(&self) -> Option<Decision> {
+        self.refusal.denied().map(AccessDenied::decision)
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal: Box::new(refusal), challenges: None }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.refusal.detail())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response<Body> {
+        let Some(challenges) = self.challenges else { return self.refusal.into_response() };
+        let mut response = self.refusal.written(Dialect::Http, &Hint::default());
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        response
+            .headers_mut()
+            .extend(challenges.into_iter().map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
+        response
+    }
+}

@@ -1,0 +1,229 @@
+//! What handlers ask the policy about what they have found.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Path;
+use axum::http::request::Parts;
+use axum::routing::get;
+use axum::{Extension, Router};
+use http::{Request, StatusCode};
+use portcullis_guard::{
+    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Issuer, Policy,
+    PolicyEndpoint, ProtectedResource, Rejection, Requirement, SharedPolicy, authenticated, optional, public,
+    rbac, scope,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use crate::disk::revoked;
+use crate::introspection;
+use crate::issuer::Answer;
+use crate::machine::Machine;
+use crate::policy::{ALLOWED, Setup};
+use crate::service::{Dial, builder, fetch, policy, request, send};
+use crate::signer::{ISSUER, NOW, Signer, jwks};
+
+const FOLDERS: &str = "p, viewer, *, folders/a, read\np, viewer, *, folders/secret, read, deny";
+
+/// What a handler was told of what it asked: by which revision and line.
+async fn folder(
+    Path(name): Path<String>,
+    decider: Decider,
+    own: Option<Decision>,
+) -> Result<String, Rejection> {
+    let decision = decider.decide(&rbac(format!("folders/{name}"), "read"))?;
+    assert_ne!(Some(decision.id()), own.map(|own| own.id()), "each has a name of its own");
+    Ok(format!("{:?} {:?}", decision.revision(), decision.rule_line()))
+}
+
+fn service(guard: &Guard) -> Router {
+    let scoped = async |decider: Decider| decider.decide(&scope("folders")).map(|_| "scoped");
+    GuardedRouter::new()
+        .route("/folders/{name}", get(folder).guard(authenticated()))
+        .route("/scoped", get(scoped).guard(authenticated()))
+        .route("/open/{name}", get(folder).guard(public()))
+        .route("/either/{name}", get(folder).guard(optional()))
+        .guarded_by(guard)
+        .route("/forgotten/{name}", get(folder))
+}
+
+/// A guard by rules of its own, and a service whose handlers ask it.
+async fn by_rules(rules: &SharedPolicy) -> (Signer, Router) {
+    let signer = Signer::eddsa("a");
+    let guard = builder(&Dial::new())
+        .issuer(Issuer::static_jwks(ISSUER, jwks([&signer])))
+        .policy(Policy::shared(rules.clone()))
+        .protected_resource(ProtectedResource::new())
+        .build()
+        .await
+        .unwrap();
+    (signer, service(&guard))
+}
+
+#[tokio::test]
+async fn a_handler_asks_the_policy_about_what_it_has_found() {
+    let rules = SharedPolicy::new(policy(FOLDERS, 3));
+    let (signer, service) = by_rules(&rules).await;
+    let token = signer.token(&json!({}));
+    let answer = fetch(&service, "/folders/a", &token).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "Some(3) Some(1)"));
+    assert_eq!(fetch(&service, "/folders/b", &token).await.status, StatusCode::FORBIDDEN);
+    rules.store(policy("p, viewer, *, folders/b, read", 4));
+    assert_eq!(fetch(&service, "/folders/b", &token).await.body, "Some(4) Some(1)");
+    assert_eq!(fetch(&service, "/folders/a", &token).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_problem_with_the_name_of_the_decision() {
+    let (signer, service) = by_rules(&SharedPolicy::new(policy(FOLDERS, 3))).await;
+    let asked = request("GET", "/folders/secret", &signer.token(&json!({}))).body(Body::empty()).unwrap();
+    let response = service.clone().oneshot(asked).await.unwrap();
+    let denied = response.extensions().get::<AccessDenied>().unwrap();
+    assert_eq!((denied.needed(), denied.principal().subject()), ("rbac(folders/secret, read)", "alice"));
+    assert_eq!((denied.decision().revision(), denied.decision().rule_line()), (Some(3), Some(2)));
+    assert_eq!(response.headers()["x-decision-id"], denied.decision().id().to_string());
+    let answer = fetch(&service, "/folders/secret", &signer.token(&json!({}))).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "forbidden"));
+    assert_eq!(answer.problem()["decision"], answer.header("x-decision-id"));
+
+    let answer = fetch(&service, "/scoped", &signer.token(&json!({}))).await;
+    let challenge = answer.header("www-authenticate");
+    assert!(answer.status == StatusCode::FORBIDDEN && challenge.contains(r#"error="insufficient_scope""#));
+    assert!(
+        challenge.contains(r#"scope="folders""#) && challenge.contains("resource_metadata="),
+        "{challenge}"
+    );
+    let answer = fetch(&service, "/scoped", &signer.token(&json!({ "scope": "folders" }))).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "scoped"));
+}
+
+#[tokio::test]
+async fn nobody_who_has_no_token_meets_anything() {
+    let (signer, service) = by_rules(&SharedPolicy::new(policy(FOLDERS, 3))).await;
+    for path in ["/open/a", "/either/a", "/forgotten/a"] {
+        let anonymous = Request::builder().uri(path).body(Body::empty()).unwrap();
+        assert_eq!(send(&service, anonymous).await.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    let token = signer.token(&json!({}));
+    let with_token = async |path| fetch(&service, path, &token).await.status.as_u16();
+    assert_eq!(with_token("/open/a").await, 401, "a public route looks at no token");
+    assert_eq!((with_token("/either/a").await, with_token("/either/b").await), (200, 403));
+    assert_eq!(with_token("/forgotten/a").await, 401);
+}
+
+#[tokio::test]
+async fn what_handlers_ask_is_told_to_the_server_as_what_routes_ask() {
+    let setup = Setup::with(Some((FOLDERS, 4)), |endpoint| endpoint).await;
+    let service = service(&setup.guard);
+    let token = setup.signer.token(&json!({ "iss": setup.issuer.url }));
+    for (path, times) in [("/folders/a", 2), ("/folders/b", 1)] {
+        for _ in 0..times {
+            fetch(&service, path, &token).await;
+        }
+    }
+    setup.guard.flush().await;
+    let batches = setup.issuer.records();
+    let decisions = batches[0]["decisions"].as_array().unwrap();
+    let mut told: Vec<_> = decisions
+        .iter()
+        .map(|one| (one["object"].as_str().unwrap(), one["allowed"] == true, one["count"].as_u64().unwrap()))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [("folders/a", true, 2), ("folders/b", false, 1)]);
+}
+
+type Sender = mpsc::UnboundedSender<Decider>;
+
+async fn hand_out(Extension(sender): Extension<Sender>, parts: Parts) -> &'static str {
+    sender.send(Decider::of(&parts.extensions)).unwrap();
+    "begun"
+}
+
+/// What a handler holds that goes on after its answer.
+async fn held(guard: &Guard, token: &str) -> Decider {
+    let (sender, mut deciders) = mpsc::unbounded_channel::<Decider>();
+    let service = GuardedRouter::new()
+        .route("/begin", get(hand_out).guard(authenticated()))
+        .guarded_by(guard)
+        .layer(Extension(sender));
+    assert_eq!(fetch(&service, "/begin", token).await.status, StatusCode::OK);
+    deciders.recv().await.unwrap()
+}
+
+fn status(decider: &Decider, requirement: &Requirement) -> u16 {
+    decider.decide(requirement).map_or_else(|rejection| rejection.status().as_u16(), |_| 200)
+}
+
+#[tokio::test]
+async fn whoever_asks_later_is_answered_as_a_new_request_would_be() {
+    let machine = Machine::new().await;
+    machine.publish(&machine.signer, ALLOWED, &json!({}));
+    let guard = machine.start().await;
+    let (read, create) = (rbac("orders", "read"), rbac("orders", "create"));
+    let token = |changes: Value| {
+        let mut claims = json!({ "iss": machine.issuer.url });
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        machine.signer.token(&claims)
+    };
+    let short = held(&guard, &token(json!({ "exp": NOW + 100 }))).await;
+    let long = held(&guard, &token(json!({ "exp": NOW + 3_000 }))).await;
+    assert_eq!((status(&short, &read), status(&short, &create), status(&long, &read)), (200, 403, 200));
+    machine.dial.turn(Duration::from_secs(131));
+    let expired = short.decide(&read).unwrap_err();
+    assert_eq!((expired.status(), expired.decision()), (StatusCode::UNAUTHORIZED, None));
+    assert_eq!(status(&long, &read), 200);
+    machine.issuer.say(Answer::Document(revoked("web")));
+    guard.refresh().await;
+    assert_eq!(status(&long, &read), 401);
+    let denied = long.decide(&authenticated()).unwrap_err();
+    assert_eq!(denied.to_string(), "The access token is invalid");
+}
+
+#[tokio::test]
+async fn an_outage_is_no_refusal_and_only_what_says_so_serves_stale() {
+    let old = Duration::from_mins(10);
+    let configure = |endpoint: PolicyEndpoint| endpoint.policy_max_age(Duration::from_mins(10));
+    let setup = Setup::with(Some((ALLOWED, 4)), configure).await;
+    let token = setup.signer.token(&json!({ "iss": setup.issuer.url, "exp": NOW + 80_000 }));
+    let decider = held(&setup.guard, &token).await;
+    setup.issuer.leave();
+    setup.dial.turn(old + Duration::from_secs(1));
+    let read = rbac("orders", "read");
+    let away = decider.decide(&read).unwrap_err();
+    assert_eq!((away.status(), away.decision()), (StatusCode::SERVICE_UNAVAILABLE, None));
+    assert_eq!(status(&decider, &read.serve_stale(old * 2)), 200);
+}
+
+#[tokio::test]
+async fn whoever_handles_a_refusal_has_its_name() {
+    let setup = Setup::with(Some((ALLOWED, 4)), |endpoint| endpoint).await;
+    let decider = held(&setup.guard, &setup.signer.token(&json!({ "iss": setup.issuer.url }))).await;
+    let denied = decider.decide(&rbac("orders", "create")).unwrap_err();
+    let id: DecisionId = denied.decision().unwrap().id();
+    assert!(id.to_string().starts_with("dec_") && denied.decision().unwrap().revision() == Some(4));
+    assert_eq!(denied.to_string(), "The policy of this service does not allow this");
+    assert!(format!("{decider:?}").contains("alice"));
+}
+
+#[tokio::test]
+async fn an_opaque_token_is_good_as_long_as_the_issuer_says_so() {
+    let (any, due) = (authenticated(), Duration::from_secs(30));
+    let setup = introspection::Setup::new().await;
+    let token = setup.token("opaque-1", &json!({}));
+    let decider = held(&setup.guard, &token).await;
+    setup.issuer.say_of(&token, &json!({ "active": false }));
+    assert_eq!(status(&decider, &any), 200);
+    setup.dial.turn(due);
+    // A new request with the same token waits for what the issuer is asked now; a question does not.
+    assert_eq!((status(&decider, &any), setup.status(&token).await, status(&decider, &any)), (200, 401, 401));
+
+    let setup = introspection::Setup::new().await;
+    let decider = held(&setup.guard, &setup.token("opaque-1", &json!({}))).await;
+    setup.issuer.stall();
+    setup.dial.turn(due);
+    assert_eq!(status(&decider, &any), 200);
+    setup.dial.turn(Duration::from_secs(6));
+    assert_eq!(status(&decider, &any), 503, "an issuer that does not answer is no refusal");
+}

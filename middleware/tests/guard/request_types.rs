@@ -1,0 +1,132 @@
+//! Request types that say what their fields are.
+
+use std::collections::HashMap;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use http::StatusCode;
+use portcullis_guard::{
+    FieldFault, FieldList, GuardExt, GuardedRouter, Html, InputError, InputFields, InputPolicy, authenticated,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::service::{Answer, guard_of, request, send};
+use crate::signer::Signer;
+
+#[derive(Debug, Deserialize, InputFields, PartialEq)]
+#[serde(rename_all = "camelCase")]
+struct Article {
+    #[input(line, length = 1..=20, trimmed, rewrite)]
+    main_title: String,
+    #[input(html = "inline")]
+    lead: Option<String>,
+    #[input(html = Html::custom().element("p", []))]
+    body: Option<String>,
+    #[input(each(ident, length = ..=9))]
+    #[serde(default)]
+    tags: Vec<String>,
+    #[input(nested)]
+    #[serde(default)]
+    authors: HashMap<String, Author>,
+    #[input(nested)]
+    #[serde(flatten)]
+    page: Page<Author>,
+    #[serde(default)]
+    free: String,
+}
+
+#[derive(Debug, Deserialize, InputFields, PartialEq)]
+struct Author {
+    #[input(nested)]
+    #[serde(alias = "mail")]
+    contact: Contact,
+}
+
+#[derive(Debug, Deserialize, InputFields, PartialEq)]
+struct Contact(#[input(email)] String);
+
+#[derive(Debug, Deserialize, InputFields, PartialEq)]
+struct Page<T> {
+    #[input(integer = 1..=9)]
+    number: Option<i64>,
+    #[input(nested)]
+    items: Option<Vec<T>>,
+}
+
+#[derive(Deserialize, InputFields)]
+struct Filter {
+    #[input(one_of = ["asc", "desc"])]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    sort: Option<String>,
+}
+
+async fn service(signer: &Signer) -> Router {
+    let guard = guard_of(signer).build().await.unwrap();
+    let articles = InputPolicy::strict().body_fields::<Article>().query_fields::<Filter>().build().unwrap();
+    // What the handler makes of it is what was checked.
+    let read = async |body: Bytes| {
+        serde_json::from_slice::<Article>(&body).expect("an article");
+        body
+    };
+    GuardedRouter::new().route("/", post(read).guard(authenticated()).input(&articles)).guarded_by(&guard)
+}
+
+async fn send_to(path: &str, body: &'static str) -> Answer {
+    let signer = Signer::eddsa("a");
+    let request = request("POST", path, &signer.token(&json!({}))).header("content-type", "application/json");
+    send(&service(&signer).await, request.body(body.into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_body_is_held_to_what_its_type_says() {
+    for (body, pointer, kind, rule) in [
+        (r#"{"mainTitle":""}"#, "/mainTitle", "line", "too-short"),
+        (r#"{"mainTitle":"a","tags":["x","a b"]}"#, "/tags/1", "ident", "identifier"),
+        (r#"{"authors":{"x":{"contact":"nobody"}}}"#, "/authors/x/contact", "email", "email"),
+        (r#"{"authors":{"x":{"mail":"nobody"}}}"#, "/authors/x/mail", "email", "email"),
+        (r#"{"number":10}"#, "/number", "integer", "range"),
+        (r#"{"items":[{"contact":"a@b.test"},{"contact":"c"}]}"#, "/items/1/contact", "email", "email"),
+    ] {
+        let answer = send_to("/", body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(
+            answer.problem()["errors"],
+            json!([{ "pointer": pointer, "kind": kind, "rule": rule }]),
+            "{body}"
+        );
+    }
+    let answer = send_to("/?sort=up", r#"{"mainTitle":"a"}"#).await;
+    assert_eq!(answer.problem()["errors"][0]["parameter"], "sort");
+}
+
+#[tokio::test]
+async fn what_its_type_lets_be_put_right_is_and_the_rest_stays() {
+    let body =
+        r#"{ "mainTitle":" A < B ", "lead":"<p>x<b>y", "body":"<p>x<b>y", "free":" <b>", "number": 1 }"#;
+    let answer = send_to("/?sort=asc&other=up", body).await;
+    let right = r#"{ "mainTitle":"A < B", "lead":"<p>x<b>y</b></p>", "body":"<p>xy</p>", "free":" <b>", "number": 1 }"#;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, right));
+}
+
+struct Tree;
+
+impl InputFields for Tree {
+    fn declare(fields: &mut FieldList) {
+        fields.nested::<Vec<Self>>("children");
+    }
+}
+
+#[test]
+fn a_type_whose_fields_have_no_place_is_refused_at_the_start() {
+    let refused = |policy: InputPolicy| match policy.build() {
+        Err(InputError::Field { place, fault }) => (place, fault),
+        other => panic!("{other:?}"),
+    };
+    let (place, fault) = refused(InputPolicy::strict().body_fields::<Tree>());
+    assert!(place == "/children/*" && matches!(fault, FieldFault::EndlessType), "{place}: {fault}");
+    let (place, fault) = refused(InputPolicy::strict().query_fields::<Author>().query_fields::<Article>());
+    assert!(place == "/authors/*/contact" && matches!(fault, FieldFault::NestedInQuery), "{place}: {fault}");
+    assert!(InputPolicy::strict().body_fields::<Contact>().build().is_err(), "a body is no single value");
+}

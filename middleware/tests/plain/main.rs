@@ -1,0 +1,8 @@
+//! What the guard does for any service of tower, it does with no feature on.
+
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+#[path = "../guard/signer.rs"]
+#[expect(dead_code, reason = "the guard's tests of tokens need more kinds of keys")]
+mod signer;
