@@ -289,15 +289,14 @@ impl GuardBuilder {
             Some(path) => Folder::open(&path, clock.unix_secs())?,
             None => None,
         };
-        let folder = folder.as_ref();
         let mut fetcher = LazyFetcher::default();
-        let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock, folder)?);
+        let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock, folder.as_ref())?);
         let mut surroundings = Surroundings {
             trusts: &trusts,
             audience: &audience,
             fetcher: &mut fetcher,
             clock: &clock,
-            folder,
+            folder: folder.as_ref(),
         };
         version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
         let told = self.policy.as_ref().and_then(Policy::endpoint).filter(|_| !self.upkeep.hides_routes);
@@ -316,7 +315,6 @@ impl GuardBuilder {
         let revoked = policy.as_ref().and_then(PolicyState::revoked);
         let asked = |opaque: Box<Introspection>| opaque.build(&mut surroundings, &self.tokens, revoked);
         let introspector = opaque.map(asked).transpose()?;
-        let revoked = revoked.cloned();
         let decisions = DecisionIds::new();
         let edge = Arc::new(self.around.build(decisions.guard())?);
         let mut browsers = Browsers::build(cookie, csrf)?;
@@ -325,7 +323,8 @@ impl GuardBuilder {
             let ground = LoginGround { tokens: &self.tokens, entropy: &edge.entropy, csrf };
             browsers.sessions = Some(login.build(&mut surroundings, &ground)?);
         }
-        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone(), revoked);
+        let verifier =
+            Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone(), revoked.cloned());
         Ok(Guard::new(Core {
             authority: Authority { verifier, introspector },
             trusts,

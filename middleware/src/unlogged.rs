@@ -1,6 +1,7 @@
 //! What stands for sign-ins and sessions where there are none: nobody can have any of it.
 
 use std::convert::Infallible;
+use std::future::Ready;
 use std::sync::Arc;
 
 use axum_core::body::Body;
@@ -79,7 +80,7 @@ impl Sessions {
         match self.0 {}
     }
 
-    pub(crate) async fn refresh(&self) {
+    pub(crate) fn refresh(&self) -> Ready<()> {
         match self.0 {}
     }
 
@@ -89,7 +90,7 @@ impl Sessions {
 }
 
 impl Ticket {
-    pub(crate) async fn settle(self) -> Found {
+    pub(crate) fn settle(self) -> Ready<Found> {
         match self.0 {}
     }
 }
