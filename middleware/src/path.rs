@@ -90,7 +90,11 @@ fn check_path(path: &str) -> Result<(), PathFault> {
     }
     let decoded = decode(path.as_bytes())?;
     check_double_encoding(&decoded)?;
-    std::str::from_utf8(&decoded).map_err(|_| PathFault::NotUtf8)?;
+    let text = std::str::from_utf8(&decoded).map_err(|_| PathFault::NotUtf8)?;
+    // Those of Latin-1 take two bytes.
+    if text.contains(char::is_control) {
+        return Err(PathFault::Control);
+    }
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         match segment {
@@ -183,6 +187,7 @@ mod tests {
             ("/admin%3bx=1", PathFault::Parameter),
             ("/admin%00", PathFault::Control),
             ("/admin%0a", PathFault::Control),
+            ("/admin%C2%88", PathFault::Control),
             ("/admin%5c", PathFault::Backslash),
             ("/admin\\", PathFault::Backslash),
             ("/admin%", PathFault::InvalidEncoding),
