@@ -19,10 +19,14 @@ use crate::input::InputPolicy;
 use crate::introspection::Introspection;
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
 use crate::limit::Limits;
+#[cfg(feature = "login")]
+use crate::login::{Login, LoginGround};
 use crate::policy::{Policy, PolicyState, Surroundings};
 use crate::resource::ProtectedResource;
 use crate::routes::{Announcer, check_version};
 use crate::token::{CookieTokens, TokenPolicy, Verifier};
+#[cfg(not(feature = "login"))]
+use crate::unlogged::{Login, LoginGround};
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
@@ -60,6 +64,8 @@ struct Accepted {
     opaque: Option<Box<Introspection>>,
     cookie: Option<CookieTokens>,
     csrf: Option<Csrf>,
+    /// Boxed for the same reason.
+    login: Option<Box<Login>>,
 }
 
 /// What a guard does beside requests.
@@ -136,6 +142,13 @@ impl GuardBuilder {
     /// Refuses what pages of others have a browser do: see [`Csrf`].
     pub fn csrf(mut self, csrf: Csrf) -> Self {
         self.accepted.csrf = Some(csrf);
+        self
+    }
+
+    /// Signs people in, and takes the tokens of their sessions: see [`Login`](crate::Login). It needs [`csrf`](Self::csrf).
+    #[cfg(feature = "login")]
+    pub fn login(mut self, login: Login) -> Self {
+        self.accepted.login = Some(Box::new(login));
         self
     }
 
@@ -276,28 +289,23 @@ impl GuardBuilder {
             Some(path) => Folder::open(&path, clock.unix_secs())?,
             None => None,
         };
-        let folder = folder.as_ref();
         let mut fetcher = LazyFetcher::default();
-        let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock, folder)?);
+        let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock, folder.as_ref())?);
         let mut surroundings = Surroundings {
             trusts: &trusts,
             audience: &audience,
             fetcher: &mut fetcher,
             clock: &clock,
-            folder,
+            folder: folder.as_ref(),
         };
         version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
-        let announcer = match self.policy.as_ref().and_then(Policy::endpoint) {
-            Some(endpoint) if !self.upkeep.hides_routes => {
-                Some(Announcer::new(endpoint, version, &mut surroundings)?)
-            }
-            _ => None,
-        };
+        let told = self.policy.as_ref().and_then(Policy::endpoint).filter(|_| !self.upkeep.hides_routes);
+        let tell = |endpoint| Announcer::new(endpoint, version, &mut surroundings);
+        let announcer = told.map(tell).transpose()?;
         let policy = self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
-        let Accepted { dpop, certificates, opaque, cookie, csrf } = self.accepted;
+        let Accepted { dpop, certificates, opaque, cookie, csrf, login } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
         let bindings = Bindings { dpop, certificates };
-        let browsers = Browsers::build(cookie, csrf)?;
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
         if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);
@@ -307,10 +315,16 @@ impl GuardBuilder {
         let revoked = policy.as_ref().and_then(PolicyState::revoked);
         let asked = |opaque: Box<Introspection>| opaque.build(&mut surroundings, &self.tokens, revoked);
         let introspector = opaque.map(asked).transpose()?;
-        let revoked = revoked.cloned();
-        let verifier = Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone(), revoked);
         let decisions = DecisionIds::new();
         let edge = Arc::new(self.around.build(decisions.guard())?);
+        let mut browsers = Browsers::build(cookie, csrf)?;
+        if let Some(login) = login {
+            let csrf = browsers.csrf.as_ref().ok_or(BuildError::CookieWithoutCsrf)?;
+            let ground = LoginGround { tokens: &self.tokens, entropy: &edge.entropy, csrf };
+            browsers.sessions = Some(login.build(&mut surroundings, &ground)?);
+        }
+        let verifier =
+            Verifier::new(Arc::clone(&trusts), audience, self.tokens, clock.clone(), revoked.cloned());
         Ok(Guard::new(Core {
             authority: Authority { verifier, introspector },
             trusts,
@@ -333,6 +347,6 @@ impl Browsers {
             return Err(BuildError::CookieWithoutCsrf);
         }
         let cookie = cookie.map(CookieTokens::build).transpose()?;
-        Ok(Self { cookie, csrf: csrf.map(Csrf::build).transpose()? })
+        Ok(Self { cookie, csrf: csrf.map(Csrf::build).transpose()?, sessions: None })
     }
 }

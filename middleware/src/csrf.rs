@@ -79,6 +79,12 @@ pub(crate) struct CsrfRules {
 }
 
 impl CsrfRules {
+    /// Whether pages of an origin may act.
+    #[cfg(feature = "login")]
+    pub(crate) fn names(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(origin)
+    }
+
     /// Whether a request could do anything.
     pub(crate) fn concerns(method: &Method, headers: &HeaderMap) -> bool {
         !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || headers.contains_key(UPGRADE)

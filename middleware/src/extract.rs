@@ -10,6 +10,8 @@ use crate::client_address::ClientAddress;
 use crate::decision::Decision;
 use crate::edge::{CspNonce, RequestId};
 use crate::guard::{Decider, Permit};
+#[cfg(feature = "login")]
+use crate::login::SignedIn;
 use crate::refusal::{Outage, Refusal, Rejection};
 use crate::token::Principal;
 
@@ -89,6 +91,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Permit {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let is_guarded = parts.extensions.get::<Decision>().is_some();
         if is_guarded { Ok(Self::of(&parts.extensions)) } else { Err(Refusal::Anonymous.into()) }
+    }
+}
+
+#[cfg(feature = "login")]
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        Self::of(&parts.extensions).ok_or_else(|| Refusal::Anonymous.into())
+    }
+}
+
+#[cfg(feature = "login")]
+impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 

@@ -119,16 +119,29 @@ impl Fetcher {
 
     /// Sends a form, and gives the document that is the answer.
     pub(crate) async fn post_form(&self, form: Form<'_>) -> Result<Reply, FetchError> {
-        let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
-        let mut headers =
-            HeaderMap::from_iter([(header::CONTENT_TYPE, urlencoded), (header::ACCEPT, form.accept)]);
-        headers.extend(form.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
-        let response = self.0.post(form.url.clone()).headers(headers).body(form.body).send().await?;
+        let max_bytes = form.max_bytes;
+        let response = self.send_form(form).await?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));
         }
         let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-        Ok(Reply { content_type, body: read(response, form.max_bytes).await? })
+        Ok(Reply { content_type, body: read(response, max_bytes).await? })
+    }
+
+    /// The same where a refusal is a document, too.
+    #[cfg(feature = "login")]
+    pub(crate) async fn post_form_for_any(&self, form: Form<'_>) -> Result<(StatusCode, Bytes), FetchError> {
+        let max_bytes = form.max_bytes;
+        let response = self.send_form(form).await?;
+        Ok((response.status(), read(response, max_bytes).await?))
+    }
+
+    async fn send_form(&self, form: Form<'_>) -> Result<reqwest::Response, FetchError> {
+        let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let mut headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, urlencoded), (header::ACCEPT, form.accept)]);
+        headers.extend(form.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
+        Ok(self.0.post(form.url.clone()).headers(headers).body(form.body).send().await?)
     }
 
     /// Sends a document. What the answer says beside its status is not read.

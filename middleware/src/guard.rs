@@ -1,6 +1,7 @@
 //! The order in which a request is judged.
 
 mod authority;
+mod browsers;
 mod judge;
 mod stay;
 mod stream;
@@ -9,19 +10,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, Uri};
+use http::{Method, Response, Uri};
 use portcullis_policy::Route;
 pub(crate) use stream::Stay;
 use stream::Streams;
 pub use stream::{Decider, Permit, RenewError};
 
+#[cfg(feature = "login")]
+pub(crate) use self::authority::Identity;
 pub(crate) use self::authority::{Authority, Pending};
+pub(crate) use self::browsers::Browsers;
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
 use crate::clock::Clock;
-use crate::csrf::CsrfRules;
 use crate::decision::DecisionIds;
 use crate::edge::{Edge, EdgeRules, HeaderRules};
 use crate::entropy::Entropy;
@@ -29,6 +32,8 @@ use crate::input::{InputRules, Media};
 use crate::introspection::Introspector;
 use crate::jwks::Trusts;
 use crate::limit::{Limiters, Loan, Passage, Standing};
+#[cfg(feature = "login")]
+use crate::login::Sessions;
 use crate::path;
 use crate::policy::PolicyState;
 use crate::refusal::{DpopHint, Hint, Refusal};
@@ -36,7 +41,8 @@ use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
 use crate::status::Status;
-use crate::token::{Sharing, TokenCookie};
+#[cfg(not(feature = "login"))]
+use crate::unlogged::Sessions;
 use judge::Admission;
 pub(crate) use judge::{Resume, settle};
 
@@ -72,12 +78,6 @@ pub(crate) struct Core {
 pub(crate) struct Credentials {
     pub(crate) bindings: Bindings,
     pub(crate) browsers: Browsers,
-}
-
-/// What comes from browsers by itself.
-pub(crate) struct Browsers {
-    pub(crate) cookie: Option<TokenCookie>,
-    pub(crate) csrf: Option<CsrfRules>,
 }
 
 /// What others are told of this service.
@@ -192,13 +192,6 @@ impl Guard {
         Edge::new(Arc::clone(&self.core.edge))
     }
 
-    /// What caches are told of the answer to a request.
-    pub(crate) fn sharing(&self, headers: &HeaderMap, terms: &Terms) -> Sharing {
-        let cookie = self.core.credentials.browsers.cookie.as_ref();
-        let cookie = cookie.filter(|_| !terms.without_cookies && !terms.requirement.ignores_tokens());
-        cookie.map_or(Sharing::Anybody, |cookie| cookie.sharing(headers))
-    }
-
     pub(crate) fn entropy(&self) -> &Entropy {
         &self.core.edge.entropy
     }
@@ -266,6 +259,7 @@ impl Guard {
         self.core.told.announcer.iter().for_each(Announcer::spawn);
         self.core.limiters.spawn_refresh();
         self.core.credentials.bindings.spawn_refresh();
+        self.sessions().into_iter().for_each(Sessions::spawn_refresh);
     }
 
     /// Takes note of routes behind this guard, if anybody is to be told of them.
@@ -302,7 +296,14 @@ impl Guard {
                 policy.refresh().await;
             }
         };
-        join3(knowledge, self.core.limiters.refresh(), self.core.credentials.bindings.refresh()).await;
+        let sessions = async {
+            if let Some(sessions) = self.sessions() {
+                // Boxed for the same reason.
+                Box::pin(sessions.refresh()).await;
+            }
+        };
+        let (limiters, bindings) = (&self.core.limiters, &self.core.credentials.bindings);
+        join4(knowledge, limiters.refresh(), bindings.refresh(), sessions).await;
         // A disk that hangs holds nobody up.
         let _ = tokio::time::timeout(DISK_PATIENCE, self.settle()).await;
     }

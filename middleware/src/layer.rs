@@ -17,10 +17,14 @@ use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
 use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
 use crate::limit::Standing;
+#[cfg(feature = "login")]
+use crate::login::Way;
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 use crate::route_options::RouteOptions;
 use crate::token::Sharing;
+#[cfg(not(feature = "login"))]
+use crate::unlogged::Way;
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -103,8 +107,13 @@ impl GuardLayer {
     /// Refuses a request for its path.
     pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
         let dress = self.terms.headers.as_ref().map(Dress::plain);
-        let parting =
-            Parting { standing: Standing::default(), sharing: Sharing::Anybody, dress, streams: false };
+        let parting = Parting {
+            standing: Standing::default(),
+            sharing: Sharing::Anybody,
+            dress,
+            streams: false,
+            way: None,
+        };
         let response = self.refused(Refusal::Path(fault), self.dialect(headers), &parting);
         GuardFuture { state: State::Refused { response: Some(response) } }
     }
@@ -131,8 +140,9 @@ impl GuardLayer {
         let sharing = self.guard.sharing(&parts.headers, &self.terms);
         let dress = self.terms.headers.as_ref();
         let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.guard.entropy()));
+        let way = if dialect == Dialect::Http { self.guard.way(&parts, &self.terms) } else { None };
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
-        let parting = Parting { standing, sharing, dress, streams: self.terms.streams };
+        let parting = Parting { standing, sharing, dress, streams: self.terms.streams, way };
         let state = match step {
             Ok(step) if step.is_done_by(dialect) => {
                 let stay = Stay::of(&parts.method, &parts.extensions);
@@ -152,6 +162,9 @@ impl GuardLayer {
     }
 
     fn refused(&self, refusal: Refusal, dialect: Dialect, parting: &Parting) -> Response<Body> {
+        if let Some(response) = parting.way.as_ref().and_then(|way| way.leads(&refusal)) {
+            return parting.write(response);
+        }
         let hint = self.guard.hint(&self.terms.requirement);
         parting.write(refusal.answered(dialect, &hint))
     }
@@ -310,6 +323,8 @@ struct Parting {
     /// Headers of the route.
     dress: Option<Dress>,
     streams: bool,
+    /// To sign in, for who opens a page.
+    way: Option<Box<Way>>,
 }
 
 impl Parting {

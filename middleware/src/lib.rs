@@ -71,6 +71,13 @@
 //! # }
 //! ```
 //!
+//! # Sign-in
+//!
+//! With the feature `login`, a service with pages, or the backend of a single-page application, signs people in by itself:
+//! [`GuardBuilder::login`] takes a [`Login`], which makes it a client of the issuer, and [`Guard::login_routes`] has the routes. The tokens stay
+//! with the service. The access token of a session is the token of each request that comes with its cookie, so whatever is said here
+//! of tokens holds for sessions, and `examples/webapp.rs` is all there is to it.
+//!
 //! # Routes
 //!
 //! [`GuardedRouter`] takes only routes that state what they require, so none can be forgotten. Where routes
@@ -149,7 +156,8 @@
 //! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], the address of the peer from `ConnectInfo` |
 //! | `derive` | `#[derive(InputFields)]`: request types that say what their fields may hold |
 //! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
-//! | `redis` | limits and used proofs that replicas share: [`RedisLimits`], [`RedisProofs`] |
+//! | `login` | sign-in at an issuer, and sessions: [`Login`], [`SignedIn`], `Guard::login_routes` |
+//! | `redis` | limits and used proofs that replicas share: [`RedisLimits`], [`RedisProofs`]; with `login`, sessions: [`RedisSessions`] |
 //! | `test-util` | [`test_util`], for the tests of services |
 //!
 //! A service of plain tower or hyper, of tonic for example, leaves all of them out: a [`RouteTable`] states what its routes require,
@@ -182,6 +190,10 @@ mod layer;
 mod limit;
 #[cfg(feature = "redis")]
 mod link;
+#[cfg(feature = "login")]
+mod login;
+#[cfg(feature = "login")]
+mod login_routes;
 mod media_type;
 mod origin;
 mod outage;
@@ -202,6 +214,8 @@ mod status;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token;
+#[cfg(not(feature = "login"))]
+mod unlogged;
 
 pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
 #[cfg(feature = "redis")]
@@ -236,6 +250,13 @@ pub use layer::{GuardFuture, GuardLayer, Guarded};
 #[cfg(feature = "redis")]
 pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
+#[cfg(feature = "login")]
+pub use login::{
+    Login, LoginError, MemorySessions, SessionStore, SignedIn, StoreFault, StoreFuture, StoreKey,
+    StoredSession, Term,
+};
+#[cfg(all(feature = "login", feature = "redis"))]
+pub use login::{NotARedisUrl, RedisSessions};
 pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 #[cfg(feature = "derive")]

@@ -90,8 +90,14 @@ pub(crate) enum Outage {
     Proofs,
     #[error("the issuer is being asked about as many tokens as it may be at a time")]
     Questions,
+    #[cfg(feature = "login")]
+    #[error("the issuer gives the session no new access token at the moment")]
+    Renewal,
     #[error("what was revoked is not known for too long")]
     Revocations,
+    #[cfg(feature = "login")]
+    #[error("where sessions are kept cannot be reached")]
+    Sessions,
     #[error("where used DPoP proofs are shared cannot be reached, so none is known to be new")]
     SharedProofs,
 }

@@ -52,3 +52,5 @@ mod stop;
 mod terminal;
 #[cfg(test)]
 mod walk;
+#[cfg(test)]
+mod webapp;

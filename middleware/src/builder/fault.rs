@@ -21,7 +21,7 @@ pub enum BuildError {
     /// The cookie cannot hold a token.
     #[error(transparent)]
     Cookie(#[from] NotAHostCookie),
-    /// Tokens come in a cookie, and nobody said whose pages may use it.
+    /// Tokens or sessions come in a cookie, and nobody said whose pages may use it.
     #[error("a browser sends a cookie for the pages of everybody: declare by `csrf` whose may act")]
     CookieWithoutCsrf,
     /// The origins whose pages may act cannot be told from others.
@@ -54,6 +54,10 @@ pub enum BuildError {
     /// A limit cannot be kept.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// Nobody could sign in.
+    #[cfg(feature = "login")]
+    #[error(transparent)]
+    Login(#[from] crate::login::LoginError),
     /// No audience is set. Without one, a token for any service of the issuer would pass.
     #[error("a guard needs an audience: the name that tokens for this service carry")]
     NoAudience,

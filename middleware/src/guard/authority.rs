@@ -7,8 +7,12 @@ use super::stream::Held;
 use crate::ended::Ended;
 use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
+#[cfg(feature = "login")]
+use crate::login::{Found, Ticket};
 use crate::refusal::Outage;
 use crate::token::{Attempt, Principal, TokenFault, Verification, Verifier};
+#[cfg(not(feature = "login"))]
+use crate::unlogged::{Found, Ticket};
 
 /// Who says whether a token is good.
 pub(crate) struct Authority {
@@ -30,6 +34,7 @@ pub(crate) enum Identity {
 pub(crate) enum Pending {
     Answer(Box<Question>),
     Keys(Arc<Trust>),
+    Session(Ticket),
 }
 
 /// How often a request was looked at, and what it brings from a wait.
@@ -37,6 +42,8 @@ pub(crate) enum Turn {
     First,
     /// What the issuer said.
     Answered(Verdict),
+    /// The session that was looked for.
+    Entered(Found),
     /// Keys were fetched, or could not be.
     Fetched,
 }
@@ -50,6 +57,7 @@ impl Pending {
                 trust.refresh_for_request().await;
                 Turn::Fetched
             }
+            Self::Session(ticket) => Turn::Entered(ticket.settle().await),
         }
     }
 }
@@ -65,7 +73,7 @@ impl Authority {
                     Known::Unknown(question) => Identity::Wait(Pending::Answer(question)),
                 }
             }
-            (_, Turn::First) => self.verify(token, tolerance, Attempt::First),
+            (_, Turn::First | Turn::Entered(_)) => self.verify(token, tolerance, Attempt::First),
             (_, Turn::Fetched) => self.verify(token, tolerance, Attempt::Last),
         }
     }
@@ -81,7 +89,7 @@ impl Authority {
     /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
     /// has changed since.
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
-        let Held { caller, token, inquiry } = held;
+        let Held { caller, token, inquiry, visit: _ } = held;
         let again = match &self.introspector {
             Some(introspector) if introspector.decides(token) => {
                 introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {

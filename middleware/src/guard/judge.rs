@@ -16,10 +16,14 @@ use crate::csrf::CsrfRules;
 use crate::decision::{AccessDenied, Decision, DecisionId};
 use crate::introspection::Inquiry;
 use crate::limit::{Halt, Stage, Standing};
+#[cfg(feature = "login")]
+use crate::login::{Sent, Sessions, Visit};
 use crate::policy::PolicyState;
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
-use crate::token::{BearerFault, Credential, Principal, Scheme, credential};
+use crate::token::{BearerFault, Credential, Principal, Scheme, TokenFault, credential};
+#[cfg(not(feature = "login"))]
+use crate::unlogged::{Sent, Sessions, Visit};
 
 /// Where a request goes on after a wait. No limit behind it is spent again.
 pub(crate) enum Resume {
@@ -63,6 +67,7 @@ impl Admission<'_> {
         if self.terms.without_cookies {
             // Nobody asked whose page sent them, so nobody may act by them: not the handler either.
             parts.headers.remove(header::COOKIE);
+            Sessions::forget(parts);
         } else {
             self.guard.core.check_site(parts, &self.terms.requirement)?;
         }
@@ -161,27 +166,72 @@ impl Core {
 
     fn authenticate(
         &self,
-        parts: &Parts,
+        parts: &mut Parts,
         requirement: &Requirement,
         turn: Turn,
     ) -> Result<Authentication, Refusal> {
         if requirement.ignores_tokens() {
             return Ok(Authentication::Known(None, None));
         }
-        let sent = self.sent(&parts.headers).map_err(Refusal::Bearer)?;
+        let browsers = &self.credentials.browsers;
+        let turn = match (turn, &browsers.sessions) {
+            (Turn::Entered(found), Some(sessions)) => {
+                sessions.note(parts, found).map_err(Refusal::Unavailable)?;
+                Turn::First
+            }
+            (turn, _) => turn,
+        };
+        match browsers.sessions.as_ref().and_then(|sessions| sessions.sent(parts)) {
+            Some(Sent::Unknown(ticket)) => {
+                // RFC 6750 §2, again: one way only.
+                if self.sent(&parts.headers).map_err(Refusal::Bearer)?.is_some() {
+                    return Err(Refusal::Bearer(BearerFault::Several));
+                }
+                Ok(Authentication::Wait(Pending::Session(ticket)))
+            }
+            Some(Sent::Known(visit)) => self.authenticate_by((parts, Some(&visit)), requirement, turn),
+            Some(Sent::Nobody) | None => self.authenticate_by((parts, None), requirement, turn),
+        }
+    }
+
+    /// By the access token of a session, or else by one that was sent.
+    fn authenticate_by(
+        &self,
+        (parts, visit): (&Parts, Option<&Arc<Visit>>),
+        requirement: &Requirement,
+        turn: Turn,
+    ) -> Result<Authentication, Refusal> {
+        let sent = match visit {
+            Some(visit) => Some(Credential { scheme: Scheme::Bearer, token: visit.token() }),
+            None => self.sent(&parts.headers).map_err(Refusal::Bearer)?,
+        };
         let Some(sent) = sent.filter(|sent| self.credentials.bindings.knows(sent.scheme)) else {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
         match self.authority.identify(sent.token, requirement.tolerance(), turn) {
-            Identity::Refused(fault) => Err(Refusal::Token { fault, scheme: sent.scheme }),
+            Identity::Refused(fault) => {
+                let again = visit.zip(self.credentials.browsers.sessions.as_ref());
+                match again.and_then(|(visit, sessions)| sessions.again(visit, fault)) {
+                    Some(ticket) => Ok(Authentication::Wait(Pending::Session(ticket))),
+                    None => Err(Refusal::Token { fault, scheme: sent.scheme }),
+                }
+            }
+            Identity::Caller(caller) if visit.is_some_and(|visit| !visit.is_of(&caller)) => {
+                Err(Refusal::Token { fault: TokenFault::OtherSubject, scheme: sent.scheme })
+            }
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
             Identity::Caller(caller) => {
                 let proof =
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
                 Ok(Authentication::Known(
-                    Some(Held { caller, token: sent.token.into(), inquiry: Inquiry::default() }),
+                    Some(Held {
+                        caller,
+                        token: sent.token.into(),
+                        inquiry: Inquiry::default(),
+                        visit: visit.cloned(),
+                    }),
                     proof,
                 ))
             }

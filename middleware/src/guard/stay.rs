@@ -14,6 +14,10 @@ impl Guard {
     /// Whether a new request by the same token would be let through now.
     pub(crate) fn stays(&self, requirement: &Requirement, held: &mut Held) -> Result<(), Ended> {
         let core = self.core();
+        let visit = held.visit.as_ref().zip(self.sessions());
+        if visit.is_some_and(|(visit, sessions)| sessions.have_ended(visit)) {
+            return Err(Ended::Revoked);
+        }
         core.authority.confirm(held, requirement.tolerance())?;
         core.allows_still(requirement, &held.caller)
     }

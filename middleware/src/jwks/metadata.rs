@@ -45,7 +45,32 @@ pub(crate) struct MetadataPlace {
 /// else's way.
 pub(crate) struct Metadata {
     document: Document,
+    #[cfg(feature = "login")]
+    body: Bytes,
     plain_http: bool,
+}
+
+/// Where people sign in and out.
+#[cfg(feature = "login")]
+pub(crate) struct SignInPlaces {
+    pub(crate) authorization: Url,
+    pub(crate) token: Url,
+    pub(crate) end_session: Option<Url>,
+    pub(crate) revocation: Option<Url>,
+    /// Whether answers to authorization requests name the issuer (RFC 9207 §3).
+    pub(crate) names_itself: bool,
+}
+
+/// What the metadata says of that. It is read apart, so that whoever needs the keys alone does not fail over it.
+#[cfg(feature = "login")]
+#[derive(serde::Deserialize)]
+struct SignInDocument {
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -87,7 +112,12 @@ impl MetadataPlace {
         if document.issuer != self.issuer {
             return Err(MetadataFault::OtherIssuer);
         }
-        Ok(Metadata { document, plain_http: self.plain_http })
+        Ok(Metadata {
+            document,
+            #[cfg(feature = "login")]
+            body: body.clone(),
+            plain_http: self.plain_http,
+        })
     }
 }
 
@@ -100,6 +130,21 @@ impl Metadata {
     /// Where the issuer is asked about tokens (RFC 8414 §2).
     pub(crate) fn introspection_endpoint(self) -> Result<Url, MetadataFault> {
         endpoint("introspection_endpoint", self.document.introspection_endpoint, self.plain_http)
+    }
+
+    /// Where people sign in and out. What they can do without is left out where it is of no use.
+    #[cfg(feature = "login")]
+    pub(crate) fn sign_in(&self) -> Result<SignInPlaces, MetadataFault> {
+        let document: SignInDocument =
+            serde_json::from_slice(&self.body).map_err(|_| MetadataFault::Malformed)?;
+        let place = |name, text| endpoint(name, text, self.plain_http);
+        Ok(SignInPlaces {
+            authorization: place("authorization_endpoint", document.authorization_endpoint)?,
+            token: place("token_endpoint", document.token_endpoint)?,
+            end_session: place("end_session_endpoint", document.end_session_endpoint).ok(),
+            revocation: place("revocation_endpoint", document.revocation_endpoint).ok(),
+            names_itself: document.authorization_response_iss_parameter_supported,
+        })
     }
 }
 

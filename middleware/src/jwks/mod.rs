@@ -13,6 +13,8 @@ use futures_util::future::join_all;
 pub use key::{Algorithm, KeyFault};
 pub(crate) use key::{Jwk, VerifyingKey};
 pub use metadata::NotAnIssuer;
+#[cfg(feature = "login")]
+pub(crate) use metadata::SignInPlaces;
 pub(crate) use metadata::{Metadata, MetadataFault, MetadataPlace};
 use remote::RemoteKeys;
 pub use set::{JwkSet, JwksError, SharedKeys};

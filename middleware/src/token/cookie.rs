@@ -80,6 +80,12 @@ impl TokenCookie {
         token.filter(|token| token.as_bytes().iter().all(is_plain)).map(Some).ok_or(BearerFault::Cookie)
     }
 
+    /// What it is called.
+    #[cfg(feature = "login")]
+    pub(crate) fn into_name(self) -> String {
+        self.name
+    }
+
     fn values<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
         let name = self.name.as_bytes();
         let pairs =
@@ -115,6 +121,15 @@ pub(crate) enum Sharing {
 }
 
 impl Sharing {
+    /// The narrower of two.
+    pub(crate) fn narrowed(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nobody, _) | (_, Self::Nobody) => Self::Nobody,
+            (Self::WithoutCookie, _) | (_, Self::WithoutCookie) => Self::WithoutCookie,
+            (Self::Anybody, Self::Anybody) => Self::Anybody,
+        }
+    }
+
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if self == Self::Anybody {
             return;

@@ -36,6 +36,9 @@ pub(crate) enum TokenFault {
     /// The token lives longer than is allowed here.
     #[error("the lifetime of the token is too long")]
     Lifetime,
+    /// The token of a session speaks of somebody else than the one who signed in.
+    #[error("the token is about somebody else than the session")]
+    OtherSubject,
     /// The issuer took it back.
     #[error("the token was revoked")]
     Revoked,
@@ -92,6 +95,7 @@ impl TokenFault {
             | Self::Expired
             | Self::Lifetime
             | Self::NotYet
+            | Self::OtherSubject
             | Self::Revoked
             | Self::SenderConstrained
             | Self::Unaddressed

@@ -102,17 +102,42 @@ impl<'t> Jws<'t> {
         }
         let jws = Self::split(token, last)?;
         jws.known.header.check_type(typ)?;
-        if !is_object(&jws.payload) {
+        let iss = jws.named_issuer()?;
+        Ok((jws, iss))
+    }
+
+    /// The same for tokens that need not say what they are, because their claims tell them from others: one that does has to be of
+    /// one of these types.
+    #[cfg(feature = "login")]
+    pub(crate) fn parse_among(
+        token: &'t str,
+        types: &[&str],
+        max_bytes: usize,
+    ) -> Result<(Self, String), TokenFault> {
+        if token.len() > max_bytes {
+            return Err(TokenFault::TooLong);
+        }
+        let jws = Self::split(token, &LastHeader::default())?;
+        let header = &jws.known.header;
+        if header.typ.is_some() && !types.iter().any(|typ| header.check_type(typ).is_ok()) {
+            return Err(TokenFault::Type);
+        }
+        let iss = jws.named_issuer()?;
+        Ok((jws, iss))
+    }
+
+    fn named_issuer(&self) -> Result<String, TokenFault> {
+        if !is_object(&self.payload) {
             return Err(TokenFault::Claims);
         }
         let mut iss = None;
-        read_json(&jws.payload, BOUNDS, |path, text| {
+        read_json(&self.payload, BOUNDS, |path, text| {
             if matches!(path, [Segment::Key(name)] if name == "iss") {
                 iss = Some(text.into_owned());
             }
         })
         .map_err(|_| TokenFault::Claims)?;
-        Ok((jws, iss.ok_or(TokenFault::Claims)?))
+        iss.ok_or(TokenFault::Claims)
     }
 
     /// Splits and decodes a JWS of any type, over any payload.

@@ -46,6 +46,9 @@ mod limits;
 #[cfg(feature = "redis")]
 mod limits_away;
 #[cfg(test)]
+#[cfg(feature = "login")]
+mod login;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod outages;

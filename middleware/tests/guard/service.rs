@@ -42,6 +42,12 @@ impl Dial {
         )
     }
 
+    /// Seconds since the Unix epoch.
+    #[cfg(feature = "login")]
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) / 1_000
+    }
+
     pub(crate) fn turn(&self, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }

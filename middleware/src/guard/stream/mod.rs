@@ -17,7 +17,11 @@ use tokio::sync::Notify;
 use super::{Guard, Terms};
 use crate::ended::Ended;
 use crate::introspection::Inquiry;
+#[cfg(feature = "login")]
+use crate::login::Visit;
 use crate::token::Principal;
+#[cfg(not(feature = "login"))]
+use crate::unlogged::Visit;
 
 /// The permission of a request, for as long as something goes on under it: a WebSocket, or a stream.
 ///
@@ -165,6 +169,8 @@ pub(crate) struct Held {
     pub(crate) token: Box<str>,
     /// What is asked about it, where the issuer decides.
     pub(crate) inquiry: Inquiry,
+    /// The session that it is of, if it is of one.
+    pub(crate) visit: Option<Arc<Visit>>,
 }
 
 /// The place of one request at its guard.
@@ -253,7 +259,8 @@ impl Seat {
     async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
-        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default() };
+        let visit = self.held().visit.clone();
+        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default(), visit };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);

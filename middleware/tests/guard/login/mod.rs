@@ -1,0 +1,14 @@
+//! Signing in at an issuer, and what becomes of the session.
+
+mod answers;
+mod backchannel;
+mod browser;
+mod configuration;
+mod pages;
+mod provider;
+mod renewal;
+#[cfg(feature = "redis")]
+mod replicas;
+mod sign_in;
+mod sign_out;
+mod streams;

@@ -1,0 +1,198 @@
+//! Sessions that replicas share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Router;
+use http::StatusCode;
+use portcullis_guard::{Guard, RedisSessions};
+use serde_json::json;
+
+use crate::login::browser::{Browser, guard_at, service};
+use crate::login::provider::{CLIENT, Provider};
+use crate::redis::{Redis, cli};
+use crate::service::Dial;
+use crate::signer::NOW;
+
+/// Two replicas with one store.
+struct Pair {
+    redis: Redis,
+    provider: Provider,
+    dial: Dial,
+    guards: [Guard; 2],
+    services: [Router; 2],
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let (redis, dial) = (Redis::start(), Dial::new());
+        let provider = Provider::start(&dial).await;
+        let guard = async || {
+            let store = RedisSessions::new(redis.url()).unwrap();
+            let guard = guard_at(&provider, &dial, |login| login.store(store), |guard| guard).await;
+            guard.refresh().await;
+            guard
+        };
+        let guards = [guard().await, guard().await];
+        let services = [service(&guards[0]), service(&guards[1])];
+        Self { redis, provider, dial, guards, services }
+    }
+
+    fn browser(&self, replica: usize) -> Browser {
+        Browser { service: self.services[replica].clone(), cookies: BTreeMap::new() }
+    }
+
+    /// The same browser, whose requests come to another replica.
+    fn moved(&self, browser: &Browser, replica: usize) -> Browser {
+        Browser { service: self.services[replica].clone(), cookies: browser.cookies.clone() }
+    }
+
+    async fn signed_in(&self) -> Browser {
+        let mut browser = self.browser(0);
+        let location = browser.begin("/auth/login").await;
+        let mut browser = self.moved(&browser, 1);
+        let answer = browser.come_back(&self.provider.answer(&location)).await;
+        assert_eq!(answer.header("location"), "/", "{answer:?}");
+        self.moved(&browser, 0)
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_is_finished_at_another_replica_and_its_session_is_known_to_all() {
+    let pair = Pair::new().await;
+    let browser = pair.signed_in().await;
+    for replica in [0, 1] {
+        assert_eq!(pair.moved(&browser, replica).fetch("/me").await.body, "alice");
+    }
+    let mut other = pair.browser(0);
+    let location = other.begin("/auth/login").await;
+    let back = pair.provider.answer(&location);
+    assert_eq!(pair.moved(&other, 1).come_back(&back).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        pair.moved(&other, 0).come_back(&back).await.status,
+        StatusCode::BAD_REQUEST,
+        "once, anywhere"
+    );
+}
+
+#[tokio::test]
+async fn a_copy_of_the_store_says_nothing() {
+    let pair = Pair::new().await;
+    let browser = pair.signed_in().await;
+    let url = pair.redis.url();
+    let keys = cli(&url, &["KEYS", "*"]);
+    let session = browser.session().unwrap();
+    assert!(keys.contains("{portcullis:sessions}:s:") && !keys.contains(session.as_str()), "{keys}");
+    let key = keys.lines().find(|key| key.contains(":s:")).unwrap();
+    let sealed =
+        std::process::Command::new("redis-cli").args(["-u", &url, "HGET", key, "s"]).output().unwrap();
+    let text = String::from_utf8_lossy(&sealed.stdout).into_owned();
+    assert!(!text.contains("refresh-") && !text.contains("alice") && !text.contains("eyJ"), "{text}");
+    assert!(!format!("{:?}", RedisSessions::new("redis://:s3cret@127.0.0.1").unwrap()).contains("s3cret"));
+    assert!(RedisSessions::new("http://127.0.0.1").is_err());
+}
+
+#[tokio::test]
+async fn replicas_renew_a_session_once_together() {
+    let pair = Pair::new().await;
+    let browser = pair.signed_in().await;
+    pair.dial.turn(Duration::from_secs(301));
+    pair.provider.hold().await;
+    let requests = [0, 1, 0, 1].map(|replica| {
+        let mut browser = pair.moved(&browser, replica);
+        tokio::spawn(async move { browser.fetch("/token").await })
+    });
+    while pair.provider.told().asked.renewals == 0 {
+        tokio::task::yield_now().await;
+    }
+    pair.provider.let_go();
+    let mut tokens = Vec::new();
+    for request in requests {
+        tokens.push(request.await.unwrap().body);
+    }
+    assert!(tokens.iter().all(|token| *token == tokens[0] && token.starts_with("token-")), "{tokens:?}");
+    assert_eq!(pair.provider.told().asked.renewals, 1);
+}
+
+#[tokio::test]
+async fn a_sign_out_anywhere_is_one_everywhere() {
+    let pair = Pair::new().await;
+    let browser = pair.signed_in().await;
+    pair.moved(&browser, 1).submit("/auth/logout").await;
+    assert_eq!(pair.moved(&browser, 0).fetch("/me").await.code(), "unauthenticated");
+
+    let browser = pair.signed_in().await;
+    let token = pair.provider.sign(
+        "logout+jwt",
+        &json!({
+            "iss": pair.provider.url, "aud": CLIENT, "iat": NOW, "exp": NOW + 120, "jti": "l1", "sub": "alice",
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        }),
+    );
+    let body = format!("logout_token={token}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    for (replica, status) in [(0, StatusCode::OK), (1, StatusCode::BAD_REQUEST)] {
+        let answer = pair.browser(replica).ask("POST", "/auth/backchannel-logout", &form, &body).await;
+        assert_eq!(answer.status, status, "a logout token counts once: {answer:?}");
+    }
+    assert_eq!(pair.moved(&browser, 1).fetch("/me").await.code(), "unauthenticated");
+    assert!(!cli(&pair.redis.url(), &["KEYS", "*"]).contains(":n:"), "no name is left behind");
+}
+
+#[tokio::test]
+async fn sessions_are_kept_for_as_long_as_they_are_used() {
+    let pair = Pair::new().await;
+    let mut browser = pair.signed_in().await;
+    let url = pair.redis.url();
+    let left = || {
+        let keys = cli(&url, &["KEYS", "*"]);
+        let of =
+            |kind: &str| keys.lines().filter(|key| key.contains(kind)).map(str::to_owned).collect::<Vec<_>>();
+        let ttl = |key: String| cli(&url, &["TTL", &key]).trim().parse::<u64>().unwrap();
+        of(":s:").into_iter().chain(of(":n:")).map(ttl).min().unwrap()
+    };
+    assert!((28_700..=28_800).contains(&left()), "eight hours: {}", left());
+    pair.dial.turn(Duration::from_hours(20));
+    // By its clock it has ended, whether the store knows it or not.
+    assert_eq!(browser.fetch("/me").await.code(), "unauthenticated");
+    let mut browser = pair.signed_in().await;
+    pair.dial.turn(Duration::from_hours(7));
+    assert_eq!(browser.fetch("/me").await.body, "alice");
+    pair.dial.turn(Duration::from_hours(7));
+    assert_eq!(browser.fetch("/me").await.body, "alice");
+}
+
+#[tokio::test]
+async fn nobody_fills_the_store_alone() {
+    let pair = Pair::new().await;
+    for _ in 0..101 {
+        pair.signed_in().await;
+    }
+    let mut last = pair.signed_in().await;
+    let keys = cli(&pair.redis.url(), &["KEYS", "*"]);
+    assert_eq!(keys.lines().filter(|key| key.contains(":s:")).count(), 100);
+    assert_eq!(last.fetch("/me").await.body, "alice");
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_signs_nobody_out() {
+    let mut pair = Pair::new().await;
+    let mut browser = pair.signed_in().await;
+    let port = pair.redis.port;
+    pair.redis.signal("-STOP");
+    for answer in [browser.fetch("/me").await, browser.open("/me").await, browser.open("/auth/login").await] {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    }
+    let answer = browser.submit("/auth/logout").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(browser.session().is_some(), "whoever is told to try again can");
+    pair.redis.signal("-CONT");
+    pair.guards[0].refresh().await;
+    assert_eq!(browser.fetch("/me").await.body, "alice");
+    // One that comes back without its data knows nobody.
+    pair.redis.end();
+    assert_eq!(browser.fetch("/me").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    pair.redis = Redis::start_at(port);
+    pair.guards[0].refresh().await;
+    assert_eq!(browser.fetch("/me").await.code(), "unauthenticated");
+}
