@@ -134,10 +134,9 @@ mod tests {
     /// What stands behind a key in the configurations of the page about the gateway.
     fn told(key: &str) -> Vec<u64> {
         let page = include_str!("../../docs/gateway.md");
-        let values = page.split(&format!("{key}: ")).skip(1);
-        values
-            .map(|rest| rest.split(|sign: char| !sign.is_ascii_digit()).next().unwrap().parse().unwrap())
-            .collect()
+        let key = format!("{key}: ");
+        let digits = |rest: &str| rest.split(|sign: char| !sign.is_ascii_digit()).next().map(str::parse);
+        page.split(&key).skip(1).map(|rest| digits(rest).unwrap().unwrap()).collect()
     }
 
     #[test]
