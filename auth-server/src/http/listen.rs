@@ -23,6 +23,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 pub(crate) const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: the usual reason is that no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a client begins beyond this is reset, and a proxy makes a refusal of that: `docs/gateway.md` has Envoy stay below.
 const MAX_STREAMS: u32 = 128;
 /// A proxy hands on four lines of 8 KiB at most (nginx), and what it says itself.
 const MAX_HEADER_BYTES: u32 = 40 * 1024;
@@ -124,4 +125,25 @@ fn builder() -> Builder<TokioExecutor> {
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands behind a key in the configurations of the page about the gateway.
+    fn told(key: &str) -> Vec<u64> {
+        let page = include_str!("../../docs/gateway.md");
+        let key = format!("{key}: ");
+        let digits = |rest: &str| rest.split(|sign: char| !sign.is_ascii_digit()).next().map(str::parse);
+        page.split(&key).skip(1).map(|rest| digits(rest).unwrap().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_page_keeps_envoy_within_the_bounds_of_a_connection() {
+        let (idle, streams) = (told("idle_timeout"), told("max_concurrent_streams"));
+        assert_eq!((idle.len(), streams.len()), (1, 1));
+        assert!(idle.iter().all(|seconds| Duration::from_secs(*seconds) < HEADERS_WITHIN), "{idle:?}");
+        assert!(streams.iter().all(|streams| *streams < MAX_STREAMS.into()), "{streams:?}");
+    }
 }
