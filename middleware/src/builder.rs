@@ -145,7 +145,7 @@ impl GuardBuilder {
         self
     }
 
-    /// Signs people in, and takes the tokens of their sessions: see [`Login`](crate::Login). It needs [`csrf`](Self::csrf).
+    /// Signs people in, and takes the tokens of their sessions: see [`Login`]. It needs [`csrf`](Self::csrf).
     #[cfg(feature = "login")]
     pub fn login(mut self, login: Login) -> Self {
         self.accepted.login = Some(Box::new(login));

@@ -18,7 +18,7 @@ local value = redis.call('GET', KEYS[1])
 if value then redis.call('DEL', KEYS[1]) end
 return value";
 
-/// Puts a session under a key until an end, and has its names live as long: KEYS[1]; version, sealed, until, time left, names.
+/// Puts a session under a key until an end, and has its names live as long: `KEYS[1]`; version, sealed, until, time left, names.
 /// Without names, those of the session that it replaces, whose version has to be one lower. A name has a hundred sessions at most, so
 /// that nobody fills the server alone.
 const PUT: &str = "
@@ -48,7 +48,7 @@ for name in string.gmatch(names, '%S+') do
 end
 return 1";
 
-/// Keeps a session until another end: KEYS[1]; until, time left.
+/// Keeps a session until another end: `KEYS[1]`; until, time left.
 const PROLONG: &str = "
 local names = redis.call('HGET', KEYS[1], 'n')
 if not names then return 0 end
