@@ -27,8 +27,15 @@ pub enum FetchError {
     #[error("the answer is too long")]
     TooLong,
     /// There was no answer.
-    #[error("no answer: {}", root(.0))]
-    Transport(#[from] reqwest::Error),
+    #[error("no answer: {}", root(&**.0))]
+    Transport(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl FetchError {
+    /// What it is that failed is nobody's to name.
+    fn transport(error: reqwest::Error) -> Self {
+        Self::Transport(error.into())
+    }
 }
 
 /// The innermost cause: what is around it only says that a request was sent.
@@ -95,7 +102,8 @@ impl Fetcher {
             .connect_timeout(CONNECT_DEADLINE)
             .timeout(DEADLINE)
             .user_agent(concat!("portcullis-guard/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+            .build()
+            .map_err(FetchError::transport)?;
         Ok(Self(client))
     }
 
@@ -107,7 +115,8 @@ impl Fetcher {
     pub(crate) async fn get_with(&self, get: Get<'_>, mut headers: HeaderMap) -> Result<Fetched, FetchError> {
         headers.extend(get.etag.map(|etag| (header::IF_NONE_MATCH, etag.clone())));
         headers.extend(get.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
-        let response = self.0.get(get.url.clone()).headers(headers).send().await?;
+        let response =
+            self.0.get(get.url.clone()).headers(headers).send().await.map_err(FetchError::transport)?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if get.etag.is_some() => return Ok(Fetched::NotModified),
@@ -141,7 +150,8 @@ impl Fetcher {
         let mut headers =
             HeaderMap::from_iter([(header::CONTENT_TYPE, urlencoded), (header::ACCEPT, form.accept)]);
         headers.extend(form.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
-        Ok(self.0.post(form.url.clone()).headers(headers).body(form.body).send().await?)
+        let sent = self.0.post(form.url.clone()).headers(headers).body(form.body).send().await;
+        sent.map_err(FetchError::transport)
     }
 
     /// Sends a document. What the answer says beside its status is not read.
@@ -154,7 +164,14 @@ impl Fetcher {
         let mut headers =
             HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         headers.extend(authorization.map(|value| (header::AUTHORIZATION, value.clone())));
-        let response = self.0.post(url.clone()).headers(headers).body(body).send().await?;
+        let response = self
+            .0
+            .post(url.clone())
+            .headers(headers)
+            .body(body)
+            .send()
+            .await
+            .map_err(FetchError::transport)?;
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let secs = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
         Ok(Posted { status: response.status(), retry_after: secs.map(Duration::from_secs) })
@@ -170,13 +187,24 @@ impl Fetcher {
         let json = HeaderValue::from_static("application/json");
         let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
         headers.extend(authorization.map(|value| (header::AUTHORIZATION, value.clone())));
-        Ok(self.0.put(url.clone()).headers(headers).body(document).send().await?.status())
+        Ok(self
+            .0
+            .put(url.clone())
+            .headers(headers)
+            .body(document)
+            .send()
+            .await
+            .map_err(FetchError::transport)?
+            .status())
     }
 
     /// Begins to read an answer that does not end by itself. How long each piece of it may take is for the reader to say.
     pub(crate) async fn open(&self, url: &Url, headers: HeaderMap) -> Result<reqwest::Response, FetchError> {
         let begun = self.0.get(url.clone()).headers(headers).timeout(LISTENING).send();
-        let response = tokio::time::timeout(DEADLINE, begun).await.map_err(|_| FetchError::Silent)??;
+        let response = tokio::time::timeout(DEADLINE, begun)
+            .await
+            .map_err(|_| FetchError::Silent)?
+            .map_err(FetchError::transport)?;
         match response.status() {
             StatusCode::OK => Ok(response),
             other => Err(FetchError::Status(other)),
@@ -187,7 +215,7 @@ impl Fetcher {
 /// Reads a body that is no longer than it may be.
 async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, FetchError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = response.chunk().await.map_err(FetchError::transport)? {
         if body.len() + chunk.len() > max_bytes {
             return Err(FetchError::TooLong);
         }

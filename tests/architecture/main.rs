@@ -7,6 +7,7 @@ mod planted;
 mod references;
 mod rules;
 mod source;
+mod surface;
 
 use crate::cycles::cycles;
 use crate::map::PACKAGES;
@@ -14,6 +15,7 @@ use crate::packages::{forbidden, manifest, takes_lints};
 use crate::references::Crate;
 use crate::rules::{Violation, escapes, file_names, foreign, layers, limits, stale_excuses};
 use crate::source::{SourceFile, load, without_tests};
+use crate::surface::surface;
 
 /// A package's sources and what the crate is called.
 fn crates() -> [(Crate, Vec<SourceFile>); 4] {
@@ -80,6 +82,12 @@ fn files_functions_parameters_and_structs_stay_small() {
     println!("largest file: {} ({} lines without unit tests)", file.name, file.size);
     println!("longest function: {} in {} ({} lines)", function.name, function.file, function.size);
     assert_none(&broken);
+}
+
+#[test]
+fn what_the_guard_shows_is_in_words_of_the_field_and_its_own() {
+    let [_, (this, files), ..] = crates();
+    assert_none(&surface(&this, &files));
 }
 
 #[test]

@@ -85,3 +85,21 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ("policies", &[]),
     ("tests", &["portcullis-guard", "portcullis-policy", "portcullis-server"]),
 ];
+
+/// The foreign crates that the guard names in what is public, so that those who use it are tied to their versions: the field's own
+/// vocabulary, and what belongs to a feature of the same name, in its files. An empty list of files means all of them.
+pub(crate) const SHOWN: &[(&str, &[&str])] = &[
+    ("axum", &["middleware/src/router.rs"]),
+    // The body of every answer.
+    ("axum_core", &[]),
+    ("bytes", &[]),
+    ("http", &[]),
+    ("http_body", &[]),
+    ("portcullis_guard_derive", &[]),
+    ("portcullis_policy", &[]),
+    ("serde", &[]),
+    // Claims of tokens that tests mint.
+    ("serde_json", &["middleware/src/test_util/keys.rs", "middleware/src/test_util/mint.rs"]),
+    ("std", &[]),
+    ("tower", &[]),
+];

@@ -7,6 +7,7 @@ use crate::packages::forbidden;
 use crate::references::Crate;
 use crate::rules::{Violation, escapes, file_names, foreign, layers, limits};
 use crate::source::{SourceFile, without_tests};
+use crate::surface::surface;
 
 type Planted<'a> = &'a [(&'a str, &'a str)];
 
@@ -194,4 +195,26 @@ fn a_package_that_points_up_is_found(#[case] manifest: &str) {
     let manifest = manifest.parse().unwrap();
     assert_eq!(forbidden("middleware", &manifest), ["portcullis-server"]);
     assert!(forbidden("tests", &manifest).is_empty());
+}
+
+#[rstest]
+#[case::parameter("pub fn send(client: reqwest::Client) {}")]
+#[case::imported("use reqwest::Client; pub struct A { pub client: Option<Client> }")]
+#[case::method("pub struct A; impl A { pub fn of(governor: &governor::Quota) {} }")]
+#[case::variant("pub enum A { Failed(reqwest::Error) }")]
+#[case::bound("pub fn all<T: tokio::io::AsyncRead>(_: T) {}")]
+#[case::exported("pub use reqwest::Client;")]
+#[case::in_a_trait("pub trait A { fn client(&self) -> reqwest::Client; }")]
+#[case::alias("pub type A = reqwest::Client;")]
+fn a_foreign_name_in_public_is_found(#[case] code: &str) {
+    let (this, files) = plant(&[("auth-server/src/http/login.rs", code)]);
+    assert_eq!(surface(&this, &files).len(), 1, "{code}");
+}
+
+#[test]
+fn what_is_nobody_elses_may_be_named() {
+    let code = "use reqwest::Client; pub struct A { client: Client } impl A { fn of(client: Client) -> Self { todo!() } \
+                pub fn url(&self) -> http::Uri { reqwest::get() } } pub(crate) fn b(_: Client) {} pub fn c<T: Clone>(_: T, d: u8) {}";
+    let (this, files) = plant(&[("auth-server/src/http/login.rs", code)]);
+    assert_eq!(text(&surface(&this, &files)), "");
 }

@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn fields_have_the_places_where_they_stand() {
         let expected =
-            ["/note", "/lines/*/a~1b~0c", "/lines/*/tags/*", "/sums/*/*", "/more/*", "/a~1b~0c", "/tags/*"];
+            ["/note", "/a~1b~0c", "/more/*", "/tags/*", "/lines/*/a~1b~0c", "/lines/*/tags/*", "/sums/*/*"];
         assert_eq!(places::<Order>(), expected);
     }
 

@@ -63,12 +63,23 @@ async fn text_survives_whatever_it_looks_like() {
 }
 
 #[tokio::test]
+async fn what_could_hold_no_declared_field_is_refused() {
+    for body in
+        ["0.10", "true", r#""text""#, r#"["text"]"#, r#"{"comments":"text"}"#, r#"{"comments":[["text"]]}"#]
+    {
+        assert_eq!(json(body).await.unwrap_err().rule, Rule::Type, "{body}");
+    }
+    for body in
+        ["null", "{}", r#"{"comments":null}"#, r#"{"comments":{"a":{"html":"x"}}}"#, r#"{"other":["text"]}"#]
+    {
+        assert_eq!(json(body).await.unwrap(), body);
+    }
+}
+
+#[tokio::test]
 async fn bodies_without_html_come_out_byte_for_byte() {
     for body in [
-        "0.10",
-        "12345678901234567890123",
-        "1e400",
-        "-0",
+        r#"{"a":[0.10,12345678901234567890123,1e400,-0]}"#,
         " { \"b\" : 1 ,\t\"a\" : 2 } \n",
         r#"{"a":"\u0041\/\u00e9"}"#,
         r#"{"price":117.63331139400017,"big":1E+2}"#,
