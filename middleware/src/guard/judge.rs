@@ -128,6 +128,7 @@ impl Admission<'_> {
         } else {
             // An outer guard may have left a caller that this route does not have.
             parts.extensions.remove::<Principal>();
+            Issued::pass_nobody(&mut parts.extensions);
         }
         parts.extensions.insert(decision);
         let media = input.begin(parts).map_err(Refusal::Input)?;

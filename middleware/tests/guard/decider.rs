@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{Request, StatusCode};
 use portcullis_guard::{
-    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Issuer, Policy,
+    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Issuer, Permit, Policy,
     PolicyEndpoint, ProtectedResource, Rejection, Requirement, SharedPolicy, authenticated, optional, public,
     rbac, scope,
 };
@@ -111,6 +111,42 @@ async fn nobody_who_has_no_token_meets_anything() {
     assert_eq!(with_token("/open/a").await, 401, "a public route looks at no token");
     assert_eq!((with_token("/either/a").await, with_token("/either/b").await), (200, 403));
     assert_eq!(with_token("/forgotten/a").await, 401);
+}
+
+#[tokio::test]
+async fn a_route_decides_by_its_own_guard_and_for_its_own_caller_whoever_is_around_it() {
+    let (around, inside) = (policy(FOLDERS, 1), policy("p, viewer, *, folders/b, read", 2));
+    let signer = Signer::eddsa("a");
+    let with = async |rules| {
+        let keys = Issuer::static_jwks(ISSUER, jwks([&signer]));
+        let rules = Policy::shared(SharedPolicy::new(rules));
+        builder(&Dial::new()).issuer(keys).policy(rules).build().await.unwrap()
+    };
+    let (outer, inner) = (with(around).await, with(inside).await);
+    let watched = async |permit: Permit, decider: Decider| {
+        let decided = decider.decide(&authenticated()).is_ok();
+        format!("{:?} {decided}", permit.principal().map(|caller| caller.subject().to_owned()))
+    };
+    let watched = GuardedRouter::new().route("/watched", get(watched).guard(public())).guarded_by(&inner);
+    let service = service(&inner).merge(watched).layer(outer.require(authenticated()));
+    let token = signer.token(&json!({}));
+    let answer = async |path| fetch(&service, path, &token).await;
+    for path in ["/open/a", "/open/b"] {
+        assert_eq!(answer(path).await.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for (path, status) in [("/either/a", 403), ("/folders/a", 403), ("/folders/b", 200)] {
+        assert_eq!(answer(path).await.status.as_u16(), status, "{path}");
+    }
+    assert_eq!(answer("/folders/b").await.body, "Some(2) Some(1)");
+    assert_eq!(answer("/watched").await.body, r#"Some("alice") false"#, "what goes on ends as before");
+
+    // A caller of a route inside is one again.
+    let service = service_within(&inner).layer(inner.require(public())).layer(outer.require(authenticated()));
+    assert_eq!(fetch(&service, "/folders/b", &token).await.body, "Some(2) Some(1)");
+}
+
+fn service_within(guard: &Guard) -> Router {
+    GuardedRouter::new().route("/folders/{name}", get(folder).guard(authenticated())).guarded_by(guard)
 }
 
 #[tokio::test]

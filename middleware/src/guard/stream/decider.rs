@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use super::{Permit, Seat};
+use super::{Issued, Seat};
 use crate::authorize::Requirement;
 use crate::decision::Decision;
 use crate::refusal::{Refusal, Rejection};
@@ -36,14 +36,15 @@ pub struct Decider(Option<Arc<Seat>>);
 impl Decider {
     /// That of a request, by its extensions.
     pub fn of(extensions: &Extensions) -> Self {
-        Self(Permit::issued(extensions).into_seat())
+        Self(Issued::own_seat(extensions))
     }
 
     /// Decides whether the caller meets a requirement now, as for a new request with the same token: one that has expired or was revoked
     /// since is refused as well. Limits and costs of the requirement count for nothing here, and while the issuer is away it
     /// [serves stale](Requirement::serve_stale) only if it says so itself.
     ///
-    /// Where the request came without a token, nothing is met.
+    /// Where the request came without a token, nothing is met, nor on a route that looks at none: whom a guard around it let through is not
+    /// the caller of the route.
     pub fn decide(&self, requirement: &Requirement) -> Result<Decision, Rejection> {
         let Some(seat) = &self.0 else { return Err(Refusal::Anonymous.into()) };
         let outcome = seat.guard.decide(requirement, &mut seat.held());

@@ -137,7 +137,7 @@ impl Permit {
 
     /// That of a request, without going by it.
     pub(crate) fn issued(extensions: &Extensions) -> Self {
-        Self(extensions.get::<Issued>().map(|Issued(seat)| Arc::clone(seat)))
+        Self(extensions.get::<Issued>().map(|issued| Arc::clone(&issued.seat)))
     }
 
     pub(crate) fn into_seat(self) -> Option<Arc<Seat>> {
@@ -151,15 +151,33 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// The extension that a guard leaves for [`Permit::of`].
+/// The extension that a guard leaves for [`Permit::of`] and [`Decider::of`].
 #[derive(Clone)]
-pub(crate) struct Issued(Arc<Seat>);
+pub(crate) struct Issued {
+    seat: Arc<Seat>,
+    /// Whether the route at hand let nobody in, so that the seat is that at a guard around: what goes on still ends with it, and
+    /// nothing is decided by it.
+    is_of_outer: bool,
+}
 
 impl Issued {
     pub(crate) fn new(guard: &Guard, terms: &Arc<Terms>, held: Held, outer: Option<Arc<Seat>>) -> Self {
         let (guard, terms) = (guard.clone(), Arc::clone(terms));
         let (held, is_taken, watch) = (Mutex::new(held), AtomicBool::default(), OnceLock::new());
-        Self(Arc::new(Seat { guard, terms, held, outer, is_taken, watch }))
+        let seat = Arc::new(Seat { guard, terms, held, outer, is_taken, watch });
+        Self { seat, is_of_outer: false }
+    }
+
+    /// Notes that a request goes on to a route that lets nobody in.
+    pub(crate) fn pass_nobody(extensions: &mut Extensions) {
+        if let Some(issued) = extensions.get_mut::<Self>() {
+            issued.is_of_outer = true;
+        }
+    }
+
+    /// The place at the guard of the route at hand.
+    fn own_seat(extensions: &Extensions) -> Option<Arc<Seat>> {
+        extensions.get::<Self>().filter(|issued| !issued.is_of_outer).map(|issued| Arc::clone(&issued.seat))
     }
 }
 
