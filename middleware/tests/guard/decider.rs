@@ -170,6 +170,30 @@ async fn what_handlers_ask_is_told_to_the_server_as_what_routes_ask() {
     assert_eq!(told, [("folders/a", true, 2), ("folders/b", false, 1)]);
 }
 
+#[tokio::test]
+async fn whoever_may_name_many_objects_crowds_nobody_out_of_the_records() {
+    let setup = Setup::with(Some((ALLOWED, 4)), |endpoint| endpoint).await;
+    // As a resolver of GraphQL would: one request, and as many objects as the client names.
+    let flood = async |decider: Decider| {
+        let allowed = (0..20_000).filter(|id| decider.decide(&rbac(format!("folders/{id}"), "read")).is_ok());
+        allowed.count().to_string()
+    };
+    let service: Router = GuardedRouter::new()
+        .route("/graphql", get(flood).guard(authenticated()))
+        .route("/orders", get(async || "orders").guard(rbac("orders", "read")))
+        .guarded_by(&setup.guard);
+    let token = |subject: &str| setup.signer.token(&json!({ "iss": setup.issuer.url, "sub": subject }));
+    assert_eq!(fetch(&service, "/graphql", &token("mallory")).await.body, "0");
+    assert_eq!(fetch(&service, "/orders", &token("alice")).await.status, StatusCode::OK);
+    setup.guard.flush().await;
+    let batches = setup.issuer.records();
+    let decisions = batches.iter().flat_map(|batch| batch["decisions"].as_array().unwrap());
+    let (orders, folders): (Vec<_>, Vec<_>) = decisions.partition(|one| one["object"] == "orders");
+    assert_eq!((orders.len(), folders.len()), (1, 256));
+    let lost: u64 = batches.iter().map(|batch| batch["lost"].as_u64().unwrap()).sum();
+    assert_eq!(lost, 20_000 - 256);
+}
+
 type Sender = mpsc::UnboundedSender<Decider>;
 
 async fn hand_out(Extension(sender): Extension<Sender>, parts: Parts) -> &'static str {

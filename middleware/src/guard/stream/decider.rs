@@ -28,7 +28,8 @@ use crate::refusal::{Refusal, Rejection};
 /// }
 /// ```
 ///
-/// Each answer is a decision with a name of its own. It is recorded as those of routes are, and a refusal stands in the log. The server
+/// Each answer is a decision with a name of its own. It is recorded as those of routes are, up to [so many different
+/// ones](crate::DecisionRecords), and a refusal stands in the log. The server
 /// knows only what routes require: it lists a rule about which only handlers ask as one that no route asks for.
 #[derive(Clone)]
 pub struct Decider(Option<Arc<Seat>>);

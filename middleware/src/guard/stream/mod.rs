@@ -19,6 +19,7 @@ use crate::ended::Ended;
 use crate::introspection::Inquiry;
 #[cfg(feature = "login")]
 use crate::login::Visit;
+use crate::records::Share;
 use crate::token::Principal;
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Visit;
@@ -189,6 +190,8 @@ pub(crate) struct Held {
     pub(crate) inquiry: Inquiry,
     /// The session that it is of, if it is of one.
     pub(crate) visit: Option<Arc<Visit>>,
+    /// How much of what the handler asks is recorded.
+    pub(crate) share: Share,
 }
 
 /// The place of one request at its guard.
@@ -278,7 +281,8 @@ impl Seat {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
         let visit = self.held().visit.clone();
-        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default(), visit };
+        let (token, inquiry, share) = (token.into(), Inquiry::default(), Share::default());
+        let mut renewed = Held { caller, token, inquiry, visit, share };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);
