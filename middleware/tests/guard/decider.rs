@@ -280,6 +280,17 @@ async fn an_opaque_token_is_good_as_long_as_the_issuer_says_so() {
     assert_eq!((status(&decider, &any), setup.status(&token).await, status(&decider, &any)), (200, 401, 401));
 
     let setup = introspection::Setup::new().await;
+    let decider = held(&setup.guard, &setup.token("opaque-1", &json!({ "exp": NOW + 3_000 }))).await;
+    setup.dial.turn(due * 2);
+    // The issuer is there, but has to be asked before it counts what it said.
+    assert_eq!(status(&decider, &any), 503);
+    setup.has_been_asked(2).await;
+    while status(&decider, &any) == 503 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(&decider, &any), 200);
+
+    let setup = introspection::Setup::new().await;
     let decider = held(&setup.guard, &setup.token("opaque-1", &json!({}))).await;
     setup.issuer.stall();
     setup.dial.turn(due);

@@ -44,6 +44,11 @@ impl Decider {
     /// since is refused as well. Limits and costs of the requirement count for nothing here, and while the issuer is away it
     /// [serves stale](Requirement::serve_stale) only if it says so itself.
     ///
+    /// Nobody waits here. Of a token that the [issuer is asked about](crate::Introspection), what it said counts for as long as it is
+    /// remembered. The first question after that has the issuer asked again in the background: it is still answered by what was said if
+    /// that is at most five seconds too old, and otherwise it is 503, and so is every question until the issuer has answered. A
+    /// handler that asks so late tries again a moment later.
+    ///
     /// Where the request came without a token, nothing is met, nor on a route that looks at none: whom a guard around it let through is not
     /// the caller of the route.
     pub fn decide(&self, requirement: &Requirement) -> Result<Decision, Rejection> {
