@@ -50,35 +50,34 @@ impl Front {
         if !self.answers(peer) {
             return Status::permission_denied("it is no proxy of gateway.trusted_proxies").into_http();
         }
-        match bounded(ANSWERED_WITHIN, async { Ok(self.answered(peer, request).await) }).await {
-            Ok(answer) => answer.map(Body::new),
-            Err(Cut::Panic) => Status::internal("").into_http(),
-            Err(Cut::TooSlow) => Status::deadline_exceeded("").into_http(),
-        }
+        let started = Instant::now();
+        let outcome = bounded(ANSWERED_WITHIN, async { Ok(self.answered(peer, request).await) }).await;
+        let refusal = match outcome {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(unclear)) => unclear.into_response(),
+            Err(Cut::Panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(Cut::TooSlow) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
+        log("envoy-grpc", &refusal, started.elapsed());
+        denied(refusal).await
     }
 
-    async fn answered<B>(&self, peer: SocketAddr, request: Request<B>) -> http::Response<tonic::body::Body>
+    /// The answer to a message that can be read. The client has a say in what is in one.
+    async fn answered<B>(&self, peer: SocketAddr, request: Request<B>) -> Result<Response, Unclear>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
     {
-        let started = Instant::now();
         let check = service_fn(async |call: tonic::Request<CheckRequest>| {
             Ok::<_, Status>(tonic::Response::new(self.checked(peer, call.get_ref()).await))
         });
-        let codec = ProstCodec::<CheckResponse, CheckRequest>::default();
-        let mut server = Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let answer = server.unary(check, request).await;
-        // Whoever is judged always gets an answer: only a message that could not be read makes the call fail.
-        let Some(failed) = Status::from_header_map(answer.headers()) else { return answer };
-        // The client has a say in what is in a message.
-        let unclear = if failed.code() == Code::OutOfRange { Unclear::Long } else { Unclear::Unreadable };
-        let deny = service_fn(async |_: tonic::Request<CheckRequest>| {
-            let response = unclear.into_response();
-            log("envoy-grpc", &response, started.elapsed());
-            Ok::<_, Status>(tonic::Response::new(spoken(unstored(response)).await))
-        });
-        server.unary(deny, Request::new(Full::new(Bytes::from_static(&NO_MESSAGE)))).await
+        let answer = server().unary(check, request).await;
+        // What is judged always gets an answer: only a message that could not be read makes the call fail.
+        match Status::from_header_map(answer.headers()).map(|failed| failed.code()) {
+            None => Ok(answer.map(Body::new)),
+            Some(Code::OutOfRange) => Err(Unclear::Long),
+            Some(_) => Err(Unclear::Unreadable),
+        }
     }
 
     async fn checked(&self, peer: SocketAddr, asked: &CheckRequest) -> CheckResponse {
@@ -90,6 +89,20 @@ impl Front {
         log("envoy-grpc", &response, started.elapsed());
         spoken(unstored(response)).await
     }
+}
+
+fn server() -> Grpc<ProstCodec<CheckResponse, CheckRequest>> {
+    Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// A refusal in answer to a call that was not read to its end.
+async fn denied(refusal: Response) -> Response {
+    let said = spoken(unstored(refusal)).await;
+    let deny = service_fn(async |_: tonic::Request<CheckRequest>| {
+        Ok::<_, Status>(tonic::Response::new(said.clone()))
+    });
+    let nothing = Request::new(Full::new(Bytes::from_static(&NO_MESSAGE)));
+    server().unary(deny, nothing).await.map(Body::new)
 }
 
 /// The request that Envoy has at hand. Source and destination are those of a connection: the client is the one of the headers.
@@ -250,7 +263,7 @@ mod tests {
         front().await.checked(SocketAddr::from(PEER), &asked).await
     }
 
-    fn denied(answer: CheckResponse) -> (i32, i32, DeniedHttpResponse) {
+    fn refusal(answer: CheckResponse) -> (i32, i32, DeniedHttpResponse) {
         match answer.http_response {
             Some(HttpResponse::DeniedResponse(denied)) => {
                 (answer.status.unwrap().code, denied.status.unwrap().code, denied)
@@ -332,7 +345,7 @@ mod tests {
             (get("/open%2fx"), (3, 400), false),
             (get("open"), (3, 400), false),
         ] {
-            let (told, code, denied) = denied(answer(about(Some(http.clone()))).await);
+            let (told, code, denied) = refusal(answer(about(Some(http.clone()))).await);
             assert_eq!((told, code), (grpc, status), "{http:?}");
             let lines = lines(&denied.headers);
             let has = |name: &str| lines.iter().any(|(own, value)| *own == name && !value.is_empty());
@@ -351,7 +364,7 @@ mod tests {
             about(None),
             about(Some(HttpRequest::default())),
         ] {
-            let (told, code, _) = denied(answer(asked.clone()).await);
+            let (told, code, _) = refusal(answer(asked.clone()).await);
             assert_eq!((told, code), (3, 400), "{asked:?}");
         }
     }
@@ -363,7 +376,7 @@ mod tests {
             for challenge in ["Bearer", "DPoP algs=\"ES256\""] {
                 response.headers_mut().append("www-authenticate", HeaderValue::from_static(challenge));
             }
-            let (told, code, denied) = denied(spoken(response).await);
+            let (told, code, denied) = refusal(spoken(response).await);
             assert_eq!((told, code), (grpc, i32::from(status)));
             assert_eq!(lines(&denied.headers), [("www-authenticate", "Bearer, DPoP algs=\"ES256\"")]);
         }
@@ -390,6 +403,16 @@ mod tests {
         field(1, field(4, field(2, http)))
     }
 
+    /// What a call that did not fail was answered.
+    async fn read(answer: Response) -> CheckResponse {
+        assert_eq!(answer.headers().get("grpc-status"), None, "the call failed");
+        let decoder = ProstCodec::<CheckRequest, CheckResponse>::default().decoder();
+        let mut said = Streaming::new_response(decoder, answer.into_body(), StatusCode::OK, None, None);
+        let answer = said.message().await.unwrap().unwrap();
+        assert!(said.message().await.unwrap().is_none());
+        answer
+    }
+
     /// `failure_mode_allow` makes a pass of a call that fails, and no client may make one fail.
     #[tokio::test]
     async fn what_cannot_be_read_is_denied_and_no_failed_call() {
@@ -408,11 +431,7 @@ mod tests {
             let request = Request::new(Full::new(Bytes::from(body.clone())));
             let answer = front.called(SocketAddr::from(PEER), request).await;
             let begun = &body[..body.len().min(40)];
-            assert_eq!(answer.headers().get("grpc-status"), None, "the call failed: {begun:?}");
-            let decoder = ProstCodec::<CheckRequest, CheckResponse>::default().decoder();
-            let mut said = Streaming::new_response(decoder, answer.into_body(), StatusCode::OK, None, None);
-            let (told, code, _) = denied(said.message().await.unwrap().unwrap());
-            assert!(said.message().await.unwrap().is_none(), "{begun:?}");
+            let (told, code, _) = refusal(read(answer).await);
             assert_eq!((told, code), (3, expected), "{begun:?}");
         }
     }
@@ -421,6 +440,7 @@ mod tests {
     async fn a_message_that_does_not_arrive_is_not_waited_for() {
         let stalled = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
         let answer = front().await.called(SocketAddr::from(PEER), Request::new(stalled)).await;
-        assert_eq!(answer.headers()["grpc-status"], "4");
+        let (told, code, _) = refusal(read(answer).await);
+        assert_eq!((told, code), (14, 503));
     }
 }
