@@ -1,7 +1,7 @@
 //! What was revoked, and whether it concerns a token.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -48,9 +48,14 @@ struct Scope {
     expires_at: u64,
 }
 
+/// In place of an issuer: tokens of all of them are meant, so that none that was revoked is taken for good.
+const ANY: usize = usize::MAX;
+
 /// Everything that was revoked and has not expired.
 pub(crate) struct Revoked {
     scopes: RwLock<HashMap<Mark, Scope, RandomState>>,
+    /// Whose tokens are meant, of the issuers of the guard: marks say nothing of that. [`ANY`] while nobody knows whose server tells.
+    issuer: AtomicUsize,
     /// Moves on with every change: a token that was looked at since then is good without looking again.
     version: AtomicU64,
     confirmed: Confirmed,
@@ -60,6 +65,8 @@ pub(crate) struct Revoked {
 /// By what a token can be revoked.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenNames<'t> {
+    /// Which issuer of the guard's.
+    pub(crate) issuer: usize,
     /// `jti`
     pub(crate) token: &'t str,
     /// `sub`
@@ -83,9 +90,18 @@ impl Revoked {
     pub(crate) fn new(max_stale: Option<Duration>) -> Self {
         Self {
             scopes: RwLock::default(),
+            issuer: AtomicUsize::new(ANY),
             version: AtomicU64::new(1),
             confirmed: Confirmed::default(),
             max_stale,
+        }
+    }
+
+    /// Takes note of the issuer whose server tells what was revoked: tokens of others may have the same names.
+    pub(crate) fn is_told_by(&self, issuer: usize) {
+        if self.issuer.swap(issuer, Ordering::AcqRel) != issuer {
+            // Tokens that were good because they were not meant are looked at again.
+            self.version.fetch_add(1, Ordering::Release);
         }
     }
 
@@ -98,6 +114,11 @@ impl Revoked {
     pub(crate) fn concerns(&self, token: &TokenNames<'_>, standing: &TokenStanding) -> bool {
         let version = self.version.load(Ordering::Acquire);
         if standing.good_at.load(Ordering::Relaxed) == version {
+            return false;
+        }
+        let issuer = self.issuer.load(Ordering::Acquire);
+        if issuer != ANY && issuer != token.issuer {
+            standing.good_at.store(version, Ordering::Relaxed);
             return false;
         }
         let scopes = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
@@ -195,8 +216,14 @@ mod tests {
         Entry { id: URL_SAFE_NO_PAD.encode(mark(claim, value)), nbf, exp: NOW + 3_600 }
     }
 
-    const TOKEN: TokenNames<'_> =
-        TokenNames { token: "j", subject: "u", client: "c", grant: Some("g"), issued_at: NOW - 100 };
+    const TOKEN: TokenNames<'_> = TokenNames {
+        issuer: 0,
+        token: "j",
+        subject: "u",
+        client: "c",
+        grant: Some("g"),
+        issued_at: NOW - 100,
+    };
 
     /// A list, and one token that is looked up again and again.
     struct Desk(Revoked, TokenStanding);
@@ -226,6 +253,16 @@ mod tests {
             assert!(revokes(entry(claim, value, None)), "{claim}");
             assert!(!revokes(entry(claim, "other", None)), "{claim}");
             assert!(!revokes(entry("iss", value, None)), "{value} is not another claim's value");
+        }
+    }
+
+    #[test]
+    fn tokens_of_another_issuer_are_meant_only_while_nobody_knows_whose_server_tells() {
+        let desk = Desk::new();
+        assert!(desk.hear(false, vec![entry("sub", "u", None)]), "nobody knows");
+        for (issuer, is_meant) in [(1, false), (0, true), (1, false)] {
+            desk.0.is_told_by(issuer);
+            assert_eq!(desk.hear(false, Vec::new()), is_meant, "it is of {issuer}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
 
 use crate::clock::Clock;
-use crate::records::Table;
+use crate::records::{Asker, Table};
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
@@ -69,11 +69,11 @@ impl Grounds<'_> {
     }
 }
 
-/// The policy in force, and where its decisions are noted.
+/// The policy in force, where its decisions are noted, and for whom.
 #[derive(Clone, Copy)]
 pub(crate) struct Loaded<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    pub(crate) records: Option<&'a Table>,
+    pub(crate) records: Option<(&'a Table, Asker<'a>)>,
 }
 
 /// The policy as it stands.
@@ -280,8 +280,8 @@ fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> 
         action,
     };
     let decision = snapshot.decide(&request);
-    if let Some(records) = records {
-        records.note(&request, decision);
+    if let Some((records, asker)) = records {
+        records.note(&request, decision, asker);
     }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
     if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }

@@ -89,7 +89,7 @@ impl Authority {
     /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
     /// has changed since.
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
-        let Held { caller, token, inquiry, visit: _ } = held;
+        let Held { caller, token, inquiry, visit: _, share: _ } = held;
         let again = match &self.introspector {
             Some(introspector) if introspector.decides(token) => {
                 introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {

@@ -19,6 +19,7 @@ use crate::limit::{Halt, Stage, Standing};
 #[cfg(feature = "login")]
 use crate::login::{Sent, Sessions, Visit};
 use crate::policy::PolicyState;
+use crate::records::{Asker, Share};
 use crate::refusal::{Outage, Refusal};
 use crate::schedule::Moment;
 use crate::token::{BearerFault, Credential, Principal, Scheme, TokenFault, credential};
@@ -120,7 +121,7 @@ impl Admission<'_> {
         let core = &self.guard.core;
         let Terms { requirement, input, .. } = self.terms.as_ref();
         let caller = held.as_ref().map(|held| &held.caller);
-        let decision = core.authorize(requirement, caller, core.policy_for(requirement))?;
+        let decision = core.authorize(requirement, caller, core.policy_for(requirement), Asker::Route)?;
         if let Some(held) = held {
             parts.extensions.insert(held.caller.clone());
             let outer = Permit::issued(&parts.extensions).into_seat();
@@ -128,6 +129,7 @@ impl Admission<'_> {
         } else {
             // An outer guard may have left a caller that this route does not have.
             parts.extensions.remove::<Principal>();
+            Issued::pass_nobody(&mut parts.extensions);
         }
         parts.extensions.insert(decision);
         let media = input.begin(parts).map_err(Refusal::Input)?;
@@ -231,6 +233,7 @@ impl Core {
                         token: sent.token.into(),
                         inquiry: Inquiry::default(),
                         visit: visit.cloned(),
+                        share: Share::default(),
                     }),
                     proof,
                 ))
@@ -271,13 +274,14 @@ impl Core {
         requirement: &Requirement,
         caller: Option<&Principal>,
         policy: Option<(&PolicyState, Moment)>,
+        asker: Asker<'_>,
     ) -> Result<Decision, Refusal> {
         let decide = |policy: Policies<'_>| {
             let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(caller, grounds)
         };
         let outcome = match policy {
-            Some((policy, moment)) => policy.with(moment, decide),
+            Some((policy, moment)) => policy.with(moment, asker, decide),
             None => decide(Policies::Unused),
         };
         let id = self.decisions.next();

@@ -7,6 +7,7 @@ use crate::authorize::{Denial, Grounds, Policies, Requirement};
 use crate::decision::Decision;
 use crate::ended::Ended;
 use crate::policy::PolicyState;
+use crate::records::Asker;
 use crate::refusal::{Outage, Refusal};
 use crate::token::{Principal, Scheme, TokenFault};
 
@@ -31,7 +32,7 @@ impl Guard {
         if policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
-        core.authorize(requirement, Some(&held.caller), policy)
+        core.authorize(requirement, Some(&held.caller), policy, Asker::Handler(&held.share))
     }
 
     /// Verifies a token with which something is to go on.

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::credentials::ServiceCredentials;
 use crate::fetch::{UrlRefused, allowed_url};
+use crate::jwks::Trusts;
 use crate::records::DecisionRecords;
 use crate::schedule::Schedule;
 
@@ -32,6 +33,10 @@ pub struct PolicyEndpoint {
 
 impl PolicyEndpoint {
     /// The policy at `url` (`{issuer}/policies/snapshot`) for a client of the API that it is about.
+    ///
+    /// What this server says was revoked concerns the tokens of its own issuer only: of the one that signs the policy, and until a policy
+    /// was seen the one that `url` names. Where a guard trusts several issuers and neither tells, because the server has another name here
+    /// and no policy for this API, tokens of all of them are refused that have a name which was revoked.
     pub fn new(
         url: impl Into<String>,
         client_id: impl Into<String>,
@@ -83,6 +88,16 @@ impl PolicyEndpoint {
     /// Where the policy is.
     pub(crate) fn snapshot(&self) -> Result<Url, UrlRefused> {
         allowed_url(&self.url, self.plain_http)
+    }
+
+    /// Which issuer's it is, of several that are trusted, if the URL tells.
+    pub(crate) fn issuer(&self, trusts: &Trusts) -> Result<Option<usize>, UrlRefused> {
+        let url = self.snapshot()?;
+        let is_its_own = |issuer: &str| {
+            let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
+            Url::parse(&format!("{issuer}/policies/snapshot")).is_ok_and(|own| own == url)
+        };
+        Ok(trusts.names().iter().position(|issuer| is_its_own(issuer)))
     }
 
     fn beside(&self, name: &str) -> Result<Url, UrlRefused> {

@@ -107,7 +107,12 @@ impl Feed {
             url: endpoint.events()?,
             authorization: endpoint.authorization(),
         };
-        let policy = RemotePolicy::new(endpoint, fetcher.clone(), current, surroundings)?;
+        let revoked = Arc::new(Revoked::new(endpoint.max_stale()));
+        if let Some(issuer) = endpoint.issuer(surroundings.trusts)? {
+            revoked.is_told_by(issuer);
+        }
+        let policy =
+            RemotePolicy::new(endpoint, fetcher.clone(), current, Arc::clone(&revoked), surroundings)?;
         let trial = match endpoint.records().every {
             Some(_) => Some(Arc::new(Trial::new(endpoint, fetcher, policy.proof())?)),
             None => None,
@@ -115,7 +120,7 @@ impl Feed {
         Ok(Arc::new(Self {
             policy,
             trial,
-            revoked: Arc::new(Revoked::new(endpoint.max_stale())),
+            revoked,
             recollection: Recollection::new(surroundings, [source.url.as_str(), endpoint.client_id()]),
             trusts: Arc::clone(surroundings.trusts),
             source,

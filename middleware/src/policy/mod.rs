@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::disk::Folder;
 use crate::fetch::{FetchError, UrlRefused};
 use crate::jwks::{LazyFetcher, Trusts};
-use crate::records::Table;
+use crate::records::{Asker, Table};
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::{Known, PolicyStatus};
@@ -171,12 +171,12 @@ enum Origin {
 
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
-    pub(crate) fn with<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, moment: Moment, asker: Asker<'_>, ask: impl FnOnce(Policies<'_>) -> T) -> T {
         let reporter = match &self.origin {
             Origin::Remote(_, reporter) => reporter.as_ref(),
             Origin::Files(_) | Origin::Here => None,
         };
-        self.noted(moment, reporter.map(Reporting::table), ask)
+        self.noted(moment, reporter.map(|reporter| (reporter.table(), asker)), ask)
     }
 
     /// The same for a question that nobody asked: it is not told to the server.
@@ -184,7 +184,12 @@ impl PolicyState {
         self.noted(moment, None, ask)
     }
 
-    fn noted<T>(&self, moment: Moment, records: Option<&Table>, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+    fn noted<T>(
+        &self,
+        moment: Moment,
+        records: Option<(&Table, Asker<'_>)>,
+        ask: impl FnOnce(Policies<'_>) -> T,
+    ) -> T {
         let too_old = match &self.origin {
             Origin::Remote(feed, _) => feed.policy().is_too_old(moment),
             Origin::Files(_) | Origin::Here => false,

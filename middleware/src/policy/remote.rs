@@ -16,6 +16,7 @@ use crate::disk::{Owner, Recalled, Slot};
 use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::jwks::Trusts;
 use crate::outage::{self, Outage, Told};
+use crate::revocation::Revoked;
 use crate::schedule::{Confirmed, Moment};
 use crate::status::{Known, PolicyStatus};
 
@@ -25,6 +26,8 @@ pub(crate) struct RemotePolicy {
     fetcher: Fetcher,
     proof: Arc<Proof>,
     current: SharedPolicy,
+    /// What the same server says was revoked. Only the policy is signed, so it says whose server that is.
+    revoked: Arc<Revoked>,
     /// What is known of the current one. Holding this makes a fetch the only one.
     held: Mutex<Held>,
     confirmed: Confirmed,
@@ -75,6 +78,7 @@ impl RemotePolicy {
         endpoint: &PolicyEndpoint,
         fetcher: Fetcher,
         current: SharedPolicy,
+        revoked: Arc<Revoked>,
         surroundings: &Surroundings<'_>,
     ) -> Result<Self, UrlRefused> {
         let url = endpoint.snapshot()?;
@@ -93,6 +97,7 @@ impl RemotePolicy {
             fetcher,
             proof: Arc::new(proof),
             current,
+            revoked,
             held: Mutex::default(),
             confirmed: Confirmed::default(),
             outage: Outage::default(),
@@ -143,6 +148,7 @@ impl RemotePolicy {
             tracing::warn!(file = slot.name(), "it is too old except for routes that serve stale");
         }
         *held = Held { etag: None, content: Some(opened.content), signed: Some(content) };
+        self.revoked.is_told_by(opened.issuer);
         self.current.store(opened.snapshot);
         self.confirmed.recall(age, self.proof.clock.steady());
     }
@@ -222,9 +228,10 @@ impl RemotePolicy {
         };
         if let Fetched::Document { body, etag } = self.fetcher.get(get).await? {
             let opened = self.open(body.clone()).await?;
-            let content = opened.content;
+            let (content, issuer) = (opened.content, opened.issuer);
             let vouched = self.is_vouched(held).await;
             self.take_over(opened, held, vouched)?;
+            self.revoked.is_told_by(issuer);
             let signed = self.slot.as_ref().map(|_| Arc::from(&*body));
             *held = Held { etag, content: Some(content), signed };
         }

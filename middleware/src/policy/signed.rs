@@ -65,12 +65,14 @@ pub(crate) struct Opened {
     pub(crate) content: [u8; 32],
     /// The name of rules that are only tried.
     pub(crate) name: Option<String>,
+    /// Which issuer of the guard's signed it.
+    pub(crate) issuer: usize,
 }
 
 /// Checks who signed a snapshot, for whom and until when, and compiles it.
 pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, SnapshotFault> {
     let (jws, iss) = Jws::parse(token, expected.kind, MAX_BYTES)?;
-    let (_, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
+    let (issuer, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
     match trust.lookup(jws.key_name(), expected.moment) {
         Lookup::Found { key, .. } => jws.verify(&key)?,
         Lookup::NoKeys | Lookup::NoSuchKey => return Err(SnapshotFault::MissingKey(Arc::clone(trust))),
@@ -86,7 +88,7 @@ pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, Snaps
     if document.api != expected.api {
         return Err(SnapshotFault::OtherApi);
     }
-    Ok(Opened { snapshot: document.compile()?, content: content_of(&document), name: shadow })
+    Ok(Opened { snapshot: document.compile()?, content: content_of(&document), name: shadow, issuer })
 }
 
 fn content_of(document: &SnapshotDocument) -> [u8; 32] {

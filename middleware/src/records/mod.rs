@@ -8,7 +8,7 @@ mod trial;
 use std::time::Duration;
 
 pub(crate) use batch::{Batch, Pseudonyms, cut};
-pub(crate) use table::{Table, Taken, Tuple};
+pub(crate) use table::{Asker, Share, Table, Taken, Tuple};
 pub(crate) use trial::{Budget, OnTrial, Tried};
 
 /// How often decisions are told, unless set.
@@ -17,8 +17,12 @@ const DEFAULT_EVERY: Duration = Duration::from_secs(10);
 /// What a guard tells of its decisions.
 ///
 /// Told are the subject, the roles and the organisation of the token, the object and the action, the answer, and how often.
-/// No token, no address and no part of the request is. At most some 8,000 different requests are kept between two reports, in
-/// at most 2 MiB; those beyond are only counted.
+/// No token and no address is, and of the request itself nothing but what a handler asks its [`Decider`](crate::Decider) about: where it
+/// makes the name of an object from what the client sent, that is told.
+///
+/// At most some 8,000 different requests are kept between two reports, in at most 2 MiB; those beyond are only counted. What handlers ask
+/// has a quarter of that, and the handler of one request 256 different questions, so that nobody who may name many objects
+/// crowds out what routes were asked.
 ///
 /// # What is lost when a service ends
 ///

@@ -1,9 +1,10 @@
 //! Each different request once, and how often it was asked. The memory is bounded, and a request that is known allocates
 //! nothing.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -15,6 +16,10 @@ const SHARDS: usize = 8;
 /// The most different requests of a shard, and the most bytes of their names.
 const MAX_TUPLES: usize = 1_024;
 const MAX_BYTES: usize = 256 * 1_024;
+/// What handlers ask has at most this part of both: clients name what that is about, and what routes ask has to find room.
+const PART_OF_HANDLERS: usize = 4;
+/// How many different questions of the handler of one request are kept between two reports.
+const MAX_QUESTIONS: u32 = 256;
 /// A request with longer names is only counted.
 const MAX_NAMES: usize = 2_048;
 /// One with a longer subject too, which no token has (OpenID Connect Core §2).
@@ -26,15 +31,49 @@ pub(crate) struct Table {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     off: AtomicBool,
+    /// How often it was emptied.
+    period: AtomicU64,
+}
+
+/// Who asked.
+#[derive(Clone, Copy)]
+pub(crate) enum Asker<'a> {
+    /// What a route requires, asked once for each request.
+    Route,
+    /// A handler, as often as it likes.
+    Handler(&'a Share),
+}
+
+/// How much room the handler of one request has taken.
+#[derive(Default)]
+pub(crate) struct Share {
+    period: Cell<u64>,
+    kept: Cell<u32>,
+}
+
+/// How much room there is for what is new.
+#[derive(Clone, Copy)]
+enum Room {
+    All,
+    OfHandlers,
+    Nothing,
 }
 
 #[derive(Default)]
 struct Shard {
     /// By a hash of the request.
     tuples: HashMap<u64, Tuple, RandomState>,
-    bytes: usize,
+    size: Size,
+    /// How much of it handlers asked.
+    of_handlers: Size,
     /// How many decisions are counted and not kept.
     lost: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    tuples: usize,
+    bytes: usize,
 }
 
 /// A request, its answer, and how often that was given.
@@ -59,23 +98,33 @@ pub(crate) struct Taken {
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { shards: Default::default(), hasher: RandomState::default(), off: AtomicBool::new(false) }
+        Self {
+            shards: Default::default(),
+            hasher: RandomState::default(),
+            off: AtomicBool::new(false),
+            period: AtomicU64::new(1),
+        }
     }
 
     /// Notes what was decided.
-    pub(crate) fn note(&self, request: &Request<'_>, decision: Decision) {
+    pub(crate) fn note(&self, request: &Request<'_>, decision: Decision, asker: Asker<'_>) {
         if self.off.load(Ordering::Relaxed) {
             return;
         }
         let hash = self.hash(request, decision.allowed);
         let [.., place] = hash.to_be_bytes();
         if let Some(shard) = self.shards.get(usize::from(place) % SHARDS) {
-            held(shard).note(hash, request, decision);
+            let room = asker.room(self.period.load(Ordering::Relaxed));
+            let is_new = held(shard).note(hash, request, decision, room);
+            if let (true, Asker::Handler(share)) = (is_new, asker) {
+                share.kept.update(|kept| kept + 1);
+            }
         }
     }
 
     /// Takes out everything.
     pub(crate) fn take(&self) -> Taken {
+        self.period.fetch_add(1, Ordering::Relaxed);
         let mut taken = Taken { tuples: Vec::new(), lost: 0 };
         for shard in &self.shards {
             let Shard { tuples, lost, .. } = std::mem::take(&mut *held(shard));
@@ -99,33 +148,68 @@ impl Table {
     }
 }
 
+impl Asker<'_> {
+    fn room(self, period: u64) -> Room {
+        let Self::Handler(share) = self else { return Room::All };
+        if share.period.replace(period) != period {
+            share.kept.set(0);
+        }
+        if share.kept.get() < MAX_QUESTIONS { Room::OfHandlers } else { Room::Nothing }
+    }
+}
+
+impl Size {
+    /// Whether so many bytes more are within a part of a shard.
+    const fn admits(self, bytes: usize, part: usize) -> bool {
+        self.tuples < MAX_TUPLES / part && self.bytes + bytes <= MAX_BYTES / part
+    }
+
+    const fn add(&mut self, bytes: usize) {
+        self.tuples += 1;
+        self.bytes += bytes;
+    }
+}
+
 /// A shard is whole whenever it is not held: whoever panicked with it changed one count at most.
 fn held(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
-    fn note(&mut self, hash: u64, request: &Request<'_>, decision: Decision) {
+    /// Gives whether that is kept as something new.
+    fn note(&mut self, hash: u64, request: &Request<'_>, decision: Decision, room: Room) -> bool {
         match self.tuples.get_mut(&hash) {
             Some(tuple) if tuple.is_of(request, decision.allowed) => {
                 tuple.count += 1;
                 tuple.revision = decision.revision;
+                false
             }
-            Some(_) => self.lost += 1,
-            None => self.keep(hash, request, decision),
+            Some(_) => {
+                self.lost += 1;
+                false
+            }
+            None => self.keep(hash, request, decision, room),
         }
     }
 
-    fn keep(&mut self, hash: u64, request: &Request<'_>, decision: Decision) {
+    fn keep(&mut self, hash: u64, request: &Request<'_>, decision: Decision, room: Room) -> bool {
         let Request { subject, domain, object, action, roles } = *request;
         let of_roles: usize = roles.iter().map(str::len).sum();
         let names = subject.len() + domain.len() + object.len() + action.len() + of_roles;
         let fits = names <= MAX_NAMES && subject.len() <= MAX_SUBJECT && roles.len() <= MAX_ROLES;
-        if !fits || self.tuples.len() >= MAX_TUPLES || self.bytes + names > MAX_BYTES {
+        let is_open = match room {
+            Room::All => true,
+            Room::OfHandlers => self.of_handlers.admits(names, PART_OF_HANDLERS),
+            Room::Nothing => false,
+        };
+        if !fits || !is_open || !self.size.admits(names, 1) {
             self.lost += 1;
-            return;
+            return false;
         }
-        self.bytes += names;
+        self.size.add(names);
+        if let Room::OfHandlers = room {
+            self.of_handlers.add(names);
+        }
         let tuple = Tuple {
             subject: subject.into(),
             roles: roles.iter().map(Box::from).collect(),
@@ -137,6 +221,7 @@ impl Shard {
             count: 1,
         };
         self.tuples.insert(hash, tuple);
+        true
     }
 }
 
@@ -165,11 +250,53 @@ mod tests {
     use super::*;
 
     fn decide(table: &Table, subject: &str, object: &str, times: usize) {
+        ask(table, (subject, object), times, Asker::Route);
+    }
+
+    fn ask(table: &Table, (subject, object): (&str, &str), times: usize, asker: Asker<'_>) {
         let source = PolicySource::with_default_model("p, viewer, *, orders, read");
         let snapshot = Snapshot::compile(&source, 3).unwrap();
         let request =
             Request { subject, roles: Roles::from(&["viewer"]), domain: "", object, action: "read" };
-        (0..times).for_each(|_| table.note(&request, snapshot.decide(&request)));
+        (0..times).for_each(|_| table.note(&request, snapshot.decide(&request), asker));
+    }
+
+    fn objects(taken: &Taken) -> usize {
+        taken.tuples.iter().filter(|tuple| tuple.object.starts_with("folders/")).count()
+    }
+
+    #[test]
+    fn the_handler_of_one_request_has_so_much_room_between_two_reports() {
+        let (table, share) = (Table::new(), Share::default());
+        for _ in 0..2 {
+            let flood =
+                |number| ask(&table, ("alice", &format!("folders/{number}")), 1, Asker::Handler(&share));
+            (0..300).for_each(flood);
+            // What is known is counted and takes no room, and others have some.
+            flood(0);
+            ask(&table, ("bob", "folders/b"), 1, Asker::Handler(&Share::default()));
+            let taken = table.take();
+            assert_eq!((objects(&taken), taken.lost), (257, 300 - 256));
+            assert!(taken.tuples.iter().any(|tuple| &*tuple.object == "folders/0" && tuple.count == 2));
+        }
+    }
+
+    #[test]
+    fn what_handlers_ask_fills_a_quarter_and_what_routes_ask_finds_room() {
+        let table = Table::new();
+        for number in 0..20_000 {
+            ask(&table, ("mallory", &format!("folders/{number}")), 1, Asker::Handler(&Share::default()));
+        }
+        (0..5_000).for_each(|number| decide(&table, &format!("caller-{number}"), "orders", 1));
+        let taken = table.take();
+        assert_eq!(objects(&taken), SHARDS * MAX_TUPLES / PART_OF_HANDLERS);
+        assert_eq!(taken.tuples.len() - objects(&taken), 5_000);
+        for number in 0..2_000 {
+            let object = format!("folders/{number:0>1900}");
+            ask(&table, ("mallory", &object), 1, Asker::Handler(&Share::default()));
+        }
+        let bytes: usize = table.take().tuples.iter().map(Tuple::names).sum();
+        assert!(bytes <= SHARDS * MAX_BYTES / PART_OF_HANDLERS, "{bytes}");
     }
 
     #[test]

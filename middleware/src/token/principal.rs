@@ -39,6 +39,7 @@ impl Verified {
     fn names(&self) -> TokenNames<'_> {
         let (registered, session) = (&self.claims.registered, &self.claims.session);
         TokenNames {
+            issuer: self.trust,
             token: &registered.jti,
             subject: &registered.sub,
             client: &registered.client_id,

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{Request, StatusCode};
 use portcullis_guard::{
-    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Issuer, Policy,
+    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Issuer, Permit, Policy,
     PolicyEndpoint, ProtectedResource, Rejection, Requirement, SharedPolicy, authenticated, optional, public,
     rbac, scope,
 };
@@ -114,6 +114,42 @@ async fn nobody_who_has_no_token_meets_anything() {
 }
 
 #[tokio::test]
+async fn a_route_decides_by_its_own_guard_and_for_its_own_caller_whoever_is_around_it() {
+    let (around, inside) = (policy(FOLDERS, 1), policy("p, viewer, *, folders/b, read", 2));
+    let signer = Signer::eddsa("a");
+    let with = async |rules| {
+        let keys = Issuer::static_jwks(ISSUER, jwks([&signer]));
+        let rules = Policy::shared(SharedPolicy::new(rules));
+        builder(&Dial::new()).issuer(keys).policy(rules).build().await.unwrap()
+    };
+    let (outer, inner) = (with(around).await, with(inside).await);
+    let watched = async |permit: Permit, decider: Decider| {
+        let decided = decider.decide(&authenticated()).is_ok();
+        format!("{:?} {decided}", permit.principal().map(|caller| caller.subject().to_owned()))
+    };
+    let watched = GuardedRouter::new().route("/watched", get(watched).guard(public())).guarded_by(&inner);
+    let service = service(&inner).merge(watched).layer(outer.require(authenticated()));
+    let token = signer.token(&json!({}));
+    let answer = async |path| fetch(&service, path, &token).await;
+    for path in ["/open/a", "/open/b"] {
+        assert_eq!(answer(path).await.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for (path, status) in [("/either/a", 403), ("/folders/a", 403), ("/folders/b", 200)] {
+        assert_eq!(answer(path).await.status.as_u16(), status, "{path}");
+    }
+    assert_eq!(answer("/folders/b").await.body, "Some(2) Some(1)");
+    assert_eq!(answer("/watched").await.body, r#"Some("alice") false"#, "what goes on ends as before");
+
+    // A caller of a route inside is one again.
+    let service = service_within(&inner).layer(inner.require(public())).layer(outer.require(authenticated()));
+    assert_eq!(fetch(&service, "/folders/b", &token).await.body, "Some(2) Some(1)");
+}
+
+fn service_within(guard: &Guard) -> Router {
+    GuardedRouter::new().route("/folders/{name}", get(folder).guard(authenticated())).guarded_by(guard)
+}
+
+#[tokio::test]
 async fn what_handlers_ask_is_told_to_the_server_as_what_routes_ask() {
     let setup = Setup::with(Some((FOLDERS, 4)), |endpoint| endpoint).await;
     let service = service(&setup.guard);
@@ -132,6 +168,30 @@ async fn what_handlers_ask_is_told_to_the_server_as_what_routes_ask() {
         .collect();
     told.sort_unstable();
     assert_eq!(told, [("folders/a", true, 2), ("folders/b", false, 1)]);
+}
+
+#[tokio::test]
+async fn whoever_may_name_many_objects_crowds_nobody_out_of_the_records() {
+    let setup = Setup::with(Some((ALLOWED, 4)), |endpoint| endpoint).await;
+    // As a resolver of GraphQL would: one request, and as many objects as the client names.
+    let flood = async |decider: Decider| {
+        let allowed = (0..20_000).filter(|id| decider.decide(&rbac(format!("folders/{id}"), "read")).is_ok());
+        allowed.count().to_string()
+    };
+    let service: Router = GuardedRouter::new()
+        .route("/graphql", get(flood).guard(authenticated()))
+        .route("/orders", get(async || "orders").guard(rbac("orders", "read")))
+        .guarded_by(&setup.guard);
+    let token = |subject: &str| setup.signer.token(&json!({ "iss": setup.issuer.url, "sub": subject }));
+    assert_eq!(fetch(&service, "/graphql", &token("mallory")).await.body, "0");
+    assert_eq!(fetch(&service, "/orders", &token("alice")).await.status, StatusCode::OK);
+    setup.guard.flush().await;
+    let batches = setup.issuer.records();
+    let decisions = batches.iter().flat_map(|batch| batch["decisions"].as_array().unwrap());
+    let (orders, folders): (Vec<_>, Vec<_>) = decisions.partition(|one| one["object"] == "orders");
+    assert_eq!((orders.len(), folders.len()), (1, 256));
+    let lost: u64 = batches.iter().map(|batch| batch["lost"].as_u64().unwrap()).sum();
+    assert_eq!(lost, 20_000 - 256);
 }
 
 type Sender = mpsc::UnboundedSender<Decider>;
@@ -218,6 +278,17 @@ async fn an_opaque_token_is_good_as_long_as_the_issuer_says_so() {
     setup.dial.turn(due);
     // A new request with the same token waits for what the issuer is asked now; a question does not.
     assert_eq!((status(&decider, &any), setup.status(&token).await, status(&decider, &any)), (200, 401, 401));
+
+    let setup = introspection::Setup::new().await;
+    let decider = held(&setup.guard, &setup.token("opaque-1", &json!({ "exp": NOW + 3_000 }))).await;
+    setup.dial.turn(due * 2);
+    // The issuer is there, but has to be asked before it counts what it said.
+    assert_eq!(status(&decider, &any), 503);
+    setup.has_been_asked(2).await;
+    while status(&decider, &any) == 503 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(&decider, &any), 200);
 
     let setup = introspection::Setup::new().await;
     let decider = held(&setup.guard, &setup.token("opaque-1", &json!({}))).await;

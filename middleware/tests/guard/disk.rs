@@ -7,14 +7,16 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
-use portcullis_guard::{GuardExt, GuardedRouter, Policy, Source, rbac};
+use portcullis_guard::{
+    Guard, GuardExt, GuardedRouter, Issuer, Policy, PolicyEndpoint, Source, authenticated, rbac,
+};
 use serde_json::{Value, json};
 
 use crate::issuer::{Answer, etag_of};
 use crate::machine::{ALLOWED, CLOSED, Machine, SERVED, WITHDRAWN};
 use crate::policy::signed;
 use crate::service::fetch;
-use crate::signer::{NOW, Signer, b64, jwks};
+use crate::signer::{AUDIENCE, NOW, Signer, b64, jwks};
 
 #[tokio::test]
 async fn a_guard_starts_from_disk_and_changes_over_when_the_issuer_is_back() {
@@ -165,6 +167,44 @@ pub(crate) fn revoked(client: &str) -> String {
 pub(crate) fn revocation(client: &str) -> Value {
     let hash = digest(&SHA256, &[b"client_id\0", client.as_bytes()].concat());
     json!({ "id": b64(&hash.as_ref()[..16]), "exp": NOW + 80_000 })
+}
+
+/// Its own tokens and those of another issuer, with the same names, after the server revoked a client of that name: by the URL where the
+/// server is, and whether it has a policy.
+#[tokio::test]
+async fn what_was_revoked_at_one_issuer_says_nothing_of_the_tokens_of_another() {
+    const OTHER: &str = "https://other.test";
+    for (host, has_policy, expected) in [
+        ("127.0.0.1", true, [401, 200]),
+        ("127.0.0.1", false, [401, 200]),
+        ("localhost", true, [401, 200]),
+        ("localhost", false, [401, 401]),
+    ] {
+        let machine = Machine::new().await;
+        let other = Signer::eddsa("other");
+        let url = format!("{}/policies/snapshot", machine.issuer.url.replace("127.0.0.1", host));
+        let start = async || {
+            let guard = machine.builder(PolicyEndpoint::new(&url, "orders", "s3cret"), AUDIENCE);
+            guard.issuer(Issuer::static_jwks(OTHER, jwks([&other]))).build().await.unwrap()
+        };
+        let statuses = async |guard: &Guard| {
+            let app = GuardedRouter::new().route("/", get(async || "in").guard(authenticated()));
+            let app: Router = app.guarded_by(guard);
+            let foreign = other.token(&json!({ "iss": OTHER, "exp": NOW + 80_000 }));
+            let own = fetch(&app, "/", &machine.token(&machine.signer)).await.status.as_u16();
+            [own, fetch(&app, "/", &foreign).await.status.as_u16()]
+        };
+        if has_policy {
+            machine.publish(&machine.signer, ALLOWED, &json!({}));
+        }
+        let guard = start().await;
+        assert_eq!(statuses(&guard).await, [200, 200], "{host}, {has_policy}");
+        machine.issuer.say(Answer::Document(revoked("web")));
+        guard.refresh().await;
+        assert_eq!(statuses(&guard).await, expected, "{host}, {has_policy}");
+        machine.issuer.leave();
+        assert_eq!(statuses(&start().await).await, expected, "from the disk: {host}, {has_policy}");
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub(super) enum Unclear {
     Header,
     #[error("the host of the request is missing, is there twice, or is none")]
     Host,
+    #[error("there is more in it than is read")]
+    Long,
     #[error("the method of the request is missing, is there twice, or is none")]
     Method,
     #[error("the scheme of the request is missing, is there twice, or is neither https nor http")]
@@ -31,13 +33,19 @@ pub(super) enum Unclear {
     Nothing,
     #[error("path and query of the request are missing, are there twice, or are none")]
     Target,
+    #[error("it cannot be read")]
+    Unreadable,
     #[error("there are two access tokens, or two DPoP proofs")]
     Twice,
 }
 
 impl IntoResponse for Unclear {
     fn into_response(self) -> Response {
-        let mut response = StatusCode::BAD_REQUEST.into_response();
+        let status = match self {
+            Self::Long => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let mut response = status.into_response();
         response.extensions_mut().insert(self);
         response
     }

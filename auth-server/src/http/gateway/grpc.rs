@@ -18,6 +18,7 @@ use envoy_types::pb::envoy::service::auth::v3::{
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::rpc::Status as Outcome;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Bytes};
 use tonic::server::Grpc;
 use tonic::{Code, Status};
@@ -32,6 +33,8 @@ use crate::http::gateway::{Front, identity, log, unstored};
 pub(super) const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// All headers that Envoy takes of a client (60 KiB), twice: some are in the message more than once.
 const MAX_MESSAGE_BYTES: usize = 128 * 1024;
+/// A message of no bytes, as it is sent. What has no message that can be read is answered as if it had this one.
+const NO_MESSAGE: [u8; 5] = [0; 5];
 /// How long a message may take to arrive and be answered.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 /// A refusal says little.
@@ -47,15 +50,33 @@ impl Front {
         if !self.answers(peer) {
             return Status::permission_denied("it is no proxy of gateway.trusted_proxies").into_http();
         }
+        let started = Instant::now();
+        let outcome = bounded(ANSWERED_WITHIN, async { Ok(self.answered(peer, request).await) }).await;
+        let refusal = match outcome {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(unclear)) => unclear.into_response(),
+            Err(Cut::Panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(Cut::TooSlow) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
+        log("envoy-grpc", &refusal, started.elapsed());
+        denied(refusal).await
+    }
+
+    /// The answer to a message that can be read. The client has a say in what is in one.
+    async fn answered<B>(&self, peer: SocketAddr, request: Request<B>) -> Result<Response, Unclear>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
+    {
         let check = service_fn(async |call: tonic::Request<CheckRequest>| {
             Ok::<_, Status>(tonic::Response::new(self.checked(peer, call.get_ref()).await))
         });
-        let codec = ProstCodec::<CheckResponse, CheckRequest>::default();
-        let mut server = Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        match bounded(ANSWERED_WITHIN, async { Ok(server.unary(check, request).await) }).await {
-            Ok(answer) => answer.map(Body::new),
-            Err(Cut::Panic) => Status::internal("").into_http(),
-            Err(Cut::TooSlow) => Status::deadline_exceeded("").into_http(),
+        let answer = server().unary(check, request).await;
+        // What is judged always gets an answer: only a message that could not be read makes the call fail.
+        match Status::from_header_map(answer.headers()).map(|failed| failed.code()) {
+            None => Ok(answer.map(Body::new)),
+            Some(Code::OutOfRange) => Err(Unclear::Long),
+            Some(_) => Err(Unclear::Unreadable),
         }
     }
 
@@ -68,6 +89,20 @@ impl Front {
         log("envoy-grpc", &response, started.elapsed());
         spoken(unstored(response)).await
     }
+}
+
+fn server() -> Grpc<ProstCodec<CheckResponse, CheckRequest>> {
+    Grpc::new(ProstCodec::default()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// A refusal in answer to a call that was not read to its end.
+async fn denied(refusal: Response) -> Response {
+    let said = spoken(unstored(refusal)).await;
+    let deny = service_fn(async |_: tonic::Request<CheckRequest>| {
+        Ok::<_, Status>(tonic::Response::new(said.clone()))
+    });
+    let nothing = Request::new(Full::new(Bytes::from_static(&NO_MESSAGE)));
+    server().unary(deny, nothing).await.map(Body::new)
 }
 
 /// The request that Envoy has at hand. Source and destination are those of a connection: the client is the one of the headers.
@@ -150,7 +185,7 @@ fn overwritten(name: &HeaderName, value: Option<impl Into<String>>) -> Option<He
 fn code(status: StatusCode) -> Code {
     match status.as_u16() {
         200..300 => Code::Ok,
-        400 => Code::InvalidArgument,
+        400 | 413 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
         429 => Code::ResourceExhausted,
@@ -168,8 +203,10 @@ mod tests {
     use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
     use envoy_types::pb::envoy::service::auth::v3::attribute_context::Request as Attributes;
     use futures_util::stream;
-    use http_body_util::{Full, StreamBody};
+    use http_body_util::StreamBody;
     use hyper::body::Frame;
+    use tonic::Streaming;
+    use tonic::codec::Codec as _;
 
     use super::*;
     use crate::http::gateway::tests::front;
@@ -226,7 +263,7 @@ mod tests {
         front().await.checked(SocketAddr::from(PEER), &asked).await
     }
 
-    fn denied(answer: CheckResponse) -> (i32, i32, DeniedHttpResponse) {
+    fn refusal(answer: CheckResponse) -> (i32, i32, DeniedHttpResponse) {
         match answer.http_response {
             Some(HttpResponse::DeniedResponse(denied)) => {
                 (answer.status.unwrap().code, denied.status.unwrap().code, denied)
@@ -308,7 +345,7 @@ mod tests {
             (get("/open%2fx"), (3, 400), false),
             (get("open"), (3, 400), false),
         ] {
-            let (told, code, denied) = denied(answer(about(Some(http.clone()))).await);
+            let (told, code, denied) = refusal(answer(about(Some(http.clone()))).await);
             assert_eq!((told, code), (grpc, status), "{http:?}");
             let lines = lines(&denied.headers);
             let has = |name: &str| lines.iter().any(|(own, value)| *own == name && !value.is_empty());
@@ -327,7 +364,7 @@ mod tests {
             about(None),
             about(Some(HttpRequest::default())),
         ] {
-            let (told, code, _) = denied(answer(asked.clone()).await);
+            let (told, code, _) = refusal(answer(asked.clone()).await);
             assert_eq!((told, code), (3, 400), "{asked:?}");
         }
     }
@@ -339,27 +376,63 @@ mod tests {
             for challenge in ["Bearer", "DPoP algs=\"ES256\""] {
                 response.headers_mut().append("www-authenticate", HeaderValue::from_static(challenge));
             }
-            let (told, code, denied) = denied(spoken(response).await);
+            let (told, code, denied) = refusal(spoken(response).await);
             assert_eq!((told, code), (grpc, i32::from(status)));
             assert_eq!(lines(&denied.headers), [("www-authenticate", "Bearer, DPoP algs=\"ES256\"")]);
         }
     }
 
     #[tokio::test]
-    async fn a_call_of_somebody_else_or_one_that_is_none_fails() {
-        let front = front().await;
-        let call = async |peer: SocketAddr, body: Vec<u8>| {
-            let answer = front.called(peer, Request::new(Full::new(Bytes::from(body)))).await;
-            answer.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned())
+    async fn a_call_of_somebody_else_fails() {
+        let empty = Request::new(Full::new(Bytes::from_static(&NO_MESSAGE)));
+        let answer = front().await.called("192.0.2.7:1".parse().unwrap(), empty).await;
+        assert_eq!(answer.headers()["grpc-status"], "7");
+    }
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
+    }
+
+    /// What a path of these bytes looks like on the wire: they need not be text.
+    fn about_path(path: &[u8]) -> Vec<u8> {
+        let field = |number: u8, content: Vec<u8>| {
+            [vec![number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
         };
-        let framed = |length: usize| [&[0][..], &u32::try_from(length).unwrap().to_be_bytes()].concat();
-        let (proxy, stranger) = (SocketAddr::from(PEER), "192.0.2.7:1".parse().unwrap());
-        assert_eq!(call(proxy, framed(0)).await, None, "an answer, whose status is behind it");
-        assert_eq!(call(stranger, framed(0)).await.as_deref(), Some("7"));
-        let long = [framed(MAX_MESSAGE_BYTES + 1), vec![0; MAX_MESSAGE_BYTES + 1]].concat();
-        assert_eq!(call(proxy, long).await.as_deref(), Some("11"));
-        for broken in [Vec::new(), framed(7), [framed(3), vec![0xff; 3]].concat()] {
-            assert_eq!(call(proxy, broken.clone()).await.as_deref(), Some("13"), "{broken:?}");
+        let pieces = [(2, &b"GET"[..]), (4, path), (5, b"api.example")];
+        let http = pieces.map(|(number, content)| field(number, content.to_vec())).concat();
+        field(1, field(4, field(2, http)))
+    }
+
+    /// What a call that did not fail was answered.
+    async fn read(answer: Response) -> CheckResponse {
+        assert_eq!(answer.headers().get("grpc-status"), None, "the call failed");
+        let decoder = ProstCodec::<CheckRequest, CheckResponse>::default().decoder();
+        let mut said = Streaming::new_response(decoder, answer.into_body(), StatusCode::OK, None, None);
+        let answer = said.message().await.unwrap().unwrap();
+        assert!(said.message().await.unwrap().is_none());
+        answer
+    }
+
+    /// `failure_mode_allow` makes a pass of a call that fails, and no client may make one fail.
+    #[tokio::test]
+    async fn what_cannot_be_read_is_denied_and_no_failed_call() {
+        let front = front().await;
+        let long = vec![0; MAX_MESSAGE_BYTES + 1];
+        for (body, expected) in [
+            (framed(&[]), 400),
+            (framed(&about_path(b"/\xff")), 400),
+            (framed(&[0xff; 3]), 400),
+            (framed(&long), 413),
+            (framed(&long)[..9].to_vec(), 413),
+            (Vec::new(), 400),
+            (framed(&[0; 7])[..9].to_vec(), 400),
+            ([&[1], &framed(&[])[1..]].concat(), 400),
+        ] {
+            let request = Request::new(Full::new(Bytes::from(body.clone())));
+            let answer = front.called(SocketAddr::from(PEER), request).await;
+            let begun = &body[..body.len().min(40)];
+            let (told, code, _) = refusal(read(answer).await);
+            assert_eq!((told, code), (3, expected), "{begun:?}");
         }
     }
 
@@ -367,6 +440,7 @@ mod tests {
     async fn a_message_that_does_not_arrive_is_not_waited_for() {
         let stalled = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
         let answer = front().await.called(SocketAddr::from(PEER), Request::new(stalled)).await;
-        assert_eq!(answer.headers()["grpc-status"], "4");
+        let (told, code, _) = refusal(read(answer).await);
+        assert_eq!((told, code), (14, 503));
     }
 }

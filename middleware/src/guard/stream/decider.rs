@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use super::{Permit, Seat};
+use super::{Issued, Seat};
 use crate::authorize::Requirement;
 use crate::decision::Decision;
 use crate::refusal::{Refusal, Rejection};
@@ -28,7 +28,8 @@ use crate::refusal::{Refusal, Rejection};
 /// }
 /// ```
 ///
-/// Each answer is a decision with a name of its own. It is recorded as those of routes are, and a refusal stands in the log. The server
+/// Each answer is a decision with a name of its own. It is recorded as those of routes are, up to [so many different
+/// ones](crate::DecisionRecords), and a refusal stands in the log. The server
 /// knows only what routes require: it lists a rule about which only handlers ask as one that no route asks for.
 #[derive(Clone)]
 pub struct Decider(Option<Arc<Seat>>);
@@ -36,14 +37,20 @@ pub struct Decider(Option<Arc<Seat>>);
 impl Decider {
     /// That of a request, by its extensions.
     pub fn of(extensions: &Extensions) -> Self {
-        Self(Permit::issued(extensions).into_seat())
+        Self(Issued::own_seat(extensions))
     }
 
     /// Decides whether the caller meets a requirement now, as for a new request with the same token: one that has expired or was revoked
     /// since is refused as well. Limits and costs of the requirement count for nothing here, and while the issuer is away it
     /// [serves stale](Requirement::serve_stale) only if it says so itself.
     ///
-    /// Where the request came without a token, nothing is met.
+    /// Nobody waits here. Of a token that the [issuer is asked about](crate::Introspection), what it said counts for as long as it is
+    /// remembered. The first question after that has the issuer asked again in the background: it is still answered by what was said if
+    /// that is at most five seconds too old, and otherwise it is 503, and so is every question until the issuer has answered. A
+    /// handler that asks so late tries again a moment later.
+    ///
+    /// Where the request came without a token, nothing is met, nor on a route that looks at none: whom a guard around it let through is not
+    /// the caller of the route.
     pub fn decide(&self, requirement: &Requirement) -> Result<Decision, Rejection> {
         let Some(seat) = &self.0 else { return Err(Refusal::Anonymous.into()) };
         let outcome = seat.guard.decide(requirement, &mut seat.held());

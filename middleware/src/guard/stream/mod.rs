@@ -19,6 +19,7 @@ use crate::ended::Ended;
 use crate::introspection::Inquiry;
 #[cfg(feature = "login")]
 use crate::login::Visit;
+use crate::records::Share;
 use crate::token::Principal;
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Visit;
@@ -137,7 +138,7 @@ impl Permit {
 
     /// That of a request, without going by it.
     pub(crate) fn issued(extensions: &Extensions) -> Self {
-        Self(extensions.get::<Issued>().map(|Issued(seat)| Arc::clone(seat)))
+        Self(extensions.get::<Issued>().map(|issued| Arc::clone(&issued.seat)))
     }
 
     pub(crate) fn into_seat(self) -> Option<Arc<Seat>> {
@@ -151,15 +152,33 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// The extension that a guard leaves for [`Permit::of`].
+/// The extension that a guard leaves for [`Permit::of`] and [`Decider::of`].
 #[derive(Clone)]
-pub(crate) struct Issued(Arc<Seat>);
+pub(crate) struct Issued {
+    seat: Arc<Seat>,
+    /// Whether the route at hand let nobody in, so that the seat is that at a guard around: what goes on still ends with it, and
+    /// nothing is decided by it.
+    is_of_outer: bool,
+}
 
 impl Issued {
     pub(crate) fn new(guard: &Guard, terms: &Arc<Terms>, held: Held, outer: Option<Arc<Seat>>) -> Self {
         let (guard, terms) = (guard.clone(), Arc::clone(terms));
         let (held, is_taken, watch) = (Mutex::new(held), AtomicBool::default(), OnceLock::new());
-        Self(Arc::new(Seat { guard, terms, held, outer, is_taken, watch }))
+        let seat = Arc::new(Seat { guard, terms, held, outer, is_taken, watch });
+        Self { seat, is_of_outer: false }
+    }
+
+    /// Notes that a request goes on to a route that lets nobody in.
+    pub(crate) fn pass_nobody(extensions: &mut Extensions) {
+        if let Some(issued) = extensions.get_mut::<Self>() {
+            issued.is_of_outer = true;
+        }
+    }
+
+    /// The place at the guard of the route at hand.
+    fn own_seat(extensions: &Extensions) -> Option<Arc<Seat>> {
+        extensions.get::<Self>().filter(|issued| !issued.is_of_outer).map(|issued| Arc::clone(&issued.seat))
     }
 }
 
@@ -171,6 +190,8 @@ pub(crate) struct Held {
     pub(crate) inquiry: Inquiry,
     /// The session that it is of, if it is of one.
     pub(crate) visit: Option<Arc<Visit>>,
+    /// How much of what the handler asks is recorded.
+    pub(crate) share: Share,
 }
 
 /// The place of one request at its guard.
@@ -260,7 +281,8 @@ impl Seat {
         let requirement = &self.terms.requirement;
         let caller = self.guard.newcomer(requirement, token).await?;
         let visit = self.held().visit.clone();
-        let mut renewed = Held { caller, token: token.into(), inquiry: Inquiry::default(), visit };
+        let (token, inquiry, share) = (token.into(), Inquiry::default(), Share::default());
+        let mut renewed = Held { caller, token, inquiry, visit, share };
         let (before, after) = (&self.held().caller, &renewed.caller);
         if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
             return Err(RenewError::Stranger);
