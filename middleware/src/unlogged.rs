@@ -8,6 +8,7 @@ use axum_core::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
+use crate::binding::Bindings;
 use crate::csrf::CsrfRules;
 use crate::entropy::Entropy;
 use crate::policy::Surroundings;
@@ -40,6 +41,7 @@ pub(crate) struct LoginGround<'a> {
     pub(crate) tokens: &'a TokenPolicy,
     pub(crate) entropy: &'a Entropy,
     pub(crate) csrf: &'a CsrfRules,
+    pub(crate) bound: &'a Bindings,
 }
 
 impl Login {
