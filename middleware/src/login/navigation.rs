@@ -2,7 +2,7 @@
 
 use axum::extract::OriginalUri;
 use axum_core::body::Body;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
@@ -10,6 +10,7 @@ use super::Sessions;
 use super::ask::Ask;
 use super::return_path::ReturnPath;
 use crate::refusal::Refusal;
+use crate::token::credential;
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -38,7 +39,7 @@ impl Sessions {
     /// The way to sign in for who sent a request, if that is somebody who opens a page.
     pub(crate) fn way(&self, parts: &Parts) -> Option<Way> {
         if parts.method != Method::GET
-            || parts.headers.contains_key(AUTHORIZATION)
+            || !matches!(credential(&parts.headers), Ok(None))
             || !is_navigation(&parts.headers)
         {
             return None;
