@@ -68,6 +68,10 @@ impl Sessions {
         match self.0 {}
     }
 
+    pub(crate) fn is_of(&self, _: &Visit, _: &Principal) -> bool {
+        match self.0 {}
+    }
+
     pub(crate) fn have_ended(&self, _: &Arc<Visit>) -> bool {
         match self.0 {}
     }
@@ -99,10 +103,6 @@ impl Ticket {
 
 impl Visit {
     pub(crate) fn token(&self) -> &str {
-        match self.0 {}
-    }
-
-    pub(crate) fn is_of(&self, _: &Principal) -> bool {
         match self.0 {}
     }
 }

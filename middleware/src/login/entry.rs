@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::request::Parts;
 
-use super::Sessions;
+use super::id_token::Who;
 use super::renewal::Outcome;
 use super::seal::Handle;
 use super::session::Visit;
 use super::store::{StoreFault, Term};
+use super::{Rules, Sessions};
 use crate::refusal::Outage;
 use crate::token::{Principal, Sharing, TokenFault};
 
@@ -84,9 +85,22 @@ impl Sessions {
 
     /// Another token for a session whose own was refused, unless it is as new as can be.
     pub(crate) fn again(&self, visit: &Visit, fault: TokenFault) -> Option<Ticket> {
-        let would_help = matches!(fault, TokenFault::Expired | TokenFault::Inactive | TokenFault::Revoked);
+        let would_help = matches!(
+            fault,
+            TokenFault::Expired | TokenFault::Inactive | TokenFault::Revoked | TokenFault::UnknownKey
+        );
         let ticket = || Ticket { sessions: self.clone(), handle: visit.handle, refused: Some(visit.version) };
         (would_help && !visit.is_renewed).then(ticket)
+    }
+
+    /// Whether an access token speaks of the person who signed in.
+    pub(crate) fn is_of(&self, visit: &Visit, caller: &Principal) -> bool {
+        self.is_about(caller, &visit.session.who)
+    }
+
+    /// A subject is one of its issuer, and a guard may trust several.
+    pub(super) fn is_about(&self, caller: &Principal, who: &Who) -> bool {
+        (caller.issuer(), caller.subject()) == (&*self.rules().signatures.issuer, &*who.sub)
     }
 
     /// Forgets what a guard around this one found.
