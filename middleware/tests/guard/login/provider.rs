@@ -29,6 +29,8 @@ pub(crate) struct Provider {
 struct Shared {
     url: String,
     signer: Signer,
+    /// What it signs with once it has new keys.
+    next: Signer,
     dial: Dial,
     told: Mutex<Told>,
     /// Renewals wait for a permit here.
@@ -48,6 +50,7 @@ pub(crate) struct Told {
     /// Members of token answers that are otherwise than usual.
     pub(crate) members: Value,
     pub(crate) is_away: bool,
+    pub(crate) has_new_keys: bool,
     codes: BTreeMap<String, BTreeMap<String, String>>,
     /// The refresh tokens that are good.
     refresh: BTreeSet<String>,
@@ -71,13 +74,14 @@ impl Provider {
         let state = Arc::new(Shared {
             url: url.clone(),
             signer: Signer::es256("a"),
+            next: Signer::es256("b"),
             dial: dial.clone(),
             told: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         });
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
-            .route("/jwks", get(async |State(state): State<Arc<Shared>>| jwks([&state.signer])))
+            .route("/jwks", get(keys))
             .route("/token", post(token))
             .route("/revoke", post(revoke))
             .with_state(Arc::clone(&state));
@@ -147,6 +151,18 @@ pub(crate) fn change(document: &mut Value, changes: &Value) {
     }
 }
 
+impl Shared {
+    /// The only key that it knows, once it has taken the other one out.
+    fn signer(&self, told: &Told) -> &Signer {
+        if told.has_new_keys { &self.next } else { &self.signer }
+    }
+}
+
+async fn keys(State(state): State<Arc<Shared>>) -> String {
+    let told = state.told.lock().unwrap();
+    jwks([state.signer(&told)])
+}
+
 async fn metadata(State(state): State<Arc<Shared>>) -> Response {
     let url = &state.url;
     let mut document = json!({
@@ -210,7 +226,8 @@ fn tokens(state: &Shared, told: &mut Told, nonce: &Value) -> Value {
         "iat": now, "exp": now + 300, "scope": "orders:read", "auth_time": NOW, "acr": "pwd",
     });
     change(&mut access, &told.access_claims);
-    let access = state.signer.sign(&state.signer.header(), &access);
+    let signer = state.signer(told);
+    let access = signer.sign(&signer.header(), &access);
     let hash = digest(&SHA256, access.as_bytes());
     let mut id = json!({
         "iss": state.url, "aud": CLIENT, "sub": "alice", "sid": "s1", "iat": now, "exp": now + 600, "auth_time": NOW,
@@ -220,9 +237,9 @@ fn tokens(state: &Shared, told: &mut Told, nonce: &Value) -> Value {
     if id["nonce"].is_null() {
         id.as_object_mut().unwrap().remove("nonce");
     }
-    let mut header = state.signer.header();
+    let mut header = signer.header();
     header["typ"] = "JWT".into();
-    let id = state.signer.sign(&header, &id);
+    let id = signer.sign(&header, &id);
     let refresh = format!("refresh-{made}");
     told.refresh.insert(refresh.clone());
     let mut document = json!({
