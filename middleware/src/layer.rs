@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
-use crate::body::HttpBody;
+use crate::body::{Framed, HttpBody};
 use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
 use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
@@ -144,7 +144,7 @@ impl GuardLayer {
         let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
         let parting = Parting { standing, sharing, dress, streams: self.terms.streams, way };
         let state = match step {
-            Ok(step) if step.is_done_by(dialect) => {
+            Ok(step) if step.is_done() => {
                 let stay = Stay::of(&parts.method, &parts.extensions);
                 let body = self.bounded(dialect, body, &stay);
                 State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting, stay }
@@ -230,12 +230,11 @@ where
 }
 
 impl Step {
-    /// Whether nothing is left to check: the messages of gRPC are not JSON for us, whatever they say they are.
-    fn is_done_by(&self, dialect: Dialect) -> bool {
+    /// Whether nothing is left to check.
+    fn is_done(&self) -> bool {
         match self {
             Self::Pass => true,
-            Self::CheckBody(_) => dialect != Dialect::Http,
-            Self::Borrow(..) | Self::Claim(..) | Self::Wait(_) => false,
+            Self::Borrow(..) | Self::CheckBody(_) | Self::Claim(..) | Self::Wait(_) => false,
         }
     }
 }
@@ -285,13 +284,17 @@ where
             Step::CheckBody(media) if dialect == Dialect::Http => {
                 self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
-            Step::CheckBody(_) | Step::Pass => {
-                let stay = Stay::of(request.method(), request.extensions());
-                Ok(Checked::whole(request.map(|body| self.layer.bounded(dialect, body, &stay))))
-            }
+            // Messages of gRPC are not JSON for us, even if they say that they are.
+            Step::CheckBody(_) => Ok(self.unread(dialect, request.map(|body| Body::new(Framed::new(body))))),
+            Step::Pass => Ok(self.unread(dialect, request)),
             // Whoever waits is done waiting by now. Were it otherwise, nobody would be let through for it.
             Step::Borrow(..) | Step::Claim(..) | Step::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
+    }
+
+    fn unread(&self, dialect: Dialect, request: Request<Body>) -> Checked {
+        let stay = Stay::of(request.method(), request.extensions());
+        Checked::whole(request.map(|body| self.layer.bounded(dialect, body, &stay)))
     }
 
     /// Waits for what is missing, one thing after the other.

@@ -17,7 +17,9 @@ pub(crate) fn implement(item: &DeriveInput) -> Result<TokenStream> {
     context.check()?;
     let Some(container) = container else { return Err(Error::new_spanned(item, NO_FIELDS)) };
     let (fields, is_value) = fields(&container)?;
-    let statements = fields.iter().map(|field| statements(field, is_value)).collect::<Result<Vec<_>>>()?;
+    let mut statements = fields.iter().map(|field| statement(field, is_value)).collect::<Result<Vec<_>>>()?;
+    // A name is that of a field of the type before it is that of one that is flattened.
+    statements.sort_by_key(|statement| statement.is_flattened);
     let name = &container.ident;
     let generics = bounded(container.generics.clone(), &statements);
     let (parameters, arguments, conditions) = generics.split_for_impl();
@@ -39,16 +41,17 @@ const NO_FIELDS: &str =
 fn fields<'a>(container: &'a Container<'a>) -> Result<(&'a [Field<'a>], bool)> {
     let is_read_otherwise =
         container.attrs.type_from().is_some() || container.attrs.type_try_from().is_some();
+    let is_nested = |field: &Field<'_>| matches!(declared(&field.original.attrs), Ok(Some(Declared::Nested)));
     match &container.data {
-        Data::Struct(Style::Newtype, fields) => Ok((fields, true)),
-        Data::Struct(Style::Struct, _) if is_read_otherwise => Err(Error::new_spanned(
+        Data::Struct(Style::Newtype, fields) if !(is_read_otherwise && fields.iter().any(is_nested)) => {
+            Ok((fields, true))
+        }
+        Data::Struct(Style::Newtype | Style::Struct, _) if is_read_otherwise => Err(Error::new_spanned(
             container.original,
             "another type is read in place of this one: declare the fields of that one",
         )),
         Data::Struct(Style::Struct, fields) => Ok((fields, container.attrs.transparent())),
-        Data::Struct(Style::Tuple | Style::Unit, _) | Data::Enum(_) => {
-            Err(Error::new_spanned(container.original, NO_FIELDS))
-        }
+        Data::Struct(..) | Data::Enum(_) => Err(Error::new_spanned(container.original, NO_FIELDS)),
     }
 }
 
@@ -57,18 +60,23 @@ struct Statement {
     tokens: TokenStream,
     /// Whether a type says it.
     is_nested: bool,
+    /// Whether its fields stand among those of the type.
+    is_flattened: bool,
 }
 
-fn statements(field: &Field<'_>, is_value: bool) -> Result<Statement> {
+fn statement(field: &Field<'_>, is_value: bool) -> Result<Statement> {
     let refused = |message: &str| Err(Error::new_spanned(field.original, message));
-    let nothing = Statement { tokens: TokenStream::new(), is_nested: false };
+    let nothing = Statement { tokens: TokenStream::new(), is_nested: false, is_flattened: false };
     let Some(declared) = declared(&field.original.attrs)? else { return Ok(nothing) };
     if field.attrs.skip_deserializing() {
         return refused("the field is never read from a request");
     }
-    let is_nested = matches!(declared, Declared::Nested);
+    if field.attrs.deserialize_with().is_some() && !matches!(declared, Declared::One(_)) {
+        return refused("a function reads the field, and nobody knows from what: give it a type of its own");
+    }
+    let (is_nested, is_flattened) = (matches!(declared, Declared::Nested), field.attrs.flatten());
     let ty = field.ty;
-    let tokens = match (declared, is_value, field.attrs.flatten()) {
+    let tokens = match (declared, is_value, is_flattened) {
         (Declared::Nested, true, _) | (Declared::Nested, _, true) => quote!(fields.flattened::<#ty>();),
         (_, _, true) => return refused("the fields of a flattened field are its own: `nested`"),
         (Declared::One(what), true, _) => quote!(fields.here(#what);),
@@ -85,7 +93,7 @@ fn statements(field: &Field<'_>, is_value: bool) -> Result<Statement> {
             quote!(#(#each)*)
         }
     };
-    Ok(Statement { tokens, is_nested })
+    Ok(Statement { tokens, is_nested, is_flattened })
 }
 
 /// The names by which serde reads a field.
@@ -158,6 +166,9 @@ mod tests {
         declares(alias, "fields.field(\"y\",");
         declares("struct A { #[input(line)] r#type: String }", "fields.field(\"type\",");
         declares("struct A { #[serde(flatten)] #[input(nested)] x: B }", "fields.flattened::<B>();");
+        let hidden = "struct A { #[serde(flatten)] #[input(nested)] x: B, #[input(line)] y: String }";
+        let hidden = written(hidden);
+        assert!(hidden.find("fields.field(") < hidden.find("fields.flattened::<B>"), "{hidden}");
         declares("struct A { #[input(nested)] x: Vec<B> }", "fields.nested::<Vec<B>>(\"x\");");
         declares("struct A(#[input(line)] String);", "fields.here(");
         declares("#[serde(transparent)] struct A { #[input(line)] x: String }", "fields.here(");
@@ -199,6 +210,12 @@ mod tests {
             ("struct A { #[serde(rename = \"*\")] #[input(line)] x: String }", "no pointer"),
             ("struct A(#[input(each(line))] Vec<String>);", "declare the type of the items"),
             ("#[serde(from = \"B\")] struct A { #[input(line)] x: String }", "another type is read"),
+            ("#[serde(try_from = \"B\")] struct A(#[input(nested)] C);", "another type is read"),
+            (
+                "struct A { #[serde(deserialize_with = \"f\")] #[input(each(line))] x: Vec<String> }",
+                "a function reads",
+            ),
+            ("struct A { #[serde(with = \"m\")] #[input(nested)] x: B }", "a function reads"),
             ("struct A { #[serde(nothing)] x: String }", "unknown serde field attribute"),
             ("enum A { B { #[input(line)] x: String } }", "by hand"),
             ("struct A(#[input(line)] String, String);", "by hand"),

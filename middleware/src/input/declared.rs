@@ -9,7 +9,7 @@ use super::check::{Action, Check, Verdict};
 use super::fault::{Breach, Fault, Rule};
 use super::json::{Text, Token, Value};
 use super::kind::Kind;
-use super::pointer::{Pattern, Segment, written};
+use super::pointer::{Pattern, Segment, Shape, written};
 use super::report::{FieldReports, ReportedField};
 use super::splice::Edit;
 
@@ -30,7 +30,19 @@ const TEXT: &str = "text";
 
 /// The fields that a policy declares. Of those that match a place, the first counts.
 #[derive(Default)]
-pub(crate) struct Declared(Vec<Entry>);
+pub(crate) struct Declared {
+    entries: Vec<Entry>,
+    above: Vec<Above>,
+}
+
+/// A place in which fields are declared. What reads a document by names may read the same from an array, where no name is, and what
+/// reads a list may take a single value: neither would be looked at.
+struct Above {
+    pattern: Pattern,
+    shape: Shape,
+    /// One of these fields.
+    entry: usize,
+}
 
 struct Entry {
     pattern: Pattern,
@@ -72,28 +84,40 @@ pub(crate) struct Candidate {
 
 impl Declared {
     pub(crate) fn add(&mut self, pattern: Pattern, place: String, check: Check) {
-        self.0.push(Entry { pattern, place, check, reported: AtomicU64::new(0) });
+        let entry = self.entries.len();
+        let entries = &self.entries;
+        let only_reports = |entry: usize| {
+            entries.get(entry).is_some_and(|entry: &Entry| entry.check.action == Action::Report)
+        };
+        for (pattern, shape) in pattern.above() {
+            match self.above.iter_mut().find(|known| known.pattern == pattern && known.shape == shape) {
+                // What only reports refuses nothing for those that do not.
+                Some(known) if only_reports(known.entry) => known.entry = entry,
+                Some(_) => {}
+                None => self.above.push(Above { pattern, shape, entry }),
+            }
+        }
+        self.entries.push(Entry { pattern, place, check, reported: AtomicU64::new(0) });
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// Whether the field of a form is not to be looked into.
     pub(crate) fn is_opaque(&self, name: &str) -> bool {
-        let path = [Segment::Key(name.into())];
-        let entry = self.0.iter().find(|entry| entry.pattern.matches(&path));
+        let entry = self.flat(name).and_then(|entry| self.entries.get(entry));
         entry.is_some_and(|entry| matches!(entry.check.kind, Kind::Opaque))
     }
 
     /// Whether it can ever change anything.
     pub(crate) fn rewrites(&self) -> bool {
-        self.0.iter().any(|entry| entry.check.action == Action::Rewrite)
+        self.entries.iter().any(|entry| entry.check.action == Action::Rewrite)
     }
 
     /// How often each field that only reports was wrong.
     pub(crate) fn reports(&self) -> impl Iterator<Item = FieldReports> {
-        let reporting = self.0.iter().filter(|entry| entry.check.action == Action::Report);
+        let reporting = self.entries.iter().filter(|entry| entry.check.action == Action::Report);
         reporting.map(|entry| FieldReports {
             field: entry.place.clone(),
             kind: entry.check.kind.name(),
@@ -104,20 +128,20 @@ impl Declared {
     /// Judges a value of a JSON document.
     pub(crate) fn value(&self, value: Value<'_, '_>, findings: &mut Findings) -> Result<(), Breach> {
         let Value { path, span, token } = value;
-        let Some(entry) = self.0.iter().position(|entry| entry.pattern.matches(path)) else {
-            return match token {
-                Token::Text(Text { has_control: true, .. }) => Err(CONTROL),
-                _ => Ok(()),
-            };
+        let Some(entry) = self.entries.iter().position(|entry| entry.pattern.matches(path)) else {
+            if let Token::Text(Text { has_control: true, .. }) = token {
+                return Err(CONTROL);
+            }
+            return self.hold_shape(path, &token, findings);
         };
-        let Some(Entry { pattern, check, .. }) = self.0.get(entry) else { return Ok(()) };
+        let Some(Entry { pattern, check, .. }) = self.entries.get(entry) else { return Ok(()) };
         // What names a whole tree speaks of those values in it that are of its kind.
         let mismatch = |outcome: Result<(), Breach>| match outcome {
             Err(Breach { rule: Rule::Type, .. }) if pattern.is_open() => Ok(Verdict::Stays),
             other => other.map(|()| Verdict::Stays),
         };
         let (text, outcome) = match token {
-            Token::Boolean | Token::Container => (None, mismatch(check.other())),
+            Token::Array | Token::Boolean | Token::Object => (None, mismatch(check.other())),
             Token::Null => return Ok(()),
             Token::Number(number) => (None, mismatch(check.number(number))),
             Token::Text(Text { text, has_control }) => match check.string(&text, has_control) {
@@ -133,14 +157,40 @@ impl Declared {
 
     /// Judges a field of a form, which is flat.
     pub(crate) fn field(&self, field: Flat<'_>, findings: &mut Findings) -> Result<(), Breach> {
-        let path = [Segment::Key(field.name.into())];
-        let Some(entry) = self.0.iter().position(|entry| entry.pattern.matches(&path)) else {
+        let Some(entry) = self.flat(field.name) else {
             return if field.has_control { Err(CONTROL) } else { Ok(()) };
         };
-        let Some(Entry { check, .. }) = self.0.get(entry) else { return Ok(()) };
+        let Some(Entry { check, .. }) = self.entries.get(entry) else { return Ok(()) };
+        let path = [Segment::Key(field.name.into())];
         let outcome = check.text(field.value, field.has_control);
         let text = || field.value.to_owned();
         self.settle(entry, Found { outcome, span: field.span, text, pointer: || written(&path) }, findings)
+    }
+
+    /// The declaration of a field of a form: its own, or that of the items of a list of this name.
+    fn flat(&self, name: &str) -> Option<usize> {
+        let path = [Segment::Key(name.into())];
+        let own = self.entries.iter().position(|entry| entry.pattern.matches(&path));
+        own.or_else(|| self.entries.iter().position(|entry| entry.pattern.matches_items_of(name)))
+    }
+
+    /// Refuses a value in which declared fields could not have their places.
+    fn hold_shape(
+        &self,
+        path: &[Segment<'_>],
+        token: &Token<'_>,
+        findings: &mut Findings,
+    ) -> Result<(), Breach> {
+        let most = match token {
+            Token::Null | Token::Object => return Ok(()),
+            Token::Array => Some(Shape::Container),
+            Token::Boolean | Token::Number(_) | Token::Text(_) => None,
+        };
+        let is_wanting = |above: &&Above| Some(above.shape) > most && above.pattern.matches(path);
+        match self.above.iter().find(is_wanting) {
+            Some(above) => self.wrong(above.entry, Rule::Type.into(), || written(path), findings),
+            None => Ok(()),
+        }
     }
 
     fn settle<T, P>(&self, entry: usize, found: Found<T, P>, findings: &mut Findings) -> Result<(), Breach>
@@ -193,7 +243,8 @@ impl Declared {
     fn clean_now(&self, mut findings: Findings) -> Result<Findings, Fault> {
         let mut changed = Vec::with_capacity(findings.candidates.len());
         for mut candidate in std::mem::take(&mut findings.candidates) {
-            let check = self.0.get(candidate.entry).filter(|_| candidate.to_clean).map(|entry| &entry.check);
+            let check =
+                self.entries.get(candidate.entry).filter(|_| candidate.to_clean).map(|entry| &entry.check);
             match check.map(|check| check.clean(&candidate.edit.text)) {
                 None => changed.push(candidate),
                 Some(Ok(None)) => {}
@@ -220,7 +271,7 @@ impl Declared {
         pointer: impl FnOnce() -> String,
         findings: &mut Findings,
     ) -> Result<(), Breach> {
-        let Some(entry) = self.0.get(entry).filter(|entry| entry.check.action == Action::Report) else {
+        let Some(entry) = self.entries.get(entry).filter(|entry| entry.check.action == Action::Report) else {
             return Err(breach);
         };
         entry.reported.fetch_add(1, Ordering::Relaxed);

@@ -71,6 +71,9 @@ pub enum FieldFault {
     /// A query has names and values, and nothing within them.
     #[error("a query has names and values, and nothing within them")]
     NestedInQuery,
+    /// `*` and `**` stand for any name, so no place is that of a field of this name alone.
+    #[error("a field of the name `*` or `**` has no place of its own")]
+    NoPlace,
     /// No value at all could stand in it.
     #[error("there is no value that it could hold")]
     NothingAllowed,

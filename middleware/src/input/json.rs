@@ -34,11 +34,13 @@ pub(crate) struct Value<'a, 'p> {
 
 /// What a value is.
 pub(crate) enum Token<'a> {
-    /// An array or an object: what is in it comes after it.
-    Container,
+    /// An array, whose items come after it.
+    Array,
     Boolean,
     Null,
     Number(&'a str),
+    /// An object, whose members come after it.
+    Object,
     Text(Text<'a>),
 }
 
@@ -105,8 +107,8 @@ impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
     fn value(&mut self) -> Result<(), Breach> {
         let start = self.at;
         let token = match self.peek() {
-            Some(b'{') => return self.container(Self::object),
-            Some(b'[') => return self.container(Self::array),
+            Some(b'{') => return self.container(Token::Object, Self::object),
+            Some(b'[') => return self.container(Token::Array, Self::array),
             Some(b'"') => Token::Text(self.string()?),
             Some(b't') => self.literal("true", Token::Boolean)?,
             Some(b'f') => self.literal("false", Token::Boolean)?,
@@ -121,9 +123,13 @@ impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
     }
 
     /// Reads a container one level down: the bound on depth is also the bound on this recursion.
-    fn container(&mut self, read: fn(&mut Self) -> Result<(), Breach>) -> Result<(), Breach> {
+    fn container(
+        &mut self,
+        token: Token<'a>,
+        read: fn(&mut Self) -> Result<(), Breach>,
+    ) -> Result<(), Breach> {
         self.depth = self.depth.checked_sub(1).ok_or(Rule::Depth)?;
-        (self.on_value)(Value { path: &self.path, span: self.at..self.at + 1, token: Token::Container })?;
+        (self.on_value)(Value { path: &self.path, span: self.at..self.at + 1, token })?;
         self.at += 1;
         self.skip_space();
         read(self)?;
@@ -475,7 +481,7 @@ mod tests {
         read_values(body.as_bytes(), BOUNDS, |value| {
             let said = match value.token {
                 Token::Boolean => "boolean".to_owned(),
-                Token::Container => "container".to_owned(),
+                Token::Array | Token::Object => "container".to_owned(),
                 Token::Null => "null".to_owned(),
                 Token::Number(number) => format!("number {number}"),
                 Token::Text(Text { text, has_control }) => format!("text {text:?} {has_control}"),

@@ -124,7 +124,9 @@ impl InputPolicy {
     /// A JSON Pointer (RFC 6901) in which `*` stands for any name or index and `**` for any number of them. A pointer with one
     /// step names a field of a form too, as long as the form is a body: see [`query`](Self::query) for the other ones. A value of
     /// another type than the declared one is refused, except `null`; a pointer that ends with `**` speaks only of the values below it
-    /// that have the type.
+    /// that have the type. Where a field of a name is declared, an array is refused as well, since many a reader takes the fields of
+    /// a type from one by their order, and where items are, what has none. Of a form, what is said of the items of a list holds for
+    /// each field of its name.
     #[must_use]
     pub fn field(mut self, pointer: impl Into<String>, field: Field) -> Self {
         self.fields.push((pointer.into(), field));
@@ -141,7 +143,8 @@ impl InputPolicy {
 
     /// Declares what a body of this type declares of its fields.
     ///
-    /// It declares only those; members that the type does not know are still text like any other.
+    /// It declares only those; members that the type does not know are still text like any other. A handler that reads the type from
+    /// the query of a `GET`, as a form of axum does, needs [`query_fields`](Self::query_fields).
     #[must_use]
     pub fn body_fields<T: InputFields>(mut self) -> Self {
         match FieldList::of::<T>().into_body() {

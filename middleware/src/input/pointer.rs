@@ -39,6 +39,14 @@ fn escaped(key: &str) -> String {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Pattern(Vec<Step>);
 
+/// What stands at a place.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Shape {
+    /// An array or an object.
+    Container,
+    Object,
+}
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Step {
     Any,
@@ -93,6 +101,31 @@ impl Pattern {
                 },
             }
         }
+    }
+
+    /// The places above this one, from the root, and what has to stand there for this one to be.
+    pub(crate) fn above(&self) -> impl Iterator<Item = (Self, Shape)> {
+        self.0.iter().enumerate().filter_map(|(depth, step)| {
+            let shape = match step {
+                // It says nothing of where it begins.
+                Step::Many => return None,
+                _ if depth > 0 && self.0.get(depth - 1) == Some(&Step::Many) => return None,
+                Step::Any | Step::Named(_, Some(_)) => Shape::Container,
+                Step::Named(_, None) => Shape::Object,
+            };
+            Some((Self(self.0.get(..depth)?.to_vec()), shape))
+        })
+    }
+
+    /// Whether it names the items of what has this name in a form, where a list is a name that stands there again.
+    pub(crate) fn matches_items_of(&self, name: &str) -> bool {
+        let path = [Segment::Key(name.into()), Segment::Index(0)];
+        matches!(self.0[..], [_, Step::Any]) && self.matches(&path)
+    }
+
+    /// For each step whether it stands for more than one name: what is said of one name counts before what is said of any.
+    pub(crate) fn breadth(&self) -> Vec<bool> {
+        self.0.iter().map(|step| !matches!(step, Step::Named(..))).collect()
     }
 
     /// Whether it names a tree of values rather than a value.

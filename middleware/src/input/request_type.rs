@@ -4,6 +4,7 @@ use std::any::type_name;
 use std::collections::{BTreeMap, HashMap};
 
 use super::field::{Field, FieldFault};
+use super::pointer::Pattern;
 
 /// A type that is read from requests and says what its fields are. With the feature `derive`, it says so at each field:
 ///
@@ -70,8 +71,8 @@ pub struct FieldList {
     /// The types that it stands in, and itself.
     within: Vec<&'static str>,
     declared: Vec<(String, Field)>,
-    /// A type that stands in itself.
-    endless: Option<String>,
+    /// What cannot be declared, and where.
+    fault: Option<(String, FieldFault)>,
 }
 
 impl FieldList {
@@ -105,7 +106,7 @@ impl FieldList {
     pub fn flattened<T: InputFields>(&mut self) {
         let name = type_name::<T>();
         if self.within.contains(&name) {
-            self.endless.get_or_insert_with(|| self.place.clone());
+            self.refuse(FieldFault::EndlessType);
             return;
         }
         self.within.push(name);
@@ -118,7 +119,15 @@ impl FieldList {
         self.at("/*", Self::flattened::<T>);
     }
 
+    fn refuse(&mut self, fault: FieldFault) {
+        let place = self.place.clone();
+        self.fault.get_or_insert((place, fault));
+    }
+
     fn below(&mut self, name: &str, declare: impl FnOnce(&mut Self)) {
+        if matches!(name, "*" | "**") {
+            self.refuse(FieldFault::NoPlace);
+        }
         let step = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         self.at(&step, declare);
     }
@@ -130,12 +139,14 @@ impl FieldList {
         self.place.truncate(length);
     }
 
-    /// What was declared for a body, or where that has no end.
+    /// What was declared for a body: what has a name before what may have any, as whoever reads it has it.
     pub(super) fn into_body(self) -> Result<Vec<(String, Field)>, (String, FieldFault)> {
-        match self.endless {
-            Some(place) => Err((place, FieldFault::EndlessType)),
-            None => Ok(self.declared),
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
+        let mut declared = self.declared;
+        declared.sort_by_cached_key(|(place, _)| Pattern::parse(place).map(|pattern| pattern.breadth()).ok());
+        Ok(declared)
     }
 
     /// What was declared for a query, in which each name may stand more than once.
@@ -143,7 +154,9 @@ impl FieldList {
         let named = self.into_body()?.into_iter().map(|(place, field)| {
             let name = place.strip_prefix('/').map(|name| name.strip_suffix("/*").unwrap_or(name));
             match name {
-                Some(name) if !name.contains('/') => Ok((name.replace("~1", "/").replace("~0", "~"), field)),
+                Some(name) if name != "*" && !name.contains('/') => {
+                    Ok((name.replace("~1", "/").replace("~0", "~"), field))
+                }
                 _ => Err((place, FieldFault::NestedInQuery)),
             }
         });
@@ -238,6 +251,36 @@ mod tests {
         let expected =
             ["/note", "/lines/*/a~1b~0c", "/lines/*/tags/*", "/sums/*/*", "/more/*", "/a~1b~0c", "/tags/*"];
         assert_eq!(places::<Order>(), expected);
+    }
+
+    struct Wide;
+
+    impl InputFields for Wide {
+        fn declare(fields: &mut FieldList) {
+            fields.items::<Amount>();
+            fields.field("note", Field::text());
+            fields.nested::<Vec<Line>>("lines");
+        }
+    }
+
+    struct Starred;
+
+    impl InputFields for Starred {
+        fn declare(fields: &mut FieldList) {
+            fields.field("*", Field::text());
+        }
+    }
+
+    #[test]
+    fn what_has_a_name_counts_before_what_may_have_any() {
+        assert_eq!(places::<Wide>(), ["/note", "/lines/*/a~1b~0c", "/lines/*/tags/*", "/*"]);
+    }
+
+    #[test]
+    fn no_name_is_taken_for_any_name() {
+        let refused = FieldList::of::<Starred>().into_body();
+        assert!(matches!(refused, Err((place, FieldFault::NoPlace)) if place.is_empty()));
+        assert!(matches!(FieldList::of::<Wide>().into_query(), Err((_, FieldFault::NestedInQuery))));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use axum::body::Bytes;
 use axum::routing::post;
 use http::StatusCode;
 use portcullis_guard::{
-    FieldFault, FieldList, GuardExt, GuardedRouter, Html, InputError, InputFields, InputPolicy, authenticated,
+    Duplicates, FieldFault, FieldList, GuardExt, GuardedRouter, Html, InputError, InputFields, InputPolicy,
+    authenticated,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -108,6 +109,80 @@ async fn what_its_type_lets_be_put_right_is_and_the_rest_stays() {
     let answer = send_to("/?sort=asc&other=up", body).await;
     let right = r#"{ "mainTitle":"A < B", "lead":"<p>x<b>y</b></p>", "body":"<p>xy</p>", "free":" <b>", "number": 1 }"#;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, right));
+}
+
+#[derive(Debug, Deserialize, InputFields)]
+struct Comment {
+    #[input(html = "inline")]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    text: String,
+    #[input(each(ident))]
+    #[serde(default)]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, InputFields)]
+struct Thread {
+    #[input(nested)]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    comments: Vec<Comment>,
+}
+
+#[derive(Debug, Deserialize, InputFields)]
+struct Free(
+    #[input(opaque)]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    String,
+);
+
+#[derive(Debug, Deserialize, InputFields)]
+struct Open {
+    #[serde(flatten)]
+    #[input(nested)]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    rest: HashMap<String, Free>,
+    #[input(ident)]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    name: String,
+}
+
+/// What a service says to a body that serde reads as `T`, which is the rule that it breaks.
+async fn refused<T: InputFields>(media: &str, body: &'static str) -> String {
+    let signer = Signer::eddsa("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let input = InputPolicy::strict().body_fields::<T>().form_duplicates(Duplicates::Allow).build().unwrap();
+    let service = GuardedRouter::new()
+        .route("/", post(async |body: Bytes| body).guard(authenticated()).input(&input))
+        .guarded_by(&guard);
+    let request = request("POST", "/", &signer.token(&json!({}))).header("content-type", media);
+    let answer = send(&service, request.body(body.into()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", answer.body);
+    let error = &answer.problem()["errors"][0];
+    format!("{}: {}", error["pointer"].as_str().unwrap(), error["rule"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_not_where_its_name_is_does_not_get_by() {
+    let json = "application/json";
+    assert!(serde_json::from_str::<Comment>(r#"["<script>", ["a b"]]"#).is_ok(), "serde takes it");
+    assert_eq!(refused::<Comment>(json, r#"["<script>", ["a b"]]"#).await, ": type");
+    assert_eq!(
+        refused::<Thread>(json, r#"{"comments":[{"text":""},["<script>"]]}"#).await,
+        "/comments/1: type"
+    );
+    assert_eq!(refused::<Thread>(json, r#"{"comments":"<script>"}"#).await, "/comments: type");
+    assert_eq!(refused::<Thread>(json, r#"{"comments":[true]}"#).await, "/comments/0: type");
+    assert_eq!(refused::<Comment>(json, r#"{"text":"","tags":"a b"}"#).await, "/tags: type");
+    assert_eq!(refused::<Open>(json, r#"{"name":"a b","other":" \u0000"}"#).await, "/name: identifier");
+}
+
+#[tokio::test]
+async fn the_items_of_a_list_are_held_to_their_rule_in_forms_too() {
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(refused::<Comment>(form, "tags=x&tags=a+b").await, "/tags: identifier");
+    let parts = "--x\r\nContent-Disposition: form-data; name=\"tags\"\r\n\r\na b\r\n--x--\r\n";
+    assert_eq!(refused::<Comment>("multipart/form-data; boundary=x", parts).await, "/tags: identifier");
 }
 
 struct Tree;

@@ -201,3 +201,42 @@ async fn a_path_that_is_another_route_when_it_is_decoded_is_refused() {
         assert_eq!(call(&service, asking("POST", path, None), "").await.0, status, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_leads_to_nothing_else() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let table = RouteTable::new()
+        .route("/admin", scope("admin"))
+        .route("/open", scope("admin"))
+        .route("/open/", public())
+        .route("/{*rest}", public());
+    let served = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let service = BoxCloneSyncService::new(table.guarded_by(&guard).unwrap().layer(served));
+    for (path, status) in [
+        ("/admin", StatusCode::UNAUTHORIZED),
+        ("/admin/", StatusCode::UNAUTHORIZED),
+        ("/admin/x", StatusCode::OK),
+        ("/open", StatusCode::UNAUTHORIZED),
+        ("/open/", StatusCode::OK),
+    ] {
+        assert_eq!(call(&service, asking("GET", path, None), "").await.0, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_calls_itself_a_message_of_grpc_and_is_json_reaches_no_handler() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let echo = service_fn(async |request: Request<Body>| {
+        let status = if request.into_body().collect().await.is_ok() { 200 } else { 400 };
+        Ok::<_, Infallible>(Response::builder().status(status).body(Body::empty()).unwrap())
+    });
+    let table = RouteTable::new().route("/shop.v1.Orders/List", public()).grpc();
+    let service = BoxCloneSyncService::new(table.guarded_by(&guard).unwrap().layer(echo));
+    for (body, status) in [("{\"a\":1,\"a\":2}", 400), (" [1]", 400), ("\0\0\0\0\u{2}{}", 200), ("", 200)] {
+        let request =
+            asking("POST", "/shop.v1.Orders/List", None).header("content-type", "application/grpc+json");
+        assert_eq!(call(&service, request, body).await.0.as_u16(), status, "{body:?}");
+    }
+}
