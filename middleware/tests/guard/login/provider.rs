@@ -1,6 +1,7 @@
 //! An issuer on a socket, where people sign in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -29,8 +30,9 @@ pub(crate) struct Provider {
 struct Shared {
     url: String,
     signer: Signer,
-    /// What it signs with once it has new keys.
+    /// What it signs with once it has taken that key out.
     next: Signer,
+    has_next: AtomicBool,
     dial: Dial,
     told: Mutex<Told>,
     /// Renewals wait for a permit here.
@@ -50,7 +52,6 @@ pub(crate) struct Told {
     /// Members of token answers that are otherwise than usual.
     pub(crate) members: Value,
     pub(crate) is_away: bool,
-    pub(crate) has_new_keys: bool,
     codes: BTreeMap<String, BTreeMap<String, String>>,
     /// The refresh tokens that are good.
     refresh: BTreeSet<String>,
@@ -75,6 +76,7 @@ impl Provider {
             url: url.clone(),
             signer: Signer::es256("a"),
             next: Signer::es256("b"),
+            has_next: AtomicBool::new(false),
             dial: dial.clone(),
             told: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -115,6 +117,11 @@ impl Provider {
         self.state.signer.sign(&header, claims)
     }
 
+    /// Takes the key out that it signed with, and signs with another.
+    pub(crate) fn change_keys(&self) {
+        self.state.has_next.store(true, Ordering::Relaxed);
+    }
+
     /// Has renewals wait.
     pub(crate) async fn hold(&self) {
         self.state
@@ -152,15 +159,13 @@ pub(crate) fn change(document: &mut Value, changes: &Value) {
 }
 
 impl Shared {
-    /// The only key that it knows, once it has taken the other one out.
-    fn signer(&self, told: &Told) -> &Signer {
-        if told.has_new_keys { &self.next } else { &self.signer }
+    fn signer(&self) -> &Signer {
+        if self.has_next.load(Ordering::Relaxed) { &self.next } else { &self.signer }
     }
 }
 
 async fn keys(State(state): State<Arc<Shared>>) -> String {
-    let told = state.told.lock().unwrap();
-    jwks([state.signer(&told)])
+    jwks([state.signer()])
 }
 
 async fn metadata(State(state): State<Arc<Shared>>) -> Response {
@@ -226,7 +231,7 @@ fn tokens(state: &Shared, told: &mut Told, nonce: &Value) -> Value {
         "iat": now, "exp": now + 300, "scope": "orders:read", "auth_time": NOW, "acr": "pwd",
     });
     change(&mut access, &told.access_claims);
-    let signer = state.signer(told);
+    let signer = state.signer();
     let access = signer.sign(&signer.header(), &access);
     let hash = digest(&SHA256, access.as_bytes());
     let mut id = json!({

@@ -157,7 +157,7 @@ async fn a_token_by_a_key_that_the_issuer_took_out_is_renewed() {
     let world = World::new().await;
     let mut browser = world.signed_in().await;
     let first = browser.fetch("/token").await.body;
-    world.provider.told().has_new_keys = true;
+    world.provider.change_keys();
     world.guard.refresh().await;
     let second = browser.fetch("/token").await;
     assert_eq!((second.status, second.body == first), (StatusCode::OK, false), "{second:?}");
