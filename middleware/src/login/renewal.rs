@@ -171,6 +171,10 @@ impl Sessions {
             until_secs: self.idle_end(now, session.ends_at),
         };
         if !self.stored(handle, &stored, now).await? {
+            // Another replica took this one for dead and was faster; or the session was ended meanwhile.
+            if let Some((visit, _)) = self.look_up(handle).await? {
+                return Ok(Outcome::Renewed(Arc::new(Visit { is_renewed: true, ..visit })));
+            }
             if let Some(refresh) = &session.tokens.refresh {
                 rules.provider.revoke(refresh).await;
             }
