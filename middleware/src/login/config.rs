@@ -215,7 +215,8 @@ impl Login {
         self
     }
 
-    /// Where the routes are: below `/auth` unless set. The redirect URI to register is the origin, this and `/callback`.
+    /// Where the routes are: below `/auth` unless set. The redirect URI to register is the origin, this and `/callback`, so a router or
+    /// a proxy around them must not add to the path.
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
         self.prefix = path.into();
         self
