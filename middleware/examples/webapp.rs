@@ -1,5 +1,27 @@
 //! A small shop with pages: people sign in at an issuer, see their orders and sign out.
 //!
+//! Start the server (`cargo run --release`), and register the API that the pages are for, and the shop, from the root of the
+//! repository:
+//!
+//! ```sh
+//! umask 077
+//! alias portcullis=target/release/portcullis
+//! portcullis client create --preset service --name Orders --api https://orders.example --format json > orders.json
+//! portcullis client create --preset web --name Shop --api https://orders.example --format json \
+//!   --redirect-uri http://127.0.0.1:8087/auth/callback --post-logout-redirect-uri http://127.0.0.1:8087/ > shop.json
+//! ```
+//!
+//! Start the shop:
+//!
+//! ```sh
+//! export WEBAPP_ISSUER=http://localhost:8080 WEBAPP_AUDIENCE=https://orders.example WEBAPP_ORIGIN=http://127.0.0.1:8087
+//! export WEBAPP_CLIENT_ID=$(jq -r .client_id shop.json) WEBAPP_CLIENT_SECRET=$(jq -r .client_secret shop.json)
+//! cargo run --release -p portcullis-guard --example webapp --features login
+//! ```
+//!
+//! Open its origin in Chromium or Firefox, which keep `Secure` cookies of this machine over plain `http`, and sign in with an
+//! account of the server.
+//!
 //! Configured by the environment: `WEBAPP_ISSUER`, `WEBAPP_AUDIENCE`, the client (`WEBAPP_CLIENT_ID` with `WEBAPP_CLIENT_SECRET`),
 //! the origin by which browsers reach it (`WEBAPP_ORIGIN`), where to listen (`WEBAPP_LISTEN`), and how many seconds before its
 //! end an access token is renewed (`WEBAPP_RENEW_EARLY_SECS`). The client has the redirect URI `ORIGIN/auth/callback` and the
@@ -43,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .login(login)
         .build()
         .await?;
-    let listen = env::var("WEBAPP_LISTEN").unwrap_or_else(|_| "127.0.0.1:8083".to_owned());
+    let listen = env::var("WEBAPP_LISTEN").unwrap_or_else(|_| "127.0.0.1:8087".to_owned());
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     tracing::info!(listen, "the shop is open");
     axum::serve(listener, app(&guard)).await?;
@@ -94,7 +116,8 @@ fn name(session: &SignedIn) -> String {
 
 fn page(title: &str, inside: &str) -> Html<String> {
     Html(format!(
-        r#"<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{inside}</html>"#
+        r#"<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>{title}</title><h1>{title}</h1>{inside}</html>"#
     ))
 }
 

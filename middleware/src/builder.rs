@@ -320,7 +320,7 @@ impl GuardBuilder {
         let mut browsers = Browsers::build(cookie, csrf)?;
         if let Some(login) = login {
             let csrf = browsers.csrf.as_ref().ok_or(BuildError::CookieWithoutCsrf)?;
-            let ground = LoginGround { tokens: &self.tokens, entropy: &edge.entropy, csrf };
+            let ground = LoginGround { tokens: &self.tokens, entropy: &edge.entropy, csrf, bound: &bindings };
             browsers.sessions = Some(login.build(&mut surroundings, &ground)?);
         }
         let verifier =

@@ -8,6 +8,7 @@ use axum_core::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
+use crate::binding::Bindings;
 use crate::csrf::CsrfRules;
 use crate::entropy::Entropy;
 use crate::policy::Surroundings;
@@ -40,6 +41,7 @@ pub(crate) struct LoginGround<'a> {
     pub(crate) tokens: &'a TokenPolicy,
     pub(crate) entropy: &'a Entropy,
     pub(crate) csrf: &'a CsrfRules,
+    pub(crate) bound: &'a Bindings,
 }
 
 impl Login {
@@ -63,6 +65,10 @@ impl Sessions {
     }
 
     pub(crate) fn again(&self, _: &Visit, _: TokenFault) -> Option<Ticket> {
+        match self.0 {}
+    }
+
+    pub(crate) fn is_of(&self, _: &Visit, _: &Principal) -> bool {
         match self.0 {}
     }
 
@@ -97,10 +103,6 @@ impl Ticket {
 
 impl Visit {
     pub(crate) fn token(&self) -> &str {
-        match self.0 {}
-    }
-
-    pub(crate) fn is_of(&self, _: &Principal) -> bool {
         match self.0 {}
     }
 }

@@ -1,52 +1,44 @@
 //! A service with pages: the server, the service and a person with a browser.
 
-use std::process::Command;
-
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::text_of;
-use portcullis_tests::process::{Place, ServerProcess};
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use reqwest::Method;
 use rstest::rstest;
 use url::Url;
 
-use crate::commands::{ORDERS, PASSWORD, json, password_file, place_on, registered};
-use crate::example::{Example, example_program};
+use crate::commands::{PASSWORD, json, password_file};
+use crate::example::{Example, Ground, instructions};
 
-/// A server, a shop, and somebody who has an account.
+/// A server, a shop that was started as it says itself, and somebody who has an account.
 struct Town {
-    server: ServerProcess,
+    ground: Ground,
     shop: Example,
     ada: Person,
 }
 
 impl Town {
-    async fn at(place: &Place) -> Self {
-        let server = ServerProcess::start(place).await;
-        let port = Place::new(&place.data_dir).port;
-        let origin = format!("http://127.0.0.1:{port}");
-        json(place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
-        let (callback, start) = (format!("{origin}/auth/callback"), format!("{origin}/"));
-        let create = ["client", "create", "--preset", "web", "--name", "Shop", "--api", ORDERS];
-        let places = ["--redirect-uri", &*callback, "--post-logout-redirect-uri", &*start];
-        let client = registered(&json(place, &[&create[..], &places].concat()));
+    async fn at(database: Database) -> Self {
+        let ground = Ground::new(database, "http://127.0.0.1:8087").await;
+        let [register, start] = <[String; 2]>::try_from(instructions("webapp.rs")).expect("two blocks");
+        ground.terminal().run(&ground.at_home(&register));
+        let place = &ground.place;
         let made = json(place, &["user", "create", "ada", "--password-file", &password_file(place)]);
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         let (username, password) = ("ada".to_owned(), PASSWORD.to_owned());
         let ada = Person { id: text("id"), sub: text("sub"), username, password };
-        let mut program = Command::new(example_program("webapp"));
-        program
-            .env("WEBAPP_ISSUER", &server.address)
-            .env("WEBAPP_AUDIENCE", ORDERS)
-            .env("WEBAPP_ORIGIN", &origin)
-            .env("WEBAPP_CLIENT_ID", &client.id)
-            .env("WEBAPP_CLIENT_SECRET", client.secret.as_deref().unwrap())
-            // Longer than any access token lasts, so that each request has a new one.
-            .env("WEBAPP_RENEW_EARLY_SECS", "3600")
-            .env("WEBAPP_LISTEN", format!("127.0.0.1:{port}"));
-        let shop = Example::start(program, port).await;
-        Self { server, shop, ada }
+        // Longer than any access token lasts, so that each request has a new one.
+        let shop = ground.start(&format!("export WEBAPP_RENEW_EARLY_SECS=3600\n{start}")).await;
+        Self { ground, shop, ada }
+    }
+
+    fn visitors(&self) -> (Visitor, Visitor) {
+        (Visitor::new(&self.shop.address), Visitor::new(self.issuer()))
+    }
+
+    fn issuer(&self) -> &str {
+        &self.ground.server.address
     }
 }
 
@@ -69,7 +61,7 @@ async fn sign_in(town: &Town, (at_shop, at_server): (&mut Visitor, &mut Visitor)
     let login = leads_to(&open(at_shop, page).await);
     assert_eq!(login.path(), "/auth/login");
     let issuer = leads_to(&open(at_shop, &path_of(&login)).await);
-    assert_eq!(issuer.origin(), Url::parse(&town.server.address).unwrap().origin());
+    assert_eq!(issuer.origin(), Url::parse(town.issuer()).unwrap().origin());
     let callback = at_server.walk(&path_of(&issuer), &town.ada).await;
     let mut query = form_urlencoded::Serializer::new(String::new());
     for name in ["code", "state", "iss"] {
@@ -82,9 +74,8 @@ async fn sign_in(town: &Town, (at_shop, at_server): (&mut Visitor, &mut Visitor)
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_sign_in_see_their_page_and_sign_out(#[values(Sqlite, Postgres)] database: Database) {
-    let (_folder, place) = place_on(database).await;
-    let town = Town::at(&place).await;
-    let (mut at_shop, mut at_server) = (Visitor::new(&town.shop.address), Visitor::new(&town.server.address));
+    let town = Town::at(database).await;
+    let (mut at_shop, mut at_server) = town.visitors();
     assert!(open(&mut at_shop, "/").await.text().contains("Sign in"));
 
     let page = sign_in(&town, (&mut at_shop, &mut at_server), "/orders?page=2").await;
@@ -107,7 +98,7 @@ async fn people_sign_in_see_their_page_and_sign_out(#[values(Sqlite, Postgres)] 
     let origin =
         [("origin", &*town.shop.address), ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")];
     let away = leads_to(&at_shop.submit_from(&form, &origin).await);
-    assert!(away.as_str().starts_with(&format!("{}/logout?", town.server.address)), "{away}");
+    assert!(away.as_str().starts_with(&format!("{}/logout?", town.issuer())), "{away}");
     let home = at_server.open(&path_of(&away)).await;
     assert_eq!(home.location().map(String::from), Some(format!("{}/", town.shop.address)), "{}", home.text());
     for mut browser in [at_shop, copy] {
@@ -122,9 +113,8 @@ async fn people_sign_in_see_their_page_and_sign_out(#[values(Sqlite, Postgres)] 
 async fn whoever_signs_out_at_the_issuer_is_signed_out_here_with_the_next_access_token(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let (_folder, place) = place_on(database).await;
-    let town = Town::at(&place).await;
-    let (mut at_shop, mut at_server) = (Visitor::new(&town.shop.address), Visitor::new(&town.server.address));
+    let town = Town::at(database).await;
+    let (mut at_shop, mut at_server) = town.visitors();
     assert_eq!(sign_in(&town, (&mut at_shop, &mut at_server), "/orders").await.status, 200);
     let asked = at_server.open("/logout").await;
     let sent = at_server.submit(&the_form(&asked, "logout")).await;

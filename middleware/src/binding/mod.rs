@@ -140,10 +140,14 @@ impl Bindings {
         self.shared().map(Shared::is_up)
     }
 
+    /// Whether every token has to be bound to a key.
+    pub(crate) fn are_required(&self) -> bool {
+        self.dpop.as_ref().is_some_and(Proofs::are_required)
+    }
+
     /// Whether anybody can show who they are: not where everybody needs a proof and none can be taken.
     pub(crate) fn are_ready(&self) -> bool {
-        let is_required = self.dpop.as_ref().is_some_and(Proofs::are_required);
-        !is_required || self.shared().is_none_or(Shared::serves)
+        !self.are_required() || self.shared().is_none_or(Shared::serves)
     }
 
     /// Looks for where used proofs are shared, if that is away.
@@ -169,10 +173,9 @@ impl Bindings {
 
     /// What is bound to no key: by the scheme for tokens that are, nothing else may come (RFC 9449 §7.1).
     fn check_unbound(&self, scheme: Scheme) -> Result<(), BindingFault> {
-        let is_required = self.dpop.as_ref().is_some_and(Proofs::are_required);
         match scheme {
             Scheme::Dpop => Err(BindingFault::Token(TokenFault::Unbound)),
-            Scheme::Bearer if is_required => Err(BindingFault::Unbound),
+            Scheme::Bearer if self.are_required() => Err(BindingFault::Unbound),
             Scheme::Bearer => Ok(()),
         }
     }

@@ -211,15 +211,17 @@ impl Core {
             let anonymous = requirement.admits_anonymous();
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
+        let entered = visit.zip(self.credentials.browsers.sessions.as_ref());
         match self.authority.identify(sent.token, requirement.tolerance(), turn) {
             Identity::Refused(fault) => {
-                let again = visit.zip(self.credentials.browsers.sessions.as_ref());
-                match again.and_then(|(visit, sessions)| sessions.again(visit, fault)) {
+                match entered.and_then(|(visit, sessions)| sessions.again(visit, fault)) {
                     Some(ticket) => Ok(Authentication::Wait(Pending::Session(ticket))),
                     None => Err(Refusal::Token { fault, scheme: sent.scheme }),
                 }
             }
-            Identity::Caller(caller) if visit.is_some_and(|visit| !visit.is_of(&caller)) => {
+            Identity::Caller(caller)
+                if entered.is_some_and(|(visit, sessions)| !sessions.is_of(visit, &caller)) =>
+            {
                 Err(Refusal::Token { fault: TokenFault::OtherSubject, scheme: sent.scheme })
             }
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),

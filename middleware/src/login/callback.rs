@@ -137,7 +137,7 @@ impl Sessions {
         headers: &HeaderMap,
     ) -> Response<Body> {
         let Redeemed { tokens, id_token, who, attempt, slot } = redeemed;
-        let handle = match check_access(access, &who) {
+        let handle = match self.check_access(access, &who) {
             Ok(()) => self.opened((tokens, id_token), who, &attempt).await,
             Err(fault) => Err(CallbackFault::AccessToken(fault)),
         };
@@ -191,6 +191,14 @@ impl Sessions {
         if fits { Ok(()) } else { Err(CallbackFault::OtherIssuer) }
     }
 
+    fn check_access(&self, access: Result<Principal, AccessFault>, who: &Who) -> Result<(), AccessFault> {
+        let caller = access?;
+        if caller.confirmation().is_some() {
+            return Err(AccessFault::Bound);
+        }
+        if self.is_about(&caller, who) { Ok(()) } else { Err(AccessFault::OtherSubject) }
+    }
+
     async fn opened(
         &self,
         (tokens, id_token): (Tokens, String),
@@ -228,14 +236,6 @@ impl Sessions {
         response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         response
     }
-}
-
-fn check_access(access: Result<Principal, AccessFault>, who: &Who) -> Result<(), AccessFault> {
-    let caller = access?;
-    if caller.confirmation().is_some() {
-        return Err(AccessFault::Bound);
-    }
-    if caller.subject() == who.sub { Ok(()) } else { Err(AccessFault::OtherSubject) }
 }
 
 fn read_code(fields: &Fields) -> Result<&str, CallbackFault> {

@@ -13,6 +13,7 @@ use super::return_path::ReturnPath;
 use super::signed::Signatures;
 use super::store::SessionStore;
 use super::{Lifetimes, OwnPlaces, RequestRules, Rules, Sessions, Underway};
+use crate::binding::Bindings;
 use crate::credentials::ServiceCredentials;
 use crate::csrf::CsrfRules;
 use crate::entropy::Entropy;
@@ -174,6 +175,9 @@ pub enum LoginError {
     /// A scope that is none.
     #[error("`{0}` is not a scope")]
     Scope(String),
+    /// No session could open anything.
+    #[error("the guard wants a proof of a key with every token, and those of sessions are bound to none")]
+    Unbound,
     /// The client has no name, or a secret that is empty.
     #[error("a client has an id, and its secret is not empty")]
     Unnamed,
@@ -211,7 +215,8 @@ impl Login {
         self
     }
 
-    /// Where the routes are: below `/auth` unless set. The redirect URI to register is the origin, this and `/callback`.
+    /// Where the routes are: below `/auth` unless set. The redirect URI to register is the origin, this and `/callback`, so a router or
+    /// a proxy around them must not add to the path.
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
         self.prefix = path.into();
         self
@@ -286,11 +291,8 @@ impl fmt::Debug for Login {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { issuer, client_id, origin, .. } = self;
         let mut shown = out.debug_struct("Login");
-        shown
-            .field("issuer", issuer)
-            .field("client_id", client_id)
-            .field("origin", origin)
-            .finish_non_exhaustive()
+        shown.field("issuer", issuer).field("client_id", client_id).field("origin", origin);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -299,6 +301,7 @@ pub(crate) struct LoginGround<'a> {
     pub(crate) tokens: &'a TokenPolicy,
     pub(crate) entropy: &'a Entropy,
     pub(crate) csrf: &'a CsrfRules,
+    pub(crate) bound: &'a Bindings,
 }
 
 impl Login {
@@ -312,6 +315,9 @@ impl Login {
         let named = origin(&own)?;
         if !ground.csrf.names(&named) {
             return Err(LoginError::OriginNotNamed(own));
+        }
+        if ground.bound.are_required() {
+            return Err(LoginError::Unbound);
         }
         if known.trusts.of(&issuer).is_none() {
             return Err(LoginError::UnknownIssuer(issuer));

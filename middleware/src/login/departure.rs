@@ -7,7 +7,7 @@ use http::header::{HeaderMap, SET_COOKIE};
 use super::Sessions;
 use super::ask::Ask;
 use super::fields::Fields;
-use super::navigation::see_other;
+use super::navigation::{see_other, way_to};
 use super::page::Failure;
 use super::return_path::ReturnPath;
 
@@ -53,9 +53,7 @@ impl Sessions {
 
     /// The path where a sign-in begins that leads back there.
     pub(super) fn login_path(&self, back: &ReturnPath, ask: &Ask) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("return_to", back.as_str()).extend_pairs(ask.parameters());
-        format!("{}?{}", self.start_over(), query.finish())
+        way_to(&self.start_over(), Some(back), ask)
     }
 
     /// Whether the session was opened a moment ago by a sign-in that was asked for the same.

@@ -20,19 +20,26 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 #[derive(Default)]
 pub(super) struct Ends(Mutex<List>);
 
-type List = HashMap<StoreKey, Duration, RandomState>;
+#[derive(Default)]
+struct List {
+    ends: HashMap<StoreKey, Duration, RandomState>,
+    /// How many there were after the old ones were forgotten last.
+    kept: usize,
+}
 
 impl Ends {
     pub(super) fn note(&self, key: StoreKey, now: Duration) {
-        let mut ends = self.list();
-        if ends.len() >= MANY {
-            ends.retain(|_, then| then.saturating_add(REMEMBERED) > now);
+        let mut list = self.list();
+        // After as many again at least, so that it is not gone through for each one where most of them are new.
+        if list.ends.len() >= list.kept.saturating_mul(2).max(MANY) {
+            list.ends.retain(|_, then| then.saturating_add(REMEMBERED) > now);
+            list.kept = list.ends.len();
         }
-        ends.insert(key, now);
+        list.ends.insert(key, now);
     }
 
     fn has_any(&self, keys: impl IntoIterator<Item = StoreKey>, entered: Duration) -> bool {
-        let ends = self.list();
+        let ends = &self.list().ends;
         keys.into_iter().any(|key| ends.get(&key).is_some_and(|then| *then >= entered))
     }
 
@@ -52,9 +59,7 @@ impl Sessions {
 
     /// Whether a session has ended here since a request came with it.
     pub(crate) fn have_ended(&self, visit: &Arc<Visit>) -> bool {
-        let who = &visit.session.who;
-        let names = who.sid.iter().map(|sid| self.named("sid", sid)).chain([self.named("sub", &who.sub)]);
-        let keys = names.chain([visit.handle.key()]);
+        let keys = self.names_of(&visit.session.who).chain([visit.handle.key()]);
         self.rules().underway.ends.has_any(keys, visit.entered)
     }
 }
@@ -63,13 +68,31 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    fn key(number: usize) -> StoreKey {
+        StoreKey::of("test", &[&number.to_be_bytes()])
+    }
+
     #[test]
     fn the_old_ones_are_forgotten_when_there_are_many() {
         let ends = Ends::default();
-        let key = |number: usize| StoreKey::of("test", &[&number.to_be_bytes()]);
         (0..MANY).for_each(|number| ends.note(key(number), Duration::ZERO));
         assert!(ends.has_any([key(7)], Duration::ZERO) && !ends.has_any([key(7)], Duration::from_nanos(1)));
         ends.note(key(MANY), REMEMBERED);
-        assert_eq!(ends.list().len(), 1);
+        assert_eq!(ends.list().ends.len(), 1);
+    }
+
+    #[test]
+    fn many_that_are_new_are_gone_through_now_and_then_and_not_for_each_one() {
+        let ends = Ends::default();
+        let mut passes = Vec::new();
+        for number in 0..5 * MANY {
+            ends.note(key(number), Duration::ZERO);
+            let kept = ends.list().kept;
+            if passes.last() != Some(&kept) {
+                passes.push(kept);
+            }
+        }
+        assert_eq!(passes, [0, MANY, 2 * MANY, 4 * MANY]);
+        assert!(ends.has_any([key(0)], Duration::ZERO), "none is forgotten early");
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::request::Parts;
 
-use super::Sessions;
+use super::id_token::Who;
 use super::renewal::Outcome;
 use super::seal::Handle;
 use super::session::Visit;
 use super::store::{StoreFault, Term};
+use super::{Rules, Sessions};
 use crate::refusal::Outage;
 use crate::token::{Principal, Sharing, TokenFault};
 
@@ -84,9 +85,22 @@ impl Sessions {
 
     /// Another token for a session whose own was refused, unless it is as new as can be.
     pub(crate) fn again(&self, visit: &Visit, fault: TokenFault) -> Option<Ticket> {
-        let would_help = matches!(fault, TokenFault::Expired | TokenFault::Inactive | TokenFault::Revoked);
+        let would_help = matches!(
+            fault,
+            TokenFault::Expired | TokenFault::Inactive | TokenFault::Revoked | TokenFault::UnknownKey
+        );
         let ticket = || Ticket { sessions: self.clone(), handle: visit.handle, refused: Some(visit.version) };
         (would_help && !visit.is_renewed).then(ticket)
+    }
+
+    /// Whether an access token speaks of the person who signed in.
+    pub(crate) fn is_of(&self, visit: &Visit, caller: &Principal) -> bool {
+        self.is_about(caller, &visit.session.who)
+    }
+
+    /// A subject is one of its issuer, and a guard may trust several.
+    pub(super) fn is_about(&self, caller: &Principal, who: &Who) -> bool {
+        (caller.issuer(), caller.subject()) == (&*self.rules().signatures.issuer, &*who.sub)
     }
 
     /// Forgets what a guard around this one found.
@@ -102,9 +116,9 @@ impl Sessions {
         let now = self.rules().clock.unix_secs();
         self.keep_alive(&visit, until_secs, now).await.map_err(outage)?;
         let is_refused = refused == Some(visit.version);
-        let ends = visit.session.tokens.access_ends_at;
-        let spare = self.rules().lifetimes.spare.as_secs();
-        if !is_refused && ends.is_none_or(|ends| now.saturating_add(spare) < ends) {
+        let left = visit.session.tokens.access_ends_at.map(|ends| ends.saturating_sub(now));
+        let is_good = !is_refused && left != Some(0);
+        if is_good && !self.is_due(&visit, left) {
             // Somebody else may have renewed it meanwhile.
             let is_renewed = refused.is_some();
             return Ok(Some(Arc::new(Visit { is_renewed, ..visit })));
@@ -112,9 +126,18 @@ impl Sessions {
         match self.renewed(&visit).await {
             Outcome::Renewed(visit) => Ok(Some(visit)),
             Outcome::Ended => Ok(None),
-            Outcome::Away if !is_refused && ends.is_some_and(|ends| now < ends) => Ok(Some(Arc::new(visit))),
+            Outcome::Away if is_good => Ok(Some(Arc::new(visit))),
             Outcome::Away => Err(Outage::Renewal),
         }
+    }
+
+    /// Whether an access token that is still good, for `left` seconds if that is known, is to be renewed. One that cannot be is used
+    /// to its end, and so is one whose issuer was away a moment ago: nobody waits for that again.
+    fn is_due(&self, visit: &Visit, left: Option<u64>) -> bool {
+        let Rules { lifetimes, underway, clock, .. } = self.rules();
+        left.is_some_and(|left| left <= lifetimes.spare.as_secs())
+            && visit.session.tokens.refresh.is_some()
+            && !underway.renewals.rest(clock.steady())
     }
 
     async fn keep_alive(&self, visit: &Visit, until_secs: u64, now: u64) -> Result<(), StoreFault> {
@@ -144,10 +167,5 @@ impl Visit {
     /// The access token of the session.
     pub(crate) fn token(&self) -> &str {
         &self.session.tokens.access
-    }
-
-    /// Whether it speaks of the person who signed in.
-    pub(crate) fn is_of(&self, caller: &Principal) -> bool {
-        self.session.who.sub == caller.subject()
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::OriginalUri;
 use axum_core::body::Body;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
@@ -10,6 +10,7 @@ use super::Sessions;
 use super::ask::Ask;
 use super::return_path::ReturnPath;
 use crate::refusal::Refusal;
+use crate::token::credential;
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -38,7 +39,7 @@ impl Sessions {
     /// The way to sign in for who sent a request, if that is somebody who opens a page.
     pub(crate) fn way(&self, parts: &Parts) -> Option<Way> {
         if parts.method != Method::GET
-            || parts.headers.contains_key(AUTHORIZATION)
+            || !matches!(credential(&parts.headers), Ok(None))
             || !is_navigation(&parts.headers)
         {
             return None;
@@ -46,7 +47,7 @@ impl Sessions {
         // A router around this one may have taken a part of the path away.
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
         let back = uri.path_and_query().and_then(|path| ReturnPath::parse(path.as_str()));
-        Some(Way { login: self.rules().places.path("login"), back })
+        Some(Way { login: self.start_over(), back })
     }
 }
 
@@ -61,14 +62,16 @@ impl Way {
             }
             _ => return None,
         };
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        if let Some(back) = &self.back {
-            query.append_pair("return_to", back.as_str());
-        }
-        query.extend_pairs(ask.parameters());
         tracing::debug!(cause = %refusal, "led to a sign-in");
-        Some(see_other(&format!("{}?{}", self.login, query.finish())))
+        Some(see_other(&way_to(&self.login, self.back.as_ref(), &ask)))
     }
+}
+
+/// The path where a sign-in begins, with what is asked of it and where it leads back to.
+pub(super) fn way_to(login: &str, back: Option<&ReturnPath>, ask: &Ask) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(back.map(|back| ("return_to", back.as_str()))).extend_pairs(ask.parameters());
+    format!("{login}?{}", query.finish())
 }
 
 /// Leads a browser elsewhere: by GET, and this once.

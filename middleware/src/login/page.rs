@@ -104,7 +104,7 @@ fn page(title: &str, detail: &str, again: &str) -> String {
     let again = escaped(again);
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title>\
          <h1>{title}</h1><p>{detail}</p><p><a href=\"{again}\">Try again</a></p></html>"
     )
 }

@@ -226,11 +226,12 @@ fn read_tokens(body: &[u8]) -> Result<Tokens, ExchangeFault> {
     if !tokens.iter().flatten().all(is_token) {
         return Err(ExchangeFault::Malformed("a token is empty, too long or not of printable characters"));
     }
-    // Some write the number as text.
+    // Some write the number as text, and some 0 where there is no end, or none that they say.
     let secs = answer.expires_in.and_then(|value| match value {
         serde_json::Value::String(text) => text.parse().ok(),
         other => other.as_u64(),
     });
+    let secs = secs.filter(|secs| *secs > 0);
     let TokenAnswer { access_token, refresh_token, id_token, .. } = answer;
     Ok(Tokens { access_token, refresh_token, id_token, lifetime: secs.map(Duration::from_secs) })
 }
@@ -263,7 +264,10 @@ mod tests {
     fn tokens_are_read_strictly_and_their_lifetime_as_it_is_written() {
         assert_eq!(read(r#"{"access_token":"a","token_type":"Bearer","expires_in":300}"#), Ok(Some(300)));
         assert_eq!(read(r#"{"access_token":"a","token_type":"bearer","expires_in":"300"}"#), Ok(Some(300)));
-        assert_eq!(read(r#"{"access_token":"a","token_type":"bearer","expires_in":null}"#), Ok(None));
+        for none in ["null", "0", r#""0""#, "-1", "1.5"] {
+            let answer = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":{none}}}"#);
+            assert_eq!(read(&answer), Ok(None), "{none}");
+        }
         for bad in [
             r#"{"access_token":"a"}"#,
             r#"{"access_token":"","token_type":"Bearer"}"#,

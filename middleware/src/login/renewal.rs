@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Sessions;
 use super::ask::Ask;
-use super::id_token::{self, Expected, IdTokenFault};
+use super::id_token::{self, Expected, IdTokenFault, Who};
 use super::provider::Tokens;
 use super::seal::Handle;
 use super::session::{HeldTokens, Session, Visit};
@@ -22,6 +22,9 @@ const TURN: Duration = Duration::from_secs(20);
 /// How often, and after which pause, another replica is looked to.
 const LOOKS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// For how long nobody asks for a new token before the old one has ended, after that failed.
+const REST: Duration = Duration::from_secs(5);
 
 /// How often a store is told of new tokens, which are nowhere else.
 const TRIES: u32 = 3;
@@ -39,9 +42,21 @@ pub(super) enum Outcome {
 type Awaited = watch::Receiver<Option<Outcome>>;
 type Open = HashMap<StoreKey, Awaited, RandomState>;
 
-/// The renewals of this process that are on their way: one for each session.
+/// The renewals of this process.
 #[derive(Default)]
-pub(super) struct Renewals(Arc<Mutex<Open>>);
+pub(super) struct Renewals {
+    /// Those that are on their way: one for each session.
+    open: Arc<Mutex<Open>>,
+    /// When one failed last, by the steady clock.
+    failed: Mutex<Option<Duration>>,
+}
+
+impl Renewals {
+    /// Whether one failed so recently that those which have time are put off.
+    pub(super) fn rest(&self, now: Duration) -> bool {
+        lock(&self.failed).is_some_and(|then| now.saturating_sub(then) < REST)
+    }
+}
 
 /// Takes a renewal off the list, however it ends.
 struct Landing {
@@ -55,8 +70,8 @@ impl Drop for Landing {
     }
 }
 
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sessions {
@@ -71,7 +86,7 @@ impl Sessions {
     }
 
     fn renewal(&self, handle: Handle, version: u64) -> Awaited {
-        let open = &self.rules().underway.renewals.0;
+        let open = &self.rules().underway.renewals.open;
         let key = handle.key();
         let mut list = lock(open);
         if let Some(awaited) = list.get(&key) {
@@ -124,6 +139,7 @@ impl Sessions {
             }
             Err(fault) => {
                 tracing::warn!(%fault, "the access token of a session could not be renewed");
+                *lock(&rules.underway.renewals.failed) = Some(rules.clock.steady());
                 // Whoever is next need not wait for the end of the turn.
                 let _ = rules.store.release(turn).await;
                 Outcome::Away
@@ -155,6 +171,10 @@ impl Sessions {
             until_secs: self.idle_end(now, session.ends_at),
         };
         if !self.stored(handle, &stored, now).await? {
+            // Another replica took this one for dead and was faster; or the session was ended meanwhile.
+            if let Some((visit, _)) = self.look_up(handle).await? {
+                return Ok(Outcome::Renewed(Arc::new(Visit { is_renewed: true, ..visit })));
+            }
             if let Some(refresh) = &session.tokens.refresh {
                 rules.provider.revoke(refresh).await;
             }
@@ -205,8 +225,9 @@ impl Sessions {
             match id_token::verify(&rules.signatures, id_token, &expected).await {
                 Ok(again) if again.sub != who.sub => return Err(IdTokenFault::OtherSubject),
                 Ok(again) => {
-                    // The issuer ends it by the name that it had.
-                    who = id_token::Who { sid: who.sid, ..again };
+                    // The issuer ends it by the name that it had. Of the sign-in it may say nothing new.
+                    let auth_time = again.auth_time.or(who.auth_time);
+                    who = Who { auth_time, acr: again.acr.or(who.acr), ..who };
                     id.clone_from(id_token);
                 }
                 Err(IdTokenFault::Signed(SignedFault::Unavailable)) => {}

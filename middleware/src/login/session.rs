@@ -75,8 +75,7 @@ impl Sessions {
         let now = rules.clock.unix_secs();
         let handle = Handle::draw(&rules.entropy);
         let ends_at = now.saturating_add(rules.lifetimes.absolute.as_secs());
-        let names: Vec<StoreKey> =
-            who.sid.iter().map(|sid| self.named("sid", sid)).chain([self.named("sub", &who.sub)]).collect();
+        let names = self.names_of(&who).collect();
         let tombstone = who.sid.as_ref().map(|sid| self.named("ended sid", sid));
         let session = Session { tokens, who, ask, opened_at: now, ends_at };
         let sealed = handle.seal(&session, &rules.entropy).ok_or(StoreFault::Away)?;
@@ -113,6 +112,12 @@ impl Sessions {
     /// When a session ends that nobody uses from now on.
     pub(super) fn idle_end(&self, now: u64, ends_at: u64) -> u64 {
         now.saturating_add(self.rules().lifetimes.idle.as_secs()).min(ends_at)
+    }
+
+    /// The names by which the issuer ends a session.
+    pub(super) fn names_of(&self, who: &Who) -> impl Iterator<Item = StoreKey> {
+        let sid = who.sid.iter().map(|sid| self.named("sid", sid));
+        sid.chain([self.named("sub", &who.sub)])
     }
 
     /// What the issuer calls somebody or their session, as stores know it.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::StatusCode;
-use portcullis_guard::MemorySessions;
+use portcullis_guard::{GuardBuilder, Issuer, MemorySessions};
 use serde_json::{Value, json};
 
-use crate::login::browser::{Browser, World};
-use crate::login::provider::CLIENT;
-use crate::service::Answer;
+use crate::login::browser::{Browser, World, guard_at, service};
+use crate::login::provider::{CLIENT, Provider};
+use crate::service::{Answer, Dial};
+use crate::signer::{AUDIENCE, NOW};
 
 fn refused(browser: &Browser, answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -216,6 +217,32 @@ async fn tokens_that_the_guard_would_refuse_are_found_out_at_once() {
         assert!(answer.status.is_server_error(), "{claims} {members}");
         refused(&browser, &answer, answer.status.as_u16());
     }
+}
+
+/// A subject is one of its issuer.
+#[tokio::test]
+async fn an_access_token_of_another_issuer_that_is_trusted_opens_nothing() {
+    let dial = Dial::new();
+    let (provider, other) = (Provider::start(&dial).await, Provider::start(&dial).await);
+    let trusting = |guard: GuardBuilder| guard.issuer(Issuer::oidc(&other.url));
+    let guard = guard_at(&provider, &dial, |login| login, trusting).await;
+    let world = World { provider, dial, service: service(&guard), guard };
+    let foreign = json!({
+        "iss": other.url, "aud": AUDIENCE, "sub": "alice", "client_id": "x", "jti": "t", "iat": NOW, "exp": NOW + 900,
+    });
+    let foreign = json!({
+        "access_token": other.sign("at+jwt", &foreign), "expires_in": 900,
+    });
+    world.provider.told().id_claims = json!({ "at_hash": null });
+    world.provider.told().members = foreign.clone();
+    let (browser, answer) = come_back(&world, |_| ()).await;
+    refused(&browser, &answer, 502);
+    // Nor does one that comes with a renewal.
+    world.provider.told().members = json!({});
+    let mut browser = world.signed_in().await;
+    world.provider.told().members = foreign;
+    world.dial.turn(Duration::from_secs(301));
+    assert_eq!(browser.fetch("/me").await.code(), "invalid_token");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_guard::{BuildError, Csrf, Issuer, Login, LoginError};
+use portcullis_guard::{BuildError, Csrf, Dpop, Issuer, Login, LoginError};
 
 use crate::login::browser::OWN;
 use crate::service::{Dial, builder};
@@ -45,4 +45,12 @@ async fn a_login_that_cannot_work_is_an_error_at_the_start() {
         );
     }
     assert!(matches!(fault(login().scopes([""]), &[OWN]).await, BuildError::Login(LoginError::Scope(_))));
+}
+
+#[tokio::test]
+async fn a_guard_that_wants_proofs_from_everybody_signs_nobody_in() {
+    let guard = builder(&Dial::new()).issuer(Issuer::oidc(ISSUER)).csrf(Csrf::origins([OWN]));
+    let guard = guard.dpop(Dpop::new().origin(OWN).required()).login(Login::new(ISSUER, "shop", OWN));
+    let fault = guard.build_untouched().unwrap_err();
+    assert!(matches!(fault, BuildError::Login(LoginError::Unbound)), "{fault}");
 }

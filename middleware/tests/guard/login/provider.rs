@@ -1,6 +1,7 @@
 //! An issuer on a socket, where people sign in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -29,6 +30,9 @@ pub(crate) struct Provider {
 struct Shared {
     url: String,
     signer: Signer,
+    /// What it signs with once it has taken that key out.
+    next: Signer,
+    has_next: AtomicBool,
     dial: Dial,
     told: Mutex<Told>,
     /// Renewals wait for a permit here.
@@ -71,13 +75,15 @@ impl Provider {
         let state = Arc::new(Shared {
             url: url.clone(),
             signer: Signer::es256("a"),
+            next: Signer::es256("b"),
+            has_next: AtomicBool::new(false),
             dial: dial.clone(),
             told: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         });
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
-            .route("/jwks", get(async |State(state): State<Arc<Shared>>| jwks([&state.signer])))
+            .route("/jwks", get(keys))
             .route("/token", post(token))
             .route("/revoke", post(revoke))
             .with_state(Arc::clone(&state));
@@ -109,6 +115,11 @@ impl Provider {
         let mut header = self.state.signer.header();
         header["typ"] = typ.into();
         self.state.signer.sign(&header, claims)
+    }
+
+    /// Takes the key out that it signed with, and signs with another.
+    pub(crate) fn change_keys(&self) {
+        self.state.has_next.store(true, Ordering::Relaxed);
     }
 
     /// Has renewals wait.
@@ -145,6 +156,16 @@ pub(crate) fn change(document: &mut Value, changes: &Value) {
             document[name] = value.clone();
         }
     }
+}
+
+impl Shared {
+    fn signer(&self) -> &Signer {
+        if self.has_next.load(Ordering::Relaxed) { &self.next } else { &self.signer }
+    }
+}
+
+async fn keys(State(state): State<Arc<Shared>>) -> String {
+    jwks([state.signer()])
 }
 
 async fn metadata(State(state): State<Arc<Shared>>) -> Response {
@@ -210,7 +231,8 @@ fn tokens(state: &Shared, told: &mut Told, nonce: &Value) -> Value {
         "iat": now, "exp": now + 300, "scope": "orders:read", "auth_time": NOW, "acr": "pwd",
     });
     change(&mut access, &told.access_claims);
-    let access = state.signer.sign(&state.signer.header(), &access);
+    let signer = state.signer();
+    let access = signer.sign(&signer.header(), &access);
     let hash = digest(&SHA256, access.as_bytes());
     let mut id = json!({
         "iss": state.url, "aud": CLIENT, "sub": "alice", "sid": "s1", "iat": now, "exp": now + 600, "auth_time": NOW,
@@ -220,9 +242,9 @@ fn tokens(state: &Shared, told: &mut Told, nonce: &Value) -> Value {
     if id["nonce"].is_null() {
         id.as_object_mut().unwrap().remove("nonce");
     }
-    let mut header = state.signer.header();
+    let mut header = signer.header();
     header["typ"] = "JWT".into();
-    let id = state.signer.sign(&header, &id);
+    let id = signer.sign(&header, &id);
     let refresh = format!("refresh-{made}");
     told.refresh.insert(refresh.clone());
     let mut document = json!({

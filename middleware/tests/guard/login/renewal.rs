@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::login::browser::World;
+use crate::signer::NOW;
 
 /// Longer than an access token is good for.
 const OLD: Duration = Duration::from_secs(301);
@@ -109,6 +110,24 @@ async fn an_issuer_that_is_away_signs_nobody_out() {
 }
 
 #[tokio::test]
+async fn who_has_a_token_that_is_good_does_not_wait_for_an_issuer_that_is_away() {
+    let world = World::with(|login| login.renew_early(OLD), |guard| guard).await;
+    let mut browser = world.signed_in().await;
+    world.provider.told().is_away = true;
+    let first = browser.fetch("/token").await.body;
+    for asked in [1, 1, 2] {
+        assert_eq!(browser.fetch("/me").await.body, "alice");
+        assert_eq!(browser.fetch("/token").await.body, first);
+        assert_eq!(world.provider.told().asked.renewals, asked);
+        world.dial.turn(Duration::from_secs(3));
+    }
+    world.provider.told().is_away = false;
+    world.dial.turn(Duration::from_secs(5));
+    assert_ne!(browser.fetch("/token").await.body, first);
+    assert_eq!(world.provider.told().asked.renewals, 3);
+}
+
+#[tokio::test]
 async fn a_session_without_a_refresh_token_ends_with_its_access_token() {
     let world = World::new().await;
     world.provider.told().members = json!({ "refresh_token": null });
@@ -117,6 +136,44 @@ async fn a_session_without_a_refresh_token_ends_with_its_access_token() {
     world.dial.turn(OLD);
     assert_eq!(browser.fetch("/me").await.code(), "unauthenticated");
     assert_eq!(world.provider.told().asked.renewals, 0);
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_is_used_to_its_end_however_early_others_are() {
+    let world = World::with(|login| login.renew_early(2 * OLD), |guard| guard).await;
+    world.provider.told().members = json!({ "refresh_token": null });
+    let mut browser = world.signed_in().await;
+    for _ in 0..2 {
+        // Were it given up early, whoever opens a page would go round for ever.
+        assert_eq!(browser.open("/me").await.body, "alice");
+        world.dial.turn(Duration::from_secs(149));
+    }
+    world.dial.turn(OLD);
+    assert_eq!(browser.open("/me").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_token_by_a_key_that_the_issuer_took_out_is_renewed() {
+    let world = World::new().await;
+    let mut browser = world.signed_in().await;
+    let first = browser.fetch("/token").await.body;
+    world.provider.change_keys();
+    world.guard.refresh().await;
+    let second = browser.fetch("/token").await;
+    assert_eq!((second.status, second.body == first), (StatusCode::OK, false), "{second:?}");
+    assert_eq!(world.provider.told().asked.renewals, 1);
+}
+
+#[tokio::test]
+async fn what_a_renewal_does_not_say_again_about_a_sign_in_stays() {
+    let world = World::new().await;
+    let mut browser = world.signed_in().await;
+    world.dial.turn(OLD);
+    world.provider.told().id_claims = json!({ "auth_time": null, "acr": null, "sid": null });
+    let told = browser.fetch("/auth/session").await;
+    assert_eq!(world.provider.told().asked.renewals, 1);
+    let told: serde_json::Value = serde_json::from_str(&told.body).unwrap();
+    assert_eq!((&told["user"]["auth_time"], &told["user"]["acr"]), (&json!(NOW), &json!("pwd")), "{told}");
 }
 
 #[tokio::test]

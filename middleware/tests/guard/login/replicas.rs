@@ -115,6 +115,37 @@ async fn replicas_renew_a_session_once_together() {
 }
 
 #[tokio::test]
+async fn a_replica_that_was_taken_for_dead_goes_on_with_what_another_one_brought() {
+    let pair = Pair::new().await;
+    let browser = pair.signed_in().await;
+    pair.provider.told().members = json!({ "refresh_token": null });
+    pair.dial.turn(Duration::from_secs(301));
+    pair.provider.hold().await;
+    let mut requests = Vec::new();
+    for replica in [0, 1] {
+        let mut browser = pair.moved(&browser, replica);
+        requests.push(tokio::spawn(async move { browser.fetch("/token").await }));
+        while pair.provider.told().asked.renewals == replica {
+            tokio::task::yield_now().await;
+        }
+        // Its turn ends before it does.
+        let url = pair.redis.url();
+        for key in cli(&url, &["KEYS", "*:c:*"]).lines() {
+            cli(&url, &["DEL", key]);
+        }
+    }
+    pair.provider.let_go();
+    let mut tokens = Vec::new();
+    for request in requests {
+        let answer = request.await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        tokens.push(answer.body);
+    }
+    assert_eq!(tokens[0], tokens[1]);
+    assert!(pair.provider.told().asked.revoked.is_empty(), "the other one may go by the same refresh token");
+}
+
+#[tokio::test]
 async fn a_sign_out_anywhere_is_one_everywhere() {
     let pair = Pair::new().await;
     let browser = pair.signed_in().await;

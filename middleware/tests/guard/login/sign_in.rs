@@ -95,6 +95,19 @@ async fn scripts_are_told_who_is_signed_in_and_are_led_nowhere() {
     assert_eq!(browser.open("/maybe").await.body, "alice");
 }
 
+/// A proxy in front may ask for a password of its own, and browsers send that along.
+#[tokio::test]
+async fn who_shows_a_token_is_led_nowhere_and_who_shows_something_else_is() {
+    let world = World::new().await;
+    for (authorization, status) in [("Bearer x", 401), ("DPoP x", 401), ("Basic eDp5", 303)] {
+        let headers = [("authorization", authorization), ("sec-fetch-mode", "navigate")];
+        let answer = world.browser().ask("GET", "/me", &headers, "").await;
+        assert_eq!(answer.status, status, "{authorization}: {answer:?}");
+    }
+    let mut browser = world.signed_in().await;
+    assert_eq!(browser.ask("GET", "/me", &[("authorization", "Basic eDp5")], "").await.body, "alice");
+}
+
 #[tokio::test]
 async fn the_guard_holds_sessions_to_all_that_it_holds_tokens_to() {
     let world = World::new().await;
