@@ -171,16 +171,14 @@ impl RouteTable {
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();
-        for (path, place) in &paths {
-            let fault = |error: InsertError| RouteFault::Path {
-                path: (*path).to_owned(),
-                message: error.to_string(),
-            };
-            router.insert(*path, place.clone()).map_err(fault)?;
+        for (path, place) in paths {
+            let fault =
+                |error: InsertError| RouteFault::Path { path: path.to_owned(), message: error.to_string() };
+            router.insert(path, place).map_err(fault)?;
         }
-        // Many a service takes a slash at the end for nothing: it must not lead to what is said of any other path.
-        for (path, place) in paths.into_iter().filter(|(path, _)| !path.ends_with('/')) {
-            let _ = router.insert(format!("{path}/"), place);
+        // Many a service takes a slash at the end for nothing: unless it is listed, it must not lead to what is said of any path.
+        for Row { path, .. } in self.rows.iter().filter(|row| !row.path.ends_with('/')) {
+            let _ = router.insert(format!("{path}/"), Place::default());
         }
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
@@ -202,7 +200,7 @@ impl Row {
 }
 
 /// What is required at one path, by method.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Place {
     methods: Vec<(Method, GuardLayer)>,
     every_other: Option<GuardLayer>,

@@ -7,6 +7,8 @@ mod pages;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod sanitized;
+#[cfg(test)]
 mod walks;
 
 use portcullis_tests::browser::Browser;

@@ -216,7 +216,7 @@ async fn a_slash_at_the_end_leads_to_nothing_else() {
     let service = BoxCloneSyncService::new(table.guarded_by(&guard).unwrap().layer(served));
     for (path, status) in [
         ("/admin", StatusCode::UNAUTHORIZED),
-        ("/admin/", StatusCode::UNAUTHORIZED),
+        ("/admin/", StatusCode::FORBIDDEN),
         ("/admin/x", StatusCode::OK),
         ("/open", StatusCode::UNAUTHORIZED),
         ("/open/", StatusCode::OK),

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod hour;
+#[cfg(test)]
 mod miniature;
 #[cfg(test)]
 mod opaque;

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 const AUDIENCE: &str = "https://orders.test";
 const NOW: u64 = 1_800_000_000;
 
-fn app(guard: &Guard) -> Router {
+pub(crate) fn app(guard: &Guard) -> Router {
     GuardedRouter::new()
         .route(
             "/v1/orders",
@@ -36,7 +36,7 @@ pub(crate) fn clock() -> (Arc<AtomicU64>, Clock) {
     (secs, Clock::from_fn(move || Duration::from_secs(hand.load(Ordering::Relaxed))))
 }
 
-async fn status(app: &Router, token: &str) -> StatusCode {
+pub(crate) async fn status(app: &Router, token: &str) -> StatusCode {
     let request = Request::get("/me").header("authorization", format!("Bearer {token}"));
     app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
 }

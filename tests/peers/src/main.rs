@@ -28,7 +28,7 @@ mod roles {
 
 const ROUNDS: u32 = 7;
 /// Requests of a round.
-const REQUESTS: usize = 4_000;
+const REQUESTS: usize = 40_000;
 /// Addresses that the limits tell apart.
 const ADDRESSES: u32 = 100_000;
 /// Rules of a policy: those of the documentation of Casbin.
@@ -47,7 +47,7 @@ async fn main() {
 async fn compare() {
     let mut table = Table::default();
     let keyed = Keyed::new();
-    let (seen, unseen) = (keyed.tokens(1, 0), |round| keyed.tokens(REQUESTS, round * 10_000));
+    let (seen, unseen) = (keyed.tokens(1, 0), |round| keyed.tokens(REQUESTS, round * 100_000));
     let (bare, bare_07) = (apps::bare(), apps::bare_07());
     let (guard, authorizer) = (keyed.guard().await, keyed.jwt_authorizer().await);
     let (limited, governor) = (apps::limited().await, apps::governor());
@@ -71,8 +71,8 @@ async fn compare() {
             let again = of(casbin, REQUESTS, |_| apps::as_user(0)).await - floor;
             table.add(&format!("{name}, same caller: axum-casbin, rules, from its cache"), again);
             // Every caller is another one, which its cache has not seen.
-            let some = if count > 1_000 { 40 } else { 400 };
-            let each = of(casbin, some, |n| apps::as_user(1 + round as usize * 1_000 + n)).await;
+            let some = if count > 1_000 { 100 } else { 1_000 };
+            let each = of(casbin, some, |n| apps::as_user(round as usize * 1_000 + n)).await;
             table.add(&format!("{name}, another caller: axum-casbin, rules"), each - floor);
         }
         let from = |n: usize| apps::from((n as u32 * 7_919) % ADDRESSES);
