@@ -214,14 +214,17 @@ async fn a_slash_at_the_end_leads_to_nothing_else() {
         .route("/{*rest}", public());
     let served = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
     let service = BoxCloneSyncService::new(table.guarded_by(&guard).unwrap().layer(served));
-    for (path, status) in [
-        ("/admin", StatusCode::UNAUTHORIZED),
-        ("/admin/", StatusCode::FORBIDDEN),
-        ("/admin/x", StatusCode::OK),
-        ("/open", StatusCode::UNAUTHORIZED),
-        ("/open/", StatusCode::OK),
+    let admin = signer.token(&json!({ "scope": "admin" }));
+    for (path, token, status) in [
+        ("/admin", None, StatusCode::UNAUTHORIZED),
+        ("/admin", Some(&*admin), StatusCode::OK),
+        ("/admin/", None, StatusCode::UNAUTHORIZED),
+        ("/admin/", Some(&*admin), StatusCode::FORBIDDEN),
+        ("/admin/x", None, StatusCode::OK),
+        ("/open", None, StatusCode::UNAUTHORIZED),
+        ("/open/", None, StatusCode::OK),
     ] {
-        assert_eq!(call(&service, asking("GET", path, None), "").await.0, status, "{path}");
+        assert_eq!(call(&service, asking("GET", path, token), "").await.0, status, "{path}");
     }
 }
 
