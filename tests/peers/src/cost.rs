@@ -50,15 +50,3 @@ where
     }
     (cpu::of_this_thread() - before).as_secs_f64() * 1e6 / count as f64
 }
-
-/// Sends a request for each number.
-pub(crate) async fn send_all<S, R>(service: &S, count: u32, make: impl Fn(u32) -> Request<Body>)
-where
-    S: Service<Request<Body>, Response = Response<R>> + Clone,
-    S::Error: fmt::Debug,
-{
-    for number in 0..count {
-        let answer = service.clone().oneshot(make(number)).await.expect("an answer");
-        assert_eq!(answer.status(), StatusCode::OK);
-    }
-}

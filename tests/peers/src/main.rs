@@ -2,8 +2,6 @@
 //!
 //! ```sh
 //! cargo run --release --manifest-path tests/peers/Cargo.toml
-//! cargo run --release --manifest-path tests/peers/Cargo.toml -- memory guard
-//! cargo run --release --manifest-path tests/peers/Cargo.toml -- memory tower_governor
 //! ```
 //!
 //! Everything runs in this process, without sockets: requests go into a service and answers are looked at. A figure is the CPU time of
@@ -13,6 +11,7 @@
 mod apps;
 mod cost;
 #[path = "../../bench/cpu.rs"]
+#[expect(dead_code, reason = "processes are looked at elsewhere")]
 mod cpu;
 #[path = "../../bench/tokens.rs"]
 mod tokens;
@@ -36,12 +35,7 @@ const RULES: [(u32, &str); 3] = [(10, "12 rules"), (1_000, "1,100 rules"), (10_0
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => compare().await,
-        ["memory", which] => memory(which).await,
-        _ => panic!("nothing, or `memory guard`, or `memory tower_governor`"),
-    }
+    compare().await;
 }
 
 async fn compare() {
@@ -80,25 +74,4 @@ async fn compare() {
         table.add("limit by address: tower_governor", of(&governor, REQUESTS, from).await - floor);
     }
     print!("{table}");
-}
-
-/// What a million addresses take.
-async fn memory(which: &str) {
-    const KEYS: u32 = 1_000_000;
-    let resident = || cpu::resident_mib(std::process::id());
-    let before;
-    match which {
-        "guard" => {
-            let app = apps::limited().await;
-            before = resident();
-            cost::send_all(&app, KEYS, apps::from).await;
-        }
-        "tower_governor" => {
-            let app = apps::governor();
-            before = resident();
-            cost::send_all(&app, KEYS, apps::from).await;
-        }
-        other => panic!("there is no {other}"),
-    }
-    println!("{which}: {:.1} MiB for {KEYS} addresses", resident() - before);
 }
