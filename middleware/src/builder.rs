@@ -20,13 +20,14 @@ use crate::introspection::Introspection;
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
 use crate::limit::Limits;
 #[cfg(feature = "login")]
-use crate::login::{Login, LoginGround};
+use crate::login::Login;
+use crate::login_ground::LoginGround;
 use crate::policy::{Policy, PolicyState, Surroundings};
 use crate::resource::ProtectedResource;
 use crate::routes::{Announcer, check_version};
 use crate::token::{CookieTokens, TokenPolicy, Verifier};
 #[cfg(not(feature = "login"))]
-use crate::unlogged::{Login, LoginGround};
+use crate::unlogged::Login;
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
 const FIRST_FETCH: Duration = Duration::from_secs(5);

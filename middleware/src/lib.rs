@@ -192,6 +192,7 @@ mod limit;
 mod link;
 #[cfg(feature = "login")]
 mod login;
+mod login_ground;
 #[cfg(feature = "login")]
 mod login_routes;
 mod media_type;

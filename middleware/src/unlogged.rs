@@ -8,12 +8,10 @@ use axum_core::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
-use crate::binding::Bindings;
-use crate::csrf::CsrfRules;
-use crate::entropy::Entropy;
+use crate::login_ground::LoginGround;
 use crate::policy::Surroundings;
 use crate::refusal::{Outage, Refusal};
-use crate::token::{NotAHostCookie, Principal, Sharing, TokenFault, TokenPolicy};
+use crate::token::{NotAHostCookie, Principal, Sharing, TokenFault};
 
 #[derive(Clone)]
 pub(crate) struct Sessions(Infallible);
@@ -34,14 +32,6 @@ pub(crate) enum Sent {
     Nobody,
     Known(Arc<Visit>),
     Unknown(Ticket),
-}
-
-#[expect(dead_code, reason = "nobody reads what nobody can build with")]
-pub(crate) struct LoginGround<'a> {
-    pub(crate) tokens: &'a TokenPolicy,
-    pub(crate) entropy: &'a Entropy,
-    pub(crate) csrf: &'a CsrfRules,
-    pub(crate) bound: &'a Bindings,
 }
 
 impl Login {

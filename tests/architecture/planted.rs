@@ -213,7 +213,7 @@ fn a_foreign_name_in_public_is_found(#[case] code: &str) {
 
 #[test]
 fn what_is_nobody_elses_may_be_named() {
-    let code = "use reqwest::Client; pub struct A { client: Client } impl A { fn of(client: Client) -> Self { todo!() } \
+    let code = "use reqwest::Client; pub struct A { client: Client } impl A { fn of(client: Client) -> Self { Self { client } } \
                 pub fn url(&self) -> http::Uri { reqwest::get() } } pub(crate) fn b(_: Client) {} pub fn c<T: Clone>(_: T, d: u8) {}";
     let (this, files) = plant(&[("auth-server/src/http/login.rs", code)]);
     assert_eq!(text(&surface(&this, &files)), "");

@@ -13,15 +13,13 @@ use super::return_path::ReturnPath;
 use super::signed::Signatures;
 use super::store::SessionStore;
 use super::{Lifetimes, OwnPlaces, RequestRules, Rules, Sessions, Underway};
-use crate::binding::Bindings;
 use crate::credentials::ServiceCredentials;
-use crate::csrf::CsrfRules;
-use crate::entropy::Entropy;
 use crate::fetch::FetchError;
 use crate::jwks::{MetadataPlace, NotAnIssuer};
+use crate::login_ground::LoginGround;
 use crate::origin::{NotAnOrigin, origin};
 use crate::policy::Surroundings;
-use crate::token::{CookieTokens, NotAHostCookie, TokenPolicy};
+use crate::token::{CookieTokens, NotAHostCookie};
 
 /// How long a sign-in may take.
 const ATTEMPT: Duration = Duration::from_mins(10);
@@ -294,14 +292,6 @@ impl fmt::Debug for Login {
         shown.field("issuer", issuer).field("client_id", client_id).field("origin", origin);
         shown.finish_non_exhaustive()
     }
-}
-
-/// What a login takes from its guard.
-pub(crate) struct LoginGround<'a> {
-    pub(crate) tokens: &'a TokenPolicy,
-    pub(crate) entropy: &'a Entropy,
-    pub(crate) csrf: &'a CsrfRules,
-    pub(crate) bound: &'a Bindings,
 }
 
 impl Login {

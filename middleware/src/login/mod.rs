@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::callback::AccessFault;
-pub(crate) use self::config::LoginGround;
 pub use self::config::{Login, LoginError};
 use self::cookies::CookieNames;
 use self::ends::Ends;
