@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn a_table_that_could_be_read_in_two_ways_is_found_without_a_start() {
         let get = "methods = [\"GET\"]";
-        Gateway::look(&config(&(route("/a", get) + &route("/a", "")))).unwrap();
-        let twice = fault(&(route("/a", get) + &route("/a", get)));
+        Gateway::look(&config(&[route("/a", get), route("/a", "")].concat())).unwrap();
+        let twice = fault(&[route("/a", get), route("/a", get)].concat());
         assert!(twice.contains("the route `/a` is there twice for GET"), "{twice}");
-        let overlap = fault(&(route("/{a}", "") + &route("/{b}", "")));
+        let overlap = fault(&[route("/{a}", ""), route("/{b}", "")].concat());
         assert!(overlap.contains("the route `/{b}`"), "{overlap}");
         let origin = fault(&format!("[dpop]\norigins = [\"orders\"]\n{}", route("/a", "")));
         assert!(origin.contains("`orders` is not the origin of a service"), "{origin}");
@@ -203,9 +203,9 @@ mod tests {
         let with = |name: &str| format!("methods = [\"{name}\"]");
         let alone = config(&route("/a", &with("GET")));
         assert_eq!(methods(&alone.route[0], &alone.route), Some(vec![Method::GET, Method::HEAD]));
-        let both = config(&(route("/a", &with("GET")) + &route("/a", &with("HEAD"))));
+        let both = config(&[route("/a", &with("GET")), route("/a", &with("HEAD"))].concat());
         assert_eq!(methods(&both.route[0], &both.route), Some(vec![Method::GET]));
-        let other = config(&(route("/a", &with("POST")) + &route("/b", "")));
+        let other = config(&[route("/a", &with("POST")), route("/b", "")].concat());
         assert_eq!(methods(&other.route[0], &other.route), Some(vec![Method::POST]));
         assert_eq!(methods(&other.route[1], &other.route), None);
     }

@@ -187,10 +187,9 @@ impl Declared {
             Token::Boolean | Token::Number(_) | Token::Text(_) => None,
         };
         let is_wanting = |above: &&Above| Some(above.shape) > most && above.pattern.matches(path);
-        match self.above.iter().find(is_wanting) {
-            Some(above) => self.wrong(above.entry, Rule::Type.into(), || written(path), findings),
-            None => Ok(()),
-        }
+        // All of them: one that only reports speaks for itself alone.
+        let mut wanting = self.above.iter().filter(is_wanting);
+        wanting.try_for_each(|above| self.wrong(above.entry, Rule::Type.into(), || written(path), findings))
     }
 
     fn settle<T, P>(&self, entry: usize, found: Found<T, P>, findings: &mut Findings) -> Result<(), Breach>

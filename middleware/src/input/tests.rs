@@ -77,6 +77,20 @@ async fn what_could_hold_no_declared_field_is_refused() {
 }
 
 #[tokio::test]
+async fn a_field_that_only_reports_lets_nothing_by_that_another_refuses() {
+    let reported = Field::line().report();
+    let policy = InputPolicy::strict().field("/a/*", reported).field("/a/b", Field::ident());
+    let policy = policy.build().unwrap().into_rules();
+    for body in [r#"{"a":"x y"}"#, r#"{"a":true}"#] {
+        let request = request("application/json", body);
+        assert_eq!(run_by(Arc::clone(&policy), request).await.unwrap_err().rule, Rule::Type, "{body}");
+    }
+    let lenient = InputPolicy::strict().field("/a/*", Field::line().report()).build().unwrap().into_rules();
+    let request = request("application/json", r#"{"a":"x"}"#);
+    assert!(run_by(lenient, request).await.is_ok());
+}
+
+#[tokio::test]
 async fn bodies_without_html_come_out_byte_for_byte() {
     for body in [
         r#"{"a":[0.10,12345678901234567890123,1e400,-0]}"#,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use foldhash::quality;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 
@@ -24,7 +25,8 @@ const REMINDER: Duration = Duration::from_hours(1);
 /// generation: a caller who keeps calling, an abuser above all, is never dropped for others to come in.
 pub(super) struct BoundedStore<S> {
     shards: Box<[Mutex<Shard<S>>]>,
-    hasher: RandomState,
+    /// Addresses are much alike, and each shard is to have its part of them: the fast one leaves some shards fuller than others.
+    hasher: quality::RandomState,
     keys_per_shard: usize,
     watch: Watch,
 }
@@ -58,7 +60,7 @@ impl<S: Copy> BoundedStore<S> {
         };
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
-            hasher: RandomState::default(),
+            hasher: quality::RandomState::default(),
             keys_per_shard: (max_keys / SHARDS).max(1),
             watch: Watch { name, clock: clock.clone(), memory, said: AtomicU64::new(0) },
         }
