@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::csrf::Csrf;
 use crate::decision::DecisionIds;
 use crate::disk::Folder;
-use crate::guard::{Authority, Browsers, Core, Credentials, Guard, Told};
+use crate::guard::{Announced, Authority, Browsers, Core, Credentials, Guard};
 use crate::input::InputPolicy;
 use crate::introspection::Introspection;
 use crate::jwks::{Issuer, LazyFetcher, Trusts};
@@ -336,7 +336,7 @@ impl GuardBuilder {
             decisions,
             clock,
             credentials: Credentials { bindings, browsers },
-            told: Told { announcer, resource },
+            told: Announced { announcer, resource },
         }))
     }
 }

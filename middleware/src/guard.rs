@@ -71,7 +71,7 @@ pub(crate) struct Core {
     pub(crate) decisions: DecisionIds,
     pub(crate) clock: Clock,
     pub(crate) credentials: Credentials,
-    pub(crate) told: Told,
+    pub(crate) told: Announced,
 }
 
 /// How callers show who they are.
@@ -81,7 +81,7 @@ pub(crate) struct Credentials {
 }
 
 /// What others are told of this service.
-pub(crate) struct Told {
+pub(crate) struct Announced {
     /// Who tells the server of the routes, where one is to be told.
     pub(crate) announcer: Option<Arc<Announcer>>,
     /// The metadata of this service, if it is to have any.

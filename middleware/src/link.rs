@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Valu
 use tokio::sync::{Mutex, Notify};
 
 use crate::clock::Clock;
-use crate::outage::{Outage, Told};
+use crate::outage::{OutageLog, OutageReport};
 use crate::schedule::Schedule;
 
 /// A server that takes longer counts as away.
@@ -29,7 +29,7 @@ pub(crate) struct Link {
     client: Client,
     purpose: Purpose,
     current: ArcSwapOption<MultiplexedConnection>,
-    outage: Outage,
+    outage: OutageLog,
     clock: Clock,
     /// Held by who connects.
     connecting: Mutex<()>,
@@ -55,7 +55,7 @@ impl Link {
             client: Client::open(url)?,
             purpose,
             current: ArcSwapOption::empty(),
-            outage: Outage::default(),
+            outage: OutageLog::default(),
             clock: clock.clone(),
             connecting: Mutex::default(),
             lost: Notify::new(),
@@ -88,7 +88,7 @@ impl Link {
         match Box::pin(self.find()).await {
             Ok(connection) => {
                 self.current.store(Some(Arc::new(connection)));
-                if let Some(Told { lasted, attempts }) = self.outage.ended(self.clock.steady()) {
+                if let Some(OutageReport { lasted, attempts }) = self.outage.ended(self.clock.steady()) {
                     tracing::info!(attempts, for_secs = lasted.as_secs(), "{}", self.purpose.back);
                 }
             }
@@ -117,7 +117,8 @@ impl Link {
     fn miss(&self, error: &RedisError) {
         let away = self.purpose.away;
         // Whatever the error is: a connection that ends and one that is refused are one outage.
-        let Some(Told { lasted, attempts }) = self.outage.failed(self.clock.steady(), &"away", true) else {
+        let Some(OutageReport { lasted, attempts }) = self.outage.failed(self.clock.steady(), &"away", true)
+        else {
             tracing::debug!(%error, "{away}");
             return;
         };

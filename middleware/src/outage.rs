@@ -14,7 +14,7 @@ const MAX_CAUSES: usize = 4;
 
 /// One outage after another of one thing.
 #[derive(Debug, Default)]
-pub(crate) struct Outage(Mutex<Option<Course>>);
+pub(crate) struct OutageLog(Mutex<Option<Course>>);
 
 /// The outage that goes on.
 #[derive(Debug)]
@@ -29,22 +29,22 @@ struct Course {
 
 /// An outage, as far as it goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct OutageReport {
     pub(crate) lasted: Duration,
     /// How many attempts failed.
     pub(crate) attempts: u32,
 }
 
-impl Outage {
+impl OutageLog {
     /// Takes note that it failed. Gives what to tell, unless enough was told: `usable` says whether what is held serves on.
-    pub(crate) fn failed(&self, now: Duration, cause: &impl Display, usable: bool) -> Option<Told> {
+    pub(crate) fn failed(&self, now: Duration, cause: &impl Display, usable: bool) -> Option<OutageReport> {
         let mut course = self.course();
         let going_on = course.get_or_insert_with(|| Course::new(now, usable));
         going_on.fail(now, cause.to_string(), usable).then(|| going_on.told(now))
     }
 
     /// Takes note that it went well. Gives the outage that is over.
-    pub(crate) fn ended(&self, now: Duration) -> Option<Told> {
+    pub(crate) fn ended(&self, now: Duration) -> Option<OutageReport> {
         self.course().take().map(|course| course.told(now))
     }
 
@@ -77,8 +77,8 @@ impl Course {
         tells
     }
 
-    const fn told(&self, now: Duration) -> Told {
-        Told { lasted: now.saturating_sub(self.begun), attempts: self.attempts }
+    const fn told(&self, now: Duration) -> OutageReport {
+        OutageReport { lasted: now.saturating_sub(self.begun), attempts: self.attempts }
     }
 }
 
@@ -100,14 +100,14 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     /// At which seconds failures every four of them are told of.
-    fn told_at(outage: &Outage, secs: u64) -> Vec<u64> {
+    fn told_at(outage: &OutageLog, secs: u64) -> Vec<u64> {
         let at = |secs| outage.failed(Duration::from_secs(secs), &"refused", true).is_some();
         (0..secs).step_by(4).filter(|secs| at(*secs)).collect()
     }
 
     #[test]
     fn an_outage_is_told_of_at_once_and_then_ever_more_rarely_up_to_an_hour() {
-        let told = told_at(&Outage::default(), 86_400);
+        let told = told_at(&OutageLog::default(), 86_400);
         assert_eq!(told[..6], [0, 60, 180, 420, 900, 1_860]);
         assert!(told.len() < 35, "{}", told.len());
         assert!(told.windows(2).all(|pair| pair[1] - pair[0] <= 3_600));
@@ -115,18 +115,18 @@ mod tests {
 
     #[test]
     fn the_end_is_told_of_once_and_another_outage_is_a_new_one() {
-        let outage = Outage::default();
+        let outage = OutageLog::default();
         assert_eq!(outage.ended(MINUTE), None);
         assert_eq!(told_at(&outage, 40), [0]);
-        assert_eq!(outage.ended(MINUTE), Some(Told { lasted: MINUTE, attempts: 10 }));
+        assert_eq!(outage.ended(MINUTE), Some(OutageReport { lasted: MINUTE, attempts: 10 }));
         assert_eq!(outage.ended(MINUTE), None);
         let again = outage.failed(MINUTE, &"refused", true);
-        assert_eq!(again, Some(Told { lasted: Duration::ZERO, attempts: 1 }));
+        assert_eq!(again, Some(OutageReport { lasted: Duration::ZERO, attempts: 1 }));
     }
 
     #[test]
     fn what_gets_worse_and_another_cause_are_told_of_at_once_and_causes_that_take_turns_are_not() {
-        let outage = Outage::default();
+        let outage = OutageLog::default();
         let fails = |cause: &str, usable| outage.failed(Duration::ZERO, &cause, usable).is_some();
         assert!(fails("refused", true) && !fails("refused", true));
         assert!(fails("status 503", true) && !fails("refused", true) && !fails("status 503", true));

@@ -160,7 +160,7 @@ impl RouteTable {
         let spoken = |layer: GuardLayer, every_method: bool| {
             if self.speaks_grpc && every_method { layer.grpc() } else { layer }
         };
-        let mut paths: BTreeMap<&str, Place> = BTreeMap::new();
+        let mut paths: BTreeMap<&str, PathLayers> = BTreeMap::new();
         for Row { methods, path, requirement, options } in &self.rows {
             if methods.as_ref().is_some_and(Vec::is_empty) {
                 return Err(RouteFault::NoMethod { path: path.clone() });
@@ -178,7 +178,7 @@ impl RouteTable {
         }
         // Many a service takes a slash at the end for nothing: unless it is listed, it must not lead to what is said of any path.
         for Row { path, .. } in self.rows.iter().filter(|row| !row.path.ends_with('/')) {
-            let _ = router.insert(format!("{path}/"), Place::default());
+            let _ = router.insert(format!("{path}/"), PathLayers::default());
         }
         guard.note_routes(|| self.rows.iter().map(Row::described).collect());
         guard.note_scopes(self.rows.iter().map(|row| &row.requirement));
@@ -201,12 +201,12 @@ impl Row {
 
 /// What is required at one path, by method.
 #[derive(Default)]
-struct Place {
+struct PathLayers {
     methods: Vec<(Method, GuardLayer)>,
     every_other: Option<GuardLayer>,
 }
 
-impl Place {
+impl PathLayers {
     /// Adds what some methods require, or names one that is there already.
     fn add(&mut self, methods: Option<&[Method]>, layer: GuardLayer) -> Result<(), String> {
         let Some(methods) = methods else {
@@ -233,7 +233,7 @@ impl Place {
 /// A [`RouteTable`] with its guard, as a layer.
 #[derive(Clone)]
 pub struct TableLayer {
-    router: Arc<Router<Place>>,
+    router: Arc<Router<PathLayers>>,
     unlisted: GuardLayer,
     edge: Edge,
 }

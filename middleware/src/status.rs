@@ -93,13 +93,13 @@ pub enum Source {
 }
 
 /// What is known of something that may come from elsewhere.
-pub(crate) struct Known {
+pub(crate) struct Provenance {
     pub(crate) source: Option<Source>,
     pub(crate) age: Option<Duration>,
     pub(crate) usable: bool,
 }
 
-impl Known {
+impl Provenance {
     /// What nobody has to confirm.
     pub(crate) const LOCAL: Self = Self { source: Some(Source::Local), age: None, usable: true };
 

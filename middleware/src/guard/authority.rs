@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::stream::Held;
 use crate::ended::Ended;
-use crate::introspection::{Introspector, Known, Lapse, Question, Unanswered, Verdict};
+use crate::introspection::{Introspector, Lapse, LookedUp, Question, Unanswered, Verdict};
 use crate::jwks::Trust;
 #[cfg(feature = "login")]
 use crate::login::{Found, Ticket};
@@ -69,8 +69,8 @@ impl Authority {
             (_, Turn::Answered(verdict)) => Identity::by(verdict),
             (Some(introspector), _) if introspector.decides(token) => {
                 match introspector.look_up(token, tolerance) {
-                    Known::Verdict(verdict) => Identity::by(verdict),
-                    Known::Unknown(question) => Identity::Wait(Pending::Answer(question)),
+                    LookedUp::Verdict(verdict) => Identity::by(verdict),
+                    LookedUp::Unknown(question) => Identity::Wait(Pending::Answer(question)),
                 }
             }
             (_, Turn::First | Turn::Entered(_)) => self.verify(token, tolerance, Attempt::First),

@@ -57,24 +57,24 @@ const fn is_a_stumble(status: StatusCode) -> bool {
 }
 
 /// Where the endpoint is.
-pub(super) struct Place {
+pub(super) struct Location {
     metadata: Option<MetadataPlace>,
     /// Holding this makes a look at the metadata the only one.
-    known: Mutex<Known>,
+    known: Mutex<Finding>,
 }
 
 /// Where it was found last.
 #[derive(Default)]
-struct Known {
+struct Finding {
     url: Option<Url>,
     /// Whether it may have moved since.
     is_doubted: bool,
 }
 
-impl Place {
+impl Location {
     pub(super) fn given(url: &str, plain_http: bool) -> Result<Self, UrlRefused> {
         let url = allowed_url(url, plain_http)?;
-        Ok(Self { metadata: None, known: Mutex::new(Known { url: Some(url), is_doubted: false }) })
+        Ok(Self { metadata: None, known: Mutex::new(Finding { url: Some(url), is_doubted: false }) })
     }
 
     pub(super) fn discovered(metadata: MetadataPlace) -> Self {
@@ -83,7 +83,7 @@ impl Place {
 
     async fn find(&self, fetcher: &Fetcher) -> Result<Url, MetadataFault> {
         let mut known = self.known.lock().await;
-        let Known { url, is_doubted } = &mut *known;
+        let Finding { url, is_doubted } = &mut *known;
         let looks_again = std::mem::take(is_doubted);
         let metadata = match (&*url, &self.metadata) {
             (Some(url), None) => return Ok(url.clone()),
@@ -107,7 +107,7 @@ impl Place {
 
 /// The endpoint, and who asks.
 pub(super) struct Endpoint {
-    place: Place,
+    place: Location,
     authorization: Option<HeaderValue>,
     accept: HeaderValue,
     fetcher: Fetcher,
@@ -115,7 +115,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) const fn new(
-        place: Place,
+        place: Location,
         authorization: Option<HeaderValue>,
         accept: HeaderValue,
         fetcher: Fetcher,

@@ -15,7 +15,7 @@ use super::memory::{Digest, Good, Memory};
 use super::queue::Queue;
 use super::verdict::{Unanswered, Verdict};
 use crate::clock::Clock;
-use crate::outage::{Outage, Told};
+use crate::outage::{OutageLog, OutageReport};
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::IntrospectionStatus;
@@ -25,7 +25,7 @@ use crate::token::{TokenFault, Verified, is_current};
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// What is known of a token at once.
-pub(crate) enum Known {
+pub(crate) enum LookedUp {
     Verdict(Verdict),
     /// The issuer has to be asked.
     Unknown(Box<Question>),
@@ -57,9 +57,9 @@ pub(super) struct Desk {
     pub(super) queue: Queue,
     circuit: Circuit,
     /// That the endpoint cannot be asked.
-    outage: Outage,
+    outage: OutageLog,
     /// That it says what cannot be used. It goes on for ever, so that it is told of ever more rarely.
-    oddities: Outage,
+    oddities: OutageLog,
     pub(super) clock: Clock,
 }
 
@@ -86,8 +86,8 @@ impl Introspector {
             flights: Flights::new(max_requests),
             queue: Queue::new(max_requests),
             circuit: Circuit::default(),
-            outage: Outage::default(),
-            oddities: Outage::default(),
+            outage: OutageLog::default(),
+            oddities: OutageLog::default(),
             clock,
         };
         Self { desk: Arc::new(desk), every_token: false, revoked }
@@ -115,23 +115,23 @@ impl Introspector {
     }
 
     /// What is known of a token, on a route that takes an answer of up to `tolerance` ago while there is no other.
-    pub(crate) fn look_up(&self, token: &str, tolerance: Duration) -> Known {
+    pub(crate) fn look_up(&self, token: &str, tolerance: Duration) -> LookedUp {
         let desk = &self.desk;
         if token.len() > desk.reader.policy.longest() {
-            return Known::Verdict(Verdict::Refused(TokenFault::TooLong));
+            return LookedUp::Verdict(Verdict::Refused(TokenFault::TooLong));
         }
         if !is_b64token(token) {
-            return Known::Verdict(Verdict::Refused(TokenFault::Characters));
+            return LookedUp::Verdict(Verdict::Refused(TokenFault::Characters));
         }
         let digest = Digest::of(token);
         if let Some(verdict) = self.remembered(&digest) {
-            return Known::Verdict(verdict);
+            return LookedUp::Verdict(verdict);
         }
         if desk.circuit.is_open(desk.clock.steady()) {
-            return Known::Verdict(self.stale_or(Unanswered::Away, &digest, tolerance));
+            return LookedUp::Verdict(self.stale_or(Unanswered::Away, &digest, tolerance));
         }
         let question = Question { introspector: self.clone(), token: token.into(), digest, tolerance };
-        Known::Unknown(Box::new(question))
+        LookedUp::Unknown(Box::new(question))
     }
 
     /// What the issuer said not long ago.
@@ -186,7 +186,7 @@ impl Introspector {
         let now = clock.steady();
         if !matches!(&answer, Err(Fault::Ask(_))) {
             circuit.succeeded();
-            if let Some(Told { lasted, attempts }) = outage.ended(now) {
+            if let Some(OutageReport { lasted, attempts }) = outage.ended(now) {
                 tracing::info!(
                     attempts,
                     for_secs = lasted.as_secs(),
@@ -248,7 +248,7 @@ impl Desk {
                 self.tell_away(fault, now);
             }
             Fault::Answer(fault) => {
-                if let Some(Told { attempts, .. }) = self.oddities.failed(now, fault, false) {
+                if let Some(OutageReport { attempts, .. }) = self.oddities.failed(now, fault, false) {
                     tracing::warn!(%fault, attempts, "what the issuer says of a token is not used, its caller is answered 503");
                 }
             }
@@ -256,7 +256,7 @@ impl Desk {
     }
 
     fn tell_away(&self, fault: &AskFault, now: Duration) {
-        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, false) else {
+        let Some(OutageReport { lasted, attempts }) = self.outage.failed(now, fault, false) else {
             tracing::debug!(%fault, "the issuer could not be asked about a token");
             return;
         };
@@ -276,7 +276,7 @@ impl Desk {
             TokenFault::Untyped => "see Introspection::danger_accept_untyped",
             _ => return,
         };
-        if let Some(Told { attempts, .. }) = self.oddities.failed(now, &fault, false) {
+        if let Some(OutageReport { attempts, .. }) = self.oddities.failed(now, &fault, false) {
             tracing::warn!(cause = %fault, attempts, "an active token was refused: {advice}");
         }
     }

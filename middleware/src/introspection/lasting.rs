@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::flights::{Awaited, Boarding, Flight, Outcome};
-use super::introspector::{Introspector, Known, Question};
+use super::introspector::{Introspector, LookedUp, Question};
 use super::memory::Digest;
 use super::verdict::{Unanswered, Verdict};
 use crate::schedule::Schedule;
@@ -97,8 +97,8 @@ impl Introspector {
         let now = self.desk.clock.steady();
         let Some(open) = inquiry.open.take() else {
             let question = match self.look_up(token, tolerance) {
-                Known::Verdict(verdict) => return Some(verdict),
-                Known::Unknown(question) => question,
+                LookedUp::Verdict(verdict) => return Some(verdict),
+                LookedUp::Unknown(question) => question,
             };
             if !inquiry.may_ask(now) {
                 return None;

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 #[cfg(feature = "test-util")]
 pub(crate) use self::answer::SIGNED;
-pub(crate) use self::introspector::{Introspector, Known, Question};
+pub(crate) use self::introspector::{Introspector, LookedUp, Question};
 pub(crate) use self::lasting::{Inquiry, Lapse};
 pub(crate) use self::verdict::{Unanswered, Verdict};
 
 use self::answer::{Reader, Tolerated};
-use self::endpoint::{Endpoint, Place};
+use self::endpoint::{Endpoint, Location};
 use self::memory::Memory;
 use crate::credentials::ServiceCredentials;
 use crate::fetch::{FetchError, UrlRefused};
@@ -269,8 +269,8 @@ impl Introspection {
             return Err(IntrospectionError::NoSuchIssuer(issuer));
         };
         let place = match self.url {
-            Some(url) => Place::given(&url, self.plain_http)?,
-            None => Place::discovered(MetadataPlace::new(&issuer, self.plain_http)?),
+            Some(url) => Location::given(&url, self.plain_http)?,
+            None => Location::discovered(MetadataPlace::new(&issuer, self.plain_http)?),
         };
         let Remembered { good, refused, bytes, tokens: max_tokens } = self.remembered;
         let accept = self.tolerated.accept();

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::disk::Folder;
 use crate::fetch::{FetchError, Fetcher};
 use crate::schedule::Moment;
-use crate::status::{KeysStatus, Known};
+use crate::status::{KeysStatus, Provenance};
 
 /// How long keys that could not be confirmed since are used, unless told otherwise.
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
@@ -251,10 +251,10 @@ impl Trust {
 
     fn status(&self, now: Duration) -> KeysStatus {
         let (keys, known) = match &self.keys {
-            Keys::Local(keys) => (keys.load().set.len(), Known::LOCAL),
+            Keys::Local(keys) => (keys.load().set.len(), Provenance::LOCAL),
             Keys::Remote(remote) => (remote.count(), remote.known(now)),
         };
-        let Known { source, age, usable } = known;
+        let Provenance { source, age, usable } = known;
         KeysStatus { issuer: self.name.clone(), keys, source, age, usable }
     }
 

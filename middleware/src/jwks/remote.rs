@@ -12,9 +12,9 @@ use super::set::{JwkSet, Published, next};
 use crate::clock::Clock;
 use crate::disk::{Folder, Owner, Recalled, Slot};
 use crate::fetch::Fetcher;
-use crate::outage::{self, Outage, Told};
+use crate::outage::{self, OutageLog, OutageReport};
 use crate::schedule::{Confirmed, Moment, Schedule};
-use crate::status::Known;
+use crate::status::Provenance;
 
 /// A key that was withdrawn is trusted for one such interval at most.
 const WARM: Schedule = Schedule {
@@ -42,7 +42,7 @@ pub(crate) struct RemoteKeys {
     keys: ArcSwapOption<Published>,
     confirmed: Confirmed,
     attempts: Mutex<Attempts>,
-    outage: Outage,
+    outage: OutageLog,
     /// Holding this is what makes a fetch the only one.
     discovery: Arc<AsyncMutex<Discovery>>,
     /// Counts finished fetches.
@@ -74,7 +74,7 @@ impl RemoteKeys {
             keys: ArcSwapOption::empty(),
             confirmed: Confirmed::default(),
             attempts: Mutex::default(),
-            outage: Outage::default(),
+            outage: OutageLog::default(),
             discovery: Arc::new(AsyncMutex::new(discovery)),
             finished: watch::Sender::new(0),
             fetcher,
@@ -119,8 +119,8 @@ impl RemoteKeys {
         }
     }
 
-    pub(crate) fn known(&self, now: Duration) -> Known {
-        Known {
+    pub(crate) fn known(&self, now: Duration) -> Provenance {
+        Provenance {
             source: self.keys.load().is_some().then(|| self.confirmed.source()),
             age: self.confirmed.age(now),
             usable: self.current(Moment::strict(now)).is_some(),
@@ -224,8 +224,8 @@ impl RemoteKeys {
     }
 
     fn tell_failure(&self, issuer: &str, fault: &KeysFault, now: Duration) {
-        let Known { age, usable, .. } = self.known(now);
-        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, usable) else {
+        let Provenance { age, usable, .. } = self.known(now);
+        let Some(OutageReport { lasted, attempts }) = self.outage.failed(now, fault, usable) else {
             tracing::debug!(issuer, %fault, "keys could not be fetched");
             return;
         };
@@ -243,7 +243,7 @@ impl RemoteKeys {
     }
 
     fn tell_end(&self, issuer: &str, now: Duration) {
-        if let Some(Told { lasted, attempts }) = self.outage.ended(now) {
+        if let Some(OutageReport { lasted, attempts }) = self.outage.ended(now) {
             let kids = self.keys.load().as_ref().map(|published| published.set.kids());
             tracing::info!(issuer, kids, attempts, for_secs = lasted.as_secs(), "keys are fetched again");
         }

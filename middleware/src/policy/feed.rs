@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::jwks::Trusts;
 use crate::media_type::EVENT_STREAM;
-use crate::outage::{Outage, Told};
+use crate::outage::{OutageLog, OutageReport};
 use crate::revocation::{Entry, Revoked};
 use crate::schedule::{Moment, Schedule};
 
@@ -64,7 +64,7 @@ pub(crate) struct Feed {
     schedule: Schedule,
     clock: Clock,
     /// Of the events. What is asked for instead has its own.
-    outage: Outage,
+    outage: OutageLog,
     /// Holding this makes a state the only one that is taken over.
     heard: Mutex<Heard>,
 }
@@ -126,7 +126,7 @@ impl Feed {
             source,
             schedule: endpoint.schedule(),
             clock: surroundings.clock.clone(),
-            outage: Outage::default(),
+            outage: OutageLog::default(),
             heard: Mutex::default(),
         }))
     }
@@ -181,7 +181,7 @@ impl Feed {
         let state = serde_json::from_str(data)?;
         let mut heard = self.heard.lock().await;
         self.take_over(&mut heard, state).await;
-        if let Some(Told { lasted, attempts }) = self.outage.ended(self.clock.steady()) {
+        if let Some(OutageReport { lasted, attempts }) = self.outage.ended(self.clock.steady()) {
             tracing::info!(
                 attempts,
                 for_secs = lasted.as_secs(),
@@ -195,7 +195,7 @@ impl Feed {
     fn tell_failure(&self, fault: &FeedFault) {
         let now = self.clock.steady();
         let serves = !self.revoked.is_stale(Moment::strict(now));
-        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, serves) else {
+        let Some(OutageReport { lasted, attempts }) = self.outage.failed(now, fault, serves) else {
             tracing::debug!(%fault, "the server cannot be listened to");
             return;
         };

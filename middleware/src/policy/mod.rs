@@ -31,7 +31,7 @@ use crate::jwks::{LazyFetcher, Trusts};
 use crate::records::{Asker, Table};
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
-use crate::status::{Known, PolicyStatus};
+use crate::status::{PolicyStatus, Provenance};
 
 /// Where the policy of a service comes from.
 #[derive(Debug)]
@@ -210,7 +210,7 @@ impl PolicyState {
 
     pub(crate) fn status(&self, now: Duration) -> PolicyStatus {
         match &self.origin {
-            Origin::Files(_) | Origin::Here => Known::LOCAL.of_policy(self.revision()),
+            Origin::Files(_) | Origin::Here => Provenance::LOCAL.of_policy(self.revision()),
             Origin::Remote(feed, _) => feed.policy().status(now),
         }
     }

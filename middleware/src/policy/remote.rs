@@ -15,10 +15,10 @@ use crate::clock::Clock;
 use crate::disk::{Owner, Recalled, Slot};
 use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
 use crate::jwks::Trusts;
-use crate::outage::{self, Outage, Told};
+use crate::outage::{self, OutageLog, OutageReport};
 use crate::revocation::Revoked;
 use crate::schedule::{Confirmed, Moment};
-use crate::status::{Known, PolicyStatus};
+use crate::status::{PolicyStatus, Provenance};
 
 /// A policy elsewhere. What was taken over stays until something newer was.
 pub(crate) struct RemotePolicy {
@@ -29,9 +29,9 @@ pub(crate) struct RemotePolicy {
     /// What the same server says was revoked. Only the policy is signed, so it says whose server that is.
     revoked: Arc<Revoked>,
     /// What is known of the current one. Holding this makes a fetch the only one.
-    held: Mutex<Held>,
+    held: Mutex<HeldPolicy>,
     confirmed: Confirmed,
-    outage: Outage,
+    outage: OutageLog,
     max_age: Duration,
     slot: Option<Slot>,
 }
@@ -42,7 +42,7 @@ struct Endpoint {
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldPolicy {
     /// What the server calls it. The disk does not say: a policy from there is not asked about, it is fetched again.
     etag: Option<HeaderValue>,
     /// SHA-256 of what it says.
@@ -100,7 +100,7 @@ impl RemotePolicy {
             revoked,
             held: Mutex::default(),
             confirmed: Confirmed::default(),
-            outage: Outage::default(),
+            outage: OutageLog::default(),
             max_age: endpoint.max_age(),
             slot,
         })
@@ -117,7 +117,7 @@ impl RemotePolicy {
 
     pub(crate) fn status(&self, now: Duration) -> PolicyStatus {
         let revision = self.current.revision();
-        Known {
+        Provenance {
             source: revision.map(|_| self.confirmed.source()),
             age: self.confirmed.age(now),
             usable: revision.is_some() && !self.is_too_old(Moment::strict(now)),
@@ -147,7 +147,7 @@ impl RemotePolicy {
         if age > self.max_age {
             tracing::warn!(file = slot.name(), "it is too old except for routes that serve stale");
         }
-        *held = Held { etag: None, content: Some(opened.content), signed: Some(content) };
+        *held = HeldPolicy { etag: None, content: Some(opened.content), signed: Some(content) };
         self.revoked.is_told_by(opened.issuer);
         self.current.store(opened.snapshot);
         self.confirmed.recall(age, self.proof.clock.steady());
@@ -170,10 +170,10 @@ impl RemotePolicy {
         is_held
     }
 
-    fn confirm(&self, held: &Held) {
+    fn confirm(&self, held: &HeldPolicy) {
         let now = self.proof.clock.steady();
         self.confirmed.mark(now);
-        if let Some(Told { lasted, attempts }) = self.outage.ended(now) {
+        if let Some(OutageReport { lasted, attempts }) = self.outage.ended(now) {
             tracing::info!(
                 attempts,
                 for_secs = lasted.as_secs(),
@@ -199,7 +199,7 @@ impl RemotePolicy {
     fn tell_failure(&self, fault: &PolicyFault) {
         let now = self.proof.clock.steady();
         let PolicyStatus { revision, age, usable, .. } = self.status(now);
-        let Some(Told { lasted, attempts }) = self.outage.failed(now, fault, usable) else {
+        let Some(OutageReport { lasted, attempts }) = self.outage.failed(now, fault, usable) else {
             tracing::debug!(%fault, policy.revision = revision, "the policy could not be refreshed");
             return;
         };
@@ -218,7 +218,7 @@ impl RemotePolicy {
         );
     }
 
-    async fn fetch(&self, held: &mut Held) -> Result<(), PolicyFault> {
+    async fn fetch(&self, held: &mut HeldPolicy) -> Result<(), PolicyFault> {
         let Endpoint { url, authorization } = &self.endpoint;
         let get = Get {
             url,
@@ -233,7 +233,7 @@ impl RemotePolicy {
             self.take_over(opened, held, vouched)?;
             self.revoked.is_told_by(issuer);
             let signed = self.slot.as_ref().map(|_| Arc::from(&*body));
-            *held = Held { etag, content: Some(content), signed };
+            *held = HeldPolicy { etag, content: Some(content), signed };
         }
         Ok(())
     }
@@ -264,7 +264,7 @@ impl RemotePolicy {
     /// Whether a key of the issuer still proves what is held. A policy from the disk that none proves must not stand in the
     /// way of what the server says, whatever its revision: whoever could write to the folder may have made it up, together
     /// with its key.
-    async fn is_vouched(&self, held: &Held) -> bool {
+    async fn is_vouched(&self, held: &HeldPolicy) -> bool {
         let Some(signed) = held.signed.as_ref().filter(|_| self.confirmed.is_by_disk()) else { return true };
         let outcome = self.reopen(signed).await;
         if let Err(fault) = &outcome {
@@ -274,7 +274,7 @@ impl RemotePolicy {
     }
 
     /// Changes over in one step, so that no request meets a guard without a policy.
-    fn take_over(&self, opened: Opened, held: &Held, vouched: bool) -> Result<(), PolicyFault> {
+    fn take_over(&self, opened: Opened, held: &HeldPolicy, vouched: bool) -> Result<(), PolicyFault> {
         let (offered, current) = (opened.snapshot.revision(), self.current.revision());
         match current.filter(|_| vouched) {
             Some(current) if offered < current => return Err(PolicyFault::Older { offered, current }),

@@ -169,11 +169,15 @@ impl Announcer {
         Ok(Some((hex(&text), text.into())))
     }
 
-    fn log(&self, name: &str, outcome: Result<&Told, &Fault>) {
+    fn log(&self, name: &str, outcome: Result<&Announcement, &Fault>) {
         let (api, url) = (self.api.as_str(), &self.server.url);
         match outcome {
-            Ok(Told::Anew) => tracing::info!(api, routes.digest = name, "the server was told of the routes"),
-            Ok(Told::Before) => tracing::debug!(api, routes.digest = name, "the server knows the routes"),
+            Ok(Announcement::Anew) => {
+                tracing::info!(api, routes.digest = name, "the server was told of the routes")
+            }
+            Ok(Announcement::Before) => {
+                tracing::debug!(api, routes.digest = name, "the server knows the routes")
+            }
             Err(fault) if fault.is_unheard_of() => {
                 tracing::info!(api, %url, "the server keeps no list of routes");
             }
@@ -198,25 +202,25 @@ impl Settled {
 }
 
 /// What became of an announcement.
-enum Told {
+enum Announcement {
     Anew,
     Before,
 }
 
 impl Server {
-    async fn tell(&self, name: &str, document: Bytes) -> Result<Told, FetchError> {
+    async fn tell(&self, name: &str, document: Bytes) -> Result<Announcement, FetchError> {
         // A digest is a segment of a path as it is.
         let mut url = self.url.clone();
         url.set_path(&format!("{}{name}", self.url.path()));
         let get =
             Get { url: &url, etag: None, authorization: self.authorization.as_ref(), max_bytes: MAX_ANSWER };
         match self.fetcher.get(get).await {
-            Ok(_) => return Ok(Told::Before),
+            Ok(_) => return Ok(Announcement::Before),
             Err(FetchError::Status(StatusCode::NOT_FOUND)) => {}
             Err(fault) => return Err(fault),
         }
         let status = self.fetcher.put(&url, self.authorization.as_ref(), document).await?;
-        if status.is_success() { Ok(Told::Anew) } else { Err(FetchError::Status(status)) }
+        if status.is_success() { Ok(Announcement::Anew) } else { Err(FetchError::Status(status)) }
     }
 }
 
