@@ -3,6 +3,7 @@
 use http::Method;
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, ORIGIN, UPGRADE};
 
+use crate::header::{Several, at_most_one};
 use crate::origin::{NotAnOrigin, origin};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -93,8 +94,8 @@ impl CsrfRules {
     /// Checks a request that could do something and whose credentials a browser may have added by itself.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), CrossSite> {
         let upgrades = headers.contains_key(UPGRADE);
-        let site = only(headers, &FETCH_SITE)?;
-        let origin = only(headers, &ORIGIN)?;
+        let site = at_most_one(headers, &FETCH_SITE).map_err(|Several| CrossSite::Ambiguous)?;
+        let origin = at_most_one(headers, ORIGIN).map_err(|Several| CrossSite::Ambiguous)?;
         let is_named = origin.is_some_and(|origin| self.origins.contains(origin));
         let Some(site) = site else {
             return match origin {
@@ -112,13 +113,6 @@ impl CsrfRules {
             _ => Err(CrossSite::Site),
         }
     }
-}
-
-/// The value of a header that may be there once.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, CrossSite> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next();
-    if values.next().is_some() { Err(CrossSite::Ambiguous) } else { Ok(value) }
 }
 
 #[cfg(test)]

@@ -182,6 +182,7 @@ mod entropy;
 mod extract;
 mod fetch;
 mod guard;
+mod header;
 mod input;
 mod introspection;
 

@@ -10,6 +10,8 @@ use http::request::Parts;
 use http::uri::Uri;
 use http::{HeaderMap, header};
 
+use crate::header::{Several, at_most_one};
+
 /// Why a request target was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum PathFault {
@@ -70,11 +72,7 @@ pub(crate) fn target(parts: &Parts) -> &Uri {
 }
 
 fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), PathFault> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(PathFault::Host);
-    }
+    let host = at_most_one(headers, header::HOST).map_err(|Several| PathFault::Host)?;
     // RFC 9112 §3.2.2: a server follows the target's authority and ignores Host; a proxy in front may not.
     match (uri.authority(), host) {
         (Some(target), Some(host)) if !target.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode;
 
 use crate::client_address::Proxies;
+use crate::header::exactly_one;
 
 /// The longest header that is read: a certificate, encoded.
 const MAX_HEADER: usize = 32 * 1024;
@@ -76,10 +77,8 @@ impl ClientCertificates {
             Source::Header(header) if proxies.trust_peer_of(&parts.extensions) => header,
             Source::Header(_) => return None,
         };
-        let mut values = parts.headers.get_all(header.name()).iter();
-        let value = values.next().filter(|value| value.len() <= MAX_HEADER)?;
-        // Of two, either could be meant.
-        if values.next().is_some() { None } else { header.read(value).map(Bytes::from) }
+        let value = exactly_one(&parts.headers, header.name()).filter(|value| value.len() <= MAX_HEADER)?;
+        header.read(value).map(Bytes::from)
     }
 }
 

@@ -21,6 +21,7 @@ use super::{BindingFault, Claim, Instant, Shared};
 use crate::client_origin::ClientOrigin;
 use crate::clock::Clock;
 use crate::fetch::is_secure;
+use crate::header::exactly_one;
 use crate::jwks::Algorithm;
 use crate::path::target;
 use crate::token::{NumericDate, TokenFault, TokenPolicy};
@@ -248,10 +249,8 @@ impl Proofs {
         (token, thumbprint): (&str, &str),
         now: Instant,
     ) -> Result<Name, BindingFault> {
-        let mut headers = parts.headers.get_all(HEADER).iter();
-        let (Some(header), None) = (headers.next(), headers.next()) else {
-            return Err(BindingFault::Proof("there is not exactly one"));
-        };
+        let header = exactly_one(&parts.headers, HEADER);
+        let header = header.ok_or(BindingFault::Proof("there is not exactly one"))?;
         let text = header.to_str().map_err(|_| BindingFault::Proof("it is not a compact JWS"))?;
         let proof = Proof::verify(text, thumbprint, &self.algorithms).map_err(|fault| match fault {
             ProofFault::Malformed(what) => BindingFault::Proof(what),

@@ -6,6 +6,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Request};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::header::exactly_one;
 use crate::origin::{NotAnOrigin, origin};
 
 /// What scripts may read of every answer: what a guard tells clients in headers.
@@ -186,8 +187,7 @@ pub(super) fn settle(headers: &mut HeaderMap) {
 }
 
 fn is_for_all(headers: &HeaderMap) -> bool {
-    let mut named = headers.get_all(header::ACCESS_CONTROL_ALLOW_ORIGIN).iter();
-    named.next().is_some_and(|origin| origin == "*") && named.next().is_none()
+    exactly_one(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin == "*")
 }
 
 #[cfg(test)]

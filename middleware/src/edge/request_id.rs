@@ -7,6 +7,7 @@ use axum_core::body::Body;
 use http::{HeaderName, HeaderValue, Request};
 
 use crate::client_address::Proxies;
+use crate::header::exactly_one;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -39,8 +40,7 @@ impl RequestId {
 
     /// What a trusted proxy calls a request, if it is a name.
     fn given(request: &Request<Body>) -> Option<Self> {
-        let mut values = request.headers().get_all(&REQUEST_ID).iter();
-        let value = values.next().filter(|_| values.next().is_none())?;
+        let value = exactly_one(request.headers(), &REQUEST_ID)?;
         let is_name = (1..=LONGEST).contains(&value.len()) && value.as_bytes().iter().copied().all(is_plain);
         is_name.then(|| Self(value.clone()))
     }

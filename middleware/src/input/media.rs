@@ -3,6 +3,7 @@
 use http::{HeaderMap, header};
 
 use super::fault::{Fault, Rule};
+use crate::header::{Several, at_most_one};
 
 /// A content type whose bodies are checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,11 +16,9 @@ pub(crate) enum Media {
 impl Media {
     /// The guarded type that a request declares, if it does.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Fault> {
-        let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-        let Some(declared) = types.next() else { return Ok(None) };
-        if types.next().is_some() {
-            return Err(Fault::whole(Rule::ContentType));
-        }
+        let declared = at_most_one(headers, header::CONTENT_TYPE);
+        let declared = declared.map_err(|Several| Fault::whole(Rule::ContentType))?;
+        let Some(declared) = declared else { return Ok(None) };
         let Ok(declared) = declared.to_str() else {
             return Err(Fault::whole(Rule::ContentType));
         };

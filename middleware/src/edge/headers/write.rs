@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName
 use super::nonce::{CspNonce, NonceSource};
 use super::policy::Policy;
 use crate::entropy::Entropy;
+use crate::header::exactly_one;
 
 const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -102,8 +103,7 @@ impl Ranked {
     }
 
     fn write(&self, headers: &mut HeaderMap) {
-        let mut set = headers.get_all(&self.name).iter();
-        let own = set.next().filter(|_| set.next().is_none()).and_then(|value| value.to_str().ok());
+        let own = exactly_one(headers, &self.name).and_then(|value| value.to_str().ok());
         let keeps = own
             .and_then(|own| self.rank(own.trim()))
             .zip(self.rank(self.declared))
