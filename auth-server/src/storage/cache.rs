@@ -108,29 +108,37 @@ impl Caches {
         self.invalidations.send_modify(|times| *times += 1);
     }
 
-    /// Forgets everything when the database has moved on to another epoch, and tells of revocations.
-    pub(super) fn reached(&self, epochs: Epochs) {
-        if self.epoch.swap(epochs.cache, Ordering::AcqRel) != epochs.cache {
+    /// How far things have come, as far as was heard: to be noted before a reading of that begins.
+    pub(super) fn heard_of(&self) -> Epochs {
+        Epochs { cache: self.epoch.load(Ordering::Acquire), revocations: *self.revocations.borrow() }
+    }
+
+    /// Forgets everything when the database has moved on to another epoch, and tells of revocations, by a reading that began when
+    /// `before` had been heard.
+    pub(super) fn reached(&self, before: Epochs, read: Epochs) {
+        let next = |known| is_news(known, before.cache, read.cache).then_some(read.cache);
+        if self.epoch.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok() {
             self.empty();
         }
-        self.revoked(epochs.revocations);
+        self.revocations.send_if_modified(|last| {
+            let is_news = is_news(*last, before.revocations, read.revocations);
+            if is_news {
+                *last = read.revocations;
+            }
+            is_news
+        });
     }
 
     /// Forgets everything if a transaction of ours changed it, and tells of its revocations.
     pub(super) fn heard(&self, reached: Reached) {
         if let Some(epoch) = reached.cache {
-            self.epoch.store(epoch, Ordering::Release);
+            // Of two commits at once, the later one may be heard of first.
+            self.epoch.fetch_max(epoch, Ordering::AcqRel);
             self.empty();
         }
         if let Some(place) = reached.revocations {
-            self.revoked(place);
+            self.revocations.send_if_modified(|last| std::mem::replace(last, place) != place);
         }
-    }
-
-    /// A database that was put back from a backup is behind what was heard before: that is a change, too. A reading that was
-    /// overtaken by a commit of ours makes one reading too many.
-    fn revoked(&self, place: u64) {
-        self.revocations.send_if_modified(|last| std::mem::replace(last, place) != place);
     }
 
     fn times_emptied(&self) -> u64 {
@@ -209,5 +217,76 @@ impl Caches {
         let value = load(&mut tx).await?.map(Arc::new);
         self.keep(kind, key, value.as_ref(), times);
         Ok(value)
+    }
+}
+
+/// Whether a reading says something new where `known` has been heard by now, and `before` had been when it began. One that was overtaken
+/// by a commit of ours is behind that, and says nothing. A database that was put back from a backup is behind what was heard before.
+const fn is_news(known: u64, before: u64, read: u64) -> bool {
+    read > known || (read < known && known == before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::{Clock, Timestamp};
+    use crate::storage::pools::Pools;
+    use crate::storage::sqlite::Opening;
+
+    fn caches() -> Caches {
+        let pools = Pools::sqlite(Opening::to_read("nowhere.db".as_ref()), 1);
+        let clock = Clock::manual(Timestamp::from_secs(0));
+        Caches::new(Arc::new(Shared { clock, statements: AtomicU64::new(0), pools }))
+    }
+
+    fn at(epoch: u64) -> Epochs {
+        Epochs { cache: epoch, revocations: epoch }
+    }
+
+    fn commit(caches: &Caches, epoch: u64) {
+        caches.heard(Reached { cache: Some(epoch), revocations: Some(epoch) });
+    }
+
+    /// Whether a reading empties memory, and has revocations read again.
+    fn tells(caches: &Caches, before: Epochs, read: u64) -> (bool, bool) {
+        let (mut emptied, mut revoked) = (caches.invalidations(), caches.revocations());
+        emptied.mark_unchanged();
+        revoked.mark_unchanged();
+        caches.reached(before, at(read));
+        (emptied.has_changed().unwrap(), revoked.has_changed().unwrap())
+    }
+
+    #[test]
+    fn a_reading_that_a_commit_of_ours_overtook_empties_nothing() {
+        let caches = caches();
+        commit(&caches, 4);
+        let before = caches.heard_of();
+        commit(&caches, 5);
+        assert_eq!(tells(&caches, before, 4), (false, false));
+        assert_eq!(tells(&caches, before, 5), (false, false));
+        assert_eq!(caches.heard_of(), at(5));
+        assert_eq!(tells(&caches, before, 6), (true, true), "what others changed meanwhile counts");
+        assert_eq!(tells(&caches, caches.heard_of(), 6), (false, false));
+    }
+
+    #[test]
+    fn a_database_that_was_put_back_from_a_backup_empties_memory() {
+        let caches = caches();
+        commit(&caches, 100);
+        assert_eq!(tells(&caches, caches.heard_of(), 7), (true, true));
+        assert_eq!(caches.heard_of(), at(7));
+        // Also when the first that is heard of it is a commit of ours.
+        commit(&caches, 100);
+        commit(&caches, 8);
+        assert_eq!(tells(&caches, caches.heard_of(), 8), (true, false));
+        assert_eq!(caches.heard_of(), at(8));
+    }
+
+    #[test]
+    fn of_two_commits_at_once_the_one_that_is_heard_of_last_may_be_the_earlier_one() {
+        let caches = caches();
+        commit(&caches, 2);
+        caches.heard(Reached { cache: Some(1), revocations: None });
+        assert_eq!(tells(&caches, caches.heard_of(), 2), (false, false));
     }
 }

@@ -77,7 +77,8 @@ async fn wait(listener: &mut Option<PgListener>) {
 
 /// Reads the epoch, and empties the caches when it moved on.
 pub(super) async fn refresh(caches: &Caches) -> Result<(), StoreError> {
+    let before = caches.heard_of();
     let mut tx = caches.reading().await?.uncounted();
-    caches.reached(epochs::current(&mut tx).await?);
+    caches.reached(before, epochs::current(&mut tx).await?);
     Ok(())
 }
