@@ -30,7 +30,7 @@ pub(crate) struct ForeignIssuer {
     url: String,
     told: ChildStdin,
     said: Lines<BufReader<ChildStdout>>,
-    _child: Child,
+    child: Child,
 }
 
 impl ForeignIssuer {
@@ -45,7 +45,7 @@ impl ForeignIssuer {
             .expect("tests/run installs node");
         let told = child.stdin.take().expect("it is piped");
         let said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let mut issuer = Self { url: String::new(), told, said, _child: child };
+        let mut issuer = Self { url: String::new(), told, said, child };
         issuer.url = issuer.hear("ready ").await;
         issuer
     }
@@ -87,15 +87,23 @@ impl ForeignIssuer {
 
     /// What stands behind the start of the next line that starts so: the library says things of its own, too.
     async fn hear(&mut self, start: &str) -> String {
+        let mut passed = Vec::new();
         let heard = async {
             while let Some(line) = self.said.next_line().await.expect("it writes text") {
                 if let Some(rest) = line.strip_prefix(start) {
                     return rest.to_owned();
                 }
+                passed.push(line);
             }
             panic!("it ended before it said {start:?}");
         };
-        tokio::time::timeout(PATIENCE, heard).await.expect("it answers")
+        if let Ok(rest) = tokio::time::timeout(PATIENCE, heard).await {
+            return rest;
+        }
+        // How much of a processor it has got tells one that hangs from one that had to wait for others.
+        let stat = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        panic!("it has not said {start:?} for {PATIENCE:?}, but {passed:?}; load {load}, process {stat:?}");
     }
 }
 
