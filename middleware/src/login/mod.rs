@@ -8,6 +8,7 @@ mod callback;
 mod config;
 mod cookies;
 mod departure;
+mod discovered;
 mod ends;
 mod entry;
 mod fields;

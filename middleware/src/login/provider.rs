@@ -5,22 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use tokio::sync::Mutex;
 use url::Url;
 
+use super::discovered::Discovered;
 use crate::clock::Clock;
 use crate::credentials::ServiceCredentials;
 use crate::fetch::{FetchError, Fetcher, Form};
 use crate::jwks::{MetadataFault, MetadataPlace, SignInPlaces};
 use crate::token::object;
-
-/// How long places are taken for known, and how long while the issuer does not say them again.
-const FRESH: Duration = Duration::from_mins(10);
-const STALE: Duration = Duration::from_hours(24);
-/// After so long an issuer that did not answer is asked again.
-const PAUSE: Duration = Duration::from_secs(30);
-/// And where nothing is known yet, so that nobody can sign in.
-const COLD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest answer that is read, and the longest token in one.
 const MAX_ANSWER: usize = 128 * 1024;
@@ -49,27 +41,8 @@ impl Client {
 pub(super) struct Provider {
     pub(super) client: Client,
     pub(super) redirect_uri: String,
-    place: MetadataPlace,
+    discovered: Discovered,
     fetcher: Fetcher,
-    clock: Clock,
-    /// Holding this makes a look at the metadata the only one.
-    known: Mutex<Known>,
-}
-
-/// Where people sign in, as far as it is known.
-#[derive(Default)]
-struct Known {
-    places: Option<Arc<SignInPlaces>>,
-    /// When the issuer said so last.
-    said: Duration,
-    /// When to look again, whatever came of it.
-    due: Duration,
-}
-
-impl Known {
-    fn places(&self, now: Duration) -> Option<Arc<SignInPlaces>> {
-        self.places.clone().filter(|_| now.saturating_sub(self.said) < STALE)
-    }
 }
 
 /// Why the issuer gave no tokens.
@@ -127,32 +100,13 @@ impl Provider {
         place: MetadataPlace,
         (fetcher, clock): (Fetcher, Clock),
     ) -> Self {
-        Self { client, redirect_uri, place, fetcher, clock, known: Mutex::default() }
+        let discovered = Discovered::new(place, (fetcher.clone(), clock));
+        Self { client, redirect_uri, discovered, fetcher }
     }
 
     /// Where people sign in and out.
     pub(super) async fn places(&self) -> Result<Arc<SignInPlaces>, MetadataFault> {
-        let mut known = self.known.lock().await;
-        let now = self.clock.steady();
-        if now < known.due {
-            // Whoever waited for somebody else's look, which came to nothing, does not wait for one more.
-            return known.places(now).ok_or(MetadataFault::Fetch(FetchError::Silent));
-        }
-        let fault = match self.place.fetch(&self.fetcher).await.and_then(|metadata| metadata.sign_in()) {
-            Ok(places) => {
-                let places = Arc::new(places);
-                let due = now.saturating_add(FRESH);
-                *known = Known { places: Some(Arc::clone(&places)), said: now, due };
-                return Ok(places);
-            }
-            Err(fault) => fault,
-        };
-        let old = known.places(now);
-        known.due = now.saturating_add(if old.is_some() { PAUSE } else { COLD_PAUSE });
-        if old.is_some() {
-            tracing::warn!(issuer = self.place.issuer(), %fault, "where people sign in could not be asked for: what is known serves on");
-        }
-        old.ok_or(fault)
+        self.discovered.places().await
     }
 
     /// Trades a code for tokens.
@@ -183,7 +137,7 @@ impl Provider {
             }
         };
         if let Err(fault) = sent.await {
-            tracing::debug!(issuer = self.place.issuer(), %fault, "a refresh token could not be given back");
+            tracing::debug!(issuer = self.discovered.issuer(), %fault, "a refresh token could not be given back");
         }
     }
 

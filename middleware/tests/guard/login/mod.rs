@@ -4,6 +4,7 @@ mod answers;
 mod backchannel;
 mod browser;
 mod configuration;
+mod discovery;
 mod pages;
 mod provider;
 mod renewal;

@@ -37,6 +37,8 @@ struct Shared {
     told: Mutex<Told>,
     /// Renewals wait for a permit here.
     gate: Semaphore,
+    /// And whoever asks for the metadata here.
+    metadata_gate: Semaphore,
 }
 
 /// What the issuer is told to do.
@@ -63,6 +65,7 @@ pub(crate) struct Told {
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) renewals: usize,
+    pub(crate) metadata: usize,
     pub(crate) exchanges: Vec<BTreeMap<String, String>>,
     pub(crate) revoked: Vec<String>,
     pub(crate) authorization: Option<String>,
@@ -80,6 +83,7 @@ impl Provider {
             dial: dial.clone(),
             told: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            metadata_gate: Semaphore::new(Semaphore::MAX_PERMITS),
         });
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
@@ -137,6 +141,21 @@ impl Provider {
         self.state.gate.add_permits(1_000);
     }
 
+    /// Has whoever asks for the metadata wait.
+    pub(crate) fn hold_metadata(&self) {
+        self.state.metadata_gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn let_metadata_go(&self) {
+        self.state.metadata_gate.add_permits(1_000);
+    }
+
+    pub(crate) async fn has_been_asked_for_metadata(&self, times: usize) {
+        while self.told().asked.metadata < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) fn now(&self) -> u64 {
         self.state.dial.now()
     }
@@ -169,6 +188,9 @@ async fn keys(State(state): State<Arc<Shared>>) -> String {
 }
 
 async fn metadata(State(state): State<Arc<Shared>>) -> Response {
+    state.told.lock().unwrap().asked.metadata += 1;
+    state.metadata_gate.acquire().await.unwrap().forget();
+    state.metadata_gate.add_permits(1);
     let url = &state.url;
     let mut document = json!({
         "issuer": url, "jwks_uri": format!("{url}/jwks"), "authorization_endpoint": format!("{url}/authorize?tenant=a"),
