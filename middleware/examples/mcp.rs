@@ -118,7 +118,7 @@ impl Tools {
         Parameters(Wanted { item }): Parameters<Wanted>,
         Extension(request): Extension<Parts>,
     ) -> CallToolResult {
-        match Decider::of(&request.extensions).decide(&rbac("orders", "create")) {
+        match Decider::of(&request.extensions).decide_when_known(&rbac("orders", "create")).await {
             Ok(_) => CallToolResult::success(vec![ContentBlock::text(format!("{item} is ordered"))]),
             Err(refused) => {
                 let name = refused.decision().map(|decision| format!(" ({})", decision.id()));

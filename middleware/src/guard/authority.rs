@@ -104,14 +104,7 @@ impl Authority {
                 }
             })?,
         };
-        let Some(again) = again else { return Ok(()) };
-        // What the issuer says may have changed. Who it is, and by which key, was shown when it began.
-        let is_same = (again.subject(), again.confirmation()) == (caller.subject(), caller.confirmation());
-        if !is_same {
-            return Err(Ended::Revoked);
-        }
-        *caller = again;
-        Ok(())
+        again.map_or(Ok(()), |again| held.take_over(again))
     }
 
     fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Identity {

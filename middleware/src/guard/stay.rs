@@ -35,6 +35,27 @@ impl Guard {
         core.authorize(requirement, Some(&held.caller), policy, Asker::Handler(&held.share))
     }
 
+    /// Whether it can be said at once of the token of a request that was let through that it is still good, or that it is not.
+    pub(crate) fn is_known(&self, requirement: &Requirement, held: &mut Held) -> bool {
+        let outcome = self.core().authority.confirm(held, requirement.tolerance());
+        !matches!(outcome, Err(Ended::Unavailable))
+    }
+
+    /// Who sent a token, as for a new request with it.
+    pub(crate) async fn find_out_again(
+        &self,
+        requirement: &Requirement,
+        (token, scheme): (&str, Scheme),
+    ) -> Result<Principal, Refusal> {
+        match self.core().authority.find_out(token, requirement.tolerance()).await {
+            Identity::Caller(caller) => Ok(caller),
+            Identity::Refused(fault) => Err(Refusal::Token { fault, scheme }),
+            Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
+            // Whoever has waited is done waiting by now.
+            Identity::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
+        }
+    }
+
     /// Verifies a token with which something is to go on.
     pub(crate) async fn newcomer(
         &self,
@@ -52,7 +73,7 @@ impl Guard {
 impl Core {
     /// The answer to a caller whose token has ended while the handler was at work.
     fn lapsed(&self, ended: Ended, held: &Held) -> Refusal {
-        let scheme = if held.caller.has_proven_key() { Scheme::Dpop } else { Scheme::Bearer };
+        let scheme = held.scheme();
         let is_asked_about = self
             .authority
             .introspector

@@ -9,9 +9,9 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{Request, StatusCode};
 use portcullis_guard::{
-    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Issuer, Permit, Policy,
-    PolicyEndpoint, ProtectedResource, Rejection, Requirement, SharedPolicy, authenticated, optional, public,
-    rbac, scope,
+    AccessDenied, Decider, Decision, DecisionId, Guard, GuardExt, GuardedRouter, Introspection, Issuer,
+    Permit, Policy, PolicyEndpoint, ProtectedResource, Rejection, Requirement, SharedPolicy, authenticated,
+    optional, public, rbac, scope,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -297,4 +297,54 @@ async fn an_opaque_token_is_good_as_long_as_the_issuer_says_so() {
     assert_eq!(status(&decider, &any), 200);
     setup.dial.turn(Duration::from_secs(6));
     assert_eq!(status(&decider, &any), 503, "an issuer that does not answer is no refusal");
+}
+
+#[tokio::test]
+async fn a_late_question_about_an_opaque_token_can_wait_for_the_issuer_as_a_new_request_does() {
+    let (any, late) = (authenticated(), Duration::from_mins(1));
+    let waiting = async |decider: &Decider| {
+        let outcome = decider.decide_when_known(&any).await;
+        outcome.map_or_else(|rejection| rejection.status().as_u16(), |_| 200)
+    };
+    for remembers in [true, false] {
+        let forget =
+            |ask: Introspection| ask.remember_for(Duration::ZERO).remember_refused_for(Duration::ZERO);
+        let ask = |ask| if remembers { ask } else { forget(ask) };
+        let setup = introspection::Setup::with(ask, |guard| guard).await;
+        let token = setup.token("opaque-1", &json!({ "exp": NOW + 3_000 }));
+        let decider = held(&setup.guard, &token).await;
+        assert_eq!((waiting(&decider).await, setup.issuer.questions()), (200, 1), "it is known yet");
+        setup.dial.turn(late);
+        assert_eq!((waiting(&decider).await, setup.issuer.questions()), (200, 2), "asked about once");
+        assert_eq!(status(&decider, &any), 200);
+        // Of somebody else, or of another key, it is not the caller's any more.
+        setup.dial.turn(late);
+        setup.token("opaque-1", &json!({ "sub": "mallory", "exp": NOW + 3_000 }));
+        assert_eq!(waiting(&decider).await, 401);
+        setup.token("opaque-1", &json!({ "exp": NOW + 3_000 }));
+        let decider = held(&setup.guard, &setup.token("opaque-2", &json!({ "exp": NOW + 3_000 }))).await;
+        setup.dial.turn(late);
+        setup.issuer.say_of("opaque-2", &json!({ "active": false }));
+        assert_eq!(waiting(&decider).await, 401);
+    }
+    let setup = introspection::Setup::new().await;
+    let decider = held(&setup.guard, &setup.token("opaque-1", &json!({ "exp": NOW + 3_000 }))).await;
+    setup.issuer.leave();
+    setup.dial.turn(late);
+    assert_eq!(waiting(&decider).await, 503, "an issuer that is away is no refusal");
+    assert_eq!(waiting(&Decider::of(&http::Extensions::new())).await, 401, "nobody is nobody");
+}
+
+#[tokio::test]
+async fn a_late_question_waits_for_keys_that_are_too_old() {
+    let machine = Machine::new().await;
+    machine.publish(&machine.signer, ALLOWED, &json!({}));
+    let guard = machine.start().await;
+    let token = machine.signer.token(&json!({ "iss": machine.issuer.url, "exp": NOW + 80_000 }));
+    let decider = held(&guard, &token).await;
+    machine.dial.turn(Duration::from_hours(2));
+    let any = authenticated();
+    assert_eq!(status(&decider, &any), 503);
+    let outcome = decider.decide_when_known(&any).await;
+    assert!(outcome.is_ok(), "{outcome:?}");
 }

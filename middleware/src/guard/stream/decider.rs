@@ -9,6 +9,7 @@ use super::{Issued, Seat};
 use crate::authorize::Requirement;
 use crate::decision::Decision;
 use crate::refusal::{Refusal, Rejection};
+use crate::token::TokenFault;
 
 /// Decides what a handler asks about its caller, by the same policy as routes: for objects that are known only inside, as in a
 /// resolver of GraphQL or a tool of the Model Context Protocol, where everything is one route.
@@ -47,7 +48,7 @@ impl Decider {
     /// Nobody waits here. Of a token that the [issuer is asked about](crate::Introspection), what it said counts for as long as it is
     /// remembered. The first question after that has the issuer asked again in the background: it is still answered by what was said if
     /// that is at most five seconds too old, and otherwise it is 503, and so is every question until the issuer has answered. A
-    /// handler that asks so late tries again a moment later.
+    /// handler that asks so late can [wait](Self::decide_when_known).
     ///
     /// Where the request came without a token, nothing is met, nor on a route that looks at none: whom a guard around it let through is not
     /// the caller of the route.
@@ -55,6 +56,49 @@ impl Decider {
         let Some(seat) = &self.0 else { return Err(Refusal::Anonymous.into()) };
         let outcome = seat.guard.decide(requirement, &mut seat.held());
         outcome.map_err(|refusal| Rejection::to_question(refusal, &seat.guard.hint(requirement)))
+    }
+
+    /// Decides as [`decide`](Self::decide), and waits as a new request would where that could not say whether the token is still
+    /// good: for the issuer, which is asked about it together with everybody who wants to know the same, or for its keys. It is 503
+    /// where they are not to be had in time.
+    ///
+    /// ```
+    /// use portcullis_guard::{Decider, Rejection, rbac};
+    ///
+    /// /// What takes an hour, and then needs a permission that may have gone meanwhile.
+    /// async fn publish(decider: Decider) -> Result<&'static str, Rejection> {
+    ///     # async fn render() {}
+    ///     render().await;
+    ///     decider.decide_when_known(&rbac("reports", "publish")).await?;
+    ///     Ok("published")
+    /// }
+    /// ```
+    pub async fn decide_when_known(&self, requirement: &Requirement) -> Result<Decision, Rejection> {
+        if let Some(seat) = &self.0 {
+            let learnt = seat.learn(requirement).await;
+            learnt.map_err(|refusal| Rejection::to_question(refusal, &seat.guard.hint(requirement)))?;
+        }
+        self.decide(requirement)
+    }
+}
+
+impl Seat {
+    /// Waits for what says whether the token is still good, where that is not known any more.
+    async fn learn(&self, requirement: &Requirement) -> Result<(), Refusal> {
+        let (token, scheme) = {
+            let mut held = self.held();
+            if self.guard.is_known(requirement, &mut held) {
+                return Ok(());
+            }
+            (held.token.clone(), held.scheme())
+        };
+        let caller = self.guard.find_out_again(requirement, (&token, scheme)).await?;
+        let mut held = self.held();
+        // Another token may have taken its place meanwhile, and counts then.
+        if held.token == token {
+            held.take_over(caller).map_err(|_| Refusal::Token { fault: TokenFault::Revoked, scheme })?;
+        }
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::introspection::Inquiry;
 #[cfg(feature = "login")]
 use crate::login::Visit;
 use crate::records::Share;
-use crate::token::Principal;
+use crate::token::{Principal, Scheme};
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Visit;
 
@@ -216,6 +216,24 @@ struct Watch {
 
 impl Seat {
     /// Notes that a handler ends by it what it began, here and at the guards around.
+impl Held {
+    /// The scheme by which the token came.
+    pub(crate) fn scheme(&self) -> Scheme {
+        if self.caller.has_proven_key() { Scheme::Dpop } else { Scheme::Bearer }
+    }
+
+    /// Takes over what is said of the caller anew. Who it is, and by which key, was shown when it began.
+    pub(crate) fn take_over(&mut self, again: Principal) -> Result<(), Ended> {
+        let Self { caller, .. } = self;
+        let is_same = (again.subject(), again.confirmation()) == (caller.subject(), caller.confirmation());
+        if !is_same {
+            return Err(Ended::Revoked);
+        }
+        self.caller = again;
+        Ok(())
+    }
+}
+
     fn take(self: &Arc<Self>) {
         self.watch();
         let mut seat = Some(self);
