@@ -19,8 +19,8 @@ if value then redis.call('DEL', KEYS[1]) end
 return value";
 
 /// Puts a session under a key until an end, and has its names live as long: `KEYS[1]`; version, sealed, until, time left, names.
-/// Without names, those of the session that it replaces, whose version has to be one lower. A name has a hundred sessions at most, so
-/// that nobody fills the server alone.
+/// Without names, those of the session that it replaces, whose version has to be one lower. Each name has its sessions in the order in
+/// which they were opened, and a hundred at most, so that nobody fills the server alone: then the oldest ends.
 const PUT: &str = "
 local names = ARGV[5]
 if names == '' then
@@ -31,19 +31,19 @@ end
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 's', ARGV[2], 'u', ARGV[3], 'n', names)
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 for name in string.gmatch(names, '%S+') do
-  redis.call('SADD', name, KEYS[1])
+  local last = redis.call('ZREVRANGE', name, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', name, 'NX', (tonumber(last[2]) or 0) + 1, KEYS[1])
   if redis.call('PTTL', name) < tonumber(ARGV[4]) then redis.call('PEXPIRE', name, ARGV[4]) end
-  if redis.call('SCARD', name) > 100 then
-    for _, key in ipairs(redis.call('SMEMBERS', name)) do
-      if redis.call('EXISTS', key) == 0 then redis.call('SREM', name, key) end
+  if redis.call('ZCARD', name) > 100 then
+    for _, key in ipairs(redis.call('ZRANGE', name, 0, -1)) do
+      if redis.call('EXISTS', key) == 0 then redis.call('ZREM', name, key) end
     end
   end
-  while redis.call('SCARD', name) > 100 do
-    local key = redis.call('SRANDMEMBER', name)
-    if key ~= KEYS[1] then
-      redis.call('SREM', name, key)
-      redis.call('DEL', key)
-    end
+  while redis.call('ZCARD', name) > 100 do
+    local oldest = redis.call('ZRANGE', name, 0, 0)[1]
+    local others = redis.call('HGET', oldest, 'n')
+    for other in string.gmatch(others or name, '%S+') do redis.call('ZREM', other, oldest) end
+    redis.call('DEL', oldest)
   end
 end
 return 1";
@@ -62,15 +62,15 @@ return 1";
 /// Ends a session.
 const END: &str = "
 local names = redis.call('HGET', KEYS[1], 'n')
-for name in string.gmatch(names or '', '%S+') do redis.call('SREM', name, KEYS[1]) end
+for name in string.gmatch(names or '', '%S+') do redis.call('ZREM', name, KEYS[1]) end
 return redis.call('DEL', KEYS[1])";
 
 /// Ends every session of a name.
 const END_NAMED: &str = "
 local ended = 0
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local names = redis.call('HGET', key, 'n')
-  for name in string.gmatch(names or '', '%S+') do redis.call('SREM', name, key) end
+  for name in string.gmatch(names or '', '%S+') do redis.call('ZREM', name, key) end
   ended = ended + redis.call('DEL', key)
 end
 redis.call('DEL', KEYS[1])
@@ -90,7 +90,8 @@ return ended";
 /// Whatever is stored is sealed by a key that browsers alone have: a copy of the server signs nobody in and holds no token that
 /// could be read. A request with a session costs one round trip, and a second one each minute.
 ///
-/// A person has 100 sessions at most; then one of theirs ends.
+/// A person has 100 sessions at most; then the oldest of theirs ends. Of sign-ins that were begun and not finished, all replicas
+/// together keep 50,000, and a tenth of that from one address (one /48 network of IPv6); whoever begins beyond that is answered 503.
 ///
 /// While the server is away, or takes more than 200 ms, requests with a session are answered 503; nobody is signed out. Whoever it
 /// forgets, as by a restart without its data, has to sign in again, so let it forget nothing by itself (`maxmemory-policy

@@ -194,15 +194,65 @@ async fn sessions_are_kept_for_as_long_as_they_are_used() {
 }
 
 #[tokio::test]
-async fn nobody_fills_the_store_alone() {
+async fn nobody_fills_the_store_alone_and_of_too_many_sessions_the_oldest_end() {
     let pair = Pair::new().await;
-    for _ in 0..101 {
-        pair.signed_in().await;
+    let mut browsers = Vec::new();
+    for _ in 0..100 {
+        browsers.push(pair.signed_in().await);
     }
-    let mut last = pair.signed_in().await;
+    // One that is renewed is no younger for it.
+    pair.dial.turn(Duration::from_secs(301));
+    assert_eq!(browsers[0].fetch("/me").await.body, "alice");
+    browsers[3].submit("/auth/logout").await;
+    for _ in 0..3 {
+        browsers.push(pair.signed_in().await);
+    }
     let keys = cli(&pair.redis.url(), &["KEYS", "*"]);
     assert_eq!(keys.lines().filter(|key| key.contains(":s:")).count(), 100);
-    assert_eq!(last.fetch("/me").await.body, "alice");
+    for (number, browser) in browsers.iter_mut().enumerate() {
+        let answer = browser.fetch("/me").await;
+        let has_ended = [0, 1, 3].contains(&number);
+        assert_eq!(answer.status == StatusCode::UNAUTHORIZED, has_ended, "{number}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_begin_sign_ins_are_refused_when_there_are_too_many_and_none_gives_way() {
+    let (redis, dial) = (Redis::start(), Dial::new());
+    let provider = Provider::start(&dial).await;
+    let store = RedisSessions::new(redis.url()).unwrap().most_sign_ins(20);
+    let guard = guard_at(&provider, &dial, |login| login.store(store), |guard| guard).await;
+    guard.refresh().await;
+    let from = |address: &str| {
+        let peer = ConnectInfo(SocketAddr::new(address.parse().unwrap(), 1));
+        Browser { service: service(&guard).layer(Extension(peer)), cookies: BTreeMap::new() }
+    };
+    let mut first = from("2001:db8:1::1");
+    let location = first.begin("/auth/login").await;
+    let refused = async |address: &str| {
+        let answer = from(address).open("/auth/login").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert_eq!((answer.header("retry-after"), answer.header("set-cookie")), ("1", ""));
+    };
+    from("2001:db8:1:ffff::1").begin("/auth/login").await;
+    refused("2001:db8:1:2::1").await;
+    for network in 2..11 {
+        for host in 1..3 {
+            from(&format!("2001:db8:{network:x}::{host}")).begin("/auth/login").await;
+        }
+    }
+    refused("192.0.2.1").await;
+    let keys = cli(&redis.url(), &["KEYS", "*"]);
+    assert_eq!(keys.lines().filter(|key| key.contains(":b:")).count(), 20);
+    // Who comes back makes room, and was not pushed out.
+    assert_eq!(first.come_back(&provider.answer(&location)).await.header("location"), "/");
+    from("192.0.2.1").begin("/auth/login").await;
+    refused("192.0.2.2").await;
+    dial.turn(Duration::from_mins(10));
+    from("192.0.2.1").begin("/auth/login").await;
+    let keys = cli(&redis.url(), &["KEYS", "*"]);
+    let ends = |key: &str| cli(&redis.url(), &["TTL", key]).trim().parse::<i64>().unwrap();
+    assert!(keys.lines().all(|key| ends(key) != -1), "nothing there is for ever: {keys}");
 }
 
 #[tokio::test]
