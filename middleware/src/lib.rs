@@ -255,7 +255,7 @@ pub use limit::{Key, Limit, LimitError, Limits, Quota};
 #[cfg(feature = "login")]
 pub use login::{
     Login, LoginError, MemorySessions, SessionStore, SignedIn, StoreFault, StoreFuture, StoreKey,
-    StoredSession, Term,
+    StoredSession, StoredSignIn, Term,
 };
 #[cfg(all(feature = "login", feature = "redis"))]
 pub use login::{NotARedisUrl, RedisSessions};

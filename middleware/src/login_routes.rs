@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::routing::{get, post};
 use axum_core::body::Body;
@@ -12,6 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use serde::{Deserialize, Serialize};
 
 use crate::authorize::{optional, public};
+use crate::client_address::ClientAddress;
 use crate::guard::{Guard, Identity};
 use crate::input::{Duplicates, InputPolicy};
 use crate::login::{AccessFault, Sessions, SignedIn};
@@ -50,8 +52,14 @@ impl Guard {
     }
 }
 
-async fn login(State(desk): State<Desk>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response<Body> {
-    desk.sessions.depart(&query.unwrap_or_default(), &headers).await
+async fn login(
+    State(desk): State<Desk>,
+    RawQuery(query): RawQuery,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let address = address.map(|Extension(ClientAddress(address))| address);
+    desk.sessions.depart(&query.unwrap_or_default(), &headers, address).await
 }
 
 async fn callback(State(desk): State<Desk>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response<Body> {

@@ -1,5 +1,7 @@
 //! A sign-in between the way to the issuer and the way back.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,12 +9,12 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Sessions;
 use super::ask::Ask;
 use super::cookies::{Begun, SLOTS};
 use super::return_path::ReturnPath;
 use super::seal::Handle;
-use super::store::{StoreFault, Term};
+use super::store::{StoreFault, StoreKey, StoredSignIn, Term};
+use super::{Rules, Sessions};
 
 /// What is known of a sign-in that was begun.
 #[derive(Deserialize, Serialize)]
@@ -32,10 +34,10 @@ pub(super) struct Departure {
 }
 
 impl Sessions {
-    /// Begins a sign-in for the browser that sent these headers.
+    /// Begins a sign-in for the browser at an address, if that is known, that sent these headers.
     pub(super) async fn begin(
         &self,
-        headers: &HeaderMap,
+        (headers, address): (&HeaderMap, Option<IpAddr>),
         return_to: ReturnPath,
         ask: Ask,
     ) -> Result<Departure, StoreFault> {
@@ -50,7 +52,8 @@ impl Sessions {
         let both = state.and(&secret);
         let sealed = both.seal(&attempt, &rules.entropy).ok_or(StoreFault::Away)?;
         let term = Term::of(now, rules.lifetimes.attempt);
-        rules.store.begin(both.key(), sealed, term).await?;
+        let network = address.map(|address| rules.network(address));
+        rules.store.begin(both.key(), StoredSignIn { sealed, network }, term).await?;
         let begun = Begun { at_secs: now, handle: secret };
         let cookie = rules.cookies.set_begun(slot, &begun, term.length().as_secs());
         Ok(Departure { state: format!("{slot}.{}", state.text()), nonce, challenge, cookie })
@@ -91,6 +94,21 @@ impl Sessions {
         }
         drop(query);
         url
+    }
+}
+
+impl Rules {
+    /// The network of an address, under a name by which nobody finds the address without the secret of the client.
+    fn network(&self, address: IpAddr) -> StoreKey {
+        let secret = self.provider.client.secret();
+        match address.to_canonical() {
+            IpAddr::V4(address) => StoreKey::of("network", &[secret, &address.octets()]),
+            // One customer often has all of it.
+            IpAddr::V6(address) => {
+                let network = address.to_bits() >> 80;
+                StoreKey::of("network", &[secret, &network.to_be_bytes()])
+            }
+        }
     }
 }
 

@@ -1,22 +1,31 @@
 //! The page that leads to the issuer.
 
+use std::net::IpAddr;
+
 use axum_core::body::Body;
 use http::Response;
 use http::header::{HeaderMap, SET_COOKIE};
 
-use super::Sessions;
 use super::ask::Ask;
 use super::fields::Fields;
 use super::navigation::{see_other, way_to};
 use super::page::Failure;
 use super::return_path::ReturnPath;
+use super::store::StoreFault;
+use super::{Rules, Sessions};
+use crate::outage::OutageReport;
 
 /// Whoever was signed in so recently as was asked, and is asked again, would go round for ever.
 const ROUND_SECS: u64 = 60;
 
 impl Sessions {
     /// Leads a browser to the issuer.
-    pub(crate) async fn depart(&self, query: &str, headers: &HeaderMap) -> Response<Body> {
+    pub(crate) async fn depart(
+        &self,
+        query: &str,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Response<Body> {
         let Some((return_to, ask)) = read(query) else {
             return Failure::BadRequest.answered(headers, &self.start_over());
         };
@@ -32,17 +41,35 @@ impl Sessions {
                 return Failure::Away.answered(headers, &again);
             }
         };
-        match self.begin(headers, return_to, ask.clone()).await {
+        let begun = self.begin((headers, address), return_to, ask.clone()).await;
+        self.note_crowd(begun.as_ref().err());
+        match begun {
             Ok(departure) => {
                 let url = self.authorization(&places.authorization, &departure, &ask);
                 let mut response = see_other(url.as_str());
                 response.headers_mut().append(SET_COOKIE, departure.cookie);
                 response
             }
-            Err(fault) => {
-                tracing::warn!(%fault, "nobody can sign in");
-                Failure::Away.answered(headers, &again)
+            Err(_) => Failure::Away.answered(headers, &again),
+        }
+    }
+
+    /// Says to the log that no sign-in can be begun, and that some can again. Strangers can cause the one as often as they like, so
+    /// that it is said ever more rarely.
+    fn note_crowd(&self, fault: Option<&StoreFault>) {
+        let Rules { underway, clock, .. } = self.rules();
+        let (crowd, now) = (&underway.crowd, clock.steady());
+        let Some(fault) = fault else {
+            if let Some(OutageReport { lasted, attempts }) = crowd.ended(now) {
+                tracing::info!(attempts, for_secs = lasted.as_secs(), "sign-ins can be begun again");
             }
+            return;
+        };
+        match crowd.failed(now, fault, false) {
+            Some(OutageReport { attempts, .. }) => {
+                tracing::warn!(%fault, attempts, "a sign-in cannot be begun")
+            }
+            None => tracing::debug!(%fault, "a sign-in cannot be begun"),
         }
     }
 

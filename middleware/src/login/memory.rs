@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::store::{SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, Term};
+use super::store::{
+    SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, StoredSignIn, Term, share,
+};
 
 /// How many there may be, unless told otherwise.
 const MOST_SESSIONS: usize = 50_000;
@@ -25,7 +27,8 @@ const SWEEP_SECS: u64 = 60;
 /// Sessions in the memory of this process: gone when it ends, and unknown to other replicas.
 ///
 /// It is bounded: at 50,000 sessions, new sign-ins are answered 503 until some have ended. A person has 100 at most; then the oldest
-/// of theirs ends. Of sign-ins that were begun and not finished, 10,000 are kept; then the oldest are given up.
+/// of theirs ends. Of sign-ins that were begun and not finished, 10,000 are kept, and a tenth of that from one address (one /48 network
+/// of IPv6); whoever begins beyond that is answered 503 until some were finished or have ended.
 #[must_use = "it keeps nothing before it is given to `Login::store`"]
 pub struct MemorySessions {
     kept: Mutex<Kept>,
@@ -41,17 +44,19 @@ struct Kept {
     /// The sessions of each name.
     names: Map<StoreKey, Vec<StoreKey>>,
     sign_ins: Map<StoreKey, SignIn>,
-    /// Sign-ins as they were begun.
-    order: BTreeMap<u64, StoreKey>,
+    /// Sign-ins as they end: by the second, and as they were begun.
+    order: BTreeMap<(u64, u64), StoreKey>,
     begun: u64,
+    /// How many each network has.
+    networks: Map<StoreKey, usize>,
     claims: Map<StoreKey, u64>,
     swept: u64,
 }
 
 struct SignIn {
-    sealed: Vec<u8>,
-    until: u64,
-    place: u64,
+    stored: StoredSignIn,
+    /// Its place in the order, which begins with its end.
+    place: (u64, u64),
 }
 
 impl MemorySessions {
@@ -66,7 +71,8 @@ impl MemorySessions {
         self
     }
 
-    /// How many sign-ins may be begun and not finished: 10,000 unless set.
+    /// How many sign-ins may be begun and not finished: 10,000 unless set. A tenth of them may come from one address, or one /48 network
+    /// of IPv6.
     pub const fn most_sign_ins(mut self, sign_ins: usize) -> Self {
         self.most_sign_ins = sign_ins;
         self
@@ -90,9 +96,7 @@ impl Kept {
         for key in &over {
             self.end(key);
         }
-        self.sign_ins.retain(|_, sign_in| sign_in.until > now);
-        let Self { sign_ins, order, .. } = self;
-        order.retain(|_, key| sign_ins.contains_key(key));
+        self.give_up(now);
         self.claims.retain(|_, until| *until > now);
     }
 
@@ -108,19 +112,48 @@ impl Kept {
         }
     }
 
-    fn begin(&mut self, key: StoreKey, sealed: Vec<u8>, term: Term, most: usize) {
-        while self.sign_ins.len() >= most.max(1) {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
-            self.sign_ins.remove(&oldest);
+    /// Forgets the sign-ins that have ended.
+    fn give_up(&mut self, now: u64) {
+        while let Some(((until, _), key)) = self.order.first_key_value().map(|(place, key)| (*place, *key))
+            && until <= now
+        {
+            self.take(key, now);
+        }
+    }
+
+    fn begin(
+        &mut self,
+        key: StoreKey,
+        stored: StoredSignIn,
+        (term, most): (Term, usize),
+    ) -> Result<(), StoreFault> {
+        self.give_up(term.now_secs);
+        let of_network = stored.network.and_then(|network| self.networks.get(&network)).copied();
+        if self.sign_ins.len() >= most || of_network.is_some_and(|own| own >= share(most)) {
+            return Err(StoreFault::Full);
+        }
+        if let Some(network) = stored.network {
+            *self.networks.entry(network).or_default() += 1;
         }
         self.begun += 1;
-        self.order.insert(self.begun, key);
-        self.sign_ins.insert(key, SignIn { sealed, until: term.until_secs, place: self.begun });
+        let place = (term.until_secs, self.begun);
+        self.order.insert(place, key);
+        self.sign_ins.insert(key, SignIn { stored, place });
+        Ok(())
     }
 
     fn take(&mut self, key: StoreKey, now: u64) -> Option<Vec<u8>> {
-        let SignIn { sealed, until, place } = self.sign_ins.remove(&key)?;
+        let SignIn { stored: StoredSignIn { sealed, network }, place } = self.sign_ins.remove(&key)?;
         self.order.remove(&place);
+        if let Some(network) = network
+            && let Some(own) = self.networks.get_mut(&network)
+        {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.networks.remove(&network);
+            }
+        }
+        let (until, _) = place;
         (until > now).then_some(sealed)
     }
 
@@ -188,9 +221,8 @@ fn is_current<K: Eq + Hash>(ends: &Map<K, u64>, key: &K, now: u64) -> bool {
 }
 
 impl SessionStore for MemorySessions {
-    fn begin(&self, key: StoreKey, sealed: Vec<u8>, term: Term) -> StoreFuture<'_, ()> {
-        self.kept(term.now_secs).begin(key, sealed, term, self.most_sign_ins);
-        Box::pin(ready(Ok(())))
+    fn begin(&self, key: StoreKey, sign_in: StoredSignIn, term: Term) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.kept(term.now_secs).begin(key, sign_in, (term, self.most_sign_ins))))
     }
 
     fn take(&self, key: StoreKey, now_secs: u64) -> StoreFuture<'_, Option<Vec<u8>>> {
@@ -279,17 +311,37 @@ mod tests {
         Term { now_secs, until_secs }
     }
 
+    fn sign_in(name: &str, network: Option<&str>) -> StoredSignIn {
+        StoredSignIn { sealed: name.into(), network: network.map(key) }
+    }
+
     #[tokio::test]
-    async fn a_sign_in_is_taken_once_and_not_after_its_end_and_the_oldest_makes_room() {
+    async fn a_sign_in_is_taken_once_and_not_after_its_end_and_none_gives_way_to_another() {
         let store = MemorySessions::new().most_sign_ins(2);
-        for name in ["a", "b", "c"] {
-            store.begin(key(name), name.into(), term(0, 600)).await.unwrap();
+        let begin = |name: &str, now| store.begin(key(name), sign_in(name, None), term(now, now + 600));
+        assert_eq!((begin("a", 0).await, begin("b", 1).await), (Ok(()), Ok(())));
+        assert_eq!(begin("c", 599).await, Err(StoreFault::Full));
+        assert_eq!(store.take(key("b"), 600).await, Ok(Some(b"b".to_vec())));
+        assert_eq!(store.take(key("b"), 600).await, Ok(None));
+        assert_eq!(store.take(key("a"), 600).await, Ok(None));
+        assert_eq!((begin("c", 600).await, begin("d", 600).await), (Ok(()), Ok(())));
+        assert_eq!((begin("e", 1_199).await, begin("e", 1_200).await), (Err(StoreFault::Full), Ok(())));
+        assert_eq!(store.kept(1_200).order.len(), 1, "what has ended takes no room");
+    }
+
+    #[tokio::test]
+    async fn one_network_begins_a_tenth_of_the_sign_ins_that_there_may_be() {
+        let store = MemorySessions::new().most_sign_ins(20);
+        let begin = |name: &str, network| store.begin(key(name), sign_in(name, network), term(0, 600));
+        let (near, far) = (Some("192.0.2.1"), Some("192.0.2.2"));
+        assert_eq!((begin("a", near).await, begin("b", near).await), (Ok(()), Ok(())));
+        assert_eq!((begin("c", near).await, begin("c", far).await), (Err(StoreFault::Full), Ok(())));
+        store.take(key("a"), 0).await.unwrap();
+        assert_eq!((begin("d", near).await, begin("e", near).await), (Ok(()), Err(StoreFault::Full)));
+        for name in ["b", "c", "d"] {
+            assert!(store.take(key(name), 0).await.unwrap().is_some());
         }
-        assert_eq!(store.take(key("a"), 1).await, Ok(None));
-        assert_eq!(store.take(key("b"), 1).await, Ok(Some(b"b".to_vec())));
-        assert_eq!(store.take(key("b"), 1).await, Ok(None));
-        assert_eq!(store.take(key("c"), 600).await, Ok(None));
-        assert!(store.kept(0).order.is_empty());
+        assert!(store.kept(0).networks.is_empty(), "no count is left behind");
     }
 
     #[tokio::test]

@@ -46,9 +46,10 @@ use self::renewal::Renewals;
 pub(crate) use self::session::Visit;
 use self::signed::Signatures;
 pub use self::signed_in::SignedIn;
-pub use self::store::{SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, Term};
+pub use self::store::{SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, StoredSignIn, Term};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::outage::OutageLog;
 
 /// Sign-ins and sessions of a guard. Clones are the same.
 #[derive(Clone)]
@@ -72,6 +73,8 @@ struct Rules {
 struct Underway {
     renewals: Renewals,
     ends: Ends,
+    /// That no sign-in can be begun.
+    crowd: OutageLog,
 }
 
 /// What authorization requests ask for.

@@ -35,6 +35,14 @@ impl Client {
             Self::Public(id) => id,
         }
     }
+
+    /// What only this service and its issuer know; nothing, if it has none.
+    pub(super) fn secret(&self) -> &[u8] {
+        match self {
+            Self::Confidential(credentials) => credentials.client_secret().as_bytes(),
+            Self::Public(_) => &[],
+        }
+    }
 }
 
 /// The issuer, as its client sees it.

@@ -5,18 +5,42 @@ use std::sync::Arc;
 
 use redis::{Cmd, FromRedisValue};
 
-use super::store::{SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, Term};
+use super::store::{
+    SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, StoredSignIn, Term, share,
+};
 use crate::clock::Clock;
 use crate::link::{Link, Purpose};
 
 /// What all keys there start with. Between braces, so that a cluster keeps them together, as the scripts need it.
 const PREFIX: &str = "{portcullis:sessions}";
 
-/// Takes what is there once.
+/// How many sign-ins may be begun and not finished, unless told otherwise.
+const MOST_SIGN_INS: usize = 50_000;
+
+/// Keeps a sign-in that was begun, unless there are too many: `KEYS[1]`; then a list of all of them, and of those of its network, if
+/// that is known. Sealed, until, time left, now; then how many each list may have. It writes that first which a server that is full does
+/// not take.
+const BEGIN: &str = "
+for list = 2, #KEYS do
+  if redis.call('ZCOUNT', KEYS[list], '(' .. ARGV[4], '+inf') >= tonumber(ARGV[list + 3]) then return 0 end
+end
+redis.call('HSET', KEYS[1], 's', ARGV[1], 'n', KEYS[3] or '')
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+for list = 2, #KEYS do
+  redis.call('ZREMRANGEBYSCORE', KEYS[list], '-inf', ARGV[4])
+  redis.call('ZADD', KEYS[list], ARGV[2], KEYS[1])
+  redis.call('PEXPIRE', KEYS[list], ARGV[3])
+end
+return 1";
+
+/// Takes a sign-in once: `KEYS[1]`; then the list of all of them.
 const TAKE: &str = "
-local value = redis.call('GET', KEYS[1])
-if value then redis.call('DEL', KEYS[1]) end
-return value";
+local begun = redis.call('HMGET', KEYS[1], 's', 'n')
+if not begun[1] then return false end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], KEYS[1])
+if begun[2] ~= '' then redis.call('ZREM', begun[2], KEYS[1]) end
+return begun[1]";
 
 /// Puts a session under a key until an end, and has its names live as long: `KEYS[1]`; version, sealed, until, time left, names.
 /// Without names, those of the session that it replaces, whose version has to be one lower. Each name has its sessions in the order in
@@ -95,12 +119,12 @@ return ended";
 ///
 /// While the server is away, or takes more than 200 ms, requests with a session are answered 503; nobody is signed out. Whoever it
 /// forgets, as by a restart without its data, has to sign in again, so let it forget nothing by itself (`maxmemory-policy
-/// noeviction`), and limit by address how often strangers may begin to sign in. A server at `rediss://` has to have a certificate that this
-/// system trusts.
+/// noeviction`). A server at `rediss://` has to have a certificate that this system trusts.
 pub struct RedisSessions {
     link: Arc<Link>,
     prefix: String,
 }
+    most_sign_ins: usize,
 
 /// A text that is not the URL of a Redis.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +144,7 @@ impl RedisSessions {
         // The error names what is wrong with the URL and not the URL, which may hold a password.
         let link = Link::new(url.as_ref(), purpose, &Clock::system());
         let link = link.map_err(|error| NotARedisUrl(error.to_string()))?;
-        Ok(Self { link: Arc::new(link), prefix: PREFIX.to_owned() })
+        Ok(Self { link: Arc::new(link), prefix: PREFIX.to_owned(), most_sign_ins: MOST_SIGN_INS })
     }
 
     /// What the names of all keys there start with: `{portcullis:sessions}` unless set. Services that share a server but no
@@ -131,6 +155,18 @@ impl RedisSessions {
     }
 
     fn named(&self, kind: char, key: StoreKey) -> String {
+    /// How many sign-ins may be begun and not finished, at all replicas together: 50,000 unless set, at some 1,000 bytes each. A tenth
+    /// of them may come from one address, or one /48 network of IPv6.
+    #[must_use]
+    pub fn most_sign_ins(self, sign_ins: usize) -> Self {
+        Self { most_sign_ins: sign_ins, ..self }
+    }
+
+    /// The list of the sign-ins that were begun.
+    fn begun(&self) -> String {
+        format!("{}:begun", self.prefix)
+    }
+
         let digits = key.as_bytes().iter().fold(String::with_capacity(64), |mut digits, byte| {
             digits
                 .extend([byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16).unwrap_or('0')));
@@ -175,14 +211,24 @@ fn millis(term: Term) -> u64 {
 type Row = (Option<u64>, Option<Vec<u8>>, Option<u64>);
 
 impl SessionStore for RedisSessions {
-    fn begin(&self, key: StoreKey, sealed: Vec<u8>, term: Term) -> StoreFuture<'_, ()> {
-        let mut command = redis::cmd("SET");
-        command.arg(self.named('b', key)).arg(sealed).arg("PX").arg(millis(term));
-        self.ask(command)
+    fn begin(&self, key: StoreKey, sign_in: StoredSignIn, term: Term) -> StoreFuture<'_, ()> {
+        let StoredSignIn { sealed, network } = sign_in;
+        let network = network.map(|network| self.named('w', network));
+        let mut command = redis::cmd("EVAL");
+        command.arg(BEGIN).arg(2 + usize::from(network.is_some()));
+        command.arg(self.named('b', key)).arg(self.begun()).arg(&network);
+        command.arg(sealed).arg(term.until_secs).arg(millis(term)).arg(term.now_secs);
+        command.arg(self.most_sign_ins).arg(share(self.most_sign_ins));
+        Box::pin(async move {
+            let is_kept: bool = self.ask(command).await?;
+            if is_kept { Ok(()) } else { Err(StoreFault::Full) }
+        })
     }
 
     fn take(&self, key: StoreKey, _: u64) -> StoreFuture<'_, Option<Vec<u8>>> {
-        self.ask(self.script(TAKE, ('b', key)))
+        let mut command = redis::cmd("EVAL");
+        command.arg(TAKE).arg(2).arg(self.named('b', key)).arg(self.begun());
+        self.ask(command)
     }
 
     fn open(&self, key: StoreKey, session: StoredSession, now_secs: u64) -> StoreFuture<'_, ()> {

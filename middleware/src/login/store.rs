@@ -15,8 +15,9 @@ use aws_lc_rs::digest::{Context, SHA256};
 /// Times are seconds since the Unix epoch, by the clock of the guard. What has ended is as if it had never been there, whether the
 /// store has removed it or not.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Keeps a sign-in that was begun. Anybody can begin one: where there is no room, an old one makes it.
-    fn begin(&self, key: StoreKey, sealed: Vec<u8>, term: Term) -> StoreFuture<'_, ()>;
+    /// Keeps a sign-in that was begun. Anybody can begin one, as often as they like: where there is no room, or none that one network may
+    /// take, [`StoreFault::Full`]. None that was begun before gives way, since somebody may be typing their password for it.
+    fn begin(&self, key: StoreKey, sign_in: StoredSignIn, term: Term) -> StoreFuture<'_, ()>;
 
     /// Takes a sign-in out: of several calls at once, one gets it.
     fn take(&self, key: StoreKey, now_secs: u64) -> StoreFuture<'_, Option<Vec<u8>>>;
@@ -68,8 +69,28 @@ pub enum StoreFault {
     #[error("where sessions are kept cannot be reached")]
     Away,
     /// It has no room.
-    #[error("as many sessions are open as there is room for")]
+    #[error("there is no room for more")]
     Full,
+}
+
+/// A sign-in that was begun, as a store keeps it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct StoredSignIn {
+    /// What is kept, sealed.
+    pub sealed: Vec<u8>,
+    /// The network that it was begun from, by a digest of the address (IPv4) or of its first 48 bits (IPv6), where that is known.
+    pub network: Option<StoreKey>,
+}
+
+impl fmt::Debug for StoredSignIn {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("StoredSignIn").finish_non_exhaustive()
+    }
+}
+
+/// How many of so many sign-ins one network may have begun.
+pub(super) fn share(most: usize) -> usize {
+    (most / 10).max(1)
 }
 
 /// A session as a store keeps it.

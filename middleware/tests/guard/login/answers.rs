@@ -328,17 +328,22 @@ async fn nobody_is_led_to_another_site_after_a_sign_in() {
 }
 
 #[tokio::test]
-async fn strangers_who_begin_sign_ins_take_no_room_from_sessions_and_too_many_sessions_are_503() {
+async fn strangers_who_begin_sign_ins_take_no_room_from_others_and_too_many_sessions_are_503() {
     let store = MemorySessions::new().most_sign_ins(2).most_sessions(1);
     let world = World::with(|login| login.store(store), |guard| guard).await;
     let mut first = world.browser();
     let location = first.begin("/auth/login").await;
     let early = world.provider.answer(&location);
-    for _ in 0..2 {
-        world.browser().begin("/auth/login").await;
-    }
-    let answer = first.come_back(&early).await;
-    refused(&first, &answer, 400);
+    world.browser().begin("/auth/login").await;
+    let mut late = world.browser();
+    let answer = late.open("/auth/login").await;
+    refused(&late, &answer, 503);
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(first.come_back(&early).await.header("location"), "/", "it was begun before");
+    world.browser().begin("/auth/login").await;
+    first.submit("/auth/logout").await;
+    // Nobody waits for those who do not come back for longer than ten minutes.
+    world.dial.turn(Duration::from_mins(10));
     let mut first = world.signed_in().await;
     let (second, answer) = come_back(&world, |_| ()).await;
     refused(&second, &answer, 503);

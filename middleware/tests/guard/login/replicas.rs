@@ -1,9 +1,11 @@
 //! Sessions that replicas share.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use http::StatusCode;
 use portcullis_guard::{Guard, RedisSessions};
 use serde_json::json;
