@@ -40,7 +40,7 @@ use crate::refusal::{DpopHint, Hint, Refusal};
 use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
-use crate::status::Status;
+use crate::status::{Status, StoreState};
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Sessions;
 use judge::Admission;
@@ -158,16 +158,19 @@ impl Guard {
             revocations_age: policy.and_then(PolicyState::revoked).and_then(|revoked| revoked.age(now)),
             limits_shared: self.core.limiters.are_shared(),
             proofs_shared: self.core.credentials.bindings.are_shared(),
+            sessions: self.sessions().map(Sessions::state),
         }
     }
 
     /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
-    /// is to be one, what was revoked if that has to be known, and where proofs are shared if nobody is served without.
+    /// is to be one, what was revoked if that has to be known, where proofs are shared if nobody is served without, and where
+    /// sessions are kept if people sign in here.
     pub fn is_ready(&self) -> bool {
         let moment = Moment::strict(self.core.clock.steady());
         let policy = self.core.policy.as_ref();
         self.core.trusts.are_ready(moment)
             && self.core.credentials.bindings.are_ready()
+            && self.sessions().is_none_or(|sessions| sessions.state() == StoreState::Reached)
             && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
 

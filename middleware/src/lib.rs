@@ -269,5 +269,5 @@ pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 #[cfg(feature = "axum")]
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
-pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status};
+pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status, StoreState};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};

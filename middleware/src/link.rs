@@ -1,16 +1,19 @@
 //! The connection to a server that replicas share, and whether there is one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 use tokio::sync::{Mutex, Notify};
 
 use crate::clock::Clock;
 use crate::outage::{OutageLog, OutageReport};
 use crate::schedule::Schedule;
+#[cfg(feature = "login")]
+use crate::status::StoreState;
 
 /// A server that takes longer counts as away.
 const BREAKER: Duration = Duration::from_millis(200);
@@ -30,6 +33,8 @@ pub(crate) struct Link {
     purpose: Purpose,
     current: ArcSwapOption<MultiplexedConnection>,
     outage: OutageLog,
+    /// Whether the server answered when it could not be used last.
+    fails: AtomicBool,
     clock: Clock,
     /// Held by who connects.
     connecting: Mutex<()>,
@@ -56,6 +61,7 @@ impl Link {
             purpose,
             current: ArcSwapOption::empty(),
             outage: OutageLog::default(),
+            fails: AtomicBool::default(),
             clock: clock.clone(),
             connecting: Mutex::default(),
             lost: Notify::new(),
@@ -66,7 +72,17 @@ impl Link {
         self.current.load().is_some()
     }
 
-    /// Asks the server. `None` if there was no answer: then it is away until it was found again.
+    /// Whether the server can be used, and if not, whether it is there at all.
+    #[cfg(feature = "login")]
+    pub(crate) fn state(&self) -> StoreState {
+        match (self.is_up(), self.fails.load(Ordering::Relaxed)) {
+            (true, _) => StoreState::Reached,
+            (false, true) => StoreState::Failing,
+            (false, false) => StoreState::Away,
+        }
+    }
+
+    /// Asks the server. `None` if there was no answer, or an error: then it counts as away until it was found to do what it has to.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let connection = self.current.load_full()?;
         match command.query_async(&mut MultiplexedConnection::clone(&connection)).await {
@@ -116,6 +132,7 @@ impl Link {
 
     fn miss(&self, error: &RedisError) {
         let away = self.purpose.away;
+        self.fails.store(is_answer(error), Ordering::Relaxed);
         // Whatever the error is: a connection that ends and one that is refused are one outage.
         let Some(OutageReport { lasted, attempts }) = self.outage.failed(self.clock.steady(), &"away", true)
         else {
@@ -129,6 +146,17 @@ impl Link {
     pub(crate) fn spawn(self: &Arc<Self>) {
         tokio::spawn(look_out(Arc::downgrade(self)));
     }
+}
+
+/// Whether an error is one that the server gave, over a connection that holds.
+fn is_answer(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AuthenticationFailed
+            | ErrorKind::Extension
+            | ErrorKind::Server(_)
+            | ErrorKind::UnexpectedReturnType
+    )
 }
 
 async fn look_out(link: Weak<Link>) {

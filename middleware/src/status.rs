@@ -32,6 +32,22 @@ pub struct Status {
     pub limits_shared: Option<bool>,
     /// Whether used DPoP proofs are shared with the other replicas at the moment; nothing if they are not to be.
     pub proofs_shared: Option<bool>,
+    /// Whether the [store](crate::SessionStore) of the login can be used; nothing if there is no login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<StoreState>,
+}
+
+/// Whether the place where sessions are kept can be used. While it cannot, requests with a session are answered 503, and nobody can sign in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+#[serde(rename_all = "lowercase")]
+pub enum StoreState {
+    /// It cannot be reached, or takes too long.
+    Away,
+    /// It is there, and answers with errors: it is full, say, or is reading its data, or may not write.
+    Failing,
+    /// It can.
+    Reached,
 }
 
 /// What a guard knows of its policy.
@@ -136,6 +152,7 @@ mod tests {
             revocations_age: None,
             limits_shared: None,
             proofs_shared: None,
+            sessions: Some(StoreState::Failing),
         };
         assert_eq!(
             serde_json::to_value(status).unwrap(),
@@ -148,6 +165,7 @@ mod tests {
                 "revocations_age_secs": null,
                 "limits_shared": null,
                 "proofs_shared": null,
+                "sessions": "failing",
             })
         );
     }

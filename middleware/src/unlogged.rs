@@ -11,6 +11,7 @@ use http::{HeaderMap, Response};
 use crate::login_ground::LoginGround;
 use crate::policy::Surroundings;
 use crate::refusal::{Outage, Refusal};
+use crate::status::StoreState;
 use crate::token::{NotAHostCookie, Principal, Sharing, TokenFault};
 
 #[derive(Clone)]
@@ -73,6 +74,10 @@ impl Sessions {
     }
 
     pub(crate) fn way(&self, _: &Parts) -> Option<Way> {
+        match self.0 {}
+    }
+
+    pub(crate) fn state(&self) -> StoreState {
         match self.0 {}
     }
 

@@ -50,6 +50,7 @@ pub use self::store::{SessionStore, StoreFault, StoreFuture, StoreKey, StoredSes
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::outage::OutageLog;
+use crate::status::StoreState;
 
 /// Sign-ins and sessions of a guard. Clones are the same.
 #[derive(Clone)]
@@ -132,6 +133,11 @@ impl Sessions {
         if let Err(fault) = self.0.provider.places().await {
             tracing::warn!(%fault, "nobody can sign in: where is not known");
         }
+    }
+
+    /// Whether the place where sessions are kept can be used.
+    pub(crate) fn state(&self) -> StoreState {
+        self.0.store.state()
     }
 
     /// Goes on looking for where sessions are kept.

@@ -10,6 +10,7 @@ use super::store::{
 };
 use crate::clock::Clock;
 use crate::link::{Link, Purpose};
+use crate::status::StoreState;
 
 /// What all keys there start with. Between braces, so that a cluster keeps them together, as the scripts need it.
 const PREFIX: &str = "{portcullis:sessions}";
@@ -123,8 +124,8 @@ return ended";
 pub struct RedisSessions {
     link: Arc<Link>,
     prefix: String,
-}
     most_sign_ins: usize,
+}
 
 /// A text that is not the URL of a Redis.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +155,6 @@ impl RedisSessions {
         Self { prefix: prefix.into(), ..self }
     }
 
-    fn named(&self, kind: char, key: StoreKey) -> String {
     /// How many sign-ins may be begun and not finished, at all replicas together: 50,000 unless set, at some 1,000 bytes each. A tenth
     /// of them may come from one address, or one /48 network of IPv6.
     #[must_use]
@@ -167,6 +167,7 @@ impl RedisSessions {
         format!("{}:begun", self.prefix)
     }
 
+    fn named(&self, kind: char, key: StoreKey) -> String {
         let digits = key.as_bytes().iter().fold(String::with_capacity(64), |mut digits, byte| {
             digits
                 .extend([byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16).unwrap_or('0')));
@@ -291,6 +292,10 @@ impl SessionStore for RedisSessions {
             self.link.connect().await;
             if self.link.is_up() { Ok(()) } else { Err(StoreFault::Away) }
         })
+    }
+
+    fn state(&self) -> StoreState {
+        self.link.state()
     }
 
     fn watch(&self) {

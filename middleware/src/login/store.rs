@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::status::StoreState;
+
 /// Where sign-ins and sessions are kept: in [memory](crate::MemorySessions), where replicas share them, or where a service likes.
 ///
 /// A store sees neither tokens nor the ids of sessions. It knows each by the digest of an id that the browser alone has; and what it
@@ -52,6 +54,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Looks for the store now, if it is away. Unless it is elsewhere, there is nothing to do.
     fn refresh(&self) -> StoreFuture<'_, ()> {
         Box::pin(ready(Ok(())))
+    }
+
+    /// Whether the store can be used, as far as is known without asking it: for [`Guard::status`](crate::Guard::status). Unless it is
+    /// elsewhere, it can.
+    fn state(&self) -> StoreState {
+        StoreState::Reached
     }
 
     /// Goes on looking for the store whenever it is away, in the background. Unless it is elsewhere, there is nothing to do.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use http::StatusCode;
-use portcullis_guard::{Guard, RedisSessions};
+use portcullis_guard::{Guard, RedisSessions, StoreState};
 use serde_json::json;
 
 use crate::login::browser::{Browser, guard_at, service};
@@ -269,8 +269,16 @@ async fn a_store_that_is_away_signs_nobody_out() {
     let answer = browser.submit("/auth/logout").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(browser.session().is_some(), "whoever is told to try again can");
+    assert_eq!(
+        (pair.guards[0].status().sessions, pair.guards[0].is_ready()),
+        (Some(StoreState::Away), false)
+    );
     pair.redis.signal("-CONT");
     pair.guards[0].refresh().await;
+    assert_eq!(
+        (pair.guards[0].status().sessions, pair.guards[0].is_ready()),
+        (Some(StoreState::Reached), true)
+    );
     assert_eq!(browser.fetch("/me").await.body, "alice");
     // One that comes back without its data knows nobody.
     pair.redis.end();
@@ -278,4 +286,24 @@ async fn a_store_that_is_away_signs_nobody_out() {
     pair.redis = Redis::start_at(port);
     pair.guards[0].refresh().await;
     assert_eq!(browser.fetch("/me").await.code(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_store_that_answers_with_errors_is_told_from_one_that_is_away() {
+    let pair = Pair::new().await;
+    let mut browser = pair.signed_in().await;
+    let guard = &pair.guards[0];
+    let state = || (guard.status().sessions.unwrap(), guard.is_ready());
+    assert_eq!(state(), (StoreState::Reached, true));
+    let most = |bytes: &str| cli(&pair.redis.url(), &["config", "set", "maxmemory", bytes]);
+    most("1");
+    let answer = browser.open("/auth/login").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert_eq!(state(), (StoreState::Failing, false));
+    guard.refresh().await;
+    assert_eq!(state(), (StoreState::Failing, false), "it is there, and cannot write");
+    most("0");
+    guard.refresh().await;
+    assert_eq!(state(), (StoreState::Reached, true));
+    assert_eq!(browser.fetch("/me").await.body, "alice");
 }
