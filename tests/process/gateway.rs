@@ -1,5 +1,6 @@
 //! The gateway behind a real nginx, configured as its page says, and asked by others.
 
+mod bound;
 mod grpc;
 mod started;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::agent::{Answer, agent};
@@ -105,13 +105,17 @@ pub struct Listening {
 }
 
 impl Listening {
-    async fn start(mut command: Command, (port, probe): (u16, &str), log: PathBuf) -> Self {
+    fn begin(mut command: Command, port: u16, log: PathBuf) -> Self {
         let out = fs::File::create(&log).expect("the log can be written");
         let errors = out.try_clone().expect("a file can be shared");
         let child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn();
         let child =
             child.unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs what is missing"));
-        let mut program = Self { address: format!("http://127.0.0.1:{port}"), child, log };
+        Self { address: format!("http://127.0.0.1:{port}"), child, log }
+    }
+
+    async fn start(command: Command, (port, probe): (u16, &str), log: PathBuf) -> Self {
+        let mut program = Self::begin(command, port, log);
         let started = Instant::now();
         while Answer::try_to(agent().get(format!("{}{probe}", program.address))).await.is_none() {
             let ended = program.child.try_wait().expect("the child is ours");
@@ -171,6 +175,24 @@ pub fn gateway_command(file: &Path) -> Command {
     let mut command = Command::new(required("PORTCULLIS_TEST_BINARY"));
     command.env_clear().arg("gateway").arg("--config").arg(file);
     command
+}
+
+/// A Redis that keeps nothing, and waits until it answers.
+///
+/// # Panics
+///
+/// When it is not there or does not answer.
+pub async fn redis(folder: &Path, port: u16) -> Listening {
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]).arg("--dir").arg(folder);
+    let program = Listening::begin(command, port, folder.join("redis.log"));
+    let started = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(started.elapsed() < PATIENCE, "{}", program.log());
+        // Waiting for another program to start, as above.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    program
 }
 
 /// nginx with what stands in its `http` block, and waits until it answers.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use http::Method;
 use portcullis_guard::{
     BuildError, CacheDirError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Quota,
-    RouteFault, RouteTable,
+    RedisProofs, RouteFault, RouteTable,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 
-use crate::config::{GatewayConfig, Route};
+use crate::config::{BoundTokens, GatewayConfig, Route};
 use crate::http::extract::address::trusted;
 use crate::http::gateway::Front;
 use crate::http::listen;
@@ -109,9 +110,20 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
         guard = guard.cache_dir(folder);
     }
     if !dpop.origins.is_empty() {
-        guard = guard.dpop(dpop.origins.iter().fold(Dpop::new(), Dpop::origin));
+        guard = guard.dpop(bound(dpop));
     }
     guard
+}
+
+/// How tokens that are bound to a key are taken.
+fn bound(settings: &BoundTokens) -> Dpop {
+    let dpop = settings.origins.iter().fold(Dpop::new(), Dpop::origin);
+    let (Some(url), Some(secret)) = (&settings.redis_url, &settings.redis_secret) else { return dpop };
+    // The file holds a text, and the guard takes 32 bytes.
+    let mut key = [0; 32];
+    key.copy_from_slice(digest(&SHA256, secret.expose().as_bytes()).as_ref());
+    let proofs = RedisProofs::new(url.expose(), key);
+    dpop.shared(if settings.alone_while_away { proofs.alone_while_away() } else { proofs })
 }
 
 fn table(routes: &[Route]) -> RouteTable {
@@ -173,6 +185,21 @@ mod tests {
         assert!(overlap.contains("the route `/{b}`"), "{overlap}");
         let origin = fault(&format!("[dpop]\norigins = [\"orders\"]\n{}", route("/a", "")));
         assert!(origin.contains("`orders` is not the origin of a service"), "{origin}");
+        let folder = tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "s".repeat(32)).unwrap();
+        let shared = |url: &str| {
+            let dpop = "[dpop]\norigins = [\"https://orders.example\"]\n";
+            let rest =
+                format!("redis_url = \"{url}\"\nredis_secret_file = {:?}\n", secret.display().to_string());
+            format!("{dpop}{rest}{}", route("/a", ""))
+        };
+        Gateway::look(&config(&shared("rediss://proofs.example:6379"))).unwrap();
+        let wrong = fault(&shared("http://user:hush@proofs.example"));
+        assert!(
+            wrong.contains("the address of the shared proofs cannot be used") && !wrong.contains("hush"),
+            "{wrong}"
+        );
     }
 
     #[test]

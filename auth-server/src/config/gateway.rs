@@ -80,6 +80,17 @@ pub struct PolicySource {
 pub struct BoundTokens {
     /// The origins by which clients reach the services, for example `https://api.example.com`. Without it: bound tokens are refused.
     pub origins: Vec<String>,
+    /// Redis (6 or later) or Valkey, where all gateways and services for one audience together take a proof once, for example
+    /// `rediss://proofs.internal:6379`. Without it: each gateway refuses the proofs that it has seen itself.
+    pub redis_url: Option<SecretText>,
+    /// File that holds it, where it has a password in it.
+    pub redis_url_file: Option<PathBuf>,
+    /// File that holds what proofs are hashed with there: at least 32 random characters, the same for all of them.
+    pub redis_secret_file: Option<PathBuf>,
+    /// Goes on while Redis is away, with the proofs that each gateway has seen itself. Without it: requests with a proof are answered 503 meanwhile.
+    pub alone_while_away: bool,
+    #[serde(skip)]
+    pub(crate) redis_secret: Option<SecretText>,
 }
 
 /// How often somebody may ask.
@@ -208,6 +219,38 @@ mod tests {
             (format!("{START}[[limits]]\n"), "`limits` stands outside of any [section]"),
         ] {
             let mistakes = read(&text).unwrap_err();
+            assert!(mistakes.iter().any(|it| it.contains(mistake)), "{mistake}: {mistakes:#?}");
+        }
+    }
+
+    #[test]
+    fn where_proofs_are_shared_is_said_whole_and_its_secrets_are_shown_to_nobody() {
+        let folder = tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            format!("{name}_file = {:?}\n", file.display().to_string())
+        };
+        let start = format!("{START}[[route]]\npath = \"/\"\nrequire = \"public\"\n[dpop]\n");
+        let (url, secret) = ("redis_url = \"redis://:hush@h\"\n", file("redis_secret", &"hush".repeat(8)));
+        let origins = "origins = [\"https://api.example\"]\n";
+        let config = read(&format!("{start}{origins}{url}{secret}alone_while_away = true")).unwrap();
+        assert_eq!(config.dpop.redis_secret.as_ref().unwrap().expose(), "hush".repeat(8));
+        let shown = serde_json::to_string(&config).unwrap() + &format!("{config:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        let by_file = format!("{start}{origins}{secret}{}", file("redis_url", "redis://:hush@h\n"));
+        assert_eq!(read(&by_file).unwrap().dpop.redis_url.unwrap().expose(), "redis://:hush@h");
+        for (dpop, mistake) in [
+            (format!("{origins}{url}"), "dpop.redis_url: is set without `dpop.redis_secret_file`"),
+            (format!("{url}{secret}"), "dpop.redis_url: is set without `dpop.origins`"),
+            (format!("{origins}{secret}"), "dpop.redis_secret_file: is set without `dpop.redis_url`"),
+            (format!("{origins}alone_while_away = true"), "dpop.alone_while_away: is set without"),
+            (
+                format!("{origins}{url}{}", file("redis_secret", &"s".repeat(31))),
+                "dpop.redis_secret_file: holds less than 32 characters",
+            ),
+        ] {
+            let mistakes = read(&format!("{start}{dpop}")).unwrap_err();
             assert!(mistakes.iter().any(|it| it.contains(mistake)), "{mistake}: {mistakes:#?}");
         }
     }

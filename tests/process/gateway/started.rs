@@ -12,7 +12,7 @@ use super::{Ground, ROUTES};
 use crate::commands::said;
 
 /// Asks as Traefik does.
-fn forwarded(gateway: &Listening, method: &str, uri: &str) -> RequestBuilder {
+pub(super) fn forwarded(gateway: &Listening, method: &str, uri: &str) -> RequestBuilder {
     agent()
         .get(format!("{}/forward", gateway.address))
         .header("x-forwarded-method", method)

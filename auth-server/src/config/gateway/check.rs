@@ -1,9 +1,12 @@
 //! What no key of a gateway can check alone.
 
-use crate::config::GatewayConfig;
 use crate::config::check::{Finding, fill, finding, log_filter};
-use crate::config::gateway::Route;
+use crate::config::gateway::{BoundTokens, Route};
 use crate::config::known::Key;
+use crate::config::{GatewayConfig, SecretText};
+
+/// The least that a secret has to have.
+const SECRET_BYTES: usize = 32;
 
 /// Reads the secret that lies in a file, and returns everything that does not go together.
 pub(super) fn complete(config: &mut GatewayConfig) -> Vec<Finding> {
@@ -11,7 +14,11 @@ pub(super) fn complete(config: &mut GatewayConfig) -> Vec<Finding> {
     let policy = &mut config.policy;
     let file = policy.client_secret_file.as_deref();
     fill(&mut policy.client_secret, file, ("policy", "client_secret"), &mut findings);
+    let dpop = &mut config.dpop;
+    fill(&mut dpop.redis_url, dpop.redis_url_file.as_deref(), ("dpop", "redis_url"), &mut findings);
+    fill(&mut dpop.redis_secret, dpop.redis_secret_file.as_deref(), ("dpop", "redis_secret"), &mut findings);
     findings.extend(contradictions(config));
+    findings.extend(unshared(&config.dpop));
     let routes = config.route.iter().zip(1_usize..);
     findings.extend(routes.flat_map(|(route, number)| {
         let lacks = lacks(config, route).into_iter();
@@ -47,6 +54,29 @@ fn contradictions(config: &GatewayConfig) -> impl Iterator<Item = Finding> {
             .route
             .is_empty()
             .then(|| finding("route", "", "there is none, so everything would be refused".to_owned())),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// What is missing where proofs are to be shared.
+fn unshared(dpop: &BoundTokens) -> impl Iterator<Item = Finding> {
+    let shares = dpop.redis_url.is_some() || dpop.redis_url_file.is_some();
+    let name = if dpop.redis_url_file.is_some() { "redis_url_file" } else { "redis_url" };
+    let found = |name, message: &str| finding("dpop", name, message.to_owned());
+    let secret = dpop.redis_secret.as_ref().map(SecretText::expose);
+    [
+        (shares && dpop.redis_secret_file.is_none())
+            .then(|| found(name, "is set without `dpop.redis_secret_file`")),
+        (shares && dpop.origins.is_empty())
+            .then(|| found(name, "is set without `dpop.origins`, so no proof is ever taken")),
+        (!shares && dpop.redis_secret_file.is_some())
+            .then(|| found("redis_secret_file", "is set without `dpop.redis_url`")),
+        (!shares && dpop.alone_while_away)
+            .then(|| found("alone_while_away", "is set without `dpop.redis_url`")),
+        secret
+            .is_some_and(|secret| secret.len() < SECRET_BYTES)
+            .then(|| found("redis_secret_file", "holds less than 32 characters")),
     ]
     .into_iter()
     .flatten()
