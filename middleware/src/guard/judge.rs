@@ -125,7 +125,8 @@ impl Admission<'_> {
         if let Some(held) = held {
             parts.extensions.insert(held.caller.clone());
             let outer = Permit::issued(&parts.extensions).into_seat();
-            parts.extensions.insert(Issued::new(self.guard, self.terms, held, outer));
+            let issued = Issued::new((self.guard, self.terms), held, address(parts), outer);
+            parts.extensions.insert(issued);
         } else {
             // An outer guard may have left a caller that this route does not have.
             parts.extensions.remove::<Principal>();

@@ -9,6 +9,7 @@ use axum_core::body::Body;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::runtime::{Handle, Id};
 use tokio::sync::futures::OwnedNotified;
 
 use super::{Permit, Seat};
@@ -86,18 +87,29 @@ fn is_known(body: &Body) -> bool {
 
 fn bounded(body: Body, seat: Arc<Seat>, manner: Manner) -> Body {
     let gone = Box::pin(Arc::clone(&seat.watch().gone).notified_owned());
-    Body::new(Watched { body, seat, gone, manner, is_over: false })
+    Body::new(Watched { body, seat, gone, awaited_in: None, manner, is_over: false })
 }
 
 struct Watched {
     body: Body,
     seat: Arc<Seat>,
     gone: Pin<Box<OwnedNotified>>,
+    /// The runtime that waited for it last.
+    awaited_in: Option<Id>,
     manner: Manner,
     is_over: bool,
 }
 
 impl Watched {
+    /// Has the runtime at hand look at the permission: that in which the body was made may have ended by now.
+    fn attend(&mut self) {
+        let here = Handle::try_current().ok().map(|handle| handle.id());
+        if here != self.awaited_in {
+            self.awaited_in = here;
+            self.seat.attend();
+        }
+    }
+
     fn end(&mut self, ended: Ended) -> Option<Result<Frame<Bytes>, Error>> {
         self.is_over = true;
         // What is still to come is not asked for any more.
@@ -127,6 +139,7 @@ impl http_body::Body for Watched {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame);
         }
+        self.attend();
         ready!(self.gone.as_mut().poll(context));
         // It is told only after it was noted.
         let ended = self.seat.ended().unwrap_or(Ended::Unavailable);

@@ -5,18 +5,22 @@ mod decider;
 mod registry;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 pub(crate) use body::Stay;
 pub use decider::Decider;
 use http::Extensions;
 pub(crate) use registry::Streams;
+use tokio::runtime::Id;
 use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
 use crate::introspection::Inquiry;
+use crate::limit::{Exceeded, Halt, Stage, Standing};
 #[cfg(feature = "login")]
 use crate::login::Visit;
 use crate::records::Share;
@@ -28,7 +32,7 @@ use crate::unlogged::Visit;
 ///
 /// It lasts as long as a new request with the same token would be let through: until the token expires or is revoked, its key
 /// is withdrawn, the policy no longer allows what the route requires, or the guard cannot know any more. The guard looks every
-/// half second.
+/// half second, by a task of the runtime in which somebody waits for that.
 ///
 /// Bodies of answers whose length is not known before are watched without it: server-sent events end, a gRPC call ends with a
 /// status, and every other body breaks off, so that nobody takes what came of it for the whole. What a connection carries after it was
@@ -64,6 +68,12 @@ pub enum RenewError {
     /// The permission has ended before.
     #[error("it is too late: {0}")]
     Ended(Ended),
+    /// The caller is over a limit, or less than the quota can be given out at the moment. So soon they may try again.
+    #[error("too many requests: again after {} s", .retry_after.as_secs_f64().ceil())]
+    Limited {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// With this token the caller may not do it.
     #[error("not with this token: {0}")]
     NotAllowed(Ended),
@@ -96,6 +106,7 @@ impl Permit {
     pub async fn ended(&self) -> Ended {
         let Some(seat) = &self.0 else { return std::future::pending().await };
         let watch = seat.watch();
+        seat.attend();
         loop {
             let gone = watch.gone.notified();
             if let Some(ended) = watch.ended.get() {
@@ -118,6 +129,10 @@ impl Permit {
     /// Goes on under a newer token of the same caller, which the client sends in a message of its own. It has to be bound as the one
     /// before; the proof of that was given when the connection was opened.
     ///
+    /// It counts as a request of the caller to the same route, whether the token is good or not, by every limit but those that count by
+    /// the address alone. Whoever is over one of them is told when to [try again](RenewError::Limited), and the permission goes on as
+    /// before.
+    ///
     /// A permission that has ended stays so.
     pub async fn renew(&self, token: &str) -> Result<(), RenewError> {
         let seat = self.0.as_ref().ok_or(RenewError::Anonymous)?;
@@ -126,6 +141,7 @@ impl Permit {
         let mut renewed = Vec::with_capacity(1);
         let mut next = Some(seat);
         while let Some(seat) = next {
+            seat.spend().await?;
             renewed.push((seat, seat.renewed(token).await?));
             next = seat.outer.as_ref();
         }
@@ -162,10 +178,16 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    pub(crate) fn new(guard: &Guard, terms: &Arc<Terms>, held: Held, outer: Option<Arc<Seat>>) -> Self {
+    /// For a request from an address, if that is known, whose own permission at a guard around this one is `outer`.
+    pub(crate) fn new(
+        (guard, terms): (&Guard, &Arc<Terms>),
+        held: Held,
+        address: Option<IpAddr>,
+        outer: Option<Arc<Seat>>,
+    ) -> Self {
         let (guard, terms) = (guard.clone(), Arc::clone(terms));
         let (held, is_taken, watch) = (Mutex::new(held), AtomicBool::default(), OnceLock::new());
-        let seat = Arc::new(Seat { guard, terms, held, outer, is_taken, watch });
+        let seat = Arc::new(Seat { guard, terms, held, address, outer, is_taken, watch });
         Self { seat, is_of_outer: false }
     }
 
@@ -194,28 +216,6 @@ pub(crate) struct Held {
     pub(crate) share: Share,
 }
 
-/// The place of one request at its guard.
-pub(crate) struct Seat {
-    guard: Guard,
-    terms: Arc<Terms>,
-    held: Mutex<Held>,
-    /// That at a guard around this one.
-    outer: Option<Arc<Self>>,
-    /// Whether a handler has taken it. That the guard watches a body by it says nothing of what comes after an upgrade.
-    is_taken: AtomicBool,
-    /// Once somebody goes by it.
-    watch: OnceLock<Watch>,
-}
-
-/// Whether a permission has ended.
-#[derive(Default)]
-struct Watch {
-    ended: OnceLock<Ended>,
-    gone: Arc<Notify>,
-}
-
-impl Seat {
-    /// Notes that a handler ends by it what it began, here and at the guards around.
 impl Held {
     /// The scheme by which the token came.
     pub(crate) fn scheme(&self) -> Scheme {
@@ -234,6 +234,32 @@ impl Held {
     }
 }
 
+/// The place of one request at its guard.
+pub(crate) struct Seat {
+    guard: Guard,
+    terms: Arc<Terms>,
+    held: Mutex<Held>,
+    /// Where the request came from, if that is known.
+    address: Option<IpAddr>,
+    /// That at a guard around this one.
+    outer: Option<Arc<Self>>,
+    /// Whether a handler has taken it. That the guard watches a body by it says nothing of what comes after an upgrade.
+    is_taken: AtomicBool,
+    /// Once somebody goes by it.
+    watch: OnceLock<Watch>,
+}
+
+/// Whether a permission has ended.
+#[derive(Default)]
+struct Watch {
+    ended: OnceLock<Ended>,
+    gone: Arc<Notify>,
+    /// The runtimes in which somebody waits for that: most often one.
+    awaited_in: Mutex<Vec<Id>>,
+}
+
+impl Seat {
+    /// Notes that a handler ends by it what it began, here and at the guards around.
     fn take(self: &Arc<Self>) {
         self.watch();
         let mut seat = Some(self);
@@ -262,8 +288,34 @@ impl Held {
         });
         if is_new {
             self.guard.streams().add(self);
+            self.attend();
         }
         watch
+    }
+
+    /// Has it looked at by the runtime that waits for its end now.
+    fn attend(self: &Arc<Self>) {
+        self.guard.streams().attend(self);
+    }
+
+    fn awaited_in(&self) -> Option<MutexGuard<'_, Vec<Id>>> {
+        self.watch.get().map(|watch| watch.awaited_in.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_awaited_in(&self, runtime: Id) -> bool {
+        self.awaited_in().is_some_and(|runtimes| runtimes.contains(&runtime))
+    }
+
+    fn await_in(&self, runtime: Id) {
+        if let Some(mut runtimes) = self.awaited_in().filter(|runtimes| !runtimes.contains(&runtime)) {
+            runtimes.push(runtime);
+        }
+    }
+
+    fn leave(&self, runtime: Id) {
+        if let Some(mut runtimes) = self.awaited_in() {
+            runtimes.retain(|own| *own != runtime);
+        }
     }
 
     fn ended(&self) -> Option<Ended> {
@@ -292,6 +344,24 @@ impl Held {
             outer.look()?;
         }
         self.guard.stays(&self.terms.requirement, &mut self.held())
+    }
+
+    /// Spends what one more request of the caller would, by the limits behind the token.
+    async fn spend(&self) -> Result<(), RenewError> {
+        let over = |exceeded: Exceeded| RenewError::Limited { retry_after: exceeded.reading.reset };
+        let (caller, mut standing) = (self.held().caller.clone(), Standing::default());
+        loop {
+            let passage = &self.terms.passage;
+            match passage.spend(Stage::Late, self.address, Some(&caller), &mut standing) {
+                Ok(()) => return Ok(()),
+                Err(Halt::Closed) => return Err(RenewError::Unavailable),
+                Err(Halt::Exceeded(exceeded)) => return Err(over(exceeded)),
+                Err(Halt::Wait(loan)) => {
+                    let reading = loan.settle().await.map_err(over)?;
+                    standing.pass(Stage::Late, reading);
+                }
+            }
+        }
     }
 
     /// What would be held under another token, if that is good enough.

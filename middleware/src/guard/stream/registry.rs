@@ -1,9 +1,11 @@
-//! Every permission that somebody goes by, and the task that looks at them.
+//! Every permission that somebody goes by, and the tasks that look at them.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use foldhash::quality::RandomState;
+use tokio::runtime::{Handle, Id};
 
 use super::Seat;
 
@@ -19,10 +21,10 @@ pub(crate) struct Streams(Mutex<Registry>);
 #[derive(Default)]
 struct Registry {
     seats: Vec<Weak<Seat>>,
-    /// Which task looks at them.
-    attendant: Option<u64>,
+    /// Which task looks at what a runtime waits for. Each has one of its own: a runtime may end, or rest, while others go on.
+    attendants: HashMap<Id, u64, RandomState>,
     /// How many there were.
-    attendants: u64,
+    begun: u64,
 }
 
 impl Streams {
@@ -35,17 +37,32 @@ impl Streams {
             registry.seats.reserve(lasting);
         }
         registry.seats.push(Arc::downgrade(seat));
-        if registry.attendant.is_some() {
+        drop(registry);
+        if Handle::try_current().is_err() {
+            tracing::error!(
+                "a stream is not watched until a runtime of tokio waits for it: there is none here"
+            );
+        }
+    }
+
+    /// Has a permission looked at by the runtime at hand, where somebody waits for its end.
+    pub(super) fn attend(self: &Arc<Self>, seat: &Arc<Seat>) {
+        let Ok(handle) = Handle::try_current() else { return };
+        let runtime = handle.id();
+        if seat.is_awaited_in(runtime) {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else {
-            tracing::error!("streams are not watched: there is no runtime of tokio here");
+        let mut registry = self.registry();
+        seat.await_in(runtime);
+        if registry.attendants.contains_key(&runtime) {
             return;
-        };
-        registry.attendants += 1;
-        let number = registry.attendants;
-        registry.attendant = Some(number);
-        runtime.spawn(Attendant { streams: Arc::downgrade(self), number }.run());
+        }
+        registry.begun += 1;
+        let number = registry.begun;
+        registry.attendants.insert(runtime, number);
+        drop(registry);
+        // Not under the lock: a runtime that is about to end drops the task at once.
+        handle.spawn(Attendant { streams: Arc::downgrade(self), runtime, number }.run());
     }
 
     /// How many there are.
@@ -57,10 +74,14 @@ impl Streams {
 
     /// Ends every one whose permission has gone.
     pub(crate) async fn look(&self) {
+        self.look_at(|_| true).await;
+    }
+
+    async fn look_at(&self, is_meant: impl Fn(&Seat) -> bool) {
         let seats: Vec<Arc<Seat>> = {
             let mut registry = self.registry();
             registry.clear();
-            registry.seats.iter().filter_map(Weak::upgrade).collect()
+            registry.seats.iter().filter_map(Weak::upgrade).filter(|seat| is_meant(seat)).collect()
         };
         for (number, seat) in seats.iter().enumerate() {
             if number % AT_ONCE == AT_ONCE - 1 {
@@ -83,9 +104,10 @@ impl Registry {
     }
 }
 
-/// The task that looks. When it ends, however that comes, the next stream begins another.
+/// The task that looks for a runtime. When it ends, however that comes, the next who waits there begins another.
 struct Attendant {
     streams: Weak<Streams>,
+    runtime: Id,
     number: u64,
 }
 
@@ -94,12 +116,13 @@ impl Attendant {
         loop {
             tokio::time::sleep(PAUSE).await;
             let Some(streams) = self.streams.upgrade() else { return };
-            streams.look().await;
+            streams.look_at(|seat| seat.is_awaited_in(self.runtime)).await;
             let mut registry = streams.registry();
             registry.clear();
-            if registry.seats.is_empty() {
+            let mut seats = registry.seats.iter().filter_map(Weak::upgrade);
+            if !seats.any(|seat| seat.is_awaited_in(self.runtime)) {
                 // Under the lock, so that nobody is added in between and left alone.
-                registry.attendant = None;
+                registry.attendants.remove(&self.runtime);
                 return;
             }
         }
@@ -110,8 +133,10 @@ impl Drop for Attendant {
     fn drop(&mut self) {
         let Some(streams) = self.streams.upgrade() else { return };
         let mut registry = streams.registry();
-        if registry.attendant == Some(self.number) {
-            registry.attendant = None;
+        if registry.attendants.get(&self.runtime) == Some(&self.number) {
+            registry.attendants.remove(&self.runtime);
+            // Another runtime may come to have its name.
+            registry.seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.leave(self.runtime));
         }
     }
 }
