@@ -110,6 +110,11 @@ impl Declared {
         entry.is_some_and(|entry| matches!(entry.check.kind, Kind::Opaque))
     }
 
+    /// Whether the field of a form is declared.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.flat(name).is_some()
+    }
+
     /// Whether it can ever change anything.
     pub(crate) fn rewrites(&self) -> bool {
         self.entries.iter().any(|entry| entry.check.action == Action::Rewrite)

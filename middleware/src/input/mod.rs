@@ -68,13 +68,21 @@ pub struct InputPolicy {
     bounds: Bounds,
     fields: Vec<(String, Field)>,
     duplicates: Duplicates,
-    query: Vec<(String, Field)>,
-    query_duplicates: Duplicates,
+    query: QueryFields,
     signed_body: bool,
     uploads: Uploads,
     unpack_ratio: Option<usize>,
     /// What a request type declares that cannot be, and where.
     fault: Option<(String, FieldFault)>,
+}
+
+/// What is declared of the query.
+#[derive(Clone, Debug)]
+struct QueryFields {
+    declared: Vec<(String, Field)>,
+    /// What is declared beside where the query stands for a form.
+    of_forms: Vec<(String, Field)>,
+    duplicates: Duplicates,
 }
 
 /// An input policy that cannot be used.
@@ -102,8 +110,7 @@ impl InputPolicy {
             bounds: Bounds { depth: 32, members: 10_000 },
             fields: Vec::new(),
             duplicates: Duplicates::Reject,
-            query: Vec::new(),
-            query_duplicates: Duplicates::Allow,
+            query: QueryFields { declared: Vec::new(), of_forms: Vec::new(), duplicates: Duplicates::Allow },
             signed_body: false,
             uploads: Uploads::new(),
             unpack_ratio: None,
@@ -144,7 +151,8 @@ impl InputPolicy {
     /// Declares what a body of this type declares of its fields.
     ///
     /// It declares only those; members that the type does not know are still text like any other. A handler that reads the type from
-    /// the query of a `GET`, as a form of axum does, needs [`query_fields`](Self::query_fields).
+    /// the query of a `GET`, as a form of axum does, needs [`form_fields`](Self::form_fields): a query that is none may have names of
+    /// its own for other things.
     #[must_use]
     pub fn body_fields<T: InputFields>(mut self) -> Self {
         match FieldList::of::<T>().into_body() {
@@ -154,11 +162,24 @@ impl InputPolicy {
         self
     }
 
+    /// Declares what a form of this type declares of its fields, wherever a handler reads it from: in a body, and in the query of a `GET`
+    /// or `HEAD`, which is where browsers and forms of axum have it then. A parameter that is [declared](Self::query) otherwise is held
+    /// to that. Since a query is never changed, no field of the type may be one that is rewritten, or that has fields itself.
+    #[must_use]
+    pub fn form_fields<T: InputFields>(self) -> Self {
+        let mut policy = self.body_fields::<T>();
+        match FieldList::of::<T>().into_query() {
+            Ok(parameters) => policy.query.of_forms.extend(parameters),
+            Err(fault) => policy.fault = Some(fault),
+        }
+        policy
+    }
+
     /// Declares what a query of this type declares of its parameters.
     #[must_use]
     pub fn query_fields<T: InputFields>(mut self) -> Self {
         match FieldList::of::<T>().into_query() {
-            Ok(parameters) => self.query.extend(parameters),
+            Ok(parameters) => self.query.declared.extend(parameters),
             Err(fault) => self.fault = Some(fault),
         }
         self
@@ -167,7 +188,7 @@ impl InputPolicy {
     /// Declares a parameter of the query. The query is never changed: what is wrong is refused or reported.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, field: Field) -> Self {
-        self.query.push((name.into(), field));
+        self.query.declared.push((name.into(), field));
         self
     }
 
@@ -199,7 +220,7 @@ impl InputPolicy {
     /// Whether the query may give a parameter twice: it may, unless set, since that is how many write a list.
     #[must_use]
     pub const fn query_duplicates(mut self, duplicates: Duplicates) -> Self {
-        self.query_duplicates = duplicates;
+        self.query.duplicates = duplicates;
         self
     }
 
@@ -226,24 +247,34 @@ impl InputPolicy {
             let fault = |fault| InputError::Field { place: place.clone(), fault };
             fields.add(pattern, place.clone(), field.build().map_err(fault)?);
         }
-        let mut query = Declared::default();
-        for (name, field) in &self.query {
-            let place = format!("?{name}");
-            let fault = |fault| InputError::Field { place: place.clone(), fault };
-            let check = field.build_for_query().map_err(fault)?;
-            query.add(Pattern::named(name), place, check);
-        }
+        let QueryFields { declared, of_forms, duplicates } = &self.query;
+        let query = QueryRules {
+            declared: parameters(declared)?,
+            of_forms: parameters(of_forms)?,
+            duplicates: *duplicates,
+        };
         Ok(InputRules {
             max_body: self.max_body,
             bounds: self.bounds,
             duplicates: self.duplicates,
             fields: Arc::new(fields),
-            query: QueryRules { declared: query, duplicates: self.query_duplicates },
+            query,
             signed_body: self.signed_body,
             uploads: Arc::new(self.uploads.clone()),
             unpack_ratio: self.unpack_ratio,
         })
     }
+}
+
+fn parameters(fields: &[(String, Field)]) -> Result<Declared, InputError> {
+    let mut declared = Declared::default();
+    for (name, field) in fields {
+        let place = format!("?{name}");
+        let fault = |fault| InputError::Field { place: place.clone(), fault };
+        let check = field.build_for_query().map_err(fault)?;
+        declared.add(Pattern::named(name), place, check);
+    }
+    Ok(declared)
 }
 
 impl Default for InputPolicy {

@@ -1,26 +1,43 @@
 //! The query: read like a form, and never changed.
 
+use http::Method;
+
 use super::declared::{Declared, Findings, Flat};
 use super::fault::Fault;
 use super::form::{self, Duplicates};
-use super::report::ReportedField;
+use super::report::{FieldReports, ReportedField};
 
 /// What the query may hold.
 pub(crate) struct QueryRules {
     pub(super) declared: Declared,
+    /// What it may hold beside where it stands for a form.
+    pub(super) of_forms: Declared,
     pub(super) duplicates: Duplicates,
 }
 
+/// Whether a query stands for a form: a browser sends one so by `GET`, and readers of forms take it for one then, and by `HEAD`.
+pub(super) fn is_form(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
 impl QueryRules {
+    /// How often each parameter that only reports was wrong.
+    pub(super) fn reports(&self) -> impl Iterator<Item = FieldReports> {
+        self.declared.reports().chain(self.of_forms.reports())
+    }
+
     /// Checks a query, and returns what is only to be reported.
-    pub(crate) fn check(&self, query: &str) -> Result<Vec<ReportedField>, Fault> {
-        if self.declared.is_empty() && self.duplicates == Duplicates::Allow && is_sound(query.as_bytes()) {
+    pub(crate) fn check(&self, query: &str, is_form: bool) -> Result<Vec<ReportedField>, Fault> {
+        let has_none = self.declared.is_empty() && !(is_form && !self.of_forms.is_empty());
+        if has_none && self.duplicates == Duplicates::Allow && is_sound(query.as_bytes()) {
             return Ok(Vec::new());
         }
         let mut findings = Findings::default();
         let outcome = form::read(query.as_bytes(), self.duplicates, |field| {
             let form::Field { name, value, has_control, span } = field;
-            self.declared.field(Flat { name: &name, value: &value, has_control, span }, &mut findings)
+            let is_of_form = is_form && !self.declared.names(&name);
+            let declared = if is_of_form { &self.of_forms } else { &self.declared };
+            declared.field(Flat { name: &name, value: &value, has_control, span }, &mut findings)
         });
         outcome.map_err(Fault::of_query)?;
         for field in &mut findings.reported {
@@ -97,7 +114,7 @@ mod tests {
 
     fn checked(policy: &InputPolicy, query: &str) -> Result<(), (Option<String>, Rule)> {
         let rules: InputRules = policy.rules().unwrap();
-        let outcome = rules.query.check(query);
+        let outcome = rules.query.check(query, false);
         outcome.map(|_| ()).map_err(|fault| {
             assert_eq!(fault.part, Part::Query);
             (fault.parameter(), fault.rule)
@@ -156,7 +173,7 @@ mod tests {
     #[test]
     fn a_parameter_that_only_reports_passes_and_is_counted() {
         let rules = InputPolicy::strict().query("sort", Field::one_of(["asc"]).report()).rules().unwrap();
-        let reported = rules.query.check("sort=up&sort=asc").unwrap();
+        let reported = rules.query.check("sort=up&sort=asc", false).unwrap();
         assert_eq!((reported.len(), reported[0].rule, reported[0].kind), (1, "choice", "enum"));
         assert_eq!((rules.reports()[0].field.as_str(), rules.reports()[0].count), ("?sort", 1));
     }

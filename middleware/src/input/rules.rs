@@ -16,7 +16,7 @@ use super::form::{self, Duplicates};
 use super::json::{self, Bounds};
 use super::media::{self, Media};
 use super::multipart::{self, Terms, Uploads, Watch};
-use super::query::QueryRules;
+use super::query::{self, QueryRules};
 use super::report::{FieldReports, InputReport, ReportedField};
 use super::splice::{self, Encoding};
 
@@ -50,7 +50,7 @@ impl InputRules {
     /// Judges what is known of a request before its body is read, and says of which guarded type that is.
     pub(crate) fn begin(&self, parts: &mut Parts) -> Result<Option<Media>, Fault> {
         if let Some(query) = parts.uri.query() {
-            let reported = self.query.check(query)?;
+            let reported = self.query.check(query, query::is_form(&parts.method))?;
             note(parts, Vec::new(), reported);
         }
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -169,7 +169,7 @@ impl InputRules {
 
     /// How often each field that only reports was wrong.
     pub(crate) fn reports(&self) -> Vec<FieldReports> {
-        self.fields.reports().chain(self.query.declared.reports()).collect()
+        self.fields.reports().chain(self.query.reports()).collect()
     }
 
     /// Checks a body and finds what may have to change in it.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::{Form, Router};
 use http::StatusCode;
 use portcullis_guard::{
     Duplicates, FieldFault, FieldList, GuardExt, GuardedRouter, Html, InputError, InputFields, InputPolicy,
@@ -204,4 +204,59 @@ fn a_type_whose_fields_have_no_place_is_refused_at_the_start() {
     let (place, fault) = refused(InputPolicy::strict().query_fields::<Author>().query_fields::<Article>());
     assert!(place == "/authors/*/contact" && matches!(fault, FieldFault::NestedInQuery), "{place}: {fault}");
     assert!(InputPolicy::strict().body_fields::<Contact>().build().is_err(), "a body is no single value");
+}
+
+#[derive(Debug, Deserialize, InputFields)]
+struct Search {
+    #[input(ident, length = ..=9)]
+    word: String,
+    #[input(each(one_of = ["a", "b"]))]
+    #[serde(default)]
+    #[expect(dead_code, reason = "the guard looks at it, nobody else")]
+    kinds: Vec<String>,
+}
+
+/// A form of axum is in the query of a `GET`, and in the body of a `POST`.
+#[tokio::test]
+async fn a_form_is_held_to_its_type_wherever_it_is_read_from() {
+    let signer = Signer::eddsa("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let input = InputPolicy::strict()
+        .form_fields::<Search>()
+        .form_duplicates(Duplicates::Allow)
+        .query("page", portcullis_guard::Field::integer(1..=9))
+        .build()
+        .unwrap();
+    let read = async |Form(Search { word, .. }): Form<Search>| word;
+    let routes = GuardedRouter::new().route("/", get(read).post(read).guard(authenticated()).input(&input));
+    let service = routes.guarded_by(&guard);
+    let ask = async |method, path, body: &'static str| {
+        let request = request(method, path, &signer.token(&json!({})));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        send(&service, request.body(body.into()).unwrap()).await
+    };
+    assert_eq!(ask("GET", "/?word=tea&page=2&other=a+b", "").await.body, "tea");
+    assert_eq!(ask("POST", "/?word=a+b", "word=tea").await.body, "tea", "the query is no form there");
+    for (method, path, body) in [
+        ("GET", "/?word=a+b", ""),
+        ("HEAD", "/?word=a+b", ""),
+        ("GET", "/?word=tea&kinds=a&kinds=c", ""),
+        ("POST", "/", "word=a+b"),
+        ("POST", "/", "word=tea&kinds=c"),
+        ("GET", "/?word=tea&page=x", ""),
+    ] {
+        let answer = ask(method, path, body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{method} {path} {body}");
+        assert!(method != "GET" || answer.problem()["errors"][0]["parameter"].is_string(), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_type_that_no_query_could_hold_is_no_form() {
+    let refused = |policy: InputPolicy| match policy.build() {
+        Err(InputError::Field { place, fault }) => format!("{place}: {fault:?}"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(InputPolicy::strict().form_fields::<Comment>()), "?text: HtmlInQuery");
+    assert_eq!(refused(InputPolicy::strict().form_fields::<Thread>()), "/comments/*/text: NestedInQuery");
 }
