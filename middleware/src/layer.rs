@@ -49,7 +49,7 @@ impl GuardLayer {
         options: RouteOptions,
         path: Option<&str>,
     ) -> Self {
-        let RouteOptions { input, headers, streams, without_cookies } = options;
+        let RouteOptions { input, headers, streams, without_cookies, asks: _ } = options;
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
         let passage = guard.passage(&requirement, path);

@@ -1,5 +1,8 @@
 //! What a route has of its own.
 
+use portcullis_policy::Route;
+
+use crate::authorize::Requirement;
 use crate::edge::RouteHeaders;
 use crate::input::RouteInput;
 
@@ -12,4 +15,13 @@ pub(crate) struct RouteOptions {
     pub(crate) streams: bool,
     /// Whether cookies count for nothing.
     pub(crate) without_cookies: bool,
+    /// What the handler asks the policy beside: the server is told of it, and nothing else is done by it.
+    pub(crate) asks: Vec<Requirement>,
+}
+
+impl RouteOptions {
+    /// A route as the server is told of it.
+    pub(crate) fn described(&self, route: Route) -> Route {
+        route.asking(self.asks.iter().map(Requirement::need))
+    }
 }

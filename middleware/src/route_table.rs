@@ -144,6 +144,15 @@ impl RouteTable {
         self
     }
 
+    /// Says what the service asks its [`Decider`](crate::Decider) on the route that was added last, for the server that lists rules
+    /// nobody asks for. The object may be a template of all that it asks about.
+    pub fn asks(mut self, what: Requirement) -> Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.options.asks.push(what);
+        }
+        self
+    }
+
     /// Sends answers and refusals of the route that was added last with these headers, and not with those of the guard.
     pub fn headers(mut self, headers: &RouteHeaders) -> Self {
         if let Some(row) = self.rows.last_mut() {
@@ -191,11 +200,12 @@ impl RouteTable {
 
 impl Row {
     fn described(&self) -> Route {
-        let Some(methods) = &self.methods else {
-            return Route::every_method(self.path.as_str(), self.requirement.need());
-        };
-        let methods = methods.iter().map(|method| method.as_str().to_owned()).collect();
-        Route::new(methods, self.path.as_str(), self.requirement.need())
+        let (path, need) = (self.path.as_str(), self.requirement.need());
+        let name = |method: &Method| method.as_str().to_owned();
+        self.options.described(match &self.methods {
+            None => Route::every_method(path, need),
+            Some(methods) => Route::new(methods.iter().map(name).collect(), path, need),
+        })
     }
 }
 

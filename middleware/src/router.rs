@@ -127,6 +127,26 @@ impl<S> GuardedRoute<S> {
         self
     }
 
+    /// Says what the handlers of these methods ask their [`Decider`](crate::Decider): the server then lists no rule about it as one that
+    /// nobody asks for. The object may be a template of all that they ask about, as rules have it. What is not said may be asked all the
+    /// same, and what is said is not asked by that.
+    ///
+    /// ```
+    /// # use axum::routing::post;
+    /// use portcullis_guard::{GuardExt, GuardedRouter, authenticated, rbac};
+    ///
+    /// # async fn graphql() {}
+    /// let route = post(graphql)
+    ///     .guard(authenticated())
+    ///     .asks(rbac("documents/{folder}", "read"))
+    ///     .asks(rbac("documents/{folder}", "rename"));
+    /// let router = GuardedRouter::<()>::new().route("/graphql", route);
+    /// ```
+    pub fn asks(mut self, what: Requirement) -> Self {
+        self.0.iter_mut().for_each(|group| group.options.asks.push(what.clone()));
+        self
+    }
+
     /// Sends answers and refusals of these methods with these headers, and not with those of the guard.
     ///
     /// ```
@@ -202,7 +222,8 @@ where
         let groups =
             self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
         let described = groups.map(|(path, group)| {
-            Route::new(methods_of(&group.methods), path.as_str(), group.requirement.need())
+            let route = Route::new(methods_of(&group.methods), path.as_str(), group.requirement.need());
+            group.options.described(route)
         });
         described.collect()
     }

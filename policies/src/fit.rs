@@ -1,11 +1,11 @@
-//! Whether rules and routes fit: routes that no rule opens, and rules that no route asks for.
+//! Whether rules and routes fit: routes that no rule opens, and rules that neither a route nor its handler asks for.
 
 use serde::Serialize;
 
 use crate::analysis::{Analysis, Grantee, RuleEffect};
 use crate::intern::{Map, Set};
 use crate::ledger::{EVERY, Holder, Row};
-use crate::object::{Object, is_canonical};
+use crate::object::{Object, is_canonical, overlap};
 use crate::request::{Decision, Request, Roles};
 use crate::routes::{Need, Route};
 use crate::rules::Effect;
@@ -22,9 +22,9 @@ const LOOKS: usize = 16;
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Fit {
-    /// What routes need and no rule could allow to anybody, in the order of the routes.
+    /// What routes need, or their handlers ask for, and no rule could allow to anybody, in the order of the routes.
     pub unruled: Vec<UnruledNeed>,
-    /// Rules that say nothing about what a route needs, in the order of their lines.
+    /// Rules that say nothing about what a route needs or its handler asks for, in the order of their lines.
     pub unrouted: Vec<UnroutedRule>,
     /// Whether these are all. False when there are more than 10,000 of a kind, or when routes and rules are so many that
     /// not every one could be looked at: then each entry is right, and more may be missing.
@@ -101,6 +101,19 @@ impl Analysis {
                 action: action.to_owned(),
                 denied_by,
                 closed: !opens,
+            }));
+            let Some(in_vain) = search.hear(&route.asks) else {
+                fit.complete = false;
+                return fit;
+            };
+            fit.unruled.extend(in_vain.into_iter().map(|(object, action)| UnruledNeed {
+                methods: route.methods.clone(),
+                path: route.path.clone(),
+                object: object.to_owned(),
+                action: action.to_owned(),
+                denied_by: None,
+                // It serves people whatever the answer to its handler is.
+                closed: false,
             }));
         }
         let idle = self.ledger.rows.iter().filter(|row| !search.asked.contains(&row.line));
@@ -182,6 +195,28 @@ impl<'a, 'r> Search<'a, 'r> {
             },
             Need::Unstated => false,
         })
+    }
+
+    /// Notes the rules that speak of what a handler asks, and gives what no rule allows. The object may be a template: then every rule
+    /// speaks of it that could about one of the objects for which it stands.
+    fn hear(&mut self, asks: &'r [Need]) -> Option<Vec<(&'r str, &'r str)>> {
+        let ledger = &self.analysis.ledger;
+        let mut in_vain = Vec::new();
+        for need in asks {
+            let Need::Rbac { action: asked, object } = need else { continue };
+            self.work = self.work.checked_sub(1 + ledger.rows.len() / LOOKS)?;
+            let action = ledger.actions.get(asked.as_str());
+            let speaks = |row: &&Row| {
+                (row.action == EVERY || Some(row.action) == action)
+                    && (row.object == EVERY || overlap(ledger.objects.text(row.object), object))
+            };
+            let rows: Vec<&Row> = ledger.rows.iter().filter(speaks).collect();
+            self.asked.extend(rows.iter().map(|row| row.line));
+            if !rows.iter().any(|row| row.effect == Effect::Allow) {
+                in_vain.push((object.as_str(), asked.as_str()));
+            }
+        }
+        Some(in_vain)
     }
 
     fn prospect(&mut self, object: &'r str, action: &'r str) -> Option<Prospect> {
@@ -286,6 +321,23 @@ mod tests {
         assert!(found.complete);
         let rule = &found.unrouted[1];
         assert_eq!((rule.grantee.to_string().as_str(), rule.object.as_str()), ("user:18", "bills"));
+    }
+
+    #[test]
+    fn rules_about_what_handlers_ask_are_of_use_and_what_no_rule_allows_them_is_found() {
+        let rules = "p, a, *, files/public, read\np, a, *, files/{name}, rename\np, a, *, other, read\n\
+                     p, b, *, files/old, read, deny\np, c, *, *, audit\np, a, *, files/a/b, read\np, a, *, *, list";
+        let asks =
+            [("files/{folder}", "read"), ("files/{folder}", "rename"), ("reports", "read"), ("*", "list")];
+        let asks = asks.map(|(object, action)| rbac(object, action));
+        let route = Route::every_method("/graphql", Need::Authenticated).asking(asks);
+        let found = analysis(rules).fit([&route]);
+        assert_eq!(idle(&found), [3, 5, 6]);
+        assert_eq!(unruled(&found), [("/graphql", "reports", "read", None, false)]);
+        assert_eq!(
+            idle(&analysis(rules).fit([&Route::every_method("/graphql", Need::Authenticated)])).len(),
+            7
+        );
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct RouteDocument {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
+    /// What its handler asks the policy beside, about what only it knows: `rbac` alone, whose object may be a template of all that
+    /// it asks about. Of routes whose handlers ask nothing it is not written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<Need>,
     /// The methods in the order of the alphabet, or `*` alone for all of them.
     pub methods: Vec<String>,
     /// The template of its path, as the router of the service has it.
@@ -147,7 +151,7 @@ impl Route {
         if methods.iter().any(|method| method == EVERY_METHOD) {
             return Self::every_method(path, requires);
         }
-        let mut this = Self { methods, path, requires };
+        let mut this = Self { asks: Vec::new(), methods, path, requires };
         this.methods.sort_unstable();
         this.methods.dedup();
         this
@@ -155,11 +159,20 @@ impl Route {
 
     /// A route that answers every method.
     pub fn every_method(path: impl Into<String>, requires: Need) -> Self {
-        Self { methods: vec![EVERY_METHOD.to_owned()], path: path.into(), requires }
+        Self { asks: Vec::new(), methods: vec![EVERY_METHOD.to_owned()], path: path.into(), requires }
     }
 
-    fn place(&self) -> (&str, &[String], &Need) {
-        (&self.path, &self.methods, &self.requires)
+    /// The route with what its handler asks the policy beside: the permissions among these needs, in any order.
+    #[must_use]
+    pub fn asking(mut self, needs: impl IntoIterator<Item = Need>) -> Self {
+        needs.into_iter().for_each(|need| need.permissions(&mut self.asks));
+        self.asks.sort_unstable();
+        self.asks.dedup();
+        self
+    }
+
+    fn place(&self) -> (&str, &[String], &Need, &[Need]) {
+        (&self.path, &self.methods, &self.requires, &self.asks)
     }
 
     fn check(&self) -> Result<(), (&'static str, String)> {
@@ -169,7 +182,20 @@ impl Route {
         }
         self.check_methods().map_err(|said| ("/methods", said.to_owned()))?;
         let mut parts = 0;
-        self.requires.check(MAX_DEPTH, &mut parts).map_err(|said| ("/requires", said))
+        self.requires.check(MAX_DEPTH, &mut parts).map_err(|said| ("/requires", said))?;
+        self.check_asks().map_err(|said| ("/asks", said))
+    }
+
+    fn check_asks(&self) -> Result<(), String> {
+        let mut parts = 0;
+        for need in &self.asks {
+            if !matches!(need, Need::Rbac { .. }) {
+                return Err("has to have nothing but `rbac`".to_owned());
+            }
+            need.check(MAX_DEPTH, &mut parts)?;
+        }
+        let is_ordered = self.asks.is_sorted_by(|one, other| one < other);
+        if is_ordered { Ok(()) } else { Err("has to be in order, and each permission once".to_owned()) }
     }
 
     fn check_methods(&self) -> Result<(), &'static str> {
@@ -202,6 +228,23 @@ impl PartialOrd for Route {
 }
 
 impl Need {
+    /// Adds the permissions in it to others.
+    fn permissions(self, found: &mut Vec<Self>) {
+        match self {
+            Self::All(needs) | Self::Any(needs) => needs.into_iter().for_each(|need| need.permissions(found)),
+            Self::Rbac { .. } => found.push(self),
+            Self::Authenticated
+            | Self::Dpop
+            | Self::Issuer(_)
+            | Self::Mtls
+            | Self::Optional
+            | Self::Public
+            | Self::Scope(_)
+            | Self::SignIn { .. }
+            | Self::Unstated => {}
+        }
+    }
+
     fn check(&self, depth: usize, parts: &mut usize) -> Result<(), String> {
         *parts += 1;
         if *parts > MAX_PARTS {
@@ -340,6 +383,36 @@ mod tests {
             )
         );
         assert_eq!(serde_json::from_str::<RouteDocument>(&text).unwrap(), one);
+    }
+
+    #[test]
+    fn what_handlers_ask_is_written_once_and_only_where_they_do() {
+        let asks = [
+            Need::Any(vec![rbac("files/{name}", "read"), Need::Scope("files".into())]),
+            rbac("files/*", "list"),
+            rbac("files/{name}", "read"),
+        ];
+        let one = route(&["POST"], "/graphql", Need::Authenticated).asking(asks);
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"asks":[{"rbac":{"action":"list","object":"files/*"}},{"rbac":{"action":"read","object":"files/{name}"}}],"#,
+                r#""methods":["POST"],"path":"/graphql","requires":"authenticated"}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<Route>(&text).unwrap(), one);
+        assert_eq!(document(vec![one.clone()]).check(), Ok(()));
+        let asking = |asks: Vec<Need>| document(vec![Route { asks, ..one.clone() }]).check();
+        for asks in [
+            vec![Need::Public],
+            vec![rbac("", "read")],
+            vec![rbac("b", "read"), rbac("a", "read")],
+            vec![rbac("a", "read"), rbac("a", "read")],
+            (0..=MAX_PARTS).map(|number| rbac("a", &format!("{number:03}"))).collect(),
+        ] {
+            assert_eq!(asking(asks.clone()).unwrap_err().pointer, "/routes/0/asks", "{asks:?}");
+        }
     }
 
     #[test]

@@ -40,10 +40,13 @@ pub struct KnownNames {
 }
 
 impl KnownNames {
-    /// What these routes ask for.
+    /// What these routes and their handlers ask for.
     pub fn of_routes<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Self {
         let mut this = Self::default();
-        routes.into_iter().for_each(|route| this.add(&route.requires));
+        for route in routes {
+            this.add(&route.requires);
+            route.asks.iter().for_each(|need| this.add(need));
+        }
         this
     }
 

@@ -6,7 +6,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::routing::{any, get};
 use http::StatusCode;
 use portcullis_guard::{
-    BuildError, GuardExt, GuardedRouter, Requirement, authenticated, optional, public, rbac, scope,
+    BuildError, GuardExt, GuardedRouter, Requirement, RouteTable, authenticated, optional, public, rbac,
+    scope,
 };
 use serde_json::{Value, json};
 
@@ -70,6 +71,32 @@ async fn the_routes_of_a_service_are_told_with_what_each_requires() {
         })
     );
     assert_eq!(machine.issuer.routes().authorization.as_deref(), Some("Basic b3JkZXJzOnMzY3JldA=="));
+}
+
+#[tokio::test]
+async fn what_handlers_ask_is_told_where_it_is_said() {
+    let machine = machine().await;
+    let guard = machine.start().await;
+    let rename = rbac("files/{name}", "rename").and(scope("files"));
+    let graphql =
+        any(async || "ok").guard(authenticated()).asks(rbac("files/{name}", "read")).asks(rename.clone());
+    let _ = GuardedRouter::<()>::new().route("/graphql", graphql).guarded_by(&guard);
+    let table =
+        RouteTable::new().route("/table", authenticated()).asks(rename).route("/other", authenticated());
+    let _ = table.guarded_by(&guard).unwrap();
+    guard.refresh().await;
+    let rbac = |action: &str| json!({ "rbac": { "object": "files/{name}", "action": action } });
+    assert_eq!(
+        told(&machine)["routes"],
+        json!([
+            {
+                "asks": [rbac("read"), rbac("rename")],
+                "methods": ["*"], "path": "/graphql", "requires": "authenticated",
+            },
+            { "methods": ["*"], "path": "/other", "requires": "authenticated" },
+            { "asks": [rbac("rename")], "methods": ["*"], "path": "/table", "requires": "authenticated" },
+        ])
+    );
 }
 
 #[tokio::test]

@@ -30,8 +30,8 @@ use crate::token::TokenFault;
 /// ```
 ///
 /// Each answer is a decision with a name of its own. It is recorded as those of routes are, up to [so many different
-/// ones](crate::DecisionRecords), and a refusal stands in the log. The server
-/// knows only what routes require: it lists a rule about which only handlers ask as one that no route asks for.
+/// ones](crate::DecisionRecords), and a refusal stands in the log. The server knows what routes require, and what
+/// [is said](crate::GuardedRoute::asks) of what their handlers ask: it lists a rule about anything else as one that nobody asks for.
 #[derive(Clone)]
 pub struct Decider(Option<Arc<Seat>>);
 
