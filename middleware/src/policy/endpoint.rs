@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use url::Url;
 
+use super::PolicyError;
 use crate::credentials::ServiceCredentials;
 use crate::fetch::{UrlRefused, allowed_url};
 use crate::jwks::Trusts;
@@ -28,15 +29,19 @@ pub struct PolicyEndpoint {
     max_age: Duration,
     max_stale: Option<Duration>,
     records: DecisionRecords,
+    issuer: Option<String>,
     plain_http: bool,
 }
 
 impl PolicyEndpoint {
     /// The policy at `url` (`{issuer}/policies/snapshot`) for a client of the API that it is about.
     ///
-    /// What this server says was revoked concerns the tokens of its own issuer only: of the one that signs the policy, and until a policy
-    /// was seen the one that `url` names. Where a guard trusts several issuers and neither tells, because the server has another name here
-    /// and no policy for this API, tokens of all of them are refused that have a name which was revoked.
+    /// The server is one of the issuers that the guard trusts: the one that is [named](Self::of_issuer), or else the only one, or the one
+    /// that `url` names. No other may sign the policy. Where a guard trusts several and nothing tells, because the server has another
+    /// name here, it is the one by whom the first policy that comes from there is signed.
+    ///
+    /// What this server says was revoked concerns the tokens of that issuer only. Until it is known which one that is, tokens of all of
+    /// them are refused that have a name which was revoked.
     pub fn new(
         url: impl Into<String>,
         client_id: impl Into<String>,
@@ -49,8 +54,16 @@ impl PolicyEndpoint {
             max_age: DEFAULT_MAX_AGE,
             max_stale: None,
             records: DecisionRecords::on(),
+            issuer: None,
             plain_http: false,
         }
+    }
+
+    /// Which of the issuers of the guard the server is: for where there are several and the server has another name here.
+    #[must_use]
+    pub fn of_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
     }
 
     /// How often the server is asked while it cannot be listened to: every second, unless set.
@@ -90,8 +103,15 @@ impl PolicyEndpoint {
         allowed_url(&self.url, self.plain_http)
     }
 
-    /// Which issuer's it is, of several that are trusted, if the URL tells.
-    pub(crate) fn issuer(&self, trusts: &Trusts) -> Result<Option<usize>, UrlRefused> {
+    /// Which issuer's it is, of those that are trusted, if that can be told.
+    pub(crate) fn issuer(&self, trusts: &Trusts) -> Result<Option<usize>, PolicyError> {
+        if let Some(issuer) = &self.issuer {
+            let named = trusts.of(issuer).ok_or_else(|| PolicyError::NoSuchIssuer(issuer.clone()))?;
+            return Ok(Some(named.0));
+        }
+        if trusts.names().len() == 1 {
+            return Ok(Some(0));
+        }
         let url = self.snapshot()?;
         let is_its_own = |issuer: &str| {
             let issuer = issuer.strip_suffix('/').unwrap_or(issuer);

@@ -16,9 +16,9 @@ use super::recollection::Recollection;
 use super::remote::RemotePolicy;
 use super::sse::{Events, MAX_BYTES};
 use super::trial::Trial;
-use super::{SharedPolicy, Surroundings};
+use super::{PolicyError, SharedPolicy, Surroundings};
 use crate::clock::Clock;
-use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
+use crate::fetch::{FetchError, Fetched, Fetcher, Get};
 use crate::jwks::Trusts;
 use crate::media_type::EVENT_STREAM;
 use crate::outage::{OutageLog, OutageReport};
@@ -101,7 +101,7 @@ impl Feed {
         fetcher: &Fetcher,
         current: SharedPolicy,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Arc<Self>, UrlRefused> {
+    ) -> Result<Arc<Self>, PolicyError> {
         let source = Source {
             fetcher: fetcher.clone(),
             url: endpoint.events()?,

@@ -58,6 +58,9 @@ pub enum PolicyError {
     /// The policy has errors.
     #[error("the policy has errors:\n{0}")]
     Invalid(#[from] Report),
+    /// The server is said to be an issuer that the guard does not trust.
+    #[error("the policy is to be that of {0}, which is no issuer of this guard")]
+    NoSuchIssuer(String),
     /// The policy cannot be fetched from there.
     #[error(transparent)]
     Url(#[from] UrlRefused),

@@ -1,6 +1,6 @@
 //! Fetching the policy from the server that signs it, and keeping the last one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +10,10 @@ use url::Url;
 
 use super::endpoint::PolicyEndpoint;
 use super::signed::{Expected, MAX_BYTES, Opened, POLICY, SnapshotFault, open};
-use super::{SharedPolicy, Surroundings};
+use super::{PolicyError, SharedPolicy, Surroundings};
 use crate::clock::Clock;
 use crate::disk::{Owner, Recalled, Slot};
-use crate::fetch::{FetchError, Fetched, Fetcher, Get, UrlRefused};
+use crate::fetch::{FetchError, Fetched, Fetcher, Get};
 use crate::jwks::Trusts;
 use crate::outage::{self, OutageLog, OutageReport};
 use crate::revocation::Revoked;
@@ -54,6 +54,8 @@ struct HeldPolicy {
 /// What a snapshot is checked against, for the thread that does it.
 pub(super) struct Proof {
     trusts: Arc<Trusts>,
+    /// Which of them signs what the server says, once that is known.
+    issuer: OnceLock<usize>,
     client_id: String,
     api: String,
     clock: Clock,
@@ -80,7 +82,7 @@ impl RemotePolicy {
         current: SharedPolicy,
         revoked: Arc<Revoked>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Self, UrlRefused> {
+    ) -> Result<Self, PolicyError> {
         let url = endpoint.snapshot()?;
         let authorization = endpoint.authorization();
         let (client_id, api) = (endpoint.client_id(), surroundings.audience);
@@ -88,6 +90,7 @@ impl RemotePolicy {
         let slot = surroundings.folder.map(|folder| Slot::new(folder, owner()));
         let proof = Proof {
             trusts: Arc::clone(surroundings.trusts),
+            issuer: endpoint.issuer(surroundings.trusts)?.map(OnceLock::from).unwrap_or_default(),
             client_id: client_id.to_owned(),
             api: api.to_owned(),
             clock: surroundings.clock.clone(),
@@ -231,6 +234,8 @@ impl RemotePolicy {
             let (content, issuer) = (opened.content, opened.issuer);
             let vouched = self.is_vouched(held).await;
             self.take_over(opened, held, vouched)?;
+            // Not by what comes from the disk: whoever could write there may have made that up.
+            let _ = self.proof.issuer.set(issuer);
             self.revoked.is_told_by(issuer);
             let signed = self.slot.as_ref().map(|_| Arc::from(&*body));
             *held = HeldPolicy { etag, content: Some(content), signed };
@@ -310,6 +315,7 @@ impl Proof {
             &Expected {
                 kind,
                 trusts: &self.trusts,
+                issuer: self.issuer.get().copied(),
                 client_id: &self.client_id,
                 api: &self.api,
                 now: self.clock.unix_secs(),

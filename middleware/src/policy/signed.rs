@@ -27,6 +27,8 @@ pub(crate) enum SnapshotFault {
     MissingKey(Arc<Trust>),
     #[error("it is addressed to another client")]
     OtherClient,
+    #[error("it is signed by another issuer than the one whose policy it has to be")]
+    OtherIssuer,
     #[error("it is the policy of another API")]
     OtherApi,
     #[error("it has errors:\n{0}")]
@@ -47,6 +49,8 @@ pub(crate) struct Expected<'a> {
     /// The type that it has to have.
     pub(crate) kind: &'a str,
     pub(crate) trusts: &'a Trusts,
+    /// Which of them has to have signed it, if that is known.
+    pub(crate) issuer: Option<usize>,
     pub(crate) client_id: &'a str,
     pub(crate) api: &'a str,
     /// Seconds since the Unix epoch.
@@ -73,6 +77,9 @@ pub(crate) struct Opened {
 pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, SnapshotFault> {
     let (jws, iss) = Jws::parse(token, expected.kind, MAX_BYTES)?;
     let (issuer, trust) = expected.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
+    if expected.issuer.is_some_and(|own| own != issuer) {
+        return Err(SnapshotFault::OtherIssuer);
+    }
     match trust.lookup(jws.key_name(), expected.moment) {
         Lookup::Found { key, .. } => jws.verify(&key)?,
         Lookup::NoKeys | Lookup::NoSuchKey => return Err(SnapshotFault::MissingKey(Arc::clone(trust))),

@@ -296,3 +296,45 @@ async fn a_policy_with_errors_or_an_insecure_url_is_not_built() {
     let refused = guard_of(&signer).policy(plain).build().await.err();
     assert!(matches!(refused, Some(BuildError::Policy(PolicyError::Url(_)))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn of_several_issuers_that_are_trusted_the_one_whose_server_it_is_signs_the_policy_and_no_other() {
+    const PARTNER: &str = "https://partner.test";
+    let (own, partner) = (Signer::es256("a"), Signer::es256("b"));
+    let issuer = TestIssuer::start(jwks([&own])).await;
+    let guard = async |url: &str, named: Option<&str>| {
+        let endpoint = PolicyEndpoint::new(format!("{url}/policies/snapshot"), "orders", "s3cret");
+        let endpoint = named.into_iter().fold(endpoint, PolicyEndpoint::of_issuer);
+        let guard = builder(&Dial::new()).issuer(Issuer::oidc(&issuer.url));
+        let guard = guard.issuer(Issuer::static_jwks(PARTNER, jwks([&partner])));
+        issuer.hand_out(Answer::Status(StatusCode::NOT_FOUND));
+        guard.policy(Policy::remote(endpoint)).build().await
+    };
+    let by_own = |revision| signed(&own, &issuer.url, ALLOWED, &json!({ "revision": revision }));
+    let by_partner = |revision| signed(&partner, PARTNER, ALLOWED, &json!({ "revision": revision }));
+    let hears = async |guard: &Guard, policy: String| {
+        issuer.hand_out(Answer::Document(policy));
+        guard.refresh().await;
+        guard.policy_revision()
+    };
+    // By the URL, or by what is said.
+    let elsewhere = issuer.url.replace("127.0.0.1", "localhost");
+    for (url, named) in [(&issuer.url, None), (&elsewhere, Some(issuer.url.as_str()))] {
+        let guard = guard(url, named).await.unwrap();
+        assert_eq!(hears(&guard, by_partner(9)).await, None, "{url} {named:?}");
+        assert_eq!(hears(&guard, by_own(4)).await, Some(4));
+        assert_eq!(hears(&guard, by_partner(9)).await, Some(4));
+    }
+    let of_partner = guard(&issuer.url, Some(PARTNER)).await.unwrap();
+    assert_eq!(hears(&of_partner, by_own(9)).await, None);
+    assert_eq!(hears(&of_partner, by_partner(4)).await, Some(4));
+    // Where nothing tells, the first one who signs it is the one.
+    let unsaid = guard(&elsewhere, None).await.unwrap();
+    assert_eq!(hears(&unsaid, by_own(4)).await, Some(4));
+    assert_eq!(hears(&unsaid, by_partner(9)).await, Some(4));
+    assert_eq!(hears(&unsaid, by_own(5)).await, Some(5));
+    let refused = guard(&issuer.url, Some("https://nobody.test")).await.unwrap_err();
+    assert!(
+        matches!(refused, BuildError::Policy(PolicyError::NoSuchIssuer(name)) if name == "https://nobody.test")
+    );
+}
