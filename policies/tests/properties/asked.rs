@@ -44,12 +44,18 @@ impl Asked {
 
     /// Whether it is told as it is decided: why, what would be allowed, and what the caller may do at all.
     pub(super) fn check_what_is_told(&self, analysis: &Analysis, allowed: bool) {
-        let decide = |asked: &Self| analysis.snapshot().decide(&asked.request()).allowed;
+        let snapshot = analysis.snapshot();
+        // Whether it is allowed, and whether it would be to whoever meets a condition.
+        let decide = |asked: &Self| {
+            let decision = snapshot.decide(&asked.request());
+            (decision.allowed, snapshot.wanting(decision).is_some())
+        };
         let explanation = analysis.explain(&self.request());
         assert_eq!(explanation.allowed, allowed, "{self:?}");
         for miss in &explanation.near_misses {
             let changed = miss.changes.iter().fold(self.clone(), Self::changed);
-            assert!(decide(&changed), "{self:?} with {miss}");
+            let expected = if miss.condition.is_some() { (false, true) } else { (true, false) };
+            assert_eq!(decide(&changed), expected, "{self:?} with {miss}");
         }
         if self.subject.is_empty()
             || [&self.subject, &self.domain].iter().any(|text| text.contains(char::is_control))
@@ -62,7 +68,10 @@ impl Asked {
             let object = instance(&permission.object);
             let action = if permission.action == "*" { "any" } else { &permission.action };
             let asked = Self { object, action: action.to_owned(), ..self.clone() };
-            assert_eq!(decide(&asked), permission.effect == RuleEffect::Allow, "{asked:?}: {permission:?}");
+            let (allowed, would_be) = decide(&asked);
+            let says = permission.effect == RuleEffect::Allow;
+            let told = permission.rule.condition.is_some();
+            assert_eq!(allowed || (told && would_be), says, "{asked:?}: {permission:?}");
         }
     }
 

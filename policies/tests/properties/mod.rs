@@ -6,12 +6,20 @@ mod asked;
 mod reference;
 
 use portcullis_policy::{
-    Analysis, Case, Cases, Options, PolicyFile, PolicySource, Report, Request, Roles, STARTER_RULES,
-    Snapshot, SnapshotDocument, Vocabulary, lint,
+    Analysis, Assurance, Case, Cases, Options, PolicyFile, PolicySource, Report, Request, Roles,
+    STARTER_RULES, Snapshot, SnapshotDocument, Vocabulary, lint,
 };
 
 use self::asked::Asked;
 use self::reference::Rows;
+
+/// Tokens that are weak in one way or another, and one that is good.
+const SHOWN: [Assurance<'static>; 4] = [
+    Assurance { acr: Some("phr"), age: None, dpop: true, mtls: false },
+    Assurance { acr: Some("pwd"), age: Some(60), dpop: false, mtls: true },
+    Assurance { acr: None, age: Some(86_400), dpop: true, mtls: true },
+    Assurance { acr: Some("phrh"), age: Some(0), dpop: true, mtls: true },
+];
 
 /// The line between the parts of a text that has several.
 const BETWEEN: &str = "\n----\n";
@@ -44,6 +52,11 @@ pub(crate) fn rules(text: &str) {
         assert_eq!((decision.allowed, decision.rule.map(|rule| rule.line)), expected, "{asked:?}");
         for other in &same {
             assert_eq!(other.snapshot().decide(&asked.request()).allowed, expected.0, "{asked:?}");
+        }
+        for shown in SHOWN {
+            let decision = analysis.snapshot().decide_with(&asked.request(), &shown);
+            let decided = (decision.allowed, decision.rule.map(|rule| rule.line));
+            assert_eq!(decided, rows.decide_with(&asked, &shown), "{asked:?} with {shown:?}");
         }
         asked.check_what_is_told(&analysis, expected.0);
     }

@@ -46,6 +46,9 @@ pub(crate) struct ReplayDocument {
     denied: TallyDocument,
     /// What was denied and would be allowed.
     allowed: TallyDocument,
+    /// What stands under a condition by one of the texts, and not under the same one by both. Whether the callers meet it is not
+    /// recorded.
+    conditional: TallyDocument,
     /// How many different callers would be denied something that they were allowed.
     losers: usize,
     /// By who asks and for what: what would be denied first, then what is asked most. At most a thousand.
@@ -69,7 +72,7 @@ pub(crate) struct TallyDocument {
 /// Requests for one thing that would be answered otherwise.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangeDocument {
-    /// `allow-to-deny` or `deny-to-allow`.
+    /// `allow-to-deny`, `deny-to-allow` or `condition`.
     change: &'static str,
     /// The role by which the callers come by it, or `user:` and a subject; null under another model than the default.
     grantee: Option<String>,
@@ -156,6 +159,7 @@ impl ReplayDocument {
             all: replayed.all.into(),
             denied: replayed.denied.into(),
             allowed: replayed.allowed.into(),
+            conditional: replayed.conditional.into(),
             losers: replayed.losers,
             changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, names)).collect(),
             complete: replayed.complete,
@@ -181,7 +185,12 @@ impl ChangeDocument {
     pub(super) fn of(change: DecisionChange, names: &Names) -> Self {
         let text = change.to_string();
         Self {
-            change: if change.turn == Turn::Denied { "allow-to-deny" } else { "deny-to-allow" },
+            change: match change.turn {
+                Turn::Denied => "allow-to-deny",
+                Turn::Allowed => "deny-to-allow",
+                // The engine may come to know more turns: none is sure.
+                _ => "condition",
+            },
             grantee: change.grantee.map(|grantee| grantee.to_string()),
             object: change.object,
             action: change.action,
