@@ -86,7 +86,9 @@ impl Shown {
             ("acr", Some(class)) if self.acr.is_none() && !class.is_empty() => {
                 self.acr = Some(class.to_owned())
             }
-            ("age", Some(secs)) if self.age.is_none() => self.age = Some(secs.parse().ok()?),
+            ("age", Some(secs)) if self.age.is_none() && secs.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.age = Some(secs.parse().ok()?);
+            }
             ("dpop", None) if !self.dpop => self.dpop = true,
             ("mtls", None) if !self.mtls => self.mtls = true,
             _ => return None,

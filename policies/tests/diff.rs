@@ -36,7 +36,7 @@ fn told(old: &str, new: &str) -> Vec<String> {
     difference.changes.iter().map(ToString::to_string).collect()
 }
 
-fn kind(standing: Standing) -> &'static str {
+fn kind(standing: &Standing) -> &'static str {
     match standing {
         Standing::Allowed { .. } => "allowed",
         Standing::Denied { .. } => "denied",

@@ -101,7 +101,8 @@ pub(super) fn instance(object: &str) -> String {
     object.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// The cases in a text that is known to be sound, each in one form: roles before the user.
+/// The cases in a text that is known to be sound, each in one form: roles before the user, and what is shown in the order of its
+/// names.
 pub(super) fn cases(text: &str) -> Vec<String> {
     let lines = text.split('\n').map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let case = |line: &str| {
@@ -112,6 +113,17 @@ pub(super) fn cases(text: &str) -> Vec<String> {
             roles.extend(users);
             *callers = roles.join("+");
         }
+        let shown =
+            fields.split_off(5.min(fields.len())).into_iter().map(|field| match field.split_once('=') {
+                Some((name, value)) if name.trim() == "age" => {
+                    format!("age={}", value.trim().parse::<u64>().expect("a number"))
+                }
+                Some((name, value)) => format!("{}={}", name.trim(), value.trim()),
+                None => field,
+            });
+        let mut shown: Vec<String> = shown.collect();
+        shown.sort();
+        fields.extend(shown);
         fields.join(", ")
     };
     lines.map(case).collect()

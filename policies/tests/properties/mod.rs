@@ -142,7 +142,8 @@ pub(crate) fn cases(text: &str) {
     let is_kept = |case: &&Case| {
         let user = case.user.as_deref().unwrap_or(analysis.nobody());
         let held = case.roles.join("+");
-        rows.decide(&Asked::new(&[user, &held, &case.domain, &case.object, &case.action])).0 == case.allowed
+        let asked = Asked::new(&[user, &held, &case.domain, &case.object, &case.action]);
+        rows.decide_with(&asked, &case.shown.assurance()).0 == case.allowed
     };
     let (kept, failed): (Vec<_>, Vec<_>) = cases.iter().partition(is_kept);
     assert_eq!((outcome.passed, outcome.failed_total), (kept.len(), failed.len()));
@@ -202,9 +203,14 @@ fn check_places(report: &Report, texts: &[(PolicyFile, &str)]) {
 }
 
 fn written_case(case: &Case) -> String {
-    let Case { allowed, user, roles, domain, object, action, .. } = case;
+    let Case { allowed, user, roles, domain, object, action, shown, .. } = case;
     let user = user.iter().map(|user| format!("user:{user}"));
     let callers: Vec<_> = roles.iter().cloned().chain(user).collect();
     let expected = if *allowed { "allow" } else { "deny" };
-    format!("{expected}, {}, {domain}, {object}, {action}", callers.join("+"))
+    let bound = [shown.dpop.then(|| "dpop".to_owned()), shown.mtls.then(|| "mtls".to_owned())];
+    let sign_in =
+        [shown.acr.as_ref().map(|acr| format!("acr={acr}")), shown.age.map(|age| format!("age={age}"))];
+    let case = format!("{expected}, {}, {domain}, {object}, {action}", callers.join("+"));
+    let shown = sign_in.into_iter().chain(bound).flatten();
+    [case].into_iter().chain(shown).collect::<Vec<_>>().join(", ")
 }
