@@ -84,7 +84,7 @@ impl Shown {
         let (name, value) = field.split_once('=').map_or((field, None), |(name, value)| (name, Some(value)));
         match (name.trim(), value.map(str::trim)) {
             ("acr", Some(class)) if self.acr.is_none() && !class.is_empty() => {
-                self.acr = Some(class.to_owned())
+                self.acr = Some(class.to_owned());
             }
             ("age", Some(secs)) if self.age.is_none() && secs.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.age = Some(secs.parse().ok()?);
