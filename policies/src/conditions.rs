@@ -3,7 +3,6 @@
 use crate::condition::Condition;
 use crate::line::{Field, Line};
 use crate::report::{Finding, closest, quoted};
-use crate::rules::Effect;
 
 /// How a condition is written.
 const FORMS: &str = "`acr=CLASS` or `acr=BEST|OTHER`, `max_age=SECONDS`, `dpop` and `mtls`";
@@ -20,16 +19,10 @@ pub(crate) fn is_condition(text: &str) -> bool {
 }
 
 impl Line<'_> {
-    /// Reads what stands behind the effect of a rule. `None` if nothing does.
-    pub(crate) fn conditions(
-        self,
-        effect: Effect,
-        fields: &[Field<'_>],
-    ) -> Result<Option<Box<Condition>>, Finding> {
-        let Some(first) = fields.first() else { return Ok(None) };
-        if effect == Effect::Deny {
-            let message = "a rule that denies has no conditions: it denies whatever is shown";
-            return Err(self.error(*first, "condition-on-deny", message));
+    /// Reads what stands behind the effect of a rule that allows. `None` if nothing does.
+    pub(crate) fn conditions(self, fields: &[Field<'_>]) -> Result<Option<Box<Condition>>, Finding> {
+        if fields.is_empty() {
+            return Ok(None);
         }
         let mut condition = Condition::default();
         for field in fields {

@@ -124,7 +124,11 @@ impl<'a> Line<'a> {
             [] => (Effect::Allow, None),
             [effect, conditions @ ..] => {
                 let effect = self.effect(*effect)?;
-                (effect, self.conditions(effect, conditions)?)
+                if let (Effect::Deny, Some(first)) = (effect, conditions.first()) {
+                    let message = "a rule that denies has no conditions: it denies whatever is shown";
+                    return Err(self.error(*first, "condition-on-deny", message));
+                }
+                (effect, self.conditions(conditions)?)
             }
         };
         Ok(Permission {

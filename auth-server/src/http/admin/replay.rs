@@ -46,9 +46,6 @@ pub(crate) struct ReplayDocument {
     denied: TallyDocument,
     /// What was denied and would be allowed.
     allowed: TallyDocument,
-    /// What stands under a condition by one of the texts, and not under the same one by both. Whether the callers meet it is not
-    /// recorded.
-    conditional: TallyDocument,
     /// How many different callers would be denied something that they were allowed.
     losers: usize,
     /// By who asks and for what: what would be denied first, then what is asked most. At most a thousand.
@@ -129,6 +126,9 @@ pub(crate) struct RecordedDocument {
     lost: u64,
     /// Decisions whose subject is not known.
     pseudonymous: u64,
+    /// Decisions about what stands under a condition by one of the texts, and not under the same one by both: what tokens said of
+    /// the sign-in is not recorded.
+    conditional: u64,
     /// Whether older records were left out, because there are too many.
     partial: bool,
 }
@@ -159,7 +159,6 @@ impl ReplayDocument {
             all: replayed.all.into(),
             denied: replayed.denied.into(),
             allowed: replayed.allowed.into(),
-            conditional: replayed.conditional.into(),
             losers: replayed.losers,
             changes: replayed.changes.into_iter().map(|change| ChangeDocument::of(change, names)).collect(),
             complete: replayed.complete,
@@ -168,6 +167,7 @@ impl ReplayDocument {
                 days: recorded.days,
                 lost: recorded.lost,
                 pseudonymous: recorded.pseudonymous,
+                conditional: replayed.conditional.decisions,
                 partial: recorded.partial,
             },
         }
