@@ -31,6 +31,9 @@ pub struct Requirement {
 }
 
 /// Requires that the policy allows the caller to do `action` with `object`.
+///
+/// A rule may have conditions, such as `acr=phr` or `dpop`. A caller who lacks nothing else is asked for that, as by
+/// [`Requirement::acr`], [`max_age`](Requirement::max_age), [`dpop`](Requirement::dpop) and [`mtls`](Requirement::mtls).
 pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Requirement {
     Requirement::of(Node::Rbac { object: object.into(), action: action.into() })
 }

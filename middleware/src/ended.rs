@@ -13,7 +13,7 @@ pub enum Ended {
     /// The token, or the key that signed it, was taken back.
     #[error("the access token was revoked")]
     Revoked,
-    /// The sign-in is older than the route accepts.
+    /// The sign-in is older than the route, or the rule that allowed it, accepts.
     #[error("this needs a more recent sign-in")]
     SignIn,
     /// Whether it lasts cannot be known: keys, policy or revocations are too old.

@@ -61,8 +61,12 @@ pub(crate) enum Refusal {
     Token { fault: TokenFault, scheme: Scheme },
     #[error("the body is longer than any may be")]
     TooLong,
-    #[error("the token is not bound to {0}")]
-    Unproven(Binding),
+    #[error("the token is not bound to {binding}")]
+    Unproven {
+        binding: Binding,
+        /// Where it was decided for a route, and not found with the token.
+        denied: Option<Box<AccessDenied>>,
+    },
     #[error(transparent)]
     Unavailable(Outage),
     #[error("the handler upgraded the connection and did not take the Permit, so nobody would end it")]
@@ -111,7 +115,7 @@ impl Refusal {
             Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Bearer(BearerFault::Cookie | BearerFault::Malformed)
             | Self::Token { .. }
-            | Self::Unproven(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+            | Self::Unproven { .. } => (StatusCode::UNAUTHORIZED, "invalid_token"),
             // RFC 9449 §7.1, §9.
             Self::Proof(_) => (StatusCode::UNAUTHORIZED, "invalid_dpop_proof"),
             Self::ProofNonce(_) => (StatusCode::UNAUTHORIZED, "use_dpop_nonce"),
@@ -163,7 +167,7 @@ impl Refusal {
             Self::SlowBody => "The body of the request took too long".into(),
             Self::Token { fault, .. } => fault.told().into(),
             Self::TooLong => "The body of the request is too long".into(),
-            Self::Unproven(binding) => format!("This needs a token that is bound to {binding}").into(),
+            Self::Unproven { binding, .. } => format!("This needs a token that is bound to {binding}").into(),
             Self::Unavailable(_) => "The request cannot be decided at the moment".into(),
             Self::Unwatched => "The service is not made to do this safely".into(),
         }
@@ -183,6 +187,7 @@ impl Refusal {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
                 Some(denied)
             }
+            Self::Unproven { denied, .. } => denied.as_deref(),
             _ => None,
         }
     }
@@ -191,10 +196,8 @@ impl Refusal {
     fn log(&self) {
         let (status, code) = self.answer();
         let status = status.as_u16();
-        match self {
-            Self::Forbidden { denied: AccessDenied { decision, needed, principal }, .. }
-            | Self::Scope { denied: AccessDenied { decision, needed, principal }, .. }
-            | Self::SignIn { denied: AccessDenied { decision, needed, principal }, .. } => tracing::info!(
+        if let Some(AccessDenied { decision, needed, principal }) = self.denied() {
+            tracing::info!(
                 code,
                 status,
                 cause = %self,
@@ -204,7 +207,10 @@ impl Refusal {
                 policy.revision = decision.revision(),
                 policy.line = decision.rule_line(),
                 "refused"
-            ),
+            );
+            return;
+        }
+        match self {
             // Nobody is served until the program is changed.
             Self::Unwatched
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
@@ -349,10 +355,14 @@ impl Refusal {
             }
         };
         self.write_headers(hint, response.headers_mut());
-        if let Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } =
-            self
-        {
-            response.extensions_mut().insert(denied);
+        match self {
+            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
+                response.extensions_mut().insert(denied);
+            }
+            Self::Unproven { denied: Some(denied), .. } => {
+                response.extensions_mut().insert(*denied);
+            }
+            _ => {}
         }
         response
     }

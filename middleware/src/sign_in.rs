@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use portcullis_policy::Condition;
+
 use crate::token::Principal;
 
 /// What is asked of the sign-in behind a token.
@@ -15,6 +17,12 @@ pub(crate) struct SignIn {
 }
 
 impl SignIn {
+    /// What a rule asks for.
+    pub(crate) fn of(condition: &Condition) -> Self {
+        let classes = condition.acr.iter().map(|class| Cow::Owned(class.clone())).collect();
+        Self { classes, max_age: condition.max_age.map(Duration::from_secs) }
+    }
+
     pub(crate) fn accept(&mut self, class: Cow<'static, str>) {
         if !self.classes.contains(&class) {
             self.classes.push(class);

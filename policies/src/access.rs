@@ -90,7 +90,8 @@ impl Analysis {
     /// Finds the roles that allow this, and the users to whom rules allow it.
     ///
     /// A role is in the answer if [`Snapshot::decide`](crate::Snapshot::decide) allows the request to a
-    /// caller with this one role; a user, if it does to a caller without roles.
+    /// caller with this one role; a user, if it does to a caller without roles. So are those that would have to meet a
+    /// condition: the rule of each says which.
     pub fn who_can(&self, object: &str, action: &str, domain: &str, page: Page) -> Allowed {
         let (mut allowed, mut denied) = (Vec::new(), Vec::new());
         let nobody = self.nobody();
@@ -100,7 +101,7 @@ impl Analysis {
             let request = Request { subject, roles: Roles::from(roles), domain, object, action };
             let decision = self.decide(&request);
             if let Some(rule) = decision.rule {
-                let list = if decision.allowed { &mut allowed } else { &mut denied };
+                let list = if self.may_allow(decision) { &mut allowed } else { &mut denied };
                 list.push((subject, role, rule.line));
             }
         }

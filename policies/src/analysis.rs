@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::condition::{Assurance, Condition};
 use crate::ledger::{EVERY, Holder, Ledger, Reach, Row};
 use crate::report::{Finding, Findings, Place, Report};
 use crate::request::{Decision, Request};
@@ -73,6 +74,15 @@ impl Analysis {
         self.snapshot.decide(request)
     }
 
+    pub(crate) fn decide_with(&self, request: &Request<'_>, shown: &Assurance<'_>) -> Decision {
+        self.snapshot.decide_with(request, shown)
+    }
+
+    /// Whether some token gets the request allowed to whoever asks.
+    pub(crate) fn may_allow(&self, decision: Decision) -> bool {
+        decision.allowed || self.snapshot.wanting(decision).is_some()
+    }
+
     /// The number of a domain, `None` if no rule names it.
     pub(crate) fn domain(&self, name: &str) -> Option<u32> {
         self.ledger.domains.get(name).filter(|domain| *domain != EVERY)
@@ -92,6 +102,7 @@ impl Analysis {
             effect: row.effect.into(),
             grantee: self.grantee(row),
             path: self.path(row, reach),
+            condition: self.snapshot.condition(line).cloned(),
         })
     }
 
@@ -175,6 +186,9 @@ pub struct Ruling {
     /// From a role that the caller holds to the role that the rule names. `None` for a rule that names
     /// the user.
     pub path: Option<RolePath>,
+    /// What it asks of whomever it allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
 }
 
 impl fmt::Display for Ruling {
@@ -182,7 +196,8 @@ impl fmt::Display for Ruling {
         match &self.path {
             Some(path) => write!(out, "line {}, by {path}", self.line),
             None => write!(out, "line {}, by {}", self.line, self.grantee),
-        }
+        }?;
+        self.condition.as_ref().map_or(Ok(()), |condition| write!(out, ", if {condition}"))
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::analysis::Analysis;
+use crate::condition::Assurance;
 use crate::explain::Explanation;
 use crate::line::{self, Field, Line};
 use crate::report::{Finding, Findings, PolicyFile, Report, closest, quoted};
@@ -44,6 +45,56 @@ pub struct Case {
     pub object: String,
     /// The action.
     pub action: String,
+    /// What the token says of the sign-in, and what it is bound to.
+    #[serde(skip_serializing_if = "Shown::is_nothing")]
+    pub shown: Shown,
+}
+
+/// What the token of a case shows: what rules with conditions ask for.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Shown {
+    /// The class by which the user signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// How many seconds ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age: Option<u64>,
+    /// Whether it is bound to a key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dpop: bool,
+    /// Whether it is bound to a certificate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mtls: bool,
+}
+
+impl Shown {
+    fn is_nothing(&self) -> bool {
+        self.assurance() == Assurance::NOTHING
+    }
+
+    /// The same, as it is decided by.
+    pub fn assurance(&self) -> Assurance<'_> {
+        let Self { age, dpop, mtls, .. } = *self;
+        Assurance { acr: self.acr.as_deref(), age, dpop, mtls }
+    }
+
+    /// Reads one field. `None` if it is none, or is there already.
+    fn add(&mut self, field: &str) -> Option<()> {
+        let (name, value) = field.split_once('=').map_or((field, None), |(name, value)| (name, Some(value)));
+        match (name.trim(), value.map(str::trim)) {
+            ("acr", Some(class)) if self.acr.is_none() && !class.is_empty() => {
+                self.acr = Some(class.to_owned());
+            }
+            ("age", Some(secs)) if self.age.is_none() && secs.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.age = Some(secs.parse().ok()?);
+            }
+            ("dpop", None) if !self.dpop => self.dpop = true,
+            ("mtls", None) if !self.mtls => self.mtls = true,
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 /// What came of the cases.
@@ -119,8 +170,8 @@ impl Analysis {
         for case in &cases.cases {
             self.find_unknown_roles(case, &mut suggestions, &mut findings);
         }
-        let decide = |request: &Request<'_>| self.decide(request).allowed;
-        let explain = |request: &Request<'_>| self.explain(request);
+        let decide = |request: &Request<'_>, shown: &Assurance<'_>| self.decide_with(request, shown).allowed;
+        let explain = |request: &Request<'_>, shown: &Assurance<'_>| self.explain_with(request, shown);
         run(cases, most_explained, self.nobody(), (&decide, &explain), findings)
     }
 
@@ -136,7 +187,10 @@ impl Analysis {
 }
 
 /// Says whether a request is allowed, and why.
-pub(crate) type Judge<'a> = (&'a dyn Fn(&Request<'_>) -> bool, &'a dyn Fn(&Request<'_>) -> Explanation);
+pub(crate) type Judge<'a> = (
+    &'a dyn Fn(&Request<'_>, &Assurance<'_>) -> bool,
+    &'a dyn Fn(&Request<'_>, &Assurance<'_>) -> Explanation,
+);
 
 /// Decides every case; who has no user in it is `nobody`.
 pub(crate) fn run(
@@ -155,10 +209,11 @@ pub(crate) fn run(
             object: &case.object,
             action: &case.action,
         };
-        if decide(&request) != case.allowed {
+        let shown = case.shown.assurance();
+        if decide(&request, &shown) != case.allowed {
             failed_total += 1;
             if failed.len() < most_explained {
-                failed.push(FailedCase { case: case.clone(), explanation: explain(&request) });
+                failed.push(FailedCase { case: case.clone(), explanation: explain(&request, &shown) });
             }
         }
     }
@@ -170,12 +225,21 @@ pub(crate) fn run(
 fn read(line: Line<'_>) -> Result<Option<Case>, Finding> {
     let Some(fields) = line.read()? else { return Ok(None) };
     let start = Field { text: "", offset: 0 };
-    let [expected, caller, domain, object, action] = fields.as_slice() else {
-        let message = format!(
-            "the line has {} fields; its form is `allow | deny, role[+role][+user:ID], domain, object, action`",
-            fields.len()
-        );
-        return Err(line.error(fields.first().copied().unwrap_or(start), "field-count", message));
+    let mut shown = Shown::default();
+    let (expected, caller, domain, object, action) = match fields.as_slice() {
+        [expected, caller, domain, object, action, more @ ..]
+            if more.iter().all(|field| shown.add(field.text).is_some()) =>
+        {
+            (expected, caller, domain, object, action)
+        }
+        _ => {
+            let message = format!(
+                "the line has {} fields; its form is `allow | deny, role[+role][+user:ID], domain, object, action`, and then \
+                 what the token shows: `acr=CLASS`, `age=SECONDS`, `dpop`, `mtls`",
+                fields.len()
+            );
+            return Err(line.error(fields.first().copied().unwrap_or(start), "field-count", message));
+        }
     };
     let allowed = expectation(line, *expected)?;
     for field in [object, action] {
@@ -187,7 +251,7 @@ fn read(line: Line<'_>) -> Result<Option<Case>, Finding> {
     let (user, roles) = callers(line, *caller)?;
     let owned = |field: &Field<'_>| field.text.to_owned();
     let (domain, object, action) = (owned(domain), owned(object), owned(action));
-    Ok(Some(Case { line: line.number, allowed, user, roles, domain, object, action }))
+    Ok(Some(Case { line: line.number, allowed, user, roles, domain, object, action, shown }))
 }
 
 fn expectation(line: Line<'_>, field: Field<'_>) -> Result<bool, Finding> {

@@ -1,5 +1,6 @@
 //! What no line shows alone: rules that repeat, contradict or miss each other.
 
+use crate::condition::Condition;
 use crate::intern::{Map, Set};
 use crate::object::Object;
 use crate::report::{Finding, Findings, Place, closest, quoted};
@@ -42,29 +43,62 @@ impl<'a> Scope<'a> {
 
 /// The first lines that allow and deny the same.
 #[derive(Default)]
-struct Said {
+struct Said<'a> {
     allow: Option<u32>,
     deny: Option<u32>,
+    /// Those that allow it under conditions, each once.
+    conditional: Vec<u32>,
+    conditions: Map<&'a Condition, u32>,
 }
 
 fn repeated_permissions(rules: &Rules<'_>, findings: &mut Findings) {
-    let mut said: Map<Scope<'_>, Said> = Map::default();
+    let mut said: Map<Scope<'_>, Said<'_>> = Map::default();
     for permission in &rules.permissions {
         let said = said.entry(Scope::of(permission)).or_default();
-        let first = match permission.effect {
-            Effect::Allow => &mut said.allow,
-            Effect::Deny => &mut said.deny,
-        };
-        match *first {
-            Some(line) => findings.push(repeated(permission.line, line)),
-            None => *first = Some(permission.line),
+        if let Some(line) = said.add(permission) {
+            findings.push(repeated(permission.line, line));
         }
     }
-    for said in said.values() {
-        if let (Some(allow), Some(deny)) = (said.allow, said.deny) {
+    for Said { allow, deny, conditional, .. } in said.values() {
+        if let Some(deny) = deny {
             let message = format!("this never allows anything: line {deny} denies the same, and a deny wins");
-            findings.push(Finding::warning(Place::rules(allow, 1), "shadowed-allow", message));
+            for line in allow.iter().chain(conditional) {
+                findings.push(Finding::warning(Place::rules(*line, 1), "shadowed-allow", message.clone()));
+            }
+        } else if let Some(allow) = allow {
+            let message =
+                format!("nobody has to meet this condition: line {allow} allows the same without one");
+            for line in conditional {
+                findings.push(Finding::warning(
+                    Place::rules(*line, 1),
+                    "superfluous-condition",
+                    message.clone(),
+                ));
+            }
         }
+    }
+}
+
+impl<'a> Said<'a> {
+    /// The line that says the same already, if there is one.
+    fn add(&mut self, permission: &'a Permission<'_>) -> Option<u32> {
+        let first = match (&permission.condition, permission.effect) {
+            (Some(condition), _) => {
+                if let Some(line) = self.conditions.get(condition.as_ref()) {
+                    return Some(*line);
+                }
+                self.conditions.insert(condition, permission.line);
+                self.conditional.push(permission.line);
+                return None;
+            }
+            (None, Effect::Allow) => &mut self.allow,
+            (None, Effect::Deny) => &mut self.deny,
+        };
+        if first.is_none() {
+            *first = Some(permission.line);
+            return None;
+        }
+        *first
     }
 }
 

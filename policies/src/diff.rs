@@ -1,5 +1,6 @@
 //! What changes between two policies, in grants instead of lines.
 
+mod standing;
 mod widest;
 
 use std::fmt;
@@ -7,11 +8,12 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::analysis::{Analysis, Grantee};
+pub use crate::diff::standing::Standing;
+use crate::diff::standing::standing;
 use crate::diff::widest::widest;
 use crate::intern::Set;
 use crate::ledger::{EVERY, Objects};
 use crate::object::meet;
-use crate::request::{Request, Roles};
 use crate::universe::{Clause, Side, Universe, touched};
 
 /// How many changes are told.
@@ -61,25 +63,6 @@ pub struct GrantChange {
     pub example: Example,
 }
 
-/// What a policy says about a grant.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Standing {
-    /// It is allowed.
-    Allowed {
-        /// The line of the first rule that says so.
-        line: u32,
-    },
-    /// It is denied, whatever other roles the caller has.
-    Denied {
-        /// The line of the first rule that says so.
-        line: u32,
-    },
-    /// No rule speaks of it: another role may allow it.
-    Silent,
-}
-
 /// The parts of a request that is decided otherwise.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -116,24 +99,14 @@ impl Analysis {
 }
 
 impl GrantChange {
-    /// Whether the new policy allows what the old one did not.
+    /// Whether the new policy allows what the old one did not, if only under a condition, or whether no condition is left.
     pub fn is_gain(&self) -> bool {
-        matches!(self.after, Standing::Allowed { .. })
+        self.after.reach() > self.before.reach()
     }
 
-    /// Whether the old policy allowed what the new one does not.
+    /// Whether the old policy allowed what the new one does not, or whether it does so under a condition now.
     pub fn is_loss(&self) -> bool {
-        matches!(self.before, Standing::Allowed { .. })
-    }
-}
-
-impl Standing {
-    fn kind(self) -> u8 {
-        match self {
-            Self::Allowed { .. } => 0,
-            Self::Denied { .. } => 1,
-            Self::Silent => 2,
-        }
+        self.after.reach() < self.before.reach()
     }
 }
 
@@ -353,35 +326,10 @@ fn choices(of: u32, named: &[u32]) -> impl Iterator<Item = u32> {
     all.iter().copied().chain((of != EVERY).then_some(of))
 }
 
-fn standing(analysis: &Analysis, grantee: &Grantee, example: &Example) -> Standing {
-    let Example { domain, object, action } = example;
-    let (subject, held) = match grantee {
-        Grantee::Role(role) => (analysis.nobody(), Some(role.as_str())),
-        Grantee::User(user) => (user.as_str(), None),
-    };
-    let roles = Roles::from(held.as_slice());
-    let decision = analysis.decide(&Request { subject, roles, domain, object, action });
-    match decision.rule {
-        Some(rule) if decision.allowed => Standing::Allowed { line: rule.line },
-        Some(rule) => Standing::Denied { line: rule.line },
-        None => Standing::Silent,
-    }
-}
-
 impl fmt::Display for GrantChange {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { grantee, domain, object, action, .. } = self;
         let exceptions = if self.exceptions { ", with exceptions" } else { "" };
         write!(out, "{grantee} in {domain}: {action} {object}: {} -> {}{exceptions}", self.before, self.after)
-    }
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Allowed { line } => write!(out, "allowed by line {line}"),
-            Self::Denied { line } => write!(out, "denied by line {line}"),
-            Self::Silent => write!(out, "no rule"),
-        }
     }
 }

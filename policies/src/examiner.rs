@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::analysis::Analysis;
 use crate::cases::{Cases, Outcome, run};
+use crate::condition::Assurance;
 use crate::explain::{Explanation, Incomparable, Reason};
 use crate::report::{Findings, Report};
 use crate::request::Request;
@@ -114,8 +115,10 @@ impl Plain {
     }
 
     fn test_within(&self, cases: &Cases, most_explained: usize) -> Outcome {
-        let explain = |request: &Request<'_>| self.explain(&self.placed(request));
-        let decide = |request: &Request<'_>| self.snapshot.decide(&self.placed(request)).allowed;
+        // No rule of another model has a condition.
+        let explain = |request: &Request<'_>, _: &Assurance<'_>| self.explain(&self.placed(request));
+        let decide =
+            |request: &Request<'_>, _: &Assurance<'_>| self.snapshot.decide(&self.placed(request)).allowed;
         run(cases, most_explained, &self.nobody, (&decide, &explain), Findings::default())
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::analysis::{Analysis, Ruling};
+use crate::condition::{Assurance, Condition};
 use crate::ledger::Reach;
 use crate::near::{self, NearMiss};
 use crate::object::{has_control, is_canonical};
@@ -14,12 +15,12 @@ use crate::request::{Part, Request};
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// As [`Snapshot::decide`](crate::Snapshot::decide) decides.
+    /// As [`Snapshot::decide_with`](crate::Snapshot::decide_with) decides.
     pub allowed: bool,
     /// What decided.
     pub reason: Reason,
     /// For a denial: what would be allowed, nearest first, at most ten. Each is sure: the request with
-    /// these changes is allowed.
+    /// these changes is allowed, to whoever meets the condition if it has one.
     pub near_misses: Vec<NearMiss>,
 }
 
@@ -33,12 +34,20 @@ pub enum Reason {
         /// The first rule that allows.
         rule: Ruling,
     },
+    /// A rule allows whoever meets its condition, which was not shown. Nothing denies.
+    Conditional {
+        /// The first such rule.
+        rule: Ruling,
+    },
     /// A rule denies.
     Denied {
         /// The first rule that denies.
         rule: Ruling,
-        /// The line of the first rule that would allow, were it not for the denial.
+        /// The line of the first rule that would allow, were it not for the denial: of one without a condition, if there is one.
         otherwise: Option<u32>,
+        /// The condition of that rule.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        otherwise_if: Option<Condition>,
     },
     /// The request cannot be compared with rules.
     NotComparable {
@@ -74,17 +83,29 @@ impl Analysis {
     /// Says why a request is allowed or denied.
     ///
     /// This goes through all rules, so it is slower than a decision: some milliseconds for 100,000.
+    ///
+    /// Nothing is shown of the sign-in: of a rule with a condition that would allow it, the condition is told.
     pub fn explain(&self, request: &Request<'_>) -> Explanation {
+        self.explain_with(request, &Assurance::NOTHING)
+    }
+
+    /// Says why a request is allowed or denied to whoever shows this.
+    pub fn explain_with(&self, request: &Request<'_>, shown: &Assurance<'_>) -> Explanation {
         if let Some(fault) = Incomparable::find(request) {
             let reason = Reason::NotComparable { fault };
             return Explanation { allowed: false, reason, near_misses: Vec::new() };
         }
-        let decision = self.decide(request);
+        let decision = self.decide_with(request, shown);
         let reach = self.reach(request);
         let rule = decision.rule.and_then(|rule| self.ruling(rule.line, &reach));
         let reason = match rule {
             Some(rule) if decision.allowed => Reason::Allowed { rule },
-            Some(rule) => Reason::Denied { rule, otherwise: near::allowing_line(self, request, &reach) },
+            Some(rule) if self.may_allow(decision) => Reason::Conditional { rule },
+            Some(rule) => {
+                let otherwise = near::allowing_line(self, request, &reach);
+                let otherwise_if = otherwise.and_then(|line| self.snapshot().condition(line)).cloned();
+                Reason::Denied { rule, otherwise, otherwise_if }
+            }
             None => Reason::NoRule,
         };
         let near_misses = self.near_misses(decision.allowed, request, &reach);
@@ -129,10 +150,11 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Allowed { rule } => write!(out, "allowed by {rule}"),
-            Self::Denied { rule, otherwise: None } => write!(out, "denied by {rule}"),
-            Self::Denied { rule, otherwise: Some(line) } => {
-                write!(out, "denied by {rule}; without it, line {line} would allow")
+            Self::Allowed { rule } | Self::Conditional { rule } => write!(out, "allowed by {rule}"),
+            Self::Denied { rule, otherwise: None, .. } => write!(out, "denied by {rule}"),
+            Self::Denied { rule, otherwise: Some(line), otherwise_if } => {
+                write!(out, "denied by {rule}; without it, line {line} would allow")?;
+                otherwise_if.as_ref().map_or(Ok(()), |condition| write!(out, ", if {condition}"))
             }
             Self::NotComparable { fault } => write!(out, "denied: {fault}"),
             Self::NoRule => write!(out, "denied: no rule allows it"),

@@ -70,7 +70,7 @@ pub struct UnroutedRule {
 /// What the rules say of a permission, whoever asks for it.
 #[derive(Clone, Copy)]
 enum Prospect {
-    /// Some caller has it.
+    /// Some caller has it, by some token.
     Allowed,
     /// A rule allows it, and this line denies it to all whom one allows it.
     Denied(u32),
@@ -82,7 +82,7 @@ impl Analysis {
     /// Holds the rules against the routes of a service.
     ///
     /// A permission is without a rule when there is no caller at all to whom [`Snapshot::decide`](crate::Snapshot::decide)
-    /// allows it, whatever the roles and the domain. Where a route needs several permissions at once each is looked at by
+    /// allows it, whatever the roles, the domain and the sign-in. Where a route needs several permissions at once each is looked at by
     /// itself.
     pub fn fit<'r>(&self, routes: impl IntoIterator<Item = &'r Route>) -> Fit {
         let mut search = Search::of(self);
@@ -229,12 +229,13 @@ impl<'a, 'r> Search<'a, 'r> {
         for row in rows.iter().filter(|row| row.effect == Effect::Allow) {
             self.work = self.work.checked_sub(1)?;
             let decision = self.analysis.decide_at_best(row, object, action);
-            prospect = match (decision.allowed, decision.rule) {
+            let may_allow = self.analysis.may_allow(decision);
+            prospect = match (may_allow, decision.rule) {
                 (true, _) => Prospect::Allowed,
                 (false, Some(rule)) => Prospect::Denied(rule.line),
                 (false, None) => prospect,
             };
-            if decision.allowed {
+            if may_allow {
                 break;
             }
         }

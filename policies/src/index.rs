@@ -3,7 +3,7 @@
 use crate::intern::{Map, Names, Run, index};
 use crate::object::{Object, is_canonical};
 use crate::report::{Finding, Findings, Place};
-use crate::rules::{Effect, Permission, Rules, Selector};
+use crate::rules::{Effect, Permission, Selector};
 use crate::subjects::Subjects;
 use crate::trie::Trie;
 
@@ -43,6 +43,15 @@ pub(crate) struct Index {
     objects: Vec<Run>,
     cells: Vec<Cell>,
     grants: Vec<Grant>,
+}
+
+/// Which grants are kept of those to one subject by one cell.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Keep {
+    /// Each, because they may differ in their conditions.
+    Every,
+    /// The one of the first line.
+    First,
 }
 
 /// The objects that match a text in the rules.
@@ -120,17 +129,22 @@ pub(crate) struct Question {
 }
 
 impl Index {
-    pub(crate) fn compile(rules: &Rules<'_>, numbers: &mut Numbers<'_>, findings: &mut Findings) -> Self {
+    pub(crate) fn compile<'r>(
+        permissions: impl Iterator<Item = &'r Permission<'r>> + Clone,
+        keep: Keep,
+        numbers: &mut Numbers<'_>,
+        findings: &mut Findings,
+    ) -> Self {
         let mut this = Self::default();
-        let mut rows: Vec<Row> = Vec::with_capacity(rules.permissions.len());
+        let mut rows: Vec<Row> = Vec::with_capacity(permissions.clone().count());
         let mut names = Map::default();
-        for permission in &rules.permissions {
+        for permission in permissions.clone() {
             let object = this.number_object(&permission.object, &mut names);
             rows.extend(numbers.row(permission, object));
         }
         rows.sort_unstable();
-        this.fill(&rows);
-        if let Err(message) = this.relate(rules, &names) {
+        this.fill(&rows, keep);
+        if let Err(message) = this.relate(permissions, rows.len(), &names) {
             findings.push(Finding::error(Place::rules(1, 1), "object-overlap", message));
         }
         this
@@ -152,49 +166,63 @@ impl Index {
         subjects: &[&[u32]],
         verdict: &mut Verdict,
     ) {
+        self.visit(target, question, &mut |cell| {
+            for closure in subjects {
+                verdict.allow = verdict.allow.min(first_common(cell.allow.of(&self.grants), closure));
+                verdict.deny = verdict.deny.min(first_common(cell.deny.of(&self.grants), closure));
+            }
+        });
+    }
+
+    /// Calls `found` with the line of every rule that allows it to one of these subjects.
+    pub(crate) fn each_line(
+        &self,
+        target: Target<'_>,
+        question: Question,
+        subjects: &[&[u32]],
+        found: &mut impl FnMut(u32),
+    ) {
+        self.visit(target, question, &mut |cell| {
+            for closure in subjects {
+                common_lines(cell.allow.of(&self.grants), closure, found);
+            }
+        });
+    }
+
+    fn visit(&self, target: Target<'_>, question: Question, found: &mut impl FnMut(&Cell)) {
         match target {
             Target::Known(known) => {
-                self.judge_cells(known.cells, question, subjects, verdict);
+                self.visit_cells(known.cells, question, found);
                 for object in known.others.of(&self.overlaps) {
-                    self.judge_object(*object, question, subjects, verdict);
+                    self.visit_object(*object, question, found);
                 }
             }
             Target::Other(path) => {
-                self.templates
-                    .find(path, &mut |object| self.judge_object(object, question, subjects, verdict));
+                self.templates.find(path, &mut |object| self.visit_object(object, question, found));
             }
         }
         if let Some(object) = self.any {
-            self.judge_object(object, question, subjects, verdict);
+            self.visit_object(object, question, found);
         }
     }
 
-    fn judge_object(&self, object: u32, question: Question, subjects: &[&[u32]], verdict: &mut Verdict) {
+    fn visit_object(&self, object: u32, question: Question, found: &mut impl FnMut(&Cell)) {
         if let Some(cells) = self.objects.get(object as usize) {
-            self.judge_cells(*cells, question, subjects, verdict);
+            self.visit_cells(*cells, question, found);
         }
     }
 
-    fn judge_cells(&self, cells: Run, question: Question, subjects: &[&[u32]], verdict: &mut Verdict) {
+    fn visit_cells(&self, cells: Run, question: Question, found: &mut impl FnMut(&Cell)) {
         let cells = cells.of(&self.cells);
         if cells.len() <= READ_THROUGH {
-            for cell in cells.iter().filter(|cell| question.concerns(cell.key)) {
-                self.judge_cell(cell, subjects, verdict);
-            }
+            cells.iter().filter(|cell| question.concerns(cell.key)).for_each(found);
             return;
         }
         for key in question.keys() {
-            let found = cells.binary_search_by_key(&key, |cell| cell.key).ok();
-            if let Some(cell) = found.and_then(|position| cells.get(position)) {
-                self.judge_cell(cell, subjects, verdict);
+            let place = cells.binary_search_by_key(&key, |cell| cell.key).ok();
+            if let Some(cell) = place.and_then(|position| cells.get(position)) {
+                found(cell);
             }
-        }
-    }
-
-    fn judge_cell(&self, cell: &Cell, subjects: &[&[u32]], verdict: &mut Verdict) {
-        for closure in subjects {
-            verdict.allow = verdict.allow.min(first_common(cell.allow.of(&self.grants), closure));
-            verdict.deny = verdict.deny.min(first_common(cell.deny.of(&self.grants), closure));
         }
     }
 
@@ -212,15 +240,15 @@ impl Index {
         number
     }
 
-    fn fill(&mut self, rows: &[Row]) {
+    fn fill(&mut self, rows: &[Row], keep: Keep) {
         for of_object in rows.chunk_by(|a, b| a.object == b.object) {
             let start = self.cells.len();
             let mut cells = Vec::new();
             for of_cell in of_object.chunk_by(|a, b| a.key == b.key) {
                 let split = of_cell.partition_point(|row| !row.deny);
                 let (allow, deny) = of_cell.split_at_checked(split).unwrap_or((of_cell, &[]));
-                let allow = Run::append(&mut self.grants, first_lines(allow));
-                let deny = Run::append(&mut self.grants, first_lines(deny));
+                let allow = Run::append(&mut self.grants, grants(allow, keep));
+                let deny = Run::append(&mut self.grants, grants(deny, keep));
                 cells.extend(of_cell.first().map(|row| Cell { key: row.key, allow, deny }));
             }
             let run = Run::append(&mut self.cells, cells);
@@ -233,15 +261,20 @@ impl Index {
     }
 
     /// Finds, for every text in the rules, the objects that match it, unless that takes too long.
-    fn relate(&mut self, rules: &Rules<'_>, names: &Map<&str, u32>) -> Result<(), String> {
+    fn relate<'r>(
+        &mut self,
+        permissions: impl Iterator<Item = &'r Permission<'r>>,
+        count: usize,
+        names: &Map<&str, u32>,
+    ) -> Result<(), String> {
         let walk = self.templates.longest_walk();
-        if walk > MAX_WALK || walk.saturating_mul(rules.permissions.len()) > MAX_WALKS {
+        if walk > MAX_WALK || walk.saturating_mul(count) > MAX_WALKS {
             return Err(format!(
                 "for one request, {walk} parts of templates would be compared: too many templates differ only in \
                  which of their segments are parameters"
             ));
         }
-        for permission in &rules.permissions {
+        for permission in permissions {
             let (text, own) = match &permission.object {
                 Object::Any => continue,
                 Object::Name(name) => (*name, names.get(name).copied()),
@@ -300,9 +333,9 @@ struct Row {
     grant: Grant,
 }
 
-/// One grant per subject: the one of the first line.
-fn first_lines(rows: &[Row]) -> impl Iterator<Item = Grant> {
-    rows.chunk_by(|a, b| a.grant.subject == b.grant.subject).filter_map(|same| Some(same.first()?.grant))
+fn grants(rows: &[Row], keep: Keep) -> impl Iterator<Item = Grant> {
+    let same = move |a: &Row, b: &Row| keep == Keep::First && a.grant.subject == b.grant.subject;
+    rows.chunk_by(same).filter_map(|same| Some(same.first()?.grant))
 }
 
 impl Question {
@@ -333,4 +366,18 @@ fn first_common(grants: &[Grant], closure: &[u32]) -> u32 {
     let find = |role: &u32| grants.binary_search_by_key(role, |grant| grant.subject).ok();
     let lines = closure.iter().filter_map(|role| Some(grants.get(find(role)?)?.line));
     lines.min().unwrap_or(NONE)
+}
+
+/// The lines of all grants whose subject is in the closure. Both are sorted, and a subject may have several grants.
+fn common_lines(grants: &[Grant], closure: &[u32], found: &mut impl FnMut(u32)) {
+    if grants.len() <= closure.len() {
+        let common = grants.iter().filter(|grant| closure.binary_search(&grant.subject).is_ok());
+        common.for_each(|grant| found(grant.line));
+        return;
+    }
+    for role in closure {
+        let start = grants.partition_point(|grant| grant.subject < *role);
+        let of_role = grants.iter().skip(start).take_while(|grant| grant.subject == *role);
+        of_role.for_each(|grant| found(grant.line));
+    }
 }

@@ -35,6 +35,7 @@
 //! |---|---|
 //! | `p, role, domain, object, action` | whoever has the role may do this in this organisation |
 //! | `p, role, domain, object, action, deny` | whoever has the role may not, whatever else is allowed |
+//! | `p, role, domain, object, action, allow, acr=phrh\|phr, max_age=300` | whoever has the role may, if the token meets all of these conditions |
 //! | `p, user:17, domain, object, action` | the user whose tokens have the subject `17` may |
 //! | `g, role, parent, domain` | the role has every permission of the parent in this organisation |
 //! | `# text` | a comment, on a line of its own |
@@ -43,6 +44,12 @@
 //! byte for byte, or a route template: `{id}` is one segment, a final `/*` everything below. In
 //! templates no other character is special: a dot is a dot. Domains and actions are compared byte
 //! for byte, so `GET` is not `get`.
+//!
+//! The conditions of a rule stand behind its `allow`, each once: `acr=CLASS` (the class by which the user signed in; several with
+//! a pipe between them, the best first), `max_age=SECONDS` (at most so long ago), `dpop` and `mtls` (the token is bound to a key, or
+//! to a certificate). A rule without conditions that allows is enough alone. Where only rules with conditions allow and none
+//! is met, [`Snapshot::wanting`] tells the [`Condition`] of the first, so that the caller can be asked for it. What a token shows
+//! is an [`Assurance`]; [`Snapshot::decide`] knows of none.
 //!
 //! Which user has which role is no part of a policy: a token brings its roles. Roles contain no
 //! `:`, so a user called like a role, or a role called like a user, gains nothing.
@@ -59,6 +66,7 @@
 //! | `allow, role, domain, object, action` | whoever has just this role may do this |
 //! | `deny, role + other, domain, object, action` | whoever has both roles may not |
 //! | `allow, user:17 + role, domain, object, action` | the user with the subject `17` and the role may |
+//! | `allow, role, domain, object, action, acr=phr, age=60, dpop` | whoever has the role and shows this may: what is not said is not shown |
 //! | `# text` | a comment, on a line of its own |
 //!
 //! Every other part is one request's: `*` as domain is one that no rule names, and as object or action
@@ -128,6 +136,9 @@
 mod access;
 mod analysis;
 mod cases;
+mod condition;
+mod conditional;
+mod conditions;
 mod consistency;
 mod control;
 mod coverage;
@@ -162,7 +173,8 @@ mod vocabulary;
 
 pub use access::{Access, Allowed, EffectivePermission, Page, Permissions};
 pub use analysis::{Analysis, Grantee, RolePath, RuleEffect, Ruling, Step};
-pub use cases::{Case, Cases, FailedCase, Outcome};
+pub use cases::{Case, Cases, FailedCase, Outcome, Shown};
+pub use condition::{Assurance, Condition, Terms};
 pub use control::Control;
 pub use coverage::Coverage;
 pub use diff::{Difference, Example, GrantChange, Standing};

@@ -5,10 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::analysis::Analysis;
+use crate::condition::Condition;
 use crate::intern::Map;
 use crate::ledger::{EVERY, Holder, Reach, Row};
 use crate::object::{distance, matches};
-use crate::request::{Part, Request, Roles};
+use crate::request::{Decision, Part, Request, Roles};
 use crate::rules::Effect;
 
 /// How many near misses are named.
@@ -31,6 +32,9 @@ pub struct NearMiss {
     pub line: u32,
     /// What would have to be otherwise. All of it: two at most.
     pub changes: Vec<Change>,
+    /// What would have to be met beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
 }
 
 /// One thing that would have to be otherwise.
@@ -52,18 +56,21 @@ pub enum Change {
 
 impl fmt::Display for NearMiss {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line;
+        let condition = self.condition.as_ref().map(|condition| format!(", if {condition}"));
+        let condition = condition.unwrap_or_default();
         if let [Change::Role(role)] = self.changes.as_slice() {
-            return write!(out, "role {role} has it by line {}; the caller does not hold it", self.line);
+            return write!(out, "role {role} has it by line {line}{condition}; the caller does not hold it");
         }
         if let [Change::User(user)] = self.changes.as_slice() {
-            return write!(out, "user {user} has it by line {}; the caller is another", self.line);
+            return write!(out, "user {user} has it by line {line}{condition}; the caller is another");
         }
-        write!(out, "line {} would match if ", self.line)?;
+        write!(out, "line {line} would match if ")?;
         for (position, change) in self.changes.iter().enumerate() {
             let and = if position > 0 { " and " } else { "" };
             write!(out, "{and}{change}")?;
         }
-        Ok(())
+        self.condition.as_ref().map_or(Ok(()), |condition| write!(out, " and {condition}"))
     }
 }
 
@@ -79,13 +86,20 @@ impl fmt::Display for Change {
     }
 }
 
-/// The first rule that allows the request, whatever denies it.
+/// The first rule that allows the request, whatever denies it: the first without a condition if there is one.
 pub(crate) fn allowing_line(analysis: &Analysis, request: &Request<'_>, reach: &Reach) -> Option<u32> {
     let mut comparison = Comparison::new(analysis, request, reach);
-    let rows = analysis.ledger.rows.iter().filter(|row| row.effect == Effect::Allow);
-    rows.map(|row| (row.line, comparison.misses(row)))
-        .find(|(_, misses)| misses.count == 0)
-        .map(|found| found.0)
+    let mut conditional = None;
+    for row in analysis.ledger.rows.iter().filter(|row| row.effect == Effect::Allow) {
+        if comparison.misses(row).count > 0 {
+            continue;
+        }
+        if analysis.snapshot().condition(row.line).is_none() {
+            return Some(row.line);
+        }
+        conditional = conditional.or(Some(row.line));
+    }
+    conditional
 }
 
 /// The near misses of a request that is denied, nearest first.
@@ -99,6 +113,8 @@ pub(crate) fn misses(analysis: &Analysis, request: &Request<'_>, reach: &Reach) 
         }
     }
     candidates.sort_unstable_by_key(|(misses, row)| (misses.count, misses.cost, row.line));
+    // Whoever could have it by a condition as it is learns nothing from another one.
+    let is_conditional = analysis.may_allow(analysis.decide(request));
     let mut found: Vec<NearMiss> = Vec::new();
     for (misses, row) in candidates.into_iter().take(MAX_TRIED) {
         for changes in comparison.ways(misses, row) {
@@ -107,16 +123,29 @@ pub(crate) fn misses(analysis: &Analysis, request: &Request<'_>, reach: &Reach) 
             }
             // What needs more than a change that is told already says nothing new.
             let told = found.iter().any(|miss| miss.changes.iter().all(|change| changes.contains(change)));
-            if !told && allows(analysis, request, &changes) {
-                found.push(NearMiss { line: row.line, changes });
+            if told {
+                continue;
+            }
+            let decision = changed(analysis, request, &changes);
+            let condition = analysis.snapshot().condition(row.line);
+            match decision.rule.filter(|_| decision.allowed) {
+                // Another rule may allow it without a condition.
+                Some(rule) => {
+                    let line = if condition.is_some() { rule.line } else { row.line };
+                    found.push(NearMiss { line, changes, condition: None });
+                }
+                None if !is_conditional && analysis.may_allow(decision) => {
+                    found.push(NearMiss { line: row.line, changes, condition: condition.cloned() });
+                }
+                None => {}
             }
         }
     }
     found
 }
 
-/// Whether the request is allowed with these changes: a rule that a denial stops is no help.
-fn allows(analysis: &Analysis, request: &Request<'_>, changes: &[Change]) -> bool {
+/// What is decided of the request with these changes: a rule that a denial stops is no help.
+fn changed(analysis: &Analysis, request: &Request<'_>, changes: &[Change]) -> Decision {
     let mut other = *request;
     let mut roles: Vec<&str> = request.roles.iter().collect();
     for change in changes {
@@ -128,7 +157,7 @@ fn allows(analysis: &Analysis, request: &Request<'_>, changes: &[Change]) -> boo
             Change::User(user) => other.subject = user,
         }
     }
-    analysis.decide(&Request { roles: Roles::from(roles.as_slice()), ..other }).allowed
+    analysis.decide(&Request { roles: Roles::from(roles.as_slice()), ..other })
 }
 
 /// In what a rule differs from a request.

@@ -62,6 +62,9 @@ pub struct Replayed {
     pub allowed: Tally,
     /// What was allowed before and is denied after.
     pub denied: Tally,
+    /// What stands under a condition before or after, and not under the same one in both. Whether the callers met it, or
+    /// would, nobody knows: what their tokens said of the sign-in is not recorded.
+    pub conditional: Tally,
     /// How many callers lose something: a subject with roles in an organisation.
     pub losers: usize,
     /// What changes, by who asks and for what. What is denied comes first, then what is asked most.
@@ -131,6 +134,8 @@ pub struct AskedBy {
 pub enum Turn {
     /// It was allowed.
     Denied,
+    /// It stands under a condition before or after, and not under the same one in both.
+    Conditional,
     /// It was denied.
     Allowed,
 }
@@ -195,12 +200,23 @@ impl<'a> Replay<'a> {
         let (before, after) = (self.before.snapshot.decide(request), self.after.snapshot.decide(request));
         self.found.all.add(decisions);
         self.decided_by.extend(after.rule.map(|rule| rule.line));
+        let has_condition = self.before.asks(before) || self.after.asks(after);
         let turn = match (before.allowed, after.allowed) {
+            _ if has_condition => {
+                if self.before.snapshot.terms(request) == self.after.snapshot.terms(request) {
+                    return;
+                }
+                Turn::Conditional
+            }
             (true, false) => Turn::Denied,
             (false, true) => Turn::Allowed,
             _ => return,
         };
-        let tally = if turn == Turn::Denied { &mut self.found.denied } else { &mut self.found.allowed };
+        let tally = match turn {
+            Turn::Allowed => &mut self.found.allowed,
+            Turn::Conditional => &mut self.found.conditional,
+            Turn::Denied => &mut self.found.denied,
+        };
         tally.add(decisions);
         let question = Asked { request, asker, decisions };
         self.group(turn, &question, [before, after]);
@@ -210,7 +226,10 @@ impl<'a> Replay<'a> {
         let request = asked.request;
         let grantee = match turn {
             Turn::Denied => self.before.grantee(request, before),
-            Turn::Allowed => self.after.grantee(request, after),
+            Turn::Conditional if !after.allowed && !self.after.asks(after) => {
+                self.before.grantee(request, before)
+            }
+            Turn::Allowed | Turn::Conditional => self.after.grantee(request, after),
         };
         let key = Key { turn, grantee, object: request.object.into(), action: request.action.into() };
         let (count, caller) = (self.groups.len(), self.groups.hasher().hash_one(caller(request)));
@@ -255,6 +274,11 @@ fn caller<'a>(request: &Request<'a>) -> (&'a str, Vec<&'a str>, &'a str) {
 }
 
 impl Side<'_> {
+    /// Whether a condition is all that the request lacks.
+    fn asks(&self, decision: Decision) -> bool {
+        self.snapshot.wanting(decision).is_some()
+    }
+
     /// The role that the caller holds and the rule came by, or the user.
     fn grantee(&self, request: &Request<'_>, decision: Decision) -> Option<Grantee> {
         let analysis = self.analysis?;
@@ -347,7 +371,11 @@ impl fmt::Display for DecisionChange {
             None => out.write_str("somebody ")?,
         }
         let Self { object, action, decisions, callers, .. } = self;
-        let verb = if self.turn == Turn::Denied { "loses" } else { "gains" };
+        let verb = match self.turn {
+            Turn::Allowed => "gains",
+            Turn::Conditional => "has another condition for",
+            Turn::Denied => "loses",
+        };
         let plural = |one: bool| if one { "" } else { "s" };
         let (some, many) = (plural(*decisions == 1), plural(*callers == 1));
         write!(out, "{verb} {object} {action}: {decisions} decision{some}, {callers} caller{many}")

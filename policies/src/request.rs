@@ -95,7 +95,8 @@ impl<'a> From<&'a Vec<String>> for Roles<'a> {
 pub struct Decision {
     /// Whether the request may go on.
     pub allowed: bool,
-    /// The first rule that decided. `None` when no rule speaks for the request.
+    /// The first rule that decided. `None` when no rule speaks for the request. Of a request that is refused only because
+    /// conditions are not met, the first rule that has one: [`Snapshot::wanting`](crate::Snapshot::wanting) tells it.
     pub rule: Option<RuleRef>,
     /// The revision that decided.
     pub revision: u64,

@@ -1,5 +1,7 @@
 //! The rules as text, read line by line into rows that cannot be wrong on their own.
 
+use crate::condition::Condition;
+use crate::conditions::is_condition;
 use crate::line::{self, Field, Line};
 use crate::object::Object;
 use crate::report::{Finding, Findings, Place, PolicyFile, closest, quoted};
@@ -26,6 +28,8 @@ pub(crate) struct Permission<'a> {
     pub(crate) object: Object<'a>,
     pub(crate) action: Selector<'a>,
     pub(crate) effect: Effect,
+    /// What has to be met for it to allow.
+    pub(crate) condition: Option<Box<Condition>>,
 }
 
 /// A `g` line: the child has every permission of the parent.
@@ -111,12 +115,21 @@ impl<'a> Line<'a> {
     }
 
     fn permission(self, kind: Field<'_>, fields: &[Field<'a>]) -> Result<Permission<'a>, Finding> {
-        let (subject, domain, object, action, effect) = match fields {
-            [subject, domain, object, action] => (subject, domain, object, action, Effect::Allow),
-            [subject, domain, object, action, effect] => {
-                (subject, domain, object, action, self.effect(*effect)?)
+        let [subject, domain, object, action, rest @ ..] = fields else {
+            return Err(
+                self.field_count(kind, "p, role, domain, object, action[, allow[, condition]* | deny]")
+            );
+        };
+        let (effect, condition) = match rest {
+            [] => (Effect::Allow, None),
+            [effect, conditions @ ..] => {
+                let effect = self.effect(*effect)?;
+                if let (Effect::Deny, Some(first)) = (effect, conditions.first()) {
+                    let message = "a rule that denies has no conditions: it denies whatever is shown";
+                    return Err(self.error(*first, "condition-on-deny", message));
+                }
+                (effect, self.conditions(conditions)?)
             }
-            _ => return Err(self.field_count(kind, "p, role, domain, object, action[, allow | deny]")),
         };
         Ok(Permission {
             line: self.number,
@@ -125,6 +138,7 @@ impl<'a> Line<'a> {
             object: self.object(*object)?,
             action: self.selector(*action)?,
             effect,
+            condition,
         })
     }
 
@@ -193,6 +207,11 @@ impl<'a> Line<'a> {
         match field.text {
             "allow" => Ok(Effect::Allow),
             "deny" => Ok(Effect::Deny),
+            other if is_condition(other) => {
+                let message = "a condition stands behind the effect of the rule";
+                let fix = format!("allow, {other}");
+                Err(self.error(field, "unknown-effect", message).with_fix(Some(fix)))
+            }
             other => {
                 let message = format!("{} is no effect: a rule says `allow` or `deny`", quoted(other));
                 let same = EFFECTS.into_iter().find(|effect| effect.eq_ignore_ascii_case(other));

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::condition::{Assurance, Condition, Terms};
+use crate::conditional::{Conditional, Lines};
 use crate::coverage::Coverage;
 use crate::general::{self, General};
-use crate::index::{Index, Numbers, Question, Target, Verdict, selectors};
+use crate::index::{Index, Keep, Numbers, Question, Target, Verdict, selectors};
 use crate::intern::{Names, UNNAMED};
 use crate::object::has_control;
 use crate::options::Options;
@@ -31,6 +33,8 @@ pub struct Snapshot {
     domains: Names,
     actions: Names,
     index: Index,
+    /// The rules that have conditions, which the index has not.
+    conditional: Option<Box<Conditional>>,
     /// In place of all of these, a policy under another model than the default.
     general: Option<Box<General>>,
 }
@@ -77,13 +81,74 @@ impl Snapshot {
     ///
     /// Under another model than the default, the subjects that it compares are `user:` with the
     /// subject, and each role. What matches one of them counts, before the effect.
+    ///
+    /// Nothing is known of the sign-in here, so a rule with a condition does not allow: see
+    /// [`Snapshot::decide_with`].
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        self.decide_with(request, &Assurance::NOTHING)
+    }
+
+    /// Decides a request as [`Snapshot::decide`] does, by what its token shows.
+    ///
+    /// A rule with a condition allows what meets it. If nothing else allows the request, and nothing denies it, it is
+    /// refused with the first rule whose condition would have to be met: [`Snapshot::wanting`] gives that.
+    pub fn decide_with(&self, request: &Request<'_>, shown: &Assurance<'_>) -> Decision {
         if let Some(general) = &self.general {
             return self.decision(general.decide(request));
         }
         let verdict = self.judge(request).unwrap_or_default();
-        let rule = verdict.rule().map(|line| RuleRef { line });
-        Decision { allowed: verdict.allows(), rule, revision: self.revision }
+        match (verdict.rule(), &self.conditional) {
+            (None, Some(conditional)) => self.decision(self.decide_conditional(conditional, request, shown)),
+            (line, _) => self.decision((verdict.allows(), line)),
+        }
+    }
+
+    /// What would have to be met for a request to be allowed that this snapshot refused.
+    ///
+    /// `None` for every other decision: what is allowed wants nothing, and nothing helps against a denial.
+    pub fn wanting(&self, decision: Decision) -> Option<&Condition> {
+        let rule = decision.rule.filter(|_| !decision.allowed && decision.revision == self.revision)?;
+        self.condition(rule.line)
+    }
+
+    /// What the rule in this line asks of whomever it allows. `None` for a rule without a condition.
+    pub fn condition(&self, line: u32) -> Option<&Condition> {
+        self.conditional.as_ref()?.of(line)
+    }
+
+    /// Whether a rule has a condition of which `asks` says so.
+    pub fn has_condition(&self, asks: impl Fn(&Condition) -> bool) -> bool {
+        self.conditional.as_ref().is_some_and(|conditional| conditional.any(asks))
+    }
+
+    /// Under what a request is allowed.
+    ///
+    /// ```
+    /// use portcullis_policy::{PolicySource, Request, Roles, Snapshot};
+    ///
+    /// let rules = "p, clerk, *, payments, create, allow, acr=phr\np, user:ada, *, payments, create, allow, max_age=60";
+    /// let snapshot = Snapshot::compile(&PolicySource::with_default_model(rules), 1)?;
+    /// let roles = Roles::from(&["clerk"]);
+    /// let request = Request { subject: "ada", roles, domain: "", object: "payments", action: "create" };
+    /// let said = snapshot.terms(&request).to_string();
+    /// assert_eq!(said, "the user signed in within 60 s, or the user signed in by phr");
+    /// # Ok::<(), portcullis_policy::Report>(())
+    /// ```
+    pub fn terms(&self, request: &Request<'_>) -> Terms<'_> {
+        let decision = self.decide(request);
+        if decision.allowed {
+            return Terms::Always;
+        }
+        let Some(conditional) = self.conditional.as_ref().filter(|_| self.wanting(decision).is_some()) else {
+            return Terms::Never;
+        };
+        let mut found = Vec::new();
+        if let Some((target, question)) = self.place(conditional, request) {
+            self.each_batch(request, question, |subjects| {
+                conditional.collect((target, question), subjects, &mut found);
+            });
+        }
+        Terms::of(found)
     }
 
     /// Decides a request with these values, in the order in which the model defines them.
@@ -148,39 +213,70 @@ impl Snapshot {
             Some(user) => self.subjects.user(user),
             None => self.subjects.closure(subject, special),
         };
+        let is_whole = !object.is_empty() && !action.is_empty();
         let mut verdict = Verdict::default();
-        if let Some(target) = self.index.target(object).filter(|_| !object.is_empty() && !action.is_empty()) {
+        if let Some(target) = self.index.target(object).filter(|_| is_whole) {
             self.index.judge(target, question, &[closure], &mut verdict);
         }
-        Ok((verdict.allows(), verdict.rule()))
+        let conditional = self.conditional.as_ref().filter(|_| is_whole && verdict.rule().is_none());
+        let mut lines = Lines::default();
+        if let Some((conditional, target)) = conditional.and_then(|all| Some((all, all.target(object)?))) {
+            conditional.judge((target, question), &[closure], &Assurance::NOTHING, &mut lines);
+        }
+        Ok((verdict.allows(), verdict.rule().or(lines.unmet)))
     }
 
     /// `None` when the request cannot be compared with rules at all.
     fn judge(&self, request: &Request<'_>) -> Option<Verdict> {
+        let question = self.question(request)?;
+        let target = self.index.target(request.object)?;
+        let mut verdict = Verdict::default();
+        self.each_batch(request, question, |subjects| {
+            self.index.judge(target, question, subjects, &mut verdict);
+        });
+        Some(verdict)
+    }
+
+    fn question(&self, request: &Request<'_>) -> Option<Question> {
         let Request { subject, domain, object, action, .. } = *request;
         if subject.is_empty() || object.is_empty() || action.is_empty() || has_control(subject) {
             return None;
         }
-        let question =
-            Question { domain: known(&self.domains, domain)?, action: known(&self.actions, action)? };
-        let target = self.index.target(object)?;
-        Some(self.judge_subjects(request, target, question))
+        Some(Question { domain: known(&self.domains, domain)?, action: known(&self.actions, action)? })
     }
 
-    /// Asks for a few subjects at a time, so that no list of them is ever allocated.
-    fn judge_subjects(&self, request: &Request<'_>, target: Target<'_>, question: Question) -> Verdict {
-        let mut verdict = Verdict::default();
+    /// Calls `ask` with a few subjects at a time, so that no list of them is ever allocated.
+    fn each_batch(&self, request: &Request<'_>, question: Question, mut ask: impl FnMut(&[&[u32]])) {
         let mut batch = Batch::of(self.subjects.user(request.subject));
         let special = self.subjects.special(question.domain);
         request.roles.iter().for_each(|role| {
             if batch.is_full() {
-                self.index.judge(target, question, batch.closures(), &mut verdict);
+                ask(batch.closures());
                 batch.count = 0;
             }
             batch.push(self.subjects.closure(role, special));
         });
-        self.index.judge(target, question, batch.closures(), &mut verdict);
-        verdict
+        ask(batch.closures());
+    }
+
+    /// What the rules with conditions say of a request that no other rule decides.
+    fn decide_conditional(
+        &self,
+        conditional: &Conditional,
+        request: &Request<'_>,
+        shown: &Assurance<'_>,
+    ) -> general::Answer {
+        let mut lines = Lines::default();
+        if let Some((target, question)) = self.place(conditional, request) {
+            self.each_batch(request, question, |subjects| {
+                conditional.judge((target, question), subjects, shown, &mut lines);
+            });
+        }
+        (lines.met.is_some(), lines.met.or(lines.unmet))
+    }
+
+    fn place<'r>(&self, conditional: &Conditional, request: &Request<'r>) -> Option<(Target<'r>, Question)> {
+        Some((conditional.target(request.object)?, self.question(request)?))
     }
 }
 
@@ -244,6 +340,7 @@ fn compile_general(model: &str, rules: &str, revision: u64, options: Options) ->
         domains: Names::default(),
         actions: Names::default(),
         index: Index::default(),
+        conditional: None,
         general: Some(Box::new(general)),
     })
 }
@@ -258,13 +355,25 @@ fn compile_default(rules: &str, revision: u64) -> Result<Snapshot, Report> {
         return Err(findings.into_report());
     }
     let mut numbers = Numbers { subjects: &subjects, domains: &mut domains, actions: &mut actions };
-    let index = Index::compile(&rules, &mut numbers, &mut findings);
+    let unconditional = rules.permissions.iter().filter(|rule| rule.condition.is_none());
+    let index = Index::compile(unconditional, Keep::First, &mut numbers, &mut findings);
+    let conditional = Conditional::compile(&rules.permissions, &mut numbers, &mut findings).map(Box::new);
     let warnings = findings.into_report();
     if warnings.has_errors() {
         return Err(warnings);
     }
     let rule_count = rules.permissions.len() + rules.inheritances.len();
-    Ok(Snapshot { revision, rule_count, warnings, subjects, domains, actions, index, general: None })
+    Ok(Snapshot {
+        revision,
+        rule_count,
+        warnings,
+        subjects,
+        domains,
+        actions,
+        index,
+        conditional,
+        general: None,
+    })
 }
 
 impl fmt::Debug for Snapshot {

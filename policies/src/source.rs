@@ -16,7 +16,7 @@ pub const STARTER_RULES: &str = include_str!("../defaults/api.csv");
 pub struct PolicySource {
     /// The model, in Casbin's PERM language. See [`DEFAULT_MODEL`].
     pub model: String,
-    /// The rules, one a line: `p, role, domain, object, action[, allow | deny]` or
+    /// The rules, one a line: `p, role, domain, object, action[, allow[, condition]* | deny]` or
     /// `g, role, inherited role, domain`.
     pub rules: String,
 }

@@ -14,6 +14,8 @@ pub(crate) struct Universe {
     pub(crate) domains: Texts,
     pub(crate) objects: Objects,
     pub(crate) actions: Texts,
+    /// In words.
+    conditions: Texts,
 }
 
 /// What holds for someone: a rule without its line and subject, in the numbers of the universe.
@@ -23,6 +25,8 @@ pub(crate) struct Clause {
     pub(crate) object: u32,
     pub(crate) action: u32,
     pub(crate) denies: bool,
+    /// What has to be met, if anything.
+    pub(crate) condition: Option<u32>,
 }
 
 /// How many rules are looked at in the time of one decision.
@@ -39,6 +43,8 @@ pub(crate) struct Side<'a> {
     domains: Vec<u32>,
     objects: Vec<u32>,
     actions: Vec<u32>,
+    /// By line.
+    conditions: Map<u32, u32>,
     rows: Map<Holder, Vec<Row>>,
     special: Vec<u32>,
 }
@@ -47,8 +53,12 @@ impl Universe {
     pub(crate) fn add<'a>(&mut self, analysis: &'a Analysis) -> Side<'a> {
         let ledger = &analysis.ledger;
         let mut rows: Map<Holder, Vec<Row>> = Map::default();
+        let mut conditions = Map::default();
         for row in &ledger.rows {
             rows.entry(row.subject).or_default().push(*row);
+            if let Some(condition) = analysis.snapshot().condition(row.line) {
+                conditions.insert(row.line, self.conditions.number(&condition.to_string()));
+            }
         }
         for user in ledger.users.iter() {
             self.users.number(user);
@@ -57,6 +67,7 @@ impl Universe {
         Side {
             analysis,
             rows,
+            conditions,
             roles: ledger.roles.iter().map(|name| self.roles.number(name)).collect(),
             domains: ledger.domains.iter().map(|name| self.domains.number(name)).collect(),
             objects: objects.map(|(key, text)| self.objects.number(key, text)).collect(),
@@ -102,6 +113,7 @@ impl Side<'_> {
             object: number(&self.objects, row.object),
             action: number(&self.actions, row.action),
             denies: row.effect == Effect::Deny,
+            condition: self.conditions.get(&row.line).copied(),
         }
     }
 

@@ -5,7 +5,7 @@ mod workload;
 use std::hint::black_box;
 
 use allocation_counter::measure;
-use portcullis_policy::{PolicySource, Request, Roles, Snapshot};
+use portcullis_policy::{Assurance, PolicySource, Request, Roles, Snapshot};
 
 #[test]
 fn no_way_through_a_decision_allocates_at_any_number_of_rules() {
@@ -47,6 +47,25 @@ fn neither_do_many_roles_a_user_and_what_cannot_be_compared() {
         let mut decided = None;
         let counted = measure(|| decided = Some(snapshot.decide(black_box(&request)).allowed));
         assert_eq!((decided, counted.count_total), (Some(allowed), 0), "{request:?}");
+    }
+}
+
+#[test]
+fn neither_do_conditions_met_or_not() {
+    let rules: String =
+        (0..100).map(|n| format!("p, r{n}, *, orders, read, allow, acr=a{n}|b, max_age={n}\n")).collect();
+    let snapshot = Snapshot::compile(&PolicySource::with_default_model(rules), 1).expect("a policy");
+    let many: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    let request =
+        Request { subject: "17", roles: Roles::from(&many), domain: "", object: "orders", action: "read" };
+    for (age, line) in [(99, 100), (50, 51), (100, 1)] {
+        let shown = Assurance { acr: Some("b"), age: Some(age), ..Assurance::NOTHING };
+        let mut decided = None;
+        let counted = measure(|| {
+            let decision = snapshot.decide_with(black_box(&request), &shown);
+            decided = Some((decision.rule.map(|rule| rule.line), snapshot.wanting(decision).is_some()));
+        });
+        assert_eq!((decided, counted.count_total), (Some((Some(line), age == 100)), 0), "{age}");
     }
 }
 

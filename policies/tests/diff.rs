@@ -36,7 +36,7 @@ fn told(old: &str, new: &str) -> Vec<String> {
     difference.changes.iter().map(ToString::to_string).collect()
 }
 
-fn kind(standing: Standing) -> &'static str {
+fn kind(standing: &Standing) -> &'static str {
     match standing {
         Standing::Allowed { .. } => "allowed",
         Standing::Denied { .. } => "denied",
@@ -89,9 +89,9 @@ proptest! {
         prop_assert!(difference.complete);
         for change in &difference.changes {
             let example = [&*change.example.domain, &*change.example.object, &*change.example.action];
-            prop_assert_eq!(asked(&old_policy, &change.grantee, example), kind(change.before), "{}", change);
-            prop_assert_eq!(asked(&new_policy, &change.grantee, example), kind(change.after), "{}", change);
-            prop_assert_ne!(kind(change.before), kind(change.after));
+            prop_assert_eq!(asked(&old_policy, &change.grantee, example), kind(&change.before), "{}", change);
+            prop_assert_eq!(asked(&new_policy, &change.grantee, example), kind(&change.after), "{}", change);
+            prop_assert_ne!(kind(&change.before), kind(&change.after));
             prop_assert!(matches(&change.object, &change.example.object), "{}", change);
         }
         let roles = ROLES.iter().map(|role| Grantee::Role((*role).to_owned()));
@@ -101,12 +101,12 @@ proptest! {
                 let request = [domain, object, action];
                 let (before, after) = (asked(&old_policy, &grantee, request), asked(&new_policy, &grantee, request));
                 let told = difference.changes.iter().any(|change| {
-                    change.grantee == grantee && kind(change.before) == before && kind(change.after) == after
+                    change.grantee == grantee && kind(&change.before) == before && kind(&change.after) == after
                         && holds(change, request)
                 });
                 prop_assert!(before == after || told, "{} {:?}: {} -> {}\n{}\n{}\n{:#?}", grantee, request, before, after, old, new, difference.changes);
                 for change in difference.changes.iter().filter(|change| !change.exceptions && change.grantee == grantee && holds(change, request)) {
-                    prop_assert_eq!((kind(change.before), kind(change.after)), (before, after), "{} {:?}\n{}\n{}", change, request, old, new);
+                    prop_assert_eq!((kind(&change.before), kind(&change.after)), (before, after), "{} {:?}\n{}\n{}", change, request, old, new);
                 }
             }
         }

@@ -51,9 +51,66 @@ fn rules_that_allow_nothing() {
 #[test]
 fn a_line_with_too_few_or_too_many_fields() {
     error("\np, viewer, *, orders", "field-count", 2, 1);
-    error("p, viewer, *, orders, read, deny, more", "field-count", 1, 1);
     let finding = error("  g, editor, viewer", "field-count", 1, 3);
     assert!(finding.message.contains("g, role, inherited role, domain"), "{finding}");
+}
+
+#[test]
+fn what_is_wrong_with_a_condition() {
+    let rule = "p, clerk, *, payments, create";
+    let fix = |conditions: &str, code: &str, column: u32| {
+        error(&format!("{rule}, {conditions}"), code, 1, column).fix
+    };
+    let (effect, first, second) = (32, 39, 49);
+    assert_eq!(fix("deny, acr=phr", "condition-on-deny", 38), None);
+    assert_eq!(fix("deny, more", "condition-on-deny", 38), None);
+    assert_eq!(fix("acr=phr", "unknown-effect", effect).as_deref(), Some("allow, acr=phr"));
+    assert_eq!(fix("dpop", "unknown-effect", effect).as_deref(), Some("allow, dpop"));
+    assert_eq!(fix("allow, amr=pin", "unknown-condition", first).as_deref(), Some("acr=pin"));
+    assert_eq!(fix("allow, ACR=pin", "unknown-condition", first).as_deref(), Some("acr=pin"));
+    assert_eq!(fix("allow, max-age=5", "unknown-condition", first).as_deref(), Some("max_age=5"));
+    assert_eq!(fix("allow, DPoP", "unknown-condition", first).as_deref(), Some("dpop"));
+    assert_eq!(fix("allow, from=10.0.0.0/8", "unknown-condition", first), None);
+    assert_eq!(fix("allow, allow", "unknown-condition", first), None);
+    assert_eq!(fix("allow, acr=phr, acr=phrh", "duplicate-condition", 48), None);
+    assert_eq!(fix("allow, max_age=5, max_age=5", "duplicate-condition", second + 1), None);
+    assert_eq!(fix("allow, dpop, dpop", "duplicate-condition", 45), None);
+    assert_eq!(fix("allow, mtls, dpop, mtls", "duplicate-condition", 51), None);
+    for value in ["", "=", "=|", "=a|", "=a b", "=a\\b", "=é"] {
+        assert_eq!(fix(&format!("allow, acr{value}"), "condition-value", first), None, "{value}");
+    }
+    assert_eq!(fix("allow, acr=a|b|a", "condition-value", first).as_deref(), Some("acr=a|b"));
+    for value in ["", "=", "=-1", "=+5", "=1.5", "=x", "=31536001", "=99999999999999999999", "=366d", "=soon"]
+    {
+        assert_eq!(fix(&format!("allow, max_age{value}"), "condition-value", first), None, "{value}");
+    }
+    assert_eq!(fix("allow, max_age=300s", "condition-value", first).as_deref(), Some("max_age=300"));
+    assert_eq!(fix("allow, max_age=5 m", "condition-value", first).as_deref(), Some("max_age=300"));
+    assert_eq!(fix("allow, dpop=1", "condition-value", first).as_deref(), Some("dpop"));
+    assert_eq!(fix("allow, mtls=", "condition-value", first).as_deref(), Some("mtls"));
+    assert_eq!(fix("allow,", "empty-field", 38), None);
+    assert_eq!(
+        findings(&format!("{rule}, allow, acr = phrh | https://a.test/x?y=z, max_age=31536000,mtls , dpop")),
+        []
+    );
+}
+
+#[test]
+fn conditions_that_nobody_has_to_meet_and_rules_that_say_the_same() {
+    let rule = "p, clerk, *, /payments/{id}, create";
+    let same = format!("{rule}, allow, acr=a, dpop\n{rule}, allow, dpop, acr=a");
+    assert!(warning(&same, "duplicate-rule", 2, 1).message.contains("line 1 says the same"));
+    let other = format!("{rule}, allow, acr=a\n{rule}, allow, acr=b\n{rule}, allow, acr=a, dpop");
+    assert_eq!(findings(&other), []);
+    for lines in [[2, 1], [1, 2]] {
+        let (plain, asking) = (format!("{rule}, allow"), format!("{rule}, allow, max_age=5"));
+        let text = if lines == [2, 1] { format!("{plain}\n{asking}") } else { format!("{asking}\n{plain}") };
+        let found = warning(&text, "superfluous-condition", lines[0], 1);
+        assert!(found.message.contains(&format!("line {} allows the same", lines[1])), "{found}");
+        assert_eq!(findings(&text).len(), 1);
+    }
+    warning(&format!("{rule}, allow, dpop\n{rule}, deny"), "shadowed-allow", 1, 1);
+    warning("p, clerk, *, *, *, allow, dpop", "catch-all", 1, 1);
 }
 
 #[test]

@@ -111,6 +111,29 @@ async fn users_clients_and_roles_are_judged_by_what_they_hold_now(
 
 #[rstest]
 #[tokio::test]
+async fn a_rule_with_a_condition_does_not_allow_and_the_answer_says_what_it_asks_for(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Box::pin(Scene::on(database)).await;
+    let rules = "p, viewer, *, orders, read, allow, acr=phrh|phr, dpop\np, banned, *, orders, *, deny\n\
+                 p, viewer, *, stock, read\n";
+    scene.server.admin.activate(&scene.orders, rules).await;
+    let viewer = json!({ "type": "role", "id": "viewer", "properties": { "acr": "phrh" } });
+    let asked = scene.ask(viewer.clone(), "read", orders()).await;
+    let context = json!({
+        "reason": "a rule allows it under a condition, and nothing shows that it is met", "rule_line": 1, "revision": 3,
+        "condition": { "acr": ["phrh", "phr"], "dpop": true },
+    });
+    assert_eq!(asked, json!({ "decision": false, "context": context }));
+    let search = json!({ "subject": { "type": "role" }, "action": { "name": "read" }, "resource": orders() });
+    let found = scene.ask_as(&scene.service, SUBJECTS, &search).await.json();
+    assert_eq!(found["results"], json!([]), "what comes back would be allowed if it were asked about");
+    let stock = json!({ "type": "stock", "id": "1" });
+    assert_eq!(scene.ask(viewer, "read", stock).await["decision"], true);
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_batch_is_answered_in_its_order_and_ends_where_it_is_told_to(
     #[values(Sqlite, Postgres)] database: Database,
 ) {

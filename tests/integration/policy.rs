@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
+use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
-use portcullis_tests::service::GuardedService;
+use portcullis_tests::service::{GuardedService, REVISION};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -35,6 +36,49 @@ async fn a_rule_that_is_activated_reaches_the_service_without_a_restart(
     service.refresh_policy().await;
     assert_eq!(service.get("/orders", Some(&token)).await.status, 403, "the same token, another policy");
     assert_eq!(service.post("/orders", Some(&token)).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_rule_that_begins_to_ask_how_people_signed_in_has_the_service_ask_for_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api(ORDERS).await;
+    server.admin.assign(&orders, "viewer", &ada.id).await;
+    server.admin.activate(&orders, "p, viewer, *, orders, read\n").await;
+    let (shop, guard) = (server.admin.web_client(&[&orders]).await, server.admin.guard_client(&orders).await);
+    let service = GuardedService::start(&server.issuer, ORDERS, &guard).await;
+    let request = AuthorizeRequest::of(&shop).with("resource", ORDERS);
+    let token = server.tokens(&shop, &request, &ada).await.member("access_token");
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 200);
+
+    server.admin.activate(&orders, "p, viewer, *, orders, read, allow, acr=phrh, max_age=300\n").await;
+    service.refresh_policy().await;
+    let asked = service.get("/orders", Some(&token)).await;
+    assert_eq!((asked.status.as_u16(), asked.header(REVISION)), (401, "3"));
+    let challenge = asked.header("www-authenticate");
+    assert!(challenge.contains("error=\"insufficient_user_authentication\""), "{challenge}");
+    assert!(challenge.ends_with("acr_values=\"phrh\", max_age=\"300\""), "{challenge}");
+
+    // A server that does not know a condition says so, and what is in force stays.
+    let draft = format!("/apis/{}/policy", orders.id);
+    let unknown = json!({ "rules": "p, viewer, *, orders, read, allow, amr=pin\n" });
+    let report = server.admin.post(&format!("{draft}/validate"), &unknown).await;
+    assert_eq!(
+        (&report["usable"], &report["findings"][0]["code"]),
+        (&json!(false), &json!("unknown-condition"))
+    );
+    let why = format!("{draft}/explain?roles=viewer&object=orders&action=read");
+    let why = server.admin.get(&why).await.json();
+    assert_eq!((&why["allowed"], &why["reason"]), (&json!(false), &json!("conditional")), "{why}");
+    assert_eq!(why["rule"]["condition"]["acr"], json!(["phrh"]));
+    assert_eq!(why["text"], "allowed by line 1, by viewer, if the user signed in by phrh within 300 s");
+
+    server.admin.activate(&orders, "p, viewer, *, orders, read, allow, max_age=300\n").await;
+    service.refresh_policy().await;
+    assert_eq!(service.get("/orders", Some(&token)).await.status, 200, "ada has signed in just now");
 }
 
 #[rstest]

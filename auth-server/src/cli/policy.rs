@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use portcullis_policy::{
     Analysis, Cases, Difference, Examiner, Finding, GrantChange, Outcome, Page, PolicySource, Report,
-    Request, Roles, Severity, lint,
+    Request, Roles, Severity, Standing, lint,
 };
 use serde_json::json;
 
@@ -100,7 +100,8 @@ pub(crate) enum Policy {
     Test {
         #[command(flatten)]
         rules: RulesFile,
-        /// The cases, one a line: `allow | deny, role[+role][+user:ID], domain, object, action`.
+        /// The cases, one a line: `allow | deny, role[+role][+user:ID], domain, object, action`, and then what the token shows, as
+        /// in `acr=phrh, age=60, dpop`.
         #[arg(long, value_name = "FILE")]
         cases: PathBuf,
     },
@@ -247,6 +248,7 @@ fn change_row(change: &GrantChange) -> [String; 7] {
     let kind = match (change.is_gain(), change.is_loss()) {
         (true, _) => "gained",
         (_, true) => "lost",
+        _ if matches!(change.after, Standing::Conditional { .. }) => "condition",
         _ => "denial",
     };
     let kind = if change.exceptions { format!("{kind} in part") } else { kind.to_owned() };

@@ -30,7 +30,7 @@ pub(crate) const EDIT_POLICIES: [Permission; 2] =
     [Permission { object: "policies", action: "update" }, ACTIVATE_POLICIES];
 
 impl Permission {
-    /// Whether `snapshot`, the policy of the admin API, gives this permission to somebody with these roles.
+    /// Whether `snapshot`, the policy of the admin API, gives this permission to somebody with these roles, however they signed in.
     pub(crate) fn is_given(self, snapshot: &Snapshot, roles: &[RoleName]) -> bool {
         let roles: Vec<&str> = roles.iter().map(RoleName::as_str).collect();
         let request = Request {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use portcullis_policy::{Need, Request, Roles, RuleRef, Snapshot};
+use portcullis_policy::{Assurance, Condition, Need, Request, Roles, RuleRef, Snapshot};
 
 use crate::clock::Clock;
 use crate::records::{Asker, Table};
@@ -108,10 +108,10 @@ pub(crate) enum Denial {
     /// The policy has not come yet.
     PolicyMissing,
     Scope(Text),
-    /// The user did not sign in as is required.
-    SignIn(SignIn),
-    /// The token is not bound as is required.
-    Unbound(Binding),
+    /// The user did not sign in as is required, by the route or by a rule.
+    SignIn(SignIn, Grant),
+    /// The token is not bound as is required, by the route or by a rule.
+    Unbound(Binding, Grant),
 }
 
 impl Denial {
@@ -120,11 +120,20 @@ impl Denial {
     fn or(self, next: Self) -> Self {
         let rank = |denial: &Self| match denial {
             Self::PolicyMissing => 3,
-            Self::SignIn(_) | Self::Unbound(_) => 2,
+            Self::SignIn(..) | Self::Unbound(..) => 2,
             Self::Issuer(_) | Self::NoRequirement => 0,
             _ => 1,
         };
         if rank(&self) > rank(&next) { self } else { next }
+    }
+
+    /// What to tell a caller who does not meet the condition of the rule that would allow it: first how to sign in.
+    fn of(condition: &Condition, shown: &Assurance<'_>, grant: Grant) -> Self {
+        if !condition.has_sign_in(shown) {
+            return Self::SignIn(SignIn::of(condition), grant);
+        }
+        let binding = if condition.dpop && !shown.dpop { Binding::Key } else { Binding::Certificate };
+        Self::Unbound(binding, grant)
     }
 }
 
@@ -241,20 +250,22 @@ impl Node {
                     Binding::Certificate => caller.has_proven_certificate(),
                     Binding::Key => caller.has_proven_key(),
                 };
-                if is_bound { Ok(Grant::default()) } else { Err(Denial::Unbound(*binding)) }
+                let grant = Grant::default();
+                if is_bound { Ok(grant) } else { Err(Denial::Unbound(*binding, grant)) }
             }
             Self::Issuer(issuer) => {
                 let is_of = caller.ok_or(Denial::Anonymous)?.issuer() == issuer;
                 if is_of { Ok(Grant::default()) } else { Err(Denial::Issuer(issuer.clone())) }
             }
-            Self::Rbac { object, action } => ask(by.policy, caller.ok_or(Denial::Anonymous)?, object, action),
+            Self::Rbac { object, action } => ask(by, caller.ok_or(Denial::Anonymous)?, object, action),
             Self::Scope(scope) => {
                 let caller = caller.ok_or(Denial::Anonymous)?;
                 caller.has_scope(scope).then(Grant::default).ok_or_else(|| Denial::Scope(scope.clone()))
             }
             Self::SignIn(sign_in) => {
                 let is_met = sign_in.is_met_by(caller.ok_or(Denial::Anonymous)?, by.now());
-                if is_met { Ok(Grant::default()) } else { Err(Denial::SignIn(sign_in.clone())) }
+                let grant = Grant::default();
+                if is_met { Ok(grant) } else { Err(Denial::SignIn(sign_in.clone(), grant)) }
             }
             Self::Unlisted => Err(caller.map_or(Denial::Anonymous, |_| Denial::NoRequirement)),
             Self::Unstated => match (caller, by.policy) {
@@ -266,8 +277,8 @@ impl Node {
     }
 }
 
-fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let Loaded { snapshot, records } = match policy {
+fn ask(by: Grounds<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
+    let Loaded { snapshot, records } = match by.policy {
         Policies::Loaded(loaded) => loaded,
         Policies::Missing => return Err(Denial::PolicyMissing),
         Policies::Unused => return Err(Denial::NoPolicy),
@@ -279,12 +290,32 @@ fn ask(policy: Policies<'_>, caller: &Principal, object: &str, action: &str) -> 
         object,
         action,
     };
-    let decision = snapshot.decide(&request);
+    let mut decision = snapshot.decide(&request);
+    let mut shown = Assurance::NOTHING;
+    // Few rules ask how the user signed in, and for the others nobody looks at the clock.
+    if snapshot.wanting(decision).is_some() {
+        shown = assurance(caller, by.now());
+        decision = snapshot.decide_with(&request, &shown);
+    }
     if let Some((records, asker)) = records {
         records.note(&request, decision, asker);
     }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
-    if decision.allowed { Ok(grant) } else { Err(Denial::Policy(grant)) }
+    if decision.allowed {
+        return Ok(grant);
+    }
+    let wanting = snapshot.wanting(decision).map(|condition| Denial::of(condition, &shown, grant));
+    Err(wanting.unwrap_or(Denial::Policy(grant)))
+}
+
+/// What rules may ask of a token. `now` is the earliest second that it may be at the issuer.
+fn assurance(caller: &Principal, now: u64) -> Assurance<'_> {
+    Assurance {
+        acr: caller.authentication_class(),
+        age: caller.auth_time().map(|then| now.saturating_sub(then)),
+        dpop: caller.has_proven_key(),
+        mtls: caller.has_proven_certificate(),
+    }
 }
 
 impl fmt::Display for Node {

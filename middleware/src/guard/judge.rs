@@ -289,10 +289,24 @@ impl Core {
         };
         let id = self.decisions.next();
         outcome.map(|grant| Decision::new(id, grant)).map_err(|denial| match caller {
-            Some(caller) => refusal(denial, requirement, caller, id),
+            Some(caller) => {
+                self.note_impossible(&denial);
+                refusal(denial, requirement, caller, id)
+            }
             // Whoever has no token is asked for one before anything else is looked at.
             None => Refusal::Anonymous,
         })
+    }
+
+    /// Says so where a rule asks for what nobody could show.
+    fn note_impossible(&self, denial: &Denial) {
+        let Denial::Unbound(binding, Grant { rule: Some(rule), .. }) = denial else { return };
+        if !self.credentials.bindings.can_prove(*binding) {
+            tracing::error!(
+                policy.line = rule.line,
+                "nobody can pass: the guard accepts no tokens that are bound to {binding}"
+            );
+        }
     }
 }
 
@@ -327,8 +341,10 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
         Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
         Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
         Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
-        Denial::Unbound(binding) => Refusal::Unproven(binding),
-        Denial::SignIn(sign_in) => Refusal::SignIn { sign_in, denied: denied(nothing) },
+        Denial::Unbound(binding, grant) => {
+            Refusal::Unproven { binding, denied: Some(Box::new(denied(grant))) }
+        }
+        Denial::SignIn(sign_in, grant) => Refusal::SignIn { sign_in, denied: denied(grant) },
     }
 }
 
@@ -350,7 +366,7 @@ fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
         BindingFault::Proof(what) => Refusal::Proof(what),
         BindingFault::Nonce(nonce) => Refusal::ProofNonce(nonce),
         BindingFault::Token(fault) => Refusal::Token { fault, scheme },
-        BindingFault::Unbound => Refusal::Unproven(Binding::Key),
+        BindingFault::Unbound => Refusal::Unproven { binding: Binding::Key, denied: None },
         BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
         BindingFault::Away => Refusal::Unavailable(Outage::SharedProofs),
     }

@@ -102,7 +102,7 @@ impl Core {
         let outcome = self.policy.as_ref().map_or_else(|| decide(Policies::Unused), silently);
         outcome.map(drop).map_err(|denial| match denial {
             Denial::PolicyMissing => Ended::Unavailable,
-            Denial::SignIn(_) => Ended::SignIn,
+            Denial::SignIn(..) => Ended::SignIn,
             _ => Ended::Denied,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_policy::{Request, Roles, Snapshot};
+use portcullis_policy::{Request, Roles, Snapshot, Terms};
 
 use super::table::Tuple;
 
@@ -65,6 +65,9 @@ impl OnTrial {
     ///
     /// Under pseudonyms both decide it for somebody whom no rule names: whoever puts a rule for one user on trial would
     /// otherwise be told that user's pseudonym, and with it everything else that is recorded of them.
+    ///
+    /// What was shown of a sign-in is not kept. So where a rule with a condition has a part in it, here or there, the question
+    /// is whether both ask for the same.
     fn differs(&self, in_force: &Snapshot, tuple: &Tuple) -> bool {
         let roles: Vec<&str> = tuple.roles.iter().map(AsRef::as_ref).collect();
         let request = Request {
@@ -76,9 +79,11 @@ impl OnTrial {
         };
         if self.pseudonymous {
             let nobody = Request { subject: &self.name, ..request };
-            self.snapshot.decide(&nobody).allowed != in_force.decide(&nobody).allowed
-        } else {
-            self.snapshot.decide(&request).allowed != tuple.allowed
+            return self.snapshot.terms(&nobody) != in_force.terms(&nobody);
+        }
+        match (self.snapshot.terms(&request), in_force.terms(&request)) {
+            (tried, known @ Terms::If(_)) | (tried @ Terms::If(_), known) => tried != known,
+            (tried, _) => (tried == Terms::Always) != tuple.allowed,
         }
     }
 }
@@ -134,6 +139,25 @@ mod tests {
         let of_user = "p, viewer, *, orders, read\np, user:alice, *, orders, write";
         assert_eq!(told(false, "p, viewer, *, orders, read", of_user, "alice"), ["write"]);
         assert!(told(false, "p, viewer, *, orders, read", of_user, "bob").is_empty());
+    }
+
+    #[test]
+    fn a_condition_that_comes_goes_or_changes_is_told_and_the_same_one_is_not() {
+        let (plain, asking) =
+            ("p, viewer, *, orders, read", "p, viewer, *, orders, read, allow, acr=phr, max_age=60");
+        let same = "# moved\np, viewer, *, orders, read, allow, max_age=60, acr=phr";
+        for pseudonymous in [false, true] {
+            for (in_force, on_trial) in [(plain, asking), (asking, plain), (asking, ""), ("", asking)] {
+                assert_eq!(told(pseudonymous, in_force, on_trial, "alice"), ["read"], "{on_trial}");
+            }
+            assert!(told(pseudonymous, asking, same, "alice").is_empty());
+            assert_eq!(told(pseudonymous, asking, &format!("{same}, dpop"), "alice"), ["read"]);
+        }
+        // It was met once, which says nothing of the next time.
+        let in_force = snapshot(asking);
+        let trial = OnTrial::new(String::new(), snapshot(same), false);
+        let met = Tuple { allowed: true, ..decided(&in_force, "alice", "read") };
+        assert!(trial.try_on(&in_force, (&[met], 0), &ENDLESS).differences.is_empty());
     }
 
     #[test]

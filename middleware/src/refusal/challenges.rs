@@ -52,9 +52,9 @@ impl Refusal {
             Self::Anonymous => None,
             Self::Bearer(_)
             | Self::Token { scheme: Scheme::Bearer, .. }
-            | Self::Unproven(Binding::Certificate) => Some(Scheme::Bearer),
+            | Self::Unproven { binding: Binding::Certificate, .. } => Some(Scheme::Bearer),
             Self::Token { scheme: Scheme::Dpop, .. }
-            | Self::Unproven(Binding::Key)
+            | Self::Unproven { binding: Binding::Key, .. }
             | Self::Proof(_)
             | Self::ProofNonce(_) => Some(Scheme::Dpop),
             Self::Scope { denied, .. } | Self::SignIn { denied, .. } => Some(scheme_of(denied)),

@@ -90,6 +90,7 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod step_up;
 mod streams;
 #[cfg(test)]
 mod table;

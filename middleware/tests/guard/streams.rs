@@ -166,6 +166,24 @@ async fn a_stream_ends_when_the_sign_in_is_too_long_ago() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_the_sign_in_is_too_long_ago_for_a_rule_and_when_one_begins_to_ask() {
+    let setup = Setup::new().await;
+    setup.rules.store(policy("p, viewer, *, orders, read, allow, max_age=60", 2));
+    let mut recent = setup.open("/events", &json!({ "auth_time": NOW - 20 })).await;
+    setup.dial.turn(Duration::from_mins(1));
+    setup.guard.refresh().await;
+    assert_eq!(so_far(&mut recent), Some(Ok(String::new())));
+    setup.rules.store(policy("p, viewer, *, orders, read, allow, max_age=60, dpop", 3));
+    setup.guard.refresh().await;
+    assert_eq!(so_far(&mut recent), None);
+    setup.rules.store(policy("p, viewer, *, orders, read, allow, max_age=60", 4));
+    let mut late = setup.open("/events", &json!({ "auth_time": NOW - 20 })).await;
+    setup.dial.turn(Duration::from_secs(20));
+    setup.guard.refresh().await;
+    assert_eq!(so_far(&mut late), None);
+}
+
+#[tokio::test]
 async fn streams_of_a_withdrawn_key_end_and_others_go_on_under_new_keys() {
     let (old, new) = (Signer::es256("old"), Signer::es256("new"));
     let dial = Dial::new();

@@ -12,14 +12,16 @@ pub(super) fn widest(mut found: Vec<GrantChange>, work: &mut usize) -> Option<Ve
         let place = (change.domain.clone(), change.object.clone(), change.action.clone());
         (named(&change.domain), object, named(&change.action), place)
     });
-    let mut wide: Map<(u8, String, String), Wide> = Map::default();
+    let mut wide: Map<(Turn, String, String), Wide> = Map::default();
     let mut kept = Vec::new();
     for change in found {
-        let kind = change.before.kind() * 3 + change.after.kind();
+        let kind = turn(&change);
         let mut covered = false;
         for domain in ["*", &change.domain] {
             for action in ["*", &change.action] {
-                let Some(wide) = wide.get(&(kind, domain.to_owned(), action.to_owned())) else { continue };
+                let Some(wide) = wide.get(&(kind.clone(), domain.to_owned(), action.to_owned())) else {
+                    continue;
+                };
                 *work = work.checked_sub(wide.open.len() / LOOKS)?;
                 covered = covered || wide.covers(&change.object);
             }
@@ -31,6 +33,14 @@ pub(super) fn widest(mut found: Vec<GrantChange>, work: &mut usize) -> Option<Ve
         }
     }
     Some(kept)
+}
+
+/// From what to what, with the conditions of both.
+type Turn = ([u8; 2], [String; 2]);
+
+fn turn(change: &GrantChange) -> Turn {
+    let [before, after] = [change.before.kind(), change.after.kind()];
+    ([before.0, after.0], [before.1.to_owned(), after.1.to_owned()])
 }
 
 /// Objects of changes that are told.

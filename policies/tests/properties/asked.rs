@@ -44,12 +44,18 @@ impl Asked {
 
     /// Whether it is told as it is decided: why, what would be allowed, and what the caller may do at all.
     pub(super) fn check_what_is_told(&self, analysis: &Analysis, allowed: bool) {
-        let decide = |asked: &Self| analysis.snapshot().decide(&asked.request()).allowed;
+        let snapshot = analysis.snapshot();
+        // Whether it is allowed, and whether it would be to whoever meets a condition.
+        let decide = |asked: &Self| {
+            let decision = snapshot.decide(&asked.request());
+            (decision.allowed, snapshot.wanting(decision).is_some())
+        };
         let explanation = analysis.explain(&self.request());
         assert_eq!(explanation.allowed, allowed, "{self:?}");
         for miss in &explanation.near_misses {
             let changed = miss.changes.iter().fold(self.clone(), Self::changed);
-            assert!(decide(&changed), "{self:?} with {miss}");
+            let expected = if miss.condition.is_some() { (false, true) } else { (true, false) };
+            assert_eq!(decide(&changed), expected, "{self:?} with {miss}");
         }
         if self.subject.is_empty()
             || [&self.subject, &self.domain].iter().any(|text| text.contains(char::is_control))
@@ -62,7 +68,10 @@ impl Asked {
             let object = instance(&permission.object);
             let action = if permission.action == "*" { "any" } else { &permission.action };
             let asked = Self { object, action: action.to_owned(), ..self.clone() };
-            assert_eq!(decide(&asked), permission.effect == RuleEffect::Allow, "{asked:?}: {permission:?}");
+            let (allowed, would_be) = decide(&asked);
+            let says = permission.effect == RuleEffect::Allow;
+            let told = permission.rule.condition.is_some();
+            assert_eq!(allowed || (told && would_be), says, "{asked:?}: {permission:?}");
         }
     }
 
@@ -92,7 +101,8 @@ pub(super) fn instance(object: &str) -> String {
     object.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// The cases in a text that is known to be sound, each in one form: roles before the user.
+/// The cases in a text that is known to be sound, each in one form: roles before the user, and what is shown in the order of its
+/// names.
 pub(super) fn cases(text: &str) -> Vec<String> {
     let lines = text.split('\n').map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let case = |line: &str| {
@@ -103,6 +113,17 @@ pub(super) fn cases(text: &str) -> Vec<String> {
             roles.extend(users);
             *callers = roles.join("+");
         }
+        let shown =
+            fields.split_off(5.min(fields.len())).into_iter().map(|field| match field.split_once('=') {
+                Some((name, value)) if name.trim() == "age" => {
+                    format!("age={}", value.trim().parse::<u64>().expect("a number"))
+                }
+                Some((name, value)) => format!("{}={}", name.trim(), value.trim()),
+                None => field,
+            });
+        let mut shown: Vec<String> = shown.collect();
+        shown.sort();
+        fields.extend(shown);
         fields.join(", ")
     };
     lines.map(case).collect()

@@ -6,12 +6,20 @@ mod asked;
 mod reference;
 
 use portcullis_policy::{
-    Analysis, Case, Cases, Options, PolicyFile, PolicySource, Report, Request, Roles, STARTER_RULES,
-    Snapshot, SnapshotDocument, Vocabulary, lint,
+    Analysis, Assurance, Case, Cases, Options, PolicyFile, PolicySource, Report, Request, Roles,
+    STARTER_RULES, Snapshot, SnapshotDocument, Vocabulary, lint,
 };
 
 use self::asked::Asked;
 use self::reference::Rows;
+
+/// Tokens that are weak in one way or another, and one that is good.
+const SHOWN: [Assurance<'static>; 4] = [
+    Assurance { acr: Some("phr"), age: None, dpop: true, mtls: false },
+    Assurance { acr: Some("pwd"), age: Some(60), dpop: false, mtls: true },
+    Assurance { acr: None, age: Some(86_400), dpop: true, mtls: true },
+    Assurance { acr: Some("phrh"), age: Some(0), dpop: true, mtls: true },
+];
 
 /// The line between the parts of a text that has several.
 const BETWEEN: &str = "\n----\n";
@@ -44,6 +52,11 @@ pub(crate) fn rules(text: &str) {
         assert_eq!((decision.allowed, decision.rule.map(|rule| rule.line)), expected, "{asked:?}");
         for other in &same {
             assert_eq!(other.snapshot().decide(&asked.request()).allowed, expected.0, "{asked:?}");
+        }
+        for shown in SHOWN {
+            let decision = analysis.snapshot().decide_with(&asked.request(), &shown);
+            let decided = (decision.allowed, decision.rule.map(|rule| rule.line));
+            assert_eq!(decided, rows.decide_with(&asked, &shown), "{asked:?} with {shown:?}");
         }
         asked.check_what_is_told(&analysis, expected.0);
     }
@@ -129,7 +142,8 @@ pub(crate) fn cases(text: &str) {
     let is_kept = |case: &&Case| {
         let user = case.user.as_deref().unwrap_or(analysis.nobody());
         let held = case.roles.join("+");
-        rows.decide(&Asked::new(&[user, &held, &case.domain, &case.object, &case.action])).0 == case.allowed
+        let asked = Asked::new(&[user, &held, &case.domain, &case.object, &case.action]);
+        rows.decide_with(&asked, &case.shown.assurance()).0 == case.allowed
     };
     let (kept, failed): (Vec<_>, Vec<_>) = cases.iter().partition(is_kept);
     assert_eq!((outcome.passed, outcome.failed_total), (kept.len(), failed.len()));
@@ -189,9 +203,14 @@ fn check_places(report: &Report, texts: &[(PolicyFile, &str)]) {
 }
 
 fn written_case(case: &Case) -> String {
-    let Case { allowed, user, roles, domain, object, action, .. } = case;
+    let Case { allowed, user, roles, domain, object, action, shown, .. } = case;
     let user = user.iter().map(|user| format!("user:{user}"));
     let callers: Vec<_> = roles.iter().cloned().chain(user).collect();
     let expected = if *allowed { "allow" } else { "deny" };
-    format!("{expected}, {}, {domain}, {object}, {action}", callers.join("+"))
+    let bound = [shown.dpop.then(|| "dpop".to_owned()), shown.mtls.then(|| "mtls".to_owned())];
+    let sign_in =
+        [shown.acr.as_ref().map(|acr| format!("acr={acr}")), shown.age.map(|age| format!("age={age}"))];
+    let case = format!("{expected}, {}, {domain}, {object}, {action}", callers.join("+"));
+    let shown = sign_in.into_iter().chain(bound).flatten();
+    [case].into_iter().chain(shown).collect::<Vec<_>>().join(", ")
 }

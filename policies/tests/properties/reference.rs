@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_policy::Assurance;
+
 use super::asked::{Asked, instance};
 
 /// The rows of rules that are known to be sound, each with its line.
@@ -63,8 +65,13 @@ impl<'a> Rows<'a> {
         names.map(|names| names.into_iter().map(str::to_owned).collect())
     }
 
-    /// Whether the request is allowed, and the first line that decides it.
+    /// Whether the request is allowed where nothing is shown, and the first line that decides it.
     pub(super) fn decide(&self, asked: &Asked) -> (bool, Option<u32>) {
+        self.decide_with(asked, &Assurance::NOTHING)
+    }
+
+    /// The same of a token that shows this. A rule without a condition comes before one with a condition.
+    pub(super) fn decide_with(&self, asked: &Asked, shown: &Assurance<'_>) -> (bool, Option<u32>) {
         if !is_comparable(asked) {
             return (false, None);
         }
@@ -76,17 +83,24 @@ impl<'a> Rows<'a> {
                     && is_any_or(domain, &asked.domain)
                     && is_any_or(action, &asked.action)
                     && matches(object, &asked.object);
-                matches.then(|| effect != ["deny"])
+                matches.then(|| match effect {
+                    [] | ["allow"] => Says::Allow,
+                    ["deny"] => Says::Deny,
+                    [_, conditions @ ..] if conditions.iter().all(|one| is_met(one, shown)) => {
+                        Says::AllowThis
+                    }
+                    _ => Says::AllowOthers,
+                })
             }
             _ => None,
         };
-        let first = |wanted: bool| {
+        let first = |wanted: Says| {
             self.rows.iter().find(|(_, fields)| speaks(fields) == Some(wanted)).map(|(line, _)| *line)
         };
-        match (first(false), first(true)) {
-            (Some(line), _) => (false, Some(line)),
-            (None, line) => (line.is_some(), line),
-        }
+        let order =
+            [(Says::Deny, false), (Says::Allow, true), (Says::AllowThis, true), (Says::AllowOthers, false)];
+        let decided = order.into_iter().find_map(|(says, allowed)| Some((allowed, Some(first(says)?))));
+        decided.unwrap_or((false, None))
     }
 
     /// The roles of the request, and all that they inherit in its domain.
@@ -107,6 +121,27 @@ impl<'a> Rows<'a> {
                 return held;
             }
         }
+    }
+}
+
+/// What a rule says to a request that it matches.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Says {
+    Allow,
+    /// To whoever meets its conditions, which this one does not.
+    AllowOthers,
+    /// As this one meets its conditions.
+    AllowThis,
+    Deny,
+}
+
+fn is_met(condition: &str, shown: &Assurance<'_>) -> bool {
+    match condition.split_once('=').map_or((condition, ""), |(name, value)| (name.trim(), value.trim())) {
+        ("acr", classes) => classes.split('|').any(|class| Some(class.trim()) == shown.acr),
+        ("max_age", secs) => shown.age.is_some_and(|age| age <= secs.parse().expect("a number")),
+        ("dpop", "") => shown.dpop,
+        ("mtls", "") => shown.mtls,
+        _ => panic!("a condition that is not known here: {condition}"),
     }
 }
 

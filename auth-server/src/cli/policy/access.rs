@@ -42,7 +42,9 @@ pub(super) fn who_can(
     let names = Vocabulary::of(&source);
     let found = rules.analysed(source)?.who_can(object, action, domain, page.page());
     note_unknown_names(names.as_ref(), &found, (object, action));
-    let rows = found.allowed.iter().map(|access| access_row("allowed", access));
+    let rows = found.allowed.iter().map(|access| {
+        access_row(if access.rule.condition.is_some() { "conditional" } else { "allowed" }, access)
+    });
     let denied = found.denied.iter().map(|access| access_row("denied", access));
     let table = Table::new(["DECISION", "WHO", "RULE"], rows.chain(denied));
     output::print(format, &found, &table)?;

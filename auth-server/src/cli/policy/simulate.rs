@@ -109,7 +109,7 @@ fn document(found: &Simulated, callers: &Callers) -> Value {
 
 fn print(found: &Simulated, callers: &Callers, days: u32) -> Result<(), Failure> {
     let Simulated { replayed, recorded, .. } = found;
-    let Replayed { all, denied, allowed, .. } = replayed;
+    let Replayed { all, denied, allowed, conditional, .. } = replayed;
     if all.requests == 0 {
         let days = counted(days.into(), "day", "days");
         return output::text(&format!("nothing was recorded in {days}: nothing can be said\n"));
@@ -122,6 +122,10 @@ fn print(found: &Simulated, callers: &Callers, days: u32) -> Result<(), Failure>
         denied.decisions,
         allowed.decisions
     )];
+    lines.extend((conditional.decisions > 0).then(|| {
+        let decisions = counted(conditional.decisions, "decision stands", "decisions stand");
+        format!("{decisions} under another condition: whether the callers meet it is not recorded\n")
+    }));
     lines.extend(replayed.rules.as_ref().filter(|rules| !rules.unused.is_empty()).map(unused));
     for (count, what) in [
         (recorded.lost, "not recorded: there were too many different ones"),
@@ -157,7 +161,11 @@ pub(super) fn changes(replayed: &Replayed, callers: &Callers) -> Result<(), Fail
 }
 
 fn row(change: &DecisionChange, callers: &Callers) -> [String; 7] {
-    let turn = if change.turn == Turn::Denied { "loses" } else { "gains" };
+    let turn = match change.turn {
+        Turn::Denied => "loses",
+        Turn::Allowed => "gains",
+        _ => "has another condition",
+    };
     [
         turn.to_owned(),
         callers.grantee(change).unwrap_or_default(),

@@ -69,7 +69,7 @@ pub(crate) struct TallyDocument {
 /// Requests for one thing that would be answered otherwise.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangeDocument {
-    /// `allow-to-deny` or `deny-to-allow`.
+    /// `allow-to-deny`, `deny-to-allow` or `condition`.
     change: &'static str,
     /// The role by which the callers come by it, or `user:` and a subject; null under another model than the default.
     grantee: Option<String>,
@@ -126,6 +126,9 @@ pub(crate) struct RecordedDocument {
     lost: u64,
     /// Decisions whose subject is not known.
     pseudonymous: u64,
+    /// Decisions about what stands under a condition by one of the texts, and not under the same one by both: what tokens said of
+    /// the sign-in is not recorded.
+    conditional: u64,
     /// Whether older records were left out, because there are too many.
     partial: bool,
 }
@@ -164,6 +167,7 @@ impl ReplayDocument {
                 days: recorded.days,
                 lost: recorded.lost,
                 pseudonymous: recorded.pseudonymous,
+                conditional: replayed.conditional.decisions,
                 partial: recorded.partial,
             },
         }
@@ -181,7 +185,12 @@ impl ChangeDocument {
     pub(super) fn of(change: DecisionChange, names: &Names) -> Self {
         let text = change.to_string();
         Self {
-            change: if change.turn == Turn::Denied { "allow-to-deny" } else { "deny-to-allow" },
+            change: match change.turn {
+                Turn::Denied => "allow-to-deny",
+                Turn::Allowed => "deny-to-allow",
+                // The engine may come to know more turns: none is sure.
+                _ => "condition",
+            },
             grantee: change.grantee.map(|grantee| grantee.to_string()),
             object: change.object,
             action: change.action,

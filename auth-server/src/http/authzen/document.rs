@@ -1,5 +1,6 @@
 //! What is asked and answered, as the specification names the members.
 
+use portcullis_policy::Condition;
 use serde::{Deserialize, Serialize};
 
 use crate::http::authzen::parts::{MALFORMED, Part, asked, object, text};
@@ -155,6 +156,9 @@ struct ContextDocument {
     /// The line of the rule that decided, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_line: Option<u32>,
+    /// What has to be met for that rule to allow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
     /// The revision of the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
@@ -176,14 +180,19 @@ pub(super) fn answers(verdicts: &[Verdict], id: RequestId) -> Vec<DecisionDocume
 
 impl DecisionDocument {
     fn of(verdict: &Verdict, id: RequestId, number: usize) -> Self {
-        let (reason, rule_line) = match (verdict.because, verdict.allowed) {
-            (Because::Rule(line), true) => ("a rule allows it", Some(line)),
-            (Because::Rule(line), false) => ("a rule denies it", Some(line)),
+        let mut condition = None;
+        let (reason, rule_line) = match (&verdict.because, verdict.allowed) {
+            (Because::Rule(line), true) => ("a rule allows it", Some(*line)),
+            (Because::Rule(line), false) => ("a rule denies it", Some(*line)),
+            (Because::Conditional(line, wanting), _) => {
+                condition = Some(Condition::clone(wanting));
+                ("a rule allows it under a condition, and nothing shows that it is met", Some(*line))
+            }
             (Because::NoRule, _) => ("no rule allows it", None),
             (Because::NoPolicy, _) => (NO_POLICY, None),
         };
         let (decision_id, revision) = (decision_id(id, number), verdict.revision);
-        let context = ContextDocument { decision_id, reason, rule_line, revision };
+        let context = ContextDocument { decision_id, reason, rule_line, condition, revision };
         Self { decision: verdict.allowed, context: Some(context) }
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn resources(
     } else {
         let evaluation = Evaluation { subject, object: kind.clone(), action };
         decisions.consider(client, evaluation).await.map(|verdict| {
-            let every = verdict.filter(|verdict| verdict.allowed).map(|_| EVERY.to_owned());
+            let every = verdict.as_ref().filter(|verdict| verdict.allowed).map(|_| EVERY.to_owned());
             let revision = verdict.and_then(|verdict| verdict.revision);
             Found { names: every.into_iter().collect(), next: None, revision }
         })

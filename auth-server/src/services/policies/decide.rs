@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portcullis_policy::{Decision, Request, Roles, Snapshot, Vocabulary};
+use portcullis_policy::{Condition, Decision, Request, Roles, Snapshot, Vocabulary};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
@@ -52,7 +52,7 @@ pub(crate) struct Evaluation {
 }
 
 /// The answer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) allowed: bool,
     pub(crate) because: Because,
@@ -61,7 +61,7 @@ pub(crate) struct Verdict {
 }
 
 /// Why.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Because {
     /// No policy is in force.
     NoPolicy,
@@ -69,6 +69,8 @@ pub(crate) enum Because {
     NoRule,
     /// The rule in this line.
     Rule(u32),
+    /// The rule in this line allows whoever meets its condition. Nothing is known here of how somebody signed in.
+    Conditional(u32, Arc<Condition>),
 }
 
 /// When to stop.
@@ -197,9 +199,9 @@ impl DecisionService {
             if let (Some(notes), Some(request), Some(decision)) = (notes, request, decision) {
                 notes.note(&asker, &request, decision);
             }
-            let verdict = verdict(decision, policy.snapshot.revision());
-            verdicts.push(verdict);
+            let verdict = verdict(decision, &policy.snapshot);
             let ends = if verdict.allowed { Until::FirstPermit } else { Until::FirstDeny };
+            verdicts.push(verdict);
             if until == ends {
                 break;
             }
@@ -272,11 +274,16 @@ fn names(roles: &[RoleName]) -> Vec<String> {
 }
 
 /// The answer. Without a decision, it is about whoever would get no token.
-fn verdict(decision: Option<Decision>, revision: u64) -> Verdict {
-    let rule = decision.and_then(|decision| decision.rule);
+fn verdict(decision: Option<Decision>, snapshot: &Snapshot) -> Verdict {
+    let wanting = decision.and_then(|decision| snapshot.wanting(decision));
+    let because = match (decision.and_then(|decision| decision.rule), wanting) {
+        (None, _) => Because::NoRule,
+        (Some(rule), None) => Because::Rule(rule.line),
+        (Some(rule), Some(condition)) => Because::Conditional(rule.line, Arc::new(condition.clone())),
+    };
     Verdict {
         allowed: decision.is_some_and(|decision| decision.allowed),
-        because: rule.map_or(Because::NoRule, |rule| Because::Rule(rule.line)),
-        revision: Some(revision),
+        because,
+        revision: Some(snapshot.revision()),
     }
 }

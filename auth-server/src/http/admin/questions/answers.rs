@@ -1,7 +1,7 @@
 //! What the questions about a policy are answered with.
 
 use portcullis_policy::{
-    Access, Allowed, Difference, EffectivePermission, Example, Explanation, GrantChange, NearMiss,
+    Access, Allowed, Condition, Difference, EffectivePermission, Example, Explanation, GrantChange, NearMiss,
     Permissions, Reason, RolePath, RuleEffect, Ruling, Standing,
 };
 use serde::Serialize;
@@ -45,6 +45,34 @@ pub(crate) struct RulingDocument {
     grantee: String,
     /// From a role of the caller to the role that the rule names; null for a rule that names the user.
     path: Option<PathDocument>,
+    /// What it asks of whomever it allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<ConditionDocument>,
+}
+
+/// How the user has to have signed in, and what the token has to be bound to. All of it has to be met.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConditionDocument {
+    /// One of these classes, the best first; any, if it is not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    acr: Vec<String>,
+    /// At most so many seconds ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
+    /// Bound to a key (RFC 9449).
+    dpop: bool,
+    /// Bound to a certificate (RFC 8705).
+    mtls: bool,
+    /// All of it for a person.
+    text: String,
+}
+
+impl From<Condition> for ConditionDocument {
+    fn from(condition: Condition) -> Self {
+        let text = condition.to_string();
+        let Condition { acr, max_age, dpop, mtls, .. } = condition;
+        Self { acr, max_age, dpop, mtls, text }
+    }
 }
 
 /// A role that is held, and the steps of inheritance from it.
@@ -72,6 +100,7 @@ impl From<Ruling> for RulingDocument {
             effect: effect(rule.effect),
             grantee: rule.grantee.to_string(),
             path: rule.path.map(PathDocument::from),
+            condition: rule.condition.map(ConditionDocument::from),
         }
     }
 }
@@ -96,8 +125,8 @@ pub(in crate::http::admin) fn effect(effect: RuleEffect) -> &'static str {
 pub(crate) struct ExplanationDocument {
     of: SeenDocument,
     allowed: bool,
-    /// `allowed`, `denied`, `no-rule`, `not-comparable` or `other-model`: under another model than the default, only `line` is
-    /// told.
+    /// `allowed`, `conditional`, `denied`, `no-rule`, `not-comparable` or `other-model`: under another model than the default, only
+    /// `line` is told. `conditional` is what is allowed to whoever meets the condition of `rule`.
     reason: &'static str,
     /// The rule that decided.
     rule: Option<RulingDocument>,
@@ -133,7 +162,8 @@ impl From<Answered<Explanation>> for ExplanationDocument {
         let text = answer.to_string();
         let (reason, rule, otherwise, line) = match answer.reason {
             Reason::Allowed { rule } => ("allowed", Some(rule), None, None),
-            Reason::Denied { rule, otherwise } => ("denied", Some(rule), otherwise, None),
+            Reason::Conditional { rule } => ("conditional", Some(rule), None, None),
+            Reason::Denied { rule, otherwise, .. } => ("denied", Some(rule), otherwise, None),
             Reason::NotComparable { .. } => ("not-comparable", None, None, None),
             Reason::OtherModel { line } => ("other-model", None, None, line),
             // The engine may come to know more reasons; none of them is a rule.
@@ -272,10 +302,13 @@ pub(crate) struct ChangeDocument {
 /// What a text says about a grant.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StandingDocument {
-    /// `allowed`, `denied` or `silent`.
+    /// `allowed`, `conditional`, `denied` or `silent`.
     kind: &'static str,
     /// The line of the first rule that says so.
     line: Option<u32>,
+    /// What has to be met, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<String>,
 }
 
 /// The parts of a request that is decided otherwise.
@@ -290,10 +323,13 @@ pub(crate) struct ExampleDocument {
 impl From<Standing> for StandingDocument {
     fn from(standing: Standing) -> Self {
         match standing {
-            Standing::Allowed { line } => Self { kind: "allowed", line: Some(line) },
-            Standing::Denied { line } => Self { kind: "denied", line: Some(line) },
+            Standing::Allowed { line } => Self { kind: "allowed", line: Some(line), condition: None },
+            Standing::Conditional { line, condition } => {
+                Self { kind: "conditional", line: Some(line), condition: Some(condition) }
+            }
+            Standing::Denied { line } => Self { kind: "denied", line: Some(line), condition: None },
             // The engine may come to know more; none of them is a rule.
-            _ => Self { kind: "silent", line: None },
+            _ => Self { kind: "silent", line: None, condition: None },
         }
     }
 }

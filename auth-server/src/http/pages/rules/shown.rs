@@ -64,6 +64,8 @@ struct GrantShown {
     domain: String,
     /// Whether something within that does not change like this.
     exceptions: bool,
+    /// What has to be met by the new rules.
+    condition: Option<String>,
 }
 
 /// What changes in one of the texts of a policy.
@@ -115,10 +117,11 @@ impl DifferenceShown {
 
 impl GrantShown {
     fn of(change: &GrantChange) -> Self {
-        let kind = match (change.before, change.after) {
+        let kind = match (&change.before, &change.after) {
             (_, Standing::Allowed { .. }) => "gained",
+            (_, Standing::Conditional { .. }) => "conditional",
             (_, Standing::Denied { .. }) => "denied",
-            (Standing::Allowed { .. }, _) => "lost",
+            (Standing::Allowed { .. } | Standing::Conditional { .. }, _) => "lost",
             _ => "freed",
         };
         let (of_user, who) = match &change.grantee {
@@ -127,7 +130,11 @@ impl GrantShown {
             other => (false, other.to_string()),
         };
         let [action, object, domain] = [&change.action, &change.object, &change.domain].map(Clone::clone);
-        Self { kind, of_user, who, action, object, domain, exceptions: change.exceptions }
+        let condition = match &change.after {
+            Standing::Conditional { condition, .. } => Some(condition.clone()),
+            _ => None,
+        };
+        Self { kind, of_user, who, action, object, domain, exceptions: change.exceptions, condition }
     }
 }
 
@@ -168,9 +175,15 @@ pub(super) fn sample_difference() -> DifferenceShown {
         object: named.to_owned(),
         domain: named.to_owned(),
         exceptions: of_user,
+        condition: (kind == "conditional").then(|| "<b>condition</b>".to_owned()),
     };
-    let grants =
-        [("gained", false, "*"), ("lost", true, "<b>"), ("denied", false, "*"), ("freed", true, "x")];
+    let grants = [
+        ("gained", false, "*"),
+        ("conditional", false, "y"),
+        ("lost", true, "<b>"),
+        ("denied", false, "*"),
+        ("freed", true, "x"),
+    ];
     let lines = LineChanges::between("# <b>\na\nb\nc\nd\nold\n", "# <b>\na\nb\nc\nd\n<i>new\n");
     let ends = LineChanges::between("a\n", "a\r\n");
     DifferenceShown {

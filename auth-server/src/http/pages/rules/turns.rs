@@ -23,6 +23,7 @@ const READ_USERS: Permission = Permission { object: "users", action: "read" };
 #[derive(Default, Serialize)]
 pub(super) struct TurnsShown {
     denied: Vec<TurnShown>,
+    conditional: Vec<TurnShown>,
     allowed: Vec<TurnShown>,
     /// How many rows more there are.
     more: usize,
@@ -65,8 +66,8 @@ impl RulesDesk {
         replayed: &Replayed,
     ) -> Result<TurnsShown, AdminError> {
         let rows = |turn| replayed.changes.iter().filter(move |change| change.turn == turn).take(MAX_ROWS);
-        let (denied, allowed) = (rows(Turn::Denied), rows(Turn::Allowed));
-        let examples = || denied.clone().chain(allowed.clone()).flat_map(examples);
+        let turns = [Turn::Denied, Turn::Conditional, Turn::Allowed].map(rows);
+        let examples = || turns.iter().cloned().flatten().flat_map(examples);
         let askers: Vec<&str> = examples().filter_map(|example| example.asker.as_deref()).collect();
         let askers = self.console.names.find_subjects(&askers).await?;
         let names = if self.may(&entered.who, READ_USERS) {
@@ -76,9 +77,9 @@ impl RulesDesk {
             Names::default()
         };
         let shown = |change| TurnShown::of(change, &names, &askers);
-        let (denied, allowed): (Vec<_>, Vec<_>) = (denied.map(shown).collect(), allowed.map(shown).collect());
-        let more = replayed.changes.len() - denied.len() - allowed.len();
-        Ok(TurnsShown { denied, allowed, more, complete: replayed.complete })
+        let [denied, conditional, allowed] = turns.map(|rows| rows.map(shown).collect::<Vec<_>>());
+        let more = replayed.changes.len() - denied.len() - conditional.len() - allowed.len();
+        Ok(TurnsShown { denied, conditional, allowed, more, complete: replayed.complete })
     }
 }
 
@@ -142,6 +143,7 @@ pub(super) fn sample_turns() -> TurnsShown {
     };
     TurnsShown {
         denied: vec![row("role"), row("user"), row("somebody")],
+        conditional: vec![row("role")],
         allowed: vec![row("role")],
         more: 3,
         complete: false,

@@ -70,6 +70,7 @@ impl TrialPage {
 struct RecordedShown {
     all: u64,
     denied: u64,
+    conditional: u64,
     allowed: u64,
     losers: usize,
     turns: TurnsShown,
@@ -191,6 +192,7 @@ impl RulesDesk {
         Ok(Some(RecordedShown {
             all: replayed.all.decisions,
             denied: replayed.denied.decisions,
+            conditional: replayed.conditional.decisions,
             allowed: replayed.allowed.decisions,
             losers: replayed.losers,
             turns: self.turns(entered, replayed).await?,
@@ -262,6 +264,7 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
     let full = || RecordedShown {
         all: 1_000,
         denied: 40,
+        conditional: 9,
         allowed: 2,
         losers: 7,
         turns: sample_turns(),
