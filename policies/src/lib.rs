@@ -122,6 +122,31 @@
 //! What is not recognised is refused. With the feature `casbin` it is interpreted by Casbin itself, rule
 //! by rule; [`Snapshot::coverage`] says how many rules that are.
 //!
+//! ```
+//! # #[cfg(not(feature = "casbin"))]
+//! # fn main() {}
+//! # #[cfg(feature = "casbin")]
+//! # fn main() -> Result<(), portcullis_policy::Report> {
+//! use portcullis_policy::{PolicySource, Snapshot};
+//!
+//! let model = r#"
+//!     [request_definition]
+//!     r = sub, obj, act
+//!     [policy_definition]
+//!     p = sub, obj, act
+//!     [policy_effect]
+//!     e = some(where (p.eft == allow))
+//!     [matchers]
+//!     m = r.sub + "@acme" == p.sub && r.obj == p.obj && r.act == p.act"#;
+//! let rules = "p, alice@acme, orders, read\np, bob@acme, orders, read";
+//! let source = PolicySource { model: model.to_owned(), rules: rules.to_owned() };
+//! let snapshot = Snapshot::compile(&source, 1)?;
+//! assert_eq!(snapshot.coverage().to_string(), "0 % indexed, 2 rules interpreted");
+//! assert!(snapshot.enforce(&["alice", "orders", "read"]).is_ok_and(|decision| decision.allowed));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Under another model, [`lint`] finds mistakes and repeated rules, an [`Examiner`] tells the rule that decided a request and
 //! holds the policy to [`Cases`], and [`Replay`] tries it on what was asked. Who may do something, what somebody may do, what is
 //! nearly allowed, grants that change and routes that fit take names, which its rules need not have: [`Analysis::of`] refuses.

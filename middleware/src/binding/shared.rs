@@ -31,6 +31,7 @@ const NAME_BYTES: usize = 16;
 /// // The same at every replica.
 /// Dpop::new().shared(RedisProofs::new("rediss://proofs.internal:6379", secret))
 /// # }
+/// # let _ = dpop([7; 32]);
 /// ```
 ///
 /// A replica refuses by itself the proofs that it has seen. Any other it first takes at the server, by one command of which one

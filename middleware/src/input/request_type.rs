@@ -33,11 +33,14 @@ use super::pointer::Pattern;
 ///     contact: String,
 /// }
 ///
-/// # fn run() -> Result<(), portcullis_guard::InputError> {
+/// # pub(crate) fn run() -> Result<(), portcullis_guard::InputError> {
 /// let articles = InputPolicy::strict().body_fields::<Article>().build()?;
+/// # assert_eq!(articles.reports().len(), 1);
 /// # Ok(())
 /// # }
 /// # }
+/// # #[cfg(feature = "derive")]
+/// # articles::run().unwrap();
 /// ```
 ///
 /// By hand it is

@@ -110,6 +110,7 @@ return ended";
 /// let login = Login::new("https://id.example.com", "shop", "https://shop.example.com");
 /// Ok(login.store(RedisSessions::new("rediss://sessions.internal:6379")?))
 /// # }
+/// # let _ = login().unwrap();
 /// ```
 ///
 /// Whatever is stored is sealed by a key that browsers alone have: a copy of the server signs nobody in and holds no token that

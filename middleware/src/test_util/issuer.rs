@@ -36,11 +36,12 @@ struct Inner {
     serving: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct Shared {
     url: String,
     /// The last one signs.
     keys: Mutex<Vec<SigningKey>>,
+    /// Published beside them, and for nobody to take a signature by.
+    encryption: SigningKey,
     /// What is handed out under which revision, without its dates.
     policy: Mutex<(u64, Option<Value>)>,
     fault: Mutex<Option<Fault>>,
@@ -77,9 +78,16 @@ impl Shared {
     /// What guards are told that know so many revocations: nothing by an issuer that misbehaves.
     fn told(&self, after: Option<usize>) -> Option<Told> {
         let revision = self.policy.lock().unwrap_or_else(PoisonError::into_inner).0;
-        let keys = published(&self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let keys = self.published();
         let policy = (revision > 0).then(|| tag(revision));
         self.fault().is_none().then(|| self.revocations.told(after, policy.as_deref(), &keys))
+    }
+
+    fn published(&self) -> String {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<Value> = keys.iter().map(SigningKey::published).collect();
+        keys.push(self.encryption.published_for("enc"));
+        json!({ "keys": keys }).to_string()
     }
 }
 
@@ -98,8 +106,16 @@ impl Issuer {
     pub async fn start_at(clock: Clock) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let keys = Mutex::new(vec![SigningKey::new("test-key-1")]);
-        let state = Arc::new(Shared { url: url.clone(), keys, ..Shared::default() });
+        let state = Arc::new(Shared {
+            url: url.clone(),
+            keys: Mutex::new(vec![SigningKey::new("test-key-1")]),
+            encryption: SigningKey::new("test-encryption-key"),
+            policy: Mutex::default(),
+            fault: Mutex::default(),
+            fetches: AtomicUsize::new(0),
+            register: Mutex::default(),
+            revocations: Revocations::default(),
+        });
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
             .route("/introspect", post(introspect))
@@ -195,7 +211,7 @@ impl Issuer {
 
     /// The key set that it publishes, for guards that are [given](crate::Issuer::static_jwks) one.
     pub fn jwks(&self) -> String {
-        published(&self.keys())
+        self.0.state.published()
     }
 
     /// How often its keys were asked for.
@@ -214,6 +230,10 @@ impl Issuer {
 
     pub(super) fn with_key<T>(&self, use_it: impl FnOnce(&SigningKey) -> T) -> T {
         use_it(self.keys().last().expect("an issuer has a key"))
+    }
+
+    pub(super) fn encryption_key(&self) -> &SigningKey {
+        &self.0.state.encryption
     }
 
     pub(super) fn kid(&self) -> String {
@@ -321,12 +341,7 @@ async fn metadata(State((state, _)): Served) -> Response {
 
 async fn jwks(State((state, _)): Served) -> Response {
     state.fetches.fetch_add(1, Ordering::Relaxed);
-    let keys = published(&state.keys.lock().unwrap_or_else(PoisonError::into_inner));
-    answer(&state, keys).await
-}
-
-fn published(keys: &[SigningKey]) -> String {
-    json!({ "keys": keys.iter().map(SigningKey::published).collect::<Vec<_>>() }).to_string()
+    answer(&state, state.published()).await
 }
 
 async fn answer(state: &Shared, document: String) -> Response {

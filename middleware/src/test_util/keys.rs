@@ -33,10 +33,16 @@ impl SigningKey {
 
     /// The public key as a key set has it.
     pub(super) fn published(&self) -> Value {
+        let mut jwk = self.published_for("sig");
+        insert(&mut jwk, "alg", "ES256".into());
+        jwk
+    }
+
+    /// The public key, for a use.
+    pub(super) fn published_for(&self, usage: &str) -> Value {
         let mut jwk = self.public();
-        for (name, value) in [("kid", self.kid.as_str()), ("alg", "ES256"), ("use", "sig")] {
-            insert(&mut jwk, name, value.into());
-        }
+        insert(&mut jwk, "kid", self.kid.as_str().into());
+        insert(&mut jwk, "use", usage.into());
         jwk
     }
 
@@ -82,7 +88,14 @@ impl ProofKey {
 
     /// A proof with these claims, whatever they are.
     pub fn proof_of(&self, claims: &Value) -> String {
-        let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.0.public() });
+        self.signed(&self.proof_header(), claims)
+    }
+
+    pub(super) fn proof_header(&self) -> Value {
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.0.public() })
+    }
+
+    pub(super) fn signed(&self, header: &Value, claims: &Value) -> String {
         self.0.sign(&header.to_string(), claims.to_string().as_bytes())
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod complete;
+#[cfg(test)]
 mod hour;
 #[cfg(test)]
 mod miniature;

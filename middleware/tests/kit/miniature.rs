@@ -21,11 +21,13 @@ pub(crate) enum Check {
     Audience,
     Binding,
     BodyJson,
+    BodyLength,
     BodyMedia,
     ClaimTypes,
     Client,
     Credentials,
     Critical,
+    Depth,
     DotSegments,
     EmbeddedKeys,
     EmptySegments,
@@ -46,24 +48,28 @@ pub(crate) enum Check {
     Parameters,
     Parts,
     ProxyHeaders,
+    Query,
     Signature,
     StrictBase64,
     Subject,
+    TokenLength,
     Type,
     UniqueNames,
 }
 
 impl Check {
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 38] = [
         Self::Algorithm,
         Self::Audience,
         Self::Binding,
         Self::BodyJson,
+        Self::BodyLength,
         Self::BodyMedia,
         Self::ClaimTypes,
         Self::Client,
         Self::Credentials,
         Self::Critical,
+        Self::Depth,
         Self::DotSegments,
         Self::EmbeddedKeys,
         Self::EmptySegments,
@@ -84,9 +90,11 @@ impl Check {
         Self::Parameters,
         Self::Parts,
         Self::ProxyHeaders,
+        Self::Query,
         Self::Signature,
         Self::StrictBase64,
         Self::Subject,
+        Self::TokenLength,
         Self::Type,
         Self::UniqueNames,
     ];
@@ -140,8 +148,13 @@ impl Miniature {
         replace(Check::Parameters, &|path| {
             path.split('/').map(|part| part.split(';').next().unwrap()).collect::<Vec<_>>().join("/")
         });
-        let hosts = parts.headers.get_all(header::HOST).iter().count();
-        if self.has(Check::Hosts) && hosts > 1 {
+        let hosts = parts.headers.get_all(header::HOST).iter().map(http::HeaderValue::as_bytes);
+        let target = parts.uri.authority().map(|target| target.as_str().as_bytes());
+        if self.has(Check::Hosts) && hosts.chain(target).count() > 1 {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        let query = parts.uri.query().unwrap_or_default();
+        if self.has(Check::Query) && query.contains('%') {
             return Err(StatusCode::BAD_REQUEST);
         }
         if path == "/v1/orders" { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
@@ -169,6 +182,7 @@ impl Miniature {
     }
 
     fn token(&self, token: &str) -> Verdict {
+        self.require(Check::TokenLength, token.len() <= 8 << 10)?;
         let parts: Vec<&str> = token.split('.').collect();
         self.require(Check::Parts, parts.len() == 3)?;
         let [header, payload, signature] = *parts.get(..3).ok_or(UNAUTHENTICATED)? else { unreachable!() };
@@ -230,7 +244,7 @@ impl Miniature {
             Check::NotBefore,
             !claims.contains_key("nbf") || second("nbf").is_some_and(|nbf| nbf <= now + 30),
         )?;
-        let lifetime = exp.unwrap_or(0).saturating_sub(iat.unwrap_or(0));
+        let lifetime = exp.unwrap_or(0).checked_sub(iat.unwrap_or(0)).unwrap_or(u64::MAX);
         self.require(Check::Lifetime, lifetime <= 86_400 || exp.is_none() || iat.is_none())?;
         self.require(Check::Binding, !claims.contains_key("cnf"))?;
         let roles = claims
@@ -245,6 +259,12 @@ impl Miniature {
         let is_encoded = parts.headers.contains_key(header::CONTENT_ENCODING);
         if self.has(Check::BodyMedia) && (is_encoded || !is_json) {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        if self.has(Check::BodyLength) && body.len() > 64 << 10 {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        if self.has(Check::Depth) && body.windows(8).any(|part| part == b"[[[[[[[[") {
+            return Err(StatusCode::BAD_REQUEST);
         }
         let read = if self.has(Check::UniqueNames) {
             serde_json::from_slice::<Unique>(body).is_ok()

@@ -45,6 +45,7 @@ const KEEP_SECS: u64 = 86_400;
 ///     .secret(secret)
 ///     .shared(RedisLimits::new("rediss://limits.internal:6379", 3))
 /// # }
+/// # let _ = limits(b"the same at every replica");
 /// ```
 ///
 /// # How exact it is

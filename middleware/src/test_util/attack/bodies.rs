@@ -2,20 +2,25 @@
 
 use http::{HeaderValue, header};
 
-use super::{Attempt, Target};
+use super::target::{Attempt, Payload, Target};
 
 pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
-    let Some(json) = &target.body else { return Vec::new() };
-    let good = target.with(Some(&target.token));
+    let Some(Payload::Json(json)) = &target.body else { return Vec::new() };
+    let good = || target.good();
     let rest = json.trim_start().strip_prefix('{').unwrap_or(json);
     let member = rest.split(':').next().unwrap_or("\"a\"");
     let deep = format!("{{\"x\":{}1{},{rest}", "[".repeat(10_000), "]".repeat(10_000));
-    let bodies: [(&str, Vec<u8>); 15] = [
+    let shallower = format!("{{\"x\":{}1{},{rest}", "[".repeat(120), "]".repeat(120));
+    let members = (0..50_000).map(|number| format!("\"{number}\":0,")).collect::<Vec<_>>().concat();
+    let bodies: [(&str, Vec<u8>); 18] = [
         ("half of it", json.as_bytes().get(..json.len() / 2).unwrap_or_default().to_vec()),
         ("something behind it", format!("{json}{json}").into()),
         ("a member twice", format!("{{{member}:null,{rest}").into()),
         ("a member twice, once escaped", format!("{{{}:null,{rest}", escaped(member)).into()),
         ("depth", deep.into()),
+        ("some depth", shallower.into()),
+        ("very many members", format!("{{{members}{rest}").into()),
+        ("sixteen megabytes", format!("{{\"x\":\"{}\",{rest}", "a".repeat(16 << 20)).into()),
         ("NUL in a string", format!("{{\"x\":\"a\\u0000b\",{rest}").into()),
         ("a raw control character", format!("{{\"x\":\"a\u{1}b\",{rest}").into()),
         ("half a surrogate pair", format!("{{\"x\":\"\\ud800\",{rest}").into()),
@@ -29,19 +34,21 @@ pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
     ];
     let mut all: Vec<_> = bodies
         .into_iter()
-        .map(|(what, body)| (format!("a body with {what}"), Attempt { body, ..good.clone() }))
+        .map(|(what, body)| (format!("a body with {what}"), Attempt { body, ..good() }))
         .collect();
     for media in [
         "application/json; charset=utf-16",
         "application/json; charset=utf-7",
         "application/json, text/plain",
     ] {
-        let mut attempt = good.clone();
+        let mut attempt = good();
         attempt.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         all.push((format!("Content-Type: {media}"), attempt));
     }
-    all.push(("Content-Encoding: gzip".to_owned(), good.clone().header("content-encoding", "gzip")));
-    all.push(("two content types".to_owned(), good.header("content-type", "text/plain")));
+    for coding in ["gzip", "br", "identity, zstd"] {
+        all.push((format!("Content-Encoding: {coding}"), good().header("content-encoding", coding)));
+    }
+    all.push(("two content types".to_owned(), good().header("content-type", "text/plain")));
     all
 }
 

@@ -2,15 +2,7 @@
 
 use http::Method;
 
-use super::{Attempt, Target};
-
-/// Where a browser keeps the token of the target.
-#[derive(Clone, Debug)]
-pub(super) struct Jar {
-    pub(super) name: String,
-    /// The origin of the pages of the service.
-    pub(super) origin: String,
-}
+use super::target::{Attempt, Jar, Target};
 
 impl Jar {
     /// The good request with the token in the cookie, as a page of the service sends it.

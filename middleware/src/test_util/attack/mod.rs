@@ -1,10 +1,18 @@
 //! Requests that no guarded service may answer.
 
+mod addresses;
 mod bodies;
+mod certificates;
 mod cookies;
+mod forms;
+mod grants;
+mod markup;
 mod opaque;
 mod origins;
+mod proofs;
+mod proving;
 mod requests;
+mod target;
 mod tokens;
 
 use std::fmt;
@@ -12,80 +20,14 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use axum_core::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
-use self::cookies::Jar;
+use self::target::Attempt;
+pub use self::target::Target;
 use super::issuer::Issuer;
 use crate::body::HttpBody;
-
-/// A request that a service answers, and which every attack is a distortion of.
-#[derive(Clone, Debug)]
-pub struct Target {
-    method: Method,
-    path: String,
-    token: String,
-    body: Option<String>,
-    jar: Option<Jar>,
-}
-
-impl Target {
-    /// `GET` of a path that needs a token, and a token that is good for it: one of the issuer of the suite.
-    pub fn get(path: &str, token: &str) -> Self {
-        Self { method: Method::GET, path: path.to_owned(), token: token.to_owned(), body: None, jar: None }
-    }
-
-    /// `POST` of a JSON object. Its body is attacked as well.
-    pub fn post(path: &str, token: &str, json: &str) -> Self {
-        Self { method: Method::POST, body: Some(json.to_owned()), ..Self::get(path, token) }
-    }
-
-    /// Says that the service takes the token from this cookie as well, and at which origin its pages are: those of others are tried,
-    /// and cookies that could be read in two ways.
-    ///
-    /// ```
-    /// use portcullis_guard::test_util::Target;
-    ///
-    /// # let token = "a.b.c";
-    /// let target = Target::post("/orders", token, r#"{"item":"a gate"}"#).cookie("__Host-shop", "https://shop.example.com");
-    /// ```
-    #[must_use]
-    pub fn cookie(mut self, name: &str, origin: &str) -> Self {
-        self.jar = Some(Jar { name: name.to_owned(), origin: origin.to_owned() });
-        self
-    }
-
-    /// The good request, with another token or none.
-    fn with(&self, token: Option<&str>) -> Attempt {
-        let mut headers = HeaderMap::new();
-        let bearer = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
-        headers.extend(bearer.map(|value| (header::AUTHORIZATION, value)));
-        if self.body.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        let body = self.body.clone().unwrap_or_default().into_bytes();
-        Attempt { method: self.method.clone(), path: self.path.clone(), headers, body }
-    }
-}
-
-/// A request.
-#[derive(Clone)]
-struct Attempt {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Attempt {
-    fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
-        if let Ok(value) = HeaderValue::from_bytes(value.as_ref()) {
-            self.headers.append(HeaderName::from_static(name), value);
-        }
-        self
-    }
-}
 
 /// What an attack was called, and how the service took it.
 #[derive(Clone, Debug)]
@@ -108,6 +50,11 @@ pub struct Report {
 }
 
 impl Report {
+    fn note(&mut self, attack: impl Into<String>, status: StatusCode, complaint: Option<&'static str>) {
+        self.attacks += 1;
+        self.unrefused.extend(complaint.map(|because| Unrefused { attack: attack.into(), status, because }));
+    }
+
     /// How many there were.
     pub const fn attacks(&self) -> usize {
         self.attacks
@@ -137,10 +84,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// Sends a hundred and more requests that a guarded service has to refuse, each a distortion of the one of the target: tokens
+/// Sends some hundred requests that a guarded service has to refuse, each a distortion of the one of the target: tokens
 /// that are forged, expired, of other kinds and for others, credentials in wrong places, paths that can be read in two ways,
-/// headers that pretend, scripts of origins that nobody named, bodies with more than one reading, and pages of others where the
-/// service [takes cookies](Target::cookie).
+/// headers that pretend, scripts of origins that nobody named, and bodies with more than one reading; and what the target says
+/// that there is to attack: [cookies](Target::cookie), what [opens it](Target::granted_by), [proofs](Target::bound_to) and
+/// [certificates](Target::certificate).
 ///
 /// The target has to be answered before and after: a service that refuses everything is not tested by this. Limits of the guard
 /// count the attacks, too: set none, or high ones, in a test.
@@ -154,33 +102,48 @@ where
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let good = target.with(Some(&target.token));
-    expect_answer(service, good.clone(), "the target has to be answered").await;
+    let target = &target.of(issuer);
+    expect_answer(service, target.good(), "the target has to be answered").await;
     let mut report = Report::default();
     if let Some(jar) = &target.jar {
         expect_answer(service, jar.own(target), "the target has to be answered with its cookie").await;
     }
-    let attacks = tokens::attacks(issuer, target)
-        .into_iter()
-        .chain(requests::attacks(target))
-        .chain(bodies::attacks(target))
-        .chain(target.jar.iter().flat_map(|jar| jar.attacks(target)));
-    for (attack, attempt) in attacks {
-        report.attacks += 1;
-        let (status, _, body) = send(service, attempt).await;
-        if let Some(because) = complaint(status, &body, &target.token) {
-            report.unrefused.push(Unrefused { attack, status, because });
-        }
+    if let Some(once) = proofs::replay(target) {
+        expect_answer(service, once.clone(), "the target has to be answered").await;
+        let Answer { status, body, .. } = send(service, once).await;
+        report.note("a proof that was used", status, complaint(status, &body, &target.token));
+    }
+    for (attack, attempt) in refused(issuer, target) {
+        let Answer { status, body, .. } = send(service, attempt).await;
+        report.note(attack, status, complaint(status, &body, &target.token));
     }
     for (attack, attempt) in origins::attacks(target) {
-        report.attacks += 1;
-        let (status, headers, _) = send(service, attempt).await;
-        if let Some(because) = origins::complaint(&headers) {
-            report.unrefused.push(Unrefused { attack, status, because });
-        }
+        let Answer { status, headers, .. } = send(service, attempt).await;
+        report.note(attack, status, origins::complaint(&headers));
     }
-    expect_answer(service, good, "the target is answered no more; is there a limit?").await;
+    for (attack, attempt) in addresses::attacks(target) {
+        let Answer { status, body, .. } = send(service, attempt).await;
+        report.note(attack, status, addresses::complaint(status, &body));
+    }
+    for (attack, attempt, found) in markup::attacks(target) {
+        let Answer { status, body, .. } = send(service, attempt).await;
+        report.note(attack, status, markup::complaint(status, &body, found));
+    }
+    expect_answer(service, target.good(), "the target is answered no more; is there a limit?").await;
     report
+}
+
+/// The attacks of which each has to be refused.
+fn refused(issuer: &Issuer, target: &Target) -> impl Iterator<Item = (String, Attempt)> {
+    tokens::attacks(issuer, target)
+        .into_iter()
+        .chain(grants::attacks(issuer, target))
+        .chain(requests::attacks(target))
+        .chain(bodies::attacks(target))
+        .chain(forms::attacks(target))
+        .chain(proofs::attacks(target))
+        .chain(certificates::attacks(target))
+        .chain(target.jar.iter().flat_map(|jar| jar.attacks(target)))
 }
 
 /// The same for a service that asks the issuer about opaque tokens: sends requests with tokens of which the issuer says what no
@@ -223,18 +186,15 @@ where
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let good = target.with(Some(&target.token));
-    expect_answer(service, good.clone(), "the target has to be answered").await;
+    let target = &target.of(issuer);
+    expect_answer(service, target.good(), "the target has to be answered").await;
     let mut report = Report::default();
     for (attack, token) in opaque::attacks(issuer, &target.token) {
-        report.attacks += 1;
-        let (status, _, body) = send(service, target.with(Some(&token))).await;
+        let Answer { status, body, .. } = send(service, target.with(Some(&token))).await;
         let complaint = complaint(status, &body, &token);
-        if let Some(because) = complaint.filter(|_| status != StatusCode::SERVICE_UNAVAILABLE) {
-            report.unrefused.push(Unrefused { attack, status, because });
-        }
+        report.note(attack, status, complaint.filter(|_| status != StatusCode::SERVICE_UNAVAILABLE));
     }
-    expect_answer(service, good, "the target is answered no more; is there a limit?").await;
+    expect_answer(service, target.good(), "the target is answered no more; is there a limit?").await;
     report
 }
 
@@ -245,7 +205,7 @@ where
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let (status, ..) = send(service, good).await;
+    let Answer { status, .. } = send(service, good).await;
     assert!(status.is_success(), "{otherwise}: {status}");
 }
 
@@ -263,24 +223,33 @@ fn complaint(status: StatusCode, body: &[u8], token: &str) -> Option<&'static st
     }
 }
 
-async fn send<S, R>(service: &S, attempt: Attempt) -> (StatusCode, HeaderMap, Vec<u8>)
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+async fn send<S, R>(service: &S, attempt: Attempt) -> Answer
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone,
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let Attempt { method, path, headers, body } = attempt;
+    let Attempt { method, path, headers, body, peer } = attempt;
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = method;
     *request.headers_mut() = headers;
     match path.parse() {
         Ok(uri) => *request.uri_mut() = uri,
         // A server would not have parsed it either.
-        Err(_) => return (StatusCode::BAD_REQUEST, HeaderMap::new(), Vec::new()),
+        Err(_) => {
+            return Answer { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), body: Vec::new() };
+        }
     }
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))));
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from((peer, 40_000))));
     let response = service.clone().oneshot(request).await.expect("the service answers");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes().to_vec());
-    (parts.status, parts.headers, body.unwrap_or_default())
+    Answer { status: parts.status, headers: parts.headers, body: body.unwrap_or_default() }
 }

@@ -2,21 +2,20 @@
 
 use http::{HeaderMap, header};
 
-use super::{Attempt, Target};
+use super::target::{Attempt, Target};
 
 const HOSTILE: [&str; 4] =
     ["https://evil.example", "null", "https://localhost.evil.example", "http://evil.example:8080"];
 
 /// Each with the origin that asks. What is wrong is told by the headers of the answer, whatever its status.
 pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
-    let good = || target.with(Some(&target.token));
     let of = |origin: &&str| {
         let preflight = Attempt { method: http::Method::OPTIONS, body: Vec::new(), ..target.with(None) }
             .header("access-control-request-method", target.method.as_str())
             .header("access-control-request-headers", "authorization, content-type");
         [
             (format!("a preflight of {origin}"), preflight.header("origin", origin)),
-            (format!("a script of {origin}"), good().header("origin", origin)),
+            (format!("a script of {origin}"), target.good().header("origin", origin)),
             (format!("a script of {origin} without a token"), target.with(None).header("origin", origin)),
         ]
     };

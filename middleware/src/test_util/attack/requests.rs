@@ -1,11 +1,13 @@
 //! Credentials in wrong places, headers that pretend, and paths that can be read in two ways.
 
-use super::{Attempt, Target};
+use super::target::{Attempt, Target};
 
 pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
     let mut all = credentials(target);
     all.extend(pretences(target));
     all.extend(paths(target));
+    all.extend(queries(target));
+    all.extend(hosts(target));
     all
 }
 
@@ -158,6 +160,13 @@ fn paths(target: &Target) -> Vec<(String, Attempt)> {
         format!("{path}%252f"),
         format!("{path}%ff"),
         format!("{path}%c0%ae"),
+        format!("{path}%c2%85"),
+        format!("{path}\u{e9}"),
+        format!("{path}%7f"),
+        format!("{path}%2fx"),
+        format!("{path}%5cx"),
+        format!("{path}/%2e"),
+        format!("{path}/x//y"),
         format!("{path}%e2%80%ae%"),
         format!("{path}/%2e%2e"),
         format!("{path}/.."),
@@ -165,10 +174,26 @@ fn paths(target: &Target) -> Vec<(String, Attempt)> {
     ];
     let attempt = |path: String| {
         let name = format!("the path {path}");
-        (name, Attempt { path, ..target.with(Some(&target.token)) })
+        (name, Attempt { path, ..target.good() })
     };
-    let mut all: Vec<_> = paths.into_iter().map(attempt).collect();
-    let hosts = target.with(Some(&target.token)).header("host", "service.test").header("host", "admin.test");
-    all.push(("two hosts".to_owned(), hosts));
-    all
+    paths.into_iter().map(attempt).collect()
+}
+
+/// With the good token: parameters with no reading.
+fn queries(target: &Target) -> Vec<(String, Attempt)> {
+    let joint = if target.path.contains('?') { '&' } else { '?' };
+    ["x=%00", "x=a%1bb", "%00=x", "x=%ff", "x=%c3%28", "x=%", "x=%f", "x=%zz"]
+        .map(|query| {
+            let path = format!("{}{joint}{query}", target.path);
+            (format!("the query {query}"), Attempt { path, ..target.good() })
+        })
+        .into()
+}
+
+/// With the good token, to two services at once.
+fn hosts(target: &Target) -> Vec<(String, Attempt)> {
+    let two = target.good().header("host", "service.test").header("host", "admin.test");
+    let path = format!("http://admin.test{}", target.path);
+    let other = Attempt { path, ..target.good().header("host", "service.test") };
+    vec![("two hosts".to_owned(), two), ("one host in the target and another beside it".to_owned(), other)]
 }

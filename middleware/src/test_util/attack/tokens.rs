@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Attempt, Target};
+use super::target::{Attempt, Target};
 use crate::test_util::issuer::Issuer;
 use crate::test_util::keys::{SigningKey, encoded, insert};
 
@@ -15,12 +15,13 @@ pub(super) fn attacks(issuer: &Issuer, target: &Target) -> Vec<(String, Attempt)
     all.extend(good.headers());
     all.extend(good.signatures());
     all.extend(good.claims());
+    all.extend(good.times());
     all.extend(good.payloads());
     all.into_iter().map(|(name, token)| (format!("a token {name}"), target.with(Some(&token)))).collect()
 }
 
 /// The good token, taken apart.
-struct Good<'a> {
+pub(super) struct Good<'a> {
     issuer: &'a Issuer,
     token: &'a str,
     header: Value,
@@ -33,7 +34,7 @@ impl<'a> Good<'a> {
     /// # Panics
     ///
     /// When the token of the target is no JWT.
-    fn read(issuer: &'a Issuer, token: &'a str) -> Self {
+    pub(super) fn read(issuer: &'a Issuer, token: &'a str) -> Self {
         let part = |number: usize| -> Value {
             let text = token.split('.').nth(number).unwrap_or_default();
             let decoded = URL_SAFE_NO_PAD.decode(text).expect("the token of the target is a JWT");
@@ -48,7 +49,15 @@ impl<'a> Good<'a> {
         self.issuer.sign(&header.to_string(), self.claims.to_string().as_bytes())
     }
 
-    fn with_claim(&self, name: &str, value: Value) -> String {
+    pub(super) fn claim(&self, name: &str) -> Value {
+        self.claims.get(name).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn without_claim(&self, name: &str) -> String {
+        self.signed(&self.header, &less(&self.claims, name))
+    }
+
+    pub(super) fn with_claim(&self, name: &str, value: Value) -> String {
         let mut claims = self.claims.clone();
         insert(&mut claims, name, value);
         self.issuer.sign(&self.header.to_string(), claims.to_string().as_bytes())
@@ -199,6 +208,10 @@ impl<'a> Good<'a> {
             "with other claims under a good signature".to_owned(),
             format!("{moved}.{}", encoded(&good)),
         ));
+        let encryption = self.issuer.encryption_key();
+        let header = json!({ "alg": "ES256", "typ": self.header.get("typ"), "kid": encryption.kid });
+        let by_other = encryption.sign(&header.to_string(), self.claims.to_string().as_bytes());
+        all.push(("signed by a key that is for encryption".to_owned(), by_other));
         // The public key is no secret: whoever takes it for one is fooled.
         let public = self.issuer.with_key(|key| [key.published().to_string(), key.public().to_string()]);
         let header = less(&self.header, "alg").to_string().replacen('{', r#"{"alg":"HS256","#, 1);
@@ -217,7 +230,7 @@ impl<'a> Good<'a> {
         let iss = self.claims.get("iss").and_then(Value::as_str).unwrap_or_default();
         let mut all = Vec::new();
         for name in ["iss", "aud", "exp", "sub", "iat", "client_id", "jti"] {
-            all.push((format!("without {name}"), self.signed(&self.header, &less(&self.claims, name))));
+            all.push((format!("without {name}"), self.without_claim(name)));
             all.push((format!("whose {name} is null"), self.with_claim(name, Value::Null)));
         }
         for (name, value) in [
@@ -256,13 +269,32 @@ impl<'a> Good<'a> {
         all
     }
 
+    /// Of another time, and with dates that fit each other.
+    fn times(&self) -> Vec<Forged> {
+        let now = self.issuer.now();
+        let at = |iat: u64, exp: u64| {
+            let mut claims = self.claims.clone();
+            insert(&mut claims, "iat", iat.into());
+            insert(&mut claims, "exp", exp.into());
+            self.signed(&self.header, &claims)
+        };
+        let (earlier, later) = (now.saturating_sub(3_600), now + 3_600);
+        vec![
+            ("that was good an hour ago".to_owned(), at(earlier, earlier + 300)),
+            ("that will be good in an hour".to_owned(), at(later, later + 300)),
+            ("that ends before it begins".to_owned(), at(now + 15, now + 10)),
+        ]
+    }
+
     fn payloads(&self) -> Vec<Forged> {
         let claims = self.claims.to_string();
         let rest = claims.strip_prefix('{').unwrap_or_default();
         let header = self.header.to_string();
-        let payloads: [(&str, Vec<u8>); 8] = [
+        let payloads: [(&str, Vec<u8>); 10] = [
             ("whose subject is there twice", format!(r#"{{"sub":"admin",{rest}"#).into()),
             ("whose subject is there twice, once escaped", format!(r#"{{"\u0073ub":"admin",{rest}"#).into()),
+            ("in which another claim is there twice", format!(r#"{{"x":1,"x":2,{rest}"#).into()),
+            ("that is long", format!(r#"{{"x":"{}",{rest}"#, "a".repeat(32 << 10)).into()),
             ("whose claims are an array", format!("[{claims}]").into()),
             ("whose claims are text", encoded(&claims).into()),
             ("whose claims have something behind them", format!("{claims}{{}}").into()),
