@@ -143,7 +143,12 @@ impl<S> GuardedRoute<S> {
     /// let router = GuardedRouter::<()>::new().route("/graphql", route);
     /// ```
     pub fn asks(mut self, what: Requirement) -> Self {
-        self.0.iter_mut().for_each(|group| group.options.asks.push(what.clone()));
+        let (last, others) = match self.0.split_last_mut() {
+            Some(groups) => groups,
+            None => return self,
+        };
+        others.iter_mut().for_each(|group| group.options.asks.push(what.clone()));
+        last.options.asks.push(what);
         self
     }
 
