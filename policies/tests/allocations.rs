@@ -52,8 +52,8 @@ fn neither_do_many_roles_a_user_and_what_cannot_be_compared() {
 
 #[test]
 fn neither_do_conditions_met_or_not() {
-    let rules: String =
-        (0..100).map(|n| format!("p, r{n}, *, orders, read, allow, acr=a{n}|b, max_age={n}\n")).collect();
+    let rule = |n: u32| format!("p, r{n}, *, orders, read, allow, acr=a{n}|b, max_age={n}\n");
+    let rules: String = (0..100).map(rule).collect();
     let snapshot = Snapshot::compile(&PolicySource::with_default_model(rules), 1).expect("a policy");
     let many: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
     let request =

@@ -91,6 +91,7 @@ mod signer;
 mod stale;
 #[cfg(test)]
 mod step_up;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod table;
