@@ -57,7 +57,7 @@ async fn rules_are_tried_on_what_a_service_was_really_asked(#[values(Sqlite, Pos
     assert_eq!(replayed["all"], json!({ "decisions": 4, "requests": 2 }));
     assert_eq!((&replayed["from"]["revision"], &replayed["to"]["draft_version"]), (&json!(2), &json!(2)));
     assert_eq!(replayed["rules"], json!({ "total": 2, "used": 1, "unused": [1] }));
-    let expected = json!({ "days": 1, "lost": 0, "pseudonymous": 0, "partial": false });
+    let expected = json!({ "days": 1, "lost": 0, "pseudonymous": 0, "partial": false, "conditional": 0 });
     assert_eq!(replayed["recorded"], expected);
     let same = server.admin.get(&format!("{path}/replay?from=active&to=active&days=1")).await.json();
     assert_eq!(same["changes"], json!([]));
