@@ -29,9 +29,14 @@ use crate::unlogged::Way;
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
 pub struct GuardLayer {
+    post: Arc<Post>,
+    speaks_grpc: bool,
+}
+
+/// A guard at a route: one thing to share, since each request takes a clone of its service.
+struct Post {
     guard: Guard,
     terms: Arc<Terms>,
-    speaks_grpc: bool,
 }
 
 impl Guard {
@@ -55,7 +60,12 @@ impl GuardLayer {
         let passage = guard.passage(&requirement, path);
         let headers = headers.map(RouteHeaders::into_rules);
         let terms = Terms { requirement, input, passage, headers, streams, without_cookies };
-        Self { guard: guard.clone(), terms: Arc::new(terms), speaks_grpc: false }
+        Self { post: Arc::new(Post { guard: guard.clone(), terms: Arc::new(terms) }), speaks_grpc: false }
+    }
+
+    fn with(self, terms: Terms) -> Self {
+        let guard = self.post.guard.clone();
+        Self { post: Arc::new(Post { guard, terms: Arc::new(terms) }), ..self }
     }
 
     /// Holds requests to this input policy, and not to that of the guard.
@@ -70,31 +80,31 @@ impl GuardLayer {
     /// ```
     #[must_use]
     pub fn input(self, input: &RouteInput) -> Self {
-        let terms = Terms { input: input.clone().into_rules(), ..(*self.terms).clone() };
-        Self { terms: Arc::new(terms), ..self }
+        let terms = Terms { input: input.clone().into_rules(), ..(*self.post.terms).clone() };
+        self.with(terms)
     }
 
     /// Sends answers and refusals with these headers, and not with those of the guard.
     #[must_use]
     pub fn headers(self, headers: &RouteHeaders) -> Self {
-        let terms = Terms { headers: Some(headers.clone().into_rules()), ..(*self.terms).clone() };
-        Self { terms: Arc::new(terms), ..self }
+        let terms = Terms { headers: Some(headers.clone().into_rules()), ..(*self.post.terms).clone() };
+        self.with(terms)
     }
 
     /// Says that answers are streams, which take no place among the [requests in flight](crate::Caps::in_flight) once they have
     /// begun, and may take as long as they like.
     #[must_use]
     pub fn streams(self) -> Self {
-        let terms = Terms { streams: true, ..(*self.terms).clone() };
-        Self { terms: Arc::new(terms), ..self }
+        let terms = Terms { streams: true, ..(*self.post.terms).clone() };
+        self.with(terms)
     }
 
     /// Takes no token from a cookie and asks not whose page sent a request, so that only a token in the header opens this: see
     /// [`GuardedRoute::without_cookies`](crate::GuardedRoute::without_cookies).
     #[must_use]
     pub fn without_cookies(self) -> Self {
-        let terms = Terms { without_cookies: true, ..(*self.terms).clone() };
-        Self { terms: Arc::new(terms), ..self }
+        let terms = Terms { without_cookies: true, ..(*self.post.terms).clone() };
+        self.with(terms)
     }
 
     /// Refuses calls that say that they are gRPC by a status of gRPC, under 200 of HTTP, and does not bound their streams of
@@ -106,7 +116,7 @@ impl GuardLayer {
 
     /// Refuses a request for its path.
     pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
-        let dress = self.terms.headers.as_ref().map(Dress::plain);
+        let dress = self.post.terms.headers.as_ref().map(Dress::plain);
         let parting = Parting {
             standing: Standing::default(),
             sharing: Sharing::Anybody,
@@ -137,14 +147,14 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = self.dialect(&parts.headers);
-        let sharing = self.guard.sharing(&parts.headers, &self.terms);
-        let dress = self.terms.headers.as_ref();
-        let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.guard.entropy()));
-        let way = if dialect == Dialect::Http { self.guard.way(&parts, &self.terms) } else { None };
-        let Visit { standing, step } = self.guard.begin(&mut parts, &self.terms);
-        let parting = Parting { standing, sharing, dress, streams: self.terms.streams, way };
+        let sharing = self.post.guard.sharing(&parts.headers, &self.post.terms);
+        let dress = self.post.terms.headers.as_ref();
+        let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.post.guard.entropy()));
+        let way = if dialect == Dialect::Http { self.post.guard.way(&parts, &self.post.terms) } else { None };
+        let Visit { standing, step } = self.post.guard.begin(&mut parts, &self.post.terms);
+        let parting = Parting { standing, sharing, dress, streams: self.post.terms.streams, way };
         let state = match step {
-            Ok(step) if step.is_done() => {
+            Ok(Step::Pass) => {
                 let stay = Stay::of(&parts.method, &parts.extensions);
                 let body = self.bounded(dialect, body, &stay);
                 State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting, stay }
@@ -165,20 +175,20 @@ impl GuardLayer {
         if let Some(response) = parting.way.as_ref().and_then(|way| way.leads(&refusal)) {
             return parting.write(response);
         }
-        let hint = self.guard.hint(&self.terms.requirement);
+        let hint = self.post.guard.hint(&self.post.terms.requirement);
         parting.write(refusal.answered(dialect, &hint))
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes, while it
     /// may go on at all: the server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
-        if dialect == Dialect::Http { self.terms.input.bounded(body) } else { stay.bound(body) }
+        if dialect == Dialect::Http { self.post.terms.input.bounded(body) } else { stay.bound(body) }
     }
 }
 
 impl fmt::Debug for GuardLayer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let requirement = &self.terms.requirement;
+        let requirement = &self.post.terms.requirement;
         out.debug_struct("GuardLayer").field("requirement", requirement).finish_non_exhaustive()
     }
 }
@@ -229,16 +239,6 @@ where
     }
 }
 
-impl Step {
-    /// Whether nothing is left to check.
-    fn is_done(&self) -> bool {
-        match self {
-            Self::Pass => true,
-            Self::Borrow(..) | Self::CheckBody(_) | Self::Claim(..) | Self::Wait(_) => false,
-        }
-    }
-}
-
 /// A request that has to wait: for keys, for the word of the issuer, for what replicas share or for its own body.
 struct Slow<S> {
     layer: GuardLayer,
@@ -282,7 +282,7 @@ where
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) if dialect == Dialect::Http => {
-                self.layer.terms.input.apply(media, request).await.map_err(Refusal::Input)
+                self.layer.post.terms.input.apply(media, request).await.map_err(Refusal::Input)
             }
             // Messages of gRPC are not JSON for us, even if they say that they are.
             Step::CheckBody(_) => Ok(self.unread(dialect, request.map(|body| Body::new(Framed::new(body))))),
@@ -314,7 +314,12 @@ where
                 Step::Wait(pending) => Resume::Token(pending.over().await),
                 done => return Ok(done),
             };
-            step = self.layer.guard.resume(parts, &self.layer.terms, resume, &mut self.parting.standing)?;
+            step = self.layer.post.guard.resume(
+                parts,
+                &self.layer.post.terms,
+                resume,
+                &mut self.parting.standing,
+            )?;
         }
     }
 }

@@ -221,7 +221,12 @@ impl Refusal {
         }
     }
 
-    fn write_headers(&self, hint: &Hint<'_>, headers: &mut HeaderMap) {
+    /// The name of the decision, where there is one.
+    fn decision(&self) -> Option<String> {
+        self.denied().map(|denied| denied.decision().id().to_string())
+    }
+
+    fn write_headers(&self, decision: Option<&str>, hint: &Hint<'_>, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
@@ -236,8 +241,8 @@ impl Refusal {
             }
             _ => {}
         }
-        if let Some(id) = self.denied().map(|denied| denied.decision().id().to_string()) {
-            headers.extend(HeaderValue::try_from(id).map(|id| (DECISION, id)));
+        if let Some(Ok(id)) = decision.map(HeaderValue::from_str) {
+            headers.insert(DECISION, id);
         }
         if let Self::ProofNonce(nonce) = self {
             headers.insert(DPOP_NONCE, nonce.clone());
@@ -250,7 +255,11 @@ impl Refusal {
         self.challenges(hint).into_iter().filter_map(|challenge| challenge.header()).collect()
     }
 
-    fn problem(&self, status: StatusCode, code: &'static str) -> Problem {
+    fn problem<'d>(
+        &self,
+        (status, code): (StatusCode, &'static str),
+        decision: Option<&'d str>,
+    ) -> Problem<'d> {
         let errors = match self {
             Self::Input(fault) => vec![Place::of(fault)],
             _ => Vec::new(),
@@ -267,7 +276,7 @@ impl Refusal {
             status: status.as_u16(),
             detail: self.detail(),
             code,
-            decision: self.denied().map(|denied| denied.decision().id().to_string()),
+            decision,
             errors,
             violated: if let Self::Limited(exceeded) = self {
                 vec![exceeded.reading.name]
@@ -290,7 +299,7 @@ const REDUCED_CAPACITY: (&str, &str) = (
 
 /// A problem document (RFC 9457 §3).
 #[derive(Serialize)]
-struct Problem {
+struct Problem<'d> {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -298,7 +307,7 @@ struct Problem {
     detail: Cow<'static, str>,
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<String>,
+    decision: Option<&'d str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Place>,
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
@@ -328,7 +337,7 @@ impl Place {
     }
 }
 
-/// The name of the decision, where there is one.
+/// Where the name of the decision stands.
 const DECISION: HeaderName = HeaderName::from_static("x-decision-id");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -342,7 +351,8 @@ impl Refusal {
     /// The answer to the caller, where the log has the rest.
     fn written(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
         let (status, code) = self.answer();
-        let problem = self.problem(status, code);
+        let decision = self.decision();
+        let problem = self.problem((status, code), decision.as_deref());
         let mut response = match dialect {
             Dialect::Grpc | Dialect::GrpcWeb => grpc::refused(dialect, status, &problem.detail),
             Dialect::Http => {
@@ -354,7 +364,7 @@ impl Refusal {
                 response
             }
         };
-        self.write_headers(hint, response.headers_mut());
+        self.write_headers(decision.as_deref(), hint, response.headers_mut());
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
                 response.extensions_mut().insert(denied);

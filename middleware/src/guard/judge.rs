@@ -230,10 +230,11 @@ impl Core {
                 let proof =
                     self.credentials.bindings.check(parts, (sent, &caller), &self.edge.proxies, &self.clock);
                 let proof = proof.map_err(|fault| unproven(fault, sent.scheme))?;
+                let token = caller.verified().token().cloned();
                 Ok(Authentication::Known(
                     Some(Held {
                         caller,
-                        token: sent.token.into(),
+                        token: token.unwrap_or_else(|| sent.token.into()),
                         inquiry: Inquiry::default(),
                         visit: visit.cloned(),
                         share: Share::default(),

@@ -62,8 +62,9 @@ pub(crate) fn read_values<'a>(
     if text.starts_with('\u{feff}') {
         return Err(Fault::whole(Rule::ByteOrderMark));
     }
+    let (path, names) = (Vec::new(), Vec::new());
     let mut reader =
-        Reader { text, at: 0, path: Vec::new(), members: bounds.members, depth: bounds.depth, on_value };
+        Reader { text, at: 0, path, names, members: bounds.members, depth: bounds.depth, on_value };
     let outcome = reader.document();
     outcome.map_err(|breach| breach.at(written(&reader.path)))
 }
@@ -89,6 +90,8 @@ struct Reader<'a, F> {
     text: &'a str,
     at: usize,
     path: Vec<Segment<'a>>,
+    /// The names of the objects around this place, those of the innermost last.
+    names: Vec<Cow<'a, str>>,
     /// Members that may still come.
     members: usize,
     /// Containers that may still be opened.
@@ -160,14 +163,14 @@ impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
         if self.take(b'}') {
             return Ok(());
         }
-        let mut names = Names::default();
+        let mut names = Names { first: self.names.len(), set: HashSet::new() };
         loop {
             if self.peek() != Some(b'"') {
                 return Err(Rule::Syntax.into());
             }
             let name = self.name()?;
             self.members = self.members.checked_sub(1).ok_or(Rule::Members)?;
-            let fresh = names.insert(name.clone());
+            let fresh = names.insert(&mut self.names, name.clone());
             self.path.push(Segment::Key(name));
             if !fresh {
                 return Err(Rule::DuplicateMember.into());
@@ -179,6 +182,7 @@ impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
             self.path.pop();
             self.skip_space();
             if self.take(b'}') {
+                self.names.truncate(names.first);
                 return Ok(());
             }
             self.expect(b',')?;
@@ -218,8 +222,12 @@ impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
     /// The characters up to the next quotation mark, backslash or control character.
     fn plain_run(&mut self) -> &'a str {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let length =
-            rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
+        let end = memchr::memchr2(b'"', b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        let run = rest.as_bytes().get(..end).unwrap_or_default();
+        // All are looked at, since hardly ever one is found: so many are looked at at once.
+        let has_control = run.iter().copied().min().is_some_and(|least| least < 0x20);
+        let control = if has_control { run.iter().position(|byte| *byte < 0x20) } else { None };
+        let length = control.unwrap_or(end);
         self.at += length;
         rest.get(..length).unwrap_or_default()
     }
@@ -317,22 +325,22 @@ impl<'a, F: FnMut(Value<'a, '_>) -> Result<(), Breach>> Reader<'a, F> {
     }
 }
 
-/// The names of one object: a short list, until it is worth a set.
-#[derive(Default)]
+/// The names of one object: the end of the reader's list, until they are worth a set.
 struct Names<'a> {
-    list: Vec<Cow<'a, str>>,
+    first: usize,
     set: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Names<'a> {
-    fn insert(&mut self, name: Cow<'a, str>) -> bool {
-        if self.list.len() < SCANNED_MEMBERS {
-            let fresh = !self.list.contains(&name);
-            self.list.push(name);
+    fn insert(&mut self, list: &mut Vec<Cow<'a, str>>, name: Cow<'a, str>) -> bool {
+        let own = list.get(self.first..).unwrap_or_default();
+        if own.len() < SCANNED_MEMBERS {
+            let fresh = !own.contains(&name);
+            list.push(name);
             return fresh;
         }
         if self.set.is_empty() {
-            self.set = self.list.iter().cloned().collect();
+            self.set = own.iter().cloned().collect();
         }
         self.set.insert(name)
     }

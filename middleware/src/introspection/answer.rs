@@ -203,7 +203,7 @@ impl Reader {
             return Err(TokenFault::Unaddressed);
         }
         let claims = AccessClaims::parse_with(payload, implied)?;
-        if claims.registered.iss != self.issuer {
+        if !claims.is_of(&self.issuer) {
             return Err(TokenFault::UnknownIssuer);
         }
         self.check_kind(&part(payload)?, &claims)?;
@@ -222,7 +222,7 @@ impl Reader {
         {
             return Err(TokenFault::Type);
         }
-        let is_bound = claims.registered.cnf.as_ref().is_some_and(|cnf| cnf.jkt.is_some());
+        let is_bound = claims.cnf.as_ref().is_some_and(|cnf| cnf.jkt.is_some());
         let is_called_bound =
             [&kind.token_type, &kind.typ].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(DPOP));
         // Taking it for a bearer token would undo a binding that the answer only hints at.

@@ -175,7 +175,7 @@ impl Introspector {
 
     /// Whether a token has expired, to the second: whether it is good for longer is for the issuer to say.
     pub(super) fn is_over(&self, verified: &Verified) -> bool {
-        !is_current(verified.claims.registered.exp, 0, self.desk.clock.unix_secs())
+        !is_current(verified.claims.dates.exp, 0, self.desk.clock.unix_secs())
     }
 
     /// Asks about a token, and remembers the answer.

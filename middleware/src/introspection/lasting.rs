@@ -64,7 +64,7 @@ impl Introspector {
     ) -> Result<Option<Principal>, Lapse> {
         let (desk, verified) = (&self.desk, caller.verified());
         let leeway = desk.reader.policy.leeway_between_clocks().as_secs();
-        if !is_current(verified.claims.registered.exp, leeway, desk.clock.unix_secs()) {
+        if !is_current(verified.claims.dates.exp, leeway, desk.clock.unix_secs()) {
             return Err(Lapse::Refused(TokenFault::Expired));
         }
         if verified.is_revoked(self.revoked.as_deref()) {

@@ -2,7 +2,6 @@
 //!
 //! As draft-ietf-httpapi-ratelimit-headers-11 has them.
 
-use std::fmt::{self, Write};
 use std::time::Duration;
 
 use base64::Engine;
@@ -77,69 +76,109 @@ impl Standing {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Reading> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Reading> + Clone {
         self.first.iter().flatten().chain(&self.more)
     }
 
     /// Adds the fields to a response. A field that the handler wrote itself stays.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let mut lines = Lines::default();
-        for reading in self.iter() {
-            lines.add(reading);
+        if self.iter().next().is_some() {
+            write(self.iter(), headers);
         }
-        lines.write(headers);
     }
 }
 
 impl Exceeded {
     /// Adds the fields of a refusal.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let mut lines = Lines::default();
-        lines.add(&self.reading);
-        lines.write(headers);
+        write(std::iter::once(&self.reading), headers);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds_up(self.reading.reset)));
     }
 }
 
-#[derive(Default)]
-struct Lines {
-    limits: String,
-    policies: String,
+/// Writes both fields of these readings. A field that is there already stays.
+fn write<'r>(readings: impl Iterator<Item = &'r Reading> + Clone, headers: &mut HeaderMap) {
+    let (mut limits, mut policies) = (Line::default(), Line::default());
+    for Reading { name, amount, window_secs, remaining, reset, partition } in readings {
+        limits.add(name, [(";r=", (*remaining).into()), (";t=", seconds_up(*reset))], *partition);
+        policies.add(name, [(";q=", (*amount).into()), (";w=", *window_secs)], *partition);
+    }
+    for (name, line) in [(RATE_LIMIT, limits), (RATE_LIMIT_POLICY, policies)] {
+        if let Some(value) = line.value() {
+            headers.entry(name).or_insert(value);
+        }
+    }
 }
 
-impl Lines {
-    fn add(&mut self, reading: &Reading) {
-        let comma = if self.limits.is_empty() { "" } else { ", " };
-        let Reading { name, amount, window_secs, remaining, reset, partition } = *reading;
-        let key = Partition(partition);
-        let write = |out: &mut String, text: fmt::Arguments<'_>| {
-            out.write_fmt(text).is_ok() // writing to a string cannot fail
-        };
-        let seconds = seconds_up(reset);
-        write(&mut self.limits, format_args!("{comma}\"{name}\";r={remaining};t={seconds}{key}"));
-        write(&mut self.policies, format_args!("{comma}\"{name}\";q={amount};w={window_secs}{key}"));
+/// The text of a field, with room at hand for what most answers say.
+struct Line {
+    near: [u8; NEAR],
+    length: usize,
+    /// All of it, where that is more.
+    far: Vec<u8>,
+}
+
+const NEAR: usize = 96;
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { near: [0; NEAR], length: 0, far: Vec::new() }
+    }
+}
+
+impl Line {
+    /// Adds an item of the list (RFC 9651 §3.1) with its parameters.
+    fn add(&mut self, name: &str, parameters: [(&str, u64); 2], partition: Option<u64>) {
+        self.push(if self.text().is_empty() { "\"" } else { ", \"" });
+        self.push(name);
+        self.push("\"");
+        for (parameter, number) in parameters {
+            self.push(parameter);
+            self.push_number(number);
+        }
+        if let Some(number) = partition {
+            // A byte sequence (RFC 9651 §3.3.5).
+            self.push(";pk=:");
+            self.push(&STANDARD.encode(number.to_be_bytes()));
+            self.push(":");
+        }
     }
 
-    fn write(self, headers: &mut HeaderMap) {
-        for (name, text) in [(RATE_LIMIT, self.limits), (RATE_LIMIT_POLICY, self.policies)] {
-            if let Ok(value) = HeaderValue::try_from(text)
-                && !value.is_empty()
-            {
-                headers.entry(name).or_insert(value);
+    fn push(&mut self, part: &str) {
+        let end = self.length + part.len();
+        if let Some(room) = self.near.get_mut(self.length..end).filter(|_| self.far.is_empty()) {
+            room.copy_from_slice(part.as_bytes());
+            self.length = end;
+            return;
+        }
+        if self.far.is_empty() {
+            self.far.extend(self.near.iter().take(self.length));
+        }
+        self.far.extend(part.as_bytes());
+    }
+
+    fn push_number(&mut self, number: u64) {
+        // As many as a number of 64 bits can have.
+        let mut digits = [b'0'; 20];
+        let (mut rest, mut first) = (number, digits.len());
+        for (place, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            (rest, first) = (rest / 10, place);
+            if rest == 0 {
+                break;
             }
         }
+        let digits = digits.get(first..).unwrap_or_default();
+        self.push(std::str::from_utf8(digits).unwrap_or_default());
     }
-}
 
-/// The parameter `pk`, if there is one: a byte sequence (RFC 9651 §3.3.5).
-struct Partition(Option<u64>);
+    fn text(&self) -> &[u8] {
+        if self.far.is_empty() { self.near.get(..self.length).unwrap_or_default() } else { &self.far }
+    }
 
-impl fmt::Display for Partition {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(number) => write!(out, ";pk=:{}:", STANDARD.encode(number.to_be_bytes())),
-            None => Ok(()),
-        }
+    fn value(&self) -> Option<HeaderValue> {
+        let text = self.text();
+        if text.is_empty() { None } else { HeaderValue::from_bytes(text).ok() }
     }
 }
 
@@ -184,6 +223,35 @@ mod tests {
             headers["ratelimit-policy"],
             r#""address";q=120;w=60, "identity";q=5;w=1, "day";q=9;w=86400;pk=:AAAAAAAAAAE=:"#
         );
+    }
+
+    #[test]
+    fn fields_are_whole_however_long_and_say_every_number() {
+        let most = Reading {
+            amount: u32::MAX,
+            window_secs: u64::MAX,
+            remaining: 1_000,
+            reset: Duration::from_secs(u64::MAX),
+            ..ADDRESS
+        };
+        for count in [1, 2, 3, 7] {
+            let headers = written(&vec![most; count]);
+            let limits = vec![r#""address";r=1000;t=18446744073709551615"#; count].join(", ");
+            let policies = vec![r#""address";q=4294967295;w=18446744073709551615"#; count].join(", ");
+            assert_eq!(headers["ratelimit"], limits, "{count}");
+            assert_eq!(headers["ratelimit-policy"], policies, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_there_stays() {
+        let mut standing = Standing::default();
+        standing.pass(Stage::Early, Some(ADDRESS));
+        let mut headers = HeaderMap::new();
+        headers.insert(RATE_LIMIT, HeaderValue::from_static("own"));
+        standing.write(&mut headers);
+        assert_eq!(headers["ratelimit"], "own");
+        assert_eq!(headers["ratelimit-policy"], r#""address";q=120;w=60"#);
     }
 
     #[test]

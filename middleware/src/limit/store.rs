@@ -78,7 +78,14 @@ impl<S: Copy> BoundedStore<S> {
         };
         // The maps are whole after any panic: each is changed by one call at a time.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = shard.young.get(&key).or_else(|| shard.old.get(&key)).copied();
+        // Nearly every key is young: it is looked up once.
+        if let Some(state) = shard.young.get_mut(&key) {
+            return measure(Some(*state)).map(|(outcome, next)| {
+                *state = next;
+                outcome
+            });
+        }
+        let known = shard.old.get(&key).copied();
         match measure(known) {
             Ok((outcome, state)) => {
                 self.remember(&mut shard, key, state);
@@ -93,11 +100,8 @@ impl<S: Copy> BoundedStore<S> {
         }
     }
 
+    /// Takes a key among the young ones.
     fn remember(&self, shard: &mut Shard<S>, key: u128, state: S) {
-        if let Some(known) = shard.young.get_mut(&key) {
-            *known = state;
-            return;
-        }
         if shard.young.len() >= self.keys_per_shard {
             let now = self.watch.clock.steady();
             if !shard.old.is_empty() && now.saturating_sub(shard.turned_at) < self.watch.memory {

@@ -1,6 +1,6 @@
 //! Finding the bearer token of a request (RFC 6750 §2.1).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// Why the credentials of a request could not be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -42,7 +42,7 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, 
     if values.next().is_some() {
         return Err(BearerFault::Several);
     }
-    let value = value.to_str().map_err(|_| BearerFault::Malformed)?;
+    let value = visible(value).ok_or(BearerFault::Malformed)?;
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     let scheme = match scheme {
         _ if scheme.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
@@ -54,10 +54,17 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, 
         return Err(BearerFault::Malformed);
     }
     // `Bearer a, Bearer b` is what a proxy makes of two headers.
-    if token.contains([',', ' ', '\t']) {
+    if memchr::memchr3(b',', b' ', b'\t', token.as_bytes()).is_some() {
         return Err(BearerFault::Several);
     }
     Ok(Some(Credential { scheme, token }))
+}
+
+/// A value of visible ASCII as text. Every byte is looked at, whatever the others are: so many are looked at at once.
+fn visible(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    let is_visible = bytes.iter().fold(true, |all, byte| all & matches!(byte, b'\t' | b' '..=b'~'));
+    if is_visible { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 #[cfg(test)]

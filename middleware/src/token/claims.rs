@@ -1,5 +1,7 @@
 //! The claims of an access token (RFC 9068 §2.2) and the rules they are held to.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::de::value::SeqAccessDeserializer;
@@ -17,23 +19,77 @@ const LAST_DATE: f64 = 253_402_300_799.0;
 /// The claims that the guard reads. Others stay in the payload, for `Claims<T>`.
 #[derive(Debug)]
 pub(crate) struct AccessClaims {
-    pub(crate) registered: Registered,
-    pub(crate) granted: Granted,
-    pub(crate) session: Session,
+    /// Who it is for, where that is several.
+    audiences: Vec<String>,
+    pub(crate) cnf: Option<Confirmation>,
+    pub(crate) dates: Dates,
+    pub(crate) roles: Vec<String>,
+    texts: Texts,
 }
 
-/// The claims that every access token has.
-#[derive(Debug)]
-pub(crate) struct Registered {
-    pub(crate) iss: String,
-    pub(crate) aud: Audience,
-    pub(crate) sub: String,
-    pub(crate) client_id: String,
-    pub(crate) jti: String,
+/// Since when and until when it holds, and when the user signed in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dates {
     pub(crate) exp: NumericDate,
     pub(crate) iat: NumericDate,
-    pub(crate) nbf: Option<NumericDate>,
-    pub(crate) cnf: Option<Confirmation>,
+    nbf: Option<NumericDate>,
+    pub(crate) auth_time: Option<NumericDate>,
+}
+
+/// The claims that are a text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Text {
+    Acr,
+    /// Who it is for, where that is one.
+    Aud,
+    ClientId,
+    /// The grant that bought the token, where the issuer says so.
+    Gid,
+    Iss,
+    Jti,
+    Org,
+    Scope,
+    Sid,
+    Sub,
+}
+
+impl Text {
+    /// In the order in which they are declared.
+    const ALL: [Self; 10] = [
+        Self::Acr,
+        Self::Aud,
+        Self::ClientId,
+        Self::Gid,
+        Self::Iss,
+        Self::Jti,
+        Self::Org,
+        Self::Scope,
+        Self::Sid,
+        Self::Sub,
+    ];
+}
+
+/// Texts, one after the other in one piece of memory: thousands of verified tokens are remembered, and forgotten.
+#[derive(Debug)]
+struct Texts {
+    all: Box<str>,
+    places: [Option<Range<usize>>; Text::ALL.len()],
+}
+
+impl Texts {
+    fn new(texts: [Option<&str>; Text::ALL.len()]) -> Self {
+        let mut all = String::with_capacity(texts.iter().flatten().map(|text| text.len()).sum());
+        let places = texts.map(|text| {
+            let start = all.len();
+            all.push_str(text?);
+            Some(start..all.len())
+        });
+        Self { all: all.into(), places }
+    }
+
+    fn get(&self, name: Text) -> Option<&str> {
+        self.all.get(self.places.get(name as usize)?.clone()?)
+    }
 }
 
 /// What the token is bound to (RFC 7800): whoever uses it has to prove that they have it.
@@ -53,55 +109,83 @@ fn confirmation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Con
     serde_json::from_value(members.into()).map(Some).map_err(D::Error::custom)
 }
 
-/// What the token allows.
-#[derive(Debug)]
-pub(crate) struct Granted {
-    pub(crate) scope: String,
-    pub(crate) roles: Vec<String>,
-    pub(crate) org: Option<String>,
-}
-
-/// How the user signed in.
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) sid: Option<String>,
-    pub(crate) auth_time: Option<NumericDate>,
-    pub(crate) acr: Option<String>,
-    /// The grant that bought the token, where the issuer says so.
-    pub(crate) gid: Option<String>,
-}
-
-/// The claims as they stand in a payload, side by side: one pass reads them all.
+/// The claims as they stand in a payload, side by side: one pass reads them all, and copies none that it need not.
 #[derive(serde::Deserialize)]
-struct ClaimSet {
-    #[serde(default, deserialize_with = "present")]
-    iss: Option<String>,
+struct ClaimSet<'p> {
+    #[serde(default, borrow, deserialize_with = "present")]
+    iss: Option<Piece<'p>>,
     #[serde(default, deserialize_with = "present")]
     aud: Option<Audience>,
-    sub: String,
-    client_id: String,
-    #[serde(default, deserialize_with = "present")]
-    jti: Option<String>,
+    #[serde(borrow)]
+    sub: Piece<'p>,
+    #[serde(borrow)]
+    client_id: Piece<'p>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    jti: Option<Piece<'p>>,
     exp: NumericDate,
     iat: NumericDate,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "confirmation")]
     cnf: Option<Confirmation>,
-    #[serde(default)]
-    scope: String,
+    #[serde(default, borrow, deserialize_with = "present")]
+    scope: Option<Piece<'p>>,
     #[serde(default)]
     roles: Vec<String>,
-    #[serde(default, deserialize_with = "present")]
-    org: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    sid: Option<String>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    org: Option<Piece<'p>>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    sid: Option<Piece<'p>>,
     #[serde(default, deserialize_with = "present")]
     auth_time: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
-    acr: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    gid: Option<String>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    acr: Option<Piece<'p>>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    gid: Option<Piece<'p>>,
+}
+
+/// A text as it stands in the payload, unless something in it is escaped.
+struct Piece<'p>(Cow<'p, str>);
+
+impl ClaimSet<'_> {
+    /// What a claim says; the audience is looked at elsewhere.
+    fn text(&self, name: Text) -> Option<&str> {
+        let piece = match name {
+            Text::Acr => self.acr.as_ref(),
+            Text::Aud => None,
+            Text::ClientId => Some(&self.client_id),
+            Text::Gid => self.gid.as_ref(),
+            Text::Iss => self.iss.as_ref(),
+            Text::Jti => self.jti.as_ref(),
+            Text::Org => self.org.as_ref(),
+            Text::Scope => self.scope.as_ref(),
+            Text::Sid => self.sid.as_ref(),
+            Text::Sub => Some(&self.sub),
+        };
+        piece.map(|Piece(text)| text.as_ref())
+    }
+}
+
+impl<'de: 'p, 'p> Deserialize<'de> for Piece<'p> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl<'de> Visitor<'de> for Whole {
+            type Value = Piece<'de>;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Piece<'de>, E> {
+                Ok(Piece(text.into()))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Piece<'de>, E> {
+                Ok(Piece(text.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(Whole)
+    }
 }
 
 /// `aud`: one name or a list of them (RFC 7519 §4.1.3).
@@ -206,43 +290,52 @@ impl AccessClaims {
 
     /// The same where some may be left out.
     pub(crate) fn parse_with(payload: &[u8], implied: Implied<'_>) -> Result<Self, TokenFault> {
-        let ClaimSet {
-            iss,
-            aud,
-            sub,
-            client_id,
-            jti,
-            exp,
-            iat,
-            nbf,
-            cnf,
-            scope,
-            roles,
-            org,
-            sid,
-            auth_time,
-            acr,
-            gid,
-        } = part(payload)?;
-        let or = |claim: Option<String>, implied: Option<&str>| {
-            claim.or_else(|| implied.map(str::to_owned)).ok_or(TokenFault::Claims)
+        let claims: ClaimSet<'_> = serde_json::from_slice(payload).map_err(|_| TokenFault::Claims)?;
+        let (audience, audiences) = match &claims.aud {
+            Some(Audience::One(name)) => (Some(name.as_str()), Vec::new()),
+            Some(Audience::Several(names)) => (None, names.clone()),
+            None => (Some(implied.aud.ok_or(TokenFault::Claims)?), Vec::new()),
         };
-        let (iss, jti) = (or(iss, implied.iss)?, or(jti, implied.jti)?);
-        let aud = aud.or_else(|| implied.aud.map(|own| Audience::One(own.to_owned())));
-        let aud = aud.ok_or(TokenFault::Claims)?;
-        Ok(Self {
-            registered: Registered { iss, aud, sub, client_id, jti, exp, iat, nbf, cnf },
-            granted: Granted { scope, roles, org },
-            session: Session { sid, auth_time, acr, gid },
-        })
+        let texts = Text::ALL.map(|name| match name {
+            Text::Aud => audience,
+            Text::Iss => claims.text(name).or(implied.iss),
+            Text::Jti => claims.text(name).or(implied.jti),
+            name => claims.text(name),
+        });
+        let texts = Texts::new(texts);
+        if texts.get(Text::Iss).is_none() || texts.get(Text::Jti).is_none() {
+            return Err(TokenFault::Claims);
+        }
+        let ClaimSet { exp, iat, nbf, auth_time, .. } = claims;
+        let dates = Dates { exp, iat, nbf, auth_time };
+        Ok(Self { audiences, cnf: claims.cnf, dates, roles: claims.roles, texts })
+    }
+
+    /// What a claim says, if it is there.
+    pub(crate) fn text(&self, name: Text) -> Option<&str> {
+        self.texts.get(name)
+    }
+
+    /// What a claim says, or nothing.
+    pub(crate) fn said(&self, name: Text) -> &str {
+        self.text(name).unwrap_or_default()
+    }
+
+    /// A token for several services, of which we are one, is ours: the issuer named us.
+    fn are_for(&self, own: &str) -> bool {
+        self.text(Text::Aud) == Some(own) || self.audiences.iter().any(|name| name == own)
+    }
+
+    /// Whether they are of this issuer.
+    pub(crate) fn is_of(&self, issuer: &str) -> bool {
+        self.text(Text::Iss) == Some(issuer)
     }
 
     pub(crate) fn check(&self, rules: &Rules<'_>) -> Result<(), TokenFault> {
-        let claims = &self.registered;
-        if !claims.aud.includes(rules.audience) {
+        if !self.are_for(rules.audience) {
             return Err(TokenFault::Audience);
         }
-        let identifiers = [&claims.sub, &claims.client_id, &claims.jti];
+        let identifiers = [Text::Sub, Text::ClientId, Text::Jti].map(|name| self.said(name));
         if identifiers.iter().any(|text| text.is_empty() || text.len() > MAX_IDENTIFIER) {
             return Err(TokenFault::Claims);
         }
@@ -250,7 +343,7 @@ impl AccessClaims {
     }
 
     fn check_dates(&self, rules: &Rules<'_>) -> Result<(), TokenFault> {
-        let Registered { exp, iat, nbf, .. } = self.registered;
+        let Dates { exp, iat, nbf, .. } = self.dates;
         let leeway = rules.leeway.as_secs();
         if !is_current(exp, leeway, rules.now) {
             return Err(TokenFault::Expired);
@@ -323,6 +416,30 @@ mod tests {
         }
         assert_eq!(with("iss", json!(123)), Err(TokenFault::Claims));
         assert_eq!(with("aud", json!(5)), Err(TokenFault::Claims));
+    }
+
+    #[test]
+    fn every_text_is_found_where_it_was_put() {
+        for (place, name) in Text::ALL.into_iter().enumerate() {
+            assert_eq!(name as usize, place, "{name:?}");
+        }
+        let names = ["acr", "aud", "client_id", "gid", "iss", "jti", "org", "scope", "sid", "sub"];
+        let mut claims = claims();
+        for name in names {
+            claims[name] = json!(format!("{name} \"\u{e9}\""));
+        }
+        let whole = AccessClaims::parse(claims.to_string().as_bytes()).unwrap();
+        // Escaped in the payload, it is the same text.
+        let escaped = claims.to_string().replace('\u{e9}', "\\u00e9");
+        let escaped = AccessClaims::parse(escaped.as_bytes()).unwrap();
+        for (text, name) in Text::ALL.into_iter().zip(names) {
+            assert_eq!(whole.text(text), claims[name].as_str(), "{name}");
+            assert_eq!(escaped.text(text), claims[name].as_str(), "{name}");
+        }
+        let bare = AccessClaims::parse(super::tests::claims().to_string().as_bytes()).unwrap();
+        for text in [Text::Acr, Text::Gid, Text::Org, Text::Scope, Text::Sid] {
+            assert_eq!((bare.text(text), bare.said(text)), (None, ""), "{text:?}");
+        }
     }
 
     #[test]

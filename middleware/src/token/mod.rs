@@ -229,7 +229,7 @@ impl Verifier {
         if self.generation(verified, now)? != verified.generation {
             return None;
         }
-        if !is_current(verified.claims.registered.exp, self.policy.leeway.as_secs(), now.unix_secs) {
+        if !is_current(verified.claims.dates.exp, self.policy.leeway.as_secs(), now.unix_secs) {
             return Some(Err(TokenFault::Expired));
         }
         Some(if verified.is_revoked(self.revoked.as_deref()) { Err(TokenFault::Revoked) } else { Ok(()) })
@@ -255,11 +255,13 @@ impl Verifier {
         self.last_header.remember(&jws);
         let claims = AccessClaims::parse(&jws.payload)?;
         claims.check(&self.policy.rules(&self.audience, now.unix_secs))?;
-        let verified = Arc::new(Verified::new(claims, jws.payload, index, generation));
+        let token: Arc<str> = token.into();
+        let verified = Verified::new(claims, jws.payload, index, generation).by(Arc::clone(&token));
         if verified.is_revoked(self.revoked.as_deref()) {
             return Err(TokenFault::Revoked);
         }
-        self.cache.insert(token, &verified);
+        let verified = Arc::new(verified);
+        self.cache.insert(&token, &verified);
         Ok(Verification::Verified(Principal::from(verified)))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::claims::{AccessClaims, Confirmation, NumericDate};
+use super::claims::{AccessClaims, Confirmation, NumericDate, Text};
 use crate::revocation::{Revoked, TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
@@ -21,6 +21,8 @@ pub(crate) struct Verified {
     pub(crate) claims: AccessClaims,
     /// The claims as they were signed.
     payload: Vec<u8>,
+    /// The token that says so, if it can say so itself.
+    token: Option<Arc<str>>,
     /// Which issuer of the guard's, and which generation of its keys.
     pub(crate) trust: usize,
     pub(crate) generation: u64,
@@ -32,19 +34,27 @@ pub(crate) struct Verified {
 impl Verified {
     pub(crate) fn new(claims: AccessClaims, payload: Vec<u8>, trust: usize, generation: u64) -> Self {
         let standing = TokenStanding::default();
-        Self { claims, payload, trust, generation, asked: None, standing }
+        Self { claims, payload, token: None, trust, generation, asked: None, standing }
+    }
+
+    /// As this token says.
+    pub(crate) fn by(self, token: Arc<str>) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    pub(crate) const fn token(&self) -> Option<&Arc<str>> {
+        self.token.as_ref()
     }
 
     /// The names by which it can be revoked.
     fn names(&self) -> TokenNames<'_> {
-        let (registered, session) = (&self.claims.registered, &self.claims.session);
         TokenNames {
             issuer: self.trust,
-            token: &registered.jti,
-            subject: &registered.sub,
-            client: &registered.client_id,
-            grant: session.gid.as_deref(),
-            issued_at: registered.iat.0,
+            token: self.claims.said(Text::Jti),
+            subject: self.claims.said(Text::Sub),
+            client: self.claims.said(Text::ClientId),
+            grant: self.claims.text(Text::Gid),
+            issued_at: self.claims.dates.iat.0,
         }
     }
 
@@ -61,23 +71,23 @@ impl Verified {
 impl Principal {
     /// The user, or the client itself where no user is involved (`sub`). Unique per issuer only.
     pub fn subject(&self) -> &str {
-        &self.0.claims.registered.sub
+        self.0.claims.said(Text::Sub)
     }
 
     /// The client that the token was issued to.
     pub fn client_id(&self) -> &str {
-        &self.0.claims.registered.client_id
+        self.0.claims.said(Text::ClientId)
     }
 
     /// Who issued the token.
     pub fn issuer(&self) -> &str {
-        &self.0.claims.registered.iss
+        self.0.claims.said(Text::Iss)
     }
 
     /// The scopes of the token.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         // RFC 6749 §3.3: a list delimited by spaces.
-        self.0.claims.granted.scope.split(' ').filter(|scope| !scope.is_empty())
+        self.0.claims.said(Text::Scope).split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// Whether the token has a scope.
@@ -87,32 +97,32 @@ impl Principal {
 
     /// The roles of the caller in this service.
     pub fn roles(&self) -> &[String] {
-        &self.0.claims.granted.roles
+        &self.0.claims.roles
     }
 
     /// The organisation that the token speaks for.
     pub fn organisation(&self) -> Option<&str> {
-        self.0.claims.granted.org.as_deref()
+        self.0.claims.text(Text::Org)
     }
 
     /// The session at the issuer.
     pub fn session_id(&self) -> Option<&str> {
-        self.0.claims.session.sid.as_deref()
+        self.0.claims.text(Text::Sid)
     }
 
     /// The name of the token.
     pub fn token_id(&self) -> &str {
-        &self.0.claims.registered.jti
+        self.0.claims.said(Text::Jti)
     }
 
     /// When the user signed in, in seconds since the Unix epoch.
     pub fn auth_time(&self) -> Option<u64> {
-        self.0.claims.session.auth_time.map(|NumericDate(secs)| secs)
+        self.0.claims.dates.auth_time.map(|NumericDate(secs)| secs)
     }
 
     /// How the user signed in (`acr`).
     pub fn authentication_class(&self) -> Option<&str> {
-        self.0.claims.session.acr.as_deref()
+        self.0.claims.text(Text::Acr)
     }
 
     /// Whether the token is bound to a key that the caller has proven to have, by a DPoP proof (RFC 9449).
@@ -130,12 +140,12 @@ impl Principal {
     }
 
     pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
-        self.0.claims.registered.cnf.as_ref()
+        self.0.claims.cnf.as_ref()
     }
 
     /// When the token expires, in seconds since the Unix epoch.
     pub fn expires_at(&self) -> u64 {
-        self.0.claims.registered.exp.0
+        self.0.claims.dates.exp.0
     }
 
     /// The claims of the token as `T` reads them; `None` when they are not those.
@@ -157,7 +167,7 @@ impl fmt::Debug for Principal {
             .field("client_id", &self.client_id())
             .field("organisation", &self.organisation())
             .field("roles", &self.roles())
-            .field("scopes", &self.0.claims.granted.scope)
+            .field("scopes", &self.0.claims.said(Text::Scope))
             .finish_non_exhaustive()
     }
 }

@@ -207,7 +207,7 @@ impl Issued {
 /// By what a request was let through.
 pub(crate) struct Held {
     pub(crate) caller: Principal,
-    pub(crate) token: Box<str>,
+    pub(crate) token: Arc<str>,
     /// What is asked about it, where the issuer decides.
     pub(crate) inquiry: Inquiry,
     /// The session that it is of, if it is of one.

@@ -16,6 +16,11 @@ const MAX_NODES: usize = 20_000;
 
 /// Whether cleaning the text takes work in proportion to its length.
 pub(super) fn is_bounded(text: &str) -> bool {
+    // Each tag begins with one of these and counts itself and those before it at most: so few cannot be too much.
+    let tags = memchr::memchr_iter(b'<', text.as_bytes()).count();
+    if tags * (tags + 1) / 2 <= MAX_NODES {
+        return true;
+    }
     let tokenizer = Tokenizer::new(Reckoning::default(), TokenizerOpts::default());
     let queue = BufferQueue::default();
     queue.push_back(StrTendril::from_slice(text));
@@ -135,6 +140,14 @@ mod tests {
             bomb(16 * 1024, |number| format!("<b a{number}><object></b></object>")),
         ] {
             assert!(!is_bounded(&text), "{}..", &text[..40]);
+        }
+    }
+
+    #[test]
+    fn so_few_tags_that_they_are_not_read_are_worth_no_more_than_may_be() {
+        // The most that their number allows: 199 of them are not read, and two more are.
+        for (tags, is_bounded_by) in [(199, true), (200, false), (201, false)] {
+            assert_eq!(is_bounded(&"<b>".repeat(tags)), is_bounded_by, "{tags}");
         }
     }
 
