@@ -143,11 +143,10 @@ impl<S> GuardedRoute<S> {
     /// let router = GuardedRouter::<()>::new().route("/graphql", route);
     /// ```
     pub fn asks(mut self, what: Requirement) -> Self {
-        let (last, others) = match self.0.split_last_mut() {
-            Some(groups) => groups,
-            None => return self,
-        };
-        others.iter_mut().for_each(|group| group.options.asks.push(what.clone()));
+        let Some((last, others)) = self.0.split_last_mut() else { return self };
+        for group in others {
+            group.options.asks.push(what.clone());
+        }
         last.options.asks.push(what);
         self
     }
