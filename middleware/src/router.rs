@@ -1,6 +1,7 @@
 //! An axum router in which no route can be forgotten.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -143,7 +144,8 @@ impl<S> GuardedRoute<S> {
     /// let router = GuardedRouter::<()>::new().route("/graphql", route);
     /// ```
     pub fn asks(mut self, what: Requirement) -> Self {
-        self.0.iter_mut().for_each(|group| group.options.asks.push(what.clone()));
+        let what = Arc::new(what);
+        self.0.iter_mut().for_each(|group| group.options.asks.push(Arc::clone(&what)));
         self
     }
 

@@ -28,7 +28,7 @@ impl QueryRules {
 
     /// Checks a query, and returns what is only to be reported.
     pub(crate) fn check(&self, query: &str, is_form: bool) -> Result<Vec<ReportedField>, Fault> {
-        let has_none = self.declared.is_empty() && !(is_form && !self.of_forms.is_empty());
+        let has_none = self.declared.is_empty() && (!is_form || self.of_forms.is_empty());
         if has_none && self.duplicates == Duplicates::Allow && is_sound(query.as_bytes()) {
             return Ok(Vec::new());
         }

@@ -65,11 +65,10 @@ impl Sessions {
             }
             return;
         };
-        match crowd.failed(now, fault, false) {
-            Some(OutageReport { attempts, .. }) => {
-                tracing::warn!(%fault, attempts, "a sign-in cannot be begun")
-            }
-            None => tracing::debug!(%fault, "a sign-in cannot be begun"),
+        if let Some(OutageReport { attempts, .. }) = crowd.failed(now, fault, false) {
+            tracing::warn!(%fault, attempts, "a sign-in cannot be begun");
+        } else {
+            tracing::debug!(%fault, "a sign-in cannot be begun");
         }
     }
 

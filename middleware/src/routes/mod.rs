@@ -173,10 +173,10 @@ impl Announcer {
         let (api, url) = (self.api.as_str(), &self.server.url);
         match outcome {
             Ok(Announcement::Anew) => {
-                tracing::info!(api, routes.digest = name, "the server was told of the routes")
+                tracing::info!(api, routes.digest = name, "the server was told of the routes");
             }
             Ok(Announcement::Before) => {
-                tracing::debug!(api, routes.digest = name, "the server knows the routes")
+                tracing::debug!(api, routes.digest = name, "the server knows the routes");
             }
             Err(fault) if fault.is_unheard_of() => {
                 tracing::info!(api, %url, "the server keeps no list of routes");
