@@ -1,5 +1,7 @@
 //! What a route has of its own.
 
+use std::sync::Arc;
+
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
@@ -16,12 +18,12 @@ pub(crate) struct RouteOptions {
     /// Whether cookies count for nothing.
     pub(crate) without_cookies: bool,
     /// What the handler asks the policy beside: the server is told of it, and nothing else is done by it.
-    pub(crate) asks: Vec<Requirement>,
+    pub(crate) asks: Vec<Arc<Requirement>>,
 }
 
 impl RouteOptions {
     /// A route as the server is told of it.
     pub(crate) fn described(&self, route: Route) -> Route {
-        route.asking(self.asks.iter().map(Requirement::need))
+        route.asking(self.asks.iter().map(|what| what.need()))
     }
 }

@@ -148,7 +148,7 @@ impl RouteTable {
     /// nobody asks for. The object may be a template of all that it asks about.
     pub fn asks(mut self, what: Requirement) -> Self {
         if let Some(row) = self.rows.last_mut() {
-            row.options.asks.push(what);
+            row.options.asks.push(Arc::new(what));
         }
         self
     }

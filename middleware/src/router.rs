@@ -1,6 +1,7 @@
 //! An axum router in which no route can be forgotten.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -143,11 +144,8 @@ impl<S> GuardedRoute<S> {
     /// let router = GuardedRouter::<()>::new().route("/graphql", route);
     /// ```
     pub fn asks(mut self, what: Requirement) -> Self {
-        let Some((last, others)) = self.0.split_last_mut() else { return self };
-        for group in others {
-            group.options.asks.push(what.clone());
-        }
-        last.options.asks.push(what);
+        let what = Arc::new(what);
+        self.0.iter_mut().for_each(|group| group.options.asks.push(Arc::clone(&what)));
         self
     }
 
