@@ -1,7 +1,7 @@
 //! Whether a request that was let through would be let through again, or for something else.
 
 use super::authority::Identity;
-use super::stream::{Held, RenewError};
+use super::stream::Held;
 use super::{Core, Guard};
 use crate::authorize::{Denial, Grounds, Policies, Requirement};
 use crate::decision::Decision;
@@ -44,7 +44,7 @@ impl Guard {
     }
 
     /// Who sent a token, as for a new request with it.
-    pub(crate) async fn find_out_again(
+    pub(crate) async fn find_out(
         &self,
         requirement: &Requirement,
         (token, scheme): (&str, Scheme),
@@ -55,19 +55,6 @@ impl Guard {
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
             // Whoever has waited is done waiting by now.
             Identity::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
-        }
-    }
-
-    /// Verifies a token with which something is to go on.
-    pub(crate) async fn newcomer(
-        &self,
-        requirement: &Requirement,
-        token: &str,
-    ) -> Result<Principal, RenewError> {
-        match self.core().authority.find_out(token, requirement.tolerance()).await {
-            Identity::Caller(caller) => Ok(caller),
-            Identity::Refused(_) => Err(RenewError::Token),
-            Identity::Unavailable(_) | Identity::Wait(_) => Err(RenewError::Unavailable),
         }
     }
 }
