@@ -52,8 +52,7 @@ impl Sessions {
         let both = state.and(&secret);
         let sealed = both.seal(&attempt, &rules.entropy).ok_or(StoreFault::Away)?;
         let term = Term::of(now, rules.lifetimes.attempt);
-        let secret = rules.provider.client.secret();
-        let network = address.map(|address| network(address, secret));
+        let network = address.map(|address| network(address, rules.provider.client.secret()));
         rules.store.begin(both.key(), StoredSignIn { sealed, network }, term).await?;
         let begun = Begun { at_secs: now, handle: secret };
         let cookie = rules.cookies.set_begun(slot, &begun, term.length().as_secs());
