@@ -306,7 +306,7 @@ impl GuardBuilder {
         let policy = self.policy.map(|policy| policy.build(&mut surroundings)).transpose()?;
         let Accepted { dpop, certificates, opaque, cookie, csrf, login } = self.accepted;
         let dpop = dpop.map(|dpop| dpop.build(&audience, &self.tokens, &clock)).transpose()?;
-        let bindings = Bindings { dpop, certificates };
+        let bindings = Bindings::new(dpop, certificates);
         let reads_header = bindings.certificates.as_ref().is_some_and(ClientCertificates::needs_proxies);
         if reads_header && self.around.proxies.are_none() {
             return Err(BuildError::NoProxies);

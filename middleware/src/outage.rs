@@ -21,6 +21,8 @@ pub(crate) struct OutageLog(Mutex<Option<Course>>);
 struct Course {
     begun: Duration,
     attempts: u32,
+    /// When an attempt failed last.
+    failed: Duration,
     told: Duration,
     pause: Duration,
     causes: Vec<String>,
@@ -45,7 +47,14 @@ impl OutageLog {
 
     /// Takes note that it went well. Gives the outage that is over.
     pub(crate) fn ended(&self, now: Duration) -> Option<OutageReport> {
-        self.course().take().map(|course| course.told(now))
+        self.calmed(now, Duration::ZERO)
+    }
+
+    /// Takes note that it went well, where that alone is no end: what goes well and fails by turns is one outage, which is over when
+    /// nothing has failed for so long.
+    pub(crate) fn calmed(&self, now: Duration, calm: Duration) -> Option<OutageReport> {
+        let is_over = |course: &mut Course| now.saturating_sub(course.failed) >= calm;
+        self.course().take_if(is_over).map(|course| course.told(now))
     }
 
     fn course(&self) -> MutexGuard<'_, Option<Course>> {
@@ -55,12 +64,21 @@ impl OutageLog {
 
 impl Course {
     const fn new(now: Duration, usable: bool) -> Self {
-        Self { begun: now, attempts: 0, told: now, pause: FIRST_PAUSE, causes: Vec::new(), usable }
+        Self {
+            begun: now,
+            attempts: 0,
+            failed: now,
+            told: now,
+            pause: FIRST_PAUSE,
+            causes: Vec::new(),
+            usable,
+        }
     }
 
     /// Counts an attempt, and says whether it is to be told of.
     fn fail(&mut self, now: Duration, cause: String, usable: bool) -> bool {
         self.attempts = self.attempts.saturating_add(1);
+        self.failed = now;
         let is_new = self.causes.len() < MAX_CAUSES && !self.causes.contains(&cause);
         let is_worse = std::mem::replace(&mut self.usable, usable) && !usable;
         let is_due = now.saturating_sub(self.told) >= self.pause;
@@ -122,6 +140,24 @@ mod tests {
         assert_eq!(outage.ended(MINUTE), None);
         let again = outage.failed(MINUTE, &"refused", true);
         assert_eq!(again, Some(OutageReport { lasted: Duration::ZERO, attempts: 1 }));
+    }
+
+    #[test]
+    fn what_fails_and_goes_well_by_turns_is_one_outage_until_nothing_has_failed_for_long_enough() {
+        let outage = OutageLog::default();
+        assert_eq!(outage.calmed(MINUTE, MINUTE), None);
+        let mut told = Vec::new();
+        for secs in (0..7_200).step_by(2) {
+            let now = Duration::from_secs(secs);
+            told.extend(outage.failed(now, &"full", false).map(|_| secs));
+            assert_eq!(outage.calmed(now + Duration::from_secs(1), MINUTE), None);
+        }
+        assert_eq!(told, [0, 60, 180, 420, 900, 1_860, 3_780]);
+        let last = Duration::from_secs(7_198);
+        assert_eq!(outage.calmed(last + MINUTE - Duration::from_nanos(1), MINUTE), None);
+        let report = OutageReport { lasted: last + MINUTE, attempts: 3_600 };
+        assert_eq!(outage.calmed(last + MINUTE, MINUTE), Some(report));
+        assert_eq!(outage.calmed(last + MINUTE, MINUTE), None);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use http::Method;
 use portcullis_guard::{
     BuildError, CacheDirError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Quota,
@@ -119,10 +118,7 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
 fn bound(settings: &BoundTokens) -> Dpop {
     let dpop = settings.origins.iter().fold(Dpop::new(), Dpop::origin);
     let (Some(url), Some(secret)) = (&settings.redis_url, &settings.redis_secret) else { return dpop };
-    // The file holds a text, and the guard takes 32 bytes.
-    let mut key = [0; 32];
-    key.copy_from_slice(digest(&SHA256, secret.expose().as_bytes()).as_ref());
-    let proofs = RedisProofs::new(url.expose(), key);
+    let proofs = RedisProofs::with_text(url.expose(), secret.expose());
     dpop.shared(if settings.alone_while_away { proofs.alone_while_away() } else { proofs })
 }
 

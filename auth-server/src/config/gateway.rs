@@ -85,7 +85,8 @@ pub struct BoundTokens {
     pub redis_url: Option<SecretText>,
     /// File that holds it, where it has a password in it.
     pub redis_url_file: Option<PathBuf>,
-    /// File that holds what proofs are hashed with there: at least 32 random characters, the same for all of them.
+    /// File that holds what proofs are hashed with there: at least 32 random characters, the same for all of them. A service takes the same
+    /// text by `RedisProofs::with_text`.
     pub redis_secret_file: Option<PathBuf>,
     /// Goes on while Redis is away, with the proofs that each gateway has seen itself. Without it: requests with a proof are answered 503 meanwhile.
     pub alone_while_away: bool,

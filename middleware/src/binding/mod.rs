@@ -33,6 +33,7 @@ use self::unshared::Shared;
 use crate::authorize::Binding;
 use crate::client_address::Proxies;
 use crate::clock::Clock;
+use crate::outage::{OutageLog, OutageReport};
 use crate::token::{Credential, Principal, Scheme, TokenFault};
 
 /// Why a caller has not proven that the token is theirs.
@@ -68,6 +69,8 @@ impl BindingFault {
 pub(crate) struct Bindings {
     pub(crate) dpop: Option<Proofs>,
     pub(crate) certificates: Option<ClientCertificates>,
+    /// What rules ask for that nobody can prove.
+    impossible: OutageLog,
 }
 
 /// Both hands of the clock.
@@ -84,6 +87,10 @@ impl Instant {
 }
 
 impl Bindings {
+    pub(crate) fn new(dpop: Option<Proofs>, certificates: Option<ClientCertificates>) -> Self {
+        Self { dpop, certificates, impossible: OutageLog::default() }
+    }
+
     /// Whether a scheme is one that means anything here.
     pub(crate) const fn knows(&self, scheme: Scheme) -> bool {
         matches!(scheme, Scheme::Bearer) || self.dpop.is_some()
@@ -168,6 +175,22 @@ impl Bindings {
         match binding {
             Binding::Certificate => self.certificates.is_some(),
             Binding::Key => self.dpop.is_some(),
+        }
+    }
+
+    /// Says to the log that the rule at a line asks for what nobody could prove, if that is so. Each caller with its role causes it as
+    /// often as they like, so that it is said ever more rarely.
+    pub(crate) fn note_impossible(&self, binding: Binding, line: u32, clock: &Clock) {
+        if self.can_prove(binding) {
+            return;
+        }
+        let cause = format_args!("line {line}: {binding}");
+        if let Some(OutageReport { attempts, .. }) = self.impossible.failed(clock.steady(), &cause, false) {
+            tracing::error!(
+                policy.line = line,
+                attempts,
+                "nobody can pass: the guard accepts no tokens that are bound to {binding}"
+            );
         }
     }
 

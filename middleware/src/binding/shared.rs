@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use redis::{Cmd, RedisError};
 
@@ -78,6 +79,29 @@ impl RedisProofs {
     pub fn new(url: impl Into<String>, secret: [u8; 32]) -> Self {
         let prefix = "portcullis:proofs".to_owned();
         Self { url: url.into(), secret, prefix, patience: PATIENCE, serves_alone: false }
+    }
+
+    /// The same with a secret that is a text of at least 32 random characters, such as one that lies in a file or comes with the
+    /// environment. `portcullis gateway` takes the text in its `redis_secret_file`, without the line break at its end, by this: a service
+    /// for the same audience that is given the same text takes each proof once together with it.
+    ///
+    /// ```no_run
+    /// use portcullis_guard::{Dpop, RedisProofs};
+    ///
+    /// # fn run() -> std::io::Result<()> {
+    /// let secret = std::fs::read_to_string("/etc/portcullis/proofs-secret")?;
+    /// let proofs = RedisProofs::with_text("rediss://proofs.internal:6379", secret.trim_end_matches(['\r', '\n']));
+    /// let dpop = Dpop::new().shared(proofs);
+    /// # let _ = dpop;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_text(url: impl Into<String>, secret: impl AsRef<str>) -> Self {
+        let mut key = [0; 32];
+        let digest = digest(&SHA256, secret.as_ref().as_bytes());
+        // A digest of SHA-256 has so many bytes.
+        key.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        Self::new(url, key)
     }
 
     /// What the names of all keys there start with: `portcullis:proofs` unless set. Services with different audiences are apart
@@ -207,6 +231,18 @@ fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_taken_by_its_digest() {
+        // `printf %s TEXT | sha256sum`
+        let digest = [
+            0x82, 0xf0, 0xaf, 0x44, 0x33, 0x43, 0xf5, 0xa9, 0xfd, 0x49, 0x18, 0xf2, 0x63, 0x98, 0x2a, 0x6d,
+            0x12, 0x01, 0xee, 0x34, 0x77, 0x8f, 0x2c, 0x98, 0x60, 0xb2, 0x86, 0xf0, 0x85, 0xb6, 0x20, 0x71,
+        ];
+        let proofs = RedisProofs::with_text("redis://127.0.0.1", "proofs-secret-of-thirty-two-chars");
+        assert_eq!(proofs.secret, digest);
+        assert_ne!(RedisProofs::with_text("redis://127.0.0.1", "proofs-secret").secret, digest);
+    }
 
     #[test]
     fn a_server_is_never_asked_to_keep_something_for_no_time_or_for_ever() {

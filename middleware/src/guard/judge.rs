@@ -301,12 +301,8 @@ impl Core {
 
     /// Says so where a rule asks for what nobody could show.
     fn note_impossible(&self, denial: &Denial) {
-        let Denial::Unbound(binding, Grant { rule: Some(rule), .. }) = denial else { return };
-        if !self.credentials.bindings.can_prove(*binding) {
-            tracing::error!(
-                policy.line = rule.line,
-                "nobody can pass: the guard accepts no tokens that are bound to {binding}"
-            );
+        if let Denial::Unbound(binding, Grant { rule: Some(rule), .. }) = denial {
+            self.credentials.bindings.note_impossible(*binding, rule.line, &self.clock);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a request that was let through would be let through again, or for something else.
 
 use super::authority::Identity;
-use super::stream::{Held, RenewError};
+use super::stream::Held;
 use super::{Core, Guard};
 use crate::authorize::{Denial, Grounds, Policies, Requirement};
 use crate::decision::Decision;
@@ -14,20 +14,14 @@ use crate::token::{Principal, Scheme, TokenFault};
 impl Guard {
     /// Whether a new request by the same token would be let through now.
     pub(crate) fn stays(&self, requirement: &Requirement, held: &mut Held) -> Result<(), Ended> {
-        let core = self.core();
-        let visit = held.visit.as_ref().zip(self.sessions());
-        if visit.is_some_and(|(visit, sessions)| sessions.have_ended(visit)) {
-            return Err(Ended::Revoked);
-        }
-        core.authority.confirm(held, requirement.tolerance())?;
-        core.allows_still(requirement, &held.caller)
+        self.confirm(requirement, held)?;
+        self.core().allows_still(requirement, &held.caller)
     }
 
     /// Decides what a handler asks about the caller of a request that was let through, as it would be for a route.
     pub(crate) fn decide(&self, requirement: &Requirement, held: &mut Held) -> Result<Decision, Refusal> {
         let core = self.core();
-        let confirmed = core.authority.confirm(held, requirement.tolerance());
-        confirmed.map_err(|ended| core.lapsed(ended, held))?;
+        self.confirm(requirement, held).map_err(|ended| core.lapsed(ended, held))?;
         let policy = core.policy_for(requirement);
         if policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
@@ -37,12 +31,20 @@ impl Guard {
 
     /// Whether it can be said at once of the token of a request that was let through that it is still good, or that it is not.
     pub(crate) fn is_known(&self, requirement: &Requirement, held: &mut Held) -> bool {
-        let outcome = self.core().authority.confirm(held, requirement.tolerance());
-        !matches!(outcome, Err(Ended::Unavailable))
+        !matches!(self.confirm(requirement, held), Err(Ended::Unavailable))
+    }
+
+    /// Whether the token is still good, and the session that it is of, if it is of one, has not ended.
+    fn confirm(&self, requirement: &Requirement, held: &mut Held) -> Result<(), Ended> {
+        let visit = held.visit.as_ref().zip(self.sessions());
+        if visit.is_some_and(|(visit, sessions)| sessions.have_ended(visit)) {
+            return Err(Ended::Revoked);
+        }
+        self.core().authority.confirm(held, requirement.tolerance())
     }
 
     /// Who sent a token, as for a new request with it.
-    pub(crate) async fn find_out_again(
+    pub(crate) async fn find_out(
         &self,
         requirement: &Requirement,
         (token, scheme): (&str, Scheme),
@@ -53,19 +55,6 @@ impl Guard {
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
             // Whoever has waited is done waiting by now.
             Identity::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
-        }
-    }
-
-    /// Verifies a token with which something is to go on.
-    pub(crate) async fn newcomer(
-        &self,
-        requirement: &Requirement,
-        token: &str,
-    ) -> Result<Principal, RenewError> {
-        match self.core().authority.find_out(token, requirement.tolerance()).await {
-            Identity::Caller(caller) => Ok(caller),
-            Identity::Refused(_) => Err(RenewError::Token),
-            Identity::Unavailable(_) | Identity::Wait(_) => Err(RenewError::Unavailable),
         }
     }
 }

@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::Sessions;
 use super::ask::Ask;
 use super::cookies::{Begun, SLOTS};
 use super::return_path::ReturnPath;
 use super::seal::Handle;
 use super::store::{StoreFault, StoreKey, StoredSignIn, Term};
-use super::{Rules, Sessions};
 
 /// What is known of a sign-in that was begun.
 #[derive(Deserialize, Serialize)]
@@ -52,7 +52,7 @@ impl Sessions {
         let both = state.and(&secret);
         let sealed = both.seal(&attempt, &rules.entropy).ok_or(StoreFault::Away)?;
         let term = Term::of(now, rules.lifetimes.attempt);
-        let network = address.map(|address| rules.network(address));
+        let network = address.map(|address| network(address, rules.provider.client.secret()));
         rules.store.begin(both.key(), StoredSignIn { sealed, network }, term).await?;
         let begun = Begun { at_secs: now, handle: secret };
         let cookie = rules.cookies.set_begun(slot, &begun, term.length().as_secs());
@@ -97,17 +97,15 @@ impl Sessions {
     }
 }
 
-impl Rules {
-    /// The network of an address, under a name by which nobody finds the address without the secret of the client.
-    fn network(&self, address: IpAddr) -> StoreKey {
-        let secret = self.provider.client.secret();
-        match address.to_canonical() {
-            IpAddr::V4(address) => StoreKey::of("network", &[secret, &address.octets()]),
-            // One customer often has all of it.
-            IpAddr::V6(address) => {
-                let network = address.to_bits() >> 80;
-                StoreKey::of("network", &[secret, &network.to_be_bytes()])
-            }
+/// The network of an address, under a name by which nobody finds the address without the secret of the client. A public client has
+/// none, nor anything else that all its replicas know and nobody else does: there are few enough addresses to try them all.
+fn network(address: IpAddr, secret: &[u8]) -> StoreKey {
+    match address.to_canonical() {
+        IpAddr::V4(address) => StoreKey::of("network", &[secret, &address.octets()]),
+        // One customer often has all of it.
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 80;
+            StoreKey::of("network", &[secret, &network.to_be_bytes()])
         }
     }
 }
@@ -116,4 +114,27 @@ fn read_state(state: &str) -> Option<(u8, Handle)> {
     let (slot, state) = state.split_once('.')?;
     let slot = slot.parse().ok().filter(|slot| *slot < SLOTS && state.len() == 43)?;
     Some((slot, Handle::parse(state)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(address: &str, secret: &str) -> StoreKey {
+        network(address.parse().unwrap(), secret.as_bytes())
+    }
+
+    #[test]
+    fn a_network_has_one_name_at_all_replicas_of_a_client_and_another_for_each_secret() {
+        let own = named("192.0.2.1", "secret");
+        assert_eq!(own, named("::ffff:192.0.2.1", "secret"));
+        assert_ne!(own, named("192.0.2.2", "secret"));
+        for other in ["other", "secre", ""] {
+            assert_ne!(own, named("192.0.2.1", other), "{other}");
+        }
+        assert_eq!(named("2001:db8:1::1", "secret"), named("2001:db8:1:ffff::2", "secret"));
+        assert_ne!(named("2001:db8:1::1", "secret"), named("2001:db8:2::1", "secret"));
+        // Whoever has no secret hides nothing: this is what the documentation of stores says.
+        assert_eq!(named("192.0.2.1", ""), StoreKey::of("network", &[&[], &[192, 0, 2, 1]]));
+    }
 }

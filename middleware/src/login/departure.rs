@@ -1,6 +1,7 @@
 //! The page that leads to the issuer.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum_core::body::Body;
 use http::Response;
@@ -17,6 +18,10 @@ use crate::outage::OutageReport;
 
 /// Whoever was signed in so recently as was asked, and is asked again, would go round for ever.
 const ROUND_SECS: u64 = 60;
+
+/// How long none may have failed before it is said that sign-ins can be begun again: one whose network has its share fails while those
+/// of others do not.
+const CALM: Duration = Duration::from_mins(1);
 
 impl Sessions {
     /// Leads a browser to the issuer.
@@ -60,7 +65,7 @@ impl Sessions {
         let Rules { underway, clock, .. } = self.rules();
         let (crowd, now) = (&underway.crowd, clock.steady());
         let Some(fault) = fault else {
-            if let Some(OutageReport { lasted, attempts }) = crowd.ended(now) {
+            if let Some(OutageReport { lasted, attempts }) = crowd.calmed(now, CALM) {
                 tracing::info!(attempts, for_secs = lasted.as_secs(), "sign-ins can be begun again");
             }
             return;

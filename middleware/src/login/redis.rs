@@ -116,6 +116,10 @@ return ended";
 /// Whatever is stored is sealed by a key that browsers alone have: a copy of the server signs nobody in and holds no token that
 /// could be read. A request with a session costs one round trip, and a second one each minute.
 ///
+/// The addresses that sign-ins were begun from are there as digests under the [secret](crate::Login::secret) of the client, for as long
+/// as a sign-in may take. Where there is no secret, as for a public client, whoever reads the server can find these addresses by trying
+/// them all.
+///
 /// A person has 100 sessions at most; then the oldest of theirs ends. Of sign-ins that were begun and not finished, all replicas
 /// together keep 50,000, and a tenth of that from one address (one /48 network of IPv6); whoever begins beyond that is answered 503.
 ///

@@ -12,7 +12,8 @@ use crate::status::StoreState;
 /// Where sign-ins and sessions are kept: in [memory](crate::MemorySessions), where replicas share them, or where a service likes.
 ///
 /// A store sees neither tokens nor the ids of sessions. It knows each by the digest of an id that the browser alone has; and what it
-/// keeps is sealed with a key that is made from that id, so whoever reads the store can use nothing of it.
+/// keeps is sealed with a key that is made from that id, so whoever reads the store can use nothing of it. What they may learn is
+/// [where sign-ins were begun](StoredSignIn::network).
 ///
 /// Times are seconds since the Unix epoch, by the clock of the guard. What has ended is as if it had never been there, whether the
 /// store has removed it or not.
@@ -86,7 +87,8 @@ pub enum StoreFault {
 pub struct StoredSignIn {
     /// What is kept, sealed.
     pub sealed: Vec<u8>,
-    /// The network that it was begun from, by a digest of the address (IPv4) or of its first 48 bits (IPv6), where that is known.
+    /// The network that it was begun from, by a digest of the address (IPv4) or of its first 48 bits (IPv6) under the secret of the
+    /// client, where that is known. A public client has no secret: whoever reads the store finds the address by trying them all.
     pub network: Option<StoreKey>,
 }
 

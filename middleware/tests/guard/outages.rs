@@ -16,17 +16,17 @@ use crate::signer::{Signer, jwks};
 
 /// What was logged in this thread: a test has only one.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn begin() -> (Self, DefaultGuard) {
+    pub(crate) fn begin() -> (Self, DefaultGuard) {
         let log = Self::default();
         let lines = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).without_time();
         (log, set_default(lines.with_max_level(tracing::Level::INFO).finish()))
     }
 
     /// The lines since the last call, without padding.
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines().map(|line| line.trim_start().to_owned()).collect()
     }

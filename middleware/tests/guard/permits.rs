@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::stream;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_guard::{
     Ended, Guard, GuardExt, GuardedRouter, Issuer, Key, Limit, Limits, Permit, Quota, RenewError,
@@ -51,10 +51,18 @@ impl Setup {
         self.signer.token(&json!({ "jti": name, "exp": NOW + 100 }))
     }
 
-    async fn body(&self, path: &str, token: &str) -> Body {
+    async fn answer(&self, path: &str, token: &str) -> Response<Body> {
         let mut request = request("GET", path, token).body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1))));
-        let response = self.service.clone().oneshot(request).await.unwrap();
+        self.service.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn status(&self, path: &str, token: &str) -> StatusCode {
+        self.answer(path, token).await.status()
+    }
+
+    async fn body(&self, path: &str, token: &str) -> Body {
+        let response = self.answer(path, token).await;
         assert_eq!(response.status(), StatusCode::OK);
         response.into_body()
     }
@@ -77,13 +85,9 @@ fn service(guard: &Guard) -> Router {
 async fn a_newer_token_counts_as_a_request_of_its_caller_whether_it_is_good_or_not() {
     let by_place = Limit::new("place", Key::subject().and(Key::address()), Quota::per_minute(3));
     for limits in [Limits::new().by_identity(Quota::per_minute(3)), Limits::new().limit(by_place)] {
-        let mut setup = Setup::new(limits.by_address(Quota::per_minute(1))).await;
+        let mut setup = Setup::new(limits).await;
         let permit = setup.begin().await;
-        assert_eq!(
-            permit.renew(&setup.token("t2")).await,
-            Ok(()),
-            "those of the address alone are not asked"
-        );
+        assert_eq!(permit.renew(&setup.token("t2")).await, Ok(()));
         assert_eq!(permit.renew("made.up.here").await, Err(RenewError::Token));
         let refused = permit.renew(&setup.token("t3")).await.unwrap_err();
         assert_eq!(refused, RenewError::Limited { retry_after: Duration::from_secs(20) });
@@ -94,6 +98,44 @@ async fn a_newer_token_counts_as_a_request_of_its_caller_whether_it_is_good_or_n
         assert_eq!(permit.renew(&setup.token("t3")).await, Ok(()));
         assert_eq!(permit.principal().unwrap().token_id(), "t3");
     }
+}
+
+#[tokio::test]
+async fn a_newer_token_that_is_a_guess_costs_the_address_as_much_as_in_a_request() {
+    // A request comes back each second.
+    let mut setup = Setup::new(Limits::new().by_address(Quota::per_minute(60).burst(13))).await;
+    let permit = setup.begin().await;
+    let expired = setup.signer.token(&json!({ "exp": NOW - 100 }));
+    // 1 for the request, 1 for what no stranger could have written, 5 for each guess as long as there is something.
+    for token in [expired.as_str(), "made.up.here", "made-up", "made.up.again"] {
+        assert_eq!(permit.renew(token).await, Err(RenewError::Token), "{token}");
+    }
+    let limited = Err(RenewError::Limited { retry_after: Duration::from_secs(1) });
+    assert_eq!(permit.renew("made.up.here").await, limited);
+    assert_eq!(permit.renew(&setup.token("t2")).await, limited, "nobody looks at it");
+    assert_eq!(setup.status("/begin", &setup.token("t1")).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        (permit.check(), permit.principal().unwrap().token_id()),
+        (Ok(()), "t1"),
+        "it goes on as before"
+    );
+    setup.dial.turn(Duration::from_secs(1));
+    assert_eq!(permit.renew(&setup.token("t2")).await, Ok(()));
+    setup.dial.turn(Duration::from_secs(1));
+    assert_eq!(setup.status("/begin", &setup.token("t1")).await, StatusCode::OK, "a good one costs 1");
+}
+
+#[tokio::test]
+async fn whoever_is_over_a_limit_of_the_address_spends_nothing_of_the_caller() {
+    let limits = Limits::new().by_address(Quota::per_minute(1)).by_identity(Quota::per_hour(2));
+    let mut setup = Setup::new(limits).await;
+    let permit = setup.begin().await;
+    let limited = Err(RenewError::Limited { retry_after: Duration::from_mins(1) });
+    for _ in 0..5 {
+        assert_eq!(permit.renew(&setup.token("t2")).await, limited);
+    }
+    setup.dial.turn(Duration::from_mins(1));
+    assert_eq!(permit.renew(&setup.token("t2")).await, Ok(()));
 }
 
 #[tokio::test]

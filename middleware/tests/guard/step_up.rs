@@ -7,15 +7,16 @@ use axum::body::Body;
 use axum::routing::get;
 use http::{Request, StatusCode};
 use portcullis_guard::{
-    AccessDenied, Decider, Dpop, GuardBuilder, GuardExt, GuardedRouter, Policy, SharedPolicy, authenticated,
-    rbac, scope,
+    AccessDenied, Decider, Dpop, GuardBuilder, GuardExt, GuardedRouter, Issuer, Policy, SharedPolicy,
+    authenticated, rbac, scope,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::bound::{ask, bound_token, proof};
-use crate::service::{Answer, fetch, guard_of, policy, request, send};
-use crate::signer::{AUDIENCE, NOW, Signer};
+use crate::outages::Log;
+use crate::service::{Answer, Dial, builder, fetch, guard_of, policy, request, send};
+use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, jwks};
 
 const PAYING: &str = "p, clerk, *, payments, create, allow, acr=phrh|phr, max_age=300";
 
@@ -178,4 +179,31 @@ async fn of_several_rules_that_ask_the_first_is_told_and_each_suffices() {
     }
     let later = challenge(clerk(json!({ "auth_time": NOW - Duration::from_hours(1).as_secs() }))).await;
     assert_eq!(later.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_rule_that_asks_for_what_nobody_can_prove_is_told_of_and_not_for_each_request() {
+    let (signer, dial) = (Signer::es256("a"), Dial::new());
+    let rules = "p, viewer, *, payments, create, allow, mtls\np, clerk, *, payments, create, allow, dpop";
+    let guard = builder(&dial).issuer(Issuer::static_jwks(ISSUER, jwks([&signer])));
+    let app = app(guard, rules).await;
+    let (log, _set) = Log::begin();
+    let told = async |claims: Value| {
+        for _ in 0..50 {
+            let answer = fetch(&app, "/me", &signer.token(&claims)).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
+        }
+        let lines = log.lines();
+        lines.into_iter().filter(|line| line.contains("nobody can pass")).collect::<Vec<_>>()
+    };
+    let lines = told(json!({})).await;
+    assert!(lines.len() == 1 && lines[0].starts_with("ERROR"), "{lines:#?}");
+    assert!(lines[0].contains("policy.line=1") && lines[0].contains("bound to a certificate"), "{lines:#?}");
+    let lines = told(clerk(json!({}))).await;
+    assert!(lines.len() == 1 && lines[0].contains("policy.line=2"), "another rule: {lines:#?}");
+    assert!(lines[0].contains("bound to a key"), "{lines:#?}");
+    assert_eq!(told(json!({})).await, [""; 0]);
+    dial.turn(Duration::from_mins(1));
+    let lines = told(json!({})).await;
+    assert!(lines.len() == 1 && lines[0].contains("attempts=151"), "{lines:#?}");
 }

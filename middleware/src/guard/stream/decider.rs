@@ -92,7 +92,7 @@ impl Seat {
             }
             (held.token.clone(), held.scheme())
         };
-        let caller = self.guard.find_out_again(requirement, (&token, scheme)).await?;
+        let caller = self.guard.find_out(requirement, (&token, scheme)).await?;
         let mut held = self.held();
         // Another token may have taken its place meanwhile, and counts then.
         if held.token == token {

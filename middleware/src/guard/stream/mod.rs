@@ -3,24 +3,24 @@
 mod body;
 mod decider;
 mod registry;
+mod renewal;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 pub(crate) use body::Stay;
 pub use decider::Decider;
 use http::Extensions;
 pub(crate) use registry::Streams;
+pub use renewal::RenewError;
 use tokio::runtime::Id;
 use tokio::sync::Notify;
 
 use super::{Guard, Terms};
 use crate::ended::Ended;
 use crate::introspection::Inquiry;
-use crate::limit::{Exceeded, Halt, Stage, Standing};
 #[cfg(feature = "login")]
 use crate::login::Visit;
 use crate::records::Share;
@@ -57,39 +57,6 @@ use crate::unlogged::Visit;
 /// As an argument of a handler it is there on every guarded route. Services that are not of axum take it by [`of`](Self::of).
 #[derive(Clone)]
 pub struct Permit(Option<Arc<Seat>>);
-
-/// Why a permission does not go on under another token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RenewError {
-    /// The token is bound to another key or certificate than the one before, or to none.
-    #[error("the token is not bound as the one before")]
-    Binding,
-    /// The permission has ended before.
-    #[error("it is too late: {0}")]
-    Ended(Ended),
-    /// The caller is over a limit, or less than the quota can be given out at the moment. So soon they may try again.
-    #[error("too many requests: again after {} s", .retry_after.as_secs_f64().ceil())]
-    Limited {
-        /// How long to wait.
-        retry_after: Duration,
-    },
-    /// With this token the caller may not do it.
-    #[error("not with this token: {0}")]
-    NotAllowed(Ended),
-    /// The request had no token.
-    #[error("the request had no token")]
-    Anonymous,
-    /// The token is not good.
-    #[error("the token is not good")]
-    Token,
-    /// The token is somebody else's.
-    #[error("the token is somebody else's")]
-    Stranger,
-    /// What would decide is not to be had: the keys of the issuer, or its word on the token.
-    #[error("whether the token is good cannot be found out at the moment")]
-    Unavailable,
-}
 
 impl Permit {
     /// The permission of a request, by its extensions. Where nobody was asked for a token, it does not end.
@@ -129,9 +96,9 @@ impl Permit {
     /// Goes on under a newer token of the same caller, which the client sends in a message of its own. It has to be bound as the one
     /// before; the proof of that was given when the connection was opened.
     ///
-    /// It counts as a request of the caller to the same route, whether the token is good or not, by every limit but those that count by
-    /// the address alone. Whoever is over one of them is told when to [try again](RenewError::Limited), and the permission goes on as
-    /// before.
+    /// It counts as a request of the caller to the same route, from the address of the request that it began with: by every limit,
+    /// whether the token is good or not, and a [guess](crate::Limits::guess_cost) costs as much as in a request. Whoever is over a limit
+    /// is told when to [try again](RenewError::Limited) before the token is looked at, and the permission goes on as before.
     ///
     /// A permission that has ended stays so.
     pub async fn renew(&self, token: &str) -> Result<(), RenewError> {
@@ -141,7 +108,6 @@ impl Permit {
         let mut renewed = Vec::with_capacity(1);
         let mut next = Some(seat);
         while let Some(seat) = next {
-            seat.spend().await?;
             renewed.push((seat, seat.renewed(token).await?));
             next = seat.outer.as_ref();
         }
@@ -344,42 +310,6 @@ impl Seat {
             outer.look()?;
         }
         self.guard.stays(&self.terms.requirement, &mut self.held())
-    }
-
-    /// Spends what one more request of the caller would, by the limits behind the token.
-    async fn spend(&self) -> Result<(), RenewError> {
-        let over = |exceeded: Exceeded| RenewError::Limited { retry_after: exceeded.reading.reset };
-        let (caller, mut standing) = (self.held().caller.clone(), Standing::default());
-        loop {
-            let passage = &self.terms.passage;
-            match passage.spend(Stage::Late, self.address, Some(&caller), &mut standing) {
-                Ok(()) => return Ok(()),
-                Err(Halt::Closed) => return Err(RenewError::Unavailable),
-                Err(Halt::Exceeded(exceeded)) => return Err(over(exceeded)),
-                Err(Halt::Wait(loan)) => {
-                    let reading = loan.settle().await.map_err(over)?;
-                    standing.pass(Stage::Late, reading);
-                }
-            }
-        }
-    }
-
-    /// What would be held under another token, if that is good enough.
-    async fn renewed(&self, token: &str) -> Result<Held, RenewError> {
-        let requirement = &self.terms.requirement;
-        let caller = self.guard.newcomer(requirement, token).await?;
-        let visit = self.held().visit.clone();
-        let (token, inquiry, share) = (token.into(), Inquiry::default(), Share::default());
-        let mut renewed = Held { caller, token, inquiry, visit, share };
-        let (before, after) = (&self.held().caller, &renewed.caller);
-        if (before.subject(), before.issuer()) != (after.subject(), after.issuer()) {
-            return Err(RenewError::Stranger);
-        }
-        if before.confirmation() != after.confirmation() {
-            return Err(RenewError::Binding);
-        }
-        self.guard.stays(requirement, &mut renewed).map_err(RenewError::NotAllowed)?;
-        Ok(renewed)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

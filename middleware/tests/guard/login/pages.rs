@@ -1,10 +1,17 @@
 //! Logins elsewhere than usual.
 
-use http::StatusCode;
-use portcullis_guard::{CookieTokens, SecurityHeaders};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::login::browser::{World, service};
+use axum::Extension;
+use axum::extract::ConnectInfo;
+use http::StatusCode;
+use portcullis_guard::{CookieTokens, MemorySessions, SecurityHeaders};
+
+use crate::login::browser::{Browser, World, service};
 use crate::login::provider::asked;
+use crate::outages::Log;
 
 #[tokio::test]
 async fn the_routes_and_the_cookie_are_where_and_what_they_are_told_to_be() {
@@ -61,4 +68,33 @@ async fn below_another_router_people_come_back_to_the_whole_path() {
     let mut browser = world.browser();
     browser.service = axum::Router::new().nest("/shop", service(&world.guard));
     assert_eq!(browser.begin("/shop/me?x=1").await, "/auth/login?return_to=%2Fshop%2Fme%3Fx%3D1");
+}
+
+#[tokio::test]
+async fn one_who_begins_too_many_sign_ins_fills_the_log_no_more_than_others_who_begin_theirs() {
+    let world =
+        World::with(|login| login.store(MemorySessions::new().most_sign_ins(10)), |guard| guard).await;
+    let open = async |host: u8| {
+        let peer = ConnectInfo(SocketAddr::from(([192, 0, 2, host], 1)));
+        let service = world.service.clone().layer(Extension(peer));
+        Browser { service, cookies: BTreeMap::new() }.open("/auth/login").await.status
+    };
+    let (log, _set) = Log::begin();
+    let told = || {
+        let lines = log.lines();
+        lines.into_iter().filter(|line| line.contains("begun")).collect::<Vec<_>>()
+    };
+    assert_eq!(open(1).await, StatusCode::SEE_OTHER);
+    for host in 2..10 {
+        assert_eq!(open(1).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(open(host).await, StatusCode::SEE_OTHER);
+        world.dial.turn(Duration::from_secs(1));
+    }
+    let lines = told();
+    assert!(lines.len() == 1 && lines[0].contains("a sign-in cannot be begun"), "{lines:#?}");
+    world.dial.turn(Duration::from_secs(59));
+    assert_eq!(open(10).await, StatusCode::SEE_OTHER);
+    let lines = told();
+    assert!(lines.len() == 1 && lines[0].contains("sign-ins can be begun again"), "{lines:#?}");
+    assert!(lines[0].contains("attempts=8"), "{lines:#?}");
 }
