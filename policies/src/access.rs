@@ -78,7 +78,8 @@ pub struct EffectivePermission {
     pub object: String,
     /// The action, or `*`.
     pub action: String,
-    /// What holds in the end: a rule that allows what others deny altogether has the effect `deny`.
+    /// What holds in the end: a rule that allows what others deny altogether has the effect `deny`, one with a
+    /// condition otherwise `conditional`.
     pub effect: RuleEffect,
     /// The rule, and the way to it.
     pub rule: Ruling,
@@ -135,13 +136,18 @@ impl Analysis {
         let denials = Denials::among(&rows);
         let effective = |row: &&Row| {
             let (denied_by, whole) = denials.against(self, row);
-            let denied = whole || row.effect == Effect::Deny;
+            let rule = self.ruling(row.line, &reach)?;
+            let effect = match (whole || row.effect == Effect::Deny, &rule.condition) {
+                (true, _) => RuleEffect::Deny,
+                (false, Some(_)) => RuleEffect::Conditional,
+                (false, None) => RuleEffect::Allow,
+            };
             Some(EffectivePermission {
                 domain: self.ledger.domains.text(row.domain).to_owned(),
                 object: self.ledger.objects.text(row.object).to_owned(),
                 action: self.ledger.actions.text(row.action).to_owned(),
-                effect: if denied { RuleEffect::Deny } else { RuleEffect::Allow },
-                rule: self.ruling(row.line, &reach)?,
+                effect,
+                rule,
                 denied_by,
             })
         };

@@ -160,6 +160,8 @@ impl fmt::Display for Grantee {
 pub enum RuleEffect {
     /// The rule allows.
     Allow,
+    /// The rule allows whoever meets its condition: told where it is asked what holds in the end.
+    Conditional,
     /// The rule denies, whatever else is allowed.
     Deny,
 }

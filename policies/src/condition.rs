@@ -93,27 +93,11 @@ impl Condition {
     }
 
     /// Whether whatever meets this meets the other.
-    fn implies(&self, other: &Self) -> bool {
+    pub(crate) fn implies(&self, other: &Self) -> bool {
         let classes = other.acr.is_empty()
             || (!self.acr.is_empty() && self.acr.iter().all(|class| other.acr.contains(class)));
         let age = other.max_age.is_none_or(|most| self.max_age.is_some_and(|age| age <= most));
         classes && age && (self.dpop || !other.dpop) && (self.mtls || !other.mtls)
-    }
-}
-
-impl<'a> Terms<'a> {
-    /// Those of the conditions that no other makes superfluous, in one order.
-    pub(crate) fn of(mut conditions: Vec<&'a Condition>) -> Self {
-        conditions.sort_unstable();
-        conditions.dedup();
-        let mut fewest: Vec<&Condition> = Vec::new();
-        for condition in conditions {
-            if !fewest.iter().any(|other| condition.implies(other)) {
-                fewest.retain(|other| !other.implies(condition));
-                fewest.push(condition);
-            }
-        }
-        Self::If(fewest)
     }
 }
 
@@ -202,18 +186,5 @@ mod tests {
         ] {
             assert_eq!(condition.to_string(), said);
         }
-    }
-
-    #[test]
-    fn of_conditions_the_weakest_are_left() {
-        let (phr, older) = (condition(&["phr"], None, false, false), condition(&[], Some(600), false, false));
-        let (recent, both) =
-            (condition(&[], Some(300), false, false), condition(&["phr"], Some(300), true, false));
-        let any = condition(&["phr", "phrh"], None, false, false);
-        let of = |all: &[&Condition]| Terms::of(all.to_vec()).to_string();
-        assert_eq!(of(&[&both, &recent, &older]), "the user signed in within 600 s");
-        assert_eq!(of(&[&phr, &any, &both]), "the user signed in by phr or phrh");
-        assert_eq!(of(&[&phr, &older]), of(&[&older, &both, &phr, &phr]));
-        assert_eq!(of(&[&phr, &older]), "the user signed in within 600 s, or the user signed in by phr");
     }
 }

@@ -13,6 +13,9 @@ const NAMES: [&str; 4] = ["acr", "max_age", "dpop", "mtls"];
 /// A year: whoever accepts an older sign-in has no use for a limit.
 const MAX_AGE_SECS: u64 = 31_536_000;
 
+/// What a challenge names beyond this, a guard asks nobody to sign in by.
+const MAX_ACR_BYTES: usize = 256;
+
 /// Whether a field would be a condition if it stood where they do.
 pub(crate) fn is_condition(text: &str) -> bool {
     NAMES.contains(&name(text))
@@ -82,6 +85,10 @@ impl Line<'_> {
             } else {
                 classes.push(class.to_owned());
             }
+        }
+        if classes.join(" ").len() > MAX_ACR_BYTES {
+            let message = format!("the classes of `acr` have at most {MAX_ACR_BYTES} bytes together");
+            return Err(self.error(field, "condition-value", message));
         }
         if repeats {
             let fix = format!("acr={}", classes.join("|"));

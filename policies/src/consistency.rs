@@ -2,20 +2,36 @@
 
 use crate::condition::Condition;
 use crate::intern::{Map, Set};
+use crate::kinds::MAX_KINDS;
 use crate::object::Object;
 use crate::report::{Finding, Findings, Place, closest, quoted};
 use crate::rules::{Effect, Permission, Rules, Selector, Subject};
+use crate::superfluous;
 
 /// For how many unknown roles a close one is looked for: each is compared with all.
 const MAX_SUGGESTIONS: usize = 20;
 
 /// Adds warnings about the rules as a whole.
 pub(crate) fn check(rules: &Rules<'_>, findings: &mut Findings) {
+    too_many_conditions(rules, findings);
     nobody_may(rules, findings);
     repeated_permissions(rules, findings);
     repeated_inheritance(rules, findings);
     catch_alls(rules, findings);
     roles_without_rules(rules, findings);
+}
+
+/// Each that a request may have to meet is looked at, and told where policies are compared.
+fn too_many_conditions(rules: &Rules<'_>, findings: &mut Findings) {
+    let mut known: Set<&Condition> = Set::default();
+    for rule in &rules.permissions {
+        let is_new = rule.condition.as_deref().is_some_and(|condition| known.insert(condition));
+        if is_new && known.len() > MAX_KINDS {
+            let message = format!("a policy has at most {MAX_KINDS} different conditions");
+            findings.push(Finding::error(Place::rules(rule.line, 1), "too-many-conditions", message));
+            return;
+        }
+    }
 }
 
 fn nobody_may(rules: &Rules<'_>, findings: &mut Findings) {
@@ -59,24 +75,19 @@ fn repeated_permissions(rules: &Rules<'_>, findings: &mut Findings) {
             findings.push(repeated(permission.line, line));
         }
     }
+    let mut may_be_superfluous: Vec<u32> = Vec::new();
     for Said { allow, deny, conditional, .. } in said.values() {
         if let Some(deny) = deny {
             let message = format!("this never allows anything: line {deny} denies the same, and a deny wins");
             for line in allow.iter().chain(conditional) {
                 findings.push(Finding::warning(Place::rules(*line, 1), "shadowed-allow", message.clone()));
             }
-        } else if let Some(allow) = allow {
-            let message =
-                format!("nobody has to meet this condition: line {allow} allows the same without one");
-            for line in conditional {
-                findings.push(Finding::warning(
-                    Place::rules(*line, 1),
-                    "superfluous-condition",
-                    message.clone(),
-                ));
-            }
+        } else {
+            may_be_superfluous.extend(conditional);
         }
     }
+    may_be_superfluous.sort_unstable();
+    superfluous::check(rules, &may_be_superfluous, findings);
 }
 
 impl<'a> Said<'a> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::analysis::{Analysis, Grantee};
 pub use crate::diff::standing::Standing;
-use crate::diff::standing::standing;
+use crate::diff::standing::{Kind, standing};
 use crate::diff::widest::widest;
 use crate::intern::Set;
 use crate::ledger::{EVERY, Objects};
@@ -36,7 +36,7 @@ pub struct Difference {
     /// Each change: roles first, then users, the widest grants first.
     pub changes: Vec<GrantChange>,
     /// Whether these are all. False when there are more than 10,000, or when the policies are so large
-    /// and so different that not every rule could be looked at.
+    /// and so different that not every rule could be looked at, or have more to tell of conditions than can be held.
     pub complete: bool,
 }
 
@@ -187,8 +187,10 @@ impl Comparison<'_> {
                         self.work = self.work.checked_sub(1)?;
                         if seen.insert((domain, object.clone(), action)) {
                             let (domains, actions) = (&self.universe.domains, &self.universe.actions);
-                            let (domain, action) = (domains.text(domain), actions.text(action));
-                            found.extend(self.change(grantee, [domain, &object, action]));
+                            let point = [domains.text(domain), &object, actions.text(action)];
+                            let decided = self.decide(grantee, point);
+                            self.work = self.work.checked_sub(decided.weight())?;
+                            found.extend(decided.change(grantee, point));
                         }
                     }
                 }
@@ -232,18 +234,15 @@ impl Comparison<'_> {
             };
             self.looks = left;
             place.is_some_and(|((domain, object), action)| {
-                let (_, before, after) = self.decide(&change.grantee, [domain, object, action]);
-                (before.kind(), after.kind()) != (change.before.kind(), change.after.kind())
+                let decided = self.decide(&change.grantee, [domain, object, action]);
+                self.looks = self.looks.saturating_sub(decided.weight().saturating_mul(LOOKS));
+                decided.kinds() != [change.before.kind(), change.after.kind()]
             })
         })
     }
 
     /// What both policies say at a place, and a request that shows it.
-    fn decide(
-        &self,
-        grantee: &Grantee,
-        [domain, object, action]: Point<'_>,
-    ) -> (Example, Standing, Standing) {
+    fn decide(&self, grantee: &Grantee, [domain, object, action]: Point<'_>) -> Decided {
         let example = Example {
             domain: if domain == "*" { String::new() } else { domain.to_owned() },
             object: self.example(object),
@@ -251,21 +250,7 @@ impl Comparison<'_> {
         };
         let before = standing(self.old.analysis, grantee, &example);
         let after = standing(self.new.analysis, grantee, &example);
-        (example, before, after)
-    }
-
-    fn change(&self, grantee: &Grantee, [domain, object, action]: Point<'_>) -> Option<GrantChange> {
-        let (example, before, after) = self.decide(grantee, [domain, object, action]);
-        (before.kind() != after.kind()).then(|| GrantChange {
-            grantee: grantee.clone(),
-            domain: domain.to_owned(),
-            object: object.to_owned(),
-            action: action.to_owned(),
-            exceptions: false,
-            before,
-            after,
-            example,
-        })
+        Decided { example, before, after }
     }
 
     /// An object that this one matches, and as few others as can be.
@@ -276,6 +261,38 @@ impl Comparison<'_> {
         // A parameter matches no empty segment, so only what is open matches this.
         let below = object.strip_suffix('*').filter(|below| !self.universe.objects.contains(below));
         below.unwrap_or(object).to_owned()
+    }
+}
+
+/// What both policies say at a place.
+struct Decided {
+    example: Example,
+    before: Standing,
+    after: Standing,
+}
+
+impl Decided {
+    fn kinds(&self) -> [Kind<'_>; 2] {
+        [self.before.kind(), self.after.kind()]
+    }
+
+    /// What it costs in decisions, besides itself.
+    fn weight(&self) -> usize {
+        self.before.weight() + self.after.weight()
+    }
+
+    fn change(self, grantee: &Grantee, [domain, object, action]: Point<'_>) -> Option<GrantChange> {
+        let Self { example, before, after } = self;
+        (before.kind() != after.kind()).then(|| GrantChange {
+            grantee: grantee.clone(),
+            domain: domain.to_owned(),
+            object: object.to_owned(),
+            action: action.to_owned(),
+            exceptions: false,
+            before,
+            after,
+            example,
+        })
     }
 }
 

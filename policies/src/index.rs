@@ -1,6 +1,7 @@
 //! The permissions, by object, then by domain and action, then by role.
 
 use crate::intern::{Map, Names, Run, index};
+use crate::kinds::KindSet;
 use crate::object::{Object, is_canonical};
 use crate::report::{Finding, Findings, Place};
 use crate::rules::{Effect, Permission, Selector};
@@ -43,15 +44,6 @@ pub(crate) struct Index {
     objects: Vec<Run>,
     cells: Vec<Cell>,
     grants: Vec<Grant>,
-}
-
-/// Which grants are kept of those to one subject by one cell.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(crate) enum Keep {
-    /// Each, because they may differ in their conditions.
-    Every,
-    /// The one of the first line.
-    First,
 }
 
 /// The objects that match a text in the rules.
@@ -129,9 +121,10 @@ pub(crate) struct Question {
 }
 
 impl Index {
+    /// Of the lines that give one thing to one subject, the first of each kind is kept.
     pub(crate) fn compile<'r>(
         permissions: impl Iterator<Item = &'r Permission<'r>> + Clone,
-        keep: Keep,
+        kind: impl Fn(u32) -> u8,
         numbers: &mut Numbers<'_>,
         findings: &mut Findings,
     ) -> Self {
@@ -143,7 +136,7 @@ impl Index {
             rows.extend(numbers.row(permission, object));
         }
         rows.sort_unstable();
-        this.fill(&rows, keep);
+        this.fill(&rows, &kind);
         if let Err(message) = this.relate(permissions, rows.len(), &names) {
             findings.push(Finding::error(Place::rules(1, 1), "object-overlap", message));
         }
@@ -174,7 +167,8 @@ impl Index {
         });
     }
 
-    /// Calls `found` with the line of every rule that allows it to one of these subjects.
+    /// Calls `found` with the lines of the rules that allow it to one of these subjects: in each cell and for each subject, the
+    /// first of each kind.
     pub(crate) fn each_line(
         &self,
         target: Target<'_>,
@@ -240,15 +234,15 @@ impl Index {
         number
     }
 
-    fn fill(&mut self, rows: &[Row], keep: Keep) {
+    fn fill(&mut self, rows: &[Row], kind: &impl Fn(u32) -> u8) {
         for of_object in rows.chunk_by(|a, b| a.object == b.object) {
             let start = self.cells.len();
             let mut cells = Vec::new();
             for of_cell in of_object.chunk_by(|a, b| a.key == b.key) {
                 let split = of_cell.partition_point(|row| !row.deny);
                 let (allow, deny) = of_cell.split_at_checked(split).unwrap_or((of_cell, &[]));
-                let allow = Run::append(&mut self.grants, grants(allow, keep));
-                let deny = Run::append(&mut self.grants, grants(deny, keep));
+                let allow = Run::append(&mut self.grants, grants(allow, kind));
+                let deny = Run::append(&mut self.grants, grants(deny, kind));
                 cells.extend(of_cell.first().map(|row| Cell { key: row.key, allow, deny }));
             }
             let run = Run::append(&mut self.cells, cells);
@@ -333,9 +327,14 @@ struct Row {
     grant: Grant,
 }
 
-fn grants(rows: &[Row], keep: Keep) -> impl Iterator<Item = Grant> {
-    let same = move |a: &Row, b: &Row| keep == Keep::First && a.grant.subject == b.grant.subject;
-    rows.chunk_by(same).filter_map(|same| Some(same.first()?.grant))
+fn grants(rows: &[Row], kind: &impl Fn(u32) -> u8) -> impl Iterator<Item = Grant> {
+    let (mut subject, mut kept) = (None, KindSet::default());
+    rows.iter().map(|row| row.grant).filter(move |grant| {
+        if subject.replace(grant.subject) != Some(grant.subject) {
+            kept = KindSet::default();
+        }
+        kept.insert(kind(grant.line))
+    })
 }
 
 impl Question {

@@ -47,7 +47,7 @@
 //!
 //! The conditions of a rule stand behind its `allow`, each once: `acr=CLASS` (the class by which the user signed in; several with
 //! a pipe between them, the best first), `max_age=SECONDS` (at most so long ago), `dpop` and `mtls` (the token is bound to a key, or
-//! to a certificate). A rule without conditions that allows is enough alone. Where only rules with conditions allow and none
+//! to a certificate). A policy has at most 64 different conditions, however many rules have each. A rule without conditions that allows is enough alone. Where only rules with conditions allow and none
 //! is met, [`Snapshot::wanting`] tells the [`Condition`] of the first, so that the caller can be asked for it. What a token shows
 //! is an [`Assurance`]; [`Snapshot::decide`] knows of none.
 //!
@@ -176,6 +176,7 @@ mod general;
 mod index;
 mod inherit;
 mod intern;
+mod kinds;
 mod ledger;
 mod line;
 mod matcher;
@@ -191,6 +192,7 @@ mod rules;
 mod snapshot;
 mod source;
 mod subjects;
+mod superfluous;
 mod trie;
 mod typos;
 mod universe;

@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use serde::Serialize;
 
 use crate::analysis::{Analysis, Grantee};
+use crate::condition::Terms;
 use crate::intern::{Map, Set};
 use crate::request::{Decision, Request};
 use crate::snapshot::Snapshot;
@@ -60,10 +61,10 @@ pub struct Replayed {
     pub all: Tally,
     /// What was denied before and is allowed after.
     pub allowed: Tally,
-    /// What was allowed before and is denied after.
+    /// What was allowed before, if only under a condition, and is denied after, whatever is shown.
     pub denied: Tally,
-    /// What stands under a condition before or after, and not under the same one in both. Whether the callers met it, or
-    /// would, nobody knows: what their tokens said of the sign-in is not recorded.
+    /// What stands under a condition after, and not under the same one before, or under one before and under none after. Whether
+    /// the callers met it, or would, nobody knows: what their tokens said of the sign-in is not recorded.
     pub conditional: Tally,
     /// How many callers lose something: a subject with roles in an organisation.
     pub losers: usize,
@@ -132,9 +133,9 @@ pub struct AskedBy {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Turn {
-    /// It was allowed.
+    /// It was allowed, if only under a condition, and is not, whatever is shown.
     Denied,
-    /// It stands under a condition before or after, and not under the same one in both.
+    /// It stands under a condition after, and not under the same one before, or under one before and under none after.
     Conditional,
     /// It was denied.
     Allowed,
@@ -203,10 +204,11 @@ impl<'a> Replay<'a> {
         let has_condition = self.before.asks(before) || self.after.asks(after);
         let turn = match (before.allowed, after.allowed) {
             _ if has_condition => {
-                if self.before.snapshot.terms(request) == self.after.snapshot.terms(request) {
-                    return;
+                match [&self.before, &self.after].map(|side| side.snapshot.terms(request)) {
+                    [before, after] if before == after => return,
+                    [_, Terms::Never] => Turn::Denied,
+                    _ => Turn::Conditional,
                 }
-                Turn::Conditional
             }
             (true, false) => Turn::Denied,
             (false, true) => Turn::Allowed,
@@ -226,9 +228,6 @@ impl<'a> Replay<'a> {
         let request = asked.request;
         let grantee = match turn {
             Turn::Denied => self.before.grantee(request, before),
-            Turn::Conditional if !after.allowed && !self.after.asks(after) => {
-                self.before.grantee(request, before)
-            }
             Turn::Allowed | Turn::Conditional => self.after.grantee(request, after),
         };
         let key = Key { turn, grantee, object: request.object.into(), action: request.action.into() };

@@ -6,8 +6,9 @@ use crate::condition::{Assurance, Condition, Terms};
 use crate::conditional::{Conditional, Lines};
 use crate::coverage::Coverage;
 use crate::general::{self, General};
-use crate::index::{Index, Keep, Numbers, Question, Target, Verdict, selectors};
+use crate::index::{Index, Numbers, Question, Target, Verdict, selectors};
 use crate::intern::{Names, UNNAMED};
+use crate::kinds::KindSet;
 use crate::object::has_control;
 use crate::options::Options;
 use crate::report::{Findings, Report};
@@ -142,13 +143,13 @@ impl Snapshot {
         let Some(conditional) = self.conditional.as_ref().filter(|_| self.wanting(decision).is_some()) else {
             return Terms::Never;
         };
-        let mut found = Vec::new();
+        let mut found = KindSet::default();
         if let Some((target, question)) = self.place(conditional, request) {
             self.each_batch(request, question, |subjects| {
                 conditional.collect((target, question), subjects, &mut found);
             });
         }
-        Terms::of(found)
+        conditional.kinds.terms(found)
     }
 
     /// Decides a request with these values, in the order in which the model defines them.
@@ -356,7 +357,7 @@ fn compile_default(rules: &str, revision: u64) -> Result<Snapshot, Report> {
     }
     let mut numbers = Numbers { subjects: &subjects, domains: &mut domains, actions: &mut actions };
     let unconditional = rules.permissions.iter().filter(|rule| rule.condition.is_none());
-    let index = Index::compile(unconditional, Keep::First, &mut numbers, &mut findings);
+    let index = Index::compile(unconditional, |_| 0, &mut numbers, &mut findings);
     let conditional = Conditional::compile(&rules.permissions, &mut numbers, &mut findings).map(Box::new);
     let warnings = findings.into_report();
     if warnings.has_errors() {

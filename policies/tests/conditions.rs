@@ -3,8 +3,8 @@
 mod random;
 
 use portcullis_policy::{
-    Analysis, Assurance, Cases, Decision, Page, PolicySource, Reason, Replay, Request, Roles, Snapshot,
-    Standing, Terms, Turn,
+    Analysis, Assurance, Cases, Decision, Page, PolicySource, Reason, Replay, Request, Roles, RuleEffect,
+    Snapshot, Standing, Terms, Turn,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -251,6 +251,15 @@ fn what_is_wanting_is_said_in_words_wherever_somebody_asks_why() {
     assert_eq!(told, [format!("line 1, by clerk, if {words}"), "line 2, by chief".to_owned()]);
     let what = policy.what_can(None, Roles::from(&["clerk"]), "", Page::FIRST);
     assert_eq!(what.permissions[0].rule.to_string(), told[0]);
+    let effects = |role: &str| {
+        let what = policy.what_can(None, Roles::from(&[role]), "", Page::FIRST);
+        what.permissions.iter().map(|one| one.effect).collect::<Vec<_>>()
+    };
+    let [clerk, chief, stopped] = ["clerk", "chief", "stopped"].map(effects);
+    assert_eq!((clerk, chief), (vec![RuleEffect::Conditional], vec![RuleEffect::Allow]));
+    assert_eq!(stopped, [RuleEffect::Deny]);
+    let both = policy.what_can(None, Roles::from(&["clerk", "stopped"]), "", Page::FIRST);
+    assert!(both.permissions.iter().all(|one| one.effect == RuleEffect::Deny));
 }
 
 #[test]
@@ -285,7 +294,7 @@ fn a_condition_that_comes_or_goes_is_a_change() {
 }
 
 #[test]
-fn what_recorded_requests_showed_is_not_known_so_a_condition_is_neither_a_loss_nor_a_gain() {
+fn what_recorded_requests_showed_is_not_known_so_only_a_rule_that_goes_altogether_is_a_loss() {
     let replayed = |old: &str, new: &str| {
         let (old, new) = (analysis(old), analysis(new));
         let mut replay = Replay::new(&old, &new);
@@ -293,7 +302,7 @@ fn what_recorded_requests_showed_is_not_known_so_a_condition_is_neither_a_loss_n
         replay.finish()
     };
     let plain = "p, clerk, *, payments, create";
-    for (old, new) in [(plain, PAYING), (PAYING, plain), ("", PAYING), (PAYING, "")] {
+    for (old, new) in [(plain, PAYING), (PAYING, plain), ("", PAYING)] {
         let found = replayed(old, new);
         assert_eq!(
             (found.conditional.decisions, found.denied.decisions, found.allowed.decisions),
@@ -305,8 +314,12 @@ fn what_recorded_requests_showed_is_not_known_so_a_condition_is_neither_a_loss_n
     }
     let moved = format!("# moved\n{PAYING}\n{PAYING}, dpop");
     assert!(replayed(PAYING, &moved).changes.is_empty());
-    assert_eq!(replayed(plain, "").changes[0].turn, Turn::Denied);
-    assert_eq!(replayed(PAYING, &format!("{PAYING}\n{plain}, deny")).changes[0].turn, Turn::Conditional);
+    let denied = format!("{PAYING}\n{plain}, deny");
+    for (old, new) in [(plain, ""), (PAYING, ""), (PAYING, denied.as_str())] {
+        let found = replayed(old, new);
+        assert_eq!((found.denied.decisions, found.conditional.decisions, found.losers), (17, 0, 1));
+        assert_eq!(found.changes[0].to_string(), "clerk loses payments create: 17 decisions, 1 caller");
+    }
 }
 
 #[test]
@@ -352,4 +365,55 @@ fn another_model_has_no_conditions() {
     let report = compile("p, clerk, payments, create, allow, dpop").expect_err("too many fields");
     assert_eq!(report.findings[0].code, "field-count");
     assert!(compile("p, clerk, payments, create, allow").is_ok_and(|policy| policy.condition(1).is_none()));
+}
+
+/// A condition that no other one makes superfluous, and a long one.
+fn long(number: usize) -> String {
+    format!("acr={}|{number}", "x".repeat(250))
+}
+
+#[test]
+fn conditions_of_which_each_is_told_everywhere_end_a_comparison_before_memory_does() {
+    let rules = |subject: &str, more: &str| {
+        let each = (0..64).map(|number| format!("p, {subject}, *, *, *, allow, {}{more}", long(number)));
+        let named = (0..400).map(|number| format!("p, {subject}, d{number}, o{number}, a{number}, deny"));
+        each.chain(named).collect::<Vec<_>>().join("\n")
+    };
+    let (old, new) = (analysis(&rules("clerk", "")), analysis(&rules("clerk", ", dpop")));
+    let difference = old.diff(&new);
+    let told = |standing: &Standing| match standing {
+        Standing::Conditional { condition, .. } => condition.len(),
+        _ => 0,
+    };
+    let bytes: usize = difference.changes.iter().map(|one| told(&one.before) + told(&one.after)).sum();
+    assert!(!difference.complete && !difference.changes.is_empty());
+    assert!(told(&difference.changes[0].before) > 16_000 && bytes < 50_000_000, "{bytes}");
+    // Of few places all is told.
+    let few = |more: &str| {
+        let each = (0..64).map(|number| format!("p, clerk, *, orders, read, allow, {}{more}", long(number)));
+        analysis(&each.collect::<Vec<_>>().join("\n"))
+    };
+    let difference = few("").diff(&few(", dpop"));
+    assert!(difference.complete && difference.changes.len() == 1);
+}
+
+#[test]
+fn many_lines_of_one_condition_are_one_and_the_first_of_them_is_told() {
+    let lines: Vec<String> =
+        (0..5_000).map(|number| format!("{PAYING}{}", ["", ", dpop"][number % 2])).collect();
+    let policy = analysis(&format!("# first\n{}\n{PAYING}, mtls", lines.join("\n")));
+    let snapshot = policy.snapshot();
+    let line = |shown: &Assurance<'_>| {
+        let decision = snapshot.decide_with(&clerk(), shown);
+        (decision.allowed, decision.rule.map(|rule| rule.line))
+    };
+    let shown = Assurance { acr: Some("phr"), age: Some(1), ..Assurance::NOTHING };
+    assert_eq!(line(&Assurance::NOTHING), (false, Some(2)));
+    assert_eq!(line(&shown), (true, Some(2)));
+    assert_eq!(snapshot.terms(&clerk()).to_string(), "the user signed in by phrh or phr within 300 s");
+    // Every line still says what it asks for.
+    assert!(snapshot.condition(5_001).is_some_and(|condition| condition.dpop));
+    let turned = analysis(&format!("{PAYING}, mtls\n{}", lines.join("\n")));
+    let decision = turned.snapshot().decide_with(&clerk(), &shown);
+    assert_eq!((decision.allowed, decision.rule.map(|rule| rule.line)), (true, Some(2)));
 }

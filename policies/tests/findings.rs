@@ -79,6 +79,10 @@ fn what_is_wrong_with_a_condition() {
     for value in ["", "=", "=|", "=a|", "=a b", "=a\\b", "=é"] {
         assert_eq!(fix(&format!("allow, acr{value}"), "condition-value", first), None, "{value}");
     }
+    let (most, more) = ("a".repeat(254), "a".repeat(255));
+    assert_eq!(findings(&format!("{rule}, allow, acr={most}|b")), []);
+    let found = error(&format!("{rule}, allow, acr={more}|b"), "condition-value", 1, first);
+    assert!(found.message.contains("at most 256 bytes"), "{found}");
     assert_eq!(fix("allow, acr=a|b|a", "condition-value", first).as_deref(), Some("acr=a|b"));
     for value in ["", "=", "=-1", "=+5", "=1.5", "=x", "=31536001", "=99999999999999999999", "=366d", "=soon"]
     {
@@ -110,7 +114,35 @@ fn conditions_that_nobody_has_to_meet_and_rules_that_say_the_same() {
         assert_eq!(findings(&text).len(), 1);
     }
     warning(&format!("{rule}, allow, dpop\n{rule}, deny"), "shadowed-allow", 1, 1);
+    for wide in
+        ["*, /payments/{id}, create", "acme, /payments/*, create", "acme, /payments/{other}, *", "*, *, *"]
+    {
+        let text = format!("p, clerk, {wide}\np, clerk, acme, /payments/{{id}}, create, allow, dpop");
+        let found = warning(&text, "superfluous-condition", 2, 1);
+        assert!(found.message.contains("line 1 allows the same"), "{found}");
+    }
+    for other in ["other, *, *", "*, /payments/17, create", "*, /bills/*, *", "*, *, read"] {
+        let text = format!(
+            "p, clerk, {other}\np, chief, *, *, *\np, clerk, acme, /payments/{{id}}, create, allow, dpop"
+        );
+        assert!(findings(&text).iter().all(|finding| finding.code != "superfluous-condition"), "{other}");
+    }
     warning("p, clerk, *, *, *, allow, dpop", "catch-all", 1, 1);
+}
+
+#[test]
+fn more_different_conditions_than_are_looked_at() {
+    let rule = |age: usize| format!("p, clerk, *, payments, a{age}, allow, max_age={age}");
+    let most: Vec<String> = (0..64).chain(0..64).map(rule).collect();
+    let text = most.join("\n");
+    assert!(findings(&text).iter().all(|finding| finding.severity == Severity::Warning));
+    let found = error(
+        &format!("{}\n{}\n{}", most[..64].join("\n"), rule(64), rule(65)),
+        "too-many-conditions",
+        65,
+        1,
+    );
+    assert!(found.message.contains("at most 64 different conditions"), "{found}");
 }
 
 #[test]

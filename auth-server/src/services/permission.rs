@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portcullis_policy::{Request, Roles, Snapshot};
+use portcullis_policy::{Decision, Request, Roles, Snapshot};
 
 use crate::domain::rbac::RoleName;
 
@@ -32,6 +32,16 @@ pub(crate) const EDIT_POLICIES: [Permission; 2] =
 impl Permission {
     /// Whether `snapshot`, the policy of the admin API, gives this permission to somebody with these roles, however they signed in.
     pub(crate) fn is_given(self, snapshot: &Snapshot, roles: &[RoleName]) -> bool {
+        self.decide(snapshot, roles).allowed
+    }
+
+    /// Whether it gives it to somebody with these roles who meets what a rule asks of the sign-in.
+    pub(crate) fn may_be_given(self, snapshot: &Snapshot, roles: &[RoleName]) -> bool {
+        let decision = self.decide(snapshot, roles);
+        decision.allowed || snapshot.wanting(decision).is_some()
+    }
+
+    fn decide(self, snapshot: &Snapshot, roles: &[RoleName]) -> Decision {
         let roles: Vec<&str> = roles.iter().map(RoleName::as_str).collect();
         let request = Request {
             // A subject of tokens has 26 characters, so this is nobody in particular.
@@ -41,7 +51,7 @@ impl Permission {
             object: self.object,
             action: self.action,
         };
-        snapshot.decide(&request).allowed
+        snapshot.decide(&request)
     }
 }
 
@@ -63,5 +73,17 @@ mod tests {
         assert!(activate.is_given(&snapshot, &roles(&["owner"])));
         assert!(!activate.is_given(&snapshot, &roles(&["auditor", "user-admin"])));
         assert!(!update.is_given(&snapshot, &[]));
+    }
+
+    #[test]
+    fn what_is_only_wanting_a_condition_may_be_given() {
+        let rules =
+            "p, careful, *, policies, activate, allow, acr=phr\np, stopped, *, policies, activate, deny";
+        let snapshot = Snapshot::compile(&PolicySource::with_default_model(rules), 1).unwrap();
+        let [update, activate] = EDIT_POLICIES;
+        let careful = roles(&["careful"]);
+        assert!(activate.may_be_given(&snapshot, &careful) && !activate.is_given(&snapshot, &careful));
+        assert!(!update.may_be_given(&snapshot, &careful));
+        assert!(!activate.may_be_given(&snapshot, &roles(&["careful", "stopped"])));
     }
 }

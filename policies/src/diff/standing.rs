@@ -8,6 +8,9 @@ use crate::analysis::{Analysis, Grantee};
 use crate::diff::Example;
 use crate::request::{Request, Roles};
 
+/// How many bytes of conditions are held and compared in the time of one decision.
+const BYTES: usize = 32;
+
 /// What a policy says about a grant.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -43,6 +46,11 @@ impl Standing {
             Self::Silent => (2, ""),
             Self::Conditional { condition, .. } => (3, condition),
         }
+    }
+
+    /// What it costs to hold and to compare, in decisions.
+    pub(super) fn weight(&self) -> usize {
+        self.kind().1.len() / BYTES
     }
 
     /// How much it allows.

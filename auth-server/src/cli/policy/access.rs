@@ -21,7 +21,11 @@ pub(super) fn what_can(
     let held = Roles::from(&caller.role);
     let found = analysis.what_can(caller.user.as_deref(), held, &caller.domain, page.page());
     let rows = found.permissions.iter().map(|permission| {
-        let effect = if permission.effect == RuleEffect::Allow { "allow" } else { "deny" };
+        let effect = match permission.effect {
+            RuleEffect::Allow => "allow",
+            RuleEffect::Conditional => "conditional",
+            _ => "deny",
+        };
         let denied_by: Vec<String> = permission.denied_by.iter().map(ToString::to_string).collect();
         let [domain, object, action] =
             [&permission.domain, &permission.object, &permission.action].map(Clone::clone);

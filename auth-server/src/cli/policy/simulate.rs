@@ -37,7 +37,8 @@ pub(crate) struct Simulate {
     /// How many days of decisions, today among them.
     #[arg(long, value_name = "COUNT", default_value_t = 7)]
     days: u32,
-    /// Ends with exit code 0 even if somebody would be refused what the rules in force allow.
+    /// Ends with exit code 0 even if somebody would be refused what the rules in force allow, or would have to meet another
+    /// condition.
     #[arg(long)]
     allow_losses: bool,
 }
@@ -60,29 +61,32 @@ pub(crate) async fn run(context: &Context, command: &Simulate) -> Result<(), Fai
         Format::Json => output::json(&document(&found, &callers))?,
         Format::Table => print(&found, &callers, command.days)?,
     }
-    let denied = found.replayed.denied;
-    if denied.requests == 0 || command.allow_losses {
-        return Ok(());
+    match loss(&found.replayed, |change| callers.grantee(change)) {
+        Some(loss) if !command.allow_losses => Err(Failure::failed(loss)),
+        _ => Ok(()),
     }
-    let grantees = found
-        .replayed
-        .changes
-        .iter()
-        .filter(|change| change.turn == Turn::Denied)
-        .filter_map(|change| callers.grantee(change));
+}
+
+/// What somebody would lose, or may: whether they meet a condition nobody knows.
+fn loss(replayed: &Replayed, name: impl Fn(&DecisionChange) -> Option<String>) -> Option<String> {
+    let (denied, conditional) = (replayed.denied, replayed.conditional);
+    let (turn, what) = if denied.requests > 0 {
+        let one = "decision that the rules in force allow";
+        let refused = counted(denied.decisions, one, "decisions that the rules in force allow");
+        (Turn::Denied, format!("{refused} would be refused"))
+    } else if conditional.requests > 0 {
+        let stand = counted(conditional.decisions, "decision would stand", "decisions would stand");
+        (Turn::Conditional, format!("{stand} under another condition"))
+    } else {
+        return None;
+    };
+    let grantees = replayed.changes.iter().filter(|change| change.turn == turn).filter_map(name);
     let mut who: Vec<String> = grantees.collect();
     who.sort_unstable();
     who.dedup();
     // Under another model than the default, nobody is named.
     let whom = if who.is_empty() { String::new() } else { format!(", to {}", some_of(&who)) };
-    Err(Failure::failed(format!(
-        "{} would be refused{whom}",
-        counted(
-            denied.decisions,
-            "decision that the rules in force allow",
-            "decisions that the rules in force allow"
-        )
-    )))
+    Some(format!("{what}{whom}"))
 }
 
 /// The first names, and how many more there are.
@@ -179,7 +183,31 @@ fn row(change: &DecisionChange, callers: &Callers) -> [String; 7] {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::{Analysis, PolicySource, Replay, Request, Roles};
+
     use super::*;
+
+    #[test]
+    fn another_condition_ends_with_a_failure_as_a_loss_does() {
+        let plain = "p, clerk, *, payments, create";
+        let asking = format!("{plain}, allow, dpop");
+        let said = |old: &str, new: &str| {
+            let [old, new] =
+                [old, new].map(|rules| Analysis::of(PolicySource::with_default_model(rules)).unwrap());
+            let mut replay = Replay::new(&old, &new);
+            let roles = Roles::from(&["clerk"]);
+            let request = Request { subject: "ada", roles, domain: "", object: "payments", action: "create" };
+            replay.add(&request, 3);
+            loss(&replay.finish(), |change| change.grantee.as_ref().map(ToString::to_string))
+        };
+        let refused = "3 decisions that the rules in force allow would be refused, to clerk";
+        assert_eq!(said(plain, "").as_deref(), Some(refused));
+        assert_eq!(said(&asking, "").as_deref(), Some(refused));
+        let other = "3 decisions would stand under another condition, to clerk";
+        assert_eq!(said(plain, &asking).as_deref(), Some(other));
+        assert_eq!(said(&asking, &format!("{asking}, mtls")).as_deref(), Some(other));
+        assert_eq!((said(plain, plain), said("", plain), said(&asking, &asking)), (None, None, None));
+    }
 
     #[test]
     fn ten_names_are_told_and_the_rest_is_counted() {

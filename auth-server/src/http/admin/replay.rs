@@ -127,7 +127,7 @@ pub(crate) struct RecordedDocument {
     /// Decisions whose subject is not known.
     pseudonymous: u64,
     /// Decisions about what stands under a condition by one of the texts, and not under the same one by both: what tokens said of
-    /// the sign-in is not recorded.
+    /// the sign-in is not recorded. What the newer text never allows is lost instead.
     conditional: u64,
     /// Whether older records were left out, because there are too many.
     partial: bool,

@@ -213,6 +213,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_loses_only_where_no_condition_changes() {
+        let mut all = Vec::new();
+        shown(rules::activation::samples(), &mut all).await;
+        let glances = all.iter().filter_map(|(_, html)| html.split_once("id=\"glance\">"));
+        let glances: Vec<&str> = glances.filter_map(|(_, rest)| rest.split("</p>").next()).collect();
+        let says = |glance: &&str| {
+            ["who would lose something", "has another condition", "nobody would lose"]
+                .map(|text| glance.contains(text))
+        };
+        let said: Vec<_> = glances.iter().map(says).collect();
+        for expected in
+            [[true, false, false], [true, true, false], [false, true, false], [false, false, true]]
+        {
+            assert!(said.contains(&expected), "{expected:?}: {glances:?}");
+        }
+        assert!(!said.iter().any(|[loses, asks, nobody]| *nobody && (*loses || *asks)), "{glances:?}");
+    }
+
+    #[tokio::test]
     async fn password_managers_find_what_they_look_for() {
         let pages = every_page().await;
         let field = |page: &str, id: &str| {

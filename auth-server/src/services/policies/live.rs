@@ -57,6 +57,11 @@ impl AdminPolicy {
     pub(crate) fn allows(&self, roles: &[RoleName], permission: Permission) -> bool {
         permission.is_given(&self.current.load(), roles)
     }
+
+    /// Whether somebody with these roles has it who meets what a rule asks of the sign-in.
+    pub(crate) fn may_allow(&self, roles: &[RoleName], permission: Permission) -> bool {
+        permission.may_be_given(&self.current.load(), roles)
+    }
 }
 
 async fn compile(source: PolicySource, revision: u64) -> Result<Arc<Snapshot>, AdminError> {

@@ -287,7 +287,8 @@ impl Due {
         }
         let roles = self.owners.roles(tx, &subject).await?;
         let ranks = !self.api.administers || roles.iter().any(is_owner);
-        Ok(ranks && self.live.allows(&roles, ACTIVATE_POLICIES))
+        // What a rule asks of the sign-in was met when they asked: nobody is signed in when the time has come.
+        Ok(ranks && self.live.may_allow(&roles, ACTIVATE_POLICIES))
     }
 
     async fn refuse(&self, tx: &mut Tx, obstacle: Ending, caller: &Caller) -> Result<(), AdminError> {
@@ -481,6 +482,32 @@ mod tests {
         let stranger = Caller { actor: Actor::User(trial.user("eve").await), ..caller };
         let third = ask(&trial, &api, &stranger).await.unwrap();
         assert_eq!(ended(&trial, &third).await.how, Ending::NotPermitted);
+    }
+
+    #[tokio::test]
+    async fn what_a_rule_asks_of_the_sign_in_was_met_when_it_was_put_off() {
+        let trial = Trial::begin().await;
+        trial.owner("ada").await;
+        let (api, admin) = (trial.api("https://orders.example").await.id, trial.admin_api().await.id);
+        let user = trial.user("bob").await;
+        trial.grant(&admin, "policy-approver", user.as_str()).await;
+        let caller = Caller { actor: Actor::User(user), authority: Authority::Delegate, ..operator() };
+        let asking = "p, policy-approver, *, policies, activate, allow, acr=phr, max_age=300";
+        for (action, more, how) in [
+            ("read", asking.to_owned(), Ending::Activated),
+            (
+                "write",
+                format!("{asking}\np, policy-approver, *, policies, activate, deny"),
+                Ending::NotPermitted,
+            ),
+            ("create", asking.replace("activate", "read"), Ending::NotPermitted),
+        ] {
+            save(&trial, &admin, &format!("p, owner, *, *, *\n{more}")).await;
+            trial.policies().activate(&admin, later_today(), &operator()).await.unwrap();
+            save(&trial, &api, &format!("p, viewer, *, orders, {action}")).await;
+            let schedule = ask(&trial, &api, &caller).await.unwrap();
+            assert_eq!(ended(&trial, &schedule).await.how, how, "{more}");
+        }
     }
 
     #[tokio::test]

@@ -117,7 +117,11 @@ impl From<RolePath> for PathDocument {
 }
 
 pub(in crate::http::admin) fn effect(effect: RuleEffect) -> &'static str {
-    if effect == RuleEffect::Allow { "allow" } else { "deny" }
+    match effect {
+        RuleEffect::Allow => "allow",
+        RuleEffect::Conditional => "conditional",
+        _ => "deny",
+    }
 }
 
 /// Why a request is allowed or denied.
@@ -241,7 +245,8 @@ pub(crate) struct PermissionDocument {
     domain: String,
     object: String,
     action: String,
-    /// What holds in the end, `allow` or `deny`: a rule whose whole grant others deny has the effect `deny`.
+    /// What holds in the end, `allow`, `conditional` or `deny`: a rule whose whole grant others deny has the effect `deny`, another
+    /// with a condition `conditional`.
     effect: &'static str,
     rule: RulingDocument,
     /// The lines of rules that deny some or all of it: at most twenty.

@@ -64,8 +64,9 @@ struct GrantShown {
     domain: String,
     /// Whether something within that does not change like this.
     exceptions: bool,
-    /// What has to be met by the new rules.
+    /// What has to be met by the new rules, and by the old ones.
     condition: Option<String>,
+    condition_before: Option<String>,
 }
 
 /// What changes in one of the texts of a policy.
@@ -119,7 +120,9 @@ impl GrantShown {
     fn of(change: &GrantChange) -> Self {
         let kind = match (&change.before, &change.after) {
             (_, Standing::Allowed { .. }) => "gained",
-            (_, Standing::Conditional { .. }) => "conditional",
+            (Standing::Allowed { .. }, Standing::Conditional { .. }) => "conditional",
+            (Standing::Conditional { .. }, Standing::Conditional { .. }) => "condition_changed",
+            (_, Standing::Conditional { .. }) => "condition_gained",
             (_, Standing::Denied { .. }) => "denied",
             (Standing::Allowed { .. } | Standing::Conditional { .. }, _) => "lost",
             _ => "freed",
@@ -130,11 +133,13 @@ impl GrantShown {
             other => (false, other.to_string()),
         };
         let [action, object, domain] = [&change.action, &change.object, &change.domain].map(Clone::clone);
-        let condition = match &change.after {
+        let condition = |standing: &Standing| match standing {
             Standing::Conditional { condition, .. } => Some(condition.clone()),
             _ => None,
         };
-        Self { kind, of_user, who, action, object, domain, exceptions: change.exceptions, condition }
+        let [condition_before, condition] = [&change.before, &change.after].map(condition);
+        let exceptions = change.exceptions;
+        Self { kind, of_user, who, action, object, domain, exceptions, condition, condition_before }
     }
 }
 
@@ -175,11 +180,14 @@ pub(super) fn sample_difference() -> DifferenceShown {
         object: named.to_owned(),
         domain: named.to_owned(),
         exceptions: of_user,
-        condition: (kind == "conditional").then(|| "<b>condition</b>".to_owned()),
+        condition: kind.starts_with("condition").then(|| "<b>condition</b>".to_owned()),
+        condition_before: ["condition_changed", "lost"].contains(&kind).then(|| "<b>before</b>".to_owned()),
     };
     let grants = [
         ("gained", false, "*"),
         ("conditional", false, "y"),
+        ("condition_changed", false, "y"),
+        ("condition_gained", true, "y"),
         ("lost", true, "<b>"),
         ("denied", false, "*"),
         ("freed", true, "x"),
@@ -198,5 +206,35 @@ pub(super) fn sample_difference() -> DifferenceShown {
             LinesShown::of("cases", ends),
             LinesShown::of("model", LineChanges::between("", "<b>\n")),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::{Analysis, PolicySource};
+
+    use super::*;
+
+    /// The kind of the one change, with what had to be met before and has to be met now.
+    fn shown(old: &str, new: &str) -> (&'static str, Option<String>, Option<String>) {
+        let analysis = |rules: &str| Analysis::of(PolicySource::with_default_model(rules)).unwrap();
+        let changes = analysis(old).diff(&analysis(new)).changes;
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        let GrantShown { kind, condition_before, condition, .. } = GrantShown::of(&changes[0]);
+        (kind, condition_before, condition)
+    }
+
+    #[test]
+    fn a_change_of_a_condition_tells_the_old_one_too() {
+        let plain = "p, clerk, *, payments, create";
+        let [strict, loose] = ["max_age=60", "max_age=600"].map(|asks| format!("{plain}, allow, {asks}"));
+        let [minute, longer] = [60, 600].map(|secs| Some(format!("the user signed in within {secs} s")));
+        assert_eq!(shown(&strict, &loose), ("condition_changed", minute.clone(), longer.clone()));
+        assert_eq!(shown(&loose, &strict), ("condition_changed", longer, minute.clone()));
+        assert_eq!(shown("", &strict), ("condition_gained", None, minute.clone()));
+        assert_eq!(shown(&format!("{plain}, deny"), &strict), ("condition_gained", None, minute.clone()));
+        assert_eq!(shown(plain, &strict), ("conditional", None, minute.clone()));
+        assert_eq!(shown(&strict, plain), ("gained", minute.clone(), None));
+        assert_eq!(shown(&strict, ""), ("lost", minute, None));
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod samples;
 
+use portcullis_policy::Replayed;
 use serde::Serialize;
 
 use crate::domain::audit::Actor;
@@ -129,6 +130,8 @@ struct DraftShown {
 #[derive(Serialize)]
 struct GlanceShown {
     losers: usize,
+    /// How many decisions stand under another condition.
+    conditional: u64,
     /// Whether there is more than was looked at.
     partial: bool,
 }
@@ -261,7 +264,7 @@ impl RulesDesk {
         let now = entered.who.caller.now;
         match self.console.questions.glance(&entered.api.id, texts, DEFAULT_DAYS, now).await {
             Ok(Some(found)) if found.replayed.all.requests > 0 => {
-                Ok(Some(GlanceShown { losers: found.replayed.losers, partial: found.recorded.partial }))
+                Ok(Some(GlanceShown::of(&found.replayed, found.recorded.partial)))
             }
             Ok(_) | Err(AdminError::NotFound(_) | AdminError::Policy(_)) => Ok(None),
             Err(error) => Err(error),
@@ -279,6 +282,12 @@ impl RulesDesk {
             Err(AdminError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl GlanceShown {
+    fn of(replayed: &Replayed, partial: bool) -> Self {
+        Self { losers: replayed.losers, conditional: replayed.conditional.decisions, partial }
     }
 }
 

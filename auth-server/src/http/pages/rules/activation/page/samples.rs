@@ -40,8 +40,8 @@ fn time() -> TimeShown {
 fn draft(state: &'static str, difference: Option<DifferenceShown>) -> DraftShown {
     let own = state == "ready";
     let glance = match state {
-        "ready" => Some(GlanceShown { losers: 3, partial: false }),
-        "forbidden" => Some(GlanceShown { losers: 3, partial: true }),
+        "ready" => Some(GlanceShown { losers: 3, conditional: 0, partial: false }),
+        "forbidden" => Some(GlanceShown { losers: 3, conditional: 5, partial: true }),
         _ => None,
     };
     DraftShown {
@@ -106,7 +106,14 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         ActivationPage { draft: draft("forbidden", None), ..page(None, None, true) },
         ActivationPage {
             draft: DraftShown {
-                glance: Some(GlanceShown { losers: 0, partial: false }),
+                glance: Some(GlanceShown { losers: 0, conditional: 0, partial: false }),
+                ..draft("ready", None)
+            },
+            ..page(None, None, true)
+        },
+        ActivationPage {
+            draft: DraftShown {
+                glance: Some(GlanceShown { losers: 0, conditional: 5, partial: true }),
                 ..draft("ready", None)
             },
             ..page(None, None, true)
