@@ -101,9 +101,11 @@ impl ForeignIssuer {
             return rest;
         }
         // How much of a processor it has got tells one that hangs from one that had to wait for others.
-        let stat = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
+        let process = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        panic!("it has not said {start:?} for {PATIENCE:?}, but {passed:?}; load {load}, process {stat:?}");
+        panic!(
+            "it has not said {start:?} for {PATIENCE:?}, but {passed:?}; load {load}, process {process:?}"
+        );
     }
 }
 
