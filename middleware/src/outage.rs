@@ -154,7 +154,7 @@ mod tests {
         }
         assert_eq!(told, [0, 60, 180, 420, 900, 1_860, 3_780]);
         let last = Duration::from_secs(7_198);
-        assert_eq!(outage.calmed(last + MINUTE - Duration::from_nanos(1), MINUTE), None);
+        assert_eq!(outage.calmed(last + Duration::from_millis(59_999), MINUTE), None);
         let report = OutageReport { lasted: last + MINUTE, attempts: 3_600 };
         assert_eq!(outage.calmed(last + MINUTE, MINUTE), Some(report));
         assert_eq!(outage.calmed(last + MINUTE, MINUTE), None);

@@ -52,6 +52,7 @@ mod login;
 mod machine;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
 mod permits;
 #[cfg(test)]
 mod policy;

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_guard::test_util::{Issuer, ProofKey};
+use portcullis_server::domain::clock::Clock;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::process::eventually;
 use portcullis_tests::proxied::{self, Listening, free_port};
@@ -33,7 +33,7 @@ async fn gateway(folder: &Path, issuer: &Issuer, dpop: &str) -> Listening {
 async fn gateways_that_share_a_redis_take_a_proof_once_together_and_others_once_each() {
     let (issuer, key, folder) = (Issuer::start().await.unwrap(), ProofKey::new(), tempdir().unwrap());
     let token = issuer.mint(ORDERS).bound_to(&key).token();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = Clock::system().now().as_secs().cast_unsigned();
     let asked = async |gateway: &Listening, proof: &str| {
         let request = forwarded(gateway, "GET", "/orders")
             .header("authorization", format!("DPoP {token}"))
