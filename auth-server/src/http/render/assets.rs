@@ -26,6 +26,11 @@ const ASSETS: [Asset; 5] = [
         media_type: "image/svg+xml; charset=utf-8",
         content: include_str!("../../../static/mark.svg"),
     },
+    Asset {
+        name: "form_post.js",
+        media_type: JAVASCRIPT,
+        content: include_str!("../../../static/form_post.js"),
+    },
     Asset { name: "lines.js", media_type: JAVASCRIPT, content: include_str!("../../../static/lines.js") },
     Asset {
         name: "password.js",

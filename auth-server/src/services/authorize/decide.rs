@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
-use crate::services::authorize::request::{AuthorizeRequest, Prompt, RequestError};
+use crate::services::authorize::refusal::RequestError;
+use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::visit::LiveSession;
 
 /// Why somebody has to sign in.

@@ -9,6 +9,7 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
+use crate::services::clients::protocol::ProtocolForm;
 use crate::services::fields::{FieldErrors, display_name};
 
 /// The longest name of a client, in characters: it has to fit on the consent page.
@@ -52,6 +53,8 @@ pub struct ClientOptions {
     pub first_party: bool,
     /// `ES256` (the default), `EdDSA` or `RS256`.
     pub id_token_alg: Option<String>,
+    /// What it is held to in the protocol.
+    pub protocol: ProtocolForm,
 }
 
 /// A client that can work: everything but its id and its secret.
@@ -128,7 +131,8 @@ impl ClientForm {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
-        Some(ClientSettings { first_party, id_token_alg: alg?, apis: apis?, serves: serves?, preset })
+        let protocol = self.options.protocol.parse(errors, preset);
+        Some(ClientSettings { first_party, id_token_alg: alg?, apis: apis?, serves: serves?, preset, protocol: protocol? })
     }
 
     fn scopes(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ScopeSet> {
@@ -244,7 +248,7 @@ const fn is_public(preset: Preset) -> bool {
     }
 }
 
-const fn signs_people_in(preset: Preset) -> bool {
+pub(super) const fn signs_people_in(preset: Preset) -> bool {
     match preset {
         Preset::Native | Preset::Spa | Preset::Web => true,
         Preset::M2m | Preset::Service => false,
