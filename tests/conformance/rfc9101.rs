@@ -77,16 +77,17 @@ async fn section_6_3_only_what_was_signed_counts(#[values(Sqlite, Postgres)] dat
     let object = bank.keys.sign_as(TYP, &request.object(&server.issuer));
     let more = "&scope=openid+email&state=other&redirect_uri=https%3A%2F%2Fevil.test%2F&response_mode=jwt";
     let callback = server.visitor().walk(&format!("{}{more}", bank.path(&object)), &ada).await;
-    assert_eq!((callback.target.as_str(), callback.get("state")), ("https://rp.test/cb", request.get("state")));
+    assert_eq!(
+        (callback.target.as_str(), callback.get("state")),
+        ("https://rp.test/cb", request.get("state"))
+    );
     let tokens = bank.redeem(&server, &request, &callback).await;
     assert_eq!(tokens.json()["scope"], "openid", "{}", tokens.text());
 }
 
 #[rstest]
 #[tokio::test]
-async fn section_6_2_an_object_that_does_not_hold_is_refused(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn section_6_2_an_object_that_does_not_hold_is_refused(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let bank = Signer::register(&server, json!({})).await;

@@ -155,7 +155,10 @@ async fn section_4_what_else_the_browser_brings_counts_for_nothing(
     let handle = handle(&server, &shop, &request).await;
     let more = "&scope=openid+email&state=other&nonce=other&redirect_uri=https%3A%2F%2Fevil.test%2F";
     let callback = server.visitor().walk(&format!("{}{more}", brought(&shop, &handle)), &ada).await;
-    assert_eq!((callback.target.as_str(), callback.get("state")), ("https://rp.test/cb", request.get("state")));
+    assert_eq!(
+        (callback.target.as_str(), callback.get("state")),
+        ("https://rp.test/cb", request.get("state"))
+    );
     let tokens = server.machine.redeem(&shop, &request, &callback).await;
     assert_eq!(tokens.json()["scope"], "openid", "{}", tokens.text());
 }

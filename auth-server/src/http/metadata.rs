@@ -83,7 +83,11 @@ impl Metadata {
             require_pushed_authorization_requests: protocol.require_pushed_requests,
             scopes_supported: SCOPES,
             response_types_supported: ["code"],
-            response_modes_supported: ResponseMode::ALL.map(ResponseMode::as_str).into_iter().chain(["jwt"]).collect(),
+            response_modes_supported: ResponseMode::ALL
+                .map(ResponseMode::as_str)
+                .into_iter()
+                .chain(["jwt"])
+                .collect(),
             authorization_signing_alg_values_supported: algs,
             grant_types_supported: GrantType::ALL.map(GrantType::as_str),
             subject_types_supported: ["public"],
@@ -153,9 +157,7 @@ mod tests {
     #[test]
     fn nothing_that_was_not_built_is_advertised() {
         let text = document().to_string();
-        for absent in
-            ["plain", "implicit", "\"token\"", "fragment", "HS256", "none\",\"RS", "password"]
-        {
+        for absent in ["plain", "implicit", "\"token\"", "fragment", "HS256", "none\",\"RS", "password"] {
             assert!(!text.contains(absent), "{absent}");
         }
     }

@@ -11,8 +11,8 @@ use crate::http::error::Cause;
 use crate::http::extract::form::is_form;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
-use crate::http::render::{Forms, Page, Pages};
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::{Forms, Page, Pages};
 use crate::http::state::AppState;
 use crate::services::authorize::refusal::PageError;
 use crate::services::authorize::respond::Reply;
@@ -90,7 +90,9 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
         AuthorizeOutcome::Consent(interaction) => pages.go(&format!("/consent?interaction={interaction}")),
         AuthorizeOutcome::Login(interaction) => pages.go(&format!("/login?interaction={interaction}")),
         AuthorizeOutcome::Reply(Reply::Link(url)) => Pages::leave(&url),
-        AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => pages.show(StatusCode::OK, &FormPost { uri, fields }),
+        AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => {
+            pages.show(StatusCode::OK, &FormPost { uri, fields })
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::domain::parameters::ParametersError;
 use crate::http::cors;
 use crate::http::error::Cause;
 use crate::http::oauth::no_store::NoStore;
-use crate::services::client_auth::ClientAuthError;
 use crate::services::authorize::pushed::PushError;
+use crate::services::client_auth::ClientAuthError;
 use crate::services::introspect::IntrospectError;
 use crate::services::revocations::RevokeError;
 use crate::services::token::TokenError;
@@ -46,7 +46,13 @@ impl OAuthError {
         description: impl Into<Cow<'static, str>>,
         cause: &(dyn Error + 'static),
     ) -> Self {
-        Self { code, description: description.into(), status: code.status(), retry_after: None, cause: Cause::of(cause) }
+        Self {
+            code,
+            description: description.into(),
+            status: code.status(),
+            retry_after: None,
+            cause: Cause::of(cause),
+        }
     }
 
     /// A request that cannot be read at all.

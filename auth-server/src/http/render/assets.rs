@@ -20,7 +20,7 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 6] = [
     Asset {
         name: "mark.svg",
         media_type: "image/svg+xml; charset=utf-8",

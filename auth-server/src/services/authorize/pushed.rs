@@ -123,9 +123,7 @@ impl AuthorizeService {
         let request: Option<AuthorizeRequest> = self
             .store
             .write(move |tx| {
-                Box::pin(
-                    async move { single_use::consume(tx, Purpose::PushedRequest, &digest, now).await },
-                )
+                Box::pin(async move { single_use::consume(tx, Purpose::PushedRequest, &digest, now).await })
             })
             .await?;
         let request = request.filter(|request| request.client == client.id);

@@ -154,13 +154,10 @@ pub(crate) fn read<'a>(
 
 /// OpenID Connect Core §6.1, §6.2 and §7.2.1: what is not supported is refused by its own name.
 fn refuse_what_is_not_built(parameters: &Parameters) -> Result<(), RequestError> {
-    [
-        ("request_uri", RequestError::RequestUri),
-        ("registration", RequestError::Registration),
-    ]
-    .into_iter()
-    .find(|(name, _)| parameters.has_any(&[name]))
-    .map_or(Ok(()), |(_, error)| Err(error))
+    [("request_uri", RequestError::RequestUri), ("registration", RequestError::Registration)]
+        .into_iter()
+        .find(|(name, _)| parameters.has_any(&[name]))
+        .map_or(Ok(()), |(_, error)| Err(error))
 }
 
 fn response_type(parameters: &Parameters) -> Result<(), RequestError> {

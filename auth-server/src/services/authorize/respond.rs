@@ -65,11 +65,7 @@ impl Responder {
         self.answer(to, vec![("error", code), ("error_description", error.to_string())])
     }
 
-    fn answer(
-        &self,
-        to: Recipient<'_>,
-        mut fields: Vec<(&'static str, String)>,
-    ) -> Result<Reply, SignError> {
+    fn answer(&self, to: Recipient<'_>, mut fields: Vec<(&'static str, String)>) -> Result<Reply, SignError> {
         let ReturnAddress { uri, state, mode, .. } = to.address;
         fields.extend(state.clone().map(|state| ("state", state)));
         fields.push(("iss", self.issuer.as_str().to_owned()));

@@ -132,7 +132,14 @@ impl ClientForm {
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
         let protocol = self.options.protocol.parse(errors, preset);
-        Some(ClientSettings { first_party, id_token_alg: alg?, apis: apis?, serves: serves?, preset, protocol: protocol? })
+        Some(ClientSettings {
+            first_party,
+            id_token_alg: alg?,
+            apis: apis?,
+            serves: serves?,
+            preset,
+            protocol: protocol?,
+        })
     }
 
     fn scopes(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ScopeSet> {
