@@ -22,7 +22,7 @@ struct Signer {
 impl Signer {
     async fn register(server: &TestServer, protocol: Value) -> Self {
         let keys = SigningKeys::generate();
-        let document = json!({ "name": "Bank", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        let document = json!({ "name": "Bank", "preset": "web", "redirect_uris": ["https://rp.test/cb", "https://rp.test/other"],
             "jwks": keys.public_jwks(), "options": { "protocol": protocol } });
         Self { client: server.admin.client(document).await, keys }
     }

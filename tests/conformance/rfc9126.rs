@@ -38,6 +38,8 @@ async fn section_2_2_a_pushed_request_gets_a_handle_that_buys_a_code(
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
+    // The client is known from then on.
+    handle(&server, &shop, &request).await;
     let before = server.statements();
     let answer = push(&server, &shop, &request).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
@@ -134,7 +136,7 @@ async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
     let late = handle(&server, &shop, &request).await;
     let answer = server.visitor().open(&brought(&forum, &foreign)).await;
     assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "of another client");
-    server.wait(Duration::from_secs(60));
+    server.wait(Duration::from_mins(1));
     for (handle, why) in [(&used, "used"), (&foreign, "spent in vain"), (&late, "expired")] {
         let answer = server.visitor().open(&brought(&shop, handle)).await;
         assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{why}");

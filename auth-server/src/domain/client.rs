@@ -184,6 +184,14 @@ impl Preset {
     /// Every preset there is.
     pub const ALL: [Self; 5] = [Self::M2m, Self::Native, Self::Service, Self::Spa, Self::Web];
 
+    /// Whether people sign in to such a client.
+    pub const fn signs_people_in(self) -> bool {
+        match self {
+            Self::Native | Self::Spa | Self::Web => true,
+            Self::M2m | Self::Service => false,
+        }
+    }
+
     /// The name of the preset.
     pub const fn as_str(self) -> &'static str {
         match self {

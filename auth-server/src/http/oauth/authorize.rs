@@ -91,7 +91,7 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
         AuthorizeOutcome::Login(interaction) => pages.go(&format!("/login?interaction={interaction}")),
         AuthorizeOutcome::Reply(Reply::Link(url)) => Pages::leave(&url),
         AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => {
-            pages.show(StatusCode::OK, &FormPost { uri, fields })
+            pages.show(StatusCode::OK, &FormPost { uri, fields, problem: None })
         }
     }
 }
@@ -101,6 +101,7 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
 struct FormPost {
     uri: String,
     fields: Vec<(&'static str, String)>,
+    problem: Option<&'static str>,
 }
 
 impl Page for FormPost {

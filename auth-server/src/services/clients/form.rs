@@ -143,10 +143,10 @@ impl ClientForm {
     }
 
     fn scopes(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ScopeSet> {
-        let preset_scopes = if signs_people_in(preset) { SIGN_IN_SCOPES } else { "" };
+        let preset_scopes = if preset.signs_people_in() { SIGN_IN_SCOPES } else { "" };
         let raw = self.scopes.as_deref().unwrap_or(preset_scopes);
         let scopes = errors.take("/scopes", ScopeSet::parse(raw))?;
-        if !signs_people_in(preset) && (scopes.contains("openid") || scopes.contains("offline_access")) {
+        if !preset.signs_people_in() && (scopes.contains("openid") || scopes.contains("offline_access")) {
             errors.refuse(
                 "/scopes",
                 "contradiction",
@@ -158,7 +158,7 @@ impl ClientForm {
 
     /// What no single field shows.
     fn check_whole(&self, errors: &mut FieldErrors, preset: Preset) {
-        if signs_people_in(preset) {
+        if preset.signs_people_in() {
             if self.redirect_uris.is_empty() {
                 errors.refuse(
                     "/redirect_uris",
@@ -252,13 +252,6 @@ const fn is_public(preset: Preset) -> bool {
     match preset {
         Preset::Native | Preset::Spa => true,
         Preset::M2m | Preset::Service | Preset::Web => false,
-    }
-}
-
-pub(super) const fn signs_people_in(preset: Preset) -> bool {
-    match preset {
-        Preset::Native | Preset::Spa | Preset::Web => true,
-        Preset::M2m | Preset::Service => false,
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::domain::client::Preset;
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::signing::SigningAlg;
-use crate::services::clients::form::signs_people_in;
 use crate::services::fields::FieldErrors;
 
 /// What a client is held to beyond what every client is, as text from any edge.
@@ -19,7 +18,7 @@ pub struct ProtocolForm {
 
 impl ProtocolForm {
     pub(super) fn parse(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ProtocolSettings> {
-        if self.require_pushed_requests && !signs_people_in(preset) {
+        if self.require_pushed_requests && !preset.signs_people_in() {
             let message = "a client without people sends no authorization requests";
             errors.refuse("/options/protocol/require_pushed_requests", "contradiction", message);
         }
