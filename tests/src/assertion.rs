@@ -48,13 +48,34 @@ impl SigningKeys {
     ///
     /// When the machine has no randomness.
     pub fn sign(&self, claims: &Value) -> String {
-        let header = json!({ "alg": "ES256", "kid": self.kid, "typ": "JWT" });
+        self.sign_as("JWT", claims)
+    }
+
+    /// Signs claims as a JWT that says of which kind it is.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no randomness.
+    pub fn sign_as(&self, typ: &str, claims: &Value) -> String {
+        let header = json!({ "alg": "ES256", "kid": self.kid, "typ": typ });
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encode(&header), encode(claims));
         let signature =
             self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the machine has randomness");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+/// The form that a client authenticates by: an assertion that is good now.
+pub fn assertion_fields(
+    keys: &SigningKeys,
+    client: &str,
+    issuer: &str,
+    now: Timestamp,
+) -> [(&'static str, String); 2] {
+    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let assertion = keys.sign(&assertion_of(client, issuer, now));
+    [("client_assertion_type", kind.to_owned()), ("client_assertion", assertion)]
 }
 
 /// The claims of a good client assertion: for the issuer, for a minute, once.

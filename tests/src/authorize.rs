@@ -6,8 +6,10 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_server::domain::secret::Entropy;
+use serde_json::{Map, Value};
 use url::Url;
 
+use crate::markup::Form;
 use crate::registered::Registered;
 
 /// A proof key and its challenge (RFC 7636).
@@ -89,6 +91,21 @@ impl AuthorizeRequest {
         self.parameters.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
 
+    /// The request as the fields of a form, but for one: a client that authenticates says only once who it is.
+    pub fn fields_without(&self, name: &str) -> Vec<(&str, &str)> {
+        let fields = self.parameters.iter().filter(|(found, _)| found != name);
+        fields.map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// The request as an object that its client can sign (RFC 9101 §4), for the server of this issuer.
+    pub fn object(&self, issuer: &str) -> Value {
+        let mut claims: Map<String, Value> =
+            self.parameters.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+        claims.insert("iss".to_owned(), Value::from(self.get("client_id")));
+        claims.insert("aud".to_owned(), Value::from(issuer));
+        Value::Object(claims)
+    }
+
     /// The request as a path of the server.
     pub fn path(&self) -> String {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.parameters).finish();
@@ -110,6 +127,11 @@ impl Callback {
         let mut bare = target.clone();
         bare.set_query(None);
         Self { target: bare.to_string(), parameters: target.query_pairs().into_owned().collect() }
+    }
+
+    /// Reads a form that leads to an application.
+    pub fn of_form(form: &Form) -> Self {
+        Self { target: form.action.clone(), parameters: form.fields.iter().cloned().collect() }
     }
 
     /// What a parameter holds; empty when it is absent.

@@ -204,6 +204,8 @@ impl Visitor {
                 login_form(&answer, &person.username, &person.password)
             } else if page.contains("id=\"consent\"") {
                 the_form(&answer, "consent").with("decision", "allow")
+            } else if page.contains("id=\"form-post\"") {
+                return Callback::of_form(&the_form(&answer, "form-post"));
             } else {
                 panic!(
                     "{} at {} shows neither a sign-in nor a consent form:\n{page}",

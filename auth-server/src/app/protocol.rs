@@ -34,6 +34,8 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         issuer: issuer.clone(),
         code_ttl: tokens.code_ttl(),
         interaction_ttl: config.sessions.interaction_ttl(),
+        pushed_request_ttl: tokens.pushed_request_ttl(),
+        pushed_requests: config.protocol.require_pushed_requests.into(),
     };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     Protocol {
@@ -42,11 +44,11 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
             keys.clone(),
             entropy.clone(),
             flows,
-            FlowLimits::new(&config.limits, clock, entropy),
+            (FlowLimits::new(&config.limits, clock, entropy), limits.clone()),
         ),
         clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone()),
         decision_point: DecisionPoint::of(&issuer),
-        discovery: Discovery::of(&issuer),
+        discovery: Discovery::of(&issuer, &config.protocol),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
         revocations: RevocationService::new(store.clone(), access.clone()),

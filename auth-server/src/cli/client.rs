@@ -79,7 +79,7 @@ enum Preset {
 
 pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failure> {
     match command {
-        Client::Create(create) => self::create(context, create).await,
+        Client::Create(create) => Box::pin(self::create(context, create)).await,
         Client::List => list(context).await,
         Client::Secret { client } => secret(context, client).await,
     }

@@ -22,6 +22,9 @@ pub struct Tokens {
     /// Life of an authorization code. RFC 6749 section 4.1.2 asks for ten minutes at most.
     #[schemars(range(min = 10, max = 600))]
     pub code_ttl_secs: u64,
+    /// Life of an authorization request that a client pushed, until the browser brings its handle.
+    #[schemars(range(min = 5, max = 600))]
+    pub pushed_request_ttl_secs: u64,
     /// Days after which a refresh token that nobody used is dead.
     #[schemars(range(min = 1, max = 365))]
     pub refresh_ttl_days: u64,
@@ -49,6 +52,11 @@ impl Tokens {
         Duration::from_secs(self.code_ttl_secs)
     }
 
+    /// Life of an authorization request that a client pushed.
+    pub const fn pushed_request_ttl(&self) -> Duration {
+        Duration::from_secs(self.pushed_request_ttl_secs)
+    }
+
     /// Life of a refresh token that nobody uses.
     pub const fn refresh_ttl(&self) -> Duration {
         Duration::from_secs(self.refresh_ttl_days * DAY)
@@ -71,6 +79,7 @@ impl Default for Tokens {
             access_ttl_secs: 300,
             id_ttl_secs: 600,
             code_ttl_secs: 60,
+            pushed_request_ttl_secs: 60,
             refresh_ttl_days: 14,
             refresh_absolute_days: 90,
             refresh_retry_window_secs: 10,

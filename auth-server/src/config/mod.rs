@@ -10,6 +10,7 @@ mod gateway;
 mod known;
 mod lifetimes;
 mod load;
+mod protocol;
 mod secret;
 mod server;
 pub(crate) mod show;
@@ -28,6 +29,7 @@ pub use self::gateway::{
 };
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
+pub use self::protocol::Protocol;
 pub use self::secret::SecretText;
 pub use self::server::{IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
 pub use self::storage::{Database, Keys, Records};
@@ -43,6 +45,8 @@ pub struct Config {
     pub database: Database,
     /// The key that seals private keys at rest, and the schedule on which signing keys are replaced.
     pub keys: Keys,
+    /// What every client is held to in the protocol.
+    pub protocol: Protocol,
     /// How long codes and tokens last.
     pub tokens: Tokens,
     /// How long somebody stays signed in.

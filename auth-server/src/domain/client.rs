@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
@@ -51,6 +52,19 @@ impl Client {
     /// The registered redirect URI that accepts `presented`.
     pub fn redirect_for(&self, presented: &str) -> Option<&RedirectUri> {
         self.redirects.iter().find(|registered| registered.accepts(presented))
+    }
+
+    /// The public keys that it registered, as a JWK set in JSON.
+    pub const fn keys(&self) -> Option<&str> {
+        match &self.authentication {
+            ClientAuthentication::PrivateKeyJwt(jwks) => Some(jwks.as_str()),
+            ClientAuthentication::None | ClientAuthentication::Secret(_) => None,
+        }
+    }
+
+    /// What its signed authorization responses are signed with (JARM §3).
+    pub fn response_alg(&self) -> SigningAlg {
+        self.settings.protocol.authorization_response_alg.unwrap_or(self.settings.id_token_alg)
     }
 
     /// Whether people may be sent to `presented` after signing out.
@@ -135,6 +149,9 @@ pub struct ClientSettings {
     pub serves: Option<ApiId>,
     /// The template it was made from.
     pub preset: Preset,
+    /// What it is held to beyond what every client is.
+    #[serde(default)]
+    pub protocol: ProtocolSettings,
 }
 
 /// Whether a client belongs to the operator of this server.
@@ -166,6 +183,14 @@ pub enum Preset {
 impl Preset {
     /// Every preset there is.
     pub const ALL: [Self; 5] = [Self::M2m, Self::Native, Self::Service, Self::Spa, Self::Web];
+
+    /// Whether people sign in to such a client.
+    pub const fn signs_people_in(self) -> bool {
+        match self {
+            Self::Native | Self::Spa | Self::Web => true,
+            Self::M2m | Self::Service => false,
+        }
+    }
 
     /// The name of the preset.
     pub const fn as_str(self) -> &'static str {
@@ -207,6 +232,7 @@ impl Client {
                 apis: Vec::new(),
                 serves: None,
                 preset: Preset::Web,
+                protocol: ProtocolSettings::default(),
             },
             disabled_at: None,
         }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod claims;
 pub mod client;
+pub mod client_protocol;
 pub mod clock;
 pub mod code;
 pub mod consent;

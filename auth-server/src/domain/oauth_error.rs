@@ -21,6 +21,8 @@ pub enum OAuthErrorCode {
     InvalidGrant,
     /// RFC 6749 §5.2.
     InvalidRequest,
+    /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
+    InvalidRequestObject,
     /// RFC 6749 §5.2.
     InvalidScope,
     /// RFC 8707 §2.
@@ -63,6 +65,7 @@ impl OAuthErrorCode {
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidRequest => "invalid_request",
+            Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidToken => "invalid_token",

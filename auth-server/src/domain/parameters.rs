@@ -59,6 +59,15 @@ impl Parameters {
         Ok(Self { pairs })
     }
 
+    /// Parameters that came another way than as form data, held to the same rules.
+    pub fn of(pairs: Vec<(String, String)>) -> Result<Self, ParametersError> {
+        if pairs.len() > MAX_PARAMETERS {
+            return Err(ParametersError::TooMany);
+        }
+        pairs.iter().flat_map(|(name, value)| [name, value]).try_for_each(|text| check(text))?;
+        Ok(Self { pairs })
+    }
+
     /// The value of a parameter.
     ///
     /// A parameter without a value counts as absent, and one that was sent twice is an error
@@ -120,13 +129,18 @@ pub fn decode(encoded: &[u8]) -> Result<String, ParametersError> {
         });
     }
     let text = String::from_utf8(bytes).map_err(|_| ParametersError::Encoding)?;
+    check(&text)?;
+    Ok(text)
+}
+
+fn check(text: &str) -> Result<(), ParametersError> {
     if text.len() > MAX_VALUE_BYTES {
         return Err(ParametersError::TooLong);
     }
     if text.chars().any(char::is_control) {
         return Err(ParametersError::Control);
     }
-    Ok(text)
+    Ok(())
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -76,6 +76,8 @@ pub enum TokenKind {
     Browser,
     /// The generated secret of a client.
     ClientSecret,
+    /// The handle of a pushed authorization request (RFC 9126 §2.2).
+    PushedRequest,
     /// A refresh token (RFC 6749 §1.5).
     Refresh,
     /// A signed-in session, held in a cookie.
@@ -86,10 +88,11 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AuthorizationCode,
         Self::Browser,
         Self::ClientSecret,
+        Self::PushedRequest,
         Self::Refresh,
         Self::Session,
         Self::SetupLink,
@@ -101,6 +104,7 @@ impl TokenKind {
             Self::AuthorizationCode => "pcc_",
             Self::Browser => "pcb_",
             Self::ClientSecret => "pck_",
+            Self::PushedRequest => "pcp_",
             Self::Refresh => "pcr_",
             Self::Session => "pcs_",
             Self::SetupLink => "pcl_",

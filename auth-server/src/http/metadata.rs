@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::config::Protocol;
 use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE, claims_of};
 use crate::domain::client::GrantType;
 use crate::domain::issuer::Issuer;
@@ -13,6 +14,7 @@ use crate::domain::session::Acr;
 use crate::domain::signing::SigningAlg;
 use crate::http::published::Description;
 use crate::services::authorize::request::Prompt;
+use crate::services::authorize::response_mode::ResponseMode;
 
 /// How clients authenticate where they may be public.
 const AUTH_METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"];
@@ -36,9 +38,12 @@ struct Metadata {
     introspection_endpoint: String,
     revocation_endpoint: String,
     end_session_endpoint: String,
+    pushed_authorization_request_endpoint: String,
+    require_pushed_authorization_requests: bool,
     scopes_supported: [&'static str; 4],
     response_types_supported: [&'static str; 1],
-    response_modes_supported: [&'static str; 1],
+    response_modes_supported: Vec<&'static str>,
+    authorization_signing_alg_values_supported: [&'static str; 3],
     grant_types_supported: [&'static str; 3],
     subject_types_supported: [&'static str; 1],
     acr_values_supported: [&'static str; 1],
@@ -55,12 +60,14 @@ struct Metadata {
     claims_supported: Vec<&'static str>,
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
+    request_object_signing_alg_values_supported: [&'static str; 3],
+    require_signed_request_object: bool,
     request_uri_parameter_supported: bool,
     authorization_response_iss_parameter_supported: bool,
 }
 
 impl Metadata {
-    fn of(issuer: &Issuer) -> Self {
+    fn of(issuer: &Issuer, protocol: &Protocol) -> Self {
         let algs = SigningAlg::ALL.map(SigningAlg::as_str);
         let at = |path| issuer.endpoint(path);
         Self {
@@ -72,9 +79,16 @@ impl Metadata {
             introspection_endpoint: at("/introspect"),
             revocation_endpoint: at("/revoke"),
             end_session_endpoint: at("/logout"),
+            pushed_authorization_request_endpoint: at("/par"),
+            require_pushed_authorization_requests: protocol.require_pushed_requests,
             scopes_supported: SCOPES,
             response_types_supported: ["code"],
-            response_modes_supported: ["query"],
+            response_modes_supported: ResponseMode::ALL
+                .map(ResponseMode::as_str)
+                .into_iter()
+                .chain(["jwt"])
+                .collect(),
+            authorization_signing_alg_values_supported: algs,
             grant_types_supported: GrantType::ALL.map(GrantType::as_str),
             subject_types_supported: ["public"],
             acr_values_supported: Acr::ALL.map(Acr::as_str),
@@ -90,7 +104,9 @@ impl Metadata {
             claim_types_supported: ["normal"],
             claims_supported: claims(),
             claims_parameter_supported: false,
-            request_parameter_supported: false,
+            request_parameter_supported: true,
+            request_object_signing_alg_values_supported: algs,
+            require_signed_request_object: false,
             request_uri_parameter_supported: false,
             authorization_response_iss_parameter_supported: true,
         }
@@ -111,8 +127,8 @@ pub(crate) struct Discovery(pub(crate) Description);
 
 impl Discovery {
     /// Writes the document of an issuer.
-    pub(crate) fn of(issuer: &Issuer) -> Self {
-        Self(Description::of(&Metadata::of(issuer)))
+    pub(crate) fn of(issuer: &Issuer, protocol: &Protocol) -> Self {
+        Self(Description::of(&Metadata::of(issuer, protocol)))
     }
 }
 
@@ -124,7 +140,7 @@ mod tests {
 
     fn document() -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
-        serde_json::from_slice(&Discovery::of(&issuer).0.body).unwrap()
+        serde_json::from_slice(&Discovery::of(&issuer, &Protocol::default()).0.body).unwrap()
     }
 
     #[test]
@@ -141,9 +157,7 @@ mod tests {
     #[test]
     fn nothing_that_was_not_built_is_advertised() {
         let text = document().to_string();
-        for absent in
-            ["plain", "implicit", "\"token\"", "fragment", "form_post", "HS256", "none\",\"RS", "password"]
-        {
+        for absent in ["plain", "implicit", "\"token\"", "fragment", "HS256", "none\",\"RS", "password"] {
             assert!(!text.contains(absent), "{absent}");
         }
     }

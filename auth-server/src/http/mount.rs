@@ -19,7 +19,7 @@ pub(crate) const AUTHZEN_METADATA: &str = "/.well-known/authzen-configuration";
 
 /// The first parts of our own paths. Below an issuer that is called like one of them nothing can be told apart, so its proxy has to
 /// strip the path.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     ".well-known",
     "access",
     "account",
@@ -33,6 +33,7 @@ const OURS: [&str; 19] = [
     "logged-out",
     "login",
     "logout",
+    "par",
     "policies",
     "revoke",
     "setup",

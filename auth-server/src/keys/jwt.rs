@@ -16,24 +16,36 @@ pub(crate) const MAX_JWT_LEN: usize = 16 * 1024;
 pub(crate) enum JwtType {
     /// RFC 9068 section 2.1.
     AccessToken,
+    /// The answer to an authorization request (JARM), which has no `typ` of its own: ours keeps it apart.
+    AuthorizationResponse,
     /// OpenID Connect Core asks for no `typ`; `JWT` is the one that every library takes.
     IdToken,
     /// A policy snapshot for a guard.
     PolicySnapshot,
     /// Rules that a guard is to try beside those in force.
     PolicyShadow,
+    /// RFC 9101 section 10.8.1.
+    RequestObject,
 }
 
 impl JwtType {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::AccessToken, Self::IdToken, Self::PolicySnapshot, Self::PolicyShadow];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::AccessToken,
+        Self::AuthorizationResponse,
+        Self::IdToken,
+        Self::PolicySnapshot,
+        Self::PolicyShadow,
+        Self::RequestObject,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "at+jwt",
+            Self::AuthorizationResponse => "oauth-authz-resp+jwt",
             Self::IdToken => "JWT",
             Self::PolicySnapshot => "portcullis-policy+jwt",
             Self::PolicyShadow => "portcullis-policy-shadow+jwt",
+            Self::RequestObject => "oauth-authz-req+jwt",
         }
     }
 }

@@ -36,6 +36,8 @@ pub enum Purpose {
     AuthorizationCode,
     /// Records of decisions that a guard sends, and may send again.
     DecisionBatch,
+    /// An authorization request that a client pushed (RFC 9126).
+    PushedRequest,
     /// The link that makes the first administrator.
     SetupLink,
 }
@@ -46,6 +48,7 @@ impl Purpose {
             Self::AssertionJti => "assertion_jti",
             Self::AuthorizationCode => "authorization_code",
             Self::DecisionBatch => "decision_batch",
+            Self::PushedRequest => "pushed_request",
             Self::SetupLink => "setup_link",
         }
     }

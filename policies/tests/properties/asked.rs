@@ -69,8 +69,8 @@ impl Asked {
             let action = if permission.action == "*" { "any" } else { &permission.action };
             let asked = Self { object, action: action.to_owned(), ..self.clone() };
             let (allowed, would_be) = decide(&asked);
-            let says = permission.effect == RuleEffect::Allow;
             let told = permission.rule.condition.is_some();
+            let says = permission.effect == if told { RuleEffect::Conditional } else { RuleEffect::Allow };
             assert_eq!(allowed || (told && would_be), says, "{asked:?}: {permission:?}");
         }
     }

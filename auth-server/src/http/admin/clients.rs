@@ -10,6 +10,7 @@ use crate::domain::ids::ClientId;
 use crate::http::admin::answer::{Answer, Done};
 use crate::http::admin::body::{JsonBody, Parameters};
 use crate::http::admin::caller::By;
+use crate::http::admin::client_protocol::ProtocolDocument;
 use crate::http::admin::path::named;
 use crate::http::admin::precondition::IfMatch;
 use crate::http::admin::problem::Problem;
@@ -59,6 +60,7 @@ pub(crate) struct SettingsDocument {
     apis: Vec<String>,
     /// The API whose guard it is.
     serves: Option<String>,
+    protocol: ProtocolDocument,
 }
 
 impl From<Client> for ClientDocument {
@@ -83,6 +85,7 @@ impl From<Client> for ClientDocument {
                 id_token_alg: client.settings.id_token_alg.as_str(),
                 apis: client.settings.apis.iter().map(ToString::to_string).collect(),
                 serves: client.settings.serves.map(|api| api.to_string()),
+                protocol: client.settings.protocol.into(),
             },
             name: client.name,
             organisation: client.organisation.map(|organisation| organisation.to_string()),
@@ -165,6 +168,9 @@ pub(crate) struct OptionsInput {
     first_party: bool,
     /// `ES256` (the default), `EdDSA` or `RS256`.
     id_token_alg: Option<String>,
+    /// What it is held to in the protocol.
+    #[serde(default)]
+    protocol: ProtocolDocument,
 }
 
 impl From<ClientInput> for ClientForm {
@@ -182,6 +188,7 @@ impl From<ClientInput> for ClientForm {
             options: ClientOptions {
                 first_party: input.options.first_party,
                 id_token_alg: input.options.id_token_alg,
+                protocol: input.options.protocol.into(),
             },
         }
     }

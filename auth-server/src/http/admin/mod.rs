@@ -10,6 +10,7 @@ mod audit;
 pub(crate) mod body;
 mod caller;
 mod cases;
+mod client_protocol;
 mod clients;
 mod denied;
 mod document;

@@ -2,17 +2,20 @@
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
+use http::StatusCode;
 use http_body_util::BodyExt;
+use serde::Serialize;
 
 use crate::domain::parameters::Parameters;
 use crate::http::error::Cause;
 use crate::http::extract::form::is_form;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
-use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
+use crate::http::render::{Forms, Page, Pages};
 use crate::http::state::AppState;
-use crate::services::authorize::request::PageError;
+use crate::services::authorize::refusal::PageError;
+use crate::services::authorize::respond::Reply;
 use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeService};
 
 /// `GET /authorize`.
@@ -86,8 +89,24 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
     match outcome {
         AuthorizeOutcome::Consent(interaction) => pages.go(&format!("/consent?interaction={interaction}")),
         AuthorizeOutcome::Login(interaction) => pages.go(&format!("/login?interaction={interaction}")),
-        AuthorizeOutcome::Redirect(url) => Pages::leave(&url),
+        AuthorizeOutcome::Reply(Reply::Link(url)) => Pages::leave(&url),
+        AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => {
+            pages.show(StatusCode::OK, &FormPost { uri, fields, problem: None })
+        }
     }
+}
+
+/// An answer as a form, which a script sends at once and a person where there is none (OAuth 2.0 Form Post Response Mode §2).
+#[derive(Serialize)]
+struct FormPost {
+    uri: String,
+    fields: Vec<(&'static str, String)>,
+    problem: Option<&'static str>,
+}
+
+impl Page for FormPost {
+    const TEMPLATE: &'static str = "form_post.html";
+    const FORMS: Forms = Forms::LeadAway;
 }
 
 /// What an error page is made with: the pages, and the reference that leads to the line in the log.
@@ -99,7 +118,7 @@ struct Shown<'a> {
 
 fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
     let page = match error {
-        AuthorizeError::Fault(_) => ErrorPage::fault(error),
+        AuthorizeError::Fault(_) | AuthorizeError::Sign(_) => ErrorPage::fault(error),
         AuthorizeError::Throttled { retry_after } => {
             ErrorPage::new(ErrorKind::Throttled).retry_after(*retry_after)
         }

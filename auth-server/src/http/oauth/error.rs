@@ -2,6 +2,7 @@
 //!
 //! [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::domain::parameters::ParametersError;
 use crate::http::cors;
 use crate::http::error::Cause;
 use crate::http::oauth::no_store::NoStore;
+use crate::services::authorize::pushed::PushError;
 use crate::services::client_auth::ClientAuthError;
 use crate::services::introspect::IntrospectError;
 use crate::services::revocations::RevokeError;
@@ -25,7 +27,7 @@ use crate::services::token::TokenError;
 #[derive(Debug)]
 pub(crate) struct OAuthError {
     code: OAuthErrorCode,
-    description: &'static str,
+    description: Cow<'static, str>,
     status: StatusCode,
     /// When to try again, where that is known.
     retry_after: Option<Duration>,
@@ -35,16 +37,22 @@ pub(crate) struct OAuthError {
 #[derive(Serialize)]
 struct Body {
     error: &'static str,
-    error_description: &'static str,
+    error_description: Cow<'static, str>,
 }
 
 impl OAuthError {
     pub(crate) fn new(
         code: OAuthErrorCode,
-        description: &'static str,
+        description: impl Into<Cow<'static, str>>,
         cause: &(dyn Error + 'static),
     ) -> Self {
-        Self { code, description, status: code.status(), retry_after: None, cause: Cause::of(cause) }
+        Self {
+            code,
+            description: description.into(),
+            status: code.status(),
+            retry_after: None,
+            cause: Cause::of(cause),
+        }
     }
 
     /// A request that cannot be read at all.
@@ -123,6 +131,18 @@ impl From<TokenError> for OAuthError {
         let told = Self::new(error.code(), error.description(), &error);
         match error {
             TokenError::Throttled { retry_after } => {
+                Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
+            }
+            _ => told,
+        }
+    }
+}
+
+impl From<PushError> for OAuthError {
+    fn from(error: PushError) -> Self {
+        let told = Self::new(error.code(), error.description(), &error);
+        match error {
+            PushError::Throttled { retry_after } => {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
             }
             _ => told,

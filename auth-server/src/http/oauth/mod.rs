@@ -1,10 +1,11 @@
-//! The endpoints of OAuth 2: `/authorize`, `/token`, `/introspect`, `/revoke`.
+//! The endpoints of OAuth 2: `/authorize`, `/par`, `/token`, `/introspect`, `/revoke`.
 
 pub(crate) mod authorize;
 pub(crate) mod client_request;
 pub(crate) mod error;
 mod introspect;
 pub(crate) mod no_store;
+mod par;
 mod revoke;
 mod token;
 
@@ -19,6 +20,7 @@ pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route("/authorize", get(authorize::by_link).post(authorize::by_form))
         .route("/introspect", post(introspect::introspect))
+        .route("/par", post(par::push).merge(options(cors::preflight)))
         .route("/revoke", post(revoke::revoke).merge(options(cors::preflight)))
         .route("/token", post(token::exchange).merge(options(cors::preflight)))
 }

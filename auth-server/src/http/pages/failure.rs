@@ -25,6 +25,7 @@ pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError
         // One that is unknown may have been there once: expired ones are swept away.
         InteractionError::Expired | InteractionError::Unknown => ErrorKind::Expired,
         InteractionError::Fault(cause) => return fault(pages, id, cause),
+        InteractionError::Sign(cause) => return fault(pages, id, cause),
         InteractionError::Finished => ErrorKind::Consumed,
         InteractionError::Foreign => ErrorKind::Foreign,
         InteractionError::Throttled { retry_after } => {

@@ -20,11 +20,16 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 6] = [
     Asset {
         name: "mark.svg",
         media_type: "image/svg+xml; charset=utf-8",
         content: include_str!("../../../static/mark.svg"),
+    },
+    Asset {
+        name: "form_post.js",
+        media_type: JAVASCRIPT,
+        content: include_str!("../../../static/form_post.js"),
     },
     Asset { name: "lines.js", media_type: JAVASCRIPT, content: include_str!("../../../static/lines.js") },
     Asset {

@@ -20,12 +20,13 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 17] = [
+const TEMPLATES: [(&str, &str); 18] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("base.html", include_str!("../../../templates/base.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
     ("error.html", include_str!("../../../templates/error.html")),
+    ("form_post.html", include_str!("../../../templates/form_post.html")),
     ("logged_out.html", include_str!("../../../templates/logged_out.html")),
     ("history.html", include_str!("../../../templates/history.html")),
     ("login.html", include_str!("../../../templates/login.html")),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
-use crate::services::authorize::request::{AuthorizeRequest, Prompt, RequestError};
+use crate::services::authorize::refusal::RequestError;
+use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::visit::LiveSession;
 
 /// Why somebody has to sign in.
@@ -115,6 +116,7 @@ mod tests {
     use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
     use crate::domain::user::{Sub, User, Username};
     use crate::services::authorize::request::ReturnAddress;
+    use crate::services::authorize::response_mode::ResponseMode;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -122,7 +124,12 @@ mod tests {
         let entropy = Entropy::seeded(1);
         AuthorizeRequest {
             client: ClientId::generate(NOW, &entropy),
-            address: ReturnAddress { uri: "https://rp.test/cb".to_owned(), named: true, state: None },
+            address: ReturnAddress {
+                uri: "https://rp.test/cb".to_owned(),
+                named: true,
+                state: None,
+                mode: ResponseMode::Query,
+            },
             scopes: ScopeSet::parse("openid").unwrap(),
             resource: None,
             challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),

@@ -14,8 +14,10 @@ use crate::domain::interaction::Interaction;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::authorize::decide::{self, LoginReason, SessionAge, SignIn};
 use crate::services::authorize::interaction::{InteractionError, LoginView};
-use crate::services::authorize::request::{AuthorizeRequest, Prompt, RequestError};
-use crate::services::authorize::{AuthorizeOutcome, AuthorizeService, respond};
+use crate::services::authorize::refusal::RequestError;
+use crate::services::authorize::request::{AuthorizeRequest, Prompt};
+use crate::services::authorize::respond::Recipient;
+use crate::services::authorize::{AuthorizeOutcome, AuthorizeService};
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::single_use::Purpose;
 use crate::storage::{StoreError, Tx, consents, interactions, single_use};
@@ -190,7 +192,8 @@ impl AuthorizeService {
                 })
                 .await?;
         }
-        Ok(self.refused(&flow.request.address, error))
+        let to = Recipient { client: &flow.client, address: &flow.request.address, now };
+        Ok(self.refused(to, error)?)
     }
 
     /// Issues the code. The interaction ends in the same transaction, so one interaction buys one code.
@@ -221,8 +224,8 @@ impl AuthorizeService {
                 })
             })
             .await?;
-        let url = respond::with_code(&flow.request.address, &code, &self.settings.issuer);
-        Ok(AuthorizeOutcome::Redirect(url))
+        let to = Recipient { client: &flow.client, address: &flow.request.address, now };
+        Ok(AuthorizeOutcome::Reply(self.responder.code(to, &code)?))
     }
 
     fn payload(&self, flow: &Flow<'_>, live: &LiveSession) -> CodePayload {

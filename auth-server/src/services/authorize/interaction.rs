@@ -6,6 +6,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
 use crate::domain::scope::ScopeSet;
 use crate::domain::user::User;
+use crate::keys::ring::SignError;
 use crate::services::authorize::decide::LoginReason;
 use crate::services::authorize::request::AuthorizeRequest;
 use crate::services::visit::Visit;
@@ -22,6 +23,8 @@ pub(crate) enum InteractionError {
     Finished,
     #[error("the interaction belongs to another browser")]
     Foreign,
+    #[error(transparent)]
+    Sign(#[from] SignError),
     #[error("too many interactions of one network began")]
     Throttled {
         /// When the next one may begin.
@@ -34,7 +37,7 @@ pub(crate) enum InteractionError {
 
 impl Outcome for InteractionError {
     fn is_fault(&self) -> bool {
-        matches!(self, Self::Fault(_))
+        matches!(self, Self::Fault(_) | Self::Sign(_))
     }
 }
 

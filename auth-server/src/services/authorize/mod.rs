@@ -4,26 +4,36 @@ pub(crate) mod decide;
 mod flow;
 pub(crate) mod interaction;
 pub(crate) mod limits;
+pub(crate) mod pushed;
+pub(crate) mod refusal;
 pub(crate) mod request;
+mod request_object;
 pub(crate) mod respond;
+pub(crate) mod response_mode;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::domain::client::Client;
+use crate::domain::client_protocol::PushedRequests;
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, InteractionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::Entropy;
 use crate::domain::user::Sub;
 use crate::keys::jwt::JwtType;
-use crate::keys::ring::KeyRing;
+use crate::keys::ring::{KeyRing, SignError};
 use crate::services::authorize::decide::SignIn;
 use crate::services::authorize::flow::Flow;
 use crate::services::authorize::interaction::{
     ConsentDecision, ConsentView, InteractionError, InteractionView,
 };
 use crate::services::authorize::limits::FlowLimits;
-use crate::services::authorize::request::{AuthorizeRequest, PageError, RequestError, ReturnAddress};
+use crate::services::authorize::refusal::{PageError, RequestError};
+use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
+use crate::services::authorize::respond::{Recipient, Reply, Responder};
+use crate::services::client_auth::limits::ClientLimits;
 use crate::services::visit::Visit;
 use crate::storage::{Store, StoreError, consents, interactions};
 
@@ -35,7 +45,7 @@ pub(crate) enum AuthorizeOutcome {
     /// To the sign-in page.
     Login(InteractionId),
     /// To the client, with a code or an error.
-    Redirect(String),
+    Reply(Reply),
 }
 
 /// Why a request is answered with a page and not at the redirect URI.
@@ -45,6 +55,8 @@ pub(crate) enum AuthorizeError {
     Fault(#[from] StoreError),
     #[error("{parameter} {0}", parameter = .0.parameter())]
     Page(#[from] PageError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
     #[error("too many requests of one network began")]
     Throttled { retry_after: Duration },
 }
@@ -55,6 +67,9 @@ pub(crate) struct AuthorizeSettings {
     pub(crate) issuer: Issuer,
     pub(crate) code_ttl: Duration,
     pub(crate) interaction_ttl: Duration,
+    pub(crate) pushed_request_ttl: Duration,
+    /// Whether requests have to be pushed, of every client.
+    pub(crate) pushed_requests: PushedRequests,
 }
 
 /// Answers authorization requests.
@@ -65,6 +80,8 @@ pub(crate) struct AuthorizeService {
     entropy: Entropy,
     settings: AuthorizeSettings,
     limits: FlowLimits,
+    pushes: ClientLimits,
+    responder: Responder,
 }
 
 /// What stands between a request and a code: the client's mistake, or ours.
@@ -86,14 +103,15 @@ impl From<RequestError> for Stop {
 }
 
 impl AuthorizeService {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         store: Store,
         keys: KeyRing,
         entropy: Entropy,
         settings: AuthorizeSettings,
-        limits: FlowLimits,
+        (limits, pushes): (FlowLimits, ClientLimits),
     ) -> Self {
-        Self { store, keys, entropy, settings, limits }
+        let responder = Responder::new(settings.issuer.clone(), keys.clone());
+        Self { store, keys, entropy, settings, limits, pushes, responder }
     }
 
     /// Answers an authorization request.
@@ -105,20 +123,62 @@ impl AuthorizeService {
         let id = request::client_id(parameters)?;
         let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
         let client = client.ok_or(PageError::ClientUnknown)?;
-        let address = request::return_address(parameters, &client)?;
-        match self.checked(parameters, &client, &address).await {
-            Ok(request) => {
-                let flow = Flow { request, client, visit, interaction: None };
-                // A flow without an interaction finds none finished or foreign: only the store is left to fail.
-                self.advance(flow).await.map_err(|error| match error {
-                    InteractionError::Fault(fault) => AuthorizeError::Fault(fault),
-                    InteractionError::Throttled { retry_after } => AuthorizeError::Throttled { retry_after },
-                    _ => AuthorizeError::Page(PageError::ClientUnknown),
-                })
+        if let Some(handle) = pushed::handle(parameters)? {
+            let request = self.pushed(&handle, &client, visit.now).await?;
+            return self.set_out(Flow { request, client, visit, interaction: None }).await;
+        }
+        let opened = self.opened(parameters, &client, visit.now);
+        // Of an object that cannot be opened, only what stands beside it is known.
+        let said = opened.as_ref().map_or(parameters, Cow::as_ref);
+        let address = request::return_address(said, &client)?;
+        let checked = match &opened {
+            Err(error) => Err((*error).into()),
+            Ok(_) if self.must_push(&client) => Err(RequestError::NotPushed.into()),
+            Ok(said) => self.checked(said, &client, &address).await,
+        };
+        match checked {
+            Ok(request) => self.set_out(Flow { request, client, visit, interaction: None }).await,
+            Err(Stop::Refused(error)) => {
+                let to = Recipient { client: &client, address: &address, now: visit.now };
+                Ok(self.refused(to, error)?)
             }
-            Err(Stop::Refused(error)) => Ok(self.refused(&address, error)),
             Err(Stop::Fault(error)) => Err(error.into()),
         }
+    }
+
+    /// The parameters of a request: those of its object, if it has one.
+    fn opened<'p>(
+        &self,
+        parameters: &'p Parameters,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<Cow<'p, Parameters>, RequestError> {
+        let Some(object) = parameters.get("request")? else {
+            let missing = client.settings.protocol.request_objects.are_required();
+            return if missing { Err(RequestError::ObjectMissing) } else { Ok(Cow::Borrowed(parameters)) };
+        };
+        if client.keys().is_none() {
+            return Err(RequestError::RequestObject);
+        }
+        let opened = request_object::open(object, client, &self.settings.issuer, now);
+        opened.map(Cow::Owned).map_err(RequestError::Object)
+    }
+
+    /// RFC 9126 §5 and §6: one client may be held to it, or all.
+    const fn must_push(&self, client: &Client) -> bool {
+        self.settings.pushed_requests.are_required()
+            || client.settings.protocol.pushed_requests.are_required()
+    }
+
+    /// The first step of a flow.
+    async fn set_out(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, AuthorizeError> {
+        // A flow without an interaction finds none finished or foreign: only the store is left to fail.
+        self.advance(flow).await.map_err(|error| match error {
+            InteractionError::Fault(fault) => AuthorizeError::Fault(fault),
+            InteractionError::Sign(error) => AuthorizeError::Sign(error),
+            InteractionError::Throttled { retry_after } => AuthorizeError::Throttled { retry_after },
+            _ => AuthorizeError::Page(PageError::ClientUnknown),
+        })
     }
 
     /// Says what the page of an interaction shows.
@@ -218,8 +278,8 @@ impl AuthorizeService {
         ours.then(|| Sub::parse(text("sub")).ok()).flatten().ok_or(RequestError::HintNotOurs)
     }
 
-    fn refused(&self, address: &ReturnAddress, error: RequestError) -> AuthorizeOutcome {
+    fn refused(&self, to: Recipient<'_>, error: RequestError) -> Result<AuthorizeOutcome, SignError> {
         tracing::debug!(%error, "authorization request refused");
-        AuthorizeOutcome::Redirect(respond::with_error(address, error, &self.settings.issuer))
+        self.responder.error(to, error).map(AuthorizeOutcome::Reply)
     }
 }

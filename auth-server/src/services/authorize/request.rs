@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::claims::{OFFLINE_ACCESS, OPENID};
 use crate::domain::client::{Client, GrantType};
 use crate::domain::ids::{ApiId, ClientId};
-use crate::domain::oauth_error::OAuthErrorCode;
-use crate::domain::parameters::{Parameters, ParametersError};
-use crate::domain::pkce::{CodeChallenge, PkceError};
+use crate::domain::parameters::Parameters;
+use crate::domain::pkce::CodeChallenge;
 use crate::domain::scope::ScopeSet;
 use crate::domain::user::Sub;
+use crate::services::authorize::refusal::{PageError, RequestError};
+use crate::services::authorize::response_mode::ResponseMode;
 
 /// The longest `state` or `nonce`: both come back in addresses and tokens.
 const LONGEST_ECHO: usize = 4096;
@@ -52,6 +53,8 @@ pub(crate) struct ReturnAddress {
     /// Whether the request named the URI; then the token request has to repeat it (RFC 6749 §4.1.3).
     pub(crate) named: bool,
     pub(crate) state: Option<String>,
+    #[serde(default)]
+    pub(crate) mode: ResponseMode,
 }
 
 /// What a client asks about the person (OpenID Connect Core §3.1.2.1).
@@ -77,149 +80,6 @@ impl Prompt {
     }
 }
 
-/// Why a request is answered with a page: its answer has no address that can be trusted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum PageError {
-    #[error("is missing")]
-    ClientMissing,
-    #[error("was sent more than once")]
-    ClientRepeated,
-    #[error("names no application that may sign people in here")]
-    ClientUnknown,
-    #[error("the request is not clean form data: {0}")]
-    Malformed(ParametersError),
-    #[error("is missing, and the application registered none or several, or asks for an ID token")]
-    RedirectMissing,
-    #[error("is not registered for this application, character for character")]
-    RedirectNotRegistered,
-    #[error("was sent more than once")]
-    RedirectRepeated,
-}
-
-impl PageError {
-    /// The parameter to blame.
-    pub(crate) const fn parameter(self) -> &'static str {
-        match self {
-            Self::ClientMissing | Self::ClientRepeated | Self::ClientUnknown => "client_id",
-            Self::Malformed(_) => "request",
-            Self::RedirectMissing | Self::RedirectNotRegistered | Self::RedirectRepeated => "redirect_uri",
-        }
-    }
-}
-
-/// Why a request is answered with an error at the redirect URI.
-///
-/// The texts go to the client as `error_description`: they are fixed, and of the characters that RFC 6749 §4.1.2.1 allows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum RequestError {
-    #[error("the request was denied")]
-    AccessDenied,
-    #[error("consent is needed, and prompt=none forbids to ask")]
-    ConsentNeeded,
-    #[error("the id_token_hint is not an ID token of this server")]
-    HintNotOurs,
-    #[error("a sign-in is needed, and prompt=none forbids to ask")]
-    LoginNeeded,
-    #[error("max_age is not a number of seconds")]
-    MaxAge,
-    #[error("somebody else signed in than the id_token_hint names")]
-    OtherUser,
-    #[error("code_challenge is missing: every client has to use PKCE with S256")]
-    PkceMissing,
-    #[error(
-        "code_challenge or code_challenge_method is not acceptable: use S256 and 43 characters of base64url"
-    )]
-    PkceNotAcceptable,
-    #[error("prompt holds an unknown value, or none together with another")]
-    Prompt,
-    #[error("registration is not supported")]
-    Registration,
-    #[error("a parameter was sent more than once")]
-    Repeated,
-    #[error("request objects are not supported")]
-    RequestObject,
-    #[error("request_uri is not supported")]
-    RequestUri,
-    #[error("exactly one resource can be asked for, and only one that the client was given")]
-    Resource,
-    #[error("the only response_mode is query")]
-    ResponseMode,
-    #[error("response_type is missing")]
-    ResponseTypeMissing,
-    #[error("the only response_type is code")]
-    ResponseTypeUnsupported,
-    #[error("scope is missing, malformed, or holds nothing that the client may ask for")]
-    Scope,
-    #[error("state or nonce is too long")]
-    TooLong,
-    #[error("the client may not use the authorization code grant")]
-    Unauthorized,
-}
-
-impl RequestError {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 20] = [
-        Self::AccessDenied,
-        Self::ConsentNeeded,
-        Self::HintNotOurs,
-        Self::LoginNeeded,
-        Self::MaxAge,
-        Self::OtherUser,
-        Self::PkceMissing,
-        Self::PkceNotAcceptable,
-        Self::Prompt,
-        Self::Registration,
-        Self::Repeated,
-        Self::RequestObject,
-        Self::RequestUri,
-        Self::Resource,
-        Self::ResponseMode,
-        Self::ResponseTypeMissing,
-        Self::ResponseTypeUnsupported,
-        Self::Scope,
-        Self::TooLong,
-        Self::Unauthorized,
-    ];
-
-    /// What the client is told.
-    pub(crate) const fn code(self) -> OAuthErrorCode {
-        match self {
-            Self::AccessDenied => OAuthErrorCode::AccessDenied,
-            Self::ConsentNeeded => OAuthErrorCode::ConsentRequired,
-            Self::LoginNeeded | Self::OtherUser => OAuthErrorCode::LoginRequired,
-            Self::Registration => OAuthErrorCode::RegistrationNotSupported,
-            Self::RequestObject => OAuthErrorCode::RequestNotSupported,
-            Self::RequestUri => OAuthErrorCode::RequestUriNotSupported,
-            Self::Resource => OAuthErrorCode::InvalidTarget,
-            Self::ResponseTypeUnsupported => OAuthErrorCode::UnsupportedResponseType,
-            Self::Scope => OAuthErrorCode::InvalidScope,
-            Self::Unauthorized => OAuthErrorCode::UnauthorizedClient,
-            Self::HintNotOurs
-            | Self::MaxAge
-            | Self::PkceMissing
-            | Self::PkceNotAcceptable
-            | Self::Prompt
-            | Self::Repeated
-            | Self::ResponseMode
-            | Self::ResponseTypeMissing
-            | Self::TooLong => OAuthErrorCode::InvalidRequest,
-        }
-    }
-}
-
-impl From<ParametersError> for RequestError {
-    fn from(_: ParametersError) -> Self {
-        // What is not clean form data never gets this far: only a repeated parameter is left.
-        Self::Repeated
-    }
-}
-
-impl From<PkceError> for RequestError {
-    fn from(_: PkceError) -> Self {
-        Self::PkceNotAcceptable
-    }
-}
-
 /// Reads who sends the request.
 pub(crate) fn client_id(parameters: &Parameters) -> Result<ClientId, PageError> {
     let raw = parameters.get("client_id").map_err(|_| PageError::ClientRepeated)?;
@@ -236,7 +96,9 @@ pub(crate) fn return_address(parameters: &Parameters, client: &Client) -> Result
     };
     // A state that was repeated or is too long is an error of its own, told without a state.
     let state = parameters.get("state").ok().flatten().filter(|state| state.len() <= LONGEST_ECHO);
-    Ok(ReturnAddress { uri: uri.to_owned(), named: named.is_some(), state: state.map(str::to_owned) })
+    // So is a mode that does not exist, told in the query.
+    let mode = parameters.get("response_mode").ok().and_then(ResponseMode::parse).unwrap_or_default();
+    Ok(ReturnAddress { uri: uri.to_owned(), named: named.is_some(), state: state.map(str::to_owned), mode })
 }
 
 /// RFC 6749 §3.1.2.3: the URI may be left out when exactly one is registered. OpenID Connect requires it always (Core §3.1.2.1).
@@ -292,14 +154,10 @@ pub(crate) fn read<'a>(
 
 /// OpenID Connect Core §6.1, §6.2 and §7.2.1: what is not supported is refused by its own name.
 fn refuse_what_is_not_built(parameters: &Parameters) -> Result<(), RequestError> {
-    [
-        ("request", RequestError::RequestObject),
-        ("request_uri", RequestError::RequestUri),
-        ("registration", RequestError::Registration),
-    ]
-    .into_iter()
-    .find(|(name, _)| parameters.has_any(&[name]))
-    .map_or(Ok(()), |(_, error)| Err(error))
+    [("request_uri", RequestError::RequestUri), ("registration", RequestError::Registration)]
+        .into_iter()
+        .find(|(name, _)| parameters.has_any(&[name]))
+        .map_or(Ok(()), |(_, error)| Err(error))
 }
 
 fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
@@ -308,10 +166,7 @@ fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
         Some(_) => return Err(RequestError::ResponseTypeUnsupported),
         None => return Err(RequestError::ResponseTypeMissing),
     }
-    match parameters.get("response_mode")? {
-        None | Some("query") => Ok(()),
-        Some(_) => Err(RequestError::ResponseMode),
-    }
+    ResponseMode::parse(parameters.get("response_mode")?).map(drop).ok_or(RequestError::ResponseMode)
 }
 
 /// RFC 9700 §2.1.1: a challenge is required of every client, and only as S256.
@@ -369,6 +224,7 @@ pub(crate) fn single_resource(parameters: &Parameters) -> Result<Option<&str>, R
 mod tests {
     use super::*;
 
+    use crate::domain::oauth_error::OAuthErrorCode;
     use crate::domain::redirect_uri::RedirectUri;
 
     const CLIENT: &str = "cli_00000000000070008000000000000001";
@@ -461,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_code_flow_in_the_query_exists() {
+    fn only_the_code_flow_exists_and_never_in_the_fragment() {
         for other in ["token", "id_token", "code+token", "id_token+token", "none", "CODE"] {
             let refused = changed("response_type=code", &format!("response_type={other}"));
             assert_eq!(refused.unwrap_err().code(), OAuthErrorCode::UnsupportedResponseType, "{other}");
         }
         assert_eq!(changed("response_type=code", "response_type="), Err(RequestError::ResponseTypeMissing));
         assert_eq!(with("response_mode=query"), outcome(&good()));
-        for mode in ["fragment", "form_post", "web_message", "query.jwt"] {
+        for mode in ["fragment", "fragment.jwt", "web_message", "Query"] {
             assert_eq!(with(&format!("response_mode={mode}")), Err(RequestError::ResponseMode), "{mode}");
         }
     }
@@ -516,7 +372,6 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused_by_its_own_name() {
         for (asked, error, code) in [
-            ("request=a.b.c", RequestError::RequestObject, "request_not_supported"),
             ("request_uri=https://rp.test/r", RequestError::RequestUri, "request_uri_not_supported"),
             ("registration=%7B%7D", RequestError::Registration, "registration_not_supported"),
         ] {
@@ -543,7 +398,6 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_its_own_name() {
         for (sent, code) in [
-            ("request=x.y.z", OAuthErrorCode::RequestNotSupported),
             ("request_uri=https://evil.test/r", OAuthErrorCode::RequestUriNotSupported),
             ("registration=%7B%7D", OAuthErrorCode::RegistrationNotSupported),
         ] {

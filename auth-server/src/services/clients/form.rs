@@ -9,6 +9,7 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
+use crate::services::clients::protocol::ProtocolForm;
 use crate::services::fields::{FieldErrors, display_name};
 
 /// The longest name of a client, in characters: it has to fit on the consent page.
@@ -52,6 +53,8 @@ pub struct ClientOptions {
     pub first_party: bool,
     /// `ES256` (the default), `EdDSA` or `RS256`.
     pub id_token_alg: Option<String>,
+    /// What it is held to in the protocol.
+    pub protocol: ProtocolForm,
 }
 
 /// A client that can work: everything but its id and its secret.
@@ -128,14 +131,22 @@ impl ClientForm {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
-        Some(ClientSettings { first_party, id_token_alg: alg?, apis: apis?, serves: serves?, preset })
+        let protocol = self.options.protocol.parse(errors, preset);
+        Some(ClientSettings {
+            first_party,
+            id_token_alg: alg?,
+            apis: apis?,
+            serves: serves?,
+            preset,
+            protocol: protocol?,
+        })
     }
 
     fn scopes(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ScopeSet> {
-        let preset_scopes = if signs_people_in(preset) { SIGN_IN_SCOPES } else { "" };
+        let preset_scopes = if preset.signs_people_in() { SIGN_IN_SCOPES } else { "" };
         let raw = self.scopes.as_deref().unwrap_or(preset_scopes);
         let scopes = errors.take("/scopes", ScopeSet::parse(raw))?;
-        if !signs_people_in(preset) && (scopes.contains("openid") || scopes.contains("offline_access")) {
+        if !preset.signs_people_in() && (scopes.contains("openid") || scopes.contains("offline_access")) {
             errors.refuse(
                 "/scopes",
                 "contradiction",
@@ -147,7 +158,7 @@ impl ClientForm {
 
     /// What no single field shows.
     fn check_whole(&self, errors: &mut FieldErrors, preset: Preset) {
-        if signs_people_in(preset) {
+        if preset.signs_people_in() {
             if self.redirect_uris.is_empty() {
                 errors.refuse(
                     "/redirect_uris",
@@ -241,13 +252,6 @@ const fn is_public(preset: Preset) -> bool {
     match preset {
         Preset::Native | Preset::Spa => true,
         Preset::M2m | Preset::Service | Preset::Web => false,
-    }
-}
-
-const fn signs_people_in(preset: Preset) -> bool {
-    match preset {
-        Preset::Native | Preset::Spa | Preset::Web => true,
-        Preset::M2m | Preset::Service => false,
     }
 }
 

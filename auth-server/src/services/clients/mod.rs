@@ -1,6 +1,7 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod form;
+pub mod protocol;
 
 use serde_json::json;
 
@@ -309,6 +310,10 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
     {
         errors.refuse("/serves", "unknown", "there is no such API");
     }
+    if client.settings.protocol.request_objects.are_required() && client.keys().is_none() {
+        let message = "a client that signs its requests registers its public keys: give them as `jwks`";
+        errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
+    }
     Ok(errors.finish(Some(()))?)
 }
 
@@ -327,6 +332,7 @@ fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
             (before.settings.first_party, before.settings.id_token_alg)
                 != (after.settings.first_party, after.settings.id_token_alg),
         ),
+        ("protocol", before.settings.protocol != after.settings.protocol),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

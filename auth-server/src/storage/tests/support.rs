@@ -5,6 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::domain::client::{Client, ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
@@ -134,6 +135,11 @@ impl Fixture {
                 apis: vec![self.id()],
                 serves: None,
                 preset: Preset::Web,
+                protocol: ProtocolSettings {
+                    pushed_requests: PushedRequests::Required,
+                    authorization_response_alg: Some(SigningAlg::Rs256),
+                    ..ProtocolSettings::default()
+                },
             },
             disabled_at: None,
         };

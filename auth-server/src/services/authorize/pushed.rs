@@ -1,0 +1,162 @@
+//! Pushed authorization requests ([RFC 9126](https://www.rfc-editor.org/rfc/rfc9126)): a client sends its request to us first,
+//! and the browser brings a handle of it.
+
+use std::time::Duration;
+
+use crate::domain::client::Client;
+use crate::domain::clock::Timestamp;
+use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::parameters::{Parameters, ParametersError};
+use crate::domain::secret::{OpaqueToken, TokenKind};
+use crate::services::authorize::refusal::{PageError, RequestError};
+use crate::services::authorize::request::{self, AuthorizeRequest};
+use crate::services::authorize::{AuthorizeError, AuthorizeService, Stop};
+use crate::services::token::TokenCaller;
+use crate::storage::single_use::Purpose;
+use crate::storage::{StoreError, single_use};
+
+/// What stands before a handle (RFC 9126 §2.2).
+const URN: &str = "urn:ietf:params:oauth:request_uri:";
+
+/// A request that was taken.
+#[derive(Debug)]
+pub(crate) struct PushedRequest {
+    pub(crate) request_uri: String,
+    pub(crate) expires_in: Duration,
+}
+
+/// Why a request is not taken. The client hears of all of it at once: there is no browser yet (RFC 9126 §2.3).
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    #[error("{parameter} {0}", parameter = .0.parameter())]
+    Address(PageError),
+    #[error(transparent)]
+    Fault(StoreError),
+    #[error("request_uri is not for the endpoint that makes them")]
+    Handle,
+    #[error(transparent)]
+    Request(RequestError),
+    #[error("too many requests of this client")]
+    Throttled { retry_after: Duration },
+}
+
+impl PushError {
+    /// What the client is told.
+    pub(crate) const fn code(&self) -> OAuthErrorCode {
+        match self {
+            Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Fault(_) => OAuthErrorCode::ServerError,
+            Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Request(error) => error.code(),
+            Self::Address(_) | Self::Handle => OAuthErrorCode::InvalidRequest,
+        }
+    }
+
+    /// In words that say nothing of what was sent.
+    pub(crate) fn description(&self) -> String {
+        match self {
+            Self::Fault(_) => "the server cannot answer now".to_owned(),
+            told => told.to_string(),
+        }
+    }
+}
+
+impl From<Stop> for PushError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Fault(error) => Self::Fault(error),
+            Stop::Refused(error) => Self::Request(error),
+        }
+    }
+}
+
+/// The handle that a request brings, if it brings one of ours.
+///
+/// Whatever else is in `request_uri` is no handle: such a request goes on, and is refused by the name of what it asks for.
+pub(super) fn handle(parameters: &Parameters) -> Result<Option<OpaqueToken>, PageError> {
+    let uri = parameters.get("request_uri").map_err(|_: ParametersError| PageError::HandleRepeated)?;
+    let Some(raw) = uri.and_then(|uri| uri.strip_prefix(URN)) else { return Ok(None) };
+    OpaqueToken::parse_as(TokenKind::PushedRequest, raw).map(Some).map_err(|_| PageError::HandleUnknown)
+}
+
+impl AuthorizeService {
+    /// Takes a request, checked as far as it can be without the person.
+    pub(crate) async fn push(
+        &self,
+        caller: &TokenCaller,
+        parameters: &Parameters,
+    ) -> Result<PushedRequest, PushError> {
+        let client = caller.client.client();
+        self.pushes
+            .admit(client, caller.address)
+            .map_err(|retry_after| PushError::Throttled { retry_after })?;
+        // RFC 9126 §2.1.
+        if parameters.has_any(&["request_uri"]) {
+            return Err(PushError::Handle);
+        }
+        let said = self.opened(parameters, client, caller.now).map_err(PushError::Request)?;
+        let address = request::return_address(&said, client).map_err(PushError::Address)?;
+        let request = self.checked(&said, client, &address).await?;
+        let token = OpaqueToken::generate(TokenKind::PushedRequest, &self.entropy);
+        let (digest, expires_in) = (token.digest(), self.settings.pushed_request_ttl);
+        let expires_at = caller.now.plus(expires_in);
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    single_use::issue(tx, Purpose::PushedRequest, &digest, &request, expires_at).await
+                })
+            })
+            .await
+            .map_err(PushError::Fault)?;
+        Ok(PushedRequest { request_uri: format!("{URN}{}", token.expose()), expires_in })
+    }
+
+    /// Takes the request that a handle stands for, once (RFC 9126 §4). Only the client that pushed it can: for any other the
+    /// handle is spent in vain.
+    pub(super) async fn pushed(
+        &self,
+        handle: &OpaqueToken,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<AuthorizeRequest, AuthorizeError> {
+        let digest = handle.digest();
+        let request: Option<AuthorizeRequest> = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move { single_use::consume(tx, Purpose::PushedRequest, &digest, now).await })
+            })
+            .await?;
+        let request = request.filter(|request| request.client == client.id);
+        let mut request = request.ok_or(PageError::HandleUnknown)?;
+        // The client may have changed since.
+        if client.redirect_for(&request.address.uri).is_none() {
+            return Err(PageError::RedirectNotRegistered.into());
+        }
+        request.scopes = request.scopes.intersection(&client.scopes);
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(query: &str) -> Result<Option<String>, PageError> {
+        let parameters = Parameters::parse(query.as_bytes()).unwrap();
+        handle(&parameters).map(|handle| handle.map(|token| token.expose().to_owned()))
+    }
+
+    #[test]
+    fn a_handle_of_ours_is_found_and_anything_else_is_none() {
+        let token = format!("pcp_{}", "A".repeat(43));
+        assert_eq!(found(&format!("request_uri={URN}{token}")), Ok(Some(token.clone())));
+        for other in ["", "request_uri=", "request_uri=https://rp.test/r", "request_uri=urn:other:x"] {
+            assert_eq!(found(other), Ok(None), "{other}");
+        }
+        for odd in ["", "x", &format!("pcc_{}", "A".repeat(43)), &format!("{token}A")] {
+            assert_eq!(found(&format!("request_uri={URN}{odd}")), Err(PageError::HandleUnknown), "{odd}");
+        }
+        let twice = format!("request_uri={URN}{token}&request_uri={URN}{token}");
+        assert_eq!(found(&twice), Err(PageError::HandleRepeated));
+    }
+}

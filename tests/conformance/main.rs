@@ -1,0 +1,10 @@
+//! The server against the texts of its specifications: one file for each, and the section in the name of each test.
+
+#[cfg(test)]
+mod form_post;
+#[cfg(test)]
+mod jarm;
+#[cfg(test)]
+mod rfc9101;
+#[cfg(test)]
+mod rfc9126;
