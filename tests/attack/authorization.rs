@@ -182,7 +182,7 @@ async fn az_14_no_other_response_type_and_no_token_in_a_url(#[values(Sqlite, Pos
         assert!(!target.as_str().contains("access_token"), "{target}");
         assert_eq!(target.fragment(), None, "{target}");
     }
-    for mode in ["fragment", "web_message", "form_post.jwt", "x"] {
+    for mode in ["fragment", "web_message", "fragment.jwt", "x"] {
         let answer = visitor.open(&AuthorizeRequest::of(&shop).with("response_mode", mode).path()).await;
         let error = answer.location().map(|target| Callback::of(&target).error().to_owned());
         assert!(error.as_deref().is_none_or(|error| error == "invalid_request"), "{mode}: {error:?}");
