@@ -59,6 +59,16 @@ async fn rules_are_tried_on_what_a_service_was_really_asked(#[values(Sqlite, Pos
     assert_eq!(replayed["rules"], json!({ "total": 2, "used": 1, "unused": [1] }));
     let expected = json!({ "days": 1, "lost": 0, "pseudonymous": 0, "partial": false, "conditional": 0 });
     assert_eq!(replayed["recorded"], expected);
+
+    // What a token showed is not recorded, so a condition neither takes nor gives.
+    let asking = json!({ "rules": "p, viewer, *, orders, read, allow, max_age=300\n" });
+    let saved = server.admin.request(Method::PUT, &format!("{path}/draft")).await;
+    assert_eq!(Answer::to(saved.header("if-match", "*").json(&asking)).await.status, 200);
+    let replayed = server.admin.get(&format!("{path}/replay")).await.json();
+    let [change] = replayed["changes"].as_array().unwrap().as_slice() else { panic!("one: {replayed}") };
+    assert_eq!((&change["change"], &change["decisions"]), (&json!("condition"), &json!(3)));
+    assert_eq!((&replayed["denied"]["decisions"], &replayed["losers"]), (&json!(0), &json!(0)));
+    assert_eq!(replayed["recorded"]["conditional"], 3);
     let same = server.admin.get(&format!("{path}/replay?from=active&to=active&days=1")).await.json();
     assert_eq!(same["changes"], json!([]));
 }
