@@ -1,5 +1,6 @@
 //! Why, who and what: each answer agrees with the decisions.
 
+mod question;
 mod random;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::question::Asked;
 use crate::random::{ROLES, USERS, analysis, line};
 
 const DOMAINS: [&str; 4] = ["*", "acme", "umbrella", "other"];
@@ -33,22 +35,6 @@ const ASKED: [&str; 12] = [
 
 fn rules() -> impl Strategy<Value = String> {
     vec(line(), 0..16).prop_map(|lines| lines.join("\n"))
-}
-
-#[derive(Clone, Debug)]
-struct Asked {
-    subject: &'static str,
-    roles: Vec<&'static str>,
-    domain: &'static str,
-    object: &'static str,
-    action: &'static str,
-}
-
-impl Asked {
-    fn request(&self) -> Request<'_> {
-        let Self { subject, domain, object, action, .. } = *self;
-        Request { subject, roles: Roles::from(self.roles.as_slice()), domain, object, action }
-    }
 }
 
 fn asked() -> impl Strategy<Value = Asked> {

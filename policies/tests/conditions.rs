@@ -1,5 +1,6 @@
 //! Rules with conditions: decided as the same rules are without those that are not met, and told as they are decided.
 
+mod question;
 mod random;
 
 use portcullis_policy::{
@@ -10,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use crate::question::Asked;
 use crate::random::{OBJECTS, ROLES, USERS, analysis, line};
 
 const CONDITIONS: [&str; 9] =
@@ -38,22 +40,6 @@ fn shown() -> impl Strategy<Value = Assurance<'static>> {
         dpop,
         mtls,
     })
-}
-
-#[derive(Clone, Debug)]
-struct Asked {
-    subject: &'static str,
-    roles: Vec<&'static str>,
-    domain: &'static str,
-    object: &'static str,
-    action: &'static str,
-}
-
-impl Asked {
-    fn request(&self) -> Request<'_> {
-        let Self { subject, domain, object, action, .. } = *self;
-        Request { subject, roles: Roles::from(self.roles.as_slice()), domain, object, action }
-    }
 }
 
 fn asked() -> impl Strategy<Value = Asked> {

@@ -219,4 +219,6 @@ impl fmt::Display for SafeHtml {
 }
 
 #[cfg(test)]
+mod fixpoint;
+#[cfg(test)]
 mod tests;
