@@ -113,7 +113,7 @@ impl Refusal {
             Self::Anonymous => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             // RFC 6750 §3.1: several ways of sending a token are an invalid request.
             Self::Bearer(BearerFault::Several) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::Bearer(BearerFault::Cookie | BearerFault::Malformed)
+            Self::Bearer(BearerFault::Cookie | BearerFault::Malformed | BearerFault::TooLong)
             | Self::Token { .. }
             | Self::Unproven { .. } => (StatusCode::UNAUTHORIZED, "invalid_token"),
             // RFC 9449 §7.1, §9.
@@ -176,7 +176,7 @@ impl Refusal {
     /// Whether the request tried a token that anybody could have written.
     pub(crate) const fn is_guess(&self) -> bool {
         match self {
-            Self::Bearer(fault) => matches!(fault, BearerFault::Malformed),
+            Self::Bearer(fault) => matches!(fault, BearerFault::Malformed | BearerFault::TooLong),
             Self::Token { fault, .. } => fault.is_guess(),
             _ => false,
         }

@@ -158,7 +158,7 @@ impl Core {
     /// Whether a token in the header says enough about who sends a request. Where nobody looks at it, it may be any text, and a page
     /// that may send headers from elsewhere, because CORS lets it, may send that along with the cookies of a user.
     fn vouches(&self, headers: &HeaderMap, requirement: &Requirement) -> bool {
-        let Ok(Some(sent)) = credential(headers) else { return false };
+        let Ok(Some(sent)) = credential(headers, self.longest_token()) else { return false };
         let is_looked_at = !requirement.ignores_tokens() && self.credentials.bindings.knows(sent.scheme);
         is_looked_at || !(headers.contains_key(header::COOKIE) && headers.contains_key(header::ORIGIN))
     }
@@ -248,7 +248,7 @@ impl Core {
 
     /// The token of a request, by whichever way it came.
     fn sent<'h>(&self, headers: &'h HeaderMap) -> Result<Option<Credential<'h>>, BearerFault> {
-        let in_header = credential(headers)?;
+        let in_header = credential(headers, self.longest_token())?;
         let cookie = self.credentials.browsers.cookie.as_ref();
         let Some(token) = cookie.map(|cookie| cookie.token(headers)).transpose()?.flatten() else {
             return Ok(in_header);
@@ -258,6 +258,10 @@ impl Core {
             return Err(BearerFault::Several);
         }
         Ok(Some(Credential { scheme: self.credentials.bindings.scheme_of_cookie(headers), token }))
+    }
+
+    const fn longest_token(&self) -> usize {
+        self.authority.verifier.longest()
     }
 
     /// Takes a proof for used, and gives what is still to be asked for elsewhere. A guard around this one, which is the same

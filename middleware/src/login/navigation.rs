@@ -35,11 +35,14 @@ pub(crate) struct Way {
     back: Option<ReturnPath>,
 }
 
+/// Whether there is a token is all that is asked.
+const NONE_IS_READ: usize = 0;
+
 impl Sessions {
     /// The way to sign in for who sent a request, if that is somebody who opens a page.
     pub(crate) fn way(&self, parts: &Parts) -> Option<Way> {
         if parts.method != Method::GET
-            || !matches!(credential(&parts.headers), Ok(None))
+            || !matches!(credential(&parts.headers, NONE_IS_READ), Ok(None))
             || !is_navigation(&parts.headers)
         {
             return None;

@@ -14,7 +14,13 @@ pub(crate) enum BearerFault {
     /// More than one credential: which one counts would depend on who reads.
     #[error("the request carries several credentials")]
     Several,
+    /// More characters than are looked at.
+    #[error("the Authorization header is too long")]
+    TooLong,
 }
+
+/// What may stand before a token: the scheme, and spaces.
+const MOST_BEFORE: usize = 16;
 
 /// How a token was sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,24 +38,22 @@ pub(crate) struct Credential<'h> {
     pub(crate) token: &'h str,
 }
 
-/// The token of the `Authorization` header, if there is one.
+/// The token of the `Authorization` header, if there is one. One of more bytes than `longest` is not looked at.
 ///
 /// Beside it, only a cookie may be read, where that is declared: RFC 9700 §4.3.2 forbids tokens in the query, and one in a
 /// form body would make the guard read bodies before it knows who sends them.
-pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, BearerFault> {
+pub(crate) fn credential(headers: &HeaderMap, longest: usize) -> Result<Option<Credential<'_>>, BearerFault> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(BearerFault::Several);
     }
+    let Some(scheme) = scheme(value.as_bytes()) else { return Ok(None) };
+    if value.len() > longest.saturating_add(MOST_BEFORE) {
+        return Err(BearerFault::TooLong);
+    }
     let value = visible(value).ok_or(BearerFault::Malformed)?;
-    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-    let scheme = match scheme {
-        _ if scheme.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
-        _ if scheme.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
-        _ => return Ok(None),
-    };
-    let token = rest.trim_start_matches(' ');
+    let token = value.split_once(' ').map_or("", |(_, rest)| rest.trim_start_matches(' '));
     if token.is_empty() {
         return Err(BearerFault::Malformed);
     }
@@ -58,6 +62,16 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, 
         return Err(BearerFault::Several);
     }
     Ok(Some(Credential { scheme, token }))
+}
+
+/// The scheme that a value begins with, if it is one of tokens.
+fn scheme(value: &[u8]) -> Option<Scheme> {
+    [("Bearer", Scheme::Bearer), ("DPoP", Scheme::Dpop)].into_iter().find_map(|(name, scheme)| {
+        let (own, rest) = value.split_at_checked(name.len())?;
+        let is_own =
+            own.eq_ignore_ascii_case(name.as_bytes()) && rest.first().is_none_or(|next| *next == b' ');
+        is_own.then_some(scheme)
+    })
 }
 
 /// A value of visible ASCII as text. Every byte is looked at, whatever the others are: so many are looked at at once.
@@ -71,10 +85,12 @@ fn visible(value: &HeaderValue) -> Option<&str> {
 mod tests {
     use super::*;
 
+    const LONGEST: usize = 32;
+
     fn read(values: &[&[u8]]) -> Result<Option<String>, BearerFault> {
         let header = |value: &&[u8]| (header::AUTHORIZATION, http::HeaderValue::from_bytes(value).unwrap());
         let headers: HeaderMap = values.iter().map(header).collect();
-        credential(&headers).map(|credential| credential.map(|it| it.token.to_owned()))
+        credential(&headers, LONGEST).map(|credential| credential.map(|it| it.token.to_owned()))
     }
 
     #[test]
@@ -91,7 +107,7 @@ mod tests {
         {
             let headers =
                 HeaderMap::from_iter([(header::AUTHORIZATION, http::HeaderValue::from_static(value))]);
-            assert_eq!(credential(&headers), Ok(Some(Credential { scheme, token: "a" })));
+            assert_eq!(credential(&headers, LONGEST), Ok(Some(Credential { scheme, token: "a" })));
         }
     }
 
@@ -109,6 +125,18 @@ mod tests {
         for value in [b"Bearer a, Bearer b".as_slice(), b"Bearer a,b", b"Bearer a b"] {
             assert_eq!(read(&[value]), Err(BearerFault::Several));
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_token_is_not_looked_at() {
+        let longest = format!("Bearer {}", "a".repeat(LONGEST));
+        assert_eq!(read(&[longest.as_bytes()]), Ok(Some("a".repeat(LONGEST))));
+        for more in [[b'a'; 100], [b' '; 100], [0xff; 100]] {
+            let long = [longest.as_bytes(), &more].concat();
+            assert_eq!(read(&[&long]), Err(BearerFault::TooLong));
+        }
+        let other = [b"Basic ".as_slice(), &[b'a'; 100]].concat();
+        assert_eq!(read(&[&other]), Ok(None));
     }
 
     #[test]

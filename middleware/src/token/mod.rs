@@ -166,6 +166,11 @@ impl Verifier {
         Self { trusts, audience, policy, cache, last_header: LastHeader::default(), clock, revoked }
     }
 
+    /// The longest token that is looked at, in bytes.
+    pub(crate) const fn longest(&self) -> usize {
+        self.policy.max_bytes
+    }
+
     /// How far the clocks may be apart.
     pub(crate) const fn leeway(&self) -> Duration {
         self.policy.leeway
