@@ -21,6 +21,9 @@ const USER_PREFIX: &str = "user:";
 /// What is expected of a case.
 const EXPECTATIONS: [&str; 2] = ["allow", "deny"];
 
+/// What a case may say of the token.
+const SHOWN_FORMS: &str = "what the token shows: `acr=CLASS`, `age=SECONDS`, `dpop`, `mtls`";
+
 /// Requests with the decisions that are expected, read from text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cases {
@@ -226,21 +229,22 @@ fn read(line: Line<'_>) -> Result<Option<Case>, Finding> {
     let Some(fields) = line.read()? else { return Ok(None) };
     let start = Field { text: "", offset: 0 };
     let mut shown = Shown::default();
-    let (expected, caller, domain, object, action) = match fields.as_slice() {
-        [expected, caller, domain, object, action, more @ ..]
-            if more.iter().all(|field| shown.add(field.text).is_some()) =>
-        {
-            (expected, caller, domain, object, action)
-        }
-        _ => {
-            let message = format!(
-                "the line has {} fields; its form is `allow | deny, role[+role][+user:ID], domain, object, action`, and then \
-                 what the token shows: `acr=CLASS`, `age=SECONDS`, `dpop`, `mtls`",
-                fields.len()
-            );
-            return Err(line.error(fields.first().copied().unwrap_or(start), "field-count", message));
-        }
+    let [expected, caller, domain, object, action, more @ ..] = fields.as_slice() else {
+        let message = format!(
+            "the line has {} fields; its form is `allow | deny, role[+role][+user:ID], domain, object, action`, and then {SHOWN_FORMS}",
+            fields.len()
+        );
+        return Err(line.error(fields.first().copied().unwrap_or(start), "field-count", message));
     };
+    for field in more {
+        if shown.add(field.text).is_none() {
+            let message = format!("{} is not {SHOWN_FORMS}, each once", quoted(field.text));
+            let (name, value) = field.text.split_once('=').unwrap_or_default();
+            // Rules say how old a sign-in may be, and cases how old it is.
+            let fix = (name.trim() == "max_age").then(|| format!("age={}", value.trim()));
+            return Err(line.error(*field, "unknown-assurance", message).with_fix(fix));
+        }
+    }
     let allowed = expectation(line, *expected)?;
     for field in [object, action] {
         if field.text == "*" {

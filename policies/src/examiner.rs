@@ -88,6 +88,14 @@ impl Examiner {
         }
     }
 
+    /// The same to whoever shows this. Under another model than the default no rule has a condition, and nothing has to be shown.
+    pub fn explain_with(&self, request: &Request<'_>, shown: &Assurance<'_>) -> Explanation {
+        match &self.0 {
+            Kind::Analysis(analysis) => analysis.explain_with(request, shown),
+            Kind::Plain(plain) => plain.explain(request),
+        }
+    }
+
     /// Decides every case. Each that is decided otherwise than expected is explained.
     pub fn test(&self, cases: &Cases) -> Outcome {
         self.test_within(cases, usize::MAX)

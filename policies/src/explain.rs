@@ -150,7 +150,8 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Allowed { rule } | Self::Conditional { rule } => write!(out, "allowed by {rule}"),
+            Self::Allowed { rule } => write!(out, "allowed by {rule}"),
+            Self::Conditional { rule } => write!(out, "conditional: allowed by {rule}"),
             Self::Denied { rule, otherwise: None, .. } => write!(out, "denied by {rule}"),
             Self::Denied { rule, otherwise: Some(line), otherwise_if } => {
                 write!(out, "denied by {rule}; without it, line {line} would allow")?;

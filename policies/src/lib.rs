@@ -196,6 +196,7 @@ mod superfluous;
 mod trie;
 mod typos;
 mod universe;
+mod unmet;
 mod vocabulary;
 
 pub use access::{Access, Allowed, EffectivePermission, Page, Permissions};

@@ -17,6 +17,7 @@ use crate::rules::{self, USER_PREFIX};
 use crate::source::PolicySource;
 use crate::subjects::Subjects;
 use crate::typos::{self, KnownNames};
+use crate::unmet;
 use crate::{consistency, model};
 
 /// How many subjects are looked at in one pass; a request with more roles takes more passes.
@@ -46,7 +47,7 @@ pub fn lint(source: &PolicySource) -> Report {
 }
 
 /// Finds everything that is wrong with a policy, by these names too: a rule for another that is near one of them was
-/// probably meant for it.
+/// probably meant for it, and one that asks for classes of sign-in that nobody gives allows nothing.
 pub fn lint_with(source: &PolicySource, known: &KnownNames) -> Report {
     let report = match compile(&source.model, &source.rules, 0) {
         Ok(snapshot) => snapshot.warnings,
@@ -59,6 +60,7 @@ pub fn lint_with(source: &PolicySource, known: &KnownNames) -> Report {
     let rules = rules::parse(&source.rules, &mut Findings::default());
     let mut findings = Findings::from(report);
     typos::check(&source.rules, &rules, known, &mut findings);
+    unmet::check(&rules, known, &mut findings);
     findings.into_report()
 }
 

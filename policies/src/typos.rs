@@ -33,6 +33,8 @@ const MAX_TOLD: usize = 100;
 pub struct KnownNames {
     /// The actions that the routes of services ask for. None: it is not known what they ask for.
     pub actions: BTreeSet<String>,
+    /// The classes of sign-in that the issuer gives (`acr`). None: it is not known which.
+    pub classes: BTreeSet<String>,
     /// The objects that they ask for, as the routes write them.
     pub objects: BTreeSet<String>,
     /// Roles that somebody made, beside those that rules name.

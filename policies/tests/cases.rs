@@ -62,9 +62,18 @@ fn a_close_role_is_looked_for_so_many_times_and_no_more() {
 }
 
 #[test]
+fn a_case_says_how_old_a_sign_in_is_and_not_how_old_it_may_be() {
+    let report = Cases::parse("allow, viewer, acme, orders, read, max_age=300").expect_err("no cases");
+    let finding = report.findings.first().expect("a finding");
+    assert_eq!((finding.code, finding.fix.as_deref()), ("unknown-assurance", Some("age=300")), "{finding}");
+}
+
+#[test]
 fn what_is_no_case_is_an_error_at_its_place() {
     refused("allow, viewer, acme, orders", "field-count", 1, 1);
-    refused("allow, viewer, acme, orders, read, now", "field-count", 1, 1);
+    refused("allow, viewer, acme, orders, read, now", "unknown-assurance", 1, 36);
+    refused("allow, viewer, acme, orders, read, dpop, dpop", "unknown-assurance", 1, 42);
+    refused("allow, viewer, acme, orders, read, acr=a, age=soon", "unknown-assurance", 1, 43);
     refused("\nalow, viewer, acme, orders, read", "unknown-decision", 2, 1);
     refused("allow, viewer, acme, *, read", "wildcard", 1, 22);
     refused("allow, viewer, acme, orders, *", "wildcard", 1, 30);

@@ -214,7 +214,7 @@ fn what_is_wanting_is_said_in_words_wherever_somebody_asks_why() {
     assert_eq!(
         why(&["clerk"]),
         format!(
-            "allowed by line 1, by clerk, if {words}\n  role chief has it by line 2; the caller does not hold it"
+            "conditional: allowed by line 1, by clerk, if {words}\n  role chief has it by line 2; the caller does not hold it"
         )
     );
     assert_eq!(
@@ -324,7 +324,10 @@ fn cases_say_what_the_token_shows() {
     assert_eq!((outcome.passed, outcome.failed.len()), (5, 1));
     assert_eq!(outcome.failed[0].case.line, 6);
     let why = outcome.failed[0].explanation.to_string();
-    assert_eq!(why, "allowed by line 1, by clerk, if the user signed in by phrh or phr within 300 s");
+    assert_eq!(
+        why,
+        "conditional: allowed by line 1, by clerk, if the user signed in by phrh or phr within 300 s"
+    );
     for bad in [
         "acr",
         "acr=",

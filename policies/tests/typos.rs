@@ -101,3 +101,17 @@ fn word(mut number: u32, length: usize) -> String {
     }
     letters.into_iter().collect()
 }
+
+#[test]
+fn a_class_of_sign_in_that_nobody_gives_is_told() {
+    let rules = "p, clerk, *, payments, create, allow, acr=phr|phrh\np, clerk, *, keys, read, allow, acr=phr|pwd\n\
+                 p, clerk, *, notes, read, allow, max_age=60\n";
+    let source = PolicySource::with_default_model(rules);
+    let mut known = KnownNames::default();
+    assert!(lint_with(&source, &known).is_clean(), "it is not known what the issuer gives");
+    known.classes.insert("pwd".to_owned());
+    let report = lint_with(&source, &known);
+    let told: Vec<_> = report.warnings().map(|finding| (finding.code, finding.line)).collect();
+    assert_eq!(told, [("class-not-given", 1)], "{report:?}");
+    assert!(report.findings[0].message.contains("\"pwd\""), "{report:?}");
+}

@@ -74,7 +74,14 @@ async fn a_rule_that_begins_to_ask_how_people_signed_in_has_the_service_ask_for_
     let why = server.admin.get(&why).await.json();
     assert_eq!((&why["allowed"], &why["reason"]), (&json!(false), &json!("conditional")), "{why}");
     assert_eq!(why["rule"]["condition"]["acr"], json!(["phrh"]));
-    assert_eq!(why["text"], "allowed by line 1, by viewer, if the user signed in by phrh within 300 s");
+    let shown = format!("{draft}/explain?roles=viewer&object=orders&action=read&acr=phrh&age=299");
+    assert_eq!(server.admin.get(&shown).await.json()["allowed"], json!(true));
+    let unread = format!("{draft}/explain?roles=viewer&object=orders&action=read&age=old");
+    assert_eq!(server.admin.get(&unread).await.status, 400);
+    assert_eq!(
+        why["text"],
+        "conditional: allowed by line 1, by viewer, if the user signed in by phrh within 300 s"
+    );
 
     server.admin.activate(&orders, "p, viewer, *, orders, read, allow, max_age=300\n").await;
     service.refresh_policy().await;

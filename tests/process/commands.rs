@@ -195,6 +195,24 @@ async fn every_api_is_listed_with_the_page_of_its_rules(#[values(Sqlite, Postgre
     assert!(said(&page).contains(service["rules"][0].as_str().unwrap()), "{}", said(&page));
 }
 
+#[test]
+fn a_database_that_is_made_in_a_folder_nobody_named_is_told() {
+    let folder = tempdir().unwrap();
+    let place = Place::new(folder.path());
+    let bare = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(place.command(&[]).get_program());
+        command.env_clear().current_dir(folder.path()).args(arguments);
+        let output = finished(command);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let create = ["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS];
+    let (first, second) = (bare(&create), bare(&["client", "list"]));
+    let file = folder.path().join("data/portcullis.db");
+    assert!(first.contains(&format!("so {} was made", file.display())), "{first}");
+    assert_eq!(second, "", "it is there now");
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_secret_is_printed_once_and_taken_by_no_argument(#[values(Sqlite, Postgres)] database: Database) {

@@ -152,6 +152,29 @@ fn a_request_is_explained() {
 }
 
 #[test]
+fn a_request_under_a_condition_is_explained_by_what_the_token_shows() {
+    let rules =
+        "p, clerk, *, payments, create, allow, acr=phr, max_age=300\np, clerk, *, keys, read, allow, dpop\n";
+    let (_folder, place) = place_with(&[("rules.csv", rules)]);
+    let asked = |more: &[&str]| {
+        said(&printed(
+            &place,
+            0,
+            &[&["explain", "rules.csv", "--role", "clerk", "--domain", "acme"], more].concat(),
+        ))
+    };
+    let payments = |more: &[&str]| asked(&[more, &["payments", "create"]].concat());
+    let condition = "if the user signed in by phr within 300 s\n";
+    let by = "allowed by line 1, by clerk, ";
+    assert_eq!(payments(&[]), format!("conditional: {by}{condition}"));
+    assert_eq!(payments(&["--acr", "phr", "--age", "301"]), format!("conditional: {by}{condition}"));
+    assert_eq!(payments(&["--acr", "phr", "--age", "300"]), format!("{by}{condition}"));
+    assert!(asked(&["keys", "read", "--mtls"]).starts_with("conditional: "));
+    assert!(asked(&["keys", "read", "--dpop"]).starts_with("allowed by line 2"));
+    refused(&place, 2, &["explain", "rules.csv", "--age", "soon", "keys", "read"], "--age");
+}
+
+#[test]
 fn who_and_what_can() {
     let (_folder, place) = place_with(&[("rules.csv", RULES)]);
     let who = ["who-can", "rules.csv", "/orders/17", "read", "--domain", "acme"];

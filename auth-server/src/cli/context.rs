@@ -73,27 +73,38 @@ impl Context {
     }
 
     /// Opens the server for a command: nothing listens, and only warnings are logged.
+    ///
+    /// Where there is no database, one is made: before the first start that is right. In a folder that nobody named, it may have
+    /// been taken for another, and is told.
     pub(crate) async fn app(&self) -> Result<App, Failure> {
-        Ok(App::open(self.quiet_config()?, Clock::system(), Entropy::os()).await?)
+        let loaded = self.load()?;
+        let url = loaded.config.database_url();
+        let made = missing_file(url.expose()).filter(|_| !loaded.is_set("server", "data_dir"));
+        let app = App::open(quiet(loaded.config), Clock::system(), Entropy::os()).await?;
+        if let Some(file) = made {
+            let place = std::path::absolute(file).unwrap_or_else(|_| file.into());
+            let place = place.display();
+            eprintln!(
+                "portcullis: there was no database, so {place} was made. `--data-dir` names the folder of another server"
+            );
+        }
+        Ok(app)
     }
 
     /// The same for a command that is about what is there: where nothing is, it makes nothing.
     pub(crate) async fn existing_app(&self) -> Result<App, Failure> {
         let url = self.load()?.config.database_url();
-        match url.expose().strip_prefix("sqlite:") {
-            Some(file) if !Path::new(file).exists() => Err(Failure::failed(format!(
+        match missing_file(url.expose()) {
+            Some(file) => Err(Failure::failed(format!(
                 "there is no database at {file}. Name the folder of the server with `--data-dir`, or start the server first"
             ))),
-            _ => self.app().await,
+            None => self.app().await,
         }
     }
 
     /// The configuration for a command, whose output must not drown in log lines.
     pub(crate) fn quiet_config(&self) -> Result<Config, Failure> {
-        let mut config = self.load()?.config;
-        "warn".clone_into(&mut config.log.filter);
-        telemetry::start(&config.log);
-        Ok(config)
+        Ok(quiet(self.load()?.config))
     }
 
     fn flags(&self) -> impl Iterator<Item = Flag> {
@@ -113,6 +124,17 @@ impl Context {
             .filter_map(move |(key, written, value)| Some(flag(key, written.to_owned(), value.as_ref()?)));
         set.chain(short)
     }
+}
+
+fn quiet(mut config: Config) -> Config {
+    "warn".clone_into(&mut config.log.filter);
+    telemetry::start(&config.log);
+    config
+}
+
+/// The file that a database is to be in, where it is not there.
+fn missing_file(url: &str) -> Option<&str> {
+    url.strip_prefix("sqlite:").filter(|file| !Path::new(file).exists())
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -1,8 +1,9 @@
-//! `portcullis policy`: works on files of rules, without a server and without a database (`access` and what is here); `rulebook`, `schedule`,
+//! `portcullis policy`: works on files of rules, without a server and without a database (`access`, `explain` and what is here); `rulebook`, `schedule`,
 //! `shadow` and `simulate` work on those of the server, `routes` on what services say.
 
 mod access;
 mod callers;
+mod explain;
 mod routes;
 mod rulebook;
 mod schedule;
@@ -16,10 +17,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use portcullis_policy::{
     Analysis, Cases, Difference, Examiner, Finding, GrantChange, Outcome, Page, PolicySource, Report,
-    Request, Roles, Severity, Standing, lint,
+    Severity, Standing, lint,
 };
 use serde_json::json;
 
+use self::explain::Explain;
 use self::routes::Routes;
 use self::rulebook::Rulebook;
 use self::schedule::Later;
@@ -68,17 +70,7 @@ pub(crate) enum Policy {
         #[arg(long, value_name = "FILE")]
         model: Option<PathBuf>,
     },
-    /// Says why a request is allowed or denied, and what would be allowed.
-    Explain {
-        #[command(flatten)]
-        rules: RulesFile,
-        #[command(flatten)]
-        caller: Caller,
-        /// A name, a path or the template of a route.
-        object: String,
-        /// What is to be done with it.
-        action: String,
-    },
+    Explain(Explain),
     Routes(Routes),
     #[command(flatten)]
     Rulebook(Rulebook),
@@ -177,7 +169,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
             check(format, rules, &lint_for(context, rules.source()?, api.as_ref()).await?)
         }
         Policy::Diff { old, new, model } => diff(format, [old, new], model.as_deref()),
-        Policy::Explain { rules, caller, object, action } => explain(format, rules, caller, (object, action)),
+        Policy::Explain(command) => explain::run(format, command),
         Policy::Shadow(command) => shadow::run(context, command).await,
         Policy::Simulate(command) => simulate::run(context, command).await,
         Policy::Test { rules, cases } => test(format, rules, cases),
@@ -255,27 +247,6 @@ fn change_row(change: &GrantChange) -> [String; 7] {
     let (before, after) = (change.before.to_string(), change.after.to_string());
     let GrantChange { grantee, domain, object, action, .. } = change;
     [kind, grantee.to_string(), domain.clone(), object.clone(), action.clone(), before, after]
-}
-
-fn explain(
-    format: Format,
-    rules: &RulesFile,
-    caller: &Caller,
-    (object, action): (&str, &str),
-) -> Result<(), Failure> {
-    let examiner = rules.examiner()?;
-    caller.note_unknown_roles(|role| examiner.knows_nothing_of(role));
-    let explanation = examiner.explain(&Request {
-        subject: caller.user.as_deref().unwrap_or(examiner.nobody()),
-        roles: Roles::from(&caller.role),
-        domain: &caller.domain,
-        object,
-        action,
-    });
-    match format {
-        Format::Json => output::json(&explanation),
-        Format::Table => output::text(&format!("{explanation}\n")),
-    }
 }
 
 fn test(format: Format, rules: &RulesFile, cases: &Path) -> Result<(), Failure> {

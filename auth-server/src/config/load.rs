@@ -48,6 +48,13 @@ pub struct Loaded {
     pub(crate) origins: Origins,
 }
 
+impl Loaded {
+    /// Whether somebody set a value, in whatever way.
+    pub(crate) fn is_set(&self, section: &str, name: &str) -> bool {
+        self.origins.contains_key(&Key::new(section, name))
+    }
+}
+
 /// Where each value that somebody set came from.
 pub(crate) type Origins = BTreeMap<Key, Origin>;
 

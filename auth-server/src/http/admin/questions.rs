@@ -37,6 +37,17 @@ pub(crate) struct ExplainQuery {
     /// What is to be done with it.
     #[param(example = "read")]
     action: String,
+    /// The class of the sign-in, for rules with conditions.
+    #[param(example = "phrh")]
+    acr: Option<String>,
+    /// How many seconds ago the sign-in was.
+    age: Option<u64>,
+    /// Whether the token is bound to a key that the caller has proven to have.
+    #[serde(default)]
+    dpop: bool,
+    /// Whether the token is bound to a certificate that the caller has shown.
+    #[serde(default)]
+    mtls: bool,
 }
 
 /// Something that somebody may do.
@@ -100,7 +111,11 @@ pub(crate) async fn explain(
     Parameters(query): Parameters<ExplainQuery>,
 ) -> Result<Answer<ExplanationDocument>, Problem> {
     let edition = edition("/of", query.of.as_deref(), Edition::Active)?;
-    let asker = asker(query.user, query.roles.as_deref(), query.domain);
+    let mut asker = asker(query.user, query.roles.as_deref(), query.domain);
+    asker.shown.acr = query.acr;
+    asker.shown.age = query.age;
+    asker.shown.dpop = query.dpop;
+    asker.shown.mtls = query.mtls;
     let deed = Deed { object: query.object, action: query.action };
     let api = named::<ApiId>(&api, Thing::Api)?;
     Ok(Answer::ok(questions.explain(&api, edition, asker, deed).await?.into()))
@@ -159,7 +174,12 @@ pub(super) fn edition(pointer: &str, raw: Option<&str>, otherwise: Edition) -> R
 
 fn asker(user: Option<String>, roles: Option<&str>, domain: Option<String>) -> Asker {
     let roles = roles.unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty());
-    Asker { user, roles: roles.map(str::to_owned).collect(), domain: domain.unwrap_or_default() }
+    Asker {
+        user,
+        roles: roles.map(str::to_owned).collect(),
+        domain: domain.unwrap_or_default(),
+        ..Asker::default()
+    }
 }
 
 fn page(offset: Option<usize>, limit: Option<usize>) -> Page {

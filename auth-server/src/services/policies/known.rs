@@ -1,6 +1,7 @@
-//! Names that are known beside the rules of an API: what its services ask for, and the roles that were made.
+//! Names that are known beside the rules of an API: what its services ask for, the roles that were made, and the classes of sign-in
+//! that this server gives.
 //!
-//! Where a rule has another that is near one of them, a check says so.
+//! Where a rule has another that is near one of them, or asks for a class that is none of them, a check says so.
 
 use std::mem;
 
@@ -8,6 +9,7 @@ use portcullis_policy::{Control, KnownNames, PolicySource, Report, Snapshot, lin
 
 use crate::domain::inventory::RouteInventory;
 use crate::domain::rbac::Api;
+use crate::domain::session::Acr;
 use crate::services::admin_error::AdminError;
 use crate::services::owners::OWNER;
 use crate::services::policies::announced::routes;
@@ -47,6 +49,7 @@ impl Stored {
     fn names(&mut self) -> Result<KnownNames, AdminError> {
         let mut names = KnownNames::of_routes(&routes(&mut self.inventories)?);
         names.roles.extend(mem::take(&mut self.roles));
+        names.classes.extend(Acr::ALL.map(|class| class.as_str().to_owned()));
         Ok(names)
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use portcullis_policy::{
-    Allowed, Analysis, Difference, Examiner, Explanation, Page, Permissions, Request, Roles,
+    Allowed, Analysis, Difference, Examiner, Explanation, Page, Permissions, Request, Roles, Shown,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -88,6 +88,8 @@ pub(crate) struct Asker {
     pub(crate) roles: Vec<String>,
     /// The organisation. Empty for one that no rule names.
     pub(crate) domain: String,
+    /// What the token shows.
+    pub(crate) shown: Shown,
 }
 
 /// What is to be done.
@@ -126,13 +128,14 @@ impl QuestionService {
         let (answer, unknown_roles) = self
             .work(move || {
                 let examiner = Examiner::of(source(&text)).map_err(AdminError::Policy)?;
-                let explanation = examiner.explain(&Request {
+                let request = Request {
                     subject: asker.user.as_deref().unwrap_or(examiner.nobody()),
                     roles: Roles::from(&asker.roles),
                     domain: &asker.domain,
                     object: &deed.object,
                     action: &deed.action,
-                });
+                };
+                let explanation = examiner.explain_with(&request, &asker.shown.assurance());
                 let unknown = asker.roles.into_iter().filter(|role| examiner.knows_nothing_of(role));
                 Ok((explanation, unknown.collect()))
             })
