@@ -340,7 +340,7 @@ fn cases_say_what_the_token_shows() {
         "mtls, mtls",
     ] {
         let report = Cases::parse(&format!("allow, clerk, acme, payments, create, {bad}")).expect_err(bad);
-        assert_eq!(report.findings[0].code, "field-count", "{bad}");
+        assert_eq!(report.findings[0].code, "unknown-assurance", "{bad}");
     }
 }
 
