@@ -29,4 +29,5 @@ pub mod relying_party;
 pub mod server;
 pub mod service;
 pub mod token;
+pub mod told;
 pub mod visitor;

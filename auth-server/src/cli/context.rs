@@ -91,8 +91,8 @@ impl Context {
     /// The configuration for a command, whose output must not drown in log lines.
     pub(crate) fn quiet_config(&self) -> Result<Config, Failure> {
         let mut config = self.load()?.config;
-        "warn".clone_into(&mut config.log.filter);
-        telemetry::start(&config.log);
+        "warn".clone_into(&mut config.journal.log.filter);
+        telemetry::start(&config.journal.log);
         Ok(config)
     }
 

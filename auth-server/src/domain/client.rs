@@ -67,9 +67,10 @@ impl Client {
         self.settings.protocol.authorization_response_alg.unwrap_or(self.settings.id_token_alg)
     }
 
-    /// Whether people may be sent to `presented` after signing out.
+    /// Whether people may be sent to `presented` after signing out: byte for byte, the port of a loopback address included
+    /// (RP-Initiated Logout §3).
     pub fn accepts_post_logout(&self, presented: &str) -> bool {
-        self.post_logout_redirects.iter().any(|registered| registered.accepts(presented))
+        self.post_logout_redirects.iter().any(|registered| registered.as_str() == presented)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod apis;
 pub mod assignments;
 pub mod audit;
 pub(crate) mod authorize;
+pub(crate) mod backchannel;
 pub(crate) mod buckets;
 pub mod caller;
 pub(crate) mod callers;
@@ -33,6 +34,7 @@ pub(crate) mod revocation_feed;
 pub(crate) mod revocations;
 pub mod roles;
 pub mod setup;
+pub(crate) mod sign_outs;
 pub(crate) mod token;
 #[cfg(test)]
 pub(crate) mod trial;

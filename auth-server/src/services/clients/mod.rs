@@ -6,14 +6,17 @@ pub mod protocol;
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
+use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::clients::form::{Blueprint, ClientForm, Proof};
+use crate::services::clients::protocol::BACKCHANNEL_URI;
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
@@ -26,6 +29,7 @@ pub struct ClientService {
     store: Store,
     entropy: Entropy,
     owners: Owners,
+    outbound: Outbound,
 }
 
 /// A client that was just registered.
@@ -45,8 +49,8 @@ pub(crate) struct ClientDraft {
 
 impl ClientService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
-        Self { store, entropy, owners }
+    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners, outbound: Outbound) -> Self {
+        Self { store, entropy, owners, outbound }
     }
 
     /// Registers a client and makes its secret when it has one.
@@ -65,7 +69,7 @@ impl ClientService {
 
     /// A new client, checked as far as that goes without the database.
     pub(crate) fn draft(&self, form: &ClientForm, caller: &Caller) -> Result<ClientDraft, FieldErrors> {
-        let blueprint = form.parse()?;
+        let blueprint = self.parse(form)?;
         let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
         let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
         Ok(ClientDraft { client, secret })
@@ -110,7 +114,7 @@ impl ClientService {
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<Client>, AdminError> {
-        let blueprint = form.parse()?;
+        let blueprint = self.parse(form)?;
         let (id, precondition, caller, owners) =
             (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
         self.store
@@ -222,6 +226,22 @@ impl ClientService {
                 })
             })
             .await
+    }
+
+    /// What the form says, checked as a whole. The addresses that it names have to be ones that the server calls.
+    fn parse(&self, form: &ClientForm) -> Result<Blueprint, FieldErrors> {
+        let blueprint = form.parse()?;
+        let mut errors = FieldErrors::default();
+        if let Some(told) = &blueprint.settings.protocol.backchannel_logout {
+            if let Err(refused) = self.outbound.rules().check(told.uri.url()) {
+                errors.refuse(BACKCHANNEL_URI, "unreachable", refused.to_string());
+            }
+            if !blueprint.scopes.contains(OPENID) {
+                let message = "a client without the scope `openid` gets no ID token, so it is never told";
+                errors.refuse(BACKCHANNEL_URI, "contradiction", message);
+            }
+        }
+        errors.finish(Some(blueprint))
     }
 
     fn secret(&self) -> OpaqueToken {
