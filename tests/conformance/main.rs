@@ -7,6 +7,8 @@ mod jarm;
 #[cfg(test)]
 mod oidc_backchannel_logout;
 #[cfg(test)]
+mod oidc_core_client_keys;
+#[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
 mod rfc9101;

@@ -265,7 +265,7 @@ async fn section_2_5_clients_are_told_however_a_session_ends(
     #[case] way: Way,
 ) {
     let mut scene = Scene::on(database).await;
-    let Scene { server, browser, ada, .. } = &mut scene;
+    let Scene { server, browser, ada, shop, .. } = &mut scene;
     let user = format!("/users/{}", ada.id);
     match way {
         Way::Account => _ = sign_out(browser).await,
@@ -280,7 +280,7 @@ async fn section_2_5_clients_are_told_however_a_session_ends(
             browser.submit(&the_form(&asked, "logout")).await;
         }
         Way::NewSignIn => {
-            let request = AuthorizeRequest::of(&scene.shop).with("prompt", "login");
+            let request = AuthorizeRequest::of(shop).with("prompt", "login");
             browser.authorize(&request, ada).await;
         }
         Way::OwnPassword => {

@@ -18,6 +18,7 @@ pub mod database;
 pub mod decisions;
 pub mod instructions;
 pub mod jwt;
+pub mod keys_at;
 pub mod landing;
 pub mod log;
 pub mod markup;

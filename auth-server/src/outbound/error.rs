@@ -27,9 +27,9 @@ pub(crate) enum OutboundError {
 
 impl OutboundError {
     /// What an error of the library comes from.
-    pub(super) fn of(error: reqwest::Error) -> Self {
+    pub(super) fn of(error: &reqwest::Error) -> Self {
         let timed_out = error.is_timeout();
-        let mut cause: &(dyn Error + 'static) = &error;
+        let mut cause: &(dyn Error + 'static) = error;
         loop {
             if let Some(refused) = cause.downcast_ref::<AddressRefused>() {
                 return Self::Refused(*refused);

@@ -94,7 +94,7 @@ impl Outbound {
     pub(crate) async fn get(&self, url: &ClientUrl, max_bytes: usize) -> Result<Bytes, OutboundError> {
         let request = self.client()?.get(url.url().clone());
         self.send(url, async {
-            let response = request.send().await.map_err(OutboundError::of)?;
+            let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
             match response.status().as_u16() {
                 200 => read(response, max_bytes).await,
                 other => Err(OutboundError::Status(other)),
@@ -108,7 +108,7 @@ impl Outbound {
         let request = self.client()?.post(url.url().clone());
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
         self.send(url, async {
-            let response = request.send().await.map_err(OutboundError::of)?;
+            let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
             let status = response.status().as_u16();
             // Whoever sends more than an acknowledgement is not listened to any longer, and has said what counts.
             _ = read(response, MAX_ACKNOWLEDGEMENT).await;
@@ -195,7 +195,7 @@ fn authorities(file: &std::path::Path) -> Result<Vec<reqwest::Certificate>, Stri
 /// Reads a body that is no longer than it may be.
 async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, OutboundError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(OutboundError::of)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| OutboundError::of(&error))? {
         if body.len() + chunk.len() > max_bytes {
             return Err(OutboundError::TooLong);
         }

@@ -11,6 +11,7 @@ pub(crate) mod buckets;
 pub mod caller;
 pub(crate) mod callers;
 pub(crate) mod client_auth;
+pub(crate) mod client_keys;
 pub mod clients;
 pub(crate) mod events;
 pub mod fields;

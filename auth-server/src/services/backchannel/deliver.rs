@@ -65,7 +65,7 @@ impl LogoutSender {
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
         let _round = self.round.lock().await;
         while let Some((lease, notices)) = self.take().await? {
-            self.start(lease, notices).join_all().await;
+            self.start(&lease, notices).join_all().await;
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ impl LogoutSender {
     }
 
     /// Begins to send. Nobody has to wait for it: what was begun goes on when the set is dropped.
-    pub(super) fn start(&self, lease: NoticeLease, notices: Vec<LogoutNotice>) -> Flights {
+    pub(super) fn start(&self, lease: &NoticeLease, notices: Vec<LogoutNotice>) -> Flights {
         let flight = Arc::clone(&self.flights).try_read_owned().ok().map(Arc::new);
         let begun = notices.into_iter().map(|notice| {
             let (this, lease, flight) = (self.clone(), lease.clone(), flight.clone());
@@ -205,7 +205,7 @@ fn wait_after(attempts: u32, entropy: &Entropy) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     let whole = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
     let [part] = entropy.bytes::<1>();
-    whole - whole.mul_f64(f64::from(part) / 512.0)
+    whole.mul_f64(1.0 - f64::from(part) / 512.0)
 }
 
 impl fmt::Debug for LogoutSender {

@@ -100,14 +100,14 @@ impl LogoutNotices {
     /// Sends, and does not wait for it.
     pub(crate) fn send(&self, departures: Departures) {
         if let (Some(sender), Some((lease, notices))) = (self.sender.get(), departures.0) {
-            drop(sender.start(lease, notices));
+            drop(sender.start(&lease, notices));
         }
     }
 
     /// Sends, and waits for a moment. What takes longer goes on.
     pub(crate) async fn send_and_wait(&self, departures: Departures) {
         if let (Some(sender), Some((lease, notices))) = (self.sender.get(), departures.0) {
-            _ = tokio::time::timeout(PATIENCE, sender.start(lease, notices).join_all()).await;
+            _ = tokio::time::timeout(PATIENCE, sender.start(&lease, notices).join_all()).await;
         }
     }
 }

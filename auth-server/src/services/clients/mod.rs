@@ -15,7 +15,7 @@ use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
-use crate::services::clients::form::{Blueprint, ClientForm, Proof};
+use crate::services::clients::form::{Blueprint, ClientForm, JWKS_URI, Proof};
 use crate::services::clients::protocol::BACKCHANNEL_URI;
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
@@ -232,6 +232,11 @@ impl ClientService {
     fn parse(&self, form: &ClientForm) -> Result<Blueprint, FieldErrors> {
         let blueprint = form.parse()?;
         let mut errors = FieldErrors::default();
+        if let Proof::KeysAt(url) = &blueprint.proof
+            && let Err(refused) = self.outbound.rules().check(url.url())
+        {
+            errors.refuse(JWKS_URI, "unreachable", refused.to_string());
+        }
         if let Some(told) = &blueprint.settings.protocol.backchannel_logout {
             if let Err(refused) = self.outbound.rules().check(told.uri.url()) {
                 errors.refuse(BACKCHANNEL_URI, "unreachable", refused.to_string());
@@ -275,6 +280,7 @@ async fn find_to_change(
 fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Client {
     let authentication = match (blueprint.proof, secret) {
         (Proof::Keys(jwks), _) => ClientAuthentication::PrivateKeyJwt(jwks),
+        (Proof::KeysAt(url), _) => ClientAuthentication::PrivateKeyJwtAt(url),
         (Proof::Secret, Some(secret)) => ClientAuthentication::Secret(secret.digest()),
         (Proof::Secret | Proof::Nothing, _) => ClientAuthentication::None,
     };
@@ -298,15 +304,16 @@ fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> 
         let message = "cannot be changed: make a new client";
         return Err(FieldErrors::of("/preset", "immutable", message).into());
     }
-    let authentication = match (&before.authentication, blueprint.proof.clone()) {
-        (ClientAuthentication::PrivateKeyJwt(_), Proof::Keys(jwks)) => {
-            ClientAuthentication::PrivateKeyJwt(jwks)
-        }
-        (ClientAuthentication::Secret(_) | ClientAuthentication::None, Proof::Keys(_)) => {
+    let has_keys = before.keys().is_some();
+    let authentication = match blueprint.proof.clone() {
+        Proof::Keys(jwks) if has_keys => ClientAuthentication::PrivateKeyJwt(jwks),
+        Proof::KeysAt(url) if has_keys => ClientAuthentication::PrivateKeyJwtAt(url),
+        refused @ (Proof::Keys(_) | Proof::KeysAt(_)) => {
+            let pointer = if matches!(refused, Proof::Keys(_)) { "/jwks" } else { JWKS_URI };
             let message = "this client has no keys: make a new client to change how it proves who it is";
-            return Err(FieldErrors::of("/jwks", "immutable", message).into());
+            return Err(FieldErrors::of(pointer, "immutable", message).into());
         }
-        (same, Proof::Nothing | Proof::Secret) => same.clone(),
+        Proof::Nothing | Proof::Secret => before.authentication.clone(),
     };
     let after = built(before.id.clone(), blueprint, None);
     Ok(Client { authentication, disabled_at: before.disabled_at, ..after })
@@ -331,7 +338,7 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
         errors.refuse("/serves", "unknown", "there is no such API");
     }
     if client.settings.protocol.request_objects.are_required() && client.keys().is_none() {
-        let message = "a client that signs its requests registers its public keys: give them as `jwks`";
+        let message = "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)";
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
     }
     Ok(errors.finish(Some(()))?)
@@ -363,6 +370,7 @@ fn versioned(client: Client) -> Versioned<Client> {
     let proof = match &client.authentication {
         ClientAuthentication::None => String::new(),
         ClientAuthentication::PrivateKeyJwt(jwks) => jwks.clone(),
+        ClientAuthentication::PrivateKeyJwtAt(url) => url.to_string(),
         ClientAuthentication::Secret(digest) => digest.hex(),
     };
     let uris = |list: &[crate::domain::redirect_uri::RedirectUri]| -> Vec<String> {

@@ -38,28 +38,25 @@ impl ProtocolForm {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
             authorization_response_alg: errors.take(pointer, response_alg.transpose())?,
-            backchannel_logout: self.backchannel_logout(errors, preset)?,
+            backchannel_logout: self.backchannel_logout(errors, preset),
         })
     }
 
-    fn backchannel_logout(
-        &self,
-        errors: &mut FieldErrors,
-        preset: Preset,
-    ) -> Option<Option<BackchannelLogout>> {
+    /// What is wrong about it is noted, and refuses the whole.
+    fn backchannel_logout(&self, errors: &mut FieldErrors, preset: Preset) -> Option<BackchannelLogout> {
         let session_required = self.backchannel_logout_session_required;
         let Some(uri) = &self.backchannel_logout_uri else {
             if session_required {
                 let message = "says what is sent to `backchannel_logout_uri`: give that as well";
                 errors.refuse(BACKCHANNEL_SESSION, "contradiction", message);
             }
-            return Some(None);
+            return None;
         };
         if !preset.signs_people_in() {
             let message = "nobody signs in to a client without people, so nobody signs out";
             errors.refuse(BACKCHANNEL_URI, "contradiction", message);
         }
         let uri = errors.take(BACKCHANNEL_URI, ClientUrl::parse(uri))?;
-        Some(Some(BackchannelLogout { uri, session_required }))
+        Some(BackchannelLogout { uri, session_required })
     }
 }
