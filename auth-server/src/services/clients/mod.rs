@@ -2,11 +2,11 @@
 
 pub mod form;
 pub mod protocol;
+mod reach;
 
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, ClientAuthentication};
 use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
@@ -16,7 +16,6 @@ use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::clients::form::{Blueprint, ClientForm, JWKS_URI, Proof};
-use crate::services::clients::protocol::BACKCHANNEL_URI;
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
@@ -69,7 +68,7 @@ impl ClientService {
 
     /// A new client, checked as far as that goes without the database.
     pub(crate) fn draft(&self, form: &ClientForm, caller: &Caller) -> Result<ClientDraft, FieldErrors> {
-        let blueprint = self.parse(form)?;
+        let blueprint = reach::checked(form.parse()?, self.outbound.rules())?;
         let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
         let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
         Ok(ClientDraft { client, secret })
@@ -114,7 +113,7 @@ impl ClientService {
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<Client>, AdminError> {
-        let blueprint = self.parse(form)?;
+        let blueprint = reach::checked(form.parse()?, self.outbound.rules())?;
         let (id, precondition, caller, owners) =
             (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
         self.store
@@ -226,27 +225,6 @@ impl ClientService {
                 })
             })
             .await
-    }
-
-    /// What the form says, checked as a whole. The addresses that it names have to be ones that the server calls.
-    fn parse(&self, form: &ClientForm) -> Result<Blueprint, FieldErrors> {
-        let blueprint = form.parse()?;
-        let mut errors = FieldErrors::default();
-        if let Proof::KeysAt(url) = &blueprint.proof
-            && let Err(refused) = self.outbound.rules().check(url.url())
-        {
-            errors.refuse(JWKS_URI, "unreachable", refused.to_string());
-        }
-        if let Some(told) = &blueprint.settings.protocol.backchannel_logout {
-            if let Err(refused) = self.outbound.rules().check(told.uri.url()) {
-                errors.refuse(BACKCHANNEL_URI, "unreachable", refused.to_string());
-            }
-            if !blueprint.scopes.contains(OPENID) {
-                let message = "a client without the scope `openid` gets no ID token, so it is never told";
-                errors.refuse(BACKCHANNEL_URI, "contradiction", message);
-            }
-        }
-        errors.finish(Some(blueprint))
     }
 
     fn secret(&self) -> OpaqueToken {
