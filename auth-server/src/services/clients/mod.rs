@@ -382,9 +382,9 @@ mod tests {
     }
 
     fn stored(client: &Client) -> Digest32 {
-        match client.authentication {
-            ClientAuthentication::Secret(digest) => digest,
-            ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt(_) => panic!("it has a secret"),
+        match &client.authentication {
+            ClientAuthentication::Secret(digest) => *digest,
+            other => panic!("it has a secret, and not {other:?}"),
         }
     }
 
