@@ -53,7 +53,7 @@ async fn section_2_2_what_is_registered_is_checked_as_a_whole() {
         (at("https://10.0.0.1/x"), uri),
         (at("https://169.254.169.254/x"), uri),
         (at("https://[::1]/x"), uri),
-        (at("http://localhost/x"), uri),
+        (at("http://127.0.0.2/x"), uri),
         (machine, uri),
         (without_openid, uri),
         (application("Shop", &json!({ "backchannel_logout_session_required": true })), session),

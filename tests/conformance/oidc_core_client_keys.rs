@@ -159,7 +159,7 @@ async fn rfc_7591_section_2_where_keys_are_is_checked_with_the_rest() {
         at("https://169.254.169.254/latest"),
         at("https://[::1]/jwks"),
         at("https://0.0.0.0/jwks"),
-        at("http://localhost/jwks"),
+        at("http://127.0.0.2/jwks"),
         at("file:///etc/passwd"),
         both,
         public,

@@ -1,5 +1,6 @@
 //! Applications are told of sign-outs although a program is killed, and once although two run.
 
+use futures_util::FutureExt as _;
 use portcullis_tests::admin::Admin;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -9,6 +10,7 @@ use portcullis_tests::registered::Registered;
 use portcullis_tests::told::Told;
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use rstest::rstest;
+use tokio::net::TcpListener;
 
 use crate::commands::{PASSWORD, json, password_file, place_on, registered};
 
@@ -94,4 +96,22 @@ async fn two_programs_tell_each_application_once_postgres() {
     sids.sort();
     sids.dedup();
     assert_eq!((sids.len(), tried), (3, 3), "each once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proxies_of_the_environment_are_not_asked() {
+    let (_folder, place) = place_on(Sqlite).await;
+    let mut told = Told::start().await;
+    let parties = Parties::in_place(&place, &told);
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut command = place.command(&["serve"]);
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, &address);
+    }
+    let mut server = ServerProcess::of(command, &place);
+    server.ready().await;
+    let sid = parties.come_and_go(&server, Visitor::new(&server.address)).await;
+    assert_eq!(claims(&told.token().await)["sid"], sid.as_str());
+    assert!(proxy.accept().now_or_never().is_none(), "nobody came by the proxy");
 }

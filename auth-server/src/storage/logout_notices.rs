@@ -40,13 +40,14 @@ const LIST_BY_STATE: &str = "
 const LIST_BY_SESSION: &str = "
     SELECT id, session_id, client_id, subject, created_at, attempts, state, due_at, settled_at, last_error
       FROM logout_notices WHERE session_id = $1 ORDER BY id LIMIT $2";
+/// What is settled has no lease any more.
 const SETTLE: &str = "
     UPDATE logout_notices
        SET state = $3, settled_at = $4, last_error = $5, leased_until = NULL, lease_token = NULL
-     WHERE id = $1 AND lease_token = $2 AND settled_at IS NULL";
+     WHERE id = $1 AND lease_token = $2";
 const PUT_OFF: &str = "
     UPDATE logout_notices SET due_at = $3, last_error = $4, leased_until = NULL, lease_token = NULL
-     WHERE id = $1 AND lease_token = $2 AND settled_at IS NULL";
+     WHERE id = $1 AND lease_token = $2";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =

@@ -60,8 +60,10 @@ impl LogoutNotices {
         if !sessions::end(tx, session, now).await? {
             return Ok(None);
         }
+        if !grants::revoke_by_session(tx, session, now).await? {
+            return Ok(Some(Departures::default()));
+        }
         let told = logout_notices::of_session(tx, session).await?;
-        grants::revoke_by_session(tx, session, now).await?;
         self.note(tx, told, now).await.map(Some)
     }
 
