@@ -10,7 +10,7 @@ use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::{Parameters, ParametersError};
-use crate::domain::user::{Sub, Username};
+use crate::domain::user::Username;
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::services::authorize::respond::append_query;
@@ -123,7 +123,6 @@ struct Checked {
 
 /// What an ID token of ours says.
 struct Hint {
-    subject: Sub,
     session: SessionId,
     client: ClientId,
 }
@@ -219,17 +218,17 @@ impl LogoutService {
         if !token.header.is(JwtType::IdToken) || text("iss") != self.issuer.as_str() {
             return Err(LogoutError::HintNotOurs);
         }
-        let subject = Sub::parse(text("sub")).map_err(|_| LogoutError::HintNotOurs)?;
         let session = SessionId::parse(text("sid")).map_err(|_| LogoutError::HintNotOurs)?;
         let client = ClientId::parse(text("aud")).map_err(|_| LogoutError::HintNotOurs)?;
-        Ok(Hint { subject, session, client })
+        Ok(Hint { session, client })
     }
 }
 
 impl Hint {
-    /// Whether it speaks of the person and the session in this browser. Of any other the person is asked (RP-Initiated Logout §2).
+    /// Whether it speaks of the session in this browser, and so of who is signed in. Of any other the person is asked
+    /// (RP-Initiated Logout §2).
     fn is_of(&self, live: &LiveSession) -> bool {
-        self.session == live.session.id && self.subject == live.user.sub
+        self.session == live.session.id
     }
 }
 
