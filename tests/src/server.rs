@@ -99,7 +99,7 @@ impl BareServer {
         change(&mut config);
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
-        let app = App::open(config, clock.clone(), Entropy::os()).await.expect("the server starts");
+        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await.expect("the server starts");
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
             let app = app.clone();
