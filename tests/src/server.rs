@@ -67,8 +67,9 @@ impl TestServer {
 
     /// Starts a server whose configuration the test changes first.
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
-        let server = BareServer::start_with(database, change).await;
-        let admin = Admin::new(&server.issuer, owner(&server.app, &server.clock).await);
+        let server = Box::pin(BareServer::start_with(database, change)).await;
+        let owner = Box::pin(owner(&server.app, &server.clock)).await;
+        let admin = Admin::new(&server.issuer, owner);
         Self { admin, server }
     }
 
