@@ -155,6 +155,11 @@ impl App {
     /// The order matters when a first start is cut short: database, master key, signing keys. At each point the next start finds
     /// either all that it needs or none of it.
     pub async fn open(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, StartError> {
+        // On the heap: it is large, and whoever starts a server would hold it in a future of their own.
+        Box::pin(Self::opened(config, clock, entropy)).await
+    }
+
+    async fn opened(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, StartError> {
         master::create_data_dir(config.data_dir())?;
         let store = open_store(&config, &clock).await?;
         refuse_lost_database(&config, &store).await?;

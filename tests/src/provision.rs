@@ -29,8 +29,7 @@ impl Provisioned {
         let issuer = place.issuer.clone().unwrap_or_else(|| place.address());
         let mut config = Config::for_tests(&place.data_dir, &issuer);
         config.database.url = place.database_url.clone().map(SecretText::new);
-        let app = App::open(config, Clock::system(), Entropy::os());
-        let app = Box::pin(app).await.expect("the place can be opened");
+        let app = App::open(config, Clock::system(), Entropy::os()).await.expect("the place can be opened");
         let provisioned = Self::in_app(&app).await;
         app.store().close().await;
         provisioned
