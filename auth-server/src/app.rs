@@ -36,9 +36,11 @@ use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
 use crate::keys::vault::RingError;
+use crate::outbound::{BadAuthorities, Outbound, Resolver};
 use crate::services::admin_error::AdminError;
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
+use crate::services::backchannel::{LogoutNotices, LogoutSender};
 use crate::services::caller::Caller;
 use crate::services::clients::ClientService;
 use crate::services::health::HealthService;
@@ -64,6 +66,7 @@ pub struct App {
     administration: Administration,
     protocol: Protocol,
     admin_api: Router<AppState>,
+    logouts: LogoutSender,
 }
 
 /// Why the server does not start.
@@ -116,6 +119,9 @@ pub enum StartError {
          the master key that belongs to this database; nothing was changed"
     )]
     OtherMasterKey(RingError),
+    /// The certificate authorities of the addresses of clients cannot be read.
+    #[error(transparent)]
+    Outbound(#[from] BadAuthorities),
     /// The database refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -149,6 +155,11 @@ impl App {
     /// The order matters when a first start is cut short: database, master key, signing keys. At each point the next start finds
     /// either all that it needs or none of it.
     pub async fn open(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, StartError> {
+        // On the heap: it is large, and whoever starts a server would hold it in a future of their own.
+        Box::pin(Self::opened(config, clock, entropy)).await
+    }
+
+    async fn opened(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, StartError> {
         master::create_data_dir(config.data_dir())?;
         let store = open_store(&config, &clock).await?;
         refuse_lost_database(&config, &store).await?;
@@ -158,12 +169,25 @@ impl App {
         let schedule = schedule(&config);
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
-        let ground = Ground { config: Arc::new(config), clock, entropy, store, sealer, keys, hasher };
+        let outbound = Outbound::new(&config.outbound, Resolver::System, clock.clone())?;
+        let notices = LogoutNotices::new(entropy.clone());
+        let ground = Ground {
+            config: Arc::new(config),
+            clock,
+            entropy,
+            store,
+            sealer,
+            keys,
+            hasher,
+            outbound,
+            notices,
+        };
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
         let protocol = protocol::build(&ground, &front.login);
-        Ok(Self { ground, front, administration, protocol, admin_api })
+        let logouts = ground.logout_sender();
+        Ok(Self { ground, front, administration, protocol, admin_api, logouts })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -174,7 +198,7 @@ impl App {
             self.ground.entropy.clone(),
             self.front.pages.clone(),
         ));
-        let mut background = background::start(&self.ground, &self.administration);
+        let mut background = background::start(&self.ground, &self.administration, &self.logouts);
         let events = &self.administration.distribution.events;
         // Guards that listen would keep their connections open for ever.
         let stop = async {
@@ -254,6 +278,14 @@ impl App {
     /// Writes what this server decided itself into the records, which it does by itself every few seconds.
     pub async fn record_decisions(&self) -> Result<(), RecordsError> {
         self.administration.distribution.decisions.notes().flush().await
+    }
+
+    /// Tells clients of the sign-outs that they are to be told of now, which it does by itself every few seconds, and waits until
+    /// nothing is on its way any more.
+    pub async fn tell_of_sign_outs(&self) -> Result<(), StoreError> {
+        self.logouts.deliver_due().await?;
+        self.logouts.settled().await;
+        Ok(())
     }
 
     /// What commands make in one go.

@@ -9,6 +9,7 @@ pub mod domain;
 mod http;
 pub mod jobs;
 mod keys;
+mod outbound;
 pub mod services;
 pub mod storage;
 mod telemetry;

@@ -1,14 +1,16 @@
 //! A small shop with pages: people sign in at an issuer, see their orders and sign out.
 //!
-//! Start the server (`cargo run --release`), and register the API that the pages are for, and the shop, from the root of the
-//! repository:
+//! Start the server (`PORTCULLIS__OUTBOUND__ALLOW=127.0.0.1 cargo run --release`: it is to tell the shop of sign-outs, and calls this
+//! machine only where it is told so), and register the API that the pages are for, and the shop, from the root of the repository:
 //!
 //! ```sh
 //! umask 077
+//! export PORTCULLIS__OUTBOUND__ALLOW=127.0.0.1
 //! alias portcullis=target/release/portcullis
 //! portcullis client create --preset service --name Orders --api https://orders.example --format json > orders.json
 //! portcullis client create --preset web --name Shop --api https://orders.example --format json \
-//!   --redirect-uri http://127.0.0.1:8087/auth/callback --post-logout-redirect-uri http://127.0.0.1:8087/ > shop.json
+//!   --redirect-uri http://127.0.0.1:8087/auth/callback --post-logout-redirect-uri http://127.0.0.1:8087/ \
+//!   --backchannel-logout-uri http://127.0.0.1:8087/auth/backchannel-logout > shop.json
 //! ```
 //!
 //! Start the shop:
@@ -24,8 +26,8 @@
 //!
 //! Configured by the environment: `WEBAPP_ISSUER`, `WEBAPP_AUDIENCE`, the client (`WEBAPP_CLIENT_ID` with `WEBAPP_CLIENT_SECRET`),
 //! the origin by which browsers reach it (`WEBAPP_ORIGIN`), where to listen (`WEBAPP_LISTEN`), and how many seconds before its
-//! end an access token is renewed (`WEBAPP_RENEW_EARLY_SECS`). The client has the redirect URI `ORIGIN/auth/callback` and the
-//! post-logout redirect URI `ORIGIN/`.
+//! end an access token is renewed (`WEBAPP_RENEW_EARLY_SECS`). The client has the redirect URI `ORIGIN/auth/callback`, the
+//! post-logout redirect URI `ORIGIN/` and the back-channel logout URI `ORIGIN/auth/backchannel-logout`.
 
 use std::env;
 use std::error::Error;

@@ -14,18 +14,43 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer { module: "main", may_name: &["cli"] },
     Layer {
         module: "cli",
-        may_name: &["app", "services", "keys", "mail", "storage", "telemetry", "config", "domain"],
+        may_name: &[
+            "app",
+            "services",
+            "keys",
+            "mail",
+            "outbound",
+            "storage",
+            "telemetry",
+            "config",
+            "domain",
+        ],
     },
     Layer {
         module: "app",
-        may_name: &["http", "jobs", "services", "keys", "mail", "storage", "telemetry", "config", "domain"],
+        may_name: &[
+            "http",
+            "jobs",
+            "services",
+            "keys",
+            "mail",
+            "outbound",
+            "storage",
+            "telemetry",
+            "config",
+            "domain",
+        ],
     },
     Layer { module: "http", may_name: &["services", "keys", "telemetry", "config", "domain"] },
     Layer {
         module: "jobs",
         may_name: &["services", "keys", "mail", "storage", "telemetry", "config", "domain"],
     },
-    Layer { module: "services", may_name: &["keys", "mail", "storage", "telemetry", "config", "domain"] },
+    Layer {
+        module: "services",
+        may_name: &["keys", "mail", "outbound", "storage", "telemetry", "config", "domain"],
+    },
+    Layer { module: "outbound", may_name: &["telemetry", "config", "domain"] },
     Layer { module: "mail", may_name: &["storage", "telemetry", "config", "domain"] },
     Layer { module: "keys", may_name: &["storage", "telemetry", "config", "domain"] },
     Layer { module: "storage", may_name: &["telemetry", "config", "domain"] },
@@ -49,10 +74,24 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     Foreign { names: &["cookie", "minijinja", "utoipa", "utoipa_axum"], only_in: &["http"] },
     // `domain` may name a wire vocabulary type such as `http::StatusCode`.
     Foreign { names: &["http"], only_in: &["app", "domain", "http"] },
+    // Whatever the server asks of others goes through the module that bounds it.
+    Foreign { names: &["reqwest"], only_in: &["outbound"] },
     Foreign { names: &["clap"], only_in: &["cli", "main"] },
     Foreign {
         names: &["tokio"],
-        only_in: &["app", "cli", "http", "jobs", "keys", "mail", "main", "services", "storage", "telemetry"],
+        only_in: &[
+            "app",
+            "cli",
+            "http",
+            "jobs",
+            "keys",
+            "mail",
+            "main",
+            "outbound",
+            "services",
+            "storage",
+            "telemetry",
+        ],
     },
 ];
 

@@ -9,6 +9,8 @@ mod rules;
 #[cfg(test)]
 mod sanitized;
 #[cfg(test)]
+mod sign_outs;
+#[cfg(test)]
 mod walks;
 
 use portcullis_tests::browser::Browser;

@@ -18,13 +18,13 @@ use crate::sign_in;
 
 /// Whether pages may run scripts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Scripts {
+pub(crate) enum Scripts {
     Off,
     On,
 }
 use Scripts::{Off, On};
 
-async fn browser(scripts: Scripts) -> Browser {
+pub(crate) async fn browser(scripts: Scripts) -> Browser {
     let browser = Browser::start().await;
     if scripts == Off {
         browser.disable_scripts().await;

@@ -5,6 +5,16 @@ mod form_post;
 #[cfg(test)]
 mod jarm;
 #[cfg(test)]
+mod oidc_backchannel_answers;
+#[cfg(test)]
+mod oidc_backchannel_logout;
+#[cfg(test)]
+mod oidc_core_client_keys;
+#[cfg(test)]
+mod oidc_rp_initiated_logout;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod sign_out_scene;

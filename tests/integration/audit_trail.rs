@@ -32,6 +32,7 @@ fn changes() -> Vec<Change> {
         ("POST /users", json!({ "username": "ada" }), Some("user.created")),
         ("PUT /users/{user}", json!({ "username": "bea" }), Some("user.updated")),
         ("PUT /users/{user}/password", password, Some("password.changed")),
+        ("POST /users/{user}/sign-out", json!({}), Some("user.signed_out")),
         ("POST /users/{user}/disable", json!({}), Some("user.disabled")),
         ("POST /users/{user}/enable", json!({}), Some("user.enabled")),
         ("POST /clients", shop("Shop"), Some("client.created")),

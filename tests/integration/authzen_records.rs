@@ -158,7 +158,7 @@ async fn searches_refusals_and_strangers_are_no_decisions_of_the_rules(
 #[rstest]
 #[tokio::test]
 async fn a_server_that_keeps_no_records_keeps_none_of_these(#[values(Sqlite, Postgres)] database: Database) {
-    let server = TestServer::start_with(database, |config| config.records.keep_days = 0).await;
+    let server = TestServer::start_with(database, |config| config.journal.records.keep_days = 0).await;
     let scene = Box::pin(Scene::of(server)).await;
     assert_eq!(scene.ask(EVALUATION, &reading(&role("viewer"))).await.json()["decision"], true);
     assert_eq!(scene.replay().await["recorded"]["days"], 0);
@@ -167,7 +167,8 @@ async fn a_server_that_keeps_no_records_keeps_none_of_these(#[values(Sqlite, Pos
 #[rstest]
 #[tokio::test]
 async fn a_day_that_is_full_counts_what_it_does_not_keep(#[values(Sqlite, Postgres)] database: Database) {
-    let server = TestServer::start_with(database, |config| config.records.max_requests_per_day = 1).await;
+    let server =
+        TestServer::start_with(database, |config| config.journal.records.max_requests_per_day = 1).await;
     let scene = Box::pin(Scene::of(server)).await;
     for times in 0..2 {
         assert_eq!(scene.ask(EVALUATION, &reading(&role("viewer"))).await.status, 200);
@@ -186,7 +187,8 @@ async fn a_day_that_is_full_counts_what_it_does_not_keep(#[values(Sqlite, Postgr
 async fn under_pseudonyms_the_records_do_not_say_about_whom_was_asked(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let server = TestServer::start_with(database, |config| config.records.authzen_pseudonyms = true).await;
+    let server =
+        TestServer::start_with(database, |config| config.journal.records.authzen_pseudonyms = true).await;
     let scene = Box::pin(Scene::of(server)).await;
     let ada = scene.server.admin.user("ada").await;
     scene.server.admin.assign(&scene.orders, "viewer", &ada.id).await;

@@ -43,6 +43,8 @@ mod replicas;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod sign_outs;
+#[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod start;

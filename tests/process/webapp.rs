@@ -1,11 +1,15 @@
 //! A service with pages: the server, the service and a person with a browser.
 
+use std::time::Duration;
+
+use portcullis_tests::admin::Admin;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::text_of;
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use reqwest::Method;
 use rstest::rstest;
+use serde_json::Value;
 use url::Url;
 
 use crate::commands::{PASSWORD, json, password_file};
@@ -16,10 +20,21 @@ struct Town {
     ground: Ground,
     shop: Example,
     ada: Person,
+    admin: Admin,
 }
 
 impl Town {
+    /// With a shop that renews its access token for each request.
     async fn at(database: Database) -> Self {
+        // Longer than any access token lasts.
+        Self::started(database, "export WEBAPP_RENEW_EARLY_SECS=3600\n").await
+    }
+
+    async fn at_usual_pace(database: Database) -> Self {
+        Self::started(database, "").await
+    }
+
+    async fn started(database: Database, setting: &str) -> Self {
         let ground = Ground::new(database, "http://127.0.0.1:8087").await;
         let [register, start] = <[String; 2]>::try_from(instructions("webapp.rs")).expect("two blocks");
         ground.terminal().run(&ground.at_home(&register));
@@ -28,9 +43,9 @@ impl Town {
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         let (username, password) = ("ada".to_owned(), PASSWORD.to_owned());
         let ada = Person { id: text("id"), sub: text("sub"), username, password };
-        // Longer than any access token lasts, so that each request has a new one.
-        let shop = ground.start(&format!("export WEBAPP_RENEW_EARLY_SECS=3600\n{start}")).await;
-        Self { ground, shop, ada }
+        let admin = Admin::in_place(place);
+        let shop = ground.start(&format!("{setting}{start}")).await;
+        Self { ground, shop, ada, admin }
     }
 
     fn visitors(&self) -> (Visitor, Visitor) {
@@ -107,17 +122,56 @@ async fn people_sign_in_see_their_page_and_sign_out(#[values(Sqlite, Postgres)] 
     assert_ne!(at_server.open("/account").await.url.path(), "/account", "and at the issuer");
 }
 
-/// A sign-out elsewhere ends the grant, and with it the refresh token of the session.
+/// The server tells the shop of a sign-out elsewhere, so nothing has to expire first: its access tokens are good for minutes.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_signs_out_at_the_issuer_is_signed_out_here_with_the_next_access_token(
+async fn whoever_signs_out_elsewhere_is_signed_out_here_within_a_second(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let town = Town::at(database).await;
+    let town = Town::at_usual_pace(database).await;
     let (mut at_shop, mut at_server) = town.visitors();
-    assert_eq!(sign_in(&town, (&mut at_shop, &mut at_server), "/orders").await.status, 200);
-    let asked = at_server.open("/logout").await;
-    let sent = at_server.submit(&the_form(&asked, "logout")).await;
-    at_server.follow(sent).await;
-    assert_eq!(leads_to(&open(&mut at_shop, "/orders").await).path(), "/auth/login");
+    for way in [Way::AtTheIssuer, Way::ByTheAdministrator, Way::WithANewPassword] {
+        assert_eq!(sign_in(&town, (&mut at_shop, &mut at_server), "/orders").await.status, 200);
+        let token = |page: &Answer| text_of(&page.text(), "token").unwrap();
+        let before = open(&mut at_shop, "/orders").await;
+        assert_eq!(token(&before), token(&open(&mut at_shop, "/orders").await), "no renewal yet");
+        let gone = std::time::Instant::now();
+        town.sign_out_elsewhere(&mut at_server, way).await;
+        let mut page = open(&mut at_shop, "/orders").await;
+        while page.status == 200 && gone.elapsed() < Duration::from_secs(1) {
+            page = open(&mut at_shop, "/orders").await;
+        }
+        assert_eq!(leads_to(&page).path(), "/auth/login", "{way:?}");
+    }
+}
+
+/// How somebody is signed out elsewhere.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    AtTheIssuer,
+    ByTheAdministrator,
+    WithANewPassword,
+}
+
+impl Town {
+    async fn sign_out_elsewhere(&self, at_server: &mut Visitor, way: Way) {
+        match way {
+            Way::AtTheIssuer => {
+                let asked = at_server.open("/logout").await;
+                let sent = at_server.submit(&the_form(&asked, "logout")).await;
+                let done = at_server.follow(sent).await;
+                assert!(done.text().contains("Signed out there, too."), "{}", done.text());
+            }
+            Way::ByTheAdministrator => {
+                self.admin.post(&format!("/users/{}/sign-out", self.ada.id), &Value::Null).await;
+            }
+            Way::WithANewPassword => {
+                let page = at_server.open("/account/security/password").await;
+                let form = the_form(&page, "change-password-form")
+                    .with("password", PASSWORD)
+                    .with("new-password", "another anchor harbour 9");
+                assert_eq!(at_server.submit(&form).await.status, 303);
+            }
+        }
+    }
 }

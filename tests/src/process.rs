@@ -78,6 +78,8 @@ impl Place {
             .env("PORTCULLIS__LIMITS__LOGIN_PER_ACCOUNT_PER_MINUTE", "100000")
             .env("PORTCULLIS__LIMITS__LOGIN_PER_ADDRESS_PER_MINUTE", "100000")
             .env("PORTCULLIS__LOG__FORMAT", "json")
+            // The applications of tests run on this machine.
+            .env("PORTCULLIS__OUTBOUND__ALLOW", "127.0.0.1")
             .arg("--data-dir")
             .arg(&self.data_dir)
             .arg("--listen")

@@ -67,8 +67,9 @@ impl TestServer {
 
     /// Starts a server whose configuration the test changes first.
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
-        let server = BareServer::start_with(database, change).await;
-        let admin = Admin::new(&server.issuer, owner(&server.app, &server.clock).await);
+        let server = Box::pin(BareServer::start_with(database, change)).await;
+        let owner = Box::pin(owner(&server.app, &server.clock)).await;
+        let admin = Admin::new(&server.issuer, owner);
         Self { admin, server }
     }
 
@@ -99,7 +100,7 @@ impl BareServer {
         change(&mut config);
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
-        let app = App::open(config, clock.clone(), Entropy::os()).await.expect("the server starts");
+        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await.expect("the server starts");
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
             let app = app.clone();

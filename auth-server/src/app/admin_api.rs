@@ -8,9 +8,10 @@ use crate::app::ground::Ground;
 use crate::http::admin;
 use crate::http::admin::guard::{self, GuardParts};
 use crate::http::admin::live::LiveCheck;
-use crate::http::admin::state::AdminState;
+use crate::http::admin::state::{AdminState, Records};
 use crate::http::extract::address::proxies;
 use crate::http::state::AppState;
+use crate::services::sign_outs::SignOutService;
 
 /// The routes of the admin API, behind the guard that services mount too.
 pub(super) async fn open(
@@ -35,12 +36,15 @@ pub(super) async fn open(
     let state = AdminState {
         apis: administration.apis.clone(),
         assignments: administration.assignments.clone(),
-        audit: administration.audit.clone(),
         clients: administration.clients.clone(),
         inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
         policies: administration.policies.clone(),
         questions: administration.console.questions.clone(),
+        records: Records {
+            audit: administration.audit.clone(),
+            sign_outs: SignOutService::new(ground.store.clone()),
+        },
         roles: administration.roles.clone(),
         users: administration.users.clone(),
     };

@@ -84,7 +84,8 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     let snapshots = SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer());
     let feed = RevocationFeed::new(store(), ground.clock.clone());
     feed.refresh().await?;
-    let records = RecordService::new(store(), ground.config.records.clone(), &ground.clock, &ground.entropy);
+    let records =
+        RecordService::new(store(), ground.config.journal.records.clone(), &ground.clock, &ground.entropy);
     let events = events(ground, &snapshots, &feed);
     let inventories = InventoryService::new(store(), &ground.clock, &ground.entropy);
     let console = Console {
@@ -112,11 +113,11 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         },
         assignments,
         audit: AuditService::new(store()),
-        clients: ClientService::new(store(), entropy(), owners.clone()),
+        clients: ClientService::new(store(), entropy(), owners.clone(), ground.outbound.clone()),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
         roles: RoleService::new(store(), entropy()),
-        users: UserService::new(store(), ground.hasher.clone(), entropy(), owners),
+        users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
     })
 }
 
@@ -131,8 +132,11 @@ fn events(ground: &Ground, snapshots: &SnapshotService, feed: &RevocationFeed) -
 /// Decides for services without a guard, and keeps what was decided until it is in the records.
 fn decisions(ground: &Ground, records: &RecordService) -> DecisionService {
     let Ground { clock, config, entropy, sealer, store, .. } = ground;
-    let pseudonyms =
-        config.records.authzen_pseudonyms.then(|| Pseudonyms::new(&sealer.derive("decision records")));
+    let pseudonyms = config
+        .journal
+        .records
+        .authzen_pseudonyms
+        .then(|| Pseudonyms::new(&sealer.derive("decision records")));
     let notes = DecisionNotes::new(records.clone(), pseudonyms, clock.clone(), entropy);
     DecisionService::new(store.clone(), notes)
 }

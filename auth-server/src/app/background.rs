@@ -9,6 +9,7 @@ use crate::app::administration::Administration;
 use crate::app::ground::Ground;
 use crate::jobs::Runner;
 use crate::keys::ring::KeyRing;
+use crate::services::backchannel::LogoutSender;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::notes::DecisionNotes;
 use crate::services::revocation_feed::RevocationFeed;
@@ -22,6 +23,8 @@ const TEND_KEYS_AGAIN: Duration = Duration::from_secs(5);
 const READ_AGAIN: Duration = Duration::from_millis(500);
 /// How often the policy of the admin API is read although nobody said that it changed.
 const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked for clients that are to be told of sign-outs. The first time they are told at once.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// How often it is written what this server decided itself: so much is lost when it is killed.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
@@ -29,15 +32,17 @@ const RECORD_EVERY: Duration = Duration::from_secs(5);
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts it; it runs until the set is dropped.
-pub(super) fn start(ground: &Ground, administration: &Administration) -> JoinSet<()> {
+pub(super) fn start(ground: &Ground, administration: &Administration, logouts: &LogoutSender) -> JoinSet<()> {
     let Ground { clock, entropy, keys, store, .. } = ground;
     let mut tasks = JoinSet::new();
     tasks.spawn(tend_keys(keys.clone(), store.clone()));
     let jobs = Runner::new(store.clone(), clock.clone(), entropy.clone(), administration.policies.clone())
-        .keep_records(ground.config.records.keep_days);
+        .keep_records(ground.config.journal.records.keep_days);
     tasks.spawn(jobs.run(std::future::pending()));
     tasks.spawn(follow_revocations(administration.distribution.feed.clone(), store.clone()));
     tasks.spawn(record_decisions(administration.distribution.decisions.notes().clone()));
+    ground.notices.attend(logouts.clone());
+    tasks.spawn(tell_of_sign_outs(logouts.clone()));
     tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));
     tasks
 }
@@ -87,6 +92,16 @@ async fn follow_policy(policy: AdminPolicy, store: Store) {
         }
         if !heard_or_after(&mut epochs, READ_POLICY_EVERY).await {
             return;
+        }
+    }
+}
+
+/// Tells clients again that did not listen, and those that another process left.
+async fn tell_of_sign_outs(logouts: LogoutSender) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        if let Err(error) = logouts.deliver_due().await {
+            tracing::warn!(cause = %error, "clients cannot be told of sign-outs at present");
         }
     }
 }

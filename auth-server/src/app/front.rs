@@ -29,6 +29,7 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         limits: LoginLimits::new(&config.limits, clock.clone(), entropy),
         devices: DeviceProof::new(&sealer.derive("known devices")),
         entropy: entropy.clone(),
+        notices: ground.notices.clone(),
     };
     Ok(Front {
         pages: Pages::open(&issuer)?,

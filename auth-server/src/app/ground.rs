@@ -7,6 +7,8 @@ use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::keys::ring::KeyRing;
 use crate::keys::seal::Sealer;
+use crate::outbound::Outbound;
+use crate::services::backchannel::{LogoutNotices, LogoutSender, SenderParts};
 use crate::services::password::PasswordHasher;
 use crate::storage::Store;
 
@@ -20,4 +22,14 @@ pub(super) struct Ground {
     pub(super) sealer: Sealer,
     pub(super) keys: KeyRing,
     pub(super) hasher: PasswordHasher,
+    pub(super) outbound: Outbound,
+    pub(super) notices: LogoutNotices,
+}
+
+impl Ground {
+    /// What tells clients of sign-outs.
+    pub(super) fn logout_sender(&self) -> LogoutSender {
+        let Self { config, clock, entropy, store, keys, outbound, .. } = self.clone();
+        LogoutSender::new(SenderParts { store, keys, issuer: config.issuer(), outbound, clock, entropy })
+    }
 }

@@ -8,6 +8,7 @@ use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::client_keys::ClientKeys;
 use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
@@ -38,15 +39,16 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         pushed_requests: config.protocol.require_pushed_requests.into(),
     };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
+    let client_keys = ClientKeys::new(ground.outbound.clone(), clock.clone());
     Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
             flows,
-            (FlowLimits::new(&config.limits, clock, entropy), limits.clone()),
+            (FlowLimits::new(&config.limits, clock, entropy), limits.clone(), client_keys.clone()),
         ),
-        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone()),
+        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), client_keys, limits.clone()),
         decision_point: DecisionPoint::of(&issuer),
         discovery: Discovery::of(&issuer, &config.protocol),
         introspection: IntrospectionService::new(store.clone(), access.clone()),

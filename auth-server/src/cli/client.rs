@@ -14,6 +14,7 @@ use crate::domain::secret::OpaqueToken;
 use crate::services::caller::Caller;
 use crate::services::clients::CreatedClient;
 use crate::services::clients::form::{ClientForm, ClientOptions};
+use crate::services::clients::protocol::ProtocolForm;
 use crate::services::paging::PageQuery;
 use crate::services::provision::ClientOrder;
 
@@ -57,6 +58,12 @@ pub(crate) struct Create {
     /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
     #[arg(long, value_name = "SCOPES")]
     scope: Option<String>,
+    /// Where it is told when somebody signs out (OpenID Connect Back-Channel Logout).
+    #[arg(long, value_name = "URI")]
+    backchannel_logout_uri: Option<String>,
+    /// It needs the session in what it is told there.
+    #[arg(long, requires = "backchannel_logout_uri")]
+    backchannel_logout_session_required: bool,
     /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
@@ -156,7 +163,19 @@ impl Create {
             apis: Vec::new(),
             serves: None,
             jwks: None,
-            options: ClientOptions { first_party: self.first_party, ..ClientOptions::default() },
+            options: ClientOptions {
+                first_party: self.first_party,
+                protocol: self.protocol(),
+                ..ClientOptions::default()
+            },
+        }
+    }
+
+    fn protocol(&self) -> ProtocolForm {
+        ProtocolForm {
+            backchannel_logout_uri: self.backchannel_logout_uri.clone(),
+            backchannel_logout_session_required: self.backchannel_logout_session_required,
+            ..ProtocolForm::default()
         }
     }
 }

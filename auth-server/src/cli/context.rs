@@ -127,8 +127,8 @@ impl Context {
 }
 
 fn quiet(mut config: Config) -> Config {
-    "warn".clone_into(&mut config.log.filter);
-    telemetry::start(&config.log);
+    "warn".clone_into(&mut config.journal.log.filter);
+    telemetry::start(&config.journal.log);
     config
 }
 

@@ -110,6 +110,7 @@ impl From<StartError> for Failure {
             StartError::Audience(_)
             | StartError::DatabaseLost { .. }
             | StartError::MasterKey(_)
+            | StartError::Outbound(_)
             | StartError::OtherMasterKey(_) => Code::Configuration,
             StartError::DatabaseAway { .. } => Code::NotReachable,
             StartError::Administration(_)

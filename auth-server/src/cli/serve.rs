@@ -16,7 +16,7 @@ use crate::telemetry;
 
 pub(crate) async fn run(loaded: Loaded) -> Result<(), Failure> {
     let config = loaded.config;
-    telemetry::start(&config.log);
+    telemetry::start(&config.journal.log);
     // The port first: a second server by mistake stops before it touches the data.
     let listener = bind(config.server.listen, "--listen").await?;
     let stop = stop_signal()?;

@@ -73,7 +73,7 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
         (passwords.memory_kib < 8 * passwords.parallelism).then(|| {
             finding("passwords", "memory_kib", "must be at least 8 for each lane of passwords.parallelism".to_owned())
         }),
-        log_filter(&config.log),
+        log_filter(&config.journal.log),
     ]
     .into_iter()
     .flatten()

@@ -428,7 +428,7 @@ mod tests {
         let proxies: Vec<_> = config.server.trusted_proxies.iter().map(ToString::to_string).collect();
         assert_eq!(proxies, ["10.0.0.0/8", "192.168.1.7/32"]);
         assert_eq!(config.passwords.workers, Some(3));
-        assert_eq!(config.log.filter, "portcullis_server=debug,info");
+        assert_eq!(config.journal.log.filter, "portcullis_server=debug,info");
     }
 
     #[test]

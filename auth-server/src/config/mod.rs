@@ -10,6 +10,7 @@ mod gateway;
 mod known;
 mod lifetimes;
 mod load;
+mod outbound;
 mod protocol;
 mod secret;
 mod server;
@@ -29,6 +30,7 @@ pub use self::gateway::{
 };
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
+pub use self::outbound::{AllowedTarget, Outbound};
 pub use self::protocol::Protocol;
 pub use self::secret::SecretText;
 pub use self::server::{IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
@@ -37,7 +39,7 @@ use crate::domain::issuer::Issuer;
 
 /// Everything that can be configured. The defaults are safe and complete: a server starts on them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Config {
     /// Where the server listens, what it is called, whom it believes.
     pub server: Server,
@@ -47,6 +49,8 @@ pub struct Config {
     pub keys: Keys,
     /// What every client is held to in the protocol.
     pub protocol: Protocol,
+    /// Whom the server may call at the addresses that clients register.
+    pub outbound: Outbound,
     /// How long codes and tokens last.
     pub tokens: Tokens,
     /// How long somebody stays signed in.
@@ -55,6 +59,15 @@ pub struct Config {
     pub passwords: Passwords,
     /// How often somebody may try.
     pub limits: Limits,
+    /// What is written down.
+    #[serde(flatten)]
+    pub journal: Journal,
+}
+
+/// What is written down: the sections `log` and `records`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default)]
+pub struct Journal {
     /// What is written to the log, and how.
     pub log: Log,
     /// What is kept of the decisions that services make.

@@ -180,6 +180,7 @@ pub enum AuditAction {
     KeyDeleted,
     KeyRevoked,
     KeyRotated,
+    LogoutUndelivered,
     OrganisationCreated,
     PasswordChanged,
     PolicyActivated,
@@ -206,10 +207,11 @@ pub enum AuditAction {
     UserDeleted,
     UserDisabled,
     UserEnabled,
+    UserSignedOut,
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 48] = [
+const ACTIONS: [(AuditAction, &str); 50] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -231,6 +233,7 @@ const ACTIONS: [(AuditAction, &str); 48] = [
     (AuditAction::KeyDeleted, "key.deleted"),
     (AuditAction::KeyRevoked, "key.revoked"),
     (AuditAction::KeyRotated, "key.rotated"),
+    (AuditAction::LogoutUndelivered, "logout.undelivered"),
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),
     (AuditAction::PolicyActivated, "policy.activated"),
@@ -257,6 +260,7 @@ const ACTIONS: [(AuditAction, &str); 48] = [
     (AuditAction::UserDeleted, "user.deleted"),
     (AuditAction::UserDisabled, "user.disabled"),
     (AuditAction::UserEnabled, "user.enabled"),
+    (AuditAction::UserSignedOut, "user.signed_out"),
     (AuditAction::UserUpdated, "user.updated"),
 ];
 

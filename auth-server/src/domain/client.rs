@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
@@ -54,10 +55,11 @@ impl Client {
         self.redirects.iter().find(|registered| registered.accepts(presented))
     }
 
-    /// The public keys that it registered, as a JWK set in JSON.
-    pub const fn keys(&self) -> Option<&str> {
+    /// Where its public keys are, if it has some.
+    pub const fn keys(&self) -> Option<KeySource<'_>> {
         match &self.authentication {
-            ClientAuthentication::PrivateKeyJwt(jwks) => Some(jwks.as_str()),
+            ClientAuthentication::PrivateKeyJwt(jwks) => Some(KeySource::Registered(jwks.as_str())),
+            ClientAuthentication::PrivateKeyJwtAt(url) => Some(KeySource::At(url)),
             ClientAuthentication::None | ClientAuthentication::Secret(_) => None,
         }
     }
@@ -67,9 +69,10 @@ impl Client {
         self.settings.protocol.authorization_response_alg.unwrap_or(self.settings.id_token_alg)
     }
 
-    /// Whether people may be sent to `presented` after signing out.
+    /// Whether people may be sent to `presented` after signing out: byte for byte, the port of a loopback address included
+    /// (RP-Initiated Logout §3).
     pub fn accepts_post_logout(&self, presented: &str) -> bool {
-        self.post_logout_redirects.iter().any(|registered| registered.accepts(presented))
+        self.post_logout_redirects.iter().any(|registered| registered.as_str() == presented)
     }
 }
 
@@ -82,6 +85,8 @@ pub enum ClientAuthentication {
     None,
     /// It signs assertions with a key of this JWK set, in JSON (RFC 7523).
     PrivateKeyJwt(String),
+    /// The same with a key of the set that it publishes there (`jwks_uri`).
+    PrivateKeyJwtAt(ClientUrl),
     /// It holds a generated secret of which we keep the digest.
     Secret(Digest32),
 }
@@ -91,9 +96,19 @@ impl fmt::Debug for ClientAuthentication {
         f.write_str(match self {
             Self::None => "None",
             Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
+            Self::PrivateKeyJwtAt(_) => "PrivateKeyJwtAt(..)",
             Self::Secret(_) => "Secret(..)",
         })
     }
+}
+
+/// Where the public keys of a client are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeySource<'c> {
+    /// Published at this address.
+    At(&'c ClientUrl),
+    /// Registered: a JWK set in JSON.
+    Registered(&'c str),
 }
 
 /// A grant that a client may use.

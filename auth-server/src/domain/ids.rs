@@ -153,6 +153,8 @@ pub enum GrantKind {}
 pub enum JobKind {}
 /// Names an activation at a later time.
 pub enum ScheduleKind {}
+/// Names what a client is told of the end of a session.
+pub enum LogoutNoticeKind {}
 
 impl Kind for UserKind {
     const PREFIX: &'static str = "usr_";
@@ -187,6 +189,9 @@ impl Kind for JobKind {
 impl Kind for ScheduleKind {
     const PREFIX: &'static str = "sch_";
 }
+impl Kind for LogoutNoticeKind {
+    const PREFIX: &'static str = "lgn_";
+}
 
 /// Identifier of a user.
 pub type UserId = Id<UserKind>;
@@ -210,6 +215,8 @@ pub type GrantId = Id<GrantKind>;
 pub type JobId = Id<JobKind>;
 /// Identifier of an activation at a later time.
 pub type ScheduleId = Id<ScheduleKind>;
+/// Identifier of a notice that a session ended.
+pub type LogoutNoticeId = Id<LogoutNoticeKind>;
 
 impl OrganisationId {
     /// The organisation that every installation starts with; the first migration inserts its row.

@@ -1,9 +1,11 @@
 //! The rules of the product as types: no runtime, no web framework, no database, no clock of its own.
 
 pub mod audit;
+pub mod backchannel;
 pub mod claims;
 pub mod client;
 pub mod client_protocol;
+pub mod client_url;
 pub mod clock;
 pub mod code;
 pub mod consent;

@@ -95,6 +95,24 @@ impl ExternalKeys {
         set.keys.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Reads a key set that a client publishes. Keys that are none of ours, or for something else, are passed over (RFC 7517 §5).
+    pub(crate) fn of_published(jwks: &[u8]) -> Result<Self, JwksError> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Value>,
+        }
+        let set: Set = serde_json::from_slice(jwks).map_err(|_| JwksError::Malformed)?;
+        let usable = |jwk: &Value| {
+            let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+            PublicKey::from_jwk(jwk).and_then(|key| VerifyingKey::new(kid, &key)).ok()
+        };
+        let keys: Vec<VerifyingKey> = set.keys.iter().filter_map(usable).collect();
+        if keys.is_empty() || keys.len() > MAX_KEYS {
+            return Err(JwksError::Count);
+        }
+        Ok(Self(keys))
+    }
+
     /// Verifies a JWT with the key that it names. One that names none is tried with each key of its algorithm; there are few.
     pub(crate) fn verify(&self, token: &str) -> Result<VerifiedJwt, JwtError> {
         let jwt = CompactJwt::parse(token)?;
@@ -181,6 +199,17 @@ mod tests {
         assert!(matches!(ExternalKeys::parse(r#"{"keys":[]}"#), Err(JwksError::Count)));
         let many = [KEYS[1].0; MAX_KEYS + 1].join(",");
         assert!(matches!(ExternalKeys::parse(&format!(r#"{{"keys":[{many}]}}"#)), Err(JwksError::Count)));
+    }
+
+    #[test]
+    fn of_a_published_set_what_cannot_be_used_is_passed_over() {
+        let odd = r#"{"kty":"oct","k":"AQAB"},{"kty":"EC","crv":"P-521","x":"a","y":"b"},5"#;
+        let keys = ExternalKeys::of_published(format!(r#"{{"keys":[{odd},{}]}}"#, KEYS[1].0).as_bytes());
+        assert_eq!(keys.unwrap().verify(KEYS[1].1).unwrap().claims["iss"], "joe");
+        for none in [r#"{"keys":[]}"#.to_owned(), format!(r#"{{"keys":[{odd}]}}"#)] {
+            assert!(matches!(ExternalKeys::of_published(none.as_bytes()), Err(JwksError::Count)), "{none}");
+        }
+        assert!(matches!(ExternalKeys::of_published(b"<html>"), Err(JwksError::Malformed)));
     }
 
     #[test]

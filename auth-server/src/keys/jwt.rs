@@ -20,6 +20,8 @@ pub(crate) enum JwtType {
     AuthorizationResponse,
     /// OpenID Connect Core asks for no `typ`; `JWT` is the one that every library takes.
     IdToken,
+    /// OpenID Connect Back-Channel Logout section 2.4.
+    LogoutToken,
     /// A policy snapshot for a guard.
     PolicySnapshot,
     /// Rules that a guard is to try beside those in force.
@@ -29,10 +31,11 @@ pub(crate) enum JwtType {
 }
 
 impl JwtType {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::AccessToken,
         Self::AuthorizationResponse,
         Self::IdToken,
+        Self::LogoutToken,
         Self::PolicySnapshot,
         Self::PolicyShadow,
         Self::RequestObject,
@@ -43,6 +46,7 @@ impl JwtType {
             Self::AccessToken => "at+jwt",
             Self::AuthorizationResponse => "oauth-authz-resp+jwt",
             Self::IdToken => "JWT",
+            Self::LogoutToken => "logout+jwt",
             Self::PolicySnapshot => "portcullis-policy+jwt",
             Self::PolicyShadow => "portcullis-policy-shadow+jwt",
             Self::RequestObject => "oauth-authz-req+jwt",

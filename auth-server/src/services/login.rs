@@ -14,13 +14,14 @@ use crate::domain::ids::SessionId;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin, SessionState};
 use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
+use crate::services::backchannel::LogoutNotices;
 use crate::services::known_device::DeviceProof;
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
 use crate::services::password::{HashError, PasswordHasher, Verdict};
 use crate::services::password_quality::{self, Weakness};
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::credentials::{self, SignInRow};
-use crate::storage::{Outcome, Store, StoreError, Tx, grants, sessions, users};
+use crate::storage::{Outcome, Store, StoreError, Tx, sessions, users};
 
 /// A session is marked as used at most this often: a write for each page would cost more than it tells.
 const TOUCH_AFTER: Duration = Duration::from_mins(5);
@@ -106,6 +107,7 @@ pub(crate) struct LoginParts {
     pub(crate) limits: LoginLimits,
     pub(crate) devices: DeviceProof,
     pub(crate) entropy: Entropy,
+    pub(crate) notices: LogoutNotices,
 }
 
 /// Signs people in and out.
@@ -164,23 +166,27 @@ impl LoginService {
         Ok(Some(LiveSession { session, user }))
     }
 
-    /// Ends the session of this visit, and the grants that live by it.
+    /// Ends the session of this visit, and the grants that live by it, and tells the applications that took part. It is
+    /// waited for them, but not for long.
     pub(crate) async fn sign_out(&self, visit: &Visit) -> Result<(), StoreError> {
         let Some(live) = visit.session.clone() else { return Ok(()) };
-        let (now, address) = (visit.now, visit.address);
-        self.store
+        let (now, address, notices) = (visit.now, visit.address, self.parts.notices.clone());
+        let departures = self
+            .store
             .write(move |tx| {
                 Box::pin(async move {
-                    end(tx, &live.session.id, now).await?;
+                    let departures = notices.end(tx, &live.session.id, now).await?;
                     tx.audit(
                         AuditEvent::new(Actor::User(live.user.id), AuditAction::SessionEnded)
                             .on(&live.session.id)
                             .from(Some(address)),
                     );
-                    Ok(())
+                    Ok::<_, StoreError>(departures)
                 })
             })
-            .await
+            .await?;
+        self.parts.notices.send_and_wait(departures.unwrap_or_default()).await;
+        Ok(())
     }
 
     /// Changes the password. Every session and every grant of the user ends; this browser gets a new session.
@@ -245,7 +251,7 @@ impl LoginService {
         let signed_in = self.new_session(row.user.clone(), attempt.browser, visit);
         let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
         let (before, user) = (visit.session.clone(), row.user.clone());
-        let (now, address) = (visit.now, visit.address);
+        let (now, address, notices) = (visit.now, visit.address, self.parts.notices.clone());
         let written = self
             .store
             .write(move |tx| {
@@ -256,23 +262,29 @@ impl LoginService {
                         return Err(LoginError::Overtaken);
                     }
                     // The old identifier dies with the old session (ASVS 7.2.4): nobody who knew it is signed in.
-                    if let Some(before) = before
-                        && end(tx, &before.session.id, now).await?
-                    {
-                        let event = AuditEvent::new(Actor::User(before.user.id), AuditAction::SessionEnded);
-                        tx.audit(event.on(&before.session.id).from(Some(address)));
+                    let mut departures = None;
+                    if let Some(before) = before {
+                        departures = notices.end(tx, &before.session.id, now).await?;
+                        if departures.is_some() {
+                            let event =
+                                AuditEvent::new(Actor::User(before.user.id), AuditAction::SessionEnded);
+                            tx.audit(event.on(&before.session.id).from(Some(address)));
+                        }
                     }
                     tx.audit(
                         AuditEvent::new(Actor::User(row.user.id), AuditAction::SignIn)
                             .on(&session.id)
                             .from(Some(address)),
                     );
-                    Ok(())
+                    Ok(departures.unwrap_or_default())
                 })
             })
             .await;
         match written {
-            Ok(()) => Ok(signed_in),
+            Ok(departures) => {
+                self.parts.notices.send(departures);
+                Ok(signed_in)
+            }
             Err(LoginError::Overtaken) => self.note_failure(AuditAction::SignIn, Some(user), visit).await,
             Err(error) => Err(error),
         }
@@ -287,26 +299,27 @@ impl LoginService {
     ) -> Result<SignedIn, LoginError> {
         let signed_in = self.new_session(user.clone(), change.browser, change.visit);
         let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
-        let (now, address) = (change.visit.now, change.visit.address);
-        self.store
+        let (now, address, notices) = (change.visit.now, change.visit.address, self.parts.notices.clone());
+        let departures = self
+            .store
             .write(move |tx| {
                 Box::pin(async move {
                     users::hold(tx, &user.id).await?;
                     if !credentials::replace_password(tx, &user.id, &old, &new, now).await? {
                         return Err(LoginError::Wrong);
                     }
-                    sessions::end_all(tx, &user.id, now).await?;
-                    grants::revoke_by_user(tx, &user.id, now).await?;
+                    let departures = notices.end_all(tx, &user.id, now).await?;
                     sessions::insert(tx, &session, &digest).await?;
                     tx.audit(
                         AuditEvent::new(Actor::User(user.id.clone()), AuditAction::PasswordChanged)
                             .on(&user.id)
                             .from(Some(address)),
                     );
-                    Ok(())
+                    Ok(departures)
                 })
             })
             .await?;
+        self.parts.notices.send(departures);
         Ok(signed_in)
     }
 
@@ -377,15 +390,6 @@ async fn still_has(
     Ok(row.is_some_and(|row| row.user.is_enabled() && row.password.as_ref() == stored))
 }
 
-/// Ends a session and the grants that live by it; false when it had ended before.
-async fn end(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
-    let ended = sessions::end(tx, session, now).await?;
-    if ended {
-        grants::revoke_by_session(tx, session, now).await?;
-    }
-    Ok(ended)
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -423,6 +427,7 @@ mod tests {
                 limits: LoginLimits::new(&Limits::default(), clock, &entropy),
                 devices: DeviceProof::new(&[1; 32]),
                 entropy: entropy.clone(),
+                notices: LogoutNotices::new(entropy.clone()),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
             Self { _fixture: fixture, store, service, entropy }

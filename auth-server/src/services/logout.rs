@@ -1,29 +1,34 @@
 //! Sign-out that an application starts ([RP-Initiated Logout](https://openid.net/specs/openid-connect-rpinitiated-1_0.html)).
 //!
-//! An ID token of ours that speaks of the person who is signed in shows that the application may ask. Without one the person
-//! is asked, because any site can send a browser here.
+//! An ID token of ours that speaks of the person and the session in this browser shows that the application may ask. Without one
+//! the person is asked, because any site can send a browser here.
 
 use std::sync::Arc;
 
+use crate::domain::backchannel::NoticeState;
 use crate::domain::client::Client;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::{Parameters, ParametersError};
-use crate::domain::user::Sub;
+use crate::domain::user::Username;
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::services::authorize::respond::append_query;
 use crate::services::login::LoginService;
-use crate::services::visit::Visit;
-use crate::storage::{Store, StoreError};
+use crate::services::visit::{LiveSession, Visit};
+use crate::storage::{Store, StoreError, logout_notices};
 
 /// What an application may send, as it was sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct LogoutRequest {
     pub(crate) client_id: Option<String>,
     pub(crate) id_token_hint: Option<String>,
+    /// Who is to sign out: a user name, an e-mail address or a `sub`.
+    pub(crate) logout_hint: Option<String>,
     pub(crate) post_logout_redirect_uri: Option<String>,
     pub(crate) state: Option<String>,
+    /// Carried, not followed: the pages speak one language.
+    pub(crate) ui_locales: Option<String>,
 }
 
 impl LogoutRequest {
@@ -33,17 +38,21 @@ impl LogoutRequest {
         Ok(Self {
             client_id: text("client_id")?,
             id_token_hint: text("id_token_hint")?,
+            logout_hint: text("logout_hint")?,
             post_logout_redirect_uri: text("post_logout_redirect_uri")?,
             state: text("state")?,
+            ui_locales: text("ui_locales")?,
         })
     }
 
-    /// What the confirmation page carries on. Not the hint: it did not speak of the person who is asked.
+    /// What the confirmation page carries on. Not the token: it did not speak of the person who is asked.
     pub(crate) fn carried(&self) -> Vec<(&'static str, &str)> {
         [
             ("client_id", &self.client_id),
+            ("logout_hint", &self.logout_hint),
             ("post_logout_redirect_uri", &self.post_logout_redirect_uri),
             ("state", &self.state),
+            ("ui_locales", &self.ui_locales),
         ]
         .into_iter()
         .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
@@ -108,10 +117,26 @@ pub(crate) struct LogoutService {
 /// A request whose parts were found to fit together.
 struct Checked {
     client: Option<Arc<Client>>,
-    /// Whom the hint speaks of.
-    hinted: Option<Sub>,
+    hint: Option<Hint>,
     redirect: Option<String>,
 }
+
+/// What an ID token of ours says.
+struct Hint {
+    session: SessionId,
+    client: ClientId,
+}
+
+/// What a client was told of the end of a session, or is still to be told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    /// What people call it.
+    pub(crate) client: String,
+    pub(crate) state: NoticeState,
+}
+
+/// Clients that the page after a sign-out names.
+const MAX_TOLD: u32 = 50;
 
 impl LogoutService {
     pub(crate) const fn new(store: Store, keys: KeyRing, issuer: Issuer, login: LoginService) -> Self {
@@ -125,16 +150,19 @@ impl LogoutService {
         visit: &Visit,
     ) -> Result<LogoutOutcome, LogoutError> {
         let checked = self.check(&request).await?;
-        match (&visit.session, &checked.hinted) {
+        match (&visit.session, &checked.hint) {
             (None, Some(_)) => Ok(LogoutOutcome::Done { redirect: checked.redirect }),
             // Nobody to ask, and no proof that the application may send people on (RP-Initiated Logout §3).
             (None, None) => Ok(LogoutOutcome::Done { redirect: None }),
-            (Some(live), Some(hinted)) if live.user.sub == *hinted => {
+            (Some(live), Some(hint)) if hint.is_of(live) && names(request.logout_hint.as_deref(), live) => {
                 self.login.sign_out(visit).await?;
                 Ok(LogoutOutcome::Done { redirect: checked.redirect })
             }
             (Some(_), _) => {
+                // The page has no token to tell the client from.
+                let client_id = checked.client.as_ref().map(|client| client.id.to_string());
                 let client = checked.client.map(|client| client.name.clone());
+                let request = LogoutRequest { client_id, id_token_hint: None, ..request };
                 Ok(LogoutOutcome::Confirm { request, client })
             }
         }
@@ -151,11 +179,24 @@ impl LogoutService {
         Ok(LogoutOutcome::Done { redirect: checked.redirect })
     }
 
+    /// What the clients of a session were told of its end.
+    pub(crate) async fn told(&self, session: &SessionId) -> Result<Vec<Told>, StoreError> {
+        let notices =
+            logout_notices::list_by_session(&mut self.store.read().await?, session, MAX_TOLD).await?;
+        let mut told = Vec::new();
+        for notice in notices {
+            if let Some(client) = self.store.client(&notice.client).await? {
+                told.push(Told { client: client.name.clone(), state: notice.state });
+            }
+        }
+        Ok(told)
+    }
+
     async fn check(&self, request: &LogoutRequest) -> Result<Checked, LogoutError> {
         let hint = request.id_token_hint.as_deref().map(|hint| self.read_hint(hint)).transpose()?;
         let named = request.client_id.as_deref().map(ClientId::parse).transpose();
         let named = named.map_err(|_| LogoutError::ClientUnknown)?;
-        let (hinted, issued_to) = hint.unzip();
+        let issued_to = hint.as_ref().map(|hint| hint.client.clone());
         if let (Some(named), Some(issued_to)) = (&named, &issued_to)
             && named != issued_to
         {
@@ -166,21 +207,38 @@ impl LogoutService {
             None => None,
         };
         let redirect = redirect(request, client.as_deref())?;
-        Ok(Checked { client, hinted, redirect })
+        Ok(Checked { client, hint, redirect })
     }
 
-    /// Whom and which client an ID token of ours names. It may have expired: it is shown long after the sign-in.
-    fn read_hint(&self, hint: &str) -> Result<(Sub, ClientId), LogoutError> {
+    /// What an ID token of ours says. It may have expired: it is shown long after the sign-in (RP-Initiated Logout §2).
+    fn read_hint(&self, hint: &str) -> Result<Hint, LogoutError> {
         let token = self.keys.verify(hint).map_err(|_| LogoutError::HintNotOurs)?;
         let text =
             |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
         if !token.header.is(JwtType::IdToken) || text("iss") != self.issuer.as_str() {
             return Err(LogoutError::HintNotOurs);
         }
-        let subject = Sub::parse(text("sub")).map_err(|_| LogoutError::HintNotOurs)?;
+        let session = SessionId::parse(text("sid")).map_err(|_| LogoutError::HintNotOurs)?;
         let client = ClientId::parse(text("aud")).map_err(|_| LogoutError::HintNotOurs)?;
-        Ok((subject, client))
+        Ok(Hint { session, client })
     }
+}
+
+impl Hint {
+    /// Whether it speaks of the session in this browser, and so of who is signed in. Of any other the person is asked
+    /// (RP-Initiated Logout §2).
+    fn is_of(&self, live: &LiveSession) -> bool {
+        self.session == live.session.id
+    }
+}
+
+/// Whether a `logout_hint` means who is signed in; one that is not there means nobody else.
+fn names(hint: Option<&str>, live: &LiveSession) -> bool {
+    let Some(hint) = hint else { return true };
+    let user = &live.user;
+    let is_username = Username::parse(hint).is_ok_and(|username| username == user.username);
+    let is_email = user.email.as_ref().is_some_and(|email| email.as_str().eq_ignore_ascii_case(hint));
+    is_username || is_email || hint == user.sub.as_str() || hint == live.session.id.as_str()
 }
 
 /// Where the person goes afterwards, with the state of the application.
@@ -233,10 +291,12 @@ mod tests {
 
     #[test]
     fn the_confirmation_carries_everything_but_the_hint() {
-        let asked =
-            request("client_id=c&id_token_hint=x.y.z&state=s&post_logout_redirect_uri=https://rp.test/bye");
+        let asked = request(
+            "client_id=c&id_token_hint=x.y.z&state=s&post_logout_redirect_uri=https://rp.test/bye&\
+             logout_hint=ada&ui_locales=de",
+        );
         let names: Vec<&str> = asked.carried().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["client_id", "post_logout_redirect_uri", "state"]);
+        assert_eq!(names, ["client_id", "logout_hint", "post_logout_redirect_uri", "state", "ui_locales"]);
         let twice = Parameters::parse(b"state=a&state=b").unwrap();
         assert_eq!(LogoutRequest::read(&twice), Err(ParametersError::Repeated));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::config::{Passwords, Records};
+use crate::config::{self, Passwords, Records};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ApiId, RoleId, UserId};
 use crate::domain::issuer::Issuer;
@@ -15,10 +15,12 @@ use crate::keys::master::MasterKey;
 use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
+use crate::outbound::{Outbound, Resolver};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::{ApiForm, ApiService};
 use crate::services::assignments::{AssignmentForm, AssignmentService};
 use crate::services::audit::AuditService;
+use crate::services::backchannel::LogoutNotices;
 use crate::services::caller::{Authority, Caller};
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
@@ -76,8 +78,19 @@ impl Trial {
         apis.ensure_admin_api(&Caller::system(START)).await.unwrap();
         let live = AdminPolicy::open(store.clone(), owners.clone()).await.unwrap();
         Self {
-            users: UserService::new(store.clone(), hasher, entropy.clone(), owners.clone()),
-            clients: ClientService::new(store.clone(), entropy.clone(), owners.clone()),
+            users: UserService::new(
+                store.clone(),
+                hasher,
+                entropy.clone(),
+                owners.clone(),
+                LogoutNotices::new(entropy.clone()),
+            ),
+            clients: ClientService::new(
+                store.clone(),
+                entropy.clone(),
+                owners.clone(),
+                Outbound::new(&config::Outbound::default(), Resolver::System, Clock::manual(START)).unwrap(),
+            ),
             apis,
             store,
             issuer,

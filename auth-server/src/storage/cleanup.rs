@@ -22,6 +22,9 @@ const REVOCATIONS: &str = "
 const JOBS: &str = "
     DELETE FROM jobs WHERE id IN
         (SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < $1 ORDER BY finished_at LIMIT $2)";
+const LOGOUT_NOTICES: &str = "
+    DELETE FROM logout_notices WHERE id IN
+        (SELECT id FROM logout_notices WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)";
 const GRANT_PAGE: &str = "SELECT id, created_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
 const GRANTS: &str = "
     DELETE FROM grants
@@ -30,8 +33,17 @@ const GRANTS: &str = "
        AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[SINGLE_USE, SESSIONS, INTERACTIONS, REFRESH_TOKENS, REVOCATIONS, JOBS, GRANT_PAGE, GRANTS];
+pub(super) const STATEMENTS: &[&str] = &[
+    SINGLE_USE,
+    SESSIONS,
+    INTERACTIONS,
+    REFRESH_TOKENS,
+    REVOCATIONS,
+    JOBS,
+    LOGOUT_NOTICES,
+    GRANT_PAGE,
+    GRANTS,
+];
 
 /// What is taken away by its age alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +52,8 @@ pub enum Expired {
     Interactions,
     /// Finished jobs.
     Jobs,
+    /// What clients were told of the end of sessions.
+    LogoutNotices,
     /// Refresh tokens.
     RefreshTokens,
     /// Revocations of tokens that have expired themselves.
@@ -52,9 +66,10 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Interactions,
         Self::Jobs,
+        Self::LogoutNotices,
         Self::RefreshTokens,
         Self::Revocations,
         Self::Sessions,
@@ -65,6 +80,7 @@ impl Expired {
         match self {
             Self::Interactions => INTERACTIONS,
             Self::Jobs => JOBS,
+            Self::LogoutNotices => LOGOUT_NOTICES,
             Self::RefreshTokens => REFRESH_TOKENS,
             Self::Revocations => REVOCATIONS,
             Self::Sessions => SESSIONS,

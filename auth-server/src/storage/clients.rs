@@ -64,6 +64,7 @@ fn values(client: &Client) -> Result<Vec<Value<'_>>, StoreError> {
     let (authentication, digest, jwks) = match &client.authentication {
         ClientAuthentication::None => ("none", None, None),
         ClientAuthentication::PrivateKeyJwt(jwks) => ("private_key_jwt", None, Some(jwks.as_str())),
+        ClientAuthentication::PrivateKeyJwtAt(url) => ("private_key_jwt_at", None, Some(url.as_str())),
         ClientAuthentication::Secret(digest) => ("secret", Some(digest.as_bytes().as_slice()), None),
     };
     Ok(vec![
@@ -108,6 +109,8 @@ fn read_authentication(row: &Row) -> Result<ClientAuthentication, StoreError> {
     match row.get::<String>(3)?.as_str() {
         "none" => Ok(ClientAuthentication::None),
         "private_key_jwt" => row.get(5).map(ClientAuthentication::PrivateKeyJwt),
+        // The column holds where the set is, and not the set.
+        "private_key_jwt_at" => row.parse(5).map(ClientAuthentication::PrivateKeyJwtAt),
         "secret" => row.get::<Digest32>(4).map(ClientAuthentication::Secret),
         _ => Err(row.corrupt(3)),
     }

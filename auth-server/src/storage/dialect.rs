@@ -74,4 +74,24 @@ impl Dialect {
             }
         }
     }
+
+    /// The same for notices of sign-outs, several at once.
+    pub(super) const fn due_logout_notices(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "UPDATE logout_notices SET leased_until = $1, lease_token = $2, attempts = attempts + 1
+                  WHERE id IN (SELECT id FROM logout_notices
+                                WHERE settled_at IS NULL AND due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
+                                ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+              RETURNING id, session_id, client_id, subject, created_at, attempts, state, due_at, settled_at, last_error"
+            }
+            Self::Sqlite => {
+                "UPDATE logout_notices SET leased_until = $1, lease_token = $2, attempts = attempts + 1
+                  WHERE id IN (SELECT id FROM logout_notices
+                                WHERE settled_at IS NULL AND due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
+                                ORDER BY due_at LIMIT $4)
+              RETURNING id, session_id, client_id, subject, created_at, attempts, state, due_at, settled_at, last_error"
+            }
+        }
+    }
 }

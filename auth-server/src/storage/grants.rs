@@ -1,9 +1,11 @@
 //! Grants, and whether they still stand.
 
+use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::revocation::Revocation;
+use crate::domain::scope::ScopeSet;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::storage::row::Row;
@@ -30,11 +32,13 @@ const STANDING: &str = "
 const REVOKE: &str = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE_BY_USER: &str =
     "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id";
-/// Spaces around both sides make the word a whole word.
+/// Spaces around both sides make the word a whole word. What outlives the session is returned as well: who got it took part.
 const REVOKE_BY_SESSION: &str = "
-    UPDATE grants SET revoked_at = $2
-     WHERE session_id = $1 AND revoked_at IS NULL AND ' ' || scopes || ' ' NOT LIKE '% offline_access %'
-     RETURNING id";
+    UPDATE grants
+       SET revoked_at = CASE WHEN revoked_at IS NULL AND ' ' || scopes || ' ' NOT LIKE '% offline_access %'
+                             THEN CAST($2 AS BIGINT) ELSE revoked_at END
+     WHERE session_id = $1
+     RETURNING id, scopes, revoked_at";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
@@ -95,10 +99,16 @@ pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Resul
     tell(tx, &revoked, now)
 }
 
-/// Takes back the grants that live by a session: those without `offline_access`.
-pub async fn revoke_by_session(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<(), StoreError> {
-    let revoked = tx.fetch_all(REVOKE_BY_SESSION, &[session.into(), now.into()]).await?;
-    tell(tx, &revoked, now)
+/// Takes back the grants that live by a session: those without `offline_access`. Gives whether anybody got an ID token in it.
+pub async fn revoke_by_session(tx: &mut Tx, session: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut identified = false;
+    for row in tx.fetch_all(REVOKE_BY_SESSION, &[session.into(), now.into()]).await? {
+        identified |= row.get::<ScopeSet>(1)?.contains(OPENID);
+        if row.get::<Option<Timestamp>>(2)? == Some(now) {
+            tx.revoke(Revocation::of_grant(&row.get(0)?, now));
+        }
+    }
+    Ok(identified)
 }
 
 fn tell(tx: &mut Tx, revoked: &[Row], now: Timestamp) -> Result<(), StoreError> {

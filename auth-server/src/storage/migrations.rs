@@ -76,6 +76,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0009_bounded_records.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
     },
+    Migration {
+        number: 13,
+        name: "logout_notices",
+        postgres: include_str!("../../../migrations/postgres/0013_logout_notices.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0013_logout_notices.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

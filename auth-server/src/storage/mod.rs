@@ -22,6 +22,7 @@ pub mod grants;
 pub mod interactions;
 pub mod inventories;
 pub mod jobs;
+pub mod logout_notices;
 mod look;
 mod migrations;
 mod options;

@@ -16,12 +16,22 @@ pub(crate) struct ProtocolDocument {
     require_signed_request_object: bool,
     /// `ES256`, `EdDSA` or `RS256`: what signed authorization responses are signed with (JARM). Without it: what ID tokens are.
     authorization_signed_response_alg: Option<String>,
+    /// Where logout tokens are sent when a session ends in which it got an ID token (OpenID Connect Back-Channel Logout).
+    #[schema(example = "https://shop.example.com/auth/backchannel")]
+    backchannel_logout_uri: Option<String>,
+    /// Whether it needs the `sid` in them. They have it in any case.
+    backchannel_logout_session_required: bool,
 }
 
 impl From<ProtocolSettings> for ProtocolDocument {
     fn from(settings: ProtocolSettings) -> Self {
         let response_alg = settings.authorization_response_alg;
+        let backchannel = settings.backchannel_logout;
         Self {
+            backchannel_logout_session_required: backchannel
+                .as_ref()
+                .is_some_and(|told| told.session_required),
+            backchannel_logout_uri: backchannel.map(|told| told.uri.into()),
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
             authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
@@ -32,6 +42,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
 impl From<ProtocolDocument> for ProtocolForm {
     fn from(document: ProtocolDocument) -> Self {
         Self {
+            backchannel_logout_session_required: document.backchannel_logout_session_required,
+            backchannel_logout_uri: document.backchannel_logout_uri,
             require_signed_request_object: document.require_signed_request_object,
             require_pushed_requests: document.require_pushed_requests,
             authorization_signed_response_alg: document.authorization_signed_response_alg,

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::client::{Client, ClientAuthentication, FirstParty};
+use crate::domain::client::{Client, ClientAuthentication, FirstParty, KeySource};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::http::admin::answer::{Answer, Done};
@@ -56,6 +56,8 @@ pub(crate) struct SettingsDocument {
     /// Whether nobody is asked for consent.
     first_party: bool,
     id_token_alg: &'static str,
+    /// Where it publishes its public keys, if it does not register them.
+    jwks_uri: Option<String>,
     /// The APIs that it may ask tokens for.
     apis: Vec<String>,
     /// The API whose guard it is.
@@ -68,11 +70,17 @@ impl From<Client> for ClientDocument {
         let texts = |uris: &[crate::domain::redirect_uri::RedirectUri]| {
             uris.iter().map(|uri| uri.as_str().to_owned()).collect()
         };
+        let jwks_uri = match client.keys() {
+            Some(KeySource::At(url)) => Some(url.to_string()),
+            Some(KeySource::Registered(_)) | None => None,
+        };
         Self {
             id: client.id.to_string(),
             authentication: match client.authentication {
                 ClientAuthentication::None => AuthenticationDocument::None,
-                ClientAuthentication::PrivateKeyJwt(_) => AuthenticationDocument::PrivateKeyJwt,
+                ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::PrivateKeyJwtAt(_) => {
+                    AuthenticationDocument::PrivateKeyJwt
+                }
                 ClientAuthentication::Secret(_) => AuthenticationDocument::Secret,
             },
             grants: client.grants.iter().map(|grant| grant.as_str()).collect(),
@@ -83,6 +91,7 @@ impl From<Client> for ClientDocument {
                 preset: client.settings.preset.as_str(),
                 first_party: client.settings.first_party == FirstParty::Yes,
                 id_token_alg: client.settings.id_token_alg.as_str(),
+                jwks_uri,
                 apis: client.settings.apis.iter().map(ToString::to_string).collect(),
                 serves: client.settings.serves.map(|api| api.to_string()),
                 protocol: client.settings.protocol.into(),
@@ -168,6 +177,9 @@ pub(crate) struct OptionsInput {
     first_party: bool,
     /// `ES256` (the default), `EdDSA` or `RS256`.
     id_token_alg: Option<String>,
+    /// Where it publishes the public keys with which its assertions and requests are verified, instead of `jwks`.
+    #[schema(example = "https://shop.example.com/jwks.json")]
+    jwks_uri: Option<String>,
     /// What it is held to in the protocol.
     #[serde(default)]
     protocol: ProtocolDocument,
@@ -188,6 +200,7 @@ impl From<ClientInput> for ClientForm {
             options: ClientOptions {
                 first_party: input.options.first_party,
                 id_token_alg: input.options.id_token_alg,
+                jwks_uri: input.options.jwks_uri,
                 protocol: input.options.protocol.into(),
             },
         }

@@ -27,6 +27,7 @@ mod roles;
 mod routes;
 mod schedules;
 mod shadows;
+mod sign_outs;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
@@ -113,6 +114,7 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "update"), routes!(users::disable))
         .at(may("users", "update"), routes!(users::enable))
         .at(may("users", "update"), routes!(users::set_password))
+        .at(may("users", "update"), routes!(users::sign_out))
         .at(may("users", "delete"), routes!(users::delete))
         .at(may("clients", "read"), routes!(clients::list))
         .at(may("clients", "create"), routes!(clients::create))
@@ -122,6 +124,7 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("clients", "update"), routes!(clients::enable))
         .at(may("clients", "delete"), routes!(clients::delete))
         .at(may("clients", "rotate-secret"), routes!(clients::rotate_secret))
+        .at(may("clients", "read"), routes!(sign_outs::list))
         .at(may("organisations", "read"), routes!(organisations::list))
         .at(may("organisations", "create"), routes!(organisations::create))
         .at(may("organisations", "read"), routes!(organisations::show))

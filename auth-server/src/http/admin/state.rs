@@ -11,6 +11,7 @@ use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::questions::QuestionService;
 use crate::services::roles::RoleService;
+use crate::services::sign_outs::SignOutService;
 use crate::services::users::UserService;
 
 /// The services behind the admin API.
@@ -18,14 +19,21 @@ use crate::services::users::UserService;
 pub(crate) struct AdminState {
     pub(crate) apis: ApiService,
     pub(crate) assignments: AssignmentService,
-    pub(crate) audit: AuditService,
     pub(crate) clients: ClientService,
     pub(crate) inventories: InventoryService,
     pub(crate) organisations: OrganisationService,
     pub(crate) policies: PolicyService,
     pub(crate) questions: QuestionService,
+    pub(crate) records: Records,
     pub(crate) roles: RoleService,
     pub(crate) users: UserService,
+}
+
+/// What only shows what happened.
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) audit: AuditService,
+    pub(crate) sign_outs: SignOutService,
 }
 
 impl FromRef<AdminState> for ApiService {
@@ -42,7 +50,7 @@ impl FromRef<AdminState> for AssignmentService {
 
 impl FromRef<AdminState> for AuditService {
     fn from_ref(state: &AdminState) -> Self {
-        state.audit.clone()
+        state.records.audit.clone()
     }
 }
 
@@ -79,6 +87,12 @@ impl FromRef<AdminState> for QuestionService {
 impl FromRef<AdminState> for RoleService {
     fn from_ref(state: &AdminState) -> Self {
         state.roles.clone()
+    }
+}
+
+impl FromRef<AdminState> for SignOutService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.records.sign_outs.clone()
     }
 }
 

@@ -26,7 +26,7 @@ use crate::domain::signing::SigningAlg;
 use crate::http::admin::document::{PERMISSION, operations};
 use crate::http::admin::guard::{GuardParts, build};
 use crate::http::admin::live::LiveCheck;
-use crate::http::admin::state::AdminState;
+use crate::http::admin::state::{AdminState, Records};
 use crate::http::admin::{mounted, router};
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
@@ -34,6 +34,7 @@ use crate::services::audit::AuditService;
 use crate::services::clients::form::ClientForm;
 use crate::services::paging::PageQuery;
 use crate::services::policies::questions::QuestionService;
+use crate::services::sign_outs::SignOutService;
 use crate::services::trial::{START, Trial, operator};
 
 /// The admin API over a database of its own, and a client to call it.
@@ -160,12 +161,15 @@ fn state(trial: &Trial) -> AdminState {
     AdminState {
         apis: trial.apis.clone(),
         assignments: trial.assignments(),
-        audit: AuditService::new(trial.store.clone()),
         clients: trial.clients.clone(),
         inventories: trial.inventories(),
         organisations: trial.organisations(),
         policies: trial.policies(),
         questions: QuestionService::new(trial.store.clone()),
+        records: Records {
+            audit: AuditService::new(trial.store.clone()),
+            sign_outs: SignOutService::new(trial.store.clone()),
+        },
         roles: trial.roles(),
         users: trial.users.clone(),
     }

@@ -220,6 +220,18 @@ pub(crate) async fn set_password(
     Ok(Done)
 }
 
+/// Signs a user out everywhere: every session ends, every grant is taken back, and the applications are told.
+#[utoipa::path(post, path = "/users/{user}/sign-out", tag = "users", operation_id = "signUserOut",
+    params(("user" = String, Path)), responses((status = 204, description = "Nothing is open any more.")))]
+pub(crate) async fn sign_out(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+) -> Result<Done, Problem> {
+    users.sign_out(&named::<UserId>(&user, Thing::User)?, &caller).await?;
+    Ok(Done)
+}
+
 /// Deletes a user with roles, sessions, grants and consents. To keep them for later, disable the user instead.
 #[utoipa::path(delete, path = "/users/{user}", tag = "users", operation_id = "deleteUser", params(("user" = String, Path)),
     responses((status = 204, description = "It is gone.")))]

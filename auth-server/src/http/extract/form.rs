@@ -51,9 +51,24 @@ impl FormGuard {
     }
 
     fn is_token(&self, browser: &OpaqueToken, token: &str) -> bool {
+        self.is_mac(token, |salt| message(salt, browser))
+    }
+
+    fn is_mac(&self, token: &str, message: impl Fn(&[u8; SALT_LEN]) -> Vec<u8>) -> bool {
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else { return false };
         let Some((salt, mac)) = bytes.split_first_chunk::<SALT_LEN>() else { return false };
-        mac.len() == MAC_LEN && hmac::verify(&self.key, &message(salt, browser), mac).is_ok()
+        mac.len() == MAC_LEN && hmac::verify(&self.key, &message(salt), mac).is_ok()
+    }
+
+    /// Shows that this browser was given `what` by this server.
+    pub(crate) fn ticket(&self, browser: &OpaqueToken, what: &str) -> String {
+        let salt = self.entropy.bytes::<SALT_LEN>();
+        let mac = hmac::sign(&self.key, &ticket_message(&salt, browser, what));
+        URL_SAFE_NO_PAD.encode([salt.as_slice(), mac.as_ref()].concat())
+    }
+
+    pub(crate) fn is_ticket(&self, browser: &OpaqueToken, what: &str, ticket: &str) -> bool {
+        self.is_mac(ticket, |salt| ticket_message(salt, browser, what))
     }
 
     /// Whether the browser vouches that the request comes from our own pages.
@@ -75,6 +90,11 @@ impl FormGuard {
 
 fn message(salt: &[u8; SALT_LEN], browser: &OpaqueToken) -> Vec<u8> {
     [salt.as_slice(), browser.expose().as_bytes()].concat()
+}
+
+/// The token of a browser has no such byte, and one length: this is never the message of a form.
+fn ticket_message(salt: &[u8; SALT_LEN], browser: &OpaqueToken, what: &str) -> Vec<u8> {
+    [&message(salt, browser), b"\0".as_slice(), what.as_bytes()].concat()
 }
 
 /// The fields of a form.
@@ -179,6 +199,17 @@ mod tests {
         assert!(guard.is_token(&browser(1), &token));
         assert!(!guard.is_token(&browser(2), &token));
         assert_ne!(token, guard.token(&browser(1)));
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_its_browser_and_its_matter_and_is_no_form_token() {
+        let guard = guard();
+        let ticket = guard.ticket(&browser(1), "ses_1");
+        assert!(guard.is_ticket(&browser(1), "ses_1", &ticket));
+        assert!(!guard.is_ticket(&browser(2), "ses_1", &ticket));
+        assert!(!guard.is_ticket(&browser(1), "ses_2", &ticket));
+        assert!(!guard.is_ticket(&browser(1), "ses_1", &guard.token(&browser(1))));
+        assert!(!guard.is_token(&browser(1), &guard.ticket(&browser(1), "")));
     }
 
     #[test]

@@ -69,7 +69,10 @@ pub(super) async fn show(
 /// `POST /account/sign-out`.
 pub(super) async fn sign_out(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
     match desk.login.sign_out(&form.visitor.visit).await {
-        Ok(()) => form.visitor.answer(forget_session(desk.pages.go("/logged-out"))),
+        Ok(()) => {
+            let next = desk.pages.go(&desk.logged_out_path(&form.visitor.visit));
+            form.visitor.answer(forget_session(next))
+        }
         Err(error) => failure::fault(&desk.pages, id, &error),
     }
 }

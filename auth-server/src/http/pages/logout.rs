@@ -35,16 +35,6 @@ impl Page for LogoutPage {
     const TEMPLATE: &'static str = "logout.html";
 }
 
-/// The page after a sign-out that leads nowhere else.
-#[derive(Serialize)]
-struct LoggedOutPage {
-    problem: Option<&'static str>,
-}
-
-impl Page for LoggedOutPage {
-    const TEMPLATE: &'static str = "logged_out.html";
-}
-
 /// `GET /logout`.
 pub(super) async fn by_link(
     State(desk): State<Desk>,
@@ -71,6 +61,26 @@ pub(super) async fn by_form(State(desk): State<Desk>, id: RequestId, request: Re
     }
 }
 
+/// `GET /logout/confirm`: the question itself, at an address of its own.
+pub(super) async fn ask(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    id: RequestId,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let read = Parameters::parse(query.unwrap_or_default().as_bytes())
+        .and_then(|parameters| LogoutRequest::read(&parameters));
+    let request = match read {
+        // A token proves nothing here: whoever is asked has to answer.
+        Ok(request) => LogoutRequest { id_token_hint: None, ..request },
+        Err(error) => return desk.bad_logout(id, error),
+    };
+    match desk.logout.begin(request, &visitor.visit).await {
+        Ok(LogoutOutcome::Confirm { request, client }) => desk.ask_first(&visitor, &request, client),
+        outcome => desk.after_logout(&visitor, outcome, id),
+    }
+}
+
 /// `POST /logout/confirm`: the user said yes.
 pub(super) async fn confirm(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
     let OwnForm { visitor, fields } = form;
@@ -78,16 +88,13 @@ pub(super) async fn confirm(State(desk): State<Desk>, id: RequestId, form: OwnFo
     let request = LogoutRequest {
         client_id: text("client_id"),
         id_token_hint: None,
+        logout_hint: None,
         post_logout_redirect_uri: text("post_logout_redirect_uri"),
         state: text("state"),
+        ui_locales: None,
     };
     let outcome = desk.logout.confirm(&request, &visitor.visit).await;
     desk.after_logout(&visitor, outcome, id)
-}
-
-/// `GET /logged-out`.
-pub(super) async fn done(State(desk): State<Desk>) -> Response {
-    desk.pages.show(StatusCode::OK, &LoggedOutPage { problem: None })
 }
 
 impl Desk {
@@ -108,21 +115,16 @@ impl Desk {
         id: RequestId,
     ) -> Response {
         match outcome {
-            Ok(LogoutOutcome::Confirm { request, client }) => {
-                let carried =
-                    request.carried().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-                let page = LogoutPage {
-                    problem: None,
-                    client,
-                    user: visitor.visit.session.as_ref().map(|live| Person::of(&live.user)),
-                    csrf_token: self.guard.token(&visitor.visit.browser),
-                    carried,
-                };
-                visitor.answer(self.pages.show(StatusCode::OK, &page))
+            Ok(LogoutOutcome::Confirm { request, .. }) => {
+                let query =
+                    form_urlencoded::Serializer::new(String::new()).extend_pairs(request.carried()).finish();
+                visitor.answer(self.pages.go(&format!("/logout/confirm?{query}")))
             }
             Ok(LogoutOutcome::Done { redirect }) => {
-                let response =
-                    redirect.map_or_else(|| self.pages.go("/logged-out"), |uri| Pages::leave(&uri));
+                let response = match redirect {
+                    Some(uri) => Pages::leave(&uri),
+                    None => self.pages.go(&self.logged_out_path(&visitor.visit)),
+                };
                 visitor.answer(match &visitor.visit.session {
                     Some(_) => forget_session(response),
                     None => response,
@@ -135,6 +137,18 @@ impl Desk {
                 self.pages.error(&page.reference(id.as_str()))
             }
         }
+    }
+
+    fn ask_first(&self, visitor: &Visitor, request: &LogoutRequest, client: Option<String>) -> Response {
+        let carried = request.carried().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let page = LogoutPage {
+            problem: None,
+            client,
+            user: visitor.visit.session.as_ref().map(|live| Person::of(&live.user)),
+            csrf_token: self.guard.token(&visitor.visit.browser),
+            carried,
+        };
+        visitor.answer(self.pages.show(StatusCode::OK, &page))
     }
 
     fn bad_logout(&self, id: RequestId, error: ParametersError) -> Response {
@@ -157,9 +171,4 @@ pub(super) fn samples() -> Vec<impl Page> {
             carried,
         })
         .collect()
-}
-
-#[cfg(test)]
-pub(super) fn sample_after() -> impl Page {
-    LoggedOutPage { problem: None }
 }

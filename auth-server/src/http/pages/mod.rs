@@ -3,6 +3,7 @@
 mod account;
 mod consent;
 mod failure;
+mod logged_out;
 mod login;
 mod logout;
 mod next;
@@ -89,10 +90,10 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/admin/policies/{api}/routes", get(rules::routes::show).post(rules::routes::act))
         .route("/admin/policies/{api}/try", get(rules::trial::show).post(rules::trial::act))
         .route("/consent", get(consent::show).post(consent::decide))
-        .route("/logged-out", get(logout::done))
+        .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", get(logout::by_link).post(logout::by_form))
-        .route("/logout/confirm", post(logout::confirm))
+        .route("/logout/confirm", get(logout::ask).post(logout::confirm))
         .route("/setup", get(setup::show).post(setup::create))
 }
 
@@ -133,7 +134,7 @@ mod tests {
         shown(consent::samples(), &mut all).await;
         shown(login::samples(), &mut all).await;
         shown(logout::samples(), &mut all).await;
-        shown(vec![logout::sample_after()], &mut all).await;
+        shown(logged_out::samples(), &mut all).await;
         shown(password::samples(), &mut all).await;
         shown(rulebooks::samples(), &mut all).await;
         shown(rules::samples(), &mut all).await;

@@ -34,6 +34,7 @@ use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::client_keys::ClientKeys;
 use crate::services::visit::Visit;
 use crate::storage::{Store, StoreError, consents, interactions};
 
@@ -81,6 +82,7 @@ pub(crate) struct AuthorizeService {
     settings: AuthorizeSettings,
     limits: FlowLimits,
     pushes: ClientLimits,
+    client_keys: ClientKeys,
     responder: Responder,
 }
 
@@ -108,10 +110,10 @@ impl AuthorizeService {
         keys: KeyRing,
         entropy: Entropy,
         settings: AuthorizeSettings,
-        (limits, pushes): (FlowLimits, ClientLimits),
+        (limits, pushes, client_keys): (FlowLimits, ClientLimits, ClientKeys),
     ) -> Self {
         let responder = Responder::new(settings.issuer.clone(), keys.clone());
-        Self { store, keys, entropy, settings, limits, pushes, responder }
+        Self { store, keys, entropy, settings, limits, pushes, client_keys, responder }
     }
 
     /// Answers an authorization request.
@@ -127,7 +129,7 @@ impl AuthorizeService {
             let request = self.pushed(&handle, &client, visit.now).await?;
             return self.set_out(Flow { request, client, visit, interaction: None }).await;
         }
-        let opened = self.opened(parameters, &client, visit.now);
+        let opened = self.opened(parameters, &client, visit.now).await;
         // Of an object that cannot be opened, only what stands beside it is known.
         let said = opened.as_ref().map_or(parameters, Cow::as_ref);
         let address = request::return_address(said, &client)?;
@@ -147,7 +149,7 @@ impl AuthorizeService {
     }
 
     /// The parameters of a request: those of its object, if it has one.
-    fn opened<'p>(
+    async fn opened<'p>(
         &self,
         parameters: &'p Parameters,
         client: &Client,
@@ -160,7 +162,10 @@ impl AuthorizeService {
         if client.keys().is_none() {
             return Err(RequestError::RequestObject);
         }
-        let opened = request_object::open(object, client, &self.settings.issuer, now);
+        let opened = match self.client_keys.verify(client, object).await {
+            Ok(token) => request_object::open(token, client, &self.settings.issuer, now),
+            Err(error) => Err(error.into()),
+        };
         opened.map(Cow::Owned).map_err(RequestError::Object)
     }
 

@@ -94,7 +94,7 @@ impl AuthorizeService {
         if parameters.has_any(&["request_uri"]) {
             return Err(PushError::Handle);
         }
-        let said = self.opened(parameters, client, caller.now).map_err(PushError::Request)?;
+        let said = self.opened(parameters, client, caller.now).await.map_err(PushError::Request)?;
         let address = request::return_address(&said, client).map_err(PushError::Address)?;
         let request = self.checked(&said, client, &address).await?;
         let token = OpaqueToken::generate(TokenKind::PushedRequest, &self.entropy);

@@ -11,8 +11,8 @@ use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::{Parameters, ParametersError};
-use crate::keys::jwks::ExternalKeys;
-use crate::keys::jwt::{JwtError, JwtHeader, JwtType};
+use crate::keys::jwt::{JwtHeader, JwtType, VerifiedJwt};
+use crate::services::client_keys::ClientKeyError;
 
 /// How far a client's clock may be ahead.
 const LEEWAY: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ pub(crate) enum ObjectError {
     Audience,
     #[error("client_id, and iss, of the request object have to be the client, and sub must not be")]
     Client,
+    #[error("the keys of the client cannot be fetched at present")]
+    KeysUnavailable,
     #[error("the request object holds a request or a request_uri")]
     Nested,
     #[error("a member of the request object is no parameter")]
@@ -40,9 +42,12 @@ pub(crate) enum ObjectError {
     Type,
 }
 
-impl From<JwtError> for ObjectError {
-    fn from(_: JwtError) -> Self {
-        Self::Signature
+impl From<ClientKeyError> for ObjectError {
+    fn from(error: ClientKeyError) -> Self {
+        match error {
+            ClientKeyError::Jwt(_) | ClientKeyError::Missing => Self::Signature,
+            ClientKeyError::Unavailable => Self::KeysUnavailable,
+        }
     }
 }
 
@@ -52,15 +57,13 @@ impl From<ParametersError> for ObjectError {
     }
 }
 
-/// Opens an object: the parameters that it holds.
+/// Opens an object that is signed by a key of the client: the parameters that it holds.
 pub(super) fn open(
-    object: &str,
+    token: VerifiedJwt,
     client: &Client,
     issuer: &Issuer,
     now: Timestamp,
 ) -> Result<Parameters, ObjectError> {
-    let keys = client.keys().and_then(|jwks| ExternalKeys::parse(jwks).ok()).ok_or(ObjectError::Signature)?;
-    let token = keys.verify(object)?;
     check_type(&token.header)?;
     check(&token.claims, client, issuer, now)?;
     parameters(token.claims)

@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::issuer::Issuer;
-use crate::keys::jwks::ExternalKeys;
-use crate::keys::jwt::{JwtError, JwtType};
+use crate::keys::jwt::{JwtError, JwtType, VerifiedJwt};
 
 /// How far a client's clock may be ahead.
 const LEEWAY: Duration = Duration::from_secs(10);
@@ -55,16 +54,13 @@ pub(crate) fn claimed_subject(assertion: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-/// Verifies an assertion: signature by a registered key, and every claim.
-pub(crate) fn verify(
-    assertion: &str,
-    jwks: &str,
+/// Checks an assertion whose signature is by a key of the client: its type, and every claim.
+pub(crate) fn accept(
+    token: &VerifiedJwt,
     client: &ClientId,
     issuer: &Issuer,
     now: Timestamp,
 ) -> Result<Accepted, AssertionError> {
-    let keys = ExternalKeys::parse(jwks).map_err(|_| AssertionError::Keys)?;
-    let token = keys.verify(assertion)?;
     // RFC 8725 §3.11: an access token signed by the same key must not pass.
     let typ = token.header.typ.as_deref().unwrap_or("JWT");
     let is_assertion =

@@ -41,7 +41,9 @@ impl ClientLimits {
     pub(crate) fn admit(&self, client: &Client, address: IpAddr) -> Result<(), Duration> {
         let network = match client.authentication {
             ClientAuthentication::None => network_of(address),
-            ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::Secret(_) => Vec::new(),
+            ClientAuthentication::PrivateKeyJwt(_)
+            | ClientAuthentication::PrivateKeyJwtAt(_)
+            | ClientAuthentication::Secret(_) => Vec::new(),
         };
         let parts = [client.id.as_str().as_bytes(), b" ", &network];
         self.0.tokens.take(Key::new(&self.0.seed, b't', &parts), NonZeroU32::MIN)

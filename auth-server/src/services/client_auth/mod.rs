@@ -17,6 +17,7 @@ use crate::domain::secret::{Digest32, OpaqueToken};
 use crate::services::client_auth::assertion::AssertionError;
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::client_keys::{ClientKeyError, ClientKeys};
 use crate::storage::single_use::Purpose;
 use crate::storage::{Store, StoreError, single_use};
 
@@ -47,6 +48,8 @@ pub(crate) enum ClientAuthError {
     Disabled,
     #[error(transparent)]
     Fault(#[from] StoreError),
+    #[error("the keys of the client cannot be fetched at present")]
+    KeysUnavailable,
     #[error("the assertion was used before")]
     Replayed,
     #[error("too many failures of this client from this address")]
@@ -66,6 +69,7 @@ impl ClientAuthError {
             Self::Credential(error) => error.code(),
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
+            Self::KeysUnavailable => OAuthErrorCode::TemporarilyUnavailable,
             Self::Assertion(_)
             | Self::Disabled
             | Self::Replayed
@@ -85,17 +89,28 @@ impl ClientAuthError {
     }
 }
 
+impl From<ClientKeyError> for ClientAuthError {
+    fn from(error: ClientKeyError) -> Self {
+        match error {
+            ClientKeyError::Jwt(error) => Self::Assertion(error.into()),
+            ClientKeyError::Missing => Self::Assertion(AssertionError::Keys),
+            ClientKeyError::Unavailable => Self::KeysUnavailable,
+        }
+    }
+}
+
 /// Finds out which client sent a request.
 #[derive(Clone)]
 pub(crate) struct ClientAuthenticator {
     store: Store,
     issuer: Issuer,
+    keys: ClientKeys,
     limits: ClientLimits,
 }
 
 impl ClientAuthenticator {
-    pub(crate) const fn new(store: Store, issuer: Issuer, limits: ClientLimits) -> Self {
-        Self { store, issuer, limits }
+    pub(crate) const fn new(store: Store, issuer: Issuer, keys: ClientKeys, limits: ClientLimits) -> Self {
+        Self { store, issuer, keys, limits }
     }
 
     /// Checks a credential.
@@ -130,9 +145,10 @@ impl ClientAuthenticator {
                 ClientCredential::Basic { secret, .. } | ClientCredential::Post { secret, .. },
                 ClientAuthentication::Secret(digest),
             ) => check_secret(secret, digest)?,
-            (ClientCredential::Assertion { assertion, .. }, ClientAuthentication::PrivateKeyJwt(jwks)) => {
-                self.check_assertion(assertion, jwks, &client, now).await?;
-            }
+            (
+                ClientCredential::Assertion { assertion, .. },
+                ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::PrivateKeyJwtAt(_),
+            ) => self.check_assertion(assertion, &client, now).await?,
             _ => return Err(ClientAuthError::WrongMethod),
         }
         // After the proof, so that nobody else learns that the client exists.
@@ -142,11 +158,11 @@ impl ClientAuthenticator {
     async fn check_assertion(
         &self,
         assertion: &str,
-        jwks: &str,
         client: &Client,
         now: Timestamp,
     ) -> Result<(), ClientAuthError> {
-        let accepted = assertion::verify(assertion, jwks, &client.id, &self.issuer, now)?;
+        let token = self.keys.verify(client, assertion).await?;
+        let accepted = assertion::accept(&token, &client.id, &self.issuer, now)?;
         let digest = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);
         // RFC 7523 §3, 7: used once, on any replica, for as long as it would be accepted.
         let is_new: bool = self

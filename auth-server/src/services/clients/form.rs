@@ -4,6 +4,7 @@
 //! mistake that no single field shows.
 
 use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::client_url::ClientUrl;
 use crate::domain::ids::{ApiId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
@@ -17,6 +18,9 @@ const MAX_NAME: usize = 100;
 
 /// The most entries of each list of a client.
 const MAX_ENTRIES: usize = 100;
+
+/// Where the address is at which keys are published.
+pub(super) const JWKS_URI: &str = "/options/jwks_uri";
 
 /// What a client that signs people in asks for unless it is told otherwise.
 const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
@@ -53,6 +57,8 @@ pub struct ClientOptions {
     pub first_party: bool,
     /// `ES256` (the default), `EdDSA` or `RS256`.
     pub id_token_alg: Option<String>,
+    /// Where it publishes its public keys, instead of registering them.
+    pub jwks_uri: Option<String>,
     /// What it is held to in the protocol.
     pub protocol: ProtocolForm,
 }
@@ -83,6 +89,8 @@ pub(crate) struct Blueprint {
 pub(crate) enum Proof {
     /// It signs assertions with the private halves of these keys.
     Keys(String),
+    /// The same with those that it publishes there.
+    KeysAt(ClientUrl),
     /// It cannot keep a secret; PKCE binds its codes.
     Nothing,
     /// A secret that we make.
@@ -219,22 +227,34 @@ impl ClientForm {
     }
 
     fn check_keys(&self, errors: &mut FieldErrors, preset: Preset) {
-        let Some(jwks) = &self.jwks else { return };
-        if is_public(preset) {
+        let uri = &self.options.jwks_uri;
+        let pointer = if self.jwks.is_some() { "/jwks" } else { JWKS_URI };
+        if is_public(preset) && (self.jwks.is_some() || uri.is_some()) {
+            let message = "a client on a person's device cannot keep a private key secret";
+            errors.refuse(pointer, "contradiction", message);
+        }
+        if self.jwks.is_some() && uri.is_some() {
             errors.refuse(
-                "/jwks",
+                JWKS_URI,
                 "contradiction",
-                "a client on a person's device cannot keep a private key secret",
+                "its keys are registered as `jwks`: give one of the two",
             );
         }
-        errors.take("/jwks", ExternalKeys::parse(jwks));
+        if let Some(jwks) = &self.jwks {
+            errors.take("/jwks", ExternalKeys::parse(jwks));
+        }
+        if let Some(uri) = uri {
+            errors.take(JWKS_URI, ClientUrl::parse(uri));
+        }
     }
 
     fn proof(&self, preset: Preset) -> Proof {
-        match &self.jwks {
+        let published = self.options.jwks_uri.as_deref().and_then(|uri| ClientUrl::parse(uri).ok());
+        match (&self.jwks, published) {
             _ if is_public(preset) => Proof::Nothing,
-            Some(jwks) => Proof::Keys(jwks.clone()),
-            None => Proof::Secret,
+            (Some(jwks), _) => Proof::Keys(jwks.clone()),
+            (None, Some(url)) => Proof::KeysAt(url),
+            (None, None) => Proof::Secret,
         }
     }
 }

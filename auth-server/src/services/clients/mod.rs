@@ -2,6 +2,7 @@
 
 pub mod form;
 pub mod protocol;
+mod reach;
 
 use serde_json::json;
 
@@ -11,9 +12,10 @@ use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
-use crate::services::clients::form::{Blueprint, ClientForm, Proof};
+use crate::services::clients::form::{Blueprint, ClientForm, JWKS_URI, Proof};
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
@@ -26,6 +28,7 @@ pub struct ClientService {
     store: Store,
     entropy: Entropy,
     owners: Owners,
+    outbound: Outbound,
 }
 
 /// A client that was just registered.
@@ -45,8 +48,8 @@ pub(crate) struct ClientDraft {
 
 impl ClientService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
-        Self { store, entropy, owners }
+    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners, outbound: Outbound) -> Self {
+        Self { store, entropy, owners, outbound }
     }
 
     /// Registers a client and makes its secret when it has one.
@@ -65,7 +68,7 @@ impl ClientService {
 
     /// A new client, checked as far as that goes without the database.
     pub(crate) fn draft(&self, form: &ClientForm, caller: &Caller) -> Result<ClientDraft, FieldErrors> {
-        let blueprint = form.parse()?;
+        let blueprint = reach::checked(form.parse()?, self.outbound.rules())?;
         let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
         let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
         Ok(ClientDraft { client, secret })
@@ -110,7 +113,7 @@ impl ClientService {
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<Client>, AdminError> {
-        let blueprint = form.parse()?;
+        let blueprint = reach::checked(form.parse()?, self.outbound.rules())?;
         let (id, precondition, caller, owners) =
             (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
         self.store
@@ -255,6 +258,7 @@ async fn find_to_change(
 fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Client {
     let authentication = match (blueprint.proof, secret) {
         (Proof::Keys(jwks), _) => ClientAuthentication::PrivateKeyJwt(jwks),
+        (Proof::KeysAt(url), _) => ClientAuthentication::PrivateKeyJwtAt(url),
         (Proof::Secret, Some(secret)) => ClientAuthentication::Secret(secret.digest()),
         (Proof::Secret | Proof::Nothing, _) => ClientAuthentication::None,
     };
@@ -278,15 +282,16 @@ fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> 
         let message = "cannot be changed: make a new client";
         return Err(FieldErrors::of("/preset", "immutable", message).into());
     }
-    let authentication = match (&before.authentication, blueprint.proof.clone()) {
-        (ClientAuthentication::PrivateKeyJwt(_), Proof::Keys(jwks)) => {
-            ClientAuthentication::PrivateKeyJwt(jwks)
-        }
-        (ClientAuthentication::Secret(_) | ClientAuthentication::None, Proof::Keys(_)) => {
+    let has_keys = before.keys().is_some();
+    let authentication = match blueprint.proof.clone() {
+        Proof::Keys(jwks) if has_keys => ClientAuthentication::PrivateKeyJwt(jwks),
+        Proof::KeysAt(url) if has_keys => ClientAuthentication::PrivateKeyJwtAt(url),
+        refused @ (Proof::Keys(_) | Proof::KeysAt(_)) => {
+            let pointer = if matches!(refused, Proof::Keys(_)) { "/jwks" } else { JWKS_URI };
             let message = "this client has no keys: make a new client to change how it proves who it is";
-            return Err(FieldErrors::of("/jwks", "immutable", message).into());
+            return Err(FieldErrors::of(pointer, "immutable", message).into());
         }
-        (same, Proof::Nothing | Proof::Secret) => same.clone(),
+        Proof::Nothing | Proof::Secret => before.authentication.clone(),
     };
     let after = built(before.id.clone(), blueprint, None);
     Ok(Client { authentication, disabled_at: before.disabled_at, ..after })
@@ -311,7 +316,7 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
         errors.refuse("/serves", "unknown", "there is no such API");
     }
     if client.settings.protocol.request_objects.are_required() && client.keys().is_none() {
-        let message = "a client that signs its requests registers its public keys: give them as `jwks`";
+        let message = "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)";
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
     }
     Ok(errors.finish(Some(()))?)
@@ -343,6 +348,7 @@ fn versioned(client: Client) -> Versioned<Client> {
     let proof = match &client.authentication {
         ClientAuthentication::None => String::new(),
         ClientAuthentication::PrivateKeyJwt(jwks) => jwks.clone(),
+        ClientAuthentication::PrivateKeyJwtAt(url) => url.to_string(),
         ClientAuthentication::Secret(digest) => digest.hex(),
     };
     let uris = |list: &[crate::domain::redirect_uri::RedirectUri]| -> Vec<String> {
@@ -376,9 +382,9 @@ mod tests {
     }
 
     fn stored(client: &Client) -> Digest32 {
-        match client.authentication {
-            ClientAuthentication::Secret(digest) => digest,
-            ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt(_) => panic!("it has a secret"),
+        match &client.authentication {
+            ClientAuthentication::Secret(digest) => *digest,
+            other => panic!("it has a secret, and not {other:?}"),
         }
     }
 

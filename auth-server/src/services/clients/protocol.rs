@@ -1,9 +1,15 @@
 //! What an admin says about how a client is held to the protocol.
 
+use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client::Preset;
 use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
 use crate::services::fields::FieldErrors;
+
+/// Where the address is that is told of sign-outs.
+pub(super) const BACKCHANNEL_URI: &str = "/options/protocol/backchannel_logout_uri";
+const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_required";
 
 /// What a client is held to beyond what every client is, as text from any edge.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +20,10 @@ pub struct ProtocolForm {
     pub require_signed_request_object: bool,
     /// What signed authorization responses are signed with (JARM). Without it: what ID tokens are.
     pub authorization_signed_response_alg: Option<String>,
+    /// Where it is told that somebody signed out (OpenID Connect Back-Channel Logout).
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether it needs the `sid` there.
+    pub backchannel_logout_session_required: bool,
 }
 
 impl ProtocolForm {
@@ -28,6 +38,25 @@ impl ProtocolForm {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
             authorization_response_alg: errors.take(pointer, response_alg.transpose())?,
+            backchannel_logout: self.backchannel_logout(errors, preset),
         })
+    }
+
+    /// What is wrong about it is noted, and refuses the whole.
+    fn backchannel_logout(&self, errors: &mut FieldErrors, preset: Preset) -> Option<BackchannelLogout> {
+        let session_required = self.backchannel_logout_session_required;
+        let Some(uri) = &self.backchannel_logout_uri else {
+            if session_required {
+                let message = "says what is sent to `backchannel_logout_uri`: give that as well";
+                errors.refuse(BACKCHANNEL_SESSION, "contradiction", message);
+            }
+            return None;
+        };
+        if !preset.signs_people_in() {
+            let message = "nobody signs in to a client without people, so nobody signs out";
+            errors.refuse(BACKCHANNEL_URI, "contradiction", message);
+        }
+        let uri = errors.take(BACKCHANNEL_URI, ClientUrl::parse(uri))?;
+        Some(BackchannelLogout { uri, session_required })
     }
 }

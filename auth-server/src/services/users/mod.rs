@@ -11,6 +11,7 @@ use crate::domain::revocation::Revocation;
 use crate::domain::secret::Entropy;
 use crate::domain::user::{Email, Password, PasswordHash, User, Username};
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::backchannel::{Departures, LogoutNotices};
 use crate::services::caller::Caller;
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
@@ -18,9 +19,7 @@ use crate::services::paging::{Page, PageQuery};
 use crate::services::password::PasswordHasher;
 use crate::services::users::form::{AccountDetails, UserForm, new_password};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{
-    Store, Turn, Tx, assignments, credentials, forgotten, grants, organisations, sessions, users,
-};
+use crate::storage::{Store, Turn, Tx, assignments, credentials, forgotten, organisations, users};
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +37,7 @@ pub struct UserService {
     hasher: PasswordHasher,
     entropy: Entropy,
     owners: Owners,
+    notices: LogoutNotices,
 }
 
 /// An account that is to be kept.
@@ -48,8 +48,14 @@ pub(crate) struct UserDraft {
 
 impl UserService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, hasher: PasswordHasher, entropy: Entropy, owners: Owners) -> Self {
-        Self { store, hasher, entropy, owners }
+    pub(crate) const fn new(
+        store: Store,
+        hasher: PasswordHasher,
+        entropy: Entropy,
+        owners: Owners,
+        notices: LogoutNotices,
+    ) -> Self {
+        Self { store, hasher, entropy, owners, notices }
     }
 
     /// Creates an account.
@@ -152,26 +158,52 @@ impl UserService {
     /// Switches an account off: its sessions and grants end at once. The last owner stays.
     pub async fn disable(&self, id: &UserId, caller: &Caller) -> Result<Versioned<User>, AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
-        self.store
+        let notices = self.notices.clone();
+        let (user, departures) = self
+            .store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let user = find(tx, &id).await?;
                     if user.disabled_at.is_some() {
-                        return Ok(versioned(user));
+                        return Ok::<_, AdminError>((versioned(user), Departures::default()));
                     }
                     owners.require_rank(tx, &AssignmentSubject::User(id.clone()), &caller).await?;
                     owners.require_other(tx, &id).await?;
                     users::hold(tx, &id).await?;
                     let user = User { disabled_at: Some(caller.now), ..user };
                     users::update(tx, &user).await?;
-                    end_everything(tx, &user.id, &caller).await?;
+                    let departures = notices.end_all(tx, &user.id, caller.now).await?;
                     tx.audit(caller.event(AuditAction::UserDisabled).on(&user.id));
                     tx.invalidate();
-                    Ok(versioned(user))
+                    Ok((versioned(user), departures))
                 })
             })
-            .await
+            .await?;
+        self.notices.send(departures);
+        Ok(user)
+    }
+
+    /// Ends every session of an account, and every grant: whoever uses it has to sign in again, everywhere.
+    pub async fn sign_out(&self, id: &UserId, caller: &Caller) -> Result<(), AdminError> {
+        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        let notices = self.notices.clone();
+        let departures = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.one_at_a_time(Turn::Administration).await?;
+                    let user = find(tx, &id).await?;
+                    owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
+                    users::hold(tx, &user.id).await?;
+                    let departures = notices.end_all(tx, &user.id, caller.now).await?;
+                    tx.audit(caller.event(AuditAction::UserSignedOut).on(&user.id));
+                    Ok::<_, AdminError>(departures)
+                })
+            })
+            .await?;
+        self.notices.send(departures);
+        Ok(())
     }
 
     /// Switches an account on again. What ended with it stays ended.
@@ -200,7 +232,9 @@ impl UserService {
     /// once, and forgotten soon. What it did stays in the audit trail, under its identifier. The last owner stays.
     pub async fn delete(&self, id: &UserId, caller: &Caller) -> Result<(), AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
-        self.store
+        let notices = self.notices.clone();
+        let departures = self
+            .store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
@@ -209,16 +243,18 @@ impl UserService {
                     owners.require_rank(tx, &subject, &caller).await?;
                     owners.require_other(tx, &id).await?;
                     users::hold(tx, &id).await?;
-                    end_everything(tx, &id, &caller).await?;
+                    let departures = notices.end_all(tx, &id, caller.now).await?;
                     assignments::delete_of(tx, &subject).await?;
                     users::delete(tx, &id).await?;
                     forgotten::insert(tx, user.sub.as_str(), caller.now).await?;
                     tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
                     tx.invalidate();
-                    Ok(())
+                    Ok::<_, AdminError>(departures)
                 })
             })
-            .await
+            .await?;
+        self.notices.send(departures);
+        Ok(())
     }
 
     /// Sets a password. Whoever was signed in with the old one is no longer.
@@ -228,7 +264,9 @@ impl UserService {
             .map_err(|refusal| FieldErrors::of("/password", "invalid", refusal.to_string()))?;
         let hash = self.hash(password).await?;
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
-        self.store
+        let notices = self.notices.clone();
+        let departures = self
+            .store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
@@ -236,25 +274,20 @@ impl UserService {
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
                     users::hold(tx, &user.id).await?;
                     credentials::set_password(tx, &user.id, &hash, caller.now).await?;
-                    end_everything(tx, &user.id, &caller).await?;
+                    let departures = notices.end_all(tx, &user.id, caller.now).await?;
                     tx.audit(caller.event(AuditAction::PasswordChanged).on(&user.id));
                     tx.invalidate();
-                    Ok(())
+                    Ok::<_, AdminError>(departures)
                 })
             })
-            .await
+            .await?;
+        self.notices.send(departures);
+        Ok(())
     }
 
     async fn hash(&self, password: Password) -> Result<PasswordHash, AdminError> {
         Ok(self.hasher.hash(&password).await?)
     }
-}
-
-/// Ends what the account has open: sessions, and grants with their refresh tokens.
-async fn end_everything(tx: &mut Tx, user: &UserId, caller: &Caller) -> Result<(), AdminError> {
-    sessions::end_all(tx, user, caller.now).await?;
-    grants::revoke_by_user(tx, user, caller.now).await?;
-    Ok(())
 }
 
 async fn find(tx: &mut Tx, id: &UserId) -> Result<User, AdminError> {

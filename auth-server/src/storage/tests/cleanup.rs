@@ -3,20 +3,22 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
+use crate::domain::backchannel::NoticeState;
 use crate::domain::grant::Grant;
 use crate::domain::ids::InteractionKind;
 use crate::domain::interaction::Interaction;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
+use crate::storage::logout_notices::NoticeLease;
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{grants, interactions, jobs, sessions};
+use crate::storage::{grants, interactions, jobs, logout_notices, sessions};
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// One row of everything that ends in an hour.
 async fn fill(fixture: &Fixture) -> Grant {
-    let (client, _, _, grant) = fixture.any_grant().await;
+    let (client, _, session, grant) = fixture.any_grant().await;
     let end = fixture.now().plus(HOUR);
     let flow = Interaction {
         id: fixture.id::<InteractionKind>(),
@@ -37,7 +39,8 @@ async fn fill(fixture: &Fixture) -> Grant {
         expires_at: end,
         absolute_expires_at: end,
     };
-    let (code, now, job) = (fixture.digest(), fixture.now(), fixture.id());
+    let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
+    let lease = NoticeLease { token: "t".to_owned(), until: end };
     fixture
         .write(move |tx| {
             Box::pin(async move {
@@ -48,6 +51,10 @@ async fn fill(fixture: &Fixture) -> Grant {
                 assert!(jobs::insert(tx, &job, "x", "{}", now).await?);
                 let leased = jobs::take(tx, "t", end, now).await?.unwrap();
                 assert!(jobs::finish(tx, &leased.id, "t", end).await?);
+                let told = logout_notices::of_session(tx, &session).await?.remove(0);
+                assert!(logout_notices::insert(tx, &notice, &told, now, Some(&lease)).await?);
+                let settled = (&notice, &lease);
+                assert!(logout_notices::settle(tx, settled, NoticeState::Failed, None, end).await?);
                 Ok(())
             })
         })
@@ -79,10 +86,10 @@ async fn what_has_ended_goes_and_what_has_not_stays(#[case] backend: Backend) {
             gone
         }
     };
-    assert_eq!(gone(end).await, [0; 6]);
+    assert_eq!(gone(end).await, [0; 7]);
     // In the order of the list; the session lives for a day.
-    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 0, 1]);
-    assert_eq!(gone(day).await, [0, 0, 0, 0, 1, 0]);
+    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 0, 1]);
+    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[rstest]

@@ -9,6 +9,7 @@ mod decision_records;
 mod flows;
 mod inventories;
 mod jobs;
+mod logout_notices;
 mod opening;
 mod refresh;
 mod registry;

@@ -2,6 +2,7 @@ use rstest::rstest;
 
 use super::support::{Backend, Fixture};
 use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client_url::ClientUrl;
 use crate::domain::ids::ClientKind;
 use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
@@ -22,7 +23,9 @@ async fn a_client_comes_back_with_every_way_to_authenticate(#[case] backend: Bac
     let client = fixture.client().await;
     assert_eq!(clients::find(&mut fixture.read().await, &client.id).await.unwrap(), Some(client.clone()));
     let keys = ClientAuthentication::PrivateKeyJwt(r#"{"keys":[]}"#.to_owned());
-    for authentication in [ClientAuthentication::None, keys] {
+    let url = ClientUrl::parse("https://orders.example/jwks").unwrap();
+    let published = ClientAuthentication::PrivateKeyJwtAt(url);
+    for authentication in [ClientAuthentication::None, keys, published] {
         let changed = Client { authentication, organisation: None, ..client.clone() };
         let written = changed.clone();
         assert!(fixture.write(move |tx| Box::pin(async move { clients::update(tx, &written).await })).await);

@@ -8,8 +8,8 @@ use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, forgotten,
-    grants, interactions, inventories, jobs, migrations, organisations, policies, refresh_tokens,
-    revocations, roles, schedules, sessions, shadows, signing_keys, single_use, users,
+    grants, interactions, inventories, jobs, logout_notices, migrations, organisations, policies,
+    refresh_tokens, revocations, roles, schedules, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -35,6 +35,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         interactions::STATEMENTS,
         inventories::STATEMENTS,
         jobs::STATEMENTS,
+        logout_notices::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
         policies::STATEMENTS,
@@ -48,7 +49,13 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         single_use::STATEMENTS,
         users::STATEMENTS,
     ];
-    shared.into_iter().flatten().chain(own).copied().chain([dialect.due_jobs()]).collect()
+    shared
+        .into_iter()
+        .flatten()
+        .chain(own)
+        .copied()
+        .chain([dialect.due_jobs(), dialect.due_logout_notices()])
+        .collect()
 }
 
 /// A file whose statements are left out of the list above would go unexamined.

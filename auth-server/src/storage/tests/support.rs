@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client::{Client, ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
+use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
@@ -138,6 +140,10 @@ impl Fixture {
                 protocol: ProtocolSettings {
                     pushed_requests: PushedRequests::Required,
                     authorization_response_alg: Some(SigningAlg::Rs256),
+                    backchannel_logout: Some(BackchannelLogout {
+                        uri: ClientUrl::parse("https://orders.example/backchannel").unwrap(),
+                        session_required: true,
+                    }),
                     ..ProtocolSettings::default()
                 },
             },

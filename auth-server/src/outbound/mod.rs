@@ -1,0 +1,211 @@
+//! Requests to addresses that clients registered: one way out, and what it is bounded by.
+//!
+//! Whoever may register a client could otherwise have this server call what only this server reaches. So an address has to be on
+//! the public internet, or be named by the operator; it is looked up once, by a resolver that gives only what may be called, and
+//! what was looked up is what is called. ([Why](../../docs/adr/0014-outbound-requests.md).)
+
+mod address;
+mod error;
+mod hosts;
+mod resolver;
+mod rules;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod trial;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+pub(crate) use self::error::OutboundError;
+use self::hosts::Hosts;
+pub(crate) use self::resolver::Resolver;
+use self::resolver::Screened;
+pub(crate) use self::rules::Rules;
+use crate::config;
+use crate::domain::client_url::ClientUrl;
+use crate::domain::clock::Clock;
+
+/// The longest that a request takes, from the look-up of the name to the last byte.
+const DEADLINE: Duration = Duration::from_secs(5);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// Requests at one time, to all hosts together.
+const AT_ONCE: usize = 32;
+/// What is read of an answer that only has a status to give.
+const MAX_ACKNOWLEDGEMENT: usize = 4 * 1024;
+
+/// The client of the server for addresses that its clients registered. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Outbound(Arc<Inner>);
+
+struct Inner {
+    rules: Rules,
+    resolver: Resolver,
+    authorities: Vec<reqwest::Certificate>,
+    /// Built when it is needed first: most servers and nearly all commands never call anybody.
+    client: OnceLock<Result<reqwest::Client, String>>,
+    hosts: Arc<Hosts>,
+    permits: Semaphore,
+}
+
+/// The file of certificate authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("outbound.ca_file {file} {cause}")]
+pub struct BadAuthorities {
+    file: String,
+    cause: String,
+}
+
+impl Outbound {
+    /// What the configuration permits. No connection is made, and no name looked up.
+    pub(crate) fn new(
+        settings: &config::Outbound,
+        resolver: Resolver,
+        clock: Clock,
+    ) -> Result<Self, BadAuthorities> {
+        let authorities = match &settings.ca_file {
+            Some(file) => authorities(file).map_err(|cause| {
+                let file = file.display().to_string();
+                BadAuthorities { file, cause }
+            })?,
+            None => Vec::new(),
+        };
+        Ok(Self(Arc::new(Inner {
+            rules: Rules::new(&settings.allow),
+            resolver,
+            authorities,
+            client: OnceLock::new(),
+            hosts: Arc::new(Hosts::new(clock)),
+            permits: Semaphore::new(AT_ONCE),
+        })))
+    }
+
+    /// Which hosts may be called.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// Fetches a document of at most so many bytes.
+    pub(crate) async fn get(&self, url: &ClientUrl, max_bytes: usize) -> Result<Bytes, OutboundError> {
+        let request = self.client()?.get(url.url().clone());
+        self.send(url, async {
+            let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
+            match response.status().as_u16() {
+                200 => read(response, max_bytes).await,
+                other => Err(OutboundError::Status(other)),
+            }
+        })
+        .await
+    }
+
+    /// Sends a form, and gives the status of the answer.
+    pub(crate) async fn post_form(&self, url: &ClientUrl, form: String) -> Result<u16, OutboundError> {
+        let request = self.client()?.post(url.url().clone());
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        self.send(url, async {
+            let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
+            let status = response.status().as_u16();
+            // Whoever sends more than an acknowledgement is not listened to any longer, and has said what counts.
+            _ = read(response, MAX_ACKNOWLEDGEMENT).await;
+            Ok(status)
+        })
+        .await
+    }
+
+    async fn send<T>(
+        &self,
+        url: &ClientUrl,
+        exchange: impl Future<Output = Result<T, OutboundError>>,
+    ) -> Result<T, OutboundError>
+    where
+        T: Reply,
+    {
+        self.0.rules.check(url.url())?;
+        let host = url.url().origin().ascii_serialization();
+        let bounded = async {
+            let turn = Arc::clone(&self.0.hosts).enter(host).await?;
+            let _permit = self.0.permits.acquire().await.map_err(|_| OutboundError::Busy)?;
+            turn.begin()?;
+            let outcome = timeout(DEADLINE, exchange).await.unwrap_or(Err(OutboundError::Silent));
+            turn.end(outcome.as_ref().is_ok_and(Reply::is_alive));
+            outcome
+        };
+        // Twice: once for one's turn, and the request has its own time then.
+        timeout(DEADLINE * 2, bounded).await.unwrap_or(Err(OutboundError::Busy))
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, OutboundError> {
+        let built = self.0.client.get_or_init(|| {
+            let screened = Screened::new(self.0.rules.clone(), self.0.resolver.clone());
+            build(self.0.authorities.clone(), screened).map_err(|error| error.to_string())
+        });
+        built.as_ref().map_err(|error| OutboundError::NoTrust(error.clone()))
+    }
+}
+
+/// What tells that the other side works, whatever it thinks of the request.
+trait Reply {
+    fn is_alive(&self) -> bool;
+}
+
+impl Reply for Bytes {
+    fn is_alive(&self) -> bool {
+        true
+    }
+}
+
+impl Reply for u16 {
+    fn is_alive(&self) -> bool {
+        *self < 500
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the file that bounds the server's outgoing client")]
+fn build(
+    authorities: Vec<reqwest::Certificate>,
+    screened: Screened,
+) -> Result<reqwest::Client, reqwest::Error> {
+    // An error says that the process has chosen a provider already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        // A redirect would let whoever answers choose the next address.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .http1_only()
+        // A connection that is kept would be one to an address that was looked up long ago.
+        .pool_max_idle_per_host(0)
+        .connect_timeout(CONNECT_DEADLINE)
+        .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Arc::new(screened));
+    if authorities.is_empty() { client.build() } else { client.tls_certs_merge(authorities).build() }
+}
+
+fn authorities(file: &std::path::Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let pem = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
+    if found.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(found) }
+}
+
+/// Reads a body that is no longer than it may be.
+async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, OutboundError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| OutboundError::of(&error))? {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(OutboundError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("rules", &self.0.rules).finish_non_exhaustive()
+    }
+}
