@@ -25,7 +25,8 @@ pub(crate) enum End {
 ///
 /// When it never ends.
 pub(crate) async fn go(visitor: &mut Visitor, person: &Person, target: &Url) -> End {
-    let path = target.query().map_or_else(|| target.path().to_owned(), |query| format!("{}?{query}", target.path()));
+    let path =
+        target.query().map_or_else(|| target.path().to_owned(), |query| format!("{}?{query}", target.path()));
     let mut page = visitor.open(&path).await;
     for _ in 0..MOST_FORMS {
         if let Some(target) = page.location() {

@@ -7,6 +7,7 @@ import { needs, register, run, visit } from './conversation.mjs';
 const REDIRECT = 'https://rp.test/cb';
 const BYE = 'https://rp.test/bye';
 const WEB = { name: 'Foreign shop', preset: 'web', redirect_uris: [REDIRECT], post_logout_redirect_uris: [BYE] };
+const MACHINE = { name: 'Foreign robot', preset: 'm2m' };
 const SCOPE = 'openid profile email offline_access';
 
 /** An application with a secret, which it shows by Basic authentication. */
@@ -63,6 +64,11 @@ async function belongTo(config, tokens, person, options) {
   assert.equal(info.email, person.email);
 }
 
+/** A key that tokens are bound to. */
+async function proving(config) {
+  return client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'));
+}
+
 async function isActive(config, token) {
   return (await client.tokenIntrospection(config, token)).active;
 }
@@ -105,14 +111,7 @@ await run('openid-client', {
 
   async par(told) {
     const config = await withSecret(told, { ...WEB, options: { protocol: { require_pushed_requests: true } } });
-    const { parameters } = await begun();
-    const { client_id } = config.clientMetadata();
-    await assert.rejects(
-      visit(client.buildAuthorizationUrl(config, parameters)).then((url) =>
-        client.authorizationCodeGrant(config, url, { expectedState: parameters.state }),
-      ),
-      `${client_id} has to push`,
-    );
+    await assert.rejects(signIn(config), refusal('invalid_request'));
     const tokens = await signIn(config, client.buildAuthorizationUrlWithPAR);
     await belongTo(config, tokens, told.person);
   },
@@ -152,8 +151,7 @@ await run('openid-client', {
   },
 
   async client_credentials(told) {
-    const machine = { name: 'Foreign robot', preset: 'm2m' };
-    const configs = [await withSecret(told, machine), (await withKey(told, machine)).config];
+    const configs = [await withSecret(told, MACHINE), (await withKey(told, MACHINE)).config];
     for (const config of configs) {
       const tokens = await client.clientCredentialsGrant(config, { resource: told.api.audience });
       const known = await client.tokenIntrospection(config, tokens.access_token);
@@ -194,7 +192,7 @@ await run('openid-client', {
   async dpop(told) {
     const config = await withSecret(told);
     needs(config.serverMetadata(), 'dpop_signing_alg_values_supported');
-    const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'));
+    const [DPoP, other] = await Promise.all([proving(config), proving(config)]);
     const { parameters, checks } = await begun();
     const url = await client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP });
     const tokens = await client.authorizationCodeGrant(config, await visit(url), checks, undefined, { DPoP });
@@ -205,8 +203,23 @@ await run('openid-client', {
     await belongTo(config, next, told.person, { DPoP });
     // Without the key it is worth nothing.
     await assert.rejects(client.fetchUserInfo(config, next.access_token, told.person.sub));
-    const other = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'));
     await assert.rejects(client.fetchUserInfo(config, next.access_token, told.person.sub, { DPoP: other }));
+  },
+
+  /** A token that is bound to a key, at an API that is none of ours. */
+  async dpop_at_api(told) {
+    const config = await withSecret(told, MACHINE);
+    needs(config.serverMetadata(), 'dpop_signing_alg_values_supported');
+    const [DPoP, other] = await Promise.all([proving(config), proving(config)]);
+    const tokens = await client.clientCredentialsGrant(config, { resource: told.api.audience }, { DPoP });
+    assert.equal(tokens.token_type, 'dpop');
+    const ask = (DPoP) =>
+      client.fetchProtectedResource(config, tokens.access_token, new URL(told.page), 'GET', null, undefined, { DPoP });
+    const answer = await ask(DPoP);
+    assert.equal(answer.status, 200);
+    assert.match(await answer.text(), new RegExp(config.clientMetadata().client_id));
+    await assert.rejects(ask(other), client.WWWAuthenticateChallengeError);
+    await assert.rejects(ask(undefined), client.WWWAuthenticateChallengeError);
   },
 
   async device(told) {
