@@ -1,7 +1,6 @@
 //! A server with somebody who can sign in, and an API to ask tokens for.
 
 use portcullis_tests::admin::{Admin, RegisteredApi};
-use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::process::{Place, ServerProcess};
 use portcullis_tests::visitor::{Person, Visitor};
 use serde_json::{Value, json};
@@ -31,12 +30,6 @@ impl Ground {
     /// The name of the server.
     pub(crate) fn issuer(&self) -> &str {
         &self.server.address
-    }
-
-    /// What it says of itself.
-    pub(crate) async fn metadata(&self) -> Value {
-        let address = format!("{}/.well-known/openid-configuration", self.issuer());
-        Answer::to(agent().get(address)).await.json()
     }
 
     /// A browser without a screen.

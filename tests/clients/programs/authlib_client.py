@@ -9,7 +9,7 @@ from importlib.metadata import version
 # The server listens on this machine.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
-import httpx
+import httpx2
 from authlib.common.security import generate_token
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
@@ -57,7 +57,7 @@ class Application:
 
     def __init__(self, told, key=None):
         self.told = told
-        self.http = httpx.Client(trust_env=False)
+        self.http = httpx2.Client(trust_env=False)
         self.metadata = self.http.get(f"{told['issuer']}/.well-known/openid-configuration").json()
         document = {"name": "Foreign shop", "preset": "web", "redirect_uris": [REDIRECT], "apis": [told["api"]["id"]]}
         if key:
@@ -93,7 +93,7 @@ class Application:
             self.metadata["authorization_endpoint"], code_verifier=verifier, nonce=nonce
         )
         arrived = visit(url)
-        assert httpx.URL(arrived).params["iss"] == self.metadata["issuer"]
+        assert httpx2.URL(arrived).params["iss"] == self.metadata["issuer"]
         tokens = self.client.fetch_token(authorization_response=arrived, code_verifier=verifier, state=state)
         self.verify(tokens, nonce)
         return tokens
