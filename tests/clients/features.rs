@@ -40,3 +40,9 @@ fn note(line: &str) {
 fn notes(folder: &Path) -> std::io::Result<File> {
     File::options().create(true).append(true).open(folder.join("notes"))
 }
+
+#[test]
+#[should_panic(expected = "the server does not advertise token_endpoint")]
+fn a_flow_is_left_out_for_what_is_awaited_and_for_nothing_else() {
+    left_out("a flow", "token_endpoint");
+}
