@@ -114,7 +114,12 @@ impl Listening {
         Self { address: format!("http://127.0.0.1:{port}"), child, log }
     }
 
-    async fn start(command: Command, (port, probe): (u16, &str), log: PathBuf) -> Self {
+    /// Starts a program on a port, and waits until it answers at a path.
+    ///
+    /// # Panics
+    ///
+    /// When it does not: the panic shows its log.
+    pub async fn start(command: Command, (port, probe): (u16, &str), log: PathBuf) -> Self {
         let mut program = Self::begin(command, port, log);
         let started = Instant::now();
         while Answer::try_to(agent().get(format!("{}{probe}", program.address))).await.is_none() {
