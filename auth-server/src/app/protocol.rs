@@ -8,6 +8,8 @@ use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::device::limits::CodeLimits;
+use crate::services::device::{DeviceLimits, DeviceService, DeviceSettings};
 use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
@@ -29,6 +31,7 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         refresh_ttl: tokens.refresh_ttl(),
         refresh_absolute: tokens.refresh_absolute(),
         refresh_retry_window: tokens.refresh_retry_window(),
+        device_grant: config.protocol.device_grant.into(),
     };
     let flows = AuthorizeSettings {
         issuer: issuer.clone(),
@@ -37,17 +40,30 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         pushed_request_ttl: tokens.pushed_request_ttl(),
         pushed_requests: config.protocol.require_pushed_requests.into(),
     };
+    let devices = DeviceSettings {
+        issuer: issuer.clone(),
+        grant: config.protocol.device_grant.into(),
+        code_ttl: tokens.device_code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+    };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
+    let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
+    let device_limits = DeviceLimits {
+        clients: limits.clone(),
+        codes: CodeLimits::new(&config.limits, clock, entropy),
+        flows: flow_limits.clone(),
+    };
     Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
             flows,
-            (FlowLimits::new(&config.limits, clock, entropy), limits.clone()),
+            (flow_limits, limits.clone()),
         ),
         clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone()),
         decision_point: DecisionPoint::of(&issuer),
+        devices: DeviceService::new(store.clone(), entropy.clone(), sealer.clone(), devices, device_limits),
         discovery: Discovery::of(&issuer, &config.protocol),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),

@@ -174,6 +174,8 @@ pub enum AuditAction {
     CodeReplayed,
     ConsentGranted,
     ConsentRefused,
+    DeviceAllowed,
+    DeviceRefused,
     GrantCreated,
     GrantRevoked,
     KeyCreated,
@@ -206,10 +208,11 @@ pub enum AuditAction {
     UserDeleted,
     UserDisabled,
     UserEnabled,
+    UserImpersonated,
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 48] = [
+const ACTIONS: [(AuditAction, &str); 51] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -225,6 +228,8 @@ const ACTIONS: [(AuditAction, &str); 48] = [
     (AuditAction::CodeReplayed, "code.replayed"),
     (AuditAction::ConsentGranted, "consent.granted"),
     (AuditAction::ConsentRefused, "consent.refused"),
+    (AuditAction::DeviceAllowed, "device.allowed"),
+    (AuditAction::DeviceRefused, "device.refused"),
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
     (AuditAction::KeyCreated, "key.created"),
@@ -257,6 +262,7 @@ const ACTIONS: [(AuditAction, &str); 48] = [
     (AuditAction::UserDeleted, "user.deleted"),
     (AuditAction::UserDisabled, "user.disabled"),
     (AuditAction::UserEnabled, "user.enabled"),
+    (AuditAction::UserImpersonated, "user.impersonated"),
     (AuditAction::UserUpdated, "user.updated"),
 ];
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::ApiId;
 use crate::domain::signing::SigningAlg;
 
 /// What a client is held to beyond what every client is. What it does not say is left as it is for all.
@@ -16,6 +17,55 @@ pub struct ProtocolSettings {
     pub request_objects: RequestObjects,
     /// What answers to its authorization requests are signed with, where it asks for signed ones. Without it: what its ID tokens are.
     pub authorization_response_alg: Option<SigningAlg>,
+    /// Whether it may ask for sign-ins on devices without a browser (RFC 8628).
+    pub device_grant: DeviceGrant,
+    /// What it may exchange tokens for (RFC 8693). Without it: nothing.
+    pub token_exchange: Option<TokenExchange>,
+}
+
+/// Whether a client may ask for sign-ins on devices without a browser.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceGrant {
+    /// It may.
+    Allowed,
+    /// It may not.
+    #[default]
+    Refused,
+}
+
+impl DeviceGrant {
+    /// Whether it may.
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed)
+    }
+}
+
+/// What a client may exchange the tokens of users for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TokenExchange {
+    /// The APIs that it may get tokens for.
+    pub apis: Vec<ApiId>,
+    /// Whether it may pass for the user.
+    pub impersonation: Impersonation,
+}
+
+/// Whether a client that acts for a user may pass for the user (RFC 8693 §1.1).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impersonation {
+    /// A token without an actor is one of the user.
+    Allowed,
+    /// Each token says who acts.
+    #[default]
+    Refused,
+}
+
+impl Impersonation {
+    /// Whether it may.
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed)
+    }
 }
 
 /// Whether authorization requests have to be pushed.
@@ -57,6 +107,18 @@ impl RequestObjects {
 impl From<bool> for RequestObjects {
     fn from(required: bool) -> Self {
         if required { Self::Required } else { Self::Accepted }
+    }
+}
+
+impl From<bool> for DeviceGrant {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
+impl From<bool> for Impersonation {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
     }
 }
 

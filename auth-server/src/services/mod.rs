@@ -11,6 +11,7 @@ pub mod caller;
 pub(crate) mod callers;
 pub(crate) mod client_auth;
 pub mod clients;
+pub(crate) mod device;
 pub(crate) mod events;
 pub mod fields;
 pub(crate) mod health;

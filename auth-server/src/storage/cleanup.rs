@@ -22,6 +22,9 @@ const REVOCATIONS: &str = "
 const JOBS: &str = "
     DELETE FROM jobs WHERE id IN
         (SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < $1 ORDER BY finished_at LIMIT $2)";
+const DEVICES: &str = "
+    DELETE FROM device_authorizations WHERE digest IN
+        (SELECT digest FROM device_authorizations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 const GRANT_PAGE: &str = "SELECT id, created_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
 const GRANTS: &str = "
     DELETE FROM grants
@@ -31,11 +34,13 @@ const GRANTS: &str = "
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[SINGLE_USE, SESSIONS, INTERACTIONS, REFRESH_TOKENS, REVOCATIONS, JOBS, GRANT_PAGE, GRANTS];
+    &[SINGLE_USE, SESSIONS, INTERACTIONS, REFRESH_TOKENS, REVOCATIONS, JOBS, DEVICES, GRANT_PAGE, GRANTS];
 
 /// What is taken away by its age alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expired {
+    /// Devices that wait for somebody.
+    Devices,
     /// Browser flows.
     Interactions,
     /// Finished jobs.
@@ -52,7 +57,8 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Devices,
         Self::Interactions,
         Self::Jobs,
         Self::RefreshTokens,
@@ -63,6 +69,7 @@ impl Expired {
 
     const fn statement(self) -> &'static str {
         match self {
+            Self::Devices => DEVICES,
             Self::Interactions => INTERACTIONS,
             Self::Jobs => JOBS,
             Self::RefreshTokens => REFRESH_TOKENS,

@@ -76,6 +76,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0009_bounded_records.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
     },
+    Migration {
+        number: 11,
+        name: "devices",
+        postgres: include_str!("../../../migrations/postgres/0011_devices.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0011_devices.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -36,6 +36,8 @@ pub enum Purpose {
     AuthorizationCode,
     /// Records of decisions that a guard sends, and may send again.
     DecisionBatch,
+    /// A device code that somebody allowed (RFC 8628 §3.4).
+    DeviceCode,
     /// An authorization request that a client pushed (RFC 9126).
     PushedRequest,
     /// The link that makes the first administrator.
@@ -48,6 +50,7 @@ impl Purpose {
             Self::AssertionJti => "assertion_jti",
             Self::AuthorizationCode => "authorization_code",
             Self::DecisionBatch => "decision_batch",
+            Self::DeviceCode => "device_code",
             Self::PushedRequest => "pushed_request",
             Self::SetupLink => "setup_link",
         }

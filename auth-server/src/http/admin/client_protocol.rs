@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_protocol::{ProtocolSettings, TokenExchange};
+use crate::services::clients::grants::TokenExchangeForm;
 use crate::services::clients::protocol::ProtocolForm;
 
 /// What a client is held to beyond what every client is.
@@ -16,6 +17,37 @@ pub(crate) struct ProtocolDocument {
     require_signed_request_object: bool,
     /// `ES256`, `EdDSA` or `RS256`: what signed authorization responses are signed with (JARM). Without it: what ID tokens are.
     authorization_signed_response_alg: Option<String>,
+    /// Let it ask for sign-ins on devices without a browser (RFC 8628): for `native` and `web`. A `device` always may.
+    device_grant: bool,
+    /// Let it exchange tokens of users for others (RFC 8693): for clients with a secret or keys. Without it: it may not.
+    token_exchange: Option<TokenExchangeDocument>,
+}
+
+/// What a client may exchange tokens of users for.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenExchangeDocument {
+    /// Which of its APIs.
+    apis: Vec<String>,
+    /// Let it pass for the user: without an actor, its tokens do not say that somebody acts for the user. What it does is an
+    /// audit event.
+    #[serde(default)]
+    impersonation: bool,
+}
+
+impl From<TokenExchange> for TokenExchangeDocument {
+    fn from(settings: TokenExchange) -> Self {
+        Self {
+            apis: settings.apis.iter().map(ToString::to_string).collect(),
+            impersonation: settings.impersonation.is_allowed(),
+        }
+    }
+}
+
+impl From<TokenExchangeDocument> for TokenExchangeForm {
+    fn from(document: TokenExchangeDocument) -> Self {
+        Self { apis: document.apis, impersonation: document.impersonation }
+    }
 }
 
 impl From<ProtocolSettings> for ProtocolDocument {
@@ -25,6 +57,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
             authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
+            device_grant: settings.device_grant.is_allowed(),
+            token_exchange: settings.token_exchange.map(TokenExchangeDocument::from),
         }
     }
 }
@@ -35,6 +69,8 @@ impl From<ProtocolDocument> for ProtocolForm {
             require_signed_request_object: document.require_signed_request_object,
             require_pushed_requests: document.require_pushed_requests,
             authorization_signed_response_alg: document.authorization_signed_response_alg,
+            device_grant: document.device_grant,
+            token_exchange: document.token_exchange.map(TokenExchangeForm::from),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod form;
+pub mod grants;
 pub mod protocol;
 
 use serde_json::json;
@@ -126,7 +127,7 @@ impl ClientService {
                     check_references(tx, &after).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
-                    if before.scopes != after.scopes || before.settings.apis != after.settings.apis {
+                    if has_other_reach(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
                     let detail = json!({ "changed": differences(&before, &after) });
@@ -315,6 +316,14 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
     }
     Ok(errors.finish(Some(()))?)
+}
+
+/// Whether what was issued to a client may be more than what would be issued now.
+fn has_other_reach(before: &Client, after: &Client) -> bool {
+    let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
+    before.scopes != after.scopes
+        || before.settings.apis != after.settings.apis
+        || exchange(before) != exchange(after)
 }
 
 fn differences(before: &Client, after: &Client) -> Vec<&'static str> {

@@ -35,6 +35,7 @@ impl TokenService {
             roles,
             nonce: None,
             refresh_token: None,
+            exchanged: None,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
+use crate::services::token::exchange_error::ExchangeError;
 use crate::storage::{Outcome, StoreError};
 
 /// Why no token is issued.
@@ -16,6 +17,17 @@ pub(crate) enum TokenError {
     CodeOfOtherClient,
     #[error("the code was spent before: what it bought is revoked")]
     CodeReplayed,
+    #[error("the person who was asked denied it")]
+    DeviceDenied,
+    #[error("nobody decided before the device code expired")]
+    DeviceExpired,
+    #[error("nobody decided yet, and the device asks too often")]
+    DeviceHurried,
+    #[error("nobody decided yet")]
+    DevicePending,
+    /// RFC 8693 §2.2.2.
+    #[error("the tokens cannot be exchanged: {0}")]
+    Exchange(#[from] ExchangeError),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("the client may not use this grant")]
@@ -71,6 +83,11 @@ impl TokenError {
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
+            Self::DeviceDenied => OAuthErrorCode::AccessDenied,
+            Self::DeviceExpired => OAuthErrorCode::ExpiredToken,
+            Self::DeviceHurried => OAuthErrorCode::SlowDown,
+            Self::DevicePending => OAuthErrorCode::AuthorizationPending,
+            Self::Exchange(_) => OAuthErrorCode::InvalidRequest,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
@@ -97,6 +114,11 @@ impl TokenError {
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
             Self::Throttled { .. } => "the client asks too often: wait before the next request",
+            Self::DeviceDenied => "the person who was asked denied it",
+            Self::DeviceExpired => "the device code has expired: ask for a new one",
+            Self::DeviceHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
+            Self::DevicePending => "nobody decided yet",
+            Self::Exchange(error) => error.description(),
             Self::GrantNotAllowed => "the client may not use this grant_type",
             Self::GrantTypeMissing => "grant_type is missing",
             Self::GrantTypeUnknown => "grant_type is not supported",
@@ -126,6 +148,11 @@ impl Outcome for TokenError {
             | Self::TargetNotGranted => true,
             Self::CodeNotSpendable
             | Self::CodeReplayed
+            | Self::DeviceDenied
+            | Self::DeviceExpired
+            | Self::DeviceHurried
+            | Self::DevicePending
+            | Self::Exchange(_)
             | Self::GrantNotAllowed
             | Self::GrantOver
             | Self::GrantTypeMissing
