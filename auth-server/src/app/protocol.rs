@@ -40,30 +40,19 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         pushed_request_ttl: tokens.pushed_request_ttl(),
         pushed_requests: config.protocol.require_pushed_requests.into(),
     };
-    let devices = DeviceSettings {
-        issuer: issuer.clone(),
-        grant: config.protocol.device_grant.into(),
-        code_ttl: tokens.device_code_ttl(),
-        interaction_ttl: config.sessions.interaction_ttl(),
-    };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
-    let device_limits = DeviceLimits {
-        clients: limits.clone(),
-        codes: CodeLimits::new(&config.limits, clock, entropy),
-        flows: flow_limits.clone(),
-    };
     Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
             flows,
-            (flow_limits, limits.clone()),
+            (flow_limits.clone(), limits.clone()),
         ),
         clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone()),
         decision_point: DecisionPoint::of(&issuer),
-        devices: DeviceService::new(store.clone(), entropy.clone(), sealer.clone(), devices, device_limits),
+        devices: devices(ground, flow_limits, limits.clone()),
         discovery: Discovery::of(&issuer, &config.protocol),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
@@ -71,4 +60,18 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
     }
+}
+
+/// What gives devices their codes. It counts with the others what they count, and by itself who types codes.
+fn devices(ground: &Ground, flows: FlowLimits, clients: ClientLimits) -> DeviceService {
+    let Ground { config, clock, entropy, sealer, store, .. } = ground;
+    let settings = DeviceSettings {
+        issuer: config.issuer(),
+        grant: config.protocol.device_grant.into(),
+        code_ttl: config.tokens.device_code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+    };
+    let codes = CodeLimits::new(&config.limits, clock, entropy);
+    let limits = DeviceLimits { clients, codes, flows };
+    DeviceService::new(store.clone(), entropy.clone(), sealer.clone(), settings, limits)
 }

@@ -107,6 +107,9 @@ pub enum GrantType {
     /// RFC 8628 §3.4.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
     DeviceCode,
+    /// RFC 7523 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
     /// RFC 6749 §6.
     RefreshToken,
     /// RFC 8693 §2.1.
@@ -116,10 +119,11 @@ pub enum GrantType {
 
 impl GrantType {
     /// Every grant there is.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AuthorizationCode,
         Self::ClientCredentials,
         Self::DeviceCode,
+        Self::JwtBearer,
         Self::RefreshToken,
         Self::TokenExchange,
     ];
@@ -130,6 +134,7 @@ impl GrantType {
             Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
             Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
@@ -142,7 +147,7 @@ impl GrantType {
 pub struct UnknownName(&'static str);
 
 /// The grants by name.
-const KNOWN_GRANTS: &str = "authorization_code, client_credentials, refresh_token, or the URN of a device code or of a \
+const KNOWN_GRANTS: &str = "authorization_code, client_credentials, refresh_token, or the URN of a device code, a JWT bearer or a \
                             token exchange";
 
 impl FromStr for GrantType {

@@ -21,6 +21,19 @@ pub struct ProtocolSettings {
     pub device_grant: DeviceGrant,
     /// What it may exchange tokens for (RFC 8693). Without it: nothing.
     pub token_exchange: Option<TokenExchange>,
+    /// Whom it believes who it is, instead of a secret (RFC 7523 §2.1).
+    pub assertion_issuers: Vec<AssertionIssuer>,
+}
+
+/// Somebody whose assertions say who a client is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AssertionIssuer {
+    /// The `iss` of the assertions.
+    pub issuer: String,
+    /// The public keys that they are signed with, as a JWK set in JSON.
+    pub jwks: String,
+    /// The `sub` of those that mean this client.
+    pub subjects: Vec<String>,
 }
 
 /// Whether a client may ask for sign-ins on devices without a browser.

@@ -93,6 +93,7 @@ impl Console {
             org: None,
             sid: None,
             gid: None,
+            act: None,
         };
         self.ring.sign(SigningAlg::Es256, JwtType::AccessToken, &claims).unwrap()
     }

@@ -59,12 +59,18 @@ struct ConfirmPage {
     user: Person,
     api: String,
     scopes: Vec<Scope>,
-    address: Option<String>,
-    asked_at: TimeShown,
+    asked: Asked,
     interaction: String,
     /// What leads back here from the sign-in page.
     next: Option<String>,
     csrf_token: String,
+}
+
+/// From where and when a device asked.
+#[derive(Serialize)]
+struct Asked {
+    address: Option<String>,
+    at: TimeShown,
 }
 
 impl Page for ConfirmPage {
@@ -220,8 +226,10 @@ impl ConfirmPage {
             scopes: consent::scopes(&found.scopes, &found.user, &api),
             user: Person::of(&found.user),
             api,
-            address: found.address.map(|address| address.to_string()),
-            asked_at: TimeShown::of(found.asked_at),
+            asked: Asked {
+                address: found.address.map(|address| address.to_string()),
+                at: TimeShown::of(found.asked_at),
+            },
             interaction: interaction.to_string(),
             next: Next::Device(interaction).name(),
             csrf_token,

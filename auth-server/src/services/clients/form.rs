@@ -84,7 +84,7 @@ pub(crate) struct Blueprint {
 pub(crate) enum Proof {
     /// It signs assertions with the private halves of these keys.
     Keys(String),
-    /// It cannot keep a secret; PKCE binds its codes.
+    /// It cannot keep a secret, and PKCE binds its codes; or others say who it is.
     Nothing,
     /// A secret that we make.
     Secret,
@@ -231,6 +231,8 @@ impl ClientForm {
         match &self.jwks {
             _ if is_public(preset) => Proof::Nothing,
             Some(jwks) => Proof::Keys(jwks.clone()),
+            // What a trusted issuer says of it is its proof.
+            None if !self.options.protocol.assertion_issuers.is_empty() => Proof::Nothing,
             None => Proof::Secret,
         }
     }
@@ -285,7 +287,7 @@ mod tests {
             ("service", None, Some(API.to_owned()), Proof::Secret, vec![]),
         ] {
             let made = ClientForm { serves, ..form(preset, redirect) }.parse().unwrap();
-            assert_eq!((made.proof, made.grants), (proof, grants), "{preset}");
+            assert_eq!((made.proof, &made.grants), (proof, &grants), "{preset}");
             assert_eq!(made.settings.preset.as_str(), preset);
             assert_eq!(made.scopes.contains("openid"), made.grants.contains(&RefreshToken), "{preset}");
         }

@@ -1,12 +1,90 @@
 //! What an admin says about the grants that a client gets beyond those of its preset, checked against the rest of it.
 
 use crate::domain::client::{ClientSettings, GrantType, Preset};
-use crate::domain::client_protocol::{DeviceGrant, TokenExchange};
+use crate::domain::client_protocol::{AssertionIssuer, DeviceGrant, TokenExchange};
 use crate::domain::ids::ApiId;
+use crate::keys::jwks::ExternalKeys;
 use crate::services::fields::FieldErrors;
 
 /// The most APIs that tokens may be exchanged for.
 const MAX_APIS: usize = 100;
+
+/// The most issuers whose assertions one client may show.
+const MAX_ISSUERS: usize = 5;
+
+/// The most subjects of one of them.
+const MAX_SUBJECTS: usize = 100;
+
+/// The longest name of an issuer or a subject.
+const MAX_IDENTIFIER: usize = 512;
+
+/// An issuer whose assertions a client may show, as text from any edge.
+#[derive(Clone, Debug, Default)]
+pub struct AssertionIssuerForm {
+    /// The `iss` of the assertions.
+    pub issuer: String,
+    /// The public keys that they are signed with, as a JWK set in JSON.
+    pub jwks: String,
+    /// The `sub` of those that mean this client.
+    pub subjects: Vec<String>,
+}
+
+/// Whose assertions a client may show: one that acts for itself.
+pub(super) fn assertion_issuers(
+    forms: &[AssertionIssuerForm],
+    preset: Preset,
+    errors: &mut FieldErrors,
+) -> Option<Vec<AssertionIssuer>> {
+    const POINTER: &str = "/options/protocol/assertion_issuers";
+    if !forms.is_empty() && preset != Preset::M2m {
+        errors.refuse(POINTER, "contradiction", "only the preset `m2m` is known by what others say of it");
+    }
+    if forms.len() > MAX_ISSUERS {
+        errors.refuse(POINTER, "too-many", format!("must not have more than {MAX_ISSUERS} entries"));
+        return None;
+    }
+    let mut issuers = Vec::new();
+    for (position, form) in forms.iter().enumerate() {
+        let at = format!("{POINTER}/{position}");
+        if forms.iter().take(position).any(|other| other.issuer == form.issuer) {
+            errors.refuse(format!("{at}/issuer"), "contradiction", "is named twice");
+        }
+        issuers.push(form.parse(&at, errors));
+    }
+    issuers.into_iter().collect()
+}
+
+impl AssertionIssuerForm {
+    fn parse(&self, at: &str, errors: &mut FieldErrors) -> Option<AssertionIssuer> {
+        let issuer = errors.take(&format!("{at}/issuer"), identifier(&self.issuer));
+        let keys = errors.take(&format!("{at}/jwks"), ExternalKeys::parse(&self.jwks));
+        let pointer = format!("{at}/subjects");
+        if self.subjects.is_empty() {
+            errors.refuse(pointer.as_str(), "required", "name the subjects that mean this client");
+        }
+        if self.subjects.len() > MAX_SUBJECTS {
+            errors.refuse(pointer, "too-many", format!("must not have more than {MAX_SUBJECTS} entries"));
+            return None;
+        }
+        let subjects = errors.take_each(&pointer, &self.subjects, |subject| identifier(subject));
+        keys?;
+        Some(AssertionIssuer { issuer: issuer?, jwks: self.jwks.clone(), subjects: subjects? })
+    }
+}
+
+/// An identifier is compared as it is, so one that nobody can see the whole of is refused. A star means nothing, and whoever writes
+/// one means something.
+fn identifier(raw: &str) -> Result<String, &'static str> {
+    let visible =
+        !raw.is_empty() && raw.len() <= MAX_IDENTIFIER && raw.bytes().all(|byte| byte.is_ascii_graphic());
+    if !visible {
+        Err("must be 1 to 512 visible characters of ASCII")
+    } else if raw.contains('*') {
+        Err("is compared as it is: a star stands for nothing else")
+    } else {
+        Ok(raw.to_owned())
+    }
+}
 
 /// What a client may exchange tokens for, as text from any edge.
 #[derive(Clone, Debug, Default)]
@@ -70,12 +148,14 @@ pub(super) fn of(settings: &ClientSettings) -> Vec<GrantType> {
         Preset::Native | Preset::Spa | Preset::Web => {
             vec![GrantType::AuthorizationCode, GrantType::RefreshToken]
         }
-        Preset::M2m => vec![GrantType::ClientCredentials],
         Preset::Service if settings.apis.is_empty() => Vec::new(),
-        Preset::Service => vec![GrantType::ClientCredentials],
+        Preset::M2m | Preset::Service => vec![GrantType::ClientCredentials],
     };
     if protocol.device_grant.is_allowed() {
         grants.push(GrantType::DeviceCode);
+    }
+    if !protocol.assertion_issuers.is_empty() {
+        grants.push(GrantType::JwtBearer);
     }
     if protocol.token_exchange.is_some() {
         grants.push(GrantType::TokenExchange);
@@ -122,6 +202,48 @@ mod tests {
         }
         let many = vec![API; MAX_APIS + 1];
         assert_eq!(exchange(Preset::M2m, &many), ["/options/protocol/token_exchange/apis"]);
+    }
+
+    fn keys() -> String {
+        let point = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"a","x":"{point}"}}]}}"#)
+    }
+
+    fn issuers(preset: Preset, forms: &[AssertionIssuerForm]) -> Vec<String> {
+        let mut errors = FieldErrors::default();
+        assertion_issuers(forms, preset, &mut errors);
+        pointers(&errors)
+    }
+
+    #[test]
+    fn an_issuer_is_named_with_its_keys_and_the_subjects_that_are_meant() {
+        const AT: &str = "/options/protocol/assertion_issuers";
+        let good = AssertionIssuerForm {
+            issuer: "https://builds.example".to_owned(),
+            jwks: keys(),
+            subjects: vec!["repo:orders:ref:main".to_owned()],
+        };
+        assert_eq!(issuers(Preset::M2m, std::slice::from_ref(&good)), [""; 0]);
+        for preset in Preset::ALL.into_iter().filter(|preset| *preset != Preset::M2m) {
+            assert_eq!(issuers(preset, std::slice::from_ref(&good)), [AT], "{preset:?}");
+            assert_eq!(issuers(preset, &[]), [""; 0]);
+        }
+        assert_eq!(issuers(Preset::M2m, &[good.clone(), good.clone()]), [format!("{AT}/1/issuer")]);
+        assert_eq!(issuers(Preset::M2m, &vec![good.clone(); MAX_ISSUERS + 1]), [AT]);
+        let with = |change: fn(&mut AssertionIssuerForm)| {
+            let mut form = good.clone();
+            change(&mut form);
+            issuers(Preset::M2m, &[form])
+        };
+        assert_eq!(with(|form| form.issuer.clear()), [format!("{AT}/0/issuer")]);
+        assert_eq!(with(|form| form.jwks = "{}".to_owned()), [format!("{AT}/0/jwks")]);
+        assert_eq!(with(|form| form.subjects.clear()), [format!("{AT}/0/subjects")]);
+        assert_eq!(with(|form| form.subjects.push("repo:*".to_owned())), [format!("{AT}/0/subjects/1")]);
+        assert_eq!(with(|form| form.subjects.push(String::new())), [format!("{AT}/0/subjects/1")]);
+        assert_eq!(
+            with(|form| form.subjects = vec!["x".to_owned(); MAX_SUBJECTS + 1]),
+            [format!("{AT}/0/subjects")]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub mod protocol;
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client::{Client, ClientAuthentication, GrantType, Preset};
 use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
@@ -259,7 +259,7 @@ fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Cl
         (Proof::Secret, Some(secret)) => ClientAuthentication::Secret(secret.digest()),
         (Proof::Secret | Proof::Nothing, _) => ClientAuthentication::None,
     };
-    Client {
+    with_its_grants(Client {
         id,
         name: blueprint.name,
         organisation: blueprint.organisation,
@@ -270,7 +270,15 @@ fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Cl
         scopes: blueprint.scopes,
         settings: blueprint.settings,
         disabled_at: None,
+    })
+}
+
+/// RFC 6749 §4.4: a client without a secret or keys gets nothing for itself by naming itself.
+fn with_its_grants(mut client: Client) -> Client {
+    if client.authentication == ClientAuthentication::None {
+        client.grants.retain(|grant| *grant != GrantType::ClientCredentials);
     }
+    client
 }
 
 /// The client with new details. How it proves who it is changes by other means than an update.
@@ -289,8 +297,10 @@ fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> 
         }
         (same, Proof::Nothing | Proof::Secret) => same.clone(),
     };
+    let grants = blueprint.grants.clone();
     let after = built(before.id.clone(), blueprint, None);
-    Ok(Client { authentication, disabled_at: before.disabled_at, ..after })
+    let disabled_at = before.disabled_at;
+    Ok(with_its_grants(Client { authentication, grants, disabled_at, ..after }))
 }
 
 /// What the client points at exists.
@@ -314,6 +324,10 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
     if client.settings.protocol.request_objects.are_required() && client.keys().is_none() {
         let message = "a client that signs its requests registers its public keys: give them as `jwks`";
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
+    }
+    if client.settings.preset == Preset::M2m && client.grants.is_empty() {
+        let message = "this client has no secret: without a trusted issuer it could not prove who it is";
+        errors.refuse("/options/protocol/assertion_issuers", "required", message);
     }
     Ok(errors.finish(Some(()))?)
 }

@@ -3,7 +3,9 @@
 use crate::domain::client::Preset;
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::signing::SigningAlg;
-use crate::services::clients::grants::{TokenExchangeForm, device_grant};
+use crate::services::clients::grants::{
+    AssertionIssuerForm, TokenExchangeForm, assertion_issuers, device_grant,
+};
 use crate::services::fields::FieldErrors;
 
 /// What a client is held to beyond what every client is, as text from any edge.
@@ -19,6 +21,8 @@ pub struct ProtocolForm {
     pub device_grant: bool,
     /// Let it exchange tokens of users (RFC 8693).
     pub token_exchange: Option<TokenExchangeForm>,
+    /// Whose assertions say who it is, so that it needs no secret (RFC 7523 §2.1).
+    pub assertion_issuers: Vec<AssertionIssuerForm>,
 }
 
 impl ProtocolForm {
@@ -36,6 +40,7 @@ impl ProtocolForm {
         let response_alg = self.authorization_signed_response_alg.as_deref().map(str::parse::<SigningAlg>);
         let pointer = "/options/protocol/authorization_signed_response_alg";
         let device_grant = device_grant(self.device_grant, preset, errors);
+        let issuers = assertion_issuers(&self.assertion_issuers, preset, errors);
         let token_exchange = self.token_exchange.as_ref().map(|form| form.parse(preset, apis, errors));
         Some(ProtocolSettings {
             request_objects: self.require_signed_request_object.into(),
@@ -46,6 +51,7 @@ impl ProtocolForm {
                 None => None,
                 Some(parsed) => Some(parsed?),
             },
+            assertion_issuers: issuers?,
         })
     }
 }

@@ -5,12 +5,17 @@ use std::time::Duration;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
+use crate::services::client_auth::assertion::AssertionError;
 use crate::services::token::exchange_error::ExchangeError;
 use crate::storage::{Outcome, StoreError};
 
 /// Why no token is issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
+    #[error("the assertion is not accepted: {0}")]
+    Assertion(#[from] AssertionError),
+    #[error("the assertion was used before")]
+    AssertionReplayed,
     #[error("the code is unknown or expired")]
     CodeNotSpendable,
     #[error("the code was issued to another client")]
@@ -74,7 +79,9 @@ impl TokenError {
     /// What the client is told.
     pub(crate) const fn code(&self) -> OAuthErrorCode {
         match self {
-            Self::CodeNotSpendable
+            Self::Assertion(_)
+            | Self::AssertionReplayed
+            | Self::CodeNotSpendable
             | Self::CodeOfOtherClient
             | Self::CodeReplayed
             | Self::GrantEnded
@@ -87,12 +94,13 @@ impl TokenError {
             Self::DeviceExpired => OAuthErrorCode::ExpiredToken,
             Self::DeviceHurried => OAuthErrorCode::SlowDown,
             Self::DevicePending => OAuthErrorCode::AuthorizationPending,
-            Self::Exchange(_) => OAuthErrorCode::InvalidRequest,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::GrantNotAllowed => OAuthErrorCode::UnauthorizedClient,
-            Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
+            Self::Exchange(_) | Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => {
+                OAuthErrorCode::InvalidRequest
+            }
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
@@ -108,6 +116,9 @@ impl TokenError {
             | Self::PkceMismatch
             | Self::RedirectMismatch => {
                 "the code is unknown, expired, spent, or does not fit client, redirect_uri or code_verifier"
+            }
+            Self::Assertion(_) | Self::AssertionReplayed => {
+                "the assertion is not one of a trusted issuer for this client and this server, is not valid now, or was used"
             }
             Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
                 "the refresh token or code is not valid any more"
@@ -146,7 +157,9 @@ impl Outcome for TokenError {
             | Self::Sign(_)
             | Self::TargetGone
             | Self::TargetNotGranted => true,
-            Self::CodeNotSpendable
+            Self::Assertion(_)
+            | Self::AssertionReplayed
+            | Self::CodeNotSpendable
             | Self::CodeReplayed
             | Self::DeviceDenied
             | Self::DeviceExpired

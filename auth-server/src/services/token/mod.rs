@@ -7,6 +7,7 @@ mod device_code;
 mod error;
 mod exchange_error;
 mod family;
+mod jwt_bearer;
 mod refresh_token;
 mod request;
 mod target;
@@ -128,6 +129,7 @@ impl TokenService {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
             GrantType::DeviceCode => self.device_code(caller, parameters).await?,
+            GrantType::JwtBearer => self.jwt_bearer(caller, parameters).await?,
             GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
             GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,
         };

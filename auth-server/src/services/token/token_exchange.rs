@@ -13,6 +13,7 @@ use crate::domain::client_protocol::TokenExchange;
 use crate::domain::clock::Timestamp;
 use crate::domain::delegation::{Delegate, may_act};
 use crate::domain::ids::ApiId;
+use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
 use crate::domain::scope::ScopeSet;
 use crate::services::token::access::LiveToken;
@@ -64,7 +65,7 @@ impl TokenService {
         let subject = self.shown(caller, request::required(parameters, "subject_token")?).await?;
         let standing = subject.standing.as_ref().ok_or(ExchangeError::NoUser)?;
         let acting = self.acting(caller, parameters, permission).await?;
-        let exchanged = self.exchanged(&subject, &acting)?;
+        let exchanged = exchanged(&subject, &acting, self.minter.issuer())?;
         let target = self.exchange_target(parameters, &subject, client).await?;
         let scopes = narrowed(request::scope(parameters)?, &subject.claims.scope, client)?;
         let mut authorization = self.for_user(standing, scopes, target).await?;
@@ -80,12 +81,8 @@ impl TokenService {
 
     /// A token of ours that counts now, and that the client has honestly.
     async fn shown(&self, caller: &TokenCaller, token: &str) -> Result<Shown, TokenError> {
-        let read = self.tokens.read_all(token, caller.now).ok_or(ExchangeError::NotLive)?;
-        let (claims, all) = read;
-        // RFC 9449 §6, RFC 8705 §3: whoever holds such a token has to prove it, and here nobody can.
-        if all.contains_key("cnf") {
-            return Err(ExchangeError::Bound.into());
-        }
+        let (claims, all) = self.tokens.read_all(token, caller.now).ok_or(ExchangeError::NotLive)?;
+        unbound(&all)?;
         if !self.concerns(caller.client.client(), &claims).await? {
             return Err(ExchangeError::NotConcerned.into());
         }
@@ -120,27 +117,6 @@ impl TokenService {
             return Err(ExchangeError::SecondHand.into());
         }
         Ok(Acting::Named(actor.claims.sub, Timestamp::from_secs(actor.claims.exp)))
-    }
-
-    /// RFC 8693 §4.1 and §4.4: who acts stands before those who acted, if the subject lets them.
-    fn exchanged(&self, subject: &Shown, acting: &Acting) -> Result<Exchanged, ExchangeError> {
-        let (Acting::Named(actor, _) | Acting::Client(actor) | Acting::Unseen(actor)) = acting;
-        let lets = subject.all.get("may_act").is_none_or(|claim| may_act(claim, actor, self.minter.issuer()));
-        if !lets {
-            return Err(ExchangeError::ActorUnwanted);
-        }
-        let ends_at = Timestamp::from_secs(subject.claims.exp);
-        let before = subject.claims.act.clone();
-        let behind = |actor: &String, before| {
-            Delegate::behind(actor.clone(), before).map(Some).ok_or(ExchangeError::Chain)
-        };
-        Ok(match acting {
-            Acting::Named(actor, until) => {
-                Exchanged { act: behind(actor, before)?, ends_at: ends_at.min(*until) }
-            }
-            Acting::Client(actor) => Exchanged { act: behind(actor, before)?, ends_at },
-            Acting::Unseen(_) => Exchanged { act: before, ends_at },
-        })
     }
 
     /// The one API that is asked for, if the client may exchange tokens for it.
@@ -187,6 +163,28 @@ impl TokenService {
             })
             .await
     }
+}
+
+/// RFC 9449 §6 and RFC 8705 §3: whoever shows a bound token has to prove that the key is theirs. Nobody proves it here, and the new
+/// token would be bound to nothing.
+fn unbound(all: &Map<String, Value>) -> Result<(), ExchangeError> {
+    if all.contains_key("cnf") { Err(ExchangeError::Bound) } else { Ok(()) }
+}
+
+/// RFC 8693 §4.1 and §4.4: who acts stands before those who acted, if the subject lets them.
+fn exchanged(subject: &Shown, acting: &Acting, issuer: &Issuer) -> Result<Exchanged, ExchangeError> {
+    let (Acting::Named(actor, _) | Acting::Client(actor) | Acting::Unseen(actor)) = acting;
+    if !subject.all.get("may_act").is_none_or(|claim| may_act(claim, actor, issuer)) {
+        return Err(ExchangeError::ActorUnwanted);
+    }
+    let ends_at = Timestamp::from_secs(subject.claims.exp);
+    let before = subject.claims.act.clone();
+    let behind = |before| Delegate::behind(actor.clone(), before).map(Some).ok_or(ExchangeError::Chain);
+    Ok(match acting {
+        Acting::Named(_, until) => Exchanged { act: behind(before)?, ends_at: ends_at.min(*until) },
+        Acting::Client(_) => Exchanged { act: behind(before)?, ends_at },
+        Acting::Unseen(_) => Exchanged { act: before, ends_at },
+    })
 }
 
 fn audience(target: &Target) -> &str {
@@ -256,6 +254,60 @@ mod tests {
         narrowed(asked.map(set), &set(subject), &client).ok().map(|scopes| scopes.to_string())
     }
 
+    fn shown(more: &Value) -> Shown {
+        let mut all = json!({ "iss": "https://id.example.com", "sub": "ada", "aud": "https://orders.test",
+            "client_id": "cli_00000000000070008000000000000001", "exp": 1_000_300, "iat": 1_000_000, "jti": "a" });
+        let all = all.as_object_mut().unwrap();
+        all.extend(more.as_object().unwrap().clone());
+        let claims = serde_json::from_value(Value::Object(all.clone())).unwrap();
+        Shown { claims, all: all.clone(), standing: None }
+    }
+
+    fn acts(subject: &Shown, acting: &Acting) -> Result<(Value, i64), ExchangeError> {
+        let issuer = Issuer::parse("https://id.example.com").unwrap();
+        exchanged(subject, acting, &issuer).map(|found| (json!(found.act), found.ends_at.as_secs()))
+    }
+
+    #[test]
+    fn who_acts_stands_first_and_who_passes_for_the_user_not_at_all() {
+        let named = |secs| Acting::Named("bob".to_owned(), Timestamp::from_secs(secs));
+        let (client, unseen) = (Acting::Client("cli_b".to_owned()), Acting::Unseen("cli_b".to_owned()));
+        let plain = shown(&json!({}));
+        assert_eq!(acts(&plain, &client), Ok((json!({ "sub": "cli_b" }), 1_000_300)));
+        assert_eq!(
+            acts(&plain, &named(1_000_100)),
+            Ok((json!({ "sub": "bob" }), 1_000_100)),
+            "until both end"
+        );
+        assert_eq!(acts(&plain, &named(1_000_900)), Ok((json!({ "sub": "bob" }), 1_000_300)));
+        assert_eq!(acts(&plain, &unseen), Ok((json!(null), 1_000_300)));
+        let acted = shown(&json!({ "act": { "sub": "cli_a" } }));
+        assert_eq!(acts(&acted, &client).unwrap().0, json!({ "sub": "cli_b", "act": { "sub": "cli_a" } }));
+        assert_eq!(acts(&acted, &unseen).unwrap().0, json!({ "sub": "cli_a" }), "who acted is not forgotten");
+    }
+
+    #[test]
+    fn a_token_that_names_who_may_act_lets_nobody_else() {
+        let subject = shown(&json!({ "may_act": { "sub": "bob" } }));
+        let later = Timestamp::from_secs(1_000_300);
+        assert!(acts(&subject, &Acting::Named("bob".to_owned(), later)).is_ok());
+        for other in [
+            Acting::Named("eve".to_owned(), later),
+            Acting::Client("cli_b".to_owned()),
+            Acting::Unseen("cli_b".to_owned()),
+        ] {
+            assert_eq!(acts(&subject, &other), Err(ExchangeError::ActorUnwanted));
+        }
+    }
+
+    #[test]
+    fn a_bound_token_is_not_exchanged_whatever_it_is_bound_to() {
+        assert_eq!(unbound(&shown(&json!({})).all), Ok(()));
+        for cnf in [json!({ "jkt": "x" }), json!({ "x5t#S256": "x" }), json!({}), json!(null), json!("odd")] {
+            assert_eq!(unbound(&shown(&json!({ "cnf": cnf })).all), Err(ExchangeError::Bound), "{cnf}");
+        }
+    }
+
     #[test]
     fn scopes_are_those_of_the_token_and_of_the_client_and_never_more() {
         assert_eq!(scopes(None, "read write", "read audit").as_deref(), Some("read"));
@@ -271,7 +323,7 @@ mod tests {
     #[test]
     fn kinds_of_tokens_are_named_and_only_access_tokens_are_taken() {
         let outcome = |more: &str| {
-            let form = format!("subject_token=x&subject_token_type={}&{more}", ACCESS_TOKEN);
+            let form = format!("subject_token=x&subject_token_type={ACCESS_TOKEN}&{more}");
             match check_types(&Parameters::parse(form.as_bytes()).unwrap()) {
                 Ok(()) => None,
                 Err(TokenError::Exchange(error)) => Some(error),

@@ -3,11 +3,13 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
+use crate::domain::device::DeviceRequest;
 use crate::domain::grant::Grant;
 use crate::domain::ids::InteractionKind;
 use crate::domain::interaction::Interaction;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
+use crate::storage::device_authorizations::{self, NewDevice};
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
 use crate::storage::{grants, interactions, jobs, sessions};
@@ -29,6 +31,20 @@ async fn fill(fixture: &Fixture) -> Grant {
         expires_at: end,
         finished_at: None,
     };
+    let device = NewDevice {
+        digest: fixture.digest(),
+        user_code: fixture.digest(),
+        request: DeviceRequest {
+            client: client.clone(),
+            scopes: scopes("openid"),
+            resource: None,
+            address: None,
+            created_at: fixture.now(),
+            expires_at: end,
+            decided_at: None,
+        },
+        interval: Duration::from_secs(5),
+    };
     let token = NewRefreshToken {
         digest: fixture.digest(),
         grant: grant.clone(),
@@ -41,6 +57,7 @@ async fn fill(fixture: &Fixture) -> Grant {
     fixture
         .write(move |tx| {
             Box::pin(async move {
+                assert!(device_authorizations::insert(tx, &device).await?);
                 interactions::insert(tx, &flow).await?;
                 refresh_tokens::insert(tx, &token).await?;
                 single_use::issue(tx, Purpose::AuthorizationCode, &code, &1, end).await?;
@@ -79,10 +96,10 @@ async fn what_has_ended_goes_and_what_has_not_stays(#[case] backend: Backend) {
             gone
         }
     };
-    assert_eq!(gone(end).await, [0; 6]);
+    assert_eq!(gone(end).await, [0; 7]);
     // In the order of the list; the session lives for a day.
-    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 0, 1]);
-    assert_eq!(gone(day).await, [0, 0, 0, 0, 1, 0]);
+    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 0, 1]);
+    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[rstest]
