@@ -5,6 +5,16 @@ mod form_post;
 #[cfg(test)]
 mod jarm;
 #[cfg(test)]
+mod rfc7523;
+#[cfg(test)]
+mod rfc8628;
+#[cfg(test)]
+mod rfc8628_people;
+#[cfg(test)]
+mod rfc8693;
+#[cfg(test)]
+mod rfc8693_bounds;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
