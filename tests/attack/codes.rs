@@ -174,9 +174,14 @@ async fn co_13_a_client_uses_only_the_grants_it_has(#[values(Sqlite, Postgres)] 
     let native = server.admin.native_client(&[&orders]).await;
     let password = [("grant_type", "password"), ("username", "ada"), ("password", "x")];
     assert_eq!(server.machine.token(&web, &password).await.error(), "unsupported_grant_type");
-    for unknown in ["implicit", "urn:ietf:params:oauth:grant-type:device_code", "x", "PASSWORD"] {
+    for unknown in ["implicit", "urn:ietf:params:oauth:grant-type:saml2-bearer", "x", "PASSWORD"] {
         let error = server.machine.token(&web, &[("grant_type", unknown)]).await.error();
         assert_eq!(error, "unsupported_grant_type", "{unknown}");
+    }
+    for kind in ["device_code", "jwt-bearer", "token-exchange"] {
+        let grant = format!("urn:ietf:params:oauth:grant-type:{kind}");
+        let error = server.machine.token(&web, &[("grant_type", &*grant)]).await.error();
+        assert_eq!(error, "unauthorized_client", "{kind}");
     }
     for client in [&web, &native] {
         let error = server.machine.client_credentials(client, &orders.audience).await.error();

@@ -41,8 +41,11 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
         .append_pair("interaction", SCRIPT)
         .append_pair("error", SCRIPT)
         .append_pair("state", SCRIPT)
+        .append_pair("user_code", SCRIPT)
         .finish();
-    for path in ["/login", "/consent", "/logout", "/logged-out", "/setup", "/account"] {
+    for path in
+        ["/login", "/consent", "/device", "/device/confirm", "/logout", "/logged-out", "/setup", "/account"]
+    {
         assert_harmless(&server.visitor().open(&format!("{path}?{query}")).await, path);
     }
 }
@@ -74,7 +77,7 @@ async fn xs_02_names_are_shown_as_text(#[values(Sqlite, Postgres)] database: Dat
 async fn xs_04_the_policy_of_every_page_is_strict(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let mut visitor = server.visitor();
-    for path in ["/login", "/nothing", "/authorize?client_id=x", "/logout", "/logged-out"] {
+    for path in ["/login", "/nothing", "/authorize?client_id=x", "/device", "/logout", "/logged-out"] {
         let page = visitor.open(path).await;
         let policy = page.header("content-security-policy");
         assert!(policy.contains("default-src 'none'"), "{path}: {policy}");

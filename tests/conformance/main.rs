@@ -12,6 +12,15 @@ mod oidc_backchannel_logout;
 mod oidc_core_client_keys;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
+mod rfc7523;
+#[cfg(test)]
+mod rfc8628;
+#[cfg(test)]
+mod rfc8628_people;
+#[cfg(test)]
+mod rfc8693;
+#[cfg(test)]
+mod rfc8693_bounds;
 #[cfg(test)]
 mod rfc9101;
 #[cfg(test)]

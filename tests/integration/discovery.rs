@@ -56,7 +56,14 @@ async fn only_what_works_is_advertised(#[values(Sqlite, Postgres)] database: Dat
     let text = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(set("response_types_supported"), text(&["code"]));
     assert_eq!(set("code_challenge_methods_supported"), text(&["S256"]));
-    let grants = text(&["authorization_code", "client_credentials", "refresh_token"]);
+    let grants = text(&[
+        "authorization_code",
+        "client_credentials",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ]);
     assert_eq!(set("grant_types_supported"), grants);
     let methods = text(&["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]);
     assert_eq!(set("token_endpoint_auth_methods_supported"), methods);

@@ -16,6 +16,7 @@ pub mod browser;
 pub mod cutoff;
 pub mod database;
 pub mod decisions;
+pub mod device;
 pub mod instructions;
 pub mod jwt;
 pub mod keys_at;

@@ -9,6 +9,8 @@ use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
+use crate::services::device::limits::CodeLimits;
+use crate::services::device::{DeviceLimits, DeviceService, DeviceSettings};
 use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
@@ -30,6 +32,7 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         refresh_ttl: tokens.refresh_ttl(),
         refresh_absolute: tokens.refresh_absolute(),
         refresh_retry_window: tokens.refresh_retry_window(),
+        device_grant: config.protocol.device_grant.into(),
     };
     let flows = AuthorizeSettings {
         issuer: issuer.clone(),
@@ -40,16 +43,18 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
     };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     let client_keys = ClientKeys::new(ground.outbound.clone(), clock.clone());
+    let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
     Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
             flows,
-            (FlowLimits::new(&config.limits, clock, entropy), limits.clone(), client_keys.clone()),
+            (flow_limits.clone(), limits.clone(), client_keys.clone()),
         ),
         clients: ClientAuthenticator::new(store.clone(), issuer.clone(), client_keys, limits.clone()),
         decision_point: DecisionPoint::of(&issuer),
+        devices: devices(ground, flow_limits, limits.clone()),
         discovery: Discovery::of(&issuer, &config.protocol),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
@@ -57,4 +62,18 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
     }
+}
+
+/// What gives devices their codes. It counts with the others what they count, and by itself who types codes.
+fn devices(ground: &Ground, flows: FlowLimits, clients: ClientLimits) -> DeviceService {
+    let Ground { config, clock, entropy, sealer, store, .. } = ground;
+    let settings = DeviceSettings {
+        issuer: config.issuer(),
+        grant: config.protocol.device_grant.into(),
+        code_ttl: config.tokens.device_code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+    };
+    let codes = CodeLimits::new(&config.limits, clock, entropy);
+    let limits = DeviceLimits { clients, codes, flows };
+    DeviceService::new(store.clone(), entropy.clone(), sealer.clone(), settings, limits)
 }

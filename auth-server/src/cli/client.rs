@@ -72,6 +72,8 @@ pub(crate) struct Create {
 /// What kind of program a client is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Preset {
+    /// A device without a browser: people type its code on another one.
+    Device,
     /// A program that acts for itself, without a person.
     M2m,
     /// A program on somebody's device.
@@ -183,6 +185,7 @@ impl Create {
 impl Preset {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Device => "device",
             Self::M2m => "m2m",
             Self::Native => "native",
             Self::Service => "service",

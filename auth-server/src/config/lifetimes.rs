@@ -25,6 +25,9 @@ pub struct Tokens {
     /// Life of an authorization request that a client pushed, until the browser brings its handle.
     #[schemars(range(min = 5, max = 600))]
     pub pushed_request_ttl_secs: u64,
+    /// Life of the code that a device shows, in which somebody has to type it and decide.
+    #[schemars(range(min = 60, max = 1800))]
+    pub device_code_ttl_secs: u64,
     /// Days after which a refresh token that nobody used is dead.
     #[schemars(range(min = 1, max = 365))]
     pub refresh_ttl_days: u64,
@@ -57,6 +60,11 @@ impl Tokens {
         Duration::from_secs(self.pushed_request_ttl_secs)
     }
 
+    /// Life of the code that a device shows.
+    pub const fn device_code_ttl(&self) -> Duration {
+        Duration::from_secs(self.device_code_ttl_secs)
+    }
+
     /// Life of a refresh token that nobody uses.
     pub const fn refresh_ttl(&self) -> Duration {
         Duration::from_secs(self.refresh_ttl_days * DAY)
@@ -80,6 +88,7 @@ impl Default for Tokens {
             id_ttl_secs: 600,
             code_ttl_secs: 60,
             pushed_request_ttl_secs: 60,
+            device_code_ttl_secs: 600,
             refresh_ttl_days: 14,
             refresh_absolute_days: 90,
             refresh_retry_window_secs: 10,

@@ -4,9 +4,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What every client is held to in the protocol.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protocol {
     /// Accept authorization requests only if the client pushed them before (RFC 9126). A client can be held to it alone.
     pub require_pushed_requests: bool,
+    /// Let devices without a browser ask for sign-ins (RFC 8628), for the clients that may.
+    pub device_grant: bool,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self { require_pushed_requests: false, device_grant: true }
+    }
 }

@@ -174,6 +174,8 @@ pub enum AuditAction {
     CodeReplayed,
     ConsentGranted,
     ConsentRefused,
+    DeviceAllowed,
+    DeviceRefused,
     GrantCreated,
     GrantRevoked,
     KeyCreated,
@@ -207,11 +209,12 @@ pub enum AuditAction {
     UserDeleted,
     UserDisabled,
     UserEnabled,
+    UserImpersonated,
     UserSignedOut,
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 50] = [
+const ACTIONS: [(AuditAction, &str); 53] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -227,6 +230,8 @@ const ACTIONS: [(AuditAction, &str); 50] = [
     (AuditAction::CodeReplayed, "code.replayed"),
     (AuditAction::ConsentGranted, "consent.granted"),
     (AuditAction::ConsentRefused, "consent.refused"),
+    (AuditAction::DeviceAllowed, "device.allowed"),
+    (AuditAction::DeviceRefused, "device.refused"),
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
     (AuditAction::KeyCreated, "key.created"),
@@ -260,6 +265,7 @@ const ACTIONS: [(AuditAction, &str); 50] = [
     (AuditAction::UserDeleted, "user.deleted"),
     (AuditAction::UserDisabled, "user.disabled"),
     (AuditAction::UserEnabled, "user.enabled"),
+    (AuditAction::UserImpersonated, "user.impersonated"),
     (AuditAction::UserSignedOut, "user.signed_out"),
     (AuditAction::UserUpdated, "user.updated"),
 ];

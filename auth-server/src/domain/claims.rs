@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::delegation::Delegate;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
@@ -60,6 +61,9 @@ pub struct AccessTokenClaims {
     /// The grant that bought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<GrantId>,
+    /// Who acts for the user (RFC 8693 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Delegate>,
 }
 
 /// The claims of an ID token ([OpenID Connect Core §2]); absent ones are left out.

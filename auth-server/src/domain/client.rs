@@ -119,20 +119,39 @@ pub enum GrantType {
     AuthorizationCode,
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 8628 §3.4.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// RFC 7523 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
     /// RFC 6749 §6.
     RefreshToken,
+    /// RFC 8693 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 impl GrantType {
     /// Every grant there is.
-    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::ClientCredentials, Self::RefreshToken];
+    pub const ALL: [Self; 6] = [
+        Self::AuthorizationCode,
+        Self::ClientCredentials,
+        Self::DeviceCode,
+        Self::JwtBearer,
+        Self::RefreshToken,
+        Self::TokenExchange,
+    ];
 
     /// The `grant_type` value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 }
@@ -142,12 +161,15 @@ impl GrantType {
 #[error("expected one of {0}")]
 pub struct UnknownName(&'static str);
 
+/// The grants by name.
+const KNOWN_GRANTS: &str = "authorization_code, client_credentials, refresh_token, or the URN of a device code, a JWT bearer or a \
+                            token exchange";
+
 impl FromStr for GrantType {
     type Err = UnknownName;
 
     fn from_str(raw: &str) -> Result<Self, UnknownName> {
-        let known = "authorization_code, client_credentials, refresh_token";
-        Self::ALL.into_iter().find(|grant| grant.as_str() == raw).ok_or(UnknownName(known))
+        Self::ALL.into_iter().find(|grant| grant.as_str() == raw).ok_or(UnknownName(KNOWN_GRANTS))
     }
 }
 
@@ -183,6 +205,8 @@ pub enum FirstParty {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
+    /// A device without a browser: a television, a printer, a terminal.
+    Device,
     /// A machine that acts for itself.
     M2m,
     /// An application on a phone or desktop.
@@ -197,19 +221,28 @@ pub enum Preset {
 
 impl Preset {
     /// Every preset there is.
-    pub const ALL: [Self; 5] = [Self::M2m, Self::Native, Self::Service, Self::Spa, Self::Web];
+    pub const ALL: [Self; 6] = [Self::Device, Self::M2m, Self::Native, Self::Service, Self::Spa, Self::Web];
 
     /// Whether people sign in to such a client.
     pub const fn signs_people_in(self) -> bool {
         match self {
-            Self::Native | Self::Spa | Self::Web => true,
+            Self::Device | Self::Native | Self::Spa | Self::Web => true,
             Self::M2m | Self::Service => false,
+        }
+    }
+
+    /// Whether such a client sends browsers here, and gets them back.
+    pub const fn sends_browsers(self) -> bool {
+        match self {
+            Self::Native | Self::Spa | Self::Web => true,
+            Self::Device | Self::M2m | Self::Service => false,
         }
     }
 
     /// The name of the preset.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Device => "device",
             Self::M2m => "m2m",
             Self::Native => "native",
             Self::Service => "service",
@@ -223,7 +256,7 @@ impl FromStr for Preset {
     type Err = UnknownName;
 
     fn from_str(raw: &str) -> Result<Self, UnknownName> {
-        let known = "m2m, native, service, spa, web";
+        let known = "device, m2m, native, service, spa, web";
         Self::ALL.into_iter().find(|preset| preset.as_str() == raw).ok_or(UnknownName(known))
     }
 }
@@ -268,8 +301,7 @@ mod tests {
             assert_eq!(preset.as_str().parse(), Ok(preset));
             assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{}\"", preset.as_str()));
         }
-        let known = "authorization_code, client_credentials, refresh_token";
-        assert_eq!("password".parse::<GrantType>(), Err(UnknownName(known)));
+        assert_eq!("password".parse::<GrantType>(), Err(UnknownName(KNOWN_GRANTS)));
     }
 
     #[test]

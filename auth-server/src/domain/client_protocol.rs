@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::backchannel::BackchannelLogout;
+use crate::domain::ids::ApiId;
 use crate::domain::signing::SigningAlg;
 
 /// What a client is held to beyond what every client is. What it does not say is left as it is for all.
@@ -19,6 +20,68 @@ pub struct ProtocolSettings {
     pub authorization_response_alg: Option<SigningAlg>,
     /// Where it is told that somebody signed out, if it wants to be.
     pub backchannel_logout: Option<BackchannelLogout>,
+    /// Whether it may ask for sign-ins on devices without a browser (RFC 8628).
+    pub device_grant: DeviceGrant,
+    /// What it may exchange tokens for (RFC 8693). Without it: nothing.
+    pub token_exchange: Option<TokenExchange>,
+    /// Whom it believes who it is, instead of a secret (RFC 7523 §2.1).
+    pub assertion_issuers: Vec<AssertionIssuer>,
+}
+
+/// Somebody whose assertions say who a client is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AssertionIssuer {
+    /// The `iss` of the assertions.
+    pub issuer: String,
+    /// The public keys that they are signed with, as a JWK set in JSON.
+    pub jwks: String,
+    /// The `sub` of those that mean this client.
+    pub subjects: Vec<String>,
+}
+
+/// Whether a client may ask for sign-ins on devices without a browser.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceGrant {
+    /// It may.
+    Allowed,
+    /// It may not.
+    #[default]
+    Refused,
+}
+
+impl DeviceGrant {
+    /// Whether it may.
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed)
+    }
+}
+
+/// What a client may exchange the tokens of users for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TokenExchange {
+    /// The APIs that it may get tokens for.
+    pub apis: Vec<ApiId>,
+    /// Whether it may pass for the user.
+    pub impersonation: Impersonation,
+}
+
+/// Whether a client that acts for a user may pass for the user (RFC 8693 §1.1).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impersonation {
+    /// A token without an actor is one of the user.
+    Allowed,
+    /// Each token says who acts.
+    #[default]
+    Refused,
+}
+
+impl Impersonation {
+    /// Whether it may.
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed)
+    }
 }
 
 /// Whether authorization requests have to be pushed.
@@ -60,6 +123,18 @@ impl RequestObjects {
 impl From<bool> for RequestObjects {
     fn from(required: bool) -> Self {
         if required { Self::Required } else { Self::Accepted }
+    }
+}
+
+impl From<bool> for DeviceGrant {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
+impl From<bool> for Impersonation {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
     }
 }
 

@@ -10,6 +10,8 @@ pub mod clock;
 pub mod code;
 pub mod consent;
 pub mod decision;
+pub mod delegation;
+pub mod device;
 pub mod grant;
 pub mod ids;
 pub mod interaction;

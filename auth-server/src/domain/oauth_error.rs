@@ -9,8 +9,12 @@ pub enum OAuthErrorCode {
     AccessDenied,
     /// OpenID Connect Core §3.1.2.6.
     AccountSelectionRequired,
+    /// RFC 8628 §3.5.
+    AuthorizationPending,
     /// OpenID Connect Core §3.1.2.6.
     ConsentRequired,
+    /// RFC 8628 §3.5.
+    ExpiredToken,
     /// RFC 6750 §3.1.
     InsufficientScope,
     /// OpenID Connect Core §3.1.2.6.
@@ -39,6 +43,8 @@ pub enum OAuthErrorCode {
     RequestUriNotSupported,
     /// RFC 6749 §4.1.2.1.
     ServerError,
+    /// RFC 8628 §3.5.
+    SlowDown,
     /// RFC 6749 §4.1.2.1.
     TemporarilyUnavailable,
     /// RFC 6749 §5.2.
@@ -59,7 +65,9 @@ impl OAuthErrorCode {
         match self {
             Self::AccessDenied => "access_denied",
             Self::AccountSelectionRequired => "account_selection_required",
+            Self::AuthorizationPending => "authorization_pending",
             Self::ConsentRequired => "consent_required",
+            Self::ExpiredToken => "expired_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InteractionRequired => "interaction_required",
             Self::InvalidClient => "invalid_client",
@@ -74,6 +82,7 @@ impl OAuthErrorCode {
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::ServerError => "server_error",
+            Self::SlowDown => "slow_down",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",

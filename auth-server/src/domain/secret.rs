@@ -76,6 +76,8 @@ pub enum TokenKind {
     Browser,
     /// The generated secret of a client.
     ClientSecret,
+    /// What a device asks with whether somebody allowed it (RFC 8628 §3.2).
+    DeviceCode,
     /// The handle of a pushed authorization request (RFC 9126 §2.2).
     PushedRequest,
     /// A refresh token (RFC 6749 §1.5).
@@ -88,10 +90,11 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AuthorizationCode,
         Self::Browser,
         Self::ClientSecret,
+        Self::DeviceCode,
         Self::PushedRequest,
         Self::Refresh,
         Self::Session,
@@ -104,6 +107,7 @@ impl TokenKind {
             Self::AuthorizationCode => "pcc_",
             Self::Browser => "pcb_",
             Self::ClientSecret => "pck_",
+            Self::DeviceCode => "pcd_",
             Self::PushedRequest => "pcp_",
             Self::Refresh => "pcr_",
             Self::Session => "pcs_",

@@ -38,13 +38,15 @@ struct Metadata {
     introspection_endpoint: String,
     revocation_endpoint: String,
     end_session_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_authorization_endpoint: Option<String>,
     pushed_authorization_request_endpoint: String,
     require_pushed_authorization_requests: bool,
     scopes_supported: [&'static str; 4],
     response_types_supported: [&'static str; 1],
     response_modes_supported: Vec<&'static str>,
     authorization_signing_alg_values_supported: [&'static str; 3],
-    grant_types_supported: [&'static str; 3],
+    grant_types_supported: Vec<&'static str>,
     subject_types_supported: [&'static str; 1],
     acr_values_supported: [&'static str; 1],
     prompt_values_supported: [&'static str; 4],
@@ -81,6 +83,7 @@ impl Metadata {
             introspection_endpoint: at("/introspect"),
             revocation_endpoint: at("/revoke"),
             end_session_endpoint: at("/logout"),
+            device_authorization_endpoint: protocol.device_grant.then(|| at("/device_authorization")),
             pushed_authorization_request_endpoint: at("/par"),
             require_pushed_authorization_requests: protocol.require_pushed_requests,
             scopes_supported: SCOPES,
@@ -91,7 +94,7 @@ impl Metadata {
                 .chain(["jwt"])
                 .collect(),
             authorization_signing_alg_values_supported: algs,
-            grant_types_supported: GrantType::ALL.map(GrantType::as_str),
+            grant_types_supported: grant_types(protocol),
             subject_types_supported: ["public"],
             acr_values_supported: Acr::ALL.map(Acr::as_str),
             prompt_values_supported: Prompt::ALL.map(Prompt::as_str),
@@ -115,6 +118,11 @@ impl Metadata {
             backchannel_logout_session_supported: true,
         }
     }
+}
+
+fn grant_types(protocol: &Protocol) -> Vec<&'static str> {
+    let is_on = |grant: &GrantType| *grant != GrantType::DeviceCode || protocol.device_grant;
+    GrantType::ALL.into_iter().filter(is_on).map(GrantType::as_str).collect()
 }
 
 fn claims() -> Vec<&'static str> {

@@ -4,6 +4,7 @@ use crate::http::decision_point::DecisionPoint;
 use crate::http::metadata::Discovery;
 use crate::services::authorize::AuthorizeService;
 use crate::services::client_auth::ClientAuthenticator;
+use crate::services::device::DeviceService;
 use crate::services::introspect::IntrospectionService;
 use crate::services::logout::LogoutService;
 use crate::services::revocations::RevocationService;
@@ -16,6 +17,7 @@ pub(crate) struct Protocol {
     pub(crate) authorize: AuthorizeService,
     pub(crate) clients: ClientAuthenticator,
     pub(crate) decision_point: DecisionPoint,
+    pub(crate) devices: DeviceService,
     pub(crate) discovery: Discovery,
     pub(crate) introspection: IntrospectionService,
     pub(crate) logout: LogoutService,

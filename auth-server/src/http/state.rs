@@ -19,6 +19,7 @@ use crate::services::apis::ApiService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
 use crate::services::client_auth::ClientAuthenticator;
+use crate::services::device::DeviceService;
 use crate::services::events::EventService;
 use crate::services::health::HealthService;
 use crate::services::introspect::IntrospectionService;
@@ -200,6 +201,12 @@ impl FromRef<AppState> for ClientAuthenticator {
 impl FromRef<AppState> for DecisionPoint {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.decision_point.clone()
+    }
+}
+
+impl FromRef<AppState> for DeviceService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.devices.clone()
     }
 }
 

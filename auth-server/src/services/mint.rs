@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::claims::{AccessTokenClaims, IdTokenClaims};
 use crate::domain::clock::Timestamp;
+use crate::domain::delegation::Delegate;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::RoleName;
@@ -42,6 +43,8 @@ pub(crate) struct AccessToken {
     pub(crate) roles: Vec<RoleName>,
     pub(crate) organisation: Option<OrganisationId>,
     pub(crate) ttl: Duration,
+    /// Who acts for the user, where that is not the client.
+    pub(crate) act: Option<Delegate>,
 }
 
 /// Whom a token speaks for.
@@ -89,6 +92,10 @@ impl Minter {
         &self.issuer
     }
 
+    pub(crate) const fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
     pub(crate) const fn entropy(&self) -> &Entropy {
         &self.entropy
     }
@@ -121,6 +128,7 @@ impl Minter {
             org: token.organisation.clone(),
             sid: user.map(|user| user.session.clone()),
             gid: user.map(|user| user.grant.clone()),
+            act: token.act.clone(),
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod callers;
 pub(crate) mod client_auth;
 pub(crate) mod client_keys;
 pub mod clients;
+pub(crate) mod device;
 pub(crate) mod events;
 pub mod fields;
 pub(crate) mod health;

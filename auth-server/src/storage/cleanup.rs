@@ -25,6 +25,9 @@ const JOBS: &str = "
 const LOGOUT_NOTICES: &str = "
     DELETE FROM logout_notices WHERE id IN
         (SELECT id FROM logout_notices WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)";
+const DEVICES: &str = "
+    DELETE FROM device_authorizations WHERE digest IN
+        (SELECT digest FROM device_authorizations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 const GRANT_PAGE: &str = "SELECT id, created_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
 const GRANTS: &str = "
     DELETE FROM grants
@@ -40,6 +43,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     REFRESH_TOKENS,
     REVOCATIONS,
     JOBS,
+    DEVICES,
     LOGOUT_NOTICES,
     GRANT_PAGE,
     GRANTS,
@@ -48,6 +52,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// What is taken away by its age alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expired {
+    /// Devices that wait for somebody.
+    Devices,
     /// Browser flows.
     Interactions,
     /// Finished jobs.
@@ -66,7 +72,8 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Devices,
         Self::Interactions,
         Self::Jobs,
         Self::LogoutNotices,
@@ -78,6 +85,7 @@ impl Expired {
 
     const fn statement(self) -> &'static str {
         match self {
+            Self::Devices => DEVICES,
             Self::Interactions => INTERACTIONS,
             Self::Jobs => JOBS,
             Self::LogoutNotices => LOGOUT_NOTICES,

@@ -36,6 +36,10 @@ pub enum Purpose {
     AuthorizationCode,
     /// Records of decisions that a guard sends, and may send again.
     DecisionBatch,
+    /// A device code that somebody allowed (RFC 8628 §3.4).
+    DeviceCode,
+    /// The `jti` of an assertion that a client shows as its grant (RFC 7523 §2.1).
+    GrantAssertionJti,
     /// An authorization request that a client pushed (RFC 9126).
     PushedRequest,
     /// The link that makes the first administrator.
@@ -48,6 +52,8 @@ impl Purpose {
             Self::AssertionJti => "assertion_jti",
             Self::AuthorizationCode => "authorization_code",
             Self::DecisionBatch => "decision_batch",
+            Self::DeviceCode => "device_code",
+            Self::GrantAssertionJti => "grant_assertion_jti",
             Self::PushedRequest => "pushed_request",
             Self::SetupLink => "setup_link",
         }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, TokenExchange};
+use crate::services::clients::grants::{AssertionIssuerForm, TokenExchangeForm};
 use crate::services::clients::protocol::ProtocolForm;
 
 /// What a client is held to beyond what every client is.
@@ -21,6 +22,67 @@ pub(crate) struct ProtocolDocument {
     backchannel_logout_uri: Option<String>,
     /// Whether it needs the `sid` in them. They have it in any case.
     backchannel_logout_session_required: bool,
+    /// Let it ask for sign-ins on devices without a browser (RFC 8628): for `native` and `web`. A `device` always may.
+    device_grant: bool,
+    /// Let it exchange tokens of users for others (RFC 8693): for clients with a secret or keys. Without it: it may not.
+    token_exchange: Option<TokenExchangeDocument>,
+    /// Whose assertions say who it is (RFC 7523 §2.1): for `m2m`. A client that is made with some has no secret.
+    assertion_issuers: Vec<AssertionIssuerDocument>,
+}
+
+/// Somebody whose assertions say who a client is: for this server alone, used once, and an hour long at most.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AssertionIssuerDocument {
+    /// The `iss` of the assertions.
+    issuer: String,
+    /// The public keys that they are signed with, as a JSON Web Key Set.
+    #[schema(value_type = Object)]
+    jwks: serde_json::Value,
+    /// The `sub` of those that mean this client, compared as they are.
+    subjects: Vec<String>,
+}
+
+impl From<AssertionIssuer> for AssertionIssuerDocument {
+    fn from(trusted: AssertionIssuer) -> Self {
+        let AssertionIssuer { issuer, jwks, subjects } = trusted;
+        // What is stored was read as JSON before.
+        Self { issuer, jwks: serde_json::from_str(&jwks).unwrap_or_default(), subjects }
+    }
+}
+
+impl From<AssertionIssuerDocument> for AssertionIssuerForm {
+    fn from(document: AssertionIssuerDocument) -> Self {
+        let AssertionIssuerDocument { issuer, jwks, subjects } = document;
+        Self { issuer, jwks: jwks.to_string(), subjects }
+    }
+}
+
+/// What a client may exchange tokens of users for.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenExchangeDocument {
+    /// Which of its APIs.
+    apis: Vec<String>,
+    /// Let it pass for the user: without an actor, its tokens do not say that somebody acts for the user. What it does is an
+    /// audit event.
+    #[serde(default)]
+    impersonation: bool,
+}
+
+impl From<TokenExchange> for TokenExchangeDocument {
+    fn from(settings: TokenExchange) -> Self {
+        Self {
+            apis: settings.apis.iter().map(ToString::to_string).collect(),
+            impersonation: settings.impersonation.is_allowed(),
+        }
+    }
+}
+
+impl From<TokenExchangeDocument> for TokenExchangeForm {
+    fn from(document: TokenExchangeDocument) -> Self {
+        Self { apis: document.apis, impersonation: document.impersonation }
+    }
 }
 
 impl From<ProtocolSettings> for ProtocolDocument {
@@ -35,6 +97,9 @@ impl From<ProtocolSettings> for ProtocolDocument {
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
             authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
+            device_grant: settings.device_grant.is_allowed(),
+            token_exchange: settings.token_exchange.map(TokenExchangeDocument::from),
+            assertion_issuers: settings.assertion_issuers.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -47,6 +112,9 @@ impl From<ProtocolDocument> for ProtocolForm {
             require_signed_request_object: document.require_signed_request_object,
             require_pushed_requests: document.require_pushed_requests,
             authorization_signed_response_alg: document.authorization_signed_response_alg,
+            device_grant: document.device_grant,
+            token_exchange: document.token_exchange.map(TokenExchangeForm::from),
+            assertion_issuers: document.assertion_issuers.into_iter().map(Into::into).collect(),
         }
     }
 }

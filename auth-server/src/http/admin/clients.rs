@@ -143,7 +143,7 @@ pub(crate) struct ClientFilter {
 pub(crate) struct ClientInput {
     #[schema(example = "Orders web shop")]
     name: String,
-    /// `web`, `spa`, `native`, `m2m` or `service`: what kind of program it is. It sets the grants and the
+    /// `web`, `spa`, `native`, `device`, `m2m` or `service`: what kind of program it is. It sets the grants and the
     /// authentication, and cannot be changed later.
     #[schema(example = "web")]
     preset: String,

@@ -94,6 +94,7 @@ impl Console {
             org: None,
             sid: None,
             gid: None,
+            act: None,
         };
         self.ring.sign(SigningAlg::Es256, JwtType::AccessToken, &claims).unwrap()
     }

@@ -16,14 +16,18 @@ use crate::services::client_auth::{ClientAuthError, ClientAuthenticator};
 use crate::services::token::TokenCaller;
 
 /// What must never be in an address: addresses are logged and remembered everywhere (RFC 6749 §2.3.1).
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 12] = [
     "access_token",
+    "actor_token",
+    "assertion",
     "client_assertion",
     "client_secret",
     "code",
     "code_verifier",
+    "device_code",
     "password",
     "refresh_token",
+    "subject_token",
     "token",
 ];
 

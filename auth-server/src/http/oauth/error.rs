@@ -19,6 +19,7 @@ use crate::http::error::Cause;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::authorize::pushed::PushError;
 use crate::services::client_auth::ClientAuthError;
+use crate::services::device::error::DeviceError;
 use crate::services::introspect::IntrospectError;
 use crate::services::revocations::RevokeError;
 use crate::services::token::TokenError;
@@ -144,6 +145,18 @@ impl From<PushError> for OAuthError {
         let told = Self::new(error.code(), error.description(), &error);
         match error {
             PushError::Throttled { retry_after } => {
+                Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
+            }
+            _ => told,
+        }
+    }
+}
+
+impl From<DeviceError> for OAuthError {
+    fn from(error: DeviceError) -> Self {
+        let told = Self::new(error.code(), error.description(), &error);
+        match error {
+            DeviceError::Throttled { retry_after } => {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
             }
             _ => told,

@@ -1,7 +1,8 @@
-//! The endpoints of OAuth 2: `/authorize`, `/par`, `/token`, `/introspect`, `/revoke`.
+//! The endpoints of OAuth 2: `/authorize`, `/device_authorization`, `/par`, `/token`, `/introspect`, `/revoke`.
 
 pub(crate) mod authorize;
 pub(crate) mod client_request;
+mod device_authorization;
 pub(crate) mod error;
 mod introspect;
 pub(crate) mod no_store;
@@ -19,6 +20,7 @@ pub(crate) fn router() -> Router<AppState> {
     // No CORS at /authorize: a browser goes there, a script never asks it (RFC 9700 §2.6).
     Router::new()
         .route("/authorize", get(authorize::by_link).post(authorize::by_form))
+        .route("/device_authorization", post(device_authorization::begin).merge(options(cors::preflight)))
         .route("/introspect", post(introspect::introspect))
         .route("/par", post(par::push).merge(options(cors::preflight)))
         .route("/revoke", post(revoke::revoke).merge(options(cors::preflight)))

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::InteractionId;
+use crate::domain::scope::ScopeSet;
 use crate::domain::user::User;
 use crate::http::extract::form::OwnForm;
 use crate::http::extract::link::LinkQuery;
@@ -43,7 +44,7 @@ impl Page for ConsentPage {
 
 /// One thing that the application asks for.
 #[derive(Serialize)]
-struct Scope {
+pub(super) struct Scope {
     /// Which sentence describes it.
     kind: &'static str,
     name: String,
@@ -56,19 +57,10 @@ struct Scope {
 impl ConsentPage {
     fn of(view: ConsentView, interaction: &InteractionId, csrf_token: String) -> Self {
         let api = view.api.unwrap_or_default();
-        let mut scopes: Vec<Scope> = view
-            .scopes
-            .iter()
-            .map(|name| Scope {
-                kind: kind(name, &api),
-                name: name.to_owned(),
-                api: api.clone(),
-                is_new: !view.allowed_before.contains(name),
-                shares: shares(name, &view.user),
-            })
-            .collect();
-        // Who somebody is comes before what is done in their name.
-        scopes.sort_by_key(|scope| ORDER.iter().position(|kind| *kind == scope.kind));
+        let mut scopes = scopes(&view.scopes, &view.user, &api);
+        for scope in &mut scopes {
+            scope.is_new = !view.allowed_before.contains(&scope.name);
+        }
         Self {
             problem: None,
             client: view.client,
@@ -81,6 +73,20 @@ impl ConsentPage {
             csrf_token,
         }
     }
+}
+
+/// What is asked for, as sentences: who somebody is comes before what is done in their name.
+pub(super) fn scopes(asked: &ScopeSet, user: &User, api: &str) -> Vec<Scope> {
+    let shown = |name: &str| Scope {
+        kind: kind(name, api),
+        name: name.to_owned(),
+        api: api.to_owned(),
+        is_new: true,
+        shares: shares(name, user),
+    };
+    let mut scopes: Vec<Scope> = asked.iter().map(shown).collect();
+    scopes.sort_by_key(|scope| ORDER.iter().position(|kind| *kind == scope.kind));
+    scopes
 }
 
 /// The order in which kinds of scopes are shown.
@@ -161,8 +167,6 @@ pub(super) async fn decide(State(desk): State<Desk>, id: RequestId, form: OwnFor
 
 #[cfg(test)]
 pub(super) fn samples() -> Vec<impl Page> {
-    use crate::domain::scope::ScopeSet;
-
     let view = |api: Option<&str>, before: &str| ConsentView {
         client: "<b>Orders</b>".to_owned(),
         redirect_host: "orders.example.com".to_owned(),

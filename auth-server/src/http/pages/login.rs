@@ -146,7 +146,10 @@ impl Desk {
     ) -> Result<Shown, InteractionError> {
         let mut page = LoginPage { csrf_token: self.guard.token(&visit.browser), ..LoginPage::default() };
         match purpose {
-            Purpose::Own(next) => page.next = next.name(),
+            Purpose::Own(next) => {
+                page.reason = matches!(next, Next::Device(_)).then_some("device");
+                page.next = next.name();
+            }
             Purpose::Interaction(interaction) => {
                 page.interaction = Some(interaction.to_string());
                 match self.authorize.view(&interaction, visit).await? {
@@ -207,7 +210,7 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
-    samples.push(LoginPage { reason: Some("ready"), ..asked() });
+    samples.extend(["device", "ready"].map(|why| LoginPage { reason: Some(why), ..asked() }));
     samples
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod consent;
+mod device;
 mod failure;
 mod logged_out;
 mod login;
@@ -21,12 +22,14 @@ use axum::routing::{get, post};
 
 use crate::http::extract::form::FormGuard;
 use crate::http::extract::visit::Visitor;
+use crate::http::pages::device::DeviceDesk;
 use crate::http::pages::next::Next;
 use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
 use crate::http::state::{AppState, Console};
 use crate::services::authorize::AuthorizeService;
+use crate::services::device::DeviceService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 
@@ -38,6 +41,16 @@ struct Desk {
     login: LoginService,
     authorize: AuthorizeService,
     logout: LogoutService,
+}
+
+impl FromRef<AppState> for DeviceDesk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            devices: DeviceService::from_ref(state),
+        }
+    }
 }
 
 impl FromRef<AppState> for RulesDesk {
@@ -90,6 +103,10 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/admin/policies/{api}/routes", get(rules::routes::show).post(rules::routes::act))
         .route("/admin/policies/{api}/try", get(rules::trial::show).post(rules::trial::act))
         .route("/consent", get(consent::show).post(consent::decide))
+        .route("/device", get(device::show).post(device::enter))
+        .route("/device/confirm", get(device::ask).post(device::decide))
+        .route("/device/denied", get(device::denied))
+        .route("/device/done", get(device::done))
         .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", get(logout::by_link).post(logout::by_form))
@@ -132,6 +149,9 @@ mod tests {
         let mut all = Vec::new();
         shown(account::samples(), &mut all).await;
         shown(consent::samples(), &mut all).await;
+        shown(device::code_samples(), &mut all).await;
+        shown(device::confirm_samples(), &mut all).await;
+        shown(device::end_samples(), &mut all).await;
         shown(login::samples(), &mut all).await;
         shown(logout::samples(), &mut all).await;
         shown(logged_out::samples(), &mut all).await;

@@ -1,6 +1,7 @@
 //! Where a sign-in leads that no application asked for.
 
-use crate::domain::ids::ApiId;
+use crate::domain::ids::{ApiId, InteractionId};
+use crate::services::device::DEVICE_PATH;
 use crate::services::policies::{
     RULES_PATH, activation_path, history_path, routes_path, rules_path, trial_path,
 };
@@ -10,10 +11,15 @@ use crate::services::policies::{
 pub(super) enum Next {
     #[default]
     Account,
+    /// To what a person is asked about a device.
+    Device(InteractionId),
     Password,
     Rulebooks,
     Rules(ApiId, Part),
 }
+
+/// What stands before the interaction that is about a device.
+const DEVICE: &str = "device.";
 
 /// Which of the pages of the rules of an API.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +36,10 @@ impl Next {
         match name {
             "password" => Self::Password,
             "rules" => Self::Rulebooks,
-            name => Self::of_rules(name).unwrap_or_default(),
+            name => match name.strip_prefix(DEVICE) {
+                Some(id) => InteractionId::parse(id).map(Self::Device).unwrap_or_default(),
+                None => Self::of_rules(name).unwrap_or_default(),
+            },
         }
     }
 
@@ -49,6 +58,7 @@ impl Next {
     pub(super) fn name(&self) -> Option<String> {
         match self {
             Self::Account => None,
+            Self::Device(id) => Some(format!("{DEVICE}{id}")),
             Self::Password => Some("password".to_owned()),
             Self::Rulebooks => Some("rules".to_owned()),
             Self::Rules(api, Part::Activation) => Some(format!("{api}.activation")),
@@ -62,6 +72,7 @@ impl Next {
     pub(super) fn path(&self) -> String {
         match self {
             Self::Account => "/account".to_owned(),
+            Self::Device(id) => format!("{DEVICE_PATH}/confirm?interaction={id}"),
             Self::Password => "/account/security/password".to_owned(),
             Self::Rulebooks => RULES_PATH.to_owned(),
             Self::Rules(api, Part::Activation) => activation_path(api),
@@ -102,6 +113,13 @@ mod tests {
             let next = Next::named(&format!("{api}.{part}"));
             assert_eq!(next.path(), format!("{rules}/{part}"));
             assert_eq!(next.login(), format!("/login?next={api}.{part}"));
+        }
+        let id = "itx_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+        let device = Next::named(&format!("device.{id}"));
+        assert_eq!(device.path(), format!("/device/confirm?interaction={id}"));
+        assert_eq!(device.login(), format!("/login?next=device.{id}"));
+        for odd in ["device.", "device.itx_1", "device.../login", "device"] {
+            assert_eq!(Next::named(odd), Next::Account, "{odd}");
         }
         assert_eq!(Next::named(&format!("{api}.settings")), Next::Account);
         assert_eq!(Next::named(api).login(), format!("/login?next={api}"));

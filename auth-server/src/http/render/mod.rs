@@ -20,11 +20,14 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 18] = [
+const TEMPLATES: [(&str, &str); 21] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("base.html", include_str!("../../../templates/base.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
+    ("device.html", include_str!("../../../templates/device.html")),
+    ("device_confirm.html", include_str!("../../../templates/device_confirm.html")),
+    ("device_end.html", include_str!("../../../templates/device_end.html")),
     ("error.html", include_str!("../../../templates/error.html")),
     ("form_post.html", include_str!("../../../templates/form_post.html")),
     ("logged_out.html", include_str!("../../../templates/logged_out.html")),

@@ -102,11 +102,17 @@ fn is_over(interaction: &Interaction, now: Timestamp) -> bool {
     now >= interaction.expires_at
 }
 
-/// Reads the request that an interaction keeps.
-pub(crate) fn kept_request(interaction: &Interaction) -> Result<AuthorizeRequest, StoreError> {
+/// Reads the request that an interaction keeps. One that keeps the code of a device is none of these.
+pub(crate) fn kept_request(interaction: &Interaction) -> Result<AuthorizeRequest, InteractionError> {
+    if interaction.request.starts_with(DEVICE) {
+        return Err(InteractionError::Unknown);
+    }
     let corrupt = |_| StoreError::Corrupt { what: "interactions.request".to_owned() };
-    serde_json::from_str(&interaction.request).map_err(corrupt)
+    serde_json::from_str(&interaction.request).map_err(|error| corrupt(error).into())
 }
+
+/// What stands before the code of a device that an interaction keeps.
+pub(crate) const DEVICE: &str = "device ";
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +169,11 @@ mod tests {
     #[test]
     fn what_cannot_be_read_back_is_a_fault_and_not_a_panic() {
         let own = OpaqueToken::generate(TokenKind::Browser, &Entropy::seeded(1));
-        assert!(matches!(kept_request(&interaction(&own)), Err(StoreError::Corrupt { .. })));
+        assert!(matches!(
+            kept_request(&interaction(&own)),
+            Err(InteractionError::Fault(StoreError::Corrupt { .. }))
+        ));
+        let of_a_device = Interaction { request: format!("{DEVICE}x"), ..interaction(&own) };
+        assert!(matches!(kept_request(&of_a_device), Err(InteractionError::Unknown)));
     }
 }

@@ -32,7 +32,7 @@ impl FlowLimits {
     }
 
     /// Counts a flow, or says how long to wait.
-    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+    pub(crate) fn admit(&self, address: IpAddr) -> Result<(), Duration> {
         let key = Key::new(&self.0.seed, b'i', &[&network_of(address)]);
         self.0.begun.take(key, NonZeroU32::MIN)
     }

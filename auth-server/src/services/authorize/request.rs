@@ -179,7 +179,7 @@ fn challenge(parameters: &Parameters) -> Result<CodeChallenge, RequestError> {
 ///
 /// What is not known is left out (OpenID Connect Core §3.1.2.1), and the token response says what was granted (RFC 6749
 /// §3.3). A request of which nothing remains is refused, as is one without scopes: there is no default that could surprise.
-fn scopes(raw: Option<&str>, client: &Client) -> Result<ScopeSet, RequestError> {
+pub(crate) fn scopes(raw: Option<&str>, client: &Client) -> Result<ScopeSet, RequestError> {
     let asked = ScopeSet::parse(raw.unwrap_or_default()).map_err(|_| RequestError::Scope)?;
     let granted = asked.intersection(&client.scopes);
     let granted = if client.allows(GrantType::RefreshToken) { granted } else { without_offline(&granted) };

@@ -49,9 +49,14 @@ pub(crate) struct Accepted {
 
 /// Whom an assertion claims to come from; nothing is verified.
 pub(crate) fn claimed_subject(assertion: &str) -> Option<String> {
+    claimed(assertion, "sub")
+}
+
+/// What a claim of an assertion says; nothing is verified.
+pub(crate) fn claimed(assertion: &str, name: &str) -> Option<String> {
     let payload = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
     let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
-    claims.get("sub")?.as_str().map(str::to_owned)
+    claims.get(name)?.as_str().map(str::to_owned)
 }
 
 /// Checks an assertion whose signature is by a key of the client: its type, and every claim.
@@ -85,9 +90,18 @@ fn check(
     if text("aud") != Some(issuer.as_str()) {
         return Err(AssertionError::Audience);
     }
+    used_once(claims, now, LONGEST_LIFE)
+}
+
+/// When an assertion holds, and what it is called: it counts once, and has to end before anybody forgets it.
+pub(crate) fn used_once(
+    claims: &Map<String, Value>,
+    now: Timestamp,
+    longest: Duration,
+) -> Result<Accepted, AssertionError> {
     let expires = seconds(claims, "exp").ok().flatten().ok_or(AssertionError::Expiry)?;
     let expires_at = Timestamp::from_secs(expires);
-    if now >= expires_at || expires_at > now.plus(LONGEST_LIFE).plus(LEEWAY) {
+    if now >= expires_at || expires_at > now.plus(longest).plus(LEEWAY) {
         return Err(AssertionError::Expiry);
     }
     for name in ["iat", "nbf"] {
@@ -96,8 +110,11 @@ fn check(
             return Err(AssertionError::FromTheFuture);
         }
     }
-    let jti =
-        text("jti").filter(|jti| !jti.is_empty() && jti.len() <= LONGEST_JTI).ok_or(AssertionError::Jti)?;
+    let jti = claims
+        .get("jti")
+        .and_then(Value::as_str)
+        .filter(|jti| !jti.is_empty() && jti.len() <= LONGEST_JTI)
+        .ok_or(AssertionError::Jti)?;
     Ok(Accepted { jti: jti.to_owned(), remember_until: expires_at })
 }
 

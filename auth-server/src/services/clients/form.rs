@@ -10,6 +10,7 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
+use crate::services::clients::grants;
 use crate::services::clients::protocol::ProtocolForm;
 use crate::services::fields::{FieldErrors, display_name};
 
@@ -30,7 +31,7 @@ const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
 pub struct ClientForm {
     /// What people call it.
     pub name: String,
-    /// `web`, `spa`, `native`, `m2m` or `service`.
+    /// `web`, `spa`, `native`, `device`, `m2m` or `service`.
     pub preset: String,
     /// The organisation that owns it.
     pub organisation: Option<String>,
@@ -91,7 +92,7 @@ pub(crate) enum Proof {
     Keys(String),
     /// The same with those that it publishes there.
     KeysAt(ClientUrl),
-    /// It cannot keep a secret; PKCE binds its codes.
+    /// It cannot keep a secret, and PKCE binds its codes; or others say who it is.
     Nothing,
     /// A secret that we make.
     Secret,
@@ -118,7 +119,7 @@ impl ClientForm {
                 name: name?,
                 organisation: organisation?,
                 proof: self.proof(preset),
-                grants: grants(preset, !settings.apis.is_empty()),
+                grants: grants::of(&settings),
                 redirects: redirects?,
                 post_logout_redirects: after_logout?,
                 scopes: scopes?,
@@ -139,7 +140,7 @@ impl ClientForm {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
-        let protocol = self.options.protocol.parse(errors, preset);
+        let protocol = self.options.protocol.parse(errors, preset, &self.apis);
         Some(ClientSettings {
             first_party,
             id_token_alg: alg?,
@@ -166,7 +167,7 @@ impl ClientForm {
 
     /// What no single field shows.
     fn check_whole(&self, errors: &mut FieldErrors, preset: Preset) {
-        if preset.signs_people_in() {
+        if preset.sends_browsers() {
             if self.redirect_uris.is_empty() {
                 errors.refuse(
                     "/redirect_uris",
@@ -183,18 +184,14 @@ impl ClientForm {
                 ("/post_logout_redirect_uris", &self.post_logout_redirect_uris),
             ] {
                 if !uris.is_empty() {
-                    errors.refuse(
-                        pointer,
-                        "contradiction",
-                        "a client without people never redirects a browser",
-                    );
+                    errors.refuse(pointer, "contradiction", "a client that sends no browsers gets none back");
                 }
             }
             if self.options.first_party {
                 errors.refuse(
                     "/options/first_party",
                     "contradiction",
-                    "a client without people never asks for consent",
+                    "people who type the code of a device are always asked, and a client without people asks nobody",
                 );
             }
         }
@@ -254,6 +251,8 @@ impl ClientForm {
             _ if is_public(preset) => Proof::Nothing,
             (Some(jwks), _) => Proof::Keys(jwks.clone()),
             (None, Some(url)) => Proof::KeysAt(url),
+            // What a trusted issuer says of it is its proof.
+            (None, None) if !self.options.protocol.assertion_issuers.is_empty() => Proof::Nothing,
             (None, None) => Proof::Secret,
         }
     }
@@ -270,19 +269,8 @@ fn uris(errors: &mut FieldErrors, pointer: &str, raw: &[String]) -> Option<Vec<R
 /// Clients on a person's device cannot keep a secret (RFC 6749 §2.1).
 const fn is_public(preset: Preset) -> bool {
     match preset {
-        Preset::Native | Preset::Spa => true,
+        Preset::Device | Preset::Native | Preset::Spa => true,
         Preset::M2m | Preset::Service | Preset::Web => false,
-    }
-}
-
-fn grants(preset: Preset, calls_apis: bool) -> Vec<GrantType> {
-    match preset {
-        Preset::Native | Preset::Spa | Preset::Web => {
-            vec![GrantType::AuthorizationCode, GrantType::RefreshToken]
-        }
-        Preset::M2m => vec![GrantType::ClientCredentials],
-        Preset::Service if calls_apis => vec![GrantType::ClientCredentials],
-        Preset::Service => Vec::new(),
     }
 }
 
@@ -307,20 +295,21 @@ mod tests {
 
     #[test]
     fn every_preset_makes_a_client_that_can_work() {
-        use GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
+        use GrantType::{AuthorizationCode, ClientCredentials, DeviceCode, RefreshToken};
         let people = vec![AuthorizationCode, RefreshToken];
         for (preset, redirect, serves, proof, grants) in [
             ("web", Some("https://shop.example/cb"), None, Proof::Secret, people.clone()),
             ("spa", Some("https://shop.example/cb"), None, Proof::Nothing, people.clone()),
             ("native", Some("http://127.0.0.1/cb"), None, Proof::Nothing, people.clone()),
             ("native", Some("com.example.shop:/cb"), None, Proof::Nothing, people),
+            ("device", None, None, Proof::Nothing, vec![DeviceCode, RefreshToken]),
             ("m2m", None, None, Proof::Secret, vec![ClientCredentials]),
             ("service", None, Some(API.to_owned()), Proof::Secret, vec![]),
         ] {
             let made = ClientForm { serves, ..form(preset, redirect) }.parse().unwrap();
-            assert_eq!((made.proof, made.grants), (proof, grants), "{preset}");
+            assert_eq!((made.proof, &made.grants), (proof, &grants), "{preset}");
             assert_eq!(made.settings.preset.as_str(), preset);
-            assert_eq!(made.scopes.contains("openid"), redirect.is_some(), "{preset}");
+            assert_eq!(made.scopes.contains("openid"), made.grants.contains(&RefreshToken), "{preset}");
         }
     }
 
@@ -355,6 +344,9 @@ mod tests {
         let scoped = |scopes: &str| ClientForm { scopes: Some(scopes.to_owned()), ..form("m2m", None) };
         assert_eq!(pointers(&form("web", None)), ["/redirect_uris"]);
         assert_eq!(pointers(&form("m2m", Some("https://a.example"))), ["/redirect_uris"]);
+        assert_eq!(pointers(&form("device", Some("https://a.example"))), ["/redirect_uris"]);
+        let ours = ClientOptions { first_party: true, ..ClientOptions::default() };
+        assert_eq!(pointers(&ClientForm { options: ours, ..form("device", None) }), ["/options/first_party"]);
         assert_eq!(pointers(&form("service", None)), ["/serves"]);
         assert_eq!(pointers(&served("web")), ["/serves"]);
         assert!(pointers(&keyed("spa", Some("https://a.example"))).contains(&"/jwks".to_owned()));

@@ -1,13 +1,14 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod form;
+pub mod grants;
 pub mod protocol;
 mod reach;
 
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client::{Client, ClientAuthentication, GrantType, Preset};
 use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
@@ -129,7 +130,7 @@ impl ClientService {
                     check_references(tx, &after).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
-                    if before.scopes != after.scopes || before.settings.apis != after.settings.apis {
+                    if has_other_reach(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
                     let detail = json!({ "changed": differences(&before, &after) });
@@ -262,7 +263,7 @@ fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Cl
         (Proof::Secret, Some(secret)) => ClientAuthentication::Secret(secret.digest()),
         (Proof::Secret | Proof::Nothing, _) => ClientAuthentication::None,
     };
-    Client {
+    with_its_grants(Client {
         id,
         name: blueprint.name,
         organisation: blueprint.organisation,
@@ -273,7 +274,15 @@ fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Cl
         scopes: blueprint.scopes,
         settings: blueprint.settings,
         disabled_at: None,
+    })
+}
+
+/// RFC 6749 §4.4: a client without a secret or keys gets nothing for itself by naming itself.
+fn with_its_grants(mut client: Client) -> Client {
+    if client.authentication == ClientAuthentication::None {
+        client.grants.retain(|grant| *grant != GrantType::ClientCredentials);
     }
+    client
 }
 
 /// The client with new details. How it proves who it is changes by other means than an update.
@@ -293,8 +302,10 @@ fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> 
         }
         Proof::Nothing | Proof::Secret => before.authentication.clone(),
     };
+    let grants = blueprint.grants.clone();
     let after = built(before.id.clone(), blueprint, None);
-    Ok(Client { authentication, disabled_at: before.disabled_at, ..after })
+    let disabled_at = before.disabled_at;
+    Ok(with_its_grants(Client { authentication, grants, disabled_at, ..after }))
 }
 
 /// What the client points at exists.
@@ -319,7 +330,19 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
         let message = "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)";
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
     }
+    if client.settings.preset == Preset::M2m && client.grants.is_empty() {
+        let message = "this client has no secret: without a trusted issuer it could not prove who it is";
+        errors.refuse("/options/protocol/assertion_issuers", "required", message);
+    }
     Ok(errors.finish(Some(()))?)
+}
+
+/// Whether what was issued to a client may be more than what would be issued now.
+fn has_other_reach(before: &Client, after: &Client) -> bool {
+    let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
+    before.scopes != after.scopes
+        || before.settings.apis != after.settings.apis
+        || exchange(before) != exchange(after)
 }
 
 fn differences(before: &Client, after: &Client) -> Vec<&'static str> {

@@ -5,6 +5,9 @@ use crate::domain::client::Preset;
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
+use crate::services::clients::grants::{
+    AssertionIssuerForm, TokenExchangeForm, assertion_issuers, device_grant,
+};
 use crate::services::fields::FieldErrors;
 
 /// Where the address is that is told of sign-outs.
@@ -24,21 +27,42 @@ pub struct ProtocolForm {
     pub backchannel_logout_uri: Option<String>,
     /// Whether it needs the `sid` there.
     pub backchannel_logout_session_required: bool,
+    /// Let it ask for sign-ins on devices without a browser (RFC 8628).
+    pub device_grant: bool,
+    /// Let it exchange tokens of users (RFC 8693).
+    pub token_exchange: Option<TokenExchangeForm>,
+    /// Whose assertions say who it is, so that it needs no secret (RFC 7523 §2.1).
+    pub assertion_issuers: Vec<AssertionIssuerForm>,
 }
 
 impl ProtocolForm {
-    pub(super) fn parse(&self, errors: &mut FieldErrors, preset: Preset) -> Option<ProtocolSettings> {
-        if self.require_pushed_requests && !preset.signs_people_in() {
-            let message = "a client without people sends no authorization requests";
+    /// Checks it for a client that may ask tokens for `apis`.
+    pub(super) fn parse(
+        &self,
+        errors: &mut FieldErrors,
+        preset: Preset,
+        apis: &[String],
+    ) -> Option<ProtocolSettings> {
+        if self.require_pushed_requests && !preset.sends_browsers() {
+            let message = "a client that sends no browsers sends no authorization requests";
             errors.refuse("/options/protocol/require_pushed_requests", "contradiction", message);
         }
         let response_alg = self.authorization_signed_response_alg.as_deref().map(str::parse::<SigningAlg>);
         let pointer = "/options/protocol/authorization_signed_response_alg";
+        let device_grant = device_grant(self.device_grant, preset, errors);
+        let issuers = assertion_issuers(&self.assertion_issuers, preset, errors);
+        let token_exchange = self.token_exchange.as_ref().map(|form| form.parse(preset, apis, errors));
         Some(ProtocolSettings {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
             authorization_response_alg: errors.take(pointer, response_alg.transpose())?,
             backchannel_logout: self.backchannel_logout(errors, preset),
+            device_grant,
+            token_exchange: match token_exchange {
+                None => None,
+                Some(parsed) => Some(parsed?),
+            },
+            assertion_issuers: issuers?,
         })
     }
 

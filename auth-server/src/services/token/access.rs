@@ -1,6 +1,7 @@
 //! Whether an access token of ours still means what it says: its signature, its claims, and what stands behind it.
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::domain::claims::{AccessTokenClaims, OFFLINE_ACCESS};
 use crate::domain::clock::Timestamp;
@@ -38,13 +39,23 @@ impl AccessTokens {
 
     /// The claims of a token that we signed as an access token and that has not expired.
     pub(crate) fn read(&self, token: &str, now: Timestamp) -> Option<AccessTokenClaims> {
+        self.read_all(token, now).map(|(claims, _)| claims)
+    }
+
+    /// The claims of such a token, and beside them all that it says, also what is not known here.
+    pub(crate) fn read_all(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Option<(AccessTokenClaims, Map<String, Value>)> {
         let verified = self.keys.verify(token).ok()?;
         // RFC 9068 §4: an ID token is signed by the same keys and must not pass.
         if !verified.header.is(JwtType::AccessToken) {
             return None;
         }
-        let claims: AccessTokenClaims = serde_json::from_value(Value::Object(verified.claims)).ok()?;
-        (claims.iss == self.issuer.as_str() && now.as_secs() < claims.exp).then_some(claims)
+        let claims = AccessTokenClaims::deserialize(&verified.claims).ok()?;
+        let holds = claims.iss == self.issuer.as_str() && now.as_secs() < claims.exp;
+        holds.then_some((claims, verified.claims))
     }
 
     /// What is left of a token after everything that may have been revoked since.

@@ -11,10 +11,9 @@ use crate::domain::grant::Grant;
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeVerifier;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
-use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
-use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
+use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, family, request};
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Tx, grants, refresh_tokens, single_use};
@@ -125,18 +124,8 @@ async fn redeem(
         created_at: now,
         revoked_at: None,
     };
-    grants::insert(tx, &grant).await?;
-    // Between the code and now the user may have been disabled, or the session ended by a new password.
-    let standing = grants::standing(tx, &grant.id).await?.ok_or(TokenError::GrantOver)?;
-    if !(standing_holds(&standing, now) && session_is_live(&standing, now)) {
-        grants::revoke(tx, &grant.id, now).await?;
-        tx.audit(presented.event(AuditAction::GrantCreated, &payload).refused());
-        return Err(TokenError::GrantOver);
-    }
-    if let Some(family) = family {
-        refresh_tokens::insert(tx, &family.first(&grant, now)).await?;
-    }
-    tx.audit(presented.event(AuditAction::GrantCreated, &payload));
+    let event = presented.event(AuditAction::GrantCreated, &payload);
+    let standing = family::begin(tx, &grant, family, event, now).await?;
     Ok((payload, standing))
 }
 

@@ -21,7 +21,15 @@ impl TokenService {
         if !caller.client.is_confidential() {
             return Err(TokenError::GrantNotAllowed);
         }
-        let client = caller.client.client();
+        self.as_itself(caller.client.client(), parameters).await
+    }
+
+    /// What a client gets for itself, once it is known that it asks.
+    pub(super) async fn as_itself(
+        &self,
+        client: &Client,
+        parameters: &Parameters,
+    ) -> Result<Authorization, TokenError> {
         let scopes = scopes(request::scope(parameters)?, client)?;
         let target = self.own_target(request::resource(parameters)?.as_deref(), client).await?;
         let roles = match target.id() {
@@ -35,6 +43,7 @@ impl TokenService {
             roles,
             nonce: None,
             refresh_token: None,
+            exchanged: None,
         })
     }
 

@@ -5,17 +5,34 @@ use std::time::Duration;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
+use crate::services::client_auth::assertion::AssertionError;
+use crate::services::token::exchange_error::ExchangeError;
 use crate::storage::{Outcome, StoreError};
 
 /// Why no token is issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
+    #[error("the assertion is not accepted: {0}")]
+    Assertion(#[from] AssertionError),
+    #[error("the assertion was used before")]
+    AssertionReplayed,
     #[error("the code is unknown or expired")]
     CodeNotSpendable,
     #[error("the code was issued to another client")]
     CodeOfOtherClient,
     #[error("the code was spent before: what it bought is revoked")]
     CodeReplayed,
+    #[error("the person who was asked denied it")]
+    DeviceDenied,
+    #[error("nobody decided before the device code expired")]
+    DeviceExpired,
+    #[error("nobody decided yet, and the device asks too often")]
+    DeviceHurried,
+    #[error("nobody decided yet")]
+    DevicePending,
+    /// RFC 8693 §2.2.2.
+    #[error("the tokens cannot be exchanged: {0}")]
+    Exchange(#[from] ExchangeError),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("the client may not use this grant")]
@@ -62,7 +79,9 @@ impl TokenError {
     /// What the client is told.
     pub(crate) const fn code(&self) -> OAuthErrorCode {
         match self {
-            Self::CodeNotSpendable
+            Self::Assertion(_)
+            | Self::AssertionReplayed
+            | Self::CodeNotSpendable
             | Self::CodeOfOtherClient
             | Self::CodeReplayed
             | Self::GrantEnded
@@ -71,11 +90,17 @@ impl TokenError {
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
+            Self::DeviceDenied => OAuthErrorCode::AccessDenied,
+            Self::DeviceExpired => OAuthErrorCode::ExpiredToken,
+            Self::DeviceHurried => OAuthErrorCode::SlowDown,
+            Self::DevicePending => OAuthErrorCode::AuthorizationPending,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::GrantNotAllowed => OAuthErrorCode::UnauthorizedClient,
-            Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
+            Self::Exchange(_) | Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => {
+                OAuthErrorCode::InvalidRequest
+            }
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
@@ -92,11 +117,19 @@ impl TokenError {
             | Self::RedirectMismatch => {
                 "the code is unknown, expired, spent, or does not fit client, redirect_uri or code_verifier"
             }
+            Self::Assertion(_) | Self::AssertionReplayed => {
+                "the assertion is not one of a trusted issuer for this client and this server, is not valid now, or was used"
+            }
             Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
                 "the refresh token or code is not valid any more"
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
             Self::Throttled { .. } => "the client asks too often: wait before the next request",
+            Self::DeviceDenied => "the person who was asked denied it",
+            Self::DeviceExpired => "the device code has expired: ask for a new one",
+            Self::DeviceHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
+            Self::DevicePending => "nobody decided yet",
+            Self::Exchange(error) => error.description(),
             Self::GrantNotAllowed => "the client may not use this grant_type",
             Self::GrantTypeMissing => "grant_type is missing",
             Self::GrantTypeUnknown => "grant_type is not supported",
@@ -124,8 +157,15 @@ impl Outcome for TokenError {
             | Self::Sign(_)
             | Self::TargetGone
             | Self::TargetNotGranted => true,
-            Self::CodeNotSpendable
+            Self::Assertion(_)
+            | Self::AssertionReplayed
+            | Self::CodeNotSpendable
             | Self::CodeReplayed
+            | Self::DeviceDenied
+            | Self::DeviceExpired
+            | Self::DeviceHurried
+            | Self::DevicePending
+            | Self::Exchange(_)
             | Self::GrantNotAllowed
             | Self::GrantOver
             | Self::GrantTypeMissing

@@ -3,10 +3,15 @@
 pub(crate) mod access;
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod error;
+mod exchange_error;
+mod family;
+mod jwt_bearer;
 mod refresh_token;
 mod request;
 mod target;
+mod token_exchange;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,6 +20,7 @@ use serde::Serialize;
 
 use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
+use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::Timestamp;
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::RoleName;
@@ -24,7 +30,9 @@ use crate::keys::seal::Sealer;
 use crate::services::client_auth::AuthenticatedClient;
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::mint::{AccessToken, IdToken, Minter, Proof, SignedIn, Subject};
+use crate::services::token::access::AccessTokens;
 use crate::services::token::target::Target;
+use crate::services::token::token_exchange::Exchanged;
 use crate::storage::grants::Standing;
 use crate::storage::{Store, assignments};
 
@@ -37,6 +45,8 @@ pub(crate) struct TokenSettings {
     pub(crate) refresh_ttl: Duration,
     pub(crate) refresh_absolute: Duration,
     pub(crate) refresh_retry_window: Duration,
+    /// Whether any client may ask for sign-ins on devices.
+    pub(crate) device_grant: DeviceGrant,
 }
 
 /// Exchanges grants for tokens.
@@ -47,6 +57,7 @@ pub(crate) struct TokenService {
     sealer: Sealer,
     settings: TokenSettings,
     limits: ClientLimits,
+    tokens: AccessTokens,
 }
 
 /// Who asks, from where, and when.
@@ -65,12 +76,16 @@ struct Authorization {
     roles: Vec<RoleName>,
     nonce: Option<String>,
     refresh_token: Option<OpaqueToken>,
+    exchanged: Option<Exchanged>,
 }
 
 /// A successful answer ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
 #[derive(Debug, Serialize)]
 pub(crate) struct TokenResponse {
     pub(crate) access_token: String,
+    /// What it is: said where it was exchanged (RFC 8693 §2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) issued_token_type: Option<&'static str>,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,14 +97,15 @@ pub(crate) struct TokenResponse {
 }
 
 impl TokenService {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         store: Store,
         minter: Minter,
         sealer: Sealer,
         settings: TokenSettings,
         limits: ClientLimits,
     ) -> Self {
-        Self { store, minter, sealer, settings, limits }
+        let tokens = AccessTokens::new(store.clone(), minter.keys().clone(), minter.issuer().clone());
+        Self { store, minter, sealer, settings, limits, tokens }
     }
 
     /// Exchanges a grant for tokens.
@@ -99,6 +115,9 @@ impl TokenService {
         parameters: &Parameters,
     ) -> Result<TokenResponse, TokenError> {
         let grant = request::grant_type(parameters)?;
+        if grant == GrantType::DeviceCode && !self.settings.device_grant.is_allowed() {
+            return Err(TokenError::GrantTypeUnknown);
+        }
         let client = caller.client.client();
         if !client.allows(grant) {
             return Err(TokenError::GrantNotAllowed);
@@ -109,7 +128,10 @@ impl TokenService {
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
+            GrantType::DeviceCode => self.device_code(caller, parameters).await?,
+            GrantType::JwtBearer => self.jwt_bearer(caller, parameters).await?,
             GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
+            GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,
         };
         self.issue(client, authorization, caller.now)
     }
@@ -121,11 +143,12 @@ impl TokenService {
         authorization: Authorization,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
-        let Authorization { subject, scopes, target, roles, nonce, refresh_token } = authorization;
+        let Authorization { subject, scopes, target, roles, nonce, refresh_token, exchanged } = authorization;
         let (audience, ttl) = match &target {
             Target::Api(api) => (api.audience.as_str().to_owned(), api.access_token_ttl),
             Target::Issuer => (self.minter.issuer().as_str().to_owned(), self.settings.access_ttl),
         };
+        let ttl = exchanged.as_ref().map_or(ttl, |exchanged| ttl.min(exchanged.ends_at.since(now)));
         let (organisation, user) = match &subject {
             Subject::Client => (client.organisation.clone(), None),
             Subject::User(user) => (Some(user.organisation.clone()), Some(user.clone())),
@@ -138,6 +161,7 @@ impl TokenService {
             roles,
             organisation,
             ttl,
+            act: exchanged.as_ref().and_then(|exchanged| exchanged.act.clone()),
         };
         let access_token = self.minter.access_token(&access, now)?;
         let id_token = match user.filter(|_| scopes.contains(OPENID)) {
@@ -146,6 +170,7 @@ impl TokenService {
         };
         Ok(TokenResponse {
             access_token,
+            issued_token_type: exchanged.map(|_| token_exchange::ACCESS_TOKEN),
             token_type: "Bearer",
             expires_in: ttl.as_secs(),
             refresh_token: refresh_token.map(|token| token.expose().to_owned()),
@@ -180,7 +205,15 @@ impl TokenService {
             None => Vec::new(),
         };
         let subject = Subject::User(Box::new(signed_in(standing)));
-        Ok(Authorization { subject, scopes, target, roles, nonce: None, refresh_token: None })
+        Ok(Authorization {
+            subject,
+            scopes,
+            target,
+            roles,
+            nonce: None,
+            refresh_token: None,
+            exchanged: None,
+        })
     }
 }
 

@@ -4,11 +4,13 @@ use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::backchannel::NoticeState;
+use crate::domain::device::DeviceRequest;
 use crate::domain::grant::Grant;
 use crate::domain::ids::InteractionKind;
 use crate::domain::interaction::Interaction;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
+use crate::storage::device_authorizations::{self, NewDevice};
 use crate::storage::logout_notices::NoticeLease;
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
@@ -31,6 +33,20 @@ async fn fill(fixture: &Fixture) -> Grant {
         expires_at: end,
         finished_at: None,
     };
+    let device = NewDevice {
+        digest: fixture.digest(),
+        user_code: fixture.digest(),
+        request: DeviceRequest {
+            client: client.clone(),
+            scopes: scopes("openid"),
+            resource: None,
+            address: None,
+            created_at: fixture.now(),
+            expires_at: end,
+            decided_at: None,
+        },
+        interval: Duration::from_secs(5),
+    };
     let token = NewRefreshToken {
         digest: fixture.digest(),
         grant: grant.clone(),
@@ -44,6 +60,7 @@ async fn fill(fixture: &Fixture) -> Grant {
     fixture
         .write(move |tx| {
             Box::pin(async move {
+                assert!(device_authorizations::insert(tx, &device).await?);
                 interactions::insert(tx, &flow).await?;
                 refresh_tokens::insert(tx, &token).await?;
                 single_use::issue(tx, Purpose::AuthorizationCode, &code, &1, end).await?;

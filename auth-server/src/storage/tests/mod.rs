@@ -6,6 +6,7 @@ mod cache;
 mod cleanup;
 mod contention;
 mod decision_records;
+mod devices;
 mod flows;
 mod inventories;
 mod jobs;

@@ -7,9 +7,10 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, assignments, audit, cleanup, clients, consents, credentials, decision_records, epochs, forgotten,
-    grants, interactions, inventories, jobs, logout_notices, migrations, organisations, policies,
-    refresh_tokens, revocations, roles, schedules, sessions, shadows, signing_keys, single_use, users,
+    apis, assignments, audit, cleanup, clients, consents, credentials, decision_records,
+    device_authorizations, epochs, forgotten, grants, interactions, inventories, jobs, logout_notices,
+    migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, sessions, shadows,
+    signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -29,6 +30,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         consents::STATEMENTS,
         credentials::STATEMENTS,
         decision_records::STATEMENTS,
+        device_authorizations::STATEMENTS,
         epochs::STATEMENTS,
         forgotten::STATEMENTS,
         grants::STATEMENTS,
