@@ -130,7 +130,9 @@ impl DeviceService {
         self.limits.clients.admit(client, caller.address)?;
         match client.authentication {
             ClientAuthentication::None => self.limits.flows.admit(caller.address),
-            ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::Secret(_) => Ok(()),
+            ClientAuthentication::PrivateKeyJwt(_)
+            | ClientAuthentication::PrivateKeyJwtAt(_)
+            | ClientAuthentication::Secret(_) => Ok(()),
         }
     }
 
