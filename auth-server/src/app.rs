@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 mod ground;
 pub(crate) mod look;
 mod protocol;
+mod tls;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use portcullis_guard::BuildError;
+use portcullis_guard::{BuildError, DpopError};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -31,6 +32,8 @@ use crate::http;
 use crate::http::edge::Edge;
 use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front, Parts};
+use crate::http::tls::{Tls, TlsError};
+use crate::keys::certificate::authorities::AuthoritiesError;
 use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
 use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
@@ -65,6 +68,7 @@ pub struct App {
     front: Front,
     administration: Administration,
     protocol: Protocol,
+    tls: Option<Tls>,
     admin_api: Router<AppState>,
     logouts: LogoutSender,
 }
@@ -78,6 +82,9 @@ pub enum StartError {
     /// The description of the admin API cannot be written.
     #[error("the admin API cannot be described: {0}")]
     Description(#[from] serde_json::Error),
+    /// The authorities of certificates cannot be read.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// The guard of the admin API cannot be built.
     #[error("the guard of the admin API cannot be built: {0}")]
     Guard(#[from] BuildError),
@@ -104,6 +111,9 @@ pub enum StartError {
         /// The database.
         database: PathBuf,
     },
+    /// Proofs of possession cannot be checked under this issuer.
+    #[error("proofs of possession cannot be checked: {0}")]
+    Proofs(#[from] DpopError),
     /// The pages, or the workers that hash passwords, cannot be made ready.
     #[error(transparent)]
     Front(#[from] FrontError),
@@ -122,6 +132,9 @@ pub enum StartError {
     /// The certificate authorities of the addresses of clients cannot be read.
     #[error(transparent)]
     Outbound(#[from] BadAuthorities),
+    /// TLS cannot be spoken.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
     /// The database refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -185,9 +198,11 @@ impl App {
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
-        let protocol = protocol::build(&ground, &front.login);
+        let authorities = tls::authorities(&ground.config.server.tls)?;
+        let protocol = protocol::build(&ground, &front.login, authorities.clone())?;
+        let tls = tls::open(&ground.config.server.tls, authorities.as_ref())?;
         let logouts = ground.logout_sender();
-        Ok(Self { ground, front, administration, protocol, admin_api, logouts })
+        Ok(Self { ground, front, administration, protocol, tls, admin_api, logouts })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -199,14 +214,25 @@ impl App {
             self.front.pages.clone(),
         ));
         let mut background = background::start(&self.ground, &self.administration, &self.logouts);
+        background.spawn(background::follow_certificate(self.tls.clone()));
+        let uses = self.protocol.clients.uses().clone();
+        background.spawn(background::note_uses(uses.clone()));
         let events = &self.administration.distribution.events;
         // Guards that listen would keep their connections open for ever.
         let stop = async {
             stop.await;
             events.close();
         };
-        http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
+        http::listen::serve(
+            listener,
+            self.tls.clone(),
+            edge,
+            self.ground.config.server.bounds.max_connections,
+            stop,
+        )
+        .await;
         background.shutdown().await;
+        Box::pin(background::note_the_last_uses(&uses)).await;
         Box::pin(background::record_the_last(self.administration.distribution.decisions.notes())).await;
         self.ground.store.close().await;
     }
@@ -273,6 +299,16 @@ impl App {
     /// What services say about their routes.
     pub(crate) const fn inventories(&self) -> &InventoryService {
         &self.administration.distribution.inventories
+    }
+
+    /// Reads the certificate of this server again, as it does by itself every few seconds; gives whether it is another one.
+    pub fn refresh_certificate(&self) -> Result<bool, TlsError> {
+        self.tls.as_ref().map_or(Ok(false), Tls::refresh)
+    }
+
+    /// Writes when secrets of clients were used, as it does by itself every few seconds.
+    pub async fn note_secret_uses(&self) -> Result<(), StoreError> {
+        self.protocol.clients.uses().flush().await
     }
 
     /// Writes what this server decided itself into the records, which it does by itself every few seconds.

@@ -13,8 +13,14 @@ mod oidc_core_client_keys;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
+mod rfc7523;
+#[cfg(test)]
+mod rfc8705;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod rfc9449;
 #[cfg(test)]
 mod sign_out_scene;

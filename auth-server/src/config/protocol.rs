@@ -4,9 +4,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What every client is held to in the protocol.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protocol {
     /// Accept authorization requests only if the client pushed them before (RFC 9126). A client can be held to it alone.
     pub require_pushed_requests: bool,
+    /// Accept proofs of possession (`DPoP`, RFC 9449) only with a nonce of this server, so that none can be made in advance. A client
+    /// that sends its first proof without one is told which to use.
+    pub require_dpop_nonces: bool,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self { require_pushed_requests: false, require_dpop_nonces: true }
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::confirmation::Confirmation;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
@@ -60,6 +61,9 @@ pub struct AccessTokenClaims {
     /// The grant that bought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<GrantId>,
+    /// What it is bound to.
+    #[serde(default, skip_serializing_if = "Confirmation::is_empty")]
+    pub cnf: Confirmation,
 }
 
 /// The claims of an ID token ([OpenID Connect Core §2]); absent ones are left out.

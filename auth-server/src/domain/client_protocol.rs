@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::backchannel::BackchannelLogout;
+use crate::domain::client_authentication::CertificateName;
 use crate::domain::signing::SigningAlg;
 
 /// What a client is held to beyond what every client is. What it does not say is left as it is for all.
@@ -19,6 +20,20 @@ pub struct ProtocolSettings {
     pub authorization_response_alg: Option<SigningAlg>,
     /// Where it is told that somebody signed out, if it wants to be.
     pub backchannel_logout: Option<BackchannelLogout>,
+    /// What its access tokens have to be bound to.
+    pub sender_constraint: SenderConstraint,
+    /// The name that its certificate has to have, if it proves by one of an authority who it is.
+    pub certificate_name: Option<CertificateName>,
+}
+
+/// What the access tokens of a client have to be bound to. A proof that comes with a request binds them in any case.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct SenderConstraint {
+    /// To a key that the client proves by DPoP ([RFC 9449 §5.2](https://www.rfc-editor.org/rfc/rfc9449#section-5.2)).
+    pub dpop_bound_access_tokens: bool,
+    /// To the certificate that it shows ([RFC 8705 §3.4](https://www.rfc-editor.org/rfc/rfc8705#section-3.4)).
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 /// Whether authorization requests have to be pushed.

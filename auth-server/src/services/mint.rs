@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::claims::{AccessTokenClaims, IdTokenClaims};
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::RoleName;
@@ -42,6 +43,7 @@ pub(crate) struct AccessToken {
     pub(crate) roles: Vec<RoleName>,
     pub(crate) organisation: Option<OrganisationId>,
     pub(crate) ttl: Duration,
+    pub(crate) binding: Confirmation,
 }
 
 /// Whom a token speaks for.
@@ -121,6 +123,7 @@ impl Minter {
             org: token.organisation.clone(),
             sid: user.map(|user| user.session.clone()),
             gid: user.map(|user| user.grant.clone()),
+            cnf: token.binding.clone(),
         }
     }
 

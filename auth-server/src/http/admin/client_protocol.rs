@@ -9,6 +9,7 @@ use crate::services::clients::protocol::ProtocolForm;
 /// What a client is held to beyond what every client is.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub(crate) struct ProtocolDocument {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     require_pushed_requests: bool,
@@ -21,12 +22,17 @@ pub(crate) struct ProtocolDocument {
     backchannel_logout_uri: Option<String>,
     /// Whether it needs the `sid` in them. They have it in any case.
     backchannel_logout_session_required: bool,
+    /// Give it only access tokens that are bound to a key that it proves (RFC 9449 §5.2). A proof binds them in any case.
+    dpop_bound_access_tokens: bool,
+    /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
+    tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl From<ProtocolSettings> for ProtocolDocument {
     fn from(settings: ProtocolSettings) -> Self {
         let response_alg = settings.authorization_response_alg;
         let backchannel = settings.backchannel_logout;
+        let constraint = settings.sender_constraint;
         Self {
             backchannel_logout_session_required: backchannel
                 .as_ref()
@@ -35,6 +41,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
             authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
+            dpop_bound_access_tokens: constraint.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: constraint.tls_client_certificate_bound_access_tokens,
         }
     }
 }
@@ -47,6 +55,8 @@ impl From<ProtocolDocument> for ProtocolForm {
             require_signed_request_object: document.require_signed_request_object,
             require_pushed_requests: document.require_pushed_requests,
             authorization_signed_response_alg: document.authorization_signed_response_alg,
+            dpop_bound_access_tokens: document.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: document.tls_client_certificate_bound_access_tokens,
         }
     }
 }

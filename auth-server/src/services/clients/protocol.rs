@@ -2,7 +2,7 @@
 
 use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client::Preset;
-use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_protocol::{ProtocolSettings, SenderConstraint};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
 use crate::services::fields::FieldErrors;
@@ -13,6 +13,7 @@ const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_
 
 /// What a client is held to beyond what every client is, as text from any edge.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub struct ProtocolForm {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     pub require_pushed_requests: bool,
@@ -24,6 +25,10 @@ pub struct ProtocolForm {
     pub backchannel_logout_uri: Option<String>,
     /// Whether it needs the `sid` there.
     pub backchannel_logout_session_required: bool,
+    /// Give it only access tokens that are bound to a key that it proves (RFC 9449 §5.2).
+    pub dpop_bound_access_tokens: bool,
+    /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl ProtocolForm {
@@ -39,6 +44,11 @@ impl ProtocolForm {
             pushed_requests: self.require_pushed_requests.into(),
             authorization_response_alg: errors.take(pointer, response_alg.transpose())?,
             backchannel_logout: self.backchannel_logout(errors, preset),
+            certificate_name: None,
+            sender_constraint: SenderConstraint {
+                dpop_bound_access_tokens: self.dpop_bound_access_tokens,
+                tls_client_certificate_bound_access_tokens: self.tls_client_certificate_bound_access_tokens,
+            },
         })
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::{Client, GrantType};
 use crate::domain::code::CodePayload;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::grant::Grant;
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeVerifier;
@@ -14,7 +15,7 @@ use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
-use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
+use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, binding, request};
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Tx, grants, refresh_tokens, single_use};
@@ -54,12 +55,14 @@ impl Presented {
             Some(uri) => uri == payload.redirect_uri,
         };
         if !redirect_fits {
-            Err(TokenError::RedirectMismatch)
-        } else if payload.challenge.verify(&self.verifier) {
-            Ok(())
-        } else {
-            Err(TokenError::PkceMismatch)
+            return Err(TokenError::RedirectMismatch);
         }
+        if !payload.binding.challenge.verify(&self.verifier) {
+            return Err(TokenError::PkceMismatch);
+        }
+        // RFC 9449 §10.
+        let named = Confirmation { jkt: payload.binding.jkt.clone(), x5t: None };
+        if named.is_met_by(&self.caller.held.held()) { Ok(()) } else { Err(TokenError::KeyMismatch) }
     }
 
     fn event(&self, action: AuditAction, payload: &CodePayload) -> AuditEvent {
@@ -79,13 +82,14 @@ impl TokenService {
     ) -> Result<Authorization, TokenError> {
         let presented = Presented::read(caller, parameters)?;
         let family = caller.client.client().allows(GrantType::RefreshToken).then(|| self.new_family());
+        let binding = binding::of_refresh_tokens(caller)?;
         let refresh_token = family.as_ref().map(|family| family.token.clone());
         let asked = self.asked(request::resource(parameters)?.as_deref()).await?;
         let (payload, api, standing) = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let (payload, standing) = redeem(tx, &presented, family).await?;
+                    let (payload, standing) = redeem(tx, &presented, (family, binding)).await?;
                     let api = asked.within(payload.resource.as_ref(), &payload.scopes)?;
                     Ok::<_, TokenError>((payload, api, standing))
                 })
@@ -101,7 +105,7 @@ impl TokenService {
 async fn redeem(
     tx: &mut Tx,
     presented: &Presented,
-    family: Option<Family>,
+    (family, binding): (Option<Family>, Confirmation),
 ) -> Result<(CodePayload, Standing), TokenError> {
     let now = presented.caller.now;
     let spent =
@@ -121,6 +125,7 @@ async fn redeem(
         session: payload.session.clone(),
         scopes: payload.scopes.clone(),
         resource: payload.resource.clone(),
+        binding,
         auth_time: payload.auth_time,
         created_at: now,
         revoked_at: None,
@@ -133,8 +138,11 @@ async fn redeem(
         tx.audit(presented.event(AuditAction::GrantCreated, &payload).refused());
         return Err(TokenError::GrantOver);
     }
-    if let Some(family) = family {
-        refresh_tokens::insert(tx, &family.first(&grant, now)).await?;
+    let proof = presented.caller.held.proof.clone();
+    match (family, proof) {
+        (Some(family), proof) => refresh_tokens::insert(tx, &family.first(&grant, proof, now)).await?,
+        (None, Some(proof)) => single_use::use_proof(tx, &proof, now).await?,
+        (None, None) => {}
     }
     tx.audit(presented.event(AuditAction::GrantCreated, &payload));
     Ok((payload, standing))

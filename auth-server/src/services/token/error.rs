@@ -5,11 +5,13 @@ use std::time::Duration;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
-use crate::storage::{Outcome, StoreError};
+use crate::storage::{Outcome, StoreError, Unique};
 
 /// Why no token is issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
+    #[error("the client has to show a certificate, and showed none")]
+    CertificateMissing,
     #[error("the code is unknown or expired")]
     CodeNotSpendable,
     #[error("the code was issued to another client")]
@@ -17,7 +19,7 @@ pub(crate) enum TokenError {
     #[error("the code was spent before: what it bought is revoked")]
     CodeReplayed,
     #[error(transparent)]
-    Fault(#[from] StoreError),
+    Fault(StoreError),
     #[error("the client may not use this grant")]
     GrantNotAllowed,
     #[error("grant_type is missing")]
@@ -29,12 +31,18 @@ pub(crate) enum TokenError {
     GrantEnded,
     #[error("the grant was revoked, or its user or session is gone")]
     GrantOver,
+    #[error("the code is bound to another key than the one that was proven")]
+    KeyMismatch,
     #[error("a required parameter is missing: {0}")]
     Missing(&'static str),
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     #[error("code_verifier does not answer the challenge")]
     PkceMismatch,
+    #[error("the client has to prove that it has a key, and did not")]
+    ProofMissing,
+    #[error("the proof of possession was used before")]
+    ProofUsed,
     #[error("redirect_uri differs from the authorization request")]
     RedirectMismatch,
     #[error("the refresh token is unknown, expired, revoked, or of another client")]
@@ -58,6 +66,16 @@ pub(crate) enum TokenError {
     },
 }
 
+/// What may be used once and is found used is a proof: everything else of that kind has random bits of ours.
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(Unique::Once) => Self::ProofUsed,
+            error => Self::Fault(error),
+        }
+    }
+}
+
 impl TokenError {
     /// What the client is told.
     pub(crate) const fn code(&self) -> OAuthErrorCode {
@@ -67,6 +85,7 @@ impl TokenError {
             | Self::CodeReplayed
             | Self::GrantEnded
             | Self::GrantOver
+            | Self::KeyMismatch
             | Self::PkceMismatch
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
@@ -75,7 +94,10 @@ impl TokenError {
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::GrantNotAllowed => OAuthErrorCode::UnauthorizedClient,
-            Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
+            Self::CertificateMissing | Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => {
+                OAuthErrorCode::InvalidRequest
+            }
+            Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
@@ -88,10 +110,14 @@ impl TokenError {
             Self::CodeNotSpendable
             | Self::CodeOfOtherClient
             | Self::CodeReplayed
+            | Self::KeyMismatch
             | Self::PkceMismatch
             | Self::RedirectMismatch => {
-                "the code is unknown, expired, spent, or does not fit client, redirect_uri or code_verifier"
+                "the code is unknown, expired, spent, or does not fit client, redirect_uri, code_verifier or key"
             }
+            Self::CertificateMissing => "the client has to show its certificate in the TLS handshake",
+            Self::ProofMissing => "the client has to send a DPoP proof",
+            Self::ProofUsed => "the DPoP proof was used before: make a new one for each request",
             Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
                 "the refresh token or code is not valid any more"
             }
@@ -118,13 +144,16 @@ impl Outcome for TokenError {
             Self::CodeOfOtherClient
             | Self::Fault(_)
             | Self::GrantEnded
+            | Self::KeyMismatch
             | Self::PkceMismatch
+            | Self::ProofUsed
             | Self::RedirectMismatch
             | Self::Scope
             | Self::Sign(_)
             | Self::TargetGone
             | Self::TargetNotGranted => true,
-            Self::CodeNotSpendable
+            Self::CertificateMissing
+            | Self::CodeNotSpendable
             | Self::CodeReplayed
             | Self::GrantNotAllowed
             | Self::GrantOver
@@ -132,6 +161,7 @@ impl Outcome for TokenError {
             | Self::GrantTypeUnknown
             | Self::Missing(_)
             | Self::Parameters(_)
+            | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed
             | Self::TargetSeveral
