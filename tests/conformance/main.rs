@@ -12,7 +12,10 @@ mod oidc_backchannel_logout;
 mod oidc_core_client_keys;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
+#[cfg(test)]
 mod rfc7523;
+#[cfg(test)]
+mod rfc7523_clients;
 #[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
@@ -22,8 +25,12 @@ mod rfc8693;
 #[cfg(test)]
 mod rfc8693_bounds;
 #[cfg(test)]
+mod rfc8705;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod rfc9449;
 #[cfg(test)]
 mod sign_out_scene;

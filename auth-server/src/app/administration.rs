@@ -2,6 +2,7 @@
 
 use crate::app::StartError;
 use crate::app::ground::Ground;
+use crate::app::tls::abilities;
 use crate::http::state::{Console, Rulings};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
@@ -113,7 +114,13 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         },
         assignments,
         audit: AuditService::new(store()),
-        clients: ClientService::new(store(), entropy(), owners.clone(), ground.outbound.clone()),
+        clients: ClientService::new(
+            store(),
+            entropy(),
+            owners.clone(),
+            ground.outbound.clone(),
+            abilities(&ground.config.server.tls),
+        ),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
         roles: RoleService::new(store(), entropy()),
@@ -125,7 +132,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
 fn events(ground: &Ground, snapshots: &SnapshotService, feed: &RevocationFeed) -> EventService {
     let place = (ground.store.clone(), ground.keys.clone(), ground.clock.clone());
     // The other half is left to people and to those who ask once.
-    let listeners = ground.config.server.max_connections / 2;
+    let listeners = ground.config.server.bounds.max_connections / 2;
     EventService::new(place, snapshots.clone(), feed.clone(), listeners)
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::audit::Actor;
 use crate::domain::clock::Timestamp;
+use crate::keys::master::MasterKeyError;
 use crate::services::paging::PageQuery;
 use crate::services::setup::{LINK_TTL, NewAdmin, SetupError};
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::confirmation::Confirmation;
 use crate::domain::delegation::Delegate;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::rbac::RoleName;
@@ -64,6 +65,9 @@ pub struct AccessTokenClaims {
     /// Who acts for the user (RFC 8693 §4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Delegate>,
+    /// What it is bound to.
+    #[serde(default, skip_serializing_if = "Confirmation::is_empty")]
+    pub cnf: Confirmation,
 }
 
 /// The claims of an ID token ([OpenID Connect Core §2]); absent ones are left out.

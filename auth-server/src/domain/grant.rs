@@ -1,6 +1,7 @@
 //! Grants: one authorization each, and the parent of what it buys.
 
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
 use crate::domain::scope::ScopeSet;
 
@@ -21,6 +22,8 @@ pub struct Grant {
     pub scopes: ScopeSet,
     /// The API that access tokens are for (RFC 8707).
     pub resource: Option<ApiId>,
+    /// What its refresh tokens are bound to.
+    pub binding: Confirmation,
     /// When the person proved who they are.
     pub auth_time: Timestamp,
     /// When it was given.

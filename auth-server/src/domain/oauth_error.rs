@@ -21,6 +21,8 @@ pub enum OAuthErrorCode {
     InteractionRequired,
     /// RFC 6749 §5.2.
     InvalidClient,
+    /// RFC 9449 §5.
+    InvalidDpopProof,
     /// RFC 6749 §5.2.
     InvalidGrant,
     /// RFC 6749 §5.2.
@@ -57,6 +59,8 @@ pub enum OAuthErrorCode {
     UnsupportedResponseType,
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType,
+    /// RFC 9449 §8.
+    UseDpopNonce,
 }
 
 impl OAuthErrorCode {
@@ -71,6 +75,7 @@ impl OAuthErrorCode {
             Self::InsufficientScope => "insufficient_scope",
             Self::InteractionRequired => "interaction_required",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidRequestObject => "invalid_request_object",
@@ -89,6 +94,7 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 

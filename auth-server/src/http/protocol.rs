@@ -1,6 +1,8 @@
 //! The services behind the endpoints of OAuth and OpenID Connect.
 
 use crate::http::decision_point::DecisionPoint;
+use crate::http::dpop::Proofs;
+use crate::http::extract::certificate::Certificates;
 use crate::http::metadata::Discovery;
 use crate::services::authorize::AuthorizeService;
 use crate::services::client_auth::ClientAuthenticator;
@@ -19,9 +21,17 @@ pub(crate) struct Protocol {
     pub(crate) decision_point: DecisionPoint,
     pub(crate) devices: DeviceService,
     pub(crate) discovery: Discovery,
+    pub(crate) evidence: Evidence,
     pub(crate) introspection: IntrospectionService,
     pub(crate) logout: LogoutService,
     pub(crate) revocations: RevocationService,
     pub(crate) tokens: TokenService,
     pub(crate) userinfo: UserInfoService,
+}
+
+/// What finds out what the senders of requests hold.
+#[derive(Clone)]
+pub(crate) struct Evidence {
+    pub(crate) certificates: Certificates,
+    pub(crate) proofs: Proofs,
 }

@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::http::decision_point::DecisionPoint;
+use crate::http::dpop::Proofs;
+use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::FormGuard;
 use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
@@ -213,6 +215,18 @@ impl FromRef<AppState> for DeviceService {
 impl FromRef<AppState> for Discovery {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.discovery.clone()
+    }
+}
+
+impl FromRef<AppState> for Certificates {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.evidence.certificates.clone()
+    }
+}
+
+impl FromRef<AppState> for Proofs {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.evidence.proofs.clone()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keys: sealed at rest, rotated by schedule, and the JWTs that they sign and verify.
 
+pub(crate) mod certificate;
 pub(crate) mod chain;
 pub(crate) mod jwk;
 pub(crate) mod jwks;

@@ -142,6 +142,7 @@ pub enum Thing {
     Revision,
     Role,
     Schedule,
+    Secret,
     Shadow,
     User,
 }
@@ -159,6 +160,7 @@ impl fmt::Display for Thing {
             Self::Revision => "revision",
             Self::Role => "role",
             Self::Schedule => "scheduled activation",
+            Self::Secret => "secret",
             Self::Shadow => "trial of rules",
             Self::User => "user",
         })

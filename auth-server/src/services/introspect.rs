@@ -117,7 +117,7 @@ impl IntrospectionService {
         let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
         let Some(LiveToken { claims, standing }) = live else { return Ok(None) };
         let username = standing.map(|standing| standing.user.username.as_str().to_owned());
-        let active = ActiveAccess { active: true, token_type: "Bearer", username, claims };
+        let active = ActiveAccess { active: true, token_type: claims.cnf.token_type(), username, claims };
         Ok(Some(Introspection::Access(Box::new(active))))
     }
 

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::claims::{AccessTokenClaims, IdTokenClaims};
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::delegation::Delegate;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::issuer::Issuer;
@@ -45,6 +46,7 @@ pub(crate) struct AccessToken {
     pub(crate) ttl: Duration,
     /// Who acts for the user, where that is not the client.
     pub(crate) act: Option<Delegate>,
+    pub(crate) binding: Confirmation,
 }
 
 /// Whom a token speaks for.
@@ -129,6 +131,7 @@ impl Minter {
             sid: user.map(|user| user.session.clone()),
             gid: user.map(|user| user.grant.clone()),
             act: token.act.clone(),
+            cnf: token.binding.clone(),
         }
     }
 

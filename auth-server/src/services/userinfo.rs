@@ -3,18 +3,32 @@
 use crate::domain::claims::{OPENID, UserInfo};
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth_error::OAuthErrorCode;
+use crate::services::possession::ShownToken;
 use crate::services::token::access::{AccessTokens, LiveToken};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, Unique, single_use};
 
 /// Why nothing is told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserInfoError {
     #[error(transparent)]
-    Fault(#[from] StoreError),
+    Fault(StoreError),
     #[error("the token was not issued for the scope openid")]
     InsufficientScope,
+    #[error("the proof of possession was used before")]
+    ProofUsed,
+    #[error("the token is bound to something that was not proven, or was not shown as what it is")]
+    Unproven,
     #[error("the token is malformed, expired, revoked, or meant for something else")]
     InvalidToken,
+}
+
+impl From<StoreError> for UserInfoError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(Unique::Once) => Self::ProofUsed,
+            error => Self::Fault(error),
+        }
+    }
 }
 
 impl UserInfoError {
@@ -24,7 +38,8 @@ impl UserInfoError {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::InsufficientScope => OAuthErrorCode::InsufficientScope,
-            Self::InvalidToken => OAuthErrorCode::InvalidToken,
+            Self::InvalidToken | Self::Unproven => OAuthErrorCode::InvalidToken,
+            Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
         }
     }
 }
@@ -44,10 +59,23 @@ impl UserInfoService {
     /// Who the token speaks for, as far as its scopes go.
     ///
     /// The token has to be for this server: one for an API would let that API learn what the user told the client only.
-    pub(crate) async fn userinfo(&self, token: &str, now: Timestamp) -> Result<UserInfo, UserInfoError> {
-        let claims = self.tokens.read(token, now).ok_or(UserInfoError::InvalidToken)?;
+    pub(crate) async fn userinfo(
+        &self,
+        shown: ShownToken<'_>,
+        now: Timestamp,
+    ) -> Result<UserInfo, UserInfoError> {
+        let claims = self.tokens.read(shown.token, now).ok_or(UserInfoError::InvalidToken)?;
         if claims.aud != self.tokens.issuer().as_str() {
             return Err(UserInfoError::InvalidToken);
+        }
+        // RFC 9449 §7.1, RFC 8705 §3.
+        if !shown.proves(&claims.cnf) {
+            return Err(UserInfoError::Unproven);
+        }
+        if let Some(proof) = shown.possession.proof.clone() {
+            self.store
+                .write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }))
+                .await?;
         }
         let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
         let LiveToken { claims, standing } = live.ok_or(UserInfoError::InvalidToken)?;

@@ -2,6 +2,7 @@
 
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::revocation::Revocation;
@@ -12,16 +13,17 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, sessions, users};
 
 const INSERT: &str = "
-    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at)
-    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
+    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at,
+                        bound_jkt, bound_x5t)
+    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10, $11
       FROM users u, clients c
      WHERE u.id = $3 AND c.id = $2";
 const FIND: &str = "
-    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at
+    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, bound_jkt, bound_x5t
       FROM grants WHERE id = $1";
 const STANDING: &str = "
     SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.api_id, g.auth_time, g.created_at, g.revoked_at,
-           u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
+           g.bound_jkt, g.bound_x5t, u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
            s.address, s.user_agent
@@ -44,7 +46,7 @@ const REVOKE_BY_SESSION: &str = "
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
-pub(super) const WIDTH: usize = 9;
+pub(super) const WIDTH: usize = 11;
 
 /// A grant with everything that decides whether it still counts.
 #[derive(Clone, Debug)]
@@ -69,6 +71,8 @@ pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
         grant.auth_time.into(),
         grant.created_at.into(),
         grant.revoked_at.into(),
+        grant.binding.jkt.as_ref().map(Thumbprint::as_str).into(),
+        grant.binding.x5t.as_ref().map(Thumbprint::as_str).into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -140,5 +144,6 @@ fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {
         auth_time: row.get(first + 6)?,
         created_at: row.get(first + 7)?,
         revoked_at: row.get(first + 8)?,
+        binding: Confirmation { jkt: row.get(first + 9)?, x5t: row.get(first + 10)? },
     })
 }

@@ -83,6 +83,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0011_devices.sql"),
     },
     Migration {
+        number: 12,
+        name: "sender_constraint",
+        postgres: include_str!("../../../migrations/postgres/0012_sender_constraint.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0012_sender_constraint.sql"),
+    },
+    Migration {
         number: 13,
         name: "logout_notices",
         postgres: include_str!("../../../migrations/postgres/0013_logout_notices.sql"),

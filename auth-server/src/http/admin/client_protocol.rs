@@ -10,6 +10,7 @@ use crate::services::clients::protocol::ProtocolForm;
 /// What a client is held to beyond what every client is.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub(crate) struct ProtocolDocument {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     require_pushed_requests: bool,
@@ -28,6 +29,10 @@ pub(crate) struct ProtocolDocument {
     token_exchange: Option<TokenExchangeDocument>,
     /// Whose assertions say who it is (RFC 7523 §2.1): for `m2m`. A client that is made with some has no secret.
     assertion_issuers: Vec<AssertionIssuerDocument>,
+    /// Give it only access tokens that are bound to a key that it proves (RFC 9449 §5.2). A proof binds them in any case.
+    dpop_bound_access_tokens: bool,
+    /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
+    tls_client_certificate_bound_access_tokens: bool,
 }
 
 /// Somebody whose assertions say who a client is: for this server alone, used once, and an hour long at most.
@@ -89,6 +94,7 @@ impl From<ProtocolSettings> for ProtocolDocument {
     fn from(settings: ProtocolSettings) -> Self {
         let response_alg = settings.authorization_response_alg;
         let backchannel = settings.backchannel_logout;
+        let constraint = settings.sender_constraint;
         Self {
             backchannel_logout_session_required: backchannel
                 .as_ref()
@@ -100,6 +106,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
             device_grant: settings.device_grant.is_allowed(),
             token_exchange: settings.token_exchange.map(TokenExchangeDocument::from),
             assertion_issuers: settings.assertion_issuers.into_iter().map(Into::into).collect(),
+            dpop_bound_access_tokens: constraint.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: constraint.tls_client_certificate_bound_access_tokens,
         }
     }
 }
@@ -115,6 +123,8 @@ impl From<ProtocolDocument> for ProtocolForm {
             device_grant: document.device_grant,
             token_exchange: document.token_exchange.map(TokenExchangeForm::from),
             assertion_issuers: document.assertion_issuers.into_iter().map(Into::into).collect(),
+            dpop_bound_access_tokens: document.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: document.tls_client_certificate_bound_access_tokens,
         }
     }
 }

@@ -109,6 +109,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::domain::code::CodeBinding;
     use crate::domain::ids::{ClientId, InteractionId, OrganisationId, SessionId, UserId};
     use crate::domain::pkce::{CodeChallenge, CodeVerifier};
     use crate::domain::scope::ScopeSet;
@@ -132,7 +133,10 @@ mod tests {
             },
             scopes: ScopeSet::parse("openid").unwrap(),
             resource: None,
-            challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
+            binding: CodeBinding {
+                challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
+                jkt: None,
+            },
             nonce: None,
             prompt: prompt.iter().copied().collect::<BTreeSet<_>>(),
             max_age_secs,

@@ -238,7 +238,7 @@ impl AuthorizeService {
             session: live.session.id.clone(),
             // Empty when the request left it out: then the token request may leave it out too.
             redirect_uri: if address.named { address.uri.clone() } else { String::new() },
-            challenge: request.challenge,
+            binding: request.binding.clone(),
             nonce: request.nonce.clone(),
             scopes: request.scopes.clone(),
             resource: request.resource.clone(),

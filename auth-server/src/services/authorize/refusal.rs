@@ -51,6 +51,10 @@ pub(crate) enum RequestError {
     ConsentNeeded,
     #[error("the id_token_hint is not an ID token of this server")]
     HintNotOurs,
+    #[error("dpop_jkt does not name the key of the DPoP proof")]
+    KeyMismatch,
+    #[error("dpop_jkt is not the thumbprint of a key: 43 characters of base64url")]
+    KeyUnreadable,
     #[error("a sign-in is needed, and prompt=none forbids to ask")]
     LoginNeeded,
     #[error("max_age is not a number of seconds")]
@@ -97,10 +101,12 @@ pub(crate) enum RequestError {
 
 impl RequestError {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::AccessDenied,
         Self::ConsentNeeded,
         Self::HintNotOurs,
+        Self::KeyMismatch,
+        Self::KeyUnreadable,
         Self::LoginNeeded,
         Self::MaxAge,
         Self::NotPushed,
@@ -138,6 +144,8 @@ impl RequestError {
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::Unauthorized => OAuthErrorCode::UnauthorizedClient,
             Self::HintNotOurs
+            | Self::KeyMismatch
+            | Self::KeyUnreadable
             | Self::MaxAge
             | Self::NotPushed
             | Self::ObjectMissing

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::claims::{OFFLINE_ACCESS, OPENID};
 use crate::domain::client::{Client, GrantType};
+use crate::domain::code::CodeBinding;
+use crate::domain::confirmation::Thumbprint;
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeChallenge;
@@ -31,7 +33,8 @@ pub(crate) struct AuthorizeRequest {
     pub(crate) address: ReturnAddress,
     pub(crate) scopes: ScopeSet,
     pub(crate) resource: Option<ApiId>,
-    pub(crate) challenge: CodeChallenge,
+    #[serde(flatten)]
+    pub(crate) binding: CodeBinding,
     pub(crate) nonce: Option<String>,
     pub(crate) prompt: BTreeSet<Prompt>,
     pub(crate) max_age_secs: Option<u32>,
@@ -141,7 +144,7 @@ pub(crate) fn read<'a>(
         address: address.clone(),
         scopes: scopes(parameters.get("scope")?, client)?,
         resource: None,
-        challenge: challenge(parameters)?,
+        binding: CodeBinding { challenge: challenge(parameters)?, jkt: key(parameters)? },
         nonce: parameters.get("nonce")?.map(str::to_owned),
         prompt: prompts(parameters.get("prompt")?)?,
         max_age_secs: max_age(parameters.get("max_age")?)?,
@@ -173,6 +176,11 @@ fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
 fn challenge(parameters: &Parameters) -> Result<CodeChallenge, RequestError> {
     let value = parameters.get("code_challenge")?.ok_or(RequestError::PkceMissing)?;
     Ok(CodeChallenge::parse(parameters.get("code_challenge_method")?, value)?)
+}
+
+/// RFC 9449 §10: the key that the client will have to prove when it redeems the code.
+fn key(parameters: &Parameters) -> Result<Option<Thumbprint>, RequestError> {
+    parameters.get("dpop_jkt")?.map(Thumbprint::parse).transpose().map_err(|_| RequestError::KeyUnreadable)
 }
 
 /// Keeps the scopes that the client may ask for.

@@ -2,7 +2,7 @@
 
 use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client::Preset;
-use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_protocol::{ProtocolSettings, SenderConstraint};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::grants::{
@@ -16,6 +16,7 @@ const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_
 
 /// What a client is held to beyond what every client is, as text from any edge.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub struct ProtocolForm {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     pub require_pushed_requests: bool,
@@ -33,6 +34,10 @@ pub struct ProtocolForm {
     pub token_exchange: Option<TokenExchangeForm>,
     /// Whose assertions say who it is, so that it needs no secret (RFC 7523 §2.1).
     pub assertion_issuers: Vec<AssertionIssuerForm>,
+    /// Give it only access tokens that are bound to a key that it proves (RFC 9449 §5.2).
+    pub dpop_bound_access_tokens: bool,
+    /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl ProtocolForm {
@@ -63,6 +68,11 @@ impl ProtocolForm {
                 Some(parsed) => Some(parsed?),
             },
             assertion_issuers: issuers?,
+            certificate_name: None,
+            sender_constraint: SenderConstraint {
+                dpop_bound_access_tokens: self.dpop_bound_access_tokens,
+                tls_client_certificate_bound_access_tokens: self.tls_client_certificate_bound_access_tokens,
+            },
         })
     }
 

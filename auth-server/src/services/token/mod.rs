@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod authorization_code;
+mod binding;
 mod client_credentials;
 mod device_code;
 mod error;
@@ -22,6 +23,7 @@ use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
@@ -30,11 +32,12 @@ use crate::keys::seal::Sealer;
 use crate::services::client_auth::AuthenticatedClient;
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::mint::{AccessToken, IdToken, Minter, Proof, SignedIn, Subject};
+use crate::services::possession::Possession;
 use crate::services::token::access::AccessTokens;
 use crate::services::token::target::Target;
 use crate::services::token::token_exchange::Exchanged;
 use crate::storage::grants::Standing;
-use crate::storage::{Store, assignments};
+use crate::storage::{Store, assignments, single_use};
 
 pub(crate) use crate::services::token::error::TokenError;
 
@@ -65,6 +68,7 @@ pub(crate) struct TokenService {
 pub(crate) struct TokenCaller {
     pub(crate) client: AuthenticatedClient,
     pub(crate) address: IpAddr,
+    pub(crate) held: Possession,
     pub(crate) now: Timestamp,
 }
 
@@ -125,6 +129,10 @@ impl TokenService {
         self.limits
             .admit(client, caller.address)
             .map_err(|retry_after| TokenError::Throttled { retry_after })?;
+        let binding = binding::of_access_token(caller)?;
+        if !grant.uses_its_proof_up() {
+            self.use_proof(caller).await?;
+        }
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
@@ -133,7 +141,16 @@ impl TokenService {
             GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
             GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,
         };
-        self.issue(client, authorization, caller.now)
+        self.issue(client, authorization, binding, caller.now)
+    }
+
+    /// Uses the proof of a request up, if it has one. A grant that writes anyway does that in its own transaction.
+    async fn use_proof(&self, caller: &TokenCaller) -> Result<(), TokenError> {
+        let Some(proof) = caller.held.proof.clone() else { return Ok(()) };
+        let now = caller.now;
+        let work =
+            self.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
+        Ok(work.await?)
     }
 
     /// Signs. This happens after the transaction: the writer of the database does not wait for signatures.
@@ -141,6 +158,7 @@ impl TokenService {
         &self,
         client: &Client,
         authorization: Authorization,
+        binding: Confirmation,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
         let Authorization { subject, scopes, target, roles, nonce, refresh_token, exchanged } = authorization;
@@ -162,6 +180,7 @@ impl TokenService {
             organisation,
             ttl,
             act: exchanged.as_ref().and_then(|exchanged| exchanged.act.clone()),
+            binding,
         };
         let access_token = self.minter.access_token(&access, now)?;
         let id_token = match user.filter(|_| scopes.contains(OPENID)) {
@@ -171,7 +190,7 @@ impl TokenService {
         Ok(TokenResponse {
             access_token,
             issued_token_type: exchanged.map(|_| token_exchange::ACCESS_TOKEN),
-            token_type: "Bearer",
+            token_type: access.binding.token_type(),
             expires_in: ttl.as_secs(),
             refresh_token: refresh_token.map(|token| token.expose().to_owned()),
             id_token,

@@ -54,6 +54,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         scopes: scopes("openid"),
         expires_at: end,
         absolute_expires_at: end,
+        proof: None,
     };
     let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
     let lease = NoticeLease { token: "t".to_owned(), until: end };

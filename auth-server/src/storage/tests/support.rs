@@ -5,7 +5,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::domain::backchannel::BackchannelLogout;
-use crate::domain::client::{Client, ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::client::{Client, ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::client_authentication::{ClientAuthentication, ClientSecret};
 use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
@@ -126,7 +127,10 @@ impl Fixture {
             id: self.id(),
             name: "Orders".to_owned(),
             organisation: Some(OrganisationId::first()),
-            authentication: ClientAuthentication::Secret(self.digest()),
+            authentication: ClientAuthentication::secret(ClientSecret {
+                digest: self.digest(),
+                created_at: self.now(),
+            }),
             grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             redirects: vec![RedirectUri::parse("https://orders.example/cb").unwrap()],
             post_logout_redirects: vec![RedirectUri::parse("https://orders.example/bye").unwrap()],
@@ -211,6 +215,7 @@ impl Fixture {
             session: self.id(),
             scopes: scopes(scope),
             resource: None,
+            binding: crate::domain::confirmation::Confirmation::default(),
             auth_time: self.now(),
             created_at: self.now(),
             revoked_at: None,
