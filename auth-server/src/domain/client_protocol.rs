@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::signing::SigningAlg;
 
 /// What a client is held to beyond what every client is. What it does not say is left as it is for all.
@@ -16,6 +17,8 @@ pub struct ProtocolSettings {
     pub request_objects: RequestObjects,
     /// What answers to its authorization requests are signed with, where it asks for signed ones. Without it: what its ID tokens are.
     pub authorization_response_alg: Option<SigningAlg>,
+    /// What it wants of OpenID Connect.
+    pub openid: OpenIdSettings,
 }
 
 /// Whether authorization requests have to be pushed.

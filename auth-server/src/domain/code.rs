@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::claim::SingleClaims;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
 use crate::domain::pkce::CodeChallenge;
@@ -25,12 +26,23 @@ pub struct CodePayload {
     pub redirect_uri: String,
     /// What the client has to answer.
     pub challenge: CodeChallenge,
-    /// What the ID token repeats (OpenID Connect Core §3.1.2.1).
-    pub nonce: Option<String>,
+    /// What is for tokens of OpenID Connect.
+    #[serde(flatten)]
+    pub identity: CodeIdentity,
     /// What was allowed.
     pub scopes: ScopeSet,
     /// The API that access tokens are for (RFC 8707).
     pub resource: Option<ApiId>,
     /// When the person proved who they are.
     pub auth_time: Timestamp,
+}
+
+/// What a code keeps for ID tokens and userinfo.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CodeIdentity {
+    /// What the ID token repeats (OpenID Connect Core §3.1.2.1).
+    pub nonce: Option<String>,
+    /// The claims that were asked for one by one.
+    #[serde(default)]
+    pub claims: SingleClaims,
 }

@@ -1,8 +1,12 @@
 //! The rules of the product as types: no runtime, no web framework, no database, no clock of its own.
 
 pub mod audit;
+pub mod claim;
+pub(crate) mod claim_text;
 pub mod claims;
+pub mod claims_request;
 pub mod client;
+pub mod client_openid;
 pub mod client_protocol;
 pub mod clock;
 pub mod code;
@@ -19,6 +23,7 @@ pub mod organisation;
 pub mod parameters;
 pub mod pkce;
 pub mod policy;
+pub mod profile;
 pub mod rbac;
 pub mod redirect_uri;
 pub mod refresh;
@@ -28,4 +33,5 @@ pub mod scope;
 pub mod secret;
 pub mod session;
 pub mod signing;
+pub(crate) mod strict_json;
 pub mod user;

@@ -10,11 +10,10 @@ use crate::domain::ids::ClientId;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::{Parameters, ParametersError};
 use crate::domain::user::Sub;
-use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::services::authorize::respond::append_query;
 use crate::services::login::LoginService;
-use crate::services::visit::Visit;
+use crate::services::visit::{LiveSession, Visit};
 use crate::storage::{Store, StoreError};
 
 /// What an application may send, as it was sent.
@@ -129,7 +128,7 @@ impl LogoutService {
             (None, Some(_)) => Ok(LogoutOutcome::Done { redirect: checked.redirect }),
             // Nobody to ask, and no proof that the application may send people on (RP-Initiated Logout §3).
             (None, None) => Ok(LogoutOutcome::Done { redirect: None }),
-            (Some(live), Some(hinted)) if live.user.sub == *hinted => {
+            (Some(live), Some(hinted)) if self.is_hinted(live, hinted, checked.client.as_deref()) => {
                 self.login.sign_out(visit).await?;
                 Ok(LogoutOutcome::Done { redirect: checked.redirect })
             }
@@ -149,6 +148,11 @@ impl LogoutService {
         let checked = self.check(request).await?;
         self.login.sign_out(visit).await?;
         Ok(LogoutOutcome::Done { redirect: checked.redirect })
+    }
+
+    /// Whether the hint speaks of whoever is signed in, by the subject that its client knows.
+    fn is_hinted(&self, live: &LiveSession, hinted: &Sub, client: Option<&Client>) -> bool {
+        client.is_some_and(|client| self.keys.subject(client, &live.user) == *hinted)
     }
 
     async fn check(&self, request: &LogoutRequest) -> Result<Checked, LogoutError> {
@@ -174,7 +178,7 @@ impl LogoutService {
         let token = self.keys.verify(hint).map_err(|_| LogoutError::HintNotOurs)?;
         let text =
             |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        if !token.header.is(JwtType::IdToken) || text("iss") != self.issuer.as_str() {
+        if !token.is_id_token() || text("iss") != self.issuer.as_str() {
             return Err(LogoutError::HintNotOurs);
         }
         let subject = Sub::parse(text("sub")).map_err(|_| LogoutError::HintNotOurs)?;

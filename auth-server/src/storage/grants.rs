@@ -1,7 +1,7 @@
 //! Grants, and whether they still stand.
 
 use crate::domain::clock::Timestamp;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::revocation::Revocation;
 use crate::domain::session::Session;
@@ -10,17 +10,19 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, sessions, users};
 
 const INSERT: &str = "
-    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at)
-    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
+    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at,
+                        claims)
+    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10
       FROM users u, clients c
      WHERE u.id = $3 AND c.id = $2";
 const FIND: &str = "
-    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at
+    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, claims
       FROM grants WHERE id = $1";
 const STANDING: &str = "
     SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.api_id, g.auth_time, g.created_at, g.revoked_at,
+           g.claims,
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at,
+           u.disabled_at, u.profile,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
            s.address, s.user_agent
       FROM grants g
@@ -40,7 +42,7 @@ const REVOKE_BY_SESSION: &str = "
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
-pub(super) const WIDTH: usize = 9;
+pub(super) const WIDTH: usize = 10;
 
 /// A grant with everything that decides whether it still counts.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub struct Standing {
 
 /// Adds a grant; does nothing when the user or the client was deleted.
 pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
+    let claims = serde_json::to_string(&grant.identity.claims)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
     let values = [
         (&grant.id).into(),
         (&grant.client).into(),
@@ -62,9 +66,10 @@ pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
         (&grant.session).into(),
         grant.scopes.to_string().into(),
         grant.resource.as_ref().into(),
-        grant.auth_time.into(),
+        grant.identity.auth_time.into(),
         grant.created_at.into(),
         grant.revoked_at.into(),
+        claims.into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -127,7 +132,7 @@ fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {
         session: row.get(first + 3)?,
         scopes: row.get(first + 4)?,
         resource: row.get(first + 5)?,
-        auth_time: row.get(first + 6)?,
+        identity: GrantIdentity { auth_time: row.get(first + 6)?, claims: row.json(first + 9)? },
         created_at: row.get(first + 7)?,
         revoked_at: row.get(first + 8)?,
     })

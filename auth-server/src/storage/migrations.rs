@@ -76,6 +76,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0009_bounded_records.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
     },
+    Migration {
+        number: 10,
+        name: "claims",
+        postgres: include_str!("../../../migrations/postgres/0010_claims.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0010_claims.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

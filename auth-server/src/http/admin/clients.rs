@@ -166,7 +166,7 @@ pub(crate) struct OptionsInput {
     /// Whether it belongs to the operator of this server, so that nobody is asked for consent.
     #[serde(default)]
     first_party: bool,
-    /// `ES256` (the default), `EdDSA` or `RS256`.
+    /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     id_token_alg: Option<String>,
     /// What it is held to in the protocol.
     #[serde(default)]

@@ -8,7 +8,7 @@ use std::error::Error;
 use axum::Json;
 use axum::extract::{FromRef, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
@@ -19,7 +19,10 @@ use crate::http::cors;
 use crate::http::error::Cause;
 use crate::http::extract::form::is_form;
 use crate::http::oauth::no_store::NoStore;
-use crate::services::userinfo::{UserInfoError, UserInfoService};
+use crate::services::userinfo::{UserInfo, UserInfoError, UserInfoService};
+
+/// What a signed answer is.
+const JWT: HeaderValue = HeaderValue::from_static("application/jwt");
 
 /// What the endpoint works with.
 #[derive(Clone)]
@@ -101,7 +104,9 @@ fn from_header(headers: &HeaderMap) -> Result<Option<&str>, BearerError> {
 impl Desk {
     async fn answer(&self, token: &str) -> Response {
         match self.userinfo.userinfo(token, self.clock.now()).await {
-            Ok(info) => cors::open(NoStore(Json(info)).into_response()),
+            Ok(UserInfo::Plain(info)) => cors::open(NoStore(Json(info)).into_response()),
+            // OpenID Connect Core §5.3.2.
+            Ok(UserInfo::Signed(jwt)) => cors::open(NoStore(([(CONTENT_TYPE, JWT)], jwt)).into_response()),
             Err(error) => told(error.code(), description(&error), &error),
         }
     }
@@ -109,7 +114,7 @@ impl Desk {
 
 const fn description(error: &UserInfoError) -> &'static str {
     match error {
-        UserInfoError::Fault(_) => "the server cannot answer now",
+        UserInfoError::Fault(_) | UserInfoError::Sign(_) => "the server cannot answer now",
         UserInfoError::InsufficientScope => "the token was not issued for the scope openid",
         UserInfoError::InvalidToken => {
             "the token is malformed, expired, revoked, or meant for something else"

@@ -9,6 +9,7 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
+use crate::services::clients::openid::Rest;
 use crate::services::clients::protocol::ProtocolForm;
 use crate::services::fields::{FieldErrors, display_name};
 
@@ -51,7 +52,7 @@ pub struct ClientForm {
 pub struct ClientOptions {
     /// Whether it belongs to us, so that nobody is asked for consent.
     pub first_party: bool,
-    /// `ES256` (the default), `EdDSA` or `RS256`.
+    /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     pub id_token_alg: Option<String>,
     /// What it is held to in the protocol.
     pub protocol: ProtocolForm,
@@ -131,7 +132,8 @@ impl ClientForm {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
-        let protocol = self.options.protocol.parse(errors, preset);
+        let rest = Rest { preset, redirect_uris: &self.redirect_uris, apis: &self.apis };
+        let protocol = self.options.protocol.parse(errors, rest);
         Some(ClientSettings {
             first_party,
             id_token_alg: alg?,

@@ -1,6 +1,7 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod form;
+pub mod openid;
 pub mod protocol;
 
 use serde_json::json;
@@ -126,7 +127,7 @@ impl ClientService {
                     check_references(tx, &after).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
-                    if before.scopes != after.scopes || before.settings.apis != after.settings.apis {
+                    if is_told_otherwise(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
                     let detail = json!({ "changed": differences(&before, &after) });
@@ -290,6 +291,14 @@ fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> 
     };
     let after = built(before.id.clone(), blueprint, None);
     Ok(Client { authentication, disabled_at: before.disabled_at, ..after })
+}
+
+/// Whether tokens that the client holds say what new ones would not.
+fn is_told_otherwise(before: &Client, after: &Client) -> bool {
+    let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
+    before.scopes != after.scopes
+        || before.settings.apis != after.settings.apis
+        || subject(before) != subject(after)
 }
 
 /// What the client points at exists.

@@ -7,14 +7,14 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::{Client, GrantType};
 use crate::domain::code::CodePayload;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeVerifier;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
-use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
+use crate::services::token::{Authorization, Identity, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Tx, grants, refresh_tokens, single_use};
@@ -92,8 +92,10 @@ impl TokenService {
             })
             .await?;
         let target = self.target(api.as_ref()).await?;
-        let authorization = self.for_user(&standing, payload.scopes, target).await?;
-        Ok(Authorization { nonce: payload.nonce, refresh_token, ..authorization })
+        let client = caller.client.client();
+        let authorization = self.for_user(client, &standing, payload.scopes, target).await?;
+        let identity = Identity { nonce: payload.identity.nonce, ..authorization.identity };
+        Ok(Authorization { identity, refresh_token, ..authorization })
     }
 }
 
@@ -121,7 +123,7 @@ async fn redeem(
         session: payload.session.clone(),
         scopes: payload.scopes.clone(),
         resource: payload.resource.clone(),
-        auth_time: payload.auth_time,
+        identity: GrantIdentity { auth_time: payload.auth_time, claims: payload.identity.claims.clone() },
         created_at: now,
         revoked_at: None,
     };
