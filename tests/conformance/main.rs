@@ -9,7 +9,19 @@ mod oidc_backchannel_answers;
 #[cfg(test)]
 mod oidc_backchannel_logout;
 #[cfg(test)]
+mod oidc_core;
+#[cfg(test)]
+mod oidc_core_claims;
+#[cfg(test)]
+mod oidc_core_claims_parameter;
+#[cfg(test)]
 mod oidc_core_client_keys;
+#[cfg(test)]
+mod oidc_core_pairwise;
+#[cfg(test)]
+mod oidc_core_parameters;
+#[cfg(test)]
+mod oidc_core_userinfo;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]

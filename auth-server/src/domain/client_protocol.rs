@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client_authentication::CertificateName;
+use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::ids::ApiId;
 use crate::domain::signing::SigningAlg;
 
@@ -31,6 +32,8 @@ pub struct ProtocolSettings {
     pub sender_constraint: SenderConstraint,
     /// The name that its certificate has to have, if it proves by one of an authority who it is.
     pub certificate_name: Option<CertificateName>,
+    /// What it wants of OpenID Connect.
+    pub openid: OpenIdSettings,
 }
 
 /// Somebody whose assertions say who a client is.

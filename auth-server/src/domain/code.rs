@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::claim::SingleClaims;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::Thumbprint;
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
@@ -27,8 +28,9 @@ pub struct CodePayload {
     /// What the client has to show beside the code.
     #[serde(flatten)]
     pub binding: CodeBinding,
-    /// What the ID token repeats (OpenID Connect Core §3.1.2.1).
-    pub nonce: Option<String>,
+    /// What is for tokens of OpenID Connect.
+    #[serde(flatten)]
+    pub identity: CodeIdentity,
     /// What was allowed.
     pub scopes: ScopeSet,
     /// The API that access tokens are for (RFC 8707).
@@ -47,4 +49,14 @@ pub struct CodeBinding {
     /// [RFC 9449 §10]: https://www.rfc-editor.org/rfc/rfc9449#section-10
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jkt: Option<Thumbprint>,
+}
+
+/// What a code keeps for ID tokens and userinfo.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CodeIdentity {
+    /// What the ID token repeats (OpenID Connect Core §3.1.2.1).
+    pub nonce: Option<String>,
+    /// The claims that were asked for one by one.
+    #[serde(default)]
+    pub claims: SingleClaims,
 }

@@ -2,9 +2,13 @@
 
 pub mod audit;
 pub mod backchannel;
+pub mod claim;
+pub(crate) mod claim_text;
 pub mod claims;
+pub mod claims_request;
 pub mod client;
 pub mod client_authentication;
+pub mod client_openid;
 pub mod client_protocol;
 pub mod client_url;
 pub mod clock;
@@ -25,6 +29,7 @@ pub mod organisation;
 pub mod parameters;
 pub mod pkce;
 pub mod policy;
+pub mod profile;
 pub mod rbac;
 pub mod redirect_uri;
 pub mod refresh;
@@ -34,4 +39,5 @@ pub mod scope;
 pub mod secret;
 pub mod session;
 pub mod signing;
+pub(crate) mod strict_json;
 pub mod user;

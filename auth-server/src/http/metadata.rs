@@ -7,9 +7,11 @@
 use serde::Serialize;
 
 use crate::config::{Config, Protocol};
-use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE, claims_of};
+use crate::domain::claim::Claim;
+use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
 use crate::domain::client::GrantType;
 use crate::domain::client_authentication::AuthMethod;
+use crate::domain::client_openid::SubjectType;
 use crate::domain::issuer::Issuer;
 use crate::domain::session::Acr;
 use crate::domain::signing::SigningAlg;
@@ -17,10 +19,11 @@ use crate::http::dpop::Proofs;
 use crate::http::published::Description;
 use crate::services::authorize::request::Prompt;
 use crate::services::authorize::response_mode::ResponseMode;
+use crate::services::authorize::wishes::DISPLAYS;
 
 /// Scopes that mean something to this server; those of APIs are the APIs' business.
-const SCOPES: [&str; 4] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS];
-/// Claims of ID tokens beside those that scopes reveal.
+const SCOPES: [&str; 6] = [OPENID, PROFILE, EMAIL, ADDRESS, PHONE, OFFLINE_ACCESS];
+/// Claims of ID tokens beside those about the person.
 const ID_TOKEN_CLAIMS: [&str; 11] =
     ["iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "sub"];
 
@@ -40,27 +43,30 @@ struct Metadata {
     device_authorization_endpoint: Option<String>,
     pushed_authorization_request_endpoint: String,
     require_pushed_authorization_requests: bool,
-    scopes_supported: [&'static str; 4],
+    scopes_supported: [&'static str; 6],
     response_types_supported: [&'static str; 1],
     response_modes_supported: Vec<&'static str>,
-    authorization_signing_alg_values_supported: [&'static str; 3],
+    authorization_signing_alg_values_supported: [&'static str; 4],
     grant_types_supported: Vec<&'static str>,
-    subject_types_supported: [&'static str; 1],
+    subject_types_supported: [&'static str; 2],
     acr_values_supported: [&'static str; 1],
     prompt_values_supported: [&'static str; 4],
-    id_token_signing_alg_values_supported: [&'static str; 3],
+    display_values_supported: [&'static str; 4],
+    ui_locales_supported: [&'static str; 1],
+    id_token_signing_alg_values_supported: [&'static str; 4],
+    userinfo_signing_alg_values_supported: [&'static str; 4],
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
-    token_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
-    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
-    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     claim_types_supported: [&'static str; 1],
     claims_supported: Vec<&'static str>,
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
-    request_object_signing_alg_values_supported: [&'static str; 3],
+    request_object_signing_alg_values_supported: [&'static str; 4],
     require_signed_request_object: bool,
     request_uri_parameter_supported: bool,
     authorization_response_iss_parameter_supported: bool,
@@ -96,10 +102,13 @@ impl Metadata {
                 .collect(),
             authorization_signing_alg_values_supported: algs,
             grant_types_supported: grant_types(&config.protocol),
-            subject_types_supported: ["public"],
+            subject_types_supported: SubjectType::NAMES,
             acr_values_supported: Acr::ALL.map(Acr::as_str),
             prompt_values_supported: Prompt::ALL.map(Prompt::as_str),
+            display_values_supported: DISPLAYS,
+            ui_locales_supported: ["en"],
             id_token_signing_alg_values_supported: algs,
+            userinfo_signing_alg_values_supported: algs,
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: methods(config, |_| true),
             token_endpoint_auth_signing_alg_values_supported: algs,
@@ -111,7 +120,7 @@ impl Metadata {
             revocation_endpoint_auth_signing_alg_values_supported: algs,
             claim_types_supported: ["normal"],
             claims_supported: claims(),
-            claims_parameter_supported: false,
+            claims_parameter_supported: true,
             request_parameter_supported: true,
             request_object_signing_alg_values_supported: algs,
             require_signed_request_object: false,
@@ -150,7 +159,7 @@ fn methods(config: &Config, is_meant: impl Fn(AuthMethod) -> bool) -> Vec<&'stat
 }
 
 fn claims() -> Vec<&'static str> {
-    let mut claims: Vec<&str> = SCOPES.iter().flat_map(|scope| claims_of(scope)).copied().collect();
+    let mut claims: Vec<&str> = Claim::ALL.map(Claim::as_str).to_vec();
     claims.extend(ID_TOKEN_CLAIMS);
     claims.sort_unstable();
     claims.dedup();

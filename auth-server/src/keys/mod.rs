@@ -10,4 +10,5 @@ pub(crate) mod ring;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 mod signer;
+pub(crate) mod subjects;
 pub(crate) mod vault;

@@ -77,6 +77,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
     },
     Migration {
+        number: 10,
+        name: "claims",
+        postgres: include_str!("../../../migrations/postgres/0010_claims.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0010_claims.sql"),
+    },
+    Migration {
         number: 11,
         name: "devices",
         postgres: include_str!("../../../migrations/postgres/0011_devices.sql"),

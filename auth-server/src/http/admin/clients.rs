@@ -180,7 +180,7 @@ pub(crate) struct OptionsInput {
     /// Whether it belongs to the operator of this server, so that nobody is asked for consent.
     #[serde(default)]
     first_party: bool,
-    /// `ES256` (the default), `EdDSA` or `RS256`.
+    /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     id_token_alg: Option<String>,
     /// Where it publishes the public keys with which its assertions and requests are verified, instead of `jwks`.
     #[schema(example = "https://shop.example.com/jwks.json")]

@@ -8,7 +8,7 @@ use std::error::Error;
 use axum::Json;
 use axum::extract::{FromRef, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
@@ -23,7 +23,10 @@ use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::is_form;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::possession::{Possession, ShownToken, TokenScheme};
-use crate::services::userinfo::{UserInfoError, UserInfoService};
+use crate::services::userinfo::{UserInfo, UserInfoError, UserInfoService};
+
+/// What a signed answer is.
+const JWT: HeaderValue = HeaderValue::from_static("application/jwt");
 
 /// What the endpoint works with.
 #[derive(Clone)]
@@ -134,7 +137,9 @@ impl Desk {
         let possession = Possession { proof, certificate: self.certificates.shown(parts) };
         let shown = ShownToken { token, scheme, possession: &possession };
         match self.userinfo.userinfo(shown, self.clock.now()).await {
-            Ok(info) => cors::open(NoStore(Json(info)).into_response()),
+            Ok(UserInfo::Plain(info)) => cors::open(NoStore(Json(info)).into_response()),
+            // OpenID Connect Core §5.3.2.
+            Ok(UserInfo::Signed(jwt)) => cors::open(NoStore(([(CONTENT_TYPE, JWT)], jwt)).into_response()),
             Err(error) => {
                 let scheme =
                     if matches!(error, UserInfoError::Unproven) { TokenScheme::Dpop } else { scheme };
@@ -208,7 +213,7 @@ struct Why {
 
 const fn description(error: &UserInfoError) -> &'static str {
     match error {
-        UserInfoError::Fault(_) => "the server cannot answer now",
+        UserInfoError::Fault(_) | UserInfoError::Sign(_) => "the server cannot answer now",
         UserInfoError::InsufficientScope => "the token was not issued for the scope openid",
         UserInfoError::InvalidToken => {
             "the token is malformed, expired, revoked, or meant for something else"

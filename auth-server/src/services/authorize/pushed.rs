@@ -161,13 +161,12 @@ impl AuthorizeService {
             })
             .await?;
         let request = request.filter(|request| request.client == client.id);
-        let mut request = request.ok_or(PageError::HandleUnknown)?;
+        let request = request.ok_or(PageError::HandleUnknown)?;
         // The client may have changed since.
         if client.redirect_for(&request.address.uri).is_none() {
             return Err(PageError::RedirectNotRegistered.into());
         }
-        request.scopes = request.scopes.intersection(&client.scopes);
-        Ok(request)
+        Ok(request.within(&client.scopes))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{AuthenticationForm, is_public};
 use crate::services::clients::grants;
+use crate::services::clients::openid::Rest;
 use crate::services::clients::protocol::ProtocolForm;
 use crate::services::fields::{FieldErrors, display_name};
 
@@ -58,7 +59,7 @@ pub struct ClientForm {
 pub struct ClientOptions {
     /// Whether it belongs to us, so that nobody is asked for consent.
     pub first_party: bool,
-    /// `ES256` (the default), `EdDSA` or `RS256`.
+    /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     pub id_token_alg: Option<String>,
     /// Where it publishes its public keys, instead of registering them.
     pub jwks_uri: Option<String>,
@@ -149,7 +150,8 @@ impl ClientForm {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
-        let protocol = self.options.protocol.parse(errors, preset, &self.apis);
+        let rest = Rest { preset, redirect_uris: &self.redirect_uris, apis: &self.apis };
+        let protocol = self.options.protocol.parse(errors, rest);
         Some(ClientSettings {
             first_party,
             id_token_alg: alg?,

@@ -3,6 +3,7 @@
 pub mod authentication;
 pub mod form;
 pub mod grants;
+pub mod openid;
 pub mod protocol;
 mod reach;
 pub mod secrets;
@@ -333,12 +334,14 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
     Ok(errors.finish(Some(()))?)
 }
 
-/// Whether what was issued to a client may be more than what would be issued now.
+/// Whether what was issued to a client may be more than what would be issued now, or call somebody by another name.
 fn has_other_reach(before: &Client, after: &Client) -> bool {
     let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
+    let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
     before.scopes != after.scopes
         || before.settings.apis != after.settings.apis
         || exchange(before) != exchange(after)
+        || subject(before) != subject(after)
 }
 
 fn differences(before: &Client, after: &Client) -> Vec<&'static str> {

@@ -8,6 +8,7 @@ use crate::domain::signing::SigningAlg;
 use crate::services::clients::grants::{
     AssertionIssuerForm, TokenExchangeForm, assertion_issuers, device_grant,
 };
+use crate::services::clients::openid::{OpenIdForm, Rest};
 use crate::services::fields::FieldErrors;
 
 /// Where the address is that is told of sign-outs.
@@ -38,16 +39,14 @@ pub struct ProtocolForm {
     pub dpop_bound_access_tokens: bool,
     /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// What it wants of OpenID Connect.
+    pub openid: OpenIdForm,
 }
 
 impl ProtocolForm {
-    /// Checks it for a client that may ask tokens for `apis`.
-    pub(super) fn parse(
-        &self,
-        errors: &mut FieldErrors,
-        preset: Preset,
-        apis: &[String],
-    ) -> Option<ProtocolSettings> {
+    /// Checks it as a part of the whole client.
+    pub(super) fn parse(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<ProtocolSettings> {
+        let Rest { preset, apis, .. } = rest;
         if self.require_pushed_requests && !preset.sends_browsers() {
             let message = "a client that sends no browsers sends no authorization requests";
             errors.refuse("/options/protocol/require_pushed_requests", "contradiction", message);
@@ -57,6 +56,7 @@ impl ProtocolForm {
         let device_grant = device_grant(self.device_grant, preset, errors);
         let issuers = assertion_issuers(&self.assertion_issuers, preset, errors);
         let token_exchange = self.token_exchange.as_ref().map(|form| form.parse(preset, apis, errors));
+        let openid = self.openid.parse(errors, rest);
         Some(ProtocolSettings {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
@@ -73,6 +73,7 @@ impl ProtocolForm {
                 dpop_bound_access_tokens: self.dpop_bound_access_tokens,
                 tls_client_certificate_bound_access_tokens: self.tls_client_certificate_bound_access_tokens,
             },
+            openid: openid?,
         })
     }
 

@@ -8,14 +8,14 @@ use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::{Client, GrantType};
 use crate::domain::code::CodePayload;
 use crate::domain::confirmation::Confirmation;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeVerifier;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
 use crate::services::token::{
-    Authorization, TokenCaller, TokenError, TokenService, binding, family, request,
+    Authorization, Identity, TokenCaller, TokenError, TokenService, binding, family, request,
 };
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
@@ -97,8 +97,10 @@ impl TokenService {
             })
             .await?;
         let target = self.target(api.as_ref()).await?;
-        let authorization = self.for_user(&standing, payload.scopes, target).await?;
-        Ok(Authorization { nonce: payload.nonce, refresh_token, ..authorization })
+        let client = caller.client.client();
+        let authorization = self.for_user(client, &standing, payload.scopes, target).await?;
+        let identity = Identity { nonce: payload.identity.nonce, ..authorization.identity };
+        Ok(Authorization { identity, refresh_token, ..authorization })
     }
 }
 
@@ -127,7 +129,7 @@ async fn redeem(
         scopes: payload.scopes.clone(),
         resource: payload.resource.clone(),
         binding,
-        auth_time: payload.auth_time,
+        identity: GrantIdentity { auth_time: payload.auth_time, claims: payload.identity.claims.clone() },
         created_at: now,
         revoked_at: None,
     };

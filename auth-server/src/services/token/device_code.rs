@@ -6,10 +6,11 @@
 use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::claim::SingleClaims;
 use crate::domain::client::GrantType;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::device::{DeviceApproval, DeviceState};
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::refresh_token::Family;
@@ -66,7 +67,7 @@ impl TokenService {
             })
             .await?;
         let target = self.target(api.as_ref()).await?;
-        let authorization = self.for_user(&standing, approval.scopes, target).await?;
+        let authorization = self.for_user(caller.client.client(), &standing, approval.scopes, target).await?;
         Ok(Authorization { refresh_token, ..authorization })
     }
 }
@@ -101,7 +102,7 @@ async fn redeem(
         session: approval.session.clone(),
         scopes: approval.scopes.clone(),
         resource: approval.resource.clone(),
-        auth_time: approval.auth_time,
+        identity: GrantIdentity { auth_time: approval.auth_time, claims: SingleClaims::default() },
         created_at: *now,
         revoked_at: None,
         binding,

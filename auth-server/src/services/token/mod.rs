@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
@@ -28,6 +29,7 @@ use crate::domain::parameters::Parameters;
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::OpaqueToken;
+use crate::domain::user::Sub;
 use crate::keys::seal::Sealer;
 use crate::services::client_auth::AuthenticatedClient;
 use crate::services::client_auth::limits::ClientLimits;
@@ -78,9 +80,17 @@ struct Authorization {
     scopes: ScopeSet,
     target: Target,
     roles: Vec<RoleName>,
-    nonce: Option<String>,
+    identity: Identity,
     refresh_token: Option<OpaqueToken>,
     exchanged: Option<Exchanged>,
+}
+
+/// What only an ID token says.
+#[derive(Default)]
+struct Identity {
+    nonce: Option<String>,
+    /// The claims about the person that were asked for.
+    about: Map<String, Value>,
 }
 
 /// A successful answer ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
@@ -161,7 +171,8 @@ impl TokenService {
         binding: Confirmation,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
-        let Authorization { subject, scopes, target, roles, nonce, refresh_token, exchanged } = authorization;
+        let Authorization { subject, scopes, target, roles, identity, refresh_token, exchanged } =
+            authorization;
         let (audience, ttl) = match &target {
             Target::Api(api) => (api.audience.as_str().to_owned(), api.access_token_ttl),
             Target::Issuer => (self.minter.issuer().as_str().to_owned(), self.settings.access_ttl),
@@ -184,7 +195,7 @@ impl TokenService {
         };
         let access_token = self.minter.access_token(&access, now)?;
         let id_token = match user.filter(|_| scopes.contains(OPENID)) {
-            Some(user) => self.id_token(client, &user, nonce, (&access_token, now))?,
+            Some(user) => self.id_token(client, &user, identity, (&access_token, now))?,
             None => None,
         };
         Ok(TokenResponse {
@@ -202,16 +213,18 @@ impl TokenService {
         &self,
         client: &Client,
         user: &SignedIn,
-        nonce: Option<String>,
+        identity: Identity,
         (access_token, now): (&str, Timestamp),
     ) -> Result<Option<String>, TokenError> {
-        let token = IdToken { client: client.id.clone(), alg: client.settings.id_token_alg, nonce };
+        let Identity { nonce, about } = identity;
+        let token = IdToken { client: client.id.clone(), alg: client.settings.id_token_alg, nonce, about };
         Ok(self.minter.id_token(token, user, access_token, now)?)
     }
 
     /// Adds what is known about the user to what was granted.
     async fn for_user(
         &self,
+        client: &Client,
         standing: &Standing,
         scopes: ScopeSet,
         target: Target,
@@ -223,25 +236,21 @@ impl TokenService {
             }
             None => Vec::new(),
         };
-        let subject = Subject::User(Box::new(signed_in(standing)));
-        Ok(Authorization {
-            subject,
-            scopes,
-            target,
-            roles,
-            nonce: None,
-            refresh_token: None,
-            exchanged: None,
-        })
+        let sub = self.minter.subject(client, &standing.user);
+        let subject = Subject::User(Box::new(signed_in(sub, standing)));
+        // What the client may ask for can have shrunk since.
+        let about = standing.grant.identity.claims.id_token.within(&client.scopes).of(&standing.user);
+        let identity = Identity { nonce: None, about };
+        Ok(Authorization { subject, scopes, target, roles, identity, refresh_token: None, exchanged: None })
     }
 }
 
-fn signed_in(standing: &Standing) -> SignedIn {
+fn signed_in(sub: Sub, standing: &Standing) -> SignedIn {
     let Standing { grant, user, session } = standing;
     SignedIn {
-        sub: user.sub.clone(),
+        sub,
         organisation: user.organisation.clone(),
-        auth_time: grant.auth_time,
+        auth_time: grant.identity.auth_time,
         session: grant.session.clone(),
         grant: grant.id.clone(),
         proof: session.as_ref().map(|session| Proof { acr: session.acr, methods: session.methods.clone() }),

@@ -108,7 +108,8 @@ impl TokenService {
         };
         let refreshed = self.store.write(move |tx| Box::pin(async move { redeem(tx, using).await })).await?;
         let target = self.target(refreshed.api.as_ref()).await?;
-        let authorization = self.for_user(&refreshed.standing, refreshed.scopes, target).await?;
+        let (client, scopes) = (caller.client.client(), refreshed.scopes);
+        let authorization = self.for_user(client, &refreshed.standing, scopes, target).await?;
         Ok(Authorization { refresh_token: Some(refreshed.token), ..authorization })
     }
 }
