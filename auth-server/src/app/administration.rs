@@ -114,18 +114,19 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         },
         assignments,
         audit: AuditService::new(store()),
-        clients: ClientService::new(
-            store(),
-            entropy(),
-            owners.clone(),
-            ground.outbound.clone(),
-            abilities(&ground.config.server.tls),
-        ),
+        clients: clients(ground, &owners),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
     })
+}
+
+/// Registers clients, whose addresses are looked at and whose way to prove who they are has to work here.
+fn clients(ground: &Ground, owners: &Owners) -> ClientService {
+    let Ground { config, entropy, outbound, store, .. } = ground;
+    let abilities = abilities(&config.server.tls);
+    ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities)
 }
 
 /// Tells services of what changes.

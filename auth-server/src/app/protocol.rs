@@ -7,7 +7,7 @@ use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
 use crate::http::metadata::Discovery;
-use crate::http::protocol::{Evidence, Protocol};
+use crate::http::protocol::{Documents, Evidence, Protocol};
 use crate::keys::certificate::authorities::Authorities;
 use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
@@ -69,9 +69,11 @@ pub(super) fn build(
             limits.clone(),
             Witnesses { keys: client_keys, authorities, uses: SecretUses::new(store.clone()) },
         ),
-        decision_point: DecisionPoint::of(&issuer),
         devices: devices(ground, flow_limits, limits.clone()),
-        discovery: Discovery::of(&issuer, config, &evidence.proofs),
+        documents: Documents {
+            decision_point: DecisionPoint::of(&issuer),
+            discovery: Discovery::of(&issuer, config, &evidence.proofs),
+        },
         evidence,
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),

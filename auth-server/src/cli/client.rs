@@ -10,6 +10,7 @@ use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::client::Client as Registered;
+use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::clock::Clock;
 use crate::domain::secret::OpaqueToken;
 use crate::services::caller::Caller;
@@ -56,18 +57,26 @@ pub(crate) struct Create {
     /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
     #[arg(long, value_name = "SCOPES")]
     scope: Option<String>,
-    /// Where it is told when somebody signs out (OpenID Connect Back-Channel Logout).
-    #[arg(long, value_name = "URI")]
-    backchannel_logout_uri: Option<String>,
-    /// It needs the session in what it is told there.
-    #[arg(long, requires = "backchannel_logout_uri")]
-    backchannel_logout_session_required: bool,
+    /// What it is told of sign-outs.
+    #[command(flatten)]
+    told: ToldFlags,
     /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
     /// How it proves who it is, and what its tokens are bound to.
     #[command(flatten)]
     proof: ProofFlags,
+}
+
+/// What a client is told of sign-outs.
+#[derive(Args, Debug)]
+struct ToldFlags {
+    /// Where it is told when somebody signs out (OpenID Connect Back-Channel Logout).
+    #[arg(long, value_name = "URI")]
+    backchannel_logout_uri: Option<String>,
+    /// It needs the session in what it is told there.
+    #[arg(long, requires = "backchannel_logout_uri")]
+    backchannel_logout_session_required: bool,
 }
 
 /// What kind of program a client is.
@@ -149,10 +158,12 @@ impl Create {
     /// The client; its APIs are ordered beside it.
     fn form(&self) -> Result<ClientForm, Failure> {
         let protocol = ProtocolForm {
-            backchannel_logout_uri: self.backchannel_logout_uri.clone(),
-            backchannel_logout_session_required: self.backchannel_logout_session_required,
-            dpop_bound_access_tokens: self.proof.dpop_bound,
-            tls_client_certificate_bound_access_tokens: self.proof.certificate_bound,
+            backchannel_logout_uri: self.told.backchannel_logout_uri.clone(),
+            backchannel_logout_session_required: self.told.backchannel_logout_session_required,
+            sender_constraint: SenderConstraint {
+                dpop_bound_access_tokens: self.proof.dpop_bound,
+                tls_client_certificate_bound_access_tokens: self.proof.certificate_bound,
+            },
             ..ProtocolForm::default()
         };
         let options = ClientOptions {

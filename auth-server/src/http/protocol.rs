@@ -18,15 +18,21 @@ use crate::services::userinfo::UserInfoService;
 pub(crate) struct Protocol {
     pub(crate) authorize: AuthorizeService,
     pub(crate) clients: ClientAuthenticator,
-    pub(crate) decision_point: DecisionPoint,
     pub(crate) devices: DeviceService,
-    pub(crate) discovery: Discovery,
+    pub(crate) documents: Documents,
     pub(crate) evidence: Evidence,
     pub(crate) introspection: IntrospectionService,
     pub(crate) logout: LogoutService,
     pub(crate) revocations: RevocationService,
     pub(crate) tokens: TokenService,
     pub(crate) userinfo: UserInfoService,
+}
+
+/// What the server says about itself.
+#[derive(Clone)]
+pub(crate) struct Documents {
+    pub(crate) decision_point: DecisionPoint,
+    pub(crate) discovery: Discovery,
 }
 
 /// What finds out what the senders of requests hold.

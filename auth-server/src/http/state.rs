@@ -202,7 +202,7 @@ impl FromRef<AppState> for ClientAuthenticator {
 
 impl FromRef<AppState> for DecisionPoint {
     fn from_ref(state: &AppState) -> Self {
-        state.protocol.decision_point.clone()
+        state.protocol.documents.decision_point.clone()
     }
 }
 
@@ -214,7 +214,7 @@ impl FromRef<AppState> for DeviceService {
 
 impl FromRef<AppState> for Discovery {
     fn from_ref(state: &AppState) -> Self {
-        state.protocol.discovery.clone()
+        state.protocol.documents.discovery.clone()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::client_openid::OpenIdSettings;
-use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, TokenExchange};
+use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, SenderConstraint, TokenExchange};
 use crate::services::clients::grants::{AssertionIssuerForm, TokenExchangeForm};
 use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
@@ -140,8 +140,11 @@ impl From<ProtocolDocument> for ProtocolForm {
             device_grant: document.device_grant,
             token_exchange: document.token_exchange.map(TokenExchangeForm::from),
             assertion_issuers: document.assertion_issuers.into_iter().map(Into::into).collect(),
-            dpop_bound_access_tokens: document.dpop_bound_access_tokens,
-            tls_client_certificate_bound_access_tokens: document.tls_client_certificate_bound_access_tokens,
+            sender_constraint: SenderConstraint {
+                dpop_bound_access_tokens: document.dpop_bound_access_tokens,
+                tls_client_certificate_bound_access_tokens: document
+                    .tls_client_certificate_bound_access_tokens,
+            },
             openid: OpenIdForm {
                 subject_type: document.subject_type,
                 sector_identifier: document.sector_identifier,

@@ -35,10 +35,8 @@ pub struct ProtocolForm {
     pub token_exchange: Option<TokenExchangeForm>,
     /// Whose assertions say who it is, so that it needs no secret (RFC 7523 §2.1).
     pub assertion_issuers: Vec<AssertionIssuerForm>,
-    /// Give it only access tokens that are bound to a key that it proves (RFC 9449 §5.2).
-    pub dpop_bound_access_tokens: bool,
-    /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
-    pub tls_client_certificate_bound_access_tokens: bool,
+    /// What its access tokens have to be bound to.
+    pub sender_constraint: SenderConstraint,
     /// What it wants of OpenID Connect.
     pub openid: OpenIdForm,
 }
@@ -69,10 +67,7 @@ impl ProtocolForm {
             },
             assertion_issuers: issuers?,
             certificate_name: None,
-            sender_constraint: SenderConstraint {
-                dpop_bound_access_tokens: self.dpop_bound_access_tokens,
-                tls_client_certificate_bound_access_tokens: self.tls_client_certificate_bound_access_tokens,
-            },
+            sender_constraint: self.sender_constraint,
             openid: openid?,
         })
     }
