@@ -1,4 +1,4 @@
-//! PyPI's Authlib.
+//! Authlib, as Python's package index has it.
 
 use rstest::rstest;
 use serde_json::Value;

@@ -2,6 +2,7 @@
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::jwt;
+use portcullis_tests::proxied::free_port;
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 
@@ -16,13 +17,11 @@ const PAGE: &str =
 
 async fn api(ground: &Ground, options: &str) -> Apache {
     let metadata = format!("{}/.well-known/oauth-authorization-server", ground.issuer());
-    let configure = |_: &str| {
-        format!(
-            "OAuth2TokenVerify metadata {metadata} \"verify.exp=required{options}\"\n\
-             <Location /protected>\nAuthType oauth2\nRequire valid-user\n</Location>"
-        )
-    };
-    Apache::start("oauth2", configure, PAGE).await
+    let configuration = format!(
+        "OAuth2TokenVerify metadata {metadata} \"verify.exp=required{options}\"\n\
+         <Location /protected>\nAuthType oauth2\nRequire valid-user\n</Location>"
+    );
+    Apache::start(free_port(), "oauth2", &configuration, PAGE).await
 }
 
 async fn ask(apache: &Apache, authorization: &str) -> Answer {
