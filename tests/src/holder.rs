@@ -48,8 +48,9 @@ impl Holder {
         let url = format!("{}{path}", server.issuer);
         let mut claims =
             json!({ "jti": random_text(), "htm": method, "htu": url, "iat": server.clock.now().as_secs() });
-        if let Some(nonce) = &*self.nonce.lock().unwrap_or_else(PoisonError::into_inner) {
-            claims["nonce"] = json!(nonce);
+        let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let (Some(nonce), Some(members)) = (nonce, claims.as_object_mut()) {
+            members.insert("nonce".to_owned(), json!(nonce));
         }
         claims
     }
@@ -66,7 +67,10 @@ impl Holder {
 
     /// A proof for a request with an access token.
     pub fn proof_beside(&self, token: &str, mut claims: Value) -> String {
-        claims["ath"] = json!(URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes())));
+        let ath = json!(URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes())));
+        if let Some(members) = claims.as_object_mut() {
+            members.insert("ath".to_owned(), ath);
+        }
         self.proof(&claims)
     }
 

@@ -105,7 +105,7 @@ impl BareServer {
         let serving = tokio::spawn({
             let app = app.clone();
             let until = async move { _ = stopped.await };
-            async move { app.serve(listener, until).await }
+            async move { Box::pin(app.serve(listener, until)).await }
         });
         let machine = Machine::new(&issuer);
         Self { issuer, clock, machine, log, app, data_dir, stop: Some(stop), serving: Some(serving) }
