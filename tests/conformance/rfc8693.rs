@@ -35,6 +35,10 @@ impl World {
 
     /// `more` is what the service is given beyond exchanging tokens for the stock.
     async fn with(database: Database, more: &Value) -> Self {
+        Box::pin(Self::made(database, more)).await
+    }
+
+    async fn made(database: Database, more: &Value) -> Self {
         let server = TestServer::start_on(database).await;
         let (orders, stock) =
             (server.admin.api("https://orders.test").await, server.admin.api("https://stock.test").await);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_server::config::{CertificateSource, Config};
+use portcullis_server::domain::client_protocol::SenderConstraint;
 use portcullis_server::domain::ids::ApiId;
 use portcullis_server::services::caller::Caller;
 use portcullis_server::services::clients::authentication::AuthenticationForm;
@@ -147,7 +148,10 @@ async fn a_client_proves_by_the_certificate_of_its_handshake_who_it_is(
                 ..AuthenticationForm::default()
             },
             protocol: ProtocolForm {
-                tls_client_certificate_bound_access_tokens: true,
+                sender_constraint: SenderConstraint {
+                    tls_client_certificate_bound_access_tokens: true,
+                    ..SenderConstraint::default()
+                },
                 ..ProtocolForm::default()
             },
             ..ClientOptions::default()
