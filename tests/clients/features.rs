@@ -8,7 +8,7 @@ use portcullis_tests::database::required;
 
 /// Members of the metadata that the server does not have yet. A flow that is about one of them is left out, and said to be, as long as the
 /// server does not advertise it. About anything else, a flow has to run.
-const AWAITED: [&str; 2] = ["dpop_signing_alg_values_supported", "registration_endpoint"];
+const AWAITED: [&str; 1] = ["registration_endpoint"];
 
 /// Where `tests/run` has laid out what these tests need.
 pub(crate) fn laid_out() -> PathBuf {

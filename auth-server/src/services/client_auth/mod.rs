@@ -221,6 +221,10 @@ impl ClientAuthenticator {
         client: &Client,
         now: Timestamp,
     ) -> Result<(), ClientAuthError> {
+        // Nobody is asked for the keys of a client that was switched off.
+        if !client.is_enabled() && matches!(client.keys(), Some(KeySource::At(_))) {
+            return Err(ClientAuthError::Disabled);
+        }
         let token = self.witnesses.keys.verify(client, assertion).await?;
         let accepted = assertion::accept(&token, &client.id, &self.issuer, now)?;
         let digest = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);
