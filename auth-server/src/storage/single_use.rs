@@ -82,7 +82,7 @@ pub async fn issue(
 }
 
 /// The same for what is bought with a proof of possession, which is used up by the same statement: one that was used before buys
-/// nothing, by [`Unique::Once`](crate::storage::Unique::Once).
+/// nothing, by [`Unique::Once`].
 pub async fn issue_with_proof(
     tx: &mut Tx,
     (purpose, digest): (Purpose, &Digest32),
@@ -105,7 +105,7 @@ pub async fn issue_with_proof(
     tx.execute(ISSUE_WITH_PROOF, &values).await.map(drop)
 }
 
-/// Uses a proof of possession up, or fails by [`Unique::Once`](crate::storage::Unique::Once) when it was used before.
+/// Uses a proof of possession up, or fails by [`Unique::Once`] when it was used before.
 pub async fn use_proof(tx: &mut Tx, proof: &KeyProof, now: Timestamp) -> Result<(), StoreError> {
     let is_new = remember(tx, Purpose::DpopProof, &proof.name, proof.good_until, now).await?;
     if is_new { Ok(()) } else { Err(StoreError::Conflict(Unique::Once)) }
