@@ -203,6 +203,10 @@ async fn section_5_trust_is_checked_as_a_whole_and_taken_back_at_once(
         Answer::to(admin.request(reqwest::Method::PUT, &path).await.header("if-match", etag).json(document))
             .await
     };
+    // What is shown can be sent back, the method among it.
+    let mut named = good.clone();
+    named["options"]["authentication"] = json!({ "token_endpoint_auth_method": "none" });
+    assert_eq!(change(&named).await.status, 200);
     let mut nobody = good.clone();
     nobody["options"]["protocol"]["assertion_issuers"] = json!([]);
     let refused = change(&nobody).await;

@@ -33,11 +33,14 @@ impl TokenService {
         // What can be refused without it is refused first: a mistake in the request spends no assertion.
         let authorization = self.as_itself(client, parameters).await?;
         let digest = Digest32::of_parts(&[trusted.issuer.as_bytes(), b" ", accepted.jti.as_bytes()]);
-        let now = caller.now;
+        let (now, proof) = (caller.now, caller.held.proof.clone());
         let is_new: bool = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    if let Some(proof) = proof {
+                        single_use::use_proof(tx, &proof, now).await?;
+                    }
                     let until = accepted.remember_until;
                     single_use::remember(tx, Purpose::GrantAssertionJti, &digest, until, now).await
                 })
