@@ -106,6 +106,11 @@ async fn section_3_an_assertion_counts_once(#[values(Sqlite, Postgres)] database
     // The same name by another client, which trusts the same issuer, is the same assertion.
     let twin = world.server.admin.client(document(&world.orders, &world.keys)).await;
     assert_eq!(refusal(&world.show(&twin, &assertion, &[]).await), said("invalid_grant"));
+    let trail = world.server.admin.get("/audit?limit=200").await.json();
+    let events = trail["items"].as_array().unwrap().iter();
+    let replays: Vec<_> = events.filter(|event| event["action"] == "assertion.replayed").collect();
+    assert_eq!(replays.len(), 9, "each one is in the audit trail: {trail}");
+    assert_eq!((&replays[0]["actor"], &replays[0]["detail"]["issuer"]), (&json!(twin.id), &json!(BUILDS)));
 }
 
 #[rstest]
