@@ -151,7 +151,7 @@ async fn an_address_that_was_taken_back_gets_no_answer_of_a_running_flow(
         let form = the_form(&page, "consent").with("decision", button);
         point_to(&server, &shop.id, "https://rp.test/other").await;
         let answer = visitor.submit(&form).await;
-        assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{}", answer.text());
+        assert_eq!((answer.status.as_u16(), answer.location()), (410, None), "{}", answer.text());
         point_to(&server, &shop.id, "https://rp.test/cb").await;
         let answer = visitor.submit(&form).await;
         let callback = Callback::of(&answer.location().expect("nothing was lost"));

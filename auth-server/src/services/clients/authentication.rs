@@ -57,7 +57,7 @@ impl AuthenticationForm {
                 errors.refuse(METHOD, "contradiction", message);
             }
             Some(AuthMethod::None) if !is_public(preset) && !vouched => {
-                let message = "only the presets `device`, `native` and `spa`, and `m2m` with `assertion_issuers`, make clients that prove nothing";
+                let message = "only the presets `device`, `spa` and `native`, and `m2m` with `assertion_issuers`, make clients that prove nothing";
                 errors.refuse(METHOD, "contradiction", message);
             }
             Some(_) | None => {}
