@@ -217,6 +217,10 @@ impl Refusal {
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, cause = %self, "refused");
             }
+            // Strangers cause these as often as they like: who counts them says it ever more rarely.
+            Self::Unavailable(Outage::Proofs | Outage::Questions) => {
+                tracing::debug!(code, status, cause = %self, "refused");
+            }
             Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }
