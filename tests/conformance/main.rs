@@ -21,13 +21,31 @@ mod oidc_core_pairwise;
 #[cfg(test)]
 mod oidc_core_parameters;
 #[cfg(test)]
+mod oidc_core_tokens;
+#[cfg(test)]
 mod oidc_core_userinfo;
+#[cfg(test)]
+mod oidc_discovery;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
+mod rfc6749;
+#[cfg(test)]
+mod rfc7009;
+#[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
+mod rfc7523_algorithms;
+#[cfg(test)]
 mod rfc7523_clients;
+#[cfg(test)]
+mod rfc7636;
+#[cfg(test)]
+mod rfc7662;
+#[cfg(test)]
+mod rfc8252;
+#[cfg(test)]
+mod rfc8414;
 #[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
@@ -38,6 +56,8 @@ mod rfc8693;
 mod rfc8693_bounds;
 #[cfg(test)]
 mod rfc8705;
+#[cfg(test)]
+mod rfc9068;
 #[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
