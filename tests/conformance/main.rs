@@ -25,6 +25,8 @@ mod oidc_core_userinfo;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
+mod rfc6749;
+#[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
 mod rfc7523_clients;
