@@ -27,6 +27,8 @@ mod oidc_rp_initiated_logout;
 #[cfg(test)]
 mod rfc6749;
 #[cfg(test)]
+mod rfc7009;
+#[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
 mod rfc7523_clients;
