@@ -33,6 +33,8 @@ mod rfc7523;
 #[cfg(test)]
 mod rfc7523_clients;
 #[cfg(test)]
+mod rfc7636;
+#[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
 mod rfc8628_people;
