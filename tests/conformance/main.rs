@@ -35,6 +35,8 @@ mod rfc7523_clients;
 #[cfg(test)]
 mod rfc7636;
 #[cfg(test)]
+mod rfc7662;
+#[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
 mod rfc8628_people;
