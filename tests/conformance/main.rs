@@ -37,6 +37,8 @@ mod rfc7636;
 #[cfg(test)]
 mod rfc7662;
 #[cfg(test)]
+mod rfc8252;
+#[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
 mod rfc8628_people;
