@@ -31,6 +31,8 @@ mod rfc7009;
 #[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
+mod rfc7523_algorithms;
+#[cfg(test)]
 mod rfc7523_clients;
 #[cfg(test)]
 mod rfc7636;
@@ -38,6 +40,8 @@ mod rfc7636;
 mod rfc7662;
 #[cfg(test)]
 mod rfc8252;
+#[cfg(test)]
+mod rfc8414;
 #[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
