@@ -53,6 +53,8 @@ mod rfc8693_bounds;
 #[cfg(test)]
 mod rfc8705;
 #[cfg(test)]
+mod rfc9068;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
