@@ -21,6 +21,8 @@ mod oidc_core_pairwise;
 #[cfg(test)]
 mod oidc_core_parameters;
 #[cfg(test)]
+mod oidc_core_tokens;
+#[cfg(test)]
 mod oidc_core_userinfo;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
