@@ -25,6 +25,8 @@ mod oidc_core_tokens;
 #[cfg(test)]
 mod oidc_core_userinfo;
 #[cfg(test)]
+mod oidc_discovery;
+#[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
 mod rfc6749;
