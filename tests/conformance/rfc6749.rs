@@ -7,6 +7,9 @@ use portcullis_tests::server::TestServer;
 use portcullis_tests::token::Field;
 use rstest::rstest;
 
+/// What those read who write clients.
+const DOCUMENT: &str = include_str!("../../auth-server/docs/clients.md");
+
 #[rstest]
 #[tokio::test]
 async fn section_3_1_and_3_2_unknown_parameters_are_ignored(#[values(Sqlite, Postgres)] database: Database) {
@@ -84,4 +87,51 @@ async fn section_5_2_what_errors_say_is_of_the_characters_that_they_may_hold(
             assert!(!text.is_empty() && text.bytes().all(plain), "{fields:?}: {text}");
         }
     }
+}
+
+/// How many characters the documentation says that something has.
+fn documented(what: &str) -> usize {
+    let row = DOCUMENT.lines().find_map(|line| line.strip_prefix("| ")?.strip_prefix(what));
+    let size = row.and_then(|row| row.strip_prefix(" | ")).and_then(|row| row.split(' ').next());
+    size.and_then(|size| size.parse().ok()).unwrap_or_else(|| panic!("{what} is not in the table"))
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_and_4_1_2_and_5_1_what_is_issued_is_as_long_as_the_documentation_says(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid offline_access");
+    let callback = server.visitor().authorize(&request, &ada).await;
+    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    let made_here = "authorization code, device code, refresh token";
+    assert_eq!(shop.id.len(), documented("`client_id` that is made here"));
+    assert_eq!(shop.secret.as_ref().map(String::len), Some(documented("client secret")));
+    assert_eq!(callback.code().len(), documented(made_here));
+    assert_eq!(tokens.member("refresh_token").len(), documented(made_here));
+    for token in ["access_token", "id_token"] {
+        let length = tokens.member(token).len();
+        assert!(length > 0 && length <= documented("access token, ID token"), "{token}: {length}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_3_3_without_a_scope_there_is_no_default_as_the_documentation_says(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop);
+    for request in [request.clone().without("scope"), request.with("scope", "")] {
+        let callback = server.visitor().authorize(&request, &ada).await;
+        assert_eq!(callback.error(), "invalid_scope");
+    }
+    assert!(DOCUMENT.contains("is `invalid_scope`. There is no default."));
+    let known = server.machine.get("/.well-known/oauth-authorization-server").await.json();
+    assert!(known["scopes_supported"].as_array().is_some_and(|scopes| scopes.contains(&"openid".into())));
 }
