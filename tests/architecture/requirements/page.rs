@@ -57,7 +57,7 @@ fn list(specifications: &BTreeMap<String, Specification>) -> String {
         String::new(),
         "Each MUST and SHOULD that concerns an authorization server, an OpenID provider or a service behind the guard, in our own short \
          words, with the tests that show it. What does not apply says why, and what is open says what is missing: a test, or the thing \
-         itself. The specifications are the authority, these tables are none."
+         itself. What a text demands without one of these words stands as MUST. The specifications are the authority, these tables are none."
             .to_owned(),
         String::new(),
         "These pages are made of `tests/conformance/requirements` by `PORTCULLIS_ACCEPT_REQUIREMENTS=1 tests/run architecture`, which \
@@ -128,5 +128,62 @@ fn link(test: &str) -> String {
     match tests_of::place(test) {
         Some(place) => format!("[`{test}`](../../../{place})"),
         None => format!("`{test}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"
+        name = "RFC 1"
+        title = "A sample"
+        address = "https://example.com/rfc1"
+        sections = "https://example.com/rfc1#"
+
+        [[requirement]]
+        section = "2"
+        level = "MUST"
+        says = "It is shown."
+        tests = ["conformance::rfc6749::there_is_no_such_test"]
+
+        [[requirement]]
+        section = "3"
+        level = "SHOULD NOT"
+        says = "It does not apply."
+        because = "It is not offered."
+
+        [[requirement]]
+        section = "4"
+        level = "SHOULD"
+        says = "Nobody shows it."
+        untested = "All of it."
+
+        [[requirement]]
+        section = "5"
+        level = "MUST NOT"
+        says = "It is not so."
+        unmet = "It is otherwise."
+    "#;
+
+    #[test]
+    fn a_page_counts_and_says_of_each_requirement_where_it_stands() {
+        let sample: Specification = toml::from_str(SAMPLE).expect("a specification");
+        let pages = pages(&BTreeMap::from([("rfc1".to_owned(), sample)]));
+        let rows = |page: &str| -> Vec<String> {
+            pages[page].lines().filter(|line| line.starts_with("| [")).map(str::to_owned).collect()
+        };
+        assert_eq!(rows("requirements.md"), ["| [RFC 1: A sample](requirements/rfc1.md) | 1 | 1 | 1 | 1 |"]);
+        assert!(pages["requirements.md"].ends_with("\n| all | 1 | 1 | 1 | 1 |\n"));
+        let each = rows("requirements/rfc1.md");
+        assert_eq!(each.len(), 4);
+        assert!(each[0].starts_with("| [2](https://example.com/rfc1#2) | MUST | It is shown. | met | "));
+        let rest = [
+            "| [3](https://example.com/rfc1#3) | SHOULD NOT | It does not apply. | not applicable | It is not offered. |",
+            "| [4](https://example.com/rfc1#4) | SHOULD | Nobody shows it. | open | No test: All of it. |",
+            "| [5](https://example.com/rfc1#5) | MUST NOT | It is not so. | open | **Not met:** It is otherwise. |",
+        ];
+        assert_eq!(each[1..], rest);
+        assert!(pages["requirements/rfc1.md"].contains(": 1 met, 1 not applicable, 2 open."));
     }
 }
