@@ -2,6 +2,7 @@
 
 mod admin_api;
 mod administration;
+mod arrivals;
 mod background;
 mod front;
 pub(crate) mod gateway;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::app::administration::Administration;
+use crate::app::arrivals::Arrivals;
 use crate::app::front::FrontError;
 use crate::app::ground::Ground;
 use crate::config::Config;
@@ -50,6 +52,7 @@ use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::records::RecordsError;
 use crate::services::provision::{Parts as Provisions, ProvisionService};
+use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
 use crate::services::users::UserService;
@@ -65,6 +68,7 @@ pub struct App {
     front: Front,
     administration: Administration,
     protocol: Protocol,
+    arrivals: Arc<Arrivals>,
     admin_api: Router<AppState>,
     logouts: LogoutSender,
 }
@@ -169,7 +173,7 @@ impl App {
         let schedule = schedule(&config);
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
-        let outbound = Outbound::new(&config.outbound, Resolver::System, clock.clone())?;
+        let outbound = Outbound::new(&config.reach.outbound, Resolver::System, clock.clone())?;
         let notices = LogoutNotices::new(entropy.clone());
         let ground = Ground {
             config: Arc::new(config),
@@ -185,9 +189,10 @@ impl App {
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
-        let protocol = protocol::build(&ground, &front.login);
+        let arrivals = Arc::new(arrivals::build(&ground, &administration));
+        let protocol = protocol::build(&ground, &front.login, &arrivals.documents);
         let logouts = ground.logout_sender();
-        Ok(Self { ground, front, administration, protocol, admin_api, logouts })
+        Ok(Self { ground, front, administration, protocol, arrivals, admin_api, logouts })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -250,6 +255,11 @@ impl App {
         &self.administration.clients
     }
 
+    /// Clients that came by themselves, and the tokens that let them.
+    pub(crate) const fn registrations(&self) -> &RegistrationAdmin {
+        &self.administration.registrations
+    }
+
     /// The services that tokens are for.
     pub const fn apis(&self) -> &ApiService {
         &self.administration.apis
@@ -309,6 +319,7 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
+            registrations: self.arrivals.registrations.clone(),
             rulings: self.administration.distribution.rulings(),
             health: HealthService::new(self.ground.store.clone()),
         })

@@ -105,13 +105,15 @@ pub(crate) const MAX_PARAMETERS: usize = 5;
 pub(crate) const MAX_FIELDS: usize = 10;
 
 /// Structs that may be wider, each because a specification fixes its fields: the claims of an access token (RFC 9068
-/// §2.2) and of an ID token (OpenID Connect Core §2), the members of a JSON Web Key (RFC 7517 §4, RFC 7518 §6), and what a
-/// server says about itself (RFC 8414 §2).
+/// §2.2) and of an ID token (OpenID Connect Core §2), the members of a JSON Web Key (RFC 7517 §4, RFC 7518 §6), what a server says about
+/// itself (RFC 8414 §2), and what a client does (RFC 7591 §2 and §3.2.1).
 pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("auth-server/src/domain/claims.rs", "AccessTokenClaims"),
     ("auth-server/src/domain/claims.rs", "IdTokenClaims"),
     ("auth-server/src/http/metadata.rs", "Metadata"),
+    ("auth-server/src/http/registration/answer.rs", "Information"),
     ("auth-server/src/keys/jwk.rs", "RawJwk"),
+    ("auth-server/src/services/registration/metadata.rs", "ClientMetadata"),
     ("middleware/src/jwks/key.rs", "Jwk"),
     ("middleware/src/token/claims.rs", "ClaimSet"),
 ];

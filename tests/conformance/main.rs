@@ -1,6 +1,12 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod client_id_metadata_document;
+#[cfg(test)]
+mod client_id_metadata_refused;
+#[cfg(test)]
+mod document_scene;
+#[cfg(test)]
 mod form_post;
 #[cfg(test)]
 mod jarm;
@@ -13,6 +19,12 @@ mod oidc_core_client_keys;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 mod rfc7523;
+#[cfg(test)]
+mod rfc7591;
+#[cfg(test)]
+mod rfc7591_refused;
+#[cfg(test)]
+mod rfc7592;
 #[cfg(test)]
 mod rfc8628;
 #[cfg(test)]

@@ -29,8 +29,10 @@ impl Provisioned {
         let issuer = place.issuer.clone().unwrap_or_else(|| place.address());
         let mut config = Config::for_tests(&place.data_dir, &issuer);
         config.database.url = place.database_url.clone().map(SecretText::new);
-        let app = App::open(config, Clock::system(), Entropy::os()).await.expect("the place can be opened");
-        let provisioned = Self::in_app(&app).await;
+        let app = Box::pin(App::open(config, Clock::system(), Entropy::os()))
+            .await
+            .expect("the place can be opened");
+        let provisioned = Box::pin(Self::in_app(&app)).await;
         app.store().close().await;
         provisioned
     }

@@ -75,7 +75,7 @@ impl TestServer {
 
     /// Stops the server as an operator would, and waits until it has stopped.
     pub async fn stop(self) {
-        self.server.stop().await;
+        Box::pin(self.server.stop()).await;
     }
 }
 
@@ -105,7 +105,7 @@ impl BareServer {
         let serving = tokio::spawn({
             let app = app.clone();
             let until = async move { _ = stopped.await };
-            async move { app.serve(listener, until).await }
+            async move { Box::pin(app.serve(listener, until)).await }
         });
         let machine = Machine::new(&issuer);
         Self { issuer, clock, machine, log, app, data_dir, stop: Some(stop), serving: Some(serving) }

@@ -8,7 +8,7 @@ use crate::app::ground::Ground;
 use crate::http::admin;
 use crate::http::admin::guard::{self, GuardParts};
 use crate::http::admin::live::LiveCheck;
-use crate::http::admin::state::{AdminState, Records};
+use crate::http::admin::state::{AdminState, Programs, Records};
 use crate::http::extract::address::proxies;
 use crate::http::state::AppState;
 use crate::services::sign_outs::SignOutService;
@@ -36,7 +36,10 @@ pub(super) async fn open(
     let state = AdminState {
         apis: administration.apis.clone(),
         assignments: administration.assignments.clone(),
-        clients: administration.clients.clone(),
+        programs: Programs {
+            clients: administration.clients.clone(),
+            registrations: administration.registrations.clone(),
+        },
         inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
         policies: administration.policies.clone(),

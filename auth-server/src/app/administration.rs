@@ -22,6 +22,7 @@ use crate::services::policies::notes::{DecisionNotes, Pseudonyms};
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::revocation_feed::RevocationFeed;
 use crate::services::roles::RoleService;
 use crate::services::setup::{self, SetupService};
@@ -38,6 +39,7 @@ pub(super) struct Administration {
     pub(super) distribution: Distribution,
     pub(super) organisations: OrganisationService,
     pub(super) policies: PolicyService,
+    pub(super) registrations: RegistrationAdmin,
     pub(super) roles: RoleService,
     pub(super) users: UserService,
 }
@@ -116,6 +118,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         clients: ClientService::new(store(), entropy(), owners.clone(), ground.outbound.clone()),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
+        registrations: RegistrationAdmin::new(store(), entropy()),
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
     })

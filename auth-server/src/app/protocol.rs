@@ -5,7 +5,7 @@ use crate::http::decision_point::DecisionPoint;
 use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::services::authorize::limits::FlowLimits;
-use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
+use crate::services::authorize::{AuthorizeService, AuthorizeSettings, Surroundings};
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
@@ -15,13 +15,14 @@ use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::mint::Minter;
+use crate::services::registration::documents::DocumentService;
 use crate::services::revocations::RevocationService;
 use crate::services::token::access::AccessTokens;
 use crate::services::token::{TokenService, TokenSettings};
 use crate::services::userinfo::UserInfoService;
 
 /// Builds the services from what the server stands on.
-pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
+pub(super) fn build(ground: &Ground, login: &LoginService, documents: &DocumentService) -> Protocol {
     let Ground { config, clock, entropy, keys, sealer, store, .. } = ground;
     let issuer = config.issuer();
     let tokens = &config.tokens;
@@ -50,12 +51,23 @@ pub(super) fn build(ground: &Ground, login: &LoginService) -> Protocol {
             keys.clone(),
             entropy.clone(),
             flows,
-            (flow_limits.clone(), limits.clone(), client_keys.clone()),
+            Surroundings {
+                limits: flow_limits.clone(),
+                pushes: limits.clone(),
+                client_keys: client_keys.clone(),
+                documents: documents.clone(),
+            },
         ),
-        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), client_keys, limits.clone()),
+        clients: ClientAuthenticator::new(
+            store.clone(),
+            issuer.clone(),
+            client_keys,
+            limits.clone(),
+            documents.clone(),
+        ),
         decision_point: DecisionPoint::of(&issuer),
         devices: devices(ground, flow_limits, limits.clone()),
-        discovery: Discovery::of(&issuer, &config.protocol),
+        discovery: Discovery::of(&issuer, &config.protocol, &config.reach.registration),
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
         revocations: RevocationService::new(store.clone(), access.clone()),

@@ -163,7 +163,7 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<(), Failu
     match command {
         Policy::Routes(command) => routes::run(context, command).await,
         Policy::Rulebook(command) => Box::pin(rulebook::run(context, command)).await,
-        Policy::Later(command) => schedule::run(context, command).await,
+        Policy::Later(command) => Box::pin(schedule::run(context, command)).await,
         Policy::Check { rules, api } => {
             let api = api.clone().map(|api| ApiOption { api });
             check(format, rules, &lint_for(context, rules.source()?, api.as_ref()).await?)

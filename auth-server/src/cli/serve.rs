@@ -23,7 +23,7 @@ pub(crate) async fn run(loaded: Loaded) -> Result<(), Failure> {
     let app = App::open(config.clone(), Clock::system(), Entropy::os()).await?;
     app.adopt_issuer().await?;
     output::text(&banner(&config, &app).await?)?;
-    app.serve(listener, stop).await;
+    Box::pin(app.serve(listener, stop)).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -70,7 +70,7 @@ pub(crate) struct Create {
 
 pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure> {
     match command {
-        User::Create(create) => self::create(context, create).await,
+        User::Create(create) => Box::pin(self::create(context, create)).await,
         User::Grant(grant) => self::grant(context.format, &context.existing_app().await?, grant).await,
         User::List => list(context).await,
         User::Password { username, password } => {

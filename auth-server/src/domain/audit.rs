@@ -178,6 +178,8 @@ pub enum AuditAction {
     DeviceRefused,
     GrantCreated,
     GrantRevoked,
+    InitialTokenCreated,
+    InitialTokenDeleted,
     KeyCreated,
     KeyDeleted,
     KeyRevoked,
@@ -214,7 +216,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 53] = [
+const ACTIONS: [(AuditAction, &str); 55] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -234,6 +236,8 @@ const ACTIONS: [(AuditAction, &str); 53] = [
     (AuditAction::DeviceRefused, "device.refused"),
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
+    (AuditAction::InitialTokenCreated, "initial_token.created"),
+    (AuditAction::InitialTokenDeleted, "initial_token.deleted"),
     (AuditAction::KeyCreated, "key.created"),
     (AuditAction::KeyDeleted, "key.deleted"),
     (AuditAction::KeyRevoked, "key.revoked"),

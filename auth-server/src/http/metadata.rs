@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::config::Protocol;
+use crate::config::{Documents, Dynamic, Protocol, Registration};
 use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE, claims_of};
 use crate::domain::client::GrantType;
 use crate::domain::issuer::Issuer;
@@ -41,6 +41,10 @@ struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     device_authorization_endpoint: Option<String>,
     pushed_authorization_request_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    client_id_metadata_document_supported: bool,
     require_pushed_authorization_requests: bool,
     scopes_supported: [&'static str; 4],
     response_types_supported: [&'static str; 1],
@@ -71,7 +75,7 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn of(issuer: &Issuer, protocol: &Protocol) -> Self {
+    fn of(issuer: &Issuer, protocol: &Protocol, registration: &Registration) -> Self {
         let algs = SigningAlg::ALL.map(SigningAlg::as_str);
         let at = |path| issuer.endpoint(path);
         Self {
@@ -85,6 +89,9 @@ impl Metadata {
             end_session_endpoint: at("/logout"),
             device_authorization_endpoint: protocol.device_grant.then(|| at("/device_authorization")),
             pushed_authorization_request_endpoint: at("/par"),
+            registration_endpoint: (registration.dynamic != Dynamic::Off).then(|| at("/register")),
+            client_id_metadata_document_supported: registration.client_id_metadata_documents
+                != Documents::Off,
             require_pushed_authorization_requests: protocol.require_pushed_requests,
             scopes_supported: SCOPES,
             response_types_supported: ["code"],
@@ -139,8 +146,8 @@ pub(crate) struct Discovery(pub(crate) Description);
 
 impl Discovery {
     /// Writes the document of an issuer.
-    pub(crate) fn of(issuer: &Issuer, protocol: &Protocol) -> Self {
-        Self(Description::of(&Metadata::of(issuer, protocol)))
+    pub(crate) fn of(issuer: &Issuer, protocol: &Protocol, registration: &Registration) -> Self {
+        Self(Description::of(&Metadata::of(issuer, protocol, registration)))
     }
 }
 
@@ -151,8 +158,26 @@ mod tests {
     use super::*;
 
     fn document() -> Value {
+        with(&Registration::default())
+    }
+
+    fn with(registration: &Registration) -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
-        serde_json::from_slice(&Discovery::of(&issuer, &Protocol::default()).0.body).unwrap()
+        serde_json::from_slice(&Discovery::of(&issuer, &Protocol::default(), registration).0.body).unwrap()
+    }
+
+    #[test]
+    fn ways_to_come_by_oneself_are_advertised_when_they_are_open() {
+        let closed = document();
+        assert!(closed.get("registration_endpoint").is_none());
+        assert!(closed.get("client_id_metadata_document_supported").is_none());
+        let open = with(&Registration {
+            client_id_metadata_documents: Documents::Any,
+            dynamic: Dynamic::Token,
+            ..Registration::default()
+        });
+        assert_eq!(open["registration_endpoint"], "https://id.example.com/register");
+        assert_eq!(open["client_id_metadata_document_supported"], true);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 
 use crate::config::Config;
 use crate::domain::clock::Clock;
+use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::extract::form::FormGuard;
@@ -33,6 +34,7 @@ use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::registration::RegistrationService;
 use crate::services::revocations::RevocationService;
 use crate::services::setup::SetupService;
 use crate::services::token::TokenService;
@@ -67,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
+    pub(crate) registrations: RegistrationService,
     pub(crate) rulings: Rulings,
     pub(crate) health: HealthService,
 }
@@ -89,6 +92,12 @@ impl FromRef<AppState> for Clock {
 impl FromRef<AppState> for Arc<Config> {
     fn from_ref(state: &AppState) -> Self {
         Self::clone(&state.config)
+    }
+}
+
+impl FromRef<AppState> for Issuer {
+    fn from_ref(state: &AppState) -> Self {
+        state.config.issuer()
     }
 }
 
@@ -225,6 +234,12 @@ impl FromRef<AppState> for IntrospectionService {
 impl FromRef<AppState> for LogoutService {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.logout.clone()
+    }
+}
+
+impl FromRef<AppState> for RegistrationService {
+    fn from_ref(state: &AppState) -> Self {
+        state.registrations.clone()
     }
 }
 

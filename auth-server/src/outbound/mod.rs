@@ -5,6 +5,7 @@
 //! what was looked up is what is called. ([Why](../../docs/adr/0014-outbound-requests.md).)
 
 mod address;
+mod document;
 mod error;
 mod hosts;
 mod resolver;
@@ -22,6 +23,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub(crate) use self::document::Document;
 pub(crate) use self::error::OutboundError;
 use self::hosts::Hosts;
 pub(crate) use self::resolver::Resolver;
@@ -92,11 +94,19 @@ impl Outbound {
 
     /// Fetches a document of at most so many bytes.
     pub(crate) async fn get(&self, url: &ClientUrl, max_bytes: usize) -> Result<Bytes, OutboundError> {
-        let request = self.client()?.get(url.url().clone());
+        self.fetch(url, max_bytes).await.map(|document| document.body)
+    }
+
+    /// The same, with what its server says of it.
+    pub(crate) async fn fetch(&self, url: &ClientUrl, max_bytes: usize) -> Result<Document, OutboundError> {
+        let request = self.client()?.get(url.url().clone()).header("accept", "application/json");
         self.send(url, async {
             let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
             match response.status().as_u16() {
-                200 => read(response, max_bytes).await,
+                200 => {
+                    let headers = response.headers().clone();
+                    read(response, max_bytes).await.map(|body| Document::of(&headers, body))
+                }
                 other => Err(OutboundError::Status(other)),
             }
         })
@@ -153,7 +163,7 @@ trait Reply {
     fn is_alive(&self) -> bool;
 }
 
-impl Reply for Bytes {
+impl Reply for Document {
     fn is_alive(&self) -> bool {
         true
     }

@@ -32,6 +32,7 @@ pub(crate) mod password_quality;
 pub(crate) mod permission;
 pub mod policies;
 pub(crate) mod provision;
+pub(crate) mod registration;
 pub(crate) mod revocation_feed;
 pub(crate) mod revocations;
 pub mod roles;

@@ -88,6 +88,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0013_logout_notices.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0013_logout_notices.sql"),
     },
+    Migration {
+        number: 14,
+        name: "client_registrations",
+        postgres: include_str!("../../../migrations/postgres/0014_client_registrations.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0014_client_registrations.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -10,6 +10,10 @@ use crate::services::clients::protocol::ProtocolForm;
 /// What a client is held to beyond what every client is.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of its own, as the specifications have it"
+)]
 pub(crate) struct ProtocolDocument {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     require_pushed_requests: bool,

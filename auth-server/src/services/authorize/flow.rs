@@ -41,7 +41,10 @@ impl Flow<'_> {
     }
 
     pub(super) fn login_view(&self, reason: LoginReason) -> LoginView {
-        let (client, login_hint) = (self.client.name.clone(), self.request.login_hint.clone());
+        // Who has no account here to answer for the name is named by what cannot be chosen.
+        let host = self.client.id.document().map(|url| url.host().to_owned());
+        let client = host.unwrap_or_else(|| self.client.name.clone());
+        let login_hint = self.request.login_hint.clone();
         LoginView { client, login_hint, reason }
     }
 

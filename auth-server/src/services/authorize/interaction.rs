@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::registration::{About, Registration};
 use crate::domain::scope::ScopeSet;
 use crate::domain::user::User;
 use crate::keys::ring::SignError;
@@ -66,6 +68,8 @@ pub(crate) struct ConsentView {
     pub(crate) client: String,
     /// The host where the answer goes: a name can be chosen, a host cannot.
     pub(crate) redirect_host: String,
+    /// What is known of it if it came by itself.
+    pub(crate) stranger: Option<Stranger>,
     /// Who decides.
     pub(crate) user: User,
     /// What is asked for.
@@ -74,6 +78,24 @@ pub(crate) struct ConsentView {
     pub(crate) allowed_before: ScopeSet,
     /// The API that access is asked to.
     pub(crate) api: Option<String>,
+}
+
+/// An application that nobody here vouches for.
+#[derive(Clone, Debug)]
+pub(crate) struct Stranger {
+    /// The host whose document describes it; `None` when it registered.
+    pub(crate) document_host: Option<String>,
+    /// Whether the answer goes to a program on the person's own machine: whichever listens there.
+    pub(crate) runs_here: bool,
+    /// What it says about itself.
+    pub(crate) about: About,
+}
+
+impl Stranger {
+    pub(super) fn of(registration: Registration, redirect: &RedirectUri) -> Self {
+        let document_host = registration.client.document().map(|url| url.host().to_owned());
+        Self { document_host, runs_here: redirect.is_loopback(), about: registration.about }
+    }
 }
 
 /// What the person decided.

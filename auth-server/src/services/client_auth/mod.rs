@@ -18,6 +18,9 @@ use crate::services::client_auth::assertion::AssertionError;
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::{ClientKeyError, ClientKeys};
+use crate::services::registration::Arrival;
+use crate::services::registration::documents::DocumentService;
+use crate::services::registration::error::DocumentError;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Store, StoreError, single_use};
 
@@ -46,6 +49,8 @@ pub(crate) enum ClientAuthError {
     Credential(#[from] CredentialError),
     #[error("the client is disabled")]
     Disabled,
+    #[error("client_id {0}")]
+    Document(#[from] DocumentError),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("the keys of the client cannot be fetched at present")]
@@ -70,8 +75,10 @@ impl ClientAuthError {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::KeysUnavailable => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Document(error) if error.passes() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Assertion(_)
             | Self::Disabled
+            | Self::Document(_)
             | Self::Replayed
             | Self::Throttled
             | Self::Unknown
@@ -106,11 +113,18 @@ pub(crate) struct ClientAuthenticator {
     issuer: Issuer,
     keys: ClientKeys,
     limits: ClientLimits,
+    documents: DocumentService,
 }
 
 impl ClientAuthenticator {
-    pub(crate) const fn new(store: Store, issuer: Issuer, keys: ClientKeys, limits: ClientLimits) -> Self {
-        Self { store, issuer, keys, limits }
+    pub(crate) const fn new(
+        store: Store,
+        issuer: Issuer,
+        keys: ClientKeys,
+        limits: ClientLimits,
+        documents: DocumentService,
+    ) -> Self {
+        Self { store, issuer, keys, limits, documents }
     }
 
     /// Checks a credential.
@@ -123,7 +137,7 @@ impl ClientAuthenticator {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
-        let outcome = self.check(credential, now).await;
+        let outcome = self.check(credential, Arrival { address, now }).await;
         match outcome {
             Err(error) if error.is_guess() && self.limits.is_exceeded(credential.client_id(), address) => {
                 Err(ClientAuthError::Throttled)
@@ -135,9 +149,10 @@ impl ClientAuthenticator {
     async fn check(
         &self,
         credential: &ClientCredential,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
         let id = ClientId::parse(credential.client_id()).map_err(|_| ClientAuthError::Unknown)?;
+        self.documents.ensure(&id, arrival).await?;
         let client = self.store.client(&id).await?.ok_or(ClientAuthError::Unknown)?;
         match (credential, &client.authentication) {
             (ClientCredential::None { .. }, ClientAuthentication::None) => {}
@@ -148,7 +163,7 @@ impl ClientAuthenticator {
             (
                 ClientCredential::Assertion { assertion, .. },
                 ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::PrivateKeyJwtAt(_),
-            ) => self.check_assertion(assertion, &client, now).await?,
+            ) => self.check_assertion(assertion, &client, arrival.now).await?,
             _ => return Err(ClientAuthError::WrongMethod),
         }
         // After the proof, so that nobody else learns that the client exists.

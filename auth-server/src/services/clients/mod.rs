@@ -4,6 +4,7 @@ pub mod form;
 pub mod grants;
 pub mod protocol;
 mod reach;
+pub(crate) mod registered;
 
 use serde_json::json;
 
@@ -172,14 +173,7 @@ impl ClientService {
             .write(move |tx| {
                 Box::pin(async move {
                     let client = find_to_change(tx, &id, &owners, &caller).await?;
-                    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
-                    clients::delete(tx, &id).await?;
-                    forgotten::insert(tx, id.as_str(), caller.now).await?;
-                    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
-                    let detail = json!({ "name": client.name });
-                    tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));
-                    tx.invalidate();
-                    Ok(())
+                    take_away(tx, &client, &caller).await
                 })
             })
             .await
@@ -254,6 +248,18 @@ async fn find_to_change(
     let client = find(tx, id).await?;
     owners.require_rank_over(tx, &client, caller).await?;
     Ok(client)
+}
+
+async fn take_away(tx: &mut Tx, client: &Client, caller: &Caller) -> Result<(), AdminError> {
+    let id = &client.id;
+    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
+    clients::delete(tx, id).await?;
+    forgotten::insert(tx, id.as_str(), caller.now).await?;
+    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
+    let detail = json!({ "name": client.name });
+    tx.audit(caller.event(AuditAction::ClientDeleted).on(id).with(detail));
+    tx.invalidate();
+    Ok(())
 }
 
 fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Client {

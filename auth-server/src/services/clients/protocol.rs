@@ -16,6 +16,10 @@ const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_
 
 /// What a client is held to beyond what every client is, as text from any edge.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of its own, as the specifications have it"
+)]
 pub struct ProtocolForm {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     pub require_pushed_requests: bool,
