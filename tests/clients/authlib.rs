@@ -1,4 +1,4 @@
-//! PyPI's Authlib.
+//! Authlib of `PyPI`.
 
 use rstest::rstest;
 use serde_json::Value;

@@ -48,9 +48,8 @@ async fn application(ground: &Ground) -> String {
 /// Waits for what the page shows, and fails with what it shows instead.
 async fn shown(browser: &Browser, id: &str) -> String {
     browser.wait_for("loaded").await;
-    if browser.has("error").await {
-        panic!("{}: {:?}", browser.text("error").await, browser.complaints().await);
-    }
+    let failed = browser.has("error").await;
+    assert!(!failed, "{}: {:?}", browser.text("error").await, browser.complaints().await);
     browser.text(id).await
 }
 
