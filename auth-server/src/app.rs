@@ -9,14 +9,14 @@ pub(crate) mod gateway;
 mod ground;
 pub(crate) mod look;
 mod protocol;
+mod start_error;
+mod tls;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use portcullis_guard::BuildError;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -24,22 +24,21 @@ use crate::app::administration::Administration;
 use crate::app::arrivals::Arrivals;
 use crate::app::front::FrontError;
 use crate::app::ground::Ground;
+pub use crate::app::start_error::StartError;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::issuer::Issuer;
-use crate::domain::rbac::InvalidAudience;
 use crate::domain::secret::Entropy;
 use crate::http;
 use crate::http::edge::Edge;
 use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front, Parts};
-use crate::keys::master::{self, MasterKey, MasterKeyError, SealedData};
+use crate::http::tls::{Tls, TlsError};
+use crate::keys::master::{self, MasterKey, SealedData};
 use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
 use crate::keys::seal::Sealer;
-use crate::keys::vault::RingError;
-use crate::outbound::{BadAuthorities, Outbound, Resolver};
-use crate::services::admin_error::AdminError;
+use crate::outbound::{Outbound, Resolver};
 use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
 use crate::services::backchannel::{LogoutNotices, LogoutSender};
@@ -69,88 +68,9 @@ pub struct App {
     administration: Administration,
     protocol: Protocol,
     arrivals: Arc<Arrivals>,
+    tls: Option<Tls>,
     admin_api: Router<AppState>,
     logouts: LogoutSender,
-}
-
-/// Why the server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The admin API cannot be made or read.
-    #[error("the admin API cannot be opened: {0}")]
-    Administration(AdminError),
-    /// The description of the admin API cannot be written.
-    #[error("the admin API cannot be described: {0}")]
-    Description(#[from] serde_json::Error),
-    /// The guard of the admin API cannot be built.
-    #[error("the guard of the admin API cannot be built: {0}")]
-    Guard(#[from] BuildError),
-    /// The issuer cannot name the admin API.
-    #[error("the issuer cannot name the admin API")]
-    Audience(#[source] InvalidAudience),
-    /// The database did not answer for as long as a start waits.
-    #[error(
-        "the database did not answer within {waited_secs} s: {cause}. Is it running, and is database.url right?"
-    )]
-    DatabaseAway {
-        /// How long was waited.
-        waited_secs: u64,
-        /// What was heard last.
-        cause: StoreError,
-    },
-    /// There is a master key, so there was a database; it is gone or empty.
-    #[error(
-        "{} is empty, but the data folder holds the master key of an earlier one. Put the database back from your \
-         backup; to begin anew and lose every user and client, move the folder away",
-        database.display()
-    )]
-    DatabaseLost {
-        /// The database.
-        database: PathBuf,
-    },
-    /// The pages, or the workers that hash passwords, cannot be made ready.
-    #[error(transparent)]
-    Front(#[from] FrontError),
-    /// The signing keys cannot be loaded or made.
-    #[error(transparent)]
-    Keys(RingError),
-    /// There is no master key.
-    #[error(transparent)]
-    MasterKey(#[from] MasterKeyError),
-    /// The keys were sealed with another master key.
-    #[error(
-        "the keys in the database were sealed with another master key than the one that is configured ({0}). Configure \
-         the master key that belongs to this database; nothing was changed"
-    )]
-    OtherMasterKey(RingError),
-    /// The certificate authorities of the addresses of clients cannot be read.
-    #[error(transparent)]
-    Outbound(#[from] BadAuthorities),
-    /// The database refuses.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<AdminError> for StartError {
-    fn from(error: AdminError) -> Self {
-        match error {
-            AdminError::Store(error) => Self::Store(error),
-            other => Self::Administration(other),
-        }
-    }
-}
-
-impl From<RingError> for StartError {
-    fn from(error: RingError) -> Self {
-        match error {
-            RingError::Sealed { .. } => Self::OtherMasterKey(error),
-            RingError::Store(error) => Self::Store(error),
-            RingError::Damaged { .. }
-            | RingError::Refused(_)
-            | RingError::Shared(_)
-            | RingError::Unknown { .. } => Self::Keys(error),
-        }
-    }
 }
 
 impl App {
@@ -190,9 +110,12 @@ impl App {
         let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
         let arrivals = Arc::new(arrivals::build(&ground, &administration));
-        let protocol = protocol::build(&ground, &front.login, &arrivals.documents);
+        let authorities = tls::authorities(&ground.config.server.tls)?;
+        let vouched = (authorities.clone(), arrivals.documents.clone());
+        let protocol = protocol::build(&ground, &front.login, vouched)?;
+        let tls = tls::open(&ground.config.server.tls, authorities.as_ref())?;
         let logouts = ground.logout_sender();
-        Ok(Self { ground, front, administration, protocol, arrivals, admin_api, logouts })
+        Ok(Self { ground, front, administration, protocol, arrivals, tls, admin_api, logouts })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -204,14 +127,25 @@ impl App {
             self.front.pages.clone(),
         ));
         let mut background = background::start(&self.ground, &self.administration, &self.logouts);
+        background.spawn(background::follow_certificate(self.tls.clone()));
+        let uses = self.protocol.clients.uses().clone();
+        background.spawn(background::note_uses(uses.clone()));
         let events = &self.administration.distribution.events;
         // Guards that listen would keep their connections open for ever.
         let stop = async {
             stop.await;
             events.close();
         };
-        http::listen::serve(listener, edge, self.ground.config.server.max_connections, stop).await;
+        http::listen::serve(
+            listener,
+            self.tls.clone(),
+            edge,
+            self.ground.config.server.bounds.max_connections,
+            stop,
+        )
+        .await;
         background.shutdown().await;
+        Box::pin(background::note_the_last_uses(&uses)).await;
         Box::pin(background::record_the_last(self.administration.distribution.decisions.notes())).await;
         self.ground.store.close().await;
     }
@@ -283,6 +217,16 @@ impl App {
     /// What services say about their routes.
     pub(crate) const fn inventories(&self) -> &InventoryService {
         &self.administration.distribution.inventories
+    }
+
+    /// Reads the certificate of this server again, as it does by itself every few seconds; gives whether it is another one.
+    pub fn refresh_certificate(&self) -> Result<bool, TlsError> {
+        self.tls.as_ref().map_or(Ok(false), Tls::refresh)
+    }
+
+    /// Writes when secrets of clients were used, as it does by itself every few seconds.
+    pub async fn note_secret_uses(&self) -> Result<(), StoreError> {
+        self.protocol.clients.uses().flush().await
     }
 
     /// Writes what this server decided itself into the records, which it does by itself every few seconds.

@@ -222,7 +222,10 @@ mod unlogged;
 pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
 #[cfg(feature = "redis")]
 pub use binding::RedisProofs;
-pub use binding::{CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate};
+pub use binding::{
+    CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate, ProofOfKey, ProofRefused,
+    ProofVerifier,
+};
 pub use body::HttpBody;
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};

@@ -105,11 +105,12 @@ pub(crate) const MAX_PARAMETERS: usize = 5;
 pub(crate) const MAX_FIELDS: usize = 10;
 
 /// Structs that may be wider, each because a specification fixes its fields: the claims of an access token (RFC 9068
-/// §2.2) and of an ID token (OpenID Connect Core §2), the members of a JSON Web Key (RFC 7517 §4, RFC 7518 §6), what a server says about
-/// itself (RFC 8414 §2), and what a client does (RFC 7591 §2 and §3.2.1).
+/// §2.2) and of an ID token (OpenID Connect Core §2), the members of a JSON Web Key (RFC 7517 §4, RFC 7518 §6), what a
+/// server says about itself (RFC 8414 §2), and what a client registers (RFC 7591 §2, OpenID Connect Registration §2).
 pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("auth-server/src/domain/claims.rs", "AccessTokenClaims"),
     ("auth-server/src/domain/claims.rs", "IdTokenClaims"),
+    ("auth-server/src/http/admin/client_protocol.rs", "ProtocolDocument"),
     ("auth-server/src/http/metadata.rs", "Metadata"),
     ("auth-server/src/http/registration/answer.rs", "Information"),
     ("auth-server/src/keys/jwk.rs", "RawJwk"),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use portcullis_tests::agent::{Answer, agent};
-use portcullis_tests::proxied::{Listening, free_port};
+use portcullis_tests::proxied::Listening;
 use tempfile::{TempDir, tempdir};
 
 use crate::features::note_version;
@@ -37,10 +37,10 @@ pub(crate) struct Apache {
 }
 
 impl Apache {
-    /// Starts it with a module and what `configure` says to an address, and with pages below `/protected/`.
-    pub(crate) async fn start(module: &str, configure: impl Fn(&str) -> String, page: &str) -> Self {
-        let (folder, port) = (tempdir().unwrap(), free_port());
-        let (here, address) = (folder.path(), format!("http://127.0.0.1:{port}"));
+    /// Starts it on a port with a module, what configures that, and a page at `/protected/`.
+    pub(crate) async fn start(port: u16, module: &str, configuration: &str, page: &str) -> Self {
+        let folder = tempdir().unwrap();
+        let here = folder.path();
         fs::create_dir_all(here.join("site/protected")).unwrap();
         fs::write(here.join("site/index.html"), "open to everybody").unwrap();
         fs::write(here.join("site/protected/index.shtml"), page).unwrap();
@@ -50,7 +50,6 @@ impl Apache {
             writeln!(lines, "LoadModule {name}_module {MODULES}/mod_{name}.so").unwrap();
             lines
         });
-        let own = configure(&address);
         let folder_of = here.display();
         let whole = format!(
             "ServerRoot {folder_of}\nServerName 127.0.0.1\nListen 127.0.0.1:{port}\n{modules}\
@@ -58,14 +57,14 @@ impl Apache {
              ErrorLog {folder_of}/error.log\nLogLevel info\nServerTokens Full\n\
              DocumentRoot {folder_of}/site\nDirectoryIndex index.html index.shtml\n\
              TypesConfig /dev/null\nAddType text/html .shtml\nAddOutputFilter INCLUDES .shtml\n\
-             <Directory {folder_of}/site>\nOptions +Includes\nRequire all granted\n</Directory>\n{own}\n"
+             <Directory {folder_of}/site>\nOptions +Includes\nRequire all granted\n</Directory>\n{configuration}\n"
         );
         fs::write(here.join("httpd.conf"), whole).unwrap();
         let mut command = Command::new("/usr/sbin/apache2");
         // One process, so that its id is all there is to end.
         command.arg("-X").arg("-d").arg(here).arg("-f").arg(here.join("httpd.conf")).current_dir(here);
         let program = Listening::start(command, (port, "/"), here.join("output.log")).await;
-        let apache = Self { address, program, folder };
+        let apache = Self { address: program.address.clone(), program, folder };
         apache.note_versions().await;
         apache
     }

@@ -1,5 +1,6 @@
 //! Apache's `mod_auth_openidc`: pages that somebody sees after signing in.
 
+use portcullis_tests::proxied::free_port;
 use portcullis_tests::visitor::Visitor;
 use serde_json::json;
 use url::Url;
@@ -15,24 +16,23 @@ const PAGE: &str = "<p id=\"sub\"><!--#echo var=\"OIDC_CLAIM_sub\" --></p>\
 #[tokio::test]
 async fn a_page_of_mod_auth_openidc_is_seen_after_signing_in_and_not_after_signing_out() {
     let ground = Ground::new("https://orders.example").await;
+    let port = free_port();
+    let address = format!("http://127.0.0.1:{port}");
     let document = json!({
-        "name": "Foreign site", "preset": "web", "redirect_uris": ["http://127.0.0.1/callback"],
-        "post_logout_redirect_uris": ["http://127.0.0.1/"],
+        "name": "Foreign site", "preset": "web", "redirect_uris": [format!("{address}/callback")],
+        "post_logout_redirect_uris": [format!("{address}/")],
     });
     let site = ground.admin.client(document).await;
-    let configure = |address: &str| {
-        format!(
-            "OIDCProviderMetadataURL {}/.well-known/openid-configuration\nOIDCClientID {}\nOIDCClientSecret {}\n\
-             OIDCRedirectURI {address}/callback\nOIDCDefaultLoggedOutURL {address}/\nOIDCScope \"openid profile email\"\n\
-             OIDCPKCEMethod S256\nOIDCCryptoPassphrase \"known to this test only\"\nOIDCPassClaimsAs environment\n\
-             <Location /protected>\nAuthType openid-connect\nRequire valid-user\n</Location>\n\
-             <Location /callback>\nAuthType openid-connect\nRequire valid-user\n</Location>",
-            ground.issuer(),
-            site.id,
-            site.secret.as_deref().unwrap_or_default()
-        )
-    };
-    let apache = Apache::start("auth_openidc", configure, PAGE).await;
+    let configuration = format!(
+        "OIDCProviderMetadataURL {}/.well-known/openid-configuration\nOIDCClientID {}\nOIDCClientSecret {}\n\
+         OIDCRedirectURI {address}/callback\nOIDCDefaultLoggedOutURL {address}/\nOIDCScope \"openid profile email\"\n\
+         OIDCPKCEMethod S256\nOIDCCryptoPassphrase \"known to this test only\"\nOIDCPassClaimsAs environment\n\
+         <LocationMatch ^/(protected|callback)>\nAuthType openid-connect\nRequire valid-user\n</LocationMatch>",
+        ground.issuer(),
+        site.id,
+        site.secret.as_deref().unwrap_or_default()
+    );
+    let apache = Apache::start(port, "auth_openidc", &configuration, PAGE).await;
     let (mut at_site, mut at_server) = (Visitor::new(&apache.address), ground.visitor());
 
     let sent_away = at_site.open("/protected/").await;

@@ -2,6 +2,7 @@
 
 use portcullis_tests::agent::{Answer, agent};
 use portcullis_tests::jwt;
+use portcullis_tests::proxied::free_port;
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 
@@ -14,15 +15,14 @@ const AUDIENCE: &str = "https://orders.example";
 const PAGE: &str =
     "<p><!--#echo var=\"OAUTH2_CLAIM_client_id\" --> at <!--#echo var=\"OAUTH2_CLAIM_aud\" --></p>";
 
-async fn api(ground: &Ground, options: &str) -> Apache {
+/// An API that verifies tokens by these options, and takes them by this scheme.
+async fn api(ground: &Ground, options: &str, scheme: &str) -> Apache {
     let metadata = format!("{}/.well-known/oauth-authorization-server", ground.issuer());
-    let configure = |_: &str| {
-        format!(
-            "OAuth2TokenVerify metadata {metadata} \"verify.exp=required{options}\"\n\
-             <Location /protected>\nAuthType oauth2\nRequire valid-user\n</Location>"
-        )
-    };
-    Apache::start("oauth2", configure, PAGE).await
+    let configuration = format!(
+        "OAuth2TokenVerify metadata {metadata} \"{options}\"\nOAuth2AcceptTokenIn header name=Authorization&type={scheme}\n\
+         <Location /protected>\nAuthType oauth2\nRequire valid-user\n</Location>"
+    );
+    Apache::start(free_port(), "oauth2", &configuration, PAGE).await
 }
 
 async fn ask(apache: &Apache, authorization: &str) -> Answer {
@@ -35,7 +35,7 @@ async fn ask(apache: &Apache, authorization: &str) -> Answer {
 async fn mod_oauth2_accepts_a_token_of_ours_and_none_that_was_touched() {
     let ground = Ground::new(AUDIENCE).await;
     let robot = ground.admin.machine_client(&[&ground.api]).await;
-    let apache = api(&ground, "").await;
+    let apache = api(&ground, "verify.exp=required", "bearer").await;
     let token = ground.server.machine.client_credentials(&robot, AUDIENCE).await.member("access_token");
 
     let page = ask(&apache, &format!("Bearer {token}")).await;
@@ -55,7 +55,7 @@ async fn mod_oauth2_accepts_a_token_of_ours_and_none_that_was_touched() {
 #[tokio::test]
 async fn mod_oauth2_accepts_a_token_that_is_bound_to_a_key_with_a_proof_and_not_without() {
     let ground = Ground::new(AUDIENCE).await;
-    let apache = api(&ground, "&type=dpop").await;
+    let apache = api(&ground, "verify.exp=required&type=dpop", "dpop").await;
     let page = json!({ "page": format!("{}/protected/", apache.address) });
     Program::start("node", "openid-client.mjs").run("dpop_at_api", &ground, page).await;
 }

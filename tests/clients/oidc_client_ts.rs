@@ -21,13 +21,13 @@ fn file(path: &str) -> String {
 
 /// The pages of the application, and where they are served.
 async fn application(ground: &Ground) -> String {
-    let client = ground
-        .admin
-        .client(json!({
-            "name": "Foreign page", "preset": "spa", "redirect_uris": ["http://127.0.0.1/cb"],
-            "post_logout_redirect_uris": ["http://127.0.0.1/bye"],
-        }))
-        .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let document = json!({
+        "name": "Foreign page", "preset": "spa", "redirect_uris": [format!("{address}/cb")],
+        "post_logout_redirect_uris": [format!("{address}/bye")],
+    });
+    let client = ground.admin.client(document).await;
     let settings = json!({ "authority": ground.issuer(), "client_id": client.id });
     let page = get(async || Html(file("page/index.html")));
     let script = |path: String| get(async move || ([(CONTENT_TYPE, "text/javascript")], file(&path)));
@@ -38,8 +38,6 @@ async fn application(ground: &Ground) -> String {
         .route("/oidc-client-ts.min.js", script(format!("{PACKAGE}/dist/browser/oidc-client-ts.min.js")))
         .route("/page.js", script("page/page.js".to_owned()))
         .route("/settings.json", get(async move || Json(settings)));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
     // It ends with the runtime of the test.
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
@@ -48,8 +46,8 @@ async fn application(ground: &Ground) -> String {
 /// Waits for what the page shows, and fails with what it shows instead.
 async fn shown(browser: &Browser, id: &str) -> String {
     browser.wait_for("loaded").await;
-    let failed = browser.has("error").await;
-    assert!(!failed, "{}: {:?}", browser.text("error").await, browser.complaints().await);
+    let error = if browser.has("error").await { browser.text("error").await } else { String::new() };
+    assert_eq!(error, "", "{:?}", browser.complaints().await);
     browser.text(id).await
 }
 

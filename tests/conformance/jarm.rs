@@ -65,7 +65,7 @@ async fn section_2_1_an_error_is_signed_as_well(#[values(Sqlite, Postgres)] data
 #[tokio::test]
 async fn section_3_it_is_signed_as_the_client_wants(
     #[values(Sqlite, Postgres)] database: Database,
-    #[values("ES256", "EdDSA", "RS256")] algorithm: &str,
+    #[values("ES256", "EdDSA", "PS256", "RS256")] algorithm: &str,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;

@@ -15,10 +15,25 @@ mod oidc_backchannel_answers;
 #[cfg(test)]
 mod oidc_backchannel_logout;
 #[cfg(test)]
+mod oidc_core;
+#[cfg(test)]
+mod oidc_core_claims;
+#[cfg(test)]
+mod oidc_core_claims_parameter;
+#[cfg(test)]
 mod oidc_core_client_keys;
 #[cfg(test)]
+mod oidc_core_pairwise;
+#[cfg(test)]
+mod oidc_core_parameters;
+#[cfg(test)]
+mod oidc_core_userinfo;
+#[cfg(test)]
 mod oidc_rp_initiated_logout;
+#[cfg(test)]
 mod rfc7523;
+#[cfg(test)]
+mod rfc7523_clients;
 #[cfg(test)]
 mod rfc7591;
 #[cfg(test)]
@@ -34,8 +49,12 @@ mod rfc8693;
 #[cfg(test)]
 mod rfc8693_bounds;
 #[cfg(test)]
+mod rfc8705;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod rfc9449;
 #[cfg(test)]
 mod sign_out_scene;

@@ -103,6 +103,22 @@ async fn section_2_3_who_got_an_id_token_in_the_session_is_told_and_nobody_else(
 
 #[rstest]
 #[tokio::test]
+async fn section_2_4_a_client_with_pairwise_subjects_is_told_the_one_that_it_knows(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let mut scene = Scene::on(database).await;
+    let mut forum = Told::start().await;
+    let protocol = json!({ "backchannel_logout_uri": forum.uri, "subject_type": "pairwise" });
+    let client = scene.server.admin.client(application("Forum", &protocol)).await;
+    let known = sign_in(&scene.server, &mut scene.browser, &client, &scene.ada).await;
+    assert_ne!(known["sub"], json!(scene.ada.sub));
+    sign_out(&mut scene.browser).await;
+    assert_eq!(claims(&forum.token().await)["sub"], known["sub"]);
+    assert_eq!(claims(&scene.told.token().await)["sub"], json!(scene.ada.sub));
+}
+
+#[rstest]
+#[tokio::test]
 async fn section_2_3_without_the_scope_openid_there_is_nothing_to_tell(
     #[values(Sqlite, Postgres)] database: Database,
 ) {

@@ -70,7 +70,7 @@ async fn section_5_4_people_are_asked_and_warned_also_about_our_own_applications
     for shown in ["Our printer", &codes.user, "id=\"device-warning\"", "127.0.0.1", "ada of the tests"] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
-    assert!(page.text().contains("See your name"), "what it asks for: {}", page.text());
+    assert!(page.text().contains("See your profile"), "what it asks for: {}", page.text());
     for bend in ["", "yes"] {
         let sent = visitor.submit(&the_form(&page, "device-confirm").with("decision", bend)).await;
         assert_eq!(sent.status, 400, "{bend}");

@@ -30,11 +30,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn on(database: Database) -> Self {
-        Self::with(database, json!({})).await
+        Self::with(database, &json!({})).await
     }
 
     /// `more` is what the service is given beyond exchanging tokens for the stock.
-    async fn with(database: Database, more: Value) -> Self {
+    async fn with(database: Database, more: &Value) -> Self {
+        Box::pin(Self::made(database, more)).await
+    }
+
+    async fn made(database: Database, more: &Value) -> Self {
         let server = TestServer::start_on(database).await;
         let (orders, stock) =
             (server.admin.api("https://orders.test").await, server.admin.api("https://stock.test").await);
@@ -316,7 +320,7 @@ async fn section_4_1_a_chain_of_actors_has_an_end(#[values(Sqlite, Postgres)] da
 async fn section_1_1_only_who_may_passes_for_the_user_and_that_is_noted(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let world = World::with(database, json!({ "impersonation": true })).await;
+    let world = World::with(database, &json!({ "impersonation": true })).await;
     let subject = world.subject().await;
     let claims = world.exchanged(&subject, &[]).await;
     assert_eq!((&claims["act"], &claims["sub"]), (&json!(null), &json!(world.ada.sub)));

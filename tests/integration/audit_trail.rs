@@ -38,6 +38,8 @@ fn changes() -> Vec<Change> {
         ("POST /clients", shop("Shop"), Some("client.created")),
         ("PUT /clients/{client}", shop("Store"), Some("client.updated")),
         ("POST /clients/{client}/secret", json!({}), Some("client.secret_rotated")),
+        ("POST /clients/{client}/secrets", json!({}), Some("client.secret_added")),
+        ("DELETE /clients/{client}/secrets/{secret}", Value::Null, Some("client.secret_retired")),
         ("POST /clients/{client}/disable", json!({}), Some("client.disabled")),
         ("POST /clients/{client}/enable", json!({}), Some("client.enabled")),
         ("POST /apis", json!({ "audience": "https://orders.test", "name": "Orders" }), Some("api.created")),

@@ -32,6 +32,7 @@ async fn an_application_signs_somebody_in_with_a_library_of_others(
 #[rstest]
 #[case::es256("ES256")]
 #[case::eddsa("EdDSA")]
+#[case::ps256("PS256")]
 #[case::rs256("RS256")]
 #[tokio::test]
 async fn an_id_token_is_signed_as_the_client_wants(

@@ -67,7 +67,7 @@ async fn only_what_works_is_advertised(#[values(Sqlite, Postgres)] database: Dat
     assert_eq!(set("grant_types_supported"), grants);
     let methods = text(&["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]);
     assert_eq!(set("token_endpoint_auth_methods_supported"), methods);
-    assert_eq!(set("id_token_signing_alg_values_supported"), text(&["ES256", "EdDSA", "RS256"]));
+    assert_eq!(set("id_token_signing_alg_values_supported"), text(&["ES256", "EdDSA", "PS256", "RS256"]));
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
     assert_eq!(document["request_uri_parameter_supported"], false);
     for algorithm in set("token_endpoint_auth_signing_alg_values_supported") {
@@ -106,7 +106,7 @@ async fn only_the_public_half_of_keys_is_published(#[values(Sqlite, Postgres)] d
     let set = server.machine.get("/jwks").await.json();
     let keys = set["keys"].as_array().unwrap();
     let algorithms: BTreeSet<&str> = keys.iter().filter_map(|key| key["alg"].as_str()).collect();
-    assert_eq!(algorithms, BTreeSet::from(["ES256", "EdDSA", "RS256"]));
+    assert_eq!(algorithms, BTreeSet::from(["ES256", "EdDSA", "PS256", "RS256"]));
     for key in keys {
         for secret in ["d", "p", "q", "dp", "dq", "qi", "k", "oth"] {
             assert_eq!(key.get(secret), None, "{secret} of {key}");
@@ -139,7 +139,7 @@ async fn a_key_overlaps_with_its_successor(#[values(Sqlite, Postgres)] database:
     let tag = server.machine.get("/jwks").await.header("etag").to_owned();
     server.wait(DAY * 83 + DAY / 2);
     server.app().keys().tend().await.unwrap();
-    assert_eq!(published().await.len(), 6, "the successors are published a week before they sign");
+    assert_eq!(published().await.len(), 8, "the successors are published a week before they sign");
     assert_ne!(server.machine.get("/jwks").await.header("etag"), tag);
     assert_eq!(sign().await, old, "verifiers have time to learn of them");
     server.wait(DAY * 7);
@@ -149,7 +149,7 @@ async fn a_key_overlaps_with_its_successor(#[values(Sqlite, Postgres)] database:
     server.wait(DAY * 8);
     server.app().keys().tend().await.unwrap();
     let kept = published().await;
-    assert_eq!((kept.len(), kept.contains(&old)), (3, false), "it is gone when they are all over");
+    assert_eq!((kept.len(), kept.contains(&old)), (4, false), "it is gone when they are all over");
 }
 
 #[rstest]

@@ -36,7 +36,7 @@ fn silence() -> Body {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_senders_do_not_keep_others_out(#[values(Sqlite, Postgres)] database: Database) {
-    let server = BareServer::start_with(database, |config| config.server.max_in_flight = 1024).await;
+    let server = BareServer::start_with(database, |config| config.server.bounds.max_in_flight = 1024).await;
     let ask = |client: &Client<HttpConnector, Body>, method: Method, path: &str, body: Body| {
         let request = Request::builder().method(method).uri(server.machine.url(path));
         let form = request.header("content-type", "application/x-www-form-urlencoded");
@@ -69,7 +69,8 @@ async fn slow_senders_do_not_keep_others_out(#[values(Sqlite, Postgres)] databas
 async fn a_body_that_is_too_large_is_refused_in_the_form_of_the_route(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let server = TestServer::start_with(database, |config| config.server.max_body_bytes = 64 * 1024).await;
+    let server =
+        TestServer::start_with(database, |config| config.server.bounds.max_body_bytes = 64 * 1024).await;
     let token = server.admin.token().await;
     let client = http2_from([127, 0, 0, 1]);
     let large = json!({ "username": "x".repeat(70_000) }).to_string();

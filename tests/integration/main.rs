@@ -15,6 +15,7 @@ mod authzen_search;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod client_secrets;
 mod code_flow;
 #[cfg(test)]
 mod consent;
@@ -55,6 +56,7 @@ mod setup;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod tls;
 mod tokens;
 
 use portcullis_tests::authorize::AuthorizeRequest;

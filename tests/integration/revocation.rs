@@ -226,7 +226,7 @@ async fn a_guard_for_whom_there_is_no_place_to_listen_asks_again_and_again_inste
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     // Half of the connections are for those who listen.
-    let server = TestServer::start_with(database, |config| config.server.max_connections = 32).await;
+    let server = TestServer::start_with(database, |config| config.server.bounds.max_connections = 32).await;
     let orders = server.admin.api(ORDERS).await;
     let guard = server.admin.guard_client(&orders).await;
     let ask = |accept: &str| {

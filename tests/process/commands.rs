@@ -340,9 +340,9 @@ async fn keys_are_listed_and_rotated_and_links_are_made(#[values(Sqlite, Postgre
     let (_folder, place) = place_on(database).await;
     let server = ServerProcess::start(&place).await;
     let keys = json(&place, &["key", "list"]);
-    assert_eq!(keys.as_array().map(Vec::len), Some(3));
+    assert_eq!(keys.as_array().map(Vec::len), Some(4));
     json(&place, &["key", "rotate", "--alg", "ES256", "--urgent"]);
-    assert_eq!(json(&place, &["key", "list"]).as_array().map(Vec::len), Some(4));
+    assert_eq!(json(&place, &["key", "list"]).as_array().map(Vec::len), Some(5));
     assert_eq!(place.run(&["key", "rotate", "--alg", "HS256"]).status.code(), Some(2));
     let link = place.run(&["bootstrap", "admin", "--link"]);
     assert!(said(&link).contains(&format!("{}/setup#k=pcl_", place.address())), "{}", said(&link));

@@ -92,7 +92,7 @@ async fn a_key_from_the_command_line_is_published_by_a_running_server(
         published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == next[0]["kid"])
     })
     .await;
-    assert_eq!(json(&place, &["key", "rotate"]).as_array().unwrap().len(), 7, "all of them");
+    assert_eq!(json(&place, &["key", "rotate"]).as_array().unwrap().len(), 9, "all of them");
 }
 
 /// Somebody has a signing key: whatever it signed is worth nothing from now on, here and at whoever asks for our keys.
@@ -150,8 +150,8 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
         (&["user", "grant", "bea", "--role", "owner"][..], 1),
         (&["user", "grant", "ada", "--role", "king"], 1),
         (&["user", "grant", "ada", "--role", "viewer", "--api", "https://nowhere.test"], 1),
-        (&["client", "secret", "nonsense"], 2),
-        (&["client", "secret", "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c"], 1),
+        (&["client", "secret", "rotate", "nonsense"], 2),
+        (&["client", "secret", "rotate", "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c"], 1),
     ] {
         assert_eq!(place.run(arguments).status.code(), Some(code), "{arguments:?}");
     }
@@ -167,7 +167,7 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
         (&clients[0]["client_id"], &clients[0]["preset"]),
         (&robot["client_id"], &Value::from("service"))
     );
-    let rotated = json(&place, &["client", "secret", robot["client_id"].as_str().unwrap()]);
+    let rotated = json(&place, &["client", "secret", "rotate", robot["client_id"].as_str().unwrap()]);
     let snapshot = async |client: &Value| {
         let client = registered(client);
         let basic = portcullis_tests::token::basic(&client.id, client.secret.as_deref().unwrap());
@@ -175,6 +175,12 @@ async fn an_operator_finds_and_mends_accounts_and_clients(#[values(Sqlite, Postg
         portcullis_tests::agent::Answer::to(request.header("authorization", basic)).await.status.as_u16()
     };
     assert_eq!((snapshot(&robot).await, snapshot(&rotated).await), (401, 200));
+    let id = robot["client_id"].as_str().unwrap();
+    let added = json(&place, &["client", "secret", "add", id]);
+    eventually("both work", async || (snapshot(&rotated).await, snapshot(&added).await) == (200, 200)).await;
+    assert_eq!(json(&place, &["client", "secret", "list", id]).as_array().unwrap().len(), 2);
+    json(&place, &["client", "secret", "retire", id, rotated["secret_id"].as_str().unwrap()]);
+    eventually("one works", async || (snapshot(&rotated).await, snapshot(&added).await) == (401, 200)).await;
 }
 
 #[test]

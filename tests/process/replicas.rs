@@ -15,7 +15,7 @@ async fn two_programs_that_start_at_once_on_an_empty_database_share_it_postgres(
     two.ready().await;
     let (keys_one, keys_two) = (one.machine.get("/jwks").await.json(), two.machine.get("/jwks").await.json());
     assert_eq!(keys_one, keys_two, "they sign with the same keys");
-    assert_eq!(keys_one["keys"].as_array().map(Vec::len), Some(3));
+    assert_eq!(keys_one["keys"].as_array().map(Vec::len), Some(4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use std::sync::Once;
 
 use reqwest::header::{HeaderMap, SET_COOKIE};
-use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
 use serde_json::Value;
 use url::Url;
 
@@ -12,15 +12,24 @@ use url::Url;
 /// # Panics
 ///
 /// When the client cannot be built, which only a broken build of it could cause.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients for tests")]
 pub fn agent() -> Client {
+    agent_with(|client| client)
+}
+
+/// Makes an HTTP client that the test configures further.
+///
+/// # Panics
+///
+/// When the client cannot be built so.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients for tests")]
+pub fn agent_with(configure: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Another test of the same process may have installed it through the server.
         _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
-    let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build();
-    client.expect("a client without options can be built")
+    let client = Client::builder().redirect(redirect::Policy::none()).no_proxy();
+    configure(client).build().expect("the client can be built")
 }
 
 /// An answer, read to its end.

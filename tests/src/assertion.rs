@@ -57,9 +57,17 @@ impl SigningKeys {
     ///
     /// When the machine has no randomness.
     pub fn sign_as(&self, typ: &str, claims: &Value) -> String {
-        let header = json!({ "alg": "ES256", "kid": self.kid, "typ": typ });
+        self.sign_with(&json!({ "alg": "ES256", "kid": self.kid, "typ": typ }), claims)
+    }
+
+    /// Signs claims as a JWT with a header of the caller's choice.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no randomness.
+    pub fn sign_with(&self, header: &Value, claims: &Value) -> String {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signed = format!("{}.{}", encode(header), encode(claims));
         let signature =
             self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the machine has randomness");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))

@@ -29,9 +29,7 @@ impl Provisioned {
         let issuer = place.issuer.clone().unwrap_or_else(|| place.address());
         let mut config = Config::for_tests(&place.data_dir, &issuer);
         config.database.url = place.database_url.clone().map(SecretText::new);
-        let app = Box::pin(App::open(config, Clock::system(), Entropy::os()))
-            .await
-            .expect("the place can be opened");
+        let app = App::open(config, Clock::system(), Entropy::os()).await.expect("the place can be opened");
         let provisioned = Box::pin(Self::in_app(&app)).await;
         app.store().close().await;
         provisioned
@@ -47,7 +45,7 @@ impl Provisioned {
         let (username, password) = ("ada".to_owned(), "correct horse ada battery".to_owned());
         let form =
             UserForm { username: username.clone(), password: Some(password.clone()), ..UserForm::default() };
-        let user = app.users().create(form, &caller).await.expect("the person is new").value;
+        let user = Box::pin(app.users().create(form, &caller)).await.expect("the person is new").value;
         let redirect_uris = vec!["https://rp.test/cb".to_owned()];
         let form = ClientForm {
             name: "Test shop".to_owned(),
@@ -56,7 +54,7 @@ impl Provisioned {
             options: ClientOptions { first_party: true, ..ClientOptions::default() },
             ..ClientForm::default()
         };
-        let made = app.clients().create(&form, &caller).await.expect("the application is new");
+        let made = Box::pin(app.clients().create(&form, &caller)).await.expect("the application is new");
         let secret = made.secret.map(|secret| secret.expose().to_owned());
         Self {
             person: Person { id: user.id.to_string(), sub: user.sub.to_string(), username, password },

@@ -6,7 +6,7 @@ use openidconnect::core::{
 use openidconnect::{
     AccessToken, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet,
     EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, TokenResponse as _,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, TokenResponse as _, UserInfoResponseType,
 };
 use url::Url;
 
@@ -115,6 +115,20 @@ impl RelyingParty {
         let request =
             self.client.user_info(token, Some(subject)).expect("discovery names a userinfo endpoint");
         request.request_async(&send).await.expect("userinfo answers")
+    }
+
+    /// Asks who somebody is, and takes only a signed answer; the library checks its signature, issuer and audience.
+    ///
+    /// # Panics
+    ///
+    /// When the server refuses, or does not sign.
+    pub async fn signed_userinfo(&self, signed_in: &SignedIn) -> CoreUserInfoClaims {
+        let token = AccessToken::new(signed_in.access_token.clone());
+        let subject = openidconnect::SubjectIdentifier::new(signed_in.subject.clone());
+        let request =
+            self.client.user_info(token, Some(subject)).expect("discovery names a userinfo endpoint");
+        let request = request.require_signed_response(true).set_response_type(UserInfoResponseType::Jwt);
+        request.request_async(&send).await.expect("userinfo answers with a JWT")
     }
 
     fn verified(&self, tokens: &CoreTokenResponse, nonce: &Nonce) -> SignedIn {

@@ -1,5 +1,7 @@
 //! A backend service behind the guard.
 
+use std::net::SocketAddr;
+
 use axum::http::HeaderValue;
 use axum::middleware::map_response;
 use axum::response::Response;
@@ -69,6 +71,7 @@ impl GuardedService {
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let app = routes(&guard);
         let serving = tokio::spawn(async move {
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, app).await.expect("accepting goes on for ever");
         });
         Self { guard, machine: Machine::new(&format!("http://127.0.0.1:{port}")), serving }
@@ -92,6 +95,22 @@ impl GuardedService {
     /// Sends a `GET`.
     pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
         self.send(Method::GET, path, token).await
+    }
+
+    /// Sends a `GET` with a token that is bound to a key, and a proof beside it (RFC 9449).
+    pub async fn get_proven(&self, path: &str, token: &str, proof: &str) -> Answer {
+        let request = self.machine.request(Method::GET, path);
+        Answer::to(request.header("authorization", format!("DPoP {token}")).header("dpop", proof)).await
+    }
+
+    /// Sends a `GET` with the certificate that a proxy hands on (RFC 9440).
+    pub async fn get_showing(&self, path: &str, token: &str, certificate: Option<String>) -> Answer {
+        let request = self.machine.request(Method::GET, path).bearer_auth(token);
+        Answer::to(match certificate {
+            Some(certificate) => request.header("client-cert", certificate),
+            None => request,
+        })
+        .await
     }
 
     /// Sends a `POST`.

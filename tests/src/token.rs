@@ -51,7 +51,8 @@ impl Machine {
         Answer::to(self.form_of(client, path, fields)).await
     }
 
-    fn form_of(&self, client: &Registered, path: &str, fields: &[Field<'_>]) -> RequestBuilder {
+    /// The same as a request to bend.
+    pub fn form_of(&self, client: &Registered, path: &str, fields: &[Field<'_>]) -> RequestBuilder {
         let request = self.client.post(self.url(path));
         if let Some(secret) = &client.secret {
             return request.header("authorization", basic(&client.id, secret)).form(fields);

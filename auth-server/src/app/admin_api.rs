@@ -5,11 +5,14 @@ use axum::Router;
 use crate::app::StartError;
 use crate::app::administration::Administration;
 use crate::app::ground::Ground;
+use crate::app::protocol::nonce_secret;
 use crate::http::admin;
 use crate::http::admin::guard::{self, GuardParts};
 use crate::http::admin::live::LiveCheck;
 use crate::http::admin::state::{AdminState, Programs, Records};
+use crate::http::dpop;
 use crate::http::extract::address::proxies;
+use crate::http::extract::certificate;
 use crate::http::state::AppState;
 use crate::services::sign_outs::SignOutService;
 
@@ -20,6 +23,8 @@ pub(super) async fn open(
 ) -> Result<Router<AppState>, StartError> {
     let issuer = ground.config.issuer();
     let parts = GuardParts {
+        dpop: dpop::settings(&issuer, nonce_secret(ground)),
+        certificates: certificate::source(ground.config.server.tls.client_certificates),
         issuer,
         keys: ground.keys.shared(),
         policy: administration.console.policy.shared(),

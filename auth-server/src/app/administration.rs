@@ -2,6 +2,7 @@
 
 use crate::app::StartError;
 use crate::app::ground::Ground;
+use crate::app::tls::abilities;
 use crate::http::state::{Console, Rulings};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
@@ -115,7 +116,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         },
         assignments,
         audit: AuditService::new(store()),
-        clients: ClientService::new(store(), entropy(), owners.clone(), ground.outbound.clone()),
+        clients: clients(ground, &owners),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
         registrations: RegistrationAdmin::new(store(), entropy()),
@@ -124,11 +125,18 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
     })
 }
 
+/// Registers clients, whose addresses are looked at and whose way to prove who they are has to work here.
+fn clients(ground: &Ground, owners: &Owners) -> ClientService {
+    let Ground { config, entropy, outbound, store, .. } = ground;
+    let abilities = abilities(&config.server.tls);
+    ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities)
+}
+
 /// Tells services of what changes.
 fn events(ground: &Ground, snapshots: &SnapshotService, feed: &RevocationFeed) -> EventService {
     let place = (ground.store.clone(), ground.keys.clone(), ground.clock.clone());
     // The other half is left to people and to those who ask once.
-    let listeners = ground.config.server.max_connections / 2;
+    let listeners = ground.config.server.bounds.max_connections / 2;
     EventService::new(place, snapshots.clone(), feed.clone(), listeners)
 }
 

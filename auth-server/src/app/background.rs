@@ -7,9 +7,11 @@ use tokio::task::JoinSet;
 
 use crate::app::administration::Administration;
 use crate::app::ground::Ground;
+use crate::http::tls::Tls;
 use crate::jobs::Runner;
 use crate::keys::ring::KeyRing;
 use crate::services::backchannel::LogoutSender;
+use crate::services::client_auth::uses::SecretUses;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::notes::DecisionNotes;
 use crate::services::revocation_feed::RevocationFeed;
@@ -25,6 +27,9 @@ const READ_AGAIN: Duration = Duration::from_millis(500);
 const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked for clients that are to be told of sign-outs. The first time they are told at once.
 const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether there is another certificate.
+const READ_CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is written what this server decided itself: so much is lost when it is killed.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
@@ -124,6 +129,38 @@ pub(super) async fn record_the_last(notes: &DecisionNotes) {
         Err(elapsed) => elapsed.to_string(),
     };
     tracing::warn!(cause, "the last decisions could not be recorded");
+}
+
+/// Takes over another certificate when the files of it change. One that cannot be used leaves the one before in force.
+pub(super) async fn follow_certificate(tls: Option<Tls>) {
+    let Some(tls) = tls else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(READ_CERTIFICATE_EVERY).await;
+        match tls.refresh() {
+            Ok(true) => tracing::info!("the certificate was replaced"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(cause = %error, "the new certificate cannot be used; the one before stays");
+            }
+        }
+    }
+}
+
+/// Writes now and then when secrets of clients were used.
+pub(super) async fn note_uses(uses: SecretUses) {
+    loop {
+        tokio::time::sleep(RECORD_EVERY).await;
+        if let Err(error) = uses.flush().await {
+            tracing::warn!(cause = %error, "uses of secrets could not be noted; they are kept for the next time");
+        }
+    }
+}
+
+/// The same when no more requests come.
+pub(super) async fn note_the_last_uses(uses: &SecretUses) {
+    if !matches!(tokio::time::timeout(RECORD_WITHIN, uses.flush()).await, Ok(Ok(()))) {
+        tracing::warn!("the last uses of secrets could not be noted");
+    }
 }
 
 /// Waits until something is heard, at most for a while; false when nobody is left who could say anything.

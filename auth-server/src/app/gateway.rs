@@ -76,7 +76,7 @@ impl Gateway {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = listen::serve(listener, Arc::new(front), MAX_CONNECTIONS, stop) => {}
+            () = listen::serve(listener, None, Arc::new(front), MAX_CONNECTIONS, stop) => {}
             () = again => {}
         }
         guard.flush().await;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::app::{StartError, reach, refuse_lost_database, schedule, sealed_data};
+use crate::app::{StartError, reach, refuse_lost_database, schedule, sealed_data, tls};
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
@@ -35,6 +35,8 @@ pub(crate) enum Key {
 pub(crate) async fn look(config: &Config, clock: &Clock, entropy: &Entropy) -> Result<Prospect, StartError> {
     Owners::of(&config.issuer()).map_err(StartError::Audience)?;
     Outbound::new(&config.reach.outbound, Resolver::System, clock.clone())?;
+    let settings = &config.server.tls;
+    tls::open(settings, tls::authorities(settings)?.as_ref())?;
     let data_dir = master::look_at_data_dir(config.data_dir())?;
     let (schema, master_key) = match look_at_store(config, clock).await? {
         None => (None, found(config, MasterKey::find(config, SealedData::None)?.as_ref())),

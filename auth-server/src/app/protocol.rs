@@ -1,13 +1,19 @@
 //! Puts the services of OAuth and OpenID Connect together.
 
+use portcullis_guard::DpopError;
+
 use crate::app::ground::Ground;
 use crate::http::decision_point::DecisionPoint;
+use crate::http::dpop::Proofs;
+use crate::http::extract::certificate::Certificates;
 use crate::http::metadata::Discovery;
-use crate::http::protocol::Protocol;
+use crate::http::protocol::{Documents, Evidence, Protocol};
+use crate::keys::certificate::authorities::Authorities;
 use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings, Surroundings};
-use crate::services::client_auth::ClientAuthenticator;
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::client_auth::uses::SecretUses;
+use crate::services::client_auth::{ClientAuthenticator, Witnesses};
 use crate::services::client_keys::ClientKeys;
 use crate::services::device::limits::CodeLimits;
 use crate::services::device::{DeviceLimits, DeviceService, DeviceSettings};
@@ -22,7 +28,11 @@ use crate::services::token::{TokenService, TokenSettings};
 use crate::services::userinfo::UserInfoService;
 
 /// Builds the services from what the server stands on.
-pub(super) fn build(ground: &Ground, login: &LoginService, documents: &DocumentService) -> Protocol {
+pub(super) fn build(
+    ground: &Ground,
+    login: &LoginService,
+    (authorities, documents): (Option<Authorities>, DocumentService),
+) -> Result<Protocol, DpopError> {
     let Ground { config, clock, entropy, keys, sealer, store, .. } = ground;
     let issuer = config.issuer();
     let tokens = &config.tokens;
@@ -45,7 +55,8 @@ pub(super) fn build(ground: &Ground, login: &LoginService, documents: &DocumentS
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     let client_keys = ClientKeys::new(ground.outbound.clone(), clock.clone());
     let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
-    Protocol {
+    let evidence = evidence(ground)?;
+    Ok(Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
@@ -61,19 +72,35 @@ pub(super) fn build(ground: &Ground, login: &LoginService, documents: &DocumentS
         clients: ClientAuthenticator::new(
             store.clone(),
             issuer.clone(),
-            client_keys,
             limits.clone(),
-            documents.clone(),
+            Witnesses { keys: client_keys, authorities, documents, uses: SecretUses::new(store.clone()) },
         ),
-        decision_point: DecisionPoint::of(&issuer),
         devices: devices(ground, flow_limits, limits.clone()),
-        discovery: Discovery::of(&issuer, &config.protocol, &config.reach.registration),
+        documents: Documents {
+            decision_point: DecisionPoint::of(&issuer),
+            discovery: Discovery::of(&issuer, config, &evidence.proofs),
+        },
+        evidence,
         introspection: IntrospectionService::new(store.clone(), access.clone()),
         logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
         revocations: RevocationService::new(store.clone(), access.clone()),
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
-    }
+    })
+}
+
+/// What finds out what the senders of requests hold.
+fn evidence(ground: &Ground) -> Result<Evidence, DpopError> {
+    let Ground { config, clock, .. } = ground;
+    Ok(Evidence {
+        certificates: Certificates::of(&config.server),
+        proofs: Proofs::new(&config.issuer(), nonce_secret(ground), clock.clone())?,
+    })
+}
+
+/// What nonces of proofs are made from, if there are to be any: the same on every replica.
+pub(super) fn nonce_secret(ground: &Ground) -> Option<[u8; 32]> {
+    ground.config.protocol.require_dpop_nonces.then(|| ground.sealer.derive("nonces of DPoP proofs"))
 }
 
 /// What gives devices their codes. It counts with the others what they count, and by itself who types codes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::audit::Actor;
 use crate::domain::clock::Timestamp;
+use crate::keys::master::MasterKeyError;
 use crate::services::paging::PageQuery;
 use crate::services::setup::{LINK_TTL, NewAdmin, SetupError};
 
@@ -63,7 +64,7 @@ async fn code(app: &App) -> String {
 async fn a_first_start_makes_everything_and_lets_only_its_owner_read_it() {
     let place = Place::new();
     let app = place.app().await;
-    assert_eq!(app.keys().list().len(), 3);
+    assert_eq!(app.keys().list().len(), 4);
     assert!(app.setup().pending().await.unwrap());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&place.data()), 0o700);
@@ -191,7 +192,7 @@ async fn a_lost_or_foreign_master_key_stops_the_start_and_changes_nothing() {
     assert!(matches!(foreign, StartError::OtherMasterKey(_)), "{foreign}");
     fs::write(&path, good).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(place.app().await.keys().list().len(), 3, "the same keys as before");
+    assert_eq!(place.app().await.keys().list().len(), 4, "the same keys as before");
 }
 
 #[tokio::test]
@@ -268,7 +269,7 @@ async fn a_folder_that_others_may_write_to_is_refused() {
     }
     assert_eq!(fs::read_dir(place.data()).unwrap().count(), 0, "nothing is put there");
     fs::set_permissions(place.data(), fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(place.app().await.keys().list().len(), 3);
+    assert_eq!(place.app().await.keys().list().len(), 4);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ pub(crate) enum Key {
     },
     /// Makes the successor of a key. It is published at once and signs in an hour.
     Rotate {
-        /// Algorithm of the key: `ES256`, `EdDSA` or `RS256`. Without it: all of them.
+        /// Algorithm of the key: `ES256`, `EdDSA`, `PS256` or `RS256`. Without it: all of them.
         #[arg(long, value_name = "ALG")]
         alg: Option<String>,
         /// Let it sign in a minute: enough for every replica, too short for verifiers that seldom look.

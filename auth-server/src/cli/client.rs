@@ -4,12 +4,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::cli::api;
+use crate::cli::client_proof::ProofFlags;
+use crate::cli::client_secret::{self, Secret};
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::domain::client::Client as Registered;
+use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::clock::Clock;
-use crate::domain::ids::ClientId;
 use crate::domain::secret::OpaqueToken;
 use crate::services::caller::Caller;
 use crate::services::clients::CreatedClient;
@@ -22,15 +24,12 @@ use crate::services::provision::ClientOrder;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Client {
     /// Registers a client and prints its id and its secret. The secret is shown this once.
-    Create(Create),
+    Create(Box<Create>),
     /// Prints every client.
     List,
-    /// Makes a new secret and prints it. The one before stops working at once.
-    Secret {
-        /// Whose secret, as `client list` prints it.
-        #[arg(value_name = "CLIENT_ID")]
-        client: String,
-    },
+    /// The secrets of a client, of which two may work at once.
+    #[command(subcommand)]
+    Secret(Secret),
 }
 
 /// A new client.
@@ -58,15 +57,26 @@ pub(crate) struct Create {
     /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
     #[arg(long, value_name = "SCOPES")]
     scope: Option<String>,
+    /// What it is told of sign-outs.
+    #[command(flatten)]
+    told: ToldFlags,
+    /// It belongs to the owner of this server, so nobody is asked for consent.
+    #[arg(long)]
+    first_party: bool,
+    /// How it proves who it is, and what its tokens are bound to.
+    #[command(flatten)]
+    proof: ProofFlags,
+}
+
+/// What a client is told of sign-outs.
+#[derive(Args, Debug)]
+struct ToldFlags {
     /// Where it is told when somebody signs out (OpenID Connect Back-Channel Logout).
     #[arg(long, value_name = "URI")]
     backchannel_logout_uri: Option<String>,
     /// It needs the session in what it is told there.
     #[arg(long, requires = "backchannel_logout_uri")]
     backchannel_logout_session_required: bool,
-    /// It belongs to the owner of this server, so nobody is asked for consent.
-    #[arg(long)]
-    first_party: bool,
 }
 
 /// What kind of program a client is.
@@ -90,7 +100,7 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
     match command {
         Client::Create(create) => Box::pin(self::create(context, create)).await,
         Client::List => list(context).await,
-        Client::Secret { client } => secret(context, client).await,
+        Client::Secret(command) => client_secret::run(context, command).await,
     }
 }
 
@@ -120,19 +130,11 @@ async fn list(context: &Context) -> Result<(), Failure> {
     output::print(context.format, &shown, &Table::new(["CLIENT ID", "NAME", "PRESET", "STATE"], rows))
 }
 
-async fn secret(context: &Context, client: &str) -> Result<(), Failure> {
-    let id = ClientId::parse(client).map_err(|_| Failure::usage(format!("`{client}` is no client id")))?;
-    let app = context.existing_app().await?;
-    let secret = app.clients().rotate_secret(&id, &Caller::operator(Clock::system().now())).await?;
-    let value = json!({ "client_id": id.as_str(), "client_secret": secret.expose() });
-    output::print(context.format, &value, &Table::new(["CLIENT SECRET"], [[secret.expose().to_owned()]]))
-}
-
 async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
     create.check()?;
     let app = context.app().await?;
     let order =
-        ClientOrder { form: create.form(), audiences: create.api.clone(), roles: create.role.clone() };
+        ClientOrder { form: create.form()?, audiences: create.api.clone(), roles: create.role.clone() };
     let caller = Caller::operator(Clock::system().now());
     let created = app.provision().client(order, &caller).await?;
     let settings = &created.client.value.settings;
@@ -154,8 +156,23 @@ impl Create {
     }
 
     /// The client; its APIs are ordered beside it.
-    fn form(&self) -> ClientForm {
-        ClientForm {
+    fn form(&self) -> Result<ClientForm, Failure> {
+        let protocol = ProtocolForm {
+            backchannel_logout_uri: self.told.backchannel_logout_uri.clone(),
+            backchannel_logout_session_required: self.told.backchannel_logout_session_required,
+            sender_constraint: SenderConstraint {
+                dpop_bound_access_tokens: self.proof.dpop_bound,
+                tls_client_certificate_bound_access_tokens: self.proof.certificate_bound,
+            },
+            ..ProtocolForm::default()
+        };
+        let options = ClientOptions {
+            first_party: self.first_party,
+            authentication: self.proof.authentication(),
+            protocol,
+            ..ClientOptions::default()
+        };
+        Ok(ClientForm {
             name: self.name.clone(),
             preset: self.preset.as_str().to_owned(),
             organisation: None,
@@ -164,21 +181,9 @@ impl Create {
             scopes: self.scope.clone(),
             apis: Vec::new(),
             serves: None,
-            jwks: None,
-            options: ClientOptions {
-                first_party: self.first_party,
-                protocol: self.protocol(),
-                ..ClientOptions::default()
-            },
-        }
-    }
-
-    fn protocol(&self) -> ProtocolForm {
-        ProtocolForm {
-            backchannel_logout_uri: self.backchannel_logout_uri.clone(),
-            backchannel_logout_session_required: self.backchannel_logout_session_required,
-            ..ProtocolForm::default()
-        }
+            jwks: self.proof.jwks()?,
+            options,
+        })
     }
 }
 

@@ -108,16 +108,19 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let code = match &error {
             StartError::Audience(_)
+            | StartError::Authorities(_)
             | StartError::DatabaseLost { .. }
             | StartError::MasterKey(_)
             | StartError::Outbound(_)
-            | StartError::OtherMasterKey(_) => Code::Configuration,
+            | StartError::OtherMasterKey(_)
+            | StartError::Tls(_) => Code::Configuration,
             StartError::DatabaseAway { .. } => Code::NotReachable,
             StartError::Administration(_)
             | StartError::Description(_)
             | StartError::Front(_)
             | StartError::Guard(_)
             | StartError::Keys(_)
+            | StartError::Proofs(_)
             | StartError::Store(_) => Code::Failed,
         };
         Self { code, message: with_causes(&error) }

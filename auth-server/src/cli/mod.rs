@@ -4,6 +4,8 @@ mod api;
 mod args;
 mod bootstrap;
 mod client;
+mod client_proof;
+mod client_secret;
 mod config;
 mod context;
 mod db;

@@ -15,6 +15,7 @@ use crate::services::paging::PageQuery;
 use crate::services::provision::UserOrder;
 use crate::services::users::UserQuery;
 use crate::services::users::form::UserForm;
+use crate::services::users::profile::ProfileForm;
 
 /// Accounts.
 #[derive(Debug, Subcommand)]
@@ -58,6 +59,10 @@ pub(crate) struct Create {
     /// Where to write to.
     #[arg(long)]
     email: Option<String>,
+    /// Something else that is known about the person: a claim of OpenID Connect, such as `given_name=Ada` or `address.country=England`. May be
+    /// repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    claim: Vec<String>,
     /// Gives the account this role. May be repeated.
     #[arg(long, value_name = "ROLE")]
     role: Vec<String>,
@@ -83,10 +88,11 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
 }
 
 async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
+    let profile = create.profile()?;
     let password = create.password.read()?;
     let app = context.app().await?;
     let audience = create.api.clone().filter(|audience| audience != api::ADMIN);
-    let order = UserOrder { form: create.form(&password), audience, roles: create.role.clone() };
+    let order = UserOrder { form: create.form(&password, profile), audience, roles: create.role.clone() };
     let user = app.provision().user(order, &operator()).await?.value;
     let value =
         json!({ "id": user.id.as_str(), "sub": user.sub.as_str(), "username": user.username.as_str() });
@@ -144,13 +150,47 @@ async fn named(app: &App, username: &str) -> Result<Account, Failure> {
 }
 
 impl Create {
-    fn form(&self, password: &str) -> UserForm {
+    fn profile(&self) -> Result<ProfileForm, Failure> {
+        let mut profile = ProfileForm::default();
+        for claim in &self.claim {
+            profile.add(claim).map_err(|error| Failure::usage(format!("--claim {claim}: {error}")))?;
+        }
+        Ok(profile)
+    }
+
+    fn form(&self, password: &str, profile: ProfileForm) -> UserForm {
         UserForm {
             username: self.username.clone(),
             name: self.name.clone(),
             email: self.email.clone(),
             organisation: None,
             password: Some(password.to_owned()),
+            profile,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn create(claims: &[&str]) -> Create {
+        let claims = claims.iter().flat_map(|claim| ["--claim", claim]);
+        let arguments = ["portcullis", "user", "create", "ada", "--password-file", "-"];
+        let parsed = Cli::try_parse_from(arguments.into_iter().chain(claims)).unwrap();
+        let Some(Command::User(User::Create(create))) = parsed.command else { panic!("a new account") };
+        create
+    }
+
+    #[test]
+    fn claims_of_a_new_account_come_in_pairs() {
+        let profile = create(&["given_name=Ada", "address.country=England"]).profile().unwrap();
+        assert_eq!(json!(profile.0), json!({ "given_name": "Ada", "address": { "country": "England" } }));
+        for wrong in [&["given_name"][..], &["given_name=Ada", "given_name=Eda"]] {
+            assert!(create(wrong).profile().is_err(), "{wrong:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use url::Host;
 
 use crate::config::known::Key;
-use crate::config::{Config, Documents, Log, Registration, SecretText};
+use crate::config::{CertificateSource, Config, Documents, Log, Registration, SecretText, Tls};
 use crate::domain::rbac::Audience;
 use crate::domain::scope::ScopeSet;
 
@@ -53,6 +53,7 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
                 server.listen
             ))
         }),
+        tls(&server.tls, !server.trusted_proxies.is_empty()),
         database_url(config).err(),
         (keys.overlap_days >= keys.rotate_after_days).then(|| {
             finding("keys", "overlap_days", format!(
@@ -106,6 +107,24 @@ fn registration(registration: &Registration) -> impl Iterator<Item = Finding> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// What does not go together in what is said about TLS.
+fn tls(tls: &Tls, trusts_proxies: bool) -> Option<Finding> {
+    let source = tls.client_certificates;
+    let message = if tls.certificate.is_some() != tls.key.is_some() {
+        "needs both `certificate` and `key`"
+    } else if source == CertificateSource::Connection && tls.files().is_none() {
+        "sees certificates in the handshake only where the server speaks TLS itself: set `certificate` and `key`, or let a \
+         proxy hand them on and set client_certificates = \"header\""
+    } else if source == CertificateSource::Header && !trusts_proxies {
+        "believes a header only from a proxy: name its networks in server.trusted_proxies"
+    } else if tls.client_ca.is_some() && !source.sees_any() {
+        "has a `client_ca`, and sees no certificates: set `client_certificates`"
+    } else {
+        return None;
+    };
+    Some(finding("server", "tls", message.to_owned()))
 }
 
 /// What is wrong with the filter of the log.

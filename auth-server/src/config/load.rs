@@ -489,7 +489,7 @@ mod tests {
     fn a_public_issuer_over_plain_http_is_refused_with_an_explanation() {
         let refused = mistakes("[server]\nissuer = \"http://id.example.com\"", &[], &[]);
         assert!(refused[0].contains("must use https"), "{refused:?}");
-        assert!(refused[0].contains("set `https://id.example.com`"), "{refused:?}");
+        assert!(refused[0].contains("and `https://id.example.com` here"), "{refused:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod secret;
 mod server;
 pub(crate) mod show;
 mod storage;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,9 @@ pub use self::outbound::{AllowedTarget, Outbound};
 pub use self::protocol::Protocol;
 pub use self::registration::{Documents, Dynamic, Registration};
 pub use self::secret::SecretText;
-pub use self::server::{IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
+pub use self::server::{Bounds, IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
 pub use self::storage::{Database, Keys, Records};
+pub use self::tls::{CertificateSource, Tls};
 use crate::domain::issuer::Issuer;
 
 /// Everything that can be configured. The defaults are safe and complete: a server starts on them.
@@ -122,9 +124,10 @@ impl Config {
         if let Some(setting) = &self.server.issuer {
             return setting.issuer().clone();
         }
+        let (scheme, usual) = if self.server.tls.files().is_some() { ("https", 443) } else { ("http", 80) };
         let text = match self.server.listen.port() {
-            80 => "http://localhost".to_owned(),
-            port => format!("http://localhost:{port}"),
+            port if port == usual => format!("{scheme}://localhost"),
+            port => format!("{scheme}://localhost:{port}"),
         };
         Issuer::parse(&text).expect("plain http is accepted on localhost, and the default port is left out")
     }

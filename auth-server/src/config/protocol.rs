@@ -11,10 +11,13 @@ pub struct Protocol {
     pub require_pushed_requests: bool,
     /// Let devices without a browser ask for sign-ins (RFC 8628), for the clients that may.
     pub device_grant: bool,
+    /// Accept proofs of possession (`DPoP`, RFC 9449) only with a nonce of this server, so that none can be made in advance. A client
+    /// that sends its first proof without one is told which to use.
+    pub require_dpop_nonces: bool,
 }
 
 impl Default for Protocol {
     fn default() -> Self {
-        Self { require_pushed_requests: false, device_grant: true }
+        Self { require_pushed_requests: false, device_grant: true, require_dpop_nonces: true }
     }
 }

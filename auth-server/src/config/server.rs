@@ -10,11 +10,12 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::tls::Tls;
 use crate::domain::issuer::{Issuer, IssuerError};
 
 /// Where the server listens, what it is called, whom it believes.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Server {
     /// Address and port to listen on.
     pub listen: SocketAddr,
@@ -29,6 +30,17 @@ pub struct Server {
     pub proxy_header: ProxyHeader,
     /// Who may open the set-up page while no administrator exists.
     pub setup_from: SetupFrom,
+    /// TLS without a proxy, and the certificates of clients.
+    pub tls: Tls,
+    /// What one request, and all of them together, may take.
+    #[serde(flatten)]
+    pub bounds: Bounds,
+}
+
+/// What one request, and all of them together, may take.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(default)]
+pub struct Bounds {
     /// Largest request body that is read.
     #[schemars(range(min = 1024, max = 67_108_864))]
     pub max_body_bytes: usize,
@@ -43,7 +55,7 @@ pub struct Server {
     pub max_connections: usize,
 }
 
-impl Server {
+impl Bounds {
     /// Longest time that a request may take.
     pub(crate) const fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_secs)
@@ -59,11 +71,15 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             proxy_header: ProxyHeader::XForwardedFor,
             setup_from: SetupFrom::Loopback,
-            max_body_bytes: 1 << 20,
-            request_timeout_secs: 30,
-            max_in_flight: 1024,
-            max_connections: 8192,
+            tls: Tls::default(),
+            bounds: Bounds::default(),
         }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { max_body_bytes: 1 << 20, request_timeout_secs: 30, max_in_flight: 1024, max_connections: 8192 }
     }
 }
 
@@ -112,7 +128,7 @@ impl FromStr for IssuerSetting {
     fn from_str(text: &str) -> Result<Self, String> {
         Issuer::parse(text).map(Self).map_err(|error| match (error, text.strip_prefix("http://")) {
             (IssuerError::PlainHttp, Some(rest)) => {
-                format!("{error}. Put a reverse proxy with TLS in front, and set `https://{rest}` here")
+                format!("{error}. Put a reverse proxy with TLS in front, or set server.tls, and `https://{rest}` here")
             }
             _ => error.to_string(),
         })

@@ -169,6 +169,8 @@ pub enum AuditAction {
     ClientDeleted,
     ClientDisabled,
     ClientEnabled,
+    ClientSecretAdded,
+    ClientSecretRetired,
     ClientSecretRotated,
     ClientUpdated,
     CodeReplayed,
@@ -216,7 +218,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 55] = [
+const ACTIONS: [(AuditAction, &str); 57] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -227,6 +229,8 @@ const ACTIONS: [(AuditAction, &str); 55] = [
     (AuditAction::ClientDeleted, "client.deleted"),
     (AuditAction::ClientDisabled, "client.disabled"),
     (AuditAction::ClientEnabled, "client.enabled"),
+    (AuditAction::ClientSecretAdded, "client.secret_added"),
+    (AuditAction::ClientSecretRetired, "client.secret_retired"),
     (AuditAction::ClientSecretRotated, "client.secret_rotated"),
     (AuditAction::ClientUpdated, "client.updated"),
     (AuditAction::CodeReplayed, "code.replayed"),

@@ -1,20 +1,26 @@
 //! What tokens and the userinfo endpoint say.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use crate::domain::confirmation::Confirmation;
 use crate::domain::delegation::Delegate;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
 use crate::domain::session::{Acr, AuthMethod};
-use crate::domain::user::{Email, Sub, User};
+use crate::domain::user::Sub;
 
 /// Scope that asks for an ID token.
 pub const OPENID: &str = "openid";
-/// Scope that asks for the name of the user.
+/// Scope that asks what the user is called, and for what is known about the person.
 pub const PROFILE: &str = "profile";
 /// Scope that asks for the e-mail address of the user.
 pub const EMAIL: &str = "email";
+/// Scope that asks where the user lives.
+pub const ADDRESS: &str = "address";
+/// Scope that asks for the telephone number of the user.
+pub const PHONE: &str = "phone";
 /// Scope that asks for a refresh token (OpenID Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
@@ -64,6 +70,9 @@ pub struct AccessTokenClaims {
     /// Who acts for the user (RFC 8693 §4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Delegate>,
+    /// What it is bound to.
+    #[serde(default, skip_serializing_if = "Confirmation::is_empty")]
+    pub cnf: Confirmation,
 }
 
 /// The claims of an ID token ([OpenID Connect Core §2]); absent ones are left out.
@@ -95,94 +104,7 @@ pub struct IdTokenClaims {
     pub at_hash: Option<String>,
     /// The session of the user.
     pub sid: SessionId,
-}
-
-/// What the userinfo endpoint says ([OpenID Connect Core §5.1]); absent claims are left out.
-///
-/// [OpenID Connect Core §5.1]: https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct UserInfo {
-    /// Who signed in.
-    pub sub: Sub,
-    /// What the person is called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What the person types to sign in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preferred_username: Option<String>,
-    /// Where to write to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<Email>,
-    /// Whether the address was proven.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email_verified: Option<bool>,
-}
-
-impl UserInfo {
-    /// What `scopes` let a client know about `user` (OpenID Connect Core §5.4).
-    pub fn of(user: &User, scopes: &ScopeSet) -> Self {
-        let profile = scopes.contains(PROFILE);
-        let email = user.email.as_ref().filter(|_| scopes.contains(EMAIL));
-        Self {
-            sub: user.sub.clone(),
-            name: (profile && !user.name.is_empty()).then(|| user.name.clone()),
-            preferred_username: profile.then(|| user.username.as_str().to_owned()),
-            email: email.cloned(),
-            email_verified: email.map(|_| user.email_verified_at.is_some()),
-        }
-    }
-}
-
-/// The claims that `scopes` may reveal, for the discovery document and the consent page.
-pub fn claims_of(scope: &str) -> &'static [&'static str] {
-    match scope {
-        OPENID => &["sub"],
-        PROFILE => &["name", "preferred_username"],
-        EMAIL => &["email", "email_verified"],
-        _ => &[],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::clock::Timestamp;
-    use crate::domain::ids::UserId;
-    use crate::domain::secret::Entropy;
-    use crate::domain::user::Username;
-
-    fn user() -> User {
-        let entropy = Entropy::seeded(1);
-        let now = Timestamp::from_secs(1);
-        User {
-            id: UserId::generate(now, &entropy),
-            sub: Sub::generate(&entropy),
-            organisation: OrganisationId::first(),
-            username: Username::parse("ada").unwrap(),
-            name: "Ada".to_owned(),
-            email: Some(Email::parse("ada@example.org").unwrap()),
-            email_verified_at: None,
-            created_at: now,
-            disabled_at: None,
-        }
-    }
-
-    fn names(scopes: &str) -> Vec<String> {
-        let info = UserInfo::of(&user(), &ScopeSet::parse(scopes).unwrap());
-        let json = serde_json::to_value(info).unwrap();
-        json.as_object().unwrap().keys().cloned().collect()
-    }
-
-    #[test]
-    fn a_scope_reveals_its_claims_and_no_other() {
-        assert_eq!(names("openid"), ["sub"]);
-        for scope in [PROFILE, EMAIL] {
-            let mut expected = vec!["sub"];
-            expected.extend(claims_of(scope));
-            expected.sort_unstable();
-            let mut revealed = names(&format!("openid {scope}"));
-            revealed.sort();
-            assert_eq!(revealed, expected);
-        }
-    }
+    /// What was asked for about the person, claim by claim (OpenID Connect Core §5.5).
+    #[serde(flatten)]
+    pub about: Map<String, Value>,
 }

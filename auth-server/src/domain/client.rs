@@ -1,17 +1,16 @@
 //! OAuth clients: the applications that ask for tokens.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, ClientKeys};
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
-use crate::domain::secret::Digest32;
 use crate::domain::signing::SigningAlg;
 
 /// A registered client.
@@ -56,12 +55,16 @@ impl Client {
     }
 
     /// Where its public keys are, if it has some.
-    pub const fn keys(&self) -> Option<KeySource<'_>> {
-        match &self.authentication {
-            ClientAuthentication::PrivateKeyJwt(jwks) => Some(KeySource::Registered(jwks.as_str())),
-            ClientAuthentication::PrivateKeyJwtAt(url) => Some(KeySource::At(url)),
-            ClientAuthentication::None | ClientAuthentication::Secret(_) => None,
-        }
+    pub fn keys(&self) -> Option<KeySource<'_>> {
+        self.authentication.keys.as_ref().map(|keys| match keys {
+            ClientKeys::At(url) => KeySource::At(url),
+            ClientKeys::Registered(jwks) => KeySource::Registered(jwks.as_str()),
+        })
+    }
+
+    /// Whether it proves who it is.
+    pub const fn is_confidential(&self) -> bool {
+        !matches!(self.authentication.method, AuthMethod::None)
     }
 
     /// What its signed authorization responses are signed with (JARM §3).
@@ -73,32 +76,6 @@ impl Client {
     /// (RP-Initiated Logout §3).
     pub fn accepts_post_logout(&self, presented: &str) -> bool {
         self.post_logout_redirects.iter().any(|registered| registered.as_str() == presented)
-    }
-}
-
-/// How a client proves who it is ([RFC 6749 §2.3]).
-///
-/// [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
-#[derive(Clone, Eq, PartialEq)]
-pub enum ClientAuthentication {
-    /// A public client: it cannot keep a secret.
-    None,
-    /// It signs assertions with a key of this JWK set, in JSON (RFC 7523).
-    PrivateKeyJwt(String),
-    /// The same with a key of the set that it publishes there (`jwks_uri`).
-    PrivateKeyJwtAt(ClientUrl),
-    /// It holds a generated secret of which we keep the digest.
-    Secret(Digest32),
-}
-
-impl fmt::Debug for ClientAuthentication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
-            Self::PrivateKeyJwtAt(_) => "PrivateKeyJwtAt(..)",
-            Self::Secret(_) => "Secret(..)",
-        })
     }
 }
 
@@ -142,6 +119,11 @@ impl GrantType {
         Self::RefreshToken,
         Self::TokenExchange,
     ];
+
+    /// Whether a proof of possession that comes with it is used up in the transaction of the grant.
+    pub(crate) const fn uses_its_proof_up(self) -> bool {
+        matches!(self, Self::AuthorizationCode | Self::DeviceCode | Self::RefreshToken)
+    }
 
     /// The `grant_type` value.
     pub const fn as_str(self) -> &'static str {
@@ -269,7 +251,7 @@ impl Client {
             id: ClientId::generate(Timestamp::from_secs(1), &crate::domain::secret::Entropy::seeded(1)),
             name: "Orders".to_owned(),
             organisation: None,
-            authentication: ClientAuthentication::None,
+            authentication: ClientAuthentication::none(),
             grants: Vec::new(),
             redirects: Vec::new(),
             post_logout_redirects: Vec::new(),
@@ -302,11 +284,5 @@ mod tests {
             assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{}\"", preset.as_str()));
         }
         assert_eq!("password".parse::<GrantType>(), Err(UnknownName(KNOWN_GRANTS)));
-    }
-
-    #[test]
-    fn the_secret_of_a_client_is_not_printed() {
-        let secret = ClientAuthentication::Secret(Digest32::of(b"x"));
-        assert_eq!(format!("{secret:?}"), "Secret(..)");
     }
 }

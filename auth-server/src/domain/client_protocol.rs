@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::backchannel::BackchannelLogout;
+use crate::domain::client_authentication::CertificateName;
+use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::ids::ApiId;
 use crate::domain::signing::SigningAlg;
 
@@ -26,6 +28,12 @@ pub struct ProtocolSettings {
     pub token_exchange: Option<TokenExchange>,
     /// Whom it believes who it is, instead of a secret (RFC 7523 §2.1).
     pub assertion_issuers: Vec<AssertionIssuer>,
+    /// What its access tokens have to be bound to.
+    pub sender_constraint: SenderConstraint,
+    /// The name that its certificate has to have, if it proves by one of an authority who it is.
+    pub certificate_name: Option<CertificateName>,
+    /// What it wants of OpenID Connect.
+    pub openid: OpenIdSettings,
 }
 
 /// Somebody whose assertions say who a client is.
@@ -82,6 +90,16 @@ impl Impersonation {
     pub const fn is_allowed(self) -> bool {
         matches!(self, Self::Allowed)
     }
+}
+
+/// What the access tokens of a client have to be bound to. A proof that comes with a request binds them in any case.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct SenderConstraint {
+    /// To a key that the client proves by DPoP ([RFC 9449 §5.2](https://www.rfc-editor.org/rfc/rfc9449#section-5.2)).
+    pub dpop_bound_access_tokens: bool,
+    /// To the certificate that it shows ([RFC 8705 §3.4](https://www.rfc-editor.org/rfc/rfc8705#section-3.4)).
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 /// Whether authorization requests have to be pushed.

@@ -1,5 +1,6 @@
 //! What a person allowed a client, remembered.
 
+use crate::domain::claim::ClaimSet;
 use crate::domain::client::{Client, FirstParty};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId, UserId};
@@ -18,6 +19,8 @@ pub struct Consent {
     pub api: Option<ApiId>,
     /// What.
     pub scopes: ScopeSet,
+    /// Claims that the scopes do not reveal, each asked for by itself.
+    pub claims: ClaimSet,
     /// When it was allowed last.
     pub granted_at: Timestamp,
 }
@@ -40,14 +43,22 @@ pub enum ConsentNeed {
     None,
 }
 
-/// Decides whether a person has to be asked before `client` gets `requested`; `held` is what was allowed for the same API.
+impl Consent {
+    /// Whether these scopes and single claims were allowed. Who allowed a scope allowed each claim that it reveals.
+    pub fn covers(&self, scopes: &ScopeSet, claims: &ClaimSet) -> bool {
+        scopes.is_subset_of(&self.scopes) && claims.beyond(&self.scopes).is_subset_of(&self.claims)
+    }
+}
+
+/// Decides whether a person has to be asked before `client` gets `scopes` and single `claims`; `held` is what was allowed for the same
+/// API.
 pub fn needs_consent(
     client: &Client,
-    requested: &ScopeSet,
+    (scopes, claims): (&ScopeSet, &ClaimSet),
     held: Option<&Consent>,
     prompt: ConsentPrompt,
 ) -> ConsentNeed {
-    let allowed_before = held.is_some_and(|consent| requested.is_subset_of(&consent.scopes));
+    let allowed_before = held.is_some_and(|consent| consent.covers(scopes, claims));
     match (prompt, client.settings.first_party) {
         (ConsentPrompt::WhenNeeded, FirstParty::Yes) => ConsentNeed::None,
         (ConsentPrompt::WhenNeeded, FirstParty::No) if allowed_before => ConsentNeed::None,
@@ -75,14 +86,20 @@ mod tests {
 
     fn held(client: &Client, raw: &str) -> Consent {
         let user = UserId::generate(NOW, &Entropy::seeded(2));
-        Consent { user, client: client.id.clone(), api: None, scopes: scopes(raw), granted_at: NOW }
+        let claims = ClaimSet::default();
+        Consent { user, client: client.id.clone(), api: None, scopes: scopes(raw), claims, granted_at: NOW }
     }
 
     #[test]
     fn a_stranger_is_asked_until_everything_was_allowed() {
         let client = client(FirstParty::No);
         let need = |held: Option<&Consent>| {
-            needs_consent(&client, &scopes("openid email"), held, ConsentPrompt::WhenNeeded)
+            needs_consent(
+                &client,
+                (&scopes("openid email"), &ClaimSet::default()),
+                held,
+                ConsentPrompt::WhenNeeded,
+            )
         };
         assert_eq!(need(None), ConsentNeed::Ask);
         assert_eq!(need(Some(&held(&client, "openid"))), ConsentNeed::Ask);
@@ -92,10 +109,23 @@ mod tests {
     #[test]
     fn our_own_client_asks_only_when_told_to() {
         let client = client(FirstParty::Yes);
-        assert_eq!(
-            needs_consent(&client, &scopes("openid"), None, ConsentPrompt::WhenNeeded),
-            ConsentNeed::None
-        );
-        assert_eq!(needs_consent(&client, &scopes("openid"), None, ConsentPrompt::Always), ConsentNeed::Ask);
+        let (asked, none) = (scopes("openid"), ClaimSet::default());
+        let need = |prompt| needs_consent(&client, (&asked, &none), None, prompt);
+        assert_eq!(need(ConsentPrompt::WhenNeeded), ConsentNeed::None);
+        assert_eq!(need(ConsentPrompt::Always), ConsentNeed::Ask);
+    }
+
+    #[test]
+    fn a_single_claim_is_allowed_by_itself_or_with_its_scope() {
+        let client = client(FirstParty::No);
+        let wanted: ClaimSet = "nickname".parse().unwrap();
+        let need = |consent: &Consent| {
+            needs_consent(&client, (&scopes("openid"), &wanted), Some(consent), ConsentPrompt::WhenNeeded)
+        };
+        let plain = held(&client, "openid email");
+        assert_eq!(need(&plain), ConsentNeed::Ask);
+        assert_eq!(need(&held(&client, "openid profile")), ConsentNeed::None);
+        assert_eq!(need(&Consent { claims: wanted.clone(), ..plain.clone() }), ConsentNeed::None);
+        assert_eq!(need(&Consent { claims: "gender".parse().unwrap(), ..plain }), ConsentNeed::Ask);
     }
 }

@@ -1,6 +1,8 @@
 //! Grants: one authorization each, and the parent of what it buys.
 
+use crate::domain::claim::SingleClaims;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
 use crate::domain::scope::ScopeSet;
 
@@ -21,10 +23,21 @@ pub struct Grant {
     pub scopes: ScopeSet,
     /// The API that access tokens are for (RFC 8707).
     pub resource: Option<ApiId>,
-    /// When the person proved who they are.
-    pub auth_time: Timestamp,
+    /// What its refresh tokens are bound to.
+    pub binding: Confirmation,
+    /// What ID tokens and userinfo need to know.
+    pub identity: GrantIdentity,
     /// When it was given.
     pub created_at: Timestamp,
     /// When it was taken back.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// What a grant keeps for ID tokens and userinfo.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GrantIdentity {
+    /// When the person proved who they are.
+    pub auth_time: Timestamp,
+    /// The claims that were asked for one by one.
+    pub claims: SingleClaims,
 }

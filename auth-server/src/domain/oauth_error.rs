@@ -23,6 +23,8 @@ pub enum OAuthErrorCode {
     InvalidClient,
     /// RFC 7591 §3.2.2.
     InvalidClientMetadata,
+    /// RFC 9449 §5.
+    InvalidDpopProof,
     /// RFC 6749 §5.2.
     InvalidGrant,
     /// RFC 7591 §3.2.2.
@@ -61,6 +63,8 @@ pub enum OAuthErrorCode {
     UnsupportedResponseType,
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType,
+    /// RFC 9449 §8.
+    UseDpopNonce,
 }
 
 impl OAuthErrorCode {
@@ -76,6 +80,7 @@ impl OAuthErrorCode {
             Self::InteractionRequired => "interaction_required",
             Self::InvalidClient => "invalid_client",
             Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidRequest => "invalid_request",
@@ -95,6 +100,7 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 

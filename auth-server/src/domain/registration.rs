@@ -70,8 +70,6 @@ impl FromStr for RegistrationSource {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct About {
-    /// How it proves who it is, by the name that it used.
-    pub token_endpoint_auth_method: String,
     /// Its home page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
@@ -81,9 +79,9 @@ pub struct About {
     /// On what terms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tos_uri: Option<String>,
-    /// Where others may send somebody who is to sign in there.
+    /// What lists the redirect URIs of its sector, if it names that by a list.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub initiate_login_uri: Option<String>,
+    pub sector_identifier_uri: Option<String>,
     /// Who answers for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<String>,
@@ -98,6 +96,9 @@ pub struct About {
 /// The grants that a client can register for.
 pub const REGISTRABLE: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::ClientCredentials, GrantType::RefreshToken];
+
+/// Those of them that a client may have which nobody vouched for.
+pub const OF_EVERYBODY: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
 
 /// What a client that registers itself may have.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -16,6 +16,9 @@ pub enum SigningAlg {
     /// ECDSA with P-256 and SHA-256.
     #[serde(rename = "ES256")]
     Es256,
+    /// RSASSA-PSS with SHA-256.
+    #[serde(rename = "PS256")]
+    Ps256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     #[serde(rename = "RS256")]
     Rs256,
@@ -23,18 +26,19 @@ pub enum SigningAlg {
 
 /// The text names no algorithm that this server signs with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("expected one of EdDSA, ES256, RS256")]
+#[error("expected one of EdDSA, ES256, PS256, RS256")]
 pub struct UnknownAlgorithm;
 
 impl SigningAlg {
     /// Every algorithm there is.
-    pub const ALL: [Self; 3] = [Self::EdDsa, Self::Es256, Self::Rs256];
+    pub const ALL: [Self; 4] = [Self::EdDsa, Self::Es256, Self::Ps256, Self::Rs256];
 
     /// The `alg` value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
             Self::Es256 => "ES256",
+            Self::Ps256 => "PS256",
             Self::Rs256 => "RS256",
         }
     }

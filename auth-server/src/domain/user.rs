@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{OrganisationId, UserId};
+use crate::domain::profile::Profile;
 use crate::domain::secret::Entropy;
 
 /// A person with an account.
@@ -31,6 +32,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the account was switched off.
     pub disabled_at: Option<Timestamp>,
+    /// What else is known about the person.
+    pub profile: Profile,
 }
 
 impl User {
@@ -58,12 +61,17 @@ const BASE32: [char; 32] = [
 ];
 
 impl Sub {
-    const LENGTH: usize = 26;
+    /// How many characters a subject has.
+    pub const LENGTH: usize = 26;
 
     /// Draws a new subject.
     pub fn generate(entropy: &Entropy) -> Self {
-        let drawn = entropy.bytes::<{ Self::LENGTH }>();
-        Self(drawn.iter().filter_map(|byte| BASE32.get(usize::from(byte & 31))).collect())
+        Self::of(&entropy.bytes::<{ Self::LENGTH }>())
+    }
+
+    /// Writes 26 bytes that tell nothing as a subject; five bits of each count.
+    pub fn of(bytes: &[u8; Self::LENGTH]) -> Self {
+        Self(bytes.iter().filter_map(|byte| BASE32.get(usize::from(byte & 31))).collect())
     }
 
     /// Accepts the text of a subject.

@@ -14,7 +14,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 pub(crate) fn open(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, www-authenticate"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("dpop-nonce, retry-after, www-authenticate"),
+    );
     response
 }
 
@@ -22,7 +25,7 @@ pub(crate) fn open(mut response: Response) -> Response {
 pub(crate) async fn preflight() -> Response {
     let mut headers = HeaderMap::new();
     for (name, value) in [
-        (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, dpop"),
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
         (ACCESS_CONTROL_MAX_AGE, "7200"),
     ] {

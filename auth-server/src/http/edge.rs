@@ -67,10 +67,10 @@ impl Edge {
             proxies: proxies(&config.server),
             pages,
             mount: Mount::of(&config.issuer()),
-            arriving: Places::new(config.server.max_in_flight.div_ceil(SHARE)),
-            at_work: Semaphore::new(config.server.max_in_flight),
-            max_body_bytes: config.server.max_body_bytes,
-            timeout: config.server.request_timeout(),
+            arriving: Places::new(config.server.bounds.max_in_flight.div_ceil(SHARE)),
+            at_work: Semaphore::new(config.server.bounds.max_in_flight),
+            max_body_bytes: config.server.bounds.max_body_bytes,
+            timeout: config.server.bounds.request_timeout(),
         }
     }
 }
@@ -310,7 +310,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_sends_slowly_keeps_only_himself_out() {
         let edge = edge(Router::new().route("/", get(async || "here")), |config| {
-            config.server.max_in_flight = 16;
+            config.server.bounds.max_in_flight = 16;
         });
         let (slow, other) =
             (edge.taken_in(CALLER, stalled()), ClientAddress(IpAddr::from([198, 51, 100, 1])));
@@ -330,7 +330,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_is_too_long_is_refused_whether_it_says_so_or_not() {
-        let edge = edge(Router::new(), |config| config.server.max_body_bytes = 3);
+        let edge = edge(Router::new(), |config| config.server.bounds.max_body_bytes = 3);
         let long = Bytes::from_static(b"four");
         assert_eq!(edge.taken_in(CALLER, Full::new(long.clone())).await, Err(Refusal::TooLarge));
         let frames = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(long))]);
@@ -351,7 +351,7 @@ mod tests {
     async fn a_server_with_enough_to_do_refuses_and_still_says_that_it_lives() {
         let router =
             Router::new().route("/", get(async || "here")).route("/healthz/live", get(async || "live"));
-        let edge = edge(router, |config| config.server.max_in_flight = 1);
+        let edge = edge(router, |config| config.server.bounds.max_in_flight = 1);
         let held = edge.at_work.try_acquire().unwrap();
         assert_eq!(edge.bounded(asked("/")).await.unwrap_err(), Refusal::Busy);
         assert_eq!(body_of(&edge, "/healthz/live").await, "live");

@@ -12,8 +12,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::http::tls::{self, Shown, Tls};
 
 /// How long a connection may take to send its first request, and each later one to send its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -37,6 +40,7 @@ pub(crate) trait Answering: Send + Sync + 'static {
 /// Serves until `stop` ends, then lets open requests finish for at most [`DRAIN_WITHIN`].
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     front: Arc<impl Answering>,
     max_connections: usize,
     stop: impl Future<Output = ()>,
@@ -53,8 +57,8 @@ pub(crate) async fn serve(
         tokio::select! {
             () = &mut stop => break,
             accepted = next => if let Some((slot, stream, peer)) = accepted {
-                let connection = Connection { front: Arc::clone(&front), peer, _slot: slot };
-                tokio::spawn(connection.run(stream, open.watcher()));
+                let connection = Connection { front: Arc::clone(&front), peer, shown: None, _slot: slot };
+                tokio::spawn(connection.begin(stream, tls.clone(), open.watcher()));
             },
         }
     }
@@ -79,18 +83,33 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 struct Connection<F> {
     front: Arc<F>,
     peer: SocketAddr,
+    /// What the client showed in the handshake.
+    shown: Option<Shown>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl<F: Answering> Connection<F> {
-    async fn run(self, stream: TcpStream, open: Watcher) {
+    /// Shakes hands first, where TLS is spoken. How a handshake fails is its peer's business, too.
+    async fn begin(mut self, stream: TcpStream, tls: Option<Tls>, open: Watcher) {
         // Small answers go out at once; a failure only costs time.
         _ = stream.set_nodelay(true);
+        let Some(tls) = tls else { return self.run(stream, open).await };
+        if let Ok(Ok(stream)) = tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)).await {
+            self.shown = tls::shown(&stream);
+            self.run(stream, open).await;
+        }
+    }
+
+    async fn run(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, open: Watcher) {
         let (first, begun) = watch::channel(false);
-        let (front, peer) = (&self.front, self.peer);
-        let service = service_fn(move |request| {
+        let (front, peer, shown) = (&self.front, self.peer, &self.shown);
+        let service = service_fn(move |mut request: Request<Incoming>| {
             first.send_replace(true);
             let front = Arc::clone(front);
+            if let Some(Shown { certificate, chain }) = shown.clone() {
+                request.extensions_mut().insert(certificate);
+                request.extensions_mut().insert(chain);
+            }
             async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
         });
         let builder = builder();

@@ -6,23 +6,24 @@
 
 use serde::Serialize;
 
-use crate::config::{Documents, Dynamic, Protocol, Registration};
-use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE, claims_of};
+use crate::config::{Config, Documents, Dynamic, Protocol};
+use crate::domain::claim::Claim;
+use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
 use crate::domain::client::GrantType;
+use crate::domain::client_authentication::AuthMethod;
+use crate::domain::client_openid::SubjectType;
 use crate::domain::issuer::Issuer;
 use crate::domain::session::Acr;
 use crate::domain::signing::SigningAlg;
+use crate::http::dpop::Proofs;
 use crate::http::published::Description;
 use crate::services::authorize::request::Prompt;
 use crate::services::authorize::response_mode::ResponseMode;
+use crate::services::authorize::wishes::DISPLAYS;
 
-/// How clients authenticate where they may be public.
-const AUTH_METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"];
-/// How they do where they may not.
-const CONFIDENTIAL_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 /// Scopes that mean something to this server; those of APIs are the APIs' business.
-const SCOPES: [&str; 4] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS];
-/// Claims of ID tokens beside those that scopes reveal.
+const SCOPES: [&str; 6] = [OPENID, PROFILE, EMAIL, ADDRESS, PHONE, OFFLINE_ACCESS];
+/// Claims of ID tokens beside those about the person.
 const ID_TOKEN_CLAIMS: [&str; 11] =
     ["iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "sub"];
 
@@ -46,36 +47,43 @@ struct Metadata {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     client_id_metadata_document_supported: bool,
     require_pushed_authorization_requests: bool,
-    scopes_supported: [&'static str; 4],
+    scopes_supported: [&'static str; 6],
     response_types_supported: [&'static str; 1],
     response_modes_supported: Vec<&'static str>,
-    authorization_signing_alg_values_supported: [&'static str; 3],
+    authorization_signing_alg_values_supported: [&'static str; 4],
     grant_types_supported: Vec<&'static str>,
-    subject_types_supported: [&'static str; 1],
+    subject_types_supported: [&'static str; 2],
     acr_values_supported: [&'static str; 1],
     prompt_values_supported: [&'static str; 4],
-    id_token_signing_alg_values_supported: [&'static str; 3],
+    display_values_supported: [&'static str; 4],
+    ui_locales_supported: [&'static str; 1],
+    id_token_signing_alg_values_supported: [&'static str; 4],
+    userinfo_signing_alg_values_supported: [&'static str; 4],
     code_challenge_methods_supported: [&'static str; 1],
-    token_endpoint_auth_methods_supported: [&'static str; 4],
-    token_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
-    introspection_endpoint_auth_methods_supported: [&'static str; 3],
-    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
-    revocation_endpoint_auth_methods_supported: [&'static str; 4],
-    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     claim_types_supported: [&'static str; 1],
     claims_supported: Vec<&'static str>,
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
-    request_object_signing_alg_values_supported: [&'static str; 3],
+    request_object_signing_alg_values_supported: [&'static str; 4],
     require_signed_request_object: bool,
     request_uri_parameter_supported: bool,
     authorization_response_iss_parameter_supported: bool,
     backchannel_logout_supported: bool,
     backchannel_logout_session_supported: bool,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl Metadata {
-    fn of(issuer: &Issuer, protocol: &Protocol, registration: &Registration) -> Self {
+    fn of(issuer: &Issuer, config: &Config, proofs: &Proofs) -> Self {
+        let registration = &config.reach.registration;
         let algs = SigningAlg::ALL.map(SigningAlg::as_str);
         let at = |path| issuer.endpoint(path);
         Self {
@@ -87,12 +95,12 @@ impl Metadata {
             introspection_endpoint: at("/introspect"),
             revocation_endpoint: at("/revoke"),
             end_session_endpoint: at("/logout"),
-            device_authorization_endpoint: protocol.device_grant.then(|| at("/device_authorization")),
+            device_authorization_endpoint: config.protocol.device_grant.then(|| at("/device_authorization")),
             pushed_authorization_request_endpoint: at("/par"),
             registration_endpoint: (registration.dynamic != Dynamic::Off).then(|| at("/register")),
             client_id_metadata_document_supported: registration.client_id_metadata_documents
                 != Documents::Off,
-            require_pushed_authorization_requests: protocol.require_pushed_requests,
+            require_pushed_authorization_requests: config.protocol.require_pushed_requests,
             scopes_supported: SCOPES,
             response_types_supported: ["code"],
             response_modes_supported: ResponseMode::ALL
@@ -101,21 +109,26 @@ impl Metadata {
                 .chain(["jwt"])
                 .collect(),
             authorization_signing_alg_values_supported: algs,
-            grant_types_supported: grant_types(protocol),
-            subject_types_supported: ["public"],
+            grant_types_supported: grant_types(&config.protocol),
+            subject_types_supported: SubjectType::NAMES,
             acr_values_supported: Acr::ALL.map(Acr::as_str),
             prompt_values_supported: Prompt::ALL.map(Prompt::as_str),
+            display_values_supported: DISPLAYS,
+            ui_locales_supported: ["en"],
             id_token_signing_alg_values_supported: algs,
+            userinfo_signing_alg_values_supported: algs,
             code_challenge_methods_supported: ["S256"],
-            token_endpoint_auth_methods_supported: AUTH_METHODS,
+            token_endpoint_auth_methods_supported: methods(config, |_| true),
             token_endpoint_auth_signing_alg_values_supported: algs,
-            introspection_endpoint_auth_methods_supported: CONFIDENTIAL_METHODS,
+            introspection_endpoint_auth_methods_supported: methods(config, |method| {
+                method != AuthMethod::None
+            }),
             introspection_endpoint_auth_signing_alg_values_supported: algs,
-            revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+            revocation_endpoint_auth_methods_supported: methods(config, |_| true),
             revocation_endpoint_auth_signing_alg_values_supported: algs,
             claim_types_supported: ["normal"],
             claims_supported: claims(),
-            claims_parameter_supported: false,
+            claims_parameter_supported: true,
             request_parameter_supported: true,
             request_object_signing_alg_values_supported: algs,
             require_signed_request_object: false,
@@ -123,6 +136,8 @@ impl Metadata {
             authorization_response_iss_parameter_supported: true,
             backchannel_logout_supported: true,
             backchannel_logout_session_supported: true,
+            dpop_signing_alg_values_supported: proofs.algorithms(),
+            tls_client_certificate_bound_access_tokens: config.server.tls.client_certificates.sees_any(),
         }
     }
 }
@@ -132,8 +147,27 @@ fn grant_types(protocol: &Protocol) -> Vec<&'static str> {
     GrantType::ALL.into_iter().filter(is_on).map(GrantType::as_str).collect()
 }
 
+/// The methods by which a client can prove here who it is.
+fn methods(config: &Config, is_meant: impl Fn(AuthMethod) -> bool) -> Vec<&'static str> {
+    let tls = &config.server.tls;
+    let works = |method: AuthMethod| match method {
+        AuthMethod::SelfSignedTlsClientAuth => tls.client_certificates.sees_any(),
+        AuthMethod::TlsClientAuth => tls.client_certificates.sees_any() && tls.client_ca.is_some(),
+        AuthMethod::ClientSecret
+        | AuthMethod::ClientSecretBasic
+        | AuthMethod::ClientSecretPost
+        | AuthMethod::None
+        | AuthMethod::PrivateKeyJwt => true,
+    };
+    AuthMethod::NAMED
+        .into_iter()
+        .filter(|method| works(*method) && is_meant(*method))
+        .map(AuthMethod::as_str)
+        .collect()
+}
+
 fn claims() -> Vec<&'static str> {
-    let mut claims: Vec<&str> = SCOPES.iter().flat_map(|scope| claims_of(scope)).copied().collect();
+    let mut claims: Vec<&str> = Claim::ALL.map(Claim::as_str).to_vec();
     claims.extend(ID_TOKEN_CLAIMS);
     claims.sort_unstable();
     claims.dedup();
@@ -146,8 +180,8 @@ pub(crate) struct Discovery(pub(crate) Description);
 
 impl Discovery {
     /// Writes the document of an issuer.
-    pub(crate) fn of(issuer: &Issuer, protocol: &Protocol, registration: &Registration) -> Self {
-        Self(Description::of(&Metadata::of(issuer, protocol, registration)))
+    pub(crate) fn of(issuer: &Issuer, config: &Config, proofs: &Proofs) -> Self {
+        Self(Description::of(&Metadata::of(issuer, config, proofs)))
     }
 }
 
@@ -156,6 +190,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::Registration;
+    use crate::domain::clock::{Clock, Timestamp};
 
     fn document() -> Value {
         with(&Registration::default())
@@ -163,7 +199,11 @@ mod tests {
 
     fn with(registration: &Registration) -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
-        serde_json::from_slice(&Discovery::of(&issuer, &Protocol::default(), registration).0.body).unwrap()
+        let clock = Clock::manual(Timestamp::from_secs(1));
+        let proofs = Proofs::new(&issuer, None, clock).unwrap();
+        let mut config = Config::default();
+        config.reach.registration = registration.clone();
+        serde_json::from_slice(&Discovery::of(&issuer, &config, &proofs).0.body).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod bounds;
 pub(crate) mod cors;
 pub(crate) mod decided;
 pub(crate) mod decision_point;
+pub(crate) mod dpop;
 pub(crate) mod edge;
 pub(crate) mod error;
 pub(crate) mod extract;
@@ -26,6 +27,7 @@ pub(crate) mod refusal;
 pub(crate) mod registration;
 pub(crate) mod render;
 pub(crate) mod state;
+pub(crate) mod tls;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -46,8 +48,8 @@ pub(crate) fn router(state: AppState, admin_api: Router<AppState>) -> Router {
     Router::new()
         .merge(admin_api)
         .merge(authzen::router())
-        .merge(oauth::router())
-        .merge(oidc::router())
+        .merge(oauth::router(&state.protocol.evidence.proofs))
+        .merge(oidc::router(&state.protocol.evidence.proofs))
         .merge(ops::router())
         .merge(pages::router())
         .merge(policies::router())

@@ -1,6 +1,8 @@
 //! The services behind the endpoints of OAuth and OpenID Connect.
 
 use crate::http::decision_point::DecisionPoint;
+use crate::http::dpop::Proofs;
+use crate::http::extract::certificate::Certificates;
 use crate::http::metadata::Discovery;
 use crate::services::authorize::AuthorizeService;
 use crate::services::client_auth::ClientAuthenticator;
@@ -16,12 +18,26 @@ use crate::services::userinfo::UserInfoService;
 pub(crate) struct Protocol {
     pub(crate) authorize: AuthorizeService,
     pub(crate) clients: ClientAuthenticator,
-    pub(crate) decision_point: DecisionPoint,
     pub(crate) devices: DeviceService,
-    pub(crate) discovery: Discovery,
+    pub(crate) documents: Documents,
+    pub(crate) evidence: Evidence,
     pub(crate) introspection: IntrospectionService,
     pub(crate) logout: LogoutService,
     pub(crate) revocations: RevocationService,
     pub(crate) tokens: TokenService,
     pub(crate) userinfo: UserInfoService,
+}
+
+/// What the server says about itself.
+#[derive(Clone)]
+pub(crate) struct Documents {
+    pub(crate) decision_point: DecisionPoint,
+    pub(crate) discovery: Discovery,
+}
+
+/// What finds out what the senders of requests hold.
+#[derive(Clone)]
+pub(crate) struct Evidence {
+    pub(crate) certificates: Certificates,
+    pub(crate) proofs: Proofs,
 }

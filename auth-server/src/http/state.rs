@@ -10,6 +10,8 @@ use crate::domain::clock::Clock;
 use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
 use crate::http::decision_point::DecisionPoint;
+use crate::http::dpop::Proofs;
+use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::FormGuard;
 use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
@@ -209,7 +211,7 @@ impl FromRef<AppState> for ClientAuthenticator {
 
 impl FromRef<AppState> for DecisionPoint {
     fn from_ref(state: &AppState) -> Self {
-        state.protocol.decision_point.clone()
+        state.protocol.documents.decision_point.clone()
     }
 }
 
@@ -221,7 +223,19 @@ impl FromRef<AppState> for DeviceService {
 
 impl FromRef<AppState> for Discovery {
     fn from_ref(state: &AppState) -> Self {
-        state.protocol.discovery.clone()
+        state.protocol.documents.discovery.clone()
+    }
+}
+
+impl FromRef<AppState> for Certificates {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.evidence.certificates.clone()
+    }
+}
+
+impl FromRef<AppState> for Proofs {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.evidence.proofs.clone()
     }
 }
 

@@ -1,7 +1,9 @@
 //! One public key: read from a JWK, written as one, named by its thumbprint, used to verify.
 
 use aws_lc_rs::rsa::PublicKeyComponents;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
@@ -25,7 +27,17 @@ pub(crate) enum PublicKey {
     Rsa {
         modulus: Vec<u8>,
         exponent: Vec<u8>,
+        padding: Padding,
     },
+}
+
+/// How an RSA key pads what it signs. A key has one way, or a weakness of one would be one of both (RFC 8725 section 3.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Padding {
+    /// PKCS #1 version 1.5: RS256, and what a key does that does not say (OpenID Connect's default).
+    Pkcs1,
+    /// PSS: PS256.
+    Pss,
 }
 
 /// Why a JWK is not taken.
@@ -86,7 +98,8 @@ impl PublicKey {
         match self {
             Self::Ec256(_) => SigningAlg::Es256,
             Self::Ed25519(_) => SigningAlg::EdDsa,
-            Self::Rsa { .. } => SigningAlg::Rs256,
+            Self::Rsa { padding: Padding::Pkcs1, .. } => SigningAlg::Rs256,
+            Self::Rsa { padding: Padding::Pss, .. } => SigningAlg::Ps256,
         }
     }
 
@@ -115,9 +128,13 @@ impl PublicKey {
                 ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4][..], point].concat()).ok()
             }
             Self::Ed25519(point) => ParsedPublicKey::new(&ED25519, point).ok(),
-            Self::Rsa { modulus, exponent } => PublicKeyComponents { n: modulus, e: exponent }
-                .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-                .ok(),
+            Self::Rsa { modulus, exponent, padding } => {
+                let scheme = match padding {
+                    Padding::Pkcs1 => &RSA_PKCS1_2048_8192_SHA256,
+                    Padding::Pss => &RSA_PSS_2048_8192_SHA256,
+                };
+                PublicKeyComponents { n: modulus, e: exponent }.to_parsed_public_key(scheme).ok()
+            }
         };
         parsed.ok_or(JwkError::Unsupported)
     }
@@ -130,7 +147,7 @@ impl PublicKey {
                 json!({ "crv": "P-256", "kty": "EC", "x": text(x), "y": text(y) })
             }
             Self::Ed25519(point) => json!({ "crv": "Ed25519", "kty": "OKP", "x": text(point) }),
-            Self::Rsa { modulus, exponent } => {
+            Self::Rsa { modulus, exponent, .. } => {
                 json!({ "e": text(exponent), "kty": "RSA", "n": text(modulus) })
             }
         }
@@ -156,7 +173,9 @@ impl RawJwk {
                 if !full || !MODULUS_LEN.contains(&modulus.len()) || exponent.len() > MAX_EXPONENT_LEN {
                     return Err(JwkError::Unsupported);
                 }
-                Ok(PublicKey::Rsa { modulus, exponent })
+                let pss = self.alg.as_deref() == Some(SigningAlg::Ps256.as_str());
+                let padding = if pss { Padding::Pss } else { Padding::Pkcs1 };
+                Ok(PublicKey::Rsa { modulus, exponent, padding })
             }
             _ => Err(JwkError::Unsupported),
         }

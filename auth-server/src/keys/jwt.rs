@@ -28,10 +28,12 @@ pub(crate) enum JwtType {
     PolicyShadow,
     /// RFC 9101 section 10.8.1.
     RequestObject,
+    /// A signed answer of the userinfo endpoint. Libraries take no `typ` here but `JWT`; see [`VerifiedJwt::is_id_token`].
+    UserInfo,
 }
 
 impl JwtType {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::AccessToken,
         Self::AuthorizationResponse,
         Self::IdToken,
@@ -39,13 +41,14 @@ impl JwtType {
         Self::PolicySnapshot,
         Self::PolicyShadow,
         Self::RequestObject,
+        Self::UserInfo,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "at+jwt",
             Self::AuthorizationResponse => "oauth-authz-resp+jwt",
-            Self::IdToken => "JWT",
+            Self::IdToken | Self::UserInfo => "JWT",
             Self::LogoutToken => "logout+jwt",
             Self::PolicySnapshot => "portcullis-policy+jwt",
             Self::PolicyShadow => "portcullis-policy-shadow+jwt",
@@ -82,6 +85,13 @@ impl JwtHeader {
 pub(crate) struct VerifiedJwt {
     pub(crate) header: JwtHeader,
     pub(crate) claims: Map<String, Value>,
+}
+
+impl VerifiedJwt {
+    /// Whether a token of ours is an ID token. A signed answer of the userinfo endpoint looks like one but never expires.
+    pub(crate) fn is_id_token(&self) -> bool {
+        self.header.is(JwtType::IdToken) && self.claims.contains_key("exp")
+    }
 }
 
 /// Why a token is not believed.

@@ -4,14 +4,15 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::domain::signing::SigningAlg;
-use crate::keys::jwk::PublicKey;
+use crate::keys::jwk::{Padding, PublicKey};
 use crate::keys::jwt::JwtType;
 
 /// A key that signs. The key object is parsed when it is loaded: parsing costs as much as a signature.
@@ -24,7 +25,7 @@ pub(crate) struct Signer {
 enum Pair {
     EdDsa(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
-    Rs256(RsaKeyPair),
+    Rsa(RsaKeyPair, Padding),
 }
 
 /// A key that was just made: its private half is on its way to being sealed.
@@ -48,7 +49,7 @@ impl FreshKey {
             SigningAlg::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
                 .and_then(|pair| pair.to_pkcs8v1())
                 .map(|der| der.as_ref().to_vec()),
-            SigningAlg::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
+            SigningAlg::Ps256 | SigningAlg::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
                 .and_then(|pair| AsDer::<Pkcs8V1Der<'_>>::as_der(&pair))
                 .map(|der| der.as_ref().to_vec()),
         };
@@ -94,7 +95,8 @@ impl Pair {
             SigningAlg::Es256 => {
                 EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map(Self::Es256)
             }
-            SigningAlg::Rs256 => RsaKeyPair::from_pkcs8(pkcs8).map(Self::Rs256),
+            SigningAlg::Ps256 => RsaKeyPair::from_pkcs8(pkcs8).map(|pair| Self::Rsa(pair, Padding::Pss)),
+            SigningAlg::Rs256 => RsaKeyPair::from_pkcs8(pkcs8).map(|pair| Self::Rsa(pair, Padding::Pkcs1)),
         }
         .map_err(|_| KeyRefused)
     }
@@ -109,9 +111,10 @@ impl Pair {
                 let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
                 point.try_into().map(PublicKey::Ec256).map_err(|_| KeyRefused)
             }
-            Self::Rs256(pair) => Ok(PublicKey::Rsa {
+            Self::Rsa(pair, padding) => Ok(PublicKey::Rsa {
                 modulus: pair.public_key().modulus().big_endian_without_leading_zero().to_vec(),
                 exponent: pair.public_key().exponent().big_endian_without_leading_zero().to_vec(),
+                padding: *padding,
             }),
         }
     }
@@ -129,10 +132,13 @@ impl Pair {
                 let signature = pair.sign(&rng, token.as_bytes()).map_err(|_| KeyRefused)?;
                 append(signature.as_ref(), token);
             }
-            Self::Rs256(pair) => {
+            Self::Rsa(pair, padding) => {
+                let encoding: &'static dyn RsaEncoding = match padding {
+                    Padding::Pkcs1 => &RSA_PKCS1_SHA256,
+                    Padding::Pss => &RSA_PSS_SHA256,
+                };
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &rng, token.as_bytes(), &mut signature)
-                    .map_err(|_| KeyRefused)?;
+                pair.sign(encoding, &rng, token.as_bytes(), &mut signature).map_err(|_| KeyRefused)?;
                 append(&signature, token);
             }
         }
@@ -171,5 +177,21 @@ mod tests {
         let key = FreshKey::generate(SigningAlg::EdDsa).unwrap();
         assert!(matches!(Signer::parse(SigningAlg::Es256, &key.pkcs8, "k"), Err(KeyRefused)));
         assert!(matches!(Signer::parse(SigningAlg::Rs256, b"", "k"), Err(KeyRefused)));
+        assert!(matches!(Signer::parse(SigningAlg::Ps256, &key.pkcs8, "k"), Err(KeyRefused)));
+    }
+
+    #[test]
+    fn a_signature_with_one_padding_is_none_with_the_other() {
+        for (alg, other) in [(SigningAlg::Ps256, Padding::Pkcs1), (SigningAlg::Rs256, Padding::Pss)] {
+            let key = FreshKey::generate(alg).unwrap();
+            let token = Signer::parse(alg, &key.pkcs8, "k").unwrap().sign(JwtType::IdToken, b"{}").unwrap();
+            let PublicKey::Rsa { modulus, exponent, .. } = key.public else { panic!("an RSA key") };
+            let mistaken = PublicKey::Rsa { modulus, exponent, padding: other };
+            let jwt = CompactJwt::parse(&token).unwrap();
+            let refused = VerifyingKey::new(None, &mistaken).unwrap().verify(&jwt);
+            assert_eq!(refused, Err(JwtError::UnknownKey), "{alg}: the algorithm is the key's");
+            let raw = mistaken.verifying().unwrap().verify_sig(jwt.signed.as_bytes(), &jwt.signature);
+            assert!(raw.is_err(), "{alg}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How the hosts fare that the server calls: one that fails is left alone, and none is called too often at once.
+//! How the hosts fare that the server calls: an address that fails is left alone, and no host is called too often at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,30 @@ use crate::outbound::error::OutboundError;
 
 /// Requests to one host at one time.
 const AT_ONCE: usize = 4;
-/// Failures in a row before a host is left alone.
+/// Failures in a row before an address is left alone.
 const PATIENCE: u32 = 3;
 /// For how long at first; it doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Hosts that are remembered.
-const MAX_HOSTS: usize = 1024;
+/// Addresses that fail and are remembered.
+const MAX_FAILING: usize = 1024;
 
-/// The hosts that are called, or that failed.
+/// The hosts that are called, and the addresses that fail.
 pub(super) struct Hosts {
-    table: Mutex<HashMap<String, Host>>,
+    table: Mutex<Table>,
     clock: Clock,
 }
 
-struct Host {
-    permits: Arc<Semaphore>,
+#[derive(Default)]
+struct Table {
+    /// What bounds how often a host is called at once, while it is.
+    called: HashMap<String, Arc<Semaphore>>,
+    /// By what is asked, and not by host: one client cannot have another one's address left alone.
+    failing: HashMap<String, Failing>,
+}
+
+#[derive(Clone, Copy)]
+struct Failing {
     failures: u32,
     /// Until then nobody calls, after so many failures.
     retry_at: Timestamp,
@@ -36,7 +44,9 @@ struct Host {
 pub(super) struct Turn {
     hosts: Arc<Hosts>,
     host: String,
-    _permit: OwnedSemaphorePermit,
+    /// What is asked: a method and an address.
+    asked: String,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Hosts {
@@ -45,46 +55,35 @@ impl Hosts {
     }
 
     /// Waits for one's turn at a host.
-    pub(super) async fn enter(self: Arc<Self>, host: String) -> Result<Turn, OutboundError> {
-        let permits = self.permits_of(&host).ok_or(OutboundError::Busy)?;
-        let permit = permits.acquire_owned().await.map_err(|_| OutboundError::Busy)?;
-        Ok(Turn { hosts: self, host, _permit: permit })
+    pub(super) async fn enter(self: Arc<Self>, host: String, asked: String) -> Result<Turn, OutboundError> {
+        let permits = Arc::clone(self.table().called.entry(host.clone()).or_insert_with(new_permits));
+        let mut turn = Turn { hosts: self, host, asked, permit: None };
+        turn.permit = Some(permits.acquire_owned().await.map_err(|_| OutboundError::Busy)?);
+        Ok(turn)
     }
 
-    fn permits_of(&self, host: &str) -> Option<Arc<Semaphore>> {
-        let mut table = self.table();
-        if !table.contains_key(host) && table.len() >= MAX_HOSTS {
-            // One that nobody calls gives way: the one that may be called again first.
-            let idle = table.iter().filter(|(_, host)| Arc::strong_count(&host.permits) == 1);
-            let gives_way = idle.min_by_key(|(_, host)| host.retry_at).map(|(name, _)| name.clone());
-            table.remove(&gives_way?);
-        }
-        let found = table.entry(host.to_owned()).or_insert_with(|| Host {
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
-            failures: 0,
-            retry_at: Timestamp::from_micros(0),
-        });
-        Some(Arc::clone(&found.permits))
-    }
-
-    fn table(&self) -> MutexGuard<'_, HashMap<String, Host>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn new_permits() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(AT_ONCE))
+}
+
 impl Turn {
-    /// Whether the host may be called now. Of one that is left alone, one call finds out whether it answers again.
+    /// Whether it may be asked now. Of what is left alone, one call finds out whether it answers again.
     pub(super) fn begin(&self) -> Result<(), OutboundError> {
         let now = self.hosts.clock.now();
         let mut table = self.hosts.table();
-        let Some(host) = table.get_mut(&self.host) else { return Ok(()) };
-        if host.failures < PATIENCE {
+        let Some(failing) = table.failing.get_mut(&self.asked) else { return Ok(()) };
+        if failing.failures < PATIENCE {
             return Ok(());
         }
-        if now < host.retry_at {
+        if now < failing.retry_at {
             return Err(OutboundError::LeftAlone);
         }
-        host.retry_at = now.plus(pause(host.failures));
+        failing.retry_at = now.plus(pause(failing.failures));
         Ok(())
     }
 
@@ -92,16 +91,30 @@ impl Turn {
     pub(super) fn end(self, is_alive: bool) {
         let now = self.hosts.clock.now();
         let mut table = self.hosts.table();
-        let Some(host) = table.get_mut(&self.host) else { return };
         if is_alive {
-            host.failures = 0;
-            // The table, this turn: nobody else is here.
-            if Arc::strong_count(&host.permits) <= 2 {
-                table.remove(&self.host);
-            }
-        } else {
-            host.failures = host.failures.saturating_add(1);
-            host.retry_at = now.plus(pause(host.failures));
+            table.failing.remove(&self.asked);
+            return;
+        }
+        if !table.failing.contains_key(&self.asked) && table.failing.len() >= MAX_FAILING {
+            // What may be asked again first gives way.
+            let gives_way = table.failing.iter().min_by_key(|(_, failing)| failing.retry_at);
+            let gives_way = gives_way.map(|(asked, _)| asked.clone());
+            gives_way.map(|asked| table.failing.remove(&asked));
+        }
+        let failing =
+            table.failing.entry(self.asked.clone()).or_insert(Failing { failures: 0, retry_at: now });
+        failing.failures = failing.failures.saturating_add(1);
+        failing.retry_at = now.plus(pause(failing.failures));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        let mut table = self.hosts.table();
+        // Nobody calls the host any more, nor waits to.
+        if table.called.get(&self.host).is_some_and(|permits| Arc::strong_count(permits) == 1) {
+            table.called.remove(&self.host);
         }
     }
 }
@@ -124,28 +137,42 @@ mod tests {
         (Arc::new(Hosts::new(clock.clone())), clock)
     }
 
-    async fn call(hosts: &Arc<Hosts>, is_alive: bool) -> Result<(), OutboundError> {
-        let turn = Arc::clone(hosts).enter(HOST.to_owned()).await?;
+    const KEYS: &str = "GET https://rp.example/keys";
+    const LOGOUT: &str = "POST https://rp.example/logout";
+
+    async fn call(hosts: &Arc<Hosts>, asked: &str, is_alive: bool) -> Result<(), OutboundError> {
+        let turn = Arc::clone(hosts).enter(HOST.to_owned(), asked.to_owned()).await?;
         turn.begin()?;
         turn.end(is_alive);
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_host_is_left_alone_after_three_failures_in_a_row_and_tried_once_then() {
+    async fn an_address_is_left_alone_after_three_failures_in_a_row_and_tried_once_then() {
         let (hosts, clock) = hosts();
         for is_alive in [false, false, true, false, false, false] {
-            assert_eq!(call(&hosts, is_alive).await, Ok(()));
+            assert_eq!(call(&hosts, KEYS, is_alive).await, Ok(()));
         }
-        assert_eq!(call(&hosts, true).await, Err(OutboundError::LeftAlone));
+        assert_eq!(call(&hosts, KEYS, true).await, Err(OutboundError::LeftAlone));
         clock.advance(FIRST_PAUSE);
-        assert_eq!(call(&hosts, false).await, Ok(()), "one finds out");
+        assert_eq!(call(&hosts, KEYS, false).await, Ok(()), "one finds out");
         clock.advance(FIRST_PAUSE);
-        assert_eq!(call(&hosts, true).await, Err(OutboundError::LeftAlone), "pauses grow");
+        assert_eq!(call(&hosts, KEYS, true).await, Err(OutboundError::LeftAlone), "pauses grow");
         clock.advance(FIRST_PAUSE);
-        assert_eq!(call(&hosts, true).await, Ok(()));
-        assert_eq!(call(&hosts, true).await, Ok(()));
-        assert!(hosts.table().is_empty(), "nothing is remembered of a host that works");
+        assert_eq!(call(&hosts, KEYS, true).await, Ok(()));
+        assert_eq!(call(&hosts, KEYS, true).await, Ok(()));
+        let table = hosts.table();
+        assert!(table.failing.is_empty() && table.called.is_empty(), "nothing is remembered of what works");
+    }
+
+    #[tokio::test]
+    async fn what_fails_leaves_other_addresses_of_its_host_as_they_are() {
+        let (hosts, _) = hosts();
+        for _ in 0..PATIENCE {
+            assert_eq!(call(&hosts, KEYS, false).await, Ok(()));
+        }
+        assert_eq!(call(&hosts, KEYS, true).await, Err(OutboundError::LeftAlone));
+        assert_eq!(call(&hosts, LOGOUT, true).await, Ok(()));
     }
 
     #[test]
@@ -158,24 +185,25 @@ mod tests {
     #[tokio::test]
     async fn few_call_a_host_at_once_and_others_wait() {
         let (hosts, _) = hosts();
+        let enter = |host: &str| Arc::clone(&hosts).enter(host.to_owned(), KEYS.to_owned());
         let mut turns = Vec::new();
         for _ in 0..AT_ONCE {
-            turns.push(Arc::clone(&hosts).enter(HOST.to_owned()).await.unwrap());
+            turns.push(enter(HOST).await.unwrap());
         }
-        let mut waiting = Box::pin(Arc::clone(&hosts).enter(HOST.to_owned()));
+        let mut waiting = Box::pin(enter(HOST));
         assert!((&mut waiting).now_or_never().is_none());
-        assert!(Arc::clone(&hosts).enter("https://other.example".to_owned()).await.is_ok());
+        assert!(enter("https://other.example").await.is_ok());
         turns.pop().unwrap().end(true);
         assert!(waiting.await.is_ok());
     }
 
     #[tokio::test]
-    async fn no_more_hosts_are_remembered_than_there_is_room_for() {
+    async fn no_more_failures_are_remembered_than_there_is_room_for() {
         let (hosts, _) = hosts();
-        for number in 0..MAX_HOSTS + 10 {
-            let turn = Arc::clone(&hosts).enter(format!("https://{number}.example")).await.unwrap();
+        for number in 0..MAX_FAILING + 10 {
+            let turn = Arc::clone(&hosts).enter(HOST.to_owned(), format!("GET {number}")).await.unwrap();
             turn.end(false);
         }
-        assert_eq!(hosts.table().len(), MAX_HOSTS);
+        assert_eq!(hosts.table().failing.len(), MAX_FAILING);
     }
 }

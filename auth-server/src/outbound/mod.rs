@@ -33,13 +33,11 @@ use crate::config;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Clock;
 
-/// The longest that a request takes, from the look-up of the name to the last byte.
+/// The longest that a request takes, from the look-up of the name to the last byte, and the longest that it waits before that.
 const DEADLINE: Duration = Duration::from_secs(5);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
-/// Requests at one time, to all hosts together.
+/// Requests of a kind at one time, to all hosts together.
 const AT_ONCE: usize = 32;
-/// What is read of an answer that only has a status to give.
-const MAX_ACKNOWLEDGEMENT: usize = 4 * 1024;
 
 /// The client of the server for addresses that its clients registered. Clones share everything.
 #[derive(Clone)]
@@ -52,7 +50,9 @@ struct Inner {
     /// Built when it is needed first: most servers and nearly all commands never call anybody.
     client: OnceLock<Result<reqwest::Client, String>>,
     hosts: Arc<Hosts>,
-    permits: Semaphore,
+    /// Apart from each other, so that who is slow to take forms keeps nobody from fetching.
+    fetching: Semaphore,
+    sending: Semaphore,
 }
 
 /// The file of certificate authorities cannot be used.
@@ -83,7 +83,8 @@ impl Outbound {
             authorities,
             client: OnceLock::new(),
             hosts: Arc::new(Hosts::new(clock)),
-            permits: Semaphore::new(AT_ONCE),
+            fetching: Semaphore::new(AT_ONCE),
+            sending: Semaphore::new(AT_ONCE),
         })))
     }
 
@@ -100,7 +101,7 @@ impl Outbound {
     /// The same, with what its server says of it.
     pub(crate) async fn fetch(&self, url: &ClientUrl, max_bytes: usize) -> Result<Document, OutboundError> {
         let request = self.client()?.get(url.url().clone()).header("accept", "application/json");
-        self.send(url, async {
+        self.send(("GET", url), &self.0.fetching, async {
             let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
             match response.status().as_u16() {
                 200 => {
@@ -117,36 +118,36 @@ impl Outbound {
     pub(crate) async fn post_form(&self, url: &ClientUrl, form: String) -> Result<u16, OutboundError> {
         let request = self.client()?.post(url.url().clone());
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
-        self.send(url, async {
+        self.send(("POST", url), &self.0.sending, async {
+            // The status says all; what else is sent is not listened to.
             let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
-            let status = response.status().as_u16();
-            // Whoever sends more than an acknowledgement is not listened to any longer, and has said what counts.
-            _ = read(response, MAX_ACKNOWLEDGEMENT).await;
-            Ok(status)
+            Ok(response.status().as_u16())
         })
         .await
     }
 
-    async fn send<T>(
+    async fn send<T: Reply>(
         &self,
-        url: &ClientUrl,
+        (method, url): (&str, &ClientUrl),
+        permits: &Semaphore,
         exchange: impl Future<Output = Result<T, OutboundError>>,
-    ) -> Result<T, OutboundError>
-    where
-        T: Reply,
-    {
+    ) -> Result<T, OutboundError> {
         self.0.rules.check(url.url())?;
         let host = url.url().origin().ascii_serialization();
-        let bounded = async {
-            let turn = Arc::clone(&self.0.hosts).enter(host).await?;
-            let _permit = self.0.permits.acquire().await.map_err(|_| OutboundError::Busy)?;
-            turn.begin()?;
-            let outcome = timeout(DEADLINE, exchange).await.unwrap_or(Err(OutboundError::Silent));
-            turn.end(outcome.as_ref().is_ok_and(Reply::is_alive));
-            outcome
+        let entered = async {
+            let turn = Arc::clone(&self.0.hosts).enter(host, format!("{method} {}", url.as_str())).await?;
+            let permit = permits.acquire().await.map_err(|_| OutboundError::Busy)?;
+            Ok((turn, permit))
         };
-        // Twice: once for one's turn, and the request has its own time then.
-        timeout(DEADLINE * 2, bounded).await.unwrap_or(Err(OutboundError::Busy))
+        let (turn, _permit) = timeout(DEADLINE, entered).await.unwrap_or(Err(OutboundError::Busy))?;
+        turn.begin()?;
+        let outcome = timeout(DEADLINE, exchange).await.unwrap_or(Err(OutboundError::Silent));
+        match &outcome {
+            // That was not the other side.
+            Err(OutboundError::NoTrust(_) | OutboundError::Refused(_)) => {}
+            outcome => turn.end(is_alive(outcome)),
+        }
+        outcome
     }
 
     fn client(&self) -> Result<&reqwest::Client, OutboundError> {
@@ -158,20 +159,29 @@ impl Outbound {
     }
 }
 
-/// What tells that the other side works, whatever it thinks of the request.
+/// Whether the other side works, whatever it thinks of the request.
+fn is_alive<T: Reply>(outcome: &Result<T, OutboundError>) -> bool {
+    match outcome {
+        Ok(reply) => reply.status() < 500,
+        Err(OutboundError::Status(status)) => *status < 500,
+        Err(error) => matches!(error, OutboundError::TooLong),
+    }
+}
+
+/// What an answer comes to.
 trait Reply {
-    fn is_alive(&self) -> bool;
+    fn status(&self) -> u16;
 }
 
 impl Reply for Document {
-    fn is_alive(&self) -> bool {
-        true
+    fn status(&self) -> u16 {
+        200
     }
 }
 
 impl Reply for u16 {
-    fn is_alive(&self) -> bool {
-        *self < 500
+    fn status(&self) -> u16 {
+        *self
     }
 }
 

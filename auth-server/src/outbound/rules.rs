@@ -73,6 +73,8 @@ impl Rules {
 }
 
 fn is_local(host: &str) -> bool {
+    // One dot at the end says that nothing is to be put behind the name.
+    let host = host.strip_suffix('.').unwrap_or(host);
     host.eq_ignore_ascii_case(LOCALHOST)
         || host.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case(LOCALHOST))
 }
@@ -103,6 +105,7 @@ mod tests {
             "https://localhost/",
             "https://LOCALHOST/",
             "https://a.localhost/",
+            "https://localhost./",
             "http://localhost:8080/",
         ] {
             assert_eq!(checked(&none, url), Err(AddressRefused::Internal), "{url}");

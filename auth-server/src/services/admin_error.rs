@@ -143,6 +143,7 @@ pub enum Thing {
     Revision,
     Role,
     Schedule,
+    Secret,
     Shadow,
     User,
 }
@@ -161,6 +162,7 @@ impl fmt::Display for Thing {
             Self::Revision => "revision",
             Self::Role => "role",
             Self::Schedule => "scheduled activation",
+            Self::Secret => "secret",
             Self::Shadow => "trial of rules",
             Self::User => "user",
         })

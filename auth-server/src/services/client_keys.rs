@@ -110,7 +110,17 @@ impl ClientKeys {
         if let Some(keys) = published.known().younger_than(FRESH, self.clock.now()) {
             return Ok(keys);
         }
-        let _turn = published.turn.lock().await;
+        let turn = published.turn.try_lock();
+        // While somebody fetches, older ones do.
+        if turn.is_err()
+            && let Some(keys) = published.known().younger_than(LONGEST, self.clock.now())
+        {
+            return Ok(keys);
+        }
+        let _turn = match turn {
+            Ok(turn) => turn,
+            Err(_) => published.turn.lock().await,
+        };
         let known = published.known().clone();
         let now = self.clock.now();
         if let Some(keys) = known.younger_than(FRESH, now) {
@@ -154,6 +164,8 @@ impl ClientKeys {
         let document = match self.outbound.get(url, MAX_BYTES).await {
             Ok(document) => document,
             Err(error) => {
+                // From now on: whoever waited meanwhile would ask again at once otherwise.
+                published.known().tried_at = Some(self.clock.now());
                 tracing::warn!(cause = %error, "the keys of a client cannot be fetched");
                 return None;
             }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::domain::claims::AccessTokenClaims;
 use crate::domain::client::Client;
+use crate::domain::client_openid::SubjectType;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::oauth_error::OAuthErrorCode;
@@ -115,9 +116,12 @@ impl IntrospectionService {
             return Ok(None);
         }
         let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
-        let Some(LiveToken { claims, standing }) = live else { return Ok(None) };
+        let Some(LiveToken { claims, standing, .. }) = live else { return Ok(None) };
+        // Whoever does not know the subject of others does not know the user name, which is the same everywhere.
+        let is_public = caller.client().settings.protocol.openid.subject == SubjectType::Public;
+        let standing = standing.filter(|_| is_public);
         let username = standing.map(|standing| standing.user.username.as_str().to_owned());
-        let active = ActiveAccess { active: true, token_type: "Bearer", username, claims };
+        let active = ActiveAccess { active: true, token_type: claims.cnf.token_type(), username, claims };
         Ok(Some(Introspection::Access(Box::new(active))))
     }
 
@@ -150,7 +154,7 @@ impl IntrospectionService {
         Ok(Some(Introspection::Refresh(Box::new(ActiveRefresh {
             active: true,
             client_id: row.client,
-            sub: standing.user.sub,
+            sub: self.tokens.subject(caller.client(), &standing.user),
             iss: self.tokens.issuer().as_str().to_owned(),
             exp: expires_at.as_secs(),
             scope: row.scopes,

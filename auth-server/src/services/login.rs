@@ -398,6 +398,7 @@ mod tests {
     use crate::config::{Limits, Passwords};
     use crate::domain::audit::AuditOutcome;
     use crate::domain::ids::{OrganisationId, UserId};
+    use crate::domain::profile::Profile;
     use crate::domain::user::Sub;
     use crate::storage::tests::support::{Backend, Fixture, START};
     use crate::storage::{audit, users};
@@ -444,6 +445,7 @@ mod tests {
                 email_verified_at: None,
                 created_at: START,
                 disabled_at,
+                profile: Profile::default(),
             };
             let hash = match password {
                 Some(password) => {

@@ -203,7 +203,10 @@ impl LogoutService {
             return Err(LogoutError::ClientMismatch);
         }
         let client = match named.or(issued_to) {
-            Some(id) => Some(self.store.client(&id).await?.ok_or(LogoutError::ClientUnknown)?),
+            Some(id) => {
+                let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
+                Some(client.ok_or(LogoutError::ClientUnknown)?)
+            }
             None => None,
         };
         let redirect = redirect(request, client.as_deref())?;

@@ -5,9 +5,12 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
 
 use crate::domain::claims::{AccessTokenClaims, IdTokenClaims};
+use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::delegation::Delegate;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::issuer::Issuer;
@@ -16,7 +19,7 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::domain::session::{Acr, AuthMethod};
 use crate::domain::signing::SigningAlg;
-use crate::domain::user::Sub;
+use crate::domain::user::{Sub, User};
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::{KeyRing, SignError};
 
@@ -45,6 +48,7 @@ pub(crate) struct AccessToken {
     pub(crate) ttl: Duration,
     /// Who acts for the user, where that is not the client.
     pub(crate) act: Option<Delegate>,
+    pub(crate) binding: Confirmation,
 }
 
 /// Whom a token speaks for.
@@ -52,7 +56,7 @@ pub(crate) struct AccessToken {
 pub(crate) enum Subject {
     /// The client itself.
     Client,
-    /// A person, who signed in.
+    /// A person, who signed in, by the subject that the client knows.
     User(Box<SignedIn>),
 }
 
@@ -81,6 +85,8 @@ pub(crate) struct IdToken {
     pub(crate) client: ClientId,
     pub(crate) alg: SigningAlg,
     pub(crate) nonce: Option<String>,
+    /// The claims about the person that were asked for.
+    pub(crate) about: Map<String, Value>,
 }
 
 impl Minter {
@@ -94,6 +100,11 @@ impl Minter {
 
     pub(crate) const fn keys(&self) -> &KeyRing {
         &self.keys
+    }
+
+    /// What tokens for this client call this user.
+    pub(crate) fn subject(&self, client: &Client, user: &User) -> Sub {
+        self.keys.subject(client, user)
     }
 
     pub(crate) const fn entropy(&self) -> &Entropy {
@@ -129,6 +140,7 @@ impl Minter {
             sid: user.map(|user| user.session.clone()),
             gid: user.map(|user| user.grant.clone()),
             act: token.act.clone(),
+            cnf: token.binding.clone(),
         }
     }
 
@@ -157,17 +169,21 @@ impl Minter {
             amr: proof.methods.clone(),
             at_hash: Some(at_hash(token.alg, access_token)),
             sid: user.session.clone(),
+            about: token.about,
         };
         self.keys.sign(token.alg, JwtType::IdToken, &claims).map(Some)
     }
 }
 
 /// The left half of the access token's hash, under the hash function of the ID token's algorithm (OpenID Connect Core §3.1.3.6).
+///
+/// `c_hash` and `s_hash` have no place here: they are for ID tokens that come through the browser, beside a code and a state (Core
+/// §3.3.2.11, FAPI 1.0 Advanced §5.1.1), and this server sends none that way.
 fn at_hash(alg: SigningAlg, access_token: &str) -> String {
     let function = match alg {
         // Ed25519 hashes with SHA-512 (RFC 8032 §5.1).
         SigningAlg::EdDsa => &digest::SHA512,
-        SigningAlg::Es256 | SigningAlg::Rs256 => &digest::SHA256,
+        SigningAlg::Es256 | SigningAlg::Ps256 | SigningAlg::Rs256 => &digest::SHA256,
     };
     let hash = digest::digest(function, access_token.as_bytes());
     let half = hash.as_ref().len() / 2;
@@ -184,6 +200,7 @@ mod tests {
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         assert_eq!(at_hash(SigningAlg::Rs256, token), "77QmUPtjPfzWtF2AnpK9RQ");
         assert_eq!(at_hash(SigningAlg::Es256, token), "77QmUPtjPfzWtF2AnpK9RQ");
+        assert_eq!(at_hash(SigningAlg::Ps256, token), "77QmUPtjPfzWtF2AnpK9RQ");
         assert_eq!(at_hash(SigningAlg::EdDsa, token).len(), 43, "half of SHA-512 is 32 bytes");
     }
 }

@@ -31,6 +31,7 @@ pub(crate) mod password;
 pub(crate) mod password_quality;
 pub(crate) mod permission;
 pub mod policies;
+pub(crate) mod possession;
 pub(crate) mod provision;
 pub(crate) mod registration;
 pub(crate) mod revocation_feed;

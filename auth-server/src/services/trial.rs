@@ -24,6 +24,7 @@ use crate::services::backchannel::LogoutNotices;
 use crate::services::caller::{Authority, Caller};
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
+use crate::services::clients::authentication::Abilities;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::{OWNER, Owners};
 use crate::services::paging::PageQuery;
@@ -40,6 +41,9 @@ use crate::storage::{Store, StoreOptions};
 
 /// When every trial begins.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// A server that finds out all that there is to find out.
+pub(crate) const ABLE: Abilities = Abilities { sees_certificates: true, knows_authorities: true };
 
 /// The services over a database of their own that is gone when this is dropped.
 pub(crate) struct Trial {
@@ -90,6 +94,7 @@ impl Trial {
                 entropy.clone(),
                 owners.clone(),
                 Outbound::new(&config::Outbound::default(), Resolver::System, Clock::manual(START)).unwrap(),
+                ABLE,
             ),
             apis,
             store,

@@ -1,20 +1,50 @@
 //! Userinfo ([OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
 
-use crate::domain::claims::{OPENID, UserInfo};
+use serde_json::{Map, Value};
+
+use crate::domain::claim::ClaimSet;
+use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth_error::OAuthErrorCode;
+use crate::keys::ring::SignError;
+use crate::services::possession::ShownToken;
 use crate::services::token::access::{AccessTokens, LiveToken};
-use crate::storage::{Store, StoreError};
+use crate::storage::grants::Standing;
+use crate::storage::{Store, StoreError, Unique, single_use};
 
 /// Why nothing is told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserInfoError {
     #[error(transparent)]
-    Fault(#[from] StoreError),
+    Fault(StoreError),
     #[error("the token was not issued for the scope openid")]
     InsufficientScope,
+    #[error("the proof of possession was used before")]
+    ProofUsed,
+    #[error("the token is bound to something that was not proven, or was not shown as what it is")]
+    Unproven,
     #[error("the token is malformed, expired, revoked, or meant for something else")]
     InvalidToken,
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// What is told.
+#[derive(Debug)]
+pub(crate) enum UserInfo {
+    /// Claims as they are.
+    Plain(Map<String, Value>),
+    /// A JWT, for a client that wants one.
+    Signed(String),
+}
+
+impl From<StoreError> for UserInfoError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(Unique::Once) => Self::ProofUsed,
+            error => Self::Fault(error),
+        }
+    }
 }
 
 impl UserInfoError {
@@ -22,9 +52,10 @@ impl UserInfoError {
     pub(crate) const fn code(&self) -> OAuthErrorCode {
         match self {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
-            Self::Fault(_) => OAuthErrorCode::ServerError,
+            Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::InsufficientScope => OAuthErrorCode::InsufficientScope,
-            Self::InvalidToken => OAuthErrorCode::InvalidToken,
+            Self::InvalidToken | Self::Unproven => OAuthErrorCode::InvalidToken,
+            Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
         }
     }
 }
@@ -41,20 +72,47 @@ impl UserInfoService {
         Self { store, tokens }
     }
 
-    /// Who the token speaks for, as far as its scopes go.
+    /// Who the token speaks for, as far as its scopes and the claims that were asked for go.
     ///
     /// The token has to be for this server: one for an API would let that API learn what the user told the client only.
-    pub(crate) async fn userinfo(&self, token: &str, now: Timestamp) -> Result<UserInfo, UserInfoError> {
-        let claims = self.tokens.read(token, now).ok_or(UserInfoError::InvalidToken)?;
+    pub(crate) async fn userinfo(
+        &self,
+        shown: ShownToken<'_>,
+        now: Timestamp,
+    ) -> Result<UserInfo, UserInfoError> {
+        let claims = self.tokens.read(shown.token, now).ok_or(UserInfoError::InvalidToken)?;
         if claims.aud != self.tokens.issuer().as_str() {
             return Err(UserInfoError::InvalidToken);
         }
+        // RFC 9449 §7.1, RFC 8705 §3.
+        if !shown.proves(&claims.cnf) {
+            return Err(UserInfoError::Unproven);
+        }
+        if let Some(proof) = shown.possession.proof.clone() {
+            self.store
+                .write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }))
+                .await?;
+        }
         let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
-        let LiveToken { claims, standing } = live.ok_or(UserInfoError::InvalidToken)?;
+        let LiveToken { claims, client, standing } = live.ok_or(UserInfoError::InvalidToken)?;
         if !claims.scope.contains(OPENID) {
             return Err(UserInfoError::InsufficientScope);
         }
-        let standing = standing.ok_or(UserInfoError::InsufficientScope)?;
-        Ok(UserInfo::of(&standing.user, &claims.scope))
+        let Standing { grant, user, .. } = standing.ok_or(UserInfoError::InsufficientScope)?;
+        // What the client may ask for can have shrunk since.
+        let told = ClaimSet::revealed_by(&claims.scope)
+            .union(&grant.identity.claims.userinfo.within(&client.scopes));
+        let mut info = told.of(&user);
+        // The subject of the ID token (Core §5.3.2): both come of the same grant.
+        info.insert("sub".to_owned(), claims.sub.into());
+        match client.settings.protocol.openid.userinfo_alg {
+            None => Ok(UserInfo::Plain(info)),
+            Some(alg) => {
+                // Core §5.3.2.
+                info.insert("iss".to_owned(), self.tokens.issuer().as_str().into());
+                info.insert("aud".to_owned(), client.id.as_str().into());
+                Ok(UserInfo::Signed(self.tokens.sign_userinfo(alg, &info)?))
+            }
+        }
     }
 }

@@ -6,12 +6,13 @@ use crate::storage::{StoreError, Tx};
 
 // An empty `api_id` is no API: a part of a primary key cannot be NULL.
 const FIND: &str = "
-    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at FROM consents
+    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims FROM consents
      WHERE user_id = $1 AND client_id = $2 AND api_id = $3";
 const SAVE: &str = "
-    INSERT INTO consents (user_id, client_id, api_id, scopes, granted_at) VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO consents (user_id, client_id, api_id, scopes, granted_at, claims)
+    VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (user_id, client_id, api_id)
-        DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at";
+        DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at, claims = excluded.claims";
 const DELETE: &str = "DELETE FROM consents WHERE user_id = $1 AND client_id = $2";
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub async fn save(tx: &mut Tx, consent: &Consent) -> Result<(), StoreError> {
         key(consent.api.as_ref()).into(),
         consent.scopes.to_string().into(),
         consent.granted_at.into(),
+        consent.claims.to_string().into(),
     ];
     tx.execute(SAVE, &values).await.map(drop)
 }
@@ -56,5 +58,6 @@ fn read(row: &crate::storage::row::Row) -> Result<Consent, StoreError> {
         api: row.get(2)?,
         scopes: row.get(3)?,
         granted_at: row.get(4)?,
+        claims: row.parse(5)?,
     })
 }

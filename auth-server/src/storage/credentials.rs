@@ -7,7 +7,7 @@ use crate::storage::{StoreError, Tx, users};
 
 const FOR_SIGN_IN: &str = "
     SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at, c.secret
+           u.disabled_at, u.profile, c.secret
       FROM users u
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
      WHERE u.username = $1";

@@ -112,6 +112,8 @@ impl Outcome for StoreError {
 pub enum Unique {
     /// The audience of an API.
     Audience,
+    /// Something that may be used once, such as a proof of possession.
+    Once,
     /// The name of a role within its API.
     RoleName,
     /// The subject of a user.
@@ -126,6 +128,7 @@ impl std::fmt::Display for Unique {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Audience => "the audience",
+            Self::Once => "what may be used once",
             Self::RoleName => "the role name",
             Self::Sub => "the subject",
             Self::Username => "the user name",
@@ -135,8 +138,9 @@ impl std::fmt::Display for Unique {
 }
 
 /// The index as PostgreSQL names it, and the columns as SQLite names them.
-const UNIQUES: [(Unique, &str, &str); 4] = [
+const UNIQUES: [(Unique, &str, &str); 5] = [
     (Unique::Audience, "apis_audience", "apis.audience"),
+    (Unique::Once, "single_use_pkey", "single_use.purpose, single_use.digest"),
     (Unique::RoleName, "roles_name", "roles.api_id, roles.name"),
     (Unique::Sub, "users_sub", "users.sub"),
     (Unique::Username, "users_username", "users.username"),

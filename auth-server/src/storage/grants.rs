@@ -2,7 +2,8 @@
 
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
-use crate::domain::grant::Grant;
+use crate::domain::confirmation::{Confirmation, Thumbprint};
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{GrantId, SessionId, UserId};
 use crate::domain::revocation::Revocation;
 use crate::domain::scope::ScopeSet;
@@ -12,17 +13,20 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, sessions, users};
 
 const INSERT: &str = "
-    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at)
-    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
+    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at,
+                        claims, bound_jkt, bound_x5t)
+    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10, $11, $12
       FROM users u, clients c
      WHERE u.id = $3 AND c.id = $2";
 const FIND: &str = "
-    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at
+    SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, claims,
+           bound_jkt, bound_x5t
       FROM grants WHERE id = $1";
 const STANDING: &str = "
     SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.api_id, g.auth_time, g.created_at, g.revoked_at,
+           g.claims, g.bound_jkt, g.bound_x5t,
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at,
+           u.disabled_at, u.profile,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
            s.address, s.user_agent
       FROM grants g
@@ -44,7 +48,7 @@ const REVOKE_BY_SESSION: &str = "
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
-pub(super) const WIDTH: usize = 9;
+pub(super) const WIDTH: usize = 12;
 
 /// A grant with everything that decides whether it still counts.
 #[derive(Clone, Debug)]
@@ -59,6 +63,8 @@ pub struct Standing {
 
 /// Adds a grant; does nothing when the user or the client was deleted.
 pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
+    let claims = serde_json::to_string(&grant.identity.claims)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
     let values = [
         (&grant.id).into(),
         (&grant.client).into(),
@@ -66,9 +72,12 @@ pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
         (&grant.session).into(),
         grant.scopes.to_string().into(),
         grant.resource.as_ref().into(),
-        grant.auth_time.into(),
+        grant.identity.auth_time.into(),
         grant.created_at.into(),
         grant.revoked_at.into(),
+        claims.into(),
+        grant.binding.jkt.as_ref().map(Thumbprint::as_str).into(),
+        grant.binding.x5t.as_ref().map(Thumbprint::as_str).into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -137,8 +146,9 @@ fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {
         session: row.get(first + 3)?,
         scopes: row.get(first + 4)?,
         resource: row.get(first + 5)?,
-        auth_time: row.get(first + 6)?,
+        identity: GrantIdentity { auth_time: row.get(first + 6)?, claims: row.json(first + 9)? },
         created_at: row.get(first + 7)?,
         revoked_at: row.get(first + 8)?,
+        binding: Confirmation { jkt: row.get(first + 10)?, x5t: row.get(first + 11)? },
     })
 }

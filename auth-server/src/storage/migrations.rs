@@ -77,10 +77,22 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0009_bounded_records.sql"),
     },
     Migration {
+        number: 10,
+        name: "claims",
+        postgres: include_str!("../../../migrations/postgres/0010_claims.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0010_claims.sql"),
+    },
+    Migration {
         number: 11,
         name: "devices",
         postgres: include_str!("../../../migrations/postgres/0011_devices.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0011_devices.sql"),
+    },
+    Migration {
+        number: 12,
+        name: "sender_constraint",
+        postgres: include_str!("../../../migrations/postgres/0012_sender_constraint.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0012_sender_constraint.sql"),
     },
     Migration {
         number: 13,

@@ -38,6 +38,7 @@ pub mod revocations;
 pub mod roles;
 mod row;
 pub mod schedules;
+pub mod secret_uses;
 pub mod sessions;
 pub mod shadows;
 mod shared;

@@ -1,6 +1,7 @@
 //! Refresh tokens: a family per grant, of which one is active.
 
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
 use crate::domain::ids::{ClientId, GrantId};
 use crate::domain::refresh::RefreshState;
 use crate::domain::scope::ScopeSet;
@@ -9,12 +10,16 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
-    INSERT INTO refresh_tokens (digest, grant_id, client_id, scopes, issued_at, expires_at, absolute_expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    INSERT INTO refresh_tokens (digest, grant_id, client_id, scopes, issued_at, expires_at, absolute_expires_at, proof,
+                                proof_good_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const SPEND: &str = "
     UPDATE refresh_tokens SET spent_at = $3, successor = $4
      WHERE digest = $1 AND client_id = $2 AND spent_at IS NULL AND revoked_at IS NULL AND expires_at > $3
-       AND EXISTS (SELECT 1 FROM grants g WHERE g.id = grant_id AND g.revoked_at IS NULL)
+       AND EXISTS (SELECT 1 FROM grants g
+                    WHERE g.id = grant_id AND g.revoked_at IS NULL
+                      AND (g.bound_jkt IS NULL OR g.bound_jkt = $5)
+                      AND (g.bound_x5t IS NULL OR g.bound_x5t = $6))
  RETURNING digest, grant_id, client_id, scopes, expires_at, spent_at, revoked_at, successor, absolute_expires_at";
 const FIND: &str = "
     SELECT t.digest, t.grant_id, t.client_id, t.scopes, t.expires_at, t.spent_at,
@@ -43,6 +48,10 @@ pub struct NewRefreshToken {
     pub expires_at: Timestamp,
     /// When its family ends, however often it is renewed.
     pub absolute_expires_at: Timestamp,
+    /// The proof that it is bought with. It is used up with it: one that was used before buys nothing, by [`Unique::Once`].
+    ///
+    /// [`Unique::Once`]: crate::storage::Unique::Once
+    pub proof: Option<KeyProof>,
 }
 
 /// A refresh token as it is stored.
@@ -84,21 +93,31 @@ pub async fn insert(tx: &mut Tx, token: &NewRefreshToken) -> Result<(), StoreErr
         tx.now().into(),
         token.expires_at.into(),
         token.absolute_expires_at.into(),
+        token.proof.as_ref().map(|proof| proof.name.as_bytes().as_slice()).into(),
+        token.proof.as_ref().map(|proof| proof.good_until).into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
 
-/// Spends the active and unexpired token of a client and leaves its successor, sealed, in its place.
+/// Spends the active and unexpired token of a client that holds what it is bound to, and leaves its successor, sealed, in its
+/// place.
 ///
 /// Gives `None` when there is nothing to spend; then [`find`] says what the token is.
 pub async fn spend(
     tx: &mut Tx,
     digest: &Digest32,
-    client: &ClientId,
+    (client, held): (&ClientId, &Confirmation),
     successor: &[u8],
     now: Timestamp,
 ) -> Result<Option<RefreshToken>, StoreError> {
-    let values = [digest.into(), client.into(), now.into(), successor.into()];
+    let values = [
+        digest.into(),
+        client.into(),
+        now.into(),
+        successor.into(),
+        held.jkt.as_ref().map(Thumbprint::as_str).into(),
+        held.x5t.as_ref().map(Thumbprint::as_str).into(),
+    ];
     tx.fetch_optional(SPEND, &values).await?.as_ref().map(read).transpose()
 }
 

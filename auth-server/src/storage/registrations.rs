@@ -24,6 +24,7 @@ const FORGET_PREVIOUS: &str = "
     UPDATE client_registrations SET previous_digest = NULL WHERE client_id = $1 AND token_digest = $2";
 const UPDATE: &str = "
     UPDATE client_registrations SET about = $2, previous_digest = $3, token_digest = $4 WHERE client_id = $1";
+const BIND: &str = "UPDATE client_registrations SET allowance = $2 WHERE client_id = $1";
 const FRESHNESS: &str = "
     SELECT fetched_at, fresh_until FROM client_registrations WHERE client_id = $1 AND fetched_at IS NOT NULL";
 const REFRESH: &str = "
@@ -41,7 +42,7 @@ const PUT_OFF: &str = "UPDATE client_registrations SET review_at = $2 WHERE clie
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, LIST, DIGESTS, FORGET_PREVIOUS, UPDATE, FRESHNESS, REFRESH, DUE, IS_USED, PUT_OFF];
+    &[INSERT, FIND, LIST, DIGESTS, FORGET_PREVIOUS, UPDATE, BIND, FRESHNESS, REFRESH, DUE, IS_USED, PUT_OFF];
 
 /// When a document was read, and until when it need not be read again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,6 +116,11 @@ pub async fn update(
     let previous = tokens.previous.as_ref().map(|digest| digest.as_bytes().as_slice());
     let values = [client.into(), json(about)?.into(), previous.into(), (&tokens.current).into()];
     tx.execute(UPDATE, &values).await.map(drop)
+}
+
+/// Replaces what a client may have.
+pub async fn bind(tx: &mut Tx, client: &ClientId, allowance: &Allowance) -> Result<(), StoreError> {
+    tx.execute(BIND, &[client.into(), json(allowance)?.into()]).await.map(drop)
 }
 
 /// When the document of a client was read; `None` when it never was.

@@ -8,6 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Column as _, Row as _, ValueRef as _};
 
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Thumbprint;
 use crate::domain::ids::{Id, Kind};
 use crate::domain::rbac::{Audience, RoleName};
 use crate::domain::scope::ScopeSet;
@@ -162,6 +163,12 @@ impl Column for Email {
 }
 
 impl Column for RoleName {
+    fn read(row: &Row, index: usize) -> Result<Self, StoreError> {
+        Self::parse(&row.get::<String>(index)?).map_err(|_| row.corrupt(index))
+    }
+}
+
+impl Column for Thumbprint {
     fn read(row: &Row, index: usize) -> Result<Self, StoreError> {
         Self::parse(&row.get::<String>(index)?).map_err(|_| row.corrupt(index))
     }

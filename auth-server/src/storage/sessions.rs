@@ -19,7 +19,7 @@ const FIND_LIVE: &str = "
     SELECT s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
            s.address, s.user_agent,
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at
+           u.disabled_at, u.profile
       FROM sessions s
       JOIN users u ON u.id = s.user_id
      WHERE s.digest = $1 AND s.ended_at IS NULL AND u.disabled_at IS NULL";

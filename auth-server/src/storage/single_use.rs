@@ -7,11 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::KeyProof;
 use crate::domain::secret::Digest32;
-use crate::storage::{StoreError, Tx};
+use crate::storage::{StoreError, Tx, Unique};
 
 const ISSUE: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+const ISSUE_WITH_PROOF: &str = "
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
+    VALUES ($1, $2, $3, $4, $5, NULL), ($6, $7, 'null', $4, $8, $4)";
 const CONSUME: &str = "
     UPDATE single_use SET used_at = $3
      WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
@@ -25,7 +29,7 @@ const REMEMBER: &str = "
         ON CONFLICT (purpose, digest) DO NOTHING";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ISSUE, CONSUME, FIND, FIND_SPENT, REMEMBER];
+pub(super) const STATEMENTS: &[&str] = &[ISSUE, ISSUE_WITH_PROOF, CONSUME, FIND, FIND_SPENT, REMEMBER];
 
 /// What something may be used for, once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +44,8 @@ pub enum Purpose {
     DeviceCode,
     /// The `jti` of an assertion that a client shows as its grant (RFC 7523 §2.1).
     GrantAssertionJti,
+    /// A proof of possession (RFC 9449 §11.1).
+    DpopProof,
     /// An authorization request that a client pushed (RFC 9126).
     PushedRequest,
     /// The link that makes the first administrator.
@@ -54,6 +60,7 @@ impl Purpose {
             Self::DecisionBatch => "decision_batch",
             Self::DeviceCode => "device_code",
             Self::GrantAssertionJti => "grant_assertion_jti",
+            Self::DpopProof => "dpop_proof",
             Self::PushedRequest => "pushed_request",
             Self::SetupLink => "setup_link",
         }
@@ -72,6 +79,36 @@ pub async fn issue(
         .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
     let values = [purpose.as_str().into(), digest.into(), payload.into(), tx.now().into(), expires_at.into()];
     tx.execute(ISSUE, &values).await.map(drop)
+}
+
+/// The same for what is bought with a proof of possession, which is used up by the same statement: one that was used before buys
+/// nothing, by [`Unique::Once`].
+pub async fn issue_with_proof(
+    tx: &mut Tx,
+    (purpose, digest): (Purpose, &Digest32),
+    payload: &(impl Serialize + Sync),
+    expires_at: Timestamp,
+    proof: &KeyProof,
+) -> Result<(), StoreError> {
+    let payload = serde_json::to_string(payload)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let values = [
+        purpose.as_str().into(),
+        digest.into(),
+        payload.into(),
+        tx.now().into(),
+        expires_at.into(),
+        Purpose::DpopProof.as_str().into(),
+        (&proof.name).into(),
+        proof.good_until.into(),
+    ];
+    tx.execute(ISSUE_WITH_PROOF, &values).await.map(drop)
+}
+
+/// Uses a proof of possession up, or fails by [`Unique::Once`] when it was used before.
+pub async fn use_proof(tx: &mut Tx, proof: &KeyProof, now: Timestamp) -> Result<(), StoreError> {
+    let is_new = remember(tx, Purpose::DpopProof, &proof.name, proof.good_until, now).await?;
+    if is_new { Ok(()) } else { Err(StoreError::Conflict(Unique::Once)) }
 }
 
 /// Uses it up, or gives `None` when it is unknown, expired or used already; then ask [`find_spent`].

@@ -3,26 +3,29 @@
 use crate::domain::ids::UserId;
 use crate::domain::user::{Email, User, Username};
 use crate::storage::row::Row;
+use crate::storage::value::Value;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
-    INSERT INTO users (id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT INTO users (id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at,
+                       profile)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const FIND: &str = "
-    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE id = $1";
 const FIND_BY_SUB: &str = "
-    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE sub = $1";
 const FIND_BY_USERNAME: &str = "
-    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE username = $1";
 const LIST: &str = "
-    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE id > $1 ORDER BY id LIMIT $2";
 const UPDATE: &str = "
     UPDATE users
-       SET organisation_id = $2, username = $3, name = $4, email = $5, email_verified_at = $6, disabled_at = $7
+       SET organisation_id = $2, username = $3, name = $4, email = $5, email_verified_at = $6, disabled_at = $7,
+           profile = $8
      WHERE id = $1";
 
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
@@ -31,7 +34,7 @@ const DELETE: &str = "DELETE FROM users WHERE id = $1";
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE, DELETE];
 
 /// How many columns [`read_at`] reads.
-pub(super) const WIDTH: usize = 9;
+pub(super) const WIDTH: usize = 10;
 
 /// Adds a user.
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
@@ -45,6 +48,7 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
         user.email_verified_at.into(),
         user.created_at.into(),
         user.disabled_at.into(),
+        profile(user)?,
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -90,6 +94,7 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
         user.email.as_ref().map(Email::as_str).into(),
         user.email_verified_at.into(),
         user.disabled_at.into(),
+        profile(user)?,
     ];
     Ok(tx.execute(UPDATE, &values).await? > 0)
 }
@@ -97,6 +102,11 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
 /// Removes a user with credentials, sessions, grants and consents; gives whether there was one.
 pub async fn delete(tx: &mut Tx, id: &UserId) -> Result<bool, StoreError> {
     Ok(tx.execute(DELETE, &[id.into()]).await? > 0)
+}
+
+fn profile(user: &User) -> Result<Value<'_>, StoreError> {
+    let text = serde_json::to_string(&user.profile);
+    text.map(Value::from).map_err(|error| StoreError::Unexpected { reason: error.to_string() })
 }
 
 fn read(row: &Row) -> Result<User, StoreError> {
@@ -115,5 +125,6 @@ pub(super) fn read_at(row: &Row, first: usize) -> Result<User, StoreError> {
         email_verified_at: row.get(first + 6)?,
         created_at: row.get(first + 7)?,
         disabled_at: row.get(first + 8)?,
+        profile: row.json(first + 9)?,
     })
 }

@@ -19,6 +19,13 @@ const MAX_HEADER: usize = 32 * 1024;
 #[derive(Clone, Debug)]
 pub struct PeerCertificate(pub Bytes);
 
+impl PeerCertificate {
+    /// Its thumbprint (RFC 8705 §3.1): the `x5t#S256` of a token that is bound to it.
+    pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.0))
+    }
+}
+
 /// Where the certificates of clients are seen, so that tokens which are bound to one (`cnf` with `x5t#S256`) can be used.
 ///
 /// A certificate proves something only if the handshake showed that the client has its key. Whoever accepts the connection
@@ -65,11 +72,12 @@ impl ClientCertificates {
         let Some(certificate) = self.certificate(parts, proxies).filter(|der| !der.is_empty()) else {
             return false;
         };
-        let own = URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate));
+        let own = PeerCertificate(certificate).thumbprint();
         verify_slices_are_equal(own.as_bytes(), thumbprint.as_bytes()).is_ok()
     }
 
-    fn certificate(&self, parts: &Parts, proxies: &Proxies) -> Option<Bytes> {
+    /// The certificate that the client of a request showed, in DER: of the connection, or by the word of a proxy that is trusted.
+    pub fn certificate(&self, parts: &Parts, proxies: &Proxies) -> Option<Bytes> {
         let header = match &self.0 {
             Source::Connection => {
                 return parts.extensions.get::<PeerCertificate>().map(|peer| peer.0.clone());

@@ -2,31 +2,20 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{Context, SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderValue;
+use aws_lc_rs::digest::{Context, SHA256};
 use http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use url::Url;
 
 use super::nonce::Nonces;
-use super::proof::{Proof, ProofClaims, ProofFault};
+use super::proof::Proof;
 use super::replay::{Name, Replays, Seen};
+use super::rules::{DpopError, Place, Rules};
 #[cfg(feature = "redis")]
 use super::shared::RedisProofs;
 use super::window::Window;
 use super::{BindingFault, Claim, Instant, Shared};
-use crate::client_origin::ClientOrigin;
 use crate::clock::Clock;
-use crate::fetch::is_secure;
-use crate::header::exactly_one;
 use crate::jwks::Algorithm;
-use crate::path::target;
-use crate::token::{NumericDate, TokenFault, TokenPolicy};
-
-pub(super) const HEADER: &str = "dpop";
+use crate::token::TokenPolicy;
 
 /// How many proofs are remembered unless set, in each of two halves.
 const DEFAULT_MAX_PROOFS: usize = 1_000_000;
@@ -69,18 +58,6 @@ pub struct Dpop {
     is_required: bool,
     #[cfg(feature = "redis")]
     redis: Option<Box<RedisProofs>>,
-}
-
-/// Why proofs cannot be checked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DpopError {
-    /// It is not known by which URLs clients reach the service.
-    #[error("`{0}` is not the origin of a service: an https URL (http only for this machine)")]
-    NotAnOrigin(String),
-    /// Where used proofs are shared cannot be found.
-    #[error("the address of the shared proofs cannot be used: {0}")]
-    Url(String),
 }
 
 impl Dpop {
@@ -148,20 +125,31 @@ impl Dpop {
     ) -> Result<Proofs, DpopError> {
         let window = Window { max_age: self.max_age, leeway: tokens.leeway_between_clocks() };
         let shared = self.open(audience, window, clock)?;
-        let origins = if self.origins.is_empty() {
-            vec![Place { prefix: String::new(), ..Place::of(audience.to_owned())? }]
-        } else {
-            self.origins.into_iter().map(Place::of).collect::<Result<_, _>>()?
-        };
-        Ok(Proofs {
+        let replays = Replays::new(window.whole(), self.max_proofs);
+        let is_required = self.is_required;
+        let origins =
+            if self.origins.is_empty() { vec![Place::of_audience(audience)?] } else { self.places()? };
+        let rules = Rules {
             origins,
             algorithms: tokens.listed().to_vec(),
             window,
-            replays: Replays::new(window.whole(), self.max_proofs),
-            shared,
             nonces: self.nonce_secret.as_ref().map(Nonces::new),
-            is_required: self.is_required,
+        };
+        Ok(Proofs { rules, replays, shared, is_required })
+    }
+
+    /// What proofs of requests for tokens are held to, by clocks that are apart by no more than this.
+    pub(super) fn rules(&self, leeway: Duration) -> Result<Rules, DpopError> {
+        Ok(Rules {
+            origins: self.places()?,
+            algorithms: Algorithm::ALL.to_vec(),
+            window: Window { max_age: self.max_age, leeway },
+            nonces: self.nonce_secret.as_ref().map(Nonces::new),
         })
+    }
+
+    fn places(&self) -> Result<Vec<Place>, DpopError> {
+        self.origins.iter().cloned().map(Place::of).collect()
     }
 
     #[cfg(feature = "redis")]
@@ -192,33 +180,11 @@ impl std::fmt::Debug for Dpop {
     }
 }
 
-/// Where clients reach the service.
-struct Place {
-    origin: String,
-    /// What of the path does not arrive here.
-    prefix: String,
-}
-
-impl Place {
-    fn of(text: String) -> Result<Self, DpopError> {
-        match Url::parse(&text) {
-            Ok(url) if is_secure(&url) => Ok(Self {
-                origin: url.origin().ascii_serialization(),
-                prefix: url.path().trim_end_matches('/').to_owned(),
-            }),
-            _ => Err(DpopError::NotAnOrigin(text)),
-        }
-    }
-}
-
 /// Checks proofs.
 pub(crate) struct Proofs {
-    origins: Vec<Place>,
-    algorithms: Vec<Algorithm>,
-    window: Window,
+    rules: Rules,
     replays: Replays,
     shared: Option<Shared>,
-    nonces: Option<Nonces>,
     is_required: bool,
 }
 
@@ -238,7 +204,7 @@ impl Proofs {
     }
 
     pub(crate) fn algorithm_names(&self) -> Vec<&'static str> {
-        self.algorithms.iter().map(|algorithm| algorithm.name()).collect()
+        self.rules.algorithm_names()
     }
 
     /// Checks that a request has a proof, made for it and for the token, by the key of this thumbprint (§4.3). Whether it was
@@ -249,16 +215,8 @@ impl Proofs {
         (token, thumbprint): (&str, &str),
         now: Instant,
     ) -> Result<Name, BindingFault> {
-        let header = exactly_one(&parts.headers, HEADER);
-        let header = header.ok_or(BindingFault::Proof("there is not exactly one"))?;
-        let text = header.to_str().map_err(|_| BindingFault::Proof("it is not a compact JWS"))?;
-        let proof = Proof::verify(text, thumbprint, &self.algorithms).map_err(|fault| match fault {
-            ProofFault::Malformed(what) => BindingFault::Proof(what),
-            ProofFault::OtherKey => BindingFault::Token(TokenFault::SenderConstrained),
-        })?;
-        self.check_claims(&proof.claims, parts, token, now).map_err(BindingFault::Proof)?;
-        self.check_nonce(proof.claims.nonce.as_deref(), now)?;
-        Ok(name_of(&proof, thumbprint))
+        let proof = self.rules.check(parts, (Some(token), Some(thumbprint)), now.unix_secs)?;
+        Ok(name_of(&proof))
     }
 
     /// Notes that a proof is used, unless it was before: here first, so that one that is known costs no round trip. Gives what is
@@ -270,72 +228,10 @@ impl Proofs {
             Seen::Full => Err(BindingFault::Full),
         }
     }
-
-    fn check_claims(
-        &self,
-        claims: &ProofClaims,
-        parts: &Parts,
-        token: &str,
-        now: Instant,
-    ) -> Result<(), &'static str> {
-        if claims.htm != parts.method.as_str() {
-            return Err("it is for another method");
-        }
-        if !self.is_for(&claims.htu, parts) {
-            return Err("it is for another URL");
-        }
-        let NumericDate(made) = claims.iat;
-        if !self.window.is_open(made, now.unix_secs) {
-            return Err("it was not made just now");
-        }
-        let of_token = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()));
-        let own = claims.ath.as_deref().unwrap_or_default();
-        verify_slices_are_equal(own.as_bytes(), of_token.as_bytes()).map_err(|_| "it is for another token")
-    }
-
-    /// Whether a URL is the one of a request, but for query and fragment. Both are read by one parser.
-    fn is_for(&self, htu: &str, parts: &Parts) -> bool {
-        let Ok(url) = Url::parse(htu) else { return false };
-        let (origin, path) = (url.origin().ascii_serialization(), target(parts).path());
-        let is_ours = |own: &Place| {
-            let whole = Url::parse(&format!("{origin}{}{path}", own.prefix));
-            own.origin == origin && whole.is_ok_and(|own| normal(own.path()) == normal(url.path()))
-        };
-        let reached = parts.extensions.get::<ClientOrigin>();
-        url.username().is_empty()
-            && url.password().is_none()
-            && reached.is_none_or(|reached| reached.as_str() == origin)
-            && self.origins.iter().any(is_ours)
-    }
-
-    fn check_nonce(&self, nonce: Option<&str>, now: Instant) -> Result<(), BindingFault> {
-        let Some(nonces) = &self.nonces else { return Ok(()) };
-        if nonce.is_some_and(|nonce| nonces.is_fresh(nonce, now.unix_secs)) {
-            return Ok(());
-        }
-        let new: HeaderValue = nonces.current(now.unix_secs);
-        Err(BindingFault::Nonce(new))
-    }
-}
-
-/// A path with each percent-encoding in one form (RFC 3986 §6.2.2): letters of it large, and none that is not needed.
-fn normal(path: &str) -> Vec<u8> {
-    const NEEDED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    let mut parts = path.split('%');
-    let mut normal = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-        match u8::from_str_radix(code, 16) {
-            Ok(byte) => normal.extend(percent_encode(&[byte], NEEDED).flat_map(str::bytes)),
-            Err(_) => normal.extend([b"%", code.as_bytes()].concat()),
-        }
-        normal.extend(rest.as_bytes());
-    }
-    normal
 }
 
 /// The name of a proof among all proofs: two keys may use one `jti`.
-fn name_of(proof: &Proof, thumbprint: &str) -> Name {
+fn name_of(proof: &Proof) -> Name {
     let half = |parts: &[&[u8]]| -> [u8; 16] {
         let mut context = Context::new(&SHA256);
         for part in parts {
@@ -343,6 +239,6 @@ fn name_of(proof: &Proof, thumbprint: &str) -> Name {
         }
         context.finish().as_ref().first_chunk::<16>().copied().unwrap_or_default()
     };
-    let (key, name) = (thumbprint.as_bytes(), proof.claims.jti.as_bytes());
+    let (key, name) = (proof.thumbprint.as_bytes(), proof.claims.jti.as_bytes());
     Name { proof: half(&[key, b"\0", name]), key: half(&[key]), made: proof.claims.iat.0 }
 }

@@ -5,10 +5,12 @@ mod dpop;
 mod nonce;
 mod proof;
 mod replay;
+mod rules;
 #[cfg(feature = "redis")]
 mod shared;
 #[cfg(not(feature = "redis"))]
 mod unshared;
+mod verifier;
 mod window;
 
 use std::time::Duration;
@@ -17,9 +19,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertificate};
+pub use self::dpop::Dpop;
 pub(crate) use self::dpop::Proofs;
-pub use self::dpop::{Dpop, DpopError};
 pub(crate) use self::replay::Name;
+pub use self::rules::DpopError;
 #[cfg(feature = "redis")]
 pub(crate) use self::shared::Claim;
 #[cfg(feature = "redis")]
@@ -30,6 +33,7 @@ use self::shared::Shared;
 pub(crate) use self::unshared::Claim;
 #[cfg(not(feature = "redis"))]
 use self::unshared::Shared;
+pub use self::verifier::{ProofOfKey, ProofRefused, ProofVerifier};
 use crate::authorize::Binding;
 use crate::client_address::Proxies;
 use crate::clock::Clock;
@@ -98,7 +102,7 @@ impl Bindings {
 
     /// How a token in a cookie, which comes without a scheme, is meant: where it has a proof, as one that is bound to a key.
     pub(crate) fn scheme_of_cookie(&self, headers: &HeaderMap) -> Scheme {
-        if self.dpop.is_some() && headers.contains_key(dpop::HEADER) { Scheme::Dpop } else { Scheme::Bearer }
+        if self.dpop.is_some() && headers.contains_key(rules::HEADER) { Scheme::Dpop } else { Scheme::Bearer }
     }
 
     /// Checks that the caller has every key that the token is bound to, and gives the name of the proof of one, which is still to

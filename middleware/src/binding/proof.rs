@@ -18,6 +18,8 @@ const MAX_JTI: usize = 256;
 /// A proof whose signature is good by the key in it.
 pub(super) struct Proof {
     pub(super) claims: ProofClaims,
+    /// The thumbprint of its key (RFC 7638).
+    pub(super) thumbprint: String,
 }
 
 /// Why a proof is none.
@@ -57,8 +59,13 @@ struct Header {
 }
 
 impl Proof {
-    /// Reads a proof and checks its signature, if its key is the one of this thumbprint and its algorithm one of these.
-    pub(super) fn verify(text: &str, thumbprint: &str, algorithms: &[Algorithm]) -> Result<Self, ProofFault> {
+    /// Reads a proof and checks its signature, if its algorithm is one of these and its key the one of a thumbprint, where that
+    /// is known.
+    pub(super) fn verify(
+        text: &str,
+        thumbprint: Option<&str>,
+        algorithms: &[Algorithm],
+    ) -> Result<Self, ProofFault> {
         if text.len() > MAX_BYTES {
             return Err("it is too long".into());
         }
@@ -76,7 +83,8 @@ impl Proof {
         let algorithm = algorithm.ok_or("its algorithm is not accepted")?;
         let own = jwk.thumbprint().ok_or("its key is of no known type")?;
         // Before anything is done with a key that anybody may have made.
-        verify_slices_are_equal(own.as_bytes(), thumbprint.as_bytes()).map_err(|_| ProofFault::OtherKey)?;
+        let expected = thumbprint.unwrap_or(&own);
+        verify_slices_are_equal(own.as_bytes(), expected.as_bytes()).map_err(|_| ProofFault::OtherKey)?;
         let key = VerifyingKey::parse(&jwk.used_with(&alg)).map_err(|_| "its key cannot be used")?;
         if key.algorithm() != algorithm {
             return Err("its algorithm is not the one of its key".into());
@@ -89,6 +97,6 @@ impl Proof {
         if !key.verifies(signed.as_bytes(), &decode(signature)?) {
             return Err("its signature does not verify".into());
         }
-        Ok(Self { claims })
+        Ok(Self { claims, thumbprint: own })
     }
 }

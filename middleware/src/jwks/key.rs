@@ -23,6 +23,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Every one of them.
+    pub(crate) const ALL: [Self; 4] = [Self::EdDsa, Self::Es256, Self::Ps256, Self::Rs256];
+
     /// The algorithm of a JOSE name. `Ed25519` is what RFC 9864 calls the only curve that `EdDSA` means here.
     pub(crate) fn named(alg: &str) -> Option<Self> {
         match alg {

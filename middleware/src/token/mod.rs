@@ -49,7 +49,7 @@ impl TokenPolicy {
     /// present; 30 seconds of leeway, 24 hours of life and 8 KiB at most.
     pub fn rfc9068() -> Self {
         Self {
-            algorithms: vec![Algorithm::EdDsa, Algorithm::Es256, Algorithm::Ps256, Algorithm::Rs256],
+            algorithms: Algorithm::ALL.to_vec(),
             leeway: Duration::from_secs(30),
             max_lifetime: Duration::from_hours(24),
             max_bytes: 8 * 1024,

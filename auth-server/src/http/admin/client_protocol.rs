@@ -3,23 +3,22 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, TokenExchange};
+use crate::domain::client_openid::OpenIdSettings;
+use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, SenderConstraint, TokenExchange};
 use crate::services::clients::grants::{AssertionIssuerForm, TokenExchangeForm};
+use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
 
 /// What a client is held to beyond what every client is.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a member of its own, as the specifications have it"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub(crate) struct ProtocolDocument {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     require_pushed_requests: bool,
     /// Accept its authorization requests only if it signed them (RFC 9101).
     require_signed_request_object: bool,
-    /// `ES256`, `EdDSA` or `RS256`: what signed authorization responses are signed with (JARM). Without it: what ID tokens are.
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed authorization responses are signed with (JARM). Without it: what ID tokens are.
     authorization_signed_response_alg: Option<String>,
     /// Where logout tokens are sent when a session ends in which it got an ID token (OpenID Connect Back-Channel Logout).
     #[schema(example = "https://shop.example.com/auth/backchannel")]
@@ -32,6 +31,20 @@ pub(crate) struct ProtocolDocument {
     token_exchange: Option<TokenExchangeDocument>,
     /// Whose assertions say who it is (RFC 7523 §2.1): for `m2m`. A client that is made with some has no secret.
     assertion_issuers: Vec<AssertionIssuerDocument>,
+    /// Give it only access tokens that are bound to a key that it proves (RFC 9449 §5.2). A proof binds them in any case.
+    dpop_bound_access_tokens: bool,
+    /// Give it only access tokens that are bound to the certificate that it shows (RFC 8705 §3.4).
+    tls_client_certificate_bound_access_tokens: bool,
+    /// `public` (the default), or `pairwise`: no other client knows what this one calls people, but those of the same sector (OpenID
+    /// Connect Core §8). Changing it, or the sector, gives everybody a new name there.
+    subject_type: Option<String>,
+    /// The host whose clients share pairwise subjects. Without it: that of the redirect URIs, if it is one.
+    sector_identifier: Option<String>,
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what answers of the userinfo endpoint are signed with (OpenID Connect Core §5.3.2). Without
+    /// it they are plain JSON.
+    userinfo_signed_response_alg: Option<String>,
+    /// Where others may send somebody who is to sign in there (OpenID Connect Core §4). It uses https.
+    initiate_login_uri: Option<String>,
 }
 
 /// Somebody whose assertions say who a client is: for this server alone, used once, and an hour long at most.
@@ -93,17 +106,25 @@ impl From<ProtocolSettings> for ProtocolDocument {
     fn from(settings: ProtocolSettings) -> Self {
         let response_alg = settings.authorization_response_alg;
         let backchannel = settings.backchannel_logout;
+        let constraint = settings.sender_constraint;
+        let OpenIdSettings { subject, userinfo_alg, initiate_login_uri } = settings.openid;
         Self {
             backchannel_logout_session_required: backchannel
                 .as_ref()
                 .is_some_and(|told| told.session_required),
             backchannel_logout_uri: backchannel.map(|told| told.uri.into()),
+            subject_type: Some(subject.as_str().to_owned()),
+            sector_identifier: subject.sector().map(str::to_owned),
+            userinfo_signed_response_alg: userinfo_alg.map(|alg| alg.as_str().to_owned()),
+            initiate_login_uri,
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
             authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
             device_grant: settings.device_grant.is_allowed(),
             token_exchange: settings.token_exchange.map(TokenExchangeDocument::from),
             assertion_issuers: settings.assertion_issuers.into_iter().map(Into::into).collect(),
+            dpop_bound_access_tokens: constraint.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: constraint.tls_client_certificate_bound_access_tokens,
         }
     }
 }
@@ -119,6 +140,17 @@ impl From<ProtocolDocument> for ProtocolForm {
             device_grant: document.device_grant,
             token_exchange: document.token_exchange.map(TokenExchangeForm::from),
             assertion_issuers: document.assertion_issuers.into_iter().map(Into::into).collect(),
+            sender_constraint: SenderConstraint {
+                dpop_bound_access_tokens: document.dpop_bound_access_tokens,
+                tls_client_certificate_bound_access_tokens: document
+                    .tls_client_certificate_bound_access_tokens,
+            },
+            openid: OpenIdForm {
+                subject_type: document.subject_type,
+                sector_identifier: document.sector_identifier,
+                userinfo_signed_response_alg: document.userinfo_signed_response_alg,
+                initiate_login_uri: document.initiate_login_uri,
+            },
         }
     }
 }

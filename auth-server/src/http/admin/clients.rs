@@ -4,12 +4,14 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::client::{Client, ClientAuthentication, FirstParty, KeySource};
+use crate::domain::client::{Client, FirstParty, KeySource};
+use crate::domain::client_authentication::AuthMethod;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::http::admin::answer::{Answer, Done};
 use crate::http::admin::body::{JsonBody, Parameters};
 use crate::http::admin::caller::By;
+use crate::http::admin::client_authentication::AuthenticationSettings;
 use crate::http::admin::client_protocol::ProtocolDocument;
 use crate::http::admin::path::named;
 use crate::http::admin::precondition::IfMatch;
@@ -47,6 +49,10 @@ pub(crate) enum AuthenticationDocument {
     PrivateKeyJwt,
     /// It holds a secret, of which we keep the digest.
     Secret,
+    /// It shows a certificate that it registered.
+    SelfSignedTlsClientAuth,
+    /// It shows a certificate of an authority.
+    TlsClientAuth,
 }
 
 /// The rest of what an administrator set.
@@ -62,11 +68,13 @@ pub(crate) struct SettingsDocument {
     apis: Vec<String>,
     /// The API whose guard it is.
     serves: Option<String>,
+    authentication: AuthenticationSettings,
     protocol: ProtocolDocument,
 }
 
 impl From<Client> for ClientDocument {
     fn from(client: Client) -> Self {
+        let authentication = AuthenticationSettings::of(&client);
         let texts = |uris: &[crate::domain::redirect_uri::RedirectUri]| {
             uris.iter().map(|uri| uri.as_str().to_owned()).collect()
         };
@@ -76,12 +84,14 @@ impl From<Client> for ClientDocument {
         };
         Self {
             id: client.id.to_string(),
-            authentication: match client.authentication {
-                ClientAuthentication::None => AuthenticationDocument::None,
-                ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::PrivateKeyJwtAt(_) => {
-                    AuthenticationDocument::PrivateKeyJwt
+            authentication: match client.authentication.method {
+                AuthMethod::None => AuthenticationDocument::None,
+                AuthMethod::PrivateKeyJwt => AuthenticationDocument::PrivateKeyJwt,
+                AuthMethod::ClientSecret | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+                    AuthenticationDocument::Secret
                 }
-                ClientAuthentication::Secret(_) => AuthenticationDocument::Secret,
+                AuthMethod::SelfSignedTlsClientAuth => AuthenticationDocument::SelfSignedTlsClientAuth,
+                AuthMethod::TlsClientAuth => AuthenticationDocument::TlsClientAuth,
             },
             grants: client.grants.iter().map(|grant| grant.as_str()).collect(),
             redirect_uris: texts(&client.redirects),
@@ -94,6 +104,7 @@ impl From<Client> for ClientDocument {
                 jwks_uri,
                 apis: client.settings.apis.iter().map(ToString::to_string).collect(),
                 serves: client.settings.serves.map(|api| api.to_string()),
+                authentication,
                 protocol: client.settings.protocol.into(),
             },
             name: client.name,
@@ -109,13 +120,6 @@ pub(crate) struct NewClientDocument {
     client: ClientDocument,
     /// The secret. This is the only time that it is shown; null when the client has none.
     client_secret: Option<String>,
-}
-
-/// A secret that was just made.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SecretDocument {
-    /// The secret. This is the only time that it is shown; the one before stopped working.
-    client_secret: String,
 }
 
 /// A page of clients.
@@ -161,7 +165,8 @@ pub(crate) struct ClientInput {
     apis: Vec<String>,
     /// The API whose guard it is: for `service` only.
     serves: Option<String>,
-    /// The public keys, as a JSON Web Key Set, of a client that signs its assertions and so needs no secret.
+    /// Its public keys, as a JSON Web Key Set: what it signs with. Unless another method is named, it proves by them who it is, and
+    /// has no secret.
     #[schema(value_type = Option<Object>)]
     jwks: Option<serde_json::Value>,
     #[serde(default)]
@@ -175,11 +180,14 @@ pub(crate) struct OptionsInput {
     /// Whether it belongs to the operator of this server, so that nobody is asked for consent.
     #[serde(default)]
     first_party: bool,
-    /// `ES256` (the default), `EdDSA` or `RS256`.
+    /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     id_token_alg: Option<String>,
     /// Where it publishes the public keys with which its assertions and requests are verified, instead of `jwks`.
     #[schema(example = "https://shop.example.com/jwks.json")]
     jwks_uri: Option<String>,
+    /// How it proves who it is.
+    #[serde(default)]
+    authentication: AuthenticationSettings,
     /// What it is held to in the protocol.
     #[serde(default)]
     protocol: ProtocolDocument,
@@ -201,6 +209,7 @@ impl From<ClientInput> for ClientForm {
                 first_party: input.options.first_party,
                 id_token_alg: input.options.id_token_alg,
                 jwks_uri: input.options.jwks_uri,
+                authentication: input.options.authentication.into(),
                 protocol: input.options.protocol.into(),
             },
         }
@@ -267,18 +276,6 @@ pub(crate) async fn update(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Makes a new secret. The one before stops working at once.
-#[utoipa::path(post, path = "/clients/{client}/secret", tag = "clients", operation_id = "rotateClientSecret",
-    params(("client" = String, Path)), responses((status = 200, body = SecretDocument)))]
-pub(crate) async fn rotate_secret(
-    State(clients): State<ClientService>,
-    Path(client): Path<String>,
-    By(caller): By,
-) -> Result<Answer<SecretDocument>, Problem> {
-    let secret = clients.rotate_secret(&named::<ClientId>(&client, Thing::Client)?, &caller).await?;
-    Ok(Answer::ok(SecretDocument { client_secret: secret.expose().to_owned() }))
 }
 
 /// Switches a client off.

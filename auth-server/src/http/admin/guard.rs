@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portcullis_guard::{
-    BuildError, Clock as GuardClock, Guard, InputPolicy, Issuer as Trusted, Limits, Policy, Proxies, Quota,
-    SharedKeys, SharedPolicy,
+    BuildError, ClientCertificates, Clock as GuardClock, Dpop, Guard, InputPolicy, Issuer as Trusted, Limits,
+    Policy, Proxies, Quota, SharedKeys, SharedPolicy,
 };
 
 use crate::domain::clock::Clock;
@@ -22,6 +22,10 @@ pub(crate) struct GuardParts {
     pub(crate) policy: SharedPolicy,
     /// Whose word about the address of a caller is believed.
     pub(crate) proxies: Proxies,
+    /// What proofs of callers whose tokens are bound to a key are held to.
+    pub(crate) dpop: Dpop,
+    /// Where the certificates of callers are seen, if anywhere.
+    pub(crate) certificates: Option<ClientCertificates>,
     /// Calls that one caller may make in a minute.
     pub(crate) per_minute: u32,
     /// The time.
@@ -30,8 +34,8 @@ pub(crate) struct GuardParts {
 
 /// Builds the guard. It fetches nothing: its issuer, keys and policy are in this process.
 pub(crate) async fn build(parts: GuardParts) -> Result<Guard, BuildError> {
-    let GuardParts { issuer, keys, policy, proxies, per_minute, clock } = parts;
-    Guard::builder()
+    let GuardParts { issuer, keys, policy, proxies, dpop, certificates, per_minute, clock } = parts;
+    let guard = Guard::builder()
         .issuer(Trusted::shared(issuer.as_str(), keys))
         .audience(issuer.endpoint(ADMIN_API_PATH))
         .policy(Policy::shared(policy))
@@ -39,9 +43,14 @@ pub(crate) async fn build(parts: GuardParts) -> Result<Guard, BuildError> {
         .limits(Limits::new().by_identity(Quota::per_minute(per_minute)))
         .proxies(proxies)
         .clock(GuardClock::from_fn(move || since_epoch(&clock)))
-        .manual_refresh()
-        .build()
-        .await
+        .dpop(dpop)
+        .manual_refresh();
+    match certificates {
+        Some(certificates) => guard.client_certificates(certificates),
+        None => guard,
+    }
+    .build()
+    .await
 }
 
 fn since_epoch(clock: &Clock) -> Duration {

@@ -10,6 +10,7 @@ mod audit;
 pub(crate) mod body;
 mod caller;
 mod cases;
+mod client_authentication;
 mod client_protocol;
 mod clients;
 mod denied;
@@ -125,7 +126,10 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("clients", "update"), routes!(clients::disable))
         .at(may("clients", "update"), routes!(clients::enable))
         .at(may("clients", "delete"), routes!(clients::delete))
-        .at(may("clients", "rotate-secret"), routes!(clients::rotate_secret))
+        .at(may("clients", "rotate-secret"), routes!(client_authentication::rotate))
+        .at(may("clients", "read"), routes!(client_authentication::list))
+        .at(may("clients", "rotate-secret"), routes!(client_authentication::add))
+        .at(may("clients", "rotate-secret"), routes!(client_authentication::retire))
         .at(may("clients", "read"), routes!(sign_outs::list))
         .at(may("clients", "read"), routes!(registrations::list))
         .at(may("clients", "update"), routes!(registrations::disable))

@@ -19,6 +19,7 @@ use utoipa::openapi::OpenApi;
 use crate::domain::audit::{Actor, AuditOutcome};
 use crate::domain::claims::AccessTokenClaims;
 use crate::domain::clock::Clock;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::ids::ClientId;
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
@@ -28,6 +29,7 @@ use crate::http::admin::guard::{GuardParts, build};
 use crate::http::admin::live::LiveCheck;
 use crate::http::admin::state::{AdminState, Programs, Records};
 use crate::http::admin::{mounted, router};
+use crate::http::dpop;
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::services::audit::AuditService;
@@ -63,6 +65,8 @@ impl Console {
             keys: ring.shared(),
             policy: trial.live.shared(),
             proxies: Proxies::default(),
+            dpop: dpop::settings(&trial.issuer, None),
+            certificates: None,
             per_minute: 100_000,
             clock: Clock::manual(START),
         };
@@ -96,6 +100,7 @@ impl Console {
             sid: None,
             gid: None,
             act: None,
+            cnf: Confirmation::default(),
         };
         self.ring.sign(SigningAlg::Es256, JwtType::AccessToken, &claims).unwrap()
     }

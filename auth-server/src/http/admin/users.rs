@@ -1,11 +1,14 @@
 //! Users: the people who sign in.
 
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
+use crate::domain::strict_json::StrictJson;
 use crate::domain::user::User;
 use crate::http::admin::answer::{Answer, Done};
 use crate::http::admin::body::{JsonBody, Parameters};
@@ -16,6 +19,7 @@ use crate::http::admin::problem::Problem;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::paging::PageQuery;
 use crate::services::users::form::UserForm;
+use crate::services::users::profile::ProfileForm;
 use crate::services::users::{UserQuery, UserService};
 
 /// A person who signs in.
@@ -36,6 +40,9 @@ pub(crate) struct UserDocument {
     created_at: String,
     /// When the account was switched off.
     disabled_at: Option<String>,
+    /// What else is known about the person, by the names of the claims; what is not known is left out.
+    #[schema(value_type = Object, example = json!({ "given_name": "Ada", "locale": "en-GB" }))]
+    profile: Value,
 }
 
 impl From<User> for UserDocument {
@@ -50,6 +57,7 @@ impl From<User> for UserDocument {
             organisation: user.organisation.to_string(),
             created_at: user.created_at.rfc3339(),
             disabled_at: user.disabled_at.map(Timestamp::rfc3339),
+            profile: user.profile.to_json(),
         }
     }
 }
@@ -90,6 +98,13 @@ pub(crate) struct UserInput {
     email: Option<String>,
     /// The organisation that the account belongs to. Without it: the first one.
     organisation: Option<String>,
+    /// What else is known about the person, by the names of the claims (OpenID Connect Core §5.1): `given_name`, `family_name`,
+    /// `middle_name`, `nickname`, `profile`, `picture`, `website`, `gender`, `birthdate`, `zoneinfo`, `locale`, `phone_number`, all of
+    /// them text; `phone_number_verified`; and `address`, an object with `formatted`, `street_address`, `locality`, `region`,
+    /// `postal_code` and `country`. Without it, nothing else is known.
+    #[serde(default, deserialize_with = "profile")]
+    #[schema(value_type = Object, example = json!({ "given_name": "Ada", "locale": "en-GB", "address": { "country": "England" } }))]
+    profile: ProfileForm,
 }
 
 /// A new account.
@@ -107,8 +122,24 @@ pub(crate) struct NewUserInput {
     email: Option<String>,
     /// The organisation that the account belongs to. Without it: the first one.
     organisation: Option<String>,
+    /// What else is known about the person, by the names of the claims (OpenID Connect Core §5.1): `given_name`, `family_name`,
+    /// `middle_name`, `nickname`, `profile`, `picture`, `website`, `gender`, `birthdate`, `zoneinfo`, `locale`, `phone_number`, all of
+    /// them text; `phone_number_verified`; and `address`, an object with `formatted`, `street_address`, `locality`, `region`,
+    /// `postal_code` and `country`. Without it, nothing else is known.
+    #[serde(default, deserialize_with = "profile")]
+    #[schema(value_type = Object, example = json!({ "given_name": "Ada", "locale": "en-GB", "address": { "country": "England" } }))]
+    profile: ProfileForm,
     /// 15 to 256 characters. Without it nobody can sign in yet.
     password: Option<String>,
+}
+
+/// An object that repeats no member; null is none.
+fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProfileForm, D::Error> {
+    match StrictJson::deserialize(deserializer)?.0 {
+        Value::Null => Ok(ProfileForm::default()),
+        Value::Object(claims) => Ok(ProfileForm(claims)),
+        _ => Err(D::Error::custom("has to be an object")),
+    }
 }
 
 /// A new password.
@@ -142,8 +173,8 @@ pub(crate) async fn create(
     By(caller): By,
     JsonBody(input): JsonBody<NewUserInput>,
 ) -> Result<Answer<UserDocument>, Problem> {
-    let NewUserInput { username, name, email, organisation, password } = input;
-    let form = UserForm { username, name, email, organisation, password };
+    let NewUserInput { username, name, email, organisation, profile, password } = input;
+    let form = UserForm { username, name, email, organisation, password, profile };
     let made = users.create(form, &caller).await?;
     let place = format!("/api/v1/users/{}", made.value.id);
     Ok(Answer::created(made.value.into(), place).at(&made.version))
@@ -171,8 +202,8 @@ pub(crate) async fn update(
     JsonBody(input): JsonBody<UserInput>,
 ) -> Result<Answer<UserDocument>, Problem> {
     let id = named::<UserId>(&user, Thing::User)?;
-    let UserInput { username, name, email, organisation } = input;
-    let form = UserForm { username, name, email, organisation, password: None };
+    let UserInput { username, name, email, organisation, profile } = input;
+    let form = UserForm { username, name, email, organisation, password: None, profile };
     match users.update(&id, form, &precondition, &caller).await {
         Ok(changed) => Ok(Answer::ok(changed.value.into()).at(&changed.version)),
         Err(AdminError::Stale) => {

@@ -9,10 +9,12 @@ use http_body_util::BodyExt;
 use crate::domain::clock::Clock;
 use crate::domain::parameters::{Parameters, ParametersError};
 use crate::http::extract::address::ClientAddress;
+use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::is_form;
 use crate::http::oauth::error::{OAuthError, Unreadable};
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::{ClientAuthError, ClientAuthenticator};
+use crate::services::possession::Possession;
 use crate::services::token::TokenCaller;
 
 /// What must never be in an address: addresses are logged and remembered everywhere (RFC 6749 §2.3.1).
@@ -40,6 +42,7 @@ pub(crate) struct ClientRequest {
 impl<S> FromRequest<S> for ClientRequest
 where
     S: Send + Sync,
+    Certificates: FromRef<S>,
     ClientAuthenticator: FromRef<S>,
     Clock: FromRef<S>,
 {
@@ -82,6 +85,7 @@ pub(crate) struct HeaderClient(pub(crate) TokenCaller);
 impl<S> FromRequestParts<S> for HeaderClient
 where
     S: Send + Sync,
+    Certificates: FromRef<S>,
     ClientAuthenticator: FromRef<S>,
     Clock: FromRef<S>,
 {
@@ -97,6 +101,7 @@ where
 async fn identify<S>(parts: &mut Parts, form: &Parameters, state: &S) -> Result<TokenCaller, OAuthError>
 where
     S: Send + Sync,
+    Certificates: FromRef<S>,
     ClientAuthenticator: FromRef<S>,
     Clock: FromRef<S>,
 {
@@ -105,8 +110,9 @@ where
     let credential = ClientCredential::read(authorization(&parts.headers)?, form);
     let credential = credential.map_err(|error| OAuthError::from(ClientAuthError::from(error)))?;
     let now = Clock::from_ref(state).now();
-    let client = ClientAuthenticator::from_ref(state).authenticate(&credential, address, now).await?;
-    Ok(TokenCaller { client, address, now })
+    let held = Possession { proof: None, certificate: Certificates::from_ref(state).shown(parts) };
+    let client = ClientAuthenticator::from_ref(state).authenticate(&credential, address, &held, now).await?;
+    Ok(TokenCaller { client, address, held, now })
 }
 
 /// Other parameters in the query mean nothing here and are ignored.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::http::cors;
+use crate::http::dpop::ProofError;
 use crate::http::error::Cause;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::authorize::pushed::PushError;
@@ -117,6 +118,7 @@ impl From<ClientAuthError> for OAuthError {
             ClientAuthError::KeysUnavailable => "the keys of the client cannot be fetched now",
             ClientAuthError::Throttled => "too many failures: wait before the next attempt",
             ClientAuthError::Assertion(_)
+            | ClientAuthError::Certificate(_)
             | ClientAuthError::Disabled
             | ClientAuthError::Document(_)
             | ClientAuthError::Replayed
@@ -129,6 +131,16 @@ impl From<ClientAuthError> for OAuthError {
             ClientAuthError::Throttled => Self { status: StatusCode::TOO_MANY_REQUESTS, ..told },
             _ => told,
         }
+    }
+}
+
+impl From<ProofError> for OAuthError {
+    fn from(error: ProofError) -> Self {
+        let description = match &error {
+            ProofError::Nonce => "the DPoP proof needs the nonce in the header DPoP-Nonce".to_owned(),
+            ProofError::Refused(_) => error.to_string(),
+        };
+        Self::new(error.code(), description, &error)
     }
 }
 

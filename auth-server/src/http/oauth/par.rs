@@ -10,6 +10,7 @@ use crate::http::cors;
 use crate::http::oauth::client_request::ClientRequest;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::no_store::NoStore;
+use crate::http::oauth::proving::ProvingRequest;
 use crate::services::authorize::AuthorizeService;
 
 /// A successful answer (RFC 9126 §2.2).
@@ -21,7 +22,7 @@ struct Body {
 
 pub(super) async fn push(
     State(authorize): State<AuthorizeService>,
-    ClientRequest { caller, parameters }: ClientRequest,
+    ProvingRequest(ClientRequest { caller, parameters }): ProvingRequest,
 ) -> Result<Response, OAuthError> {
     let pushed = authorize.push(&caller, &parameters).await?;
     let body = Body { request_uri: pushed.request_uri, expires_in: pushed.expires_in.as_secs() };

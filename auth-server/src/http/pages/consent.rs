@@ -4,7 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::domain::claim::Claim;
 use crate::domain::ids::InteractionId;
 use crate::domain::registration::About;
 use crate::domain::scope::ScopeSet;
@@ -83,10 +85,22 @@ pub(super) struct Scope {
 impl ConsentPage {
     fn of(view: ConsentView, interaction: &InteractionId, csrf_token: String) -> Self {
         let api = view.api.unwrap_or_default();
-        let mut scopes = scopes(&view.scopes, &view.user, &api);
-        for scope in &mut scopes {
-            scope.is_new = !view.allowed_before.contains(&scope.name);
-        }
+        let allowed = &view.allowed_before;
+        let asked = scopes(&view.asked.scopes, &view.user, &api).into_iter();
+        let asked = asked.map(|scope| Scope { is_new: !allowed.scopes.contains(&scope.name), ..scope });
+        let claims = view.asked.claims.iter().map(|claim| Scope {
+            kind: match claim {
+                Claim::EmailVerified | Claim::PhoneNumberVerified => "proven",
+                _ => "claim",
+            },
+            name: claim.as_str().to_owned(),
+            api: String::new(),
+            is_new: !allowed.claims.contains(claim) && !allowed.scopes.contains(claim.scope()),
+            shares: value(claim, &view.user),
+        });
+        let mut scopes: Vec<Scope> = asked.chain(claims).collect();
+        // Who somebody is comes before what is done in their name.
+        scopes.sort_by_key(|scope| ORDER.iter().position(|kind| *kind == scope.kind));
         Self {
             problem: None,
             client: view.client,
@@ -95,7 +109,7 @@ impl ConsentPage {
             user: Person::of(&view.user),
             api,
             scopes,
-            has_earlier: view.allowed_before.iter().next().is_some(),
+            has_earlier: !view.allowed_before.scopes.is_empty(),
             interaction: interaction.to_string(),
             csrf_token,
         }
@@ -117,28 +131,41 @@ pub(super) fn scopes(asked: &ScopeSet, user: &User, api: &str) -> Vec<Scope> {
 }
 
 /// The order in which kinds of scopes are shown.
-const ORDER: [&str; 6] = ["openid", "profile", "email", "api", "other", "offline_access"];
+const ORDER: [&str; 10] =
+    ["openid", "profile", "email", "address", "phone", "claim", "proven", "api", "other", "offline_access"];
 
 fn kind(scope: &str, api: &str) -> &'static str {
     match scope {
+        "address" => "address",
         "email" => "email",
         "offline_access" => "offline_access",
         "openid" => "openid",
+        "phone" => "phone",
         "profile" => "profile",
         _ if api.is_empty() => "other",
         _ => "api",
     }
 }
 
+/// Everything that a scope would hand over. That an address or a number was proven is not worth a line.
 fn shares(scope: &str, user: &User) -> Vec<String> {
-    match scope {
-        "email" => user.email.iter().map(|email| email.as_str().to_owned()).collect(),
-        "profile" => [user.name.as_str(), user.username.as_str()]
-            .into_iter()
-            .filter(|text| !text.trim().is_empty())
-            .map(str::to_owned)
-            .collect(),
-        _ => Vec::new(),
+    let revealed = Claim::ALL.into_iter().filter(|claim| claim.scope() == scope);
+    let told = revealed.filter(|claim| {
+        !matches!(claim, Claim::EmailVerified | Claim::PhoneNumberVerified | Claim::UpdatedAt)
+    });
+    told.flat_map(|claim| value(claim, user)).collect()
+}
+
+/// What a claim would hand over, as people read it.
+fn value(claim: Claim, user: &User) -> Vec<String> {
+    let read = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match claim.of(user) {
+        // That something was proven or not is said by the sentence alone.
+        None | Some(Value::Bool(_)) => Vec::new(),
+        Some(Value::Object(members)) => members.values().map(read).collect(),
+        // A number of seconds tells people nothing.
+        Some(Value::Number(_)) => vec![user.profile.updated_at().unwrap_or(user.created_at).rfc3339()],
+        Some(value) => vec![read(&value)],
     }
 }
 
@@ -194,15 +221,21 @@ pub(super) async fn decide(State(desk): State<Desk>, id: RequestId, form: OwnFor
 
 #[cfg(test)]
 pub(super) fn samples() -> Vec<impl Page> {
-    let view = |api: Option<&str>, before: &str, stranger: Option<Stranger>| ConsentView {
+    use crate::services::authorize::interaction::Asked;
+
+    let view = |api: Option<&str>, before: &str, asked: Asked, stranger: Option<Stranger>| ConsentView {
         stranger,
         client: "<b>Orders</b>".to_owned(),
         redirect_host: "orders.example.com".to_owned(),
         user: crate::http::pages::person::sample(),
-        scopes: ScopeSet::parse("openid profile email offline_access orders:read").unwrap(),
-        allowed_before: ScopeSet::parse(before).unwrap_or_default(),
+        asked,
+        allowed_before: Asked { scopes: ScopeSet::parse(before).unwrap_or_default(), ..Asked::default() },
         api: api.map(str::to_owned),
     };
+    let scopes = |scopes: &str| ScopeSet::parse(scopes).unwrap();
+    let whole = "openid profile email address phone offline_access orders:read";
+    let whole = Asked { scopes: scopes(whole), ..Asked::default() };
+    let single = Asked { scopes: scopes("openid orders:read"), claims: Claim::ALL.into_iter().collect() };
     let interaction = InteractionId::parse("itx_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c").unwrap();
     let page = |path: &str| Some(format!("https://orders.example.com/{path}?a=1&b=\"2\""));
     let described = Stranger {
@@ -217,9 +250,9 @@ pub(super) fn samples() -> Vec<impl Page> {
     };
     let registered = Stranger { document_host: None, runs_here: false, about: About::default() };
     [
-        view(Some("Orders API"), "openid profile", None),
-        view(None, "", Some(described)),
-        view(None, "", Some(registered)),
+        view(Some("Orders API"), "openid profile", whole.clone(), None),
+        view(None, "", single, Some(described)),
+        view(None, "", whole, Some(registered)),
     ]
     .into_iter()
     .map(|view| ConsentPage::of(view, &interaction, "token".to_owned()))
@@ -249,6 +282,6 @@ mod tests {
             .filter(|scope| scope["is_new"] == true)
             .map(|scope| scope["name"].as_str().unwrap())
             .collect();
-        assert_eq!(fresh, ["email", "orders:read", "offline_access"]);
+        assert_eq!(fresh, ["email", "address", "phone", "orders:read", "offline_access"]);
     }
 }

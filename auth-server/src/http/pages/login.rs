@@ -186,7 +186,7 @@ const fn reason(reason: LoginReason) -> Option<&'static str> {
     match reason {
         LoginReason::ChooseAccount => Some("choose_account"),
         LoginReason::NotSignedIn => None,
-        LoginReason::Requested | LoginReason::TooOld => Some("again"),
+        LoginReason::Requested | LoginReason::TooOld | LoginReason::TooWeak => Some("again"),
         LoginReason::WrongPerson => Some("wrong_person"),
     }
 }

@@ -28,6 +28,7 @@ impl Person {
 pub(super) fn sample() -> User {
     use crate::domain::clock::Timestamp;
     use crate::domain::ids::{OrganisationId, UserId};
+    use crate::domain::profile::Profile;
     use crate::domain::secret::Entropy;
     use crate::domain::user::{Email, Sub, Username};
 
@@ -42,5 +43,6 @@ pub(super) fn sample() -> User {
         email_verified_at: None,
         created_at: now,
         disabled_at: None,
+        profile: Profile::default(),
     }
 }

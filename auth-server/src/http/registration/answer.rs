@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::client::{Client, GrantType, KeySource};
+use crate::domain::client_authentication::CertificateName;
 use crate::domain::issuer::Issuer;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::registration::About;
@@ -30,6 +31,9 @@ struct Information {
     registration_access_token: String,
     registration_client_uri: String,
     client_name: String,
+    token_endpoint_auth_method: &'static str,
+    #[serde(flatten)]
+    certificate_name: Option<CertificateName>,
     grant_types: Vec<&'static str>,
     response_types: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,7 +42,8 @@ struct Information {
     post_logout_redirect_uris: Vec<String>,
     scope: String,
     id_token_signed_response_alg: &'static str,
-    subject_type: &'static str,
+    #[serde(flatten)]
+    openid: OpenId,
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,9 +54,22 @@ struct Information {
     about: About,
 }
 
+/// What the client wants of OpenID Connect.
+#[derive(Serialize)]
+struct OpenId {
+    subject_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    userinfo_signed_response_alg: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initiate_login_uri: Option<String>,
+}
+
 /// What the client is held to in the protocol.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 struct Protocol {
+    dpop_bound_access_tokens: bool,
+    tls_client_certificate_bound_access_tokens: bool,
     require_pushed_authorization_requests: bool,
     require_signed_request_object: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +108,9 @@ impl Information {
             post_logout_redirect_uris: texts(&client.post_logout_redirects),
             scope: client.scopes.to_string(),
             id_token_signed_response_alg: client.settings.id_token_alg.as_str(),
-            subject_type: "public",
+            openid: OpenId::of(&client),
+            token_endpoint_auth_method: client.authentication.method.as_str(),
+            certificate_name: client.settings.protocol.certificate_name.clone(),
             jwks,
             jwks_uri,
             protocol: Protocol::of(&client),
@@ -100,11 +120,25 @@ impl Information {
     }
 }
 
+impl OpenId {
+    fn of(client: &Client) -> Self {
+        let settings = &client.settings.protocol.openid;
+        Self {
+            subject_type: settings.subject.as_str(),
+            userinfo_signed_response_alg: settings.userinfo_alg.map(SigningAlg::as_str),
+            initiate_login_uri: settings.initiate_login_uri.clone(),
+        }
+    }
+}
+
 impl Protocol {
     fn of(client: &Client) -> Self {
         let settings = &client.settings.protocol;
         let told = settings.backchannel_logout.as_ref();
+        let bound = settings.sender_constraint;
         Self {
+            dpop_bound_access_tokens: bound.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: bound.tls_client_certificate_bound_access_tokens,
             require_pushed_authorization_requests: settings.pushed_requests.are_required(),
             require_signed_request_object: settings.request_objects.are_required(),
             authorization_signed_response_alg: settings.authorization_response_alg.map(SigningAlg::as_str),

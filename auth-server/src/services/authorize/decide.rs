@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
+use crate::domain::user::Sub;
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::visit::LiveSession;
@@ -19,6 +20,8 @@ pub(crate) enum LoginReason {
     Requested,
     /// The sign-in is older than the application accepts.
     TooOld,
+    /// The proof was weaker than the application accepts.
+    TooWeak,
     /// The application expects somebody else.
     WrongPerson,
 }
@@ -57,20 +60,31 @@ impl SessionAge {
     }
 }
 
+/// The session of the browser, as the client of the request sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'s> {
+    pub(crate) live: &'s LiveSession,
+    pub(crate) age: SessionAge,
+    /// What this client calls whoever signed in.
+    pub(crate) subject: &'s Sub,
+}
+
 /// Decides whether the session of the browser answers the request.
-pub(crate) fn sign_in(
-    request: &AuthorizeRequest,
-    session: Option<(&LiveSession, SessionAge)>,
-    now: Timestamp,
-) -> SignIn {
+pub(crate) fn sign_in(request: &AuthorizeRequest, session: Option<Seen<'_>>, now: Timestamp) -> SignIn {
     let reason = match session {
         None => Some(LoginReason::NotSignedIn),
-        Some((live, SessionAge::SignedInSince)) if is_other_person(request, live) => {
-            // OpenID Connect Core §3.1.2.1: somebody signed in, but not the one whom the hint names.
-            return SignIn::Refused(RequestError::OtherUser);
-        }
-        Some((_, SessionAge::SignedInSince)) => None,
-        Some((live, SessionAge::Older)) => reason_against(request, live, now),
+        Some(seen) => match seen.age {
+            // OpenID Connect Core §3.1.2.1: somebody signed in, but not the one whom the client insists on.
+            SessionAge::SignedInSince if request.wishes.exclude(seen.subject) => {
+                return SignIn::Refused(RequestError::OtherUser);
+            }
+            // Core §5.5.1.1: the same for how it was proven.
+            SessionAge::SignedInSince if request.wishes.forbid(seen.live.session.acr) => {
+                return SignIn::Refused(RequestError::AcrUnmet);
+            }
+            SessionAge::SignedInSince => None,
+            SessionAge::Older => reason_against(request, seen, now),
+        },
     };
     match reason {
         None => SignIn::Done,
@@ -79,15 +93,17 @@ pub(crate) fn sign_in(
     }
 }
 
-fn reason_against(request: &AuthorizeRequest, live: &LiveSession, now: Timestamp) -> Option<LoginReason> {
+fn reason_against(request: &AuthorizeRequest, seen: Seen<'_>, now: Timestamp) -> Option<LoginReason> {
     if request.asks_for(Prompt::Login) {
         Some(LoginReason::Requested)
     } else if request.asks_for(Prompt::SelectAccount) {
         Some(LoginReason::ChooseAccount)
-    } else if is_too_old(request, live, now) {
+    } else if is_too_old(request, seen.live, now) {
         Some(LoginReason::TooOld)
-    } else if is_other_person(request, live) {
+    } else if request.wishes.exclude(seen.subject) {
         Some(LoginReason::WrongPerson)
+    } else if request.wishes.forbid(seen.live.session.acr) {
+        Some(LoginReason::TooWeak)
     } else {
         None
     }
@@ -95,13 +111,9 @@ fn reason_against(request: &AuthorizeRequest, live: &LiveSession, now: Timestamp
 
 /// `max_age=0` means the same as `prompt=login` (OpenID Connect Core §3.1.2.1).
 fn is_too_old(request: &AuthorizeRequest, live: &LiveSession, now: Timestamp) -> bool {
-    request.max_age_secs.is_some_and(|secs| {
+    request.wishes.max_age_secs.is_some_and(|secs| {
         secs == 0 || now.since(live.session.auth_time) > Duration::from_secs(u64::from(secs))
     })
-}
-
-fn is_other_person(request: &AuthorizeRequest, live: &LiveSession) -> bool {
-    request.expected.as_ref().is_some_and(|expected| *expected != live.user.sub)
 }
 
 #[cfg(test)]
@@ -109,14 +121,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::domain::code::CodeBinding;
     use crate::domain::ids::{ClientId, InteractionId, OrganisationId, SessionId, UserId};
     use crate::domain::pkce::{CodeChallenge, CodeVerifier};
+    use crate::domain::profile::Profile;
     use crate::domain::scope::ScopeSet;
     use crate::domain::secret::{Digest32, Entropy};
     use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
-    use crate::domain::user::{Sub, User, Username};
+    use crate::domain::user::{User, Username};
     use crate::services::authorize::request::ReturnAddress;
     use crate::services::authorize::response_mode::ResponseMode;
+    use crate::services::authorize::wishes::Wishes;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -132,12 +147,13 @@ mod tests {
             },
             scopes: ScopeSet::parse("openid").unwrap(),
             resource: None,
-            challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
+            binding: CodeBinding {
+                challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
+                jkt: None,
+            },
             nonce: None,
             prompt: prompt.iter().copied().collect::<BTreeSet<_>>(),
-            max_age_secs,
-            login_hint: None,
-            expected: None,
+            wishes: Wishes { max_age_secs, ..Wishes::default() },
         }
     }
 
@@ -153,6 +169,7 @@ mod tests {
             email_verified_at: None,
             created_at: NOW,
             disabled_at: None,
+            profile: Profile::default(),
         };
         let session = Session {
             id: SessionId::generate(NOW, &entropy),
@@ -169,9 +186,13 @@ mod tests {
         LiveSession { session, user }
     }
 
+    fn seen(live: &LiveSession, age: SessionAge) -> Seen<'_> {
+        Seen { live, age, subject: &live.user.sub }
+    }
+
     fn older(request: &AuthorizeRequest, age_secs: u64) -> SignIn {
         let live = live(1, NOW.minus(Duration::from_secs(age_secs)));
-        sign_in(request, Some((&live, SessionAge::Older)), NOW)
+        sign_in(request, Some(seen(&live, SessionAge::Older)), NOW)
     }
 
     #[test]
@@ -206,7 +227,7 @@ mod tests {
         for request in
             [request(&[Prompt::Login], None), request(&[], Some(0)), request(&[Prompt::SelectAccount], None)]
         {
-            assert_eq!(sign_in(&request, Some((&live, SessionAge::SignedInSince)), NOW), SignIn::Done);
+            assert_eq!(sign_in(&request, Some(seen(&live, SessionAge::SignedInSince)), NOW), SignIn::Done);
         }
     }
 
@@ -214,12 +235,31 @@ mod tests {
     fn somebody_else_than_expected_signs_in_once_and_is_then_refused() {
         let (ada, bob) = (live(1, NOW), live(2, NOW));
         let mut request = request(&[], None);
-        request.expected = Some(ada.user.sub.clone());
-        assert_eq!(sign_in(&request, Some((&ada, SessionAge::Older)), NOW), SignIn::Done);
-        let before = sign_in(&request, Some((&bob, SessionAge::Older)), NOW);
-        assert_eq!(before, SignIn::Needed(LoginReason::WrongPerson));
-        let after = sign_in(&request, Some((&bob, SessionAge::SignedInSince)), NOW);
-        assert_eq!(after, SignIn::Refused(RequestError::OtherUser));
+        let by_hint = Wishes { expected: Some(ada.user.sub.clone()), ..Wishes::default() };
+        let mut by_claim = Wishes::default();
+        by_claim.claims.subjects = Some([ada.user.sub.to_string()].into());
+        for wishes in [by_hint, by_claim] {
+            request.wishes = wishes;
+            assert_eq!(sign_in(&request, Some(seen(&ada, SessionAge::Older)), NOW), SignIn::Done);
+            let before = sign_in(&request, Some(seen(&bob, SessionAge::Older)), NOW);
+            assert_eq!(before, SignIn::Needed(LoginReason::WrongPerson));
+            let after = sign_in(&request, Some(seen(&bob, SessionAge::SignedInSince)), NOW);
+            assert_eq!(after, SignIn::Refused(RequestError::OtherUser));
+        }
+    }
+
+    #[test]
+    fn a_proof_that_is_too_weak_is_asked_for_once_more_and_is_then_refused() {
+        let live = live(1, NOW);
+        let mut request = request(&[], None);
+        request.wishes.claims.acr = Some([Acr::OneFactor].into());
+        assert_eq!(sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW), SignIn::Done);
+        // No proof is stronger yet, so no proof will do.
+        request.wishes.claims.acr = Some(BTreeSet::new());
+        let before = sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW);
+        assert_eq!(before, SignIn::Needed(LoginReason::TooWeak));
+        let after = sign_in(&request, Some(seen(&live, SessionAge::SignedInSince)), NOW);
+        assert_eq!(after, SignIn::Refused(RequestError::AcrUnmet));
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
-use crate::domain::code::CodePayload;
+use crate::domain::code::{CodeIdentity, CodePayload};
 use crate::domain::consent::{Consent, ConsentNeed, ConsentPrompt, needs_consent};
 use crate::domain::ids::{GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
 use crate::domain::secret::{OpaqueToken, TokenKind};
-use crate::services::authorize::decide::{self, LoginReason, SessionAge, SignIn};
+use crate::services::authorize::decide::{self, LoginReason, Seen, SessionAge, SignIn};
 use crate::services::authorize::interaction::{InteractionError, LoginView};
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
@@ -32,27 +32,30 @@ pub(super) struct Flow<'v> {
 }
 
 impl Flow<'_> {
-    pub(super) fn sign_in(&self) -> SignIn {
-        let session = self.visit.session.as_ref().map(|live| {
-            let began = self.interaction.as_ref();
-            (live, began.map_or(SessionAge::Older, |began| SessionAge::of(began, live)))
-        });
-        decide::sign_in(&self.request, session, self.visit.now)
-    }
-
     pub(super) fn login_view(&self, reason: LoginReason) -> LoginView {
         // Who has no account here to answer for the name is named by what cannot be chosen.
         let host = self.client.id.document().map(|url| url.host().to_owned());
         let client = host.unwrap_or_else(|| self.client.name.clone());
-        let login_hint = self.request.login_hint.clone();
+        let login_hint = self.request.wishes.login_hint.clone();
         LoginView { client, login_hint, reason }
+    }
+
+    /// What is asked of the person, for the trail.
+    fn asked(&self) -> Value {
+        let (scope, claims) = (self.request.scopes.to_string(), self.request.single_claims());
+        let api = &self.request.resource;
+        if claims.is_empty() {
+            json!({ "scope": scope, "api": api })
+        } else {
+            json!({ "scope": scope, "api": api, "claims": claims })
+        }
     }
 
     fn event(&self, live: &LiveSession, action: AuditAction) -> AuditEvent {
         AuditEvent::new(Actor::User(live.user.id.clone()), action)
             .on(&self.client.id)
             .from(Some(self.visit.address))
-            .with(json!({ "scope": self.request.scopes.to_string(), "api": self.request.resource }))
+            .with(self.asked())
     }
 }
 
@@ -64,9 +67,20 @@ struct Ending {
 }
 
 impl AuthorizeService {
+    /// Whether the session of the browser will do.
+    pub(super) fn sign_in(&self, flow: &Flow<'_>) -> SignIn {
+        let Some(live) = flow.visit.session.as_ref() else {
+            return decide::sign_in(&flow.request, None, flow.visit.now);
+        };
+        let began = flow.interaction.as_ref();
+        let age = began.map_or(SessionAge::Older, |began| SessionAge::of(began, live));
+        let subject = &self.keys.subject(&flow.client, &live.user);
+        decide::sign_in(&flow.request, Some(Seen { live, age, subject }), flow.visit.now)
+    }
+
     /// Does the next step of a flow.
     pub(super) async fn advance(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
-        match (flow.sign_in(), flow.visit.session.as_ref()) {
+        match (self.sign_in(&flow), flow.visit.session.as_ref()) {
             (SignIn::Refused(error), _) => self.refuse(flow, error).await,
             (SignIn::Needed(_), _) | (SignIn::Done, None) => {
                 self.kept(flow, None).await.map(AuthorizeOutcome::Login)
@@ -86,7 +100,7 @@ impl AuthorizeService {
 
     /// The person allows it.
     pub(super) async fn allow(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
-        let (SignIn::Done, Some(live)) = (flow.sign_in(), flow.visit.session.as_ref()) else {
+        let (SignIn::Done, Some(live)) = (self.sign_in(&flow), flow.visit.session.as_ref()) else {
             return self.advance(flow).await;
         };
         let asked = flow.interaction.as_ref().and_then(|interaction| interaction.session.as_ref());
@@ -100,6 +114,7 @@ impl AuthorizeService {
             client: flow.client.id.clone(),
             api: flow.request.resource.clone(),
             scopes: flow.request.scopes.clone(),
+            claims: flow.request.single_claims(),
             granted_at: flow.visit.now,
         };
         let event = flow.event(live, AuditAction::ConsentGranted);
@@ -115,15 +130,16 @@ impl AuthorizeService {
         let request = &flow.request;
         let prompt =
             if request.asks_for(Prompt::Consent) { ConsentPrompt::Always } else { ConsentPrompt::WhenNeeded };
+        let claims = request.single_claims();
+        let asked = (&request.scopes, &claims);
         // What does not depend on the past is decided without asking the database.
-        if needs_consent(&flow.client, &request.scopes, None, prompt) == ConsentNeed::None
-            || prompt == ConsentPrompt::Always
-        {
-            return Ok(needs_consent(&flow.client, &request.scopes, None, prompt));
+        let regardless = needs_consent(&flow.client, asked, None, prompt);
+        if regardless == ConsentNeed::None || prompt == ConsentPrompt::Always {
+            return Ok(regardless);
         }
         let (mut tx, api) = (self.store.read().await?, request.resource.as_ref());
         let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
-        Ok(needs_consent(&flow.client, &request.scopes, held.as_ref(), prompt))
+        Ok(needs_consent(&flow.client, asked, held.as_ref(), prompt))
     }
 
     /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.
@@ -241,8 +257,11 @@ impl AuthorizeService {
             session: live.session.id.clone(),
             // Empty when the request left it out: then the token request may leave it out too.
             redirect_uri: if address.named { address.uri.clone() } else { String::new() },
-            challenge: request.challenge,
-            nonce: request.nonce.clone(),
+            binding: request.binding.clone(),
+            identity: CodeIdentity {
+                nonce: request.nonce.clone(),
+                claims: request.wishes.claims.single.clone(),
+            },
             scopes: request.scopes.clone(),
             resource: request.resource.clone(),
             auth_time: live.session.auth_time,
@@ -253,8 +272,10 @@ impl AuthorizeService {
 /// Adds to what was allowed before: a request for less takes nothing back.
 async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
     let held = consents::find(tx, &consent.user, &consent.client, consent.api.as_ref()).await?;
-    let scopes = held.map_or_else(|| consent.scopes.clone(), |held| held.scopes.union(&consent.scopes));
-    consents::save(tx, &Consent { scopes, ..consent }).await
+    let Some(held) = held else { return consents::save(tx, &consent).await };
+    let scopes = held.scopes.union(&consent.scopes);
+    let claims = held.claims.union(&consent.claims).beyond(&scopes);
+    consents::save(tx, &Consent { scopes, claims, ..consent }).await
 }
 
 /// Ends an interaction; of two requests that try, one succeeds.

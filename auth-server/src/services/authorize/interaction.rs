@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::claim::ClaimSet;
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
 use crate::domain::redirect_uri::RedirectUri;
@@ -73,11 +74,19 @@ pub(crate) struct ConsentView {
     /// Who decides.
     pub(crate) user: User,
     /// What is asked for.
-    pub(crate) scopes: ScopeSet,
+    pub(crate) asked: Asked,
     /// What was allowed before.
-    pub(crate) allowed_before: ScopeSet,
+    pub(crate) allowed_before: Asked,
     /// The API that access is asked to.
     pub(crate) api: Option<String>,
+}
+
+/// What a client asks of a person.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) scopes: ScopeSet,
+    /// Claims that the scopes do not reveal.
+    pub(crate) claims: ClaimSet,
 }
 
 /// An application that nobody here vouches for.

@@ -10,6 +10,7 @@ pub(crate) mod request;
 mod request_object;
 pub(crate) mod respond;
 pub(crate) mod response_mode;
+pub(crate) mod wishes;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -22,12 +23,11 @@ use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::Entropy;
 use crate::domain::user::Sub;
-use crate::keys::jwt::JwtType;
 use crate::keys::ring::{KeyRing, SignError};
 use crate::services::authorize::decide::SignIn;
 use crate::services::authorize::flow::Flow;
 use crate::services::authorize::interaction::{
-    ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
+    Asked, ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
 };
 use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::refusal::{PageError, RequestError};
@@ -222,7 +222,7 @@ impl AuthorizeService {
         let Some(live) = visit.session.as_ref() else {
             return Ok(InteractionView::Login(flow.login_view(decide::LoginReason::NotSignedIn)));
         };
-        if let SignIn::Needed(reason) = flow.sign_in() {
+        if let SignIn::Needed(reason) = self.sign_in(&flow) {
             return Ok(InteractionView::Login(flow.login_view(reason)));
         }
         let request = &flow.request;
@@ -239,8 +239,10 @@ impl AuthorizeService {
             redirect_host: redirect.host().to_owned(),
             stranger: registration.map(|registration| Stranger::of(registration, redirect)),
             user: live.user.clone(),
-            scopes: request.scopes.clone(),
-            allowed_before: held.map(|consent| consent.scopes).unwrap_or_default(),
+            asked: Asked { scopes: request.scopes.clone(), claims: request.single_claims() },
+            allowed_before: held
+                .map(|held| Asked { scopes: held.scopes, claims: held.claims })
+                .unwrap_or_default(),
             api,
         }))
     }
@@ -288,7 +290,7 @@ impl AuthorizeService {
         let draft = request::read(parameters, client, address)?;
         let mut request = draft.request;
         request.resource = self.resource(draft.resource, client).await?;
-        request.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;
+        request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;
         Ok(request)
     }
 
@@ -307,7 +309,7 @@ impl AuthorizeService {
         let token = self.keys.verify(hint).map_err(|_| RequestError::HintNotOurs)?;
         let text =
             |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        let ours = token.header.is(JwtType::IdToken) && text("iss") == self.settings.issuer.as_str();
+        let ours = token.is_id_token() && text("iss") == self.settings.issuer.as_str();
         ours.then(|| Sub::parse(text("sub")).ok()).flatten().ok_or(RequestError::HintNotOurs)
     }
 

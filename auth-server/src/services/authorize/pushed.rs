@@ -11,9 +11,10 @@ use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{self, AuthorizeRequest};
 use crate::services::authorize::{AuthorizeError, AuthorizeService, Stop};
+use crate::services::possession::Possession;
 use crate::services::token::TokenCaller;
 use crate::storage::single_use::Purpose;
-use crate::storage::{StoreError, single_use};
+use crate::storage::{StoreError, Unique, single_use};
 
 /// What stands before a handle (RFC 9126 §2.2).
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
@@ -32,6 +33,8 @@ pub(crate) enum PushError {
     Address(PageError),
     #[error(transparent)]
     Fault(StoreError),
+    #[error("the DPoP proof was used before")]
+    ProofUsed,
     #[error("request_uri is not for the endpoint that makes them")]
     Handle,
     #[error(transparent)]
@@ -47,6 +50,7 @@ impl PushError {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
+            Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::Request(error) => error.code(),
             Self::Address(_) | Self::Handle => OAuthErrorCode::InvalidRequest,
         }
@@ -57,6 +61,16 @@ impl PushError {
         match self {
             Self::Fault(_) => "the server cannot answer now".to_owned(),
             told => told.to_string(),
+        }
+    }
+}
+
+/// Two handles never meet: what was used is the proof.
+impl From<StoreError> for PushError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(Unique::Once) => Self::ProofUsed,
+            error => Self::Fault(error),
         }
     }
 }
@@ -79,6 +93,19 @@ pub(super) fn handle(parameters: &Parameters) -> Result<Option<OpaqueToken>, Pag
     OpaqueToken::parse_as(TokenKind::PushedRequest, raw).map(Some).map_err(|_| PageError::HandleUnknown)
 }
 
+/// RFC 9449 §10.1: the proof that comes with a request names the key that the code is bound to.
+fn bind(request: &mut AuthorizeRequest, held: &Possession) -> Result<(), RequestError> {
+    let Some(proof) = &held.proof else { return Ok(()) };
+    match &request.binding.jkt {
+        Some(named) if *named != proof.key => Err(RequestError::KeyMismatch),
+        Some(_) => Ok(()),
+        None => {
+            request.binding.jkt = Some(proof.key.clone());
+            Ok(())
+        }
+    }
+}
+
 impl AuthorizeService {
     /// Takes a request, checked as far as it can be without the person.
     pub(crate) async fn push(
@@ -96,18 +123,25 @@ impl AuthorizeService {
         }
         let said = self.opened(parameters, client, caller.now).await.map_err(PushError::Request)?;
         let address = request::return_address(&said, client).map_err(PushError::Address)?;
-        let request = self.checked(&said, client, &address).await?;
+        let mut request = self.checked(&said, client, &address).await?;
+        bind(&mut request, &caller.held).map_err(PushError::Request)?;
+        let proof = caller.held.proof.clone();
         let token = OpaqueToken::generate(TokenKind::PushedRequest, &self.entropy);
         let (digest, expires_in) = (token.digest(), self.settings.pushed_request_ttl);
         let expires_at = caller.now.plus(expires_in);
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    single_use::issue(tx, Purpose::PushedRequest, &digest, &request, expires_at).await
+                    let place = (Purpose::PushedRequest, &digest);
+                    match &proof {
+                        None => single_use::issue(tx, place.0, place.1, &request, expires_at).await,
+                        Some(proof) => {
+                            single_use::issue_with_proof(tx, place, &request, expires_at, proof).await
+                        }
+                    }
                 })
             })
-            .await
-            .map_err(PushError::Fault)?;
+            .await?;
         Ok(PushedRequest { request_uri: format!("{URN}{}", token.expose()), expires_in })
     }
 
@@ -127,13 +161,12 @@ impl AuthorizeService {
             })
             .await?;
         let request = request.filter(|request| request.client == client.id);
-        let mut request = request.ok_or(PageError::HandleUnknown)?;
+        let request = request.ok_or(PageError::HandleUnknown)?;
         // The client may have changed since.
         if client.redirect_for(&request.address.uri).is_none() {
             return Err(PageError::RedirectNotRegistered.into());
         }
-        request.scopes = request.scopes.intersection(&client.scopes);
-        Ok(request)
+        Ok(request.within(&client.scopes))
     }
 }
 

@@ -47,10 +47,20 @@ impl PageError {
 pub(crate) enum RequestError {
     #[error("the request was denied")]
     AccessDenied,
+    #[error("no sign-in here has an acr that the claims parameter calls essential")]
+    AcrUnmet,
+    #[error("claims is not what OpenID Connect Core section 5.5 says, or is too large, or repeats a member")]
+    Claims,
     #[error("consent is needed, and prompt=none forbids to ask")]
     ConsentNeeded,
+    #[error("prompt=create is not supported: people do not make accounts here themselves")]
+    Create,
     #[error("the id_token_hint is not an ID token of this server")]
     HintNotOurs,
+    #[error("dpop_jkt does not name the key of the DPoP proof")]
+    KeyMismatch,
+    #[error("dpop_jkt is not the thumbprint of a key: 43 characters of base64url")]
+    KeyUnreadable,
     #[error("a sign-in is needed, and prompt=none forbids to ask")]
     LoginNeeded,
     #[error("max_age is not a number of seconds")]
@@ -61,7 +71,7 @@ pub(crate) enum RequestError {
     ObjectMissing,
     #[error("requests of this client have to be pushed to the pushed_authorization_request_endpoint")]
     NotPushed,
-    #[error("somebody else signed in than the id_token_hint names")]
+    #[error("somebody else signed in than the id_token_hint or the claims parameter names")]
     OtherUser,
     #[error("code_challenge is missing: every client has to use PKCE with S256")]
     PkceMissing,
@@ -97,10 +107,15 @@ pub(crate) enum RequestError {
 
 impl RequestError {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::AccessDenied,
+        Self::AcrUnmet,
+        Self::Claims,
         Self::ConsentNeeded,
+        Self::Create,
         Self::HintNotOurs,
+        Self::KeyMismatch,
+        Self::KeyUnreadable,
         Self::LoginNeeded,
         Self::MaxAge,
         Self::NotPushed,
@@ -127,6 +142,7 @@ impl RequestError {
     pub(crate) const fn code(self) -> OAuthErrorCode {
         match self {
             Self::AccessDenied => OAuthErrorCode::AccessDenied,
+            Self::AcrUnmet => OAuthErrorCode::UnmetAuthenticationRequirements,
             Self::ConsentNeeded => OAuthErrorCode::ConsentRequired,
             Self::LoginNeeded | Self::OtherUser => OAuthErrorCode::LoginRequired,
             Self::Object(_) => OAuthErrorCode::InvalidRequestObject,
@@ -137,7 +153,11 @@ impl RequestError {
             Self::ResponseTypeUnsupported => OAuthErrorCode::UnsupportedResponseType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::Unauthorized => OAuthErrorCode::UnauthorizedClient,
-            Self::HintNotOurs
+            Self::Claims
+            | Self::Create
+            | Self::HintNotOurs
+            | Self::KeyMismatch
+            | Self::KeyUnreadable
             | Self::MaxAge
             | Self::NotPushed
             | Self::ObjectMissing

@@ -9,20 +9,21 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::claim::ClaimSet;
 use crate::domain::claims::{OFFLINE_ACCESS, OPENID};
 use crate::domain::client::{Client, GrantType};
+use crate::domain::code::CodeBinding;
+use crate::domain::confirmation::Thumbprint;
 use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeChallenge;
 use crate::domain::scope::ScopeSet;
-use crate::domain::user::Sub;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::response_mode::ResponseMode;
+use crate::services::authorize::wishes::Wishes;
 
 /// The longest `state` or `nonce`: both come back in addresses and tokens.
 const LONGEST_ECHO: usize = 4096;
-/// The longest login hint that is shown; a hint is dropped rather than refused.
-const LONGEST_HINT: usize = 256;
 
 /// An authorization request that was found good. Interactions keep it as JSON.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -31,18 +32,30 @@ pub(crate) struct AuthorizeRequest {
     pub(crate) address: ReturnAddress,
     pub(crate) scopes: ScopeSet,
     pub(crate) resource: Option<ApiId>,
-    pub(crate) challenge: CodeChallenge,
+    #[serde(flatten)]
+    pub(crate) binding: CodeBinding,
     pub(crate) nonce: Option<String>,
     pub(crate) prompt: BTreeSet<Prompt>,
-    pub(crate) max_age_secs: Option<u32>,
-    pub(crate) login_hint: Option<String>,
-    /// Whom the client expects: the subject of its `id_token_hint`.
-    pub(crate) expected: Option<Sub>,
+    #[serde(flatten)]
+    pub(crate) wishes: Wishes,
 }
 
 impl AuthorizeRequest {
     pub(crate) fn asks_for(&self, prompt: Prompt) -> bool {
         self.prompt.contains(&prompt)
+    }
+
+    /// The claims that are asked for one by one, and that the scopes do not reveal.
+    pub(crate) fn single_claims(&self) -> ClaimSet {
+        self.wishes.claims.single.all().beyond(&self.scopes)
+    }
+
+    /// The same for a client that may ask for no more than these scopes.
+    #[must_use]
+    pub(super) fn within(mut self, scopes: &ScopeSet) -> Self {
+        self.scopes = self.scopes.intersection(scopes);
+        self.wishes.claims.single = self.wishes.claims.single.within(scopes);
+        self
     }
 }
 
@@ -135,18 +148,17 @@ pub(crate) fn read<'a>(
     if parameters.all("state").chain(parameters.all("nonce")).any(|value| value.len() > LONGEST_ECHO) {
         return Err(RequestError::TooLong);
     }
-    let hint = parameters.get("login_hint")?.filter(|hint| hint.chars().count() <= LONGEST_HINT);
+    let scopes = scopes(parameters.get("scope")?, client)?;
+    let wishes = Wishes::read(parameters, &scopes, client)?;
     let request = AuthorizeRequest {
         client: client.id.clone(),
         address: address.clone(),
-        scopes: scopes(parameters.get("scope")?, client)?,
+        scopes,
         resource: None,
-        challenge: challenge(parameters)?,
+        binding: CodeBinding { challenge: challenge(parameters)?, jkt: key(parameters)? },
         nonce: parameters.get("nonce")?.map(str::to_owned),
         prompt: prompts(parameters.get("prompt")?)?,
-        max_age_secs: max_age(parameters.get("max_age")?)?,
-        login_hint: hint.map(str::to_owned),
-        expected: None,
+        wishes,
     };
     let resource = single_resource(parameters)?;
     Ok(Draft { request, resource, id_token_hint: parameters.get("id_token_hint")? })
@@ -175,6 +187,11 @@ fn challenge(parameters: &Parameters) -> Result<CodeChallenge, RequestError> {
     Ok(CodeChallenge::parse(parameters.get("code_challenge_method")?, value)?)
 }
 
+/// RFC 9449 §10: the key that the client will have to prove when it redeems the code.
+fn key(parameters: &Parameters) -> Result<Option<Thumbprint>, RequestError> {
+    parameters.get("dpop_jkt")?.map(Thumbprint::parse).transpose().map_err(|_| RequestError::KeyUnreadable)
+}
+
 /// Keeps the scopes that the client may ask for.
 ///
 /// What is not known is left out (OpenID Connect Core §3.1.2.1), and the token response says what was granted (RFC 6749
@@ -196,18 +213,12 @@ fn prompts(raw: Option<&str>) -> Result<BTreeSet<Prompt>, RequestError> {
     let prompts = raw
         .into_iter()
         .flat_map(|raw| raw.split(' '))
-        .map(|word| known(word).ok_or(RequestError::Prompt))
+        .map(|word| {
+            known(word).ok_or(if word == "create" { RequestError::Create } else { RequestError::Prompt })
+        })
         .collect::<Result<BTreeSet<_>, _>>()?;
     // OpenID Connect Core §3.1.2.1: none stands alone.
     if prompts.contains(&Prompt::None) && prompts.len() > 1 { Err(RequestError::Prompt) } else { Ok(prompts) }
-}
-
-fn max_age(raw: Option<&str>) -> Result<Option<u32>, RequestError> {
-    let number = |raw: &str| {
-        let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| raw.parse().unwrap_or(u32::MAX)).ok_or(RequestError::MaxAge)
-    };
-    raw.map(number).transpose()
 }
 
 /// RFC 8707 §2 allows several resources; a token of ours has one audience.
@@ -274,16 +285,22 @@ mod tests {
         assert_eq!(request.scopes.to_string(), "openid");
         assert_eq!(request.nonce.as_deref(), Some("n"));
         assert!(request.asks_for(Prompt::Login) && request.asks_for(Prompt::Consent));
-        assert_eq!(request.max_age_secs, Some(60));
-        assert_eq!(request.login_hint.as_deref(), Some("ada"));
+        assert_eq!(request.wishes.max_age_secs, Some(60));
+        assert_eq!(request.wishes.login_hint.as_deref(), Some("ada"));
         assert_eq!(request.address.state.as_deref(), Some("s"));
     }
 
     #[test]
     fn a_request_survives_being_kept_as_json() {
-        let request = with("prompt=select_account&nonce=n").unwrap();
+        let claims = "%7B%22userinfo%22:%7B%22email%22:null,%22sub%22:%7B%22value%22:%22x%22%7D%7D%7D";
+        let request = with(&format!("prompt=select_account&nonce=n&max_age=7&claims={claims}")).unwrap();
+        assert_eq!(request.single_claims().to_string(), "email");
         let kept = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<AuthorizeRequest>(&kept).unwrap(), request);
+        // One that was kept before there were claims.
+        let mut older: serde_json::Value = serde_json::from_str(&kept).unwrap();
+        older.as_object_mut().unwrap().remove("claims").unwrap();
+        assert_eq!(serde_json::from_value::<AuthorizeRequest>(older).unwrap().wishes.max_age_secs, Some(7));
     }
 
     #[test]
@@ -351,21 +368,11 @@ mod tests {
     #[test]
     fn prompt_none_stands_alone_and_unknown_prompts_are_refused() {
         assert!(with("prompt=none").unwrap().asks_for(Prompt::None));
-        for prompt in ["none+login", "create", "login++consent", "LOGIN"] {
+        for prompt in ["none+login", "login++consent", "LOGIN"] {
             assert_eq!(with(&format!("prompt={prompt}")), Err(RequestError::Prompt), "{prompt}");
         }
-    }
-
-    #[test]
-    fn max_age_is_a_number_of_seconds() {
-        assert_eq!(with("max_age=0").unwrap().max_age_secs, Some(0));
-        assert_eq!(with("max_age=99999999999").unwrap().max_age_secs, Some(u32::MAX));
-        for bad in ["-1", "+1", "1.5", "soon"] {
-            assert_eq!(
-                with(&format!("max_age={}", bad.replace('+', "%2B"))),
-                Err(RequestError::MaxAge),
-                "{bad}"
-            );
+        for prompt in ["create", "login+create"] {
+            assert_eq!(with(&format!("prompt={prompt}")), Err(RequestError::Create), "{prompt}");
         }
     }
 
@@ -420,7 +427,6 @@ mod tests {
         let long = "x".repeat(LONGEST_ECHO + 1);
         assert_eq!(with(&format!("nonce={long}")), Err(RequestError::TooLong));
         assert_eq!(changed("state=s", &format!("state={long}")), Err(RequestError::TooLong));
-        assert_eq!(with(&format!("login_hint={}", "x".repeat(300))).unwrap().login_hint, None);
     }
 
     #[test]

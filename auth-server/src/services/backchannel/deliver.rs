@@ -21,7 +21,7 @@ use crate::storage::{Store, StoreError};
 
 /// Notices that are sent at one time.
 const BATCH: u32 = 16;
-/// How often a notice is tried before it is given up: for about six hours.
+/// How often a notice is tried before it is given up: for three to five hours.
 const MAX_ATTEMPTS: u32 = 15;
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -54,6 +54,22 @@ enum Undelivered {
     ForGood(String),
     /// It may take it later.
     ForNow(String),
+}
+
+/// The longest reason that is kept, in characters.
+const MAX_REASON: usize = 200;
+
+impl Undelivered {
+    /// What is kept of the reason: the other side has a part in its text.
+    fn shortened(self) -> Self {
+        let kept = |text: String| -> String {
+            text.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
+        };
+        match self {
+            Self::ForGood(reason) => Self::ForGood(kept(reason)),
+            Self::ForNow(reason) => Self::ForNow(kept(reason)),
+        }
+    }
 }
 
 impl LogoutSender {
@@ -121,6 +137,10 @@ impl LogoutSender {
 
     async fn tell(&self, notice: &LogoutNotice) -> Result<(), Undelivered> {
         let SenderParts { store, keys, issuer, outbound, clock, entropy } = &self.parts;
+        // It was sent so often, and nobody could note what came of it.
+        if notice.attempts > MAX_ATTEMPTS {
+            return Err(Undelivered::ForGood("what came of it could not be noted".to_owned()));
+        }
         let found = store.client(&notice.client).await;
         let client = found.map_err(|error| Undelivered::ForNow(error.to_string()))?;
         let client = client.filter(|client| client.is_enabled());
@@ -145,6 +165,7 @@ impl LogoutSender {
         }
     }
 
+    /// Notes what came of an attempt.
     async fn settle(
         &self,
         notice: &LogoutNotice,
@@ -153,6 +174,7 @@ impl LogoutSender {
     ) -> Result<(), StoreError> {
         let SenderParts { store, clock, entropy, .. } = &self.parts;
         let now = clock.now();
+        let outcome = outcome.map_err(Undelivered::shortened);
         let (notice, due_at) = (notice.clone(), now.plus(wait_after(notice.attempts, entropy)));
         store
             .write(move |tx| {

@@ -25,7 +25,7 @@ pub(super) fn make(
 ) -> Result<String, SignError> {
     let claims = LogoutTokenClaims {
         iss: issuer.as_str().to_owned(),
-        sub: notice.subject.clone(),
+        sub: keys.subject_of(client, &notice.subject),
         aud: notice.client.clone(),
         iat: now.as_secs(),
         exp: now.plus(LIFETIME).as_secs(),

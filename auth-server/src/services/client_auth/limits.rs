@@ -9,7 +9,7 @@ use std::time::Duration;
 use governor::Quota;
 
 use crate::config::Limits;
-use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client::Client;
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
 use crate::services::buckets::{Buckets, Key, network_of};
@@ -39,12 +39,7 @@ impl ClientLimits {
     /// Counts a token request, or says how long to wait. A client without a secret is counted for each network: anybody can
     /// name it, and must not use up what others may ask for.
     pub(crate) fn admit(&self, client: &Client, address: IpAddr) -> Result<(), Duration> {
-        let network = match client.authentication {
-            ClientAuthentication::None => network_of(address),
-            ClientAuthentication::PrivateKeyJwt(_)
-            | ClientAuthentication::PrivateKeyJwtAt(_)
-            | ClientAuthentication::Secret(_) => Vec::new(),
-        };
+        let network = if client.is_confidential() { Vec::new() } else { network_of(address) };
         let parts = [client.id.as_str().as_bytes(), b" ", &network];
         self.0.tokens.take(Key::new(&self.0.seed, b't', &parts), NonZeroU32::MIN)
     }
@@ -59,6 +54,7 @@ impl ClientLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::client_authentication::{ClientAuthentication, ClientSecret};
     use crate::domain::clock::Timestamp;
     use crate::domain::ids::ClientId;
     use crate::domain::secret::Digest32;
@@ -87,7 +83,8 @@ mod tests {
         let wait = Err(Duration::from_secs(30));
         assert_eq!([(); 3].map(|()| limits.admit(&public, one)), [Ok(()), Ok(()), wait]);
         assert_eq!(limits.admit(&public, other), Ok(()));
-        let secret = ClientAuthentication::Secret(Digest32::of(b"x"));
+        let secret = ClientSecret { digest: Digest32::of(b"x"), created_at: Timestamp::from_secs(1) };
+        let secret = ClientAuthentication::secret(secret);
         let id = ClientId::generate(Timestamp::from_secs(2), &Entropy::seeded(2));
         let confidential = Client { id, authentication: secret, ..Client::sample() };
         let answers = [one, other, other].map(|address| limits.admit(&confidential, address));

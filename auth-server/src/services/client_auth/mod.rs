@@ -1,23 +1,31 @@
-//! Client authentication: secret in the header or in the form, a signed assertion, or none for public clients
-//! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3), [RFC 7523](https://www.rfc-editor.org/rfc/rfc7523)).
+//! Client authentication: secret in the header or in the form, a signed assertion, a certificate, or none for public clients
+//! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3), [RFC 7523](https://www.rfc-editor.org/rfc/rfc7523),
+//! [RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)). A client uses the method that it is registered for, and no other.
 
 pub(crate) mod assertion;
+pub(crate) mod certificate;
 pub(crate) mod credential;
 pub(crate) mod limits;
+pub(crate) mod uses;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client::{Client, KeySource};
+use crate::domain::client_authentication::{AuthMethod, ClientSecret};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::issuer::Issuer;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::secret::{Digest32, OpaqueToken};
+use crate::keys::certificate::authorities::Authorities;
 use crate::services::client_auth::assertion::AssertionError;
+use crate::services::client_auth::certificate::CertificateError;
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::client_auth::uses::SecretUses;
 use crate::services::client_keys::{ClientKeyError, ClientKeys};
+use crate::services::possession::Possession;
 use crate::services::registration::Arrival;
 use crate::services::registration::documents::DocumentService;
 use crate::services::registration::error::DocumentError;
@@ -36,7 +44,7 @@ impl AuthenticatedClient {
 
     /// Whether the client proved who it is.
     pub(crate) fn is_confidential(&self) -> bool {
-        !matches!(self.0.authentication, ClientAuthentication::None)
+        self.0.is_confidential()
     }
 }
 
@@ -45,6 +53,8 @@ impl AuthenticatedClient {
 pub(crate) enum ClientAuthError {
     #[error("the assertion is not accepted: {0}")]
     Assertion(#[from] AssertionError),
+    #[error("the certificate is not accepted: {0}")]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
     #[error("the client is disabled")]
@@ -77,6 +87,7 @@ impl ClientAuthError {
             Self::KeysUnavailable => OAuthErrorCode::TemporarilyUnavailable,
             Self::Document(error) if error.passes() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Assertion(_)
+            | Self::Certificate(_)
             | Self::Disabled
             | Self::Document(_)
             | Self::Replayed
@@ -91,7 +102,12 @@ impl ClientAuthError {
     const fn is_guess(&self) -> bool {
         matches!(
             self,
-            Self::Assertion(_) | Self::Replayed | Self::Unknown | Self::WrongMethod | Self::WrongSecret
+            Self::Assertion(_)
+                | Self::Certificate(_)
+                | Self::Replayed
+                | Self::Unknown
+                | Self::WrongMethod
+                | Self::WrongSecret
         )
     }
 }
@@ -111,20 +127,33 @@ impl From<ClientKeyError> for ClientAuthError {
 pub(crate) struct ClientAuthenticator {
     store: Store,
     issuer: Issuer,
-    keys: ClientKeys,
     limits: ClientLimits,
-    documents: DocumentService,
+    witnesses: Witnesses,
+}
+
+/// What is asked about the proofs of clients.
+#[derive(Clone)]
+pub(crate) struct Witnesses {
+    pub(crate) keys: ClientKeys,
+    /// Without them, nobody is known by a certificate that an authority issued.
+    pub(crate) authorities: Option<Authorities>,
+    pub(crate) documents: DocumentService,
+    pub(crate) uses: SecretUses,
 }
 
 impl ClientAuthenticator {
     pub(crate) const fn new(
         store: Store,
         issuer: Issuer,
-        keys: ClientKeys,
         limits: ClientLimits,
-        documents: DocumentService,
+        witnesses: Witnesses,
     ) -> Self {
-        Self { store, issuer, keys, limits, documents }
+        Self { store, issuer, limits, witnesses }
+    }
+
+    /// When secrets were used.
+    pub(crate) const fn uses(&self) -> &SecretUses {
+        &self.witnesses.uses
     }
 
     /// Checks a credential.
@@ -135,9 +164,10 @@ impl ClientAuthenticator {
         &self,
         credential: &ClientCredential,
         address: IpAddr,
+        held: &Possession,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
-        let outcome = self.check(credential, Arrival { address, now }).await;
+        let outcome = self.check(credential, held, Arrival { address, now }).await;
         match outcome {
             Err(error) if error.is_guess() && self.limits.is_exceeded(credential.client_id(), address) => {
                 Err(ClientAuthError::Throttled)
@@ -149,25 +179,49 @@ impl ClientAuthenticator {
     async fn check(
         &self,
         credential: &ClientCredential,
+        held: &Possession,
         arrival: Arrival,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
         let id = ClientId::parse(credential.client_id()).map_err(|_| ClientAuthError::Unknown)?;
-        self.documents.ensure(&id, arrival).await?;
+        self.witnesses.documents.ensure(&id, arrival).await?;
         let client = self.store.client(&id).await?.ok_or(ClientAuthError::Unknown)?;
-        match (credential, &client.authentication) {
-            (ClientCredential::None { .. }, ClientAuthentication::None) => {}
-            (
-                ClientCredential::Basic { secret, .. } | ClientCredential::Post { secret, .. },
-                ClientAuthentication::Secret(digest),
-            ) => check_secret(secret, digest)?,
-            (
-                ClientCredential::Assertion { assertion, .. },
-                ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::PrivateKeyJwtAt(_),
-            ) => self.check_assertion(assertion, &client, arrival.now).await?,
-            _ => return Err(ClientAuthError::WrongMethod),
-        }
+        self.prove(credential, &client, held, arrival.now).await?;
         // After the proof, so that nobody else learns that the client exists.
         if client.is_enabled() { Ok(AuthenticatedClient(client)) } else { Err(ClientAuthError::Disabled) }
+    }
+
+    /// By the one method that the client is registered for.
+    async fn prove(
+        &self,
+        credential: &ClientCredential,
+        client: &Client,
+        held: &Possession,
+        now: Timestamp,
+    ) -> Result<(), ClientAuthError> {
+        use AuthMethod as Method;
+        use ClientCredential as Shown;
+
+        let certificate = held.certificate.as_ref();
+        match (credential, client.authentication.method) {
+            (Shown::None { .. }, Method::None) => Ok(()),
+            (Shown::Basic { secret, .. }, Method::ClientSecret | Method::ClientSecretBasic)
+            | (Shown::Post { secret, .. }, Method::ClientSecret | Method::ClientSecretPost) => {
+                let used = check_secret(secret, &client.authentication.secrets)?;
+                self.witnesses.uses.note(&client.id, &used, now);
+                Ok(())
+            }
+            (Shown::Assertion { assertion, .. }, Method::PrivateKeyJwt) => {
+                self.check_assertion(assertion, client, now).await
+            }
+            (Shown::None { .. }, Method::TlsClientAuth) => {
+                let name = client.settings.protocol.certificate_name.as_ref();
+                Ok(certificate::check_issued(certificate, name, self.witnesses.authorities.as_ref(), now)?)
+            }
+            (Shown::None { .. }, Method::SelfSignedTlsClientAuth) => {
+                Ok(certificate::check_registered(certificate, registered_keys(client))?)
+            }
+            _ => Err(ClientAuthError::WrongMethod),
+        }
     }
 
     async fn check_assertion(
@@ -176,7 +230,11 @@ impl ClientAuthenticator {
         client: &Client,
         now: Timestamp,
     ) -> Result<(), ClientAuthError> {
-        let token = self.keys.verify(client, assertion).await?;
+        // Nobody is asked for the keys of a client that was switched off.
+        if !client.is_enabled() && matches!(client.keys(), Some(KeySource::At(_))) {
+            return Err(ClientAuthError::Disabled);
+        }
+        let token = self.witnesses.keys.verify(client, assertion).await?;
         let accepted = assertion::accept(&token, &client.id, &self.issuer, now)?;
         let digest = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);
         // RFC 7523 §3, 7: used once, on any replica, for as long as it would be accepted.
@@ -193,7 +251,17 @@ impl ClientAuthenticator {
     }
 }
 
-fn check_secret(secret: &str, digest: &Digest32) -> Result<(), ClientAuthError> {
-    let presented = OpaqueToken::parse(secret).map_err(|_| ClientAuthError::WrongSecret)?;
-    if presented.digest().matches(digest) { Ok(()) } else { Err(ClientAuthError::WrongSecret) }
+/// The keys that are registered with us: certificates that are published elsewhere are not looked at.
+fn registered_keys(client: &Client) -> Option<&str> {
+    match client.keys() {
+        Some(KeySource::Registered(jwks)) => Some(jwks),
+        Some(KeySource::At(_)) | None => None,
+    }
+}
+
+/// Compares with each secret, however many there are, and gives the digest of the one that was meant.
+fn check_secret(secret: &str, secrets: &[ClientSecret]) -> Result<Digest32, ClientAuthError> {
+    let presented = OpaqueToken::parse(secret).map_err(|_| ClientAuthError::WrongSecret)?.digest();
+    let found = secrets.iter().fold(false, |found, secret| found | presented.matches(&secret.digest));
+    if found { Ok(presented) } else { Err(ClientAuthError::WrongSecret) }
 }

@@ -4,13 +4,16 @@
 //! mistake that no single field shows.
 
 use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::client_authentication::{AuthMethod, ClientKeys};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::ids::{ApiId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
+use crate::services::clients::authentication::{AuthenticationForm, is_public};
 use crate::services::clients::grants;
+use crate::services::clients::openid::Rest;
 use crate::services::clients::protocol::ProtocolForm;
 use crate::services::fields::{FieldErrors, display_name};
 
@@ -45,7 +48,7 @@ pub struct ClientForm {
     pub apis: Vec<String>,
     /// The API that the client serves: for `service` only.
     pub serves: Option<String>,
-    /// The public keys of a client that signs its assertions (`private_key_jwt`) and so needs no secret.
+    /// Its public keys: what it signs with. Unless another method is named, it proves by them who it is (`private_key_jwt`).
     pub jwks: Option<String>,
     /// The rarely touched part.
     pub options: ClientOptions,
@@ -56,10 +59,12 @@ pub struct ClientForm {
 pub struct ClientOptions {
     /// Whether it belongs to us, so that nobody is asked for consent.
     pub first_party: bool,
-    /// `ES256` (the default), `EdDSA` or `RS256`.
+    /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     pub id_token_alg: Option<String>,
     /// Where it publishes its public keys, instead of registering them.
     pub jwks_uri: Option<String>,
+    /// How it proves who it is.
+    pub authentication: AuthenticationForm,
     /// What it is held to in the protocol.
     pub protocol: ProtocolForm,
 }
@@ -71,8 +76,10 @@ pub(crate) struct Blueprint {
     pub(crate) name: String,
     /// The organisation that owns it.
     pub(crate) organisation: Option<OrganisationId>,
-    /// How it will prove who it is.
-    pub(crate) proof: Proof,
+    /// How it is to prove who it is, if that is said.
+    pub(crate) method: Option<AuthMethod>,
+    /// Its public keys, if any are given.
+    pub(crate) keys: Option<ClientKeys>,
     /// The grants it may use.
     pub(crate) grants: Vec<GrantType>,
     /// Where answers may be sent.
@@ -85,17 +92,17 @@ pub(crate) struct Blueprint {
     pub(crate) settings: ClientSettings,
 }
 
-/// How the client will prove who it is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Proof {
-    /// It signs assertions with the private halves of these keys.
-    Keys(String),
-    /// The same with those that it publishes there.
-    KeysAt(ClientUrl),
-    /// It cannot keep a secret, and PKCE binds its codes; or others say who it is.
-    Nothing,
-    /// A secret that we make.
-    Secret,
+impl Blueprint {
+    /// How a new client proves who it is.
+    pub(crate) fn method_of_new(&self) -> AuthMethod {
+        self.method.unwrap_or(match &self.keys {
+            _ if is_public(self.settings.preset) => AuthMethod::None,
+            Some(_) => AuthMethod::PrivateKeyJwt,
+            // What a trusted issuer says of it is its proof.
+            None if !self.settings.protocol.assertion_issuers.is_empty() => AuthMethod::None,
+            None => AuthMethod::ClientSecret,
+        })
+    }
 }
 
 impl ClientForm {
@@ -109,16 +116,19 @@ impl ClientForm {
         let redirects = uris(&mut errors, "/redirect_uris", &self.redirect_uris);
         let after_logout = uris(&mut errors, "/post_logout_redirect_uris", &self.post_logout_redirect_uris);
         let settings = preset.and_then(|preset| self.settings(&mut errors, preset));
+        let way = preset.and_then(|preset| self.options.authentication.parse(&mut errors, preset));
         let scopes = preset.and_then(|preset| self.scopes(&mut errors, preset));
         if let Some(preset) = preset {
             self.check_whole(&mut errors, preset);
         }
         let parsed = (|| {
-            let (preset, settings) = (preset?, settings?);
+            let (mut settings, way) = (settings?, way?);
+            settings.protocol.certificate_name = way.certificate_name;
             Some(Blueprint {
                 name: name?,
                 organisation: organisation?,
-                proof: self.proof(preset),
+                method: way.named,
+                keys: self.keys(),
                 grants: grants::of(&settings),
                 redirects: redirects?,
                 post_logout_redirects: after_logout?,
@@ -140,7 +150,8 @@ impl ClientForm {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
-        let protocol = self.options.protocol.parse(errors, preset, &self.apis);
+        let rest = Rest { preset, redirect_uris: &self.redirect_uris, apis: &self.apis };
+        let protocol = self.options.protocol.parse(errors, rest);
         Some(ClientSettings {
             first_party,
             id_token_alg: alg?,
@@ -245,16 +256,9 @@ impl ClientForm {
         }
     }
 
-    fn proof(&self, preset: Preset) -> Proof {
+    fn keys(&self) -> Option<ClientKeys> {
         let published = self.options.jwks_uri.as_deref().and_then(|uri| ClientUrl::parse(uri).ok());
-        match (&self.jwks, published) {
-            _ if is_public(preset) => Proof::Nothing,
-            (Some(jwks), _) => Proof::Keys(jwks.clone()),
-            (None, Some(url)) => Proof::KeysAt(url),
-            // What a trusted issuer says of it is its proof.
-            (None, None) if !self.options.protocol.assertion_issuers.is_empty() => Proof::Nothing,
-            (None, None) => Proof::Secret,
-        }
+        self.jwks.clone().map(ClientKeys::Registered).or(published.map(ClientKeys::At))
     }
 }
 
@@ -264,14 +268,6 @@ fn uris(errors: &mut FieldErrors, pointer: &str, raw: &[String]) -> Option<Vec<R
         return None;
     }
     errors.take_each(pointer, raw, |uri| RedirectUri::parse(uri))
-}
-
-/// Clients on a person's device cannot keep a secret (RFC 6749 §2.1).
-const fn is_public(preset: Preset) -> bool {
-    match preset {
-        Preset::Device | Preset::Native | Preset::Spa => true,
-        Preset::M2m | Preset::Service | Preset::Web => false,
-    }
 }
 
 #[cfg(test)]
@@ -298,16 +294,16 @@ mod tests {
         use GrantType::{AuthorizationCode, ClientCredentials, DeviceCode, RefreshToken};
         let people = vec![AuthorizationCode, RefreshToken];
         for (preset, redirect, serves, proof, grants) in [
-            ("web", Some("https://shop.example/cb"), None, Proof::Secret, people.clone()),
-            ("spa", Some("https://shop.example/cb"), None, Proof::Nothing, people.clone()),
-            ("native", Some("http://127.0.0.1/cb"), None, Proof::Nothing, people.clone()),
-            ("native", Some("com.example.shop:/cb"), None, Proof::Nothing, people),
-            ("device", None, None, Proof::Nothing, vec![DeviceCode, RefreshToken]),
-            ("m2m", None, None, Proof::Secret, vec![ClientCredentials]),
-            ("service", None, Some(API.to_owned()), Proof::Secret, vec![]),
+            ("web", Some("https://shop.example/cb"), None, AuthMethod::ClientSecret, people.clone()),
+            ("spa", Some("https://shop.example/cb"), None, AuthMethod::None, people.clone()),
+            ("native", Some("http://127.0.0.1/cb"), None, AuthMethod::None, people.clone()),
+            ("native", Some("com.example.shop:/cb"), None, AuthMethod::None, people),
+            ("device", None, None, AuthMethod::None, vec![DeviceCode, RefreshToken]),
+            ("m2m", None, None, AuthMethod::ClientSecret, vec![ClientCredentials]),
+            ("service", None, Some(API.to_owned()), AuthMethod::ClientSecret, vec![]),
         ] {
             let made = ClientForm { serves, ..form(preset, redirect) }.parse().unwrap();
-            assert_eq!((made.proof, &made.grants), (proof, &grants), "{preset}");
+            assert_eq!((made.method_of_new(), &made.grants), (proof, &grants), "{preset}");
             assert_eq!(made.settings.preset.as_str(), preset);
             assert_eq!(made.scopes.contains("openid"), made.grants.contains(&RefreshToken), "{preset}");
         }

@@ -1,15 +1,19 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
+pub mod authentication;
 pub mod form;
 pub mod grants;
+pub mod openid;
 pub mod protocol;
 mod reach;
 pub(crate) mod registered;
+pub mod secrets;
 
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::client::{Client, ClientAuthentication, GrantType, Preset};
+use crate::domain::client::{Client, GrantType, Preset};
+use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, ClientSecret};
 use crate::domain::ids::{ClientId, OrganisationId};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
@@ -17,12 +21,13 @@ use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
-use crate::services::clients::form::{Blueprint, ClientForm, JWKS_URI, Proof};
+use crate::services::clients::authentication::{Abilities, METHOD};
+use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, assignments, clients, forgotten, organisations};
+use crate::storage::{Store, Turn, Tx, apis, assignments, clients, forgotten, organisations, secret_uses};
 
 /// Registers, changes and switches off clients.
 #[derive(Clone)]
@@ -31,6 +36,7 @@ pub struct ClientService {
     entropy: Entropy,
     owners: Owners,
     outbound: Outbound,
+    abilities: Abilities,
 }
 
 /// A client that was just registered.
@@ -50,8 +56,14 @@ pub(crate) struct ClientDraft {
 
 impl ClientService {
     /// The service over this store.
-    pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners, outbound: Outbound) -> Self {
-        Self { store, entropy, owners, outbound }
+    pub(crate) const fn new(
+        store: Store,
+        entropy: Entropy,
+        owners: Owners,
+        outbound: Outbound,
+        abilities: Abilities,
+    ) -> Self {
+        Self { store, entropy, owners, outbound, abilities }
     }
 
     /// Registers a client and makes its secret when it has one.
@@ -71,8 +83,13 @@ impl ClientService {
     /// A new client, checked as far as that goes without the database.
     pub(crate) fn draft(&self, form: &ClientForm, caller: &Caller) -> Result<ClientDraft, FieldErrors> {
         let blueprint = reach::checked(form.parse()?, self.outbound.rules())?;
-        let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
-        let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, secret.as_ref());
+        let secret = blueprint.method_of_new().needs_secret().then(|| self.secret());
+        let authentication = ClientAuthentication {
+            method: blueprint.method_of_new(),
+            secrets: secret.iter().map(|secret| kept(secret, caller)).collect(),
+            keys: blueprint.keys.clone(),
+        };
+        let client = built(ClientId::generate(caller.now, &self.entropy), blueprint, authentication);
         Ok(ClientDraft { client, secret })
     }
 
@@ -84,7 +101,7 @@ impl ClientService {
         caller: &Caller,
     ) -> Result<CreatedClient, AdminError> {
         let ClientDraft { client, secret } = draft;
-        check_references(tx, &client).await?;
+        check(tx, &client, self.abilities).await?;
         self.owners.require_rank_over(tx, &client, caller).await?;
         clients::insert(tx, &client).await?;
         let detail = json!({ "preset": client.settings.preset.as_str() });
@@ -118,6 +135,7 @@ impl ClientService {
         let blueprint = reach::checked(form.parse()?, self.outbound.rules())?;
         let (id, precondition, caller, owners) =
             (id.clone(), precondition.clone(), caller.clone(), self.owners.clone());
+        let abilities = self.abilities;
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -128,9 +146,10 @@ impl ClientService {
                     }
                     owners.require_rank_over(tx, &before, &caller).await?;
                     let after = changed(&before, blueprint)?;
-                    check_references(tx, &after).await?;
+                    check(tx, &after, abilities).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
+                    registered::bind(tx, &before, &after).await?;
                     if has_other_reach(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
@@ -141,29 +160,6 @@ impl ClientService {
                 })
             })
             .await
-    }
-
-    /// Makes a new secret. The one before stops working at once.
-    pub async fn rotate_secret(&self, id: &ClientId, caller: &Caller) -> Result<OpaqueToken, AdminError> {
-        let secret = self.secret();
-        let digest = secret.digest();
-        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let client = find_to_change(tx, &id, &owners, &caller).await?;
-                    if !matches!(client.authentication, ClientAuthentication::Secret(_)) {
-                        return Err(AdminError::Conflict("This client has no secret."));
-                    }
-                    let client = Client { authentication: ClientAuthentication::Secret(digest), ..client };
-                    clients::update(tx, &client).await?;
-                    tx.audit(caller.event(AuditAction::ClientSecretRotated).on(&client.id));
-                    tx.invalidate();
-                    Ok(())
-                })
-            })
-            .await?;
-        Ok(secret)
     }
 
     /// Deletes a client with its roles and with the grants and consents that people gave it.
@@ -253,6 +249,7 @@ async fn find_to_change(
 async fn take_away(tx: &mut Tx, client: &Client, caller: &Caller) -> Result<(), AdminError> {
     let id = &client.id;
     assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
+    secret_uses::forget_all(tx, id).await?;
     clients::delete(tx, id).await?;
     forgotten::insert(tx, id.as_str(), caller.now).await?;
     tx.revoke(Revocation::of_client(id.as_str(), caller.now));
@@ -262,13 +259,11 @@ async fn take_away(tx: &mut Tx, client: &Client, caller: &Caller) -> Result<(), 
     Ok(())
 }
 
-fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Client {
-    let authentication = match (blueprint.proof, secret) {
-        (Proof::Keys(jwks), _) => ClientAuthentication::PrivateKeyJwt(jwks),
-        (Proof::KeysAt(url), _) => ClientAuthentication::PrivateKeyJwtAt(url),
-        (Proof::Secret, Some(secret)) => ClientAuthentication::Secret(secret.digest()),
-        (Proof::Secret | Proof::Nothing, _) => ClientAuthentication::None,
-    };
+fn kept(secret: &OpaqueToken, caller: &Caller) -> ClientSecret {
+    ClientSecret { digest: secret.digest(), created_at: caller.now }
+}
+
+fn built(id: ClientId, blueprint: Blueprint, authentication: ClientAuthentication) -> Client {
     with_its_grants(Client {
         id,
         name: blueprint.name,
@@ -285,38 +280,41 @@ fn built(id: ClientId, blueprint: Blueprint, secret: Option<&OpaqueToken>) -> Cl
 
 /// RFC 6749 §4.4: a client without a secret or keys gets nothing for itself by naming itself.
 fn with_its_grants(mut client: Client) -> Client {
-    if client.authentication == ClientAuthentication::None {
+    if client.authentication.method == AuthMethod::None {
         client.grants.retain(|grant| *grant != GrantType::ClientCredentials);
     }
     client
 }
 
-/// The client with new details. How it proves who it is changes by other means than an update.
-fn changed(before: &Client, blueprint: Blueprint) -> Result<Client, AdminError> {
+/// The client with new details. What it proves by who it is stays as it is where nothing is said of that.
+fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminError> {
     if blueprint.settings.preset != before.settings.preset {
         let message = "cannot be changed: make a new client";
         return Err(FieldErrors::of("/preset", "immutable", message).into());
     }
-    let has_keys = before.keys().is_some();
-    let authentication = match blueprint.proof.clone() {
-        Proof::Keys(jwks) if has_keys => ClientAuthentication::PrivateKeyJwt(jwks),
-        Proof::KeysAt(url) if has_keys => ClientAuthentication::PrivateKeyJwtAt(url),
-        refused @ (Proof::Keys(_) | Proof::KeysAt(_)) => {
-            let pointer = if matches!(refused, Proof::Keys(_)) { "/jwks" } else { JWKS_URI };
-            let message = "this client has no keys: make a new client to change how it proves who it is";
-            return Err(FieldErrors::of(pointer, "immutable", message).into());
-        }
-        Proof::Nothing | Proof::Secret => before.authentication.clone(),
+    let held = &before.authentication;
+    let method = blueprint.method.unwrap_or(held.method);
+    if method.needs_secret() && !held.method.needs_secret() {
+        let message = "this client has no secret: make a new client to change how it proves who it is";
+        return Err(FieldErrors::of(METHOD, "immutable", message).into());
+    }
+    let name = &mut blueprint.settings.protocol.certificate_name;
+    if method == AuthMethod::TlsClientAuth && name.is_none() {
+        name.clone_from(&before.settings.protocol.certificate_name);
+    }
+    let authentication = ClientAuthentication {
+        method,
+        secrets: if method.needs_secret() { held.secrets.clone() } else { Vec::new() },
+        keys: blueprint.keys.clone().or_else(|| held.keys.clone()),
     };
-    let grants = blueprint.grants.clone();
-    let after = built(before.id.clone(), blueprint, None);
-    let disabled_at = before.disabled_at;
-    Ok(with_its_grants(Client { authentication, grants, disabled_at, ..after }))
+    let after = built(before.id.clone(), blueprint, authentication);
+    Ok(Client { disabled_at: before.disabled_at, ..after })
 }
 
-/// What the client points at exists.
-async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError> {
+/// What the client points at exists, and how it proves who it is can work here.
+async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(), AdminError> {
     let mut errors = FieldErrors::default();
+    authentication::check(&mut errors, client, abilities);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {
@@ -343,19 +341,22 @@ async fn check_references(tx: &mut Tx, client: &Client) -> Result<(), AdminError
     Ok(errors.finish(Some(()))?)
 }
 
-/// Whether what was issued to a client may be more than what would be issued now.
+/// Whether what was issued to a client may be more than what would be issued now, or call somebody by another name.
 fn has_other_reach(before: &Client, after: &Client) -> bool {
     let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
+    let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
     before.scopes != after.scopes
         || before.settings.apis != after.settings.apis
         || exchange(before) != exchange(after)
+        || subject(before) != subject(after)
 }
 
 fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
     [
         ("name", before.name != after.name),
         ("organisation", before.organisation != after.organisation),
-        ("jwks", before.authentication != after.authentication),
+        ("authentication", before.authentication.method != after.authentication.method),
+        ("jwks", before.authentication.keys != after.authentication.keys),
         ("redirect_uris", before.redirects != after.redirects),
         ("post_logout_redirect_uris", before.post_logout_redirects != after.post_logout_redirects),
         ("scopes", before.scopes != after.scopes),
@@ -374,12 +375,9 @@ fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
 }
 
 fn versioned(client: Client) -> Versioned<Client> {
-    let proof = match &client.authentication {
-        ClientAuthentication::None => String::new(),
-        ClientAuthentication::PrivateKeyJwt(jwks) => jwks.clone(),
-        ClientAuthentication::PrivateKeyJwtAt(url) => url.to_string(),
-        ClientAuthentication::Secret(digest) => digest.hex(),
-    };
+    let ClientAuthentication { method, secrets, keys } = &client.authentication;
+    let secrets: Vec<String> = secrets.iter().map(|secret| secret.digest.hex()).collect();
+    let proof = (method.as_str(), secrets, keys.as_ref().map(ToString::to_string));
     let uris = |list: &[crate::domain::redirect_uri::RedirectUri]| -> Vec<String> {
         list.iter().map(|uri| uri.as_str().to_owned()).collect()
     };
@@ -411,10 +409,7 @@ mod tests {
     }
 
     fn stored(client: &Client) -> Digest32 {
-        match &client.authentication {
-            ClientAuthentication::Secret(digest) => *digest,
-            other => panic!("it has a secret, and not {other:?}"),
-        }
+        client.authentication.secrets[0].digest
     }
 
     #[tokio::test]
@@ -434,7 +429,7 @@ mod tests {
         let id = made.client.value.id;
         let new = trial.clients.rotate_secret(&id, &operator()).await.unwrap();
         let now = trial.clients.show(&id).await.unwrap().value;
-        assert!(stored(&now).matches(&new.digest()));
+        assert!(stored(&now).matches(&new.secret.digest()));
         assert!(!stored(&now).matches(&made.secret.unwrap().digest()));
     }
 

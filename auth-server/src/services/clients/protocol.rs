@@ -2,12 +2,13 @@
 
 use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client::Preset;
-use crate::domain::client_protocol::ProtocolSettings;
+use crate::domain::client_protocol::{ProtocolSettings, SenderConstraint};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::grants::{
     AssertionIssuerForm, TokenExchangeForm, assertion_issuers, device_grant,
 };
+use crate::services::clients::openid::{OpenIdForm, Rest};
 use crate::services::fields::FieldErrors;
 
 /// Where the address is that is told of sign-outs.
@@ -16,10 +17,7 @@ const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_
 
 /// What a client is held to beyond what every client is, as text from any edge.
 #[derive(Clone, Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a member of its own, as the specifications have it"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub struct ProtocolForm {
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     pub require_pushed_requests: bool,
@@ -37,16 +35,16 @@ pub struct ProtocolForm {
     pub token_exchange: Option<TokenExchangeForm>,
     /// Whose assertions say who it is, so that it needs no secret (RFC 7523 §2.1).
     pub assertion_issuers: Vec<AssertionIssuerForm>,
+    /// What its access tokens have to be bound to.
+    pub sender_constraint: SenderConstraint,
+    /// What it wants of OpenID Connect.
+    pub openid: OpenIdForm,
 }
 
 impl ProtocolForm {
-    /// Checks it for a client that may ask tokens for `apis`.
-    pub(super) fn parse(
-        &self,
-        errors: &mut FieldErrors,
-        preset: Preset,
-        apis: &[String],
-    ) -> Option<ProtocolSettings> {
+    /// Checks it as a part of the whole client.
+    pub(super) fn parse(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<ProtocolSettings> {
+        let Rest { preset, apis, .. } = rest;
         if self.require_pushed_requests && !preset.sends_browsers() {
             let message = "a client that sends no browsers sends no authorization requests";
             errors.refuse("/options/protocol/require_pushed_requests", "contradiction", message);
@@ -56,6 +54,7 @@ impl ProtocolForm {
         let device_grant = device_grant(self.device_grant, preset, errors);
         let issuers = assertion_issuers(&self.assertion_issuers, preset, errors);
         let token_exchange = self.token_exchange.as_ref().map(|form| form.parse(preset, apis, errors));
+        let openid = self.openid.parse(errors, rest);
         Some(ProtocolSettings {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
@@ -67,6 +66,9 @@ impl ProtocolForm {
                 Some(parsed) => Some(parsed?),
             },
             assertion_issuers: issuers?,
+            certificate_name: None,
+            sender_constraint: self.sender_constraint,
+            openid: openid?,
         })
     }
 

@@ -4,31 +4,30 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::AuditAction;
 use crate::domain::client::Client;
+use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::ids::ClientId;
+use crate::domain::registration::{Allowance, OF_EVERYBODY};
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::OpaqueToken;
+use crate::outbound::Outbound;
 use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
-use crate::services::clients::form::{Blueprint, ClientForm, Proof};
+use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::clients::{
-    ClientService, built, changed, check_references, differences, find_to_change, reach, take_away,
+    ClientService, built, check, differences, find_to_change, has_other_reach, kept, reach, take_away,
 };
 use crate::services::fields::FieldErrors;
-use crate::storage::{Tx, clients};
-
-/// What a change makes of who the client is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Identity {
-    /// Its keys and its secret are those it says now.
-    Said,
-    /// How it proves who it is stays.
-    Stays,
-}
+use crate::storage::{StoreError, Tx, clients, registrations};
 
 impl ClientService {
     /// What a form makes, checked as far as that goes without the database.
     pub(crate) fn blueprint(&self, form: &ClientForm) -> Result<Blueprint, FieldErrors> {
         reach::checked(form.parse()?, self.outbound.rules())
+    }
+
+    /// The way to what clients publish.
+    pub(crate) const fn outbound(&self) -> &Outbound {
+        &self.outbound
     }
 
     /// A new identifier for a client that registers.
@@ -44,37 +43,40 @@ impl ClientService {
         caller: &Caller,
         detail: Value,
     ) -> Result<(Client, Option<OpaqueToken>), AdminError> {
-        let secret = matches!(blueprint.proof, Proof::Secret).then(|| self.secret());
-        let client = built(id, blueprint, secret.as_ref());
-        check_references(tx, &client).await?;
+        let secret = blueprint.method_of_new().needs_secret().then(|| self.secret());
+        let authentication = ClientAuthentication {
+            method: blueprint.method_of_new(),
+            secrets: secret.iter().map(|secret| kept(secret, caller)).collect(),
+            keys: blueprint.keys.clone(),
+        };
+        let client = built(id, blueprint, authentication);
+        check(tx, &client, self.abilities).await?;
         self.owners.require_rank_over(tx, &client, caller).await?;
         clients::insert(tx, &client).await?;
         tx.audit(caller.event(AuditAction::ClientCreated).on(&client.id).with(detail));
         Ok((client, secret))
     }
 
-    /// Replaces what a client says of itself. What an administrator switched off stays off.
+    /// Replaces what a client says of itself: what it does not say is gone. Its secrets stay, and so does what an administrator bounds it
+    /// by: its organisation, and that it is switched off.
     pub(crate) async fn replace(
         &self,
         tx: &mut Tx,
         (before, blueprint): (&Client, Blueprint),
-        identity: Identity,
         caller: &Caller,
     ) -> Result<Client, AdminError> {
-        let after = match identity {
-            Identity::Stays => changed(before, blueprint)?,
-            Identity::Said => {
-                Client { disabled_at: before.disabled_at, ..built(before.id.clone(), blueprint, None) }
-            }
-        };
+        let authentication = identity(before, &blueprint);
+        let blueprint = Blueprint { organisation: before.organisation.clone(), ..blueprint };
+        let after =
+            Client { disabled_at: before.disabled_at, ..built(before.id.clone(), blueprint, authentication) };
         if after == *before {
             return Ok(after);
         }
-        check_references(tx, &after).await?;
+        check(tx, &after, self.abilities).await?;
         self.owners.require_rank_over(tx, before, caller).await?;
         self.owners.require_rank_over(tx, &after, caller).await?;
         clients::update(tx, &after).await?;
-        if before.scopes != after.scopes || before.settings.apis != after.settings.apis {
+        if has_other_reach(before, &after) {
             tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
         }
         let detail = json!({ "changed": differences(before, &after) });
@@ -93,4 +95,28 @@ impl ClientService {
         let client = find_to_change(tx, id, &self.owners, caller).await?;
         take_away(tx, &client, caller).await
     }
+}
+
+/// What an administrator gives a client that registered, or takes from it, bounds what it can give itself from then on.
+pub(super) async fn bind(tx: &mut Tx, before: &Client, after: &Client) -> Result<(), StoreError> {
+    if before.scopes == after.scopes && before.settings.apis == after.settings.apis {
+        return Ok(());
+    }
+    let Some(registration) = registrations::find(tx, &after.id).await? else { return Ok(()) };
+    let allowed = registration.allowance.unwrap_or_else(|| Allowance {
+        grants: OF_EVERYBODY.to_vec(),
+        scopes: String::new(),
+        redirect_hosts: Vec::new(),
+        apis: Vec::new(),
+    });
+    let scopes = after.scopes.to_string();
+    let allowance = Allowance { scopes, apis: after.settings.apis.clone(), ..allowed };
+    registrations::bind(tx, &after.id, &allowance).await
+}
+
+/// How a client proves who it is that says everything anew. The one thing that only the server can say is the secret.
+fn identity(before: &Client, blueprint: &Blueprint) -> ClientAuthentication {
+    let method = blueprint.method_of_new();
+    let secrets = if method.needs_secret() { before.authentication.secrets.clone() } else { Vec::new() };
+    ClientAuthentication { method, secrets, keys: blueprint.keys.clone() }
 }

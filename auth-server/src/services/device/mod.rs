@@ -10,7 +10,7 @@ pub(crate) mod person;
 
 use std::time::Duration;
 
-use crate::domain::client::{Client, ClientAuthentication, GrantType};
+use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::device::{DeviceRequest, UserCode};
 use crate::domain::ids::ApiId;
@@ -128,12 +128,7 @@ impl DeviceService {
     fn admit(&self, caller: &TokenCaller) -> Result<(), Duration> {
         let client = caller.client.client();
         self.limits.clients.admit(client, caller.address)?;
-        match client.authentication {
-            ClientAuthentication::None => self.limits.flows.admit(caller.address),
-            ClientAuthentication::PrivateKeyJwt(_)
-            | ClientAuthentication::PrivateKeyJwtAt(_)
-            | ClientAuthentication::Secret(_) => Ok(()),
-        }
+        if caller.client.is_confidential() { Ok(()) } else { self.limits.flows.admit(caller.address) }
     }
 
     /// RFC 8707 §2. The issuer itself stands for no API: its tokens are for the userinfo endpoint.

@@ -220,6 +220,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::{ApiId, AssignmentId, OrganisationId, RoleId, UserId};
+    use crate::domain::profile::Profile;
     use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope};
     use crate::domain::secret::Entropy;
     use crate::domain::user::{User, Username};
@@ -377,6 +378,7 @@ mod tests {
                 email_verified_at: None,
                 created_at: START,
                 disabled_at: None,
+                profile: Profile::default(),
             };
             subs.push(user.sub.as_str().to_owned());
             let given = held(&entropy, &viewer, &user.id);

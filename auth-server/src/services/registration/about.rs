@@ -14,7 +14,7 @@ const LONGEST_TEXT: usize = 255;
 const MOST_CONTACTS: usize = 10;
 
 /// Reads it.
-pub(super) fn read(metadata: &ClientMetadata, method: &str) -> Result<About, MetadataError> {
+pub(super) fn read(metadata: &ClientMetadata) -> Result<About, MetadataError> {
     let contacts = metadata.contacts.clone().unwrap_or_default();
     if contacts.len() > MOST_CONTACTS {
         let message = format!("must not have more than {MOST_CONTACTS} entries");
@@ -24,11 +24,10 @@ pub(super) fn read(metadata: &ClientMetadata, method: &str) -> Result<About, Met
         display_name(contact, LONGEST_TEXT).map_err(|error| MetadataError::of("contacts", error))?;
     }
     Ok(About {
-        token_endpoint_auth_method: method.to_owned(),
         client_uri: page("client_uri", metadata.client_uri.as_deref())?,
         policy_uri: page("policy_uri", metadata.policy_uri.as_deref())?,
         tos_uri: page("tos_uri", metadata.tos_uri.as_deref())?,
-        initiate_login_uri: page("initiate_login_uri", metadata.initiate_login_uri.as_deref())?,
+        sector_identifier_uri: metadata.sector_identifier_uri.clone(),
         contacts,
         software_id: text("software_id", metadata.software_id.as_deref())?,
         software_version: text("software_version", metadata.software_version.as_deref())?,
@@ -61,12 +60,12 @@ mod tests {
 
     fn outcome(member: &str, value: &serde_json::Value) -> Result<About, MetadataError> {
         let document = json!({ member: value }).to_string();
-        read(&ClientMetadata::parse(document.as_bytes()).unwrap(), "none")
+        read(&ClientMetadata::parse(document.as_bytes()).unwrap())
     }
 
     #[test]
     fn a_page_is_https_and_nothing_that_a_browser_would_run() {
-        for member in ["client_uri", "policy_uri", "tos_uri", "initiate_login_uri"] {
+        for member in ["client_uri", "policy_uri", "tos_uri"] {
             assert!(outcome(member, &json!("https://app.example/terms?v=1#top")).is_ok());
             for bad in [
                 "http://app.example/terms",

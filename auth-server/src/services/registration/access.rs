@@ -2,16 +2,17 @@
 
 use crate::config::Dynamic;
 use crate::domain::audit::Actor;
-use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client::Client;
+use crate::domain::client_authentication::AuthMethod;
 use crate::domain::ids::ClientId;
-use crate::domain::registration::{About, AccessDigests, Registration};
+use crate::domain::registration::{AccessDigests, Registration};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::caller::{Authority, Caller};
-use crate::services::clients::registered::Identity;
+use crate::services::clients::form::Blueprint;
 use crate::services::registration::error::RegistrationError;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 use crate::services::registration::wish::{Origin, Wish};
-use crate::services::registration::{Arrival, Registered, RegistrationService};
+use crate::services::registration::{Arrival, Registered, RegistrationService, sector};
 use crate::storage::{Turn, Tx, clients, registrations};
 
 /// A client that showed the token of its own registration.
@@ -50,8 +51,8 @@ impl RegistrationService {
             Some(allowance) => allowance.clone(),
             None => self.permissions.of_everybody().await?,
         };
-        let wish = metadata.wish(&allowance, Origin::Sent)?;
-        keeps_its_method(&holder.registration.about, &wish.about)?;
+        let mut wish = metadata.wish(&allowance, Origin::Sent)?;
+        sector::settle(&mut wish, self.clients.outbound()).await?;
         Box::pin(self.change(holder, wish, arrival)).await
     }
 
@@ -81,6 +82,7 @@ impl RegistrationService {
     ) -> Result<Registered, RegistrationError> {
         let mut blueprint = self.clients.blueprint(&wish.form)?;
         wish.refine(&mut blueprint);
+        keeps_what_it_is(&holder.client, &blueprint)?;
         let (about, created_at) = (wish.about, holder.registration.created_at);
         let access = OpaqueToken::generate(TokenKind::RegistrationAccess, &self.entropy);
         let tokens = AccessDigests { current: access.digest(), previous: Some(holder.shown.digest()) };
@@ -93,7 +95,7 @@ impl RegistrationService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     // Of two changes at once, the second was made of what is there no longer.
                     let before = still_held(tx, &holder).await?;
-                    let after = clients.replace(tx, (&before, blueprint), Identity::Stays, &caller).await?;
+                    let after = clients.replace(tx, (&before, blueprint), &caller).await?;
                     registrations::update(tx, &after.id, &said, &tokens).await?;
                     Ok::<_, RegistrationError>(after)
                 })
@@ -163,17 +165,17 @@ async fn still_held(tx: &mut Tx, holder: &Holder) -> Result<Client, Registration
     client.filter(|_| is_held).ok_or(RegistrationError::Token)
 }
 
-/// A client that could prove who it is does not turn into one that cannot, nor the other way round.
-fn keeps_its_method(before: &About, after: &About) -> Result<(), MetadataError> {
-    let kind = |about: &About| match about.token_endpoint_auth_method.as_str() {
-        "client_secret_basic" | "client_secret_post" => "client_secret".to_owned(),
-        other => other.to_owned(),
-    };
-    if kind(before) == kind(after) {
-        return Ok(());
+/// A client that could prove who it is does not turn into one that cannot, nor the other way round; and one for people stays one.
+fn keeps_what_it_is(before: &Client, after: &Blueprint) -> Result<(), MetadataError> {
+    const MESSAGE: &str = "cannot be changed: register another client";
+    let kind = |method: AuthMethod| if method.needs_secret() { AuthMethod::ClientSecret } else { method };
+    if kind(before.authentication.method) != kind(after.method_of_new()) {
+        return Err(MetadataError::of("token_endpoint_auth_method", MESSAGE));
     }
-    let message = "cannot be changed: register another client";
-    Err(MetadataError::of("token_endpoint_auth_method", message))
+    if before.settings.preset != after.settings.preset {
+        return Err(MetadataError::of("grant_types", MESSAGE));
+    }
+    Ok(())
 }
 
 impl ClientMetadata {
@@ -193,7 +195,8 @@ impl ClientMetadata {
         }
         let Some(secret) = &self.client_secret else { return Ok(()) };
         let is_its_own = OpaqueToken::parse_as(TokenKind::ClientSecret, secret).is_ok_and(|shown| {
-            matches!(&client.authentication, ClientAuthentication::Secret(digest) if digest.matches(&shown.digest()))
+            let digest = shown.digest();
+            client.authentication.secrets.iter().any(|held| held.digest.matches(&digest))
         });
         if is_its_own { Ok(()) } else { Err(MetadataError::of("client_secret", "is not the one it has")) }
     }

@@ -20,12 +20,12 @@ use crate::domain::registration::{About, Registration, RegistrationSource};
 use crate::outbound::{Document, Outbound};
 use crate::services::clients::ClientService;
 use crate::services::clients::form::Blueprint;
-use crate::services::clients::registered::Identity;
 use crate::services::registration::Arrival;
 use crate::services::registration::error::{DocumentError, RegistrationError};
 use crate::services::registration::limits::ArrivalLimits;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 use crate::services::registration::permission::Permissions;
+use crate::services::registration::sector;
 use crate::services::registration::wish::{Origin, Wish};
 use crate::storage::registrations::{Freshness, Upkeep};
 use crate::storage::{Store, Turn, clients, registrations};
@@ -199,6 +199,7 @@ impl DocumentService {
             url.host().clone_into(&mut wish.form.name);
         }
         check_redirects(url, &wish)?;
+        sector::settle(&mut wish, &self.0.reach.outbound).await?;
         let form = self.0.clients.blueprint(&wish.form);
         let mut blueprint = form.map_err(|errors| DocumentError::Metadata(errors.into()))?;
         wish.refine(&mut blueprint);
@@ -222,7 +223,7 @@ impl DocumentService {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     if let Some(before) = clients::find(tx, &client).await? {
-                        clients.replace(tx, (&before, blueprint), Identity::Said, &caller).await?;
+                        clients.replace(tx, (&before, blueprint), &caller).await?;
                         return Ok(registrations::refresh(tx, &client, &about, freshness).await?);
                     }
                     let detail = json!({ "source": "document" });

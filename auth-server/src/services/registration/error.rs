@@ -7,6 +7,7 @@ use crate::outbound::OutboundError;
 use crate::services::admin_error::AdminError;
 use crate::services::fields::FieldErrors;
 use crate::services::registration::metadata::MetadataError;
+use crate::services::registration::sector::SectorError;
 use crate::storage::{Outcome, StoreError};
 
 /// Why a client is not registered, or not shown or changed its registration.
@@ -58,6 +59,26 @@ impl From<AdminError> for RegistrationError {
 impl From<FieldErrors> for RegistrationError {
     fn from(errors: FieldErrors) -> Self {
         Self::Metadata(errors.into())
+    }
+}
+
+impl From<SectorError> for RegistrationError {
+    fn from(error: SectorError) -> Self {
+        match error {
+            SectorError::Metadata(error) => Self::Metadata(error),
+            outbound @ SectorError::Outbound(_) => {
+                Self::Metadata(MetadataError::Metadata(outbound.to_string()))
+            }
+        }
+    }
+}
+
+impl From<SectorError> for DocumentError {
+    fn from(error: SectorError) -> Self {
+        match error {
+            SectorError::Metadata(error) => Self::Metadata(error),
+            SectorError::Outbound(error) => Self::Outbound(error),
+        }
     }
 }
 

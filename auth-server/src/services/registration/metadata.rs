@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::signing::SigningAlg;
 use crate::services::fields::FieldErrors;
 
 /// What is wrong with what a client says of itself (RFC 7591 §3.2.2).
@@ -31,15 +32,17 @@ impl From<FieldErrors> for MetadataError {
         let Some(first) = errors.iter().next() else { return Self::of("metadata", "cannot be accepted") };
         let path = first.pointer.trim_start_matches('/');
         let path = path.strip_prefix("options/").unwrap_or(path);
-        let path = path.strip_prefix("protocol/").unwrap_or(path);
+        let path =
+            path.strip_prefix("protocol/").or_else(|| path.strip_prefix("authentication/")).unwrap_or(path);
         let (member, rest) = path.split_once('/').unwrap_or((path, ""));
         let member = match member {
             "apis" | "serves" => "resource",
             "id_token_alg" => "id_token_signed_response_alg",
             "name" => "client_name",
-            "preset" => "token_endpoint_auth_method",
+            "preset" => "grant_types",
             "require_pushed_requests" => "require_pushed_authorization_requests",
             "scopes" => "scope",
+            "sector_identifier" => "sector_identifier_uri",
             other => other,
         };
         let place = if rest.is_empty() { member.to_owned() } else { format!("{member}/{rest}") };
@@ -67,7 +70,16 @@ pub(crate) struct ClientMetadata {
     pub(super) jwks: Option<Value>,
     pub(super) jwks_uri: Option<String>,
     pub(super) id_token_signed_response_alg: Option<String>,
+    pub(super) userinfo_signed_response_alg: Option<String>,
     pub(super) subject_type: Option<String>,
+    pub(super) sector_identifier_uri: Option<String>,
+    pub(super) tls_client_auth_subject_dn: Option<String>,
+    pub(super) tls_client_auth_san_dns: Option<String>,
+    pub(super) tls_client_auth_san_uri: Option<String>,
+    pub(super) tls_client_auth_san_ip: Option<String>,
+    pub(super) tls_client_auth_san_email: Option<String>,
+    pub(super) dpop_bound_access_tokens: Option<bool>,
+    pub(super) tls_client_certificate_bound_access_tokens: Option<bool>,
     pub(super) authorization_signed_response_alg: Option<String>,
     pub(super) require_signed_request_object: Option<bool>,
     pub(super) require_pushed_authorization_requests: Option<bool>,
@@ -80,6 +92,53 @@ pub(crate) struct ClientMetadata {
     pub(super) contacts: Option<Vec<String>>,
     pub(super) software_id: Option<String>,
     pub(super) software_version: Option<String>,
+    #[serde(flatten)]
+    pub(super) unmet: Unmet,
+}
+
+/// Members that are understood, and that the server cannot do as they ask.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Unmet {
+    authorization_encrypted_response_alg: Option<Value>,
+    id_token_encrypted_response_alg: Option<Value>,
+    userinfo_encrypted_response_alg: Option<Value>,
+    request_object_signing_alg: Option<Value>,
+    token_endpoint_auth_signing_alg: Option<Value>,
+}
+
+impl Unmet {
+    /// Whoever asks that answers be encrypted must not get them plain. An algorithm belongs to the key, so one that can be used need not
+    /// be kept, and one that cannot would fail later.
+    pub(super) fn check(&self) -> Result<(), MetadataError> {
+        let Self {
+            authorization_encrypted_response_alg,
+            id_token_encrypted_response_alg,
+            userinfo_encrypted_response_alg,
+            request_object_signing_alg,
+            token_endpoint_auth_signing_alg,
+        } = self;
+        for (member, asked) in [
+            ("authorization_encrypted_response_alg", authorization_encrypted_response_alg),
+            ("id_token_encrypted_response_alg", id_token_encrypted_response_alg),
+            ("userinfo_encrypted_response_alg", userinfo_encrypted_response_alg),
+        ] {
+            if asked.is_some() {
+                return Err(MetadataError::of(member, "nothing is encrypted here"));
+            }
+        }
+        for (member, asked) in [
+            ("request_object_signing_alg", request_object_signing_alg),
+            ("token_endpoint_auth_signing_alg", token_endpoint_auth_signing_alg),
+        ] {
+            let is_unknown =
+                |asked: &Value| asked.as_str().is_none_or(|name| name.parse::<SigningAlg>().is_err());
+            if asked.as_ref().is_some_and(is_unknown) {
+                return Err(MetadataError::of(member, "is not supported"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl ClientMetadata {

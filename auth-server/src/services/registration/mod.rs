@@ -1,6 +1,6 @@
 //! Clients that come by themselves: those that register
 //! ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591), [RFC 7592](https://www.rfc-editor.org/rfc/rfc7592)), and those that a document
-//! describes. ([Why](../../../docs/adr/0015-clients-that-register-themselves.md).)
+//! describes. ([Why](../../../docs/adr/0016-clients-that-register-themselves.md).)
 
 mod about;
 pub(crate) mod access;
@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod metadata;
 pub(crate) mod permission;
+mod sector;
 mod wish;
 
 use std::net::IpAddr;
@@ -88,7 +89,8 @@ impl RegistrationService {
     ) -> Result<Registered, RegistrationError> {
         self.admit(arrival)?;
         let permitted = self.permissions.of_arrival(token, arrival.now).await?;
-        let wish = ClientMetadata::parse(body)?.wish(&permitted.allowance, Origin::Sent)?;
+        let mut wish = ClientMetadata::parse(body)?.wish(&permitted.allowance, Origin::Sent)?;
+        sector::settle(&mut wish, self.clients.outbound()).await?;
         self.add(wish, permitted, arrival).await
     }
 

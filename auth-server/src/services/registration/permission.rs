@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::{Dynamic, Registration};
-use crate::domain::client::GrantType;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ApiId;
-use crate::domain::registration::{Allowance, InitialToken};
+use crate::domain::registration::{Allowance, InitialToken, OF_EVERYBODY};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::registration::error::RegistrationError;
 use crate::storage::{Store, StoreError, initial_tokens};
@@ -58,7 +57,7 @@ impl Permissions {
     /// What a client may have that nobody vouched for.
     pub(super) async fn of_everybody(&self) -> Result<Allowance, StoreError> {
         Ok(Allowance {
-            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            grants: OF_EVERYBODY.to_vec(),
             scopes: self.settings.scopes.clone(),
             redirect_hosts: Vec::new(),
             apis: self.apis().await?,

@@ -3,10 +3,15 @@
 use serde_json::Value;
 
 use crate::domain::client::GrantType;
+use crate::domain::client_authentication::AuthMethod;
+use crate::domain::client_protocol::SenderConstraint;
+use crate::domain::client_url::ClientUrl;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::registration::{About, Allowance, REGISTRABLE};
 use crate::domain::scope::ScopeSet;
+use crate::services::clients::authentication::AuthenticationForm;
 use crate::services::clients::form::{Blueprint, ClientForm, ClientOptions};
+use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
 use crate::services::registration::about;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
@@ -17,7 +22,7 @@ const LOCALHOST: &str = "http://localhost";
 /// The most redirect URIs of a client that comes by itself.
 const MOST_REDIRECTS: usize = 20;
 /// Scopes that mean a person.
-const OF_PEOPLE: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+const OF_PEOPLE: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
 /// Where the metadata came from, and so how the client may prove who it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +39,8 @@ pub(crate) struct Wish {
     pub(crate) form: ClientForm,
     pub(crate) about: About,
     pub(crate) redirects: Vec<RedirectUri>,
+    /// What lists the redirect URIs of its sector: what it lists was not looked at yet.
+    pub(super) sector: Option<ClientUrl>,
     grants: Vec<GrantType>,
 }
 
@@ -48,19 +55,19 @@ impl Wish {
 impl ClientMetadata {
     /// What the client wants, checked against what it may have. The rest is checked with the form.
     pub(crate) fn wish(&self, allowance: &Allowance, origin: Origin) -> Result<Wish, MetadataError> {
+        self.unmet.check()?;
         let method = self.method(origin)?;
         let grants = self.grants(allowance)?;
         self.check_types(&grants)?;
-        // Keys of a client that proves itself otherwise would be for what is not asked of it.
-        let signs = method == "private_key_jwt";
         let machine = grants == [GrantType::ClientCredentials];
         let redirects = self.redirects(allowance)?;
-        let preset = match method {
-            _ if machine => "m2m",
-            "none" => "native",
-            _ => "web",
+        let is_public = method == AuthMethod::None;
+        let preset = match (machine, is_public) {
+            (true, _) => "m2m",
+            (false, true) => "native",
+            (false, false) => "web",
         };
-        if machine && method == "none" {
+        if machine && is_public {
             let message = "a client without people has to prove who it is";
             return Err(MetadataError::of("token_endpoint_auth_method", message));
         }
@@ -70,48 +77,85 @@ impl ClientMetadata {
             redirect_uris: self.redirect_texts(),
             post_logout_redirect_uris: self.post_logout_redirect_uris.clone().unwrap_or_default(),
             scopes: Some(self.scopes(allowance, machine)?),
-            apis: allowance.apis.iter().map(ToString::to_string).collect(),
-            jwks: self.jwks.as_ref().filter(|_| signs).map(Value::to_string),
-            options: self.options(signs),
+            apis: self.apis(allowance),
+            // What cannot keep a secret signs nothing: its keys are left out.
+            jwks: self.jwks.as_ref().filter(|_| !is_public).map(Value::to_string),
+            options: self.options(method),
             ..ClientForm::default()
         };
-        Ok(Wish { form, about: about::read(self, method)?, redirects, grants })
+        Ok(Wish { form, about: about::read(self)?, redirects, sector: self.sector()?, grants })
     }
 
-    fn options(&self, signs: bool) -> ClientOptions {
+    fn options(&self, method: AuthMethod) -> ClientOptions {
         // The default of OpenID Connect Registration §2.
         let alg = self.id_token_signed_response_alg.as_deref().unwrap_or("RS256");
         ClientOptions {
             id_token_alg: Some(alg.to_owned()),
-            jwks_uri: self.jwks_uri.clone().filter(|_| signs),
+            jwks_uri: self.jwks_uri.clone().filter(|_| method != AuthMethod::None),
+            authentication: AuthenticationForm {
+                token_endpoint_auth_method: Some(method.as_str().to_owned()),
+                tls_client_auth_subject_dn: self.tls_client_auth_subject_dn.clone(),
+                tls_client_auth_san_dns: self.tls_client_auth_san_dns.clone(),
+                tls_client_auth_san_uri: self.tls_client_auth_san_uri.clone(),
+                tls_client_auth_san_ip: self.tls_client_auth_san_ip.clone(),
+                tls_client_auth_san_email: self.tls_client_auth_san_email.clone(),
+            },
             protocol: ProtocolForm {
                 require_pushed_requests: self.require_pushed_authorization_requests == Some(true),
                 require_signed_request_object: self.require_signed_request_object == Some(true),
                 authorization_signed_response_alg: self.authorization_signed_response_alg.clone(),
                 backchannel_logout_uri: self.backchannel_logout_uri.clone(),
                 backchannel_logout_session_required: self.backchannel_logout_session_required == Some(true),
+                sender_constraint: SenderConstraint {
+                    dpop_bound_access_tokens: self.dpop_bound_access_tokens == Some(true),
+                    tls_client_certificate_bound_access_tokens: self
+                        .tls_client_certificate_bound_access_tokens
+                        == Some(true),
+                },
+                openid: OpenIdForm {
+                    subject_type: self.subject_type.clone(),
+                    sector_identifier: None,
+                    userinfo_signed_response_alg: self.userinfo_signed_response_alg.clone(),
+                    initiate_login_uri: self.initiate_login_uri.clone(),
+                },
                 ..ProtocolForm::default()
             },
             ..ClientOptions::default()
         }
     }
 
-    /// How the client will prove who it is, by its name in the metadata.
-    fn method(&self, origin: Origin) -> Result<&str, MetadataError> {
+    /// How the client will prove who it is. Whether this server can see that proof is checked with the form.
+    fn method(&self, origin: Origin) -> Result<AuthMethod, MetadataError> {
         const MEMBER: &str = "token_endpoint_auth_method";
         let has_keys = self.jwks.is_some() || self.jwks_uri.is_some();
-        let method = self.token_endpoint_auth_method.as_deref();
-        match (origin, method.unwrap_or(origin.usual_method())) {
-            (Origin::Document, secret) if secret.starts_with("client_secret_") => {
+        let named = self.token_endpoint_auth_method.as_deref().map(str::parse::<AuthMethod>).transpose();
+        let named = named.map_err(|error| MetadataError::of(MEMBER, error))?;
+        match (origin, named.unwrap_or(origin.usual_method())) {
+            (Origin::Document, method) if method.needs_secret() => {
                 Err(MetadataError::of(MEMBER, "what everybody can read holds no secret"))
             }
-            (_, "private_key_jwt") if !has_keys => {
+            (_, AuthMethod::PrivateKeyJwt) if !has_keys => {
                 Err(MetadataError::of("jwks", "private_key_jwt needs the public keys: give jwks or jwks_uri"))
             }
-            (_, method @ ("none" | "private_key_jwt"))
-            | (Origin::Sent, method @ ("client_secret_basic" | "client_secret_post")) => Ok(method),
-            _ => Err(MetadataError::of(MEMBER, "is not supported")),
+            (_, method) => Ok(method),
         }
+    }
+
+    /// What lists the redirect URIs of its sector (OpenID Connect Registration §5).
+    fn sector(&self) -> Result<Option<ClientUrl>, MetadataError> {
+        const MEMBER: &str = "sector_identifier_uri";
+        let Some(raw) = &self.sector_identifier_uri else { return Ok(None) };
+        let url = ClientUrl::parse(raw).map_err(|error| MetadataError::of(MEMBER, error))?;
+        if url.url().scheme() != "https" {
+            return Err(MetadataError::of(MEMBER, "has to use https"));
+        }
+        Ok(Some(url))
+    }
+
+    /// A client that calls people by names of its own gets no tokens that say how others call them.
+    fn apis(&self, allowance: &Allowance) -> Vec<String> {
+        let is_pairwise = self.subject_type.as_deref() == Some("pairwise");
+        allowance.apis.iter().filter(|_| !is_pairwise).map(ToString::to_string).collect()
     }
 
     fn grants(&self, allowance: &Allowance) -> Result<Vec<GrantType>, MetadataError> {
@@ -145,16 +189,12 @@ impl ClientMetadata {
         let redirects = grants.contains(&GrantType::AuthorizationCode);
         match &self.response_types {
             Some(types) if redirects && *types != ["code"] => {
-                return Err(MetadataError::of("response_types", "has to be code alone"));
+                Err(MetadataError::of("response_types", "has to be code alone"))
             }
             Some(types) if !redirects && !types.is_empty() => {
-                return Err(MetadataError::of("response_types", "no grant of the client has any"));
+                Err(MetadataError::of("response_types", "no grant of the client has any"))
             }
-            _ => {}
-        }
-        match self.subject_type.as_deref() {
-            None | Some("public") => Ok(()),
-            Some(_) => Err(MetadataError::of("subject_type", "is not supported")),
+            _ => Ok(()),
         }
     }
 
@@ -217,10 +257,10 @@ fn unnamed(redirects: &[RedirectUri]) -> String {
 
 impl Origin {
     /// What holds where nothing is said: RFC 7591 §2, and for a document the only one that asks for nothing else.
-    const fn usual_method(self) -> &'static str {
+    const fn usual_method(self) -> AuthMethod {
         match self {
-            Self::Document => "none",
-            Self::Sent => "client_secret_basic",
+            Self::Document => AuthMethod::None,
+            Self::Sent => AuthMethod::ClientSecretBasic,
         }
     }
 }
@@ -230,7 +270,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::services::clients::form::Proof;
 
     fn allowance() -> Allowance {
         Allowance {
@@ -258,11 +297,11 @@ mod tests {
     #[test]
     fn what_is_not_said_is_what_the_specifications_say() {
         let wish = outcome(&good(), Origin::Sent).unwrap();
-        assert_eq!(wish.about.token_endpoint_auth_method, "client_secret_basic");
         assert_eq!(wish.grants, [GrantType::AuthorizationCode]);
         assert_eq!(wish.form.options.id_token_alg.as_deref(), Some("RS256"));
         assert_eq!(wish.form.scopes.as_deref(), Some("email offline_access openid orders"));
         let blueprint = wish.form.parse().unwrap();
+        assert_eq!(blueprint.method, Some(AuthMethod::ClientSecretBasic));
         assert_eq!(blueprint.settings.first_party, crate::domain::client::FirstParty::No);
         assert_eq!(with("client_name", Value::Null).unwrap().form.name, "app.example");
     }
@@ -275,13 +314,15 @@ mod tests {
             ("software_statement", json!("x.y.z")),
             ("logo_uri", json!("https://app.example/logo.png")),
             ("client_name#de", json!("Anwendung")),
-            ("jwks", json!({ "keys": [] })),
-            ("jwks_uri", json!("https://app.example/jwks")),
+            ("token_endpoint_auth_signing_alg", json!("ES256")),
+            ("request_object_signing_alg", json!("EdDSA")),
+            ("id_token_encrypted_response_enc", json!("A256GCM")),
+            ("application_type", json!("native")),
             ("organisation", json!("org_00000000000070008000000000000000")),
         ] {
             let wish = with(member, value).unwrap();
             assert!(!wish.form.options.first_party && wish.form.organisation.is_none(), "{member}");
-            assert_eq!(wish.form.parse().unwrap().proof, Proof::Secret, "{member}");
+            assert_eq!(wish.form.parse().unwrap().method, Some(AuthMethod::ClientSecretBasic), "{member}");
         }
     }
 
@@ -289,7 +330,15 @@ mod tests {
     fn what_cannot_be_had_is_refused_by_its_member() {
         for (member, value) in [
             ("token_endpoint_auth_method", json!("client_secret_jwt")),
-            ("token_endpoint_auth_method", json!("tls_client_auth")),
+            ("token_endpoint_auth_method", json!("client_secret")),
+            ("id_token_encrypted_response_alg", json!("RSA-OAEP")),
+            ("userinfo_encrypted_response_alg", json!("ECDH-ES")),
+            ("authorization_encrypted_response_alg", json!("ECDH-ES")),
+            ("request_object_signing_alg", json!("none")),
+            ("token_endpoint_auth_signing_alg", json!("HS256")),
+            ("token_endpoint_auth_signing_alg", json!(7)),
+            ("sector_identifier_uri", json!("http://127.0.0.1/sector.json")),
+            ("sector_identifier_uri", json!("sector.json")),
             ("grant_types", json!([])),
             ("grant_types", json!(["password"])),
             ("grant_types", json!(["implicit"])),
@@ -298,7 +347,6 @@ mod tests {
             ("response_types", json!(["token"])),
             ("response_types", json!(["code", "code id_token"])),
             ("response_types", json!([])),
-            ("subject_type", json!("pairwise")),
             ("scope", json!("admin")),
             ("scope", json!("a\"b")),
             ("scope", json!(["openid"])),
@@ -361,7 +409,8 @@ mod tests {
                 "{method}"
             );
         }
-        assert_eq!(outcome(&good(), Origin::Document).unwrap().about.token_endpoint_auth_method, "none");
+        let blueprint = outcome(&good(), Origin::Document).unwrap().form.parse().unwrap();
+        assert_eq!(blueprint.method, Some(AuthMethod::None));
     }
 
     #[test]
@@ -385,5 +434,47 @@ mod tests {
         let public = json!({ "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none",
             "client_name": "Robot" });
         assert!(matches!(outcome(&public, Origin::Sent), Err(MetadataError::Metadata(_))));
+    }
+    #[test]
+    fn keys_are_for_those_who_keep_a_secret() {
+        let keys = |method: &str| {
+            let mut document = good();
+            document["token_endpoint_auth_method"] = json!(method);
+            document["jwks_uri"] = json!("https://app.example/jwks");
+            outcome(&document, Origin::Sent).unwrap().form.parse().unwrap().keys.is_some()
+        };
+        assert!(keys("client_secret_post") && keys("private_key_jwt"));
+        assert!(!keys("none"));
+    }
+
+    #[test]
+    fn a_client_with_names_of_its_own_for_people_gets_no_api() {
+        let api = crate::domain::ids::ApiId::parse("api_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c").unwrap();
+        let allowance = Allowance { apis: vec![api], ..allowance() };
+        let apis = |subject_type: &str| {
+            let mut document = good();
+            document["subject_type"] = json!(subject_type);
+            let metadata = ClientMetadata::parse(document.to_string().as_bytes()).unwrap();
+            metadata.wish(&allowance, Origin::Sent).unwrap().form.parse().unwrap().settings.apis.len()
+        };
+        assert_eq!((apis("public"), apis("pairwise")), (1, 0));
+    }
+
+    #[test]
+    fn a_certificate_is_named_by_the_members_of_rfc_8705() {
+        let mut document = good();
+        document["token_endpoint_auth_method"] = json!("tls_client_auth");
+        document["tls_client_auth_san_dns"] = json!("app.example");
+        document["tls_client_certificate_bound_access_tokens"] = json!(true);
+        let blueprint = outcome(&document, Origin::Document).unwrap().form.parse().unwrap();
+        assert_eq!(blueprint.method, Some(AuthMethod::TlsClientAuth));
+        assert!(blueprint.settings.protocol.certificate_name.is_some());
+        let constraint = blueprint.settings.protocol.sender_constraint;
+        assert!(
+            constraint.tls_client_certificate_bound_access_tokens && !constraint.dpop_bound_access_tokens
+        );
+        document["tls_client_auth_san_uri"] = json!("https://app.example");
+        let two = outcome(&document, Origin::Document).unwrap().form.parse().unwrap_err();
+        assert!(MetadataError::from(two).to_string().starts_with("tls_client_auth_san_"));
     }
 }

@@ -1,14 +1,19 @@
 //! Whether an access token of ours still means what it says: its signature, its claims, and what stands behind it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::domain::claims::{AccessTokenClaims, OFFLINE_ACCESS};
+use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::issuer::Issuer;
 use crate::domain::session::SessionState;
+use crate::domain::signing::SigningAlg;
+use crate::domain::user::{Sub, User};
 use crate::keys::jwt::JwtType;
-use crate::keys::ring::KeyRing;
+use crate::keys::ring::{KeyRing, SignError};
 use crate::storage::grants::Standing;
 use crate::storage::{Store, StoreError, Tx, grants, revocations};
 
@@ -24,6 +29,8 @@ pub(crate) struct AccessTokens {
 #[derive(Debug)]
 pub(crate) struct LiveToken {
     pub(crate) claims: AccessTokenClaims,
+    /// Whom it was issued to.
+    pub(crate) client: Arc<Client>,
     /// What stands behind it; `None` for a token of a client that acts for itself.
     pub(crate) standing: Option<Standing>,
 }
@@ -35,6 +42,20 @@ impl AccessTokens {
 
     pub(crate) const fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// What tokens for this client call this user.
+    pub(crate) fn subject(&self, client: &Client, user: &User) -> Sub {
+        self.keys.subject(client, user)
+    }
+
+    /// Signs an answer of the userinfo endpoint.
+    pub(crate) fn sign_userinfo(
+        &self,
+        alg: SigningAlg,
+        claims: &Map<String, Value>,
+    ) -> Result<String, SignError> {
+        self.keys.sign(alg, JwtType::UserInfo, claims)
     }
 
     /// The claims of a token that we signed as an access token and that has not expired.
@@ -69,14 +90,13 @@ impl AccessTokens {
             return Ok(None);
         }
         // A token does not outlive the client that it was issued to.
-        if !self.store.client(&claims.client_id).await?.is_some_and(|client| client.is_enabled()) {
-            return Ok(None);
-        }
+        let client = self.store.client(&claims.client_id).await?.filter(|client| client.is_enabled());
+        let Some(client) = client else { return Ok(None) };
         let Some(grant) = &claims.gid else {
-            return Ok(Some(LiveToken { claims, standing: None }));
+            return Ok(Some(LiveToken { claims, client, standing: None }));
         };
         let standing = grants::standing(tx, grant).await?.filter(|standing| standing_holds(standing, now));
-        Ok(standing.map(|standing| LiveToken { claims, standing: Some(standing) }))
+        Ok(standing.map(|standing| LiveToken { claims, client, standing: Some(standing) }))
     }
 }
 

@@ -7,13 +7,16 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::{Client, GrantType};
 use crate::domain::code::CodePayload;
-use crate::domain::grant::Grant;
+use crate::domain::confirmation::Confirmation;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeVerifier;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
-use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, family, request};
+use crate::services::token::{
+    Authorization, Identity, TokenCaller, TokenError, TokenService, binding, family, request,
+};
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Tx, grants, refresh_tokens, single_use};
@@ -53,12 +56,14 @@ impl Presented {
             Some(uri) => uri == payload.redirect_uri,
         };
         if !redirect_fits {
-            Err(TokenError::RedirectMismatch)
-        } else if payload.challenge.verify(&self.verifier) {
-            Ok(())
-        } else {
-            Err(TokenError::PkceMismatch)
+            return Err(TokenError::RedirectMismatch);
         }
+        if !payload.binding.challenge.verify(&self.verifier) {
+            return Err(TokenError::PkceMismatch);
+        }
+        // RFC 9449 §10.
+        let named = Confirmation { jkt: payload.binding.jkt.clone(), x5t: None };
+        if named.is_met_by(&self.caller.held.held()) { Ok(()) } else { Err(TokenError::KeyMismatch) }
     }
 
     fn event(&self, action: AuditAction, payload: &CodePayload) -> AuditEvent {
@@ -78,21 +83,24 @@ impl TokenService {
     ) -> Result<Authorization, TokenError> {
         let presented = Presented::read(caller, parameters)?;
         let family = caller.client.client().allows(GrantType::RefreshToken).then(|| self.new_family());
+        let binding = binding::of_refresh_tokens(caller)?;
         let refresh_token = family.as_ref().map(|family| family.token.clone());
         let asked = self.asked(request::resource(parameters)?.as_deref()).await?;
         let (payload, api, standing) = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let (payload, standing) = redeem(tx, &presented, family).await?;
+                    let (payload, standing) = redeem(tx, &presented, (family, binding)).await?;
                     let api = asked.within(payload.resource.as_ref(), &payload.scopes)?;
                     Ok::<_, TokenError>((payload, api, standing))
                 })
             })
             .await?;
         let target = self.target(api.as_ref()).await?;
-        let authorization = self.for_user(&standing, payload.scopes, target).await?;
-        Ok(Authorization { nonce: payload.nonce, refresh_token, ..authorization })
+        let client = caller.client.client();
+        let authorization = self.for_user(client, &standing, payload.scopes, target).await?;
+        let identity = Identity { nonce: payload.identity.nonce, ..authorization.identity };
+        Ok(Authorization { identity, refresh_token, ..authorization })
     }
 }
 
@@ -100,7 +108,7 @@ impl TokenService {
 async fn redeem(
     tx: &mut Tx,
     presented: &Presented,
-    family: Option<Family>,
+    (family, binding): (Option<Family>, Confirmation),
 ) -> Result<(CodePayload, Standing), TokenError> {
     let now = presented.caller.now;
     let spent =
@@ -120,12 +128,14 @@ async fn redeem(
         session: payload.session.clone(),
         scopes: payload.scopes.clone(),
         resource: payload.resource.clone(),
-        auth_time: payload.auth_time,
+        binding,
+        identity: GrantIdentity { auth_time: payload.auth_time, claims: payload.identity.claims.clone() },
         created_at: now,
         revoked_at: None,
     };
     let event = presented.event(AuditAction::GrantCreated, &payload);
-    let standing = family::begin(tx, &grant, family, event, now).await?;
+    let standing =
+        family::begin(tx, &grant, (family, presented.caller.held.proof.clone()), event, now).await?;
     Ok((payload, standing))
 }
 

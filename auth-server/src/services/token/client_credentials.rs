@@ -1,14 +1,16 @@
 //! The client credentials grant ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
 
-use crate::domain::claims::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE};
+use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
 use crate::domain::client::Client;
 use crate::domain::parameters::Parameters;
 use crate::domain::scope::ScopeSet;
 use crate::services::mint::Subject;
-use crate::services::token::{Authorization, Target, TokenCaller, TokenError, TokenService, request};
+use crate::services::token::{
+    Authorization, Identity, Target, TokenCaller, TokenError, TokenService, request,
+};
 
 /// Scopes that are about a person.
-const PERSONAL: [&str; 4] = [EMAIL, OFFLINE_ACCESS, OPENID, PROFILE];
+const PERSONAL: [&str; 6] = [ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE];
 
 impl TokenService {
     /// A client asks for itself. Everything it needs is in memory, so a known client costs no statement.
@@ -41,7 +43,7 @@ impl TokenService {
             scopes,
             target,
             roles,
-            nonce: None,
+            identity: Identity::default(),
             refresh_token: None,
             exchanged: None,
         })
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_machine_gets_what_it_registered_and_nothing_about_people() {
-        assert_eq!(granted("read write openid", None).as_deref(), Some("read write"));
+        assert_eq!(granted("read write openid phone address", None).as_deref(), Some("read write"));
         assert_eq!(granted("read write", Some("read")).as_deref(), Some("read"));
         assert_eq!(granted("read", Some("read write")), None);
         assert_eq!(granted("read openid", Some("openid")), None);

@@ -6,14 +6,18 @@
 use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::claim::SingleClaims;
 use crate::domain::client::GrantType;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::device::{DeviceApproval, DeviceState};
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
-use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, family, request};
+use crate::services::token::{
+    Authorization, TokenCaller, TokenError, TokenService, binding, family, request,
+};
 use crate::storage::grants::Standing;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Tx, device_authorizations, grants, refresh_tokens, single_use};
@@ -48,6 +52,7 @@ impl TokenService {
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
         let presented = Presented::read(caller, parameters)?;
+        let binding = binding::of_refresh_tokens(caller)?;
         let family = caller.client.client().allows(GrantType::RefreshToken).then(|| self.new_family());
         let refresh_token = family.as_ref().map(|family| family.token.clone());
         let asked = self.asked(request::resource(parameters)?.as_deref()).await?;
@@ -55,14 +60,14 @@ impl TokenService {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let (approval, standing) = redeem(tx, &presented, family).await?;
+                    let (approval, standing) = redeem(tx, &presented, (family, binding)).await?;
                     let api = asked.within(approval.resource.as_ref(), &approval.scopes)?;
                     Ok::<_, TokenError>((approval, api, standing))
                 })
             })
             .await?;
         let target = self.target(api.as_ref()).await?;
-        let authorization = self.for_user(&standing, approval.scopes, target).await?;
+        let authorization = self.for_user(caller.client.client(), &standing, approval.scopes, target).await?;
         Ok(Authorization { refresh_token, ..authorization })
     }
 }
@@ -71,7 +76,7 @@ impl TokenService {
 async fn redeem(
     tx: &mut Tx,
     presented: &Presented,
-    family: Option<Family>,
+    (family, binding): (Option<Family>, Confirmation),
 ) -> Result<(DeviceApproval, Standing), TokenError> {
     let TokenCaller { client, now, .. } = &presented.caller;
     let client = client.client();
@@ -97,12 +102,14 @@ async fn redeem(
         session: approval.session.clone(),
         scopes: approval.scopes.clone(),
         resource: approval.resource.clone(),
-        auth_time: approval.auth_time,
+        identity: GrantIdentity { auth_time: approval.auth_time, claims: SingleClaims::default() },
         created_at: *now,
         revoked_at: None,
+        binding,
     };
     let event = presented.event(AuditAction::GrantCreated, &approval);
-    let standing = family::begin(tx, &grant, family, event, *now).await?;
+    let standing =
+        family::begin(tx, &grant, (family, presented.caller.held.proof.clone()), event, *now).await?;
     Ok((approval, standing))
 }
 

@@ -7,7 +7,7 @@ use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
 use crate::services::client_auth::assertion::AssertionError;
 use crate::services::token::exchange_error::ExchangeError;
-use crate::storage::{Outcome, StoreError};
+use crate::storage::{Outcome, StoreError, Unique};
 
 /// Why no token is issued.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,8 @@ pub(crate) enum TokenError {
     Assertion(#[from] AssertionError),
     #[error("the assertion was used before")]
     AssertionReplayed,
+    #[error("the client has to show a certificate, and showed none")]
+    CertificateMissing,
     #[error("the code is unknown or expired")]
     CodeNotSpendable,
     #[error("the code was issued to another client")]
@@ -34,7 +36,7 @@ pub(crate) enum TokenError {
     #[error("the tokens cannot be exchanged: {0}")]
     Exchange(#[from] ExchangeError),
     #[error(transparent)]
-    Fault(#[from] StoreError),
+    Fault(StoreError),
     #[error("the client may not use this grant")]
     GrantNotAllowed,
     #[error("grant_type is missing")]
@@ -46,12 +48,18 @@ pub(crate) enum TokenError {
     GrantEnded,
     #[error("the grant was revoked, or its user or session is gone")]
     GrantOver,
+    #[error("the code is bound to another key than the one that was proven")]
+    KeyMismatch,
     #[error("a required parameter is missing: {0}")]
     Missing(&'static str),
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     #[error("code_verifier does not answer the challenge")]
     PkceMismatch,
+    #[error("the client has to prove that it has a key, and did not")]
+    ProofMissing,
+    #[error("the proof of possession was used before")]
+    ProofUsed,
     #[error("redirect_uri differs from the authorization request")]
     RedirectMismatch,
     #[error("the refresh token is unknown, expired, revoked, or of another client")]
@@ -75,6 +83,16 @@ pub(crate) enum TokenError {
     },
 }
 
+/// What may be used once and is found used is a proof: everything else of that kind has random bits of ours.
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(Unique::Once) => Self::ProofUsed,
+            error => Self::Fault(error),
+        }
+    }
+}
+
 impl TokenError {
     /// What the client is told.
     pub(crate) const fn code(&self) -> OAuthErrorCode {
@@ -86,6 +104,7 @@ impl TokenError {
             | Self::CodeReplayed
             | Self::GrantEnded
             | Self::GrantOver
+            | Self::KeyMismatch
             | Self::PkceMismatch
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
@@ -98,9 +117,12 @@ impl TokenError {
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::GrantNotAllowed => OAuthErrorCode::UnauthorizedClient,
-            Self::Exchange(_) | Self::GrantTypeMissing | Self::Missing(_) | Self::Parameters(_) => {
-                OAuthErrorCode::InvalidRequest
-            }
+            Self::CertificateMissing
+            | Self::Exchange(_)
+            | Self::GrantTypeMissing
+            | Self::Missing(_)
+            | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
+            Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
@@ -113,13 +135,17 @@ impl TokenError {
             Self::CodeNotSpendable
             | Self::CodeOfOtherClient
             | Self::CodeReplayed
+            | Self::KeyMismatch
             | Self::PkceMismatch
             | Self::RedirectMismatch => {
-                "the code is unknown, expired, spent, or does not fit client, redirect_uri or code_verifier"
+                "the code is unknown, expired, spent, or does not fit client, redirect_uri, code_verifier or key"
             }
             Self::Assertion(_) | Self::AssertionReplayed => {
                 "the assertion is not one of a trusted issuer for this client and this server, is not valid now, or was used"
             }
+            Self::CertificateMissing => "the client has to show its certificate in the TLS handshake",
+            Self::ProofMissing => "the client has to send a DPoP proof",
+            Self::ProofUsed => "the DPoP proof was used before: make a new one for each request",
             Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
                 "the refresh token or code is not valid any more"
             }
@@ -151,7 +177,9 @@ impl Outcome for TokenError {
             Self::CodeOfOtherClient
             | Self::Fault(_)
             | Self::GrantEnded
+            | Self::KeyMismatch
             | Self::PkceMismatch
+            | Self::ProofUsed
             | Self::RedirectMismatch
             | Self::Scope
             | Self::Sign(_)
@@ -159,6 +187,7 @@ impl Outcome for TokenError {
             | Self::TargetNotGranted => true,
             Self::Assertion(_)
             | Self::AssertionReplayed
+            | Self::CertificateMissing
             | Self::CodeNotSpendable
             | Self::CodeReplayed
             | Self::DeviceDenied
@@ -172,6 +201,7 @@ impl Outcome for TokenError {
             | Self::GrantTypeUnknown
             | Self::Missing(_)
             | Self::Parameters(_)
+            | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed
             | Self::TargetSeveral

@@ -2,20 +2,22 @@
 
 use crate::domain::audit::AuditEvent;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::KeyProof;
 use crate::domain::grant::Grant;
 use crate::services::token::TokenError;
 use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
 use crate::storage::grants::Standing;
-use crate::storage::{Tx, grants, refresh_tokens};
+use crate::storage::{Tx, grants, refresh_tokens, single_use};
 
-/// Makes a grant, in the transaction in which its code is spent, and begins the family of its refresh tokens.
+/// Makes a grant, in the transaction in which its code is spent, begins the family of its refresh tokens, and uses up the proof that
+/// came with the request.
 ///
 /// Between the person's decision and now the user may have been disabled, or the session ended by a new password.
 pub(super) async fn begin(
     tx: &mut Tx,
     grant: &Grant,
-    family: Option<Family>,
+    (family, proof): (Option<Family>, Option<KeyProof>),
     event: AuditEvent,
     now: Timestamp,
 ) -> Result<Standing, TokenError> {
@@ -26,8 +28,10 @@ pub(super) async fn begin(
         tx.audit(event.refused());
         return Err(TokenError::GrantOver);
     }
-    if let Some(family) = family {
-        refresh_tokens::insert(tx, &family.first(grant, now)).await?;
+    match (family, proof) {
+        (Some(family), proof) => refresh_tokens::insert(tx, &family.first(grant, proof, now)).await?,
+        (None, Some(proof)) => single_use::use_proof(tx, &proof, now).await?,
+        (None, None) => {}
     }
     tx.audit(event);
     Ok(standing)

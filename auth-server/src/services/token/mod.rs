@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod authorization_code;
+mod binding;
 mod client_credentials;
 mod device_code;
 mod error;
@@ -17,24 +18,28 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::OpaqueToken;
+use crate::domain::user::Sub;
 use crate::keys::seal::Sealer;
 use crate::services::client_auth::AuthenticatedClient;
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::mint::{AccessToken, IdToken, Minter, Proof, SignedIn, Subject};
+use crate::services::possession::Possession;
 use crate::services::token::access::AccessTokens;
 use crate::services::token::target::Target;
 use crate::services::token::token_exchange::Exchanged;
 use crate::storage::grants::Standing;
-use crate::storage::{Store, assignments};
+use crate::storage::{Store, assignments, single_use};
 
 pub(crate) use crate::services::token::error::TokenError;
 
@@ -65,6 +70,7 @@ pub(crate) struct TokenService {
 pub(crate) struct TokenCaller {
     pub(crate) client: AuthenticatedClient,
     pub(crate) address: IpAddr,
+    pub(crate) held: Possession,
     pub(crate) now: Timestamp,
 }
 
@@ -74,9 +80,17 @@ struct Authorization {
     scopes: ScopeSet,
     target: Target,
     roles: Vec<RoleName>,
-    nonce: Option<String>,
+    identity: Identity,
     refresh_token: Option<OpaqueToken>,
     exchanged: Option<Exchanged>,
+}
+
+/// What only an ID token says.
+#[derive(Default)]
+struct Identity {
+    nonce: Option<String>,
+    /// The claims about the person that were asked for.
+    about: Map<String, Value>,
 }
 
 /// A successful answer ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
@@ -125,6 +139,10 @@ impl TokenService {
         self.limits
             .admit(client, caller.address)
             .map_err(|retry_after| TokenError::Throttled { retry_after })?;
+        let binding = binding::of_access_token(caller)?;
+        if !grant.uses_its_proof_up() {
+            self.use_proof(caller).await?;
+        }
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
@@ -133,7 +151,16 @@ impl TokenService {
             GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
             GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,
         };
-        self.issue(client, authorization, caller.now)
+        self.issue(client, authorization, binding, caller.now)
+    }
+
+    /// Uses the proof of a request up, if it has one. A grant that writes anyway does that in its own transaction.
+    async fn use_proof(&self, caller: &TokenCaller) -> Result<(), TokenError> {
+        let Some(proof) = caller.held.proof.clone() else { return Ok(()) };
+        let now = caller.now;
+        let work =
+            self.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
+        Ok(work.await?)
     }
 
     /// Signs. This happens after the transaction: the writer of the database does not wait for signatures.
@@ -141,9 +168,11 @@ impl TokenService {
         &self,
         client: &Client,
         authorization: Authorization,
+        binding: Confirmation,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
-        let Authorization { subject, scopes, target, roles, nonce, refresh_token, exchanged } = authorization;
+        let Authorization { subject, scopes, target, roles, identity, refresh_token, exchanged } =
+            authorization;
         let (audience, ttl) = match &target {
             Target::Api(api) => (api.audience.as_str().to_owned(), api.access_token_ttl),
             Target::Issuer => (self.minter.issuer().as_str().to_owned(), self.settings.access_ttl),
@@ -162,16 +191,17 @@ impl TokenService {
             organisation,
             ttl,
             act: exchanged.as_ref().and_then(|exchanged| exchanged.act.clone()),
+            binding,
         };
         let access_token = self.minter.access_token(&access, now)?;
         let id_token = match user.filter(|_| scopes.contains(OPENID)) {
-            Some(user) => self.id_token(client, &user, nonce, (&access_token, now))?,
+            Some(user) => self.id_token(client, &user, identity, (&access_token, now))?,
             None => None,
         };
         Ok(TokenResponse {
             access_token,
             issued_token_type: exchanged.map(|_| token_exchange::ACCESS_TOKEN),
-            token_type: "Bearer",
+            token_type: access.binding.token_type(),
             expires_in: ttl.as_secs(),
             refresh_token: refresh_token.map(|token| token.expose().to_owned()),
             id_token,
@@ -183,16 +213,18 @@ impl TokenService {
         &self,
         client: &Client,
         user: &SignedIn,
-        nonce: Option<String>,
+        identity: Identity,
         (access_token, now): (&str, Timestamp),
     ) -> Result<Option<String>, TokenError> {
-        let token = IdToken { client: client.id.clone(), alg: client.settings.id_token_alg, nonce };
+        let Identity { nonce, about } = identity;
+        let token = IdToken { client: client.id.clone(), alg: client.settings.id_token_alg, nonce, about };
         Ok(self.minter.id_token(token, user, access_token, now)?)
     }
 
     /// Adds what is known about the user to what was granted.
     async fn for_user(
         &self,
+        client: &Client,
         standing: &Standing,
         scopes: ScopeSet,
         target: Target,
@@ -204,25 +236,21 @@ impl TokenService {
             }
             None => Vec::new(),
         };
-        let subject = Subject::User(Box::new(signed_in(standing)));
-        Ok(Authorization {
-            subject,
-            scopes,
-            target,
-            roles,
-            nonce: None,
-            refresh_token: None,
-            exchanged: None,
-        })
+        let sub = self.minter.subject(client, &standing.user);
+        let subject = Subject::User(Box::new(signed_in(sub, standing)));
+        // What the client may ask for can have shrunk since.
+        let about = standing.grant.identity.claims.id_token.within(&client.scopes).of(&standing.user);
+        let identity = Identity { nonce: None, about };
+        Ok(Authorization { subject, scopes, target, roles, identity, refresh_token: None, exchanged: None })
     }
 }
 
-fn signed_in(standing: &Standing) -> SignedIn {
+fn signed_in(sub: Sub, standing: &Standing) -> SignedIn {
     let Standing { grant, user, session } = standing;
     SignedIn {
-        sub: user.sub.clone(),
+        sub,
         organisation: user.organisation.clone(),
-        auth_time: grant.auth_time,
+        auth_time: grant.identity.auth_time,
         session: grant.session.clone(),
         grant: grant.id.clone(),
         proof: session.as_ref().map(|session| Proof { acr: session.acr, methods: session.methods.clone() }),

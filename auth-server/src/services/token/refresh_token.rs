@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::KeyProof;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApiId, GrantId};
 use crate::domain::parameters::Parameters;
@@ -23,7 +24,7 @@ use crate::services::token::target::{Asked, still_given};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
-use crate::storage::{StoreError, Tx, grants, refresh_tokens};
+use crate::storage::{StoreError, Tx, grants, refresh_tokens, single_use};
 
 /// What successors are sealed for.
 const PURPOSE: &str = "refresh token successor";
@@ -37,7 +38,7 @@ pub(super) struct Family {
 
 impl Family {
     /// The first token.
-    pub(super) fn first(&self, grant: &Grant, now: Timestamp) -> NewRefreshToken {
+    pub(super) fn first(&self, grant: &Grant, proof: Option<KeyProof>, now: Timestamp) -> NewRefreshToken {
         let absolute_expires_at = now.plus(self.absolute);
         NewRefreshToken {
             digest: self.token.digest(),
@@ -46,6 +47,7 @@ impl Family {
             scopes: grant.scopes.clone(),
             expires_at: now.plus(self.ttl).min(absolute_expires_at),
             absolute_expires_at,
+            proof,
         }
     }
 }
@@ -106,7 +108,8 @@ impl TokenService {
         };
         let refreshed = self.store.write(move |tx| Box::pin(async move { redeem(tx, using).await })).await?;
         let target = self.target(refreshed.api.as_ref()).await?;
-        let authorization = self.for_user(&refreshed.standing, refreshed.scopes, target).await?;
+        let (client, scopes) = (caller.client.client(), refreshed.scopes);
+        let authorization = self.for_user(client, &refreshed.standing, scopes, target).await?;
         Ok(Authorization { refresh_token: Some(refreshed.token), ..authorization })
     }
 }
@@ -114,8 +117,9 @@ impl TokenService {
 async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
     let now = using.caller.now;
     let sealed = using.sealer.seal(PURPOSE, using.presented.as_bytes(), using.successor.expose().as_bytes());
-    let client = &using.caller.client.client().id;
-    let Some(spent) = refresh_tokens::spend(tx, &using.presented, client, &sealed, now).await? else {
+    let (client, held) = (&using.caller.client.client().id, using.caller.held.held());
+    let Some(spent) = refresh_tokens::spend(tx, &using.presented, (client, &held), &sealed, now).await?
+    else {
         return repeat(tx, using).await;
     };
     let refreshed = allow(tx, &using, &spent.grant, using.successor.clone()).await?;
@@ -126,22 +130,33 @@ async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
         scopes: spent.scopes,
         expires_at: now.plus(using.ttl).min(spent.absolute_expires_at),
         absolute_expires_at: spent.absolute_expires_at,
+        proof: using.caller.held.proof.clone(),
     };
     refresh_tokens::insert(tx, &successor).await?;
     Ok(refreshed)
 }
 
-/// A token that cannot be spent: unknown, of another client, expired, revoked, or spent before.
+/// A token that cannot be spent: unknown, of another client, bound to what it does not hold, expired, revoked, or spent before.
 async fn repeat(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
     let found = refresh_tokens::find(tx, &using.presented).await?;
     // Whoever is not the client learns nothing and changes nothing.
     let found = found.filter(|token| token.client == using.caller.client.client().id);
     let token = found.ok_or(TokenError::RefreshNotSpendable)?;
+    // Nor does whoever lacks the key: a public client proves by it who it is.
+    let standing = grants::standing(tx, &token.grant).await?;
+    if !standing.is_some_and(|standing| standing.grant.binding.is_met_by(&using.caller.held.held())) {
+        return Err(TokenError::RefreshNotSpendable);
+    }
     match token.state.present(using.caller.now, using.retry_window) {
         Redemption::Refuse | Redemption::Rotate => Err(TokenError::RefreshNotSpendable),
         Redemption::BurnFamily => Err(burn(tx, &using, &token.grant).await?),
         Redemption::Retry => match unspent_successor(tx, &using, &token).await? {
-            Some(successor) => allow(tx, &using, &token.grant, successor).await,
+            Some(successor) => {
+                if let Some(proof) = &using.caller.held.proof {
+                    single_use::use_proof(tx, proof, using.caller.now).await?;
+                }
+                allow(tx, &using, &token.grant, successor).await
+            }
             // The successor was used: its holder got the answer, so this is somebody else.
             None => Err(burn(tx, &using, &token.grant).await?),
         },

@@ -68,7 +68,7 @@ impl TokenService {
         let exchanged = exchanged(&subject, &acting, self.minter.issuer())?;
         let target = self.exchange_target(parameters, &subject, client).await?;
         let scopes = narrowed(request::scope(parameters)?, &subject.claims.scope, client)?;
-        let mut authorization = self.for_user(standing, scopes, target).await?;
+        let mut authorization = self.for_user(client, standing, scopes, target).await?;
         if authorization.target.id().is_some() && audience(&authorization.target) == subject.claims.aud {
             // Roles of the same API: none that the token does not have.
             authorization.roles.retain(|role| subject.claims.roles.contains(role));
@@ -87,7 +87,7 @@ impl TokenService {
             return Err(ExchangeError::NotConcerned.into());
         }
         let live = self.tokens.check(&mut self.store.read().await?, claims, caller.now).await?;
-        let LiveToken { claims, standing } = live.ok_or(ExchangeError::NotLive)?;
+        let LiveToken { claims, standing, .. } = live.ok_or(ExchangeError::NotLive)?;
         Ok(Shown { claims, all, standing })
     }
 
@@ -259,7 +259,9 @@ mod tests {
             "client_id": "cli_00000000000070008000000000000001", "exp": 1_000_300, "iat": 1_000_000, "jti": "a" });
         let all = all.as_object_mut().unwrap();
         all.extend(more.as_object().unwrap().clone());
-        let claims = serde_json::from_value(Value::Object(all.clone())).unwrap();
+        let mut known = all.clone();
+        known.remove("cnf");
+        let claims = serde_json::from_value(Value::Object(known)).unwrap();
         Shown { claims, all: all.clone(), standing: None }
     }
 

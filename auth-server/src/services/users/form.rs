@@ -2,10 +2,12 @@
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{OrganisationId, UserId};
+use crate::domain::profile::Profile;
 use crate::domain::secret::Entropy;
 use crate::domain::user::{Email, InvalidPassword, Password, Sub, User, Username};
 use crate::services::fields::{FieldErrors, NameError, display_name};
 use crate::services::password_quality::{self, Weakness};
+use crate::services::users::profile::ProfileForm;
 
 /// The longest name of a person, in characters.
 const MAX_NAME: usize = 200;
@@ -23,6 +25,8 @@ pub struct UserForm {
     pub organisation: Option<String>,
     /// The first password. Without it nobody can sign in yet.
     pub password: Option<String>,
+    /// What else is known about the person.
+    pub profile: ProfileForm,
 }
 
 /// An account that can be kept.
@@ -38,6 +42,8 @@ pub(crate) struct AccountDetails {
     pub(crate) organisation: OrganisationId,
     /// The first password.
     pub(crate) password: Option<Password>,
+    /// What else is known about the person.
+    pub(crate) profile: Profile,
 }
 
 impl AccountDetails {
@@ -53,6 +59,7 @@ impl AccountDetails {
             email_verified_at: None,
             created_at: now,
             disabled_at: None,
+            profile: self.profile,
         }
     }
 }
@@ -71,6 +78,7 @@ impl UserForm {
         let name_for_password = username.as_ref().map_or("", Username::as_str);
         let password = self.password.as_deref().map(|raw| new_password(raw, name_for_password)).transpose();
         let password = errors.take("/password", password);
+        let profile = self.profile.parse(&mut errors);
         let parsed = (|| {
             Some(AccountDetails {
                 username: username?,
@@ -78,6 +86,7 @@ impl UserForm {
                 email: email?,
                 organisation: organisation?,
                 password: password?,
+                profile: profile?,
             })
         })();
         errors.finish(parsed)
@@ -117,6 +126,7 @@ mod tests {
             email: Some("ada".to_owned()),
             organisation: Some("acme".to_owned()),
             password: Some("short".to_owned()),
+            ..UserForm::default()
         };
         let errors = wrong.parse().unwrap_err();
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();

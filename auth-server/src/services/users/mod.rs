@@ -1,10 +1,12 @@
 //! Users: creating, changing and switching off accounts.
 
 pub mod form;
+pub mod profile;
 
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
@@ -140,7 +142,7 @@ impl UserService {
                         return Err(AdminError::Stale);
                     }
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
-                    let after = changed(&before, details);
+                    let after = changed(&before, details, caller.now);
                     check_references(tx, &after).await?;
                     users::update(tx, &after).await?;
                     if before.organisation != after.organisation {
@@ -307,16 +309,20 @@ async fn check_references(tx: &mut Tx, user: &User) -> Result<(), AdminError> {
 }
 
 /// The account with new details. An address that changes has to be proven again.
-fn changed(before: &User, details: AccountDetails) -> User {
+fn changed(before: &User, details: AccountDetails, now: Timestamp) -> User {
     let same_address = details.email == before.email;
-    User {
+    let after = User {
         username: details.username,
         name: details.name,
         email: details.email,
         email_verified_at: before.email_verified_at.filter(|_| same_address),
         organisation: details.organisation,
+        profile: details.profile.updated(before.profile.updated_at()),
         ..before.clone()
-    }
+    };
+    // What claims say: the organisation is none of them.
+    let same_claims = User { organisation: before.organisation.clone(), ..after.clone() } == *before;
+    if same_claims { after } else { User { profile: after.profile.clone().updated(Some(now)), ..after } }
 }
 
 /// The names of what changed. Not the values: the trail is kept longer than personal data may be.
@@ -326,6 +332,7 @@ fn differences(before: &User, after: &User) -> Vec<&'static str> {
         ("name", before.name != after.name),
         ("email", before.email != after.email),
         ("organisation", before.organisation != after.organisation),
+        ("profile", before.profile.to_json() != after.profile.to_json()),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
@@ -338,7 +345,7 @@ fn versioned(user: User) -> Versioned<User> {
         user.username.as_str(),
         &user.name,
         user.email.as_ref().map(Email::as_str),
-        (user.email_verified_at, user.organisation.as_str(), user.disabled_at),
+        (user.email_verified_at, user.organisation.as_str(), user.disabled_at, user.profile.to_json()),
     ));
     Versioned { value: user, version }
 }
@@ -346,6 +353,7 @@ fn versioned(user: User) -> Versioned<User> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::audit::AuditService;
     use crate::services::trial::{Trial, delegate, operator};
 
     fn named(username: &str) -> UserForm {
@@ -428,11 +436,30 @@ mod tests {
             ..Trial::begin().await.users.create(named("ada"), &operator()).await.unwrap().value
         };
         let details = UserForm { email: Some("ada@example.org".to_owned()), ..named("ada") }.parse().unwrap();
-        assert_eq!(changed(&before, details).email_verified_at, None);
+        let now = crate::services::trial::START;
+        assert_eq!(changed(&before, details, now).email_verified_at, None);
         assert_eq!(
-            changed(&before, named("ada").parse().unwrap()).email_verified_at,
+            changed(&before, named("ada").parse().unwrap(), now).email_verified_at,
             before.email_verified_at
         );
+    }
+
+    #[tokio::test]
+    async fn a_change_of_what_claims_say_has_its_time_and_is_named_in_the_trail() {
+        let trial = Trial::begin().await;
+        let id = trial.user("ada").await;
+        let later = Caller { now: operator().now.plus(std::time::Duration::from_secs(9)), ..operator() };
+        let mut form = named("ada");
+        form.profile.add("given_name=Ada").unwrap();
+        let changed = trial.users.update(&id, form.clone(), &Precondition::Any, &later).await.unwrap();
+        assert_eq!(changed.value.profile.updated_at(), Some(later.now));
+        let trail = AuditService::new(trial.store.clone());
+        let newest = trail.list(&PageQuery::new(None, Some(1))).await.unwrap().items.remove(0);
+        assert_eq!(newest.event.detail, json!({ "changed": ["profile"] }), "the names and not the values");
+        let last = Caller { now: later.now.plus(std::time::Duration::from_secs(9)), ..operator() };
+        let same = trial.users.update(&id, form, &Precondition::Any, &last).await.unwrap();
+        assert_eq!(same.value.profile.updated_at(), Some(later.now), "nothing changed");
+        assert_eq!(same.version, changed.version);
     }
 
     #[tokio::test]

@@ -54,6 +54,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         scopes: scopes("openid"),
         expires_at: end,
         absolute_expires_at: end,
+        proof: None,
     };
     let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
     let lease = NoticeLease { token: "t".to_owned(), until: end };
@@ -103,10 +104,10 @@ async fn what_has_ended_goes_and_what_has_not_stays(#[case] backend: Backend) {
             gone
         }
     };
-    assert_eq!(gone(end).await, [0; 7]);
+    assert_eq!(gone(end).await, [0; 8]);
     // In the order of the list; the session lives for a day.
-    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 0, 1]);
-    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 0, 1]);
+    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[rstest]

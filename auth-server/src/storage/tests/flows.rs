@@ -120,6 +120,7 @@ async fn consent_is_remembered_for_one_api_replaced_and_forgotten(#[case] backen
             client: client.clone(),
             api: Some(here.clone()),
             scopes: scopes(scope),
+            claims: "address nickname".parse().unwrap(),
             granted_at: fixture.now(),
         };
         let saved = consent.clone();

@@ -4,11 +4,13 @@ use futures_util::future::join_all;
 use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
+use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
+use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, GrantId};
 use crate::domain::refresh::RefreshState;
 use crate::domain::secret::Digest32;
-use crate::storage::grants;
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
+use crate::storage::{StoreError, Unique, grants, single_use};
 
 const TTL: Duration = Duration::from_hours(24);
 
@@ -20,6 +22,7 @@ async fn issued(fixture: &Fixture, client: &ClientId, grant: &GrantId) -> Digest
         scopes: scopes("openid"),
         expires_at: fixture.now().plus(TTL),
         absolute_expires_at: fixture.now().plus(TTL * 90),
+        proof: None,
     };
     let digest = token.digest;
     fixture.write(move |tx| Box::pin(async move { refresh_tokens::insert(tx, &token).await })).await;
@@ -43,7 +46,10 @@ async fn of_many_callers_one_spends_and_the_others_find_its_successor(#[case] ba
         let (store, client) = (fixture.store.clone(), client.clone());
         tokio::spawn(async move {
             let work = store.write(move |tx| {
-                Box::pin(async move { refresh_tokens::spend(tx, &digest, &client, &[number], now).await })
+                Box::pin(async move {
+                    refresh_tokens::spend(tx, &digest, (&client, &Confirmation::default()), &[number], now)
+                        .await
+                })
             });
             work.await.unwrap()
         })
@@ -69,8 +75,16 @@ async fn only_the_client_spends_its_token_and_only_in_time(#[case] backend: Back
     let (foreign, late) = fixture
         .write(move |tx| {
             Box::pin(async move {
-                let foreign = refresh_tokens::spend(tx, &digest, &other, b"x", now).await?;
-                let late = refresh_tokens::spend(tx, &digest, &client, b"x", now.plus(TTL)).await?;
+                let foreign =
+                    refresh_tokens::spend(tx, &digest, (&other, &Confirmation::default()), b"x", now).await?;
+                let late = refresh_tokens::spend(
+                    tx,
+                    &digest,
+                    (&client, &Confirmation::default()),
+                    b"x",
+                    now.plus(TTL),
+                )
+                .await?;
                 Ok((foreign.is_some(), late.is_some()))
             })
         })
@@ -96,8 +110,11 @@ async fn neither_a_revoked_family_nor_a_revoked_grant_is_spent(#[case] backend: 
                 assert_eq!(refresh_tokens::revoke_family(tx, &grant, now).await?, 1);
                 assert_eq!(refresh_tokens::revoke_family(tx, &grant, now).await?, 0);
                 assert!(grants::revoke(tx, &other, now).await?);
-                let burnt = refresh_tokens::spend(tx, &burnt, &client, b"x", now).await?;
-                let orphan = refresh_tokens::spend(tx, &orphan, &client, b"x", now).await?;
+                let burnt =
+                    refresh_tokens::spend(tx, &burnt, (&client, &Confirmation::default()), b"x", now).await?;
+                let orphan =
+                    refresh_tokens::spend(tx, &orphan, (&client, &Confirmation::default()), b"x", now)
+                        .await?;
                 Ok((burnt.is_some(), orphan.is_some()))
             })
         })
@@ -105,4 +122,80 @@ async fn neither_a_revoked_family_nor_a_revoked_grant_is_spent(#[case] backend: 
     assert_eq!(spent, (false, false));
     assert_eq!(state(&fixture, &burnt).await, RefreshState::Revoked);
     assert_eq!(state(&fixture, &orphan).await, RefreshState::Revoked);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_token_that_is_bound_is_spent_only_by_who_holds_what_it_is_bound_to(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (client, user, _, _) = fixture.any_grant().await;
+    let thumbprint = |letter: &str| Some(Thumbprint::parse(&letter.repeat(43)).unwrap());
+    let binding = Confirmation { jkt: thumbprint("A"), x5t: thumbprint("E") };
+    let grant =
+        Grant { id: fixture.id(), binding: binding.clone(), ..fixture.grant(&client, &user, "openid").await };
+    fixture.insert_grant(&grant).await;
+    assert_eq!(grants::find(&mut fixture.read().await, &grant.id).await.unwrap().unwrap().binding, binding);
+    let digest = issued(&fixture, &client, &grant.id).await;
+    let now = fixture.now();
+    let spent = fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let mut spent = Vec::new();
+                for held in [
+                    Confirmation::default(),
+                    Confirmation { jkt: thumbprint("I"), ..binding.clone() },
+                    Confirmation { x5t: None, ..binding.clone() },
+                    binding,
+                ] {
+                    let token = refresh_tokens::spend(tx, &digest, (&client, &held), b"x", now).await?;
+                    spent.push(token.is_some());
+                }
+                Ok(spent)
+            })
+        })
+        .await;
+    assert_eq!(spent, [false, false, false, true]);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_proof_buys_one_thing(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (client, _, _, grant) = fixture.any_grant().await;
+    let key = Thumbprint::parse(&"A".repeat(43)).unwrap();
+    let proof = KeyProof { key, name: fixture.digest(), good_until: fixture.now().plus(TTL) };
+    let now = fixture.now();
+    let token = |digest| NewRefreshToken {
+        digest,
+        grant: grant.clone(),
+        client: client.clone(),
+        scopes: scopes("openid"),
+        expires_at: now.plus(TTL),
+        absolute_expires_at: now.plus(TTL),
+        proof: Some(proof.clone()),
+    };
+    let used = Err(StoreError::Conflict(Unique::Once));
+    let (first, second, later) = (token(fixture.digest()), token(fixture.digest()), proof.clone());
+    fixture.write(move |tx| Box::pin(async move { refresh_tokens::insert(tx, &first).await })).await;
+    let again =
+        fixture.store.write(move |tx| Box::pin(async move { refresh_tokens::insert(tx, &second).await }));
+    assert_eq!(again.await, used);
+    let alone =
+        fixture.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &later, now).await }));
+    assert_eq!(alone.await, used);
+    let (other, handle) = (KeyProof { name: fixture.digest(), ..proof }, fixture.digest());
+    let place = (single_use::Purpose::PushedRequest, handle);
+    let with = |proof: KeyProof, place: (single_use::Purpose, Digest32)| {
+        fixture.store.write(move |tx| {
+            Box::pin(async move {
+                single_use::issue_with_proof(tx, (place.0, &place.1), &"request", now.plus(TTL), &proof).await
+            })
+        })
+    };
+    assert_eq!(with(other.clone(), place).await, Ok(()));
+    assert_eq!(with(other, (place.0, fixture.digest())).await, used);
 }

@@ -1,8 +1,10 @@
 use rstest::rstest;
 
 use super::support::{Backend, Fixture};
-use crate::domain::client::{Client, ClientAuthentication};
+use crate::domain::client::Client;
+use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, ClientKeys, ClientSecret};
 use crate::domain::client_url::ClientUrl;
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientKind;
 use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
@@ -22,10 +24,18 @@ async fn a_client_comes_back_with_every_way_to_authenticate(#[case] backend: Bac
     let fixture = Fixture::new(backend).await;
     let client = fixture.client().await;
     assert_eq!(clients::find(&mut fixture.read().await, &client.id).await.unwrap(), Some(client.clone()));
-    let keys = ClientAuthentication::PrivateKeyJwt(r#"{"keys":[]}"#.to_owned());
-    let url = ClientUrl::parse("https://orders.example/jwks").unwrap();
-    let published = ClientAuthentication::PrivateKeyJwtAt(url);
-    for authentication in [ClientAuthentication::None, keys, published] {
+    let registered = ClientKeys::Registered(r#"{"keys":[]}"#.to_owned());
+    let published = ClientKeys::At(ClientUrl::parse("https://orders.example/jwks").unwrap());
+    let secrets = [1, 2]
+        .map(|second| ClientSecret { digest: fixture.digest(), created_at: Timestamp::from_secs(second) });
+    let every = AuthMethod::NAMED.into_iter().flat_map(|method| {
+        [&registered, &published].map(|keys| ClientAuthentication {
+            method,
+            secrets: if method.needs_secret() { secrets.to_vec() } else { Vec::new() },
+            keys: Some(keys.clone()),
+        })
+    });
+    for authentication in [ClientAuthentication::none()].into_iter().chain(every) {
         let changed = Client { authentication, organisation: None, ..client.clone() };
         let written = changed.clone();
         assert!(fixture.write(move |tx| Box::pin(async move { clients::update(tx, &written).await })).await);

@@ -5,12 +5,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::domain::backchannel::BackchannelLogout;
-use crate::domain::client::{Client, ClientAuthentication, ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::claim::SingleClaims;
+use crate::domain::client::{Client, ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::client_authentication::{ClientAuthentication, ClientSecret};
 use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
+use crate::domain::profile::{AddressField, Profile, ProfileField};
 use crate::domain::rbac::{Api, Audience};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
@@ -115,6 +118,7 @@ impl Fixture {
             email_verified_at: None,
             created_at: self.now(),
             disabled_at: None,
+            profile: profile(self.now()),
         };
         let added = user.clone();
         self.write(move |tx| Box::pin(async move { users::insert(tx, &added).await })).await;
@@ -126,7 +130,10 @@ impl Fixture {
             id: self.id(),
             name: "Orders".to_owned(),
             organisation: Some(OrganisationId::first()),
-            authentication: ClientAuthentication::Secret(self.digest()),
+            authentication: ClientAuthentication::secret(ClientSecret {
+                digest: self.digest(),
+                created_at: self.now(),
+            }),
             grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             redirects: vec![RedirectUri::parse("https://orders.example/cb").unwrap()],
             post_logout_redirects: vec![RedirectUri::parse("https://orders.example/bye").unwrap()],
@@ -204,6 +211,10 @@ impl Fixture {
     }
 
     pub(crate) async fn grant(&self, client: &ClientId, user: &UserId, scope: &str) -> Grant {
+        let claims = SingleClaims {
+            id_token: "email nickname".parse().unwrap(),
+            userinfo: "address".parse().unwrap(),
+        };
         let grant = Grant {
             id: self.id::<crate::domain::ids::GrantKind>(),
             client: client.clone(),
@@ -211,9 +222,10 @@ impl Fixture {
             session: self.id(),
             scopes: scopes(scope),
             resource: None,
-            auth_time: self.now(),
+            binding: crate::domain::confirmation::Confirmation::default(),
             created_at: self.now(),
             revoked_at: None,
+            identity: GrantIdentity { auth_time: self.now(), claims },
         };
         self.insert_grant(&grant).await;
         grant
@@ -288,4 +300,11 @@ async fn make_database() -> String {
     pool.close().await;
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
+}
+
+fn profile(now: Timestamp) -> Profile {
+    let mut profile = Profile::default();
+    profile.set(ProfileField::Nickname, "the \u{e9}nchantress").unwrap();
+    profile.set_address(AddressField::StreetAddress, "12 St James's Square\nLondon").unwrap();
+    profile.updated(Some(now))
 }

@@ -1,0 +1,61 @@
+//! How a client that is created proves who it is, and what its tokens are bound to.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::exit::Failure;
+use crate::services::clients::authentication::AuthenticationForm;
+
+/// How a client proves who it is, and what its tokens are bound to.
+#[derive(Args, Debug)]
+pub(crate) struct ProofFlags {
+    /// How it proves who it is: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, `tls_client_auth` or
+    /// `self_signed_tls_client_auth`. Without it: by keys, if there are some, or else as the preset says.
+    #[arg(long, value_name = "METHOD")]
+    auth_method: Option<String>,
+    /// File with its public keys, as a JSON Web Key Set.
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The subject that its certificate has to have, for `tls_client_auth`.
+    #[arg(long, value_name = "NAME")]
+    tls_subject_dn: Option<String>,
+    /// The host that its certificate has to have.
+    #[arg(long, value_name = "HOST")]
+    tls_san_dns: Option<String>,
+    /// The URI that its certificate has to have.
+    #[arg(long, value_name = "URI")]
+    tls_san_uri: Option<String>,
+    /// The address that its certificate has to have.
+    #[arg(long, value_name = "ADDRESS")]
+    tls_san_ip: Option<String>,
+    /// The mailbox that its certificate has to have.
+    #[arg(long, value_name = "MAILBOX")]
+    tls_san_email: Option<String>,
+    /// Gives it only access tokens that are bound to a key that it proves (`DPoP`, RFC 9449).
+    #[arg(long)]
+    pub(super) dpop_bound: bool,
+    /// Gives it only access tokens that are bound to the certificate that it shows (RFC 8705).
+    #[arg(long)]
+    pub(super) certificate_bound: bool,
+}
+
+impl ProofFlags {
+    pub(super) fn authentication(&self) -> AuthenticationForm {
+        AuthenticationForm {
+            token_endpoint_auth_method: self.auth_method.clone(),
+            tls_client_auth_subject_dn: self.tls_subject_dn.clone(),
+            tls_client_auth_san_dns: self.tls_san_dns.clone(),
+            tls_client_auth_san_uri: self.tls_san_uri.clone(),
+            tls_client_auth_san_ip: self.tls_san_ip.clone(),
+            tls_client_auth_san_email: self.tls_san_email.clone(),
+        }
+    }
+
+    pub(super) fn jwks(&self) -> Result<Option<String>, Failure> {
+        let Some(file) = &self.jwks else { return Ok(None) };
+        let text = std::fs::read_to_string(file);
+        text.map(Some)
+            .map_err(|error| Failure::usage(format!("--jwks: {} cannot be read: {error}", file.display())))
+    }
+}

@@ -1,0 +1,68 @@
+//! What a client wants of OpenID Connect.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::signing::SigningAlg;
+
+/// What a client wants of OpenID Connect beyond what every client gets.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct OpenIdSettings {
+    /// What people are called in its tokens.
+    pub subject: SubjectType,
+    /// What answers of the userinfo endpoint are signed with; without it they are plain JSON (OpenID Connect Core §5.3.2).
+    pub userinfo_alg: Option<SigningAlg>,
+    /// Where others may send somebody who is to sign in there (OpenID Connect Core §4).
+    pub initiate_login_uri: Option<String>,
+}
+
+/// What people are called in the tokens of a client (OpenID Connect Core §8).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectType {
+    /// By a subject that only the clients of one sector know.
+    Pairwise {
+        /// The host that these clients share.
+        sector: String,
+    },
+    /// By the subject that every client knows.
+    #[default]
+    Public,
+}
+
+impl SubjectType {
+    /// The names of both, as metadata have them.
+    pub const NAMES: [&'static str; 2] = ["pairwise", "public"];
+
+    /// Its name, as metadata have it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pairwise { .. } => "pairwise",
+            Self::Public => "public",
+        }
+    }
+
+    /// The sector, where there is one.
+    pub fn sector(&self) -> Option<&str> {
+        match self {
+            Self::Pairwise { sector } => Some(sector),
+            Self::Public => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_and_nothing_means_public() {
+        let pairwise = SubjectType::Pairwise { sector: "a.example".to_owned() };
+        let settings = OpenIdSettings { subject: pairwise, ..OpenIdSettings::default() };
+        let kept = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<OpenIdSettings>(&kept).unwrap(), settings);
+        assert_eq!(serde_json::from_str::<OpenIdSettings>("{}").unwrap().subject, SubjectType::Public);
+        assert!(SubjectType::NAMES.contains(&settings.subject.as_str()));
+        assert!(SubjectType::NAMES.contains(&SubjectType::Public.as_str()));
+    }
+}

@@ -1,0 +1,140 @@
+//! What a request wants of the person, and says about them ([OpenID Connect Core §3.1.2.1, §5.5]).
+//!
+//! What is a wish and no order is not read at all, and so never an error: `acr_values`, `claims_locales`, `display` and `ui_locales`.
+//! There is one way to sign in, in one language, on pages that fit every display.
+//!
+//! [OpenID Connect Core §3.1.2.1, §5.5]: https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::claims::OPENID;
+use crate::domain::claims_request::ClaimsRequest;
+use crate::domain::client::Client;
+use crate::domain::parameters::Parameters;
+use crate::domain::scope::ScopeSet;
+use crate::domain::session::Acr;
+use crate::domain::user::Sub;
+use crate::services::authorize::refusal::RequestError;
+
+/// The longest login hint that is shown; a hint is dropped rather than refused.
+const LONGEST_HINT: usize = 256;
+
+/// The values of `display`, as metadata have them: none of them changes anything.
+pub(crate) const DISPLAYS: [&str; 4] = ["page", "popup", "touch", "wap"];
+
+/// What a request wants of the person, and says about them.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Wishes {
+    pub(crate) max_age_secs: Option<u32>,
+    pub(crate) login_hint: Option<String>,
+    /// Whom the client expects: the subject of its `id_token_hint`.
+    pub(crate) expected: Option<Sub>,
+    #[serde(default)]
+    pub(crate) claims: ClaimsRequest,
+}
+
+impl Wishes {
+    pub(super) fn read(
+        parameters: &Parameters,
+        scopes: &ScopeSet,
+        client: &Client,
+    ) -> Result<Self, RequestError> {
+        let hint = parameters.get("login_hint")?.filter(|hint| hint.chars().count() <= LONGEST_HINT);
+        Ok(Self {
+            max_age_secs: max_age(parameters.get("max_age")?)?,
+            login_hint: hint.map(str::to_owned),
+            expected: None,
+            claims: claims(parameters.get("claims")?, scopes, client)?,
+        })
+    }
+
+    /// Whether this is none of those whom the client insists on.
+    pub(super) fn exclude(&self, subject: &Sub) -> bool {
+        self.expected.as_ref().is_some_and(|expected| expected != subject)
+            || self.claims.subjects.as_ref().is_some_and(|subjects| !subjects.contains(subject.as_str()))
+    }
+
+    /// Whether a proof of this strength is none of those that the client insists on.
+    pub(super) fn forbid(&self, acr: Acr) -> bool {
+        self.claims.acr.as_ref().is_some_and(|values| !values.contains(&acr))
+    }
+}
+
+/// Keeps the claims that the client may have: those of the scopes that it may ask for, whether it does now or not.
+fn claims(raw: Option<&str>, scopes: &ScopeSet, client: &Client) -> Result<ClaimsRequest, RequestError> {
+    let Some(raw) = raw else { return Ok(ClaimsRequest::default()) };
+    let asked = ClaimsRequest::parse(raw).map_err(|_| RequestError::Claims)?;
+    // Without an ID token and userinfo there is no place for any.
+    if !scopes.contains(OPENID) {
+        return Ok(ClaimsRequest::default());
+    }
+    // Core §5.5.1.1: what cannot be met is a failed sign-in. Nobody has to sign in to find out.
+    if asked.acr.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(RequestError::AcrUnmet);
+    }
+    Ok(ClaimsRequest { single: asked.single.within(&client.scopes), ..asked })
+}
+
+fn max_age(raw: Option<&str>) -> Result<Option<u32>, RequestError> {
+    let number = |raw: &str| {
+        let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| raw.parse().unwrap_or(u32::MAX)).ok_or(RequestError::MaxAge)
+    };
+    raw.map(number).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Wishes, RequestError> {
+        let client = Client { scopes: ScopeSet::parse("openid email").unwrap(), ..Client::sample() };
+        Wishes::read(&Parameters::parse(query.as_bytes()).unwrap(), &client.scopes, &client)
+    }
+
+    #[test]
+    fn a_claim_is_kept_only_if_the_client_may_ask_for_its_scope() {
+        let wishes =
+            read("claims={\"userinfo\":{\"email\":null,\"nickname\":{\"essential\":true}}}").unwrap();
+        assert_eq!(wishes.claims.single.userinfo.to_string(), "email");
+        assert_eq!(read("claims=").unwrap(), Wishes::default());
+    }
+
+    #[test]
+    fn claims_of_a_request_without_an_id_token_are_read_and_left() {
+        let client = Client { scopes: ScopeSet::parse("openid email").unwrap(), ..Client::sample() };
+        let parameters = |claims: &str| Parameters::parse(format!("claims={claims}").as_bytes()).unwrap();
+        let email = ScopeSet::parse("email").unwrap();
+        let read = |claims| Wishes::read(&parameters(claims), &email, &client);
+        assert_eq!(read("{\"userinfo\":{\"email\":null}}"), Ok(Wishes::default()));
+        assert_eq!(read("nonsense"), Err(RequestError::Claims));
+    }
+
+    #[test]
+    fn a_proof_that_nobody_can_give_is_refused_at_once() {
+        let essential = |values: &str| {
+            read(&format!("claims={{\"id_token\":{{\"acr\":{{\"essential\":true,\"values\":[{values}]}}}}}}"))
+        };
+        assert_eq!(essential("\"urn:example:gold\""), Err(RequestError::AcrUnmet));
+        assert!(
+            !essential("\"urn:example:gold\",\"urn:portcullis:acr:1fa\"").unwrap().forbid(Acr::OneFactor)
+        );
+    }
+
+    #[test]
+    fn max_age_is_a_number_of_seconds() {
+        assert_eq!(read("max_age=0").unwrap().max_age_secs, Some(0));
+        assert_eq!(read("max_age=99999999999").unwrap().max_age_secs, Some(u32::MAX));
+        for bad in ["-1", "%2B1", "1.5", "soon"] {
+            assert_eq!(read(&format!("max_age={bad}")), Err(RequestError::MaxAge), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hint_that_is_too_long_is_dropped() {
+        assert_eq!(read("login_hint=ada").unwrap().login_hint.as_deref(), Some("ada"));
+        assert_eq!(read(&format!("login_hint={}", "x".repeat(300))).unwrap().login_hint, None);
+    }
+}

@@ -1,0 +1,183 @@
+//! What an admin says about what a client wants of OpenID Connect.
+
+use url::{Host, Url};
+
+use crate::domain::claim_text;
+use crate::domain::client::Preset;
+use crate::domain::client_openid::{OpenIdSettings, SubjectType};
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::signing::SigningAlg;
+use crate::services::fields::FieldErrors;
+
+/// What a client wants of OpenID Connect, as text from any edge.
+#[derive(Clone, Debug, Default)]
+pub struct OpenIdForm {
+    /// `public` (the default) or `pairwise`.
+    pub subject_type: Option<String>,
+    /// The host whose clients share pairwise subjects. Without it: that of the redirect URIs.
+    pub sector_identifier: Option<String>,
+    /// What answers of the userinfo endpoint are signed with. Without it they are not.
+    pub userinfo_signed_response_alg: Option<String>,
+    /// Where others may send somebody who is to sign in there.
+    pub initiate_login_uri: Option<String>,
+}
+
+/// What else is said of the client, and has to fit.
+#[derive(Clone, Copy)]
+pub(super) struct Rest<'a> {
+    pub(super) preset: Preset,
+    pub(super) redirect_uris: &'a [String],
+    pub(super) apis: &'a [String],
+}
+
+impl OpenIdForm {
+    /// Checks it as a part of the whole client.
+    pub(super) fn parse(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<OpenIdSettings> {
+        if !rest.preset.signs_people_in() {
+            self.refuse_without_people(errors);
+        }
+        let alg = self.userinfo_signed_response_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
+        let alg = errors.take("/options/protocol/userinfo_signed_response_alg", alg);
+        let uri = self.initiate_login_uri.as_deref().map(claim_text::address_of_a_page).transpose();
+        let uri = errors.take("/options/protocol/initiate_login_uri", uri);
+        let subject = self.subject(errors, rest);
+        uri?;
+        Some(OpenIdSettings {
+            subject: subject?,
+            userinfo_alg: alg?,
+            initiate_login_uri: self.initiate_login_uri.clone(),
+        })
+    }
+
+    fn refuse_without_people(&self, errors: &mut FieldErrors) {
+        for (name, said) in [
+            ("subject_type", &self.subject_type),
+            ("userinfo_signed_response_alg", &self.userinfo_signed_response_alg),
+            ("initiate_login_uri", &self.initiate_login_uri),
+        ] {
+            // That everybody has one subject is true of machines, too.
+            if said.as_deref().is_some_and(|said| said != "public") {
+                let message = "nobody signs in to a client without people";
+                errors.refuse(format!("/options/protocol/{name}"), "contradiction", message);
+            }
+        }
+    }
+
+    fn subject(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<SubjectType> {
+        const TYPE: &str = "/options/protocol/subject_type";
+        const SECTOR: &str = "/options/protocol/sector_identifier";
+        match self.subject_type.as_deref() {
+            None | Some("public") if self.sector_identifier.is_some() => {
+                errors.refuse(SECTOR, "contradiction", "only pairwise subjects have a sector");
+                None
+            }
+            None | Some("public") => Some(SubjectType::Public),
+            // Whoever may read such a token would learn what everybody else calls the person.
+            Some("pairwise") if !rest.apis.is_empty() => {
+                let message = "tokens for APIs name people by the subject that everybody knows, and this client could read them";
+                errors.refuse(TYPE, "contradiction", message);
+                None
+            }
+            Some("pairwise") => {
+                let sector = match &self.sector_identifier {
+                    Some(host) => errors.take(SECTOR, host_name(host)),
+                    None => shared_host(rest.redirect_uris).or_else(|| {
+                        let message =
+                            "has to be said: the redirect URIs do not all use https and have the same host";
+                        errors.refuse(SECTOR, "required", message);
+                        None
+                    }),
+                };
+                sector.map(|sector| SubjectType::Pairwise { sector })
+            }
+            Some(_) => {
+                errors.refuse(TYPE, "invalid", "expected one of pairwise, public");
+                None
+            }
+        }
+    }
+}
+
+/// The text is no host.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("has to be a host in lower case, such as shop.example.com")]
+struct InvalidHost;
+
+fn host_name(raw: &str) -> Result<String, InvalidHost> {
+    match Host::parse(raw) {
+        Ok(Host::Domain(host)) if host == raw && host.len() <= 253 => Ok(host),
+        _ => Err(InvalidHost),
+    }
+}
+
+/// OpenID Connect Core §8.1: the host of the redirect URIs, if it is one.
+fn shared_host(redirects: &[String]) -> Option<String> {
+    let host = |raw: &String| {
+        RedirectUri::parse(raw).ok()?;
+        let url = Url::parse(raw).ok().filter(|url| url.scheme() == "https")?;
+        url.host_str().map(str::to_owned)
+    };
+    let mut hosts = redirects.iter().map(host);
+    let first = hosts.next()??;
+    hosts.all(|other| other.as_ref() == Some(&first)).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(form: &OpenIdForm, redirects: &[&str]) -> Result<OpenIdSettings, String> {
+        let redirect_uris: Vec<String> = redirects.iter().map(|uri| (*uri).to_owned()).collect();
+        let mut errors = FieldErrors::default();
+        let rest = Rest { preset: Preset::Web, redirect_uris: &redirect_uris, apis: &[] };
+        let parsed = form.parse(&mut errors, rest);
+        let first = errors.iter().next().map(|error| format!("{} {}", error.pointer, error.code));
+        errors.finish(parsed).map_err(|_| first.unwrap_or_default())
+    }
+
+    fn pairwise(sector: Option<&str>, redirects: &[&str]) -> Result<String, String> {
+        let form = OpenIdForm {
+            subject_type: Some("pairwise".to_owned()),
+            sector_identifier: sector.map(str::to_owned),
+            ..OpenIdForm::default()
+        };
+        parse(&form, redirects).map(|settings| settings.subject.sector().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_sector_is_the_host_of_the_redirect_uris_if_it_is_one() {
+        let same = ["https://shop.example/cb", "https://shop.example:8443/other"];
+        assert_eq!(pairwise(None, &same).as_deref(), Ok("shop.example"));
+        assert_eq!(pairwise(Some("example.com"), &same).as_deref(), Ok("example.com"));
+        for several in [
+            &["https://shop.example/cb", "https://forum.example/cb"][..],
+            &["https://shop.example/cb", "com.example.shop:/cb"],
+            &["http://127.0.0.1/cb"],
+            &[],
+        ] {
+            let refused = pairwise(None, several).unwrap_err();
+            assert_eq!(refused, "/options/protocol/sector_identifier required", "{several:?}");
+            assert_eq!(pairwise(Some("example.com"), several).as_deref(), Ok("example.com"), "{several:?}");
+        }
+    }
+
+    #[test]
+    fn a_sector_is_a_host_and_only_where_subjects_are_pairwise() {
+        for odd in [
+            "",
+            "https://shop.example",
+            "Shop.example",
+            "shop.example/",
+            "shop.example:443",
+            "127.0.0.1",
+            "a b",
+        ] {
+            let refused = pairwise(Some(odd), &["https://shop.example/cb"]).unwrap_err();
+            assert_eq!(refused, "/options/protocol/sector_identifier invalid", "{odd}");
+        }
+        let form = OpenIdForm { sector_identifier: Some("shop.example".to_owned()), ..OpenIdForm::default() };
+        assert_eq!(parse(&form, &[]).unwrap_err(), "/options/protocol/sector_identifier contradiction");
+        let form = OpenIdForm { subject_type: Some("Pairwise".to_owned()), ..OpenIdForm::default() };
+        assert_eq!(parse(&form, &[]).unwrap_err(), "/options/protocol/subject_type invalid");
+    }
+}

@@ -1,0 +1,94 @@
+//! JWT Profile for Client Authentication ([RFC 7523](https://www.rfc-editor.org/rfc/rfc7523)), with the audience of its revision and of
+//! FAPI 2.0: the issuer alone, as one string.
+
+use portcullis_tests::agent::Answer;
+use portcullis_tests::assertion::{SigningKeys, assertion_of};
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::server::TestServer;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+struct Signer {
+    server: TestServer,
+    keys: SigningKeys,
+    id: String,
+}
+
+impl Signer {
+    async fn on(database: Database) -> Self {
+        let server = TestServer::start_on(database).await;
+        let keys = SigningKeys::generate();
+        let document = json!({ "name": "Signer", "preset": "m2m", "jwks": keys.public_jwks() });
+        let id = server.admin.client(document).await.id;
+        Self { server, keys, id }
+    }
+
+    /// A token request whose assertion has one claim of the test's choice.
+    async fn with(&self, claim: &str, value: &Value) -> Answer {
+        let mut claims = assertion_of(&self.id, &self.server.issuer, self.server.clock.now());
+        claims[claim] = value.clone();
+        self.present(&self.keys.sign(&claims)).await
+    }
+
+    async fn present(&self, assertion: &str) -> Answer {
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", BEARER),
+            ("client_assertion", assertion),
+        ];
+        self.server.machine.post("/token", &fields).await
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_3_the_audience_is_the_issuer_and_nothing_else(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let signer = Signer::on(database).await;
+    let issuer = signer.server.issuer.clone();
+    assert_eq!(signer.with("aud", &json!(issuer)).await.status, 200);
+    for other in [
+        json!([issuer]),
+        json!([issuer, "https://other.test"]),
+        json!(format!("{issuer}/token")),
+        json!(format!("{issuer}/par")),
+        json!(format!("{issuer}/")),
+        json!("https://other.test"),
+        Value::Null,
+    ] {
+        let answer = signer.with("aud", &other).await;
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (401, "invalid_client"), "{other}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_3_a_clock_may_be_ahead_by_seconds_and_not_by_a_minute(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[values("nbf", "iat")] claim: &str,
+) {
+    let signer = Signer::on(database).await;
+    let now = signer.server.clock.now().as_secs();
+    for (ahead, status) in [(8, 200), (10, 200), (60, 401)] {
+        let answer = signer.with(claim, &json!(now + ahead)).await;
+        assert_eq!(answer.status.as_u16(), status, "{claim} {ahead}: {}", answer.text());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_a_secret_signs_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let signer = Signer::on(database).await;
+    let robot = signer.server.admin.machine_client(&[]).await;
+    let claims = assertion_of(&robot.id, &signer.server.issuer, signer.server.clock.now());
+    for header in [json!({ "alg": "HS256", "typ": "JWT" }), json!({ "alg": "none" })] {
+        let answer = signer.present(&signer.keys.sign_with(&header, &claims)).await;
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (401, "invalid_client"), "{header}");
+    }
+    let metadata = signer.server.machine.get("/.well-known/openid-configuration").await.json();
+    let methods = metadata["token_endpoint_auth_methods_supported"].as_array().unwrap();
+    assert!(!methods.contains(&json!("client_secret_jwt")), "{methods:?}");
+}

@@ -1,0 +1,222 @@
+//! Certificates for tests: an authority, and what it or the holder signs (RFC 5280). Nothing more is in them than what is looked at.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use portcullis_server::domain::secret::Entropy;
+
+/// Object identifiers, as they are encoded.
+const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
+const ALT_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+
+/// A name beside the subject.
+#[derive(Clone, Copy, Debug)]
+pub enum AltName<'a> {
+    /// A host.
+    Dns(&'a str),
+    /// A mailbox.
+    Email(&'a str),
+    /// An IPv4 address.
+    Ip([u8; 4]),
+    /// A URI.
+    Uri(&'a str),
+}
+
+/// What is to be in a certificate: common name and organisation, other names, and until when it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The common name.
+    pub name: &'a str,
+    /// Other names.
+    pub others: &'a [AltName<'a>],
+    /// When it ends, as `YYMMDDHHMMSSZ`.
+    pub until: &'a str,
+}
+
+impl<'a> Wanted<'a> {
+    /// A certificate that holds for long, without other names.
+    pub const fn named(name: &'a str) -> Self {
+        Self { name, others: &[], until: "491231235959Z" }
+    }
+}
+
+/// A certificate and its key.
+#[derive(Debug)]
+pub struct Certificate {
+    /// The certificate, in DER.
+    pub der: Vec<u8>,
+    name: Vec<u8>,
+    key: EcdsaKeyPair,
+    pkcs8: Vec<u8>,
+}
+
+impl Certificate {
+    /// An authority.
+    pub fn authority(name: &str) -> Self {
+        Self::make(Wanted::named(name), None, &[])
+    }
+
+    /// A certificate that its holder signed.
+    pub fn self_signed(wanted: Wanted<'_>) -> Self {
+        Self::make(wanted, None, CLIENT_AUTH)
+    }
+
+    /// A certificate of a client, by this authority.
+    #[must_use]
+    pub fn client(&self, wanted: Wanted<'_>) -> Self {
+        Self::make(wanted, Some(self), CLIENT_AUTH)
+    }
+
+    /// A certificate of a server, by this authority.
+    #[must_use]
+    pub fn server(&self, host: &str) -> Self {
+        let others = &[AltName::Dns(host)];
+        Self::make(Wanted { others, ..Wanted::named(host) }, Some(self), SERVER_AUTH)
+    }
+
+    /// # Panics
+    ///
+    /// When the machine has no randomness.
+    fn make(wanted: Wanted<'_>, issuer: Option<&Self>, usage: &[u8]) -> Self {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+        let pkcs8 = pkcs8.expect("the machine has randomness").as_ref().to_vec();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8);
+        let key = key.expect("what was made can be read");
+        let name = distinguished(wanted.name);
+        let body = body(wanted, (issuer.map_or(&name, |issuer| &issuer.name), &name), &key, usage);
+        let signer = issuer.map_or(&key, |issuer| &issuer.key);
+        let signature = signer.sign(&SystemRandom::new(), &body).expect("the machine has randomness");
+        let der = sequence(&[body, algorithm(), bits(signature.as_ref())]);
+        Self { der, name, key, pkcs8 }
+    }
+
+    /// Certificate and key as a PEM text.
+    pub fn pem(&self) -> String {
+        format!("{}{}", self.certificate_pem(), pem("PRIVATE KEY", &self.pkcs8))
+    }
+
+    /// The certificate as a PEM text.
+    pub fn certificate_pem(&self) -> String {
+        pem("CERTIFICATE", &self.der)
+    }
+
+    /// Its thumbprint (RFC 8705 §3.1).
+    pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.der))
+    }
+
+    /// The certificate as an entry of `x5c` (RFC 7517 §4.7).
+    pub fn x5c(&self) -> String {
+        STANDARD.encode(&self.der)
+    }
+
+    /// The header by which a proxy hands it on (RFC 9440 §2.2).
+    pub fn header(&self) -> String {
+        format!(":{}:", self.x5c())
+    }
+
+    /// Writes certificate and key to two files of a folder.
+    ///
+    /// # Panics
+    ///
+    /// When they cannot be written.
+    pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        let files = (folder.join("tls.crt"), folder.join("tls.key"));
+        std::fs::write(&files.0, self.certificate_pem()).expect("the folder can be written to");
+        std::fs::write(&files.1, pem("PRIVATE KEY", &self.pkcs8)).expect("the folder can be written to");
+        files
+    }
+}
+
+fn body(wanted: Wanted<'_>, (issuer, subject): (&[u8], &[u8]), key: &EcdsaKeyPair, usage: &[u8]) -> Vec<u8> {
+    let mut serial = Entropy::os().bytes::<8>().to_vec();
+    serial.insert(0, 1);
+    let key = sequence(&[
+        sequence(&[element(0x06, EC_PUBLIC_KEY), element(0x06, P256)]),
+        bits(key.public_key().as_ref()),
+    ]);
+    let is_authority = usage.is_empty();
+    let mut extensions = vec![extension(BASIC_CONSTRAINTS, &constraints(is_authority))];
+    if !is_authority {
+        extensions.push(extension(EXTENDED_KEY_USAGE, &sequence(&[element(0x06, usage)])));
+    }
+    if !wanted.others.is_empty() {
+        let names: Vec<_> = wanted.others.iter().map(alt_name).collect();
+        extensions.push(extension(ALT_NAMES, &sequence(&names)));
+    }
+    let time = |text: &str| element(0x17, text.as_bytes());
+    sequence(&[
+        element(0xa0, &element(0x02, &[2])),
+        element(0x02, &serial),
+        algorithm(),
+        issuer.to_vec(),
+        sequence(&[time("250101000000Z"), time(wanted.until)]),
+        subject.to_vec(),
+        key,
+        element(0xa3, &sequence(&extensions)),
+    ])
+}
+
+fn distinguished(name: &str) -> Vec<u8> {
+    let part = |kind: &[u8], text: &str| {
+        element(0x31, &sequence(&[element(0x06, kind), element(0x0c, text.as_bytes())]))
+    };
+    sequence(&[part(ORGANISATION, "Portcullis tests"), part(COMMON_NAME, name)])
+}
+
+fn alt_name(name: &AltName<'_>) -> Vec<u8> {
+    match name {
+        AltName::Dns(text) => element(0x82, text.as_bytes()),
+        AltName::Email(text) => element(0x81, text.as_bytes()),
+        AltName::Ip(address) => element(0x87, address),
+        AltName::Uri(text) => element(0x86, text.as_bytes()),
+    }
+}
+
+fn constraints(is_authority: bool) -> Vec<u8> {
+    if is_authority { sequence(&[element(0x01, &[0xff])]) } else { sequence(&[]) }
+}
+
+fn extension(kind: &[u8], value: &[u8]) -> Vec<u8> {
+    sequence(&[element(0x06, kind), element(0x04, value)])
+}
+
+fn algorithm() -> Vec<u8> {
+    sequence(&[element(0x06, ECDSA_WITH_SHA256)])
+}
+
+fn bits(bytes: &[u8]) -> Vec<u8> {
+    element(0x03, &[&[0], bytes].concat())
+}
+
+fn sequence(elements: &[Vec<u8>]) -> Vec<u8> {
+    element(0x30, &elements.concat())
+}
+
+/// An element of the Distinguished Encoding Rules.
+fn element(tag: u8, value: &[u8]) -> Vec<u8> {
+    let digits: Vec<u8> = value.len().to_be_bytes().into_iter().skip_while(|digit| *digit == 0).collect();
+    let length = match (digits.as_slice(), value.len()) {
+        (_, short @ 0..0x80) => vec![u8::try_from(short).unwrap_or_default()],
+        (digits, _) => [&[0x80 | u8::try_from(digits.len()).unwrap_or_default()], digits].concat(),
+    };
+    [&[tag], length.as_slice(), value].concat()
+}
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"))
+}
