@@ -97,7 +97,7 @@ async fn section_6_the_consent_page_shows_the_host_and_what_the_client_says_of_i
     let ada = server.admin.user("ada").await;
     let mut document = place.good();
     document["redirect_uris"] = json!(["http://localhost:3000/cb", place.beside("/callback")]);
-    document["policy_uri"] = json!("https://app.example/policy");
+    document["policy_uri"] = json!(place.beside("/policy"));
     document["first_party"] = json!(true);
     place.publish(&document);
     let device = request(&place).with("redirect_uri", "http://localhost:49152/cb");

@@ -112,6 +112,7 @@ async fn section_4_1_a_document_that_describes_no_acceptable_client_is_refused(
         ("redirect_uris", json!(["https://other.example/cb"])),
         ("redirect_uris", json!(["com.other.app:/cb"])),
         ("redirect_uris", json!(["http://app.example/cb"])),
+        ("post_logout_redirect_uris", json!(["https://other.example/bye"])),
         ("grant_types", json!(["client_credentials"])),
         ("scope", json!("admin")),
         ("client_name", json!("a\u{202e}b")),

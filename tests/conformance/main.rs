@@ -1,6 +1,8 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod client_id_metadata_attacks;
+#[cfg(test)]
 mod client_id_metadata_document;
 #[cfg(test)]
 mod client_id_metadata_refused;
@@ -36,6 +38,8 @@ mod rfc7523;
 mod rfc7523_clients;
 #[cfg(test)]
 mod rfc7591;
+#[cfg(test)]
+mod rfc7591_members;
 #[cfg(test)]
 mod rfc7591_refused;
 #[cfg(test)]

@@ -103,7 +103,7 @@ async fn section_3_2_2_what_cannot_be_registered_is_refused_and_costs_no_use_of_
         ("grant_types", json!(["client_credentials"]), METADATA),
         ("response_types", json!(["token"]), METADATA),
         ("scope", json!("admin"), METADATA),
-        ("subject_type", json!("pairwise"), METADATA),
+        ("subject_type", json!("special"), METADATA),
         ("id_token_signed_response_alg", json!("HS256"), METADATA),
         ("id_token_signed_response_alg", json!("none"), METADATA),
         ("policy_uri", json!("javascript:alert(1)"), METADATA),

@@ -200,3 +200,76 @@ async fn section_2_a_client_that_was_switched_off_changes_nothing(
     let gone = server.about_registration(Method::DELETE, &own.path, Some(&own.token), None).await;
     assert_eq!(told(&gone), (403, "access_denied".to_owned()));
 }
+
+/// What the administrator says of a client, beside what it said itself.
+async fn administered(server: &TestServer, own: &OwnRegistration, more: Value) -> Answer {
+    let path = format!("/clients/{}", own.client.id);
+    let mut document =
+        json!({ "name": "Partner", "preset": "web", "redirect_uris": own.client.redirect_uris });
+    if let (Some(whole), Value::Object(more)) = (document.as_object_mut(), more) {
+        whole.extend(more);
+    }
+    let known = server.admin.get(&path).await;
+    let request = server.admin.request(Method::PUT, &path).await.header("if-match", known.header("etag"));
+    Answer::to(request.json(&document)).await
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_a_client_does_not_take_back_what_an_administrator_took(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let orders = server.admin.api("https://orders.example").await;
+    let allowed = json!({ "scopes": "openid email orders:read", "apis": [orders.id] });
+    let token = server.initial_token(allowed).await;
+    let own = OwnRegistration::of(&server.register(Some(&token), &web_metadata()).await);
+    let house = server.admin.post("/organisations", &json!({ "name": "House" })).await;
+    let narrower = json!({ "scopes": "openid", "apis": [], "organisation": house["id"] });
+    let taken = administered(&server, &own, narrower).await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    let wanted = changed(&own, "scope", json!("openid email orders:read"));
+    let answer = update(&server, &own, &wanted).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["scope"], "openid");
+    let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
+    assert_eq!((&shown["settings"]["apis"], &shown["organisation"]), (&json!([]), &house["id"]), "{shown}");
+    // What was given counts as well.
+    let own = OwnRegistration::of(&answer);
+    let given =
+        administered(&server, &own, json!({ "scopes": "openid phone", "organisation": house["id"] })).await;
+    assert_eq!(given.status, 200, "{}", given.text());
+    let wanted = changed(&own, "scope", json!("openid phone email"));
+    assert_eq!(update(&server, &own, &wanted).await.json()["scope"], "openid phone");
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_a_client_cannot_make_itself_one_of_ours(#[values(Sqlite, Postgres)] database: Database) {
+    let server = server(database).await;
+    let own = registered(&server).await;
+    let ours = administered(&server, &own, json!({ "options": { "first_party": true } })).await;
+    assert_eq!(ours.status, 200, "{}", ours.text());
+    // Trust was given to the client as it was: with where its answers go, it ends.
+    let elsewhere = changed(&own, "redirect_uris", json!(["https://evil.test/cb"]));
+    assert_eq!(update(&server, &own, &elsewhere).await.status, 200);
+    let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
+    assert_eq!(shown["settings"]["first_party"], json!(false), "{shown}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_hosts_bound_where_people_go_after_they_signed_out(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let token = server.initial_token(json!({ "uses": 2, "redirect_hosts": ["partner.test"] })).await;
+    let mut metadata = web_metadata();
+    metadata["post_logout_redirect_uris"] = json!(["https://evil.test/bye"]);
+    let refused = server.register(Some(&token), &metadata).await;
+    assert_eq!(told(&refused), (400, "invalid_client_metadata".to_owned()), "{}", refused.text());
+    metadata["post_logout_redirect_uris"] = json!(["https://partner.test/bye"]);
+    let own = OwnRegistration::of(&server.register(Some(&token), &metadata).await);
+    let moved = changed(&own, "post_logout_redirect_uris", json!(["https://evil.test/bye"]));
+    assert_eq!(told(&update(&server, &own, &moved).await), (400, "invalid_client_metadata".to_owned()));
+}

@@ -103,7 +103,25 @@ pub(crate) struct Stranger {
 impl Stranger {
     pub(super) fn of(registration: Registration, redirect: &RedirectUri) -> Self {
         let document_host = registration.client.document().map(|url| url.host().to_owned());
-        Self { document_host, runs_here: redirect.is_loopback(), about: registration.about }
+        let home = document_host.clone().unwrap_or_else(|| redirect.host().to_owned());
+        let about = of_host(registration.about, &home);
+        Self { document_host, runs_here: redirect.is_loopback(), about }
+    }
+}
+
+/// Without the pages of others: a link to somebody whom people trust would be borrowed trust.
+fn of_host(about: About, home: &str) -> About {
+    let is_own = |page: &String| {
+        let url = url::Url::parse(page).ok();
+        url.as_ref().and_then(url::Url::host_str).is_some_and(|host| {
+            host == home || host.strip_suffix(home).is_some_and(|below| below.ends_with('.'))
+        })
+    };
+    About {
+        client_uri: about.client_uri.filter(is_own),
+        policy_uri: about.policy_uri.filter(is_own),
+        tos_uri: about.tos_uri.filter(is_own),
+        ..about
     }
 }
 
@@ -206,5 +224,19 @@ mod tests {
         ));
         let of_a_device = Interaction { request: format!("{DEVICE}x"), ..interaction(&own) };
         assert!(matches!(kept_request(&of_a_device), Err(InteractionError::Unknown)));
+    }
+
+    #[test]
+    fn only_pages_of_its_own_host_are_shown_of_a_stranger() {
+        let shown = |page: &str| {
+            let about = About { client_uri: Some(page.to_owned()), ..About::default() };
+            of_host(about, "app.example").client_uri.is_some()
+        };
+        assert!(shown("https://app.example/") && shown("https://www.app.example/x"));
+        for foreign in
+            ["https://bank.example/", "https://evilapp.example/", "https://example/", "app.example"]
+        {
+            assert!(!shown(foreign), "{foreign}");
+        }
     }
 }

@@ -220,10 +220,11 @@ impl AuthorizeService {
     ) -> Result<InteractionView, InteractionError> {
         let flow = self.running(id, visit).await?;
         let Some(live) = visit.session.as_ref() else {
-            return Ok(InteractionView::Login(flow.login_view(decide::LoginReason::NotSignedIn)));
+            let view = self.login_view(&flow, decide::LoginReason::NotSignedIn).await?;
+            return Ok(InteractionView::Login(view));
         };
         if let SignIn::Needed(reason) = self.sign_in(&flow) {
-            return Ok(InteractionView::Login(flow.login_view(reason)));
+            return Ok(InteractionView::Login(self.login_view(&flow, reason).await?));
         }
         let request = &flow.request;
         let mut tx = self.store.read().await?;
@@ -232,7 +233,7 @@ impl AuthorizeService {
             Some(api) => self.store.api(api).await?.map(|api| api.name.clone()),
             None => None,
         };
-        let redirect = flow.client.redirect_for(&request.address.uri).ok_or(InteractionError::Unknown)?;
+        let redirect = flow.redirect().ok_or(InteractionError::Unknown)?;
         let registration = registrations::find(&mut tx, &request.client).await?;
         Ok(InteractionView::Consent(ConsentView {
             client: flow.client.name.clone(),

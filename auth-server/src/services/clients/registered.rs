@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::AuditAction;
 use crate::domain::client::Client;
-use crate::domain::client_authentication::ClientAuthentication;
+use crate::domain::client_authentication::{AuthMethod, ClientAuthentication};
 use crate::domain::ids::ClientId;
 use crate::domain::registration::{Allowance, OF_EVERYBODY};
 use crate::domain::revocation::Revocation;
@@ -17,7 +17,7 @@ use crate::services::clients::{
     ClientService, built, check, differences, find_to_change, has_other_reach, kept, reach, take_away,
 };
 use crate::services::fields::FieldErrors;
-use crate::storage::{StoreError, Tx, clients, registrations};
+use crate::storage::{StoreError, Tx, clients, grants, registrations};
 
 impl ClientService {
     /// What a form makes, checked as far as that goes without the database.
@@ -79,6 +79,9 @@ impl ClientService {
         if has_other_reach(before, &after) {
             tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
         }
+        if proves_less(before, &after) {
+            grants::revoke_by_client(tx, &after.id, caller.now).await?;
+        }
         let detail = json!({ "changed": differences(before, &after) });
         tx.audit(caller.event(AuditAction::ClientUpdated).on(&after.id).with(detail));
         tx.invalidate();
@@ -112,6 +115,11 @@ pub(super) async fn bind(tx: &mut Tx, before: &Client, after: &Client) -> Result
     let scopes = after.scopes.to_string();
     let allowance = Allowance { scopes, apis: after.settings.apis.clone(), ..allowed };
     registrations::bind(tx, &after.id, &allowance).await
+}
+
+/// Whether a client proved who it is and does so no longer: its tokens were not for whoever knows its name.
+fn proves_less(before: &Client, after: &Client) -> bool {
+    before.authentication.method != AuthMethod::None && after.authentication.method == AuthMethod::None
 }
 
 /// How a client proves who it is that says everything anew. The one thing that only the server can say is the secret.

@@ -4,20 +4,22 @@
 //! Anybody can have such a document fetched, so little is done for one who does: a few in a minute, each once however many ask, and never
 //! again at once what was bad.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use serde_json::json;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::config::Documents;
 use crate::domain::client_document::DocumentUrl;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
+use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::registration::{About, Registration, RegistrationSource};
-use crate::outbound::{Document, Outbound};
+use crate::outbound::{Document, Outbound, OutboundError};
 use crate::services::clients::ClientService;
 use crate::services::clients::form::Blueprint;
 use crate::services::registration::Arrival;
@@ -46,6 +48,8 @@ const COOL_DOWN: Duration = Duration::from_secs(30);
 const UNUSED: Duration = Duration::from_hours(24);
 /// Documents that are remembered.
 const CAPACITY: usize = 4096;
+/// Documents that are fetched at once: the rest of the way out is for clients that an administrator made.
+const AT_ONCE: usize = 8;
 
 /// Knows the clients that documents describe. Clones share what was fetched.
 #[derive(Clone)]
@@ -57,6 +61,7 @@ struct Inner {
     permissions: Permissions,
     reach: Reach,
     known: Cache<String, Arc<Known>>,
+    fetching: Semaphore,
 }
 
 /// The way out, and how much of it there is for one.
@@ -89,25 +94,31 @@ struct Described {
 
 impl DocumentService {
     pub(crate) fn new(store: Store, clients: ClientService, permissions: Permissions, reach: Reach) -> Self {
-        Self(Arc::new(Inner { store, clients, permissions, reach, known: Cache::new(CAPACITY) }))
+        let (known, fetching) = (Cache::new(CAPACITY), Semaphore::new(AT_ONCE));
+        Self(Arc::new(Inner { store, clients, permissions, reach, known, fetching }))
     }
 
     /// Makes sure that a client is known by what its document says now. Of a client that no document names there is nothing to do.
     pub(crate) async fn ensure(&self, client: &ClientId, arrival: Arrival) -> Result<(), DocumentError> {
         let Some(url) = client.document() else { return Ok(()) };
         self.permit(&url)?;
-        let known = self.known(&url);
-        if let Some(answer) = known.answer(arrival.now) {
+        let remembered = self.0.known.get(url.as_str());
+        if let Some(answer) = remembered.and_then(|known| known.answer(arrival.now)) {
             return answer;
         }
-        if self.recall(client, &known).await? > arrival.now {
+        let stored = self.stored(client).await?;
+        if stored.is_some_and(|stored| arrival.now < stored.fresh_until) {
+            self.known(&url).state().freshness = stored;
             return Ok(());
         }
         let throttled = |retry_after| DocumentError::Throttled { retry_after };
         if let Err(error) = self.0.reach.limits.admit(arrival.address).map_err(throttled) {
             // Whoever used the client before goes on using it.
-            return known.or_while_away(error, arrival.now);
+            return or_while_away(stored, error, arrival.now);
         }
+        // Only now: what anybody may ask for without end takes no place in memory.
+        let known = self.known(&url);
+        known.state().freshness = stored;
         let _turn = known.turn.lock().await;
         // Somebody who had the turn before may have fetched it.
         if let Some(answer) = known.answer(arrival.now) {
@@ -119,9 +130,9 @@ impl DocumentService {
                 Ok(())
             }
             Err(error) => {
-                tracing::info!(client.id = %client, cause = %error, "the document of a client is not used");
+                tracing::info!(client.id = %client, cause = error.cause(), "the document of a client is not used");
                 known.state().failed = Some((arrival.now, error.clone()));
-                known.or_while_away(error, arrival.now)
+                or_while_away(stored, error, arrival.now)
             }
         }
     }
@@ -145,21 +156,14 @@ impl DocumentService {
     }
 
     fn known(&self, url: &DocumentUrl) -> Arc<Known> {
-        if let Some(found) = self.0.known.get(url.as_str()) {
-            return found;
-        }
-        let new = Arc::new(Known::default());
-        self.0.known.insert(url.as_str().to_owned(), Arc::clone(&new));
-        new
+        let new = || Ok::<_, Infallible>(Arc::new(Known::default()));
+        self.0.known.get_or_insert_with(url.as_str(), new).unwrap_or_else(|never| match never {})
     }
 
-    /// Until when what is stored is good: by another replica, or before a restart.
-    async fn recall(&self, client: &ClientId, known: &Known) -> Result<Timestamp, DocumentError> {
+    /// When what is stored was read: by another replica, or before a restart.
+    async fn stored(&self, client: &ClientId) -> Result<Option<Freshness>, DocumentError> {
         let mut tx = self.0.store.read().await.map_err(DocumentError::Fault)?;
-        let stored = registrations::freshness(&mut tx, client).await.map_err(DocumentError::Fault)?;
-        let Some(stored) = stored else { return Ok(Timestamp::from_secs(0)) };
-        known.state().freshness = Some(stored);
-        Ok(stored.fresh_until)
+        registrations::freshness(&mut tx, client).await.map_err(DocumentError::Fault)
     }
 
     /// Fetches a document and takes over what it says.
@@ -169,6 +173,8 @@ impl DocumentService {
         url: &DocumentUrl,
         arrival: Arrival,
     ) -> Result<Freshness, DocumentError> {
+        let _share =
+            self.0.fetching.try_acquire().map_err(|_| DocumentError::Outbound(OutboundError::Busy))?;
         let document =
             self.0.reach.outbound.fetch(url.address(), MAX_BYTES).await.map_err(DocumentError::Outbound)?;
         let described = self.described(url, &document, arrival.now).await?;
@@ -257,30 +263,34 @@ impl Known {
         if state.freshness.is_some_and(|freshness| now < freshness.fresh_until) {
             return Some(Ok(()));
         }
-        let (_, error) = state.failed.filter(|(at, _)| now.since(*at) < COOL_DOWN)?;
-        Some(self.or_while_away(error, now))
-    }
-
-    /// A client whose document cannot be had is known for a while by what was read last. One whose document says that it is no client
-    /// any more is not.
-    fn or_while_away(&self, error: DocumentError, now: Timestamp) -> Result<(), DocumentError> {
-        let last = self.state().freshness;
-        let is_recent = last.is_some_and(|last| now.since(last.fetched_at) < LONGEST + AWAY);
-        if is_recent && error.passes() { Ok(()) } else { Err(error) }
+        let (_, error) = state.failed.clone().filter(|(at, _)| now.since(*at) < COOL_DOWN)?;
+        Some(or_while_away(state.freshness, error, now))
     }
 }
 
-/// Answers go to the origin of the document, to programs on the person's own machine, or to a scheme that belongs to the host.
+/// A client whose document cannot be had is known for a while by what was read last. One whose document says that it is no client any
+/// more is not.
+fn or_while_away(last: Option<Freshness>, error: DocumentError, now: Timestamp) -> Result<(), DocumentError> {
+    let is_recent = last.is_some_and(|last| now.since(last.fetched_at) < LONGEST + AWAY);
+    if is_recent && error.passes() { Ok(()) } else { Err(error) }
+}
+
+/// People are sent to the origin of the document, to programs on their own machine, or to a scheme that belongs to the host: with an
+/// answer, and after they signed out.
 fn check_redirects(url: &DocumentUrl, wish: &Wish) -> Result<(), MetadataError> {
-    for (position, redirect) in wish.redirects.iter().enumerate() {
-        let parsed = url::Url::parse(redirect.as_str()).ok();
+    let answers = wish.redirects.iter().map(RedirectUri::as_str).enumerate();
+    let answers = answers.map(|(position, uri)| (format!("redirect_uris/{position}"), uri));
+    let departures = wish.form.post_logout_redirect_uris.iter().enumerate();
+    let departures =
+        departures.map(|(position, uri)| (format!("post_logout_redirect_uris/{position}"), uri.as_str()));
+    for (member, uri) in answers.chain(departures) {
+        let parsed = url::Url::parse(uri).ok();
         let is_its_own = parsed.is_some_and(|parsed| match parsed.scheme() {
             "https" => url.is_beside(&parsed),
-            "http" => redirect.is_loopback(),
+            "http" => RedirectUri::parse_of_device(uri).is_ok_and(|uri| uri.is_loopback()),
             scheme => url.owns_scheme(scheme),
         });
         if !is_its_own {
-            let member = format!("redirect_uris/{position}");
             return Err(MetadataError::of(&member, "is not of the origin of the document"));
         }
     }

@@ -110,13 +110,35 @@ pub(crate) enum DocumentError {
     Off,
     #[error("leads to a document that describes another application")]
     Other,
-    #[error("leads to a document that cannot be fetched: {0}")]
+    #[error("leads to a document that cannot be fetched{}", told(.0))]
     Outbound(OutboundError),
     #[error("too many documents were fetched for one network")]
     Throttled { retry_after: Duration },
 }
 
+/// What anybody may know of a fetch that came to nothing: what a server on the public internet said. Whether a name leads inside, or who
+/// listens where, is nobody's business.
+pub(super) fn told(error: &OutboundError) -> String {
+    match error {
+        OutboundError::Status(_) | OutboundError::TooLong => format!(": {error}"),
+        OutboundError::Busy
+        | OutboundError::LeftAlone
+        | OutboundError::NoTrust(_)
+        | OutboundError::Refused(_)
+        | OutboundError::Silent
+        | OutboundError::Transport(_) => String::new(),
+    }
+}
+
 impl DocumentError {
+    /// The whole reason, for the log.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Outbound(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether it may be otherwise in a moment, and says nothing about the document.
     pub(crate) const fn passes(&self) -> bool {
         match self {

@@ -2,6 +2,7 @@
 //! ([OpenID Connect Registration §5](https://openid.net/specs/openid-connect-registration-1_0.html#SectorIdentifierValidation)).
 
 use crate::outbound::{Document, Outbound, OutboundError};
+use crate::services::registration::error::told;
 use crate::services::registration::metadata::MetadataError;
 use crate::services::registration::wish::Wish;
 
@@ -14,7 +15,7 @@ const MEMBER: &str = "sector_identifier_uri";
 pub(super) enum SectorError {
     #[error(transparent)]
     Metadata(#[from] MetadataError),
-    #[error("sector_identifier_uri: cannot be fetched: {0}")]
+    #[error("sector_identifier_uri: cannot be fetched{}", told(.0))]
     Outbound(OutboundError),
 }
 

@@ -61,6 +61,7 @@ impl ClientMetadata {
         self.check_types(&grants)?;
         let machine = grants == [GrantType::ClientCredentials];
         let redirects = self.redirects(allowance)?;
+        self.check_departures(allowance)?;
         let is_public = method == AuthMethod::None;
         let preset = match (machine, is_public) {
             (true, _) => "m2m",
@@ -216,6 +217,18 @@ impl ClientMetadata {
             redirects.push(uri);
         }
         Ok(redirects)
+    }
+
+    /// Where people go after they signed out is bounded as where answers go is. The rest is checked with the form.
+    fn check_departures(&self, allowance: &Allowance) -> Result<(), MetadataError> {
+        for (position, text) in self.post_logout_redirect_uris.iter().flatten().enumerate() {
+            let is_elsewhere = |uri: RedirectUri| !allowance.permits_host(uri.host());
+            if RedirectUri::parse_of_device(text).is_ok_and(is_elsewhere) {
+                let member = format!("post_logout_redirect_uris/{position}");
+                return Err(MetadataError::of(&member, "its host is not permitted"));
+            }
+        }
+        Ok(())
     }
 
     /// The same for the rules that all clients are held to, which know no `localhost`.
@@ -397,6 +410,11 @@ mod tests {
         assert!(wish("https://app.example/cb").is_ok());
         assert!(matches!(wish("https://other.example/cb"), Err(MetadataError::RedirectUri(_))));
         assert!(matches!(wish("http://127.0.0.1/cb"), Err(MetadataError::RedirectUri(_))));
+        let document = json!({ "redirect_uris": ["https://app.example/cb"], "client_name": "App",
+            "post_logout_redirect_uris": ["https://app.example/bye", "https://other.example/bye"] });
+        let read = ClientMetadata::parse(document.to_string().as_bytes()).unwrap();
+        let refused = read.wish(&allowance, Origin::Sent).unwrap_err();
+        assert_eq!(refused.to_string(), "post_logout_redirect_uris/1: its host is not permitted");
     }
 
     #[test]
