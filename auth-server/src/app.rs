@@ -264,6 +264,7 @@ impl App {
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
             registrations: self.arrivals.registrations.clone(),
+            logos: self.arrivals.logos.clone(),
             rulings: self.administration.distribution.rulings(),
             health: HealthService::new(self.ground.store.clone()),
         })

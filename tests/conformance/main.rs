@@ -7,6 +7,8 @@ mod client_id_metadata_document;
 #[cfg(test)]
 mod client_id_metadata_refused;
 #[cfg(test)]
+mod client_logos;
+#[cfg(test)]
 mod document_scene;
 #[cfg(test)]
 mod form_post;

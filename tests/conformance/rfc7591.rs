@@ -79,7 +79,6 @@ async fn section_2_what_means_nothing_here_is_ignored(#[values(Sqlite, Postgres)
         ("roles", json!(["owner"])),
         ("scope", json!("openid admin")),
         ("software_statement", json!("x.y.z")),
-        ("logo_uri", json!("https://partner.test/logo.png")),
         ("client_name#de", json!("Partnerin")),
     ] {
         metadata[member] = value;
@@ -88,7 +87,7 @@ async fn section_2_what_means_nothing_here_is_ignored(#[values(Sqlite, Postgres)
     let own = OwnRegistration::of(&answer);
     assert_ne!(own.client.id, metadata["client_id"]);
     assert_ne!(own.client.secret.as_deref(), Some("chosen"));
-    for member in ["first_party", "organisation", "software_statement", "logo_uri", "roles"] {
+    for member in ["first_party", "organisation", "software_statement", "roles"] {
         assert_eq!(answer.json().get(member), None, "{member}");
     }
     let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();

@@ -1,5 +1,6 @@
-//! The place where a client publishes the document that describes it.
+//! The place where a client publishes the document that describes it, and what goes with it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// A place on this machine, by https, that says the same at every path and counts who asks.
+/// A place on this machine, by https, that says the same at every path unless it is told otherwise, and counts who asks.
 pub struct DocumentAt {
     /// The name of the client: where its document is.
     pub client_id: String,
@@ -24,6 +25,7 @@ pub struct DocumentAt {
 #[derive(Clone)]
 struct Desk {
     says: Arc<Mutex<Option<String>>>,
+    says_at: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -36,7 +38,7 @@ impl DocumentAt {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let desk = Desk { says: Arc::default(), asked: Arc::default() };
+        let desk = Desk { says: Arc::default(), says_at: Arc::default(), asked: Arc::default() };
         let (acceptor, at) = (acceptor(), desk.clone());
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -85,6 +87,20 @@ impl DocumentAt {
         *self.desk.says.lock().expect("nobody who holds the lock panics") = Some(text);
     }
 
+    /// Says something else at one path alone.
+    ///
+    /// # Panics
+    ///
+    /// Never: nobody who holds the lock panics.
+    pub fn say_at(&self, path: &str, status: &str, headers: &str, body: &[u8]) {
+        let length = body.len();
+        let head =
+            format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
+        let answer = [head.as_bytes(), body].concat();
+        let mut said = self.desk.says_at.lock().expect("nobody who holds the lock panics");
+        said.insert(path.to_owned(), answer);
+    }
+
     /// Hangs up on whoever asks.
     ///
     /// # Panics
@@ -111,9 +127,23 @@ impl Drop for DocumentAt {
     }
 }
 
+/// A picture, 16 pixels wide.
+///
+/// # Panics
+///
+/// When it is not there.
+pub fn picture() -> Vec<u8> {
+    let file = server_source().join("services/registration/testdata/red.jpg");
+    std::fs::read(file).expect("the picture is there")
+}
+
 fn testdata(name: &str) -> PathBuf {
+    server_source().join("outbound/testdata").join(name)
+}
+
+fn server_source() -> PathBuf {
     let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
-    PathBuf::from(package).join("../auth-server/src/outbound/testdata").join(name)
+    PathBuf::from(package).join("../auth-server/src")
 }
 
 fn acceptor() -> TlsAcceptor {
@@ -136,9 +166,12 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, desk: Desk) {
             _ => return,
         }
     }
+    let line = String::from_utf8_lossy(&request);
+    let path = line.split(' ').nth(1).unwrap_or_default();
+    let here = desk.says_at.lock().expect("nobody who holds the lock panics").get(path).cloned();
     let says = desk.says.lock().expect("nobody who holds the lock panics").clone();
-    if let Some(text) = says {
-        _ = stream.write_all(text.as_bytes()).await;
+    if let Some(answer) = here.or(says.map(String::into_bytes)) {
+        _ = stream.write_all(&answer).await;
     }
     _ = stream.shutdown().await;
 }

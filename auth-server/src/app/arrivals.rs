@@ -7,12 +7,14 @@ use crate::app::ground::Ground;
 use crate::services::registration::RegistrationService;
 use crate::services::registration::documents::{DocumentService, Reach};
 use crate::services::registration::limits::ArrivalLimits;
+use crate::services::registration::logo::LogoService;
 use crate::services::registration::permission::Permissions;
 
 /// Clients that come by themselves.
 #[derive(Clone)]
 pub(super) struct Arrivals {
     pub(super) documents: DocumentService,
+    pub(super) logos: LogoService,
     pub(super) registrations: RegistrationService,
 }
 
@@ -21,7 +23,8 @@ pub(super) fn build(ground: &Ground, administration: &Administration) -> Arrival
     let Ground { config, clock, entropy, outbound, store, .. } = ground;
     let settings = Arc::new(config.reach.registration.clone());
     let limits = || ArrivalLimits::new(settings.per_address_per_minute, clock, entropy);
-    let reach = Reach { outbound: outbound.clone(), limits: limits() };
+    let logos = LogoService::new(store.clone(), outbound.clone());
+    let reach = Reach { outbound: outbound.clone(), limits: limits(), logos: logos.clone() };
     let permissions = Permissions::new(store.clone(), Arc::clone(&settings));
     let clients = &administration.clients;
     Arrivals {
@@ -30,8 +33,9 @@ pub(super) fn build(ground: &Ground, administration: &Administration) -> Arrival
             store.clone(),
             clients.clone(),
             permissions,
-            limits(),
+            (limits(), logos.clone()),
             entropy.clone(),
         ),
+        logos,
     }
 }

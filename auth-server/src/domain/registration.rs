@@ -73,6 +73,9 @@ pub struct About {
     /// Its home page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
+    /// What it looks like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo_uri: Option<String>,
     /// What it does with data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_uri: Option<String>,
@@ -91,6 +94,22 @@ pub struct About {
     /// Which version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub software_version: Option<String>,
+}
+
+/// What a client looks like: a small PNG that was made here from what it publishes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Logo {
+    /// Where the client publishes it.
+    pub uri: String,
+    /// The image.
+    pub image: Vec<u8>,
+}
+
+impl Logo {
+    /// What it is served as: another image has another name.
+    pub fn name(&self) -> String {
+        Digest32::of(&self.image).hex()
+    }
 }
 
 /// The grants that a client can register for.

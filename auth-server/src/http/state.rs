@@ -37,6 +37,7 @@ use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
 use crate::services::registration::RegistrationService;
+use crate::services::registration::logo::LogoService;
 use crate::services::revocations::RevocationService;
 use crate::services::setup::SetupService;
 use crate::services::token::TokenService;
@@ -72,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
     pub(crate) registrations: RegistrationService,
+    pub(crate) logos: LogoService,
     pub(crate) rulings: Rulings,
     pub(crate) health: HealthService,
 }
@@ -112,6 +114,12 @@ impl FromRef<AppState> for Entropy {
 impl FromRef<AppState> for KeyRing {
     fn from_ref(state: &AppState) -> Self {
         state.keys.clone()
+    }
+}
+
+impl FromRef<AppState> for LogoService {
+    fn from_ref(state: &AppState) -> Self {
+        state.logos.clone()
     }
 }
 

@@ -33,6 +33,9 @@ use crate::config;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Clock;
 
+/// What documents are asked for as.
+pub(crate) const JSON: &str = "application/json";
+
 /// The longest that a request takes, from the look-up of the name to the last byte, and the longest that it waits before that.
 const DEADLINE: Duration = Duration::from_secs(5);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
@@ -95,12 +98,17 @@ impl Outbound {
 
     /// Fetches a document of at most so many bytes.
     pub(crate) async fn get(&self, url: &ClientUrl, max_bytes: usize) -> Result<Bytes, OutboundError> {
-        self.fetch(url, max_bytes).await.map(|document| document.body)
+        self.fetch(url, max_bytes, JSON).await.map(|document| document.body)
     }
 
-    /// The same, with what its server says of it.
-    pub(crate) async fn fetch(&self, url: &ClientUrl, max_bytes: usize) -> Result<Document, OutboundError> {
-        let request = self.client()?.get(url.url().clone()).header("accept", "application/json");
+    /// The same of such a kind, with what its server says of it.
+    pub(crate) async fn fetch(
+        &self,
+        url: &ClientUrl,
+        max_bytes: usize,
+        kind: &'static str,
+    ) -> Result<Document, OutboundError> {
+        let request = self.client()?.get(url.url().clone()).header("accept", kind);
         self.send(("GET", url), &self.0.fetching, async {
             let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
             match response.status().as_u16() {

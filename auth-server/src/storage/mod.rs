@@ -24,6 +24,7 @@ pub mod initial_tokens;
 pub mod interactions;
 pub mod inventories;
 pub mod jobs;
+pub mod logos;
 pub mod logout_notices;
 mod look;
 mod migrations;

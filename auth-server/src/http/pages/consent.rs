@@ -54,6 +54,8 @@ struct StrangerPart {
     document_host: String,
     /// Whether the answer goes to whichever program listens on the person's own machine.
     runs_here: bool,
+    /// What its logo is served as; empty without one.
+    logo: String,
     /// Its own pages: which, and where.
     links: Vec<(&'static str, String)>,
 }
@@ -64,6 +66,7 @@ impl StrangerPart {
         let links = [("home", client_uri), ("policy", policy_uri), ("terms", tos_uri)];
         Self {
             document_host: stranger.document_host.unwrap_or_default(),
+            logo: stranger.logo.unwrap_or_default(),
             runs_here: stranger.runs_here,
             links: links.into_iter().filter_map(|(kind, link)| Some((kind, link?))).collect(),
         }
@@ -247,8 +250,9 @@ pub(super) fn samples() -> Vec<impl Page> {
             tos_uri: page("terms"),
             ..About::default()
         },
+        logo: Some("0a1b".to_owned()),
     };
-    let registered = Stranger { document_host: None, runs_here: false, about: About::default() };
+    let registered = Stranger { document_host: None, runs_here: false, about: About::default(), logo: None };
     [
         view(Some("Orders API"), "openid profile", whole.clone(), None),
         view(None, "", single, Some(described)),

@@ -98,14 +98,17 @@ pub(crate) struct Stranger {
     pub(crate) runs_here: bool,
     /// What it says about itself.
     pub(crate) about: About,
+    /// What its logo is served as, if it has one of its own host.
+    pub(crate) logo: Option<String>,
 }
 
 impl Stranger {
-    pub(super) fn of(registration: Registration, redirect: &RedirectUri) -> Self {
+    pub(super) fn of(registration: Registration, redirect: &RedirectUri, logo: Option<String>) -> Self {
         let document_host = registration.client.document().map(|url| url.host().to_owned());
         let home = document_host.clone().unwrap_or_else(|| redirect.host().to_owned());
         let about = of_host(registration.about, &home);
-        Self { document_host, runs_here: redirect.is_loopback(), about }
+        let logo = logo.filter(|_| about.logo_uri.is_some());
+        Self { document_host, runs_here: redirect.is_loopback(), about, logo }
     }
 }
 
@@ -119,6 +122,7 @@ fn of_host(about: About, home: &str) -> About {
     };
     About {
         client_uri: about.client_uri.filter(is_own),
+        logo_uri: about.logo_uri.filter(is_own),
         policy_uri: about.policy_uri.filter(is_own),
         tos_uri: about.tos_uri.filter(is_own),
         ..about

@@ -39,7 +39,7 @@ use crate::services::registration::Arrival;
 use crate::services::registration::documents::DocumentService;
 use crate::services::registration::error::DocumentError;
 use crate::services::visit::Visit;
-use crate::storage::{Store, StoreError, consents, interactions, registrations};
+use crate::storage::{Store, StoreError, consents, interactions, logos, registrations};
 
 /// Where the browser goes next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -235,10 +235,14 @@ impl AuthorizeService {
         };
         let redirect = flow.redirect().ok_or(InteractionError::Unknown)?;
         let registration = registrations::find(&mut tx, &request.client).await?;
+        let logo = match &registration {
+            Some(_) => logos::name(&mut tx, &request.client).await?,
+            None => None,
+        };
         Ok(InteractionView::Consent(ConsentView {
             client: flow.client.name.clone(),
             redirect_host: redirect.host().to_owned(),
-            stranger: registration.map(|registration| Stranger::of(registration, redirect)),
+            stranger: registration.map(|registration| Stranger::of(registration, redirect, logo)),
             user: live.user.clone(),
             asked: Asked { scopes: request.scopes.clone(), claims: request.single_claims() },
             allowed_before: held

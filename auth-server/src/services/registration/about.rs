@@ -25,6 +25,7 @@ pub(super) fn read(metadata: &ClientMetadata) -> Result<About, MetadataError> {
     }
     Ok(About {
         client_uri: page("client_uri", metadata.client_uri.as_deref())?,
+        logo_uri: page("logo_uri", metadata.logo_uri.as_deref())?,
         policy_uri: page("policy_uri", metadata.policy_uri.as_deref())?,
         tos_uri: page("tos_uri", metadata.tos_uri.as_deref())?,
         sector_identifier_uri: metadata.sector_identifier_uri.clone(),
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_page_is_https_and_nothing_that_a_browser_would_run() {
-        for member in ["client_uri", "policy_uri", "tos_uri"] {
+        for member in ["client_uri", "logo_uri", "policy_uri", "tos_uri"] {
             assert!(outcome(member, &json!("https://app.example/terms?v=1#top")).is_ok());
             for bad in [
                 "http://app.example/terms",

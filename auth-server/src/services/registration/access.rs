@@ -101,6 +101,7 @@ impl RegistrationService {
                 })
             })
             .await?;
+        self.logos.settle(&client.id, about.logo_uri.as_deref()).await;
         Ok(Registered { client, about, created_at, secret: None, access })
     }
 

@@ -19,12 +19,13 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::registration::{About, Registration, RegistrationSource};
-use crate::outbound::{Document, Outbound, OutboundError};
+use crate::outbound::{Document, JSON, Outbound, OutboundError};
 use crate::services::clients::ClientService;
 use crate::services::clients::form::Blueprint;
 use crate::services::registration::Arrival;
 use crate::services::registration::error::{DocumentError, RegistrationError};
 use crate::services::registration::limits::ArrivalLimits;
+use crate::services::registration::logo::LogoService;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 use crate::services::registration::permission::Permissions;
 use crate::services::registration::sector;
@@ -69,6 +70,7 @@ struct Inner {
 pub(crate) struct Reach {
     pub(crate) outbound: Outbound,
     pub(crate) limits: ArrivalLimits,
+    pub(crate) logos: LogoService,
 }
 
 /// One document.
@@ -175,11 +177,17 @@ impl DocumentService {
     ) -> Result<Freshness, DocumentError> {
         let _share =
             self.0.fetching.try_acquire().map_err(|_| DocumentError::Outbound(OutboundError::Busy))?;
-        let document =
-            self.0.reach.outbound.fetch(url.address(), MAX_BYTES).await.map_err(DocumentError::Outbound)?;
+        let document = self
+            .0
+            .reach
+            .outbound
+            .fetch(url.address(), MAX_BYTES, JSON)
+            .await
+            .map_err(DocumentError::Outbound)?;
         let described = self.described(url, &document, arrival.now).await?;
-        let freshness = described.freshness;
+        let (freshness, logo) = (described.freshness, described.about.logo_uri.clone());
         self.take_over(client.clone(), described, arrival).await?;
+        self.0.reach.logos.settle(client, logo.as_deref()).await;
         Ok(freshness)
     }
 

@@ -86,6 +86,7 @@ pub(crate) struct ClientMetadata {
     pub(super) backchannel_logout_uri: Option<String>,
     pub(super) backchannel_logout_session_required: Option<bool>,
     pub(super) client_uri: Option<String>,
+    pub(super) logo_uri: Option<String>,
     pub(super) policy_uri: Option<String>,
     pub(super) tos_uri: Option<String>,
     pub(super) initiate_login_uri: Option<String>,

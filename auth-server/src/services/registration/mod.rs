@@ -8,8 +8,10 @@ pub(crate) mod admin;
 pub(crate) mod documents;
 pub(crate) mod error;
 pub(crate) mod limits;
+pub(crate) mod logo;
 pub(crate) mod metadata;
 pub(crate) mod permission;
+mod picture;
 mod sector;
 mod wish;
 
@@ -26,6 +28,7 @@ use crate::services::caller::{Authority, Caller};
 use crate::services::clients::ClientService;
 use crate::services::registration::error::RegistrationError;
 use crate::services::registration::limits::ArrivalLimits;
+use crate::services::registration::logo::LogoService;
 use crate::services::registration::metadata::ClientMetadata;
 use crate::services::registration::permission::{Permissions, Permitted};
 use crate::services::registration::wish::{Origin, Wish};
@@ -39,6 +42,7 @@ pub(crate) struct RegistrationService {
     clients: ClientService,
     permissions: Permissions,
     limits: ArrivalLimits,
+    logos: LogoService,
     entropy: Entropy,
 }
 
@@ -74,10 +78,10 @@ impl RegistrationService {
         store: Store,
         clients: ClientService,
         permissions: Permissions,
-        limits: ArrivalLimits,
+        (limits, logos): (ArrivalLimits, LogoService),
         entropy: Entropy,
     ) -> Self {
-        Self { store, clients, permissions, limits, entropy }
+        Self { store, clients, permissions, limits, logos, entropy }
     }
 
     /// Registers a client (RFC 7591 §3).
@@ -148,6 +152,7 @@ impl RegistrationService {
                 })
             })
             .await?;
+        self.logos.settle(&client.id, about.logo_uri.as_deref()).await;
         Ok(Registered { client, about, created_at: now, secret, access })
     }
 }

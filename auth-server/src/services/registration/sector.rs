@@ -1,7 +1,7 @@
 //! Sectors that are named by a list of redirect URIs
 //! ([OpenID Connect Registration §5](https://openid.net/specs/openid-connect-registration-1_0.html#SectorIdentifierValidation)).
 
-use crate::outbound::{Document, Outbound, OutboundError};
+use crate::outbound::{Document, JSON, Outbound, OutboundError};
 use crate::services::registration::error::told;
 use crate::services::registration::metadata::MetadataError;
 use crate::services::registration::wish::Wish;
@@ -24,7 +24,7 @@ pub(super) async fn settle(wish: &mut Wish, outbound: &Outbound) -> Result<(), S
     let Some(url) = &wish.sector else { return Ok(()) };
     let refused = |what| SectorError::Metadata(MetadataError::of(MEMBER, what));
     let Some(host) = url.url().domain() else { return Err(refused("has to be at a host with a name")) };
-    let list = outbound.fetch(url, MAX_BYTES).await.map_err(SectorError::Outbound)?;
+    let list = outbound.fetch(url, MAX_BYTES, JSON).await.map_err(SectorError::Outbound)?;
     let listed = listed(&list).ok_or_else(|| refused("leads to no JSON list of redirect URIs"))?;
     if !wish.redirects.iter().all(|redirect| listed.iter().any(|uri| uri == redirect.as_str())) {
         return Err(refused("leads to a list without all of the redirect URIs"));

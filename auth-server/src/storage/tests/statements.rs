@@ -8,7 +8,7 @@ use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, cleanup, clients, consents, credentials, decision_records,
-    device_authorizations, epochs, forgotten, grants, initial_tokens, interactions, inventories, jobs,
+    device_authorizations, epochs, forgotten, grants, initial_tokens, interactions, inventories, jobs, logos,
     logout_notices, migrations, organisations, policies, refresh_tokens, registrations, revocations, roles,
     schedules, secret_uses, sessions, shadows, signing_keys, single_use, users,
 };
@@ -38,6 +38,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         interactions::STATEMENTS,
         inventories::STATEMENTS,
         jobs::STATEMENTS,
+        logos::STATEMENTS,
         logout_notices::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
