@@ -229,3 +229,33 @@ async fn section_6_a_host_that_looks_like_a_named_one_is_another(
     }
     assert_eq!(place.asked(), 0);
 }
+
+/// Otherwise what anybody wrote would have this server send people anywhere after its operator had closed the door.
+#[rstest]
+#[tokio::test]
+async fn section_6_after_a_sign_out_nobody_is_sent_on_by_a_client_that_is_none_any_more(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (server, place) = (server(database).await, DocumentAt::start().await);
+    let ada = server.admin.user("ada").await;
+    let mut document = place.good();
+    document["post_logout_redirect_uris"] = json!([place.beside("/bye")]);
+    document["client_name"] = json!("Bank of Example");
+    place.publish(&document);
+    let path = {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("client_id", &place.client_id);
+        query.append_pair("post_logout_redirect_uri", &place.beside("/bye"));
+        format!("/logout?{}", query.finish())
+    };
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let asked = visitor.open(&path).await;
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    assert!(asked.text().contains("127.0.0.1 asks to end"), "{}", asked.text());
+    assert!(!asked.text().contains("Bank of Example"), "{}", asked.text());
+    place.say("404 Not Found", "", "");
+    server.wait(Duration::from_hours(1));
+    let gone = visitor.open(&path).await;
+    assert_eq!((gone.status.as_u16(), gone.location()), (400, None), "{}", gone.text());
+}

@@ -73,7 +73,12 @@ pub(super) fn build(
             store.clone(),
             issuer.clone(),
             limits.clone(),
-            Witnesses { keys: client_keys, authorities, documents, uses: SecretUses::new(store.clone()) },
+            Witnesses {
+                keys: client_keys,
+                authorities,
+                documents: documents.clone(),
+                uses: SecretUses::new(store.clone()),
+            },
         ),
         devices: devices(ground, flow_limits, limits.clone()),
         documents: Documents {
@@ -82,7 +87,7 @@ pub(super) fn build(
         },
         evidence,
         introspection: IntrospectionService::new(store.clone(), access.clone()),
-        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
+        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone(), documents),
         revocations: RevocationService::new(store.clone(), access.clone()),
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
