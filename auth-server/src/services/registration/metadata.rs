@@ -100,6 +100,7 @@ pub(crate) struct ClientMetadata {
 /// Members that are understood, and that the server cannot do as they ask.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "the members are those of the specifications")]
 pub(crate) struct Unmet {
     authorization_encrypted_response_alg: Option<Value>,
     id_token_encrypted_response_alg: Option<Value>,

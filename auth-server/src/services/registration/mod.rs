@@ -74,7 +74,7 @@ impl Arrival {
 }
 
 impl RegistrationService {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         store: Store,
         clients: ClientService,
         permissions: Permissions,

@@ -197,7 +197,7 @@ mod tests {
         encoder.set_depth(BitDepth::Sixteen);
         encoder.add_text_chunk("Comment".to_owned(), "<script>alert(1)</script>".to_owned()).unwrap();
         let mut writer = encoder.write_header().unwrap();
-        writer.write_image_data(&[0x80; 400 * 200 * 2]).unwrap();
+        writer.write_image_data(&vec![0x80; 400 * 200 * 2]).unwrap();
         writer.finish().unwrap();
         let mut padded = written.clone();
         padded.extend_from_slice(b"<html>");
