@@ -186,12 +186,12 @@ impl App {
 
     /// The programs that ask for tokens.
     pub const fn clients(&self) -> &ClientService {
-        &self.administration.clients
+        &self.administration.programs.clients
     }
 
     /// Clients that came by themselves, and the tokens that let them.
     pub(crate) const fn registrations(&self) -> &RegistrationAdmin {
-        &self.administration.registrations
+        &self.administration.programs.registrations
     }
 
     /// The services that tokens are for.
@@ -244,7 +244,8 @@ impl App {
 
     /// What commands make in one go.
     pub(crate) fn provision(&self) -> ProvisionService {
-        let Administration { apis, assignments, clients, users, .. } = self.administration.clone();
+        let Administration { apis, assignments, programs, users, .. } = self.administration.clone();
+        let clients = programs.clients;
         ProvisionService::new(self.store().clone(), Provisions { apis, assignments, clients, users })
     }
 
@@ -263,8 +264,7 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
-            registrations: self.arrivals.registrations.clone(),
-            logos: self.arrivals.logos.clone(),
+            newcomers: self.arrivals.newcomers(),
             rulings: self.administration.distribution.rulings(),
             health: HealthService::new(self.ground.store.clone()),
         })

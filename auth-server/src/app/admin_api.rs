@@ -9,7 +9,7 @@ use crate::app::protocol::nonce_secret;
 use crate::http::admin;
 use crate::http::admin::guard::{self, GuardParts};
 use crate::http::admin::live::LiveCheck;
-use crate::http::admin::state::{AdminState, Programs, Records};
+use crate::http::admin::state::{AdminState, Records};
 use crate::http::dpop;
 use crate::http::extract::address::proxies;
 use crate::http::extract::certificate;
@@ -41,10 +41,7 @@ pub(super) async fn open(
     let state = AdminState {
         apis: administration.apis.clone(),
         assignments: administration.assignments.clone(),
-        programs: Programs {
-            clients: administration.clients.clone(),
-            registrations: administration.registrations.clone(),
-        },
+        programs: administration.programs.clone(),
         inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
         policies: administration.policies.clone(),

@@ -3,6 +3,7 @@
 use crate::app::StartError;
 use crate::app::ground::Ground;
 use crate::app::tls::abilities;
+use crate::http::admin::state::Programs;
 use crate::http::state::{Console, Rulings};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
@@ -35,12 +36,11 @@ pub(super) struct Administration {
     pub(super) apis: ApiService,
     pub(super) assignments: AssignmentService,
     pub(super) audit: AuditService,
-    pub(super) clients: ClientService,
     pub(super) console: Console,
     pub(super) distribution: Distribution,
     pub(super) organisations: OrganisationService,
     pub(super) policies: PolicyService,
-    pub(super) registrations: RegistrationAdmin,
+    pub(super) programs: Programs,
     pub(super) roles: RoleService,
     pub(super) users: UserService,
 }
@@ -116,10 +116,12 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         },
         assignments,
         audit: AuditService::new(store()),
-        clients: clients(ground, &owners),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
-        registrations: RegistrationAdmin::new(store(), entropy()),
+        programs: Programs {
+            clients: clients(ground, &owners),
+            registrations: RegistrationAdmin::new(store(), entropy()),
+        },
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
     })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::administration::Administration;
 use crate::app::ground::Ground;
+use crate::http::state::Newcomers;
 use crate::services::registration::RegistrationService;
 use crate::services::registration::documents::{DocumentService, Reach};
 use crate::services::registration::limits::ArrivalLimits;
@@ -18,6 +19,13 @@ pub(super) struct Arrivals {
     pub(super) registrations: RegistrationService,
 }
 
+impl Arrivals {
+    /// What handlers get of it.
+    pub(super) fn newcomers(&self) -> Newcomers {
+        Newcomers { registrations: self.registrations.clone(), logos: self.logos.clone() }
+    }
+}
+
 /// Builds the services from what the server stands on.
 pub(super) fn build(ground: &Ground, administration: &Administration) -> Arrivals {
     let Ground { config, clock, entropy, outbound, store, .. } = ground;
@@ -26,7 +34,7 @@ pub(super) fn build(ground: &Ground, administration: &Administration) -> Arrival
     let logos = LogoService::new(store.clone(), outbound.clone());
     let reach = Reach { outbound: outbound.clone(), limits: limits(), logos: logos.clone() };
     let permissions = Permissions::new(store.clone(), Arc::clone(&settings));
-    let clients = &administration.clients;
+    let clients = &administration.programs.clients;
     Arrivals {
         documents: DocumentService::new(store.clone(), clients.clone(), permissions.clone(), reach),
         registrations: RegistrationService::new(

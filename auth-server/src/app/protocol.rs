@@ -45,41 +45,31 @@ pub(super) fn build(
         refresh_retry_window: tokens.refresh_retry_window(),
         device_grant: config.protocol.device_grant.into(),
     };
-    let flows = AuthorizeSettings {
-        issuer: issuer.clone(),
-        code_ttl: tokens.code_ttl(),
-        interaction_ttl: config.sessions.interaction_ttl(),
-        pushed_request_ttl: tokens.pushed_request_ttl(),
-        pushed_requests: config.protocol.require_pushed_requests.into(),
-    };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     let client_keys = ClientKeys::new(ground.outbound.clone(), clock.clone());
     let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
     let evidence = evidence(ground)?;
+    let witnesses = Witnesses {
+        keys: client_keys.clone(),
+        authorities,
+        documents: documents.clone(),
+        uses: SecretUses::new(store.clone()),
+    };
+    let surroundings = Surroundings {
+        limits: flow_limits.clone(),
+        pushes: limits.clone(),
+        client_keys,
+        documents: documents.clone(),
+    };
     Ok(Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
-            flows,
-            Surroundings {
-                limits: flow_limits.clone(),
-                pushes: limits.clone(),
-                client_keys: client_keys.clone(),
-                documents: documents.clone(),
-            },
+            flows(ground),
+            surroundings,
         ),
-        clients: ClientAuthenticator::new(
-            store.clone(),
-            issuer.clone(),
-            limits.clone(),
-            Witnesses {
-                keys: client_keys,
-                authorities,
-                documents: documents.clone(),
-                uses: SecretUses::new(store.clone()),
-            },
-        ),
+        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone(), witnesses),
         devices: devices(ground, flow_limits, limits.clone()),
         documents: Documents {
             decision_point: DecisionPoint::of(&issuer),
@@ -92,6 +82,18 @@ pub(super) fn build(
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
     })
+}
+
+/// What authorization requests are held to.
+fn flows(ground: &Ground) -> AuthorizeSettings {
+    let config = &ground.config;
+    AuthorizeSettings {
+        issuer: config.issuer(),
+        code_ttl: config.tokens.code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+        pushed_request_ttl: config.tokens.pushed_request_ttl(),
+        pushed_requests: config.protocol.require_pushed_requests.into(),
+    }
 }
 
 /// What finds out what the senders of requests hold.

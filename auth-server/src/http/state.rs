@@ -72,10 +72,15 @@ pub(crate) struct Parts {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
-    pub(crate) registrations: RegistrationService,
-    pub(crate) logos: LogoService,
+    pub(crate) newcomers: Newcomers,
     pub(crate) rulings: Rulings,
     pub(crate) health: HealthService,
+}
+
+/// Clients that come by themselves, and what they look like.
+pub(crate) struct Newcomers {
+    pub(crate) registrations: RegistrationService,
+    pub(crate) logos: LogoService,
 }
 
 /// What services get: policies to decide by, when to fetch them, and decisions; and where they tell of their routes.
@@ -119,7 +124,7 @@ impl FromRef<AppState> for KeyRing {
 
 impl FromRef<AppState> for LogoService {
     fn from_ref(state: &AppState) -> Self {
-        state.logos.clone()
+        state.newcomers.logos.clone()
     }
 }
 
@@ -261,7 +266,7 @@ impl FromRef<AppState> for LogoutService {
 
 impl FromRef<AppState> for RegistrationService {
     fn from_ref(state: &AppState) -> Self {
-        state.registrations.clone()
+        state.newcomers.registrations.clone()
     }
 }
 

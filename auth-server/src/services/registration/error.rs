@@ -110,24 +110,10 @@ pub(crate) enum DocumentError {
     Off,
     #[error("leads to a document that describes another application")]
     Other,
-    #[error("leads to a document that cannot be fetched{}", told(.0))]
+    #[error("leads to a document that cannot be fetched{}", .0.told())]
     Outbound(OutboundError),
     #[error("too many documents were fetched for one network")]
     Throttled { retry_after: Duration },
-}
-
-/// What anybody may know of a fetch that came to nothing: what a server on the public internet said. Whether a name leads inside, or who
-/// listens where, is nobody's business.
-pub(super) fn told(error: &OutboundError) -> String {
-    match error {
-        OutboundError::Status(_) | OutboundError::TooLong => format!(": {error}"),
-        OutboundError::Busy
-        | OutboundError::LeftAlone
-        | OutboundError::NoTrust(_)
-        | OutboundError::Refused(_)
-        | OutboundError::Silent
-        | OutboundError::Transport(_) => String::new(),
-    }
 }
 
 impl DocumentError {

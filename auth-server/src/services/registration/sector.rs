@@ -2,7 +2,6 @@
 //! ([OpenID Connect Registration §5](https://openid.net/specs/openid-connect-registration-1_0.html#SectorIdentifierValidation)).
 
 use crate::outbound::{Document, JSON, Outbound, OutboundError};
-use crate::services::registration::error::told;
 use crate::services::registration::metadata::MetadataError;
 use crate::services::registration::wish::Wish;
 
@@ -15,7 +14,7 @@ const MEMBER: &str = "sector_identifier_uri";
 pub(super) enum SectorError {
     #[error(transparent)]
     Metadata(#[from] MetadataError),
-    #[error("sector_identifier_uri: cannot be fetched{}", told(.0))]
+    #[error("sector_identifier_uri: cannot be fetched{}", .0.told())]
     Outbound(OutboundError),
 }
 
