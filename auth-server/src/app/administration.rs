@@ -118,20 +118,20 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         audit: AuditService::new(store()),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
-        programs: Programs {
-            clients: clients(ground, &owners),
-            registrations: RegistrationAdmin::new(store(), entropy()),
-        },
+        programs: programs(ground, &owners),
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
     })
 }
 
-/// Registers clients, whose addresses are looked at and whose way to prove who they are has to work here.
-fn clients(ground: &Ground, owners: &Owners) -> ClientService {
+/// Clients: those that administrators register, whose addresses are looked at and whose way to prove who they are has to work here, and
+/// those that come by themselves.
+fn programs(ground: &Ground, owners: &Owners) -> Programs {
     let Ground { config, entropy, outbound, store, .. } = ground;
     let abilities = abilities(&config.server.tls);
-    ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities)
+    let clients =
+        ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities);
+    Programs { clients, registrations: RegistrationAdmin::new(store.clone(), entropy.clone()) }
 }
 
 /// Tells services of what changes.
