@@ -1,6 +1,16 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod client_id_metadata_attacks;
+#[cfg(test)]
+mod client_id_metadata_document;
+#[cfg(test)]
+mod client_id_metadata_refused;
+#[cfg(test)]
+mod client_logos;
+#[cfg(test)]
+mod document_scene;
+#[cfg(test)]
 mod form_post;
 #[cfg(test)]
 mod jarm;
@@ -38,6 +48,14 @@ mod rfc7523;
 mod rfc7523_algorithms;
 #[cfg(test)]
 mod rfc7523_clients;
+#[cfg(test)]
+mod rfc7591;
+#[cfg(test)]
+mod rfc7591_members;
+#[cfg(test)]
+mod rfc7591_refused;
+#[cfg(test)]
+mod rfc7592;
 #[cfg(test)]
 mod rfc7636;
 #[cfg(test)]

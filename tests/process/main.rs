@@ -39,6 +39,8 @@ mod multi_issuer;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod routes;

@@ -38,7 +38,8 @@ pub struct BareServer {
     pub machine: Machine,
     /// What it wrote to its log.
     pub log: Log,
-    app: App,
+    /// On the heap: whoever holds a server in a future would hold all of it.
+    app: Box<App>,
     data_dir: TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
@@ -75,7 +76,7 @@ impl TestServer {
 
     /// Stops the server as an operator would, and waits until it has stopped.
     pub async fn stop(self) {
-        self.server.stop().await;
+        Box::pin(self.server.stop()).await;
     }
 }
 
@@ -100,10 +101,11 @@ impl BareServer {
         change(&mut config);
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
-        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await.expect("the server starts");
+        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await;
+        let app = Box::new(app.expect("the server starts"));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
-            let app = app.clone();
+            let app = App::clone(&app);
             let until = async move { _ = stopped.await };
             async move { Box::pin(app.serve(listener, until)).await }
         });

@@ -10,7 +10,7 @@ use crate::http::metadata::Discovery;
 use crate::http::protocol::{Documents, Evidence, Protocol};
 use crate::keys::certificate::authorities::Authorities;
 use crate::services::authorize::limits::FlowLimits;
-use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
+use crate::services::authorize::{AuthorizeService, AuthorizeSettings, Surroundings};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_auth::uses::SecretUses;
 use crate::services::client_auth::{ClientAuthenticator, Witnesses};
@@ -21,6 +21,7 @@ use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::mint::Minter;
+use crate::services::registration::documents::DocumentService;
 use crate::services::revocations::RevocationService;
 use crate::services::token::access::AccessTokens;
 use crate::services::token::{TokenService, TokenSettings};
@@ -30,7 +31,7 @@ use crate::services::userinfo::UserInfoService;
 pub(super) fn build(
     ground: &Ground,
     login: &LoginService,
-    authorities: Option<Authorities>,
+    (authorities, documents): (Option<Authorities>, DocumentService),
 ) -> Result<Protocol, DpopError> {
     let Ground { config, clock, entropy, keys, sealer, store, .. } = ground;
     let issuer = config.issuer();
@@ -44,31 +45,31 @@ pub(super) fn build(
         refresh_retry_window: tokens.refresh_retry_window(),
         device_grant: config.protocol.device_grant.into(),
     };
-    let flows = AuthorizeSettings {
-        issuer: issuer.clone(),
-        code_ttl: tokens.code_ttl(),
-        interaction_ttl: config.sessions.interaction_ttl(),
-        pushed_request_ttl: tokens.pushed_request_ttl(),
-        pushed_requests: config.protocol.require_pushed_requests.into(),
-    };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     let client_keys = ClientKeys::new(ground.outbound.clone(), clock.clone());
     let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
     let evidence = evidence(ground)?;
+    let witnesses = Witnesses {
+        keys: client_keys.clone(),
+        authorities,
+        documents: documents.clone(),
+        uses: SecretUses::new(store.clone()),
+    };
+    let surroundings = Surroundings {
+        limits: flow_limits.clone(),
+        pushes: limits.clone(),
+        client_keys,
+        documents: documents.clone(),
+    };
     Ok(Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
-            flows,
-            (flow_limits.clone(), limits.clone(), client_keys.clone()),
+            flows(ground),
+            surroundings,
         ),
-        clients: ClientAuthenticator::new(
-            store.clone(),
-            issuer.clone(),
-            limits.clone(),
-            Witnesses { keys: client_keys, authorities, uses: SecretUses::new(store.clone()) },
-        ),
+        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone(), witnesses),
         devices: devices(ground, flow_limits, limits.clone()),
         documents: Documents {
             decision_point: DecisionPoint::of(&issuer),
@@ -76,11 +77,23 @@ pub(super) fn build(
         },
         evidence,
         introspection: IntrospectionService::new(store.clone(), access.clone()),
-        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
+        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone(), documents),
         revocations: RevocationService::new(store.clone(), access.clone()),
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
     })
+}
+
+/// What authorization requests are held to.
+fn flows(ground: &Ground) -> AuthorizeSettings {
+    let config = &ground.config;
+    AuthorizeSettings {
+        issuer: config.issuer(),
+        code_ttl: config.tokens.code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+        pushed_request_ttl: config.tokens.pushed_request_ttl(),
+        pushed_requests: config.protocol.require_pushed_requests.into(),
+    }
 }
 
 /// What finds out what the senders of requests hold.

@@ -181,6 +181,8 @@ pub enum AuditAction {
     DeviceRefused,
     GrantCreated,
     GrantRevoked,
+    InitialTokenCreated,
+    InitialTokenDeleted,
     KeyCreated,
     KeyDeleted,
     KeyRevoked,
@@ -217,7 +219,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 56] = [
+const ACTIONS: [(AuditAction, &str); 58] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -240,6 +242,8 @@ const ACTIONS: [(AuditAction, &str); 56] = [
     (AuditAction::DeviceRefused, "device.refused"),
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
+    (AuditAction::InitialTokenCreated, "initial_token.created"),
+    (AuditAction::InitialTokenDeleted, "initial_token.deleted"),
     (AuditAction::KeyCreated, "key.created"),
     (AuditAction::KeyDeleted, "key.deleted"),
     (AuditAction::KeyRevoked, "key.revoked"),

@@ -44,6 +44,11 @@ impl Client {
         self.disabled_at.is_none()
     }
 
+    /// What people are told that it is called: a name can be chosen, the host of a document cannot.
+    pub fn title(&self) -> String {
+        self.id.document().map_or_else(|| self.name.clone(), |url| url.host().to_owned())
+    }
+
     /// Whether it may use `grant`.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)

@@ -21,10 +21,14 @@ pub enum OAuthErrorCode {
     InteractionRequired,
     /// RFC 6749 §5.2.
     InvalidClient,
+    /// RFC 7591 §3.2.2.
+    InvalidClientMetadata,
     /// RFC 9449 §5.
     InvalidDpopProof,
     /// RFC 6749 §5.2.
     InvalidGrant,
+    /// RFC 7591 §3.2.2.
+    InvalidRedirectUri,
     /// RFC 6749 §5.2.
     InvalidRequest,
     /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
@@ -75,8 +79,10 @@ impl OAuthErrorCode {
             Self::InsufficientScope => "insufficient_scope",
             Self::InteractionRequired => "interaction_required",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidScope => "invalid_scope",

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 
 use crate::config::Config;
 use crate::domain::clock::Clock;
+use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
@@ -35,6 +36,8 @@ use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::registration::RegistrationService;
+use crate::services::registration::logo::LogoService;
 use crate::services::revocations::RevocationService;
 use crate::services::setup::SetupService;
 use crate::services::token::TokenService;
@@ -69,8 +72,15 @@ pub(crate) struct Parts {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
+    pub(crate) newcomers: Newcomers,
     pub(crate) rulings: Rulings,
     pub(crate) health: HealthService,
+}
+
+/// Clients that come by themselves, and what they look like.
+pub(crate) struct Newcomers {
+    pub(crate) registrations: RegistrationService,
+    pub(crate) logos: LogoService,
 }
 
 /// What services get: policies to decide by, when to fetch them, and decisions; and where they tell of their routes.
@@ -94,6 +104,12 @@ impl FromRef<AppState> for Arc<Config> {
     }
 }
 
+impl FromRef<AppState> for Issuer {
+    fn from_ref(state: &AppState) -> Self {
+        state.config.issuer()
+    }
+}
+
 impl FromRef<AppState> for Entropy {
     fn from_ref(state: &AppState) -> Self {
         state.entropy.clone()
@@ -103,6 +119,12 @@ impl FromRef<AppState> for Entropy {
 impl FromRef<AppState> for KeyRing {
     fn from_ref(state: &AppState) -> Self {
         state.keys.clone()
+    }
+}
+
+impl FromRef<AppState> for LogoService {
+    fn from_ref(state: &AppState) -> Self {
+        state.newcomers.logos.clone()
     }
 }
 
@@ -239,6 +261,12 @@ impl FromRef<AppState> for IntrospectionService {
 impl FromRef<AppState> for LogoutService {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.logout.clone()
+    }
+}
+
+impl FromRef<AppState> for RegistrationService {
+    fn from_ref(state: &AppState) -> Self {
+        state.newcomers.registrations.clone()
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) mod permission;
 pub mod policies;
 pub(crate) mod possession;
 pub(crate) mod provision;
+pub(crate) mod registration;
 pub(crate) mod revocation_feed;
 pub(crate) mod revocations;
 pub mod roles;

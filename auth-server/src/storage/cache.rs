@@ -159,7 +159,12 @@ impl Caches {
     }
 
     pub(super) async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        self.look_up(&self.clients, id, async |tx| clients::find(tx, id).await).await
+        let found = self.look_up(&self.clients, id, async |tx| clients::find(tx, id).await).await;
+        // Whoever is named by a document is added as soon as it is read, and memory is not emptied for that.
+        if id.document().is_some() {
+            self.clients.missing.remove(id);
+        }
+        found
     }
 
     pub(super) async fn api(&self, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {

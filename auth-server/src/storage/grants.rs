@@ -4,7 +4,7 @@ use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::{Grant, GrantIdentity};
-use crate::domain::ids::{GrantId, SessionId, UserId};
+use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::domain::revocation::Revocation;
 use crate::domain::scope::ScopeSet;
 use crate::domain::session::Session;
@@ -36,6 +36,8 @@ const STANDING: &str = "
 const REVOKE: &str = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE_BY_USER: &str =
     "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id";
+const REVOKE_BY_CLIENT: &str =
+    "UPDATE grants SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL RETURNING id";
 /// Spaces around both sides make the word a whole word. What outlives the session is returned as well: who got it took part.
 const REVOKE_BY_SESSION: &str = "
     UPDATE grants
@@ -45,7 +47,8 @@ const REVOKE_BY_SESSION: &str = "
      RETURNING id, scopes, revoked_at";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_CLIENT, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 12;
@@ -105,6 +108,12 @@ pub async fn revoke(tx: &mut Tx, id: &GrantId, now: Timestamp) -> Result<bool, S
 /// Takes back every grant of a user.
 pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
     let revoked = tx.fetch_all(REVOKE_BY_USER, &[user.into(), now.into()]).await?;
+    tell(tx, &revoked, now)
+}
+
+/// Takes back every grant that a client got.
+pub async fn revoke_by_client(tx: &mut Tx, client: &ClientId, now: Timestamp) -> Result<(), StoreError> {
+    let revoked = tx.fetch_all(REVOKE_BY_CLIENT, &[client.into(), now.into()]).await?;
     tell(tx, &revoked, now)
 }
 

@@ -100,6 +100,18 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0013_logout_notices.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0013_logout_notices.sql"),
     },
+    Migration {
+        number: 14,
+        name: "client_registrations",
+        postgres: include_str!("../../../migrations/postgres/0014_client_registrations.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0014_client_registrations.sql"),
+    },
+    Migration {
+        number: 17,
+        name: "client_logos",
+        postgres: include_str!("../../../migrations/postgres/0017_client_logos.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0017_client_logos.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -16,6 +16,7 @@ mod clients;
 mod denied;
 mod document;
 pub(crate) mod guard;
+mod initial_tokens;
 pub(crate) mod live;
 mod organisations;
 mod path;
@@ -23,6 +24,7 @@ mod policies;
 mod precondition;
 pub(crate) mod problem;
 mod questions;
+mod registrations;
 mod replay;
 mod roles;
 mod routes;
@@ -129,6 +131,12 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("clients", "rotate-secret"), routes!(client_authentication::add))
         .at(may("clients", "rotate-secret"), routes!(client_authentication::retire))
         .at(may("clients", "read"), routes!(sign_outs::list))
+        .at(may("clients", "read"), routes!(registrations::list))
+        .at(may("clients", "update"), routes!(registrations::disable))
+        .at(may("clients", "update"), routes!(registrations::enable))
+        .at(may("clients", "read"), routes!(initial_tokens::list))
+        .at(may("clients", "create"), routes!(initial_tokens::create))
+        .at(may("clients", "delete"), routes!(initial_tokens::delete))
         .at(may("organisations", "read"), routes!(organisations::list))
         .at(may("organisations", "create"), routes!(organisations::create))
         .at(may("organisations", "read"), routes!(organisations::show))

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::domain::claim::Claim;
 use crate::domain::ids::InteractionId;
+use crate::domain::registration::About;
 use crate::domain::scope::ScopeSet;
 use crate::domain::user::User;
 use crate::http::extract::form::OwnForm;
@@ -20,7 +21,7 @@ use crate::http::pages::{Desk, failure};
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Forms, Page};
 use crate::services::authorize::interaction::{
-    ConsentDecision, ConsentView, InteractionError, InteractionView,
+    ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
 };
 
 /// The consent page.
@@ -29,6 +30,8 @@ struct ConsentPage {
     problem: Option<&'static str>,
     client: String,
     redirect_host: String,
+    /// What is known of an application that nobody here vouches for.
+    stranger: Option<StrangerPart>,
     user: Person,
     /// Where the application would act for the user; empty for nowhere but here.
     api: String,
@@ -42,6 +45,32 @@ struct ConsentPage {
 impl Page for ConsentPage {
     const FORMS: Forms = Forms::LeadAway;
     const TEMPLATE: &'static str = "consent.html";
+}
+
+/// What is known of an application that nobody here vouches for.
+#[derive(Serialize)]
+struct StrangerPart {
+    /// The host whose document describes it; empty when it registered.
+    document_host: String,
+    /// Whether the answer goes to whichever program listens on the person's own machine.
+    runs_here: bool,
+    /// What its logo is served as; empty without one.
+    logo: String,
+    /// Its own pages: which, and where.
+    links: Vec<(&'static str, String)>,
+}
+
+impl StrangerPart {
+    fn of(stranger: Stranger) -> Self {
+        let About { client_uri, policy_uri, tos_uri, .. } = stranger.about;
+        let links = [("home", client_uri), ("policy", policy_uri), ("terms", tos_uri)];
+        Self {
+            document_host: stranger.document_host.unwrap_or_default(),
+            logo: stranger.logo.unwrap_or_default(),
+            runs_here: stranger.runs_here,
+            links: links.into_iter().filter_map(|(kind, link)| Some((kind, link?))).collect(),
+        }
+    }
 }
 
 /// One thing that the application asks for.
@@ -79,6 +108,7 @@ impl ConsentPage {
             problem: None,
             client: view.client,
             redirect_host: view.redirect_host,
+            stranger: view.stranger.map(StrangerPart::of),
             user: Person::of(&view.user),
             api,
             scopes,
@@ -196,7 +226,8 @@ pub(super) async fn decide(State(desk): State<Desk>, id: RequestId, form: OwnFor
 pub(super) fn samples() -> Vec<impl Page> {
     use crate::services::authorize::interaction::Asked;
 
-    let view = |api: Option<&str>, before: &str, asked: Asked| ConsentView {
+    let view = |api: Option<&str>, before: &str, asked: Asked, stranger: Option<Stranger>| ConsentView {
+        stranger,
         client: "<b>Orders</b>".to_owned(),
         redirect_host: "orders.example.com".to_owned(),
         user: crate::http::pages::person::sample(),
@@ -209,10 +240,27 @@ pub(super) fn samples() -> Vec<impl Page> {
     let whole = Asked { scopes: scopes(whole), ..Asked::default() };
     let single = Asked { scopes: scopes("openid orders:read"), claims: Claim::ALL.into_iter().collect() };
     let interaction = InteractionId::parse("itx_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c").unwrap();
-    [view(Some("Orders API"), "openid profile", whole), view(None, "", single)]
-        .into_iter()
-        .map(|view| ConsentPage::of(view, &interaction, "token".to_owned()))
-        .collect()
+    let page = |path: &str| Some(format!("https://orders.example.com/{path}?a=1&b=\"2\""));
+    let described = Stranger {
+        document_host: Some("orders.example.com".to_owned()),
+        runs_here: true,
+        about: About {
+            client_uri: page(""),
+            policy_uri: page("policy"),
+            tos_uri: page("terms"),
+            ..About::default()
+        },
+        logo: Some("0a1b".to_owned()),
+    };
+    let registered = Stranger { document_host: None, runs_here: false, about: About::default(), logo: None };
+    [
+        view(Some("Orders API"), "openid profile", whole.clone(), None),
+        view(None, "", single, Some(described)),
+        view(None, "", whole, Some(registered)),
+    ]
+    .into_iter()
+    .map(|view| ConsentPage::of(view, &interaction, "token".to_owned()))
+    .collect()
 }
 
 #[cfg(test)]

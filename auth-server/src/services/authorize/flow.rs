@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::client::Client;
+use crate::domain::client::{Client, FirstParty};
+use crate::domain::client_authentication::AuthMethod;
 use crate::domain::clock::Timestamp;
 use crate::domain::code::{CodeIdentity, CodePayload};
 use crate::domain::consent::{Consent, ConsentNeed, ConsentPrompt, needs_consent};
 use crate::domain::ids::{GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
+use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::authorize::decide::{self, LoginReason, Seen, SessionAge, SignIn};
 use crate::services::authorize::interaction::{InteractionError, LoginView};
@@ -20,7 +22,7 @@ use crate::services::authorize::respond::Recipient;
 use crate::services::authorize::{AuthorizeOutcome, AuthorizeService};
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::single_use::Purpose;
-use crate::storage::{StoreError, Tx, consents, interactions, single_use};
+use crate::storage::{StoreError, Tx, consents, interactions, registrations, single_use};
 
 /// One authorization request on its way.
 pub(super) struct Flow<'v> {
@@ -32,9 +34,16 @@ pub(super) struct Flow<'v> {
 }
 
 impl Flow<'_> {
-    pub(super) fn login_view(&self, reason: LoginReason) -> LoginView {
-        let (client, login_hint) = (self.client.name.clone(), self.request.wishes.login_hint.clone());
-        LoginView { client, login_hint, reason }
+    /// Where the answer will go, as it is registered.
+    pub(super) fn redirect(&self) -> Option<&RedirectUri> {
+        self.client.redirect_for(&self.request.address.uri)
+    }
+
+    /// Whether another program could take the client's place: it proves nothing, and its answer goes to whichever program listens, or
+    /// claims the scheme (RFC 8252 §8.6).
+    fn can_be_impersonated(&self) -> bool {
+        let is_public = self.client.authentication.method == AuthMethod::None;
+        is_public && self.redirect().is_none_or(|redirect| !redirect.as_str().starts_with("https://"))
     }
 
     /// What is asked of the person, for the trail.
@@ -73,6 +82,33 @@ impl AuthorizeService {
         let age = began.map_or(SessionAge::Older, |began| SessionAge::of(began, live));
         let subject = &self.keys.subject(&flow.client, &live.user);
         decide::sign_in(&flow.request, Some(Seen { live, age, subject }), flow.visit.now)
+    }
+
+    /// What the page for signing in shows. Nobody answers here for the name of a client that came by itself, so the page names what it
+    /// could not choose.
+    pub(super) async fn login_view(
+        &self,
+        flow: &Flow<'_>,
+        reason: LoginReason,
+    ) -> Result<LoginView, StoreError> {
+        let client = match flow.client.id.document() {
+            Some(url) => url.host().to_owned(),
+            None if self.is_stranger(flow).await? => {
+                flow.redirect().map(|redirect| redirect.host().to_owned()).unwrap_or_default()
+            }
+            None => flow.client.name.clone(),
+        };
+        let login_hint = flow.request.wishes.login_hint.clone();
+        Ok(LoginView { client, login_hint, reason })
+    }
+
+    /// Whether the client came by itself.
+    async fn is_stranger(&self, flow: &Flow<'_>) -> Result<bool, StoreError> {
+        if flow.client.settings.first_party == FirstParty::Yes {
+            return Ok(false);
+        }
+        let mut tx = self.store.read().await?;
+        Ok(registrations::find(&mut tx, &flow.client.id).await?.is_some())
     }
 
     /// Does the next step of a flow.
@@ -136,7 +172,12 @@ impl AuthorizeService {
         }
         let (mut tx, api) = (self.store.read().await?, request.resource.as_ref());
         let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
-        Ok(needs_consent(&flow.client, asked, held.as_ref(), prompt))
+        drop(tx);
+        let need = needs_consent(&flow.client, asked, held.as_ref(), prompt);
+        // What was allowed before was allowed to a program that nobody could tell from another.
+        let asks_again =
+            need == ConsentNeed::None && flow.can_be_impersonated() && self.is_stranger(flow).await?;
+        Ok(if asks_again { ConsentNeed::Ask } else { need })
     }
 
     /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.

@@ -28,7 +28,7 @@ use crate::keys::ring::{KeyRing, SignError};
 use crate::services::authorize::decide::SignIn;
 use crate::services::authorize::flow::Flow;
 use crate::services::authorize::interaction::{
-    Asked, ConsentDecision, ConsentView, InteractionError, InteractionView,
+    Asked, ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
 };
 use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::refusal::{PageError, RequestError};
@@ -36,8 +36,11 @@ use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
+use crate::services::registration::Arrival;
+use crate::services::registration::documents::DocumentService;
+use crate::services::registration::error::DocumentError;
 use crate::services::visit::Visit;
-use crate::storage::{Store, StoreError, consents, interactions};
+use crate::storage::{Store, StoreError, consents, interactions, logos, registrations};
 
 /// Where the browser goes next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,6 +56,8 @@ pub(crate) enum AuthorizeOutcome {
 /// Why a request is answered with a page and not at the redirect URI.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthorizeError {
+    #[error("client_id {0}")]
+    Document(DocumentError),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("{parameter} {0}", parameter = .0.parameter())]
@@ -61,6 +66,16 @@ pub(crate) enum AuthorizeError {
     Sign(#[from] SignError),
     #[error("too many requests of one network began")]
     Throttled { retry_after: Duration },
+}
+
+impl From<DocumentError> for AuthorizeError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Fault(fault) => Self::Fault(fault),
+            DocumentError::Throttled { retry_after } => Self::Throttled { retry_after },
+            other => Self::Document(other),
+        }
+    }
 }
 
 /// What an administrator may set.
@@ -84,7 +99,16 @@ pub(crate) struct AuthorizeService {
     limits: FlowLimits,
     pushes: ClientLimits,
     client_keys: ClientKeys,
+    documents: DocumentService,
     responder: Responder,
+}
+
+/// What answering requests is bounded by, and what is known of clients beyond the database.
+pub(crate) struct Surroundings {
+    pub(crate) limits: FlowLimits,
+    pub(crate) pushes: ClientLimits,
+    pub(crate) client_keys: ClientKeys,
+    pub(crate) documents: DocumentService,
 }
 
 /// What stands between a request and a code: the client's mistake, or ours.
@@ -111,10 +135,11 @@ impl AuthorizeService {
         keys: KeyRing,
         entropy: Entropy,
         settings: AuthorizeSettings,
-        (limits, pushes, client_keys): (FlowLimits, ClientLimits, ClientKeys),
+        surroundings: Surroundings,
     ) -> Self {
+        let Surroundings { limits, pushes, client_keys, documents } = surroundings;
         let responder = Responder::new(settings.issuer.clone(), keys.clone());
-        Self { store, keys, entropy, settings, limits, pushes, client_keys, responder }
+        Self { store, keys, entropy, settings, limits, pushes, client_keys, documents, responder }
     }
 
     /// Answers an authorization request.
@@ -124,6 +149,7 @@ impl AuthorizeService {
         visit: &Visit,
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let id = request::client_id(parameters)?;
+        self.documents.ensure(&id, Arrival { address: visit.address, now: visit.now }).await?;
         let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
         let client = client.ok_or(PageError::ClientUnknown)?;
         if let Some(handle) = pushed::handle(parameters)? {
@@ -195,10 +221,11 @@ impl AuthorizeService {
     ) -> Result<InteractionView, InteractionError> {
         let flow = self.running(id, visit).await?;
         let Some(live) = visit.session.as_ref() else {
-            return Ok(InteractionView::Login(flow.login_view(decide::LoginReason::NotSignedIn)));
+            let view = self.login_view(&flow, decide::LoginReason::NotSignedIn).await?;
+            return Ok(InteractionView::Login(view));
         };
         if let SignIn::Needed(reason) = self.sign_in(&flow) {
-            return Ok(InteractionView::Login(flow.login_view(reason)));
+            return Ok(InteractionView::Login(self.login_view(&flow, reason).await?));
         }
         let request = &flow.request;
         let mut tx = self.store.read().await?;
@@ -207,10 +234,16 @@ impl AuthorizeService {
             Some(api) => self.store.api(api).await?.map(|api| api.name.clone()),
             None => None,
         };
-        let redirect = flow.client.redirect_for(&request.address.uri).ok_or(InteractionError::Unknown)?;
+        let redirect = flow.redirect().ok_or(InteractionError::Unknown)?;
+        let registration = registrations::find(&mut tx, &request.client).await?;
+        let logo = match &registration {
+            Some(_) => logos::name(&mut tx, &request.client).await?,
+            None => None,
+        };
         Ok(InteractionView::Consent(ConsentView {
             client: flow.client.name.clone(),
             redirect_host: redirect.host().to_owned(),
+            stranger: registration.map(|registration| Stranger::of(registration, redirect, logo)),
             user: live.user.clone(),
             asked: Asked { scopes: request.scopes.clone(), claims: request.single_claims() },
             allowed_before: held

@@ -6,6 +6,7 @@ pub mod grants;
 pub mod openid;
 pub mod protocol;
 mod reach;
+pub(crate) mod registered;
 pub mod secrets;
 
 use serde_json::json;
@@ -148,6 +149,7 @@ impl ClientService {
                     check(tx, &after, abilities).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
+                    registered::bind(tx, &before, &after).await?;
                     if has_other_reach(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
@@ -167,15 +169,7 @@ impl ClientService {
             .write(move |tx| {
                 Box::pin(async move {
                     let client = find_to_change(tx, &id, &owners, &caller).await?;
-                    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
-                    secret_uses::forget_all(tx, &id).await?;
-                    clients::delete(tx, &id).await?;
-                    forgotten::insert(tx, id.as_str(), caller.now).await?;
-                    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
-                    let detail = json!({ "name": client.name });
-                    tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));
-                    tx.invalidate();
-                    Ok(())
+                    take_away(tx, &client, &caller).await
                 })
             })
             .await
@@ -250,6 +244,19 @@ async fn find_to_change(
     let client = find(tx, id).await?;
     owners.require_rank_over(tx, &client, caller).await?;
     Ok(client)
+}
+
+async fn take_away(tx: &mut Tx, client: &Client, caller: &Caller) -> Result<(), AdminError> {
+    let id = &client.id;
+    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
+    secret_uses::forget_all(tx, id).await?;
+    clients::delete(tx, id).await?;
+    forgotten::insert(tx, id.as_str(), caller.now).await?;
+    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
+    let detail = json!({ "name": client.name });
+    tx.audit(caller.event(AuditAction::ClientDeleted).on(id).with(detail));
+    tx.invalidate();
+    Ok(())
 }
 
 fn kept(secret: &OpaqueToken, caller: &Caller) -> ClientSecret {

@@ -8,9 +8,9 @@ use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, cleanup, clients, consents, credentials, decision_records,
-    device_authorizations, epochs, forgotten, grants, interactions, inventories, jobs, logout_notices,
-    migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, secret_uses,
-    sessions, shadows, signing_keys, single_use, users,
+    device_authorizations, epochs, forgotten, grants, initial_tokens, interactions, inventories, jobs, logos,
+    logout_notices, migrations, organisations, policies, refresh_tokens, registrations, revocations, roles,
+    schedules, secret_uses, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -34,14 +34,17 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         epochs::STATEMENTS,
         forgotten::STATEMENTS,
         grants::STATEMENTS,
+        initial_tokens::STATEMENTS,
         interactions::STATEMENTS,
         inventories::STATEMENTS,
         jobs::STATEMENTS,
+        logos::STATEMENTS,
         logout_notices::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
         policies::STATEMENTS,
         refresh_tokens::STATEMENTS,
+        registrations::STATEMENTS,
         revocations::STATEMENTS,
         roles::STATEMENTS,
         schedules::STATEMENTS,
