@@ -11,16 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_policy::Need;
+use serde::de::DeserializeOwned;
 
 use self::node::Node;
 pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
 pub use self::parse::RequirementError;
 use self::words::Words;
+use crate::details::Detailed;
 use crate::limit::Limit;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
-/// What a route requires: made with [`rbac`], [`scope`], [`issuer`], [`authenticated`], [`optional`] or [`public`], and
+/// What a route requires: made with [`rbac`], [`scope`], [`details`], [`issuer`], [`authenticated`], [`optional`] or [`public`], and
 /// joined with [`and`](Self::and) and [`or`](Self::or).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requirement {
@@ -46,6 +48,12 @@ pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static,
 /// Requires that the token has a scope.
 pub fn scope(scope: impl Into<Cow<'static, str>>) -> Requirement {
     Requirement::of(Node::Scope(scope.into()))
+}
+
+/// Requires that the token has details of this type (RFC 9396). What they have to say is checked by
+/// [`Requirement::details`], or by the handler.
+pub fn details(kind: impl Into<Cow<'static, str>>) -> Requirement {
+    Requirement::of(Node::Detailed(Detailed::any(kind.into())))
 }
 
 /// Requires that the token is of this issuer, of those that the guard trusts.
@@ -178,6 +186,32 @@ impl Requirement {
         self.and(Self::of(Node::Bound(Binding::Certificate)).serve_stale(Duration::MAX))
     }
 
+    /// Requires that the token has details of this type of which one is accepted (RFC 9396), beside the rest. Details that are not
+    /// what `T` reads are not accepted.
+    ///
+    /// ```
+    /// use portcullis_guard::authenticated;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Files {
+    ///     actions: Vec<String>,
+    /// }
+    ///
+    /// let reads = |files: &Files| files.actions.iter().any(|action| action == "read");
+    /// let reading = authenticated().details("files", reads);
+    /// assert_eq!(reading.to_string(), "authenticated and details(files, checked)");
+    /// ```
+    #[must_use]
+    pub fn details<T, F>(self, kind: impl Into<Cow<'static, str>>, accepts: F) -> Self
+    where
+        T: DeserializeOwned,
+        F: Fn(&T) -> bool + Send + Sync + 'static,
+    {
+        self.and(
+            Self::of(Node::Detailed(Detailed::accepted(kind.into(), accepts))).serve_stale(Duration::MAX),
+        )
+    }
+
     fn and_sign_in(self, change: impl FnOnce(&mut SignIn)) -> Self {
         let mut all = match self.node {
             Node::All(nodes) => nodes,
@@ -305,6 +339,13 @@ impl Requirement {
         scopes
     }
 
+    /// Every type of details that it mentions.
+    pub(crate) fn details_mentioned(&self) -> Vec<&str> {
+        let mut kinds = Vec::new();
+        self.node.collect_details(&mut kinds);
+        kinds
+    }
+
     /// Every scope that it mentions.
     pub(crate) fn scopes_mentioned(&self) -> Vec<&str> {
         let mut scopes = Vec::new();
@@ -428,6 +469,38 @@ mod tests {
         assert_eq!(decide(&either, &[viewer]), Err(Denial::Scope("a".into())));
         assert_eq!(decide(&either, &[("scope", "a")]), Ok(None));
         assert!(!either.admits_anonymous() && either.issuers() == [other, own]);
+    }
+
+    #[test]
+    fn details_open_what_they_are_accepted_for_and_nothing_else() {
+        #[derive(serde::Deserialize)]
+        struct Payment {
+            amount: u64,
+        }
+        let caller = |details: &str| {
+            let claims = format!(r#"{{"authorization_details":{details}}}"#);
+            crate::token::tests::principal_with(&claims)
+        };
+        let passes = |requirement: &Requirement, details: &str| {
+            requirement.decide(Some(&caller(details)), at(Policies::Unused)).is_ok()
+        };
+        let small = authenticated().details("payment", |payment: &Payment| payment.amount <= 100);
+        let (any, paid) = (details("payment"), r#"[{"type":"other"},{"type":"payment","amount":100}]"#);
+        assert!(passes(&small, paid) && passes(&any, paid));
+        for less in ["[]", r#"[{"type":"other","amount":1}]"#, "7"] {
+            assert!(!passes(&small, less) && !passes(&any, less), "{less}");
+        }
+        for (other, is_any) in [
+            (r#"[{"type":"payment","amount":101}]"#, true),
+            (r#"[{"type":"payment","amount":"1"}]"#, true),
+            (r#"[{"type":"payment"}]"#, true),
+        ] {
+            assert_eq!((passes(&small, other), passes(&any, other)), (false, is_any), "{other}");
+        }
+        assert_eq!(small.decide(None, at(Policies::Unused)), Err(Denial::Anonymous));
+        assert_eq!(decide(&small, &[]), Err(Denial::Details));
+        assert!(small == small.clone() && small != authenticated().details("payment", |_: &Payment| true));
+        assert_eq!(small.or(any).details_mentioned(), ["payment", "payment"]);
     }
 
     #[test]

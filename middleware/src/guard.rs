@@ -275,7 +275,7 @@ impl Guard {
     /// Takes note of what routes behind this guard require, for the metadata of the service.
     pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
         if let Some(resource) = &self.core.told.resource {
-            resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
+            resource.note(requirements);
         }
     }
 

@@ -175,6 +175,7 @@ mod clock;
 mod credentials;
 mod csrf;
 mod decision;
+mod details;
 mod disk;
 mod edge;
 mod ended;
@@ -219,7 +220,9 @@ mod token;
 #[cfg(not(feature = "login"))]
 mod unlogged;
 
-pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
+pub use authorize::{
+    Requirement, RequirementError, authenticated, details, issuer, optional, public, rbac, scope,
+};
 #[cfg(feature = "redis")]
 pub use binding::RedisProofs;
 pub use binding::{

@@ -75,11 +75,19 @@ mod rfc8693_bounds;
 #[cfg(test)]
 mod rfc8705;
 #[cfg(test)]
+mod rfc8707;
+#[cfg(test)]
 mod rfc9068;
 #[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod rfc9396;
+#[cfg(test)]
+mod rfc9396_scene;
+#[cfg(test)]
+mod rfc9396_tokens;
 #[cfg(test)]
 mod rfc9449;
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod crash;
 #[cfg(test)]
 mod cutoff;
 #[cfg(test)]
+mod details;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod distribution;

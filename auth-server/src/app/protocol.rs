@@ -3,6 +3,7 @@
 use portcullis_guard::DpopError;
 
 use crate::app::ground::Ground;
+use crate::http::advertised::Advertised;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
@@ -15,6 +16,7 @@ use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_auth::uses::SecretUses;
 use crate::services::client_auth::{ClientAuthenticator, Witnesses};
 use crate::services::client_keys::ClientKeys;
+use crate::services::details::DetailsCatalogue;
 use crate::services::device::limits::CodeLimits;
 use crate::services::device::{DeviceLimits, DeviceService, DeviceSettings};
 use crate::services::introspect::IntrospectionService;
@@ -73,7 +75,10 @@ pub(super) fn build(
         devices: devices(ground, flow_limits, limits.clone()),
         documents: Documents {
             decision_point: DecisionPoint::of(&issuer),
-            discovery: Discovery::of(&issuer, config, &evidence.proofs),
+            discovery: Advertised::new(
+                Discovery::of(&issuer, config, &evidence.proofs),
+                DetailsCatalogue::new(store.clone()),
+            ),
         },
         evidence,
         introspection: IntrospectionService::new(store.clone(), access.clone()),

@@ -54,9 +54,9 @@ pub(crate) struct Create {
     /// Gives the client itself this role in its one API. May be repeated.
     #[arg(long, value_name = "ROLE", requires = "api")]
     role: Vec<String>,
-    /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
-    #[arg(long, value_name = "SCOPES")]
-    scope: Option<String>,
+    /// What it may ask for.
+    #[command(flatten)]
+    asks: AskFlags,
     /// What it is told of sign-outs.
     #[command(flatten)]
     told: ToldFlags,
@@ -66,6 +66,17 @@ pub(crate) struct Create {
     /// How it proves who it is, and what its tokens are bound to.
     #[command(flatten)]
     proof: ProofFlags,
+}
+
+/// What a client may ask for.
+#[derive(Args, Debug)]
+struct AskFlags {
+    /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// A type of authorization details that it may ask for (RFC 9396), of one of its APIs. May be repeated.
+    #[arg(long, value_name = "TYPE")]
+    details_type: Vec<String>,
 }
 
 /// What a client is told of sign-outs.
@@ -170,6 +181,7 @@ impl Create {
             first_party: self.first_party,
             authentication: self.proof.authentication(),
             protocol,
+            authorization_details_types: self.asks.details_type.clone(),
             ..ClientOptions::default()
         };
         Ok(ClientForm {
@@ -178,7 +190,7 @@ impl Create {
             organisation: None,
             redirect_uris: self.redirect_uri.clone(),
             post_logout_redirect_uris: self.post_logout_redirect_uri.clone(),
-            scopes: self.scope.clone(),
+            scopes: self.asks.scope.clone(),
             apis: Vec::new(),
             serves: None,
             jwks: self.proof.jwks()?,

@@ -8,6 +8,7 @@ use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, Cli
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Timestamp;
+use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
@@ -75,6 +76,11 @@ impl Client {
     /// What its signed authorization responses are signed with (JARM §3).
     pub fn response_alg(&self) -> SigningAlg {
         self.settings.protocol.authorization_response_alg.unwrap_or(self.settings.id_token_alg)
+    }
+
+    /// Whether it may ask for details of this type, for an API of its own.
+    pub fn may_detail(&self, name: &DetailsTypeName, api: &ApiId) -> bool {
+        self.settings.details_types.contains(name) && self.settings.apis.contains(api)
     }
 
     /// Whether people may be sent to `presented` after signing out: byte for byte, the port of a loopback address included
@@ -169,6 +175,9 @@ pub struct ClientSettings {
     pub id_token_alg: SigningAlg,
     /// The APIs it may ask tokens for.
     pub apis: Vec<ApiId>,
+    /// The types of details that it may ask for (RFC 9396 §10).
+    #[serde(default)]
+    pub details_types: Vec<DetailsTypeName>,
     /// The API whose guard this client is.
     pub serves: Option<ApiId>,
     /// The template it was made from.
@@ -265,6 +274,7 @@ impl Client {
                 first_party: FirstParty::No,
                 id_token_alg: SigningAlg::Es256,
                 apis: Vec::new(),
+                details_types: Vec::new(),
                 serves: None,
                 preset: Preset::Web,
                 protocol: ProtocolSettings::default(),

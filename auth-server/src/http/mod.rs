@@ -1,6 +1,7 @@
 //! HTTP: each handler parses, calls one service and renders. What holds for every answer is in [`edge`].
 
 pub(crate) mod admin;
+pub(crate) mod advertised;
 pub(crate) mod authzen;
 pub(crate) mod bounds;
 pub(crate) mod cors;

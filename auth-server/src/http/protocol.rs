@@ -1,9 +1,9 @@
 //! The services behind the endpoints of OAuth and OpenID Connect.
 
+use crate::http::advertised::Advertised;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
-use crate::http::metadata::Discovery;
 use crate::services::authorize::AuthorizeService;
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::device::DeviceService;
@@ -32,7 +32,7 @@ pub(crate) struct Protocol {
 #[derive(Clone)]
 pub(crate) struct Documents {
     pub(crate) decision_point: DecisionPoint,
-    pub(crate) discovery: Discovery,
+    pub(crate) discovery: Advertised,
 }
 
 /// What finds out what the senders of requests hold.

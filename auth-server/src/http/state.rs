@@ -9,11 +9,11 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
+use crate::http::advertised::Advertised;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::FormGuard;
-use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
@@ -234,7 +234,7 @@ impl FromRef<AppState> for DeviceService {
     }
 }
 
-impl FromRef<AppState> for Discovery {
+impl FromRef<AppState> for Advertised {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.documents.discovery.clone()
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_trail;
 pub mod admin_error;
+pub(crate) mod api_fields;
 pub mod apis;
 pub mod assignments;
 pub mod audit;
@@ -13,6 +14,8 @@ pub(crate) mod callers;
 pub(crate) mod client_auth;
 pub(crate) mod client_keys;
 pub mod clients;
+pub(crate) mod details;
+pub mod details_types;
 pub(crate) mod device;
 pub(crate) mod events;
 pub mod fields;

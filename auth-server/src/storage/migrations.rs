@@ -107,6 +107,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0014_client_registrations.sql"),
     },
     Migration {
+        number: 16,
+        name: "details",
+        postgres: include_str!("../../../migrations/postgres/0016_details.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0016_details.sql"),
+    },
+    Migration {
         number: 17,
         name: "client_logos",
         postgres: include_str!("../../../migrations/postgres/0017_client_logos.sql"),

@@ -14,6 +14,7 @@ pub mod consents;
 pub mod credentials;
 mod db;
 pub mod decision_records;
+pub mod details_types;
 pub mod device_authorizations;
 mod dialect;
 pub mod epochs;

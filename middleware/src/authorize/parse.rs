@@ -8,7 +8,7 @@ use std::str::{CharIndices, FromStr};
 use std::time::Duration;
 
 use super::node::{Binding, Node};
-use super::{Requirement, authenticated, issuer, optional, public, rbac, scope};
+use super::{Requirement, authenticated, details, issuer, optional, public, rbac, scope};
 use crate::sign_in::SignIn;
 
 /// How deep parentheses may be nested.
@@ -125,6 +125,10 @@ impl Parser<'_> {
     fn leaf(&mut self) -> Result<Requirement, RequirementError> {
         match self.word()?.as_str() {
             "authenticated" => Ok(authenticated()),
+            "details" => match self.arguments()?.as_slice() {
+                [one] if !one.contains(' ') => Ok(details(one.clone())),
+                _ => Err(self.fault("`details` takes one type: details(payment)")),
+            },
             "dpop" => Ok(Requirement::of(Node::Bound(Binding::Key))),
             "issuer" => match self.arguments()?.as_slice() {
                 [one] if !one.contains(' ') => Ok(issuer(one.clone())),
@@ -143,7 +147,7 @@ impl Parser<'_> {
             },
             "sign-in" => self.sign_in(),
             other => Err(self.fault(format!(
-                "`{other}` is no requirement: public, optional, authenticated, scope(..), rbac(.., ..), issuer(..), dpop, mtls and sign-in(..) are"
+                "`{other}` is no requirement: public, optional, authenticated, scope(..), details(..), rbac(.., ..), issuer(..), dpop, mtls and sign-in(..) are"
             ))),
         }
     }
@@ -267,6 +271,7 @@ mod tests {
             (name, name).prop_map(|(object, action)| rbac(object, action)),
             name.prop_map(scope),
             name.prop_map(issuer),
+            name.prop_map(details),
             ("[a-z:]{1,8}", 0_u64..1_000_000).prop_map(|(class, secs)| {
                 scope("a").acr(class).acr("phr").max_age(Duration::from_secs(secs))
             }),
@@ -312,6 +317,7 @@ mod tests {
             ("scope(a b)", "`scope` takes one scope"),
             ("scope()", "something is missing in the parentheses"),
             ("issuer(a, b)", "`issuer` takes one issuer"),
+            ("details(payment, checked)", "`details` takes one type"),
             ("rbac(orders)", "`rbac` takes an object and an action"),
             ("rbac(orders, read", "`)` is missing, at character 18"),
             ("rbac(orders, read))", "`)` was not expected, at character 19"),

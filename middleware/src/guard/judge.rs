@@ -343,6 +343,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
     let nothing = Grant::default();
     match denial {
         Denial::Anonymous => Refusal::Anonymous,
+        Denial::Details => forbidden("the token has no authorization details that allow it", nothing),
         Denial::Issuer(_) => forbidden("the token is of another issuer", nothing),
         Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
         Denial::NoRequirement => forbidden("the route states no requirement", nothing),

@@ -4,6 +4,7 @@ mod bearer;
 mod cache;
 mod claims;
 mod cookie;
+mod details;
 mod fault;
 mod jws;
 mod principal;

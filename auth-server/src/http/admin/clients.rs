@@ -66,6 +66,8 @@ pub(crate) struct SettingsDocument {
     jwks_uri: Option<String>,
     /// The APIs that it may ask tokens for.
     apis: Vec<String>,
+    /// The types of details that it may ask for (RFC 9396).
+    authorization_details_types: Vec<String>,
     /// The API whose guard it is.
     serves: Option<String>,
     authentication: AuthenticationSettings,
@@ -103,6 +105,12 @@ impl From<Client> for ClientDocument {
                 id_token_alg: client.settings.id_token_alg.as_str(),
                 jwks_uri,
                 apis: client.settings.apis.iter().map(ToString::to_string).collect(),
+                authorization_details_types: client
+                    .settings
+                    .details_types
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
                 serves: client.settings.serves.map(|api| api.to_string()),
                 authentication,
                 protocol: client.settings.protocol.into(),
@@ -191,6 +199,9 @@ pub(crate) struct OptionsInput {
     /// What it is held to in the protocol.
     #[serde(default)]
     protocol: ProtocolDocument,
+    /// The types of details that it may ask for (RFC 9396 §10), each of one of its `apis`.
+    #[serde(default)]
+    authorization_details_types: Vec<String>,
 }
 
 impl From<ClientInput> for ClientForm {
@@ -211,6 +222,7 @@ impl From<ClientInput> for ClientForm {
                 jwks_uri: input.options.jwks_uri,
                 authentication: input.options.authentication.into(),
                 protocol: input.options.protocol.into(),
+                authorization_details_types: input.options.authorization_details_types,
             },
         }
     }

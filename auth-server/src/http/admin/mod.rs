@@ -14,6 +14,7 @@ mod client_authentication;
 mod client_protocol;
 mod clients;
 mod denied;
+mod details_types;
 mod document;
 pub(crate) mod guard;
 mod initial_tokens;
@@ -149,6 +150,8 @@ fn rbac_parts(mount: Mount<'_>) -> Mount<'_> {
         .at(may("apis", "read"), routes!(apis::show))
         .at(may("apis", "update"), routes!(apis::update))
         .at(may("apis", "delete"), routes!(apis::delete))
+        .at(may("apis", "read"), routes!(details_types::list))
+        .at(may("apis", "update"), routes!(details_types::replace))
         .at(may("roles", "read"), routes!(roles::list))
         .at(may("roles", "create"), routes!(roles::create))
         .at(may("roles", "delete"), routes!(roles::delete))

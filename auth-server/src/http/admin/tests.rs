@@ -92,6 +92,7 @@ impl Console {
             iat: now,
             jti: "token".to_owned(),
             scope: ScopeSet::default(),
+            authorization_details: crate::domain::details::Details::default(),
             auth_time: None,
             acr: None,
             amr: Vec::new(),

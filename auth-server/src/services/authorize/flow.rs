@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::{Client, FirstParty};
@@ -10,12 +10,14 @@ use crate::domain::client_authentication::AuthMethod;
 use crate::domain::clock::Timestamp;
 use crate::domain::code::{CodeIdentity, CodePayload};
 use crate::domain::consent::{Consent, ConsentNeed, ConsentPrompt, needs_consent};
+use crate::domain::details::Detail;
 use crate::domain::ids::{GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::authorize::decide::{self, LoginReason, Seen, SessionAge, SignIn};
 use crate::services::authorize::interaction::{InteractionError, LoginView};
+use crate::services::authorize::parts::{Part, Parts};
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::authorize::respond::Recipient;
@@ -49,12 +51,19 @@ impl Flow<'_> {
     /// What is asked of the person, for the trail.
     fn asked(&self) -> Value {
         let (scope, claims) = (self.request.scopes.to_string(), self.request.single_claims());
-        let api = &self.request.resource;
-        if claims.is_empty() {
-            json!({ "scope": scope, "api": api })
-        } else {
-            json!({ "scope": scope, "api": api, "claims": claims })
+        let reach = &self.request.reach;
+        let mut asked = Map::new();
+        asked.insert("scope".to_owned(), json!(scope));
+        asked.insert("api".to_owned(), json!(reach.apis));
+        if !claims.is_empty() {
+            asked.insert("claims".to_owned(), json!(claims));
         }
+        if !reach.details.is_empty() {
+            // What they say may be private, and the trail is forever.
+            let kinds: Vec<&str> = reach.details.iter().map(Detail::kind).collect();
+            asked.insert("authorization_details_types".to_owned(), json!(kinds));
+        }
+        Value::Object(asked)
     }
 
     fn event(&self, live: &LiveSession, action: AuditAction) -> AuditEvent {
@@ -68,7 +77,7 @@ impl Flow<'_> {
 /// What is written when a flow ends well.
 struct Ending {
     interaction: Option<InteractionId>,
-    consent: Option<(Consent, AuditEvent)>,
+    consent: Option<(Vec<Consent>, AuditEvent)>,
     payload: CodePayload,
 }
 
@@ -132,7 +141,7 @@ impl AuthorizeService {
     }
 
     /// The person allows it.
-    pub(super) async fn allow(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
+    pub(super) async fn allow(&self, mut flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
         let (SignIn::Done, Some(live)) = (self.sign_in(&flow), flow.visit.session.as_ref()) else {
             return self.advance(flow).await;
         };
@@ -142,16 +151,22 @@ impl AuthorizeService {
             let asked = live.session.id.clone();
             return self.kept(flow, Some(asked)).await.map(AuthorizeOutcome::Consent);
         }
-        let consent = Consent {
+        let consent = |part: Part| Consent {
             user: live.user.id.clone(),
             client: flow.client.id.clone(),
-            api: flow.request.resource.clone(),
-            scopes: flow.request.scopes.clone(),
+            api: part.api.map(|api| api.id.clone()),
+            scopes: part.scopes,
             claims: flow.request.single_claims(),
+            details: part.lasting,
             granted_at: flow.visit.now,
         };
+        let parts = Parts::of(&self.store, &flow.request).await?;
+        // Nobody allows what they did not see.
+        let shown = parts.shown(&flow.request.reach.details);
+        let given = parts.all.into_iter().map(consent).collect();
         let event = flow.event(live, AuditAction::ConsentGranted);
-        self.finish(&flow, live, Some((consent, event))).await
+        flow.request.reach.details = shown;
+        self.finish(&flow, live, Some((given, event))).await
     }
 
     /// The person does not allow it.
@@ -170,14 +185,19 @@ impl AuthorizeService {
         if regardless == ConsentNeed::None || prompt == ConsentPrompt::Always {
             return Ok(regardless);
         }
-        let (mut tx, api) = (self.store.read().await?, request.resource.as_ref());
-        let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
+        let parts = Parts::of(&self.store, request).await?;
+        let mut tx = self.store.read().await?;
+        for part in &parts.all {
+            let api = part.api.as_ref().map(|api| &api.id);
+            let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
+            if part.need(&flow.client, &claims, held.as_ref()) == ConsentNeed::Ask {
+                return Ok(ConsentNeed::Ask);
+            }
+        }
         drop(tx);
-        let need = needs_consent(&flow.client, asked, held.as_ref(), prompt);
         // What was allowed before was allowed to a program that nobody could tell from another.
-        let asks_again =
-            need == ConsentNeed::None && flow.can_be_impersonated() && self.is_stranger(flow).await?;
-        Ok(if asks_again { ConsentNeed::Ask } else { need })
+        let asks_again = flow.can_be_impersonated() && self.is_stranger(flow).await?;
+        Ok(if asks_again { ConsentNeed::Ask } else { ConsentNeed::None })
     }
 
     /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.
@@ -258,7 +278,7 @@ impl AuthorizeService {
         &self,
         flow: &Flow<'_>,
         live: &LiveSession,
-        consent: Option<(Consent, AuditEvent)>,
+        consent: Option<(Vec<Consent>, AuditEvent)>,
     ) -> Result<AuthorizeOutcome, InteractionError> {
         let now = flow.visit.now;
         let code = OpaqueToken::generate(TokenKind::AuthorizationCode, &self.entropy);
@@ -271,8 +291,10 @@ impl AuthorizeService {
                     if let Some(interaction) = &ending.interaction {
                         end(tx, interaction, now).await?;
                     }
-                    if let Some((consent, event)) = ending.consent {
-                        remember(tx, consent).await?;
+                    if let Some((given, event)) = ending.consent {
+                        for consent in given {
+                            remember(tx, consent).await?;
+                        }
                         tx.audit(event);
                     }
                     single_use::issue(tx, Purpose::AuthorizationCode, &digest, &ending.payload, expires_at)
@@ -301,11 +323,14 @@ impl AuthorizeService {
                 claims: request.wishes.claims.single.clone(),
             },
             scopes: request.scopes.clone(),
-            resource: request.resource.clone(),
+            reach: request.reach.clone(),
             auth_time: live.session.auth_time,
         }
     }
 }
+
+/// The most details that are remembered of one person, client and API: of more the last ones.
+const MOST_DETAILS: usize = 32;
 
 /// Adds to what was allowed before: a request for less takes nothing back.
 async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
@@ -313,7 +338,8 @@ async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
     let Some(held) = held else { return consents::save(tx, &consent).await };
     let scopes = held.scopes.union(&consent.scopes);
     let claims = held.claims.union(&consent.claims).beyond(&scopes);
-    consents::save(tx, &Consent { scopes, claims, ..consent }).await
+    let details = held.details.and(&consent.details, MOST_DETAILS);
+    consents::save(tx, &Consent { scopes, claims, details, ..consent }).await
 }
 
 /// Ends an interaction; of two requests that try, one succeeds.

@@ -12,6 +12,7 @@ use crate::domain::user::User;
 use crate::keys::ring::SignError;
 use crate::services::authorize::decide::LoginReason;
 use crate::services::authorize::request::AuthorizeRequest;
+use crate::services::details::DetailView;
 use crate::services::visit::Visit;
 use crate::storage::{Outcome, StoreError};
 
@@ -75,10 +76,21 @@ pub(crate) struct ConsentView {
     pub(crate) user: User,
     /// What is asked for.
     pub(crate) asked: Asked,
-    /// What was allowed before.
-    pub(crate) allowed_before: Asked,
-    /// The API that access is asked to.
+    /// Where.
+    pub(crate) places: Vec<PlaceView>,
+}
+
+/// What is asked for at one place.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaceView {
+    /// The API; `None` for this server.
     pub(crate) api: Option<String>,
+    /// What belongs there.
+    pub(crate) scopes: ScopeSet,
+    /// What is asked for there in detail.
+    pub(crate) details: Vec<DetailView>,
+    /// What was allowed there before.
+    pub(crate) allowed_before: Asked,
 }
 
 /// What a client asks of a person.

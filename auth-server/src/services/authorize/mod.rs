@@ -4,6 +4,7 @@ pub(crate) mod decide;
 mod flow;
 pub(crate) mod interaction;
 pub(crate) mod limits;
+mod parts;
 pub(crate) mod pushed;
 pub(crate) mod refusal;
 pub(crate) mod request;
@@ -19,9 +20,12 @@ use std::time::Duration;
 use crate::domain::client::Client;
 use crate::domain::client_protocol::PushedRequests;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ApiId, InteractionId};
+use crate::domain::ids::InteractionId;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
+use crate::domain::rbac::Api;
+use crate::domain::reach::{Reach, scopes_of_any};
+use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::domain::user::Sub;
 use crate::keys::ring::{KeyRing, SignError};
@@ -31,11 +35,13 @@ use crate::services::authorize::interaction::{
     Asked, ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
 };
 use crate::services::authorize::limits::FlowLimits;
+use crate::services::authorize::parts::Parts;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
+use crate::services::details::{self, DetailsError};
 use crate::services::registration::Arrival;
 use crate::services::registration::documents::DocumentService;
 use crate::services::registration::error::DocumentError;
@@ -126,6 +132,16 @@ impl From<StoreError> for Stop {
 impl From<RequestError> for Stop {
     fn from(error: RequestError) -> Self {
         Self::Refused(error)
+    }
+}
+
+impl From<DetailsError> for Stop {
+    fn from(error: DetailsError) -> Self {
+        match error {
+            DetailsError::Fault(fault) => Self::Fault(fault),
+            DetailsError::Parameters(error) => Self::Refused(error.into()),
+            DetailsError::Refused(fault) => Self::Refused(RequestError::Details(fault)),
+        }
     }
 }
 
@@ -228,12 +244,14 @@ impl AuthorizeService {
             return Ok(InteractionView::Login(self.login_view(&flow, reason).await?));
         }
         let request = &flow.request;
+        let parts = Parts::of(&self.store, request).await?;
         let mut tx = self.store.read().await?;
-        let held = consents::find(&mut tx, &live.user.id, &request.client, request.resource.as_ref()).await?;
-        let api = match &request.resource {
-            Some(api) => self.store.api(api).await?.map(|api| api.name.clone()),
-            None => None,
-        };
+        let mut places = Vec::with_capacity(parts.all.len());
+        for part in &parts.all {
+            let api = part.api.as_ref().map(|api| &api.id);
+            let held = consents::find(&mut tx, &live.user.id, &request.client, api).await?;
+            places.push(part.view(&parts, held));
+        }
         let redirect = flow.redirect().ok_or(InteractionError::Unknown)?;
         let registration = registrations::find(&mut tx, &request.client).await?;
         let logo = match &registration {
@@ -246,10 +264,7 @@ impl AuthorizeService {
             stranger: registration.map(|registration| Stranger::of(registration, redirect, logo)),
             user: live.user.clone(),
             asked: Asked { scopes: request.scopes.clone(), claims: request.single_claims() },
-            allowed_before: held
-                .map(|held| Asked { scopes: held.scopes, claims: held.claims })
-                .unwrap_or_default(),
-            api,
+            places,
         }))
     }
 
@@ -298,19 +313,41 @@ impl AuthorizeService {
     ) -> Result<AuthorizeRequest, Stop> {
         let draft = request::read(parameters, client, address)?;
         let mut request = draft.request;
-        request.resource = self.resource(draft.resource, client).await?;
+        request.reach = self.reach(&draft.resources, parameters, client).await?;
+        request.scopes = self.scopes_there(&request).await?;
         request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;
         Ok(request)
     }
 
-    /// RFC 8707 §2. The issuer itself stands for no API: its tokens are for the userinfo endpoint.
-    async fn resource(&self, audience: Option<&str>, client: &Client) -> Result<Option<ApiId>, Stop> {
-        let Some(audience) = audience.filter(|audience| *audience != self.settings.issuer.as_str()) else {
-            return Ok(None);
-        };
-        let api = self.store.api_by_audience(audience).await?;
-        let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
-        Ok(Some(allowed.ok_or(RequestError::Resource)?.id.clone()))
+    /// The APIs that are asked for: those that are named (RFC 8707 §2), and those of what is asked for in detail. The issuer itself
+    /// stands for no API: its tokens are for the userinfo endpoint.
+    async fn reach(
+        &self,
+        resources: &[&str],
+        parameters: &Parameters,
+        client: &Client,
+    ) -> Result<Reach, Stop> {
+        let mut reach = Reach::default();
+        for audience in resources.iter().filter(|audience| **audience != self.settings.issuer.as_str()) {
+            let api = self.store.api_by_audience(audience).await?;
+            let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
+            reach.apis.add(allowed.ok_or(RequestError::Resource)?.id.clone());
+        }
+        if let Some(details) = details::asked(parameters)? {
+            let places = details::places(&self.store, client, &details).await?;
+            places.iter().for_each(|api| reach.apis.add(api.clone()));
+            reach.details = details;
+        }
+        Ok(reach)
+    }
+
+    /// A scope that none of the APIs has is left out; if nothing remains, the request is refused.
+    async fn scopes_there(&self, request: &AuthorizeRequest) -> Result<ScopeSet, Stop> {
+        let apis = parts::apis(&self.store, &request.reach.apis).await?;
+        let apis: Vec<&Api> = apis.iter().map(AsRef::as_ref).collect();
+        let scopes = scopes_of_any(&request.scopes, &apis);
+        let lost_all = scopes.is_empty() && !request.scopes.is_empty();
+        if lost_all { Err(RequestError::Scope.into()) } else { Ok(scopes) }
     }
 
     /// The subject of an ID token of ours. It may have expired: it is a hint, and proves nothing (OpenID Connect Core §3.1.2.1).

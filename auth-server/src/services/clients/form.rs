@@ -6,6 +6,7 @@
 use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{AuthMethod, ClientKeys};
 use crate::domain::client_url::ClientUrl;
+use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
@@ -25,6 +26,9 @@ const MAX_ENTRIES: usize = 100;
 
 /// Where the address is at which keys are published.
 pub(super) const JWKS_URI: &str = "/options/jwks_uri";
+
+/// Where the types of details are that a client may ask for.
+pub(super) const DETAILS_TYPES: &str = "/options/authorization_details_types";
 
 /// What a client that signs people in asks for unless it is told otherwise.
 const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
@@ -67,6 +71,8 @@ pub struct ClientOptions {
     pub authentication: AuthenticationForm,
     /// What it is held to in the protocol.
     pub protocol: ProtocolForm,
+    /// The types of details that it may ask for (RFC 9396 §10).
+    pub authorization_details_types: Vec<String>,
 }
 
 /// A client that can work: everything but its id and its secret.
@@ -155,6 +161,15 @@ impl ClientForm {
         if self.apis.len() > MAX_ENTRIES {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
+        let types = &self.options.authorization_details_types;
+        let details_types = errors.take_each(DETAILS_TYPES, types, |name| DetailsTypeName::parse(name));
+        if types.len() > MAX_ENTRIES {
+            errors.refuse(
+                DETAILS_TYPES,
+                "too-many",
+                format!("must not have more than {MAX_ENTRIES} entries"),
+            );
+        }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
         let rest = Rest { preset, redirect_uris: &self.redirect_uris, apis: &self.apis };
         let protocol = self.options.protocol.parse(errors, rest);
@@ -162,6 +177,7 @@ impl ClientForm {
             first_party,
             id_token_alg: alg?,
             apis: apis?,
+            details_types: details_types?,
             serves: serves?,
             preset,
             protocol: protocol?,

@@ -1,6 +1,7 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod authentication;
+mod details;
 pub mod form;
 pub mod grants;
 pub mod openid;
@@ -325,6 +326,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
             errors.refuse(format!("/apis/{position}"), "unknown", "there is no such API");
         }
     }
+    details::check(tx, client, &mut errors).await?;
     if let Some(api) = &client.settings.serves
         && apis::find(tx, api).await?.is_none()
     {
@@ -349,6 +351,7 @@ fn has_other_reach(before: &Client, after: &Client) -> bool {
     let constraint = |client: &Client| client.settings.protocol.sender_constraint;
     before.scopes != after.scopes
         || before.settings.apis != after.settings.apis
+        || before.settings.details_types != after.settings.details_types
         || exchange(before) != exchange(after)
         || subject(before) != subject(after)
         || constraint(before) != constraint(after)
@@ -364,6 +367,7 @@ fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
         ("post_logout_redirect_uris", before.post_logout_redirects != after.post_logout_redirects),
         ("scopes", before.scopes != after.scopes),
         ("apis", before.settings.apis != after.settings.apis),
+        ("authorization_details_types", before.settings.details_types != after.settings.details_types),
         ("serves", before.settings.serves != after.settings.serves),
         (
             "options",

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
 use crate::services::client_auth::assertion::AssertionError;
+use crate::services::details::DetailsError;
 use crate::services::token::exchange_error::ExchangeError;
 use crate::storage::{Outcome, StoreError, Unique};
 
@@ -24,6 +26,9 @@ pub(crate) enum TokenError {
     CodeOfOtherClient,
     #[error("the code was spent before: what it bought is revoked")]
     CodeReplayed,
+    /// RFC 9396 §8.
+    #[error("nothing is granted in detail: {0}")]
+    Details(#[from] DetailsFault),
     #[error("the person who was asked denied it")]
     DeviceDenied,
     #[error("nobody decided before the device code expired")]
@@ -74,6 +79,8 @@ pub(crate) enum TokenError {
     TargetGone,
     #[error("resource is unknown, or not one that was granted")]
     TargetNotGranted,
+    #[error("the grant is for several resources, and the request names none")]
+    TargetOpen,
     #[error("more than one resource")]
     TargetSeveral,
     #[error("the client asks too often")]
@@ -89,6 +96,16 @@ impl From<StoreError> for TokenError {
         match error {
             StoreError::Conflict(Unique::Once) => Self::ProofUsed,
             error => Self::Fault(error),
+        }
+    }
+}
+
+impl From<DetailsError> for TokenError {
+    fn from(error: DetailsError) -> Self {
+        match error {
+            DetailsError::Fault(fault) => Self::Fault(fault),
+            DetailsError::Parameters(error) => error.into(),
+            DetailsError::Refused(fault) => Self::Details(fault),
         }
     }
 }
@@ -109,6 +126,7 @@ impl TokenError {
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
+            Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
             Self::DeviceDenied => OAuthErrorCode::AccessDenied,
             Self::DeviceExpired => OAuthErrorCode::ExpiredToken,
             Self::DeviceHurried => OAuthErrorCode::SlowDown,
@@ -125,7 +143,9 @@ impl TokenError {
             Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
-            Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
+            Self::TargetGone | Self::TargetNotGranted | Self::TargetOpen | Self::TargetSeveral => {
+                OAuthErrorCode::InvalidTarget
+            }
         }
     }
 
@@ -151,6 +171,7 @@ impl TokenError {
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
             Self::Throttled { .. } => "the client asks too often: wait before the next request",
+            Self::Details(fault) => fault.text(),
             Self::DeviceDenied => "the person who was asked denied it",
             Self::DeviceExpired => "the device code has expired: ask for a new one",
             Self::DeviceHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
@@ -162,6 +183,7 @@ impl TokenError {
             Self::Missing(_) => "a required parameter is missing or malformed",
             Self::Parameters(_) => "a parameter is repeated or malformed",
             Self::Scope => "scope is malformed or exceeds what was granted",
+            Self::TargetOpen => "several resources were granted: name the one that the token is for",
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => {
                 "exactly one resource can be asked for, and only one that was granted"
             }
@@ -175,6 +197,7 @@ impl Outcome for TokenError {
     fn is_fault(&self) -> bool {
         match self {
             Self::CodeOfOtherClient
+            | Self::Details(_)
             | Self::Fault(_)
             | Self::GrantEnded
             | Self::KeyMismatch
@@ -184,7 +207,8 @@ impl Outcome for TokenError {
             | Self::Scope
             | Self::Sign(_)
             | Self::TargetGone
-            | Self::TargetNotGranted => true,
+            | Self::TargetNotGranted
+            | Self::TargetOpen => true,
             Self::Assertion(_)
             | Self::AssertionReplayed
             | Self::CertificateMissing

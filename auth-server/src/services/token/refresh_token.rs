@@ -13,14 +13,15 @@ use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::KeyProof;
 use crate::domain::grant::Grant;
-use crate::domain::ids::{ApiId, GrantId};
+use crate::domain::ids::GrantId;
 use crate::domain::parameters::Parameters;
 use crate::domain::refresh::{Redemption, RefreshState};
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::keys::seal::Sealer;
 use crate::services::token::access::standing_holds;
-use crate::services::token::target::{Asked, still_given};
+use crate::services::token::target::still_given;
+use crate::services::token::wish::{Given, Wish};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
@@ -63,17 +64,11 @@ struct Use {
     retry_window: Duration,
 }
 
-/// What the client wants of it.
-struct Wish {
-    scopes: Option<ScopeSet>,
-    target: Asked,
-}
-
 /// What a use came to.
 struct Refreshed {
     standing: Standing,
     scopes: ScopeSet,
-    api: Option<ApiId>,
+    given: Given,
     token: OpaqueToken,
 }
 
@@ -92,24 +87,22 @@ impl TokenService {
         caller: &TokenCaller,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
+        let client = caller.client.client();
         let presented = request::required(parameters, "refresh_token")?;
         let presented = OpaqueToken::parse_as(TokenKind::Refresh, presented);
         let using = Use {
             presented: presented.map_err(|_| TokenError::RefreshNotSpendable)?.digest(),
             caller: caller.clone(),
-            wish: Wish {
-                scopes: request::scope(parameters)?,
-                target: self.asked(request::resource(parameters)?.as_deref()).await?,
-            },
+            wish: self.wish(parameters, client, request::scope(parameters)?).await?,
             successor: OpaqueToken::generate(TokenKind::Refresh, self.minter.entropy()),
             sealer: self.sealer.clone(),
             ttl: self.settings.refresh_ttl,
             retry_window: self.settings.refresh_retry_window,
         };
         let refreshed = self.store.write(move |tx| Box::pin(async move { redeem(tx, using).await })).await?;
-        let target = self.target(refreshed.api.as_ref()).await?;
-        let (client, scopes) = (caller.client.client(), refreshed.scopes);
-        let authorization = self.for_user(client, &refreshed.standing, scopes, target).await?;
+        let target = self.target(refreshed.given.api.as_ref()).await?;
+        let allowed = (refreshed.scopes, &refreshed.given.details);
+        let authorization = self.for_user(client, &refreshed.standing, allowed, target).await?;
         Ok(Authorization { refresh_token: Some(refreshed.token), ..authorization })
     }
 }
@@ -193,9 +186,9 @@ async fn allow(
     let (granted, client) = (&standing.grant, using.caller.client.client());
     // What the client may ask for can have shrunk since.
     let scopes = narrowed(using.wish.scopes.as_ref(), &granted.scopes.intersection(&client.scopes))?;
-    let api = using.wish.target.clone().within(granted.resource.as_ref(), &scopes)?;
-    still_given(client, api.as_ref())?;
-    Ok(Refreshed { standing, scopes, api, token })
+    let given = using.wish.within(&granted.reach, &scopes)?;
+    still_given(client, given.api.as_ref())?;
+    Ok(Refreshed { standing, scopes, given, token })
 }
 
 /// RFC 6749 §6: fewer scopes for this one access token, never more; the refresh token keeps them all.
