@@ -1,9 +1,13 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod fapi2_security_profile;
+#[cfg(test)]
 mod form_post;
 #[cfg(test)]
 mod jarm;
+#[cfg(test)]
+mod oauth21;
 #[cfg(test)]
 mod oidc_backchannel_answers;
 #[cfg(test)]

@@ -98,6 +98,7 @@ impl BareServer {
         let mut config = Config::for_tests(data_dir.path(), &issuer);
         config.database.url = Some(SecretText::new(database.create(data_dir.path()).await));
         change(&mut config);
+        let issuer = config.issuer().as_str().to_owned();
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
         let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await.expect("the server starts");

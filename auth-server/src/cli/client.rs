@@ -9,6 +9,7 @@ use crate::cli::client_secret::{self, Secret};
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
+use crate::cli::snippet::{self, Snippet};
 use crate::domain::client::Client as Registered;
 use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::clock::Clock;
@@ -30,6 +31,8 @@ pub(crate) enum Client {
     /// The secrets of a client, of which two may work at once.
     #[command(subcommand)]
     Secret(Secret),
+    /// Prints a configuration with this client for another program. It names the secret and never has it.
+    Snippet(Snippet),
 }
 
 /// A new client.
@@ -63,6 +66,9 @@ pub(crate) struct Create {
     /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
+    /// What it is held to as a whole: `fapi2` (FAPI 2.0 Security Profile), `oauth21` (OAuth 2.1) or `none`.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
     /// How it proves who it is, and what its tokens are bound to.
     #[command(flatten)]
     proof: ProofFlags,
@@ -101,6 +107,7 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
         Client::Create(create) => Box::pin(self::create(context, create)).await,
         Client::List => list(context).await,
         Client::Secret(command) => client_secret::run(context, command).await,
+        Client::Snippet(command) => Box::pin(snippet::run(context, command)).await,
     }
 }
 
@@ -167,6 +174,7 @@ impl Create {
             ..ProtocolForm::default()
         };
         let options = ClientOptions {
+            profile: self.profile.clone(),
             first_party: self.first_party,
             authentication: self.proof.authentication(),
             protocol,

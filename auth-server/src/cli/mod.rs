@@ -17,6 +17,7 @@ mod output;
 mod policy;
 mod prompt;
 mod serve;
+mod snippet;
 mod user;
 mod version;
 
