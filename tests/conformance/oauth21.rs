@@ -65,7 +65,7 @@ async fn section_10_2_a_redirect_uri_that_is_repeated_has_to_be_the_same(
 
 #[rstest]
 #[tokio::test]
-async fn section_2_3_1_only_applications_on_a_device_get_answers_at_a_loopback_address(
+async fn rfc_9700_section_2_6_only_applications_on_a_device_get_answers_at_a_loopback_address(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

@@ -62,7 +62,7 @@ impl TlsService {
         let policy = format!("{}/policies/snapshot", trusted.reached_at);
         // FAPI 2.0 §5.4.1 holds for services, too.
         let algorithms =
-            TokenPolicy::new().algorithms([Algorithm::EdDsa, Algorithm::Es256, Algorithm::Ps256]);
+            TokenPolicy::rfc9068().algorithms([Algorithm::EdDsa, Algorithm::Es256, Algorithm::Ps256]);
         let guard = Guard::builder()
             .issuer(Issuer::static_jwks(trusted.issuer, trusted.jwks))
             .audience(trusted.audience)

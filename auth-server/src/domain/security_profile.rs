@@ -92,8 +92,8 @@ impl SecurityProfile {
         name.parse().is_ok_and(|alg| self.permits_alg(alg))
     }
 
-    /// Whether answers may be sent to this address: by https, beside what an application on a device may do (FAPI 2.0 §5.3.2.2, OAuth
-    /// 2.1 §2.3.1).
+    /// Whether answers may be sent to this address: by https, beside what an application on a device may do (FAPI 2.0 §5.3.2.2, RFC 9700
+    /// §2.6).
     pub fn permits_redirect(self, redirect: &RedirectUri, home: Home) -> bool {
         match (self, home) {
             (Self::None, _) | (Self::Fapi2 | Self::Oauth21, Home::Device) => true,

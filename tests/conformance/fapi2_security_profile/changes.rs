@@ -49,8 +49,12 @@ async fn a_client_that_is_changed_into_the_profile_is_checked_at_once(
     assert_eq!(put(&server, &shop, &wish).await.status, 422);
     wish["options"]["profile"] = json!("none");
     assert_eq!(put(&server, &shop, &wish).await.json()["settings"]["profile"], "none");
-    let trail = server.admin.get("/audit?limit=200").await.text();
-    assert!(trail.contains("profile"), "the trail says so: {trail}");
+    let trail = server.admin.get("/audit?limit=200").await.json();
+    let events =
+        trail["items"].as_array().unwrap().iter().filter(|event| event["action"] == "client.updated");
+    let changed: Vec<bool> =
+        events.map(|event| event["detail"]["changed"].to_string().contains("\"profile\"")).collect();
+    assert_eq!(changed, [true, false, true], "the trail says so: {trail}");
 }
 
 #[rstest]
