@@ -66,10 +66,7 @@ pub(crate) struct Create {
     /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
-    /// What it is held to as a whole: `fapi2` (FAPI 2.0 Security Profile), `oauth21` (OAuth 2.1) or `none`.
-    #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
-    /// How it proves who it is, and what its tokens are bound to.
+    /// How it proves who it is, and what it is held to.
     #[command(flatten)]
     proof: ProofFlags,
 }
@@ -174,7 +171,7 @@ impl Create {
             ..ProtocolForm::default()
         };
         let options = ClientOptions {
-            profile: self.profile.clone(),
+            profile: self.proof.profile.clone(),
             first_party: self.first_party,
             authentication: self.proof.authentication(),
             protocol,
