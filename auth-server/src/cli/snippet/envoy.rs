@@ -10,8 +10,8 @@ pub(super) fn text(facts: &Facts<'_>) -> Result<String, Unfit> {
     if facts.preset() != Preset::Service {
         return Err("the gateway behind Envoy is for the preset `service`");
     }
-    let gateway: String =
-        gateway(facts)?.lines().map(|line| format!("#   {line}\n").replace(" \n", "\n")).collect();
+    let commented = |line: &str| format!("{}\n", format!("#   {line}").trim_end());
+    let gateway: String = gateway(facts)?.lines().map(commented).collect();
     let envoy = envoy().ok_or("the handbook has no configuration of Envoy")?;
     Ok(format!(
         "# envoy.yaml. Envoy asks `portcullis gateway --config gateway.toml` beside it, which is configured so:
@@ -66,9 +66,11 @@ mod tests {
         let lines = text.lines().filter_map(|line| line.strip_prefix("#  "));
         let toml: String = lines.map(|line| format!("{}\n", line.trim_start())).collect();
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("gateway.toml");
+        let (file, secret) = (folder.path().join("gateway.toml"), folder.path().join("gateway.secret"));
+        // A file that is named without a folder lies where the program is started.
+        let toml = toml.replace("\"gateway.secret\"", &quoted(secret.to_str().unwrap()));
         std::fs::write(&file, &toml).unwrap();
-        std::fs::write(folder.path().join("gateway.secret"), format!("pck_{}", "A".repeat(43))).unwrap();
+        std::fs::write(&secret, format!("pck_{}", "A".repeat(43))).unwrap();
         let read = GatewayConfig::read(&file).unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
         assert_eq!(read.gateway.audience.as_deref(), Some(AUDIENCE));
         assert_eq!(read.route.len(), 1);
