@@ -10,7 +10,10 @@ pub(super) fn text(facts: &Facts<'_>) -> Result<String, Unfit> {
     if facts.preset() != Preset::Service {
         return Err("the gateway behind Envoy is for the preset `service`");
     }
-    let commented = |line: &str| format!("{}\n", format!("#   {line}").trim_end());
+    let commented = |line: &str| {
+        let line = format!("#   {line}");
+        format!("{}\n", line.trim_end())
+    };
     let gateway: String = gateway(facts)?.lines().map(commented).collect();
     let envoy = envoy().ok_or("the handbook has no configuration of Envoy")?;
     Ok(format!(

@@ -38,10 +38,8 @@ impl Facts<'_> {
 
     /// How a secret is sent.
     pub(super) const fn way_of_secret(&self) -> &'static str {
-        match self.client.authentication.method {
-            AuthMethod::ClientSecretPost => "client_secret_post",
-            _ => "client_secret_basic",
-        }
+        let by_form = matches!(self.client.authentication.method, AuthMethod::ClientSecretPost);
+        if by_form { "client_secret_post" } else { "client_secret_basic" }
     }
 }
 
