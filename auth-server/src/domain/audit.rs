@@ -163,6 +163,7 @@ pub enum AuditAction {
     ApiCreated,
     ApiDeleted,
     ApiUpdated,
+    AssertionReplayed,
     AssignmentCreated,
     AssignmentDeleted,
     ClientCreated,
@@ -216,11 +217,12 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 55] = [
+const ACTIONS: [(AuditAction, &str); 56] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
+    (AuditAction::AssertionReplayed, "assertion.replayed"),
     (AuditAction::AssignmentCreated, "assignment.created"),
     (AuditAction::AssignmentDeleted, "assignment.deleted"),
     (AuditAction::ClientCreated, "client.created"),
