@@ -11,9 +11,13 @@ mod client_logos;
 #[cfg(test)]
 mod document_scene;
 #[cfg(test)]
+mod fapi2_security_profile;
+#[cfg(test)]
 mod form_post;
 #[cfg(test)]
 mod jarm;
+#[cfg(test)]
+mod oauth21;
 #[cfg(test)]
 mod oidc_backchannel_answers;
 #[cfg(test)]

@@ -51,6 +51,8 @@ mod sign_outs;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod snippets;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;

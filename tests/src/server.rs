@@ -99,6 +99,9 @@ impl BareServer {
         let mut config = Config::for_tests(data_dir.path(), &issuer);
         config.database.url = Some(SecretText::new(database.create(data_dir.path()).await));
         change(&mut config);
+        // Over TLS it goes by the name that the test gave it.
+        let speaks_tls = config.server.tls.certificate.is_some();
+        let issuer = if speaks_tls { config.issuer().as_str().to_owned() } else { issuer };
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
         let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await;

@@ -9,6 +9,7 @@ use crate::cli::client_secret::{self, Secret};
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
+use crate::cli::snippet::{self, Snippet};
 use crate::domain::client::Client as Registered;
 use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::clock::Clock;
@@ -30,6 +31,8 @@ pub(crate) enum Client {
     /// The secrets of a client, of which two may work at once.
     #[command(subcommand)]
     Secret(Secret),
+    /// Prints a configuration with this client for another program. It names the secret and never has it.
+    Snippet(Snippet),
 }
 
 /// A new client.
@@ -63,7 +66,7 @@ pub(crate) struct Create {
     /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
-    /// How it proves who it is, and what its tokens are bound to.
+    /// How it proves who it is, and what it is held to.
     #[command(flatten)]
     proof: ProofFlags,
 }
@@ -112,6 +115,7 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
         Client::Create(create) => Box::pin(self::create(context, create)).await,
         Client::List => list(context).await,
         Client::Secret(command) => client_secret::run(context, command).await,
+        Client::Snippet(command) => Box::pin(snippet::run(context, command)).await,
     }
 }
 
@@ -178,6 +182,7 @@ impl Create {
             ..ProtocolForm::default()
         };
         let options = ClientOptions {
+            profile: self.proof.profile.clone(),
             first_party: self.first_party,
             authentication: self.proof.authentication(),
             protocol,

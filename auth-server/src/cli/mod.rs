@@ -18,6 +18,7 @@ mod policy;
 mod prompt;
 mod registration;
 mod serve;
+mod snippet;
 mod user;
 mod version;
 

@@ -12,6 +12,7 @@ use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
+use crate::domain::security_profile::{Home, SecurityProfile};
 use crate::domain::signing::SigningAlg;
 
 /// A registered client.
@@ -71,6 +72,12 @@ impl Client {
     /// Whether it proves who it is.
     pub const fn is_confidential(&self) -> bool {
         !matches!(self.authentication.method, AuthMethod::None)
+    }
+
+    /// Whether its authorization requests have to be pushed.
+    pub const fn must_push(&self) -> bool {
+        self.settings.profile.demands_pushed_requests()
+            || self.settings.protocol.pushed_requests.are_required()
     }
 
     /// What its signed authorization responses are signed with (JARM §3).
@@ -182,6 +189,9 @@ pub struct ClientSettings {
     pub serves: Option<ApiId>,
     /// The template it was made from.
     pub preset: Preset,
+    /// What it is held to as a whole.
+    #[serde(default)]
+    pub profile: SecurityProfile,
     /// What it is held to beyond what every client is.
     #[serde(default)]
     pub protocol: ProtocolSettings,
@@ -235,6 +245,14 @@ impl Preset {
         }
     }
 
+    /// Where such a client is.
+    pub const fn home(self) -> Home {
+        match self {
+            Self::Native => Home::Device,
+            Self::Device | Self::M2m | Self::Service | Self::Spa | Self::Web => Home::Web,
+        }
+    }
+
     /// The name of the preset.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -277,6 +295,7 @@ impl Client {
                 details_types: Vec::new(),
                 serves: None,
                 preset: Preset::Web,
+                profile: SecurityProfile::None,
                 protocol: ProtocolSettings::default(),
             },
             disabled_at: None,

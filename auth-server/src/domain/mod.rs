@@ -41,6 +41,7 @@ pub mod revocation;
 pub mod schedule;
 pub mod scope;
 pub mod secret;
+pub mod security_profile;
 pub mod session;
 pub mod signing;
 pub(crate) mod strict_json;

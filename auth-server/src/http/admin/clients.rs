@@ -59,6 +59,8 @@ pub(crate) enum AuthenticationDocument {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SettingsDocument {
     preset: &'static str,
+    /// What it is held to as a whole: `fapi2`, `none` or `oauth21`.
+    profile: &'static str,
     /// Whether nobody is asked for consent.
     first_party: bool,
     id_token_alg: &'static str,
@@ -101,6 +103,7 @@ impl From<Client> for ClientDocument {
             scopes: client.scopes.to_string(),
             settings: SettingsDocument {
                 preset: client.settings.preset.as_str(),
+                profile: client.settings.profile.as_str(),
                 first_party: client.settings.first_party == FirstParty::Yes,
                 id_token_alg: client.settings.id_token_alg.as_str(),
                 jwks_uri,
@@ -185,6 +188,10 @@ pub(crate) struct ClientInput {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OptionsInput {
+    /// `fapi2` (FAPI 2.0 Security Profile), `oauth21` (OAuth 2.1) or `none`: what it is held to as a whole. A setting that the profile
+    /// forbids refuses all of the input. Without it: the one before, or none.
+    #[schema(example = "fapi2")]
+    profile: Option<String>,
     /// Whether it belongs to the operator of this server, so that nobody is asked for consent.
     #[serde(default)]
     first_party: bool,
@@ -217,6 +224,7 @@ impl From<ClientInput> for ClientForm {
             serves: input.serves,
             jwks: input.jwks.map(|keys| keys.to_string()),
             options: ClientOptions {
+                profile: input.options.profile,
                 first_party: input.options.first_party,
                 id_token_alg: input.options.id_token_alg,
                 jwks_uri: input.options.jwks_uri,

@@ -282,7 +282,8 @@ impl AuthorizeService {
     ) -> Result<AuthorizeOutcome, InteractionError> {
         let now = flow.visit.now;
         let code = OpaqueToken::generate(TokenKind::AuthorizationCode, &self.entropy);
-        let (digest, expires_at) = (code.digest(), now.plus(self.settings.code_ttl));
+        let ttl = flow.client.settings.profile.code_ttl(self.settings.code_ttl);
+        let (digest, expires_at) = (code.digest(), now.plus(ttl));
         let interaction = flow.interaction.as_ref().map(|interaction| interaction.id.clone());
         let ending = Ending { interaction, consent, payload: self.payload(flow, live) };
         self.store

@@ -214,8 +214,7 @@ impl AuthorizeService {
 
     /// RFC 9126 §5 and §6: one client may be held to it, or all.
     const fn must_push(&self, client: &Client) -> bool {
-        self.settings.pushed_requests.are_required()
-            || client.settings.protocol.pushed_requests.are_required()
+        self.settings.pushed_requests.are_required() || client.must_push()
     }
 
     /// The first step of a flow.

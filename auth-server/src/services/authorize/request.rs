@@ -119,11 +119,14 @@ pub(crate) fn return_address(parameters: &Parameters, client: &Client) -> Result
     Ok(ReturnAddress { uri: uri.to_owned(), named: named.is_some(), state: state.map(str::to_owned), mode })
 }
 
-/// RFC 6749 §3.1.2.3: the URI may be left out when exactly one is registered. OpenID Connect requires it always (Core §3.1.2.1).
+/// RFC 6749 §3.1.2.3: the URI may be left out when exactly one is registered. OpenID Connect requires it always (Core §3.1.2.1), and so
+/// may a profile.
 fn only_redirect<'a>(parameters: &Parameters, client: &'a Client) -> Result<&'a str, PageError> {
     let asks_for_id_token = parameters.all("scope").any(|scope| scope.split(' ').any(|word| word == OPENID));
     match client.redirects.as_slice() {
-        [only] if !asks_for_id_token => Ok(only.as_str()),
+        [only] if !asks_for_id_token && !client.settings.profile.demands_named_redirect() => {
+            Ok(only.as_str())
+        }
         _ => Err(PageError::RedirectMissing),
     }
 }

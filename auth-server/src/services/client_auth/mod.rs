@@ -115,6 +115,7 @@ impl ClientAuthError {
 impl From<ClientKeyError> for ClientAuthError {
     fn from(error: ClientKeyError) -> Self {
         match error {
+            ClientKeyError::Algorithm => Self::Assertion(AssertionError::Algorithm),
             ClientKeyError::Jwt(error) => Self::Assertion(error.into()),
             ClientKeyError::Missing => Self::Assertion(AssertionError::Keys),
             ClientKeyError::Unavailable => Self::KeysUnavailable,

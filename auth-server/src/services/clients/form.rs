@@ -10,6 +10,7 @@ use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
+use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{AuthenticationForm, is_public};
@@ -61,6 +62,8 @@ pub struct ClientForm {
 /// The rarely touched part of a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientOptions {
+    /// `fapi2`, `none` or `oauth21`: what it is held to as a whole. Without it: what it was before, or nothing.
+    pub profile: Option<String>,
     /// Whether it belongs to us, so that nobody is asked for consent.
     pub first_party: bool,
     /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
@@ -84,6 +87,8 @@ pub(crate) struct Blueprint {
     pub(crate) organisation: Option<OrganisationId>,
     /// How it is to prove who it is, if that is said.
     pub(crate) method: Option<AuthMethod>,
+    /// What it is to be held to as a whole, if that is said.
+    pub(crate) profile: Option<SecurityProfile>,
     /// Its public keys, if any are given.
     pub(crate) keys: Option<ClientKeys>,
     /// The grants it may use.
@@ -130,6 +135,8 @@ impl ClientForm {
             )
         });
         let scopes = preset.and_then(|preset| self.scopes(&mut errors, preset));
+        let profile = self.options.profile.as_deref().map(str::parse::<SecurityProfile>).transpose();
+        let profile = errors.take("/options/profile", profile);
         if let Some(preset) = preset {
             self.check_whole(&mut errors, preset);
         }
@@ -140,6 +147,7 @@ impl ClientForm {
                 name: name?,
                 organisation: organisation?,
                 method: way.named,
+                profile: profile?,
                 keys: self.keys(),
                 grants: grants::of(&settings),
                 redirects: redirects?,
@@ -180,6 +188,7 @@ impl ClientForm {
             details_types: details_types?,
             serves: serves?,
             preset,
+            profile: SecurityProfile::None,
             protocol: protocol?,
         })
     }

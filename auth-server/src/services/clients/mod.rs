@@ -5,6 +5,7 @@ mod details;
 pub mod form;
 pub mod grants;
 pub mod openid;
+mod profile;
 pub mod protocol;
 mod reach;
 pub(crate) mod registered;
@@ -264,7 +265,8 @@ fn kept(secret: &OpaqueToken, caller: &Caller) -> ClientSecret {
     ClientSecret { digest: secret.digest(), created_at: caller.now }
 }
 
-fn built(id: ClientId, blueprint: Blueprint, authentication: ClientAuthentication) -> Client {
+fn built(id: ClientId, mut blueprint: Blueprint, authentication: ClientAuthentication) -> Client {
+    blueprint.settings.profile = blueprint.profile.unwrap_or_default();
     with_its_grants(Client {
         id,
         name: blueprint.name,
@@ -299,6 +301,7 @@ fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminErr
         let message = "this client has no secret: make a new client to change how it proves who it is";
         return Err(FieldErrors::of(METHOD, "immutable", message).into());
     }
+    blueprint.profile = blueprint.profile.or(Some(before.settings.profile));
     let name = &mut blueprint.settings.protocol.certificate_name;
     if method == AuthMethod::TlsClientAuth && name.is_none() {
         name.clone_from(&before.settings.protocol.certificate_name);
@@ -316,6 +319,7 @@ fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminErr
 async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(), AdminError> {
     let mut errors = FieldErrors::default();
     authentication::check(&mut errors, client, abilities);
+    profile::check(&mut errors, client);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {
@@ -344,7 +348,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
     Ok(errors.finish(Some(()))?)
 }
 
-/// Whether what was issued to a client may be more than what would be issued now, or call somebody by another name.
+/// Whether what was issued to a client may be more than what would be issued now, bound to less, or call somebody by another name.
 fn has_other_reach(before: &Client, after: &Client) -> bool {
     let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
     let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
@@ -355,6 +359,7 @@ fn has_other_reach(before: &Client, after: &Client) -> bool {
         || exchange(before) != exchange(after)
         || subject(before) != subject(after)
         || constraint(before) != constraint(after)
+        || profile::is_tightened(before, after)
 }
 
 fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
@@ -374,6 +379,7 @@ fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
             (before.settings.first_party, before.settings.id_token_alg)
                 != (after.settings.first_party, after.settings.id_token_alg),
         ),
+        ("profile", before.settings.profile != after.settings.profile),
         ("protocol", before.settings.protocol != after.settings.protocol),
     ]
     .into_iter()

@@ -50,8 +50,10 @@ impl Presented {
             return Err(TokenError::CodeOfOtherClient);
         }
         let redirect_fits = match self.redirect_uri.as_deref() {
-            // Left out in the authorization request: it may be left out here too.
-            None => payload.redirect_uri.is_empty(),
+            // Left out in the authorization request, or by a client of OAuth 2.1: it may be left out here too.
+            None => {
+                payload.redirect_uri.is_empty() || !self.client.settings.profile.demands_repeated_redirect()
+            }
             Some(uri) if payload.redirect_uri.is_empty() => self.client.redirect_for(uri).is_some(),
             Some(uri) => uri == payload.redirect_uri,
         };

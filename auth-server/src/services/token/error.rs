@@ -57,10 +57,14 @@ pub(crate) enum TokenError {
     KeyMismatch,
     #[error("a required parameter is missing: {0}")]
     Missing(&'static str),
+    #[error("the client has to prove that it has a key or a certificate, and proved neither")]
+    NothingHeld,
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     #[error("code_verifier does not answer the challenge")]
     PkceMismatch,
+    #[error("the profile of the client does not permit the algorithm of the proof")]
+    ProofAlgorithm,
     #[error("the client has to prove that it has a key, and did not")]
     ProofMissing,
     #[error("the proof of possession was used before")]
@@ -139,8 +143,9 @@ impl TokenError {
             | Self::Exchange(_)
             | Self::GrantTypeMissing
             | Self::Missing(_)
+            | Self::NothingHeld
             | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
-            Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
+            Self::ProofAlgorithm | Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::TargetGone | Self::TargetNotGranted | Self::TargetOpen | Self::TargetSeveral => {
@@ -164,6 +169,12 @@ impl TokenError {
                 "the assertion is not one of a trusted issuer for this client and this server, is not valid now, or was used"
             }
             Self::CertificateMissing => "the client has to show its certificate in the TLS handshake",
+            Self::NothingHeld => {
+                "the client has to send a DPoP proof, or to show its certificate in the TLS handshake"
+            }
+            Self::ProofAlgorithm => {
+                "the DPoP proof is signed by an algorithm that the profile of the client does not permit"
+            }
             Self::ProofMissing => "the client has to send a DPoP proof",
             Self::ProofUsed => "the DPoP proof was used before: make a new one for each request",
             Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
@@ -224,7 +235,9 @@ impl Outcome for TokenError {
             | Self::GrantTypeMissing
             | Self::GrantTypeUnknown
             | Self::Missing(_)
+            | Self::NothingHeld
             | Self::Parameters(_)
+            | Self::ProofAlgorithm
             | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed

@@ -25,7 +25,7 @@ use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::Confirmation;
+use crate::domain::confirmation::{Confirmation, KeyProof};
 use crate::domain::details::Details;
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::RoleName;
@@ -74,6 +74,18 @@ pub(crate) struct TokenCaller {
     pub(crate) address: IpAddr,
     pub(crate) held: Possession,
     pub(crate) now: Timestamp,
+}
+
+impl TokenCaller {
+    /// The caller with the proof that its request brought, if it is signed as the client may sign.
+    pub(crate) fn proving(mut self, proof: Option<KeyProof>) -> Result<Self, TokenError> {
+        let profile = self.client.client().settings.profile;
+        if proof.as_ref().is_some_and(|proof| !profile.permits_alg(proof.alg)) {
+            return Err(TokenError::ProofAlgorithm);
+        }
+        self.held.proof = proof;
+        Ok(self)
+    }
 }
 
 /// What a grant came to: everything that tokens need, and nothing that could still be refused.

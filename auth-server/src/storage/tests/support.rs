@@ -20,6 +20,7 @@ use crate::domain::reach::Reach;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{Digest32, Entropy};
+use crate::domain::security_profile::SecurityProfile;
 use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
 use crate::domain::signing::SigningAlg;
 use crate::domain::user::{Email, Sub, User, Username};
@@ -147,6 +148,7 @@ impl Fixture {
                 details_types: vec![DetailsTypeName::parse("payment").unwrap()],
                 serves: None,
                 preset: Preset::Web,
+                profile: SecurityProfile::Oauth21,
                 protocol: ProtocolSettings {
                     pushed_requests: PushedRequests::Required,
                     authorization_response_alg: Some(SigningAlg::Rs256),
