@@ -85,7 +85,7 @@ async fn section_5_3_2_1_clients_sign_or_show_a_certificate(#[values(Sqlite, Pos
 #[tokio::test]
 async fn section_5_3_2_2_no_answer_goes_over_plain_http(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_with(database, |config| {
-        config.outbound.allow = vec!["127.0.0.1".parse().unwrap()];
+        config.reach.outbound.allow = vec!["127.0.0.1".parse().unwrap()];
     })
     .await;
     let loopback = create(&server, |document| {
