@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn fapi2_shortens_lives_and_never_lengthens_them() {
         let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
-        assert_eq!(SecurityProfile::Fapi2.code_ttl(hour), Duration::from_secs(60));
+        assert_eq!(SecurityProfile::Fapi2.code_ttl(hour), Duration::from_mins(1));
         assert_eq!(SecurityProfile::Fapi2.pushed_request_ttl(hour), Duration::from_secs(599));
         for profile in SecurityProfile::ALL {
             assert_eq!((profile.code_ttl(second), profile.pushed_request_ttl(second)), (second, second));

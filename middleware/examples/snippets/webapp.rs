@@ -1,4 +1,4 @@
-//! Pages that people sign in to. The secret comes from the environment: PORTCULLIS_CLIENT_SECRET.
+//! Pages that people sign in to. The secret comes from the environment: `PORTCULLIS_CLIENT_SECRET`.
 //! Cargo: portcullis-guard (with `login`), axum and tokio (with `macros`, `net` and `rt-multi-thread`).
 
 use std::error::Error;

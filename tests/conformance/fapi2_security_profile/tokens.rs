@@ -199,7 +199,7 @@ async fn section_5_3_2_1_a_code_lives_a_minute_at_most(#[values(Sqlite, Postgres
     let shop = bank.server.admin.web_client(&[]).await;
     let usual = portcullis_tests::authorize::AuthorizeRequest::of(&shop);
     let callback = bank.server.visitor().authorize(&usual, &bank.ada).await;
-    bank.server.wait(Duration::from_secs(60));
+    bank.server.wait(Duration::from_mins(1));
     assert_eq!(
         bank.server.machine.redeem(&shop, &usual, &callback).await.status,
         200,

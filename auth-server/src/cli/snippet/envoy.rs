@@ -67,7 +67,7 @@ mod tests {
         let service = client(Preset::Service, None);
         let text = text(&facts(&service)).unwrap();
         let lines = text.lines().filter_map(|line| line.strip_prefix("#  "));
-        let toml: String = lines.map(|line| format!("{}\n", line.trim_start())).collect();
+        let toml = lines.map(str::trim_start).collect::<Vec<_>>().join("\n");
         let folder = tempfile::tempdir().unwrap();
         let (file, secret) = (folder.path().join("gateway.toml"), folder.path().join("gateway.secret"));
         // A file that is named without a folder lies where the program is started.

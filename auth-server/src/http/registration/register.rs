@@ -15,7 +15,7 @@ pub(super) async fn register(
     State(issuer): State<Issuer>,
     Sent { token, arrival, body }: Sent,
 ) -> Response {
-    let answer = match registrations.register(&body, token.as_deref(), arrival).await {
+    let answer = match Box::pin(registrations.register(&body, token.as_deref(), arrival)).await {
         Ok(registered) => told(StatusCode::CREATED, registered, &issuer),
         Err(error) => refused(&error),
     };
