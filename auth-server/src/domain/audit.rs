@@ -163,6 +163,7 @@ pub enum AuditAction {
     ApiCreated,
     ApiDeleted,
     ApiUpdated,
+    AssertionReplayed,
     AssignmentCreated,
     AssignmentDeleted,
     ClientCreated,
@@ -218,11 +219,12 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 57] = [
+const ACTIONS: [(AuditAction, &str); 58] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
+    (AuditAction::AssertionReplayed, "assertion.replayed"),
     (AuditAction::AssignmentCreated, "assignment.created"),
     (AuditAction::AssignmentDeleted, "assignment.deleted"),
     (AuditAction::ClientCreated, "client.created"),

@@ -127,7 +127,7 @@ impl GrantType {
 
     /// Whether a proof of possession that comes with it is used up in the transaction of the grant.
     pub(crate) const fn uses_its_proof_up(self) -> bool {
-        matches!(self, Self::AuthorizationCode | Self::DeviceCode | Self::RefreshToken)
+        matches!(self, Self::AuthorizationCode | Self::DeviceCode | Self::JwtBearer | Self::RefreshToken)
     }
 
     /// The `grant_type` value.

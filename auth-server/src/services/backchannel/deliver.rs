@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 use tokio::task::JoinHandle;
@@ -77,13 +79,20 @@ impl LogoutSender {
         Self { parts, round: Arc::default(), flights: Arc::default() }
     }
 
-    /// Sends everything that is due, here or because another replica did not come to it.
+    /// Sends everything that is due, here or because another replica did not come to it. A client that takes its time keeps one
+    /// place, and holds up nobody else.
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
         let _round = self.round.lock().await;
-        while let Some((lease, notices)) = self.take().await? {
-            self.start(&lease, notices).join_all().await;
+        let mut flights = FuturesUnordered::new();
+        loop {
+            let room = BATCH.saturating_sub(u32::try_from(flights.len()).unwrap_or(BATCH));
+            let taken = if room == 0 { None } else { self.take(room).await? };
+            match taken {
+                Some((lease, notices)) => flights.extend(self.start(&lease, notices).0),
+                None if flights.next().await.is_none() => return Ok(()),
+                None => {}
+            }
         }
-        Ok(())
     }
 
     /// Waits until nothing is on its way any more.
@@ -91,7 +100,7 @@ impl LogoutSender {
         drop(self.flights.write().await);
     }
 
-    async fn take(&self) -> Result<Option<(NoticeLease, Vec<LogoutNotice>)>, StoreError> {
+    async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<LogoutNotice>)>, StoreError> {
         let SenderParts { store, clock, entropy, .. } = &self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
@@ -104,7 +113,7 @@ impl LogoutSender {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.in_background();
-                    logout_notices::take(tx, &ours, now, BATCH).await
+                    logout_notices::take(tx, &ours, now, room).await
                 })
             })
             .await?;
