@@ -117,7 +117,7 @@ impl DocumentAt {
 
     /// The authority that vouches for the place.
     pub fn authority() -> PathBuf {
-        testdata("ca.pem")
+        testdata("test-authority.pem")
     }
 }
 
@@ -147,8 +147,8 @@ fn server_source() -> PathBuf {
 }
 
 fn acceptor() -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_file(testdata("server.pem")).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(testdata("server.key")).expect("its key");
+    let certificate = CertificateDer::from_pem_file(testdata("test-server.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(testdata("test-server.key")).expect("its key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
