@@ -68,8 +68,12 @@ pub enum IssuerError {
 }
 
 impl Issuer {
-    /// An issuer whose keys are found by OpenID Connect Discovery at this URL, kept in memory and refreshed
-    /// in the background.
+    /// An issuer whose keys are found by its URL, kept in memory and refreshed in the background.
+    ///
+    /// Its metadata is looked for where OpenID Connect Discovery has it, below the URL
+    /// (`/.well-known/openid-configuration`), and if the answer to that is 404 or 410, where RFC 8414 has it
+    /// (`/.well-known/oauth-authorization-server` before the path of the URL): an authorization server that knows nothing of OpenID
+    /// is found as well. No other answer leads to the second place. Wherever it is, the metadata has to name this very issuer.
     pub fn oidc(url: impl Into<String>) -> Self {
         Self::new(url.into(), Source::Remote)
     }

@@ -23,6 +23,8 @@ mod cors;
 #[cfg(test)]
 mod decider;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 #[cfg(feature = "html")]
