@@ -101,7 +101,7 @@
 //!
 //! | what | limit | set by |
 //! |---|---|---|
-//! | keys | an hour | [`Issuer::keys_max_age`] |
+//! | keys | an hour | [`Issuer::keys_max_age`]; asked for every minute, or as [`Issuer::keys_cached_for`] says |
 //! | policy | a day | [`PolicyEndpoint::policy_max_age`] |
 //! | revocations | none | [`PolicyEndpoint::revocations_max_stale`] |
 //! | what it said of a token when it was asked | half a minute | [`Introspection::remember_for`] |
@@ -168,6 +168,7 @@ mod authorize;
 mod binding;
 mod body;
 mod builder;
+mod cache_control;
 mod challenge;
 mod client_address;
 mod client_origin;

@@ -135,7 +135,7 @@ impl MetadataPlace {
         let get = Get { url, etag: None, authorization: None, max_bytes: MAX_BYTES };
         match fetcher.get(get).await? {
             Fetched::Document { body, .. } => self.read(&body),
-            Fetched::NotModified => Err(MetadataFault::Malformed),
+            Fetched::NotModified { .. } => Err(MetadataFault::Malformed),
         }
     }
 

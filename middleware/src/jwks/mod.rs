@@ -16,7 +16,7 @@ pub use metadata::NotAnIssuer;
 #[cfg(feature = "login")]
 pub(crate) use metadata::SignInPlaces;
 pub(crate) use metadata::{Metadata, MetadataFault, MetadataPlace};
-use remote::RemoteKeys;
+use remote::{Ages, RemoteKeys};
 pub use set::{JwkSet, JwksError, SharedKeys};
 
 use crate::clock::Clock;
@@ -28,12 +28,15 @@ use crate::status::{KeysStatus, Provenance};
 /// How long keys that could not be confirmed since are used, unless told otherwise.
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
 
+/// How long keys may rest before they are fetched again, unless told otherwise: for so long a withdrawn key is trusted.
+const DEFAULT_REST: Duration = Duration::from_mins(1);
+
 /// Who may issue tokens for this service, and where its keys come from.
 #[derive(Debug)]
 pub struct Issuer {
     name: String,
     source: Source,
-    max_age: Duration,
+    ages: Ages,
     plain_http: bool,
 }
 
@@ -93,7 +96,22 @@ impl Issuer {
     /// was withdrawn while nobody could ask is trusted for so long.
     #[must_use]
     pub const fn keys_max_age(mut self, age: Duration) -> Self {
-        self.max_age = age;
+        self.ages.limit = age;
+        self
+    }
+
+    /// Fetches keys as seldom as the issuer allows by `Cache-Control: max-age` (less the `Age` that a cache on the way tells), and
+    /// after `at_most` anyway. Unless set, they are fetched every minute, whatever the issuer says.
+    ///
+    /// A key that was withdrawn is trusted until keys are fetched again: with this, for up to `at_most`, where it was a minute. That is
+    /// the price; fewer requests are what it buys, where many guards ask one issuer. A guard whose policy comes from the server that
+    /// issues the tokens hears of changed keys at once, with or without this.
+    ///
+    /// An issuer that says `no-store`, `no-cache` or nothing is asked every minute, and none is asked less often than once an hour or
+    /// twice in [`keys_max_age`](Self::keys_max_age). A key that is new is found by the first request that needs it, as ever.
+    #[must_use]
+    pub const fn keys_cached_for(mut self, at_most: Duration) -> Self {
+        self.ages.rest = at_most;
         self
     }
 
@@ -106,7 +124,8 @@ impl Issuer {
     }
 
     const fn new(name: String, source: Source) -> Self {
-        Self { name, source, max_age: DEFAULT_MAX_AGE, plain_http: false }
+        let ages = Ages { limit: DEFAULT_MAX_AGE, rest: DEFAULT_REST };
+        Self { name, source, ages, plain_http: false }
     }
 
     fn trust(
@@ -115,13 +134,13 @@ impl Issuer {
         clock: &Clock,
         folder: Option<&Folder>,
     ) -> Result<Trust, IssuerError> {
-        let Self { name, source, max_age, plain_http } = self;
+        let Self { name, source, ages, plain_http } = self;
         let keys = match source {
             Source::Fixed(Ok(set)) => Keys::Local(SharedKeys::new(set)),
             Source::Fixed(Err(cause)) => return Err(IssuerError::Keys { issuer: name, cause }),
             Source::Remote => {
                 let discovery = discovery::Discovery::new(&name, plain_http)?;
-                let keys = RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), max_age);
+                let keys = RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), ages);
                 Keys::Remote(Arc::new(keys.kept_in(folder, &name)))
             }
             Source::Shared(keys) => Keys::Local(keys),
