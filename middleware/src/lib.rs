@@ -219,6 +219,8 @@ pub mod test_util;
 mod token;
 #[cfg(not(feature = "login"))]
 mod unlogged;
+#[cfg(test)]
+mod vectors;
 
 pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
 #[cfg(feature = "redis")]

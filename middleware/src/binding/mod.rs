@@ -2,6 +2,8 @@
 
 mod certificate;
 mod dpop;
+#[cfg(test)]
+mod examples;
 mod nonce;
 mod proof;
 mod replay;
