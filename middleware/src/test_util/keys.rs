@@ -5,6 +5,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 /// A key that signs by ES256, with its name.
@@ -86,6 +87,22 @@ impl ProofKey {
         self.proof_of(&claims)
     }
 
+    /// The same with the nonce that an answer asks for by `DPoP-Nonce` (RFC 9449 §8, §9), if it asks for one.
+    pub fn proof_after(
+        &self,
+        challenge: &HeaderMap,
+        (method, url): (&str, &str),
+        token: &str,
+        unix_secs: u64,
+    ) -> String {
+        let Some(nonce) = nonce_of(challenge) else { return self.proof((method, url), token, unix_secs) };
+        let claims = json!({
+            "jti": format!("{method} {url} {unix_secs} {nonce}"), "htm": method, "htu": url, "iat": unix_secs,
+            "ath": encoded(digest(&SHA256, token.as_bytes())), "nonce": nonce,
+        });
+        self.proof_of(&claims)
+    }
+
     /// A proof with these claims, whatever they are.
     pub fn proof_of(&self, claims: &Value) -> String {
         self.signed(&self.proof_header(), claims)
@@ -110,6 +127,11 @@ impl std::fmt::Debug for ProofKey {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("ProofKey").field("thumbprint", &self.thumbprint()).finish_non_exhaustive()
     }
+}
+
+/// The nonce that an answer asks for.
+pub(super) fn nonce_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get("dpop-nonce")?.to_str().ok()
 }
 
 pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {
