@@ -92,7 +92,7 @@
 //! # Several issuers
 //!
 //! A guard may trust several ([`GuardBuilder::issuer`]). A token is looked at by the keys of the one that it names, and by no
-//! others; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
+//! others, and by the [form](TokenForm) in which that one writes its tokens; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
 //! routes say with [`issuer`] whose tokens are meant.
 //!
 //! # While the issuer is away
@@ -217,6 +217,7 @@ mod status;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token;
+mod token_form;
 #[cfg(not(feature = "login"))]
 mod unlogged;
 #[cfg(test)]
@@ -277,3 +278,4 @@ pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status, StoreState};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};
+pub use token_form::TokenForm;

@@ -24,6 +24,7 @@ use crate::disk::Folder;
 use crate::fetch::{FetchError, Fetcher};
 use crate::schedule::Moment;
 use crate::status::{KeysStatus, Provenance};
+use crate::token_form::TokenForm;
 
 /// How long keys that could not be confirmed since are used, unless told otherwise.
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
@@ -37,6 +38,7 @@ pub struct Issuer {
     name: String,
     source: Source,
     ages: Ages,
+    form: TokenForm,
     plain_http: bool,
 }
 
@@ -65,6 +67,9 @@ pub enum IssuerError {
     /// The issuer is not a URL that can be discovered.
     #[error(transparent)]
     NotAnIssuer(#[from] NotAnIssuer),
+    /// No access token has this type: it is that of other tokens, or none.
+    #[error("`{0}` is not a type of access tokens")]
+    TokenType(String),
     /// Two issuers have one name: whose keys count would depend on their order.
     #[error("the issuer {0} is configured twice")]
     Twice(String),
@@ -115,6 +120,13 @@ impl Issuer {
         self
     }
 
+    /// How it writes its access tokens: as RFC 9068 has them unless set.
+    #[must_use]
+    pub fn token_form(mut self, form: TokenForm) -> Self {
+        self.form = form;
+        self
+    }
+
     /// Fetches keys over plain `http` from a host that is not this machine. Whoever sits between can then
     /// sign tokens: only for networks that nobody else is on.
     #[must_use]
@@ -125,7 +137,7 @@ impl Issuer {
 
     const fn new(name: String, source: Source) -> Self {
         let ages = Ages { limit: DEFAULT_MAX_AGE, rest: DEFAULT_REST };
-        Self { name, source, ages, plain_http: false }
+        Self { name, source, ages, form: TokenForm::rfc9068(), plain_http: false }
     }
 
     fn trust(
@@ -134,7 +146,10 @@ impl Issuer {
         clock: &Clock,
         folder: Option<&Folder>,
     ) -> Result<Trust, IssuerError> {
-        let Self { name, source, ages, plain_http } = self;
+        let Self { name, source, ages, form, plain_http } = self;
+        if let Some(typ) = form.unfit() {
+            return Err(IssuerError::TokenType(typ.to_owned()));
+        }
         let keys = match source {
             Source::Fixed(Ok(set)) => Keys::Local(SharedKeys::new(set)),
             Source::Fixed(Err(cause)) => return Err(IssuerError::Keys { issuer: name, cause }),
@@ -145,7 +160,7 @@ impl Issuer {
             }
             Source::Shared(keys) => Keys::Local(keys),
         };
-        Ok(Trust { name, keys })
+        Ok(Trust { name, keys, form })
     }
 }
 
@@ -237,6 +252,7 @@ impl Trusts {
 pub(crate) struct Trust {
     name: String,
     keys: Keys,
+    form: TokenForm,
 }
 
 #[derive(Debug)]
@@ -264,6 +280,11 @@ pub(crate) enum Lookup {
 }
 
 impl Trust {
+    /// How it writes its access tokens.
+    pub(crate) const fn token_form(&self) -> &TokenForm {
+        &self.form
+    }
+
     /// The generation of the keys that may be used now.
     pub(crate) fn generation(&self, moment: Moment) -> Option<u64> {
         match &self.keys {

@@ -101,6 +101,8 @@ mod table;
 #[cfg(test)]
 mod tampered;
 #[cfg(test)]
+mod token_forms;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod trial;
