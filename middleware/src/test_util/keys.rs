@@ -1,10 +1,11 @@
 //! Keys that sign in tests.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
@@ -30,6 +31,20 @@ impl SigningKey {
     pub(super) fn public(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref().get(1..).unwrap_or_default().split_at(32);
         json!({ "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) })
+    }
+
+    /// The public key as certificates have it, in DER.
+    pub(super) fn spki(&self) -> Vec<u8> {
+        let der: Option<PublicKeyX509Der<'_>> = self.pair.public_key().as_der().ok();
+        der.map(|der| der.as_ref().to_vec()).unwrap_or_default()
+    }
+
+    /// The same as files have it (RFC 7468 §13).
+    pub(super) fn pem(&self) -> String {
+        let text = STANDARD.encode(self.spki());
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     /// The public key as a key set has it.
