@@ -9,6 +9,8 @@ mod bound;
 #[cfg(test)]
 mod caps;
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod challenges;
@@ -100,6 +102,8 @@ mod streams;
 mod table;
 #[cfg(test)]
 mod tampered;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod token_forms;
 #[cfg(test)]
