@@ -92,7 +92,7 @@
 //! # Several issuers
 //!
 //! A guard may trust several ([`GuardBuilder::issuer`]). A token is looked at by the keys of the one that it names, and by no
-//! others; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
+//! others, and by the [form](TokenForm) in which that one writes its tokens; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
 //! routes say with [`issuer`] whose tokens are meant.
 //!
 //! # While the issuer is away
@@ -101,7 +101,7 @@
 //!
 //! | what | limit | set by |
 //! |---|---|---|
-//! | keys | an hour | [`Issuer::keys_max_age`] |
+//! | keys | an hour | [`Issuer::keys_max_age`]; asked for every minute, or as [`Issuer::keys_cached_for`] says |
 //! | policy | a day | [`PolicyEndpoint::policy_max_age`] |
 //! | revocations | none | [`PolicyEndpoint::revocations_max_stale`] |
 //! | what it said of a token when it was asked | half a minute | [`Introspection::remember_for`] |
@@ -168,6 +168,7 @@ mod authorize;
 mod binding;
 mod body;
 mod builder;
+mod cache_control;
 mod challenge;
 mod client_address;
 mod client_origin;
@@ -217,8 +218,11 @@ mod status;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token;
+mod token_form;
 #[cfg(not(feature = "login"))]
 mod unlogged;
+#[cfg(test)]
+mod vectors;
 
 pub use authorize::{
     Requirement, RequirementError, authenticated, details, issuer, optional, public, rbac, scope,
@@ -277,3 +281,4 @@ pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status, StoreState};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};
+pub use token_form::TokenForm;

@@ -75,7 +75,7 @@ impl Principal {
         self.0.claims.said(Text::Sub)
     }
 
-    /// The client that the token was issued to.
+    /// The client that the token was issued to: its `client_id`, or its `azp` where [`TokenForm`](crate::TokenForm) allows that.
     pub fn client_id(&self) -> &str {
         self.0.claims.said(Text::ClientId)
     }
@@ -111,7 +111,7 @@ impl Principal {
         self.0.claims.text(Text::Sid)
     }
 
-    /// The name of the token.
+    /// The name of the token: its `jti`, or one that is made from its content where [`TokenForm`](crate::TokenForm) allows that there is none.
     pub fn token_id(&self) -> &str {
         self.0.claims.said(Text::Jti)
     }

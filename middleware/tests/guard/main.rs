@@ -9,6 +9,8 @@ mod bound;
 #[cfg(test)]
 mod caps;
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod challenges;
@@ -24,6 +26,8 @@ mod cors;
 mod decider;
 #[cfg(test)]
 mod details;
+#[cfg(test)]
+mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
@@ -100,6 +104,10 @@ mod streams;
 mod table;
 #[cfg(test)]
 mod tampered;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod token_forms;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
