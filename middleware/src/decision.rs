@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::Method;
+
 use crate::authorize::Grant;
 use crate::token::Principal;
 
@@ -43,6 +45,32 @@ pub struct AccessDenied {
     pub(crate) decision: Decision,
     pub(crate) needed: Arc<str>,
     pub(crate) principal: Principal,
+    pub(crate) place: Option<Place>,
+}
+
+/// Where a request was refused: the template of the route, where it is known, and the method.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) method: Method,
+}
+
+impl Place {
+    /// The method as `OpenTelemetry` names it: one that nobody knows could be any text.
+    pub(crate) fn method_name(&self) -> &str {
+        match self.method {
+            Method::CONNECT
+            | Method::DELETE
+            | Method::GET
+            | Method::HEAD
+            | Method::OPTIONS
+            | Method::PATCH
+            | Method::POST
+            | Method::PUT
+            | Method::TRACE => self.method.as_str(),
+            _ => "_OTHER",
+        }
+    }
 }
 
 impl AccessDenied {
@@ -59,6 +87,17 @@ impl AccessDenied {
     /// Who asked.
     pub const fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The template of the path of the route, such as `/orders/{id}`, where it is known: a route of a
+    /// [`RouteTable`](crate::RouteTable) or a [`GuardedRouter`](crate::GuardedRouter), or one that a router of axum has found.
+    pub fn route(&self) -> Option<&str> {
+        self.place.as_ref()?.route.as_deref()
+    }
+
+    /// The method of the request.
+    pub fn method(&self) -> Option<&Method> {
+        self.place.as_ref().map(|place| &place.method)
     }
 }
 

@@ -358,6 +358,8 @@ impl Guard {
 /// What a route asks of a request, and gives its answers.
 #[derive(Clone)]
 pub(crate) struct Terms {
+    /// The template of its path, if that is known.
+    pub(crate) route: Option<Arc<str>>,
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
     pub(crate) passage: Passage,

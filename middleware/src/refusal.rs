@@ -18,7 +18,7 @@ pub use self::rejection::Rejection;
 
 use crate::authorize::Binding;
 use crate::csrf::CrossSite;
-use crate::decision::AccessDenied;
+use crate::decision::{AccessDenied, Place};
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::path::PathFault;
@@ -183,6 +183,17 @@ impl Refusal {
         }
     }
 
+    /// Notes where it was, for an application that keeps a trail.
+    fn locate(&mut self, place: Option<Place>) {
+        match self {
+            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
+                denied.place = place;
+            }
+            Self::Unproven { denied: Some(denied), .. } => denied.place = place,
+            _ => {}
+        }
+    }
+
     fn denied(&self) -> Option<&AccessDenied> {
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
@@ -194,13 +205,18 @@ impl Refusal {
     }
 
     /// Says it to the log, once. What strangers can cause as often as they like is for debugging; an outage is ours.
-    fn log(&self) {
+    fn log(&self, place: Option<&Place>) {
         let (status, code) = self.answer();
         let status = status.as_u16();
-        if let Some(AccessDenied { decision, needed, principal }) = self.denied() {
+        // The names are those of OpenTelemetry.
+        let route = place.and_then(|place| place.route.as_deref());
+        let method = place.map(Place::method_name);
+        if let Some(AccessDenied { decision, needed, principal, place: _ }) = self.denied() {
             tracing::info!(
                 code,
                 status,
+                http.request.method = method,
+                http.route = route,
                 cause = %self,
                 needed = &**needed,
                 subject = principal.subject(),
@@ -215,14 +231,18 @@ impl Refusal {
             // Nobody is served until the program is changed.
             Self::Unwatched
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
-                tracing::error!(code, status, cause = %self, "refused");
+                tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             // Strangers cause these as often as they like: who counts them says it ever more rarely.
             Self::Unavailable(Outage::Proofs | Outage::Questions) => {
-                tracing::debug!(code, status, cause = %self, "refused");
+                tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
-            Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
-            _ => tracing::debug!(code, status, cause = %self, "refused"),
+            Self::SlowAnswer | Self::Unavailable(_) => {
+                tracing::warn!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
+            }
+            _ => {
+                tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
+            }
         }
     }
 
@@ -267,8 +287,14 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
     /// The answer to the caller, and a line in the log.
-    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
-        self.log();
+    pub(crate) fn answered(
+        mut self,
+        dialect: Dialect,
+        hint: &Hint<'_>,
+        place: Option<Place>,
+    ) -> Response<Body> {
+        self.log(place.as_ref());
+        self.locate(place);
         self.written(dialect, hint)
     }
 
@@ -303,6 +329,6 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
-        self.answered(Dialect::Http, &Hint::default())
+        self.answered(Dialect::Http, &Hint::default(), None)
     }
 }

@@ -297,7 +297,7 @@ where
         // A service may decode the path before it looks for the route: where that leads elsewhere, nobody knows what is meant.
         let decoded = path.contains('%').then(|| percent_decode_str(path).decode_utf8_lossy());
         if decoded.is_some_and(|decoded| !std::ptr::eq(self.table.of(method, &decoded), layer)) {
-            return layer.refuse_path(PathFault::TwoRoutes, request.headers());
+            return layer.refuse_path(PathFault::TwoRoutes, &request);
         }
         layer.handle(&mut self.inner, request)
     }

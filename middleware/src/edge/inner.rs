@@ -75,7 +75,7 @@ where
 }
 
 fn refused(refusal: Refusal, dialect: Dialect) -> Response<Body> {
-    refusal.answered(dialect, &Hint::default())
+    refusal.answered(dialect, &Hint::default(), None)
 }
 
 /// What awaits the answer.

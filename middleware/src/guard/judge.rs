@@ -125,7 +125,7 @@ impl Admission<'_> {
         if let Some(held) = held {
             parts.extensions.insert(held.caller.clone());
             let outer = Permit::issued(&parts.extensions).into_seat();
-            let issued = Issued::new((self.guard, self.terms), held, address(parts), outer);
+            let issued = Issued::new((self.guard, self.terms), held, (&parts.method, address(parts)), outer);
             parts.extensions.insert(issued);
         } else {
             // An outer guard may have left a caller that this route does not have.
@@ -338,6 +338,7 @@ fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: De
         decision: Decision::new(id, grant),
         needed: requirement.needed(),
         principal: caller.clone(),
+        place: None,
     };
     let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
     let nothing = Grant::default();

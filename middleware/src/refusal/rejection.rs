@@ -7,7 +7,7 @@ use axum_core::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Dialect, Hint, Refusal};
-use crate::decision::{AccessDenied, Decision};
+use crate::decision::{AccessDenied, Decision, Place};
 
 /// Why an extractor of the guard, or its [`Decider`](crate::Decider), refused: as an answer, a problem document (RFC 9457); as a text,
 /// what the caller may read.
@@ -20,8 +20,9 @@ pub struct Rejection {
 
 impl Rejection {
     /// The answer to a question of the application, which may say it in a language of its own: so the log has it from here.
-    pub(crate) fn to_question(refusal: Refusal, hint: &Hint<'_>) -> Self {
-        refusal.log();
+    pub(crate) fn to_question(mut refusal: Refusal, hint: &Hint<'_>, place: Place) -> Self {
+        refusal.log(Some(&place));
+        refusal.locate(Some(place));
         let challenges = Some(refusal.challenge_headers(hint));
         Self { refusal: Box::new(refusal), challenges }
     }

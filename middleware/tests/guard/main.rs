@@ -46,6 +46,8 @@ mod limits;
 #[cfg(feature = "redis")]
 mod limits_away;
 #[cfg(test)]
+mod logged;
+#[cfg(test)]
 #[cfg(feature = "login")]
 mod login;
 #[cfg(test)]
