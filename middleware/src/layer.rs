@@ -3,6 +3,8 @@
 mod answer;
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,7 +14,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower::{Layer, Service};
 
 pub use self::answer::GuardFuture;
-use self::answer::{Parting, State};
+use self::answer::{Errand, Parting, State, failed};
 use crate::authorize::Requirement;
 use crate::body::{Framed, HttpBody};
 use crate::decision::Place;
@@ -20,6 +22,7 @@ use crate::edge::{Dress, RouteHeaders};
 use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
 use crate::limit::{Fine, Standing};
+use crate::panicked::{caught, poll_caught};
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 use crate::route_options::RouteOptions;
@@ -158,7 +161,11 @@ impl GuardLayer {
             Ok(Step::Pass) => {
                 let stay = Stay::of(&parts.method, &parts.extensions);
                 let body = self.bounded(dialect, body, &stay);
-                State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting, stay }
+                let errand = Errand { layer: self.clone(), method: parts.method.clone(), dialect };
+                match caught(|| inner.call(Request::from_parts(parts, body))) {
+                    Ok(handler) => State::Passed { handler, parting, stay, errand },
+                    Err(panicked) => State::Refused { response: Some(errand.failed(panicked, &parting)) },
+                }
             }
             Err(refusal) => {
                 let place = self.place(&parts.method, &parts.extensions);
@@ -283,12 +290,21 @@ where
         match self.finish(step, dialect, request).await {
             Ok(Checked { request, watch }) => {
                 let stay = Stay::of(request.method(), request.extensions());
-                let outcome = self.inner.call(request).await;
+                let outcome = match caught(|| self.inner.call(request)) {
+                    Ok(answer) => {
+                        let mut answer = pin!(answer);
+                        poll_fn(|context| poll_caught(answer.as_mut(), context)).await
+                    }
+                    Err(panicked) => Err(panicked),
+                };
                 // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
                     return Ok(self.refused(Refusal::Input(fault), dialect));
                 }
-                Ok(self.parting.write(stay.keep(outcome?.map(Body::new))))
+                match outcome {
+                    Ok(outcome) => Ok(self.parting.write(stay.keep(outcome?.map(Body::new)))),
+                    Err(panicked) => Ok(failed(panicked, dialect, &self.parting, self.place)),
+                }
             }
             Err(refusal) => Ok(self.refused(refusal, dialect)),
         }

@@ -199,6 +199,7 @@ mod login_routes;
 mod media_type;
 mod origin;
 mod outage;
+mod panicked;
 mod path;
 mod policy;
 mod records;

@@ -21,6 +21,7 @@ use crate::csrf::CrossSite;
 use crate::decision::{AccessDenied, Place};
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
+use crate::panicked::Panicked;
 use crate::path::PathFault;
 use crate::sign_in::SignIn;
 use crate::token::{BearerFault, Scheme, TokenFault};
@@ -44,6 +45,8 @@ pub(crate) enum Refusal {
     Input(Fault),
     #[error("the {} limit is exceeded", .0.reading.name)]
     Limited(Exceeded),
+    #[error("the handler panicked: {0}")]
+    Panicked(Panicked),
     #[error(transparent)]
     Path(PathFault),
     #[error("the token lacks the scope {scope}")]
@@ -141,7 +144,7 @@ impl Refusal {
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Panicked(_) | Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
@@ -159,6 +162,7 @@ impl Refusal {
                 "Less than the usual quota can be served at the moment".into()
             }
             Self::Limited(_) => "There were too many requests".into(),
+            Self::Panicked(_) => "The service failed to answer".into(),
             Self::Path(fault) => fault.to_string().into(),
             Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
             Self::SignIn { .. } => "This needs a more recent or a stronger sign-in".into(),
@@ -229,7 +233,8 @@ impl Refusal {
         }
         match self {
             // Nobody is served until the program is changed.
-            Self::Unwatched
+            Self::Panicked(_)
+            | Self::Unwatched
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }

@@ -1,18 +1,22 @@
 //! The answer of a guarded service.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum_core::body::Body;
-use http::Response;
+use http::{Method, Response};
 use pin_project_lite::pin_project;
 
+use super::GuardLayer;
 use crate::body::HttpBody;
+use crate::decision::Place;
 use crate::edge::{Dress, Dressed, Streams};
 use crate::guard::Stay;
 use crate::limit::Standing;
 #[cfg(feature = "login")]
 use crate::login::Way;
+use crate::panicked::{Panicked, poll_caught};
+use crate::refusal::{Dialect, Hint, Refusal};
 use crate::token::Sharing;
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Way;
@@ -43,6 +47,30 @@ impl Parting {
     }
 }
 
+/// What is asked of a handler, in case it panics.
+pub(super) struct Errand {
+    pub(super) layer: GuardLayer,
+    pub(super) method: Method,
+    pub(super) dialect: Dialect,
+}
+
+impl Errand {
+    pub(super) fn failed(&self, panicked: Panicked, parting: &Parting) -> Response<Body> {
+        let place = Place { route: self.layer.post.terms.route.clone(), method: self.method.clone() };
+        failed(panicked, self.dialect, parting, place)
+    }
+}
+
+/// The answer in place of one that a handler that panicked did not give. Nobody is asked for anything.
+pub(super) fn failed(
+    panicked: Panicked,
+    dialect: Dialect,
+    parting: &Parting,
+    place: Place,
+) -> Response<Body> {
+    parting.write(Refusal::Panicked(panicked).answered(dialect, &Hint::default(), Some(place)))
+}
+
 pin_project! {
     /// The answer of a [`Guarded`](super::Guarded) service. Requests with a token seen before and no body to check, which is
     /// most of them, cost no allocation here.
@@ -55,7 +83,7 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     pub(super) enum State<F, E> {
-        Passed { #[pin] handler: F, parting: Parting, stay: Stay },
+        Passed { #[pin] handler: F, parting: Parting, stay: Stay, errand: Errand },
         Refused { response: Option<Response<Body>> },
         Slow { work: Work<E> },
     }
@@ -72,11 +100,14 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Projected::Passed { handler, parting, stay } => {
-                let response = ready!(handler.poll(context))?;
-                let response = std::mem::take(stay).keep(response.map(Body::new));
-                Poll::Ready(Ok(parting.write(response)))
-            }
+            Projected::Passed { handler, parting, stay, errand } => match poll_caught(handler, context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(outcome)) => {
+                    let response = std::mem::take(stay).keep(outcome?.map(Body::new));
+                    Poll::Ready(Ok(parting.write(response)))
+                }
+                Poll::Ready(Err(panicked)) => Poll::Ready(Ok(errand.failed(panicked, parting))),
+            },
             // Nobody polls a future that is done. If somebody did, it would stay so.
             Projected::Refused { response } => {
                 response.take().map_or(Poll::Pending, |it| Poll::Ready(Ok(it)))

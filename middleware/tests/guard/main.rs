@@ -55,6 +55,8 @@ mod machine;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod panics;
+#[cfg(test)]
 mod permits;
 #[cfg(test)]
 mod policy;
