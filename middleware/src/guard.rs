@@ -31,7 +31,7 @@ use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
 use crate::introspection::Introspector;
 use crate::jwks::Trusts;
-use crate::limit::{Limiters, Loan, Passage, Standing};
+use crate::limit::{Limit, Limiters, Loan, Passage, Standing};
 #[cfg(feature = "login")]
 use crate::login::Sessions;
 use crate::path;
@@ -326,6 +326,11 @@ impl Guard {
     pub(crate) fn passage(&self, requirement: &Requirement, path: Option<&str>) -> Passage {
         let route = path.map_or_else(|| requirement.to_string(), str::to_owned);
         self.core.limiters.passage(&route, requirement.request_cost(), requirement.limits())
+    }
+
+    /// The names of the limits that a route has.
+    pub(crate) fn limits_of(&self, requirement: &Requirement) -> Vec<&'static str> {
+        self.core.limiters.names().chain(requirement.limits().iter().map(Limit::name)).collect()
     }
 
     /// Judges all that can be judged at once.

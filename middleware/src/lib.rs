@@ -85,6 +85,9 @@
 //! whole router it lets every good token pass, and nobody at all once a policy is configured, since a route
 //! that states no requirement is then a route that was forgotten.
 //!
+//! [`GuardedRouter::coverage`] lists what each route has, and a test can hold a finished router to it: what was added behind the
+//! back of the guard, or is answered by a fallback, ends the test.
+//!
 //! A guard whose policy comes from a server tells it of the routes of each [`GuardedRouter`], so that the server can list
 //! routes that no rule opens and rules that no route asks for. [`GuardBuilder::service_version`] keeps versions of a service
 //! apart, [`GuardBuilder::hide_routes`] keeps the routes at home.
@@ -172,6 +175,7 @@ mod challenge;
 mod client_address;
 mod client_origin;
 mod clock;
+mod coverage;
 mod credentials;
 mod csrf;
 mod decision;
@@ -232,6 +236,9 @@ pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
+#[cfg(feature = "axum")]
+pub use coverage::Unguarded;
+pub use coverage::{Coverage, CoveredRoute};
 pub use csrf::{Csrf, CsrfError};
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;

@@ -344,6 +344,11 @@ impl Limiters {
         limiter
     }
 
+    /// The names of the limits that hold everywhere.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.everywhere.iter().map(|limiter| limiter.limit().name)
+    }
+
     /// Whether counts are shared at the moment; `None` if they are not to be.
     pub(crate) fn are_shared(&self) -> Option<bool> {
         self.ground.sharing.as_ref().map(Sharing::is_up)

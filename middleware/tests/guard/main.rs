@@ -21,6 +21,8 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod decider;
 #[cfg(test)]
 mod disk;
