@@ -18,9 +18,9 @@ pub(crate) use stream::Stay;
 use stream::Streams;
 pub use stream::{Decider, Permit, RenewError};
 
-#[cfg(feature = "login")]
-pub(crate) use self::authority::Identity;
 pub(crate) use self::authority::{Authority, Pending};
+#[cfg(feature = "login")]
+pub(crate) use self::authority::{Identity, Rigour};
 pub(crate) use self::browsers::Browsers;
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
@@ -235,6 +235,9 @@ impl Guard {
         let is_missing = |binding: &Binding| !self.core.credentials.bindings.can_prove(*binding);
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
+        }
+        if requirement.asks_when_stale() && self.core.authority.introspector.is_none() {
+            tracing::error!(requires = %requirement, "nobody can be asked when revocations are not heard: the guard has no introspection");
         }
         for issuer in requirement.issuers().into_iter().filter(|issuer| self.core.trusts.of(issuer).is_none())
         {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-use super::authority::{Identity, Pending, Turn};
+use super::authority::{Identity, Pending, Rigour, Turn};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
 use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
@@ -101,8 +101,7 @@ impl Admission<'_> {
     ) -> Result<Step, Refusal> {
         let core = &self.guard.core;
         let caller = held.as_ref().map(|held| &held.caller);
-        let policy = core.policy_for(&self.terms.requirement);
-        if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
+        if caller.is_some_and(|caller| core.is_in_the_dark(&self.terms.requirement, caller)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
         if let Err(halt) = self.terms.passage.spend(Stage::Late, address(parts), caller, standing) {
@@ -174,6 +173,23 @@ impl Core {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
+    /// By what a route has tokens looked at now.
+    pub(super) fn rigour(&self, requirement: &Requirement) -> Rigour {
+        let asks_anew = requirement.asks_when_stale() && self.hears_too_little(requirement);
+        Rigour { tolerance: requirement.tolerance(), asks_anew }
+    }
+
+    fn hears_too_little(&self, requirement: &Requirement) -> bool {
+        self.policy_for(requirement).is_some_and(|(policy, moment)| policy.hears_too_little(moment))
+    }
+
+    /// Whether a caller may have been revoked without anybody saying so here: neither the server that tells, nor the issuer that was
+    /// asked in its place.
+    pub(super) fn is_in_the_dark(&self, requirement: &Requirement, caller: &Principal) -> bool {
+        let was_asked = requirement.asks_when_stale() && caller.verified().asked.is_some();
+        !was_asked && self.hears_too_little(requirement)
+    }
+
     fn authenticate(
         &self,
         parts: &mut Parts,
@@ -220,7 +236,7 @@ impl Core {
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
         let entered = visit.zip(self.credentials.browsers.sessions.as_ref());
-        match self.authority.identify(sent.token, requirement.tolerance(), turn) {
+        match self.authority.identify(sent.token, self.rigour(requirement), turn) {
             Identity::Refused(fault) => {
                 match entered.and_then(|(visit, sessions)| sessions.again(visit, fault)) {
                     Some(ticket) => Ok(Authentication::Wait(Pending::Session(ticket))),
