@@ -3,8 +3,10 @@
 mod authority;
 mod browsers;
 mod judge;
+mod refused;
 mod stay;
 mod stream;
+mod terms;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,11 +24,12 @@ pub(crate) use self::authority::{Authority, Pending};
 #[cfg(feature = "login")]
 pub(crate) use self::authority::{Identity, Rigour};
 pub(crate) use self::browsers::Browsers;
+pub(crate) use self::terms::Terms;
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
-use crate::edge::{Edge, EdgeRules, HeaderRules};
+use crate::edge::{Edge, EdgeRules};
 use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
 use crate::introspection::Introspector;
@@ -44,7 +47,7 @@ use crate::status::{Status, StoreState};
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Sessions;
 use judge::Admission;
-pub(crate) use judge::{Resume, settle};
+pub(crate) use judge::{Resume, over, settle};
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -163,13 +166,14 @@ impl Guard {
     }
 
     /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
-    /// is to be one, what was revoked if that has to be known, where proofs are shared if nobody is served without, and where
+    /// is to be one, what was revoked if that has to be known, where limits are shared that hold everywhere and are closed without, where proofs are shared if nobody is served without, and where
     /// sessions are kept if people sign in here.
     pub fn is_ready(&self) -> bool {
         let moment = Moment::strict(self.core.clock.steady());
         let policy = self.core.policy.as_ref();
         self.core.trusts.are_ready(moment)
             && self.core.credentials.bindings.are_ready()
+            && self.core.limiters.are_ready()
             && self.sessions().is_none_or(|sessions| sessions.state() == StoreState::Reached)
             && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
@@ -361,22 +365,6 @@ impl Guard {
             Resume::Token(turn) => admission.token(parts, turn, standing),
         }
     }
-}
-
-/// What a route asks of a request, and gives its answers.
-#[derive(Clone)]
-pub(crate) struct Terms {
-    /// The template of its path, if that is known.
-    pub(crate) route: Option<Arc<str>>,
-    pub(crate) requirement: Requirement,
-    pub(crate) input: Arc<InputRules>,
-    pub(crate) passage: Passage,
-    /// Headers, where they are not those of the guard.
-    pub(crate) headers: Option<Arc<HeaderRules>>,
-    /// Whether answers are open as long as somebody listens.
-    pub(crate) streams: bool,
-    /// Whether cookies count for nothing here.
-    pub(crate) without_cookies: bool,
 }
 
 /// How far a request has come, and where it stands with the limits.

@@ -260,9 +260,9 @@ pub use input::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
-#[cfg(feature = "redis")]
-pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
+#[cfg(feature = "redis")]
+pub use limit::{RedisLimits, WhileAway};
 #[cfg(feature = "login")]
 pub use login::{
     Login, LoginError, MemorySessions, SessionStore, SignedIn, StoreFault, StoreFuture, StoreKey,

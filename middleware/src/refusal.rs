@@ -106,6 +106,8 @@ pub(crate) enum Outage {
     #[cfg(feature = "login")]
     #[error("where sessions are kept cannot be reached")]
     Sessions,
+    #[error("where limits are shared cannot be reached, and this one is closed without")]
+    SharedLimits,
     #[error("where used DPoP proofs are shared cannot be reached, so none is known to be new")]
     SharedProofs,
 }

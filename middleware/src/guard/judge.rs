@@ -7,13 +7,14 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 
 use super::authority::{Identity, Pending, Rigour, Turn};
+use super::refused::{refusal, unproven};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
-use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
-use crate::binding::{BindingFault, Claim, Name};
+use crate::authorize::{Denial, Grant, Grounds, Policies, Requirement};
+use crate::binding::{Claim, Name};
 use crate::client_address::ClientAddress;
 use crate::csrf::CsrfRules;
-use crate::decision::{AccessDenied, Decision, DecisionId};
+use crate::decision::Decision;
 use crate::introspection::Inquiry;
 use crate::limit::{Fine, Halt, Stage, Standing};
 #[cfg(feature = "login")]
@@ -337,40 +338,24 @@ impl Core {
 /// What becomes of a request that a limit does not let on.
 fn halted(halt: Halt, resume: Resume) -> Result<Step, Refusal> {
     match halt {
-        Halt::Closed => Err(Refusal::Unavailable(Outage::Limit)),
-        Halt::Exceeded(exceeded) => Err(Refusal::Limited(exceeded)),
         Halt::Wait(loan) => Ok(Step::Borrow(loan, resume)),
+        halt => Err(over(halt)),
+    }
+}
+
+/// The answer to a request that a limit has waited for, and does not let on.
+pub(crate) fn over(halt: Halt) -> Refusal {
+    match halt {
+        Halt::Exceeded(exceeded) => Refusal::Limited(exceeded),
+        Halt::Uncounted => Refusal::Unavailable(Outage::SharedLimits),
+        // Whoever waits is done waiting by now.
+        Halt::Closed | Halt::Wait(_) => Refusal::Unavailable(Outage::Limit),
     }
 }
 
 /// The address of the client, as it was found out before.
 fn address(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address)
-}
-
-/// The answer to a caller who may not.
-fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: DecisionId) -> Refusal {
-    let denied = |grant| AccessDenied {
-        decision: Decision::new(id, grant),
-        needed: requirement.needed(),
-        principal: caller.clone(),
-        place: None,
-    };
-    let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
-    let nothing = Grant::default();
-    match denial {
-        Denial::Anonymous => Refusal::Anonymous,
-        Denial::Issuer(_) => forbidden("the token is of another issuer", nothing),
-        Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
-        Denial::NoRequirement => forbidden("the route states no requirement", nothing),
-        Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
-        Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
-        Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
-        Denial::Unbound(binding, grant) => {
-            Refusal::Unproven { binding, denied: Some(Box::new(denied(grant))) }
-        }
-        Denial::SignIn(sign_in, grant) => Refusal::SignIn { sign_in, denied: denied(grant) },
-    }
 }
 
 /// A proof that a guard has taken for used: an extension that nobody else can make.
@@ -383,18 +368,6 @@ struct Noted {
 /// Takes a proof for used at all replicas together.
 pub(crate) async fn settle(claim: Claim) -> Result<(), Refusal> {
     claim.settle().await.map_err(|fault| unproven(fault, Scheme::Dpop))
-}
-
-/// The answer to a caller who has not proven that the token is theirs.
-fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
-    match fault {
-        BindingFault::Proof(what) => Refusal::Proof(what),
-        BindingFault::Nonce(nonce) => Refusal::ProofNonce(nonce),
-        BindingFault::Token(fault) => Refusal::Token { fault, scheme },
-        BindingFault::Unbound => Refusal::Unproven { binding: Binding::Key, denied: None },
-        BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
-        BindingFault::Away => Refusal::Unavailable(Outage::SharedProofs),
-    }
 }
 
 enum Authentication {
