@@ -167,6 +167,11 @@
 //! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. Rust 1.95 is the oldest that
 //! builds this crate.
 
+/// The blocks of the README are compiled as those of the documentation are.
+#[cfg(all(doctest, feature = "test-util"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod authorize;
 mod binding;
 mod body;
