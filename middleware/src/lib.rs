@@ -50,6 +50,10 @@
 //! 3. [`Cors`]: which other origins may ask, and read what they are answered. Preflights end here, without a token.
 //! 4. [`Caps`]: how long a body may be and a request may take, and how many may be at work.
 //!
+//! A handler that panics, or a layer inside the edge, is answered 500 with the code `internal`, by the guard itself and without any of
+//! this being declared. The answer tells nothing of the panic and is dressed and named as any other; what was held for the request is
+//! given back, and an error in the log says what the panic said. A body that panics while it is sent breaks off.
+//!
 //! ```no_run
 //! # async fn run() -> Result<(), portcullis_guard::BuildError> {
 //! use std::time::Duration;
@@ -110,7 +114,8 @@
 //! | what it said of a token when it was asked | half a minute | [`Introspection::remember_for`] |
 //!
 //! Ages count from when the issuer said last that it holds, which it is asked all the time, and not from the last
-//! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
+//! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own, or ask the issuer about
+//! tokens while nobody says what was revoked ([`introspect_when_stale`](Requirement::introspect_when_stale)); the others fail closed.
 //! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
 //! go on across the restart; what was said of tokens is kept nowhere. [`Guard::status`] says how old everything is and where it came from.
 //!
@@ -119,7 +124,7 @@
 //! [`Limits`] of the whole guard, and limits and costs of single routes ([`Requirement::limit`], [`Requirement::cost`]), count in
 //! the memory of the process. With the feature `redis`, replicas share them: each borrows a few requests at a time, so that most
 //! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
-//! 503 instead of 429.
+//! 503 instead of 429. A guard or a limit may say that everybody passes meanwhile, or nobody ([`WhileAway`]).
 //!
 //! With the same feature, replicas take a [DPoP](Dpop) proof once together. While that server is away, requests with a proof are
 //! answered 503, unless each replica is told to go on alone.
