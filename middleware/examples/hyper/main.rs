@@ -55,7 +55,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .audience(required("HELLO_AUDIENCE")?)
         .limits(Limits::new().by_address(Quota::per_minute(600)))
         // What comes after the head: the body, and the answer.
-        .caps(Caps::new().body(64 << 10).whole_within(Duration::from_secs(30)).in_flight(256).spare("/health"))
+        .caps(
+            Caps::new().body(64 << 10).whole_within(Duration::from_secs(30)).in_flight(256).spare("/health"),
+        )
         .build()
         .await?;
     let table = RouteTable::new()

@@ -1,18 +1,23 @@
 //! Routes that serve on when what they are decided by is too old for the others.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use futures_util::future::join_all;
 use http::StatusCode;
 use portcullis_guard::{
-    Guard, GuardExt, GuardedRouter, Introspection, Issuer, Policy, PolicyEndpoint, authenticated, rbac, scope,
+    Guard, GuardExt, GuardedRouter, Introspection, Issuer, Policy, PolicyEndpoint, SharedPolicy,
+    authenticated, rbac, scope,
 };
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use crate::issuer::{Answer, TestIssuer};
 use crate::policy::signed;
-use crate::service::{Dial, builder, fetch};
+use crate::service::{Dial, builder, fetch, guard_of, policy};
 use crate::signer::{NOW, Signer, claims, jwks};
 
 const KEYS: Duration = Duration::from_mins(20);
@@ -104,6 +109,60 @@ async fn a_token_that_expires_meanwhile_is_401_on_a_stale_route() {
     assert_eq!(fetch(&setup.service, "/stale", &token).await.status, StatusCode::OK);
     setup.dial.turn(Duration::from_secs(1_831));
     assert_eq!(fetch(&setup.service, "/stale", &token).await.status, StatusCode::UNAUTHORIZED);
+}
+
+// CB-19
+#[tokio::test]
+async fn fifty_callers_at_a_policy_that_is_too_old_ask_nobody_and_one_refresh_serves_them_all() {
+    let setup = Setup::alone(|endpoint| endpoint).await;
+    setup.dial.turn(POLICY + Duration::from_secs(1));
+    setup.issuer.come_back();
+    let token = setup.signer.token(&json!({ "iss": setup.issuer.url, "exp": NOW + 80_000 }));
+    let asked = async || {
+        let answers = join_all((0..50).map(|_| fetch(&setup.service, "/closed", &token))).await;
+        answers.iter().map(|answer| answer.status.as_u16()).collect::<Vec<_>>()
+    };
+    let before = (setup.issuer.fetches(), setup.issuer.not_modified());
+    assert_eq!(asked().await, [503; 50]);
+    assert_eq!((setup.issuer.fetches(), setup.issuer.not_modified()), before, "no request asks the server");
+    setup.guard.refresh().await;
+    assert_eq!(asked().await, [200; 50]);
+    assert_eq!(setup.issuer.not_modified(), before.1 + 2, "keys and policy, once each");
+}
+
+// CB-19
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn none_of_fifty_callers_passes_by_rules_that_were_replaced() {
+    let (signer, rules) = (Signer::es256("a"), SharedPolicy::new(policy("p, viewer, *, orders, read", 1)));
+    let guard = guard_of(&signer).policy(Policy::shared(rules.clone())).build().await.unwrap();
+    let service: Router = GuardedRouter::new()
+        .route("/orders", get(async || "served").guard(rbac("orders", "read")))
+        .guarded_by(&guard);
+    let token = signer.token(&json!({}));
+    let (is_replaced, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(51)));
+    let callers = (0..50).map(|_| {
+        let (service, token, is_replaced, begun) =
+            (service.clone(), token.clone(), Arc::clone(&is_replaced), Arc::clone(&begun));
+        tokio::spawn(async move {
+            let first = fetch(&service, "/orders", &token).await.status;
+            begun.wait().await;
+            let mut after = Vec::new();
+            while after.len() < 10 {
+                let was_replaced = is_replaced.load(Ordering::SeqCst);
+                let status = fetch(&service, "/orders", &token).await.status;
+                after.extend(was_replaced.then_some(status));
+            }
+            (first, after)
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    begun.wait().await;
+    rules.store(policy("p, clerk, *, orders, read", 2));
+    is_replaced.store(true, Ordering::SeqCst);
+    for caller in callers {
+        let (first, after) = caller.await.unwrap();
+        assert_eq!((first, after), (StatusCode::OK, vec![StatusCode::FORBIDDEN; 10]));
+    }
 }
 
 /// A guard that may ask its issuer about tokens, and is told what was revoked.

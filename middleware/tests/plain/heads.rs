@@ -52,7 +52,10 @@ async fn a_head_that_comes_slowly_or_never_is_waited_for_ten_seconds_and_no_long
             }
         }
         let waited = began.elapsed();
-        assert!((Duration::from_secs(9)..=Duration::from_secs(12)).contains(&waited), "{start:?}: {waited:?}");
+        assert!(
+            (Duration::from_secs(9)..=Duration::from_secs(12)).contains(&waited),
+            "{start:?}: {waited:?}"
+        );
     }
 }
 
@@ -95,7 +98,8 @@ async fn a_request_whose_end_could_be_seen_in_two_places_is_refused_and_the_conn
         "X-Folded: a\r\n b",
     ] {
         let (mut client, _serving) = connect();
-        let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\n\r\n");
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\n\r\n");
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
