@@ -240,9 +240,9 @@ impl fmt::Display for Coverage {
             widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
         }
         for row in &rows {
-            let mut line = String::new();
-            row.iter().zip(widths).for_each(|(cell, width)| line.push_str(&format!("{cell:width$}  ")));
-            writeln!(out, "{}", line.trim_end())?;
+            let cells: Vec<String> =
+                row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            writeln!(out, "{}", cells.join("  ").trim_end())?;
         }
         self.left_open.iter().try_for_each(|path| writeln!(out, "not guarded, and meant to be: {path}"))
     }

@@ -42,10 +42,16 @@ impl Decision {
 /// an application that keeps a trail of such attempts.
 #[derive(Clone, Debug)]
 pub struct AccessDenied {
+    pub(crate) denied: Denied,
+    pub(crate) place: Option<Place>,
+}
+
+/// What was decided against whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Denied {
     pub(crate) decision: Decision,
     pub(crate) needed: Arc<str>,
     pub(crate) principal: Principal,
-    pub(crate) place: Option<Place>,
 }
 
 /// Where a request was refused: the template of the route, where it is known, and the method.
@@ -76,17 +82,17 @@ impl Place {
 impl AccessDenied {
     /// The decision, by the name that the caller was told.
     pub const fn decision(&self) -> Decision {
-        self.decision
+        self.denied.decision
     }
 
     /// What the route requires, such as `rbac(orders, read)`.
     pub fn needed(&self) -> &str {
-        &self.needed
+        &self.denied.needed
     }
 
     /// Who asked.
     pub const fn principal(&self) -> &Principal {
-        &self.principal
+        &self.denied.principal
     }
 
     /// The template of the path of the route, such as `/orders/{id}`, where it is known: a route of a

@@ -47,7 +47,7 @@ use crate::status::{Status, StoreState};
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Sessions;
 use judge::Admission;
-pub(crate) use judge::{Resume, over, settle};
+pub(crate) use judge::{Resume, settle};
 
 /// How long a refresh waits for what it fetched to be written down.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);

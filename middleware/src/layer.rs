@@ -19,7 +19,7 @@ use crate::authorize::Requirement;
 use crate::body::{Framed, HttpBody};
 use crate::decision::Place;
 use crate::edge::{Dress, RouteHeaders};
-use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, over, settle};
+use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
 use crate::limit::{Fine, Standing};
 use crate::panicked::{caught, poll_caught};
@@ -345,7 +345,7 @@ where
         loop {
             let resume = match step {
                 Step::Borrow(loan, resume) => {
-                    let reading = loan.settle().await.map_err(over)?;
+                    let reading = loan.settle().await?;
                     self.parting.standing.pass(resume.stage(), reading);
                     resume
                 }

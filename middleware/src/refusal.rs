@@ -18,7 +18,7 @@ pub use self::rejection::Rejection;
 
 use crate::authorize::Binding;
 use crate::csrf::CrossSite;
-use crate::decision::{AccessDenied, Place};
+use crate::decision::{AccessDenied, Denied, Place};
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
 use crate::panicked::Panicked;
@@ -40,7 +40,7 @@ pub(crate) enum Refusal {
     #[error("{0}")]
     CrossSite(CrossSite),
     #[error("{why}")]
-    Forbidden { why: &'static str, denied: AccessDenied },
+    Forbidden { why: &'static str, denied: Denied },
     #[error("{0:?}")]
     Input(Fault),
     #[error("the {} limit is exceeded", .0.reading.name)]
@@ -50,9 +50,9 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     Path(PathFault),
     #[error("the token lacks the scope {scope}")]
-    Scope { scope: Cow<'static, str>, denied: AccessDenied },
+    Scope { scope: Cow<'static, str>, denied: Denied },
     #[error("the user has to sign in again: {sign_in} is required")]
-    SignIn { sign_in: SignIn, denied: AccessDenied },
+    SignIn { sign_in: SignIn, denied: Denied },
     #[error("the DPoP proof is refused: {0}")]
     Proof(&'static str),
     #[error("the DPoP proof has no nonce that is known here")]
@@ -69,7 +69,7 @@ pub(crate) enum Refusal {
     Unproven {
         binding: Binding,
         /// Where it was decided for a route, and not found with the token.
-        denied: Option<Box<AccessDenied>>,
+        denied: Option<Box<Denied>>,
     },
     #[error(transparent)]
     Unavailable(Outage),
@@ -189,18 +189,7 @@ impl Refusal {
         }
     }
 
-    /// Notes where it was, for an application that keeps a trail.
-    fn locate(&mut self, place: Option<Place>) {
-        match self {
-            Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
-                denied.place = place;
-            }
-            Self::Unproven { denied: Some(denied), .. } => denied.place = place,
-            _ => {}
-        }
-    }
-
-    fn denied(&self) -> Option<&AccessDenied> {
+    fn denied(&self) -> Option<&Denied> {
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
                 Some(denied)
@@ -217,7 +206,7 @@ impl Refusal {
         // The names are those of OpenTelemetry.
         let route = place.and_then(|place| place.route.as_deref());
         let method = place.map(Place::method_name);
-        if let Some(AccessDenied { decision, needed, principal, place: _ }) = self.denied() {
+        if let Some(Denied { decision, needed, principal }) = self.denied() {
             tracing::info!(
                 code,
                 status,
@@ -255,7 +244,7 @@ impl Refusal {
 
     /// The name of the decision, where there is one.
     fn decision(&self) -> Option<String> {
-        self.denied().map(|denied| denied.decision().id().text())
+        self.denied().map(|denied| denied.decision.id().text())
     }
 
     fn write_headers(&self, decision: Option<&str>, hint: &Hint<'_>, headers: &mut HeaderMap) {
@@ -294,19 +283,13 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
     /// The answer to the caller, and a line in the log.
-    pub(crate) fn answered(
-        mut self,
-        dialect: Dialect,
-        hint: &Hint<'_>,
-        place: Option<Place>,
-    ) -> Response<Body> {
+    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>, place: Option<Place>) -> Response<Body> {
         self.log(place.as_ref());
-        self.locate(place);
-        self.written(dialect, hint)
+        self.written(dialect, hint, place)
     }
 
     /// The answer to the caller, where the log has the rest.
-    fn written(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
+    fn written(self, dialect: Dialect, hint: &Hint<'_>, place: Option<Place>) -> Response<Body> {
         let (status, _) = self.answer();
         let decision = self.decision();
         let problem = Problem::of(&self, decision.as_deref());
@@ -323,10 +306,10 @@ impl Refusal {
         self.write_headers(decision.as_deref(), hint, response.headers_mut());
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
-                response.extensions_mut().insert(denied);
+                response.extensions_mut().insert(AccessDenied { denied, place });
             }
             Self::Unproven { denied: Some(denied), .. } => {
-                response.extensions_mut().insert(*denied);
+                response.extensions_mut().insert(AccessDenied { denied: *denied, place });
             }
             _ => {}
         }

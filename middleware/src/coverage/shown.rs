@@ -34,7 +34,7 @@ impl Shown {
         for (id, path) in entries(paths)? {
             let path: String = serde_json::from_str(path.trim_end_matches([',', ' '])).ok()?;
             let methods = match endpoints.get(id)?.strip_prefix("MethodRouter(") {
-                Some(router) => methods_shown(router),
+                Some(by_method) => methods_shown(by_method),
                 None => vec!["*".to_owned()],
             };
             shown.entry(path.replace(TAIL, "rest")).or_default().extend(methods);

@@ -339,17 +339,7 @@ impl Core {
 fn halted(halt: Halt, resume: Resume) -> Result<Step, Refusal> {
     match halt {
         Halt::Wait(loan) => Ok(Step::Borrow(loan, resume)),
-        halt => Err(over(halt)),
-    }
-}
-
-/// The answer to a request that a limit has waited for, and does not let on.
-pub(crate) fn over(halt: Halt) -> Refusal {
-    match halt {
-        Halt::Exceeded(exceeded) => Refusal::Limited(exceeded),
-        Halt::Uncounted => Refusal::Unavailable(Outage::SharedLimits),
-        // Whoever waits is done waiting by now.
-        Halt::Closed | Halt::Wait(_) => Refusal::Unavailable(Outage::Limit),
+        halt => Err(halt.into()),
     }
 }
 

@@ -2,9 +2,22 @@
 
 use crate::authorize::{Binding, Denial, Grant, Requirement};
 use crate::binding::BindingFault;
-use crate::decision::{AccessDenied, Decision, DecisionId};
+use crate::decision::{Decision, DecisionId, Denied};
+use crate::limit::Halt;
 use crate::refusal::{Outage, Refusal};
 use crate::token::{Principal, Scheme};
+
+/// The answer to a request that a limit does not let on.
+impl From<Halt> for Refusal {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Exceeded(exceeded) => Self::Limited(exceeded),
+            Halt::Uncounted => Self::Unavailable(Outage::SharedLimits),
+            // Whoever waits is done waiting by now.
+            Halt::Closed | Halt::Wait(_) => Self::Unavailable(Outage::Limit),
+        }
+    }
+}
 
 /// The answer to a caller who may not.
 pub(super) fn refusal(
@@ -13,11 +26,10 @@ pub(super) fn refusal(
     caller: &Principal,
     id: DecisionId,
 ) -> Refusal {
-    let denied = |grant| AccessDenied {
+    let denied = |grant| Denied {
         decision: Decision::new(id, grant),
         needed: requirement.needed(),
         principal: caller.clone(),
-        place: None,
     };
     let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
     let nothing = Grant::default();

@@ -46,7 +46,7 @@ fn expect_failure(answer: &Answer) {
 }
 
 fn edged(signer: &Signer) -> GuardBuilder {
-    let caps = Caps::new().in_flight(1).head_within(Duration::from_secs(60));
+    let caps = Caps::new().in_flight(1).head_within(Duration::from_mins(1));
     guard_of(signer).request_ids().headers(SecurityHeaders::api()).caps(caps)
 }
 

@@ -76,10 +76,10 @@ impl Seat {
             match self.terms.passage.spend(stage, self.address, caller.as_ref(), standing) {
                 Ok(()) => return Ok(()),
                 Err(Halt::Wait(loan)) => {
-                    let reading = loan.settle().await.map_err(over)?;
+                    let reading = loan.settle().await?;
                     standing.pass(stage, reading);
                 }
-                Err(halt) => return Err(over(halt)),
+                Err(halt) => return Err(halt.into()),
             }
         }
     }
@@ -98,9 +98,11 @@ impl Seat {
 }
 
 /// What becomes of a renewal that a limit does not let on.
-fn over(halt: Halt) -> RenewError {
-    match halt {
-        Halt::Exceeded(exceeded) => RenewError::Limited { retry_after: exceeded.reading.reset },
-        Halt::Closed | Halt::Uncounted | Halt::Wait(_) => RenewError::Unavailable,
+impl From<Halt> for RenewError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Exceeded(exceeded) => Self::Limited { retry_after: exceeded.reading.reset },
+            Halt::Closed | Halt::Uncounted | Halt::Wait(_) => Self::Unavailable,
+        }
     }
 }
