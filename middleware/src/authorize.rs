@@ -29,6 +29,8 @@ pub struct Requirement {
     node: Node,
     /// How old what it is decided by may be, where that is longer than the limits of the guard.
     tolerance: Duration,
+    /// Whether the issuer is asked about the token while it is not heard what was revoked.
+    asks_when_stale: bool,
     /// What a request costs of every limit.
     cost: NonZeroU32,
     /// Limits beside those of the guard.
@@ -106,6 +108,7 @@ impl Requirement {
         Self {
             node,
             tolerance: Duration::ZERO,
+            asks_when_stale: false,
             cost: NonZeroU32::MIN,
             limits: Vec::new(),
             words: Words::new(),
@@ -143,6 +146,7 @@ impl Requirement {
         let joined = Self {
             node: join(self.node, other.node),
             tolerance: self.tolerance.min(other.tolerance),
+            asks_when_stale: self.asks_when_stale && other.asks_when_stale,
             cost: self.cost.max(other.cost),
             limits: std::mem::take(&mut self.limits),
             words: Words::new(),
@@ -176,14 +180,19 @@ impl Requirement {
     /// to [accept them](crate::GuardBuilder::dpop).
     #[must_use]
     pub fn dpop(self) -> Self {
-        self.and(Self::of(Node::Bound(Binding::Key)).serve_stale(Duration::MAX))
+        self.and(Self::bound_to(Binding::Key))
     }
 
     /// Requires a token that is bound to a certificate, which the caller has shown (RFC 8705), beside the rest. The guard has to
     /// [see them](crate::GuardBuilder::client_certificates).
     #[must_use]
     pub fn mtls(self) -> Self {
-        self.and(Self::of(Node::Bound(Binding::Certificate)).serve_stale(Duration::MAX))
+        self.and(Self::bound_to(Binding::Certificate))
+    }
+
+    /// As tolerant as what it is joined with.
+    fn bound_to(binding: Binding) -> Self {
+        Self::of(Node::Bound(binding)).serve_stale(Duration::MAX).introspect_when_stale()
     }
 
     /// Requires that the token has details of this type of which one is accepted (RFC 9396), beside the rest. Details that are not
@@ -247,6 +256,25 @@ impl Requirement {
         self
     }
 
+    /// Asks the issuer about the token of each request while it is not heard what was revoked for longer than
+    /// [`revocations_max_stale`](crate::PolicyEndpoint::revocations_max_stale) says, where the route would answer 503 otherwise. What
+    /// the issuer says holds for as long as the guard's [`Introspection`](crate::Introspection), which it needs, remembers it. A token
+    /// of another issuer than the one that is asked stays 503, and a stream that began before ends.
+    ///
+    /// What is joined with [`and`](Self::and) or [`or`](Self::or) does so where both sides do, so this is said last, too.
+    ///
+    /// ```
+    /// use portcullis_guard::rbac;
+    ///
+    /// let paying = rbac("payments", "create").introspect_when_stale();
+    /// assert_eq!(paying.to_string(), "rbac(payments, create), introspected when stale");
+    /// ```
+    #[must_use]
+    pub const fn introspect_when_stale(mut self) -> Self {
+        self.asks_when_stale = true;
+        self
+    }
+
     /// What a request to this route costs of each limit that it passes: 1 unless set, and at most what the limit lets through at
     /// once. What is joined costs what the dearer side does.
     ///
@@ -294,6 +322,10 @@ impl Requirement {
 
     pub(crate) fn limits(&self) -> &[Limit] {
         &self.limits
+    }
+
+    pub(crate) const fn asks_when_stale(&self) -> bool {
+        self.asks_when_stale
     }
 
     pub(crate) const fn tolerance(&self) -> Duration {
@@ -361,13 +393,17 @@ impl Requirement {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = self.tolerance.is_zero() && self.cost == NonZeroU32::MIN && self.limits.is_empty();
+        let is_strict = self.tolerance.is_zero() && !self.asks_when_stale;
+        let is_plain = is_strict && self.cost == NonZeroU32::MIN && self.limits.is_empty();
         match &self.node {
             Node::All(_) | Node::Any(_) if !is_plain => write!(out, "({})", self.node)?,
             node => node.fmt(out)?,
         }
         if !self.tolerance.is_zero() {
             write!(out, ", stale for {} s", self.tolerance.as_secs())?;
+        }
+        if self.asks_when_stale {
+            out.write_str(", introspected when stale")?;
         }
         if self.cost > NonZeroU32::MIN {
             write!(out, ", costs {}", self.cost)?;
@@ -512,6 +548,17 @@ mod tests {
         assert_eq!(stale.clone().and(scope("b").serve_stale(hours(2))).tolerance(), hours(2));
         assert_eq!(stale.to_string(), "scope(a), stale for 10800 s");
         assert_eq!(&*stale.needed(), "scope(a)");
+    }
+
+    #[test]
+    fn what_is_joined_asks_the_issuer_when_stale_where_both_sides_do() {
+        let asking = scope("a").introspect_when_stale();
+        assert!(!asking.clone().and(scope("b")).asks_when_stale(), "one side fails closed");
+        assert!(!scope("b").or(asking.clone()).asks_when_stale());
+        assert!(asking.clone().and(scope("b").introspect_when_stale()).asks_when_stale());
+        let bound = asking.dpop().acr("phr");
+        assert!(bound.asks_when_stale() && !scope("a").mtls().asks_when_stale());
+        assert_eq!(bound.to_string(), "(scope(a) and dpop and sign-in(phr)), introspected when stale");
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl FromStr for Requirement {
         if let Some(age) = conditions.stale {
             requirement = requirement.serve_stale(age);
         }
+        if conditions.is_introspected {
+            requirement = requirement.introspect_when_stale();
+        }
         if let Some(cost) = conditions.cost {
             requirement = requirement.cost(cost.get());
         }
@@ -67,6 +70,7 @@ struct Parser<'t> {
 #[derive(Default)]
 struct Conditions {
     stale: Option<Duration>,
+    is_introspected: bool,
     cost: Option<NonZeroU32>,
 }
 
@@ -201,8 +205,13 @@ impl Parser<'_> {
             let before = conditions.stale.replace(self.seconds(age)?);
             return self.once(before.is_some(), "`stale for` is there twice");
         }
+        if text == "introspected when stale" {
+            let is_there = replace(&mut conditions.is_introspected, true);
+            return self.once(is_there, "`introspected when stale` is there twice");
+        }
         let Some(number) = text.strip_prefix("costs ") else {
-            return Err(self.fault("a comma is followed by `stale for 300 s` or `costs 5`"));
+            return Err(self
+                .fault("a comma is followed by `stale for 300 s`, `introspected when stale` or `costs 5`"));
         };
         let cost = number.parse().map_err(|_| self.fault("`costs` takes a number: costs 5"))?;
         let before = conditions.cost.replace(cost);
@@ -283,8 +292,10 @@ mod tests {
             (inner.clone(), inner, any::<bool>())
                 .prop_map(|(left, right, both)| if both { left.and(right) } else { left.or(right) })
         });
-        (tree, 0_u64..100_000, 1_u32..100)
-            .prop_map(|(tree, stale, cost)| tree.serve_stale(Duration::from_secs(stale)).cost(cost))
+        (tree, 0_u64..100_000, any::<bool>(), 1_u32..100).prop_map(|(tree, stale, asks, cost)| {
+            let tree = tree.serve_stale(Duration::from_secs(stale)).cost(cost);
+            if asks { tree.introspect_when_stale() } else { tree }
+        })
     }
 
     proptest! {
@@ -328,6 +339,10 @@ mod tests {
             ("scope(a), costs 5, costs 1", "`costs` is there twice, at character 27"),
             ("scope(a), stale for 5 s, stale for 900 s", "`stale for` is there twice"),
             ("scope(a), stale for 0 s, costs 1, stale for 900 s", "`stale for` is there twice"),
+            (
+                "public, introspected when stale, costs 1, introspected when stale",
+                "`introspected when stale` is there twice",
+            ),
             ("sign-in(a b)", "`sign-in` takes classes"),
             ("sign-in(phrh, phr)", "classes are joined by `or`"),
             ("sign-in(phrh, within 5 s, phr)", "classes are joined by `or`"),

@@ -23,6 +23,8 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod decider;
 #[cfg(test)]
 mod details;
@@ -52,12 +54,16 @@ mod limits;
 #[cfg(feature = "redis")]
 mod limits_away;
 #[cfg(test)]
+mod logged;
+#[cfg(test)]
 #[cfg(feature = "login")]
 mod login;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod panics;
 #[cfg(test)]
 mod permits;
 #[cfg(test)]
