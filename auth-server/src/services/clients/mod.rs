@@ -1,6 +1,7 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod authentication;
+mod comparison;
 mod details;
 pub mod form;
 pub mod grants;
@@ -24,6 +25,7 @@ use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::clients::authentication::{Abilities, METHOD};
+use crate::services::clients::comparison::{differences, has_other_reach};
 use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
@@ -346,45 +348,6 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
         errors.refuse("/options/protocol/assertion_issuers", "required", message);
     }
     Ok(errors.finish(Some(()))?)
-}
-
-/// Whether what was issued to a client may be more than what would be issued now, bound to less, or call somebody by another name.
-fn has_other_reach(before: &Client, after: &Client) -> bool {
-    let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
-    let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
-    let constraint = |client: &Client| client.settings.protocol.sender_constraint;
-    before.scopes != after.scopes
-        || before.settings.apis != after.settings.apis
-        || before.settings.details_types != after.settings.details_types
-        || exchange(before) != exchange(after)
-        || subject(before) != subject(after)
-        || constraint(before) != constraint(after)
-        || profile::is_tightened(before, after)
-}
-
-fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
-    [
-        ("name", before.name != after.name),
-        ("organisation", before.organisation != after.organisation),
-        ("authentication", before.authentication.method != after.authentication.method),
-        ("jwks", before.authentication.keys != after.authentication.keys),
-        ("redirect_uris", before.redirects != after.redirects),
-        ("post_logout_redirect_uris", before.post_logout_redirects != after.post_logout_redirects),
-        ("scopes", before.scopes != after.scopes),
-        ("apis", before.settings.apis != after.settings.apis),
-        ("authorization_details_types", before.settings.details_types != after.settings.details_types),
-        ("serves", before.settings.serves != after.settings.serves),
-        (
-            "options",
-            (before.settings.first_party, before.settings.id_token_alg)
-                != (after.settings.first_party, after.settings.id_token_alg),
-        ),
-        ("profile", before.settings.profile != after.settings.profile),
-        ("protocol", before.settings.protocol != after.settings.protocol),
-    ]
-    .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
-    .collect()
 }
 
 fn versioned(client: Client) -> Versioned<Client> {
