@@ -252,6 +252,25 @@ async fn section_2_2_a_client_does_not_take_back_what_an_administrator_took(
 
 #[rstest]
 #[tokio::test]
+async fn section_2_2_a_client_does_not_leave_the_profile_that_it_is_held_to(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let own = registered(&server).await;
+    let held = administered(&server, &own, json!({ "options": { "profile": "oauth21" } })).await;
+    assert_eq!(held.status, 200, "{}", held.text());
+    let answer = update(&server, &own, &changed(&own, "client_name", json!("Other"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
+    assert_eq!(
+        (&shown["name"], &shown["settings"]["profile"]),
+        (&json!("Other"), &json!("oauth21")),
+        "{shown}"
+    );
+}
+
+#[rstest]
+#[tokio::test]
 async fn section_2_2_a_client_cannot_make_itself_one_of_ours(#[values(Sqlite, Postgres)] database: Database) {
     let server = server(database).await;
     let own = registered(&server).await;
