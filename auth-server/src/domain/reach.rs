@@ -141,29 +141,9 @@ pub fn scopes_of_any(asked: &ScopeSet, apis: &[&Api]) -> ScopeSet {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
-    use crate::domain::clock::Timestamp;
-    use crate::domain::rbac::Audience;
-    use crate::domain::secret::Entropy;
-
-    fn api(seed: u64, scopes: &str) -> Api {
-        Api {
-            id: ApiId::generate(Timestamp::from_secs(1), &Entropy::seeded(seed)),
-            audience: Audience::parse("https://orders.test").unwrap(),
-            name: "Orders".to_owned(),
-            access_token_ttl: Duration::from_mins(5),
-            active_revision: None,
-            created_at: Timestamp::from_secs(1),
-            administers: false,
-            four_eyes: false,
-            shadow: None,
-            scopes: set(scopes),
-        }
-    }
 
     fn set(text: &str) -> ScopeSet {
         ScopeSet::parse(text).unwrap()
@@ -175,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_token_says_what_its_place_has_and_what_concerns_the_sign_in() {
-        let (orders, stock, open) = (api(1, "read orders"), api(2, "read stock"), api(3, ""));
+        let (orders, stock, open) = (Api::sample(1, "read orders"), Api::sample(2, "read stock"), Api::sample(3, ""));
         let all = "openid email read orders stock other";
         assert_eq!(at(all, Some(&orders), &[&stock]), "email openid orders read");
         assert_eq!(at(all, Some(&stock), &[&orders, &open]), "email openid read stock");
@@ -187,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_scope_that_no_api_has_is_not_asked_for() {
-        let (orders, open) = (api(1, "read"), api(3, ""));
+        let (orders, open) = (Api::sample(1, "read"), Api::sample(3, ""));
         let asked = set("openid read write");
         assert_eq!(scopes_of_any(&asked, &[&orders]).to_string(), "openid read");
         assert_eq!(scopes_of_any(&asked, &[&orders, &open]), asked);
@@ -196,7 +176,7 @@ mod tests {
 
     #[test]
     fn one_api_is_kept_as_it_was_before_there_could_be_several() {
-        let (one, other) = (api(1, "").id, api(2, "").id);
+        let (one, other) = (Api::sample(1, "").id, Api::sample(2, "").id);
         let reach = Reach::from(Some(one.clone()));
         assert_eq!(json!(reach), json!({ "resource": one }));
         assert_eq!(json!(Reach::default()), json!({ "resource": null }));
