@@ -8,6 +8,7 @@ pub mod assignments;
 pub mod audit;
 mod cache;
 pub mod cleanup;
+pub mod client_removal;
 pub mod clients;
 mod commit;
 pub mod consents;
