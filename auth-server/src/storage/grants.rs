@@ -1,10 +1,13 @@
 //! Grants, and whether they still stand.
 
+use std::collections::BTreeSet;
+
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::rbac::RoleName;
 use crate::domain::reach::{ApiSet, Reach};
 use crate::domain::revocation::Revocation;
 use crate::domain::scope::ScopeSet;
@@ -30,7 +33,11 @@ const STANDING: &str = "
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at, u.profile,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
-           s.address, s.user_agent
+           s.address, s.user_agent,
+           (SELECT string_agg(r.name, ' ')
+              FROM assignments a
+              JOIN roles r ON r.id = a.role_id
+             WHERE a.subject_id = g.user_id AND a.api_id = g.api_id AND a.organisation IN ('*', u.organisation_id))
       FROM grants g
       JOIN users u ON u.id = g.user_id
       LEFT JOIN sessions s ON s.id = g.session_id
@@ -64,6 +71,8 @@ pub struct Standing {
     pub user: User,
     /// Where it was given; `None` when the session was cleaned away, which happens only after it ended.
     pub session: Option<Session>,
+    /// What its tokens carry at the API, where it is of one alone.
+    pub roles: Vec<RoleName>,
 }
 
 /// Adds a grant; does nothing when the user or the client was deleted.
@@ -150,7 +159,15 @@ pub(super) fn read_standing(row: &Row, first: usize) -> Result<Standing, StoreEr
         Some(_) => Some(sessions::read_at(row, at_session)?),
         None => None,
     };
-    Ok(Standing { grant: read_at(row, first)?, user: users::read_at(row, first + WIDTH)?, session })
+    let (grant, user) = (read_at(row, first)?, users::read_at(row, first + WIDTH)?);
+    let roles = row.get::<Option<String>>(at_session + sessions::WIDTH)?.unwrap_or_default();
+    // Held in every organisation and in one's own it is there twice.
+    let roles: BTreeSet<RoleName> = roles
+        .split_whitespace()
+        .map(RoleName::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|_| StoreError::Corrupt { what: "roles.name".to_owned() })?;
+    Ok(Standing { grant, user, session, roles: roles.into_iter().collect() })
 }
 
 fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {
