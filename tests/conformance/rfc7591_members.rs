@@ -93,16 +93,15 @@ async fn section_2_what_openid_connect_and_the_bindings_of_tokens_add_is_registe
     assert_eq!(told(&refused), (400, "invalid_dpop_proof".to_owned()), "{}", refused.text());
 
     let (_, own) = registered(&server, json!({ "require_pushed_authorization_requests": true })).await;
-    let answer = server.visitor().open(&AuthorizeRequest::of(&own.client).path()).await;
-    let query = answer.location().expect("it is told").query().unwrap_or_default().to_owned();
-    assert!(query.contains("invalid_request"), "{query}");
+    let callback = server.visitor().authorize(&AuthorizeRequest::of(&own.client), &ada).await;
+    assert_eq!(callback.error(), "invalid_request");
 
     let keys = SigningKeys::generate();
     let signs = json!({ "jwks": keys.public_jwks(), "require_signed_request_object": true });
     let (answer, own) = registered(&server, signs).await;
     assert!(answer.json().get("client_secret").is_some(), "keys are for its requests, too");
-    let plain = server.visitor().open(&AuthorizeRequest::of(&own.client).path()).await;
-    assert!(plain.location().is_none_or(|to| !to.query().unwrap_or_default().contains("code=")));
+    let plain = server.visitor().authorize(&AuthorizeRequest::of(&own.client), &ada).await;
+    assert_eq!(plain.error(), "invalid_request");
 }
 
 #[rstest]
