@@ -220,7 +220,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 58] = [
+const ACTIONS: [(AuditAction, &str); 59] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
