@@ -24,6 +24,7 @@ use crate::machine::Machine;
 use crate::policy::{ALLOWED, Setup};
 use crate::service::{Dial, builder, fetch, policy, request, send};
 use crate::signer::{ISSUER, NOW, Signer, jwks};
+use crate::stale::Asking;
 
 const FOLDERS: &str = "p, viewer, *, folders/a, read\np, viewer, *, folders/secret, read, deny";
 
@@ -333,6 +334,31 @@ async fn a_late_question_about_an_opaque_token_can_wait_for_the_issuer_as_a_new_
     setup.dial.turn(late);
     assert_eq!(waiting(&decider).await, 503, "an issuer that is away is no refusal");
     assert_eq!(waiting(&Decider::of(&http::Extensions::new())).await, 401, "nobody is nobody");
+}
+
+#[tokio::test]
+async fn a_late_question_has_the_issuer_asked_while_nobody_says_what_was_revoked() {
+    let waiting = async |decider: &Decider, requirement: &Requirement| {
+        let outcome = decider.decide_when_known(requirement).await;
+        outcome.map_or_else(|rejection| rejection.status().as_u16(), |_| 200)
+    };
+    let (closed, asking) = (rbac("orders", "read"), rbac("orders", "read").introspect_when_stale());
+    let setup = Asking::new().await;
+    let good = held(&setup.guard, &setup.token("good", true)).await;
+    let taken_back = held(&setup.guard, &setup.token("bad", false)).await;
+    let told = (waiting(&good, &asking).await, waiting(&taken_back, &asking).await);
+    assert_eq!((told, setup.issuer.questions()), ((200, 200), 0), "nobody is asked who is told");
+    setup.hear(false).await;
+    assert_eq!((status(&good, &asking), waiting(&good, &closed).await), (503, 503));
+    assert_eq!(setup.issuer.questions(), 0);
+    assert_eq!((waiting(&good, &asking).await, waiting(&taken_back, &asking).await), (200, 401));
+    assert_eq!((status(&good, &asking), setup.issuer.questions()), (200, 2));
+
+    let setup = Asking::new().await;
+    let decider = held(&setup.guard, &setup.token("good", true)).await;
+    setup.hear(false).await;
+    setup.issuer.leave();
+    assert_eq!(waiting(&decider, &asking).await, 503, "an issuer that is away is no refusal");
 }
 
 #[tokio::test]

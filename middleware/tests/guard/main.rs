@@ -103,6 +103,8 @@ mod signer;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod stale_claims;
+#[cfg(test)]
 mod step_up;
 #[cfg(test)]
 mod streams;
