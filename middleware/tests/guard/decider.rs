@@ -21,6 +21,7 @@ use crate::disk::revoked;
 use crate::introspection;
 use crate::issuer::Answer;
 use crate::machine::Machine;
+use crate::outages::Log;
 use crate::policy::{ALLOWED, Setup};
 use crate::service::{Dial, builder, fetch, policy, request, send};
 use crate::signer::{ISSUER, NOW, Signer, jwks};
@@ -359,6 +360,30 @@ async fn a_late_question_has_the_issuer_asked_while_nobody_says_what_was_revoked
     setup.hear(false).await;
     setup.issuer.leave();
     assert_eq!(waiting(&decider, &asking).await, 503, "an issuer that is away is no refusal");
+}
+
+#[tokio::test]
+async fn the_log_says_whether_it_was_the_issuer_or_its_keys_that_a_question_could_not_be_answered_without() {
+    let setup = Asking::new().await;
+    let exp = NOW + 80_000;
+    let token = setup.token_of(&json!({ "exp": exp }), &json!({ "token_type": "Bearer", "exp": exp }));
+    let (decider, asking) = (held(&setup.guard, &token).await, authenticated().introspect_when_stale());
+    setup.hear(false).await;
+    assert!(decider.decide_when_known(&asking).await.is_ok());
+    setup.issuer.leave();
+    let (log, _set) = Log::begin();
+    for (pause, cause) in [
+        (Duration::from_mins(1), "the issuer cannot be asked about the token"),
+        (Duration::from_hours(2), "the keys of the issuer cannot be had"),
+    ] {
+        setup.dial.turn(pause);
+        assert_eq!(status(&decider, &asking), 503);
+        let lines = log.lines();
+        assert!(
+            lines.iter().any(|line| line.contains("refused") && line.contains(cause)),
+            "{cause}: {lines:?}"
+        );
+    }
 }
 
 #[tokio::test]
