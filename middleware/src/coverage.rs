@@ -66,6 +66,7 @@ pub struct CoveredRoute {
     requirement: Requirement,
     limits: Vec<&'static str>,
     has_own_input: bool,
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only a router of axum is held to it"))]
     reach: Reach,
 }
 

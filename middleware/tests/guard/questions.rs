@@ -9,7 +9,6 @@ use tokio::task::JoinHandle;
 
 use crate::introspection::Setup;
 use crate::issuer::{Answer, TestIssuer};
-use crate::outages::Log;
 use crate::service::fetch;
 use crate::signer::{NOW, b64, jwks};
 
@@ -154,34 +153,6 @@ async fn whoever_comes_beyond_the_open_questions_is_503_at_once() {
     assert_eq!(joins.await.unwrap(), 200);
     assert_eq!(setup.status(&third).await, 200, "there is room again");
     assert_eq!(setup.issuer.questions(), 4);
-}
-
-#[tokio::test]
-async fn that_no_more_can_be_asked_is_told_until_it_is_over_and_then_anew() {
-    let setup = asking(|it| it.max_requests(1)).await;
-    let (log, _set) = Log::begin();
-    let told = || {
-        let mut lines = log.lines();
-        lines.retain(|line| line.contains("all questions") || line.contains("room for questions"));
-        lines
-    };
-    for round in 0..2 {
-        let [one, two] = ["one", "two"].map(|name| setup.token(&format!("{name}-{round}"), &json!({})));
-        setup.issuer.stall();
-        let waiting = setup.begin(&one);
-        setup.has_been_asked(1 + 2 * round).await;
-        setup.assert_unavailable(&two, "the first one").await;
-        let lines = told();
-        assert!(matches!(&lines[..], [line] if line.contains("attempts=1")), "{lines:?}");
-        setup.assert_unavailable(&two, "the second one").await;
-        setup.issuer.resume();
-        assert_eq!(waiting.await.unwrap(), 200);
-        assert_eq!(told(), Vec::<String>::new());
-        setup.dial.turn(secs(60));
-        assert_eq!(setup.status(&two).await, 200);
-        let lines = told();
-        assert!(matches!(&lines[..], [line] if line.contains("attempts=2")), "{lines:?}");
-    }
 }
 
 #[tokio::test]

@@ -8,9 +8,8 @@ use axum::routing::get;
 use portcullis_guard::{Clock, Dpop, Guard, GuardExt, GuardedRouter, Issuer, Limits, Quota, authenticated};
 use serde_json::json;
 
-use crate::bound::{app, ask, bound_token, proof, public};
-use crate::outages::Log;
-use crate::service::{Dial, builder, guard_of};
+use crate::bound::{app, ask, bound_token, proof};
+use crate::service::guard_of;
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, jwks};
 
 #[tokio::test]
@@ -25,36 +24,6 @@ async fn when_no_more_proofs_can_be_remembered_it_is_our_outage() {
     let of_other = bound_token(&issuer, &other);
     let first = proof(&other, &of_other, &json!({}), &json!({}));
     assert_eq!(ask(&app, "/me", &of_other, &first).await.status, 200, "one key takes no room from others");
-}
-
-#[tokio::test]
-async fn that_none_can_be_remembered_is_told_until_it_is_over_and_then_anew() {
-    let (issuer, key, dial) = (Signer::es256("a"), Signer::es256("k"), Dial::new());
-    let keys = Issuer::static_jwks(ISSUER, jwks([&issuer]));
-    let app = app(builder(&dial).issuer(keys).dpop(Dpop::new().max_proofs(10))).await;
-    let changes = json!({ "exp": NOW + 3_000, "cnf": { "jkt": public(&key).1 } });
-    let token = issuer.token(&changes);
-    let (log, _set) = Log::begin();
-    let told = async |jti: &str, status: u16| {
-        let proof = proof(&key, &token, &json!({ "jti": jti, "iat": dial.now() }), &json!({}));
-        assert_eq!(ask(&app, "/me", &token, &proof).await.status.as_u16(), status, "{jti}");
-        let mut lines = log.lines();
-        lines.retain(|line| line.contains("INFO") || line.contains("WARN"));
-        lines
-    };
-    assert_eq!(told("a", 200).await, Vec::<String>::new());
-    for (jti, begun, ended) in [("b", "c", "d"), ("e", "f", "g")] {
-        let first = told(jti, 503).await;
-        assert!(
-            matches!(&first[..], [line] if line.contains("WARN") && line.contains("attempts=1")),
-            "{first:?}"
-        );
-        assert_eq!(told(begun, 503).await, Vec::<String>::new());
-        dial.turn(Duration::from_mins(10));
-        let over = told(ended, 200).await;
-        let is_over = |line: &str| line.contains("can be remembered again") && line.contains("attempts=2");
-        assert!(matches!(&over[..], [line] if is_over(line)), "{over:?}");
-    }
 }
 
 #[tokio::test]
