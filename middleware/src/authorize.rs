@@ -189,9 +189,13 @@ impl Requirement {
         self.and(Self::bound_to(Binding::Certificate))
     }
 
-    /// As tolerant as what it is joined with.
     fn bound_to(binding: Binding) -> Self {
-        Self::of(Node::Bound(binding)).serve_stale(Duration::MAX).introspect_when_stale()
+        Self::of(Node::Bound(binding)).yielding()
+    }
+
+    /// As tolerant as what it is joined with.
+    const fn yielding(self) -> Self {
+        self.serve_stale(Duration::MAX).introspect_when_stale()
     }
 
     /// Requires that the token has details of this type of which one is accepted (RFC 9396), beside the rest. Details that are not
@@ -215,9 +219,8 @@ impl Requirement {
         T: DeserializeOwned,
         F: Fn(&T) -> bool + Send + Sync + 'static,
     {
-        self.and(
-            Self::of(Node::Detailed(Detailed::accepted(kind.into(), accepts))).serve_stale(Duration::MAX),
-        )
+        let detailed = Self::of(Node::Detailed(Detailed::accepted(kind.into(), accepts)));
+        self.and(detailed.yielding())
     }
 
     fn and_sign_in(self, change: impl FnOnce(&mut SignIn)) -> Self {
@@ -259,6 +262,9 @@ impl Requirement {
     /// [`revocations_max_stale`](crate::PolicyEndpoint::revocations_max_stale) says, where the route would answer 503 otherwise. What
     /// the issuer says holds for as long as the guard's [`Introspection`](crate::Introspection), which it needs, remembers it. A token
     /// of another issuer than the one that is asked stays 503, and a stream that began before ends.
+    ///
+    /// The issuer only says whether the token is active: a JWT is verified as before, and what it says of its caller and of the key that it
+    /// is bound to counts on. One of which the issuer says another subject, client or key is refused.
     ///
     /// What is joined with [`and`](Self::and) or [`or`](Self::or) does so where both sides do, so this is said last, too.
     ///
@@ -522,6 +528,25 @@ mod tests {
         assert_eq!(unstated.decide(Some(&caller), at(Policies::Missing)), Err(Denial::NoRequirement));
         assert_eq!(unstated.decide(Some(&caller), at(Policies::Unused)), Ok(Grant::default()));
         assert_eq!(unstated.decide(None, at(Policies::Unused)), Err(Denial::Anonymous));
+    }
+
+    #[test]
+    fn what_is_asked_beside_takes_nothing_back_of_what_a_route_tolerates() {
+        let hour = Duration::from_hours(1);
+        let tolerant = || rbac("orders", "read").serve_stale(hour).introspect_when_stale();
+        let accepts = |_: &serde_json::Value| true;
+        for requirement in [
+            tolerant().details("files", accepts),
+            tolerant().dpop(),
+            tolerant().mtls(),
+            tolerant().acr("phr"),
+            tolerant().max_age(hour),
+        ] {
+            assert!(requirement.asks_when_stale(), "{requirement}");
+            assert_eq!(requirement.tolerance(), hour, "{requirement}");
+        }
+        let strict = rbac("orders", "read").details("files", accepts);
+        assert!(!strict.asks_when_stale() && strict.tolerance().is_zero(), "{strict}");
     }
 
     #[test]

@@ -7,10 +7,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 #[cfg(feature = "axum")]
+use self::shown::Answerer;
+#[cfg(feature = "axum")]
 pub(crate) use self::shown::Shown;
 use crate::authorize::Requirement;
 use crate::guard::Guard;
 use crate::route_options::RouteOptions;
+#[cfg(feature = "axum")]
+use crate::routes::Handlers;
 
 /// What each route of a service has: its methods, what it requires, its limits and whose input policy. Made by
 /// [`GuardedRouter::coverage`](crate::GuardedRouter::coverage) and [`RouteTable::coverage`](crate::RouteTable::coverage).
@@ -62,6 +66,18 @@ pub struct CoveredRoute {
     requirement: Requirement,
     limits: Vec<&'static str>,
     has_own_input: bool,
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only a router of axum is held to it"))]
+    reach: Reach,
+}
+
+/// What of its path a route has behind it.
+#[derive(Clone, Debug)]
+pub(crate) enum Reach {
+    /// Whatever answers to its methods: the guard is around the service.
+    Around,
+    /// These handlers and no others; `None` where it is not known which.
+    #[cfg(feature = "axum")]
+    Handlers(Option<Handlers>),
 }
 
 impl CoveredRoute {
@@ -114,7 +130,7 @@ impl Coverage {
     pub(crate) fn add(
         &mut self,
         guard: &Guard,
-        (path, methods): (&str, Vec<String>),
+        (path, methods, reach): (&str, Vec<String>, Reach),
         requirement: &Requirement,
         options: &RouteOptions,
     ) {
@@ -124,6 +140,7 @@ impl Coverage {
             requirement: requirement.clone(),
             limits: guard.limits_of(requirement),
             has_own_input: options.input.is_some(),
+            reach,
         });
     }
 
@@ -132,10 +149,10 @@ impl Coverage {
         &self.routes
     }
 
-    /// The same routes below a path, as where a router is nested in another one.
+    /// The same routes below a path, as where axum nests a router in another one: what is at `/` is then at the path itself.
     pub fn under(mut self, prefix: &str) -> Self {
-        self.routes.iter_mut().for_each(|route| route.path.insert_str(0, prefix));
-        self.left_open = self.left_open.into_iter().map(|path| format!("{prefix}{path}")).collect();
+        self.routes.iter_mut().for_each(|route| route.path = below(prefix, &route.path));
+        self.left_open = self.left_open.iter().map(|path| below(prefix, path)).collect();
         self
     }
 
@@ -152,17 +169,44 @@ impl Coverage {
         self
     }
 
-    /// Ends the test unless these paths, and no others, have handlers that callers without a token get to.
+    /// Ends the test unless these routes, and no others, have handlers that callers without a token get to. A route is named by its
+    /// method and its path, such as `POST /hooks/paid`. A path alone is the name of what reads there: `GET` and `HEAD`. One that is
+    /// there for every method is named as the report shows it, as `* /assets/{*path}`.
     ///
     /// # Panics
     ///
-    /// With the paths that are open and not named, and those that are named and not open.
-    pub fn assert_open_only<'p>(&self, paths: impl IntoIterator<Item = &'p str>) {
-        let open = self.routes.iter().filter(|route| route.is_open()).map(CoveredRoute::path);
-        let (open, named): (BTreeSet<&str>, BTreeSet<&str>) = (open.collect(), paths.into_iter().collect());
-        let (more, fewer): (Vec<_>, Vec<_>) =
-            (open.difference(&named).collect(), named.difference(&open).collect());
+    /// With the routes that are open and not named, and the names that no open route has.
+    pub fn assert_open_only<'p>(&self, names: impl IntoIterator<Item = &'p str>) {
+        let open = self.routes.iter().filter(|route| route.is_open());
+        let open: Vec<(&str, &str)> = open
+            .flat_map(|route| route.methods.iter().map(|method| (method.as_str(), route.path.as_str())))
+            .collect();
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let more: BTreeSet<String> = open
+            .iter()
+            .filter(|route| !names.iter().any(|name| is_name(name, **route)))
+            .map(|(method, path)| format!("{method} {path}"))
+            .collect();
+        let fewer: Vec<&&str> =
+            names.iter().filter(|name| !open.iter().any(|route| is_name(name, *route))).collect();
         assert!(more.is_empty() && fewer.is_empty(), "open beside: {more:?}, not open: {fewer:?}\n{self}");
+    }
+}
+
+/// Where axum has a path of a router that is nested.
+fn below(prefix: &str, path: &str) -> String {
+    match prefix.strip_suffix('/') {
+        Some(prefix) => format!("{prefix}/{}", path.trim_start_matches('/')),
+        None if path == "/" && !prefix.is_empty() => prefix.to_owned(),
+        None => format!("{prefix}{path}"),
+    }
+}
+
+/// Whether somebody means a method of a path by a name.
+fn is_name(name: &str, (method, path): (&str, &str)) -> bool {
+    match name.split_once(' ') {
+        Some((named, at)) => named == method && at == path,
+        None => name == path && ["GET", "HEAD"].contains(&method),
     }
 }
 
@@ -173,6 +217,11 @@ impl Coverage {
 pub enum Unguarded {
     /// What no route has is answered by somebody.
     Fallback,
+    /// What no route has below a path is answered by somebody: by the fallback of a router that is nested there.
+    FallbackBelow {
+        /// The path.
+        path: String,
+    },
     /// A route.
     Route {
         /// The template of its path.
@@ -180,7 +229,7 @@ pub enum Unguarded {
         /// Its methods that are in no report; `*` for any.
         methods: Vec<String>,
     },
-    /// The router cannot be read: it is of a version of axum that this crate does not know.
+    /// The router, or one of its routes, cannot be read: it is of a version of axum that this crate does not know.
     Unreadable,
 }
 
@@ -189,6 +238,7 @@ impl fmt::Display for Unguarded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fallback => out.write_str("a fallback answers what no route has"),
+            Self::FallbackBelow { path } => write!(out, "a fallback answers what no route has below {path}"),
             Self::Route { path, methods } => write!(out, "{} {path}", methods.join(" ")),
             Self::Unreadable => out.write_str("the router cannot be read"),
         }
@@ -200,31 +250,51 @@ impl Coverage {
     /// What a router shows that is in no route.
     pub(crate) fn beside(&self, shown: Option<Shown>) -> Vec<Unguarded> {
         let Some(shown) = shown else { return vec![Unguarded::Unreadable] };
-        let routes = shown.routes.into_iter().filter(|(path, _)| !self.left_open.contains(path));
-        let mut found: Vec<Unguarded> = routes
-            .filter_map(|(path, methods)| {
-                let methods = self.left_of(&path, methods);
-                (!methods.is_empty()).then_some(Unguarded::Route { path, methods })
-            })
-            .collect();
+        let mut found = Vec::new();
+        for (path, answerer) in shown.routes {
+            if self.left_open.contains(&path) {
+                continue;
+            }
+            let Some(methods) = self.left_of(&path, answerer) else { return vec![Unguarded::Unreadable] };
+            if !methods.is_empty() {
+                found.push(Unguarded::Route { path, methods });
+            }
+        }
+        found.extend(shown.fallbacks_below.into_iter().map(|path| Unguarded::FallbackBelow { path }));
         if shown.has_fallback {
             found.push(Unguarded::Fallback);
         }
         found
     }
 
-    /// Those of the methods at a path that are in no route.
-    fn left_of(&self, path: &str, methods: Vec<String>) -> Vec<String> {
-        let known: BTreeSet<&str> = self
-            .routes
-            .iter()
-            .filter(|route| route.path == path)
-            .flat_map(|route| route.methods.iter().map(String::as_str))
-            .collect();
-        if known.contains("*") {
-            return Vec::new();
+    /// The methods at a path that somebody answers who is behind no route; `None` where that is not known.
+    fn left_of(&self, path: &str, answerer: Answerer) -> Option<Vec<String>> {
+        let mut around: BTreeSet<&str> = BTreeSet::new();
+        let mut behind = Handlers::default();
+        for route in self.routes.iter().filter(|route| route.path == path) {
+            match &route.reach {
+                Reach::Around => around.extend(route.methods.iter().map(String::as_str)),
+                Reach::Handlers(handlers) => {
+                    let Handlers { methods, others } = handlers.as_ref()?;
+                    behind.methods.extend(methods);
+                    behind.others |= others;
+                }
+            }
         }
-        methods.into_iter().filter(|method| !known.contains(method.as_str())).collect()
+        if around.contains("*") {
+            return Some(Vec::new());
+        }
+        let every = Some(vec!["*".to_owned()]);
+        let Answerer::Methods(Handlers { methods, others }) = answerer else { return every };
+        if others && !behind.others {
+            return every;
+        }
+        let is_left = |method: &str| !behind.methods.contains(method) && !around.contains(method);
+        let mut left: BTreeSet<&str> = methods.iter().copied().filter(|method| is_left(method)).collect();
+        if left.contains("GET") && !methods.contains("HEAD") {
+            left.insert("HEAD");
+        }
+        Some(left.into_iter().map(str::to_owned).collect())
     }
 }
 

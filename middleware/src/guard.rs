@@ -165,9 +165,12 @@ impl Guard {
         }
     }
 
-    /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
+    /// Whether the guard has what it needs to decide, and none of it is too old: keys of an issuer, the policy if there
     /// is to be one, what was revoked if that has to be known, where limits are shared that hold everywhere and are closed without, where proofs are shared if nobody is served without, and where
     /// sessions are kept if people sign in here.
+    ///
+    /// Of several issuers, one whose keys cannot be had does not take the service away from the callers of the others: its tokens alone
+    /// are answered 503. Which one it is says [`Status::issuers`]: the probe of a service that is of no use without it looks there too.
     pub fn is_ready(&self) -> bool {
         let moment = Moment::strict(self.core.clock.steady());
         let policy = self.core.policy.as_ref();

@@ -14,7 +14,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower::{Layer, Service};
 
 pub use self::answer::GuardFuture;
-use self::answer::{Errand, Parting, State, failed};
+use self::answer::{Errand, FoundRoute, Parting, State, failed};
 use crate::authorize::Requirement;
 use crate::body::{Framed, HttpBody};
 use crate::decision::Place;
@@ -161,7 +161,9 @@ impl GuardLayer {
             Ok(Step::Pass) => {
                 let stay = Stay::of(&parts.method, &parts.extensions);
                 let body = self.bounded(dialect, body, &stay);
-                let errand = Errand { layer: self.clone(), method: parts.method.clone(), dialect };
+                let known = self.post.terms.route.is_some();
+                let found = if known { FoundRoute::default() } else { FoundRoute::of(&parts.extensions) };
+                let errand = Errand { layer: self.clone(), method: parts.method.clone(), found, dialect };
                 match caught(|| inner.call(Request::from_parts(parts, body))) {
                     Ok(handler) => State::Passed { handler, parting, stay, errand },
                     Err(panicked) => State::Refused { response: Some(errand.failed(panicked, &parting)) },
@@ -185,7 +187,7 @@ impl GuardLayer {
 
     /// What is asked for, as far as it is known.
     fn place(&self, method: &Method, extensions: &Extensions) -> Place {
-        let route = self.post.terms.route.clone().or_else(|| found(extensions));
+        let route = self.post.terms.route.clone().or_else(|| FoundRoute::of(extensions).template());
         Place { route, method: method.clone() }
     }
 
@@ -202,17 +204,6 @@ impl GuardLayer {
     fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
         if dialect == Dialect::Http { self.post.terms.input.bounded(body) } else { stay.bound(body) }
     }
-}
-
-/// The template of a route that a router of axum has found.
-#[cfg(feature = "axum")]
-fn found(extensions: &Extensions) -> Option<Arc<str>> {
-    extensions.get::<axum::extract::MatchedPath>().map(|path| Arc::from(path.as_str()))
-}
-
-#[cfg(not(feature = "axum"))]
-const fn found(_: &Extensions) -> Option<Arc<str>> {
-    None
 }
 
 impl fmt::Debug for GuardLayer {

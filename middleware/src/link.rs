@@ -121,6 +121,12 @@ impl Link {
         Ok(connection)
     }
 
+    /// Has the server show by another command that it can do what it is for.
+    #[cfg(feature = "login")]
+    pub(crate) fn probe_by(&mut self, probe: Cmd) {
+        self.purpose.probe = probe;
+    }
+
     /// Goes on without this connection. There may be a newer one by now.
     fn lose(&self, lost: &Arc<MultiplexedConnection>, error: &RedisError) {
         let before = self.current.compare_and_swap(lost, None);

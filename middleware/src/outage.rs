@@ -9,6 +9,10 @@ use std::time::Duration;
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 const LAST_PAUSE: Duration = Duration::from_hours(1);
 
+/// After how long without a failure something is over that strangers can bring about: who has taken their share fails while others
+/// do not.
+pub(crate) const CALM: Duration = Duration::from_mins(1);
+
 /// How many causes of one outage are told of when they appear: two that take turns must not fill the log.
 const MAX_CAUSES: usize = 4;
 

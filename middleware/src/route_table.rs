@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Reach};
 use crate::edge::{Edge, Edged, RouteHeaders};
 use crate::guard::Guard;
 use crate::input::RouteInput;
@@ -166,7 +166,7 @@ impl RouteTable {
     /// beside it.
     pub fn coverage(&self, guard: &Guard) -> Coverage {
         self.rows.iter().fold(Coverage::new(), |mut coverage, row| {
-            coverage.add(guard, (&row.path, row.names()), &row.requirement, &row.options);
+            coverage.add(guard, (&row.path, row.names(), Reach::Around), &row.requirement, &row.options);
             coverage
         })
     }

@@ -9,13 +9,13 @@ use axum::routing::{MethodRouter, get};
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
-use crate::coverage::{Coverage, Shown, Unguarded};
+use crate::coverage::{Coverage, Reach, Shown, Unguarded};
 use crate::edge::RouteHeaders;
 use crate::guard::Guard;
 use crate::input::RouteInput;
 use crate::layer::GuardLayer;
 use crate::route_options::RouteOptions;
-use crate::routes::methods_of;
+use crate::routes::{Handlers, methods_of};
 
 /// A router whose routes all state what they require: the type takes no others.
 ///
@@ -225,7 +225,9 @@ where
         let groups =
             self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
         groups.fold(Coverage::new(), |mut coverage, (path, group)| {
-            coverage.add(guard, (path, methods_of(&group.methods)), &group.requirement, &group.options);
+            let Group { methods, requirement, options } = group;
+            let reach = Reach::Handlers(Handlers::of(methods));
+            coverage.add(guard, (path, methods_of(methods), reach), requirement, options);
             coverage
         })
     }
@@ -273,12 +275,23 @@ impl<S> Default for GuardedRouter<S> {
 }
 
 impl Coverage {
-    /// What a finished router answers beside what is in this report: routes that were added or merged after
-    /// [`guarded_by`](GuardedRouter::guarded_by), and a fallback.
+    /// What a finished router answers beside what is in this report: routes, and methods of routes, that were added or merged after
+    /// [`guarded_by`](GuardedRouter::guarded_by), and fallbacks, also of routers that are nested in it.
     ///
-    /// It is read from what the router shows of itself, and nothing is called. What a service that is nested in the router, or a
-    /// layer around it, answers by itself cannot be known: the first is listed as one route for any method, the second is not seen.
-    /// A route that has a guard as its own layer is in no report, and is listed unless it is [left out](Self::leave_open).
+    /// It is read from what the router shows of itself, and nothing is called. So what can be known is by which path, and there for which
+    /// methods, there is a handler, and no more:
+    ///
+    /// - A handler counts as one of the report if its path and its method are. That the report and the router were made of the same
+    ///   routes is for the test to see to: a route that has its path and its method in both, and its guard in one alone, is not found.
+    /// - A handler of its own for `HEAD`, or for a single method beside [`any`](axum::routing::any), is one that the report has to have:
+    ///   that it has `GET`, or every other method, is not enough.
+    /// - What a service that is nested in the router answers by itself cannot be known. It is listed as one route for any method, also at
+    ///   a path of the report, unless the report is that of a [`RouteTable`](crate::RouteTable).
+    /// - What a layer around the router answers by itself is not seen, nor is a router in which this one is nested.
+    /// - A route or a fallback that has a guard as its own layer is in no report. It is listed; a route can be
+    ///   [left out](Self::leave_open).
+    /// - A router of a version of axum that shows itself in another way is [`Unreadable`](Unguarded::Unreadable), and so is all of it where a
+    ///   single one of its routes is.
     pub fn unguarded<S>(&self, app: &Router<S>) -> Vec<Unguarded> {
         self.beside(Shown::of(app))
     }

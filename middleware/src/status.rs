@@ -12,11 +12,11 @@ use crate::input::FieldReports;
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// Whether the guard has all it needs to decide, and none of it is too old.
+    /// Whether the guard has what it needs to decide, and none of it is too old: see [`Guard::is_ready`](crate::Guard::is_ready).
     pub ready: bool,
     /// The policy, if the guard is to have one.
     pub policy: Option<PolicyStatus>,
-    /// The keys of each issuer.
+    /// The keys of each issuer: those of one that cannot be used have its tokens answered 503, also while the guard is ready.
     pub issuers: Vec<KeysStatus>,
     /// What is known of the issuer that is asked about tokens, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@
 /// ```
 /// use portcullis_guard::{Issuer, TokenForm};
 ///
-/// let issuer = Issuer::oidc("https://id.example.com").token_form(TokenForm::danger_generic(["JWT"]).untyped());
+/// let issuer = Issuer::oidc("https://id.example.com").token_form(TokenForm::danger_generic(["JWT"]).danger_untyped());
 /// # let _ = issuer;
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -50,8 +50,11 @@ impl TokenForm {
     }
 
     /// Takes tokens as well that do not say of which type they are, as [`danger_generic`](Self::danger_generic) takes those of a type.
+    ///
+    /// The risk is the same one: no type says even less than `JWT`, so that of everything that the issuer signs for this audience only the
+    /// claims tell what it is. It is one too where nothing else than [`rfc9068`](Self::rfc9068) is taken beside.
     #[must_use]
-    pub fn untyped(self) -> Self {
+    pub fn danger_untyped(self) -> Self {
         Self(Some(Generic { untyped: true, ..self.0.unwrap_or_default() }))
     }
 
@@ -97,11 +100,15 @@ fn is_type(text: &str) -> bool {
 
 /// Whether a type is the one of a name (RFC 7515 §4.1.9): media types compare without case, and `application/` may be left out.
 pub(crate) fn names(own: &str, typ: &str) -> bool {
-    let own = match own.split_at_checked("application/".len()) {
+    subtype(own).eq_ignore_ascii_case(subtype(typ))
+}
+
+/// A type without `application/`.
+fn subtype(typ: &str) -> &str {
+    match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
-        _ => own,
-    };
-    own.eq_ignore_ascii_case(typ)
+        _ => typ,
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +123,21 @@ mod tests {
         for typ in ["", "a b", "dpop+jwt", "LOGOUT+JWT", "application/secevent+jwt", "id+jwt", "\u{e4}"] {
             assert_eq!(TokenForm::danger_generic(["JWT", typ]).unfit(), Some(typ));
         }
-        assert_eq!(TokenForm::rfc9068().untyped().unfit(), None);
+        assert_eq!(TokenForm::rfc9068().danger_untyped().unfit(), None);
+    }
+
+    #[test]
+    fn a_type_is_the_same_one_with_its_prefix_and_without_on_either_side() {
+        for own in ["JWT", "jwt", "application/jwt", "Application/JWT"] {
+            for listed in ["JWT", "application/JWT", "APPLICATION/jwt"] {
+                assert!(names(own, listed), "{own} {listed}");
+            }
+        }
+        for (own, listed) in
+            [("x/jwt", "JWT"), ("JWT", "x/jwt"), ("application/", "JWT"), ("JWT", "application/at+jwt")]
+        {
+            assert!(!names(own, listed), "{own} {listed}");
+        }
     }
 
     #[test]
@@ -126,7 +147,7 @@ mod tests {
         }
         let listed = TokenForm::danger_generic(["JWT"]);
         assert!(listed.is_generic() && !listed.takes_untyped() && listed.types() == ["JWT"]);
-        let both = listed.untyped();
+        let both = listed.danger_untyped();
         assert!(both.is_generic() && both.takes_untyped() && both.types() == ["JWT"]);
     }
 }

@@ -41,7 +41,7 @@ pub use self::verifier::{ProofOfKey, ProofRefused, ProofVerifier};
 use crate::authorize::Binding;
 use crate::client_address::Proxies;
 use crate::clock::Clock;
-use crate::outage::{OutageLog, OutageReport};
+use crate::outage::{CALM, OutageLog, OutageReport};
 use crate::token::{Credential, Principal, Scheme, TokenFault};
 
 /// Why a caller has not proven that the token is theirs.
@@ -145,12 +145,28 @@ impl Bindings {
     /// Notes that a proof is used, unless it was before, and gives what is still to be asked for elsewhere.
     pub(crate) fn note(&self, proof: Name, clock: &Clock) -> Result<Option<Claim>, BindingFault> {
         let noted = self.dpop.as_ref().map_or(Ok(None), |proofs| proofs.note(proof, Instant::of(clock)));
-        if let Err(fault @ BindingFault::Full) = &noted
-            && let Some(OutageReport { attempts, .. }) = self.crowd.failed(clock.steady(), fault, false)
-        {
-            tracing::warn!(attempts, "{fault}: requests with new ones are answered 503");
+        match &noted {
+            Ok(_) => self.note_crowd(None, clock),
+            Err(fault @ BindingFault::Full) => self.note_crowd(Some(fault), clock),
+            // That needed no room.
+            Err(_) => {}
         }
         noted
+    }
+
+    /// Says to the log that no proof can be remembered, and that some can again. Strangers can cause the one as often as they like, so
+    /// that it is said ever more rarely.
+    fn note_crowd(&self, fault: Option<&BindingFault>, clock: &Clock) {
+        let now = clock.steady();
+        let Some(fault) = fault else {
+            if let Some(OutageReport { lasted, attempts }) = self.crowd.calmed(now, CALM) {
+                tracing::info!(attempts, for_secs = lasted.as_secs(), "new proofs can be remembered again");
+            }
+            return;
+        };
+        if let Some(OutageReport { attempts, .. }) = self.crowd.failed(now, fault, false) {
+            tracing::warn!(attempts, "{fault}: requests with new ones are answered 503");
+        }
     }
 
     /// Where used proofs are shared, if they are to be.

@@ -63,6 +63,11 @@ impl Pending {
         matches!(self, Self::Answer(_))
     }
 
+    /// Whether the token may be one that anybody could have written: what an issuer is asked about beside its signature is none.
+    pub(crate) fn may_be_guess(&self) -> bool {
+        matches!(self, Self::Answer(question) if question.decides())
+    }
+
     /// Waits, but not for ever.
     pub(crate) async fn over(self) -> Turn {
         match self {
@@ -79,28 +84,39 @@ impl Pending {
 impl Authority {
     /// Who sent a token.
     pub(crate) fn identify(&self, token: &str, rigour: Rigour, turn: Turn) -> Identity {
-        let identity = self.identify_once(token, rigour.tolerance, turn);
-        match (&self.introspector, identity) {
-            (Some(introspector), Identity::Caller(caller))
-                if rigour.asks_anew
-                    && caller.verified().asked.is_none()
-                    && introspector.asks(caller.issuer()) =>
-            {
-                looked_up(introspector, token, rigour.tolerance)
-            }
-            (_, identity) => identity,
+        if let Some(introspector) = self.deciding(token) {
+            return match turn {
+                Turn::Answered(verdict) => Identity::by(verdict),
+                _ => Identity::looked_up(introspector, token, rigour.tolerance, Identity::by),
+            };
+        }
+        let attempt = match turn {
+            Turn::First | Turn::Entered(_) => Attempt::First,
+            Turn::Answered(_) | Turn::Fetched => Attempt::Last,
+        };
+        match (self.verify(token, rigour.tolerance, attempt), turn) {
+            (Identity::Caller(caller), Turn::Answered(verdict)) => Identity::confirmed(caller, verdict),
+            (Identity::Caller(caller), _) => match self.asked_anew(&caller, rigour) {
+                Some(introspector) => {
+                    let judge = |verdict| Identity::confirmed(caller, verdict);
+                    Identity::looked_up(introspector, token, rigour.tolerance, judge)
+                }
+                None => Identity::Caller(caller),
+            },
+            (identity, _) => identity,
         }
     }
 
-    fn identify_once(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
-        match (&self.introspector, turn) {
-            (_, Turn::Answered(verdict)) => Identity::by(verdict),
-            (Some(introspector), _) if introspector.decides(token) => {
-                looked_up(introspector, token, tolerance)
-            }
-            (_, Turn::First | Turn::Entered(_)) => self.verify(token, tolerance, Attempt::First),
-            (_, Turn::Fetched) => self.verify(token, tolerance, Attempt::Last),
-        }
+    /// Who says whether a token is good, where that is not its signature.
+    fn deciding(&self, token: &str) -> Option<&Introspector> {
+        self.introspector.as_ref().filter(|introspector| introspector.decides(token))
+    }
+
+    /// Who is asked about a caller whose token is good by its signature, where that is not enough.
+    pub(super) fn asked_anew(&self, caller: &Principal, rigour: Rigour) -> Option<&Introspector> {
+        let introspector =
+            self.introspector.as_ref().filter(|_| rigour.asks_anew && caller.asked().is_none());
+        introspector.filter(|introspector| introspector.asks(caller.issuer()))
     }
 
     /// Who sent a token, when there is time to wait for what decides.
@@ -118,22 +134,41 @@ impl Authority {
     /// has changed since.
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
         let Held { caller, token, inquiry, visit: _, share: _ } = held;
-        let again = match &self.introspector {
-            // Whom the issuer was asked about once is asked about again.
-            Some(introspector) if caller.verified().asked.is_some() || introspector.decides(token) => {
-                introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {
-                    Lapse::Refused(fault) => ended_by(fault),
-                    Lapse::Unanswered => Ended::Unavailable,
-                })?
-            }
-            _ => self.verifier.verify_again(caller, token, tolerance).map_err(|outcome| match outcome {
+        if let Some(introspector) = self.deciding(token) {
+            let again = introspector.lasts((&*caller, token), inquiry, tolerance).map_err(lapsed)?;
+            return again.map_or(Ok(()), |again| held.take_over(again));
+        }
+        let again =
+            self.verifier.verify_again(caller, token, tolerance).map_err(|outcome| match outcome {
                 Verification::Refused(fault) => ended_by(fault),
                 Verification::Unavailable | Verification::Verified(_) | Verification::Waiting(_) => {
                     Ended::Unavailable
                 }
-            })?,
+            })?;
+        // Whom the issuer was asked about once is asked about again.
+        let asks = self.introspector.as_ref().filter(|_| caller.asked().is_some());
+        let said = match asks {
+            Some(introspector) => {
+                introspector.lasts((&*caller, token), inquiry, tolerance).map_err(lapsed)?
+            }
+            None => None,
         };
-        again.map_or(Ok(()), |again| held.take_over(again))
+        if again.is_none() && said.is_none() {
+            return Ok(());
+        }
+        let signed = again.unwrap_or_else(|| caller.clone()).asked_at(caller.asked());
+        let confirmed = match said {
+            Some(said) => signed.confirmed_by(said.verified()).map_err(ended_by)?,
+            None => signed,
+        };
+        held.take_over(confirmed)
+    }
+
+    /// What was not to be had, where a token could not be [confirmed](Self::confirm).
+    pub(super) fn missing_for(&self, held: &Held, tolerance: Duration) -> Outage {
+        let Held { caller, token, .. } = held;
+        let has_keys = || self.verifier.verify_again(caller, token, tolerance).is_ok();
+        if self.deciding(token).is_some() || has_keys() { Outage::Introspection } else { Outage::Keys }
     }
 
     fn verify(&self, token: &str, tolerance: Duration, attempt: Attempt) -> Identity {
@@ -155,13 +190,36 @@ impl Identity {
             Verdict::Unanswered(Unanswered::Busy) => Self::Unavailable(Outage::Questions),
         }
     }
+
+    /// Whom a signature vouches for, once the issuer was asked as well.
+    fn confirmed(caller: Principal, verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Good(said) => caller.confirmed_by(&said).map_or_else(Self::Refused, Self::Caller),
+            // Its issuer did sign it.
+            Verdict::Refused(TokenFault::Inactive) => Self::Refused(TokenFault::Revoked),
+            verdict => Self::by(verdict),
+        }
+    }
+
+    /// By what the issuer said of a token, if it is not to be asked first.
+    fn looked_up(
+        introspector: &Introspector,
+        token: &str,
+        tolerance: Duration,
+        judge: impl FnOnce(Verdict) -> Self,
+    ) -> Self {
+        match introspector.look_up(token, tolerance) {
+            LookedUp::Verdict(verdict) => judge(verdict),
+            LookedUp::Unknown(question) => Self::Wait(Pending::Answer(question)),
+        }
+    }
 }
 
-/// What the issuer said of a token, or is to be asked.
-fn looked_up(introspector: &Introspector, token: &str, tolerance: Duration) -> Identity {
-    match introspector.look_up(token, tolerance) {
-        LookedUp::Verdict(verdict) => Identity::by(verdict),
-        LookedUp::Unknown(question) => Identity::Wait(Pending::Answer(question)),
+/// Why nothing goes on under a token that the issuer is asked about.
+const fn lapsed(lapse: Lapse) -> Ended {
+    match lapse {
+        Lapse::Refused(fault) => ended_by(fault),
+        Lapse::Unanswered => Ended::Unavailable,
     }
 }
 

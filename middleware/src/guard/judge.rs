@@ -139,9 +139,9 @@ impl Admission<'_> {
 }
 
 impl Terms {
-    /// What a guess costs, where it takes a question to find out whether there is one.
+    /// What a guess costs, where it takes a question to find out whether there is one: only where the issuer decides about the token.
     pub(crate) fn fine(&self, parts: &Parts, pending: &Pending) -> Option<Fine<'_>> {
-        pending.asks().then(|| self.passage.fine(address(parts)))
+        pending.may_be_guess().then(|| self.passage.fine(address(parts)))
     }
 }
 
@@ -187,7 +187,7 @@ impl Core {
     /// Whether a caller may have been revoked without anybody saying so here: neither the server that tells, nor the issuer that was
     /// asked in its place.
     pub(super) fn is_in_the_dark(&self, requirement: &Requirement, caller: &Principal) -> bool {
-        let was_asked = requirement.asks_when_stale() && caller.verified().asked.is_some();
+        let was_asked = requirement.asks_when_stale() && caller.asked().is_some();
         !was_asked && self.hears_too_little(requirement)
     }
 

@@ -21,7 +21,7 @@ impl Guard {
     /// Decides what a handler asks about the caller of a request that was let through, as it would be for a route.
     pub(crate) fn decide(&self, requirement: &Requirement, held: &mut Held) -> Result<Decision, Refusal> {
         let core = self.core();
-        self.confirm(requirement, held).map_err(|ended| core.lapsed(ended, held))?;
+        self.confirm(requirement, held).map_err(|ended| core.lapsed(ended, (requirement, held)))?;
         if core.is_in_the_dark(requirement, &held.caller) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
@@ -31,7 +31,12 @@ impl Guard {
 
     /// Whether it can be said at once of the token of a request that was let through that it is still good, or that it is not.
     pub(crate) fn is_known(&self, requirement: &Requirement, held: &mut Held) -> bool {
-        !matches!(self.confirm(requirement, held), Err(Ended::Unavailable))
+        if self.confirm(requirement, held) == Err(Ended::Unavailable) {
+            return false;
+        }
+        // Where nobody says what was revoked, the issuer does, if it was not asked before.
+        let core = self.core();
+        core.authority.asked_anew(&held.caller, core.rigour(requirement)).is_none()
     }
 
     /// Whether the token is still good, and the session that it is of, if it is of one, has not ended.
@@ -55,6 +60,7 @@ impl Guard {
             Identity::Refused(fault) => Err(Refusal::Token { fault, scheme }),
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
             // Whoever has waited is done waiting by now.
+            Identity::Wait(pending) if pending.asks() => Err(Refusal::Unavailable(Outage::Introspection)),
             Identity::Wait(_) => Err(Refusal::Unavailable(Outage::Keys)),
         }
     }
@@ -62,20 +68,16 @@ impl Guard {
 
 impl Core {
     /// The answer to a caller whose token has ended while the handler was at work.
-    fn lapsed(&self, ended: Ended, held: &Held) -> Refusal {
+    fn lapsed(&self, ended: Ended, (requirement, held): (&Requirement, &Held)) -> Refusal {
         let scheme = held.scheme();
-        let is_asked_about = self
-            .authority
-            .introspector
-            .as_ref()
-            .is_some_and(|introspector| introspector.decides(&held.token));
         match ended {
             Ended::Expired => Refusal::Token { fault: TokenFault::Expired, scheme },
             Ended::Denied | Ended::Revoked | Ended::SignIn => {
                 Refusal::Token { fault: TokenFault::Revoked, scheme }
             }
-            Ended::Unavailable if is_asked_about => Refusal::Unavailable(Outage::Introspection),
-            Ended::Unavailable => Refusal::Unavailable(Outage::Keys),
+            Ended::Unavailable => {
+                Refusal::Unavailable(self.authority.missing_for(held, requirement.tolerance()))
+            }
         }
     }
 

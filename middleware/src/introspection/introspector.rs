@@ -15,7 +15,7 @@ use super::memory::{Digest, Good, Memory};
 use super::queue::Queue;
 use super::verdict::{Unanswered, Verdict};
 use crate::clock::Clock;
-use crate::outage::{OutageLog, OutageReport};
+use crate::outage::{CALM, OutageLog, OutageReport};
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::IntrospectionStatus;
@@ -237,6 +237,17 @@ impl Desk {
         }
     }
 
+    /// Says to the log that every token can be asked about again.
+    fn note_room(&self) {
+        if let Some(OutageReport { lasted, attempts }) = self.crowd.calmed(self.clock.steady(), CALM) {
+            tracing::info!(
+                attempts,
+                for_secs = lasted.as_secs(),
+                "there is room for questions about tokens again"
+            );
+        }
+    }
+
     async fn answer(&self, token: &str, digest: &Digest) -> Result<Answer, Fault> {
         let asked = self.clock.unix_secs();
         let reply = self.endpoint.ask(token).await?;
@@ -299,6 +310,11 @@ impl Desk {
 }
 
 impl Question {
+    /// Whether nothing but the answer says that an issuer vouches for the token.
+    pub(crate) fn decides(&self) -> bool {
+        self.introspector.decides(&self.token)
+    }
+
     /// Asks, together with everybody who wants to know the same.
     pub(crate) async fn ask(self) -> Verdict {
         let verdict = match self.board(None) {
@@ -330,6 +346,7 @@ impl Question {
             Boarding::Joined(awaited) => return Ok(awaited),
             Boarding::New(flight, awaited) => (flight, awaited),
         };
+        introspector.desk.note_room();
         // Somebody may have got the answer since this request looked.
         if let Some(verdict) = introspector.remembered(digest) {
             flight.land(verdict.clone());

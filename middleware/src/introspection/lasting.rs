@@ -70,7 +70,7 @@ impl Introspector {
         if verified.is_revoked(self.revoked.as_deref()) {
             return Err(Lapse::Refused(TokenFault::Revoked));
         }
-        let age = desk.clock.steady().saturating_sub(verified.asked.unwrap_or_default());
+        let age = desk.clock.steady().saturating_sub(caller.asked().unwrap_or_default());
         let counts_for = desk.memory.good_for().max(PACE.every);
         if inquiry.open.is_none() && age < counts_for {
             return Ok(None);

@@ -99,7 +99,8 @@ use crate::token::TokenPolicy;
 /// [32](Self::max_requests) questions of requests are open at a time, and whoever comes beyond that is answered 503. Set
 /// [`Limits::by_address`](crate::Limits::by_address), so that one address cannot take all of them: each request counts there
 /// before its token is looked at, and one whose token turns out to be inactive costs what a
-/// [guess](crate::Limits::guess_cost) does.
+/// [guess](crate::Limits::guess_cost) does. That is for tokens about which the issuer decides alone: one that it signed, and that it is
+/// asked about [while revocations are not heard](crate::Requirement::introspect_when_stale), is no guess, and costs none.
 #[derive(Clone, Debug)]
 #[must_use = "nobody is asked before it is given to a builder"]
 pub struct Introspection {

@@ -1,5 +1,6 @@
 //! Issuers, and the keys that they sign with.
 
+mod allowance;
 mod discovery;
 mod key;
 mod metadata;
@@ -243,9 +244,9 @@ impl Trusts {
         self.0.iter().map(|trust| trust.status(now)).collect()
     }
 
-    /// Whether the keys of every issuer are there.
+    /// Whether there are keys of an issuer: whose are missing has its tokens answered 503, and nobody else's.
     pub(crate) fn are_ready(&self, moment: Moment) -> bool {
-        self.0.iter().all(|trust| trust.generation(moment).is_some())
+        self.0.is_empty() || self.0.iter().any(|trust| trust.generation(moment).is_some())
     }
 
     fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {

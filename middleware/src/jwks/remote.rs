@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
+use super::allowance::Allowance;
 use super::discovery::{Answered, Discovery, KeysFault};
 use super::set::{JwkSet, Published, next};
 use crate::clock::Clock;
@@ -30,8 +31,9 @@ const COLD: Schedule = Schedule {
     last_retry: Duration::from_secs(4),
 };
 
-/// A stranger can invent key ids, so requests have keys fetched this often at most, beside the background.
-const REQUEST_COOL_DOWN: Duration = Duration::from_secs(30);
+/// Requests have keys fetched by their [`Allowance`], beside the background, but so soon at the earliest after an attempt that failed.
+const FAILED_COOL_DOWN: Duration = Duration::from_secs(30);
+/// While nobody can be served, so soon after any that a request had made.
 const COLD_COOL_DOWN: Duration = Duration::from_secs(1);
 
 /// The longest that a pause can be between two looks at what is known: a tenth more than [`WARM`] says.
@@ -80,6 +82,7 @@ struct Attempts {
     last: Option<Duration>,
     /// The last one that a request had made.
     for_request: Option<Duration>,
+    allowance: Allowance,
     failures: u32,
     /// For how long the keys hold by the word of the issuer, from when it confirmed them.
     fresh_for: Duration,
@@ -176,11 +179,17 @@ impl RemoteKeys {
     /// found by the first request that needs it. A fetch that is not finished does not count either: requests
     /// wait for it.
     pub(crate) fn is_due_for_request(&self) -> bool {
-        let usable = self.current(Moment::strict(self.clock.steady())).is_some();
-        let cool_down = if usable { REQUEST_COOL_DOWN } else { COLD_COOL_DOWN };
-        let Attempts { last, for_request, failures, .. } = self.attempts();
-        let counted = if failures > 0 { last } else { for_request };
-        counted.is_none_or(|then| self.clock.steady().saturating_sub(then) >= cool_down)
+        let now = self.clock.steady();
+        let usable = self.current(Moment::strict(now)).is_some();
+        let Attempts { last, for_request, allowance, failures, .. } = self.attempts();
+        let is_over =
+            |then: Option<Duration>, cool_down| then.is_none_or(|then| now.saturating_sub(then) >= cool_down);
+        match (usable, failures > 0) {
+            (true, true) => is_over(last, FAILED_COOL_DOWN),
+            (true, false) => allowance.is_left(now),
+            (false, true) => is_over(last, COLD_COOL_DOWN),
+            (false, false) => is_over(for_request, COLD_COOL_DOWN),
+        }
     }
 
     /// Fetches the keys now.
@@ -288,6 +297,7 @@ impl RemoteKeys {
         attempts.last = Some(now);
         if cause == Cause::Request {
             attempts.for_request = Some(now);
+            attempts.allowance = attempts.allowance.spent(now);
         }
         attempts.failures = if fresh_for.is_none() { attempts.failures.saturating_add(1) } else { 0 };
         attempts.fresh_for = fresh_for.unwrap_or_default();

@@ -1,10 +1,11 @@
 //! The answer of a guarded service.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum_core::body::Body;
-use http::{Method, Response};
+use http::{Extensions, Method, Response};
 use pin_project_lite::pin_project;
 
 use super::GuardLayer;
@@ -51,13 +52,44 @@ impl Parting {
 pub(super) struct Errand {
     pub(super) layer: GuardLayer,
     pub(super) method: Method,
+    /// The route, where the guard was not told which one it is at.
+    pub(super) found: FoundRoute,
     pub(super) dialect: Dialect,
 }
 
 impl Errand {
     pub(super) fn failed(&self, panicked: Panicked, parting: &Parting) -> Response<Body> {
-        let place = Place { route: self.layer.post.terms.route.clone(), method: self.method.clone() };
+        let route = self.layer.post.terms.route.clone().or_else(|| self.found.template());
+        let place = Place { route, method: self.method.clone() };
         failed(panicked, self.dialect, parting, place)
+    }
+}
+
+/// The route that a router of axum has found.
+#[derive(Clone, Default)]
+pub(super) struct FoundRoute(#[cfg(feature = "axum")] Option<axum::extract::MatchedPath>);
+
+#[cfg(feature = "axum")]
+impl FoundRoute {
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        Self(extensions.get().cloned())
+    }
+
+    /// The template of its path.
+    pub(super) fn template(&self) -> Option<Arc<str>> {
+        self.0.as_ref().map(|path| Arc::from(path.as_str()))
+    }
+}
+
+#[cfg(not(feature = "axum"))]
+#[expect(clippy::unused_self, reason = "the signature is that of the feature")]
+impl FoundRoute {
+    pub(super) const fn of(_: &Extensions) -> Self {
+        Self()
+    }
+
+    pub(super) const fn template(&self) -> Option<Arc<str>> {
+        None
     }
 }
 

@@ -213,8 +213,9 @@ impl Limits {
 
     /// What a guess at a token costs of the limits by address: 5 unless set, where other requests cost 1. A guess is a token
     /// that the issuer did not sign, as far as can be told; one that has expired, or that is meant for another service, is none,
-    /// and neither is a request without a token. An opaque token that the issuer calls inactive may have been either, and counts as
-    /// a guess.
+    /// and neither is a request without a token. Where the issuer decides about a token, and not its signature, one that it calls inactive
+    /// may have been either, and counts as a guess, and so does one whose caller hangs up before the issuer has answered. One that is
+    /// asked about [beside its signature](crate::Requirement::introspect_when_stale) is none, whatever the issuer says.
     ///
     /// A guess takes what is there and owes nothing beyond that. So whoever shares an address with somebody who guesses, as
     /// behind a NAT, may ask again as soon as one request has come back: `period / amount` after the last guess. While the

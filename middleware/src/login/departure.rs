@@ -1,7 +1,6 @@
 //! The page that leads to the issuer.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use axum_core::body::Body;
 use http::Response;
@@ -14,14 +13,10 @@ use super::page::Failure;
 use super::return_path::ReturnPath;
 use super::store::StoreFault;
 use super::{Rules, Sessions};
-use crate::outage::OutageReport;
+use crate::outage::{CALM, OutageReport};
 
 /// Whoever was signed in so recently as was asked, and is asked again, would go round for ever.
 const ROUND_SECS: u64 = 60;
-
-/// How long none may have failed before it is said that sign-ins can be begun again: one whose network has its share fails while those
-/// of others do not.
-const CALM: Duration = Duration::from_mins(1);
 
 /// Whether a person goes there, as far as the browser says (Fetch Metadata). A picture or a script of some page could otherwise have
 /// the browsers of all who look at it begin sign-ins, until their networks have begun as many as they may.

@@ -140,10 +140,8 @@ pub struct NotARedisUrl(String);
 impl RedisSessions {
     /// Keeps sessions at the server at `url` (`redis://` or `rediss://`).
     pub fn new(url: impl AsRef<str>) -> Result<Self, NotARedisUrl> {
-        let mut probe = redis::cmd("SET");
-        probe.arg(format!("{PREFIX}:probe")).arg(1).arg("PX").arg(1_000);
         let purpose = Purpose {
-            probe,
+            probe: probe(PREFIX),
             away: "where sessions are kept cannot be reached: requests with a session are answered 503",
             back: "where sessions are kept is reached again",
         };
@@ -156,9 +154,14 @@ impl RedisSessions {
     /// What the names of all keys there start with: `{portcullis:sessions}` unless set. Services that share a server but no
     /// sessions need different ones; braces around a part keep it working on a cluster. White space in it is left out.
     #[must_use]
-    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         // Names are kept in lists with blanks between them.
-        Self { prefix: prefix.into().split_whitespace().collect(), ..self }
+        self.prefix = prefix.into().split_whitespace().collect();
+        // A server may let nobody write under another one. Nobody else holds the link before the store is given to a builder.
+        if let Some(link) = Arc::get_mut(&mut self.link) {
+            link.probe_by(probe(&self.prefix));
+        }
+        self
     }
 
     /// How many sign-ins may be begun and not finished, at all replicas together: 50,000 unless set, at some 1,000 bytes each. A tenth
@@ -207,6 +210,13 @@ impl RedisSessions {
             .arg(names);
         command
     }
+}
+
+/// What a server has to be able to do.
+fn probe(prefix: &str) -> Cmd {
+    let mut probe = redis::cmd("SET");
+    probe.arg(format!("{prefix}:probe")).arg(1).arg("PX").arg(1_000);
+    probe
 }
 
 /// The server takes no time of nothing, and none beyond what its clock can show.

@@ -1,5 +1,7 @@
 //! Which methods a route answers.
 
+use std::collections::BTreeSet;
+
 use axum::routing::MethodRouter;
 
 /// The methods that handlers were given for, or `*` for every one.
@@ -7,12 +9,60 @@ use axum::routing::MethodRouter;
 /// A [`MethodRouter`] tells nobody what it answers but in its debug text, where the value of its `Allow` header stands last.
 /// What cannot be read there may be any method, so that a route never looks narrower than it is.
 pub(crate) fn methods_of<S>(router: &MethodRouter<S>) -> Vec<String> {
-    methods_shown(&format!("{router:?}"))
+    named(&format!("{router:?}")).unwrap_or_else(|| vec!["*".to_owned()])
 }
 
-/// The same by the debug text of a router.
-pub(crate) fn methods_shown(text: &str) -> Vec<String> {
-    named(text).unwrap_or_else(|| vec!["*".to_owned()])
+/// Who answers at a path.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Handlers {
+    /// The methods that have a handler of their own. `HEAD` is not among them where the handler of `GET` answers it.
+    pub(crate) methods: BTreeSet<&'static str>,
+    /// Whether somebody answers every other method.
+    pub(crate) others: bool,
+}
+
+/// How a [`MethodRouter`] calls its parts, in this order.
+const FIELDS: [(&str, &str); 9] = [
+    ("get: ", "GET"),
+    ("head: ", "HEAD"),
+    ("delete: ", "DELETE"),
+    ("options: ", "OPTIONS"),
+    ("patch: ", "PATCH"),
+    ("post: ", "POST"),
+    ("put: ", "PUT"),
+    ("trace: ", "TRACE"),
+    ("connect: ", "CONNECT"),
+];
+
+impl Handlers {
+    /// `None` where a router shows them in a way that is not known here.
+    pub(crate) fn of<S>(router: &MethodRouter<S>) -> Option<Self> {
+        Self::read(&format!("{router:?}"))
+    }
+
+    /// The same by the debug text of a router, which has to be as it is known, word for word: a part that is new may be one that
+    /// answers.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut rest = text.strip_prefix("MethodRouter { ")?.strip_suffix(" }")?;
+        let mut handlers = Self::default();
+        for (field, method) in FIELDS {
+            let (handler, next) = rest.strip_prefix(field)?.split_once(", ")?;
+            match handler {
+                "None" => {}
+                "BoxedHandler" | "Route" => _ = handlers.methods.insert(method),
+                _ => return None,
+            }
+            rest = next;
+        }
+        let (fallback, allow) = rest.strip_prefix("fallback: ")?.split_once(", allow_header: ")?;
+        handlers.others = match fallback {
+            "Default(Route)" => false,
+            "BoxedHandler" | "Service(Route)" => true,
+            _ => return None,
+        };
+        let is_list = |allow: &str| allow.strip_prefix("Bytes(b\"").is_some_and(|list| list.ends_with("\")"));
+        (["None", "Skip"].contains(&allow) || is_list(allow)).then_some(handlers)
+    }
 }
 
 fn named(shown: &str) -> Option<Vec<String>> {
@@ -48,6 +98,52 @@ mod tests {
         assert_eq!(methods(&trace(handler)), "TRACE");
         assert_eq!(methods(&on(MethodFilter::CONNECT, handler)), "CONNECT");
         assert_eq!(methods(&post(handler).layer(tower::layer::util::Identity::new())), "POST");
+    }
+
+    /// Whoever takes over a new version of axum finds out here as well.
+    #[test]
+    fn it_is_known_which_methods_have_a_handler_of_their_own() {
+        let handlers = |router: MethodRouter| Handlers::of(&router).expect("axum shows them in another way");
+        let of = |methods: &[&'static str], others| Handlers {
+            methods: methods.iter().copied().collect(),
+            others,
+        };
+        let every = get(handler).head(handler).delete(handler).options(handler).patch(handler);
+        let every = every.post(handler).put(handler).trace(handler).connect(handler);
+        let names = FIELDS.map(|(_, method)| method);
+        assert_eq!(handlers(get(handler)), of(&["GET"], false));
+        assert_eq!(handlers(get(handler).head(handler)), of(&["GET", "HEAD"], false));
+        assert_eq!(handlers(every.clone()), of(&names, false));
+        assert_eq!(handlers(any(handler)), of(&[], true));
+        assert_eq!(handlers(any(handler).get(handler)), of(&["GET"], true));
+        assert_eq!(handlers(post(handler).fallback(handler)), of(&["POST"], true));
+        assert_eq!(handlers(MethodRouter::new()), of(&[], false));
+        let layer = tower::layer::util::Identity::new();
+        assert_eq!(handlers(every.layer(layer.clone())), of(&names, false));
+        assert_eq!(handlers(any(handler).get(handler).layer(layer)), of(&["GET"], true));
+        let service = any(handler).with_state::<()>(());
+        assert_eq!(handlers(MethodRouter::new().get_service(service.clone())), of(&["GET"], false));
+        assert_eq!(handlers(MethodRouter::new().fallback_service(service)), of(&[], true));
+    }
+
+    #[test]
+    fn what_shows_its_handlers_in_another_way_is_not_taken_for_one_that_has_none() {
+        let router: MethodRouter = get(handler).post(handler);
+        let known = format!("{router:?}");
+        assert!(Handlers::read(&known).is_some(), "{known}");
+        for (part, other) in [
+            ("MethodRouter {", "MethodRouter2 {"),
+            ("head: None", "head: Nothing"),
+            ("head: None, ", ""),
+            ("trace: None", "trace: None, query: BoxedHandler"),
+            ("fallback: Default(Route)", "fallback: Route"),
+            ("allow_header: ", "allow: "),
+            ("\") }", "\"), query: BoxedHandler }"),
+            ("Bytes(b\"GET,HEAD,POST\")", "All"),
+        ] {
+            assert!(known.contains(part), "{part} {known}");
+            assert_eq!(Handlers::read(&known.replace(part, other)), None, "{other}");
+        }
     }
 
     #[test]

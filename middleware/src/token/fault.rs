@@ -15,6 +15,9 @@ pub(crate) enum TokenFault {
     /// A claim is missing, repeated or of the wrong type.
     #[error("the claims are not those of an access token")]
     Claims,
+    /// The issuer was asked, and says something else of the token than the token does.
+    #[error("what the issuer says of the token is not what the token says")]
+    Contradicted,
     /// The header has `crit`.
     #[error("the header has critical extensions")]
     Critical,
@@ -96,6 +99,7 @@ impl TokenFault {
             | Self::UnknownKey => true,
             Self::Audience
             | Self::Claims
+            | Self::Contradicted
             | Self::Expired
             | Self::Lifetime
             | Self::NotYet

@@ -312,8 +312,8 @@ mod tests {
         let forms = [
             TokenForm::rfc9068(),
             TokenForm::danger_generic(["JWT"]),
-            TokenForm::rfc9068().untyped(),
-            TokenForm::danger_generic(["JWT"]).untyped(),
+            TokenForm::rfc9068().danger_untyped(),
+            TokenForm::danger_generic(["JWT"]).danger_untyped(),
         ];
         for (typ, expected) in [
             (Some("at+jwt"), [true, true, true, true]),

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::claims::{AccessClaims, Confirmation, NumericDate, Text};
 use super::details;
+use super::fault::TokenFault;
 use crate::revocation::{Revoked, TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
@@ -15,7 +16,11 @@ use crate::revocation::{Revoked, TokenNames, TokenStanding};
 /// As an argument of a handler it proves that the guard let the request through; a route without a guard
 /// answers 401. Cheap to clone.
 #[derive(Clone)]
-pub struct Principal(Arc<Verified>);
+pub struct Principal {
+    verified: Arc<Verified>,
+    /// When the issuer was asked about the token, by the steady clock, if it was.
+    asked: Option<Duration>,
+}
 
 /// A token that was verified, and under which keys.
 pub(crate) struct Verified {
@@ -27,7 +32,7 @@ pub(crate) struct Verified {
     /// Which issuer of the guard's, and which generation of its keys.
     pub(crate) trust: usize,
     pub(crate) generation: u64,
-    /// When the issuer was asked about it, by the steady clock, if it was.
+    /// When the issuer was asked, by the steady clock, where it is its answer.
     pub(crate) asked: Option<Duration>,
     standing: TokenStanding,
 }
@@ -72,23 +77,23 @@ impl Verified {
 impl Principal {
     /// The user, or the client itself where no user is involved (`sub`). Unique per issuer only.
     pub fn subject(&self) -> &str {
-        self.0.claims.said(Text::Sub)
+        self.verified.claims.said(Text::Sub)
     }
 
     /// The client that the token was issued to: its `client_id`, or its `azp` where [`TokenForm`](crate::TokenForm) allows that.
     pub fn client_id(&self) -> &str {
-        self.0.claims.said(Text::ClientId)
+        self.verified.claims.said(Text::ClientId)
     }
 
     /// Who issued the token.
     pub fn issuer(&self) -> &str {
-        self.0.claims.said(Text::Iss)
+        self.verified.claims.said(Text::Iss)
     }
 
     /// The scopes of the token.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         // RFC 6749 §3.3: a list delimited by spaces.
-        self.0.claims.said(Text::Scope).split(' ').filter(|scope| !scope.is_empty())
+        self.verified.claims.said(Text::Scope).split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// Whether the token has a scope.
@@ -98,32 +103,32 @@ impl Principal {
 
     /// The roles of the caller in this service.
     pub fn roles(&self) -> &[String] {
-        &self.0.claims.roles
+        &self.verified.claims.roles
     }
 
     /// The organisation that the token speaks for.
     pub fn organisation(&self) -> Option<&str> {
-        self.0.claims.text(Text::Org)
+        self.verified.claims.text(Text::Org)
     }
 
     /// The session at the issuer.
     pub fn session_id(&self) -> Option<&str> {
-        self.0.claims.text(Text::Sid)
+        self.verified.claims.text(Text::Sid)
     }
 
     /// The name of the token: its `jti`, or one that is made from its content where [`TokenForm`](crate::TokenForm) allows that there is none.
     pub fn token_id(&self) -> &str {
-        self.0.claims.said(Text::Jti)
+        self.verified.claims.said(Text::Jti)
     }
 
     /// When the user signed in, in seconds since the Unix epoch.
     pub fn auth_time(&self) -> Option<u64> {
-        self.0.claims.dates.auth_time.map(|NumericDate(secs)| secs)
+        self.verified.claims.dates.auth_time.map(|NumericDate(secs)| secs)
     }
 
     /// How the user signed in (`acr`).
     pub fn authentication_class(&self) -> Option<&str> {
-        self.0.claims.text(Text::Acr)
+        self.verified.claims.text(Text::Acr)
     }
 
     /// Whether the token is bound to a key that the caller has proven to have, by a DPoP proof (RFC 9449).
@@ -137,21 +142,43 @@ impl Principal {
     }
 
     pub(crate) fn verified(&self) -> &Verified {
-        &self.0
+        &self.verified
+    }
+
+    /// When the issuer was asked about the token, by the steady clock, if it was.
+    pub(crate) const fn asked(&self) -> Option<Duration> {
+        self.asked
+    }
+
+    /// The same, about whose token the issuer was asked then.
+    pub(crate) fn asked_at(self, asked: Option<Duration>) -> Self {
+        Self { asked, ..self }
+    }
+
+    /// The caller of a token that is good by its signature, once the issuer has said that it is active. What was signed stays as it
+    /// is: an answer need not repeat it (RFC 7662 §2.2), and what it leaves out, such as a binding, is not taken back by that.
+    pub(crate) fn confirmed_by(self, said: &Verified) -> Result<Self, TokenFault> {
+        let own = &self.verified.claims;
+        let differs = |name| said.claims.text(name) != own.text(name);
+        let is_bound_otherwise = said.claims.cnf.is_some() && said.claims.cnf != own.cnf;
+        if is_bound_otherwise || [Text::Iss, Text::Sub, Text::ClientId].into_iter().any(differs) {
+            return Err(TokenFault::Contradicted);
+        }
+        Ok(self.asked_at(said.asked))
     }
 
     pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
-        self.0.claims.cnf.as_ref()
+        self.verified.claims.cnf.as_ref()
     }
 
     /// When the token expires, in seconds since the Unix epoch.
     pub fn expires_at(&self) -> u64 {
-        self.0.claims.dates.exp.0
+        self.verified.claims.dates.exp.0
     }
 
     /// The claims of the token as `T` reads them; `None` when they are not those.
     pub fn claims<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.0.payload).ok()
+        serde_json::from_slice(&self.verified.payload).ok()
     }
 }
 
@@ -173,13 +200,14 @@ impl Principal {
     /// }
     /// ```
     pub fn details<T: DeserializeOwned>(&self, kind: &str) -> Vec<T> {
-        details::of_type(&self.0.payload, kind)
+        details::of_type(&self.verified.payload, kind)
     }
 }
 
 impl From<Arc<Verified>> for Principal {
     fn from(verified: Arc<Verified>) -> Self {
-        Self(verified)
+        let asked = verified.asked;
+        Self { verified, asked }
     }
 }
 
@@ -190,7 +218,7 @@ impl fmt::Debug for Principal {
             .field("client_id", &self.client_id())
             .field("organisation", &self.organisation())
             .field("roles", &self.roles())
-            .field("scopes", &self.0.claims.said(Text::Scope))
+            .field("scopes", &self.verified.claims.said(Text::Scope))
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,11 @@
 //! Reports on what the routes of a service have.
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, head, post};
 use http::Method;
 use portcullis_guard::{
-    Coverage, Guard, GuardExt, GuardedRouter, InputPolicy, Key, Limit, Limits, Quota, RouteTable, Unguarded,
-    authenticated, optional, public, rbac, scope,
+    Coverage, CoveredRoute, Guard, GuardExt, GuardedRouter, InputPolicy, Key, Limit, Limits, Quota,
+    RouteTable, Unguarded, authenticated, optional, public, rbac, scope,
 };
 
 use crate::service::guard_of;
@@ -90,6 +90,16 @@ async fn what_is_added_behind_the_back_of_the_guard_is_found() {
     for (app, expected) in [
         (app().route("/metrics", get(handler)), vec![route("/metrics", &["GET", "HEAD"])]),
         (app().route("/orders", axum::routing::delete(handler)), vec![route("/orders", &["DELETE"])]),
+        (app().route("/orders", head(handler)), vec![route("/orders", &["HEAD"])]),
+        (app().route("/me", get(handler)), vec![route("/me", &["GET", "HEAD"])]),
+        (
+            app().method_not_allowed_fallback(handler),
+            vec![route("/health", &["*"]), route("/orders", &["*"])],
+        ),
+        (
+            app().nest("/in", Router::new().fallback(handler)),
+            vec![Unguarded::FallbackBelow { path: "/in".to_owned() }],
+        ),
         (app().merge(merged), vec![route("/late", &["GET", "HEAD", "PUT"])]),
         (app().fallback(handler), vec![Unguarded::Fallback]),
         (
@@ -98,6 +108,79 @@ async fn what_is_added_behind_the_back_of_the_guard_is_found() {
         ),
     ] {
         assert_eq!(coverage.unguarded(&app), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_of_its_own_for_head_is_one_that_the_report_has() {
+    let guard = guard().await;
+    let routes = || {
+        let route = |methods| GuardExt::guard(methods, authenticated());
+        GuardedRouter::<()>::new()
+            .route("/a", route(get(handler).head(handler)))
+            .route("/b", route(head(handler)))
+    };
+    let coverage = routes().coverage(&guard);
+    coverage.assert_no_unguarded(&routes().guarded_by(&guard));
+    let app = routes().guarded_by(&guard).route("/b", get(handler));
+    assert_eq!(coverage.unguarded(&app), [route("/b", &["GET"])]);
+}
+
+#[tokio::test]
+async fn a_service_in_place_of_a_route_is_found_where_a_table_is_not_around_it() {
+    let guard = guard().await;
+    let guarded = GuardedRouter::<()>::new().route("/files/{*rest}", any(handler).guard(authenticated()));
+    let app: Router = Router::new().nest_service("/files", get(handler));
+    let rest = route("/files/{*rest}", &["*"]);
+    assert!(guarded.coverage(&guard).unguarded(&app).contains(&rest));
+    let table = RouteTable::new().route("/files/{*rest}", authenticated());
+    assert!(!table.coverage(&guard).unguarded(&app).contains(&rest));
+}
+
+#[tokio::test]
+async fn what_is_nested_is_where_axum_has_it() {
+    let guard = guard().await;
+    let routes = || {
+        let route = || get(handler).guard(authenticated());
+        GuardedRouter::<()>::new().route("/", route()).route("/a", route())
+    };
+    for (prefix, paths) in
+        [("/v1", ["/v1", "/v1/a"]), ("/v1/", ["/v1/", "/v1/a"]), ("/", ["/", "/a"]), ("", ["/", "/a"])]
+    {
+        let coverage = routes().coverage(&guard).leave_open("/a").under(prefix);
+        let told: Vec<&str> = coverage.routes().iter().map(CoveredRoute::path).collect();
+        assert_eq!(told, paths, "{prefix}");
+        assert!(coverage.to_string().ends_with(&format!("meant to be: {}\n", paths[1])), "{coverage}");
+        if prefix.len() > 1 {
+            let app = Router::new().nest(prefix, routes().guarded_by(&guard));
+            routes().coverage(&guard).under(prefix).assert_no_unguarded(&app);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_route_that_reads_excuses_none_that_writes() {
+    let guard = guard().await;
+    let routes = GuardedRouter::<()>::new()
+        .route("/orders", get(handler).post(handler).guard(public()))
+        .route("/hooks", any(handler).guard(optional()));
+    let coverage = routes.coverage(&guard);
+    coverage.assert_open_only(["/orders", "POST /orders", "* /hooks"]);
+    coverage.assert_open_only(["GET /orders", "HEAD /orders", "POST /orders", "* /hooks"]);
+    let complain = |named: &'static [&'static str]| {
+        let coverage = std::panic::AssertUnwindSafe(&coverage);
+        complaint(move || coverage.assert_open_only(named.iter().copied()))
+    };
+    for (named, said) in [
+        (&["/orders", "* /hooks"][..], r#"open beside: {"POST /orders"}, not open: []"#),
+        (&["/orders", "POST /orders", "/hooks"], r#"open beside: {"* /hooks"}, not open: ["/hooks"]"#),
+        (&["GET /orders", "POST /orders", "* /hooks"], r#"open beside: {"HEAD /orders"}, not open: []"#),
+        (
+            &["/orders", "POST /orders", "DELETE /orders", "* /hooks"],
+            r#"open beside: {}, not open: ["DELETE /orders"]"#,
+        ),
+    ] {
+        assert!(complain(named).contains(said), "{said}: {}", complain(named));
     }
 }
 
@@ -130,7 +213,7 @@ async fn the_assertions_end_a_test_with_what_they_found() {
         let coverage = std::panic::AssertUnwindSafe(&coverage);
         complaint(move || coverage.assert_open_only(named.iter().copied()))
     };
-    assert!(open(&[]).contains(r#"open beside: ["/health"]"#), "{}", open(&[]));
+    assert!(open(&[]).contains(r#"open beside: {"GET /health", "HEAD /health"}"#), "{}", open(&[]));
     assert!(open(&["/health", "/me"]).contains(r#"not open: ["/me"]"#));
     let app = routes().guarded_by(&guard).route("/metrics", get(handler)).fallback(handler);
     let unguarded = std::panic::AssertUnwindSafe((&coverage, &app));

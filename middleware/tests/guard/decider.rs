@@ -202,7 +202,7 @@ async fn hand_out(Extension(sender): Extension<Sender>, parts: Parts) -> &'stati
 }
 
 /// What a handler holds that goes on after its answer.
-async fn held(guard: &Guard, token: &str) -> Decider {
+pub(crate) async fn held(guard: &Guard, token: &str) -> Decider {
     let (sender, mut deciders) = mpsc::unbounded_channel::<Decider>();
     let service = GuardedRouter::new()
         .route("/begin", get(hand_out).guard(authenticated()))
@@ -212,7 +212,7 @@ async fn held(guard: &Guard, token: &str) -> Decider {
     deciders.recv().await.unwrap()
 }
 
-fn status(decider: &Decider, requirement: &Requirement) -> u16 {
+pub(crate) fn status(decider: &Decider, requirement: &Requirement) -> u16 {
     decider.decide(requirement).map_or_else(|rejection| rejection.status().as_u16(), |_| 200)
 }
 

@@ -74,17 +74,70 @@ async fn a_new_key_is_fetched_by_the_first_request_that_meets_it() {
 }
 
 #[tokio::test]
-async fn invented_key_ids_cause_one_fetch_in_thirty_seconds() {
+async fn invented_key_ids_cause_a_few_fetches_and_then_one_in_thirty_seconds() {
     let signer = Signer::es256("a");
     let setup = Setup::new(&signer).await;
     for round in 0..100 {
         let stranger = Signer::eddsa(&format!("invented-{round}"));
         assert_eq!(setup.status(&setup.token(&stranger)).await, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(setup.issuer.fetches(), 2);
-    setup.dial.turn(Duration::from_secs(30));
-    assert_eq!(setup.status(&setup.token(&Signer::eddsa("other"))).await, StatusCode::UNAUTHORIZED);
-    assert_eq!(setup.issuer.fetches(), 3);
+    assert_eq!(setup.issuer.fetches(), 1 + 4);
+    for (secs, fetches) in [(29, 5), (1, 6), (29, 6), (1, 7)] {
+        setup.dial.turn(Duration::from_secs(secs));
+        for round in 0..3 {
+            let stranger = Signer::eddsa(&format!("other-{round}"));
+            assert_eq!(setup.status(&setup.token(&stranger)).await, StatusCode::UNAUTHORIZED);
+        }
+        assert_eq!(setup.issuer.fetches(), fetches);
+    }
+}
+
+#[tokio::test]
+async fn whoever_invents_a_key_id_now_and_then_delays_no_new_key() {
+    let (old, new) = (Signer::es256("old"), Signer::es256("new"));
+    let setup = Setup::new(&old).await;
+    let stranger = setup.token_until(&Signer::eddsa("invented"), LATE);
+    for _ in 0..20 {
+        setup.dial.turn(Duration::from_secs(30));
+        assert_eq!(setup.status(&stranger).await, StatusCode::UNAUTHORIZED);
+    }
+    setup.issuer.publish(Answer::Document(jwks([&old, &new])));
+    assert_eq!(setup.status(&setup.token_until(&new, LATE)).await, StatusCode::OK, "at once");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_takes_the_service_from_no_caller_of_another_and_the_status_names_it() {
+    let (here, there) = (Signer::es256("here"), Signer::es256("there"));
+    let (one, other) = (TestIssuer::start(jwks([&here])).await, TestIssuer::start("").await);
+    other.publish(Answer::Status(StatusCode::SERVICE_UNAVAILABLE));
+    let dial = Dial::new();
+    let issuers = builder(&dial).issuer(Issuer::oidc(&one.url)).issuer(Issuer::oidc(&other.url));
+    let guard = issuers.build().await.unwrap();
+    let service = service(&guard);
+    let status = async |signer: &Signer, issuer: &TestIssuer| {
+        let token = signer.token(&json!({ "iss": issuer.url, "exp": LATE }));
+        fetch(&service, "/me", &token).await.status.as_u16()
+    };
+    let usable = || -> Vec<(String, bool)> {
+        let status = guard.status();
+        assert_eq!(status.ready, guard.is_ready());
+        status.issuers.into_iter().map(|keys| (keys.issuer, keys.usable)).collect()
+    };
+    let named = |one_is: bool, other_is: bool| vec![(one.url.clone(), one_is), (other.url.clone(), other_is)];
+    assert_eq!((guard.is_ready(), usable()), (true, named(true, false)));
+    assert_eq!((status(&here, &one).await, status(&there, &other).await), (200, 503));
+
+    other.publish(Answer::Document(jwks([&there])));
+    guard.refresh().await;
+    assert_eq!((guard.is_ready(), usable()), (true, named(true, true)));
+    assert_eq!(status(&there, &other).await, 200);
+
+    for issuer in [&one, &other] {
+        issuer.publish(Answer::Status(StatusCode::SERVICE_UNAVAILABLE));
+    }
+    dial.turn(Duration::from_secs(3_661));
+    guard.refresh().await;
+    assert_eq!((guard.is_ready(), usable()), (false, named(false, false)), "nobody can be served");
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ mod cors;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod decider;
 #[cfg(test)]
 mod details;
@@ -48,6 +50,8 @@ mod issuer;
 mod keys;
 #[cfg(test)]
 mod lasting;
+#[cfg(test)]
+mod late_questions;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -102,6 +106,8 @@ mod signed_answers;
 mod signer;
 #[cfg(test)]
 mod stale;
+#[cfg(test)]
+mod stale_claims;
 #[cfg(test)]
 mod step_up;
 #[cfg(test)]

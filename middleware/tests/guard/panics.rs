@@ -90,6 +90,28 @@ async fn its_answer_is_dressed_and_named_as_any_other_and_the_log_says_it_once()
 }
 
 #[tokio::test]
+async fn the_log_has_the_route_of_a_handler_behind_a_layer_of_its_own_as_well() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let layer = || guard.require(authenticated());
+    let app = Router::new()
+        .route("/panic/{id}", get(async || panicking()).layer(layer()))
+        .route("/body/{id}", post(async |_: String| panicking()).layer(layer()));
+    let (log, _set) = Log::begin();
+    let token = signer.token(&json!({}));
+    let body = || request("POST", "/body/7", &token).header("content-type", "application/json");
+    for (asked, route) in [
+        (request("GET", "/panic/7", &token).body(Body::empty()), "/panic/{id}"),
+        (body().body(Body::from("{}")), "/body/{id}"),
+    ] {
+        expect_failure(&send(&app, asked.unwrap()).await);
+        let lines = log.lines();
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(line.contains(&format!(r#"http.route="{route}""#)), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_held_for_it_is_given_back_and_what_it_cost_is_spent() {
     let signer = Signer::es256("a");
     let limits = Limits::new().by_address(Quota::per_minute(3));

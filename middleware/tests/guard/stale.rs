@@ -5,19 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::get;
 use futures_util::future::join_all;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use portcullis_guard::{
-    Guard, GuardExt, GuardedRouter, Introspection, Issuer, Policy, PolicyEndpoint, SharedPolicy,
-    authenticated, rbac, scope,
+    Guard, GuardBuilder, GuardExt, GuardedRouter, Introspection, Issuer, Policy, PolicyEndpoint,
+    SharedPolicy, authenticated, rbac, scope,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::issuer::{Answer, TestIssuer};
 use crate::policy::signed;
-use crate::service::{Dial, builder, fetch, guard_of, policy};
+use crate::service::{Dial, builder, fetch, guard_of, policy, send};
 use crate::signer::{NOW, Signer, claims, jwks};
 
 const KEYS: Duration = Duration::from_mins(20);
@@ -165,17 +166,57 @@ async fn none_of_fifty_callers_passes_by_rules_that_were_replaced() {
     }
 }
 
+#[tokio::test]
+async fn changed_keys_of_the_server_that_tells_of_them_have_nobody_elses_fetched() {
+    let (signer, dial) = (Signer::es256("a"), Dial::new());
+    let (issuer, other) =
+        (TestIssuer::start(jwks([&signer])).await, TestIssuer::start(jwks([&signer])).await);
+    let rules = signed(&signer, &issuer.url, "p, viewer, *, orders, read", &json!({}));
+    issuer.hand_out(Answer::Document(rules));
+    let endpoint = PolicyEndpoint::new(format!("{}/policies/snapshot", issuer.url), "orders", "s3cret");
+    let guard = builder(&dial)
+        .issuer(Issuer::oidc(&other.url))
+        .issuer(Issuer::oidc(&issuer.url))
+        .policy(Policy::remote(endpoint.of_issuer(&issuer.url)))
+        .build()
+        .await
+        .unwrap();
+    // Each is asked once by the refresh itself.
+    let fetched = async |keys: &str| {
+        let state = format!(r#"{{"seq":0,"reset":false,"policy":"new","keys":"{keys}","revoked":[]}}"#);
+        issuer.say(Answer::Document(state));
+        let before = (issuer.fetches(), other.fetches());
+        guard.refresh().await;
+        (issuer.fetches() - before.0, other.fetches() - before.1)
+    };
+    fetched("one").await;
+    assert_eq!(fetched("one").await, (1, 1), "they are the same");
+    assert_eq!(fetched("two").await, (2, 1));
+}
+
 /// A guard that may ask its issuer about tokens, and is told what was revoked.
-struct Asking {
-    issuer: TestIssuer,
-    signer: Signer,
-    dial: Dial,
-    guard: Guard,
-    service: Router,
+pub(crate) struct Asking {
+    pub(crate) issuer: TestIssuer,
+    pub(crate) signer: Signer,
+    pub(crate) dial: Dial,
+    pub(crate) guard: Guard,
+    pub(crate) service: Router,
 }
 
 impl Asking {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        let read = || rbac("orders", "read");
+        let routes = GuardedRouter::new()
+            .route("/closed", get(async || "served").guard(read()))
+            .route("/asking", get(async || "served").guard(read().introspect_when_stale()))
+            .route("/scoped", get(async || "served").guard(scope("a").introspect_when_stale()));
+        Self::with(routes, |guard| guard).await
+    }
+
+    pub(crate) async fn with(
+        routes: GuardedRouter,
+        configure: impl FnOnce(GuardBuilder) -> GuardBuilder,
+    ) -> Self {
         let (signer, dial) = (Signer::es256("a"), Dial::new());
         let issuer = TestIssuer::start(jwks([&signer])).await;
         let rules = signed(&signer, &issuer.url, "p, viewer, *, orders, read", &json!({}));
@@ -184,23 +225,16 @@ impl Asking {
         let guard = builder(&dial)
             .issuer(Issuer::oidc(&issuer.url))
             .policy(Policy::remote(endpoint.revocations_max_stale(Duration::from_secs(5))))
-            .introspection(Introspection::discovered("orders", "s3cret"))
-            .build()
-            .await
-            .unwrap();
-        let read = || rbac("orders", "read");
-        let service = GuardedRouter::new()
-            .route("/closed", get(async || "served").guard(read()))
-            .route("/asking", get(async || "served").guard(read().introspect_when_stale()))
-            .route("/scoped", get(async || "served").guard(scope("a").introspect_when_stale()))
-            .guarded_by(&guard);
+            .introspection(Introspection::discovered("orders", "s3cret"));
+        let guard = configure(guard).build().await.unwrap();
+        let service = routes.guarded_by(&guard);
         let setup = Self { issuer, signer, dial, guard, service };
         setup.hear(true).await;
         setup
     }
 
     /// Whether the issuer says what was revoked from now on.
-    async fn hear(&self, is_told: bool) {
+    pub(crate) async fn hear(&self, is_told: bool) {
         self.issuer.say(if is_told {
             Answer::Document(r#"{"seq":0,"reset":false,"policy":"new","keys":"k","revoked":[]}"#.into())
         } else {
@@ -211,7 +245,7 @@ impl Asking {
     }
 
     /// A token, of which the issuer says this if it is asked.
-    fn token(&self, name: &str, is_active: bool) -> String {
+    pub(crate) fn token(&self, name: &str, is_active: bool) -> String {
         let token = self.signer.token(&json!({ "iss": self.issuer.url, "jti": name, "exp": NOW + 800 }));
         let said = claims(&json!({
             "active": is_active, "iss": self.issuer.url, "token_type": "Bearer", "jti": name, "exp": NOW + 800,
@@ -220,8 +254,24 @@ impl Asking {
         token
     }
 
-    async fn status(&self, path: &str, token: &str) -> u16 {
+    /// A token that says this, of which the issuer says that if it is asked.
+    pub(crate) fn token_of(&self, own: &Value, said: &Value) -> String {
+        let mut own = own.clone();
+        own["iss"] = self.issuer.url.as_str().into();
+        let token = self.signer.token(&own);
+        let mut answer = claims(said);
+        answer["active"] = true.into();
+        answer["iss"] = own["iss"].clone();
+        self.issuer.say_of(&token, &answer);
+        token
+    }
+
+    pub(crate) async fn status(&self, path: &str, token: &str) -> u16 {
         fetch(&self.service, path, token).await.status.as_u16()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> u16 {
+        send(&self.service, request).await.status.as_u16()
     }
 }
 

@@ -74,7 +74,8 @@ async fn only_listed_types_are_taken_and_only_of_the_issuer_that_they_are_listed
     for (form, taken) in [
         (TokenForm::rfc9068(), [false, false, false]),
         (TokenForm::danger_generic(["JWT"]), [true, false, false]),
-        (TokenForm::danger_generic(["access"]).untyped(), [false, true, true]),
+        (TokenForm::danger_generic(["application/JWT"]), [true, false, false]),
+        (TokenForm::danger_generic(["access"]).danger_untyped(), [false, true, true]),
     ] {
         let service = service(&signer, form.clone()).await;
         for (typ, is_taken) in [json!("JWT"), json!(null), json!("Access")].iter().zip(taken) {
@@ -96,7 +97,7 @@ async fn only_listed_types_are_taken_and_only_of_the_issuer_that_they_are_listed
 #[tokio::test]
 async fn what_its_claims_say_is_no_access_token_is_refused() {
     let signer = Signer::es256("a");
-    let service = service(&signer, TokenForm::danger_generic(["JWT", "at+jwt"]).untyped()).await;
+    let service = service(&signer, TokenForm::danger_generic(["JWT", "at+jwt"]).danger_untyped()).await;
     for changes in [
         // ID tokens
         json!({ "nonce": "n" }),

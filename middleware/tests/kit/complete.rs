@@ -12,7 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderName, Request, StatusCode};
 use http_body_util::BodyExt;
-use portcullis_guard::test_util::{Issuer, Mint, ProofKey, Target, attack_suite, opaque_attack_suite};
+use portcullis_guard::test_util::{
+    Issuer, Mint, ProofKey, Report, Target, attack_suite, opaque_attack_suite,
+};
 use portcullis_guard::{
     CertificateHeader, ClientAddress, ClientCertificates, CookieTokens, Cors, Csrf, Dpop, Guard, GuardExt,
     GuardedRouter, Html, InputPolicy, Introspection, Policy, Proxies, SharedPolicy, authenticated, rbac,
@@ -125,6 +127,54 @@ async fn a_bound_token_is_not_used_with_a_nonce_that_is_old_or_of_another_guard(
     let report = attack_suite(&app, &issuer, &target.old_nonce(old)).await;
     report.assert_all_refused();
     assert_eq!(report.attacks(), without.attacks() + 1, "the old one");
+}
+
+/// What the suite says when it ends a test.
+async fn complaint(suite: impl Future<Output = Report> + Send + 'static) -> String {
+    let ended = tokio::spawn(suite).await.expect_err("it says nothing");
+    let said = ended.into_panic();
+    let text = said.downcast_ref::<String>().cloned();
+    text.or_else(|| said.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn an_old_nonce_that_cannot_be_tried_is_not_passed_over() {
+    let (secs, clock) = clock();
+    let issuer = Issuer::start_at(clock.clone()).await.unwrap();
+    let key = Arc::new(ProofKey::new());
+    let guarded = async |dpop| {
+        let keys = portcullis_guard::Issuer::oidc(issuer.url());
+        let guard = Guard::builder().issuer(keys).audience(AUDIENCE).dpop(dpop);
+        app(&guard.clock(clock.clone()).manual_refresh().build().await.unwrap())
+    };
+    let token = || issuer.mint(AUDIENCE).bound_to(&key).token();
+    let target = |token: &str| {
+        Target::post("/bound", token, r#"{"item":"a gate"}"#).bound_to(Arc::clone(&key), AUDIENCE)
+    };
+    let ended = async |service: Router, target: Target| {
+        let issuer = issuer.clone();
+        complaint(async move { attack_suite(&service, &issuer, &target).await }).await
+    };
+    let without = guarded(Dpop::new()).await;
+    assert!(ended(without.clone(), target(&token()).old_nonce("old")).await.contains("asks for none"));
+    let told_before =
+        Target::post("/bound", &token(), "{}").bound_to(Arc::clone(&key), AUDIENCE).old_nonce("old");
+    let told_before = told_before.bound_to(Arc::clone(&key), AUDIENCE);
+    assert!(ended(without, told_before).await.contains("asks for none"), "it is not forgotten");
+
+    let with = guarded(Dpop::new().nonces([7; 32])).await;
+    let token = token();
+    let proof = key.proof(("POST", "https://orders.test/bound"), &token, now(&secs));
+    let request = Request::post("/bound").header("authorization", format!("DPoP {token}"));
+    let request = request.header("dpop", proof).body(Body::empty()).unwrap();
+    let now =
+        with.clone().oneshot(request).await.unwrap().headers()["dpop-nonce"].to_str().unwrap().to_owned();
+    assert!(ended(with, target(&token).old_nonce(now)).await.contains("asks for now"));
+    let opaque = target(&token).old_nonce("old");
+    let service = guarded(Dpop::new()).await;
+    let issuer = issuer.clone();
+    let said = complaint(async move { opaque_attack_suite(&service, &issuer, &opaque).await }).await;
+    assert!(said.contains("attack_suite alone"), "{said}");
 }
 
 /// A service that asks for a nonce and takes any.

@@ -7,6 +7,7 @@ mod dialect;
 mod entry;
 mod grpc;
 mod identity;
+mod strangers;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use self::dialect::Dialect;
 use self::entry::Unclear;
+use self::strangers::Strangers;
 use crate::http::bounds::{Cut, bounded, milliseconds};
 use crate::http::listen::Answering;
 
@@ -38,12 +40,14 @@ pub(crate) struct Front {
     table: TableLayer,
     /// Who may ask.
     askers: Proxies,
+    strangers: Strangers,
 }
 
 impl Front {
     /// For these routes, and for proxies in these networks.
     pub(crate) fn new(guard: &Guard, routes: RouteTable, askers: Proxies) -> Result<Self, RouteFault> {
-        Ok(Self { guard: guard.clone(), table: routes.guarded_by(guard)?, askers })
+        let (guard, table) = (guard.clone(), routes.guarded_by(guard)?);
+        Ok(Self { guard, table, askers, strangers: Strangers::default() })
     }
 
     fn health(&self, path: &str) -> Option<Response> {
@@ -61,10 +65,16 @@ impl Front {
     /// Whether somebody is one who may ask.
     fn answers(&self, peer: SocketAddr) -> bool {
         let is_proxy = self.askers.contain(peer.ip());
-        if !is_proxy {
-            tracing::warn!(peer = %peer.ip(), "somebody asked who is no proxy of gateway.trusted_proxies");
+        if is_proxy {
+            return true;
         }
-        is_proxy
+        let peer = peer.ip();
+        if let Some(asked) = self.strangers.note(Instant::now()) {
+            tracing::warn!(%peer, asked, "somebody asked who is no proxy of gateway.trusted_proxies");
+        } else {
+            tracing::debug!(%peer, "somebody asked who is no proxy of gateway.trusted_proxies");
+        }
+        false
     }
 
     async fn asked<B>(&self, peer: SocketAddr, request: Request<B>) -> (Option<Dialect>, Response) {
@@ -113,7 +123,10 @@ impl Answering for Front {
             return self.called(peer, request).await;
         }
         let (dialect, response) = self.asked(peer, request).await;
-        log(dialect.map_or("", Dialect::name), &response, started.elapsed());
+        // The log has said by now what is no question of a proxy.
+        if let Some(dialect) = dialect {
+            log(dialect.name(), &response, started.elapsed());
+        }
         unstored(response)
     }
 }

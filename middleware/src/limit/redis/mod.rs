@@ -89,8 +89,9 @@ pub struct RedisLimits {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WhileAway {
-    /// Whoever has nothing at hand is answered 503, and while this is said of all limits the guard [is not
-    /// ready](crate::Guard::is_ready).
+    /// Whoever has nothing at hand is answered 503. While one of the guard's own limits, which hold for every route, is closed, the guard
+    /// [is not ready](crate::Guard::is_ready), whatever the others say; a [limit of a route](crate::Requirement::limit) closes that
+    /// route alone.
     Closed,
     /// Everybody passes. What a replica has seen by itself is counted, and told to clients.
     Open,

@@ -95,7 +95,8 @@ impl fmt::Display for Report {
 ///
 /// # Panics
 ///
-/// When the target is not answered, or the service fails instead of answering.
+/// When the target is not answered, or the service fails instead of answering; and when there is an [old nonce](Target::old_nonce) that
+/// cannot be tried, because the service asks for none, or for this very one.
 pub async fn attack_suite<S, R>(service: &S, issuer: &Issuer, target: &Target) -> Report
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone,
@@ -103,6 +104,7 @@ where
     R: HttpBody,
 {
     let target = &challenged(service, target.of(issuer)).await;
+    target.expect_old_nonce();
     expect_answer(service, target.good(), "the target has to be answered").await;
     let mut report = Report::default();
     if let Some(jar) = &target.jar {
@@ -179,7 +181,8 @@ fn refused(issuer: &Issuer, target: &Target) -> impl Iterator<Item = (String, At
 ///
 /// # Panics
 ///
-/// When the target is not answered, the service does not ask the issuer about it, or it fails instead of answering.
+/// When the target is not answered, the service does not ask the issuer about it, or it fails instead of answering; and when the target
+/// has an [old nonce](Target::old_nonce): nothing is tried with proofs here.
 pub async fn opaque_attack_suite<S, R>(service: &S, issuer: &Issuer, target: &Target) -> Report
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone,
@@ -187,6 +190,7 @@ where
     R: HttpBody,
 {
     let target = &challenged(service, target.of(issuer)).await;
+    assert!(!target.has_old_nonce(), "an old nonce is tried by attack_suite alone");
     expect_answer(service, target.good(), "the target has to be answered").await;
     let mut report = Report::default();
     for (attack, token) in opaque::attacks(issuer, &target.token) {

@@ -108,12 +108,15 @@ impl Target {
     /// ```
     #[must_use]
     pub fn bound_to(mut self, key: impl Into<Arc<ProofKey>>, origin: &str) -> Self {
-        self.proving = Some(Proving::new(key.into(), origin));
+        let old_nonce = self.proving.take().and_then(|proving| proving.old_nonce);
+        let proving = self.proving.insert(Proving::new(key.into(), origin));
+        proving.old_nonce = old_nonce;
         self
     }
 
     /// Says which nonce the service asked for once in proofs, and takes no more: a test learns one, and turns the clock. Where a
-    /// service asks for [nonces](crate::Dpop::nonces), the suite takes the one of now from its answer.
+    /// service asks for [nonces](crate::Dpop::nonces), the suite takes the one of now from its answer; where it asks for none, there is
+    /// nothing to try, and the suite ends the test.
     ///
     /// # Panics
     ///
@@ -167,6 +170,17 @@ impl Target {
     pub(super) fn answering(self, headers: &HeaderMap) -> Self {
         let proving = self.proving.map(|proving| proving.answering(headers));
         Self { proving, ..self }
+    }
+
+    pub(super) fn has_old_nonce(&self) -> bool {
+        self.proving.as_ref().is_some_and(|proving| proving.old_nonce.is_some())
+    }
+
+    /// A test that says what to try is not to pass because it was not tried.
+    pub(super) fn expect_old_nonce(&self) {
+        let Some(Proving { nonce, old_nonce: Some(old), .. }) = &self.proving else { return };
+        assert!(nonce.is_some(), "there is an old nonce to try, and the service asks for none");
+        assert!(nonce.as_ref() != Some(old), "the old nonce is the one that the service asks for now");
     }
 
     /// The good request, with another token or none.

@@ -95,6 +95,40 @@ async fn a_copy_of_the_store_says_nothing() {
 }
 
 #[tokio::test]
+async fn services_with_prefixes_of_their_own_share_a_server_and_no_sessions() {
+    let (redis, dial) = (Redis::start(), Dial::new());
+    let provider = Provider::start(&dial).await;
+    let service_of = async |prefix: Option<&str>| {
+        let store = RedisSessions::new(redis.url()).unwrap();
+        let store = prefix.into_iter().fold(store, RedisSessions::prefix);
+        let guard = guard_at(&provider, &dial, |login| login.store(store), |guard| guard).await;
+        guard.refresh().await;
+        service(&guard)
+    };
+    let mut browser = Browser { service: service_of(Some("{the shop}")).await, cookies: BTreeMap::new() };
+    let location = browser.begin("/auth/login").await;
+    browser.begin("/auth/login").await;
+    let answer = browser.come_back(&provider.answer(&location)).await;
+    assert_eq!(answer.header("location"), "/", "{answer:?}");
+    for (prefix, is_known) in
+        [(Some("{the shop}"), true), (Some("{theshop}"), true), (Some("{desk}"), false), (None, false)]
+    {
+        let mut same = Browser { service: service_of(prefix).await, cookies: browser.cookies.clone() };
+        let answer = same.fetch("/me").await;
+        assert_eq!(answer.body == "alice", is_known, "{prefix:?} {answer:?}");
+        assert!(is_known || answer.status == StatusCode::UNAUTHORIZED, "{prefix:?} {answer:?}");
+    }
+    // The probe of each is under its own as well.
+    cli(&redis.url(), &["FLUSHALL"]);
+    let mut browser = Browser { service: service_of(Some("{desk}")).await, cookies: BTreeMap::new() };
+    let location = browser.begin("/auth/login").await;
+    browser.begin("/auth/login").await;
+    browser.come_back(&provider.answer(&location)).await;
+    let keys = cli(&redis.url(), &["KEYS", "*"]);
+    assert!(keys.lines().count() > 2 && keys.lines().all(|key| key.starts_with("{desk}:")), "{keys}");
+}
+
+#[tokio::test]
 async fn replicas_renew_a_session_once_together() {
     let pair = Pair::new().await;
     let browser = pair.signed_in().await;
