@@ -1,6 +1,8 @@
 //! Cleaning of fields that are declared to be HTML.
 
+mod attributes;
 mod markup;
+mod steps;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
