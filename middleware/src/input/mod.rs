@@ -156,7 +156,7 @@ impl InputPolicy {
     }
 
     /// Declares that the strings at `pointer` are HTML, and cleans them. A field may hold 16 KiB, all of them together
-    /// 64 KiB; longer ones are refused.
+    /// 64 KiB; longer ones are refused, and so is what would keep the cleaner busy: see [`HtmlTooLong`].
     #[cfg(feature = "html")]
     #[must_use]
     pub fn html(self, pointer: impl Into<String>, html: Html) -> Self {
