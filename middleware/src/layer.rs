@@ -20,7 +20,7 @@ use crate::body::{Framed, HttpBody};
 use crate::decision::Place;
 use crate::edge::{Dress, RouteHeaders};
 use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
-use crate::input::{Checked, RouteInput};
+use crate::input::{Checked, Parameters, RouteInput};
 use crate::limit::{Fine, Standing};
 use crate::panicked::{caught, poll_caught};
 use crate::path::PathFault;
@@ -57,13 +57,25 @@ impl GuardLayer {
         path: Option<&str>,
     ) -> Self {
         let RouteOptions { input, headers, streams, without_cookies, asks: _ } = options;
+        let parameters = Parameters::routed(input.is_some());
+        if let (Some(path), Some(input)) = (path, &input) {
+            say_what_is_missing(path, input);
+        }
         let input = input.map_or_else(|| guard.input(), RouteInput::into_rules);
         guard.look_at(&requirement);
         let passage = guard.passage(&requirement, path);
         let headers = headers.map(RouteHeaders::into_rules);
         let route = path.map(Arc::from);
-        let terms = Terms { route, requirement, input, passage, headers, streams, without_cookies };
+        let terms =
+            Terms { route, requirement, input, parameters, passage, headers, streams, without_cookies };
         Self { post: Arc::new(Post { guard: guard.clone(), terms: Arc::new(terms) }), speaks_grpc: false }
+    }
+
+    /// For a route of a table, whose path has this template.
+    pub(crate) fn of_template(self, template: &str) -> Self {
+        let parameters = self.post.terms.parameters.named_by(template);
+        let terms = Terms { parameters, ..(*self.post.terms).clone() };
+        self.with(terms)
     }
 
     fn with(self, terms: Terms) -> Self {
@@ -83,7 +95,9 @@ impl GuardLayer {
     /// ```
     #[must_use]
     pub fn input(self, input: &RouteInput) -> Self {
-        let terms = Terms { input: input.clone().into_rules(), ..(*self.post.terms).clone() };
+        let parameters = self.post.terms.parameters.under_own_policy();
+        let input = input.clone().into_rules();
+        let terms = Terms { input, parameters, ..(*self.post.terms).clone() };
         self.with(terms)
     }
 
@@ -203,6 +217,17 @@ impl GuardLayer {
     /// may go on at all: the server bounds each message.
     fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
         if dialect == Dialect::Http { self.post.terms.input.bounded(body) } else { stay.bound(body) }
+    }
+}
+
+/// Says so where a route does not have what its policy declares. A router around it still may.
+fn say_what_is_missing(path: &str, input: &RouteInput) {
+    if let Some(parameter) = input.missing_in(path) {
+        tracing::error!(
+            http.route = path,
+            parameter,
+            "nobody can pass: the input policy of the route declares a parameter that its path does not have"
+        );
     }
 }
 

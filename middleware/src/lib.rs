@@ -31,7 +31,7 @@
 //!    Tokens are taken from the `Authorization` header, or from a [cookie](CookieTokens) where that is declared.
 //! 5. The limits by identity and route are spent: 429.
 //! 6. The requirement of the route is decided: 403 with the id of the decision.
-//! 7. The query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
+//! 7. The parameters of the path and the headers that are declared, the query and a JSON or form body are read and refused unless they have exactly one reading and hold what was declared; a body of
 //!    several parts is so while the handler reads it: 400, 413, 415, 422.
 //! 8. The handler runs. What only it can know, it asks the policy itself, by the [`Decider`].
 //! 9. A stream in the answer ends when a new request with the same token would be refused: because it has expired or was revoked, or
@@ -145,6 +145,8 @@
 //!     .field("/tags/*", Field::ident().length(..=30))
 //!     .field("/source", Field::url(["https"]).report())
 //!     .query("draft", Field::one_of(["true", "false"]))
+//!     .path("article", Field::integer(1..=999_999))
+//!     .required_header("x-tenant", Field::ident().length(..=40))
 //!     .uploads(Uploads::new().types(["image/png", "image/jpeg"]).max_file(5 << 20).max_body(6 << 20))
 //!     .build()?;
 //! # Ok(())
@@ -152,7 +154,19 @@
 //! # run().unwrap();
 //! ```
 //!
-//! Request types can say all this themselves: see [`InputFields`].
+//! | where | what is declared | what is never done |
+//! |---|---|---|
+//! | body | [`field`](InputPolicy::field), [`html`](InputPolicy::html), by JSON Pointer; [`uploads`](InputPolicy::uploads) | |
+//! | query | [`query`](InputPolicy::query), by name | rewritten |
+//! | path | [`path`](InputPolicy::path), by the name in the template: `article` of `/articles/{article}` | rewritten |
+//! | headers | [`header`](InputPolicy::header), [`required_header`](InputPolicy::required_header) | rewritten |
+//!
+//! To rewrite a path or a header would be to change what a proxy, a router, a limit, a signature and a log have gone by already: the
+//! handler would then act on something else than they did. A field that would do so there is an error when the policy is built. Where
+//! the guard does not know the template of a route whose parameters are declared, it refuses everybody and says so in the log, rather
+//! than let pass what nobody looked at.
+//!
+//! Request types can say what bodies and queries hold themselves: see [`InputFields`].
 //!
 //! A rule that is new on a service that has users starts with [`report`](Field::report): [`Guard::status`] counts what it would refuse.
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].

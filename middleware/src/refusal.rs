@@ -129,8 +129,11 @@ impl Refusal {
             Self::ClaimsMismatch => (StatusCode::FORBIDDEN, "claims_mismatch"),
             Self::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Input(fault) if fault.is_ours() => (fault.rule.status(), "internal"),
             Self::Input(fault) => match fault.part {
                 Part::Body => (fault.rule.status(), "invalid_body"),
+                Part::Header => (fault.rule.status(), "invalid_header"),
+                Part::Path => (fault.rule.status(), "invalid_path"),
                 Part::Query => (fault.rule.status(), "invalid_query"),
             },
             // RFC 6585 §4; what the caller has not used up is lacking here.
@@ -227,6 +230,9 @@ impl Refusal {
             Self::Panicked(_)
             | Self::Unwatched
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
+                tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
+            }
+            Self::Input(fault) if fault.is_ours() => {
                 tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             // Strangers cause these as often as they like: who counts them says it ever more rarely.

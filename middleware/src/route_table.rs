@@ -71,6 +71,14 @@ pub enum RouteFault {
         /// What is wrong with it.
         message: String,
     },
+    /// The input policy of a row declares a parameter that its path does not have.
+    #[error("the route `{path}` does not have the parameter `{name}` that its input policy declares")]
+    Parameter {
+        /// Its path.
+        path: String,
+        /// The name of the parameter.
+        name: String,
+    },
     /// A row answers no method.
     #[error("the route `{path}` is there for no method")]
     NoMethod {
@@ -184,9 +192,13 @@ impl RouteTable {
             if methods.as_ref().is_some_and(Vec::is_empty) {
                 return Err(RouteFault::NoMethod { path: path.clone() });
             }
+            if let Some(name) = options.input.as_ref().and_then(|input| input.missing_in(path)) {
+                return Err(RouteFault::Parameter { path: path.clone(), name: name.to_owned() });
+            }
             let known = paths.entry(path).or_default();
+            let own = layer(requirement, options, Some(path)).of_template(path);
             known
-                .add(methods.as_deref(), spoken(layer(requirement, options, Some(path)), methods.is_none()))
+                .add(methods.as_deref(), spoken(own, methods.is_none()))
                 .map_err(|method| RouteFault::Twice { path: path.clone(), method })?;
         }
         let mut router = Router::new();

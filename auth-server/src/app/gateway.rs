@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 use portcullis_guard::{
-    BuildError, CacheDirError, Dpop, Guard, GuardBuilder, Issuer, Limits, Policy, PolicyEndpoint, Quota,
-    RedisProofs, RouteFault, RouteTable,
+    BuildError, CacheDirError, Dpop, Guard, GuardBuilder, Limits, Policy, PolicyEndpoint, Quota, RedisProofs,
+    RouteFault, RouteTable,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
@@ -84,7 +84,7 @@ impl Gateway {
 }
 
 fn builder(config: &GatewayConfig) -> GuardBuilder {
-    let GatewayConfig { gateway, policy, dpop, limits, .. } = config;
+    let GatewayConfig { gateway, issuer: options, policy, dpop, limits, .. } = config;
     let mut quotas = Limits::new();
     if let Some(amount) = limits.per_address_per_minute {
         quotas = quotas.by_address(Quota::per_minute(amount));
@@ -94,7 +94,7 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
     }
     let issuer = gateway.issuer.as_ref().map(|setting| setting.issuer().to_string()).unwrap_or_default();
     let mut guard = Guard::builder()
-        .issuer(Issuer::oidc(&issuer))
+        .issuer(options.of(&issuer))
         .audience(gateway.audience.clone().unwrap_or_default())
         .proxies(trusted(&gateway.trusted_proxies))
         .limits(quotas);
@@ -196,6 +196,16 @@ mod tests {
             wrong.contains("the address of the shared proofs cannot be used") && !wrong.contains("hush"),
             "{wrong}"
         );
+    }
+
+    #[test]
+    fn a_type_that_no_access_token_has_is_found_without_a_start() {
+        let with = |typ: &str| format!("[issuer]\ndanger_token_types = [\"{typ}\"]\n{}", route("/a", ""));
+        Gateway::look(&config(&with("JWT"))).unwrap();
+        for typ in ["logout+jwt", "a b"] {
+            let wrong = fault(&with(typ));
+            assert!(wrong.contains(&format!("`{typ}`")), "{wrong}");
+        }
     }
 
     #[test]

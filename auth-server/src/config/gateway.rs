@@ -1,6 +1,7 @@
 //! The configuration of a gateway: a file of its own, checked like that of the server.
 
 mod check;
+mod issuer;
 mod route;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::issuer::IssuerOptions;
 pub use self::route::{MethodName, RequirementText, Route};
 use crate::config::check::Finding;
 use crate::config::load::{Reader, Settings, schema_of, text_of};
@@ -20,6 +22,8 @@ use crate::config::{ConfigErrors, IssuerSetting, Log, ProxyNetwork, SecretText};
 pub struct GatewayConfig {
     /// Where it listens, whose tokens it takes, which proxies it answers.
     pub gateway: Gateway,
+    /// How the issuer writes its tokens, and how seldom it is asked for its keys.
+    pub issuer: IssuerOptions,
     /// Where the policy comes from that `rbac` asks.
     pub policy: PolicySource,
     /// Tokens that are bound to a key.

@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 pub use self::effort::{Limits, Log, LogFormat, Passwords};
 pub use self::errors::{ConfigError, ConfigErrors, Origin};
 pub use self::gateway::{
-    BoundTokens, Gateway, GatewayConfig, GatewayLimits, MethodName, PolicySource, RequirementText, Route,
+    BoundTokens, Gateway, GatewayConfig, GatewayLimits, IssuerOptions, MethodName, PolicySource,
+    RequirementText, Route,
 };
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};

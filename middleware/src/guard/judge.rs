@@ -119,7 +119,7 @@ impl Admission<'_> {
 
     pub(super) fn shown(self, parts: &mut Parts, held: Option<Held>) -> Result<Step, Refusal> {
         let core = &self.guard.core;
-        let Terms { requirement, input, .. } = self.terms.as_ref();
+        let Terms { requirement, input, parameters, .. } = self.terms.as_ref();
         let caller = held.as_ref().map(|held| &held.caller);
         let decision = core.authorize(requirement, caller, core.policy_for(requirement), Asker::Route)?;
         if let Some(held) = held {
@@ -133,7 +133,7 @@ impl Admission<'_> {
             Issued::pass_nobody(&mut parts.extensions);
         }
         parts.extensions.insert(decision);
-        let media = input.begin(parts).map_err(Refusal::Input)?;
+        let media = input.begin(parts, parameters).map_err(Refusal::Input)?;
         Ok(media.map_or(Step::Pass, Step::CheckBody))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::authorize::Requirement;
 use crate::edge::HeaderRules;
-use crate::input::InputRules;
+use crate::input::{InputRules, Parameters};
 use crate::limit::Passage;
 
 /// What a route asks of a request, and gives its answers.
@@ -14,6 +14,8 @@ pub(crate) struct Terms {
     pub(crate) route: Option<Arc<str>>,
     pub(crate) requirement: Requirement,
     pub(crate) input: Arc<InputRules>,
+    /// How the parameters of its path are told apart.
+    pub(crate) parameters: Parameters,
     pub(crate) passage: Passage,
     /// Headers, where they are not those of the guard.
     pub(crate) headers: Option<Arc<HeaderRules>>,

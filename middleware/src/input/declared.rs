@@ -172,6 +172,17 @@ impl Declared {
         self.settle(entry, Found { outcome, span: field.span, text, pointer: || written(&path) }, findings)
     }
 
+    /// Judges a header that breaks a rule by how it stands there, whatever it holds.
+    pub(crate) fn refuse(&self, name: &str, rule: Rule, findings: &mut Findings) -> Result<(), Breach> {
+        let Some((number, entry)) =
+            self.flat(name).and_then(|number| Some((number, self.entries.get(number)?)))
+        else {
+            return Err(rule.into());
+        };
+        let path = [Segment::Key(name.into())];
+        self.wrong(number, entry.check.breach(rule), || written(&path), findings)
+    }
+
     /// The declaration of a field of a form: its own, or that of the items of a list of this name.
     fn flat(&self, name: &str) -> Option<usize> {
         let path = [Segment::Key(name.into())];
@@ -296,7 +307,7 @@ impl Declared {
     }
 }
 
-/// A field of a form, of a query or of a multipart body.
+/// A field of a form or of a multipart body, or a parameter, or a header.
 pub(crate) struct Flat<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: &'a str,

@@ -22,10 +22,24 @@ impl Fault {
         Self { part: Part::Query, ..self }
     }
 
-    /// The name of the parameter that is wrong, where the fault is in the query.
+    /// The name of the parameter that is wrong, where the fault is in the path or the query.
     pub(crate) fn parameter(&self) -> Option<String> {
-        let name = self.pointer.strip_prefix('/').filter(|_| self.part == Part::Query)?;
+        matches!(self.part, Part::Path | Part::Query).then(|| self.name()).flatten()
+    }
+
+    /// The name of the header that is wrong, where the fault is in one.
+    pub(crate) fn header(&self) -> Option<String> {
+        (self.part == Part::Header).then(|| self.name()).flatten()
+    }
+
+    fn name(&self) -> Option<String> {
+        let name = self.pointer.strip_prefix('/')?;
         Some(name.replace("~1", "/").replace("~0", "~"))
+    }
+
+    /// Whether it is the program that has to change, and no request could be right.
+    pub(crate) const fn is_ours(&self) -> bool {
+        matches!(self.rule, Rule::NoParameter | Rule::NoTemplate)
     }
 }
 
@@ -33,6 +47,8 @@ impl Fault {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Part {
     Body,
+    Header,
+    Path,
     Query,
 }
 
@@ -76,6 +92,8 @@ pub(crate) enum Rule {
     Depth,
     #[error("a field is given twice")]
     DuplicateField,
+    #[error("a header is given twice")]
+    DuplicateHeader,
     #[error("an object has two members of the same name")]
     DuplicateMember,
     #[error("the text is not an e-mail address")]
@@ -106,6 +124,12 @@ pub(crate) enum Rule {
     LoneSurrogate,
     #[error("there are too many members or fields")]
     Members,
+    #[error("a header that has to be there is not")]
+    Missing,
+    #[error("the route does not have a parameter that is declared for it")]
+    NoParameter,
+    #[error("the parameters of the path are not known where they are declared")]
+    NoTemplate,
     #[error("the text is not in its normal form")]
     NotNormal,
     #[error("the value is not a number")]
@@ -155,6 +179,7 @@ impl Rule {
             Self::Control => "control-character",
             Self::Depth => "depth",
             Self::DuplicateField => "duplicate-field",
+            Self::DuplicateHeader => "duplicate-header",
             Self::DuplicateMember => "duplicate-member",
             Self::Email => "email",
             Self::Encoding => "encoding",
@@ -170,6 +195,9 @@ impl Rule {
             Self::LineBreak => "line-break",
             Self::LoneSurrogate => "lone-surrogate",
             Self::Members => "members",
+            Self::Missing => "missing",
+            Self::NoParameter => "no-parameter",
+            Self::NoTemplate => "no-template",
             Self::NotNormal => "not-normal",
             Self::Number => "number",
             Self::PartHead => "part-head",
@@ -199,10 +227,11 @@ impl Rule {
         }
     }
 
-    /// 400 where the body cannot be read in one way only; 422 where it can, and says what it may not.
+    /// 400 where the request cannot be read in one way only; 422 where it can, and says what it may not.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::FileSize | Self::Ratio | Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoParameter | Self::NoTemplate => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Charset | Self::ContentCoding | Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Choice
             | Self::Control
@@ -217,6 +246,7 @@ impl Rule {
             | Self::Invisible
             | Self::LineBreak
             | Self::LoneSurrogate
+            | Self::Missing
             | Self::NotNormal
             | Self::Number
             | Self::Pattern
@@ -232,6 +262,7 @@ impl Rule {
             | Self::ByteOrderMark
             | Self::ContentType
             | Self::Depth
+            | Self::DuplicateHeader
             | Self::DuplicateMember
             | Self::Encoding
             | Self::Members

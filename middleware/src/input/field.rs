@@ -13,7 +13,7 @@ use super::kind::Kind;
 /// The most that a compiled pattern may take, in bytes.
 const MAX_PATTERN: usize = 256 * 1024;
 
-/// What a field of a body or of the query holds, and what happens when it holds something else.
+/// What a field of a body, a parameter or a header holds, and what happens when it holds something else.
 ///
 /// Whatever is not declared is [`text`](Self::text). Unless said otherwise, a field that is wrong is refused (422), with its place
 /// and the rule that it breaks, and never with its value.
@@ -86,6 +86,9 @@ pub enum FieldFault {
     /// A scheme that runs what stands behind it.
     #[error("addresses with the scheme `{0}` are programs")]
     Scheme(String),
+    /// The path and the headers are never changed, and a field is declared that would be.
+    #[error("the path and the headers are never changed: what is wrong in them is refused or reported")]
+    Unchanging,
     /// It is not a text that white space could stand around.
     #[error("white space around it cannot be told from what is in it")]
     Untrimmable,
@@ -212,6 +215,14 @@ impl Field {
         match (&self.shape, self.action) {
             (Shape::Html(_), _) => Err(FieldFault::HtmlInQuery),
             (_, Some(Action::Rewrite)) => Err(FieldFault::NothingToRewrite),
+            _ => self.build(),
+        }
+    }
+
+    /// For what whoever was here before has acted on, as it stands.
+    pub(crate) fn build_for_head(&self) -> Result<Check, FieldFault> {
+        match (&self.shape, self.action) {
+            (Shape::Html(_), _) | (_, Some(Action::Rewrite)) => Err(FieldFault::Unchanging),
             _ => self.build(),
         }
     }

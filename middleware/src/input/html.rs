@@ -1,6 +1,8 @@
 //! Cleaning of fields that are declared to be HTML.
 
+mod attributes;
 mod markup;
+mod steps;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -48,9 +50,12 @@ enum Profile {
 #[error("`{0}` is not among what is known to be harmless in HTML of strangers")]
 pub struct NotHarmless(&'static str);
 
-/// A text that would take too long to clean, grow too long, or never be the same twice.
+/// A text that would take too long to clean, grow too long, or never be the same twice. What cleaning takes is counted before: an
+/// element with more than a hundred attributes, or thousands of elements in each other, are too much at any length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the HTML is too long, or has too many tags that are never closed")]
+#[error(
+    "the HTML is too long, or has too many attributes, elements in each other or tags that are never closed"
+)]
 pub struct HtmlTooLong;
 
 impl Html {

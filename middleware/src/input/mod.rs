@@ -9,12 +9,15 @@ mod declared;
 mod fault;
 mod field;
 mod form;
+mod head;
+mod headers;
 #[cfg(feature = "html")]
 mod html;
 mod json;
 mod kind;
 mod media;
 mod multipart;
+mod path;
 mod pointer;
 mod query;
 mod report;
@@ -31,11 +34,13 @@ use declared::Declared;
 pub(crate) use fault::{Fault, Part};
 pub use field::{Field, FieldFault};
 pub use form::Duplicates;
+use head::HeadFields;
 #[cfg(feature = "html")]
 pub use html::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub(crate) use json::{Bounds, read as read_json};
 pub(crate) use media::Media;
 pub use multipart::Uploads;
+pub(crate) use path::Parameters;
 pub use pointer::NotAPointer;
 use pointer::Pattern;
 pub(crate) use pointer::Segment;
@@ -69,6 +74,7 @@ pub struct InputPolicy {
     fields: Vec<(String, Field)>,
     duplicates: Duplicates,
     query: QueryFields,
+    head: HeadFields,
     signed_body: bool,
     uploads: Uploads,
     unpack_ratio: Option<usize>,
@@ -92,11 +98,19 @@ pub enum InputError {
     /// A field cannot be declared so.
     #[error("the field `{place}`: {fault}")]
     Field {
-        /// The field as it was declared; `?name` is a parameter of the query.
+        /// The field as it was declared; `?name` is a parameter of the query, `{name}` one of the path, `name:` a header.
         place: String,
         /// What is wrong with it.
         fault: FieldFault,
     },
+    /// No header can have this name.
+    #[error("no header can have the name `{0}`")]
+    NotAHeader(String),
+    /// No parameter of a path can have this name.
+    #[error(
+        "no parameter of a path can have the name `{0}`: it is written without the braces of the template"
+    )]
+    NotAParameter(String),
     /// The place of a field is not a JSON Pointer.
     #[error(transparent)]
     NotAPointer(#[from] NotAPointer),
@@ -111,6 +125,7 @@ impl InputPolicy {
             fields: Vec::new(),
             duplicates: Duplicates::Reject,
             query: QueryFields { declared: Vec::new(), of_forms: Vec::new(), duplicates: Duplicates::Allow },
+            head: HeadFields::new(),
             signed_body: false,
             uploads: Uploads::new(),
             unpack_ratio: None,
@@ -141,7 +156,7 @@ impl InputPolicy {
     }
 
     /// Declares that the strings at `pointer` are HTML, and cleans them. A field may hold 16 KiB, all of them together
-    /// 64 KiB; longer ones are refused.
+    /// 64 KiB; longer ones are refused, and so is what would keep the cleaner busy: see [`HtmlTooLong`].
     #[cfg(feature = "html")]
     #[must_use]
     pub fn html(self, pointer: impl Into<String>, html: Html) -> Self {
@@ -259,6 +274,8 @@ impl InputPolicy {
             duplicates: self.duplicates,
             fields: Arc::new(fields),
             query,
+            path: self.head.path_rules()?,
+            head: self.head.header_rules()?,
             signed_body: self.signed_body,
             uploads: Arc::new(self.uploads.clone()),
             unpack_ratio: self.unpack_ratio,
@@ -291,6 +308,11 @@ impl RouteInput {
     /// How often each field that [only reports](Field::report) was wrong.
     pub fn reports(&self) -> Vec<FieldReports> {
         self.0.reports()
+    }
+
+    /// A parameter of the path that is declared, and that a route with this template does not have.
+    pub(crate) fn missing_in(&self, template: &str) -> Option<&str> {
+        self.0.path.missing_in(template)
     }
 
     pub(crate) fn into_rules(self) -> Arc<InputRules> {

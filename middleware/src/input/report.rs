@@ -17,7 +17,7 @@ pub struct InputReport {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ReportedField {
-    /// Where it is: a JSON Pointer, or `?name` for a parameter of the query.
+    /// Where it is: a JSON Pointer, or `?name` for a parameter of the query, `{name}` for one of the path, `name:` for a header.
     pub pointer: String,
     /// What it was declared to be.
     pub kind: &'static str,
@@ -29,7 +29,7 @@ pub struct ReportedField {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FieldReports {
-    /// The field as it was declared; `?name` is a parameter of the query.
+    /// The field as it was declared; `?name` is a parameter of the query, `{name}` one of the path, `name:` a header.
     pub field: String,
     /// What it was declared to be.
     pub kind: &'static str,

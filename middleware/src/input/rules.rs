@@ -13,9 +13,11 @@ use super::coding::{self, Coding, Growth};
 use super::declared::{Candidate, Declared, Findings, Flat};
 use super::fault::{Fault, Rule};
 use super::form::{self, Duplicates};
+use super::headers::HeadRules;
 use super::json::{self, Bounds};
 use super::media::{self, Media};
 use super::multipart::{self, Terms, Uploads, Watch};
+use super::path::{Parameters, PathRules};
 use super::query::{self, QueryRules};
 use super::report::{FieldReports, InputReport, ReportedField};
 use super::splice::{self, Encoding};
@@ -27,6 +29,8 @@ pub(crate) struct InputRules {
     pub(super) duplicates: Duplicates,
     pub(super) fields: Arc<Declared>,
     pub(super) query: QueryRules,
+    pub(super) path: PathRules,
+    pub(super) head: HeadRules,
     pub(super) signed_body: bool,
     pub(super) uploads: Arc<Uploads>,
     /// How far a body may grow when it is unpacked. None: none is unpacked.
@@ -48,11 +52,13 @@ impl Checked {
 
 impl InputRules {
     /// Judges what is known of a request before its body is read, and says of which guarded type that is.
-    pub(crate) fn begin(&self, parts: &mut Parts) -> Result<Option<Media>, Fault> {
+    pub(crate) fn begin(&self, parts: &mut Parts, route: &Parameters) -> Result<Option<Media>, Fault> {
+        let mut reported = self.path.check(parts, route)?;
+        reported.extend(self.head.check(&parts.headers)?);
         if let Some(query) = parts.uri.query() {
-            let reported = self.query.check(query, query::is_form(&parts.method))?;
-            note(parts, Vec::new(), reported);
+            reported.extend(self.query.check(query, query::is_form(&parts.method))?);
         }
+        note(parts, Vec::new(), reported);
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let length = length.and_then(|length| length.parse::<usize>().ok());
         if length == Some(0) {
@@ -169,7 +175,8 @@ impl InputRules {
 
     /// How often each field that only reports was wrong.
     pub(crate) fn reports(&self) -> Vec<FieldReports> {
-        self.fields.reports().chain(self.query.reports()).collect()
+        let of_head = self.path.reports().chain(self.head.reports());
+        self.fields.reports().chain(self.query.reports()).chain(of_head).collect()
     }
 
     /// Checks a body and finds what may have to change in it.

@@ -20,7 +20,7 @@ fn request(media: &str, body: impl Into<Body>) -> Request<Body> {
 
 async fn run_by(policy: Arc<InputRules>, request: Request<Body>) -> Result<Request<Body>, Fault> {
     let (mut parts, body) = request.into_parts();
-    let media = policy.begin(&mut parts)?.unwrap();
+    let media = policy.begin(&mut parts, &Parameters::default())?.unwrap();
     Ok(policy.apply(media, Request::from_parts(parts, body)).await?.request)
 }
 

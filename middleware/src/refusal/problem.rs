@@ -44,6 +44,8 @@ struct Place {
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     rule: &'static str,
 }
@@ -53,6 +55,7 @@ impl Place {
         Self {
             pointer: (fault.part == Part::Body).then(|| fault.pointer.clone()),
             parameter: fault.parameter(),
+            header: fault.header(),
             kind: fault.kind,
             rule: fault.rule.code(),
         }

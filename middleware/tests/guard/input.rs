@@ -126,6 +126,31 @@ async fn a_packed_body_is_unpacked_where_that_is_wanted() {
     );
 }
 
+// XS-07
+#[tokio::test]
+async fn html_that_would_keep_the_cleaner_busy_is_refused_before_it_sees_it() {
+    let attributes = |number: usize| {
+        let names = (0..number).map(|number| format!("{number:x}")).collect::<Vec<_>>();
+        format!("<p {}>", names.join(" "))
+    };
+    for html in [
+        // As much as a body may hold, and as much as a field may.
+        "<div>".repeat(200_000),
+        "<div>".repeat(3_000),
+        attributes(100_000),
+        attributes(3_000),
+        format!("<b {}>{}", attributes(90), "<p>x".repeat(1_000)),
+    ] {
+        let policy = InputPolicy::strict().html("/note", Html::rich());
+        let answer = post(policy, &[JSON], json!({ "note": html }).to_string()).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{html:.40}");
+        assert_eq!(
+            answer.problem()["errors"],
+            json!([{ "pointer": "/note", "kind": "html", "rule": "html-length" }])
+        );
+    }
+}
+
 // XS-05, through the whole guard
 #[tokio::test]
 async fn declared_html_is_cleaned_and_the_rest_is_not() {

@@ -40,6 +40,8 @@ mod fields;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+mod heads;
+#[cfg(test)]
 #[cfg(feature = "html")]
 mod input;
 #[cfg(test)]

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use portcullis_guard::{
-    ClientAddress, Clock, Guard, GuardBuilder, Issuer, Limits, PeerAddress, Principal, ProtectedResource,
-    Proxies, Quota, RouteTable, authenticated, public, scope,
+    ClientAddress, Clock, Field, Guard, GuardBuilder, InputPolicy, Issuer, Limits, PeerAddress, Principal,
+    ProtectedResource, Proxies, Quota, RouteTable, authenticated, public, scope,
 };
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
@@ -55,6 +55,24 @@ fn request(path: &str, token: Option<&str>) -> Request<Full<Bytes>> {
 fn from(mut request: Request<Full<Bytes>>, peer: &str) -> Request<Full<Bytes>> {
     request.extensions_mut().insert(PeerAddress(SocketAddr::new(peer.parse().unwrap(), 40_000)));
     request
+}
+
+#[tokio::test]
+async fn parameters_of_the_path_are_held_to_what_is_declared() {
+    let signer = Signer::es256("a");
+    let input = InputPolicy::strict().path("id", Field::integer(1..=9)).header("x-tenant", Field::ident());
+    let guard = builder(&signer).input(input).build().await.unwrap();
+    let token = signer.token(&json!({ "scope": "orders" }));
+    for (path, tenant, status) in [
+        ("/orders/7", "acme", StatusCode::OK),
+        ("/orders/10", "acme", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/orders/7", "a b", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/me", "acme", StatusCode::OK),
+    ] {
+        let mut asked = request(path, Some(&token));
+        asked.headers_mut().insert("x-tenant", tenant.parse().unwrap());
+        assert_eq!(ask(&guard, asked).await.0, status, "{path} {tenant}");
+    }
 }
 
 #[tokio::test]

@@ -1,70 +1,112 @@
 //! How much work a text makes for the cleaner, told before the work is done.
 //!
-//! The parser of HTML opens every formatting element that was left open again in every block that follows, so the nodes that it makes
-//! are bounded only by the product of the two: 16 KiB can become millions of nodes. Tokens, in contrast, are bounded by the text.
+//! The parser of HTML opens every formatting element that was left open again in every block that follows, with its attributes, so what
+//! it makes is bounded only by the product of the two: 16 KiB can become millions of nodes. For nearly every tag it looks through the
+//! elements that are open, so thousands in each other cost the square of their number. Tokens, in contrast, are bounded by the text.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
-use html5ever::{LocalName, local_name};
+use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
+use html5ever::{LocalName, QualName, TokenizerResult, local_name, ns};
 
-/// The most nodes that unclosed formatting may be worth. A long article with a handful of them stays far below.
+use super::attributes;
+use super::steps::Steps;
+
+/// The most nodes and attributes that unclosed formatting may be worth. A long article with a handful of them stays far below.
 const MAX_NODES: usize = 20_000;
+/// The most that the parser may do to the open elements. An article has few of them open at a time.
+const MAX_STEPS: usize = 400_000;
+/// The most attributes of one tag.
+const MAX_ATTRIBUTES: usize = 100;
 
 /// Whether cleaning the text takes work in proportion to its length.
 pub(super) fn is_bounded(text: &str) -> bool {
+    let Some(attributes) = attributes::most(text, MAX_ATTRIBUTES) else { return false };
     // Each tag begins with one of these and counts itself and those before it at most: so few cannot be too much.
     let tags = memchr::memchr_iter(b'<', text.as_bytes()).count();
-    if tags * (tags + 1) / 2 <= MAX_NODES {
-        return true;
-    }
-    let tokenizer = Tokenizer::new(Reckoning::default(), TokenizerOpts::default());
-    let queue = BufferQueue::default();
-    queue.push_back(StrTendril::from_slice(text));
-    // Nobody answers that a script is to be run, so the text is read to its end.
-    let _ = tokenizer.feed(&queue);
-    tokenizer.end();
-    tokenizer.sink.nodes.get() <= MAX_NODES
+    tags * (tags + 1) / 2 * (1 + attributes) <= MAX_NODES || !Reckoning::of(text).is_exceeded()
+}
+
+/// Reads a text as the cleaner does, since what is a tag depends on where it stands, and makes no tree of it.
+struct Reckoning {
+    builder: TreeBuilder<Rc<QualName>, Steps>,
+    worst: Worst,
 }
 
 /// Reckons the worst case: whatever is not closed in order stays open for the rest of the text.
 #[derive(Default)]
-struct Reckoning {
-    open: RefCell<Vec<LocalName>>,
+struct Worst {
+    /// Each with what it is worth where it is opened again, which is nothing unless it is.
+    open: RefCell<Vec<(LocalName, usize)>>,
     formatting: Cell<usize>,
     nodes: Cell<usize>,
 }
 
-impl TokenSink for Reckoning {
-    type Handle = ();
+impl Reckoning {
+    fn of(text: &str) -> Self {
+        let context = Rc::new(QualName::new(None, ns!(html), local_name!("div")));
+        let builder =
+            TreeBuilder::new_for_fragment(Steps::default(), context, None, TreeBuilderOpts::default());
+        let initial_state = Some(builder.tokenizer_state_for_context_elem(false));
+        let options = TokenizerOpts { initial_state, ..TokenizerOpts::default() };
+        let tokenizer = Tokenizer::new(Self { builder, worst: Worst::default() }, options);
+        let queue = BufferQueue::default();
+        queue.push_back(StrTendril::from_slice(text));
+        // It stops where a script would run, and goes on when it is told to.
+        while !matches!(tokenizer.feed(&queue), TokenizerResult::Done) {}
+        tokenizer.end();
+        tokenizer.sink
+    }
 
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        if let Token::TagToken(tag) = token {
-            self.see(tag);
-        }
-        TokenSinkResult::Continue
+    const fn is_exceeded(&self) -> bool {
+        self.worst.nodes.get() > MAX_NODES || self.builder.sink.taken() > MAX_STEPS
     }
 }
 
-impl Reckoning {
-    fn see(&self, tag: Tag) {
-        self.nodes.set(self.nodes.get().saturating_add(1 + self.formatting.get()));
+impl TokenSink for Reckoning {
+    type Handle = Rc<QualName>;
+
+    fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<Rc<QualName>> {
+        if let Token::TagToken(tag) = &token {
+            self.worst.see(tag);
+        }
+        // Nobody needs to know by how much.
+        if self.is_exceeded() { TokenSinkResult::Continue } else { self.builder.process_token(token, line) }
+    }
+
+    fn end(&self) {
+        if !self.is_exceeded() {
+            self.builder.end();
+        }
+    }
+
+    fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
+        self.builder.adjusted_current_node_present_but_not_in_html_namespace()
+    }
+}
+
+impl Worst {
+    fn see(&self, tag: &Tag) {
+        let worth = 1 + tag.attrs.len();
+        self.nodes.set(self.nodes.get().saturating_add(worth + self.formatting.get()));
         let mut open = self.open.borrow_mut();
         match tag.kind {
             TagKind::StartTag if is_void(&tag.name) => {}
             TagKind::StartTag => {
-                self.formatting.set(self.formatting.get() + usize::from(is_formatting(&tag.name)));
-                open.push(tag.name);
+                let worth = if is_formatting(&tag.name) { worth } else { 0 };
+                self.formatting.set(self.formatting.get() + worth);
+                open.push((tag.name.clone(), worth));
             }
-            TagKind::EndTag if open.last() == Some(&tag.name) => {
-                self.formatting
-                    .set(self.formatting.get().saturating_sub(usize::from(is_formatting(&tag.name))));
-                open.pop();
+            TagKind::EndTag => {
+                if let Some((_, worth)) = open.pop_if(|(name, _)| *name == tag.name) {
+                    self.formatting.set(self.formatting.get().saturating_sub(worth));
+                }
             }
-            TagKind::EndTag => {}
         }
     }
 }
@@ -141,6 +183,57 @@ mod tests {
         ] {
             assert!(!is_bounded(&text), "{}..", &text[..40]);
         }
+    }
+
+    #[test]
+    fn what_only_some_readers_take_for_an_attribute_hides_nothing() {
+        for element in ["textarea", "title", "style", "xmp", "iframe", "noembed", "noframes"] {
+            for text in [
+                bomb(8 * 1024, |number| format!("<b a{number}>")),
+                format!("<b {}>{}", attributes(90, 0), "<p>x".repeat(1_000)),
+                "<div>".repeat(3_000),
+            ] {
+                let text = format!("<{element}><p x='</{element}>{text}'>");
+                assert!(!is_bounded(&text), "{}..", &text[..60]);
+            }
+        }
+    }
+
+    fn attributes(number: usize, from: usize) -> String {
+        (from..from + number).map(|number| format!("{number:x}")).collect::<Vec<_>>().join(" ")
+    }
+
+    // XS-07
+    #[test]
+    fn attributes_are_bounded_in_a_tag_and_in_what_is_opened_again() {
+        for text in [
+            format!("<p {}>", attributes(5_000, 0)),
+            format!("<p {}>", attributes(MAX_ATTRIBUTES + 1, 0)),
+            format!("</p {}>", attributes(MAX_ATTRIBUTES + 1, 0)),
+            format!("<p {}", attributes(5_000, 0)),
+            format!("<b {}>{}", attributes(90, 0), "<p>x".repeat(1_000)),
+            (0..150).map(|number| format!("<b {}>", attributes(20, number * 20))).collect(),
+        ] {
+            assert!(!is_bounded(&text), "{}..", &text[..40]);
+        }
+        assert!(is_bounded(&format!("<p {}>", attributes(MAX_ATTRIBUTES, 0))));
+        assert!(is_bounded(&format!("<p {}>x</p>", attributes(20, 0)).repeat(200)));
+    }
+
+    // XS-07
+    #[test]
+    fn elements_in_each_other_are_bounded_and_no_more_is_done_than_may_be() {
+        let nested = |depth: usize| "<div>".repeat(depth);
+        for text in
+            [nested(3_000), "<ul><li>".repeat(2_000), format!("{}{}", nested(1_500), "<p>".repeat(2_500))]
+        {
+            let reckoning = Reckoning::of(&text);
+            assert!(reckoning.is_exceeded(), "{}..", &text[..40]);
+            // One tag more than may be, which looks through all that is open.
+            let taken = reckoning.builder.sink.taken();
+            assert!(taken < MAX_STEPS + 8 * 3_000, "{taken}");
+        }
+        assert!(is_bounded(&nested(200)));
     }
 
     #[test]

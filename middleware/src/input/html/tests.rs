@@ -73,6 +73,25 @@ fn a_field_that_is_too_long_or_grows_too_long_is_refused() {
     assert_eq!(Html::inline().cleaner().unwrap().rewrite(&growing), Err(HtmlTooLong));
 }
 
+// XS-07
+#[test]
+fn elements_in_each_other_take_little_of_the_stack() {
+    let nested = |depth: usize| "<div>".repeat(depth);
+    let deepest = (1..30)
+        .rev()
+        .map(|hundreds| hundreds * 100)
+        .find(|depth| HtmlCleaner::concerns(&nested(*depth)).is_ok())
+        .unwrap();
+    assert!(deepest > 200, "{deepest}");
+    let cleaning = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
+        let cleaner = Html::rich().cleaner().unwrap();
+        (cleaner.clean(&nested(deepest)).map(SafeHtml::into_string), cleaner.clean(&nested(200_000)))
+    });
+    let (clean, long) = cleaning.unwrap().join().unwrap();
+    assert_eq!(clean.unwrap(), format!("{}{}", "<div>".repeat(deepest), "</div>".repeat(deepest)));
+    assert_eq!(long, Err(HtmlTooLong));
+}
+
 /// The elements that a browser would make of a text inside of a page, as `name attribute=value ...`.
 fn elements(html: &str, is_scripted: bool) -> Vec<Made> {
     let context = QualName::new(None, ns!(html), local_name!("div"));

@@ -7,7 +7,7 @@ use http::{Request, header};
 use proptest::prelude::*;
 
 use super::*;
-use crate::input::{Field, Html, InputPolicy, Media};
+use crate::input::{Field, Html, InputPolicy, Media, Parameters};
 
 fn policy() -> InputPolicy {
     InputPolicy::strict()
@@ -32,7 +32,7 @@ fn whole(parts: &[Vec<u8>]) -> Vec<u8> {
 async fn run(policy: &InputPolicy, request: Request<Body>) -> Result<Vec<u8>, Fault> {
     let rules = policy.build().unwrap().into_rules();
     let (mut parts, body) = request.into_parts();
-    assert_eq!(rules.begin(&mut parts)?, Some(Media::Multipart));
+    assert_eq!(rules.begin(&mut parts, &Parameters::default())?, Some(Media::Multipart));
     let checked = rules.apply(Media::Multipart, Request::from_parts(parts, body)).await?;
     let collected = checked.request.into_body().collect().await;
     match checked.watch.unwrap().fault() {

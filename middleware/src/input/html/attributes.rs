@@ -1,0 +1,157 @@
+//! How many attributes a tag may have, told before a parser sees the text.
+//!
+//! The tokenizer compares each attribute with those before it, so a tag costs the square of their number. Where a tag begins depends on
+//! what stands around it: in a `<textarea>`, most of what looks like one is none. Here any `<` that may begin a tag is taken to do so,
+//! and all of these tags are read side by side, since those that stand in the same place of the syntax go on in the same way.
+
+/// Where the reader of a tag stands (HTML Standard, §13.2.5.8 and those after it).
+#[derive(Clone, Copy)]
+enum Place {
+    TagName,
+    /// Where another attribute may begin.
+    Between,
+    Name,
+    AfterName,
+    BeforeValue,
+    Double,
+    Single,
+    Unquoted,
+}
+
+const PLACES: [Place; 8] = [
+    Place::TagName,
+    Place::Between,
+    Place::Name,
+    Place::AfterName,
+    Place::BeforeValue,
+    Place::Double,
+    Place::Single,
+    Place::Unquoted,
+];
+
+impl Place {
+    /// Where it goes on after one more byte, and whether an attribute begins by it. None: the tag ends.
+    const fn after(self, byte: u8) -> Option<(Self, bool)> {
+        let to = match (self, byte) {
+            (Self::Double, b'"') | (Self::Single, b'\'') => Self::Between,
+            (Self::Double | Self::Single, _) => self,
+            (_, b'>') => return None,
+            (Self::TagName | Self::Between | Self::Unquoted, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
+            | (Self::TagName | Self::Between | Self::Name | Self::AfterName, b'/') => Self::Between,
+            (Self::Name | Self::AfterName, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => Self::AfterName,
+            (Self::BeforeValue, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => self,
+            (Self::Name | Self::AfterName, b'=') => Self::BeforeValue,
+            (Self::BeforeValue, b'"') => Self::Double,
+            (Self::BeforeValue, b'\'') => Self::Single,
+            (Self::BeforeValue, _) => Self::Unquoted,
+            (Self::Between | Self::AfterName, _) => return Some((Self::Name, true)),
+            (Self::Name | Self::TagName | Self::Unquoted, _) => self,
+        };
+        Some((to, false))
+    }
+}
+
+/// The most attributes of any tag that a parser could find in a text, whatever it takes for a tag; or None, where that is more than `limit`.
+pub(super) fn most(text: &str, limit: usize) -> Option<usize> {
+    let mut most = 0;
+    // How many attributes the longest tag has so far that stands at each place.
+    let mut tags: [Option<usize>; PLACES.len()] = [None; PLACES.len()];
+    // Whether what was read last is `<`, or `</`.
+    let (mut opened, mut closes) = (false, false);
+    for byte in text.bytes() {
+        let mut next = [None; PLACES.len()];
+        for (place, count) in PLACES.into_iter().zip(tags) {
+            let Some(count) = count else { continue };
+            let Some((to, begins)) = place.after(byte) else { continue };
+            let count = count + usize::from(begins);
+            most = most.max(count);
+            if let Some(known) = next.get_mut(to as usize) {
+                *known = (*known).max(Some(count));
+            }
+        }
+        if most > limit {
+            return None;
+        }
+        if (opened || closes) && byte.is_ascii_alphabetic() {
+            let [name, ..] = &mut next;
+            *name = (*name).max(Some(0));
+        }
+        (opened, closes) = (byte == b'<', opened && byte == b'/');
+        tags = next;
+    }
+    Some(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use html5ever::TokenizerResult;
+    use html5ever::tendril::StrTendril;
+    use html5ever::tokenizer::states::{RawKind, State};
+    use html5ever::tokenizer::{BufferQueue, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Longest(Cell<usize>);
+
+    impl TokenSink for Longest {
+        type Handle = ();
+
+        fn process_token(&self, token: Token, _: u64) -> TokenSinkResult<()> {
+            if let Token::TagToken(tag) = token {
+                self.0.set(self.0.get().max(tag.attrs.len()));
+            }
+            TokenSinkResult::Continue
+        }
+    }
+
+    /// What the tokenizer finds, which begins as it does in an element of this kind.
+    fn found(text: &str, element: Option<(RawKind, &str)>) -> usize {
+        let initial_state = element.map(|(kind, _)| State::RawData(kind));
+        let last_start_tag_name = element.map(|(_, name)| name.to_owned());
+        let options = TokenizerOpts { initial_state, last_start_tag_name, ..TokenizerOpts::default() };
+        let tokenizer = Tokenizer::new(Longest::default(), options);
+        let queue = BufferQueue::default();
+        queue.push_back(StrTendril::from_slice(text));
+        while !matches!(tokenizer.feed(&queue), TokenizerResult::Done) {}
+        tokenizer.end();
+        tokenizer.sink.0.get()
+    }
+
+    #[test]
+    fn attributes_are_counted_wherever_they_begin() {
+        for (text, expected) in [
+            ("", 0),
+            ("a < b c d, 1 <2 3 4", 0),
+            ("<b>", 0),
+            ("<b a c d>", 3),
+            ("<b a=1 c = '2'd=\"3\">", 3),
+            ("<b/a/c/=d>", 3),
+            ("<b a='x y z'>", 1),
+            ("</b a c>", 2),
+            ("<b a><i a c><u>", 2),
+            // Any of the two may be the one that counts.
+            ("<p a='<b c d e>'>", 3),
+            ("<!-- <b a c -->", 3),
+        ] {
+            assert_eq!(most(text, 9), Some(expected), "{text}");
+        }
+        assert_eq!((most("<b a c d>", 3), most("<b a c d>", 2)), (Some(3), None));
+    }
+
+    proptest! {
+        #[test]
+        fn a_tokenizer_finds_no_more_wherever_it_begins(
+            text in "(<|</|<[ab]|</a|[ab]|[ \n\r\t/>='\"!-]|é){0,60}",
+        ) {
+            let most = most(&text, usize::MAX).unwrap();
+            for element in [None, Some((RawKind::Rcdata, "a")), Some((RawKind::Rawtext, "b"))] {
+                let found = found(&text, element);
+                prop_assert!(found <= most, "{} of {} in {:?}", found, most, text);
+            }
+        }
+    }
+}
