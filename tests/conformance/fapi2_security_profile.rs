@@ -1,6 +1,7 @@
 //! [FAPI 2.0 Security Profile](https://openid.net/specs/fapi-security-profile-2_0-final.html), for the clients that are held to it
 //! (`options.profile`). Each section is that of the text.
 
+mod access_tokens;
 mod changes;
 mod requests;
 mod settings;

@@ -85,6 +85,8 @@ mod rfc8707;
 #[cfg(test)]
 mod rfc9068;
 #[cfg(test)]
+mod rfc9068_algorithms;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;

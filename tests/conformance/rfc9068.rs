@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
+use serde_json::{Value, json};
 
 #[rstest]
 #[tokio::test]
@@ -30,4 +32,49 @@ async fn section_2_2_1_tokens_of_a_refresh_tell_of_the_same_sign_in(
     }
     assert_ne!(before["jti"], after["jti"]);
     assert_eq!(after["iat"], server.clock.now().as_secs());
+}
+
+/// The scopes of an access token.
+fn told(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    claims(&answer.member("access_token"))["scope"].clone()
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_3_a_token_for_an_api_says_nothing_of_the_sign_in(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[values("", "read")] scopes_of_the_api: &str,
+) {
+    const ALL: &str = "email offline_access openid profile read";
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = json!({ "audience": "https://orders.test", "name": "Orders", "scopes": scopes_of_the_api });
+    let orders = server.admin.post("/apis", &orders).await;
+    let shop = json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        "scopes": ALL, "apis": [orders["id"]] });
+    let shop = server.admin.client(shop).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", ALL).with("resource", "https://orders.test");
+    let first = server.tokens(&shop, &request, &ada).await;
+    assert_eq!((told(&first), first.member("scope")), (json!("read"), ALL.to_owned()), "the answer says all");
+    assert_eq!(claims(&first.member("id_token"))["sub"], ada.sub);
+    let introspected = server.machine.introspect(&shop, &first.member("access_token")).await.json();
+    assert_eq!(introspected["scope"], "read");
+    // What was granted is kept: the grant outlives its session, and the next tokens are as good.
+    server.wait(Duration::from_hours(48));
+    let refresh = async |token: String, more: &[(&str, &str)]| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", &token)];
+        server.machine.token(&shop, &[&fields[..], more].concat()).await
+    };
+    let second = refresh(first.member("refresh_token"), &[]).await;
+    assert_eq!((told(&second), second.member("scope")), (json!("read"), ALL.to_owned()));
+    let bare = refresh(second.member("refresh_token"), &[("scope", "openid")]).await;
+    assert_eq!((told(&bare), bare.member("scope")), (json!(null), "openid".to_owned()));
+    assert_eq!(server.machine.userinfo(&bare.member("access_token")).await.status, 401, "it is not for that");
+    // A token for this server is about people.
+    let own = refresh(bare.member("refresh_token"), &[("resource", &server.issuer)]).await;
+    let own = own.member("access_token");
+    assert!(claims(&own)["scope"].as_str().unwrap().starts_with("email offline_access openid profile"));
+    let info = server.machine.userinfo(&own).await.json();
+    assert_eq!((&info["sub"], &info["email"]), (&json!(ada.sub), &json!("ada@example.org")));
 }

@@ -171,6 +171,12 @@ async fn what_commands_print_has_stable_keys_and_columns(#[values(Sqlite, Postgr
             "ID AUDIENCE FOUR EYES",
             &["audience", "four_eyes", "id"],
         ),
+        (
+            &["api", "signing-alg", "--api", ORDERS],
+            &["api", "signing-alg", "--api", ORDERS, "--to", "RS256"],
+            "ID AUDIENCE SIGNING ALG",
+            &["access_token_signing_alg", "audience", "id"],
+        ),
     ] {
         let columns = place.run(in_columns);
         assert_eq!(columns.status.code(), Some(0), "{in_columns:?}: {}", said(&columns));

@@ -17,6 +17,13 @@ async fn scopes_and_types_of_an_api_are_printed_and_set(#[values(Sqlite, Postgre
     assert_eq!(scopes(&[])["scopes"], "read write");
     let reserved = place.run(&["api", "scopes", "--api", ORDERS, "--to", "openid"]);
     assert!(!reserved.status.success() && said(&reserved).contains("/scopes"), "{}", said(&reserved));
+    let alg = |more: &[&str]| json(&place, &[&["api", "signing-alg", "--api", ORDERS], more].concat());
+    assert_eq!(alg(&[])["access_token_signing_alg"], "ES256");
+    assert_eq!(alg(&["--to", "RS256"])["access_token_signing_alg"], "RS256");
+    assert_eq!(scopes(&["--to", "write read"])["scopes"], "read write");
+    assert_eq!(alg(&[])["access_token_signing_alg"], "RS256", "another change leaves it as it is");
+    let unknown = place.run(&["api", "signing-alg", "--api", ORDERS, "--to", "none"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
 
     let file = folder.path().join("types.json");
     let types = |schema: Value| {

@@ -16,11 +16,12 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::ApiId;
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::Api as Registered;
+use crate::domain::signing::SigningAlg;
 use crate::services::apis::ApiPatch;
 use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
 use crate::services::policies::{activation_path, rules_path};
-use crate::services::version::Precondition;
+use crate::services::version::{Precondition, Version};
 
 /// The most APIs that are read at one time.
 const AT_ONCE: u64 = 200;
@@ -38,13 +39,21 @@ pub(crate) enum Api {
     },
     /// Prints every API with the page on which its rules are edited.
     List,
-    /// Prints the scopes of an API, or sets them: tokens for it say no others but those of OpenID Connect.
+    /// Prints the scopes of an API, or sets them: tokens for it say no others.
     Scopes {
         #[command(flatten)]
         api: ApiOption,
         /// The scopes that it has from now on, with one space between them. Nothing between the quotes: it names none.
         #[arg(long, value_name = "SCOPES")]
         to: Option<String>,
+    },
+    /// Prints what access tokens for an API are signed with, or sets it.
+    SigningAlg {
+        #[command(flatten)]
+        api: ApiOption,
+        /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`, from the next token on. Services whose library is older take `RS256`.
+        #[arg(long, value_name = "ALG")]
+        to: Option<SigningAlg>,
     },
     /// Prints the types of authorization details of an API (RFC 9396), or sets them.
     DetailsTypes {
@@ -115,6 +124,7 @@ pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure>
         Api::FourEyes { switch, api } => four_eyes(context.format, &app, *switch, api).await,
         Api::List => list(context.format, &app).await,
         Api::Scopes { api, to } => scopes(context.format, &app, api, to.as_deref()).await,
+        Api::SigningAlg { api, to } => signing_alg(context.format, &app, api, *to).await,
         Api::DetailsTypes { api, file } => {
             details_types::run(context.format, &app, api, file.as_deref()).await
         }
@@ -126,15 +136,8 @@ async fn four_eyes(format: Format, app: &App, switch: Switch, api: &ApiOption) -
     let known = app.apis().show(&api.find(app).await?.id).await?;
     let mut now = known.value;
     if now.four_eyes != wanted {
-        let patch = ApiPatch {
-            name: now.name,
-            access_token_ttl_secs: now.access_token_ttl.as_secs(),
-            four_eyes: Some(wanted),
-            scopes: None,
-        };
-        let seen = Precondition::Matches(vec![known.version]);
-        let operator = Caller::operator(Clock::system().now());
-        now = app.apis().update(&now.id, &patch, &seen, &operator).await?.value;
+        let patch = ApiPatch { four_eyes: Some(wanted), ..ApiPatch::keeping(&now) };
+        now = change(app, now, &patch, known.version).await?;
     }
     let shown =
         json!({ "id": now.id.as_str(), "audience": now.audience.as_str(), "four_eyes": now.four_eyes });
@@ -146,19 +149,40 @@ async fn scopes(format: Format, app: &App, api: &ApiOption, set: Option<&str>) -
     let known = app.apis().show(&api.find(app).await?.id).await?;
     let mut now = known.value;
     if let Some(scopes) = set {
-        let patch = ApiPatch {
-            name: now.name,
-            access_token_ttl_secs: now.access_token_ttl.as_secs(),
-            four_eyes: None,
-            scopes: Some(scopes.to_owned()),
-        };
-        let seen = Precondition::Matches(vec![known.version]);
-        let operator = Caller::operator(Clock::system().now());
-        now = app.apis().update(&now.id, &patch, &seen, &operator).await?.value;
+        let patch = ApiPatch { scopes: Some(scopes.to_owned()), ..ApiPatch::keeping(&now) };
+        now = change(app, now, &patch, known.version).await?;
     }
     let shown = json!({ "id": now.id.as_str(), "audience": now.audience.as_str(), "scopes": now.scopes });
     let row = [now.id.to_string(), now.audience.to_string(), now.scopes.to_string()];
     output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "SCOPES"], [row]))
+}
+
+async fn signing_alg(
+    format: Format,
+    app: &App,
+    api: &ApiOption,
+    set: Option<SigningAlg>,
+) -> Result<(), Failure> {
+    let known = app.apis().show(&api.find(app).await?.id).await?;
+    let mut now = known.value;
+    if let Some(alg) = set {
+        let alg = Some(alg.as_str().to_owned());
+        let patch = ApiPatch { access_token_signing_alg: alg, ..ApiPatch::keeping(&now) };
+        now = change(app, now, &patch, known.version).await?;
+    }
+    let alg = now.access_tokens.alg.as_str();
+    let shown = json!({
+        "id": now.id.as_str(), "audience": now.audience.as_str(), "access_token_signing_alg": alg,
+    });
+    let row = [now.id.to_string(), now.audience.to_string(), alg.to_owned()];
+    output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "SIGNING ALG"], [row]))
+}
+
+/// Changes an API, unless somebody else did since.
+async fn change(app: &App, api: Registered, patch: &ApiPatch, seen: Version) -> Result<Registered, Failure> {
+    let operator = Caller::operator(Clock::system().now());
+    let changed = app.apis().update(&api.id, patch, &Precondition::Matches(vec![seen]), &operator).await?;
+    Ok(changed.value)
 }
 
 fn on_or_off(four_eyes: bool) -> String {

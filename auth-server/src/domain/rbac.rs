@@ -11,6 +11,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, AssignmentId, ClientId, OrganisationId, RoleId, UserId};
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Digest32;
+use crate::domain::signing::SigningAlg;
 
 /// A resource server: what access tokens are for, and what a policy set protects.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,8 +22,8 @@ pub struct Api {
     pub audience: Audience,
     /// The name that people see.
     pub name: String,
-    /// How long its access tokens live.
-    pub access_token_ttl: Duration,
+    /// How its access tokens are made.
+    pub access_tokens: AccessTokenSettings,
     /// The policy revision its guards enforce.
     pub active_revision: Option<u64>,
     /// When it was registered.
@@ -33,8 +34,27 @@ pub struct Api {
     pub four_eyes: bool,
     /// The digest of the rules that its guards try beside those in force.
     pub shadow: Option<Digest32>,
-    /// The scopes that it has: tokens for it say no others but those of the sign-in. Empty if it names none: then any that clients have.
+    /// The scopes that it has: tokens for it say no others. Empty if it names none: then any that clients have.
     pub scopes: ScopeSet,
+}
+
+/// How access tokens are made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AccessTokenSettings {
+    /// How long they live.
+    pub ttl: Duration,
+    /// What they are signed with.
+    pub alg: SigningAlg,
+}
+
+impl AccessTokenSettings {
+    /// What access tokens are signed with where nobody says otherwise.
+    pub const DEFAULT_ALG: SigningAlg = SigningAlg::Es256;
+
+    /// Those that live so long, and are otherwise as they are unless somebody says so.
+    pub const fn living(ttl: Duration) -> Self {
+        Self { ttl, alg: Self::DEFAULT_ALG }
+    }
 }
 
 #[cfg(test)]
@@ -47,7 +67,7 @@ impl Api {
             id: ApiId::generate(Timestamp::from_secs(1), &Entropy::seeded(seed)),
             audience: Audience::parse("https://orders.test").unwrap(),
             name: "Orders".to_owned(),
-            access_token_ttl: Duration::from_mins(5),
+            access_tokens: AccessTokenSettings::living(Duration::from_mins(5)),
             active_revision: None,
             created_at: Timestamp::from_secs(1),
             administers: false,

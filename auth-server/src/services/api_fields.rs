@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::claims::PERSONAL;
 use crate::domain::scope::ScopeSet;
+use crate::domain::signing::SigningAlg;
 use crate::services::fields::FieldErrors;
 
 /// How long access tokens live unless somebody says otherwise.
@@ -20,6 +21,14 @@ pub(super) fn take_ttl(errors: &mut FieldErrors, secs: u64) -> Option<Duration> 
     let (least, most) = (TTL_SECS.start(), TTL_SECS.end());
     errors.refuse("/access_token_ttl_secs", "out-of-range", format!("has to be {least} to {most} seconds"));
     None
+}
+
+/// Names the algorithm among the fields.
+pub(super) const SIGNING_ALG: &str = "/access_token_signing_alg";
+
+/// What access tokens of an API are signed with.
+pub(super) fn take_alg(errors: &mut FieldErrors, raw: &str) -> Option<SigningAlg> {
+    errors.take(SIGNING_ALG, raw.parse::<SigningAlg>())
 }
 
 /// The scopes of an API. Those of the sign-in belong to this server.

@@ -1,19 +1,21 @@
 //! APIs: registering the services that tokens are for, and the admin API of the server itself.
 
+mod changes;
+
 use std::time::Duration;
 
 use portcullis_policy::{ADMIN_API_RULES, DEFAULT_MODEL, STARTER_RULES, Snapshot};
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
-use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, RoleId};
 use crate::domain::policy::PolicyText;
-use crate::domain::rbac::{Api, Audience, Role, RoleName};
+use crate::domain::rbac::{AccessTokenSettings, Api, Audience, Role, RoleName};
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
-use crate::services::api_fields::{DEFAULT_TTL_SECS, take_scopes, take_ttl};
+use crate::services::api_fields::{DEFAULT_TTL_SECS, take_alg, take_scopes, take_ttl};
+use crate::services::apis::changes::{Changes, check_profiles, differences, is_named};
 use crate::services::caller::{Authority, Caller};
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::{ADMIN_API_PATH, Owners};
@@ -21,7 +23,7 @@ use crate::services::paging::{Page, PageQuery};
 use crate::services::policies::candidate::source;
 use crate::services::policies::publish::{Publication, add_revision};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, clients, roles};
+use crate::storage::{Store, Turn, Tx, apis, roles};
 
 /// The longest name of an API, in characters.
 const MAX_NAME: usize = 100;
@@ -50,6 +52,8 @@ pub struct ApiForm {
     pub name: String,
     /// How long its access tokens live.
     pub access_token_ttl_secs: Option<u64>,
+    /// What its access tokens are signed with: `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
+    pub access_token_signing_alg: Option<String>,
     /// The scopes that it has, space-delimited. Without it: it names none.
     pub scopes: Option<String>,
 }
@@ -61,10 +65,25 @@ pub struct ApiPatch {
     pub name: String,
     /// How long its access tokens live.
     pub access_token_ttl_secs: u64,
+    /// What its access tokens are signed with. `None` leaves it as it is.
+    pub access_token_signing_alg: Option<String>,
     /// Whether what one person wrote takes another to put it in force. `None` leaves it as it is.
     pub four_eyes: Option<bool>,
     /// The scopes that it has, space-delimited. `None` leaves them as they are.
     pub scopes: Option<String>,
+}
+
+impl ApiPatch {
+    /// Changes nothing.
+    pub fn keeping(api: &Api) -> Self {
+        Self {
+            name: api.name.clone(),
+            access_token_ttl_secs: api.access_tokens.ttl.as_secs(),
+            access_token_signing_alg: None,
+            four_eyes: None,
+            scopes: None,
+        }
+    }
 }
 
 /// Registers and changes APIs.
@@ -192,13 +211,8 @@ impl ApiService {
         precondition: &Precondition,
         caller: &Caller,
     ) -> Result<Versioned<Api>, AdminError> {
-        let mut errors = FieldErrors::default();
-        let name = errors.take("/name", display_name(&patch.name, MAX_NAME));
-        let ttl = take_ttl(&mut errors, patch.access_token_ttl_secs);
-        let scopes = patch.scopes.as_deref().and_then(|raw| take_scopes(&mut errors, raw));
-        let (name, ttl) = errors.finish(name.zip(ttl))?;
+        let changes = Changes::parse(patch)?;
         let (id, precondition, caller) = (id.clone(), precondition.clone(), caller.clone());
-        let four_eyes = patch.four_eyes;
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -208,14 +222,16 @@ impl ApiService {
                         return Err(AdminError::Stale);
                     }
                     Owners::require_owner_of(&before, &caller)?;
-                    let four_eyes = four_eyes.unwrap_or(before.four_eyes);
-                    if before.four_eyes && !four_eyes && caller.authority != Authority::Owner {
+                    let after = changes.of(&before);
+                    if before.four_eyes && !after.four_eyes && caller.authority != Authority::Owner {
                         return Err(AdminError::OwnersOnly);
                     }
-                    let scopes = scopes.unwrap_or_else(|| before.scopes.clone());
-                    let after = Api { name, access_token_ttl: ttl, four_eyes, scopes, ..before };
+                    check_profiles(tx, &before, &after).await?;
                     apis::update(tx, &after).await?;
-                    let detail = json!({ "four_eyes": after.four_eyes, "scopes": after.scopes.to_string() });
+                    let detail = json!({
+                        "changed": differences(&before, &after), "four_eyes": after.four_eyes,
+                        "scopes": after.scopes.to_string(), "access_token_signing_alg": after.access_tokens.alg,
+                    });
                     tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id).with(detail));
                     tx.invalidate();
                     Ok(versioned(after))
@@ -260,9 +276,11 @@ impl ApiService {
         let name = errors.take("/name", display_name(&form.name, MAX_NAME));
         let ttl = take_ttl(&mut errors, form.access_token_ttl_secs.unwrap_or(DEFAULT_TTL_SECS));
         let scopes = take_scopes(&mut errors, form.scopes.as_deref().unwrap_or_default());
+        let alg = form.access_token_signing_alg.as_deref();
+        let alg = alg.map_or(Some(AccessTokenSettings::DEFAULT_ALG), |raw| take_alg(&mut errors, raw));
         let api = (|| {
-            let (access_token_ttl, scopes) = (ttl?, scopes?);
-            Some(Api { access_token_ttl, scopes, ..self.api(audience?, name?, caller) })
+            let access_tokens = AccessTokenSettings { ttl: ttl?, alg: alg? };
+            Some(Api { access_tokens, scopes: scopes?, ..self.api(audience?, name?, caller) })
         })();
         errors.finish(api)
     }
@@ -272,7 +290,7 @@ impl ApiService {
             id: ApiId::generate(caller.now, &self.entropy),
             audience,
             name,
-            access_token_ttl: Duration::from_secs(DEFAULT_TTL_SECS),
+            access_tokens: AccessTokenSettings::living(Duration::from_secs(DEFAULT_TTL_SECS)),
             active_revision: None,
             created_at: caller.now,
             administers: false,
@@ -357,26 +375,9 @@ async fn find(tx: &mut Tx, id: &ApiId) -> Result<Api, AdminError> {
     apis::find(tx, id).await?.ok_or(AdminError::NotFound(Thing::Api))
 }
 
-/// Whether a client may ask for tokens for the API, or serves it. All clients are looked at: no index says it.
-async fn is_named(tx: &mut Tx, api: &ApiId) -> Result<bool, AdminError> {
-    const BATCH: u32 = 200;
-    let mut after: Option<String> = None;
-    loop {
-        let batch = clients::list(tx, after.as_deref(), BATCH).await?;
-        let names = |client: &Client| {
-            client.settings.apis.contains(api) || client.settings.serves.as_ref() == Some(api)
-        };
-        let Some(last) = batch.last() else { return Ok(false) };
-        if batch.iter().any(names) {
-            return Ok(true);
-        }
-        after = Some(last.id.to_string());
-    }
-}
-
 fn versioned(api: Api) -> Versioned<Api> {
-    let ttl = api.access_token_ttl.as_secs();
-    let settings = (ttl, api.four_eyes, api.scopes.to_string());
+    let AccessTokenSettings { ttl, alg } = api.access_tokens;
+    let settings = (ttl.as_secs(), alg.as_str(), api.four_eyes, api.scopes.to_string());
     let version =
         Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, settings, api.active_revision));
     Versioned { value: api, version }
@@ -440,13 +441,9 @@ mod tests {
     #[tokio::test]
     async fn only_an_owner_changes_the_admin_api() {
         let trial = Trial::begin().await;
-        let id = trial.admin_api().await.id;
-        let patch = ApiPatch {
-            name: "Mine".to_owned(),
-            access_token_ttl_secs: 86_400,
-            four_eyes: None,
-            scopes: None,
-        };
+        let api = trial.admin_api().await;
+        let patch = ApiPatch { name: "Mine".to_owned(), ..ApiPatch::keeping(&api) };
+        let id = api.id;
         let refused = trial.apis.update(&id, &patch, &Precondition::Any, &delegate()).await;
         assert!(matches!(refused, Err(AdminError::OwnersOnly)));
     }

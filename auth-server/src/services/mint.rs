@@ -15,7 +15,7 @@ use crate::domain::delegation::Delegate;
 use crate::domain::details::Details;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::issuer::Issuer;
-use crate::domain::rbac::RoleName;
+use crate::domain::rbac::{AccessTokenSettings, RoleName};
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::domain::session::{Acr, AuthMethod};
@@ -23,9 +23,6 @@ use crate::domain::signing::SigningAlg;
 use crate::domain::user::{Sub, User};
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::{KeyRing, SignError};
-
-/// What access tokens are signed with.
-pub(crate) const ACCESS_TOKEN_ALG: SigningAlg = SigningAlg::Es256;
 
 /// Makes tokens.
 #[derive(Clone)]
@@ -48,7 +45,7 @@ pub(crate) struct AccessToken {
     pub(crate) details: Details,
     pub(crate) roles: Vec<RoleName>,
     pub(crate) organisation: Option<OrganisationId>,
-    pub(crate) ttl: Duration,
+    pub(crate) settings: AccessTokenSettings,
     /// Who acts for the user, where that is not the client.
     pub(crate) act: Option<Delegate>,
     pub(crate) binding: Confirmation,
@@ -116,7 +113,7 @@ impl Minter {
 
     /// Makes an access token ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)).
     pub(crate) fn access_token(&self, token: &AccessToken, now: Timestamp) -> Result<String, SignError> {
-        self.keys.sign(ACCESS_TOKEN_ALG, JwtType::AccessToken, &self.access_claims(token, now))
+        self.keys.sign(token.settings.alg, JwtType::AccessToken, &self.access_claims(token, now))
     }
 
     fn access_claims(&self, token: &AccessToken, now: Timestamp) -> AccessTokenClaims {
@@ -131,7 +128,7 @@ impl Minter {
             sub: user.map_or_else(|| token.client.to_string(), |user| user.sub.to_string()),
             aud: token.audience.clone(),
             client_id: token.client.clone(),
-            exp: now.plus(token.ttl).as_secs(),
+            exp: now.plus(token.settings.ttl).as_secs(),
             iat: now.as_secs(),
             jti: URL_SAFE_NO_PAD.encode(self.entropy.bytes::<16>()),
             scope: token.scopes.clone(),

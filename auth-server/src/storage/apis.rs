@@ -3,29 +3,35 @@
 use std::time::Duration;
 
 use crate::domain::ids::ApiId;
-use crate::domain::rbac::{Api, Audience};
+use crate::domain::rbac::{AccessTokenSettings, Api, Audience};
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
     INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes,
-                      scopes)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                      scopes, access_token_signing_alg)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const FIND: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes,
+           access_token_signing_alg
       FROM apis WHERE id = $1";
 const FIND_BY_AUDIENCE: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes,
+           access_token_signing_alg
       FROM apis WHERE audience = $1";
 const FIND_ADMIN: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes,
+           access_token_signing_alg
       FROM apis WHERE administers = 1";
 const MARK: &str = "UPDATE apis SET administers = 1 WHERE id = $1";
 const LIST: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes,
+           access_token_signing_alg
       FROM apis WHERE id > $1 ORDER BY id LIMIT $2";
 const UPDATE: &str = "
-    UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4, four_eyes = $5, scopes = $6 WHERE id = $1";
+    UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4, four_eyes = $5, scopes = $6,
+                    access_token_signing_alg = $7
+     WHERE id = $1";
 const SET_ACTIVE_REVISION: &str = "UPDATE apis SET active_revision = $2 WHERE id = $1";
 
 const DELETE: &str = "DELETE FROM apis WHERE id = $1";
@@ -40,12 +46,13 @@ pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
         (&api.id).into(),
         api.audience.as_str().into(),
         api.name.as_str().into(),
-        api.access_token_ttl.as_secs().into(),
+        api.access_tokens.ttl.as_secs().into(),
         api.active_revision.into(),
         api.created_at.into(),
         api.administers.then_some(1_u64).into(),
         api.four_eyes.then_some(1_u64).into(),
         api.scopes.to_string().into(),
+        api.access_tokens.alg.as_str().into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -92,9 +99,10 @@ pub async fn update(tx: &mut Tx, api: &Api) -> Result<bool, StoreError> {
         (&api.id).into(),
         api.audience.as_str().into(),
         api.name.as_str().into(),
-        api.access_token_ttl.as_secs().into(),
+        api.access_tokens.ttl.as_secs().into(),
         api.four_eyes.then_some(1_u64).into(),
         api.scopes.to_string().into(),
+        api.access_tokens.alg.as_str().into(),
     ];
     Ok(tx.execute(UPDATE, &values).await? > 0)
 }
@@ -109,7 +117,7 @@ fn read(row: &Row) -> Result<Api, StoreError> {
         id: row.get(0)?,
         audience: row.get(1)?,
         name: row.get(2)?,
-        access_token_ttl: Duration::from_secs(row.get(3)?),
+        access_tokens: AccessTokenSettings { ttl: Duration::from_secs(row.get(3)?), alg: row.parse(10)? },
         active_revision: row.get(4)?,
         created_at: row.get(5)?,
         administers: row.get::<Option<u64>>(6)? == Some(1),

@@ -118,6 +118,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0017_client_logos.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0017_client_logos.sql"),
     },
+    Migration {
+        number: 19,
+        name: "access_token_signing",
+        postgres: include_str!("../../../migrations/postgres/0019_access_token_signing.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0019_access_token_signing.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -18,7 +18,7 @@ use super::{Bank, document, refreshing, refused, told};
 
 const ORDERS: &str = "https://orders.test";
 
-async fn put(server: &TestServer, client: &Registered, document: &Value) -> Answer {
+pub(super) async fn put(server: &TestServer, client: &Registered, document: &Value) -> Answer {
     let path = format!("/clients/{}", client.id);
     let request = server.admin.request(Method::PUT, &path).await.header("if-match", "*");
     Answer::to(request.json(document)).await

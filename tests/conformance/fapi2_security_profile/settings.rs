@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Bank, document};
 
-async fn create(server: &TestServer, change: impl FnOnce(&mut Value)) -> Answer {
+pub(super) async fn create(server: &TestServer, change: impl FnOnce(&mut Value)) -> Answer {
     let mut document = document(&SigningKeys::generate());
     change(&mut document);
     server.admin.send(Method::POST, "/clients", &document).await
@@ -20,7 +20,7 @@ async fn create(server: &TestServer, change: impl FnOnce(&mut Value)) -> Answer 
 
 /// The one field that is to blame.
 #[track_caller]
-fn assert_refused(answer: &Answer, pointer: &str) {
+pub(super) fn assert_refused(answer: &Answer, pointer: &str) {
     assert_eq!(answer.status, 422, "{pointer}: {}", answer.text());
     let errors = answer.json()["errors"].clone();
     let pointers: Vec<_> = errors.as_array().unwrap().iter().map(|error| error["pointer"].clone()).collect();

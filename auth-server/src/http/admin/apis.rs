@@ -26,11 +26,13 @@ pub(crate) struct ApiDocument {
     audience: String,
     name: String,
     access_token_ttl_secs: u64,
+    /// What its access tokens are signed with: `ES256`, `EdDSA`, `PS256` or `RS256`.
+    access_token_signing_alg: &'static str,
     /// The policy revision that its guards enforce.
     active_revision: Option<u64>,
     /// Whether what one person wrote takes another to put it in force.
     four_eyes: bool,
-    /// The scopes that it has, space-delimited: tokens for it say no others but those of OpenID Connect. Empty if it names none; then any.
+    /// The scopes that it has, space-delimited: tokens for it say no others. Empty if it names none; then any.
     scopes: String,
     created_at: String,
 }
@@ -41,7 +43,8 @@ impl From<Api> for ApiDocument {
             id: api.id.to_string(),
             audience: api.audience.to_string(),
             name: api.name,
-            access_token_ttl_secs: api.access_token_ttl.as_secs(),
+            access_token_ttl_secs: api.access_tokens.ttl.as_secs(),
+            access_token_signing_alg: api.access_tokens.alg.as_str(),
             active_revision: api.active_revision,
             four_eyes: api.four_eyes,
             scopes: api.scopes.to_string(),
@@ -80,7 +83,9 @@ pub(crate) struct NewApiInput {
     name: String,
     /// How long its access tokens live: 30 seconds to 24 hours, 5 minutes unless given.
     access_token_ttl_secs: Option<u64>,
-    /// The scopes that it has, space-delimited: tokens for it say no others but those of OpenID Connect. Without it: it names none, and
+    /// What its access tokens are signed with: `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
+    access_token_signing_alg: Option<String>,
+    /// The scopes that it has, space-delimited: tokens for it say no others. Without it: it names none, and
     /// tokens say whatever the client may ask for.
     #[schema(example = "orders:read orders:write")]
     scopes: Option<String>,
@@ -94,6 +99,8 @@ pub(crate) struct ApiInput {
     name: String,
     /// How long its access tokens live: 30 seconds to 24 hours.
     access_token_ttl_secs: u64,
+    /// What its access tokens are signed with, from the next one on: `ES256`, `EdDSA`, `PS256` or `RS256`. Without it that stays as it is.
+    access_token_signing_alg: Option<String>,
     /// Whether what one person wrote takes another to put it in force. Without it that stays as it is; only an owner of the
     /// server turns it off.
     four_eyes: Option<bool>,
@@ -123,8 +130,9 @@ pub(crate) async fn create(
     By(caller): By,
     JsonBody(input): JsonBody<NewApiInput>,
 ) -> Result<Answer<ApiDocument>, Problem> {
-    let NewApiInput { audience, name, access_token_ttl_secs, scopes } = input;
-    let made = apis.create(&ApiForm { audience, name, access_token_ttl_secs, scopes }, &caller).await?;
+    let NewApiInput { audience, name, access_token_ttl_secs, access_token_signing_alg, scopes } = input;
+    let form = ApiForm { audience, name, access_token_ttl_secs, access_token_signing_alg, scopes };
+    let made = apis.create(&form, &caller).await?;
     let place = format!("/api/v1/apis/{}", made.value.id);
     Ok(Answer::created(made.value.into(), place).at(&made.version))
 }
@@ -152,8 +160,8 @@ pub(crate) async fn update(
     JsonBody(input): JsonBody<ApiInput>,
 ) -> Result<Answer<ApiDocument>, Problem> {
     let id = named::<ApiId>(&api, Thing::Api)?;
-    let ApiInput { name, access_token_ttl_secs, four_eyes, scopes } = input;
-    let patch = ApiPatch { name, access_token_ttl_secs, four_eyes, scopes };
+    let ApiInput { name, access_token_ttl_secs, access_token_signing_alg, four_eyes, scopes } = input;
+    let patch = ApiPatch { name, access_token_ttl_secs, access_token_signing_alg, four_eyes, scopes };
     match apis.update(&id, &patch, &precondition, &caller).await {
         Ok(changed) => Ok(Answer::ok(changed.value.into()).at(&changed.version)),
         Err(AdminError::Stale) => {

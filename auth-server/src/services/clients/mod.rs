@@ -321,8 +321,9 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
         errors.refuse("/organisation", "unknown", "there is no such organisation");
     }
     for (position, api) in client.settings.apis.iter().enumerate() {
-        if apis::find(tx, api).await?.is_none() {
-            errors.refuse(format!("/apis/{position}"), "unknown", "there is no such API");
+        match apis::find(tx, api).await? {
+            Some(api) => profile::check_api(&mut errors, client, position, &api),
+            None => errors.refuse(format!("/apis/{position}"), "unknown", "there is no such API"),
         }
     }
     details::check(tx, client, &mut errors).await?;

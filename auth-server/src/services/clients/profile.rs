@@ -2,6 +2,7 @@
 
 use crate::domain::client::{Client, KeySource};
 use crate::domain::client_authentication::AuthMethod;
+use crate::domain::rbac::Api;
 use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
@@ -78,6 +79,17 @@ fn check_signatures(profile: SecurityProfile, client: &Client, refuse: &mut impl
         if alg.is_some_and(|alg| !profile.permits_alg(alg)) {
             refuse(pointer, "permits the algorithms ES256, EdDSA and PS256");
         }
+    }
+}
+
+/// What the tokens for an API are signed with that the client may ask for.
+pub(super) fn check_api(errors: &mut FieldErrors, client: &Client, position: usize, api: &Api) {
+    let (profile, alg) = (client.settings.profile, api.access_tokens.alg);
+    if !profile.permits_alg(alg) {
+        let message = format!(
+            "the profile {profile} permits the algorithms ES256, EdDSA and PS256, and tokens for this API are signed by {alg}"
+        );
+        errors.refuse(format!("/apis/{position}"), "contradiction", message);
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) enum TokenError {
     Scope,
     #[error("signing failed")]
     Sign(#[from] SignError),
+    #[error("the profile of the client does not permit what tokens for the API are signed with")]
+    TargetAlgorithm,
     #[error("the API of the grant is gone")]
     TargetGone,
     #[error("resource is unknown, or not one that was granted")]
@@ -148,9 +150,11 @@ impl TokenError {
             Self::ProofAlgorithm | Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
-            Self::TargetGone | Self::TargetNotGranted | Self::TargetOpen | Self::TargetSeveral => {
-                OAuthErrorCode::InvalidTarget
-            }
+            Self::TargetAlgorithm
+            | Self::TargetGone
+            | Self::TargetNotGranted
+            | Self::TargetOpen
+            | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
         }
     }
 
@@ -194,6 +198,9 @@ impl TokenError {
             Self::Missing(_) => "a required parameter is missing or malformed",
             Self::Parameters(_) => "a parameter is repeated or malformed",
             Self::Scope => "scope is malformed or exceeds what was granted",
+            Self::TargetAlgorithm => {
+                "tokens for the resource are signed by an algorithm that the profile of the client does not permit"
+            }
             Self::TargetOpen => "several resources were granted: name the one that the token is for",
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => {
                 "exactly one resource can be asked for, and only one that was granted"
@@ -241,6 +248,7 @@ impl Outcome for TokenError {
             | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed
+            | Self::TargetAlgorithm
             | Self::TargetSeveral
             | Self::Throttled { .. } => false,
         }

@@ -28,7 +28,8 @@ use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::{Confirmation, KeyProof};
 use crate::domain::details::Details;
 use crate::domain::parameters::Parameters;
-use crate::domain::rbac::RoleName;
+use crate::domain::rbac::{AccessTokenSettings, RoleName};
+use crate::domain::reach::scopes_told;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::OpaqueToken;
 use crate::domain::user::Sub;
@@ -207,10 +208,8 @@ impl TokenService {
         let Authorization { subject, allowed, target, roles, identity, refresh_token, exchanged } =
             authorization;
         let Allowed { scopes, details, narrowed_to_none } = allowed;
-        let (audience, ttl) = match &target {
-            Target::Api(api) => (api.audience.as_str().to_owned(), api.access_token_ttl),
-            Target::Issuer => (self.minter.issuer().as_str().to_owned(), self.settings.access_ttl),
-        };
+        let (audience, settings) = self.made_for(&target, client)?;
+        let ttl = settings.ttl;
         let ttl = exchanged.as_ref().map_or(ttl, |exchanged| ttl.min(exchanged.ends_at.since(now)));
         let (organisation, user) = match &subject {
             Subject::Client => (client.organisation.clone(), None),
@@ -220,11 +219,11 @@ impl TokenService {
             client: client.id.clone(),
             subject,
             audience,
-            scopes: scopes.clone(),
+            scopes: scopes_told(&scopes, target.api()),
             details: details.clone(),
             roles,
             organisation,
-            ttl,
+            settings: AccessTokenSettings { ttl, ..settings },
             act: exchanged.as_ref().and_then(|exchanged| exchanged.act.clone()),
             binding,
         };

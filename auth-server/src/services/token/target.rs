@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::claims::OPENID;
 use crate::domain::client::Client;
 use crate::domain::ids::ApiId;
-use crate::domain::rbac::Api;
+use crate::domain::rbac::{AccessTokenSettings, Api};
 use crate::domain::reach::{ApiSet, scopes_at};
 use crate::domain::scope::ScopeSet;
 use crate::services::token::{TokenError, TokenService};
@@ -101,6 +101,26 @@ impl TokenService {
             // An API that was deleted since leaves nothing to issue tokens for.
             Some(api) => self.store.api(api).await?.map(Target::Api).ok_or(TokenError::TargetGone),
             None => Ok(Target::Issuer),
+        }
+    }
+
+    /// The audience of a token and how it is made, if the profile of the client permits that. The profile is held against the API when
+    /// either is saved; what got past that, by a replica that knew nothing of it, is issued no token.
+    pub(super) fn made_for(
+        &self,
+        target: &Target,
+        client: &Client,
+    ) -> Result<(String, AccessTokenSettings), TokenError> {
+        let (audience, settings) = match target {
+            Target::Api(api) => (api.audience.as_str(), api.access_tokens),
+            Target::Issuer => {
+                (self.minter.issuer().as_str(), AccessTokenSettings::living(self.settings.access_ttl))
+            }
+        };
+        if client.settings.profile.permits_alg(settings.alg) {
+            Ok((audience.to_owned(), settings))
+        } else {
+            Err(TokenError::TargetAlgorithm)
         }
     }
 

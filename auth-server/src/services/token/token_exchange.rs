@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::claims::{AccessTokenClaims, OFFLINE_ACCESS, OPENID};
+use crate::domain::claims::{AccessTokenClaims, PERSONAL};
 use crate::domain::client::{Client, FirstParty};
 use crate::domain::client_protocol::TokenExchange;
 use crate::domain::clock::Timestamp;
@@ -254,8 +254,8 @@ fn may_reach(client: &Client, api: &ApiId, subject: &Shown) -> bool {
         && (!own || client.settings.first_party == FirstParty::Yes || granted)
 }
 
-/// What the token has and the client may ask for; never more. No exchange brings an ID token or a refresh token, so their scopes
-/// fall away.
+/// What the token has and the client may ask for; never more. An exchange is for an API and brings neither ID token nor refresh token,
+/// so the scopes of the sign-in fall away.
 fn narrowed(asked: Option<ScopeSet>, subject: &ScopeSet, client: &Client) -> Result<ScopeSet, TokenError> {
     let within = subject.intersection(&client.scopes);
     match asked {
@@ -266,8 +266,7 @@ fn narrowed(asked: Option<ScopeSet>, subject: &ScopeSet, client: &Client) -> Res
 }
 
 fn without_sign_in(scopes: &ScopeSet) -> ScopeSet {
-    let kept: Vec<&str> = scopes.iter().filter(|scope| ![OFFLINE_ACCESS, OPENID].contains(scope)).collect();
-    ScopeSet::parse(&kept.join(" ")).unwrap_or_default()
+    scopes.only(|scope| !PERSONAL.contains(&scope))
 }
 
 #[cfg(test)]
@@ -346,8 +345,12 @@ mod tests {
         assert_eq!(scopes(Some("write"), "read", "read write"), None, "not in the token");
         assert_eq!(scopes(Some("write"), "read write", "read"), None, "not the client's");
         assert_eq!(scopes(None, "read", "").as_deref(), Some(""));
-        let all = "openid offline_access read";
-        assert_eq!(scopes(None, all, all).as_deref(), Some("read"), "nobody signs in");
+        let all = "openid offline_access email read";
+        assert_eq!(
+            scopes(None, all, all).as_deref(),
+            Some("read"),
+            "nobody signs in, and no API is told of who did"
+        );
         assert_eq!(scopes(Some(all), all, all).as_deref(), Some("read"));
     }
 

@@ -1,6 +1,7 @@
 //! What the store promises, on both databases.
 
 mod accounts;
+mod apis;
 mod audit;
 mod cache;
 mod cleanup;

@@ -15,7 +15,7 @@ use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
 use crate::domain::profile::{AddressField, Profile, ProfileField};
-use crate::domain::rbac::{Api, Audience};
+use crate::domain::rbac::{AccessTokenSettings, Api, Audience};
 use crate::domain::reach::Reach;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
@@ -178,7 +178,7 @@ impl Fixture {
             id: self.id::<crate::domain::ids::ApiKind>(),
             audience: Audience::parse(audience).unwrap(),
             name: "Orders".to_owned(),
-            access_token_ttl: Duration::from_mins(5),
+            access_tokens: AccessTokenSettings { ttl: Duration::from_mins(5), alg: SigningAlg::Ps256 },
             active_revision: None,
             created_at: self.now(),
             administers: false,

@@ -207,12 +207,7 @@ impl RulesDesk {
         fields: &Fields,
     ) -> Result<&'static str, Refusal> {
         let Entered { api, who } = entered;
-        let patch = ApiPatch {
-            name: api.name.clone(),
-            access_token_ttl_secs: api.access_token_ttl.as_secs(),
-            four_eyes: Some(wanted),
-            scopes: None,
-        };
+        let patch = ApiPatch { four_eyes: Some(wanted), ..ApiPatch::keeping(api) };
         self.console.apis.update(&api.id, &patch, &seen(fields), &who.caller).await?;
         Ok(if wanted { FOUR_EYES_ON } else { FOUR_EYES_OFF })
     }
