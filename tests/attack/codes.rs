@@ -132,6 +132,32 @@ async fn co_07_the_verifier_must_be_the_one(#[values(Sqlite, Postgres)] database
 
 #[rstest]
 #[tokio::test]
+async fn co_07_who_takes_the_challenge_out_of_a_request_gets_nothing_for_the_verifier(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let document = json!({ "name": "Spared", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        "options": { "protocol": { "require_pkce": false } } });
+    let spared = server.admin.client(document).await;
+    // The application means to use PKCE; somebody changes its request on the way.
+    let sent = AuthorizeRequest::of(&spared);
+    let half = server.visitor().open(&sent.clone().without("code_challenge").path()).await;
+    assert_eq!(Callback::of(&half.location().unwrap()).error(), "invalid_request", "the method is left");
+    let plain = server.visitor().open(&sent.clone().with("code_challenge_method", "plain").path()).await;
+    assert_eq!(Callback::of(&plain.location().unwrap()).error(), "invalid_request");
+    let bent = sent.clone().without("code_challenge").without("code_challenge_method");
+    let callback = server.visitor().authorize(&bent, &ada).await;
+    for verifier in [&sent.pkce.verifier, &Pkce::generate().verifier] {
+        let mut shown = bent.clone();
+        shown.pkce.verifier.clone_from(verifier);
+        let refused = server.machine.redeem(&spared, &shown, &callback).await;
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_grant"));
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn co_09_plain_is_not_a_method(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let shop = server.admin.web_client(&[]).await;

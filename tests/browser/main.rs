@@ -15,6 +15,8 @@ mod sign_outs;
 #[cfg(test)]
 mod simple;
 #[cfg(test)]
+mod suite;
+#[cfg(test)]
 mod walks;
 
 use portcullis_tests::browser::Browser;

@@ -17,9 +17,10 @@ use portcullis_tests::jwt;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::relying_suite::RelyingSuite;
 use portcullis_tests::server::BareServer;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-const PASSWORD: &str = "violet anchor harbour";
+pub(crate) const PASSWORD: &str = "violet anchor harbour";
 
 /// What an operator writes for such a run: many sign-ins from one address, parties on this machine, an authority of their own.
 const SETTINGS: &str = r#"
@@ -32,20 +33,26 @@ const SETTINGS: &str = r#"
     iterations = 1
     [outbound]
     allow = ["localhost"]
+    [registration]
+    dynamic = "open"
+    pkce_optional = true
+    endpoint_audience = true
+    scopes = "openid profile email address phone offline_access"
+    per_address_per_minute = 1000
 "#;
 
 /// A server that speaks https, the suite, and a client of it that proves itself by keys which the suite publishes.
-struct Scene {
-    server: BareServer,
-    issuer: String,
-    suite: RelyingSuite,
-    keys: SigningKeys,
+pub(crate) struct Scene {
+    pub(crate) server: BareServer,
+    pub(crate) issuer: String,
+    pub(crate) suite: RelyingSuite,
+    pub(crate) keys: SigningKeys,
     client: Registered,
     authority: Certificate,
 }
 
 impl Scene {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let authority = Certificate::authority("Suite");
         let keys = SigningKeys::generate();
         let suite = RelyingSuite::start(&authority, keys.public_jwks()).await;
@@ -57,8 +64,6 @@ impl Scene {
 
     /// What the suite's client gets for the code that came last.
     async fn redeem(&self, request: &AuthorizeRequest) -> Answer {
-        let root = reqwest::Certificate::from_der(&self.authority.der).unwrap();
-        let agent = agent_with(|client| client.tls_certs_only([root]));
         let code = self.suite.callback().get("code").to_owned();
         let proof = assertion_fields(&self.keys, &self.client.id, &self.issuer, self.server.clock.now());
         let mut fields = vec![
@@ -68,10 +73,16 @@ impl Scene {
             ("code_verifier", request.pkce.verifier.clone()),
         ];
         fields.extend(proof);
-        Answer::to(agent.post(format!("{}/token", self.issuer)).form(&fields)).await
+        Answer::to(self.post("/token").form(&fields)).await
     }
 
-    fn address(&self, request: &AuthorizeRequest) -> String {
+    /// A request of the suite itself, which trusts the authority alone.
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        let root = reqwest::Certificate::from_der(&self.authority.der).unwrap();
+        agent_with(|client| client.tls_certs_only([root])).post(format!("{}{path}", self.issuer))
+    }
+
+    pub(crate) fn address(&self, request: &AuthorizeRequest) -> String {
         format!("{}{}", self.issuer, request.path())
     }
 }
@@ -120,24 +131,24 @@ async fn register(server: &BareServer, suite: &RelyingSuite) -> Registered {
 }
 
 /// The whole sign-in, as the suite is told to do it.
-fn sign_in() -> Value {
+pub(crate) fn sign_in() -> Value {
     json!({ "task": "sign in", "match": "https://localhost:*/login*", "commands": [
         ["text", "name", "username", "ada"], ["text", "name", "password", PASSWORD],
         ["click", "id", "submit"], ["wait", "id", "consent-approve", 20],
     ] })
 }
 
-fn consent(button: &str) -> Value {
+pub(crate) fn consent(button: &str) -> Value {
     json!({ "task": "consent", "match": "https://localhost:*/consent*", "commands": [
         ["click", "id", button], ["wait", "id", "submission_complete", 20],
     ] })
 }
 
-fn callback() -> Value {
+pub(crate) fn callback() -> Value {
     json!({ "task": "verify", "match": "https://localhost:*/callback*" })
 }
 
-async fn simple_browser() -> Browser {
+pub(crate) async fn simple_browser() -> Browser {
     let browser = Browser::start_without_trust().await;
     browser.disable_scripts().await;
     browser

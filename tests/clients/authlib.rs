@@ -9,6 +9,7 @@ use crate::program::Program;
 #[rstest]
 #[case::client_secret_basic("client_secret_basic")]
 #[case::private_key_jwt("private_key_jwt")]
+#[case::private_key_jwt_for_endpoints("private_key_jwt_for_endpoints")]
 #[tokio::test]
 async fn an_application_of_authlib(#[case] flow: &str) {
     let ground = Ground::new("https://orders.example").await;

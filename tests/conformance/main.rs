@@ -59,6 +59,8 @@ mod rfc7591_members;
 #[cfg(test)]
 mod rfc7591_refused;
 #[cfg(test)]
+mod rfc7591_spared;
+#[cfg(test)]
 mod rfc7592;
 #[cfg(test)]
 mod rfc7592_bounds;
@@ -90,6 +92,8 @@ mod rfc9068_algorithms;
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod rfc9126_audience;
 #[cfg(test)]
 mod rfc9396;
 #[cfg(test)]

@@ -18,6 +18,8 @@ mod bad_input;
 mod client_secrets;
 mod code_flow;
 #[cfg(test)]
+mod concessions;
+#[cfg(test)]
 mod consent;
 #[cfg(test)]
 mod decision_records;

@@ -30,8 +30,8 @@ pub struct RelyingSuite {
 
 #[derive(Default)]
 struct Seen {
-    /// How the redirect URI was called last.
-    callback: Mutex<Option<String>>,
+    /// How the redirect URI was called, the last one at the end.
+    callbacks: Mutex<Vec<String>>,
     logout_tokens: Mutex<Vec<String>>,
     keys: Value,
 }
@@ -68,10 +68,24 @@ impl RelyingSuite {
     ///
     /// When nobody came.
     pub fn callback(&self) -> Callback {
-        let seen = self.seen.callback.lock().expect("no handler panics").clone();
-        let seen = seen.expect("the browser came here");
+        self.callbacks().pop().expect("the browser came here")
+    }
+
+    /// How it was called with a `state`.
+    ///
+    /// # Panics
+    ///
+    /// When nobody came with it.
+    pub fn callback_of(&self, state: &str) -> Callback {
+        let found = self.callbacks().into_iter().find(|callback| callback.get("state") == state);
+        found.expect("the browser came here")
+    }
+
+    fn callbacks(&self) -> Vec<Callback> {
         let origin = Url::parse(&self.origin).expect("our own address is a URL");
-        Callback::of(&origin.join(&seen).expect("a request target follows an address"))
+        let seen = self.seen.callbacks.lock().expect("no handler panics");
+        let target = |seen: &String| origin.join(seen).expect("a request target follows an address");
+        seen.iter().map(|seen| Callback::of(&target(seen))).collect()
     }
 
     /// The logout tokens that came so far.
@@ -115,7 +129,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
 
 /// The page says by itself whether scripts run.
 async fn land(State(seen): State<Arc<Seen>>, OriginalUri(uri): OriginalUri) -> Html<&'static str> {
-    *seen.callback.lock().expect("no handler panics") = Some(uri.to_string());
+    seen.callbacks.lock().expect("no handler panics").push(uri.to_string());
     Html(
         "<!doctype html><title>Callback</title><p id=\"submission_complete\">Complete</p>\
          <p id=\"scripts\">off</p><script>document.getElementById('scripts').textContent = 'on'</script>",

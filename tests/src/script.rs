@@ -30,6 +30,8 @@ struct Task {
 enum Command {
     /// `["wait", HOW, WHICH, SECONDS]`
     Wait(String, String, String, u64),
+    /// `["wait", HOW, WHICH, SECONDS, WORDS]`
+    WaitFor(String, String, String, u64, String),
     /// `["text", HOW, WHICH, TEXT]`
     Text(String, String, String, String),
     /// `["click", HOW, WHICH]`
@@ -72,6 +74,11 @@ impl Browser {
             }
             Command::Wait(name, how, which, secs) if name == "wait" => {
                 self.element(how, which, Duration::from_secs(*secs)).await;
+            }
+            Command::WaitFor(name, how, which, secs, words) if name == "wait" => {
+                let text = self.element(how, which, Duration::from_secs(*secs)).await.text().await;
+                let text = text.expect("an element has text");
+                assert!(text.contains(words), "`{words}` is not in {how} `{which}`: {text}");
             }
             other => panic!("{other:?} is no command"),
         }

@@ -185,6 +185,7 @@ impl Create {
             profile: self.proof.profile.clone(),
             first_party: self.first_party,
             authentication: self.proof.authentication(),
+            concessions: self.proof.concessions(),
             protocol,
             authorization_details_types: self.asks.details_type.clone(),
             ..ClientOptions::default()

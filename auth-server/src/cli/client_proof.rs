@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::exit::Failure;
 use crate::services::clients::authentication::AuthenticationForm;
+use crate::services::clients::concessions::ConcessionsForm;
 
 /// How a client proves who it is, and what it is held to.
 #[derive(Args, Debug)]
@@ -20,6 +21,34 @@ pub(crate) struct ProofFlags {
     /// File with its public keys, as a JSON Web Key Set.
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// What its certificate has to say.
+    #[command(flatten)]
+    certificate: CertificateFlags,
+    /// Gives it only access tokens that are bound to a key that it proves (`DPoP`, RFC 9449).
+    #[arg(long)]
+    pub(super) dpop_bound: bool,
+    /// Gives it only access tokens that are bound to the certificate that it shows (RFC 8705).
+    #[arg(long)]
+    pub(super) certificate_bound: bool,
+    /// What it is spared.
+    #[command(flatten)]
+    concessions: ConcessionFlags,
+}
+
+/// What a client is spared that every other is held to.
+#[derive(Args, Debug)]
+struct ConcessionFlags {
+    /// Takes its sign-ins without PKCE as well: for a client that proves who it is, and checks its nonce (RFC 9700 §2.1.1).
+    #[arg(long)]
+    pkce_optional: bool,
+    /// Whom its assertions may be for: `issuer` (the default), or `endpoint`: the token endpoint and the one that is called as well.
+    #[arg(long, value_name = "AUDIENCE")]
+    assertion_audience: Option<String>,
+}
+
+/// What the certificate of a client has to say, for `tls_client_auth`: one of these.
+#[derive(Args, Debug)]
+struct CertificateFlags {
     /// The subject that its certificate has to have, for `tls_client_auth`.
     #[arg(long, value_name = "NAME")]
     tls_subject_dn: Option<String>,
@@ -35,24 +64,24 @@ pub(crate) struct ProofFlags {
     /// The mailbox that its certificate has to have.
     #[arg(long, value_name = "MAILBOX")]
     tls_san_email: Option<String>,
-    /// Gives it only access tokens that are bound to a key that it proves (`DPoP`, RFC 9449).
-    #[arg(long)]
-    pub(super) dpop_bound: bool,
-    /// Gives it only access tokens that are bound to the certificate that it shows (RFC 8705).
-    #[arg(long)]
-    pub(super) certificate_bound: bool,
 }
 
 impl ProofFlags {
     pub(super) fn authentication(&self) -> AuthenticationForm {
+        let name = &self.certificate;
         AuthenticationForm {
             token_endpoint_auth_method: self.auth_method.clone(),
-            tls_client_auth_subject_dn: self.tls_subject_dn.clone(),
-            tls_client_auth_san_dns: self.tls_san_dns.clone(),
-            tls_client_auth_san_uri: self.tls_san_uri.clone(),
-            tls_client_auth_san_ip: self.tls_san_ip.clone(),
-            tls_client_auth_san_email: self.tls_san_email.clone(),
+            tls_client_auth_subject_dn: name.tls_subject_dn.clone(),
+            tls_client_auth_san_dns: name.tls_san_dns.clone(),
+            tls_client_auth_san_uri: name.tls_san_uri.clone(),
+            tls_client_auth_san_ip: name.tls_san_ip.clone(),
+            tls_client_auth_san_email: name.tls_san_email.clone(),
         }
+    }
+
+    pub(super) fn concessions(&self) -> ConcessionsForm {
+        let ConcessionFlags { pkce_optional, assertion_audience } = &self.concessions;
+        ConcessionsForm { require_pkce: Some(!pkce_optional), assertion_audience: assertion_audience.clone() }
     }
 
     pub(super) fn jwks(&self) -> Result<Option<String>, Failure> {

@@ -23,6 +23,12 @@ pub struct Registration {
     pub scopes: String,
     /// The APIs that such a client may ask tokens for, by their audiences.
     pub apis: Vec<String>,
+    /// Let clients that register (RFC 7591), prove who they are and get their answers by https ask for sign-ins without PKCE. They then
+    /// rely on the `nonce` of OpenID Connect, and on checking it (RFC 9700 §2.1.1).
+    pub pkce_optional: bool,
+    /// Let the assertions of clients that register (`private_key_jwt`) be for the token endpoint, or the endpoint that they are sent to,
+    /// as well as for the issuer.
+    pub endpoint_audience: bool,
     /// After how many days a client is taken away that nobody uses.
     #[schemars(range(min = 1, max = 3_650))]
     pub unused_days: u32,
@@ -46,6 +52,8 @@ impl Default for Registration {
             dynamic: Dynamic::Off,
             scopes: SIGN_IN_SCOPES.to_owned(),
             apis: Vec::new(),
+            pkce_optional: false,
+            endpoint_audience: false,
             unused_days: 30,
             per_address_per_minute: 10,
         }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, ClientKeys};
+use crate::domain::client_concessions::Concessions;
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Timestamp;
@@ -202,6 +203,9 @@ pub struct ClientSettings {
     /// What it is held to beyond what every client is.
     #[serde(default)]
     pub protocol: ProtocolSettings,
+    /// What it is spared that every other client is held to.
+    #[serde(default)]
+    pub concessions: Concessions,
 }
 
 /// Whether a client belongs to the operator of this server.
@@ -304,6 +308,7 @@ impl Client {
                 preset: Preset::Web,
                 profile: SecurityProfile::None,
                 protocol: ProtocolSettings::default(),
+                concessions: Concessions::default(),
             },
             disabled_at: None,
         }

@@ -44,8 +44,10 @@ pub struct CodePayload {
 /// What a client has to show beside a code: whoever got hold of the code alone can do nothing with it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CodeBinding {
-    /// What its verifier has to answer (RFC 7636).
-    pub challenge: CodeChallenge,
+    /// What its verifier has to answer (RFC 7636). A client that an administrator spares it may have sent none; replicas that know no
+    /// such clients cannot read what has none, and refuse it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<CodeChallenge>,
     /// The key that it has to prove, if the request named one ([RFC 9449 §10]).
     ///
     /// [RFC 9449 §10]: https://www.rfc-editor.org/rfc/rfc9449#section-10

@@ -111,6 +111,20 @@ impl SecurityProfile {
         matches!(self, Self::Fapi2)
     }
 
+    /// Whether each authorization request has to bring a challenge (FAPI 2.0 §5.3.2.2, OAuth 2.1 §4.1.1). OAuth 2.1
+    /// lets confidential clients go by their nonce, which is for them to check (§7.5.1): nobody here could say that they do.
+    pub const fn demands_pkce(self) -> bool {
+        match self {
+            Self::Fapi2 | Self::Oauth21 => true,
+            Self::None => false,
+        }
+    }
+
+    /// Whether an assertion that proves who a client is names the issuer and nothing else (FAPI 2.0 §5.3.2.1).
+    pub const fn demands_issuer_audience(self) -> bool {
+        matches!(self, Self::Fapi2)
+    }
+
     /// Whether an authorization request has to name its redirect URI, even if there is only one (FAPI 2.0 §5.3.2.2).
     pub const fn demands_named_redirect(self) -> bool {
         matches!(self, Self::Fapi2)

@@ -55,8 +55,8 @@ def refused(code, function, *arguments, **named):
 class Application:
     """A web application of the server."""
 
-    def __init__(self, told, key=None):
-        self.told = told
+    def __init__(self, told, key=None, audience="issuer"):
+        self.told, self.audience = told, audience
         self.http = httpx2.Client(trust_env=False)
         self.metadata = self.http.get(f"{told['issuer']}/.well-known/openid-configuration").json()
         made = self.register_itself() if told.get("initial_access_token") else self.registered(key)
@@ -78,6 +78,7 @@ class Application:
         document = {"name": "Foreign shop", "preset": "web", "redirect_uris": [REDIRECT], "apis": [self.told["api"]["id"]]}
         if key:
             document["jwks"] = {"keys": [key.as_dict(private=False)]}
+            document["options"] = {"protocol": {"assertion_audience": self.audience}}
         return register(document)
 
     def register_itself(self):
@@ -101,7 +102,10 @@ class Application:
         return made
 
     def assertions(self, key):
-        """Authlib writes the token endpoint as their audience, and an hour as their life, unless it is told otherwise."""
+        """Authlib writes the endpoint that it calls as their audience, and an hour as their life, unless it is told otherwise."""
+
+        if self.audience == "endpoint":
+            return PrivateKeyJWT(claims={"exp": int(time.time()) + 300}, alg="ES256", headers={"kid": key.kid})
 
         class ForTheIssuer(PrivateKeyJWT):
             def __call__(this, auth, method, uri, headers, body):
@@ -151,11 +155,14 @@ class Application:
         refused("invalid_grant", self.client.refresh_token, refresh_token=second["refresh_token"])
 
 
+def new_key():
+    return ECKey.generate_key("P-256", parameters={"kid": "first", "alg": "ES256", "use": "sig"})
+
+
 FLOWS = {
     "client_secret_basic": lambda told: Application(told).walk(),
-    "private_key_jwt": lambda told: Application(
-        told, ECKey.generate_key("P-256", parameters={"kid": "first", "alg": "ES256", "use": "sig"})
-    ).walk(),
+    "private_key_jwt": lambda told: Application(told, new_key()).walk(),
+    "private_key_jwt_for_endpoints": lambda told: Application(told, new_key(), audience="endpoint").walk(),
     "registration": lambda told: Application(told).walk(),
 }
 

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::client_concessions::Concessions;
 use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, SenderConstraint, TokenExchange};
+use crate::services::clients::concessions::ConcessionsForm;
 use crate::services::clients::grants::{AssertionIssuerForm, TokenExchangeForm};
 use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
@@ -14,6 +16,13 @@ use crate::services::clients::protocol::ProtocolForm;
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
 pub(crate) struct ProtocolDocument {
+    /// Accept its authorization requests only with PKCE (RFC 7636). Without it: `true`. `false` is for a client that proves who it is, whose
+    /// redirect URIs are all https, and that sends a `nonce` and checks it (RFC 9700 §2.1.1); a challenge that it sends is held to all the
+    /// same.
+    require_pkce: Option<bool>,
+    /// Whom its assertions are for (`private_key_jwt`): `issuer` (the default), or `endpoint`: the issuer, the token endpoint, or the
+    /// endpoint that they are sent to, each as one string (RFC 9126 §2).
+    assertion_audience: Option<String>,
     /// Accept its authorization requests only if it pushed them before (RFC 9126).
     require_pushed_requests: bool,
     /// Accept its authorization requests only if it signed them (RFC 9101).
@@ -102,6 +111,21 @@ impl From<TokenExchangeDocument> for TokenExchangeForm {
     }
 }
 
+impl ProtocolDocument {
+    /// What a client is spared, as far as this says it.
+    pub(super) fn concessions(&self) -> ConcessionsForm {
+        let (require_pkce, assertion_audience) = (self.require_pkce, self.assertion_audience.clone());
+        ConcessionsForm { require_pkce, assertion_audience }
+    }
+
+    /// The same, as it is shown.
+    pub(super) fn with(mut self, concessions: Concessions) -> Self {
+        self.require_pkce = Some(concessions.pkce.is_required());
+        self.assertion_audience = Some(concessions.assertion_audience.as_str().to_owned());
+        self
+    }
+}
+
 impl From<ProtocolSettings> for ProtocolDocument {
     fn from(settings: ProtocolSettings) -> Self {
         let response_alg = settings.authorization_response_alg;
@@ -109,6 +133,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
         let constraint = settings.sender_constraint;
         let OpenIdSettings { subject, userinfo_alg, initiate_login_uri } = settings.openid;
         Self {
+            require_pkce: None,
+            assertion_audience: None,
             backchannel_logout_session_required: backchannel
                 .as_ref()
                 .is_some_and(|told| told.session_required),

@@ -13,7 +13,7 @@ use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::is_form;
 use crate::http::oauth::error::{OAuthError, Unreadable};
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
-use crate::services::client_auth::{ClientAuthError, ClientAuthenticator};
+use crate::services::client_auth::{ClientAuthError, ClientAuthenticator, Presented};
 use crate::services::possession::Possession;
 use crate::services::token::TokenCaller;
 
@@ -111,7 +111,8 @@ where
     let credential = credential.map_err(|error| OAuthError::from(ClientAuthError::from(error)))?;
     let now = Clock::from_ref(state).now();
     let held = Possession { proof: None, certificate: Certificates::from_ref(state).shown(parts) };
-    let client = ClientAuthenticator::from_ref(state).authenticate(&credential, address, &held, now).await?;
+    let presented = Presented { credential: &credential, held: &held, endpoint: parts.uri.path() };
+    let client = ClientAuthenticator::from_ref(state).authenticate(&presented, address, now).await?;
     Ok(TokenCaller { client, address, held, now })
 }
 

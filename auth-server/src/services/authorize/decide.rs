@@ -149,7 +149,7 @@ mod tests {
             scopes: ScopeSet::parse("openid").unwrap(),
             reach: Reach::default(),
             binding: CodeBinding {
-                challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
+                challenge: Some(CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap())),
                 jkt: None,
             },
             nonce: None,

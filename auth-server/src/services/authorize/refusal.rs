@@ -79,7 +79,7 @@ pub(crate) enum RequestError {
     NotPushed,
     #[error("somebody else signed in than the id_token_hint or the claims parameter names")]
     OtherUser,
-    #[error("code_challenge is missing: every client has to use PKCE with S256")]
+    #[error("code_challenge is missing: this client has to use PKCE with S256")]
     PkceMissing,
     #[error(
         "code_challenge or code_challenge_method is not acceptable: use S256 and 43 characters of base64url"

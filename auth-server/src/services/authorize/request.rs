@@ -168,7 +168,7 @@ pub(crate) fn read<'a>(
         address: address.clone(),
         scopes,
         reach: Reach::default(),
-        binding: CodeBinding { challenge: challenge(parameters)?, jkt: key(parameters)? },
+        binding: CodeBinding { challenge: challenge(parameters, client)?, jkt: key(parameters)? },
         nonce: parameters.get("nonce")?.map(str::to_owned),
         prompt: prompts(parameters.get("prompt")?)?,
         wishes,
@@ -194,10 +194,15 @@ fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
     ResponseMode::parse(parameters.get("response_mode")?).map(drop).ok_or(RequestError::ResponseMode)
 }
 
-/// RFC 9700 §2.1.1: a challenge is required of every client, and only as S256.
-fn challenge(parameters: &Parameters) -> Result<CodeChallenge, RequestError> {
-    let value = parameters.get("code_challenge")?.ok_or(RequestError::PkceMissing)?;
-    Ok(CodeChallenge::parse(parameters.get("code_challenge_method")?, value)?)
+/// RFC 9700 §2.1.1: a challenge is required of every client that an administrator does not spare it, and only as S256. A method without
+/// a challenge is what is left when somebody takes the challenge away.
+fn challenge(parameters: &Parameters, client: &Client) -> Result<Option<CodeChallenge>, RequestError> {
+    let method = parameters.get("code_challenge_method")?;
+    match parameters.get("code_challenge")? {
+        Some(value) => Ok(Some(CodeChallenge::parse(method, value)?)),
+        None if method.is_some() || client.must_use_pkce() => Err(RequestError::PkceMissing),
+        None => Ok(None),
+    }
 }
 
 /// RFC 9449 §10: the key that the client will have to prove when it redeems the code.
@@ -267,6 +272,8 @@ pub(crate) fn single_resource(parameters: &Parameters) -> Result<Option<&str>, R
 mod tests {
     use super::*;
 
+    use crate::domain::client_authentication::AuthMethod;
+    use crate::domain::client_concessions::Pkce;
     use crate::domain::oauth_error::OAuthErrorCode;
     use crate::domain::redirect_uri::RedirectUri;
 
@@ -385,6 +392,43 @@ mod tests {
         assert_eq!(changed("=S256", "=plain"), Err(RequestError::PkceNotAcceptable));
         assert_eq!(changed("&code_challenge_method=S256", ""), Err(RequestError::PkceNotAcceptable));
         assert_eq!(changed(CHALLENGE, "short"), Err(RequestError::PkceNotAcceptable));
+    }
+
+    #[test]
+    fn a_client_that_is_spared_pkce_is_held_to_what_it_sends() {
+        let mut client = client(&["https://rp.test/cb"]);
+        client.authentication.method = AuthMethod::ClientSecret;
+        client.settings.concessions.pkce = Pkce::Optional;
+        let read_by = |client: &Client, query: &str| {
+            let parameters = parse(query);
+            let address = return_address(&parameters, client).unwrap();
+            read(&parameters, client, &address).map(|draft| draft.request.binding.challenge)
+        };
+        let (whole, challenge) = (good(), format!("&code_challenge={CHALLENGE}"));
+        let neither = whole.replace(&challenge, "").replace("&code_challenge_method=S256", "");
+        assert_eq!(read_by(&client, &neither), Ok(None));
+        assert!(read_by(&client, &whole).unwrap().is_some());
+        assert_eq!(read_by(&client, &whole.replace(&challenge, "")), Err(RequestError::PkceMissing));
+        for bad in [whole.replace("=S256", "=plain"), whole.replace(CHALLENGE, "short")] {
+            assert_eq!(read_by(&client, &bad), Err(RequestError::PkceNotAcceptable), "{bad}");
+        }
+        // What it is counts as well as what was said of it.
+        client.authentication.method = AuthMethod::None;
+        assert_eq!(read_by(&client, &neither), Err(RequestError::PkceMissing));
+    }
+
+    #[test]
+    fn a_request_without_a_challenge_is_kept_so_that_only_who_knows_of_it_reads_it() {
+        let mut request = with("nonce=n").unwrap();
+        request.binding.challenge = None;
+        let kept = serde_json::to_value(&request).unwrap();
+        assert_eq!(kept.get("code_challenge"), None);
+        assert_eq!(kept.get("challenge"), None, "a replica that wants one finds none");
+        assert_eq!(serde_json::from_value::<AuthorizeRequest>(kept.clone()).unwrap(), request);
+        // What is there and no challenge is not taken for none.
+        let mut odd = kept;
+        odd["challenge"] = "short".into();
+        assert!(serde_json::from_value::<AuthorizeRequest>(odd).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::domain::client_concessions::AssertionAudience;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::issuer::Issuer;
@@ -16,6 +17,8 @@ use crate::keys::jwt::{JwtError, JwtType, VerifiedJwt};
 const LEEWAY: Duration = Duration::from_secs(10);
 /// How long an assertion may live: its `jti` is remembered that long.
 const LONGEST_LIFE: Duration = Duration::from_mins(10);
+/// The endpoint that assertions are for where they are for one (RFC 7523 §3).
+const TOKEN_ENDPOINT: &str = "/token";
 /// The longest `jti`.
 const LONGEST_JTI: usize = 256;
 
@@ -24,7 +27,7 @@ const LONGEST_JTI: usize = 256;
 pub(crate) enum AssertionError {
     #[error("the profile of the client does not permit its algorithm")]
     Algorithm,
-    #[error("aud is not the issuer, as one string")]
+    #[error("aud is not one string that names this server as the client has to name it")]
     Audience,
     #[error("it expired, lives too long, or does not say until when")]
     Expiry,
@@ -49,6 +52,30 @@ pub(crate) struct Accepted {
     pub(crate) remember_until: Timestamp,
 }
 
+/// Whom an assertion may be for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audience<'a> {
+    pub(crate) issuer: &'a Issuer,
+    /// The path of the endpoint that it was sent to.
+    pub(crate) endpoint: &'a str,
+    /// Whether endpoints count beside the issuer.
+    pub(crate) rule: AssertionAudience,
+}
+
+impl Audience<'_> {
+    /// Whether it is meant by this, and by nobody else. An endpoint that was not called does not count, but for the one that RFC 7523 §3
+    /// names.
+    fn is(&self, named: &str) -> bool {
+        match self.rule {
+            AssertionAudience::Issuer => named == self.issuer.as_str(),
+            AssertionAudience::Endpoint => {
+                named == self.issuer.as_str()
+                    || [TOKEN_ENDPOINT, self.endpoint].iter().any(|path| named == self.issuer.endpoint(path))
+            }
+        }
+    }
+}
+
 /// Whom an assertion claims to come from; nothing is verified.
 pub(crate) fn claimed_subject(assertion: &str) -> Option<String> {
     claimed(assertion, "sub")
@@ -65,7 +92,7 @@ pub(crate) fn claimed(assertion: &str, name: &str) -> Option<String> {
 pub(crate) fn accept(
     token: &VerifiedJwt,
     client: &ClientId,
-    issuer: &Issuer,
+    audience: Audience<'_>,
     now: Timestamp,
 ) -> Result<Accepted, AssertionError> {
     // RFC 8725 §3.11: an access token signed by the same key must not pass.
@@ -75,21 +102,21 @@ pub(crate) fn accept(
     if !is_assertion && token.header.typ.is_some() {
         return Err(AssertionError::Type);
     }
-    check(&token.claims, client, issuer, now)
+    check(&token.claims, client, audience, now)
 }
 
 fn check(
     claims: &Map<String, Value>,
     client: &ClientId,
-    issuer: &Issuer,
+    audience: Audience<'_>,
     now: Timestamp,
 ) -> Result<Accepted, AssertionError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(client.as_str()) || text("sub") != Some(client.as_str()) {
         return Err(AssertionError::Issuer);
     }
-    // The issuer alone and as a string: an assertion for several servers could be carried from one to the other.
-    if text("aud") != Some(issuer.as_str()) {
+    // As one string: an assertion for several servers could be carried from one to the other.
+    if !text("aud").is_some_and(|named| audience.is(named)) {
         return Err(AssertionError::Audience);
     }
     used_once(claims, now, LONGEST_LIFE)
@@ -149,7 +176,9 @@ mod tests {
 
     fn outcome(claims: &Value) -> Result<Accepted, AssertionError> {
         let client = ClientId::parse(CLIENT).unwrap();
-        check(claims.as_object().unwrap(), &client, &Issuer::parse(ISSUER).unwrap(), NOW)
+        let issuer = &Issuer::parse(ISSUER).unwrap();
+        let audience = Audience { issuer, endpoint: "/par", rule: AssertionAudience::Issuer };
+        check(claims.as_object().unwrap(), &client, audience, NOW)
     }
 
     fn with(name: &str, value: Value) -> Option<AssertionError> {
@@ -185,6 +214,29 @@ mod tests {
             assert_eq!(with("aud", other.clone()), Some(AssertionError::Audience), "{other}");
         }
         assert_eq!(without("aud"), Some(AssertionError::Audience));
+    }
+
+    #[test]
+    fn where_endpoints_count_it_is_the_one_that_was_called_or_that_of_tokens() {
+        let issuer = Issuer::parse(ISSUER).unwrap();
+        let endpoints = Audience { issuer: &issuer, endpoint: "/par", rule: AssertionAudience::Endpoint };
+        for good in [ISSUER, "https://id.example.com/token", "https://id.example.com/par"] {
+            assert!(endpoints.is(good), "{good}");
+        }
+        for other in [
+            "",
+            "/par",
+            "https://id.example.com/",
+            "https://id.example.com/token/",
+            "https://id.example.com/introspect",
+            "https://id.example.com/par?x",
+            "https://ID.example.com/token",
+            "https://other.example/token",
+        ] {
+            assert!(!endpoints.is(other), "{other}");
+        }
+        let alone = Audience { rule: AssertionAudience::Issuer, ..endpoints };
+        assert!(alone.is(ISSUER) && !alone.is("https://id.example.com/token"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::domain::issuer::Issuer;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::secret::{Digest32, OpaqueToken};
 use crate::keys::certificate::authorities::Authorities;
-use crate::services::client_auth::assertion::AssertionError;
+use crate::services::client_auth::assertion::{AssertionError, Audience};
 use crate::services::client_auth::certificate::CertificateError;
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::limits::ClientLimits;
@@ -132,6 +132,14 @@ pub(crate) struct ClientAuthenticator {
     witnesses: Witnesses,
 }
 
+/// What came with a request, and where it was sent.
+pub(crate) struct Presented<'a> {
+    pub(crate) credential: &'a ClientCredential,
+    pub(crate) held: &'a Possession,
+    /// The path of the endpoint.
+    pub(crate) endpoint: &'a str,
+}
+
 /// What is asked about the proofs of clients.
 #[derive(Clone)]
 pub(crate) struct Witnesses {
@@ -163,14 +171,14 @@ impl ClientAuthenticator {
     /// skipped: whoever holds the right secret gets in, however many others guess.
     pub(crate) async fn authenticate(
         &self,
-        credential: &ClientCredential,
+        presented: &Presented<'_>,
         address: IpAddr,
-        held: &Possession,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
-        let outcome = self.check(credential, held, Arrival { address, now }).await;
+        let outcome = self.check(presented, Arrival { address, now }).await;
+        let named = presented.credential.client_id();
         match outcome {
-            Err(error) if error.is_guess() && self.limits.is_exceeded(credential.client_id(), address) => {
+            Err(error) if error.is_guess() && self.limits.is_exceeded(named, address) => {
                 Err(ClientAuthError::Throttled)
             }
             outcome => outcome,
@@ -179,14 +187,13 @@ impl ClientAuthenticator {
 
     async fn check(
         &self,
-        credential: &ClientCredential,
-        held: &Possession,
+        presented: &Presented<'_>,
         arrival: Arrival,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
-        let id = ClientId::parse(credential.client_id()).map_err(|_| ClientAuthError::Unknown)?;
+        let id = ClientId::parse(presented.credential.client_id()).map_err(|_| ClientAuthError::Unknown)?;
         self.witnesses.documents.ensure(&id, arrival).await?;
         let client = self.store.client(&id).await?.ok_or(ClientAuthError::Unknown)?;
-        self.prove(credential, &client, held, arrival.now).await?;
+        self.prove(presented, &client, arrival.now).await?;
         // After the proof, so that nobody else learns that the client exists.
         if client.is_enabled() { Ok(AuthenticatedClient(client)) } else { Err(ClientAuthError::Disabled) }
     }
@@ -194,16 +201,15 @@ impl ClientAuthenticator {
     /// By the one method that the client is registered for.
     async fn prove(
         &self,
-        credential: &ClientCredential,
+        presented: &Presented<'_>,
         client: &Client,
-        held: &Possession,
         now: Timestamp,
     ) -> Result<(), ClientAuthError> {
         use AuthMethod as Method;
         use ClientCredential as Shown;
 
-        let certificate = held.certificate.as_ref();
-        match (credential, client.authentication.method) {
+        let certificate = presented.held.certificate.as_ref();
+        match (presented.credential, client.authentication.method) {
             (Shown::None { .. }, Method::None) => Ok(()),
             (Shown::Basic { secret, .. }, Method::ClientSecret | Method::ClientSecretBasic)
             | (Shown::Post { secret, .. }, Method::ClientSecret | Method::ClientSecretPost) => {
@@ -212,7 +218,7 @@ impl ClientAuthenticator {
                 Ok(())
             }
             (Shown::Assertion { assertion, .. }, Method::PrivateKeyJwt) => {
-                self.check_assertion(assertion, client, now).await
+                self.check_assertion(assertion, client, presented.endpoint, now).await
             }
             (Shown::None { .. }, Method::TlsClientAuth) => {
                 let name = client.settings.protocol.certificate_name.as_ref();
@@ -229,6 +235,7 @@ impl ClientAuthenticator {
         &self,
         assertion: &str,
         client: &Client,
+        endpoint: &str,
         now: Timestamp,
     ) -> Result<(), ClientAuthError> {
         // Nobody is asked for the keys of a client that was switched off.
@@ -236,9 +243,10 @@ impl ClientAuthenticator {
             return Err(AssertionError::Keys.into());
         }
         let token = self.witnesses.keys.verify(client, assertion).await?;
-        let accepted = assertion::accept(&token, &client.id, &self.issuer, now)?;
+        let audience = Audience { issuer: &self.issuer, endpoint, rule: client.assertion_audience() };
+        let accepted = assertion::accept(&token, &client.id, audience, now)?;
         let digest = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);
-        // RFC 7523 §3, 7: used once, on any replica, for as long as it would be accepted.
+        // RFC 7523 §3, 7: used once, on any replica and at any endpoint, for as long as it would be accepted.
         let is_new: bool = self
             .store
             .write(move |tx| {

@@ -18,6 +18,7 @@ pub(super) fn has_other_reach(before: &Client, after: &Client) -> bool {
 }
 
 pub(super) fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
+    let audience = |client: &Client| client.settings.concessions.assertion_audience;
     [
         ("name", before.name != after.name),
         ("organisation", before.organisation != after.organisation),
@@ -37,6 +38,8 @@ pub(super) fn differences(before: &Client, after: &Client) -> Vec<&'static str> 
         ),
         ("profile", before.settings.profile != after.settings.profile),
         ("protocol", before.settings.protocol != after.settings.protocol),
+        ("require_pkce", before.settings.concessions.pkce != after.settings.concessions.pkce),
+        ("assertion_audience", audience(before) != audience(after)),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

@@ -15,6 +15,7 @@ use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{AuthenticationForm, is_public};
+use crate::services::clients::concessions::ConcessionsForm;
 use crate::services::clients::grants;
 use crate::services::clients::openid::Rest;
 use crate::services::clients::protocol::ProtocolForm;
@@ -72,6 +73,8 @@ pub struct ClientOptions {
     pub authentication: AuthenticationForm,
     /// What it is held to in the protocol.
     pub protocol: ProtocolForm,
+    /// What it is spared that every other client is held to.
+    pub concessions: ConcessionsForm,
     /// The types of details that it may ask for (RFC 9396 §10).
     pub authorization_details_types: Vec<String>,
 }
@@ -179,6 +182,7 @@ impl ClientForm {
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
         let rest = Rest { preset, redirect_uris: &self.redirect_uris, apis: &self.apis };
         let protocol = self.options.protocol.parse(errors, rest);
+        let concessions = self.options.concessions.parse(errors);
         Some(ClientSettings {
             first_party,
             id_token_alg: alg?,
@@ -188,6 +192,7 @@ impl ClientForm {
             preset,
             profile: SecurityProfile::None,
             protocol: protocol?,
+            concessions: concessions?,
         })
     }
 

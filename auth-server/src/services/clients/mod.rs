@@ -2,6 +2,7 @@
 
 pub mod authentication;
 mod comparison;
+pub mod concessions;
 mod details;
 pub mod form;
 pub mod grants;
@@ -315,6 +316,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
     let mut errors = FieldErrors::default();
     authentication::check(&mut errors, client, abilities);
     profile::check(&mut errors, client);
+    concessions::check(&mut errors, client);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {

@@ -16,8 +16,8 @@ use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::clients::{
-    ClientService, built, check, details, differences, find_to_change, has_other_reach, kept, reach,
-    take_away,
+    ClientService, built, check, concessions, details, differences, find_to_change, has_other_reach, kept,
+    reach, take_away,
 };
 use crate::services::fields::FieldErrors;
 use crate::storage::{StoreError, Tx, clients, grants, registrations};
@@ -75,7 +75,7 @@ impl ClientService {
     }
 
     /// Replaces what a client says of itself: what it does not say is gone. Its secrets stay, and so does what an administrator bounds it
-    /// by: its organisation, its profile, the types of details at its APIs, and that it is switched off. `presents` is whether what
+    /// by: its organisation, its profile, the types of details at its APIs, what it is spared, and that it is switched off. `presents` is whether what
     /// people are shown of it changes.
     pub(crate) async fn replace(
         &self,
@@ -93,6 +93,7 @@ impl ClientService {
         blueprint.settings.details_types = details::kept(tx, before, &blueprint.settings.apis).await?;
         let after =
             Client { disabled_at: before.disabled_at, ..built(before.id.clone(), blueprint, authentication) };
+        let after = concessions::kept(before, after);
         if after == *before {
             if presents == Presents::Differently {
                 let detail = json!({ "changed": ["about"] });

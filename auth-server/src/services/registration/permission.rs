@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Dynamic, Registration};
+use crate::domain::client_concessions::{AssertionAudience, Concessions, Pkce};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ApiId;
 use crate::domain::registration::{Allowance, InitialToken, OF_EVERYBODY};
@@ -31,6 +32,19 @@ impl Permissions {
 
     pub(super) fn settings(&self) -> &Registration {
         &self.settings
+    }
+
+    /// What a client that registers is spared, as far as it can be. One that is described by a document is spared nothing by itself.
+    pub(super) fn concessions(&self) -> Concessions {
+        let Registration { pkce_optional, endpoint_audience, .. } = *self.settings;
+        Concessions {
+            pkce: if pkce_optional { Pkce::Optional } else { Pkce::Required },
+            assertion_audience: if endpoint_audience {
+                AssertionAudience::Endpoint
+            } else {
+                AssertionAudience::Issuer
+            },
+        }
     }
 
     /// What a client may have by the token that it shows.

@@ -10,7 +10,7 @@ use crate::domain::code::CodePayload;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::parameters::Parameters;
-use crate::domain::pkce::CodeVerifier;
+use crate::domain::pkce::{CodeChallenge, CodeVerifier};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::refresh_token::Family;
 use crate::services::token::target::still_given;
@@ -24,7 +24,8 @@ use crate::storage::{Tx, grants, refresh_tokens, single_use};
 /// What the client shows beside the code.
 struct Presented {
     code: Digest32,
-    verifier: CodeVerifier,
+    /// Missing where the client may have sent no challenge.
+    verifier: Option<CodeVerifier>,
     redirect_uri: Option<String>,
     client: Arc<Client>,
     caller: TokenCaller,
@@ -34,12 +35,16 @@ impl Presented {
     fn read(caller: &TokenCaller, parameters: &Parameters) -> Result<Self, TokenError> {
         let code = request::required(parameters, "code")?;
         let code = OpaqueToken::parse_as(TokenKind::AuthorizationCode, code);
-        let verifier = request::required(parameters, "code_verifier")?;
+        let client = Arc::clone(caller.client.client());
+        let verifier = match parameters.get("code_verifier")? {
+            None if client.must_use_pkce() => return Err(TokenError::Missing("code_verifier")),
+            verifier => verifier.map(CodeVerifier::parse).transpose(),
+        };
         Ok(Self {
             code: code.map_err(|_| TokenError::CodeNotSpendable)?.digest(),
-            verifier: CodeVerifier::parse(verifier).map_err(|_| TokenError::PkceMismatch)?,
+            verifier: verifier.map_err(|_| TokenError::PkceMismatch)?,
             redirect_uri: parameters.get("redirect_uri")?.map(str::to_owned),
-            client: Arc::clone(caller.client.client()),
+            client,
             caller: caller.clone(),
         })
     }
@@ -60,12 +65,22 @@ impl Presented {
         if !redirect_fits {
             return Err(TokenError::RedirectMismatch);
         }
-        if !payload.binding.challenge.verify(&self.verifier) {
-            return Err(TokenError::PkceMismatch);
-        }
+        self.answers(payload.binding.challenge.as_ref())?;
         // RFC 9449 §10.
         let named = Confirmation { jkt: payload.binding.jkt.clone(), x5t: None };
         if named.is_met_by(&self.caller.held.held()) { Ok(()) } else { Err(TokenError::KeyMismatch) }
+    }
+
+    /// A challenge that was sent is answered, whatever the client is spared; and where none was, nothing answers it (RFC 9700 §2.1.1).
+    fn answers(&self, challenge: Option<&CodeChallenge>) -> Result<(), TokenError> {
+        match (challenge, &self.verifier) {
+            (Some(challenge), Some(verifier)) if challenge.verify(verifier) => Ok(()),
+            (Some(_), _) => Err(TokenError::PkceMismatch),
+            (None, Some(_)) => Err(TokenError::PkceUnasked),
+            // The client may have been held to it meanwhile.
+            (None, None) if self.client.must_use_pkce() => Err(TokenError::PkceMismatch),
+            (None, None) => Ok(()),
+        }
     }
 
     fn event(&self, action: AuditAction, payload: &CodePayload) -> AuditEvent {

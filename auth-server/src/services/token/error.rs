@@ -63,6 +63,9 @@ pub(crate) enum TokenError {
     Parameters(#[from] ParametersError),
     #[error("code_verifier does not answer the challenge")]
     PkceMismatch,
+    /// RFC 9700 §2.1.1: somebody took the challenge out of the request.
+    #[error("code_verifier answers no challenge: the request had none")]
+    PkceUnasked,
     #[error("the profile of the client does not permit the algorithm of the proof")]
     ProofAlgorithm,
     #[error("the client has to prove that it has a key, and did not")]
@@ -129,6 +132,7 @@ impl TokenError {
             | Self::GrantOver
             | Self::KeyMismatch
             | Self::PkceMismatch
+            | Self::PkceUnasked
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
@@ -166,6 +170,7 @@ impl TokenError {
             | Self::CodeReplayed
             | Self::KeyMismatch
             | Self::PkceMismatch
+            | Self::PkceUnasked
             | Self::RedirectMismatch => {
                 "the code is unknown, expired, spent, or does not fit client, redirect_uri, code_verifier or key"
             }
@@ -220,6 +225,7 @@ impl Outcome for TokenError {
             | Self::GrantEnded
             | Self::KeyMismatch
             | Self::PkceMismatch
+            | Self::PkceUnasked
             | Self::ProofUsed
             | Self::RedirectMismatch
             | Self::Scope

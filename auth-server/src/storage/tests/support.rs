@@ -8,6 +8,7 @@ use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::claim::SingleClaims;
 use crate::domain::client::{Client, ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{ClientAuthentication, ClientSecret};
+use crate::domain::client_concessions::{AssertionAudience, Concessions, Pkce};
 use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
@@ -157,6 +158,10 @@ impl Fixture {
                         session_required: true,
                     }),
                     ..ProtocolSettings::default()
+                },
+                concessions: Concessions {
+                    pkce: Pkce::Optional,
+                    assertion_audience: AssertionAudience::Endpoint,
                 },
             },
             disabled_at: None,
