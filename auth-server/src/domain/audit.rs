@@ -165,6 +165,9 @@ pub enum AuditAction {
     ApiUpdated,
     AssignmentCreated,
     AssignmentDeleted,
+    CibaAllowed,
+    CibaPingUndelivered,
+    CibaRefused,
     ClientCreated,
     ClientDeleted,
     ClientDisabled,
@@ -216,13 +219,16 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 55] = [
+const ACTIONS: [(AuditAction, &str); 58] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
     (AuditAction::AssignmentCreated, "assignment.created"),
     (AuditAction::AssignmentDeleted, "assignment.deleted"),
+    (AuditAction::CibaAllowed, "ciba.allowed"),
+    (AuditAction::CibaPingUndelivered, "ciba.ping_undelivered"),
+    (AuditAction::CibaRefused, "ciba.refused"),
     (AuditAction::ClientCreated, "client.created"),
     (AuditAction::ClientDeleted, "client.deleted"),
     (AuditAction::ClientDisabled, "client.disabled"),

@@ -155,6 +155,8 @@ pub enum JobKind {}
 pub enum ScheduleKind {}
 /// Names what a client is told of the end of a session.
 pub enum LogoutNoticeKind {}
+/// Names what a client asks of a person from behind.
+pub enum CibaRequestKind {}
 
 impl Kind for UserKind {
     const PREFIX: &'static str = "usr_";
@@ -192,6 +194,9 @@ impl Kind for ScheduleKind {
 impl Kind for LogoutNoticeKind {
     const PREFIX: &'static str = "lgn_";
 }
+impl Kind for CibaRequestKind {
+    const PREFIX: &'static str = "cbr_";
+}
 
 /// Identifier of a user.
 pub type UserId = Id<UserKind>;
@@ -217,6 +222,8 @@ pub type JobId = Id<JobKind>;
 pub type ScheduleId = Id<ScheduleKind>;
 /// Identifier of a notice that a session ended.
 pub type LogoutNoticeId = Id<LogoutNoticeKind>;
+/// Identifier of what a client asks of a person from behind.
+pub type CibaRequestId = Id<CibaRequestKind>;
 
 impl OrganisationId {
     /// The organisation that every installation starts with; the first migration inserts its row.

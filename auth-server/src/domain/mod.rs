@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backchannel;
+pub mod ciba;
 pub mod claim;
 pub(crate) mod claim_text;
 pub mod claims;
@@ -16,6 +17,7 @@ pub mod code;
 pub mod confirmation;
 pub mod consent;
 pub mod decision;
+pub mod decoupled;
 pub mod delegation;
 pub mod device;
 pub mod grant;

@@ -19,6 +19,8 @@ pub enum OAuthErrorCode {
     InsufficientScope,
     /// OpenID Connect Core §3.1.2.6.
     InteractionRequired,
+    /// CIBA §13.
+    InvalidBindingMessage,
     /// RFC 6749 §5.2.
     InvalidClient,
     /// RFC 9449 §5.
@@ -51,6 +53,8 @@ pub enum OAuthErrorCode {
     TemporarilyUnavailable,
     /// RFC 6749 §5.2.
     UnauthorizedClient,
+    /// CIBA §13.
+    UnknownUserId,
     /// OpenID Connect Core Unmet Authentication Requirements 1.0 §2.
     UnmetAuthenticationRequirements,
     /// RFC 6749 §5.2.
@@ -74,6 +78,7 @@ impl OAuthErrorCode {
             Self::ExpiredToken => "expired_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InteractionRequired => "interaction_required",
+            Self::InvalidBindingMessage => "invalid_binding_message",
             Self::InvalidClient => "invalid_client",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
@@ -90,6 +95,7 @@ impl OAuthErrorCode {
             Self::SlowDown => "slow_down",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnknownUserId => "unknown_user_id",
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",

@@ -70,6 +70,8 @@ fn seeded_block(seed: u64, counter: u64) -> digest::Digest {
 /// What a bearer secret is for. The kind is part of its text, so that one can never pass for another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum TokenKind {
+    /// What a client asks with whether somebody approved a sign-in that it started (CIBA §7.3).
+    AuthReqId,
     /// An authorization code (RFC 6749 §1.3.1).
     AuthorizationCode,
     /// Binds an interaction to the browser that began it.
@@ -90,7 +92,8 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::AuthReqId,
         Self::AuthorizationCode,
         Self::Browser,
         Self::ClientSecret,
@@ -104,6 +107,7 @@ impl TokenKind {
     /// The text a secret of this kind starts with.
     pub const fn prefix(self) -> &'static str {
         match self {
+            Self::AuthReqId => "pca_",
             Self::AuthorizationCode => "pcc_",
             Self::Browser => "pcb_",
             Self::ClientSecret => "pck_",

@@ -100,6 +100,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0013_logout_notices.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0013_logout_notices.sql"),
     },
+    Migration {
+        number: 18,
+        name: "ciba_requests",
+        postgres: include_str!("../../../migrations/postgres/0018_ciba_requests.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0018_ciba_requests.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -7,7 +7,7 @@ pub(crate) mod limits;
 pub(crate) mod pushed;
 pub(crate) mod refusal;
 pub(crate) mod request;
-mod request_object;
+pub(crate) mod request_object;
 pub(crate) mod respond;
 pub(crate) mod response_mode;
 pub(crate) mod wishes;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::domain::client::Client;
 use crate::domain::client_protocol::PushedRequests;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ApiId, InteractionId};
+use crate::domain::ids::InteractionId;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::Entropy;
@@ -35,7 +35,9 @@ use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
+use crate::services::resource::ResourceError;
 use crate::services::visit::Visit;
+use crate::services::{id_token_hint, resource};
 use crate::storage::{Store, StoreError, consents, interactions};
 
 /// Where the browser goes next.
@@ -95,6 +97,15 @@ enum Stop {
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Fault(error)
+    }
+}
+
+impl From<ResourceError> for Stop {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Fault(error) => Self::Fault(error),
+            ResourceError::Refused => Self::Refused(RequestError::Resource),
+        }
     }
 }
 
@@ -261,28 +272,18 @@ impl AuthorizeService {
     ) -> Result<AuthorizeRequest, Stop> {
         let draft = request::read(parameters, client, address)?;
         let mut request = draft.request;
-        request.resource = self.resource(draft.resource, client).await?;
+        request.resource =
+            resource::named(&self.store, &self.settings.issuer, draft.resource, client).await?;
         request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;
         Ok(request)
     }
 
-    /// RFC 8707 §2. The issuer itself stands for no API: its tokens are for the userinfo endpoint.
-    async fn resource(&self, audience: Option<&str>, client: &Client) -> Result<Option<ApiId>, Stop> {
-        let Some(audience) = audience.filter(|audience| *audience != self.settings.issuer.as_str()) else {
-            return Ok(None);
-        };
-        let api = self.store.api_by_audience(audience).await?;
-        let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
-        Ok(Some(allowed.ok_or(RequestError::Resource)?.id.clone()))
-    }
-
-    /// The subject of an ID token of ours. It may have expired: it is a hint, and proves nothing (OpenID Connect Core §3.1.2.1).
+    /// The subject of an ID token of ours.
     fn subject_of(&self, hint: &str) -> Result<Sub, RequestError> {
-        let token = self.keys.verify(hint).map_err(|_| RequestError::HintNotOurs)?;
-        let text =
-            |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        let ours = token.is_id_token() && text("iss") == self.settings.issuer.as_str();
-        ours.then(|| Sub::parse(text("sub")).ok()).flatten().ok_or(RequestError::HintNotOurs)
+        let token = id_token_hint::read(&self.keys, &self.settings.issuer, hint);
+        let sub =
+            token.as_ref().and_then(|token| token.claims.get("sub")).and_then(serde_json::Value::as_str);
+        sub.and_then(|sub| Sub::parse(sub).ok()).ok_or(RequestError::HintNotOurs)
     }
 
     fn refused(&self, to: Recipient<'_>, error: RequestError) -> Result<AuthorizeOutcome, SignError> {

@@ -3,6 +3,7 @@
 use crate::domain::claims::OPENID;
 use crate::domain::client_authentication::ClientKeys;
 use crate::outbound::Rules;
+use crate::services::clients::ciba;
 use crate::services::clients::form::{Blueprint, JWKS_URI};
 use crate::services::clients::protocol::BACKCHANNEL_URI;
 use crate::services::fields::FieldErrors;
@@ -24,5 +25,6 @@ pub(super) fn checked(blueprint: Blueprint, rules: &Rules) -> Result<Blueprint, 
             errors.refuse(BACKCHANNEL_URI, "contradiction", message);
         }
     }
+    ciba::check_reach(&mut errors, &blueprint, rules);
     errors.finish(Some(blueprint))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::services::authorize::interaction::InteractionError;
+use crate::services::resource::ResourceError;
 use crate::storage::{Outcome, StoreError};
 
 /// Why a device gets no code.
@@ -24,6 +25,15 @@ pub(crate) enum DeviceError {
     Scope,
     #[error("the client asks too often")]
     Throttled { retry_after: Duration },
+}
+
+impl From<ResourceError> for DeviceError {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Fault(error) => Self::Fault(error),
+            ResourceError::Refused => Self::Resource,
+        }
+    }
 }
 
 impl DeviceError {

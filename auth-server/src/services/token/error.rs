@@ -24,14 +24,6 @@ pub(crate) enum TokenError {
     CodeOfOtherClient,
     #[error("the code was spent before: what it bought is revoked")]
     CodeReplayed,
-    #[error("the person who was asked denied it")]
-    DeviceDenied,
-    #[error("nobody decided before the device code expired")]
-    DeviceExpired,
-    #[error("nobody decided yet, and the device asks too often")]
-    DeviceHurried,
-    #[error("nobody decided yet")]
-    DevicePending,
     /// RFC 8693 §2.2.2.
     #[error("the tokens cannot be exchanged: {0}")]
     Exchange(#[from] ExchangeError),
@@ -70,6 +62,14 @@ pub(crate) enum TokenError {
     Scope,
     #[error("signing failed")]
     Sign(#[from] SignError),
+    #[error("the person who was asked denied it")]
+    SignInDenied,
+    #[error("nobody decided before the code or request expired")]
+    SignInExpired,
+    #[error("nobody decided yet, and the client asks too often")]
+    SignInHurried,
+    #[error("nobody decided yet")]
+    SignInPending,
     #[error("the API of the grant is gone")]
     TargetGone,
     #[error("resource is unknown, or not one that was granted")]
@@ -109,10 +109,6 @@ impl TokenError {
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
-            Self::DeviceDenied => OAuthErrorCode::AccessDenied,
-            Self::DeviceExpired => OAuthErrorCode::ExpiredToken,
-            Self::DeviceHurried => OAuthErrorCode::SlowDown,
-            Self::DevicePending => OAuthErrorCode::AuthorizationPending,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
@@ -125,6 +121,10 @@ impl TokenError {
             Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
+            Self::SignInDenied => OAuthErrorCode::AccessDenied,
+            Self::SignInExpired => OAuthErrorCode::ExpiredToken,
+            Self::SignInHurried => OAuthErrorCode::SlowDown,
+            Self::SignInPending => OAuthErrorCode::AuthorizationPending,
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
         }
     }
@@ -151,10 +151,6 @@ impl TokenError {
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
             Self::Throttled { .. } => "the client asks too often: wait before the next request",
-            Self::DeviceDenied => "the person who was asked denied it",
-            Self::DeviceExpired => "the device code has expired: ask for a new one",
-            Self::DeviceHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
-            Self::DevicePending => "nobody decided yet",
             Self::Exchange(error) => error.description(),
             Self::GrantNotAllowed => "the client may not use this grant_type",
             Self::GrantTypeMissing => "grant_type is missing",
@@ -162,6 +158,10 @@ impl TokenError {
             Self::Missing(_) => "a required parameter is missing or malformed",
             Self::Parameters(_) => "a parameter is repeated or malformed",
             Self::Scope => "scope is malformed or exceeds what was granted",
+            Self::SignInDenied => "the person who was asked denied it",
+            Self::SignInExpired => "the code or auth_req_id has expired: ask for a new one",
+            Self::SignInHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
+            Self::SignInPending => "nobody decided yet",
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => {
                 "exactly one resource can be asked for, and only one that was granted"
             }
@@ -190,10 +190,6 @@ impl Outcome for TokenError {
             | Self::CertificateMissing
             | Self::CodeNotSpendable
             | Self::CodeReplayed
-            | Self::DeviceDenied
-            | Self::DeviceExpired
-            | Self::DeviceHurried
-            | Self::DevicePending
             | Self::Exchange(_)
             | Self::GrantNotAllowed
             | Self::GrantOver
@@ -204,6 +200,10 @@ impl Outcome for TokenError {
             | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed
+            | Self::SignInDenied
+            | Self::SignInExpired
+            | Self::SignInHurried
+            | Self::SignInPending
             | Self::TargetSeveral
             | Self::Throttled { .. } => false,
         }
