@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod cache;
+mod ciba_requests;
 mod cleanup;
 mod contention;
 mod decision_records;

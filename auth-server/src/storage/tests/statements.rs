@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, assignments, audit, cleanup, clients, consents, credentials, decision_records,
+    apis, assignments, audit, ciba_requests, cleanup, clients, consents, credentials, decision_records,
     device_authorizations, epochs, forgotten, grants, interactions, inventories, jobs, logout_notices,
     migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, secret_uses,
     sessions, shadows, signing_keys, single_use, users,
@@ -25,6 +25,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         apis::STATEMENTS,
         assignments::STATEMENTS,
         audit::STATEMENTS,
+        ciba_requests::STATEMENTS,
         cleanup::STATEMENTS,
         clients::STATEMENTS,
         consents::STATEMENTS,
@@ -57,7 +58,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         .flatten()
         .chain(own)
         .copied()
-        .chain([dialect.due_jobs(), dialect.due_logout_notices()])
+        .chain([dialect.due_jobs(), dialect.due_logout_notices(), dialect.due_pings()])
         .collect()
 }
 
