@@ -4,9 +4,9 @@ use crate::domain::ciba::{CibaSettings, Delivery};
 use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, Preset};
 use crate::domain::client_url::ClientUrl;
+use crate::domain::scope::ScopeSet;
 use crate::domain::signing::SigningAlg;
 use crate::outbound::Rules;
-use crate::services::clients::form::Blueprint;
 use crate::services::fields::FieldErrors;
 
 const MODE: &str = "/options/protocol/backchannel_token_delivery_mode";
@@ -93,14 +93,18 @@ impl CibaForm {
 }
 
 /// Whether the server can do what the client wants: call it, and give it ID tokens.
-pub(super) fn check_reach(errors: &mut FieldErrors, blueprint: &Blueprint, rules: &Rules) {
-    let Some(settings) = &blueprint.settings.protocol.openid.ciba else { return };
+pub(super) fn check_reach(
+    errors: &mut FieldErrors,
+    settings: &CibaSettings,
+    scopes: &ScopeSet,
+    rules: &Rules,
+) {
     if let Delivery::Ping { endpoint } = &settings.delivery
         && let Err(refused) = rules.check(endpoint.url())
     {
         errors.refuse(ENDPOINT, "unreachable", refused.to_string());
     }
-    if !blueprint.scopes.contains(OPENID) {
+    if !scopes.contains(OPENID) {
         errors.refuse(MODE, "contradiction", "a client without the scope `openid` can start no sign-in");
     }
 }

@@ -25,6 +25,8 @@ pub(super) fn checked(blueprint: Blueprint, rules: &Rules) -> Result<Blueprint, 
             errors.refuse(BACKCHANNEL_URI, "contradiction", message);
         }
     }
-    ciba::check_reach(&mut errors, &blueprint, rules);
+    if let Some(settings) = &blueprint.settings.protocol.openid.ciba {
+        ciba::check_reach(&mut errors, settings, &blueprint.scopes, rules);
+    }
     errors.finish(Some(blueprint))
 }
