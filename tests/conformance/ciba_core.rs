@@ -106,7 +106,7 @@ async fn section_13_what_is_wrong_with_a_request_is_told(#[values(Sqlite, Postgr
         (vec![("scope", "openid"), ("login_hint", "nobody")], "unknown_user_id"),
         (vec![("scope", "openid"), ("login_hint", "no body")], "unknown_user_id"),
         (
-            vec![("scope", "openid"), ("login_hint", "ada"), ("binding_message", &long)],
+            vec![("scope", "openid"), ("login_hint", "ada"), ("binding_message", long.as_str())],
             "invalid_binding_message",
         ),
         (

@@ -12,6 +12,7 @@ use crate::domain::decoupled::Decision::{self, Allow, Deny};
 use crate::domain::decoupled::PollState;
 use crate::domain::ids::{CibaRequestId, ClientId, UserId};
 use crate::domain::secret::Digest32;
+use crate::storage::Tx;
 use crate::storage::ciba_requests::{self, NewCibaRequest, Waiting};
 use crate::storage::logout_notices::NoticeLease;
 
@@ -56,6 +57,10 @@ async fn waiting(fixture: &Fixture) -> NewCibaRequest {
     new
 }
 
+async fn count(tx: &mut Tx, user: &UserId, client: Option<&ClientId>, now: Timestamp) -> Waiting {
+    ciba_requests::count_waiting(tx, (user, client), now, 9).await.unwrap()
+}
+
 async fn decide(
     fixture: &Fixture,
     (id, user): (&CibaRequestId, &UserId),
@@ -92,9 +97,6 @@ async fn a_request_waits_for_its_person_until_it_ends(#[case] backend: Backend) 
     assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap(), [asked.clone()]);
     assert_eq!(ciba_requests::waiting(&mut tx, &bob, now, 9).await.unwrap(), []);
     assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, asked.expires_at, 9).await.unwrap(), []);
-    let count = async |tx: &mut _, user, client, now| {
-        ciba_requests::count_waiting(tx, (user, client), now, 9).await.unwrap()
-    };
     let both = Waiting { of_client: 1, of_all: 1 };
     assert_eq!(count(&mut tx, &asked.user, Some(&asked.client), now).await, both);
     assert_eq!(count(&mut tx, &asked.user, None, now).await, Waiting { of_client: 0, of_all: 1 });
