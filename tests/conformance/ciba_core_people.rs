@@ -242,6 +242,8 @@ async fn section_15_no_more_waits_for_a_person_than_fits_on_a_page(
     let account = visitor.open("/account").await;
     assert!(account.text().contains("12 requests wait for you."), "{}", account.text());
     visitor.decide_request(&ada, "deny").await;
+    // What ends last is shown last.
+    server.wait(Duration::from_secs(1));
     assert_eq!(server.machine.start(&last, ADA).await.status, 200, "there is room again");
     // A client that is switched off asks nobody any more.
     for _ in 0..2 {
