@@ -163,7 +163,11 @@ fn grant_types(protocol: &Protocol) -> Vec<&'static str> {
     let is_on = |grant: &GrantType| match grant {
         GrantType::Ciba => protocol.ciba_grant,
         GrantType::DeviceCode => protocol.device_grant,
-        _ => true,
+        GrantType::AuthorizationCode
+        | GrantType::ClientCredentials
+        | GrantType::JwtBearer
+        | GrantType::RefreshToken
+        | GrantType::TokenExchange => true,
     };
     GrantType::ALL.into_iter().filter(is_on).map(GrantType::as_str).collect()
 }

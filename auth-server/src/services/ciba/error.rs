@@ -109,9 +109,10 @@ impl CibaError {
 
     /// When to try again, where it is a matter of time.
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Flooded { retry_after } | Self::Throttled { retry_after } => Some(*retry_after),
-            _ => None,
+        if let Self::Flooded { retry_after } | Self::Throttled { retry_after } = self {
+            Some(*retry_after)
+        } else {
+            None
         }
     }
 }

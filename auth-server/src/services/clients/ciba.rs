@@ -39,8 +39,8 @@ impl From<Option<CibaSettings>> for CibaForm {
 }
 
 impl CibaForm {
-    /// Checks it as a part of the whole client. `None` where something is wrong with it, which is noted.
-    pub(super) fn parse(&self, errors: &mut FieldErrors, preset: Preset) -> Option<Option<CibaSettings>> {
+    /// Checks it as a part of the whole client. What is wrong about it is noted, and refuses the whole.
+    pub(super) fn parse(&self, errors: &mut FieldErrors, preset: Preset) -> Option<CibaSettings> {
         let Some(mode) = &self.delivery_mode else {
             for (pointer, said) in [(ENDPOINT, &self.notification_endpoint), (ALG, &self.request_signing_alg)]
             {
@@ -49,7 +49,7 @@ impl CibaForm {
                     errors.refuse(pointer, "contradiction", message);
                 }
             }
-            return Some(None);
+            return None;
         };
         match preset {
             Preset::Web => {}
@@ -63,7 +63,7 @@ impl CibaForm {
         let alg = self.request_signing_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
         let alg = errors.take(ALG, alg);
         let delivery = self.delivery(mode, errors);
-        Some(Some(CibaSettings { delivery: delivery?, request_alg: alg? }))
+        Some(CibaSettings { delivery: delivery?, request_alg: alg? })
     }
 
     fn delivery(&self, mode: &str, errors: &mut FieldErrors) -> Option<Delivery> {

@@ -50,7 +50,7 @@ impl OpenIdForm {
             subject: subject?,
             userinfo_alg: alg?,
             initiate_login_uri: self.initiate_login_uri.clone(),
-            ciba: ciba?,
+            ciba,
         })
     }
 
