@@ -2,10 +2,12 @@
 
 mod node;
 mod parse;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_policy::Need;
@@ -13,6 +15,7 @@ use portcullis_policy::Need;
 use self::node::Node;
 pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
 pub use self::parse::RequirementError;
+use self::words::Words;
 use crate::limit::Limit;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
@@ -28,6 +31,8 @@ pub struct Requirement {
     cost: NonZeroU32,
     /// Limits beside those of the guard.
     limits: Vec<Limit>,
+    /// What it is in words, once somebody was refused for it.
+    words: Words,
 }
 
 /// Requires that the policy allows the caller to do `action` with `object`.
@@ -90,7 +95,13 @@ impl Requirement {
     }
 
     const fn of(node: Node) -> Self {
-        Self { node, tolerance: Duration::ZERO, cost: NonZeroU32::MIN, limits: Vec::new() }
+        Self {
+            node,
+            tolerance: Duration::ZERO,
+            cost: NonZeroU32::MIN,
+            limits: Vec::new(),
+            words: Words::new(),
+        }
     }
 
     /// Requires both.
@@ -126,6 +137,7 @@ impl Requirement {
             tolerance: self.tolerance.min(other.tolerance),
             cost: self.cost.max(other.cost),
             limits: std::mem::take(&mut self.limits),
+            words: Words::new(),
         };
         other.limits.into_iter().fold(joined, Self::limit)
     }
@@ -178,7 +190,7 @@ impl Requirement {
             change(&mut sign_in);
             all.push(Node::SignIn(sign_in));
         }
-        Self { node: Node::All(all), ..self }
+        Self { node: Node::All(all), words: Words::new(), ..self }
     }
 
     /// Serves on while the issuer is away: decides by keys, a policy, a list of what was revoked and what the issuer said of a
@@ -255,8 +267,8 @@ impl Requirement {
     }
 
     /// What a caller has to have.
-    pub(crate) fn needed(&self) -> String {
-        self.node.to_string()
+    pub(crate) fn needed(&self) -> Arc<str> {
+        self.words.of(&self.node)
     }
 
     /// The same, as the server is told it.
@@ -426,7 +438,7 @@ mod tests {
         assert_eq!(scope("b").or(stale.clone()).tolerance(), Duration::ZERO);
         assert_eq!(stale.clone().and(scope("b").serve_stale(hours(2))).tolerance(), hours(2));
         assert_eq!(stale.to_string(), "scope(a), stale for 10800 s");
-        assert_eq!(stale.needed(), "scope(a)");
+        assert_eq!(&*stale.needed(), "scope(a)");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::authorize::Grant;
@@ -40,7 +41,7 @@ impl Decision {
 #[derive(Clone, Debug)]
 pub struct AccessDenied {
     pub(crate) decision: Decision,
-    pub(crate) needed: String,
+    pub(crate) needed: Arc<str>,
     pub(crate) principal: Principal,
 }
 
@@ -68,9 +69,34 @@ pub struct DecisionId {
     number: u64,
 }
 
+/// What begins each name.
+const PREFIX: &str = "dec_";
+
+impl DecisionId {
+    /// The name, without the machinery of formatting: each refusal has it twice.
+    pub(crate) fn text(self) -> String {
+        let mut text = String::with_capacity(PREFIX.len() + 32);
+        text.push_str(PREFIX);
+        push_hex(&mut text, self.guard, 16);
+        push_hex(&mut text, self.number, 8);
+        text
+    }
+}
+
+/// Appends a number in hexadecimal digits, at least so many.
+fn push_hex(text: &mut String, number: u64, least: u32) {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(least);
+    for place in (0..digits).rev() {
+        let digit = (number >> (4 * place)) & 0xf;
+        text.push(DIGITS.get(digit as usize).copied().unwrap_or_default());
+    }
+}
+
 impl fmt::Display for DecisionId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "dec_{:016x}{:08x}", self.guard, self.number)
+        out.write_str(&self.text())
     }
 }
 
@@ -105,5 +131,13 @@ mod tests {
         let (one, other) = (DecisionIds::new(), DecisionIds::new());
         let names = [one.next(), one.next(), other.next()].map(|id| id.to_string());
         assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2], "{names:?}");
+    }
+
+    #[test]
+    fn a_name_is_hexadecimal_of_full_width_and_grows_where_the_number_does() {
+        let name = |guard, number| DecisionId { guard, number }.to_string();
+        assert_eq!(name(0xab, 0x1f), "dec_00000000000000ab0000001f");
+        assert_eq!(name(u64::MAX, 0), "dec_ffffffffffffffff00000000");
+        assert_eq!(name(1, 0x1_2345_6789), "dec_0000000000000001123456789");
     }
 }

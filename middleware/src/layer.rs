@@ -16,7 +16,7 @@ use crate::body::{Framed, HttpBody};
 use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
 use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
-use crate::limit::Standing;
+use crate::limit::{Fine, Standing};
 #[cfg(feature = "login")]
 use crate::login::Way;
 use crate::path::PathFault;
@@ -311,7 +311,12 @@ where
                     resume
                 }
                 // Whoever has waited for this waits for it no more.
-                Step::Wait(pending) => Resume::Token(pending.over().await),
+                Step::Wait(pending) => {
+                    let fine = self.layer.post.terms.fine(parts, &pending);
+                    let turn = pending.over().await;
+                    Fine::waive(fine);
+                    Resume::Token(turn)
+                }
                 done => return Ok(done),
             };
             step = self.layer.post.guard.resume(

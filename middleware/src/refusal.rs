@@ -2,6 +2,7 @@
 
 mod challenges;
 mod grpc;
+mod problem;
 mod rejection;
 
 use std::borrow::Cow;
@@ -9,10 +10,10 @@ use std::borrow::Cow;
 use axum_core::body::Body;
 use axum_core::response::IntoResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
 
 pub(crate) use self::challenges::{DpopHint, Hint};
 pub(crate) use self::grpc::{Dialect, stream_trailers};
+use self::problem::Problem;
 pub use self::rejection::Rejection;
 
 use crate::authorize::Binding;
@@ -201,7 +202,7 @@ impl Refusal {
                 code,
                 status,
                 cause = %self,
-                needed,
+                needed = &**needed,
                 subject = principal.subject(),
                 decision = %decision.id(),
                 policy.revision = decision.revision(),
@@ -216,6 +217,10 @@ impl Refusal {
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, cause = %self, "refused");
             }
+            // Strangers cause these as often as they like: who counts them says it ever more rarely.
+            Self::Unavailable(Outage::Proofs | Outage::Questions) => {
+                tracing::debug!(code, status, cause = %self, "refused");
+            }
             Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
             _ => tracing::debug!(code, status, cause = %self, "refused"),
         }
@@ -223,7 +228,7 @@ impl Refusal {
 
     /// The name of the decision, where there is one.
     fn decision(&self) -> Option<String> {
-        self.denied().map(|denied| denied.decision().id().to_string())
+        self.denied().map(|denied| denied.decision().id().text())
     }
 
     fn write_headers(&self, decision: Option<&str>, hint: &Hint<'_>, headers: &mut HeaderMap) {
@@ -254,87 +259,6 @@ impl Refusal {
     fn challenge_headers(&self, hint: &Hint<'_>) -> Vec<HeaderValue> {
         self.challenges(hint).into_iter().filter_map(|challenge| challenge.header()).collect()
     }
-
-    fn problem<'d>(
-        &self,
-        (status, code): (StatusCode, &'static str),
-        decision: Option<&'d str>,
-    ) -> Problem<'d> {
-        let errors = match self {
-            Self::Input(fault) => vec![Place::of(fault)],
-            _ => Vec::new(),
-        };
-        let (kind, title) = match self {
-            Self::Limited(Exceeded { is_reduced: true, .. }) => REDUCED_CAPACITY,
-            Self::Limited(_) => QUOTA_EXCEEDED,
-            // RFC 9457 §4.2.1: its title is that of the status.
-            _ => ("about:blank", status.canonical_reason().unwrap_or_default()),
-        };
-        Problem {
-            kind,
-            title,
-            status: status.as_u16(),
-            detail: self.detail(),
-            code,
-            decision,
-            errors,
-            violated: if let Self::Limited(exceeded) = self {
-                vec![exceeded.reading.name]
-            } else {
-                Vec::new()
-            },
-        }
-    }
-}
-
-/// The types and titles that the IETF draft on rate limit fields (§5, §10.2) gives these problems: 429 for whoever exceeds a quota, and
-/// 503 for whoever does not, while less than the quota can be given out. Its third, `abnormal-usage-detected`, would
-/// be an accusation: counting alone tells nobody's intent.
-const QUOTA_EXCEEDED: (&str, &str) =
-    ("https://iana.org/assignments/http-problem-types#quota-exceeded", "Quota Exceeded");
-const REDUCED_CAPACITY: (&str, &str) = (
-    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
-    "Temporary Reduced Capacity",
-);
-
-/// A problem document (RFC 9457 §3).
-#[derive(Serialize)]
-struct Problem<'d> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: Cow<'static, str>,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<&'d str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Place>,
-    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
-    violated: Vec<&'static str>,
-}
-
-/// Where a request breaks which rule. What it says there is not repeated.
-#[derive(Serialize)]
-struct Place {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pointer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    rule: &'static str,
-}
-
-impl Place {
-    fn of(fault: &Fault) -> Self {
-        Self {
-            pointer: (fault.part == Part::Body).then(|| fault.pointer.clone()),
-            parameter: fault.parameter(),
-            kind: fault.kind,
-            rule: fault.rule.code(),
-        }
-    }
 }
 
 /// Where the name of the decision stands.
@@ -350,14 +274,13 @@ impl Refusal {
 
     /// The answer to the caller, where the log has the rest.
     fn written(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
-        let (status, code) = self.answer();
+        let (status, _) = self.answer();
         let decision = self.decision();
-        let problem = self.problem((status, code), decision.as_deref());
+        let problem = Problem::of(&self, decision.as_deref());
         let mut response = match dialect {
             Dialect::Grpc | Dialect::GrpcWeb => grpc::refused(dialect, status, &problem.detail),
             Dialect::Http => {
-                // Text, numbers and lists of them: there is nothing that JSON could not say.
-                let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default().into());
+                let mut response = Response::new(problem.body().into());
                 *response.status_mut() = status;
                 let problem = HeaderValue::from_static("application/problem+json");
                 response.headers_mut().insert(header::CONTENT_TYPE, problem);

@@ -105,6 +105,11 @@ impl Revoked {
         }
     }
 
+    /// Which issuer that is, if it is known.
+    pub(crate) fn teller(&self) -> Option<usize> {
+        Some(self.issuer.load(Ordering::Acquire)).filter(|&issuer| issuer != ANY)
+    }
+
     /// Whether it is not known for too long what was revoked.
     pub(crate) fn is_stale(&self, moment: Moment) -> bool {
         self.max_stale.is_some_and(|age| self.confirmed.is_older_than(age, moment))

@@ -15,6 +15,8 @@ mod sanitized;
 #[cfg(test)]
 mod sign_outs;
 #[cfg(test)]
+mod simple;
+#[cfg(test)]
 mod walks;
 
 use portcullis_tests::browser::Browser;

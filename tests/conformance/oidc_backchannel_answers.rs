@@ -6,11 +6,12 @@ use std::time::Duration;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::claims;
+use portcullis_tests::told::Told;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::sign_out_scene::{Scene, application, notices, sign_out};
+use crate::sign_out_scene::{Scene, application, notices, sign_in, sign_out, told_client};
 
 #[rstest]
 #[case(200)]
@@ -171,4 +172,39 @@ async fn a_client_that_is_not_told_any_more_is_not_called(#[values(Sqlite, Postg
     scene.try_again_after(Duration::from_hours(1)).await;
     assert_eq!(scene.told.token_by_now(), None);
     assert_eq!(notices(&scene.server, "failed").await.len(), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_client_that_takes_its_time_holds_up_nobody_else(#[values(Sqlite, Postgres)] database: Database) {
+    let mut scene = Scene::on(database).await;
+    scene.told.answer(503);
+    sign_out(&mut scene.browser).await;
+    scene.told.token().await;
+    // As many as are sent at one time, so the last of them finds no place beside the slow one in the first handful.
+    let mut others = Vec::new();
+    let mut browser = scene.server.visitor();
+    for number in 0..16 {
+        let told = Told::start().await;
+        told.answer(503);
+        let client = told_client(&scene.server, &format!("Shop {number}"), &told).await;
+        sign_in(&scene.server, &mut browser, &client, &scene.ada).await;
+        others.push(told);
+    }
+    sign_out(&mut browser).await;
+    for told in &mut others {
+        told.token().await;
+    }
+    scene.told.hold();
+    let others_first = async {
+        for told in &mut others {
+            told.token().await;
+        }
+        let waiting = notices(&scene.server, "waiting").await;
+        let slow = waiting.iter().find(|notice| notice["client"] == json!(scene.shop.id)).unwrap();
+        assert_eq!(slow["attempts"], 2);
+        assert!(slow["last_error"].as_str().unwrap().contains("503"), "still on its way: {slow}");
+        scene.told.go_on();
+    };
+    tokio::join!(scene.try_again_after(Duration::from_hours(1)), others_first);
 }

@@ -125,11 +125,15 @@ async fn section_8_a_client_with_pairwise_subjects_gets_no_tokens_for_apis(
         .with("resource", &orders.audience);
     let bought = server.tokens(&before, &request, &ada).await;
     assert_eq!(claims(&bought.member("access_token"))["sub"], ada.sub);
+    let own = AuthorizeRequest::of(&before).with("scope", "openid");
+    let own = server.tokens(&before, &own, &ada).await.member("access_token");
+    assert_eq!(server.machine.userinfo(&own).await.status, 200);
     let path = format!("/clients/{}", before.id);
     let shown = server.admin.get(&path).await;
     let put = server.admin.request(Method::PUT, &path).await.header("if-match", shown.header("etag"));
     let changed = Answer::to(put.json(&document(&["https://shop.test/cb"], json!({})))).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
+    assert_eq!(server.machine.userinfo(&own).await.status, 401, "it names somebody by another name");
     let again = server.machine.refresh(&before, &bought.member("refresh_token")).await;
     assert_eq!((again.status.as_u16(), again.error().as_str()), (400, "invalid_target"), "{}", again.text());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::jwt::damaged;
+use portcullis_tests::jwt::{claims, damaged};
 use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
@@ -13,6 +13,8 @@ use portcullis_tests::visitor::{Person, Visitor, the_form};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
+
+use crate::sign_out_scene::application;
 
 const BYE: &str = "https://rp.test/bye";
 
@@ -222,6 +224,38 @@ async fn section_2_a_logout_hint_that_names_who_is_signed_in_asks_nothing(
         let fields = [("id_token_hint", &*hint), ("logout_hint", named), ("post_logout_redirect_uri", BYE)];
         assert_eq!(leads_to(&scene.ask(&fields).await), BYE, "{named}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_a_client_with_pairwise_subjects_finds_out_nothing_by_hints(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.client(application("Forum", &json!({ "subject_type": "pairwise" }))).await;
+    for (named, is_asked) in [("ada", true), (&*ada.sub, true), ("own", false)] {
+        let mut browser = server.visitor();
+        let token = id_token(&server, &mut browser, &shop, &ada).await;
+        let own = claims(&token)["sub"].as_str().unwrap().to_owned();
+        let named = if named == "own" { &own } else { named };
+        let fields = [("id_token_hint", &*token), ("logout_hint", named), ("post_logout_redirect_uri", BYE)];
+        let answer = browser.get(&logout(&fields)).await;
+        assert_eq!(answer.location().unwrap().path() == "/logout/confirm", is_asked, "{named}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_the_hint_of_a_client_that_was_switched_off_does_nothing(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let mut scene = Scene::on(database).await;
+    let (hint, shop) = (scene.id_token.clone(), scene.shop.id.clone());
+    scene.server.admin.post(&format!("/clients/{shop}/disable"), &json!({})).await;
+    let refused = scene.ask(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(scene.is_signed_in().await);
 }
 
 #[rstest]

@@ -106,6 +106,11 @@ async fn section_3_an_assertion_counts_once(#[values(Sqlite, Postgres)] database
     // The same name by another client, which trusts the same issuer, is the same assertion.
     let twin = world.server.admin.client(document(&world.orders, &world.keys)).await;
     assert_eq!(refusal(&world.show(&twin, &assertion, &[]).await), said("invalid_grant"));
+    let trail = world.server.admin.get("/audit?limit=200").await.json();
+    let events = trail["items"].as_array().unwrap().iter();
+    let replays: Vec<_> = events.filter(|event| event["action"] == "assertion.replayed").collect();
+    assert_eq!(replays.len(), 9, "each one is in the audit trail: {trail}");
+    assert_eq!((&replays[0]["actor"], &replays[0]["detail"]["issuer"]), (&json!(twin.id), &json!(BUILDS)));
 }
 
 #[rstest]
@@ -203,6 +208,10 @@ async fn section_5_trust_is_checked_as_a_whole_and_taken_back_at_once(
         Answer::to(admin.request(reqwest::Method::PUT, &path).await.header("if-match", etag).json(document))
             .await
     };
+    // What is shown can be sent back, the method among it.
+    let mut named = good.clone();
+    named["options"]["authentication"] = json!({ "token_endpoint_auth_method": "none" });
+    assert_eq!(change(&named).await.status, 200);
     let mut nobody = good.clone();
     nobody["options"]["protocol"]["assertion_issuers"] = json!([]);
     let refused = change(&nobody).await;

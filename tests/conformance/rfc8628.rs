@@ -39,6 +39,8 @@ async fn section_3_1_and_3_2_a_device_gets_its_codes(#[values(Sqlite, Postgres)]
     let answer = server.machine.post_as(&television, "/device_authorization", ASKED).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), "no-store");
+    // A page that could read it would have codes asked for from its visitor's own address.
+    assert_eq!(answer.header("access-control-allow-origin"), "");
     let body = answer.json();
     assert_eq!((&body["expires_in"], &body["interval"]), (&json!(600), &json!(5)));
     let code = answer.member("user_code");

@@ -1,6 +1,7 @@
 //! OAuth 2.0 Demonstrating Proof of Possession ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
 
 mod codes;
+mod grants;
 mod resources;
 
 use std::time::Duration;

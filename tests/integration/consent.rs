@@ -1,10 +1,12 @@
 //! What a person allows an application, and what is remembered of it.
 
+use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::text_of;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::the_form;
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
@@ -131,4 +133,35 @@ async fn prompt_none_without_consent_says_so(#[values(Sqlite, Postgres)] databas
     visitor.sign_in(&ada).await;
     let answer = visitor.open(&AuthorizeRequest::of(&shop).with("prompt", "none").path()).await;
     assert_eq!(Callback::of(&answer.location().unwrap()).error(), "consent_required");
+}
+
+/// Somebody who took the address over would get the code of whoever is still on the way.
+#[rstest]
+#[tokio::test]
+async fn an_address_that_was_taken_back_gets_no_answer_of_a_running_flow(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    for button in ["allow", "deny"] {
+        let mut visitor = server.visitor();
+        visitor.sign_in(&ada).await;
+        let page = visitor.open(&AuthorizeRequest::of(&shop).path()).await;
+        let form = the_form(&page, "consent").with("decision", button);
+        point_to(&server, &shop.id, "https://rp.test/other").await;
+        let answer = visitor.submit(&form).await;
+        assert_eq!((answer.status.as_u16(), answer.location()), (410, None), "{}", answer.text());
+        point_to(&server, &shop.id, "https://rp.test/cb").await;
+        let answer = visitor.submit(&form).await;
+        let callback = Callback::of(&answer.location().expect("nothing was lost"));
+        assert_eq!(callback.code().is_empty(), button == "deny");
+    }
+}
+
+async fn point_to(server: &TestServer, client: &str, redirect_uri: &str) {
+    let document = json!({ "name": "Test shop", "preset": "web", "redirect_uris": [redirect_uri] });
+    let put = server.admin.request(Method::PUT, &format!("/clients/{client}")).await.header("if-match", "*");
+    let answer = Answer::to(put.json(&document)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -66,6 +66,15 @@ impl Browser {
         browser
     }
 
+    /// Starts one that takes every certificate for good: those of tests are vouched for by nobody.
+    ///
+    /// # Panics
+    ///
+    /// When chromedriver is not there.
+    pub async fn start_without_trust() -> Self {
+        Self::start_with(Some("--ignore-certificate-errors")).await
+    }
+
     async fn start_with(argument: Option<&str>) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let data = format!("--user-data-dir={}", profile.path().display());
@@ -91,6 +100,11 @@ impl Browser {
         let client =
             ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver).await;
         Self { client: client.expect("chromedriver starts a browser"), _profile: profile }
+    }
+
+    /// The session with chromedriver.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Opens an address.

@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portcullis_server::domain::secret::Entropy;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Object identifiers, as they are encoded.
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -125,6 +126,12 @@ impl Certificate {
     /// The header by which a proxy hands it on (RFC 9440 §2.2).
     pub fn header(&self) -> String {
         format!(":{}:", self.x5c())
+    }
+
+    /// The certificate and its key, as a server takes them.
+    pub fn chain(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let key = PrivatePkcs8KeyDer::from(self.pkcs8.clone());
+        (vec![CertificateDer::from(self.der.clone())], key.into())
     }
 
     /// Writes certificate and key to two files of a folder.

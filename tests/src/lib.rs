@@ -32,6 +32,8 @@ pub mod provision;
 pub mod proxied;
 pub mod registered;
 pub mod relying_party;
+pub mod relying_suite;
+pub mod script;
 pub mod server;
 pub mod service;
 pub mod token;

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long something may take that is on its way.
@@ -21,6 +22,7 @@ pub struct Told {
     pub uri: String,
     heard: UnboundedReceiver<String>,
     answers: Arc<AtomicU16>,
+    open: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
@@ -28,6 +30,7 @@ pub struct Told {
 struct Desk {
     says: UnboundedSender<String>,
     answers: Arc<AtomicU16>,
+    open: watch::Receiver<bool>,
 }
 
 impl Told {
@@ -41,17 +44,28 @@ impl Told {
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let (says, heard) = unbounded_channel();
         let answers = Arc::new(AtomicU16::new(200));
-        let desk = Desk { says, answers: Arc::clone(&answers) };
+        let (open, is_open) = watch::channel(true);
+        let desk = Desk { says, answers: Arc::clone(&answers), open: is_open };
         let router = Router::new().route("/backchannel", post(hear)).with_state(desk);
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("accepting goes on for ever");
         });
-        Self { uri: format!("http://127.0.0.1:{port}/backchannel"), heard, answers, serving }
+        Self { uri: format!("http://127.0.0.1:{port}/backchannel"), heard, answers, open, serving }
     }
 
     /// Answers with this status from now on.
     pub fn answer(&self, status: u16) {
         self.answers.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers nobody until it is told to go on.
+    pub fn hold(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Answers again, also whoever waits.
+    pub fn go_on(&self) {
+        self.open.send_replace(true);
     }
 
     /// The next logout token; waits for it.
@@ -84,5 +98,8 @@ async fn hear(State(desk): State<Desk>, headers: HeaderMap, body: String) -> Sta
         [(name, token)] if name == "logout_token" && is_form => _ = desk.says.send(token.clone()),
         _ => _ = desk.says.send(format!("no logout token in a form: {headers:?} {body}")),
     }
+    let mut open = desk.open.clone();
+    // Where the test is over there is nobody to answer.
+    _ = open.wait_for(|open| *open).await;
     StatusCode::from_u16(desk.answers.load(Ordering::SeqCst)).expect("a test names a status")
 }

@@ -163,6 +163,7 @@ pub enum AuditAction {
     ApiCreated,
     ApiDeleted,
     ApiUpdated,
+    AssertionReplayed,
     AssignmentCreated,
     AssignmentDeleted,
     CibaAllowed,
@@ -219,11 +220,12 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 58] = [
+const ACTIONS: [(AuditAction, &str); 59] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),
+    (AuditAction::AssertionReplayed, "assertion.replayed"),
     (AuditAction::AssignmentCreated, "assignment.created"),
     (AuditAction::AssignmentDeleted, "assignment.deleted"),
     (AuditAction::CibaAllowed, "ciba.allowed"),

@@ -126,7 +126,14 @@ impl GrantType {
 
     /// Whether a proof of possession that comes with it is used up in the transaction of the grant.
     pub(crate) const fn uses_its_proof_up(self) -> bool {
-        matches!(self, Self::AuthorizationCode | Self::Ciba | Self::DeviceCode | Self::RefreshToken)
+        match self {
+            Self::AuthorizationCode
+            | Self::Ciba
+            | Self::DeviceCode
+            | Self::JwtBearer
+            | Self::RefreshToken => true,
+            Self::ClientCredentials | Self::TokenExchange => false,
+        }
     }
 
     /// The `grant_type` value.

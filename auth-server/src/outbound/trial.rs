@@ -51,8 +51,8 @@ impl Place {
 
     /// With a certificate of [`authority`].
     pub(super) async fn secure(answer: Answer) -> Self {
-        let certificates = vec![CertificateDer::from_pem_file(testdata("server.pem")).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(testdata("server.key")).unwrap();
+        let certificates = vec![CertificateDer::from_pem_file(testdata("test-server.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(testdata("test-server.key")).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -105,7 +105,7 @@ impl Place {
 
 /// The file of the authority that made the certificate of every place.
 pub(super) fn authority() -> PathBuf {
-    testdata("ca.pem")
+    testdata("test-authority.pem")
 }
 
 fn testdata(name: &str) -> PathBuf {

@@ -19,6 +19,14 @@ use governor::{Quota, RateLimiter};
 use crate::domain::clock::Clock;
 use crate::domain::secret::Digest32;
 
+/// A number of a setting, which cannot be zero where it counts.
+pub(crate) const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
 /// Where a key's cells are.
 #[derive(Clone, Copy)]
 pub(crate) struct Key([u64; 2]);

@@ -16,6 +16,8 @@ use crate::outbound::Outbound;
 
 /// For how long fetched keys are used without asking again: so long a key that the client withdrew may count.
 const FRESH: Duration = Duration::from_mins(10);
+/// For how long beyond that they are used while somebody fetches newer ones.
+const WHILE_FETCHING: Duration = Duration::from_mins(1);
 /// For how long they are used while nothing newer can be had.
 const LONGEST: Duration = Duration::from_hours(24);
 /// Anybody can make up a key id, so one that is not known has keys fetched this often at most.
@@ -111,9 +113,9 @@ impl ClientKeys {
             return Ok(keys);
         }
         let turn = published.turn.try_lock();
-        // While somebody fetches, older ones do.
+        // While somebody fetches, those that were fresh a moment ago do.
         if turn.is_err()
-            && let Some(keys) = published.known().younger_than(LONGEST, self.clock.now())
+            && let Some(keys) = published.known().younger_than(FRESH + WHILE_FETCHING, self.clock.now())
         {
             return Ok(keys);
         }

@@ -175,6 +175,8 @@ impl LoginService {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    // What is being bought with the session is told of, or not bought: see `users::hold`.
+                    users::hold(tx, &live.user.id).await?;
                     let departures = notices.end(tx, &live.session.id, now).await?;
                     tx.audit(
                         AuditEvent::new(Actor::User(live.user.id), AuditAction::SessionEnded)

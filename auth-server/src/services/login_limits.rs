@@ -20,7 +20,7 @@ use governor::Quota;
 use crate::config::Limits;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::secret::Entropy;
-use crate::services::buckets::{Buckets, Key, network_of, region_of};
+use crate::services::buckets::{Buckets, Key, at_least_one, network_of, region_of};
 use crate::services::known_device::KnownDevice;
 
 /// Tries that one try of a stranger costs its network while many strangers fail.
@@ -153,13 +153,6 @@ impl Slowing {
     fn take(&self, key: Key) -> Result<(), Duration> {
         self.minute.take(key, NonZeroU32::MIN)?;
         self.day.take(key, NonZeroU32::MIN)
-    }
-}
-
-const fn at_least_one(number: u32) -> NonZeroU32 {
-    match NonZeroU32::new(number) {
-        Some(number) => number,
-        None => NonZeroU32::MIN,
     }
 }
 

@@ -11,7 +11,6 @@ use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::{Parameters, ParametersError};
 use crate::domain::user::Username;
-use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::services::authorize::respond::append_query;
 use crate::services::login::LoginService;
@@ -154,7 +153,9 @@ impl LogoutService {
             (None, Some(_)) => Ok(LogoutOutcome::Done { redirect: checked.redirect }),
             // Nobody to ask, and no proof that the application may send people on (RP-Initiated Logout §3).
             (None, None) => Ok(LogoutOutcome::Done { redirect: None }),
-            (Some(live), Some(hint)) if hint.is_of(live) && names(request.logout_hint.as_deref(), live) => {
+            (Some(live), Some(hint))
+                if hint.is_of(live) && self.names(&request, live, checked.client.as_deref()) =>
+            {
                 self.login.sign_out(visit).await?;
                 Ok(LogoutOutcome::Done { redirect: checked.redirect })
             }
@@ -213,12 +214,26 @@ impl LogoutService {
         Ok(Checked { client, hint, redirect })
     }
 
+    /// Whether a `logout_hint` means who is signed in; one that is not there means nobody else. A client with pairwise subjects
+    /// knows people by those alone, and finds out nothing else by guessing.
+    fn names(&self, request: &LogoutRequest, live: &LiveSession, client: Option<&Client>) -> bool {
+        let Some(hint) = request.logout_hint.as_deref() else { return true };
+        let LiveSession { session, user } = live;
+        let subject = client.map_or_else(|| user.sub.clone(), |client| self.keys.subject(client, user));
+        if hint == subject.as_str() || hint == session.id.as_str() {
+            return true;
+        }
+        let is_username = Username::parse(hint).is_ok_and(|username| username == user.username);
+        let is_email = user.email.as_ref().is_some_and(|email| email.as_str().eq_ignore_ascii_case(hint));
+        subject == user.sub && (is_username || is_email)
+    }
+
     /// What an ID token of ours says. It may have expired: it is shown long after the sign-in (RP-Initiated Logout §2).
     fn read_hint(&self, hint: &str) -> Result<Hint, LogoutError> {
         let token = self.keys.verify(hint).map_err(|_| LogoutError::HintNotOurs)?;
         let text =
             |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        if !token.header.is(JwtType::IdToken) || text("iss") != self.issuer.as_str() {
+        if !token.is_id_token() || text("iss") != self.issuer.as_str() {
             return Err(LogoutError::HintNotOurs);
         }
         let session = SessionId::parse(text("sid")).map_err(|_| LogoutError::HintNotOurs)?;
@@ -233,15 +248,6 @@ impl Hint {
     fn is_of(&self, live: &LiveSession) -> bool {
         self.session == live.session.id
     }
-}
-
-/// Whether a `logout_hint` means who is signed in; one that is not there means nobody else.
-fn names(hint: Option<&str>, live: &LiveSession) -> bool {
-    let Some(hint) = hint else { return true };
-    let user = &live.user;
-    let is_username = Username::parse(hint).is_ok_and(|username| username == user.username);
-    let is_email = user.email.as_ref().is_some_and(|email| email.as_str().eq_ignore_ascii_case(hint));
-    is_username || is_email || hint == user.sub.as_str() || hint == live.session.id.as_str()
 }
 
 /// Where the person goes afterwards, with the state of the application.

@@ -16,15 +16,16 @@ const INSERT: &str = "
                          post_logout_redirects, scopes, settings, disabled_at, secret_created_at, old_secret_digest,
                          old_secret_created_at, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+// A replica of the version before, which serves beside this one during an update, does not say since when there is a secret.
 const FIND: &str = "
     SELECT id, name, organisation_id, authentication, secret_digest, jwks, grants, redirects,
-           post_logout_redirects, scopes, settings, disabled_at, secret_created_at, old_secret_digest,
-           old_secret_created_at
+           post_logout_redirects, scopes, settings, disabled_at, COALESCE(secret_created_at, created_at), old_secret_digest,
+           COALESCE(old_secret_created_at, created_at)
       FROM clients WHERE id = $1";
 const LIST: &str = "
     SELECT id, name, organisation_id, authentication, secret_digest, jwks, grants, redirects,
-           post_logout_redirects, scopes, settings, disabled_at, secret_created_at, old_secret_digest,
-           old_secret_created_at
+           post_logout_redirects, scopes, settings, disabled_at, COALESCE(secret_created_at, created_at), old_secret_digest,
+           COALESCE(old_secret_created_at, created_at)
       FROM clients WHERE id > $1 ORDER BY id LIMIT $2";
 const UPDATE: &str = "
     UPDATE clients

@@ -75,6 +75,8 @@ pub(crate) struct Bindings {
     pub(crate) certificates: Option<ClientCertificates>,
     /// What rules ask for that nobody can prove.
     impossible: OutageLog,
+    /// That no more proofs can be remembered.
+    crowd: OutageLog,
 }
 
 /// Both hands of the clock.
@@ -92,7 +94,7 @@ impl Instant {
 
 impl Bindings {
     pub(crate) fn new(dpop: Option<Proofs>, certificates: Option<ClientCertificates>) -> Self {
-        Self { dpop, certificates, impossible: OutageLog::default() }
+        Self { dpop, certificates, impossible: OutageLog::default(), crowd: OutageLog::default() }
     }
 
     /// Whether a scheme is one that means anything here.
@@ -138,7 +140,13 @@ impl Bindings {
 
     /// Notes that a proof is used, unless it was before, and gives what is still to be asked for elsewhere.
     pub(crate) fn note(&self, proof: Name, clock: &Clock) -> Result<Option<Claim>, BindingFault> {
-        self.dpop.as_ref().map_or(Ok(None), |proofs| proofs.note(proof, Instant::of(clock)))
+        let noted = self.dpop.as_ref().map_or(Ok(None), |proofs| proofs.note(proof, Instant::of(clock)));
+        if let Err(fault @ BindingFault::Full) = &noted
+            && let Some(OutageReport { attempts, .. }) = self.crowd.failed(clock.steady(), fault, false)
+        {
+            tracing::warn!(attempts, "{fault}: requests with new ones are answered 503");
+        }
+        noted
     }
 
     /// Where used proofs are shared, if they are to be.

@@ -142,9 +142,11 @@ fn normal(path: &str) -> Vec<u8> {
     let mut normal = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-        match u8::from_str_radix(code, 16) {
-            Ok(byte) => normal.extend(percent_encode(&[byte], NEEDED).flat_map(str::bytes)),
-            Err(_) => normal.extend([b"%", code.as_bytes()].concat()),
+        // The parser of numbers would take a sign for a digit.
+        let is_hex = code.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match is_hex.then(|| u8::from_str_radix(code, 16).ok()).flatten() {
+            Some(byte) => normal.extend(percent_encode(&[byte], NEEDED).flat_map(str::bytes)),
+            None => normal.extend([b"%", code.as_bytes()].concat()),
         }
         normal.extend(rest.as_bytes());
     }

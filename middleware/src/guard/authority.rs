@@ -49,6 +49,11 @@ pub(crate) enum Turn {
 }
 
 impl Pending {
+    /// Whether the issuer is asked about the token.
+    pub(crate) const fn asks(&self) -> bool {
+        matches!(self, Self::Answer(_))
+    }
+
     /// Waits, but not for ever.
     pub(crate) async fn over(self) -> Turn {
         match self {

@@ -15,7 +15,7 @@ use crate::client_address::ClientAddress;
 use crate::csrf::CsrfRules;
 use crate::decision::{AccessDenied, Decision, DecisionId};
 use crate::introspection::Inquiry;
-use crate::limit::{Halt, Stage, Standing};
+use crate::limit::{Fine, Halt, Stage, Standing};
 #[cfg(feature = "login")]
 use crate::login::{Sent, Sessions, Visit};
 use crate::policy::PolicyState;
@@ -135,6 +135,13 @@ impl Admission<'_> {
         parts.extensions.insert(decision);
         let media = input.begin(parts).map_err(Refusal::Input)?;
         Ok(media.map_or(Step::Pass, Step::CheckBody))
+    }
+}
+
+impl Terms {
+    /// What a guess costs, where it takes a question to find out whether there is one.
+    pub(crate) fn fine(&self, parts: &Parts, pending: &Pending) -> Option<Fine<'_>> {
+        pending.asks().then(|| self.passage.fine(address(parts)))
     }
 }
 

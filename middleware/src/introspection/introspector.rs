@@ -58,6 +58,8 @@ pub(super) struct Desk {
     circuit: Circuit,
     /// That the endpoint cannot be asked.
     outage: OutageLog,
+    /// That more is asked than may be at a time.
+    crowd: OutageLog,
     /// That it says what cannot be used. It goes on for ever, so that it is told of ever more rarely.
     oddities: OutageLog,
     pub(super) clock: Clock,
@@ -87,6 +89,7 @@ impl Introspector {
             queue: Queue::new(max_requests),
             circuit: Circuit::default(),
             outage: OutageLog::default(),
+            crowd: OutageLog::default(),
             oddities: OutageLog::default(),
             clock,
         };
@@ -221,6 +224,14 @@ impl Introspector {
 }
 
 impl Desk {
+    /// Says to the log that not every token can be asked about. Strangers can cause it as often as they like.
+    fn note_crowd(&self) {
+        let cause = "all questions that may be open at a time are";
+        if let Some(OutageReport { attempts, .. }) = self.crowd.failed(self.clock.steady(), &cause, false) {
+            tracing::warn!(attempts, "{cause}: requests with tokens that are not known are answered 503");
+        }
+    }
+
     async fn answer(&self, token: &str, digest: &Digest) -> Result<Answer, Fault> {
         let asked = self.clock.unix_secs();
         let reply = self.endpoint.ask(token).await?;
@@ -307,7 +318,10 @@ impl Question {
     pub(super) fn board(&self, place: Option<OwnedSemaphorePermit>) -> Result<Awaited, Verdict> {
         let Self { introspector, token, digest, .. } = self;
         let (flight, awaited) = match introspector.desk.flights.board(*digest, place) {
-            Boarding::Full => return Err(Verdict::Unanswered(Unanswered::Busy)),
+            Boarding::Full => {
+                introspector.desk.note_crowd();
+                return Err(Verdict::Unanswered(Unanswered::Busy));
+            }
             Boarding::Joined(awaited) => return Ok(awaited),
             Boarding::New(flight, awaited) => (flight, awaited),
         };

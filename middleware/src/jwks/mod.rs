@@ -182,6 +182,15 @@ impl Trusts {
         join_all(self.remotes().map(|remote| remote.refresh())).await;
     }
 
+    /// The same for one of them, or for all where it is not known which one is meant.
+    pub(crate) async fn refresh_of(&self, index: Option<usize>) {
+        match index.and_then(|index| self.get(index)).map(|trust| &trust.keys) {
+            Some(Keys::Remote(remote)) => remote.refresh().await,
+            Some(Keys::Local(_)) => {}
+            None => self.refresh().await,
+        }
+    }
+
     /// Takes over what the disk holds.
     pub(crate) async fn recall(&self) {
         join_all(self.remotes().map(|remote| remote.recall())).await;

@@ -25,7 +25,7 @@ use key::Numbering;
 pub(crate) use key::Stage;
 use limiter::{Ground, Limiter};
 pub(crate) use limiter::{Halt, Loan};
-pub(crate) use passage::Passage;
+pub(crate) use passage::{Fine, Passage};
 pub use quota::Quota;
 #[cfg(feature = "redis")]
 pub use redis::RedisLimits;

@@ -25,6 +25,31 @@ struct Toll {
     cost: NonZeroU32,
 }
 
+/// What a guess costs, until it is known whether there was one.
+pub(crate) struct Fine<'p> {
+    passage: &'p Passage,
+    address: Option<IpAddr>,
+    is_due: bool,
+}
+
+impl Fine<'_> {
+    /// Somebody waited for the answer, and is judged by it.
+    pub(crate) fn waive(fine: Option<Self>) {
+        if let Some(mut fine) = fine {
+            fine.is_due = false;
+        }
+    }
+}
+
+impl Drop for Fine<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            // Nobody is there any more to be told how they stand.
+            self.passage.charge_guess(self.address, &mut Standing::default());
+        }
+    }
+}
+
 impl Passage {
     /// Through these limits, at this cost. The ones that come back soonest are spent first: whoever asks too often in a minute
     /// does not lose a month for it. Those that strangers share come last: whoever has nothing left takes nothing from others.
@@ -72,6 +97,11 @@ impl Passage {
                 standing.amend(toll.limiter.limit().name(), left.remaining, left.reset);
             }
         }
+    }
+
+    /// A guess that is charged unless it turns out to be none: whoever hangs up meanwhile had the issuer asked all the same.
+    pub(crate) const fn fine(&self, address: Option<IpAddr>) -> Fine<'_> {
+        Fine { passage: self, address, is_due: true }
     }
 
     const fn of(&self, stage: Stage) -> &[Toll] {

@@ -67,13 +67,15 @@ impl CookieNames {
 
 /// The value of a cookie that is there once. Of two, either could be somebody else's.
 fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
-    let mut values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
-        let (own, value) = pair.split_once('=')?;
-        (own.trim() == name).then(|| value.trim())
+    // Cookies of others come on the same line, and may hold any bytes.
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
+    let mut values = pairs.filter_map(|pair| {
+        let at = pair.iter().position(|&byte| byte == b'=')?;
+        let (own, value) = pair.split_at_checked(at)?;
+        (own.trim_ascii() == name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
     });
     let value = values.next()?;
-    values.next().is_none().then_some(value)
+    values.next().is_none().then(|| std::str::from_utf8(value).ok()).flatten()
 }
 
 /// Names were checked, and the rest is digits and base64url.
@@ -111,6 +113,9 @@ mod tests {
         assert_eq!(names().session(&sent(&format!("a=b; {pair}; c"))), Some(handle));
         assert_eq!(names().session(&sent(&format!("{pair}; {pair}"))), None);
         assert_eq!(names().session(&sent("__Host-shop=short")), None);
+        let beside = [b"other=\xff; ", pair.as_bytes(), b"; last=\xfe"].concat();
+        let beside = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(&beside).unwrap())]);
+        assert_eq!(names().session(&beside), Some(handle), "what others put there is theirs");
         assert!(names().clear_session().to_str().unwrap().ends_with("Max-Age=0"));
     }
 

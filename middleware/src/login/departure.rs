@@ -23,6 +23,14 @@ const ROUND_SECS: u64 = 60;
 /// of others do not.
 const CALM: Duration = Duration::from_mins(1);
 
+/// Whether a person goes there, as far as the browser says (Fetch Metadata). A picture or a script of some page could otherwise have
+/// the browsers of all who look at it begin sign-ins, until their networks have begun as many as they may.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let says =
+        |name: &str, wanted: &str| headers.get(name).is_none_or(|said| said.as_bytes() == wanted.as_bytes());
+    says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+}
+
 impl Sessions {
     /// Leads a browser to the issuer.
     pub(crate) async fn depart(
@@ -31,7 +39,7 @@ impl Sessions {
         headers: &HeaderMap,
         address: Option<IpAddr>,
     ) -> Response<Body> {
-        let Some((return_to, ask)) = read(query) else {
+        let Some((return_to, ask)) = read(query).filter(|_| is_navigation(headers)) else {
             return Failure::BadRequest.answered(headers, &self.start_over());
         };
         let again = self.login_path(&return_to, &ask);

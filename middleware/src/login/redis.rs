@@ -154,10 +154,11 @@ impl RedisSessions {
     }
 
     /// What the names of all keys there start with: `{portcullis:sessions}` unless set. Services that share a server but no
-    /// sessions need different ones; braces around a part keep it working on a cluster.
+    /// sessions need different ones; braces around a part keep it working on a cluster. White space in it is left out.
     #[must_use]
     pub fn prefix(self, prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), ..self }
+        // Names are kept in lists with blanks between them.
+        Self { prefix: prefix.into().split_whitespace().collect(), ..self }
     }
 
     /// How many sign-ins may be begun and not finished, at all replicas together: 50,000 unless set, at some 1,000 bytes each. A tenth

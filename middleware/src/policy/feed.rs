@@ -222,7 +222,8 @@ impl Feed {
         let known = heard.keys.replace(keys.clone());
         // A key that was withdrawn is trusted until the set is fetched again.
         if known.is_some_and(|known| known != keys) {
-            self.trusts.refresh().await;
+            // Keys of others are no news, and who is slow with theirs would keep the next revocation waiting.
+            self.trusts.refresh_of(self.revoked.teller()).await;
         }
         if let Some(tag) = policy
             && !self.policy.confirms(&tag).await

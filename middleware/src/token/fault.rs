@@ -30,6 +30,9 @@ pub(crate) enum TokenFault {
     /// The issuer was asked, and says no more than that.
     #[error("the issuer says that the token is not active")]
     Inactive,
+    /// The payload is not JSON, or has no `iss`: there is nobody whose signature could be looked at.
+    #[error("the token does not say who issued it")]
+    Nameless,
     /// `nbf` or `iat` lies ahead.
     #[error("the token is not valid yet")]
     NotYet,
@@ -84,6 +87,7 @@ impl TokenFault {
             | Self::EmbeddedKey
             | Self::Header
             | Self::Inactive
+            | Self::Nameless
             | Self::Shape
             | Self::Signature
             | Self::TooLong

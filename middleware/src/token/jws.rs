@@ -128,7 +128,7 @@ impl<'t> Jws<'t> {
 
     fn named_issuer(&self) -> Result<String, TokenFault> {
         if !is_object(&self.payload) {
-            return Err(TokenFault::Claims);
+            return Err(TokenFault::Nameless);
         }
         let mut iss = None;
         read_json(&self.payload, BOUNDS, |path, text| {
@@ -136,8 +136,8 @@ impl<'t> Jws<'t> {
                 iss = Some(text.into_owned());
             }
         })
-        .map_err(|_| TokenFault::Claims)?;
-        iss.ok_or(TokenFault::Claims)
+        .map_err(|_| TokenFault::Nameless)?;
+        iss.ok_or(TokenFault::Nameless)
     }
 
     /// Splits and decodes a JWS of any type, over any payload.

@@ -254,6 +254,27 @@ async fn what_cannot_be_a_token_is_not_sent() {
 }
 
 #[tokio::test]
+async fn whoever_hangs_up_while_the_issuer_is_asked_pays_for_a_guess() {
+    let limits = Limits::new().by_address(Quota::per_minute(10));
+    let setup = Setup::with(|introspection| introspection, |guard| guard.limits(limits)).await;
+    let ask = |token: &str| {
+        let mut request = request("GET", "/me", token).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 1], 1))));
+        let service = setup.service.clone();
+        tokio::spawn(async move { send(&service, request).await.status.as_u16() })
+    };
+    setup.issuer.stall();
+    for number in 0..2 {
+        let asking = ask(&format!("made-up-{number}"));
+        setup.has_been_asked(number + 1).await;
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(ask("made-up-2").await.unwrap(), 429);
+    setup.issuer.resume();
+}
+
+#[tokio::test]
 async fn made_up_tokens_count_to_the_limit_of_their_address_before_anybody_is_asked() {
     let limits = Limits::new().by_address(Quota::per_minute(10));
     let setup = Setup::with(|introspection| introspection, |guard| guard.limits(limits)).await;

@@ -15,7 +15,7 @@ use portcullis_guard::{
 use serde_json::json;
 
 use crate::service::{Answer, Dial, builder, fetch, send, service};
-use crate::signer::{ISSUER, Signer, jwks};
+use crate::signer::{ISSUER, Signer, b64, jwks};
 
 /// A limit that nobody could keep.
 const NOTHING: Limit = Limit::new("nothing", Key::subject(), Quota::per_day(0));
@@ -146,6 +146,18 @@ async fn with_token(service: &Router, path: &str, token: &str) -> Answer {
         Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap();
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new([192, 0, 2, 1].into(), 1)));
     send(service, request).await
+}
+
+#[tokio::test]
+async fn a_token_of_nobody_is_a_guess() {
+    let limits = Limits::new().by_address(Quota::per_minute(60).burst(10));
+    let Setup { service, .. } = setup(limits, Proxies::default()).await;
+    let nameless = format!("{}.{}.AA", b64(br#"{"typ":"at+jwt","alg":"ES256","kid":"a"}"#), b64(b"{}"));
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(with_token(&service, "/me", &nameless).await.status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 429]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use portcullis_guard::{BuildError, Guard, Issuer, Policy, PolicyEndpoint, Policy
 use portcullis_policy::{DEFAULT_MODEL, PolicySource};
 use serde_json::{Value, json};
 
-use crate::issuer::{Answer, TestIssuer};
+use crate::issuer::{Answer, TestIssuer, etag_of};
 use crate::service::{Dial, builder, fetch, guard_of, policy, service};
 use crate::signer::{AUDIENCE, NOW, Signer, jwks};
 
@@ -337,4 +337,26 @@ async fn of_several_issuers_that_are_trusted_the_one_whose_server_it_is_signs_th
     assert!(
         matches!(refused, BuildError::Policy(PolicyError::NoSuchIssuer(name)) if name == "https://nobody.test")
     );
+}
+
+#[tokio::test]
+async fn new_keys_of_the_server_have_nobody_else_asked_for_theirs() {
+    let (own, partner) = (Signer::es256("a"), Signer::es256("b"));
+    let (server, other) = (TestIssuer::start(jwks([&own])).await, TestIssuer::start(jwks([&partner])).await);
+    let policy = signed(&own, &server.url, ALLOWED, &json!({ "revision": 1 }));
+    let state = |seq: u64, keys: &str| {
+        json!({ "seq": seq, "reset": true, "policy": etag_of(&policy), "keys": keys, "revoked": [] })
+            .to_string()
+    };
+    server.hand_out(Answer::Document(policy.clone()));
+    server.say(Answer::Document(state(1, "k")));
+    let endpoint = PolicyEndpoint::new(format!("{}/policies/snapshot", server.url), "orders", "s3cret");
+    let guard = builder(&Dial::new()).issuer(Issuer::oidc(&server.url)).issuer(Issuer::oidc(&other.url));
+    let guard = guard.policy(Policy::remote(endpoint)).build().await.unwrap();
+    guard.refresh().await;
+    let before = (server.fetches(), other.fetches());
+    server.say(Answer::Document(state(2, "l")));
+    guard.refresh().await;
+    let more = (server.fetches() - before.0, other.fetches() - before.1);
+    assert_eq!(more, (2, 1), "once as every time, and the server once more");
 }

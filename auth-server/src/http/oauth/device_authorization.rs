@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::http::cors;
 use crate::http::oauth::client_request::ClientRequest;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::no_store::NoStore;
@@ -36,5 +35,5 @@ pub(super) async fn begin(
         expires_in: codes.expires_in.as_secs(),
         interval: codes.interval.as_secs(),
     };
-    Ok(cors::open(NoStore(Json(body)).into_response()))
+    Ok(NoStore(Json(body)).into_response())
 }

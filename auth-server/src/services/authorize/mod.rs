@@ -13,6 +13,7 @@ pub(crate) mod response_mode;
 pub(crate) mod wishes;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::client::Client;
@@ -259,7 +260,10 @@ impl AuthorizeService {
         let interaction = interaction.ok_or(InteractionError::Unknown)?;
         interaction::check(&interaction, visit)?;
         let request = interaction::kept_request(&interaction)?;
-        let client = self.store.client(&request.client).await?.filter(|client| client.is_enabled());
+        // An address that was taken back meanwhile gets no answer any more, neither a code nor an error.
+        let still_goes =
+            |client: &Arc<Client>| client.is_enabled() && client.redirect_for(&request.address.uri).is_some();
+        let client = self.store.client(&request.client).await?.filter(still_goes);
         let client = client.ok_or(InteractionError::Unknown)?;
         Ok(Flow { request, client, visit, interaction: Some(interaction) })
     }

@@ -14,7 +14,7 @@ use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
 use crate::keys::ring::KeyRing;
 use crate::outbound::Outbound;
-use crate::services::backchannel::retry::{Flights, Undelivered, new_lease, wait_after};
+use crate::services::backchannel::retry::{Flights, Places, Undelivered, new_lease, wait_after};
 use crate::services::backchannel::token;
 use crate::storage::logout_notices::{self, NoticeLease};
 use crate::storage::{Store, StoreError};
@@ -50,13 +50,22 @@ impl LogoutSender {
         Self { parts, round: Arc::default(), flights: Arc::default() }
     }
 
-    /// Sends everything that is due, here or because another replica did not come to it.
+    /// Sends everything that is due, here or because another replica did not come to it. A client that takes its time keeps one
+    /// place, and holds up nobody else.
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
         let _round = self.round.lock().await;
-        while let Some((lease, notices)) = self.take().await? {
-            self.start(&lease, notices).join_all().await;
+        let mut places = Places::new(BATCH);
+        loop {
+            let taken = match places.room() {
+                0 => None,
+                room => self.take(room).await?,
+            };
+            match taken {
+                Some((lease, notices)) => places.fill(self.start(&lease, notices)),
+                None if !places.one_is_done().await => return Ok(()),
+                None => {}
+            }
         }
-        Ok(())
     }
 
     /// Waits until nothing is on its way any more.
@@ -64,7 +73,7 @@ impl LogoutSender {
         drop(self.flights.write().await);
     }
 
-    async fn take(&self) -> Result<Option<(NoticeLease, Vec<LogoutNotice>)>, StoreError> {
+    async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<LogoutNotice>)>, StoreError> {
         let SenderParts { store, clock, entropy, .. } = &self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
@@ -77,7 +86,7 @@ impl LogoutSender {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.in_background();
-                    logout_notices::take(tx, &ours, now, BATCH).await
+                    logout_notices::take(tx, &ours, now, room).await
                 })
             })
             .await?;

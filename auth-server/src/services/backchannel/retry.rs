@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
 
 use crate::domain::clock::Timestamp;
@@ -50,6 +52,33 @@ impl Flights {
         for flight in self.0 {
             _ = flight.await;
         }
+    }
+}
+
+/// So many places for what is on its way. What takes its time keeps one place, and holds up nothing else.
+pub(crate) struct Places {
+    most: u32,
+    flights: FuturesUnordered<JoinHandle<()>>,
+}
+
+impl Places {
+    pub(crate) fn new(most: u32) -> Self {
+        Self { most, flights: FuturesUnordered::new() }
+    }
+
+    /// How many are free.
+    pub(crate) fn room(&self) -> u32 {
+        self.most.saturating_sub(u32::try_from(self.flights.len()).unwrap_or(self.most))
+    }
+
+    /// Takes some.
+    pub(crate) fn fill(&mut self, begun: Flights) {
+        self.flights.extend(begun.0);
+    }
+
+    /// Waits until one is free again; `false` when all of them are.
+    pub(crate) async fn one_is_done(&mut self) -> bool {
+        self.flights.next().await.is_some()
     }
 }
 

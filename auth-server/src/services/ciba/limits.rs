@@ -13,7 +13,7 @@ use crate::config::Limits;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::secret::Entropy;
-use crate::services::buckets::{Buckets, Key};
+use crate::services::buckets::{Buckets, Key, at_least_one};
 
 /// Cells of a table: half a megabyte in all.
 const BITS: u32 = 15;
@@ -36,7 +36,7 @@ struct Inner {
 
 impl PeopleLimits {
     pub(crate) fn new(limits: &Limits, clock: &Clock, entropy: &Entropy) -> Self {
-        let unknown = NonZeroU32::new(limits.login_per_address_per_minute).unwrap_or(NonZeroU32::MIN);
+        let unknown = at_least_one(limits.login_per_address_per_minute);
         Self(Arc::new(Inner {
             seed: entropy.bytes(),
             names: Buckets::new(Quota::per_minute(unknown.saturating_mul(WHOLE_COST)), BITS, clock),

@@ -22,12 +22,12 @@ use crate::domain::ids::{CibaRequestId, ClientId};
 use crate::domain::secret::{Entropy, OpaqueToken};
 use crate::keys::seal::Sealer;
 use crate::outbound::Outbound;
-use crate::services::backchannel::retry::{Flights, Undelivered, new_lease, wait_after};
+use crate::services::backchannel::retry::{Flights, Places, Undelivered, new_lease, wait_after};
 use crate::storage::ciba_requests::{self, Ping};
 use crate::storage::logout_notices::NoticeLease;
 use crate::storage::{Store, StoreError};
 
-/// Pings that are sent together.
+/// Pings that are sent at one time.
 const BATCH: u32 = 16;
 /// The longest wait between two tries: what is told lives for minutes.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -90,14 +90,25 @@ impl PingSender {
 
     /// Sends everything that is due, here or because another replica did not come to it.
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
-        while let Some((lease, pings)) = self.take().await? {
-            let begun = pings.into_iter().map(|ping| {
-                let (this, lease, flight) = (self.clone(), lease.clone(), self.flight());
-                tokio::spawn(async move { this.attempt(ping, lease, flight).await })
-            });
-            Flights::of(begun).join_all().await;
+        let mut places = Places::new(BATCH);
+        loop {
+            let taken = match places.room() {
+                0 => None,
+                room => self.take(room).await?,
+            };
+            match taken {
+                Some((lease, pings)) => places.fill(self.start(&lease, pings)),
+                None if !places.one_is_done().await => return Ok(()),
+                None => {}
+            }
         }
-        Ok(())
+    }
+
+    fn start(&self, lease: &NoticeLease, pings: Vec<Ping>) -> Flights {
+        Flights::of(pings.into_iter().map(|ping| {
+            let (this, lease, flight) = (self.clone(), lease.clone(), self.flight());
+            tokio::spawn(async move { this.attempt(ping, lease, flight).await })
+        }))
     }
 
     /// Waits until nothing is on its way any more.
@@ -109,7 +120,7 @@ impl PingSender {
         Arc::clone(&self.flights).try_read_owned().ok()
     }
 
-    async fn take(&self) -> Result<Option<(NoticeLease, Vec<Ping>)>, StoreError> {
+    async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<Ping>)>, StoreError> {
         let PingParts { store, clock, entropy, .. } = &self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
@@ -122,7 +133,7 @@ impl PingSender {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.in_background();
-                    ciba_requests::take_pings(tx, &ours, now, BATCH).await
+                    ciba_requests::take_pings(tx, &ours, now, room).await
                 })
             })
             .await?;

@@ -223,7 +223,7 @@ impl ClientAuthenticator {
     ) -> Result<(), ClientAuthError> {
         // Nobody is asked for the keys of a client that was switched off.
         if !client.is_enabled() && matches!(client.keys(), Some(KeySource::At(_))) {
-            return Err(ClientAuthError::Disabled);
+            return Err(AssertionError::Keys.into());
         }
         let token = self.witnesses.keys.verify(client, assertion).await?;
         let accepted = assertion::accept(&token, &client.id, &self.issuer, now)?;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest32;
@@ -67,19 +68,24 @@ impl SecretUses {
         Ok(())
     }
 
-    /// Of a client that was deleted meanwhile, nothing is written.
-    async fn write(&self, mut waiting: HashMap<Digest32, (ClientId, Timestamp)>) -> Result<(), StoreError> {
-        let clients: Vec<ClientId> = waiting.values().map(|(client, _)| client.clone()).collect();
-        for client in clients {
-            if self.store.client(&client).await?.is_none() {
-                waiting.retain(|_, (used_by, _)| *used_by != client);
+    /// Of a client that was deleted meanwhile, and of a secret that was retired, nothing is written.
+    async fn write(&self, noted: HashMap<Digest32, (ClientId, Timestamp)>) -> Result<(), StoreError> {
+        let mut waiting = Vec::new();
+        for (secret, (client, at)) in noted {
+            let found = self.store.client(&client).await?;
+            let is_held =
+                |client: &Client| client.authentication.secrets.iter().any(|held| held.digest == secret);
+            if found.is_some_and(|client| is_held(&client)) {
+                waiting.push((secret, client, at));
             }
         }
+        // In one order, so that replicas do not wait for each other.
+        waiting.sort_unstable_by_key(|(secret, ..)| *secret.as_bytes());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.in_background();
-                    for (secret, (client, at)) in &waiting {
+                    for (secret, client, at) in &waiting {
                         secret_uses::note(tx, client, secret, *at).await?;
                     }
                     Ok(())

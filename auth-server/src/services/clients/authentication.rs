@@ -47,7 +47,8 @@ pub(super) struct Way {
 }
 
 impl AuthenticationForm {
-    pub(super) fn parse(&self, errors: &mut FieldErrors, preset: Preset) -> Option<Way> {
+    /// Checks it for a client of which others may say who it is.
+    pub(super) fn parse(&self, errors: &mut FieldErrors, preset: Preset, vouched: bool) -> Option<Way> {
         let named = self.token_endpoint_auth_method.as_deref().map(str::parse::<AuthMethod>).transpose();
         let named = errors.take(METHOD, named)?;
         match named {
@@ -55,8 +56,8 @@ impl AuthenticationForm {
                 let message = "a client on a person's device cannot keep anything that would prove who it is";
                 errors.refuse(METHOD, "contradiction", message);
             }
-            Some(AuthMethod::None) if !is_public(preset) => {
-                let message = "only the presets `spa` and `native` make clients that prove nothing";
+            Some(AuthMethod::None) if !is_public(preset) && !vouched => {
+                let message = "only the presets `device`, `spa` and `native`, and `m2m` with `assertion_issuers`, make clients that prove nothing";
                 errors.refuse(METHOD, "contradiction", message);
             }
             Some(_) | None => {}
@@ -172,7 +173,7 @@ mod tests {
 
     fn parsed(preset: Preset, form: &AuthenticationForm) -> Result<Way, Vec<String>> {
         let mut errors = FieldErrors::default();
-        let way = form.parse(&mut errors, preset);
+        let way = form.parse(&mut errors, preset, false);
         let finished = errors.finish(way);
         finished.map_err(|errors| errors.iter().map(|error| error.pointer.clone()).collect())
     }

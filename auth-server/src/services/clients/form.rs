@@ -116,7 +116,13 @@ impl ClientForm {
         let redirects = uris(&mut errors, "/redirect_uris", &self.redirect_uris);
         let after_logout = uris(&mut errors, "/post_logout_redirect_uris", &self.post_logout_redirect_uris);
         let settings = preset.and_then(|preset| self.settings(&mut errors, preset));
-        let way = preset.and_then(|preset| self.options.authentication.parse(&mut errors, preset));
+        let way = preset.and_then(|preset| {
+            self.options.authentication.parse(
+                &mut errors,
+                preset,
+                !self.options.protocol.assertion_issuers.is_empty(),
+            )
+        });
         let scopes = preset.and_then(|preset| self.scopes(&mut errors, preset));
         if let Some(preset) = preset {
             self.check_whole(&mut errors, preset);

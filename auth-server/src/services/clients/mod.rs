@@ -329,7 +329,8 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
     }
     ciba::check_keys(&mut errors, client);
-    if client.settings.preset == Preset::M2m && client.grants.is_empty() {
+    let proves_nothing = client.authentication.method == AuthMethod::None;
+    if client.settings.preset == Preset::M2m && proves_nothing && !client.allows(GrantType::JwtBearer) {
         let message = "this client has no secret: without a trusted issuer it could not prove who it is";
         errors.refuse("/options/protocol/assertion_issuers", "required", message);
     }
@@ -340,10 +341,12 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
 fn has_other_reach(before: &Client, after: &Client) -> bool {
     let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
     let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
+    let constraint = |client: &Client| client.settings.protocol.sender_constraint;
     before.scopes != after.scopes
         || before.settings.apis != after.settings.apis
         || exchange(before) != exchange(after)
         || subject(before) != subject(after)
+        || constraint(before) != constraint(after)
 }
 
 fn differences(before: &Client, after: &Client) -> Vec<&'static str> {

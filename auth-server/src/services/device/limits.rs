@@ -16,7 +16,7 @@ use governor::Quota;
 use crate::config::Limits;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::secret::Entropy;
-use crate::services::buckets::{Buckets, Key, network_of, region_of};
+use crate::services::buckets::{Buckets, Key, at_least_one, network_of, region_of};
 use crate::services::visit::Visit;
 
 /// Cells for networks and browsers: half a megabyte for each limit.
@@ -106,13 +106,6 @@ impl CodeLimits {
     fn cost(&self) -> NonZeroU32 {
         let until = Timestamp::from_micros(self.0.storm_until.load(Ordering::Acquire));
         if self.0.clock.now() < until { STORM_COST } else { NonZeroU32::MIN }
-    }
-}
-
-const fn at_least_one(number: u32) -> NonZeroU32 {
-    match NonZeroU32::new(number) {
-        Some(number) => number,
-        None => NonZeroU32::MIN,
     }
 }
 

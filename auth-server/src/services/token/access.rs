@@ -96,7 +96,15 @@ impl AccessTokens {
             return Ok(Some(LiveToken { claims, client, standing: None }));
         };
         let standing = grants::standing(tx, grant).await?.filter(|standing| standing_holds(standing, now));
-        Ok(standing.map(|standing| LiveToken { claims, client, standing: Some(standing) }))
+        let Some(standing) = standing else { return Ok(None) };
+        // What the client is to call the user may have changed since.
+        if claims.sub != self.keys.subject(&client, &standing.user).as_str() {
+            return Ok(None);
+        }
+        // It may have been exchanged: then it is the grant of another client, and ends with that one too.
+        let giver = self.store.client(&standing.grant.client).await?;
+        let holds = giver.is_some_and(|giver| giver.is_enabled());
+        Ok(holds.then_some(LiveToken { claims, client, standing: Some(standing) }))
     }
 }
 

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::client::Client;
 use crate::domain::client_protocol::AssertionIssuer;
 use crate::domain::clock::Timestamp;
@@ -15,6 +18,7 @@ use crate::keys::jwks::ExternalKeys;
 use crate::keys::jwt::{JwtType, VerifiedJwt};
 use crate::services::client_auth::assertion::{Accepted, AssertionError, claimed, used_once};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
+use crate::storage::StoreError;
 use crate::storage::single_use::{self, Purpose};
 
 /// How long an assertion may live. Clusters sign for an hour.
@@ -33,13 +37,25 @@ impl TokenService {
         // What can be refused without it is refused first: a mistake in the request spends no assertion.
         let authorization = self.as_itself(client, parameters).await?;
         let digest = Digest32::of_parts(&[trusted.issuer.as_bytes(), b" ", accepted.jti.as_bytes()]);
-        let now = caller.now;
+        let (now, proof) = (caller.now, caller.held.proof.clone());
+        let replay = AuditEvent::new(Actor::Client(client.id.clone()), AuditAction::AssertionReplayed)
+            .from(Some(caller.address))
+            .with(json!({ "issuer": trusted.issuer }))
+            .refused();
         let is_new: bool = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    if let Some(proof) = proof {
+                        single_use::use_proof(tx, &proof, now).await?;
+                    }
                     let until = accepted.remember_until;
-                    single_use::remember(tx, Purpose::GrantAssertionJti, &digest, until, now).await
+                    let is_new =
+                        single_use::remember(tx, Purpose::GrantAssertionJti, &digest, until, now).await?;
+                    if !is_new {
+                        tx.audit(replay);
+                    }
+                    Ok::<_, StoreError>(is_new)
                 })
             })
             .await?;
@@ -69,7 +85,7 @@ fn check(
     audience: &Issuer,
     now: Timestamp,
 ) -> Result<Accepted, AssertionError> {
-    let text = |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str);
+    let text = |name: &str| token.claims.get(name).and_then(Value::as_str);
     if token.header.typ.is_some() && !token.header.is(JwtType::IdToken) {
         return Err(AssertionError::Type);
     }
@@ -78,8 +94,7 @@ fn check(
     {
         return Err(AssertionError::Issuer);
     }
-    // This server alone and as a string: an assertion for several could be carried from one to the other.
-    if text("aud") != Some(audience.as_str()) {
+    if !is_for(token.claims.get("aud"), audience) {
         return Err(AssertionError::Audience);
     }
     // Whoever shows a bound one has to prove that the key is theirs, and nobody does here.
@@ -89,10 +104,21 @@ fn check(
     used_once(&token.claims, now, LONGEST_LIFE)
 }
 
+/// Whether this server alone is meant: an assertion for several could be carried from one to the other. Clusters write one name as
+/// a list of one (RFC 7519 §4.1.3).
+fn is_for(aud: Option<&Value>, audience: &Issuer) -> bool {
+    let only = match aud {
+        Some(Value::Array(names)) => match names.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        },
+        other => other,
+    };
+    only.and_then(Value::as_str) == Some(audience.as_str())
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::keys::jwt::JwtHeader;
 
@@ -115,7 +141,12 @@ mod tests {
 
     #[test]
     fn an_assertion_is_of_its_issuer_for_this_server_and_about_who_is_meant() {
-        for good in [json!({}), json!({ "sub": "repo:b" }), json!({ "exp": 1_003_600 })] {
+        for good in [
+            json!({}),
+            json!({ "sub": "repo:b" }),
+            json!({ "exp": 1_003_600 }),
+            json!({ "aud": ["https://id.example.com"] }),
+        ] {
             assert_eq!(outcome(Some("JWT"), &good), None, "{good}");
             assert_eq!(outcome(None, &good), None, "{good}");
         }
@@ -126,7 +157,14 @@ mod tests {
             (json!({ "sub": ["repo:a"] }), AssertionError::Issuer),
             (json!({ "sub": null }), AssertionError::Issuer),
             (json!({ "aud": "https://id.example.com/token" }), AssertionError::Audience),
-            (json!({ "aud": ["https://id.example.com"] }), AssertionError::Audience),
+            (
+                json!({ "aud": ["https://id.example.com", "https://id.example.com"] }),
+                AssertionError::Audience,
+            ),
+            (json!({ "aud": ["https://id.example.com", "https://other.example"] }), AssertionError::Audience),
+            (json!({ "aud": ["https://other.example"] }), AssertionError::Audience),
+            (json!({ "aud": [["https://id.example.com"]] }), AssertionError::Audience),
+            (json!({ "aud": [] }), AssertionError::Audience),
             (json!({ "exp": 1_000_000 }), AssertionError::Expiry),
             (json!({ "exp": 1_003_611 }), AssertionError::Expiry),
             (json!({ "exp": null }), AssertionError::Expiry),

@@ -159,9 +159,6 @@ impl TokenService {
             .admit(client, caller.address)
             .map_err(|retry_after| TokenError::Throttled { retry_after })?;
         let binding = binding::of_access_token(caller)?;
-        if !grant.uses_its_proof_up() {
-            self.use_proof(caller).await?;
-        }
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
             GrantType::Ciba => self.decoupled(Decoupled::Ciba, caller, parameters).await?,
@@ -171,6 +168,10 @@ impl TokenService {
             GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
             GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,
         };
+        // Whoever is refused has nothing written.
+        if !grant.uses_its_proof_up() {
+            self.use_proof(caller).await?;
+        }
         self.issue(client, authorization, binding, caller.now)
     }
 

@@ -50,6 +50,23 @@ async fn a_client_comes_back_with_every_way_to_authenticate(#[case] backend: Bac
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
 #[tokio::test]
+async fn a_secret_of_a_replica_that_says_nothing_of_its_age_is_as_old_as_its_client(
+    #[case] backend: Backend,
+) {
+    let fixture = Fixture::new(backend).await;
+    let client = fixture.client().await;
+    fixture.place.tamper("UPDATE clients SET secret_created_at = NULL").await;
+    let found = clients::find(&mut fixture.read().await, &client.id).await.unwrap().unwrap();
+    let digests =
+        |client: &Client| client.authentication.secrets.iter().map(|it| it.digest).collect::<Vec<_>>();
+    assert_eq!(digests(&found), digests(&client));
+    assert_eq!(clients::list(&mut fixture.read().await, None, 10).await.unwrap(), [found]);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
 async fn a_client_that_cannot_be_read_is_an_error_and_not_a_public_client(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let client = fixture.client().await;

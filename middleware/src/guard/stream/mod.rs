@@ -319,6 +319,6 @@ impl Seat {
     fn log(&self, ended: Ended) {
         let subject = self.held().caller.subject().to_owned();
         let needed = self.terms.requirement.needed();
-        tracing::info!(cause = %ended, needed, subject, "a stream was ended");
+        tracing::info!(cause = %ended, needed = &*needed, subject, "a stream was ended");
     }
 }

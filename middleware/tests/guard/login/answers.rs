@@ -327,6 +327,30 @@ async fn nobody_is_led_to_another_site_after_a_sign_in() {
     }
 }
 
+/// A page of somebody else could have every browser that shows it begin sign-ins, and use up what their networks may begin.
+#[tokio::test]
+async fn a_sign_in_is_begun_by_going_there_and_not_by_pictures_scripts_or_frames() {
+    let store = MemorySessions::new().most_sign_ins(1);
+    let world = World::with(|login| login.store(store), |guard| guard).await;
+    let mut browser = world.browser();
+    for (mode, dest) in
+        [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe")]
+    {
+        let headers = [("sec-fetch-mode", mode), ("sec-fetch-dest", dest), ("sec-fetch-site", "cross-site")];
+        let answer = browser.ask("GET", "/auth/login", &headers, "").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{mode} {dest}");
+        assert!(browser.cookies.is_empty(), "{mode} {dest}");
+    }
+    let headers =
+        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "cross-site")];
+    let answer = browser.ask("GET", "/auth/login", &headers, "").await;
+    assert_eq!(
+        answer.status,
+        StatusCode::SEE_OTHER,
+        "a link from elsewhere, and the one place is still there"
+    );
+}
+
 #[tokio::test]
 async fn strangers_who_begin_sign_ins_take_no_room_from_others_and_too_many_sessions_are_503() {
     let store = MemorySessions::new().most_sign_ins(2).most_sessions(1);
