@@ -5,9 +5,10 @@ use rstest::rstest;
 use super::ciba_requests::request;
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::backchannel::NoticeState;
+use crate::domain::clock::Timestamp;
 use crate::domain::device::DeviceRequest;
 use crate::domain::grant::Grant;
-use crate::domain::ids::InteractionKind;
+use crate::domain::ids::{ClientId, InteractionKind};
 use crate::domain::interaction::Interaction;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
@@ -18,6 +19,24 @@ use crate::storage::single_use::{self, Purpose};
 use crate::storage::{ciba_requests, grants, interactions, jobs, logout_notices, sessions};
 
 const HOUR: Duration = Duration::from_hours(1);
+
+/// A device that waits until `end`.
+fn device(fixture: &Fixture, client: &ClientId, end: Timestamp) -> NewDevice {
+    NewDevice {
+        digest: fixture.digest(),
+        user_code: fixture.digest(),
+        request: DeviceRequest {
+            client: client.clone(),
+            scopes: scopes("openid"),
+            resource: None,
+            address: None,
+            created_at: fixture.now(),
+            expires_at: end,
+            decided_at: None,
+        },
+        interval: Duration::from_secs(5),
+    }
+}
 
 /// One row of everything that ends in an hour.
 async fn fill(fixture: &Fixture) -> Grant {
@@ -34,20 +53,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         expires_at: end,
         finished_at: None,
     };
-    let device = NewDevice {
-        digest: fixture.digest(),
-        user_code: fixture.digest(),
-        request: DeviceRequest {
-            client: client.clone(),
-            scopes: scopes("openid"),
-            resource: None,
-            address: None,
-            created_at: fixture.now(),
-            expires_at: end,
-            decided_at: None,
-        },
-        interval: Duration::from_secs(5),
-    };
+    let device = device(fixture, &client, end);
     let asked = request(fixture, &client, &user, end);
     let token = NewRefreshToken {
         digest: fixture.digest(),
