@@ -9,7 +9,7 @@ use portcullis_tests::token::Field;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::looks::inspect;
+use crate::looks::{inspect, look_at};
 use crate::sign_in;
 
 const ASKED: &[Field<'_>] = &[
@@ -114,6 +114,8 @@ async fn every_state_of_the_page_of_approvals_fits_every_screen() {
         let (deny, allow) = (browser.script(&side("deny")).await, browser.script(&side("allow")).await);
         assert_eq!(deny.as_f64().map(f64::round), allow.as_f64().map(f64::round));
     }
+    look_at(&browser, "approvals-allow", &format!("{}-form", requests[0])).await;
+    look_at(&browser, "approvals-again", &format!("{}-form", requests[1])).await;
     // Every name on the page is there once, however many requests wait.
     let repeated = browser
         .script(
