@@ -75,8 +75,8 @@ async fn decide(
         .await
 }
 
-async fn take(fixture: &Fixture, token: &str, now: Timestamp) -> (NoticeLease, Vec<ciba_requests::Ping>) {
-    let lease = NoticeLease { token: token.to_owned(), until: now.plus(Duration::from_mins(1)) };
+async fn take(fixture: &Fixture, word: &str, now: Timestamp) -> (NoticeLease, Vec<ciba_requests::Ping>) {
+    let lease = NoticeLease { token: word.to_owned(), until: now.plus(Duration::from_mins(1)) };
     let ours = lease.clone();
     let taken = fixture
         .write(move |tx| Box::pin(async move { ciba_requests::take_pings(tx, &ours, now, 10).await }))
