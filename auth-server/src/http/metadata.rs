@@ -82,6 +82,7 @@ struct Metadata {
 
 /// What is said of sign-ins that clients start from behind (CIBA §4), as long as they may.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the members are those of the specification")]
 struct CibaMetadata {
     backchannel_authentication_endpoint: String,
     backchannel_token_delivery_modes_supported: [&'static str; 2],
