@@ -132,7 +132,7 @@ fn notification_token(
 mod tests {
     use super::*;
 
-    const LIFE: Duration = Duration::from_secs(300);
+    const LIFE: Duration = Duration::from_mins(5);
 
     fn draft_of(form: &str) -> Result<(Duration, CibaWishes), CibaError> {
         let client = Client { scopes: ScopeSet::parse("openid email").unwrap(), ..Client::sample() };
