@@ -94,7 +94,8 @@ async fn a_request_waits_for_its_person_until_it_ends(#[case] backend: Backend) 
     let (asked, now) = (&new.request, fixture.now());
     let bob = fixture.user("bob").await.id;
     let mut tx = fixture.read().await;
-    assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap(), [asked.clone()]);
+    let found = ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap();
+    assert_eq!(found.as_slice(), std::slice::from_ref(asked));
     assert_eq!(ciba_requests::waiting(&mut tx, &bob, now, 9).await.unwrap(), []);
     assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, asked.expires_at, 9).await.unwrap(), []);
     let both = Waiting { of_client: 1, of_all: 1 };
