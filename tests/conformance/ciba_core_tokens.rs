@@ -150,9 +150,10 @@ async fn section_11_an_auth_req_id_is_of_its_client_and_known(
     assert_eq!(refusal(&server.machine.ask(&bank, "").await), said("invalid_request"));
     let shop = server.admin.web_client(&[]).await;
     assert_eq!(refusal(&server.machine.ask(&shop, &id).await), said("unauthorized_client"));
-    let in_address = Method::POST;
-    let request =
-        server.machine.request(in_address, &format!("/token?auth_req_id={id}")).form(&[("grant_type", CIBA)]);
+    let request = server
+        .machine
+        .request(Method::POST, &format!("/token?auth_req_id={id}"))
+        .form(&[("grant_type", CIBA)]);
     assert_eq!(refusal(&Answer::to(request).await), said("invalid_request"), "addresses are logged");
     assert_eq!(server.machine.ask(&bank, &id).await.status, 200, "nobody spent it");
 }
