@@ -12,10 +12,10 @@ use crate::visitor::{Person, Visitor, login_form, the_form};
 pub const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
 /// A bank that may start sign-ins, with these settings of the protocol beside the mode.
-pub fn bank(mode: &str, more: &Value) -> Value {
+pub fn bank(mode: &str, settings: &Value) -> Value {
     let mut protocol = json!({ "backchannel_token_delivery_mode": mode });
-    if let (Some(protocol), Some(more)) = (protocol.as_object_mut(), more.as_object()) {
-        protocol.extend(more.clone());
+    if let (Some(protocol), Some(settings)) = (protocol.as_object_mut(), settings.as_object()) {
+        protocol.extend(settings.clone());
     }
     json!({ "name": "Bank", "preset": "web", "redirect_uris": ["https://bank.test/cb"],
         "scopes": "openid profile offline_access orders:read", "options": { "protocol": protocol } })
