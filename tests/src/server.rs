@@ -75,7 +75,7 @@ impl TestServer {
 
     /// Stops the server as an operator would, and waits until it has stopped.
     pub async fn stop(self) {
-        self.server.stop().await;
+        Box::pin(self.server.stop()).await;
     }
 }
 

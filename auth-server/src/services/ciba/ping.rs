@@ -35,7 +35,6 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const PURPOSE: &str = "ping of a CIBA request";
 
 /// What a sender works with.
-#[derive(Clone)]
 pub(crate) struct PingParts {
     pub(crate) store: Store,
     pub(crate) sealer: Sealer,
@@ -47,7 +46,7 @@ pub(crate) struct PingParts {
 /// Sends pings. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct PingSender {
-    parts: PingParts,
+    parts: Arc<PingParts>,
     /// Held to read by everything that is on its way.
     flights: Arc<RwLock<()>>,
 }
@@ -61,7 +60,7 @@ struct Sealed<'a> {
 
 impl PingSender {
     pub(crate) fn new(parts: PingParts) -> Self {
-        Self { parts, flights: Arc::default() }
+        Self { parts: Arc::new(parts), flights: Arc::default() }
     }
 
     /// What a client is to be told, as it is kept.
@@ -121,7 +120,7 @@ impl PingSender {
     }
 
     async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<Ping>)>, StoreError> {
-        let PingParts { store, clock, entropy, .. } = &self.parts;
+        let PingParts { store, clock, entropy, .. } = &*self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
         if !ciba_requests::ping_is_due(&mut store.read().await?.uncounted(), now).await? {
@@ -191,7 +190,7 @@ impl PingSender {
         lease: NoticeLease,
         outcome: Result<(), Undelivered>,
     ) -> Result<(), StoreError> {
-        let PingParts { store, clock, entropy, .. } = &self.parts;
+        let PingParts { store, clock, entropy, .. } = &*self.parts;
         let due_at = clock.now().plus(wait_after(ping.attempts, LONGEST_WAIT, entropy));
         let (ping, outcome) = (ping.clone(), outcome.map_err(Undelivered::shortened));
         store
