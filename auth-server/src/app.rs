@@ -241,7 +241,7 @@ impl App {
         Ok(())
     }
 
-    const fn pings(&self) -> &PingSender {
+    fn pings(&self) -> &PingSender {
         self.protocol.decoupled.ciba.pings()
     }
 

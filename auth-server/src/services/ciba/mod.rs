@@ -12,6 +12,8 @@ pub(crate) mod ping;
 mod request;
 
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ciba::{CibaGrant, CibaRequest, CibaSettings};
@@ -70,9 +72,12 @@ pub(crate) struct CibaKeys {
     pub(crate) clients: ClientKeys,
 }
 
-/// Takes requests of clients, and lets people decide about them.
+/// Takes requests of clients, and lets people decide about them. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct CibaService {
+pub(crate) struct CibaService(Arc<Parts>);
+
+/// What it works with.
+pub(crate) struct Parts {
     store: Store,
     entropy: Entropy,
     keys: CibaKeys,
@@ -91,6 +96,14 @@ pub(crate) struct Acknowledgement {
     pub(crate) interval: Duration,
 }
 
+impl Deref for CibaService {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl CibaService {
     pub(crate) fn new(
         (store, entropy): (Store, Entropy),
@@ -99,16 +112,16 @@ impl CibaService {
         limits: CibaLimits,
         pings: PingSender,
     ) -> Self {
-        Self { store, entropy, keys, options, limits, pings }
+        Self(Arc::new(Parts { store, entropy, keys, options, limits, pings }))
     }
 
     /// Whether any client may ask here.
-    pub(crate) const fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.options.grant.is_allowed()
     }
 
     /// What tells clients of decisions.
-    pub(crate) const fn pings(&self) -> &PingSender {
+    pub(crate) fn pings(&self) -> &PingSender {
         &self.pings
     }
 
