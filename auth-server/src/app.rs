@@ -2,6 +2,7 @@
 
 mod admin_api;
 mod administration;
+mod arrivals;
 mod background;
 mod front;
 pub(crate) mod gateway;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::app::administration::Administration;
+use crate::app::arrivals::Arrivals;
 use crate::app::front::FrontError;
 use crate::app::ground::Ground;
 pub use crate::app::start_error::StartError;
@@ -50,6 +52,7 @@ use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::records::RecordsError;
 use crate::services::provision::{Parts as Provisions, ProvisionService};
+use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
 use crate::services::users::UserService;
@@ -65,6 +68,7 @@ pub struct App {
     front: Front,
     administration: Administration,
     protocol: Protocol,
+    arrivals: Arc<Arrivals>,
     tls: Option<Tls>,
     admin_api: Router<AppState>,
     logouts: LogoutSender,
@@ -90,7 +94,7 @@ impl App {
         let schedule = schedule(&config);
         let keys = KeyRing::open(store.clone(), sealer.clone(), clock.clone(), schedule).await?;
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
-        let outbound = Outbound::new(&config.outbound, Resolver::System, clock.clone())?;
+        let outbound = Outbound::new(&config.reach.outbound, Resolver::System, clock.clone())?;
         let notices = LogoutNotices::new(entropy.clone());
         let ground = Ground {
             config: Arc::new(config),
@@ -106,11 +110,13 @@ impl App {
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
         let front = front::open(&ground)?;
+        let arrivals = Arc::new(arrivals::build(&ground, &administration));
         let authorities = tls::authorities(&ground.config.server.tls)?;
-        let protocol = protocol::build(&ground, &front.login, authorities.clone())?;
+        let vouched = (authorities.clone(), arrivals.documents.clone());
+        let protocol = protocol::build(&ground, &front.login, vouched)?;
         let tls = tls::open(&ground.config.server.tls, authorities.as_ref())?;
         let logouts = ground.logout_sender();
-        Ok(Self { ground, front, administration, protocol, tls, admin_api, logouts })
+        Ok(Self { ground, front, administration, protocol, arrivals, tls, admin_api, logouts })
     }
 
     /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
@@ -182,7 +188,12 @@ impl App {
 
     /// The programs that ask for tokens.
     pub const fn clients(&self) -> &ClientService {
-        &self.administration.clients
+        &self.administration.programs.clients
+    }
+
+    /// Clients that came by themselves, and the tokens that let them.
+    pub(crate) const fn registrations(&self) -> &RegistrationAdmin {
+        &self.administration.programs.registrations
     }
 
     /// The services that tokens are for.
@@ -247,7 +258,8 @@ impl App {
 
     /// What commands make in one go.
     pub(crate) fn provision(&self) -> ProvisionService {
-        let Administration { apis, assignments, clients, users, .. } = self.administration.clone();
+        let Administration { apis, assignments, programs, users, .. } = self.administration.clone();
+        let clients = programs.clients;
         ProvisionService::new(self.store().clone(), Provisions { apis, assignments, clients, users })
     }
 
@@ -266,6 +278,7 @@ impl App {
             front: self.front.clone(),
             keys: self.ground.keys.clone(),
             protocol: self.protocol.clone(),
+            newcomers: self.arrivals.newcomers(),
             rulings: self.administration.distribution.rulings(),
             health: HealthService::new(self.ground.store.clone()),
         })

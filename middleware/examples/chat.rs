@@ -1,5 +1,33 @@
 //! Rooms to talk in: whoever is in a room hears over a socket what is said there, for as long as the permission lasts.
 //!
+//! Start the server (`cargo run --release`), and register the service and somebody who may join rooms, from the root of the repository:
+//!
+//! ```sh
+//! umask 077
+//! alias portcullis=target/release/portcullis
+//! portcullis client create --preset service --name Chat --api https://chat.example --format json > chat.json
+//! portcullis client create --preset m2m --name Ann --api https://chat.example --role viewer --format json > ann.json
+//! ```
+//!
+//! Start this service:
+//!
+//! ```sh
+//! export CHAT_ISSUER=http://localhost:8080 CHAT_AUDIENCE=https://chat.example
+//! export CHAT_CLIENT_ID=$(jq -r .client_id chat.json) CHAT_CLIENT_SECRET=$(jq -r .client_secret chat.json)
+//! cargo run --release -p portcullis-guard --example chat
+//! ```
+//!
+//! Ask for a room without a token (401), and join it with one (101, and the connection stays open until `timeout` ends it):
+//!
+//! ```sh
+//! TOKEN=$(curl -s http://localhost:8080/token -u "$(jq -r '.client_id + ":" + .client_secret' ann.json)" \
+//!   -d grant_type=client_credentials -d resource=https://chat.example | jq -r .access_token)
+//! join() { timeout 5 curl -s -i -N --http1.1 http://127.0.0.1:8082/rooms/hall -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+//!   -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' "$@" | head -1; }
+//! join
+//! join -H "Authorization: Bearer $TOKEN"
+//! ```
+//!
 //! Configured by the environment: `CHAT_ISSUER` and `CHAT_AUDIENCE`, where to listen (`CHAT_LISTEN`), and the client that
 //! fetches the policy (`CHAT_CLIENT_ID` with `CHAT_CLIENT_SECRET`).
 //!

@@ -1,5 +1,32 @@
 //! An order service that anybody can read in a minute: five routes, each with what it requires.
 //!
+//! Start the server (`cargo run --release`), and register the service and a caller, from the root of the repository:
+//!
+//! ```sh
+//! umask 077
+//! alias portcullis=target/release/portcullis
+//! portcullis client create --preset service --name Orders --api https://orders.example --format json > orders.json
+//! portcullis client create --preset m2m --name Robot --api https://orders.example --role viewer --format json > robot.json
+//! ```
+//!
+//! Start this service:
+//!
+//! ```sh
+//! export ORDERS_ISSUER=http://localhost:8080 ORDERS_AUDIENCE=https://orders.example
+//! export ORDERS_CLIENT_ID=$(jq -r .client_id orders.json) ORDERS_CLIENT_SECRET=$(jq -r .client_secret orders.json)
+//! cargo run --release -p portcullis-guard --example orders --features html
+//! ```
+//!
+//! Ask without a token (401), with one (200), and for what a viewer may not do (403, with the name of the decision):
+//!
+//! ```sh
+//! TOKEN=$(curl -s http://localhost:8080/token -u "$(jq -r '.client_id + ":" + .client_secret' robot.json)" \
+//!   -d grant_type=client_credentials -d resource=https://orders.example | jq -r .access_token)
+//! curl -i http://127.0.0.1:8081/orders
+//! curl -i http://127.0.0.1:8081/orders -H "Authorization: Bearer $TOKEN"
+//! curl -i http://127.0.0.1:8081/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"item": "a gate"}'
+//! ```
+//!
 //! Configured by the environment: `ORDERS_ISSUER` and `ORDERS_AUDIENCE`, where to listen (`ORDERS_LISTEN`),
 //! the client that fetches the policy (`ORDERS_CLIENT_ID` with `ORDERS_CLIENT_SECRET` or, better,
 //! `ORDERS_CLIENT_SECRET_FILE`), a folder from which it can start while the issuer is away

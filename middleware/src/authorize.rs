@@ -11,22 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_policy::Need;
+use serde::de::DeserializeOwned;
 
 use self::node::Node;
 pub(crate) use self::node::{Binding, Denial, Grant, Grounds, Loaded, Policies};
 pub use self::parse::RequirementError;
 use self::words::Words;
+use crate::details::Detailed;
 use crate::limit::Limit;
 use crate::sign_in::SignIn;
 use crate::token::Principal;
 
-/// What a route requires: made with [`rbac`], [`scope`], [`issuer`], [`authenticated`], [`optional`] or [`public`], and
+/// What a route requires: made with [`rbac`], [`scope`], [`details`], [`issuer`], [`authenticated`], [`optional`] or [`public`], and
 /// joined with [`and`](Self::and) and [`or`](Self::or).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requirement {
     node: Node,
     /// How old what it is decided by may be, where that is longer than the limits of the guard.
     tolerance: Duration,
+    /// Whether the issuer is asked about the token while it is not heard what was revoked.
+    asks_when_stale: bool,
     /// What a request costs of every limit.
     cost: NonZeroU32,
     /// Limits beside those of the guard.
@@ -46,6 +50,12 @@ pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static,
 /// Requires that the token has a scope.
 pub fn scope(scope: impl Into<Cow<'static, str>>) -> Requirement {
     Requirement::of(Node::Scope(scope.into()))
+}
+
+/// Requires that the token has details of this type (RFC 9396). What they have to say is checked by
+/// [`Requirement::details`], or by the handler.
+pub fn details(kind: impl Into<Cow<'static, str>>) -> Requirement {
+    Requirement::of(Node::Detailed(Detailed::any(kind.into())))
 }
 
 /// Requires that the token is of this issuer, of those that the guard trusts.
@@ -98,6 +108,7 @@ impl Requirement {
         Self {
             node,
             tolerance: Duration::ZERO,
+            asks_when_stale: false,
             cost: NonZeroU32::MIN,
             limits: Vec::new(),
             words: Words::new(),
@@ -135,6 +146,7 @@ impl Requirement {
         let joined = Self {
             node: join(self.node, other.node),
             tolerance: self.tolerance.min(other.tolerance),
+            asks_when_stale: self.asks_when_stale && other.asks_when_stale,
             cost: self.cost.max(other.cost),
             limits: std::mem::take(&mut self.limits),
             words: Words::new(),
@@ -168,14 +180,45 @@ impl Requirement {
     /// to [accept them](crate::GuardBuilder::dpop).
     #[must_use]
     pub fn dpop(self) -> Self {
-        self.and(Self::of(Node::Bound(Binding::Key)).serve_stale(Duration::MAX))
+        self.and(Self::bound_to(Binding::Key))
     }
 
     /// Requires a token that is bound to a certificate, which the caller has shown (RFC 8705), beside the rest. The guard has to
     /// [see them](crate::GuardBuilder::client_certificates).
     #[must_use]
     pub fn mtls(self) -> Self {
-        self.and(Self::of(Node::Bound(Binding::Certificate)).serve_stale(Duration::MAX))
+        self.and(Self::bound_to(Binding::Certificate))
+    }
+
+    /// As tolerant as what it is joined with.
+    fn bound_to(binding: Binding) -> Self {
+        Self::of(Node::Bound(binding)).serve_stale(Duration::MAX).introspect_when_stale()
+    }
+
+    /// Requires that the token has details of this type of which one is accepted (RFC 9396), beside the rest. Details that are not
+    /// what `T` reads are not accepted.
+    ///
+    /// ```
+    /// use portcullis_guard::authenticated;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Files {
+    ///     actions: Vec<String>,
+    /// }
+    ///
+    /// let reads = |files: &Files| files.actions.iter().any(|action| action == "read");
+    /// let reading = authenticated().details("files", reads);
+    /// assert_eq!(reading.to_string(), "authenticated and details(files, checked)");
+    /// ```
+    #[must_use]
+    pub fn details<T, F>(self, kind: impl Into<Cow<'static, str>>, accepts: F) -> Self
+    where
+        T: DeserializeOwned,
+        F: Fn(&T) -> bool + Send + Sync + 'static,
+    {
+        self.and(
+            Self::of(Node::Detailed(Detailed::accepted(kind.into(), accepts))).serve_stale(Duration::MAX),
+        )
     }
 
     fn and_sign_in(self, change: impl FnOnce(&mut SignIn)) -> Self {
@@ -210,6 +253,25 @@ impl Requirement {
     #[must_use]
     pub const fn serve_stale(mut self, at_most: Duration) -> Self {
         self.tolerance = at_most;
+        self
+    }
+
+    /// Asks the issuer about the token of each request while it is not heard what was revoked for longer than
+    /// [`revocations_max_stale`](crate::PolicyEndpoint::revocations_max_stale) says, where the route would answer 503 otherwise. What
+    /// the issuer says holds for as long as the guard's [`Introspection`](crate::Introspection), which it needs, remembers it. A token
+    /// of another issuer than the one that is asked stays 503, and a stream that began before ends.
+    ///
+    /// What is joined with [`and`](Self::and) or [`or`](Self::or) does so where both sides do, so this is said last, too.
+    ///
+    /// ```
+    /// use portcullis_guard::rbac;
+    ///
+    /// let paying = rbac("payments", "create").introspect_when_stale();
+    /// assert_eq!(paying.to_string(), "rbac(payments, create), introspected when stale");
+    /// ```
+    #[must_use]
+    pub const fn introspect_when_stale(mut self) -> Self {
+        self.asks_when_stale = true;
         self
     }
 
@@ -262,6 +324,10 @@ impl Requirement {
         &self.limits
     }
 
+    pub(crate) const fn asks_when_stale(&self) -> bool {
+        self.asks_when_stale
+    }
+
     pub(crate) const fn tolerance(&self) -> Duration {
         self.tolerance
     }
@@ -305,6 +371,13 @@ impl Requirement {
         scopes
     }
 
+    /// Every type of details that it mentions.
+    pub(crate) fn details_mentioned(&self) -> Vec<&str> {
+        let mut kinds = Vec::new();
+        self.node.collect_details(&mut kinds);
+        kinds
+    }
+
     /// Every scope that it mentions.
     pub(crate) fn scopes_mentioned(&self) -> Vec<&str> {
         let mut scopes = Vec::new();
@@ -320,13 +393,17 @@ impl Requirement {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = self.tolerance.is_zero() && self.cost == NonZeroU32::MIN && self.limits.is_empty();
+        let is_strict = self.tolerance.is_zero() && !self.asks_when_stale;
+        let is_plain = is_strict && self.cost == NonZeroU32::MIN && self.limits.is_empty();
         match &self.node {
             Node::All(_) | Node::Any(_) if !is_plain => write!(out, "({})", self.node)?,
             node => node.fmt(out)?,
         }
         if !self.tolerance.is_zero() {
             write!(out, ", stale for {} s", self.tolerance.as_secs())?;
+        }
+        if self.asks_when_stale {
+            out.write_str(", introspected when stale")?;
         }
         if self.cost > NonZeroU32::MIN {
             write!(out, ", costs {}", self.cost)?;
@@ -431,6 +508,38 @@ mod tests {
     }
 
     #[test]
+    fn details_open_what_they_are_accepted_for_and_nothing_else() {
+        #[derive(serde::Deserialize)]
+        struct Payment {
+            amount: u64,
+        }
+        let caller = |details: &str| {
+            let claims = format!(r#"{{"authorization_details":{details}}}"#);
+            crate::token::tests::principal_with(&claims)
+        };
+        let passes = |requirement: &Requirement, details: &str| {
+            requirement.decide(Some(&caller(details)), at(Policies::Unused)).is_ok()
+        };
+        let small = authenticated().details("payment", |payment: &Payment| payment.amount <= 100);
+        let (any, paid) = (details("payment"), r#"[{"type":"other"},{"type":"payment","amount":100}]"#);
+        assert!(passes(&small, paid) && passes(&any, paid));
+        for less in ["[]", r#"[{"type":"other","amount":1}]"#, "7"] {
+            assert!(!passes(&small, less) && !passes(&any, less), "{less}");
+        }
+        for (other, is_any) in [
+            (r#"[{"type":"payment","amount":101}]"#, true),
+            (r#"[{"type":"payment","amount":"1"}]"#, true),
+            (r#"[{"type":"payment"}]"#, true),
+        ] {
+            assert_eq!((passes(&small, other), passes(&any, other)), (false, is_any), "{other}");
+        }
+        assert_eq!(small.decide(None, at(Policies::Unused)), Err(Denial::Anonymous));
+        assert_eq!(decide(&small, &[]), Err(Denial::Details));
+        assert!(small == small.clone() && small != authenticated().details("payment", |_: &Payment| true));
+        assert_eq!(small.or(any).details_mentioned(), ["payment", "payment"]);
+    }
+
+    #[test]
     fn what_is_joined_tolerates_what_both_sides_do() {
         let hours = Duration::from_hours;
         let stale = scope("a").serve_stale(hours(3));
@@ -439,6 +548,17 @@ mod tests {
         assert_eq!(stale.clone().and(scope("b").serve_stale(hours(2))).tolerance(), hours(2));
         assert_eq!(stale.to_string(), "scope(a), stale for 10800 s");
         assert_eq!(&*stale.needed(), "scope(a)");
+    }
+
+    #[test]
+    fn what_is_joined_asks_the_issuer_when_stale_where_both_sides_do() {
+        let asking = scope("a").introspect_when_stale();
+        assert!(!asking.clone().and(scope("b")).asks_when_stale(), "one side fails closed");
+        assert!(!scope("b").or(asking.clone()).asks_when_stale());
+        assert!(asking.clone().and(scope("b").introspect_when_stale()).asks_when_stale());
+        let bound = asking.dpop().acr("phr");
+        assert!(bound.asks_when_stale() && !scope("a").mtls().asks_when_stale());
+        assert_eq!(bound.to_string(), "(scope(a) and dpop and sign-in(phr)), introspected when stale");
     }
 
     #[test]

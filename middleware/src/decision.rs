@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::Method;
+
 use crate::authorize::Grant;
 use crate::token::Principal;
 
@@ -40,25 +42,68 @@ impl Decision {
 /// an application that keeps a trail of such attempts.
 #[derive(Clone, Debug)]
 pub struct AccessDenied {
+    pub(crate) denied: Denied,
+    pub(crate) place: Option<Place>,
+}
+
+/// What was decided against whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Denied {
     pub(crate) decision: Decision,
     pub(crate) needed: Arc<str>,
     pub(crate) principal: Principal,
 }
 
+/// Where a request was refused: the template of the route, where it is known, and the method.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) method: Method,
+}
+
+impl Place {
+    /// The method as `OpenTelemetry` names it: one that nobody knows could be any text.
+    pub(crate) fn method_name(&self) -> &str {
+        match self.method {
+            Method::CONNECT
+            | Method::DELETE
+            | Method::GET
+            | Method::HEAD
+            | Method::OPTIONS
+            | Method::PATCH
+            | Method::POST
+            | Method::PUT
+            | Method::TRACE => self.method.as_str(),
+            _ => "_OTHER",
+        }
+    }
+}
+
 impl AccessDenied {
     /// The decision, by the name that the caller was told.
     pub const fn decision(&self) -> Decision {
-        self.decision
+        self.denied.decision
     }
 
     /// What the route requires, such as `rbac(orders, read)`.
     pub fn needed(&self) -> &str {
-        &self.needed
+        &self.denied.needed
     }
 
     /// Who asked.
     pub const fn principal(&self) -> &Principal {
-        &self.principal
+        &self.denied.principal
+    }
+
+    /// The template of the path of the route, such as `/orders/{id}`, where it is known: a route of a
+    /// [`RouteTable`](crate::RouteTable) or a [`GuardedRouter`](crate::GuardedRouter), or one that a router of axum has found.
+    pub fn route(&self) -> Option<&str> {
+        self.place.as_ref()?.route.as_deref()
+    }
+
+    /// The method of the request.
+    pub fn method(&self) -> Option<&Method> {
+        self.place.as_ref().map(|place| &place.method)
     }
 }
 

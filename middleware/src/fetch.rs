@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::{Host, Url};
 
+use crate::cache_control::fresh_for;
+
 /// The longest a request may take, from connecting to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
@@ -57,10 +59,10 @@ pub(crate) struct Get<'a> {
     pub(crate) max_bytes: usize,
 }
 
-/// What came back.
+/// What came back, and for how long it holds by the word of who sent it.
 pub(crate) enum Fetched {
-    Document { body: Bytes, etag: Option<HeaderValue> },
-    NotModified,
+    Document { body: Bytes, etag: Option<HeaderValue>, fresh_for: Duration },
+    NotModified { fresh_for: Duration },
 }
 
 /// What came of telling something.
@@ -117,13 +119,14 @@ impl Fetcher {
         headers.extend(get.authorization.map(|value| (header::AUTHORIZATION, value.clone())));
         let response =
             self.0.get(get.url.clone()).headers(headers).send().await.map_err(FetchError::transport)?;
+        let fresh_for = fresh_for(response.headers());
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if get.etag.is_some() => return Ok(Fetched::NotModified),
+            StatusCode::NOT_MODIFIED if get.etag.is_some() => return Ok(Fetched::NotModified { fresh_for }),
             other => return Err(FetchError::Status(other)),
         }
         let etag = response.headers().get(header::ETAG).cloned();
-        Ok(Fetched::Document { body: read(response, get.max_bytes).await?, etag })
+        Ok(Fetched::Document { body: read(response, get.max_bytes).await?, etag, fresh_for })
     }
 
     /// Sends a form, and gives the document that is the answer.

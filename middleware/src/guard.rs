@@ -3,8 +3,10 @@
 mod authority;
 mod browsers;
 mod judge;
+mod refused;
 mod stay;
 mod stream;
+mod terms;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,20 +20,21 @@ pub(crate) use stream::Stay;
 use stream::Streams;
 pub use stream::{Decider, Permit, RenewError};
 
-#[cfg(feature = "login")]
-pub(crate) use self::authority::Identity;
 pub(crate) use self::authority::{Authority, Pending};
+#[cfg(feature = "login")]
+pub(crate) use self::authority::{Identity, Rigour};
 pub(crate) use self::browsers::Browsers;
+pub(crate) use self::terms::Terms;
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
-use crate::edge::{Edge, EdgeRules, HeaderRules};
+use crate::edge::{Edge, EdgeRules};
 use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};
 use crate::introspection::Introspector;
 use crate::jwks::Trusts;
-use crate::limit::{Limiters, Loan, Passage, Standing};
+use crate::limit::{Limit, Limiters, Loan, Passage, Standing};
 #[cfg(feature = "login")]
 use crate::login::Sessions;
 use crate::path;
@@ -163,13 +166,14 @@ impl Guard {
     }
 
     /// Whether the guard has all it needs to decide, and none of it is too old: keys of every issuer, the policy if there
-    /// is to be one, what was revoked if that has to be known, where proofs are shared if nobody is served without, and where
+    /// is to be one, what was revoked if that has to be known, where limits are shared that hold everywhere and are closed without, where proofs are shared if nobody is served without, and where
     /// sessions are kept if people sign in here.
     pub fn is_ready(&self) -> bool {
         let moment = Moment::strict(self.core.clock.steady());
         let policy = self.core.policy.as_ref();
         self.core.trusts.are_ready(moment)
             && self.core.credentials.bindings.are_ready()
+            && self.core.limiters.are_ready()
             && self.sessions().is_none_or(|sessions| sessions.state() == StoreState::Reached)
             && policy.is_none_or(|policy| policy.is_usable(moment) && !policy.hears_too_little(moment))
     }
@@ -236,6 +240,9 @@ impl Guard {
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
+        if requirement.asks_when_stale() && self.core.authority.introspector.is_none() {
+            tracing::error!(requires = %requirement, "nobody can be asked when revocations are not heard: the guard has no introspection");
+        }
         for issuer in requirement.issuers().into_iter().filter(|issuer| self.core.trusts.of(issuer).is_none())
         {
             tracing::error!(requires = %requirement, "no token can be of {issuer}, which the guard does not trust");
@@ -275,7 +282,7 @@ impl Guard {
     /// Takes note of what routes behind this guard require, for the metadata of the service.
     pub(crate) fn note_scopes<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
         if let Some(resource) = &self.core.told.resource {
-            resource.note_scopes(requirements.into_iter().flat_map(Requirement::scopes_mentioned));
+            resource.note(requirements);
         }
     }
 
@@ -328,6 +335,11 @@ impl Guard {
         self.core.limiters.passage(&route, requirement.request_cost(), requirement.limits())
     }
 
+    /// The names of the limits that a route has.
+    pub(crate) fn limits_of(&self, requirement: &Requirement) -> Vec<&'static str> {
+        self.core.limiters.names().chain(requirement.limits().iter().map(Limit::name)).collect()
+    }
+
     /// Judges all that can be judged at once.
     pub(crate) fn begin(&self, parts: &mut Parts, terms: &Arc<Terms>) -> Visit {
         let mut standing = Standing::default();
@@ -353,20 +365,6 @@ impl Guard {
             Resume::Token(turn) => admission.token(parts, turn, standing),
         }
     }
-}
-
-/// What a route asks of a request, and gives its answers.
-#[derive(Clone)]
-pub(crate) struct Terms {
-    pub(crate) requirement: Requirement,
-    pub(crate) input: Arc<InputRules>,
-    pub(crate) passage: Passage,
-    /// Headers, where they are not those of the guard.
-    pub(crate) headers: Option<Arc<HeaderRules>>,
-    /// Whether answers are open as long as somebody listens.
-    pub(crate) streams: bool,
-    /// Whether cookies count for nothing here.
-    pub(crate) without_cookies: bool,
 }
 
 /// How far a request has come, and where it stands with the limits.

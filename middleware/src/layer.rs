@@ -1,30 +1,32 @@
 //! The guard as a tower layer.
 
+mod answer;
+
 use std::fmt;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum_core::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
-use pin_project_lite::pin_project;
+use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower::{Layer, Service};
 
+pub use self::answer::GuardFuture;
+use self::answer::{Errand, Parting, State, failed};
 use crate::authorize::Requirement;
 use crate::body::{Framed, HttpBody};
-use crate::edge::{Dress, Dressed, RouteHeaders, Streams};
+use crate::decision::Place;
+use crate::edge::{Dress, RouteHeaders};
 use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
 use crate::input::{Checked, RouteInput};
 use crate::limit::{Fine, Standing};
-#[cfg(feature = "login")]
-use crate::login::Way;
+use crate::panicked::{caught, poll_caught};
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 use crate::route_options::RouteOptions;
 use crate::token::Sharing;
-#[cfg(not(feature = "login"))]
-use crate::unlogged::Way;
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -59,7 +61,8 @@ impl GuardLayer {
         guard.look_at(&requirement);
         let passage = guard.passage(&requirement, path);
         let headers = headers.map(RouteHeaders::into_rules);
-        let terms = Terms { requirement, input, passage, headers, streams, without_cookies };
+        let route = path.map(Arc::from);
+        let terms = Terms { route, requirement, input, passage, headers, streams, without_cookies };
         Self { post: Arc::new(Post { guard: guard.clone(), terms: Arc::new(terms) }), speaks_grpc: false }
     }
 
@@ -115,7 +118,7 @@ impl GuardLayer {
     }
 
     /// Refuses a request for its path.
-    pub(crate) fn refuse_path<F, E>(&self, fault: PathFault, headers: &HeaderMap) -> GuardFuture<F, E> {
+    pub(crate) fn refuse_path<F, E, B>(&self, fault: PathFault, request: &Request<B>) -> GuardFuture<F, E> {
         let dress = self.post.terms.headers.as_ref().map(Dress::plain);
         let parting = Parting {
             standing: Standing::default(),
@@ -124,7 +127,8 @@ impl GuardLayer {
             streams: false,
             way: None,
         };
-        let response = self.refused(Refusal::Path(fault), self.dialect(headers), &parting);
+        let place = self.place(request.method(), request.extensions());
+        let response = self.refused(Refusal::Path(fault), self.dialect(request.headers()), &parting, place);
         GuardFuture { state: State::Refused { response: Some(response) } }
     }
 
@@ -157,26 +161,40 @@ impl GuardLayer {
             Ok(Step::Pass) => {
                 let stay = Stay::of(&parts.method, &parts.extensions);
                 let body = self.bounded(dialect, body, &stay);
-                State::Passed { handler: inner.call(Request::from_parts(parts, body)), parting, stay }
+                let errand = Errand { layer: self.clone(), method: parts.method.clone(), dialect };
+                match caught(|| inner.call(Request::from_parts(parts, body))) {
+                    Ok(handler) => State::Passed { handler, parting, stay, errand },
+                    Err(panicked) => State::Refused { response: Some(errand.failed(panicked, &parting)) },
+                }
             }
-            Err(refusal) => State::Refused { response: Some(self.refused(refusal, dialect, &parting)) },
+            Err(refusal) => {
+                let place = self.place(&parts.method, &parts.extensions);
+                State::Refused { response: Some(self.refused(refusal, dialect, &parting, place)) }
+            }
             Ok(step) => {
                 let clone = inner.clone();
                 // The service that was polled ready is the one to call.
                 let inner = std::mem::replace(inner, clone);
-                let slow = Slow { layer: self.clone(), inner, parting };
+                let place = self.place(&parts.method, &parts.extensions);
+                let slow = Slow { layer: self.clone(), inner, parting, place };
                 State::Slow { work: Box::pin(slow.run(step, dialect, Request::from_parts(parts, body))) }
             }
         };
         GuardFuture { state }
     }
 
-    fn refused(&self, refusal: Refusal, dialect: Dialect, parting: &Parting) -> Response<Body> {
+    /// What is asked for, as far as it is known.
+    fn place(&self, method: &Method, extensions: &Extensions) -> Place {
+        let route = self.post.terms.route.clone().or_else(|| found(extensions));
+        Place { route, method: method.clone() }
+    }
+
+    fn refused(&self, refusal: Refusal, dialect: Dialect, parting: &Parting, place: Place) -> Response<Body> {
         if let Some(response) = parting.way.as_ref().and_then(|way| way.leads(&refusal)) {
             return parting.write(response);
         }
         let hint = self.post.guard.hint(&self.post.terms.requirement);
-        parting.write(refusal.answered(dialect, &hint))
+        parting.write(refusal.answered(dialect, &hint, Some(place)))
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes, while it
@@ -184,6 +202,17 @@ impl GuardLayer {
     fn bounded(&self, dialect: Dialect, body: Body, stay: &Stay) -> Body {
         if dialect == Dialect::Http { self.post.terms.input.bounded(body) } else { stay.bound(body) }
     }
+}
+
+/// The template of a route that a router of axum has found.
+#[cfg(feature = "axum")]
+fn found(extensions: &Extensions) -> Option<Arc<str>> {
+    extensions.get::<axum::extract::MatchedPath>().map(|path| Arc::from(path.as_str()))
+}
+
+#[cfg(not(feature = "axum"))]
+const fn found(_: &Extensions) -> Option<Arc<str>> {
+    None
 }
 
 impl fmt::Debug for GuardLayer {
@@ -244,6 +273,7 @@ struct Slow<S> {
     layer: GuardLayer,
     inner: S,
     parting: Parting,
+    place: Place,
 }
 
 impl<S, R> Slow<S>
@@ -260,15 +290,28 @@ where
         match self.finish(step, dialect, request).await {
             Ok(Checked { request, watch }) => {
                 let stay = Stay::of(request.method(), request.extensions());
-                let outcome = self.inner.call(request).await;
+                let outcome = match caught(|| self.inner.call(request)) {
+                    Ok(answer) => {
+                        let mut answer = pin!(answer);
+                        poll_fn(|context| poll_caught(answer.as_mut(), context)).await
+                    }
+                    Err(panicked) => Err(panicked),
+                };
                 // The handler got a body that breaks off, and cannot know why, whether it answers or fails over it.
                 if let Some(fault) = watch.and_then(|watch| watch.fault()) {
-                    return Ok(self.layer.refused(Refusal::Input(fault), dialect, &self.parting));
+                    return Ok(self.refused(Refusal::Input(fault), dialect));
                 }
-                Ok(self.parting.write(stay.keep(outcome?.map(Body::new))))
+                match outcome {
+                    Ok(outcome) => Ok(self.parting.write(stay.keep(outcome?.map(Body::new)))),
+                    Err(panicked) => Ok(failed(panicked, dialect, &self.parting, self.place)),
+                }
             }
-            Err(refusal) => Ok(self.layer.refused(refusal, dialect, &self.parting)),
+            Err(refusal) => Ok(self.refused(refusal, dialect)),
         }
+    }
+
+    fn refused(self, refusal: Refusal, dialect: Dialect) -> Response<Body> {
+        self.layer.refused(refusal, dialect, &self.parting, self.place)
     }
 
     async fn finish(
@@ -302,7 +345,7 @@ where
         loop {
             let resume = match step {
                 Step::Borrow(loan, resume) => {
-                    let reading = loan.settle().await.map_err(Refusal::Limited)?;
+                    let reading = loan.settle().await?;
                     self.parting.standing.pass(resume.stage(), reading);
                     resume
                 }
@@ -325,75 +368,6 @@ where
                 resume,
                 &mut self.parting.standing,
             )?;
-        }
-    }
-}
-
-/// What an answer is given on its way out.
-struct Parting {
-    standing: Standing,
-    sharing: Sharing,
-    /// Headers of the route.
-    dress: Option<Dress>,
-    streams: bool,
-    /// To sign in, for who opens a page.
-    way: Option<Box<Way>>,
-}
-
-impl Parting {
-    fn write(&self, mut response: Response<Body>) -> Response<Body> {
-        self.standing.write(response.headers_mut());
-        self.sharing.write(response.headers_mut());
-        if let Some(dress) = &self.dress {
-            dress.write(response.headers_mut());
-            response.extensions_mut().insert(Dressed);
-        }
-        if self.streams {
-            response.extensions_mut().insert(Streams);
-        }
-        response
-    }
-}
-
-pin_project! {
-    /// The answer of a [`Guarded`] service. Requests with a token seen before and no body to check, which is
-    /// most of them, cost no allocation here.
-    pub struct GuardFuture<F, E> {
-        #[pin]
-        state: State<F, E>,
-    }
-}
-
-pin_project! {
-    #[project = Projected]
-    enum State<F, E> {
-        Passed { #[pin] handler: F, parting: Parting, stay: Stay },
-        Refused { response: Option<Response<Body>> },
-        Slow { work: Work<E> },
-    }
-}
-
-type Work<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
-
-impl<F, R, E> Future for GuardFuture<F, E>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    R: HttpBody,
-{
-    type Output = Result<Response<Body>, E>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            Projected::Passed { handler, parting, stay } => {
-                let response = ready!(handler.poll(context))?;
-                let response = std::mem::take(stay).keep(response.map(Body::new));
-                Poll::Ready(Ok(parting.write(response)))
-            }
-            // Nobody polls a future that is done. If somebody did, it would stay so.
-            Projected::Refused { response } => {
-                response.take().map_or(Poll::Pending, |it| Poll::Ready(Ok(it)))
-            }
-            Projected::Slow { work } => work.as_mut().poll(context),
         }
     }
 }

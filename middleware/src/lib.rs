@@ -50,6 +50,10 @@
 //! 3. [`Cors`]: which other origins may ask, and read what they are answered. Preflights end here, without a token.
 //! 4. [`Caps`]: how long a body may be and a request may take, and how many may be at work.
 //!
+//! A handler that panics, or a layer inside the edge, is answered 500 with the code `internal`, by the guard itself and without any of
+//! this being declared. The answer tells nothing of the panic and is dressed and named as any other; what was held for the request is
+//! given back, and an error in the log says what the panic said. A body that panics while it is sent breaks off.
+//!
 //! ```no_run
 //! # async fn run() -> Result<(), portcullis_guard::BuildError> {
 //! use std::time::Duration;
@@ -85,6 +89,9 @@
 //! whole router it lets every good token pass, and nobody at all once a policy is configured, since a route
 //! that states no requirement is then a route that was forgotten.
 //!
+//! [`GuardedRouter::coverage`] lists what each route has, and a test can hold a finished router to it: what was added behind the
+//! back of the guard, or is answered by a fallback, ends the test.
+//!
 //! A guard whose policy comes from a server tells it of the routes of each [`GuardedRouter`], so that the server can list
 //! routes that no rule opens and rules that no route asks for. [`GuardBuilder::service_version`] keeps versions of a service
 //! apart, [`GuardBuilder::hide_routes`] keeps the routes at home.
@@ -92,7 +99,7 @@
 //! # Several issuers
 //!
 //! A guard may trust several ([`GuardBuilder::issuer`]). A token is looked at by the keys of the one that it names, and by no
-//! others; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
+//! others, and by the [form](TokenForm) in which that one writes its tokens; a name that is not known leads to no key at all. Subjects and roles are known to the policy by their names alone, so
 //! routes say with [`issuer`] whose tokens are meant.
 //!
 //! # While the issuer is away
@@ -101,13 +108,14 @@
 //!
 //! | what | limit | set by |
 //! |---|---|---|
-//! | keys | an hour | [`Issuer::keys_max_age`] |
+//! | keys | an hour | [`Issuer::keys_max_age`]; asked for every minute, or as [`Issuer::keys_cached_for`] says |
 //! | policy | a day | [`PolicyEndpoint::policy_max_age`] |
 //! | revocations | none | [`PolicyEndpoint::revocations_max_stale`] |
 //! | what it said of a token when it was asked | half a minute | [`Introspection::remember_for`] |
 //!
 //! Ages count from when the issuer said last that it holds, which it is asked all the time, and not from the last
-//! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own; the others fail closed.
+//! change. A route can [`serve_stale`](Requirement::serve_stale) up to a longer bound of its own, or ask the issuer about
+//! tokens while nobody says what was revoked ([`introspect_when_stale`](Requirement::introspect_when_stale)); the others fail closed.
 //! [`GuardBuilder::cache_dir`] keeps keys, policy and revocations on disk, so that a guard can also start meanwhile; its ages
 //! go on across the restart; what was said of tokens is kept nowhere. [`Guard::status`] says how old everything is and where it came from.
 //!
@@ -116,7 +124,7 @@
 //! [`Limits`] of the whole guard, and limits and costs of single routes ([`Requirement::limit`], [`Requirement::cost`]), count in
 //! the memory of the process. With the feature `redis`, replicas share them: each borrows a few requests at a time, so that most
 //! cost no round trip, and counts for itself, up to its share, while the server is away: whoever the share refuses is answered
-//! 503 instead of 429.
+//! 503 instead of 429. A guard or a limit may say that everybody passes meanwhile, or nobody ([`WhileAway`]).
 //!
 //! With the same feature, replicas take a [DPoP](Dpop) proof once together. While that server is away, requests with a proof are
 //! answered 503, unless each replica is told to go on alone.
@@ -164,17 +172,25 @@
 //! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. Rust 1.95 is the oldest that
 //! builds this crate.
 
+/// The blocks of the README are compiled as those of the documentation are.
+#[cfg(all(doctest, feature = "test-util"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod authorize;
 mod binding;
 mod body;
 mod builder;
+mod cache_control;
 mod challenge;
 mod client_address;
 mod client_origin;
 mod clock;
+mod coverage;
 mod credentials;
 mod csrf;
 mod decision;
+mod details;
 mod disk;
 mod edge;
 mod ended;
@@ -199,6 +215,7 @@ mod login_routes;
 mod media_type;
 mod origin;
 mod outage;
+mod panicked;
 mod path;
 mod policy;
 mod records;
@@ -216,10 +233,15 @@ mod status;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token;
+mod token_form;
 #[cfg(not(feature = "login"))]
 mod unlogged;
+#[cfg(test)]
+mod vectors;
 
-pub use authorize::{Requirement, RequirementError, authenticated, issuer, optional, public, rbac, scope};
+pub use authorize::{
+    Requirement, RequirementError, authenticated, details, issuer, optional, public, rbac, scope,
+};
 #[cfg(feature = "redis")]
 pub use binding::RedisProofs;
 pub use binding::{
@@ -231,6 +253,9 @@ pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
+#[cfg(feature = "axum")]
+pub use coverage::Unguarded;
+pub use coverage::{Coverage, CoveredRoute};
 pub use csrf::{Csrf, CsrfError};
 pub use decision::{AccessDenied, Decision, DecisionId};
 pub use disk::CacheDirError;
@@ -252,9 +277,9 @@ pub use input::{Html, HtmlCleaner, HtmlTooLong, NotHarmless, SafeHtml};
 pub use introspection::{Introspection, IntrospectionError};
 pub use jwks::{Algorithm, Issuer, IssuerError, JwkSet, JwksError, KeyFault, NotAnIssuer, SharedKeys};
 pub use layer::{GuardFuture, GuardLayer, Guarded};
-#[cfg(feature = "redis")]
-pub use limit::RedisLimits;
 pub use limit::{Key, Limit, LimitError, Limits, Quota};
+#[cfg(feature = "redis")]
+pub use limit::{RedisLimits, WhileAway};
 #[cfg(feature = "login")]
 pub use login::{
     Login, LoginError, MemorySessions, SessionStore, SignedIn, StoreFault, StoreFuture, StoreKey,
@@ -274,3 +299,4 @@ pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
 pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status, StoreState};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};
+pub use token_form::TokenForm;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authorize::{optional, public};
 use crate::client_address::ClientAddress;
-use crate::guard::{Guard, Identity};
+use crate::guard::{Guard, Identity, Rigour};
 use crate::input::{Duplicates, InputPolicy};
 use crate::login::{AccessFault, Sessions, SignedIn};
 use crate::router::{GuardExt, GuardedRouter};
@@ -83,7 +83,13 @@ async fn backchannel_logout(State(desk): State<Desk>, headers: HeaderMap, body: 
 impl Desk {
     /// What the guard would make of an access token.
     async fn verify(&self, token: &str) -> Result<Principal, AccessFault> {
-        match self.guard.core().authority.find_out(token, Duration::ZERO).await {
+        match self
+            .guard
+            .core()
+            .authority
+            .find_out(token, Rigour { tolerance: Duration::ZERO, asks_anew: false })
+            .await
+        {
             Identity::Caller(caller) => Ok(caller),
             Identity::Refused(fault) => Err(AccessFault::Refused(fault)),
             Identity::Unavailable(_) | Identity::Wait(_) => Err(AccessFault::Unavailable),

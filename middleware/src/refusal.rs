@@ -18,9 +18,10 @@ pub use self::rejection::Rejection;
 
 use crate::authorize::Binding;
 use crate::csrf::CrossSite;
-use crate::decision::AccessDenied;
+use crate::decision::{AccessDenied, Denied, Place};
 use crate::input::{Fault, Part};
 use crate::limit::Exceeded;
+use crate::panicked::Panicked;
 use crate::path::PathFault;
 use crate::sign_in::SignIn;
 use crate::token::{BearerFault, Scheme, TokenFault};
@@ -39,17 +40,19 @@ pub(crate) enum Refusal {
     #[error("{0}")]
     CrossSite(CrossSite),
     #[error("{why}")]
-    Forbidden { why: &'static str, denied: AccessDenied },
+    Forbidden { why: &'static str, denied: Denied },
     #[error("{0:?}")]
     Input(Fault),
     #[error("the {} limit is exceeded", .0.reading.name)]
     Limited(Exceeded),
+    #[error("the handler panicked: {0}")]
+    Panicked(Panicked),
     #[error(transparent)]
     Path(PathFault),
     #[error("the token lacks the scope {scope}")]
-    Scope { scope: Cow<'static, str>, denied: AccessDenied },
+    Scope { scope: Cow<'static, str>, denied: Denied },
     #[error("the user has to sign in again: {sign_in} is required")]
-    SignIn { sign_in: SignIn, denied: AccessDenied },
+    SignIn { sign_in: SignIn, denied: Denied },
     #[error("the DPoP proof is refused: {0}")]
     Proof(&'static str),
     #[error("the DPoP proof has no nonce that is known here")]
@@ -66,7 +69,7 @@ pub(crate) enum Refusal {
     Unproven {
         binding: Binding,
         /// Where it was decided for a route, and not found with the token.
-        denied: Option<Box<AccessDenied>>,
+        denied: Option<Box<Denied>>,
     },
     #[error(transparent)]
     Unavailable(Outage),
@@ -103,6 +106,8 @@ pub(crate) enum Outage {
     #[cfg(feature = "login")]
     #[error("where sessions are kept cannot be reached")]
     Sessions,
+    #[error("where limits are shared cannot be reached, and this one is closed without")]
+    SharedLimits,
     #[error("where used DPoP proofs are shared cannot be reached, so none is known to be new")]
     SharedProofs,
 }
@@ -141,7 +146,7 @@ impl Refusal {
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Panicked(_) | Self::Unwatched => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
@@ -159,6 +164,7 @@ impl Refusal {
                 "Less than the usual quota can be served at the moment".into()
             }
             Self::Limited(_) => "There were too many requests".into(),
+            Self::Panicked(_) => "The service failed to answer".into(),
             Self::Path(fault) => fault.to_string().into(),
             Self::Scope { scope, .. } => format!("The access token lacks the scope {scope}").into(),
             Self::SignIn { .. } => "This needs a more recent or a stronger sign-in".into(),
@@ -183,7 +189,7 @@ impl Refusal {
         }
     }
 
-    fn denied(&self) -> Option<&AccessDenied> {
+    fn denied(&self) -> Option<&Denied> {
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
                 Some(denied)
@@ -194,13 +200,18 @@ impl Refusal {
     }
 
     /// Says it to the log, once. What strangers can cause as often as they like is for debugging; an outage is ours.
-    fn log(&self) {
+    fn log(&self, place: Option<&Place>) {
         let (status, code) = self.answer();
         let status = status.as_u16();
-        if let Some(AccessDenied { decision, needed, principal }) = self.denied() {
+        // The names are those of OpenTelemetry.
+        let route = place.and_then(|place| place.route.as_deref());
+        let method = place.map(Place::method_name);
+        if let Some(Denied { decision, needed, principal }) = self.denied() {
             tracing::info!(
                 code,
                 status,
+                http.request.method = method,
+                http.route = route,
                 cause = %self,
                 needed = &**needed,
                 subject = principal.subject(),
@@ -213,22 +224,27 @@ impl Refusal {
         }
         match self {
             // Nobody is served until the program is changed.
-            Self::Unwatched
+            Self::Panicked(_)
+            | Self::Unwatched
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
-                tracing::error!(code, status, cause = %self, "refused");
+                tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             // Strangers cause these as often as they like: who counts them says it ever more rarely.
             Self::Unavailable(Outage::Proofs | Outage::Questions) => {
-                tracing::debug!(code, status, cause = %self, "refused");
+                tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
-            Self::SlowAnswer | Self::Unavailable(_) => tracing::warn!(code, status, cause = %self, "refused"),
-            _ => tracing::debug!(code, status, cause = %self, "refused"),
+            Self::SlowAnswer | Self::Unavailable(_) => {
+                tracing::warn!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
+            }
+            _ => {
+                tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
+            }
         }
     }
 
     /// The name of the decision, where there is one.
     fn decision(&self) -> Option<String> {
-        self.denied().map(|denied| denied.decision().id().text())
+        self.denied().map(|denied| denied.decision.id().text())
     }
 
     fn write_headers(&self, decision: Option<&str>, hint: &Hint<'_>, headers: &mut HeaderMap) {
@@ -267,13 +283,13 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
     /// The answer to the caller, and a line in the log.
-    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
-        self.log();
-        self.written(dialect, hint)
+    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>, place: Option<Place>) -> Response<Body> {
+        self.log(place.as_ref());
+        self.written(dialect, hint, place)
     }
 
     /// The answer to the caller, where the log has the rest.
-    fn written(self, dialect: Dialect, hint: &Hint<'_>) -> Response<Body> {
+    fn written(self, dialect: Dialect, hint: &Hint<'_>, place: Option<Place>) -> Response<Body> {
         let (status, _) = self.answer();
         let decision = self.decision();
         let problem = Problem::of(&self, decision.as_deref());
@@ -290,10 +306,10 @@ impl Refusal {
         self.write_headers(decision.as_deref(), hint, response.headers_mut());
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
-                response.extensions_mut().insert(denied);
+                response.extensions_mut().insert(AccessDenied { denied, place });
             }
             Self::Unproven { denied: Some(denied), .. } => {
-                response.extensions_mut().insert(*denied);
+                response.extensions_mut().insert(AccessDenied { denied: *denied, place });
             }
             _ => {}
         }
@@ -303,6 +319,6 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
-        self.answered(Dialect::Http, &Hint::default())
+        self.answered(Dialect::Http, &Hint::default(), None)
     }
 }

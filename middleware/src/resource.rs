@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
 use url::Url;
 
+use crate::authorize::Requirement;
 use crate::binding::{Bindings, Proofs};
 use crate::fetch::is_secure;
 
@@ -46,6 +47,7 @@ pub struct ProtectedResource {
     documentation: Option<String>,
     policy: Option<String>,
     terms: Option<String>,
+    details: Vec<String>,
 }
 
 /// Why a service cannot be described.
@@ -58,7 +60,14 @@ pub struct NotAResource(String);
 impl ProtectedResource {
     /// The resource whose identifier is the audience of the guard.
     pub const fn new() -> Self {
-        Self { identifier: None, name: None, documentation: None, policy: None, terms: None }
+        Self {
+            identifier: None,
+            name: None,
+            documentation: None,
+            policy: None,
+            terms: None,
+            details: Vec::new(),
+        }
     }
 
     /// The identifier, where it is not the audience: the `https` URL at which clients reach the service.
@@ -91,6 +100,12 @@ impl ProtectedResource {
         self
     }
 
+    /// Types of `authorization_details` that handlers read (RFC 9396), beside those that routes require.
+    pub fn authorization_details_types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.details.extend(types.into_iter().map(Into::into));
+        self
+    }
+
     pub(crate) fn describe(
         self,
         audience: &str,
@@ -103,6 +118,7 @@ impl ProtectedResource {
             resource: identifier,
             authorization_servers: issuers,
             scopes_supported: BTreeSet::new(),
+            authorization_details_types_supported: self.details.into_iter().collect(),
             bearer_methods_supported: ["header"],
             bound_tokens: BoundTokens {
                 dpop_signing_alg_values_supported: bindings.dpop.as_ref().map(Proofs::algorithm_names),
@@ -148,6 +164,8 @@ struct Document {
     authorization_servers: Vec<String>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     scopes_supported: BTreeSet<String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    authorization_details_types_supported: BTreeSet<String>,
     bearer_methods_supported: [&'static str; 1],
     #[serde(flatten)]
     bound_tokens: BoundTokens,
@@ -191,10 +209,14 @@ impl Described {
         &self.path
     }
 
-    /// Takes note of scopes that routes ask for.
-    pub(crate) fn note_scopes<'a>(&self, scopes: impl IntoIterator<Item = &'a str>) {
+    /// Takes note of scopes and types of details that routes ask for.
+    pub(crate) fn note<'a>(&self, requirements: impl IntoIterator<Item = &'a Requirement>) {
         let mut document = self.document.lock().unwrap_or_else(PoisonError::into_inner);
-        document.scopes_supported.extend(scopes.into_iter().map(str::to_owned));
+        for requirement in requirements {
+            let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            document.scopes_supported.extend(owned(requirement.scopes_mentioned()));
+            document.authorization_details_types_supported.extend(owned(requirement.details_mentioned()));
+        }
     }
 
     /// The metadata, as it is answered to anybody.

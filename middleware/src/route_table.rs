@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
 use crate::body::HttpBody;
+use crate::coverage::Coverage;
 use crate::edge::{Edge, Edged, RouteHeaders};
 use crate::guard::Guard;
 use crate::input::RouteInput;
@@ -161,6 +162,15 @@ impl RouteTable {
         self
     }
 
+    /// What each route has under a guard: for a start-up log, or a test. What is not in the table is refused, so there is nothing
+    /// beside it.
+    pub fn coverage(&self, guard: &Guard) -> Coverage {
+        self.rows.iter().fold(Coverage::new(), |mut coverage, row| {
+            coverage.add(guard, (&row.path, row.names()), &row.requirement, &row.options);
+            coverage
+        })
+    }
+
     /// The layer that guards a service by this table. A guard that has its policy from a server tells it of the routes.
     pub fn guarded_by(self, guard: &Guard) -> Result<TableLayer, RouteFault> {
         let layer = |requirement: &Requirement, options: &RouteOptions, path: Option<&str>| {
@@ -201,11 +211,18 @@ impl RouteTable {
 impl Row {
     fn described(&self) -> Route {
         let (path, need) = (self.path.as_str(), self.requirement.need());
-        let name = |method: &Method| method.as_str().to_owned();
         self.options.described(match &self.methods {
             None => Route::every_method(path, need),
-            Some(methods) => Route::new(methods.iter().map(name).collect(), path, need),
+            Some(_) => Route::new(self.names(), path, need),
         })
+    }
+
+    /// The names of the methods; `*` for every one.
+    fn names(&self) -> Vec<String> {
+        let name = |method: &Method| method.as_str().to_owned();
+        self.methods
+            .as_ref()
+            .map_or_else(|| vec!["*".to_owned()], |methods| methods.iter().map(name).collect())
     }
 }
 
@@ -297,7 +314,7 @@ where
         // A service may decode the path before it looks for the route: where that leads elsewhere, nobody knows what is meant.
         let decoded = path.contains('%').then(|| percent_decode_str(path).decode_utf8_lossy());
         if decoded.is_some_and(|decoded| !std::ptr::eq(self.table.of(method, &decoded), layer)) {
-            return layer.refuse_path(PathFault::TwoRoutes, request.headers());
+            return layer.refuse_path(PathFault::TwoRoutes, &request);
         }
         layer.handle(&mut self.inner, request)
     }

@@ -9,6 +9,7 @@ use axum::routing::{MethodRouter, get};
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
+use crate::coverage::{Coverage, Shown, Unguarded};
 use crate::edge::RouteHeaders;
 use crate::guard::Guard;
 use crate::input::RouteInput;
@@ -219,6 +220,16 @@ where
             .flat_map(|(path, route)| route.0.iter().map(|group| (path.as_str(), &group.requirement)))
     }
 
+    /// What each route has under a guard: for a start-up log, and for a test that holds a finished router to it.
+    pub fn coverage(&self, guard: &Guard) -> Coverage {
+        let groups =
+            self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
+        groups.fold(Coverage::new(), |mut coverage, (path, group)| {
+            coverage.add(guard, (path, methods_of(&group.methods)), &group.requirement, &group.options);
+            coverage
+        })
+    }
+
     /// The routes as the server is told of them.
     fn described(&self) -> Vec<Route> {
         let groups =
@@ -258,6 +269,28 @@ where
 impl<S> Default for GuardedRouter<S> {
     fn default() -> Self {
         Self { routes: Vec::new() }
+    }
+}
+
+impl Coverage {
+    /// What a finished router answers beside what is in this report: routes that were added or merged after
+    /// [`guarded_by`](GuardedRouter::guarded_by), and a fallback.
+    ///
+    /// It is read from what the router shows of itself, and nothing is called. What a service that is nested in the router, or a
+    /// layer around it, answers by itself cannot be known: the first is listed as one route for any method, the second is not seen.
+    /// A route that has a guard as its own layer is in no report, and is listed unless it is [left out](Self::leave_open).
+    pub fn unguarded<S>(&self, app: &Router<S>) -> Vec<Unguarded> {
+        self.beside(Shown::of(app))
+    }
+
+    /// Ends the test if a router answers anything beside what is in this report: see [`unguarded`](Self::unguarded).
+    ///
+    /// # Panics
+    ///
+    /// With a list of it.
+    pub fn assert_no_unguarded<S>(&self, app: &Router<S>) {
+        let found: Vec<String> = self.unguarded(app).iter().map(Unguarded::to_string).collect();
+        assert!(found.is_empty(), "not guarded:\n  {}\nguarded:\n{self}", found.join("\n  "));
     }
 }
 

@@ -174,6 +174,7 @@ impl<'a, 'r> Search<'a, 'r> {
                 needs.iter().try_fold(false, |met, need| Some(self.judge(need, unruled)? || met))?
             }
             Need::Authenticated
+            | Need::Details(_)
             | Need::Dpop
             | Need::Issuer(_)
             | Need::Mtls

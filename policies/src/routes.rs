@@ -61,6 +61,8 @@ pub enum Need {
     Any(Vec<Need>),
     /// A good token.
     Authenticated,
+    /// Details of this type in the token, and perhaps more of them (RFC 9396).
+    Details(String),
     /// A token that is bound to a key, with a proof (RFC 9449).
     Dpop,
     /// A token of this issuer.
@@ -234,6 +236,7 @@ impl Need {
             Self::All(needs) | Self::Any(needs) => needs.into_iter().for_each(|need| need.permissions(found)),
             Self::Rbac { .. } => found.push(self),
             Self::Authenticated
+            | Self::Details(_)
             | Self::Dpop
             | Self::Issuer(_)
             | Self::Mtls
@@ -262,7 +265,7 @@ impl Need {
             Self::Rbac { action, object } => {
                 check_name(action, MAX_NAME_BYTES).and_then(|()| check_name(object, MAX_NAME_BYTES))
             }
-            Self::Issuer(name) | Self::Scope(name) => check_name(name, MAX_NAME_BYTES),
+            Self::Details(name) | Self::Issuer(name) | Self::Scope(name) => check_name(name, MAX_NAME_BYTES),
             Self::SignIn { acr_values, max_age } => {
                 if acr_values.is_empty() && max_age.is_none() {
                     return Err("has to have `acr_values` or `max_age` in `sign_in`".to_owned());
@@ -324,6 +327,7 @@ impl fmt::Display for Need {
             Self::All(needs) => join(needs, " and "),
             Self::Any(needs) => join(needs, " or "),
             Self::Authenticated => out.write_str("authenticated"),
+            Self::Details(kind) => write!(out, "details({kind})"),
             Self::Dpop => out.write_str("dpop"),
             Self::Issuer(issuer) => write!(out, "issuer({issuer})"),
             Self::Mtls => out.write_str("mtls"),
@@ -444,6 +448,16 @@ mod tests {
     }
 
     #[test]
+    fn details_are_written_with_their_type() {
+        let need = Need::Details("payment".to_owned());
+        let text = r#"{"details":"payment"}"#;
+        assert_eq!(serde_json::to_string(&need).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Need>(text).unwrap(), need);
+        assert_eq!(need.to_string(), "details(payment)");
+        assert_eq!(document(vec![route(&["GET"], "/a", need)]).check(), Ok(()));
+    }
+
+    #[test]
     fn what_is_out_of_bounds_is_refused_with_its_place() {
         let good = || route(&["GET"], "/a", Need::Public);
         let with = |change: fn(&mut Route)| {
@@ -469,6 +483,7 @@ mod tests {
             (with(|it| it.requires = Need::Any(Vec::new())), "/routes/0/requires"),
             (with(|it| it.requires = Need::Scope(String::new())), "/routes/0/requires"),
             (with(|it| it.requires = Need::Issuer(String::new())), "/routes/0/requires"),
+            (with(|it| it.requires = Need::Details(String::new())), "/routes/0/requires"),
             (with(|it| it.requires = Need::Any(vec![Need::Public; MAX_PARTS])), "/routes/0/requires"),
             (with(|it| it.requires = rbac("a\0", "b")), "/routes/0/requires"),
             (with(|it| it.requires = sign_in(&[], None)), "/routes/0/requires"),

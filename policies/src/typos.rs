@@ -60,6 +60,7 @@ impl KnownNames {
                 self.objects.insert(object.clone());
             }
             Need::Authenticated
+            | Need::Details(_)
             | Need::Dpop
             | Need::Issuer(_)
             | Need::Mtls

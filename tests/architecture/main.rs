@@ -6,6 +6,7 @@ mod mutations;
 mod packages;
 mod planted;
 mod references;
+mod requirements;
 mod rules;
 mod source;
 mod surface;
@@ -50,6 +51,19 @@ fn assert_none(broken: &[Violation]) {
 #[test]
 fn the_checks_that_can_be_taken_out_are_where_their_list_says() {
     assert_eq!(mutations::strayed(), Vec::<String>::new());
+}
+
+#[test]
+fn every_requirement_is_shown_by_a_test_or_says_why_not() {
+    assert_eq!(requirements::faults(), Vec::<String>::new());
+}
+
+#[test]
+fn the_pages_of_requirements_are_what_their_data_gives() {
+    let accepts = std::env::var_os("PORTCULLIS_ACCEPT_REQUIREMENTS").is_some();
+    let outdated = requirements::outdated(accepts).join("\n");
+    let how = "PORTCULLIS_ACCEPT_REQUIREMENTS=1 tests/run architecture writes them";
+    assert!(outdated.is_empty(), "{how}\n{outdated}");
 }
 
 #[test]

@@ -112,7 +112,9 @@ pub(crate) const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("auth-server/src/domain/claims.rs", "IdTokenClaims"),
     ("auth-server/src/http/admin/client_protocol.rs", "ProtocolDocument"),
     ("auth-server/src/http/metadata.rs", "Metadata"),
+    ("auth-server/src/http/registration/answer.rs", "Information"),
     ("auth-server/src/keys/jwk.rs", "RawJwk"),
+    ("auth-server/src/services/registration/metadata.rs", "ClientMetadata"),
     ("middleware/src/jwks/key.rs", "Jwk"),
     ("middleware/src/token/claims.rs", "ClaimSet"),
 ];

@@ -259,7 +259,8 @@ impl<'ast> Visit<'ast> for Sizes {
     }
 }
 
-fn is_test_function(item: &ItemFn) -> bool {
+/// Whether the runner runs it.
+pub(crate) fn is_test_function(item: &ItemFn) -> bool {
     item.attrs.iter().any(|attribute| {
         attribute.path().segments.last().is_some_and(|last| last.ident == "test" || last.ident == "rstest")
     })

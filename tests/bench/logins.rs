@@ -22,7 +22,7 @@ pub(crate) async fn round(report: &mut Report) {
     let place = Place::new(folder.path());
     let issuer = format!("http://127.0.0.1:{}", place.port);
     let place = Place { issuer: Some(issuer), ..place };
-    let provisioned = Provisioned::in_place(&place).await;
+    let provisioned = Box::pin(Provisioned::in_place(&place)).await;
     let server = Server::start_portcullis(&program(), folder.path(), place.port);
     server.until_ready().await;
     let machine = Machine::new(&server.base);

@@ -26,7 +26,7 @@ struct Scene {
 impl Scene {
     async fn start() -> Self {
         let server = TestServer::start_with(Sqlite, |config| {
-            config.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
+            config.reach.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
         })
         .await;
         let ada = server.admin.user("ada").await;

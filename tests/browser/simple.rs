@@ -86,7 +86,7 @@ fn configure(config: &mut Config, authority: &Certificate) {
     chosen.server.tls.key = Some(key);
     let authorities = chosen.server.data_dir.join("authorities.pem");
     std::fs::write(&authorities, authority.certificate_pem()).unwrap();
-    chosen.outbound.ca_file = Some(authorities);
+    chosen.reach.outbound.ca_file = Some(authorities);
     *config = chosen;
 }
 

@@ -3,6 +3,7 @@
 use portcullis_tests::admin::{Admin, RegisteredApi};
 use portcullis_tests::process::{Place, ServerProcess};
 use portcullis_tests::visitor::{Person, Visitor};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
@@ -18,10 +19,18 @@ pub(crate) struct Ground {
 impl Ground {
     /// Starts a server, whose API has this audience.
     pub(crate) async fn new(audience: &str) -> Self {
+        Self::with(audience, &[]).await
+    }
+
+    /// The same with settings, each `section.key=value`.
+    pub(crate) async fn with(audience: &str, settings: &[&str]) -> Self {
         let folder = tempdir().unwrap();
         let place = Place::new(folder.path());
         let admin = Admin::in_place(&place);
-        let server = ServerProcess::start(&place).await;
+        let set = settings.iter().flat_map(|setting| ["--set", setting]);
+        let arguments: Vec<&str> = std::iter::once("serve").chain(set).collect();
+        let mut server = ServerProcess::of(place.command(&arguments), &place);
+        server.ready().await;
         let api = admin.api(audience).await;
         let person = admin.user("ada").await;
         Self { admin, api, person, server, _folder: folder }
@@ -35,6 +44,13 @@ impl Ground {
     /// A browser without a screen.
     pub(crate) fn visitor(&self) -> Visitor {
         Visitor::new(self.issuer())
+    }
+
+    /// Lets clients register once each that show what comes back.
+    pub(crate) async fn initial_token(&self) -> String {
+        let document = json!({ "name": "Foreign" });
+        let made = self.admin.send(Method::POST, "/initial-access-tokens", &document).await;
+        made.member("initial_access_token")
     }
 
     /// What a program is told of all this.

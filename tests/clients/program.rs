@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use url::Url;
 
-use crate::features::{laid_out, left_out, note_version};
+use crate::features::{laid_out, note_version};
 use crate::ground::Ground;
 use crate::pages::{End, go};
 
@@ -72,7 +72,7 @@ impl Program {
                     let end = visit(&mut visitor, ground, rest).await;
                     self.tell(&end).await;
                 }
-                "lacks" => return left_out(flow, rest),
+                "lacks" => panic!("{flow} did not run: the server does not advertise {rest}"),
                 "ran" => return,
                 _ => eprintln!("{flow}: {line}"),
             }

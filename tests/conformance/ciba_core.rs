@@ -121,6 +121,10 @@ async fn section_13_what_is_wrong_with_a_request_is_told(#[values(Sqlite, Postgr
         ),
         (vec![("scope", "openid"), ("login_hint", "ada"), ("request", "x.y.z")], "invalid_request"),
         (
+            vec![("scope", "openid"), ("login_hint", "ada"), ("authorization_details", "[]")],
+            "invalid_authorization_details",
+        ),
+        (
             vec![("scope", "openid"), ("login_hint", "ada"), ("resource", "https://nobody.test")],
             "invalid_target",
         ),
@@ -270,7 +274,7 @@ async fn section_4_the_metadata_name_the_endpoint_as_long_as_it_is_on(
         let named = metadata.as_object().unwrap().keys().filter(|name| name.starts_with("backchannel_"));
         assert_eq!(named.filter(|name| !name.contains("logout")).count(), 0, "{metadata}");
         assert_eq!(refusal(&answer), said("unsupported_grant_type"));
-        let id = format!("pca_{}", "A".repeat(43));
+        let id = format!("pcq_{}", "A".repeat(43));
         assert_eq!(refusal(&server.machine.ask(&bank, &id).await), said("unsupported_grant_type"));
         let mut visitor = server.visitor();
         let account = visitor.sign_in(&ada).await;

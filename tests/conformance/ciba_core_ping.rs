@@ -29,7 +29,7 @@ struct Scene {
 impl Scene {
     async fn on(database: Database) -> Self {
         let server = TestServer::start_with(database, |config| {
-            config.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
+            config.reach.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
         })
         .await;
         let pinged = Pinged::start().await;

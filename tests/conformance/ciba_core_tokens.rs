@@ -143,8 +143,8 @@ async fn section_11_an_auth_req_id_is_of_its_client_and_known(
     server.visitor().decide_request(&ada, "allow").await;
     let other = server.admin.bank().await;
     assert_eq!(refusal(&server.machine.ask(&other, &id).await), said("invalid_grant"));
-    let device = format!("pcd_{}", id.strip_prefix("pca_").unwrap());
-    for odd in ["x", &format!("pca_{}", "A".repeat(43)), &format!("{id}A"), &device] {
+    let device = format!("pcd_{}", id.strip_prefix("pcq_").unwrap());
+    for odd in ["x", &format!("pcq_{}", "A".repeat(43)), &format!("{id}A"), &device] {
         assert_eq!(refusal(&server.machine.ask(&bank, odd).await), said("invalid_grant"), "{odd}");
     }
     assert_eq!(refusal(&server.machine.ask(&bank, "").await), said("invalid_request"));

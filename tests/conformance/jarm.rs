@@ -91,3 +91,12 @@ async fn section_3_an_unknown_algorithm_is_refused(#[values(Sqlite, Postgres)] d
         assert_eq!(refused.status, 422, "{algorithm}: {}", refused.text());
     }
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_4_the_metadata_name_the_algorithms(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let metadata = server.machine.get("/.well-known/oauth-authorization-server").await.json();
+    let algorithms = json!(["EdDSA", "ES256", "PS256", "RS256"]);
+    assert_eq!(metadata["authorization_signing_alg_values_supported"], algorithms, "{metadata}");
+}

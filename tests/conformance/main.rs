@@ -10,10 +10,23 @@ mod ciba_core_people;
 mod ciba_core_ping;
 #[cfg(test)]
 mod ciba_core_tokens;
+mod client_id_metadata_attacks;
+#[cfg(test)]
+mod client_id_metadata_document;
+#[cfg(test)]
+mod client_id_metadata_refused;
+#[cfg(test)]
+mod client_logos;
+#[cfg(test)]
+mod document_scene;
+#[cfg(test)]
+mod fapi2_security_profile;
 #[cfg(test)]
 mod form_post;
 #[cfg(test)]
 mod jarm;
+#[cfg(test)]
+mod oauth21;
 #[cfg(test)]
 mod oidc_backchannel_answers;
 #[cfg(test)]
@@ -31,13 +44,39 @@ mod oidc_core_pairwise;
 #[cfg(test)]
 mod oidc_core_parameters;
 #[cfg(test)]
+mod oidc_core_tokens;
+#[cfg(test)]
 mod oidc_core_userinfo;
+#[cfg(test)]
+mod oidc_discovery;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
+mod rfc6749;
+#[cfg(test)]
+mod rfc7009;
+#[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
+mod rfc7523_algorithms;
+#[cfg(test)]
 mod rfc7523_clients;
+#[cfg(test)]
+mod rfc7591;
+#[cfg(test)]
+mod rfc7591_members;
+#[cfg(test)]
+mod rfc7591_refused;
+#[cfg(test)]
+mod rfc7592;
+#[cfg(test)]
+mod rfc7636;
+#[cfg(test)]
+mod rfc7662;
+#[cfg(test)]
+mod rfc8252;
+#[cfg(test)]
+mod rfc8414;
 #[cfg(test)]
 mod rfc8628;
 #[cfg(test)]
@@ -49,9 +88,19 @@ mod rfc8693_bounds;
 #[cfg(test)]
 mod rfc8705;
 #[cfg(test)]
+mod rfc8707;
+#[cfg(test)]
+mod rfc9068;
+#[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
 mod rfc9126;
+#[cfg(test)]
+mod rfc9396;
+#[cfg(test)]
+mod rfc9396_scene;
+#[cfg(test)]
+mod rfc9396_tokens;
 #[cfg(test)]
 mod rfc9449;
 #[cfg(test)]

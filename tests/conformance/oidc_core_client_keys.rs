@@ -49,7 +49,7 @@ impl Scene {
 
 async fn start(database: Database) -> TestServer {
     TestServer::start_with(database, |config| {
-        config.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
+        config.reach.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
     })
     .await
 }

@@ -214,3 +214,50 @@ async fn section_7_a_machine_has_nothing_to_push(#[values(Sqlite, Postgres)] dat
     assert_eq!(refused.status, 422, "{}", refused.text());
     assert!(refused.text().contains("/options/protocol/require_pushed_requests"), "{}", refused.text());
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_2_3_what_is_no_request_to_push_is_told_by_its_status(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_with(database, |config| {
+        config.limits.token_per_client_per_minute = 2;
+    })
+    .await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop);
+    let asked = Answer::to(server.machine.request(reqwest::Method::GET, "/par")).await;
+    assert_eq!((asked.status.as_u16(), asked.header("allow").is_empty()), (405, false));
+    let huge = push(&server, &shop, &request.clone().with("state", &"x".repeat(2 << 20))).await;
+    assert_eq!(huge.status, 413);
+    for status in [201, 201, 429] {
+        let answer = push(&server, &shop, &request).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+        assert_eq!(answer.header("retry-after").is_empty(), status == 201);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_7_4_what_a_client_may_do_is_looked_at_again_when_its_handle_is_used(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid email");
+    let [narrowed, disabled] =
+        [handle(&server, &shop, &request).await, handle(&server, &shop, &request).await];
+    let less = json!({ "name": "Test shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        "scopes": "openid" });
+    let change = server.admin.request(reqwest::Method::PUT, &format!("/clients/{}", shop.id)).await;
+    let changed = Answer::to(change.header("if-match", "*").json(&less)).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let callback = server.visitor().walk(&brought(&shop, &narrowed), &ada).await;
+    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    assert_eq!(tokens.json()["scope"], "openid", "{}", tokens.text());
+    server.admin.post(&format!("/clients/{}/disable", shop.id), &json!({})).await;
+    let answer = server.visitor().open(&brought(&shop, &disabled)).await;
+    assert!(answer.status.is_client_error(), "{}", answer.status);
+    assert_eq!(answer.location(), None);
+}

@@ -18,7 +18,7 @@ pub(crate) const BYE: &str = "https://rp.test/bye";
 /// A server that may call this machine.
 pub(crate) async fn start(database: Database) -> TestServer {
     TestServer::start_with(database, |config| {
-        config.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
+        config.reach.outbound.allow = vec!["127.0.0.1".parse().expect("an address")];
     })
     .await
 }

@@ -44,6 +44,7 @@ fn changes() -> Vec<Change> {
         ("POST /clients/{client}/enable", json!({}), Some("client.enabled")),
         ("POST /apis", json!({ "audience": "https://orders.test", "name": "Orders" }), Some("api.created")),
         ("PUT /apis/{api}", json!({ "name": "Sales", "access_token_ttl_secs": 60 }), Some("api.updated")),
+        ("PUT /apis/{api}/authorization-details-types", json!({ "items": [] }), Some("api.updated")),
         ("POST /apis/{api}/roles", json!({ "name": "clerk" }), Some("role.created")),
         ("POST /apis/{api}/assignments", assignment, Some("assignment.created")),
         ("DELETE /apis/{api}/assignments/{assignment}", Value::Null, Some("assignment.deleted")),

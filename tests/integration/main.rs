@@ -28,6 +28,8 @@ mod discovery;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod fapi2;
+#[cfg(test)]
 mod introspection;
 #[cfg(test)]
 mod logout;

@@ -1,6 +1,7 @@
 //! The gateway behind a real nginx, configured as its page says, and asked by others.
 
 mod bound;
+mod copied;
 mod grpc;
 mod started;
 
@@ -32,13 +33,15 @@ const ROUTES: &str = "[[route]]\npath = \"/orders\"\nmethods = [\"GET\"]\nrequir
     [[route]]\npath = \"/orders/{id}\"\nmethods = [\"DELETE\"]\nrequire = \"rbac(orders, delete)\"\n\
     [[route]]\npath = \"/open/{*rest}\"\nrequire = \"public\"\n";
 
-/// The block of nginx in the page about the gateway.
+/// A file of the example that people copy, or of the page about it.
+fn text_of(file: &str) -> String {
+    let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+    fs::read_to_string(Path::new(&here).join("..").join(file)).unwrap()
+}
+
+/// The configuration of nginx.
 fn nginx_block() -> String {
-    let file = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
-        .join("../auth-server/docs/gateway.md");
-    let page = fs::read_to_string(file).unwrap();
-    let (_, rest) = page.split_once("```nginx\n").expect("the page has a block for nginx");
-    rest.split("```").next().unwrap_or_default().to_owned()
+    text_of("middleware/examples/gateway/nginx.conf")
 }
 
 /// A server with an API, a client for the gateway, and one that calls.

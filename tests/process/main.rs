@@ -15,6 +15,8 @@ mod crash;
 #[cfg(test)]
 mod cutoff;
 #[cfg(test)]
+mod details;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod distribution;
@@ -39,6 +41,8 @@ mod multi_issuer;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod routes;
@@ -46,6 +50,8 @@ mod routes;
 mod sign_outs;
 #[cfg(test)]
 mod simulate;
+#[cfg(test)]
+mod snippets;
 #[cfg(test)]
 mod start;
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub struct BareServer {
     pub machine: Machine,
     /// What it wrote to its log.
     pub log: Log,
-    app: App,
+    /// On the heap: whoever holds a server in a future would hold all of it.
+    app: Box<App>,
     data_dir: TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
@@ -98,12 +99,16 @@ impl BareServer {
         let mut config = Config::for_tests(data_dir.path(), &issuer);
         config.database.url = Some(SecretText::new(database.create(data_dir.path()).await));
         change(&mut config);
+        // Over TLS it goes by the name that the test gave it.
+        let speaks_tls = config.server.tls.certificate.is_some();
+        let issuer = if speaks_tls { config.issuer().as_str().to_owned() } else { issuer };
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
-        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await.expect("the server starts");
+        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await;
+        let app = Box::new(app.expect("the server starts"));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn({
-            let app = app.clone();
+            let app = App::clone(&app);
             let until = async move { _ = stopped.await };
             async move { Box::pin(app.serve(listener, until)).await }
         });

@@ -141,7 +141,7 @@ fn guard(issuer: &str, replica: &str, audience: &str, client: &Registered) -> Gu
     Guard::builder().issuer(Issuer::oidc(issuer)).audience(audience).policy(Policy::remote(endpoint))
 }
 
-fn routes(guard: &Guard) -> Router {
+pub(crate) fn routes(guard: &Guard) -> Router {
     GuardedRouter::new()
         .route("/orders", get(list).guard(rbac("orders", "read")))
         .route("/orders", post(create).guard(rbac("orders", "create")))

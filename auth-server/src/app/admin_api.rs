@@ -41,7 +41,7 @@ pub(super) async fn open(
     let state = AdminState {
         apis: administration.apis.clone(),
         assignments: administration.assignments.clone(),
-        clients: administration.clients.clone(),
+        programs: administration.programs.clone(),
         inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
         policies: administration.policies.clone(),

@@ -3,6 +3,7 @@
 use crate::app::StartError;
 use crate::app::ground::Ground;
 use crate::app::tls::abilities;
+use crate::http::admin::state::Programs;
 use crate::http::state::{Console, Rulings};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
@@ -23,6 +24,7 @@ use crate::services::policies::notes::{DecisionNotes, Pseudonyms};
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::revocation_feed::RevocationFeed;
 use crate::services::roles::RoleService;
 use crate::services::setup::{self, SetupService};
@@ -34,11 +36,11 @@ pub(super) struct Administration {
     pub(super) apis: ApiService,
     pub(super) assignments: AssignmentService,
     pub(super) audit: AuditService,
-    pub(super) clients: ClientService,
     pub(super) console: Console,
     pub(super) distribution: Distribution,
     pub(super) organisations: OrganisationService,
     pub(super) policies: PolicyService,
+    pub(super) programs: Programs,
     pub(super) roles: RoleService,
     pub(super) users: UserService,
 }
@@ -114,19 +116,22 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         },
         assignments,
         audit: AuditService::new(store()),
-        clients: clients(ground, &owners),
         organisations: OrganisationService::new(store(), entropy()),
         policies,
+        programs: programs(ground, &owners),
         roles: RoleService::new(store(), entropy()),
         users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
     })
 }
 
-/// Registers clients, whose addresses are looked at and whose way to prove who they are has to work here.
-fn clients(ground: &Ground, owners: &Owners) -> ClientService {
+/// Clients: those that administrators register, whose addresses are looked at and whose way to prove who they are has to work here, and
+/// those that come by themselves.
+fn programs(ground: &Ground, owners: &Owners) -> Programs {
     let Ground { config, entropy, outbound, store, .. } = ground;
     let abilities = abilities(&config.server.tls);
-    ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities)
+    let clients =
+        ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities);
+    Programs { clients, registrations: RegistrationAdmin::new(store.clone(), entropy.clone()) }
 }
 
 /// Tells services of what changes.

@@ -34,7 +34,7 @@ pub(crate) enum Key {
 /// Looks at everything that a start needs, and refuses what a start would refuse. Nothing is made or changed.
 pub(crate) async fn look(config: &Config, clock: &Clock, entropy: &Entropy) -> Result<Prospect, StartError> {
     Owners::of(&config.issuer()).map_err(StartError::Audience)?;
-    Outbound::new(&config.outbound, Resolver::System, clock.clone())?;
+    Outbound::new(&config.reach.outbound, Resolver::System, clock.clone())?;
     let settings = &config.server.tls;
     tls::open(settings, tls::authorities(settings)?.as_ref())?;
     let data_dir = master::look_at_data_dir(config.data_dir())?;

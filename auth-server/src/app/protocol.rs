@@ -3,6 +3,7 @@
 use portcullis_guard::DpopError;
 
 use crate::app::ground::Ground;
+use crate::http::advertised::Advertised;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
@@ -10,7 +11,7 @@ use crate::http::metadata::Discovery;
 use crate::http::protocol::{Decoupled, Documents, Evidence, Protocol};
 use crate::keys::certificate::authorities::Authorities;
 use crate::services::authorize::limits::FlowLimits;
-use crate::services::authorize::{AuthorizeService, AuthorizeSettings};
+use crate::services::authorize::{AuthorizeService, AuthorizeSettings, Surroundings};
 use crate::services::ciba::limits::PeopleLimits;
 use crate::services::ciba::ping::{PingParts, PingSender};
 use crate::services::ciba::{CibaKeys, CibaLimits, CibaOptions, CibaService};
@@ -18,12 +19,14 @@ use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_auth::uses::SecretUses;
 use crate::services::client_auth::{ClientAuthenticator, Witnesses};
 use crate::services::client_keys::ClientKeys;
+use crate::services::details::DetailsCatalogue;
 use crate::services::device::limits::CodeLimits;
 use crate::services::device::{DeviceLimits, DeviceService, DeviceSettings};
 use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::mint::Minter;
+use crate::services::registration::documents::DocumentService;
 use crate::services::revocations::RevocationService;
 use crate::services::token::access::AccessTokens;
 use crate::services::token::{TokenService, TokenSettings};
@@ -33,7 +36,7 @@ use crate::services::userinfo::UserInfoService;
 pub(super) fn build(
     ground: &Ground,
     login: &LoginService,
-    authorities: Option<Authorities>,
+    (authorities, documents): (Option<Authorities>, DocumentService),
 ) -> Result<Protocol, DpopError> {
     let Ground { config, clock, entropy, keys, sealer, store, .. } = ground;
     let issuer = config.issuer();
@@ -48,46 +51,58 @@ pub(super) fn build(
         ciba_grant: config.protocol.ciba_grant.into(),
         device_grant: config.protocol.device_grant.into(),
     };
-    let flows = AuthorizeSettings {
-        issuer: issuer.clone(),
-        code_ttl: tokens.code_ttl(),
-        interaction_ttl: config.sessions.interaction_ttl(),
-        pushed_request_ttl: tokens.pushed_request_ttl(),
-        pushed_requests: config.protocol.require_pushed_requests.into(),
-    };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
     let client_keys = ClientKeys::new(ground.outbound.clone(), clock.clone());
     let flow_limits = FlowLimits::new(&config.limits, clock, entropy);
     let evidence = evidence(ground)?;
+    let witnesses = Witnesses {
+        keys: client_keys.clone(),
+        authorities,
+        documents: documents.clone(),
+        uses: SecretUses::new(store.clone()),
+    };
+    let surroundings = Surroundings {
+        limits: flow_limits.clone(),
+        pushes: limits.clone(),
+        client_keys: client_keys.clone(),
+        documents: documents.clone(),
+    };
     Ok(Protocol {
         authorize: AuthorizeService::new(
             store.clone(),
             keys.clone(),
             entropy.clone(),
-            flows,
-            (flow_limits.clone(), limits.clone(), client_keys.clone()),
+            flows(ground),
+            surroundings,
         ),
-        clients: ClientAuthenticator::new(
-            store.clone(),
-            issuer.clone(),
-            limits.clone(),
-            Witnesses { keys: client_keys.clone(), authorities, uses: SecretUses::new(store.clone()) },
-        ),
-        decoupled: Decoupled {
-            ciba: ciba(ground, limits.clone(), client_keys),
-            devices: devices(ground, flow_limits, limits.clone()),
-        },
+        clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone(), witnesses),
+        decoupled: decoupled(ground, flow_limits, (limits.clone(), client_keys)),
         documents: Documents {
             decision_point: DecisionPoint::of(&issuer),
-            discovery: Discovery::of(&issuer, config, &evidence.proofs),
+            discovery: Advertised::new(
+                Discovery::of(&issuer, config, &evidence.proofs),
+                DetailsCatalogue::new(store.clone()),
+            ),
         },
         evidence,
         introspection: IntrospectionService::new(store.clone(), access.clone()),
-        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone()),
+        logout: LogoutService::new(store.clone(), keys.clone(), issuer, login.clone(), documents),
         revocations: RevocationService::new(store.clone(), access.clone()),
         tokens: TokenService::new(store.clone(), minter, sealer.clone(), lifetimes, limits),
         userinfo: UserInfoService::new(store.clone(), access),
     })
+}
+
+/// What authorization requests are held to.
+fn flows(ground: &Ground) -> AuthorizeSettings {
+    let config = &ground.config;
+    AuthorizeSettings {
+        issuer: config.issuer(),
+        code_ttl: config.tokens.code_ttl(),
+        interaction_ttl: config.sessions.interaction_ttl(),
+        pushed_request_ttl: config.tokens.pushed_request_ttl(),
+        pushed_requests: config.protocol.require_pushed_requests.into(),
+    }
 }
 
 /// What finds out what the senders of requests hold.
@@ -102,6 +117,15 @@ fn evidence(ground: &Ground) -> Result<Evidence, DpopError> {
 /// What nonces of proofs are made from, if there are to be any: the same on every replica.
 pub(super) fn nonce_secret(ground: &Ground) -> Option<[u8; 32]> {
     ground.config.protocol.require_dpop_nonces.then(|| ground.sealer.derive("nonces of DPoP proofs"))
+}
+
+/// What is decided elsewhere than where it is asked for.
+fn decoupled(
+    ground: &Ground,
+    flows: FlowLimits,
+    (clients, client_keys): (ClientLimits, ClientKeys),
+) -> Decoupled {
+    Decoupled { ciba: ciba(ground, clients.clone(), client_keys), devices: devices(ground, flows, clients) }
 }
 
 /// What takes requests that are approved elsewhere. It counts with the others what they count, and by itself whom clients ask for.

@@ -1,5 +1,8 @@
 //! `portcullis api`: the services that tokens are for.
 
+mod details_types;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -35,6 +38,22 @@ pub(crate) enum Api {
     },
     /// Prints every API with the page on which its rules are edited.
     List,
+    /// Prints the scopes of an API, or sets them: tokens for it say no others but those of OpenID Connect.
+    Scopes {
+        #[command(flatten)]
+        api: ApiOption,
+        /// The scopes that it has from now on, with one space between them. Nothing between the quotes: it names none.
+        #[arg(long, value_name = "SCOPES")]
+        set: Option<String>,
+    },
+    /// Prints the types of authorization details of an API (RFC 9396), or sets them.
+    DetailsTypes {
+        #[command(flatten)]
+        api: ApiOption,
+        /// A file with all the types that it has from now on, as the admin API takes them: `{"items": [..]}`.
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+    },
 }
 
 /// One of two.
@@ -95,6 +114,8 @@ pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure>
     match command {
         Api::FourEyes { switch, api } => four_eyes(context.format, &app, *switch, api).await,
         Api::List => list(context.format, &app).await,
+        Api::Scopes { api, set } => scopes(context.format, &app, api, set.as_deref()).await,
+        Api::DetailsTypes { api, set } => details_types::run(context.format, &app, api, set.as_deref()).await,
     }
 }
 
@@ -107,6 +128,7 @@ async fn four_eyes(format: Format, app: &App, switch: Switch, api: &ApiOption) -
             name: now.name,
             access_token_ttl_secs: now.access_token_ttl.as_secs(),
             four_eyes: Some(wanted),
+            scopes: None,
         };
         let seen = Precondition::Matches(vec![known.version]);
         let operator = Caller::operator(Clock::system().now());
@@ -116,6 +138,25 @@ async fn four_eyes(format: Format, app: &App, switch: Switch, api: &ApiOption) -
         json!({ "id": now.id.as_str(), "audience": now.audience.as_str(), "four_eyes": now.four_eyes });
     let row = [now.id.to_string(), now.audience.to_string(), on_or_off(now.four_eyes)];
     output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "FOUR EYES"], [row]))
+}
+
+async fn scopes(format: Format, app: &App, api: &ApiOption, set: Option<&str>) -> Result<(), Failure> {
+    let known = app.apis().show(&api.find(app).await?.id).await?;
+    let mut now = known.value;
+    if let Some(scopes) = set {
+        let patch = ApiPatch {
+            name: now.name,
+            access_token_ttl_secs: now.access_token_ttl.as_secs(),
+            four_eyes: None,
+            scopes: Some(scopes.to_owned()),
+        };
+        let seen = Precondition::Matches(vec![known.version]);
+        let operator = Caller::operator(Clock::system().now());
+        now = app.apis().update(&now.id, &patch, &seen, &operator).await?.value;
+    }
+    let shown = json!({ "id": now.id.as_str(), "audience": now.audience.as_str(), "scopes": now.scopes });
+    let row = [now.id.to_string(), now.audience.to_string(), now.scopes.to_string()];
+    output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "SCOPES"], [row]))
 }
 
 fn on_or_off(four_eyes: bool) -> String {

@@ -7,6 +7,7 @@ use crate::cli::client::Client;
 use crate::cli::context::Context;
 use crate::cli::gateway::Gateway;
 use crate::cli::policy::Policy;
+use crate::cli::registration::Registration;
 use crate::cli::user::User;
 
 /// Sign-in server and policy source for services: OAuth 2, OpenID Connect, RBAC.
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     /// Works on files of rules, and on those of this server. `-` reads standard input.
     #[command(subcommand)]
     Policy(Policy),
+    /// Clients that come by themselves.
+    #[command(subcommand)]
+    Registration(Registration),
     /// Starts the server.
     Serve,
     /// Accounts.

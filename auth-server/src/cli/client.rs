@@ -9,6 +9,7 @@ use crate::cli::client_secret::{self, Secret};
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
+use crate::cli::snippet::{self, Snippet};
 use crate::domain::client::Client as Registered;
 use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::clock::Clock;
@@ -30,6 +31,8 @@ pub(crate) enum Client {
     /// The secrets of a client, of which two may work at once.
     #[command(subcommand)]
     Secret(Secret),
+    /// Prints a configuration with this client for another program. It names the secret and never has it.
+    Snippet(Snippet),
 }
 
 /// A new client.
@@ -54,18 +57,29 @@ pub(crate) struct Create {
     /// Gives the client itself this role in its one API. May be repeated.
     #[arg(long, value_name = "ROLE", requires = "api")]
     role: Vec<String>,
-    /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
-    #[arg(long, value_name = "SCOPES")]
-    scope: Option<String>,
+    /// What it may ask for.
+    #[command(flatten)]
+    asks: AskFlags,
     /// What it is told of sign-outs.
     #[command(flatten)]
     told: ToldFlags,
     /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
-    /// How it proves who it is, and what its tokens are bound to.
+    /// How it proves who it is, and what it is held to.
     #[command(flatten)]
     proof: ProofFlags,
+}
+
+/// What a client may ask for.
+#[derive(Args, Debug)]
+struct AskFlags {
+    /// Scopes that it may ask for, with spaces between them. Without it: what the preset gives.
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// A type of authorization details that it may ask for (RFC 9396), of one of its APIs. May be repeated.
+    #[arg(long, value_name = "TYPE")]
+    details_type: Vec<String>,
 }
 
 /// What a client is told of sign-outs.
@@ -101,6 +115,7 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
         Client::Create(create) => Box::pin(self::create(context, create)).await,
         Client::List => list(context).await,
         Client::Secret(command) => client_secret::run(context, command).await,
+        Client::Snippet(command) => Box::pin(snippet::run(context, command)).await,
     }
 }
 
@@ -167,9 +182,11 @@ impl Create {
             ..ProtocolForm::default()
         };
         let options = ClientOptions {
+            profile: self.proof.profile.clone(),
             first_party: self.first_party,
             authentication: self.proof.authentication(),
             protocol,
+            authorization_details_types: self.asks.details_type.clone(),
             ..ClientOptions::default()
         };
         Ok(ClientForm {
@@ -178,7 +195,7 @@ impl Create {
             organisation: None,
             redirect_uris: self.redirect_uri.clone(),
             post_logout_redirect_uris: self.post_logout_redirect_uri.clone(),
-            scopes: self.scope.clone(),
+            scopes: self.asks.scope.clone(),
             apis: Vec::new(),
             serves: None,
             jwks: self.proof.jwks()?,

@@ -1,4 +1,4 @@
-//! How a client that is created proves who it is, and what its tokens are bound to.
+//! How a client that is created proves who it is, and what it is held to.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,12 @@ use clap::Args;
 use crate::cli::exit::Failure;
 use crate::services::clients::authentication::AuthenticationForm;
 
-/// How a client proves who it is, and what its tokens are bound to.
+/// How a client proves who it is, and what it is held to.
 #[derive(Args, Debug)]
 pub(crate) struct ProofFlags {
+    /// What it is held to as a whole: `fapi2` (FAPI 2.0 Security Profile), `oauth21` (OAuth 2.1) or `none`.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
     /// How it proves who it is: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, `tls_client_auth` or
     /// `self_signed_tls_client_auth`. Without it: by keys, if there are some, or else as the preset says.
     #[arg(long, value_name = "METHOD")]

@@ -16,7 +16,9 @@ mod listening;
 mod output;
 mod policy;
 mod prompt;
+mod registration;
 mod serve;
+mod snippet;
 mod user;
 mod version;
 
@@ -42,6 +44,9 @@ impl Cli {
             Some(Command::Gateway(gateway)) => serving()?.block_on(gateway.run(context)),
             Some(Command::Key(command)) => commanding()?.block_on(key::run(context, command)),
             Some(Command::Policy(command)) => commanding()?.block_on(policy::run(context, command)),
+            Some(Command::Registration(command)) => {
+                commanding()?.block_on(registration::run(context, command))
+            }
             Some(Command::User(command)) => commanding()?.block_on(user::run(context, command)),
             Some(Command::Version { json }) => version::run(*json, context.format),
         }

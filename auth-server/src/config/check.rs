@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
+use url::Host;
 
 use crate::config::known::Key;
-use crate::config::{CertificateSource, Config, Log, SecretText, Tls};
+use crate::config::{CertificateSource, Config, Documents, Log, Registration, SecretText, Tls};
+use crate::domain::rbac::Audience;
+use crate::domain::scope::ScopeSet;
 
 /// A key, and what is wrong with it.
 pub(crate) type Finding = (Key, String);
@@ -75,6 +78,32 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
             finding("passwords", "memory_kib", "must be at least 8 for each lane of passwords.parallelism".to_owned())
         }),
         log_filter(&config.journal.log),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(registration(&config.reach.registration))
+}
+
+/// What contradicts itself of who may come by itself.
+fn registration(registration: &Registration) -> impl Iterator<Item = Finding> {
+    let Registration { client_id_metadata_documents, document_hosts, scopes, apis, .. } = registration;
+    let is_listed = *client_id_metadata_documents == Documents::AllowListed;
+    let is_no_name =
+        |host: &&String| !matches!(Host::parse(host), Ok(parsed) if parsed.to_string() == **host);
+    [
+        (is_listed && document_hosts.is_empty()).then(|| {
+            let message = "names no host, so `allow-listed` would allow nobody".to_owned();
+            finding("registration", "document_hosts", message)
+        }),
+        document_hosts.iter().find(is_no_name).map(|host| {
+            let message = format!("`{host}` is not the plain name of a host: no port, no path, no capitals");
+            finding("registration", "document_hosts", message)
+        }),
+        ScopeSet::parse(scopes).err().map(|error| finding("registration", "scopes", error.to_string())),
+        apis.iter().find_map(|audience| {
+            let error = Audience::parse(audience).err()?;
+            Some(finding("registration", "apis", format!("`{audience}`: {error}")))
+        }),
     ]
     .into_iter()
     .flatten()

@@ -12,6 +12,7 @@ mod lifetimes;
 mod load;
 mod outbound;
 mod protocol;
+mod registration;
 mod secret;
 mod server;
 pub(crate) mod show;
@@ -33,6 +34,7 @@ pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
 pub use self::outbound::{AllowedTarget, Outbound};
 pub use self::protocol::Protocol;
+pub use self::registration::{Documents, Dynamic, Registration};
 pub use self::secret::SecretText;
 pub use self::server::{Bounds, IssuerSetting, ProxyHeader, ProxyNetwork, Server, SetupFrom};
 pub use self::storage::{Database, Keys, Records};
@@ -51,8 +53,9 @@ pub struct Config {
     pub keys: Keys,
     /// What every client is held to in the protocol.
     pub protocol: Protocol,
-    /// Whom the server may call at the addresses that clients register.
-    pub outbound: Outbound,
+    /// What clients may bring.
+    #[serde(flatten)]
+    pub reach: Reach,
     /// How long codes and tokens last.
     pub tokens: Tokens,
     /// How long somebody stays signed in.
@@ -64,6 +67,16 @@ pub struct Config {
     /// What is written down.
     #[serde(flatten)]
     pub journal: Journal,
+}
+
+/// What clients may bring, addresses to call or themselves: the sections `outbound` and `registration`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default)]
+pub struct Reach {
+    /// Whom the server may call at the addresses that clients register.
+    pub outbound: Outbound,
+    /// Which clients may come by themselves.
+    pub registration: Registration,
 }
 
 /// What is written down: the sections `log` and `records`.
@@ -101,6 +114,7 @@ impl Config {
         config.limits.client_failures_per_address_per_minute = 100_000;
         config.limits.flows_per_address_per_minute = 100_000;
         config.limits.admin_per_caller_per_minute = 100_000;
+        config.reach.registration.per_address_per_minute = 100_000;
         config
     }
 

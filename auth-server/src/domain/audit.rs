@@ -184,6 +184,8 @@ pub enum AuditAction {
     DeviceRefused,
     GrantCreated,
     GrantRevoked,
+    InitialTokenCreated,
+    InitialTokenDeleted,
     KeyCreated,
     KeyDeleted,
     KeyRevoked,
@@ -220,7 +222,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 59] = [
+const ACTIONS: [(AuditAction, &str); 61] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -246,6 +248,8 @@ const ACTIONS: [(AuditAction, &str); 59] = [
     (AuditAction::DeviceRefused, "device.refused"),
     (AuditAction::GrantCreated, "grant.created"),
     (AuditAction::GrantRevoked, "grant.revoked"),
+    (AuditAction::InitialTokenCreated, "initial_token.created"),
+    (AuditAction::InitialTokenDeleted, "initial_token.deleted"),
     (AuditAction::KeyCreated, "key.created"),
     (AuditAction::KeyDeleted, "key.deleted"),
     (AuditAction::KeyRevoked, "key.revoked"),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::confirmation::Confirmation;
 use crate::domain::delegation::Delegate;
+use crate::domain::details::Details;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
@@ -23,6 +24,9 @@ pub const ADDRESS: &str = "address";
 pub const PHONE: &str = "phone";
 /// Scope that asks for a refresh token (OpenID Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Scopes that are about a person and their sign-in: they belong to this server, and to no API.
+pub const PERSONAL: [&str; 6] = [ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE];
 
 /// The claims of an access token ([RFC 9068 §2.2]); absent ones are left out.
 ///
@@ -46,6 +50,9 @@ pub struct AccessTokenClaims {
     /// What it may be used for.
     #[serde(default, skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
+    /// What it may be used for in detail (RFC 9396 §9.1).
+    #[serde(default, skip_serializing_if = "Details::is_empty")]
+    pub authorization_details: Details,
     /// When the user proved who they are, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,

@@ -8,9 +8,11 @@ use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, Cli
 use crate::domain::client_protocol::ProtocolSettings;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Timestamp;
+use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
+use crate::domain::security_profile::{Home, SecurityProfile};
 use crate::domain::signing::SigningAlg;
 
 /// A registered client.
@@ -44,6 +46,11 @@ impl Client {
         self.disabled_at.is_none()
     }
 
+    /// What people are told that it is called: a name can be chosen, the host of a document cannot.
+    pub fn title(&self) -> String {
+        self.id.document().map_or_else(|| self.name.clone(), |url| url.host().to_owned())
+    }
+
     /// Whether it may use `grant`.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
@@ -67,9 +74,20 @@ impl Client {
         !matches!(self.authentication.method, AuthMethod::None)
     }
 
+    /// Whether its authorization requests have to be pushed.
+    pub const fn must_push(&self) -> bool {
+        self.settings.profile.demands_pushed_requests()
+            || self.settings.protocol.pushed_requests.are_required()
+    }
+
     /// What its signed authorization responses are signed with (JARM §3).
     pub fn response_alg(&self) -> SigningAlg {
         self.settings.protocol.authorization_response_alg.unwrap_or(self.settings.id_token_alg)
+    }
+
+    /// Whether it may ask for details of this type, for an API of its own.
+    pub fn may_detail(&self, name: &DetailsTypeName, api: &ApiId) -> bool {
+        self.settings.details_types.contains(name) && self.settings.apis.contains(api)
     }
 
     /// Whether people may be sent to `presented` after signing out: byte for byte, the port of a loopback address included
@@ -176,10 +194,16 @@ pub struct ClientSettings {
     pub id_token_alg: SigningAlg,
     /// The APIs it may ask tokens for.
     pub apis: Vec<ApiId>,
+    /// The types of details that it may ask for (RFC 9396 §10).
+    #[serde(default)]
+    pub details_types: Vec<DetailsTypeName>,
     /// The API whose guard this client is.
     pub serves: Option<ApiId>,
     /// The template it was made from.
     pub preset: Preset,
+    /// What it is held to as a whole.
+    #[serde(default)]
+    pub profile: SecurityProfile,
     /// What it is held to beyond what every client is.
     #[serde(default)]
     pub protocol: ProtocolSettings,
@@ -233,6 +257,14 @@ impl Preset {
         }
     }
 
+    /// Where such a client is.
+    pub const fn home(self) -> Home {
+        match self {
+            Self::Native => Home::Device,
+            Self::Device | Self::M2m | Self::Service | Self::Spa | Self::Web => Home::Web,
+        }
+    }
+
     /// The name of the preset.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -272,8 +304,10 @@ impl Client {
                 first_party: FirstParty::No,
                 id_token_alg: SigningAlg::Es256,
                 apis: Vec::new(),
+                details_types: Vec::new(),
                 serves: None,
                 preset: Preset::Web,
+                profile: SecurityProfile::None,
                 protocol: ProtocolSettings::default(),
             },
             disabled_at: None,

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::claim::SingleClaims;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::Thumbprint;
-use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
 use crate::domain::pkce::CodeChallenge;
+use crate::domain::reach::Reach;
 use crate::domain::scope::ScopeSet;
 
 /// What a code was issued for; it is stored under the digest of the code.
@@ -33,8 +34,9 @@ pub struct CodePayload {
     pub identity: CodeIdentity,
     /// What was allowed.
     pub scopes: ScopeSet,
-    /// The API that access tokens are for (RFC 8707).
-    pub resource: Option<ApiId>,
+    /// Where, and what there in detail.
+    #[serde(flatten)]
+    pub reach: Reach,
     /// When the person proved who they are.
     pub auth_time: Timestamp,
 }

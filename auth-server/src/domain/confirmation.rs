@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Digest32;
+use crate::domain::signing::SigningAlg;
 
 /// The SHA-256 of a key (RFC 7638) or of a certificate, in base64url.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -94,6 +95,8 @@ impl Confirmation {
 pub struct KeyProof {
     /// The key.
     pub key: Thumbprint,
+    /// What it is signed by.
+    pub alg: SigningAlg,
     /// Names the proof among all of them.
     pub name: Digest32,
     /// When it is taken nowhere any more.

@@ -3,6 +3,7 @@
 use crate::domain::claim::ClaimSet;
 use crate::domain::client::{Client, FirstParty};
 use crate::domain::clock::Timestamp;
+use crate::domain::details::Details;
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::scope::ScopeSet;
 
@@ -21,6 +22,8 @@ pub struct Consent {
     pub scopes: ScopeSet,
     /// Claims that the scopes do not reveal, each asked for by itself.
     pub claims: ClaimSet,
+    /// What was allowed in detail at the API, as far as that is remembered.
+    pub details: Details,
     /// When it was allowed last.
     pub granted_at: Timestamp,
 }
@@ -48,6 +51,13 @@ impl Consent {
     pub fn covers(&self, scopes: &ScopeSet, claims: &ClaimSet) -> bool {
         scopes.is_subset_of(&self.scopes) && claims.beyond(&self.scopes).is_subset_of(&self.claims)
     }
+}
+
+/// Whether what is asked for in detail was allowed before: each is one that is remembered, or less of it (RFC 9396 §6.1).
+pub fn details_need(client: &Client, asked: &Details, held: Option<&Consent>) -> ConsentNeed {
+    let is_ours = client.settings.first_party == FirstParty::Yes;
+    let allowed = asked.is_empty() || held.is_some_and(|consent| consent.details.cover(asked));
+    if is_ours || allowed { ConsentNeed::None } else { ConsentNeed::Ask }
 }
 
 /// Decides whether a person has to be asked before `client` gets `scopes` and single `claims`; `held` is what was allowed for the same
@@ -87,7 +97,8 @@ mod tests {
     fn held(client: &Client, raw: &str) -> Consent {
         let user = UserId::generate(NOW, &Entropy::seeded(2));
         let claims = ClaimSet::default();
-        Consent { user, client: client.id.clone(), api: None, scopes: scopes(raw), claims, granted_at: NOW }
+        let (client, details) = (client.id.clone(), Details::default());
+        Consent { user, client, api: None, scopes: scopes(raw), claims, details, granted_at: NOW }
     }
 
     #[test]
@@ -127,5 +138,19 @@ mod tests {
         assert_eq!(need(&held(&client, "openid profile")), ConsentNeed::None);
         assert_eq!(need(&Consent { claims: wanted.clone(), ..plain.clone() }), ConsentNeed::None);
         assert_eq!(need(&Consent { claims: "gender".parse().unwrap(), ..plain }), ConsentNeed::Ask);
+    }
+
+    #[test]
+    fn details_are_allowed_once_they_are_remembered_and_as_long_as_they_are_no_more() {
+        let details = |raw: &str| Details::parse(raw).unwrap();
+        let (client, ours) = (client(FirstParty::No), client(FirstParty::Yes));
+        let both = details(r#"[{"type":"files","actions":["read","write"]}]"#);
+        let less = details(r#"[{"type":"files","actions":["read"]}]"#);
+        let consent = |details: &Details| Consent { details: details.clone(), ..held(&client, "openid") };
+        assert_eq!(details_need(&client, &Details::default(), None), ConsentNeed::None);
+        assert_eq!(details_need(&client, &both, None), ConsentNeed::Ask);
+        assert_eq!(details_need(&client, &both, Some(&consent(&less))), ConsentNeed::Ask);
+        assert_eq!(details_need(&client, &less, Some(&consent(&both))), ConsentNeed::None);
+        assert_eq!(details_need(&ours, &both, None), ConsentNeed::None);
     }
 }

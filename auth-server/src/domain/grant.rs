@@ -3,7 +3,8 @@
 use crate::domain::claim::SingleClaims;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::Confirmation;
-use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::ids::{ClientId, GrantId, SessionId, UserId};
+use crate::domain::reach::Reach;
 use crate::domain::scope::ScopeSet;
 
 /// One authorization: the parent of one code and of one family of refresh tokens.
@@ -21,8 +22,8 @@ pub struct Grant {
     pub session: SessionId,
     /// What was allowed.
     pub scopes: ScopeSet,
-    /// The API that access tokens are for (RFC 8707).
-    pub resource: Option<ApiId>,
+    /// Where, and what there in detail.
+    pub reach: Reach,
     /// What its refresh tokens are bound to.
     pub binding: Confirmation,
     /// What ID tokens and userinfo need to know.

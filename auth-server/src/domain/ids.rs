@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Builder;
 
+use crate::domain::client_document::DocumentUrl;
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Entropy;
 
@@ -17,11 +18,17 @@ use crate::domain::secret::Entropy;
 pub trait Kind {
     /// The text before the hexadecimal digits, underscore included.
     const PREFIX: &'static str;
+
+    /// Whether a text names such a thing although it has another form.
+    fn is_of_another_form(_raw: &str) -> bool {
+        false
+    }
 }
 
 /// An identifier such as `usr_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c`: a version 7 UUID (RFC 9562 §5.7) in lower-case hexadecimal.
 ///
-/// Holding one proves that the text has the prefix of its kind and 32 digits.
+/// Holding one proves that the text has the prefix of its kind and 32 digits. Only a client may be named otherwise: by the
+/// address of the document that describes it.
 pub struct Id<K> {
     text: Arc<str>,
     kind: PhantomData<fn() -> K>,
@@ -45,6 +52,9 @@ impl<K: Kind> Id<K> {
     /// Accepts the text of an identifier of this kind.
     pub fn parse(raw: &str) -> Result<Self, InvalidId> {
         let error = InvalidId { prefix: K::PREFIX };
+        if K::is_of_another_form(raw) {
+            return Ok(Self::trusted(raw.to_owned()));
+        }
         let digits = raw.strip_prefix(K::PREFIX).ok_or(error)?;
         let hexadecimal = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         if digits.len() == 32 && digits.bytes().all(hexadecimal) {
@@ -157,12 +167,18 @@ pub enum ScheduleKind {}
 pub enum LogoutNoticeKind {}
 /// Names what a client asks of a person from behind.
 pub enum CibaRequestKind {}
+/// Names a token that lets a client register itself.
+pub enum InitialTokenKind {}
 
 impl Kind for UserKind {
     const PREFIX: &'static str = "usr_";
 }
 impl Kind for ClientKind {
     const PREFIX: &'static str = "cli_";
+
+    fn is_of_another_form(raw: &str) -> bool {
+        DocumentUrl::parse(raw).is_ok()
+    }
 }
 impl Kind for ApiKind {
     const PREFIX: &'static str = "api_";
@@ -197,6 +213,9 @@ impl Kind for LogoutNoticeKind {
 impl Kind for CibaRequestKind {
     const PREFIX: &'static str = "cbr_";
 }
+impl Kind for InitialTokenKind {
+    const PREFIX: &'static str = "iat_";
+}
 
 /// Identifier of a user.
 pub type UserId = Id<UserKind>;
@@ -224,6 +243,20 @@ pub type ScheduleId = Id<ScheduleKind>;
 pub type LogoutNoticeId = Id<LogoutNoticeKind>;
 /// Identifier of what a client asks of a person from behind.
 pub type CibaRequestId = Id<CibaRequestKind>;
+/// Identifier of a token that lets a client register itself.
+pub type InitialTokenId = Id<InitialTokenKind>;
+
+impl ClientId {
+    /// The address of the document that describes the client, if that is what names it.
+    pub fn document(&self) -> Option<DocumentUrl> {
+        DocumentUrl::parse(self.as_str()).ok()
+    }
+
+    /// The identifier of the client that a document describes.
+    pub fn of_document(url: &DocumentUrl) -> Self {
+        Self::trusted(url.as_str().to_owned())
+    }
+}
 
 impl OrganisationId {
     /// The organisation that every installation starts with; the first migration inserts its row.
@@ -265,6 +298,16 @@ mod tests {
         ] {
             assert_eq!(ClientId::parse(bad), Err(InvalidId { prefix: "cli_" }), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_client_may_be_named_by_its_document_and_nothing_else_may() {
+        let url = "https://app.example/client.json";
+        let id = ClientId::parse(url).unwrap();
+        assert_eq!(id.document().map(|url| ClientId::of_document(&url)), Some(id));
+        assert_eq!(UserId::parse(url), Err(InvalidId { prefix: "usr_" }));
+        assert_eq!(ClientId::parse("http://app.example/c"), Err(InvalidId { prefix: "cli_" }));
+        assert_eq!(ClientId::parse("cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c").unwrap().document(), None);
     }
 
     #[test]

@@ -19,14 +19,20 @@ pub enum OAuthErrorCode {
     InsufficientScope,
     /// OpenID Connect Core §3.1.2.6.
     InteractionRequired,
+    /// RFC 9396 §5.
+    InvalidAuthorizationDetails,
     /// CIBA §13.
     InvalidBindingMessage,
     /// RFC 6749 §5.2.
     InvalidClient,
+    /// RFC 7591 §3.2.2.
+    InvalidClientMetadata,
     /// RFC 9449 §5.
     InvalidDpopProof,
     /// RFC 6749 §5.2.
     InvalidGrant,
+    /// RFC 7591 §3.2.2.
+    InvalidRedirectUri,
     /// RFC 6749 §5.2.
     InvalidRequest,
     /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
@@ -78,10 +84,13 @@ impl OAuthErrorCode {
             Self::ExpiredToken => "expired_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InteractionRequired => "interaction_required",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidBindingMessage => "invalid_binding_message",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidScope => "invalid_scope",

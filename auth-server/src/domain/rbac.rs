@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, AssignmentId, ClientId, OrganisationId, RoleId, UserId};
+use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Digest32;
 
 /// A resource server: what access tokens are for, and what a policy set protects.
@@ -32,6 +33,8 @@ pub struct Api {
     pub four_eyes: bool,
     /// The digest of the rules that its guards try beside those in force.
     pub shadow: Option<Digest32>,
+    /// The scopes that it has: tokens for it say no others but those of the sign-in. Empty if it names none: then any that clients have.
+    pub scopes: ScopeSet,
 }
 
 /// The audience of an API: an absolute URI without a fragment (RFC 8707 §2).

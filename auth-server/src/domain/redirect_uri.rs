@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 const LONGEST: usize = 2048;
+/// The name of the person's own machine.
+const LOCALHOST: &str = "localhost";
 
 /// A redirect URI that a client registered.
 ///
@@ -55,6 +57,17 @@ pub enum RedirectUriError {
 impl RedirectUri {
     /// Accepts a URI for registration.
     pub fn parse(raw: &str) -> Result<Self, RedirectUriError> {
+        let uri = Self::parse_of_device(raw)?;
+        if uri.is_localhost() { Err(RedirectUriError::PlainHttp) } else { Ok(uri) }
+    }
+
+    /// The same, and the name `localhost` counts as a loopback address.
+    ///
+    /// It is not recommended ([RFC 8252 §8.3]), and whoever registers a client here by hand is told so. Clients that describe themselves
+    /// do it for every server alike.
+    ///
+    /// [RFC 8252 §8.3]: https://www.rfc-editor.org/rfc/rfc8252#section-8.3
+    pub fn parse_of_device(raw: &str) -> Result<Self, RedirectUriError> {
         if raw.len() > LONGEST {
             return Err(RedirectUriError::TooLong);
         }
@@ -95,6 +108,15 @@ impl RedirectUri {
         &self.host
     }
 
+    /// Whether answers go to whatever program listens on the person's own machine.
+    pub fn is_loopback(&self) -> bool {
+        split_loopback(&self.raw).is_some()
+    }
+
+    fn is_localhost(&self) -> bool {
+        split_loopback(&self.raw).is_some_and(|(host, _)| host == LOCALHOST)
+    }
+
     /// The URI as it was registered.
     pub fn as_str(&self) -> &str {
         &self.raw
@@ -112,7 +134,7 @@ fn check_scheme(url: &Url, raw: &str) -> Result<(), RedirectUriError> {
     }
 }
 
-/// Takes the port out of an `http` URI at a loopback IP literal: the literal, and all that follows the port.
+/// Takes the port out of an `http` URI at a loopback IP literal or `localhost`: the host, and all that follows the port.
 fn split_loopback(raw: &str) -> Option<(&str, &str)> {
     let rest = raw.strip_prefix("http://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -122,11 +144,12 @@ fn split_loopback(raw: &str) -> Option<(&str, &str)> {
         authority.find(':').unwrap_or(authority.len())
     };
     let (host, port) = authority.split_at_checked(host_ends)?;
-    let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let is_loopback = host == LOCALHOST || address.is_ok_and(|address: IpAddr| address.is_loopback());
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port_is_valid = port.is_empty()
         || port.strip_prefix(':').is_some_and(|number| digits(number) && number.parse::<u16>().is_ok());
-    (address.is_loopback() && port_is_valid).then_some((host, path))
+    (is_loopback && port_is_valid).then_some((host, path))
 }
 
 impl fmt::Display for RedirectUri {
@@ -138,8 +161,9 @@ impl fmt::Display for RedirectUri {
 impl TryFrom<String> for RedirectUri {
     type Error = RedirectUriError;
 
+    /// What was accepted once, by whichever rule.
     fn try_from(raw: String) -> Result<Self, RedirectUriError> {
-        Self::parse(&raw)
+        Self::parse_of_device(&raw)
     }
 }
 
@@ -230,6 +254,24 @@ mod tests {
             assert!(!accepts("http://127.0.0.1/cb", other), "{other}");
         }
         assert!(!accepts("https://127.0.0.1/cb", "https://127.0.0.1:1/cb"));
+    }
+
+    #[test]
+    fn localhost_counts_only_for_clients_that_describe_themselves() {
+        let uri = RedirectUri::parse_of_device("http://localhost/cb").unwrap();
+        assert!(uri.is_loopback() && uri.accepts("http://localhost:49152/cb"));
+        for other in ["http://127.0.0.1/cb", "http://localhost.evil.example/cb", "http://localhost:1/other"] {
+            assert!(!uri.accepts(other), "{other}");
+        }
+        assert_eq!(RedirectUri::parse("http://localhost:1/cb"), Err(RedirectUriError::PlainHttp));
+        let kept: RedirectUri = serde_json::from_str("\"http://localhost/cb\"").unwrap();
+        assert_eq!(kept, uri);
+        for bad in
+            ["http://localhost.evil.example/cb", "http://app.example/cb", "http://localhost@evil.example/"]
+        {
+            RedirectUri::parse_of_device(bad).unwrap_err();
+        }
+        assert!(!RedirectUri::parse("https://app.example/cb").unwrap().is_loopback());
     }
 
     #[test]

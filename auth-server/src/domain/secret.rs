@@ -80,10 +80,14 @@ pub enum TokenKind {
     ClientSecret,
     /// What a device asks with whether somebody allowed it (RFC 8628 §3.2).
     DeviceCode,
+    /// Lets a client register itself (RFC 7591 §3).
+    InitialAccess,
     /// The handle of a pushed authorization request (RFC 9126 §2.2).
     PushedRequest,
     /// A refresh token (RFC 6749 §1.5).
     Refresh,
+    /// Lets a client read and change its own registration (RFC 7592 §3).
+    RegistrationAccess,
     /// A signed-in session, held in a cookie.
     Session,
     /// The single-use link that makes the first administrator.
@@ -92,14 +96,16 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::AuthReqId,
         Self::AuthorizationCode,
         Self::Browser,
         Self::ClientSecret,
         Self::DeviceCode,
+        Self::InitialAccess,
         Self::PushedRequest,
         Self::Refresh,
+        Self::RegistrationAccess,
         Self::Session,
         Self::SetupLink,
     ];
@@ -107,13 +113,15 @@ impl TokenKind {
     /// The text a secret of this kind starts with.
     pub const fn prefix(self) -> &'static str {
         match self {
-            Self::AuthReqId => "pca_",
+            Self::AuthReqId => "pcq_",
             Self::AuthorizationCode => "pcc_",
             Self::Browser => "pcb_",
             Self::ClientSecret => "pck_",
             Self::DeviceCode => "pcd_",
+            Self::InitialAccess => "pci_",
             Self::PushedRequest => "pcp_",
             Self::Refresh => "pcr_",
+            Self::RegistrationAccess => "pca_",
             Self::Session => "pcs_",
             Self::SetupLink => "pcl_",
         }

@@ -78,9 +78,10 @@ impl Proofs {
             _ => ProofError::Refused("it is not good"),
         })?;
         let Some(proof) = proof else { return Ok(None) };
-        let key = Thumbprint::parse(proof.thumbprint());
+        let (key, alg) = (Thumbprint::parse(proof.thumbprint()), proof.algorithm().parse());
         Ok(Some(KeyProof {
             key: key.map_err(|_| ProofError::Refused("its key has no thumbprint"))?,
+            alg: alg.map_err(|_| ProofError::Refused("its algorithm is not accepted"))?,
             name: Digest32::of_parts(&[proof.thumbprint().as_bytes(), b" ", proof.jti().as_bytes()]),
             good_until: Timestamp::from_secs(i64::try_from(proof.good_until()).unwrap_or(i64::MAX)),
         }))

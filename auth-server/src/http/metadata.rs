@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Documents, Dynamic, Protocol};
 use crate::domain::ciba::Delivery;
 use crate::domain::claim::Claim;
 use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
@@ -45,6 +45,10 @@ struct Metadata {
     #[serde(flatten)]
     ciba: Option<CibaMetadata>,
     pushed_authorization_request_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    client_id_metadata_document_supported: bool,
     require_pushed_authorization_requests: bool,
     scopes_supported: [&'static str; 6],
     response_types_supported: [&'static str; 1],
@@ -104,6 +108,7 @@ impl CibaMetadata {
 
 impl Metadata {
     fn of(issuer: &Issuer, config: &Config, proofs: &Proofs) -> Self {
+        let registration = &config.reach.registration;
         let algs = SigningAlg::ALL.map(SigningAlg::as_str);
         let at = |path| issuer.endpoint(path);
         Self {
@@ -118,6 +123,9 @@ impl Metadata {
             device_authorization_endpoint: config.protocol.device_grant.then(|| at("/device_authorization")),
             ciba: config.protocol.ciba_grant.then(|| CibaMetadata::of(issuer)),
             pushed_authorization_request_endpoint: at("/par"),
+            registration_endpoint: (registration.dynamic != Dynamic::Off).then(|| at("/register")),
+            client_id_metadata_document_supported: registration.client_id_metadata_documents
+                != Documents::Off,
             require_pushed_authorization_requests: config.protocol.require_pushed_requests,
             scopes_supported: SCOPES,
             response_types_supported: ["code"],
@@ -216,13 +224,34 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::Registration;
     use crate::domain::clock::{Clock, Timestamp};
 
     fn document() -> Value {
+        with(&Registration::default())
+    }
+
+    fn with(registration: &Registration) -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1));
         let proofs = Proofs::new(&issuer, None, clock).unwrap();
-        serde_json::from_slice(&Discovery::of(&issuer, &Config::default(), &proofs).0.body).unwrap()
+        let mut config = Config::default();
+        config.reach.registration = registration.clone();
+        serde_json::from_slice(&Discovery::of(&issuer, &config, &proofs).0.body).unwrap()
+    }
+
+    #[test]
+    fn ways_to_come_by_oneself_are_advertised_when_they_are_open() {
+        let closed = document();
+        assert!(closed.get("registration_endpoint").is_none());
+        assert!(closed.get("client_id_metadata_document_supported").is_none());
+        let open = with(&Registration {
+            client_id_metadata_documents: Documents::Any,
+            dynamic: Dynamic::Token,
+            ..Registration::default()
+        });
+        assert_eq!(open["registration_endpoint"], "https://id.example.com/register");
+        assert_eq!(open["client_id_metadata_document_supported"], true);
     }
 
     #[test]

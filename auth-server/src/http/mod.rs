@@ -1,6 +1,7 @@
 //! HTTP: each handler parses, calls one service and renders. What holds for every answer is in [`edge`].
 
 pub(crate) mod admin;
+pub(crate) mod advertised;
 pub(crate) mod authzen;
 pub(crate) mod bounds;
 pub(crate) mod cors;
@@ -24,6 +25,7 @@ pub(crate) mod policies;
 pub(crate) mod protocol;
 pub(crate) mod published;
 pub(crate) mod refusal;
+pub(crate) mod registration;
 pub(crate) mod render;
 pub(crate) mod state;
 pub(crate) mod tls;
@@ -52,6 +54,7 @@ pub(crate) fn router(state: AppState, admin_api: Router<AppState>) -> Router {
         .merge(ops::router())
         .merge(pages::router())
         .merge(policies::router())
+        .merge(registration::router())
         .route("/static/{hash}/{name}", get(asset))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)

@@ -1,9 +1,9 @@
 //! The services behind the endpoints of OAuth and OpenID Connect.
 
+use crate::http::advertised::Advertised;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
-use crate::http::metadata::Discovery;
 use crate::services::authorize::AuthorizeService;
 use crate::services::ciba::CibaService;
 use crate::services::client_auth::ClientAuthenticator;
@@ -40,7 +40,7 @@ pub(crate) struct Decoupled {
 #[derive(Clone)]
 pub(crate) struct Documents {
     pub(crate) decision_point: DecisionPoint,
-    pub(crate) discovery: Discovery,
+    pub(crate) discovery: Advertised,
 }
 
 /// What finds out what the senders of requests hold.

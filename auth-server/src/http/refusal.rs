@@ -126,7 +126,9 @@ impl Voice {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let first = request.uri().path().split('/').nth(1).unwrap_or_default();
         match first {
-            "introspect" | "jwks" | "revoke" | "token" | "userinfo" | ".well-known" => Self::OAuth,
+            "introspect" | "jwks" | "register" | "revoke" | "token" | "userinfo" | ".well-known" => {
+                Self::OAuth
+            }
             "access" | "api" | "policies" => Self::Problem,
             _ => Self::Page,
         }
@@ -142,6 +144,7 @@ mod tests {
         for (path, voice) in [
             ("/token", Voice::OAuth),
             ("/userinfo", Voice::OAuth),
+            ("/register/cli_1", Voice::OAuth),
             ("/.well-known/openid-configuration", Voice::OAuth),
             ("/api/v1/users", Voice::Problem),
             ("/policies/snapshot", Voice::Problem),

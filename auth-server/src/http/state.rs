@@ -7,12 +7,13 @@ use axum::extract::FromRef;
 
 use crate::config::Config;
 use crate::domain::clock::Clock;
+use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
+use crate::http::advertised::Advertised;
 use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::FormGuard;
-use crate::http::metadata::Discovery;
 use crate::http::protocol::Protocol;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
@@ -36,6 +37,8 @@ use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::registration::RegistrationService;
+use crate::services::registration::logo::LogoService;
 use crate::services::revocations::RevocationService;
 use crate::services::setup::SetupService;
 use crate::services::token::TokenService;
@@ -70,8 +73,15 @@ pub(crate) struct Parts {
     pub(crate) front: Front,
     pub(crate) keys: KeyRing,
     pub(crate) protocol: Protocol,
+    pub(crate) newcomers: Newcomers,
     pub(crate) rulings: Rulings,
     pub(crate) health: HealthService,
+}
+
+/// Clients that come by themselves, and what they look like.
+pub(crate) struct Newcomers {
+    pub(crate) registrations: RegistrationService,
+    pub(crate) logos: LogoService,
 }
 
 /// What services get: policies to decide by, when to fetch them, and decisions; and where they tell of their routes.
@@ -95,6 +105,12 @@ impl FromRef<AppState> for Arc<Config> {
     }
 }
 
+impl FromRef<AppState> for Issuer {
+    fn from_ref(state: &AppState) -> Self {
+        state.config.issuer()
+    }
+}
+
 impl FromRef<AppState> for Entropy {
     fn from_ref(state: &AppState) -> Self {
         state.entropy.clone()
@@ -104,6 +120,12 @@ impl FromRef<AppState> for Entropy {
 impl FromRef<AppState> for KeyRing {
     fn from_ref(state: &AppState) -> Self {
         state.keys.clone()
+    }
+}
+
+impl FromRef<AppState> for LogoService {
+    fn from_ref(state: &AppState) -> Self {
+        state.newcomers.logos.clone()
     }
 }
 
@@ -219,7 +241,7 @@ impl FromRef<AppState> for DeviceService {
     }
 }
 
-impl FromRef<AppState> for Discovery {
+impl FromRef<AppState> for Advertised {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.documents.discovery.clone()
     }
@@ -246,6 +268,12 @@ impl FromRef<AppState> for IntrospectionService {
 impl FromRef<AppState> for LogoutService {
     fn from_ref(state: &AppState) -> Self {
         state.protocol.logout.clone()
+    }
+}
+
+impl FromRef<AppState> for RegistrationService {
+    fn from_ref(state: &AppState) -> Self {
+        state.newcomers.registrations.clone()
     }
 }
 

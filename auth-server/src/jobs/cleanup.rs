@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::Day;
+use crate::jobs::registrations;
 use crate::storage::cleanup::{self, Expired};
 use crate::storage::{Store, StoreError, decision_records, forgotten};
 
@@ -50,6 +51,7 @@ pub(super) async fn run(store: &Store, now: Timestamp, keep_days: u32) -> Result
             .await
     };
     while more().await? {}
+    registrations::review(store, now).await?;
     forget(store, now.minus(PATIENCE)).await?;
     release_forgotten(store, now.minus(KEPT * (keep_days + 1))).await?;
     // After the tokens and sessions, because a grant stays while something hangs on it.

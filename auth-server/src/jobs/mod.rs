@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod lease;
+mod registrations;
 mod runner;
 mod schedule;
 

@@ -113,6 +113,11 @@ impl ExternalKeys {
         Ok(Self(keys))
     }
 
+    /// What its keys sign by, in their order.
+    pub(crate) fn algorithms(&self) -> impl Iterator<Item = SigningAlg> {
+        self.0.iter().map(|key| key.alg)
+    }
+
     /// Verifies a JWT with the key that it names. One that names none is tried with each key of its algorithm; there are few.
     pub(crate) fn verify(&self, token: &str) -> Result<VerifiedJwt, JwtError> {
         let jwt = CompactJwt::parse(token)?;

@@ -26,6 +26,20 @@ pub(crate) enum OutboundError {
 }
 
 impl OutboundError {
+    /// What anybody may know: what a server on the public internet said. Whether a name leads inside, or who listens where, is for
+    /// administrators.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Status(_) | Self::TooLong => format!(": {self}"),
+            Self::Busy
+            | Self::LeftAlone
+            | Self::NoTrust(_)
+            | Self::Refused(_)
+            | Self::Silent
+            | Self::Transport(_) => String::new(),
+        }
+    }
+
     /// What an error of the library comes from.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         let timed_out = error.is_timeout();

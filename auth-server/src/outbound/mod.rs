@@ -5,6 +5,7 @@
 //! what was looked up is what is called. ([Why](../../docs/adr/0014-outbound-requests.md).)
 
 mod address;
+mod document;
 mod error;
 mod hosts;
 mod resolver;
@@ -22,6 +23,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub(crate) use self::document::Document;
 pub(crate) use self::error::OutboundError;
 use self::hosts::Hosts;
 pub(crate) use self::resolver::Resolver;
@@ -30,6 +32,9 @@ pub(crate) use self::rules::Rules;
 use crate::config;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Clock;
+
+/// What documents are asked for as.
+pub(crate) const JSON: &str = "application/json";
 
 /// The longest that a request takes, from the look-up of the name to the last byte, and the longest that it waits before that.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -93,11 +98,24 @@ impl Outbound {
 
     /// Fetches a document of at most so many bytes.
     pub(crate) async fn get(&self, url: &ClientUrl, max_bytes: usize) -> Result<Bytes, OutboundError> {
-        let request = self.client()?.get(url.url().clone());
+        self.fetch(url, max_bytes, JSON).await.map(|document| document.body)
+    }
+
+    /// The same of such a kind, with what its server says of it.
+    pub(crate) async fn fetch(
+        &self,
+        url: &ClientUrl,
+        max_bytes: usize,
+        kind: &'static str,
+    ) -> Result<Document, OutboundError> {
+        let request = self.client()?.get(url.url().clone()).header("accept", kind);
         self.send(("GET", url), &self.0.fetching, async {
             let response = request.send().await.map_err(|error| OutboundError::of(&error))?;
             match response.status().as_u16() {
-                200 => read(response, max_bytes).await,
+                200 => {
+                    let headers = response.headers().clone();
+                    read(response, max_bytes).await.map(|body| Document::of(&headers, body))
+                }
                 other => Err(OutboundError::Status(other)),
             }
         })
@@ -177,7 +195,7 @@ trait Reply {
     fn status(&self) -> u16;
 }
 
-impl Reply for Bytes {
+impl Reply for Document {
     fn status(&self) -> u16 {
         200
     }

@@ -10,8 +10,10 @@ use crate::domain::client::Client;
 use crate::domain::ids::{ApiId, RoleId};
 use crate::domain::policy::PolicyText;
 use crate::domain::rbac::{Api, Audience, Role, RoleName};
+use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::services::admin_error::{AdminError, Thing};
+use crate::services::api_fields::{DEFAULT_TTL_SECS, take_scopes, take_ttl};
 use crate::services::caller::{Authority, Caller};
 use crate::services::fields::{FieldErrors, display_name};
 use crate::services::owners::{ADMIN_API_PATH, Owners};
@@ -23,12 +25,6 @@ use crate::storage::{Store, Turn, Tx, apis, clients, roles};
 
 /// The longest name of an API, in characters.
 const MAX_NAME: usize = 100;
-
-/// How long access tokens live unless somebody says otherwise.
-const DEFAULT_TTL_SECS: u64 = 300;
-
-/// Less than this and tokens expire on their way; more and a role that was taken away lives on for a day.
-const TTL_SECS: std::ops::RangeInclusive<u64> = 30..=86_400;
 
 /// The roles of a new API, named by [`STARTER_RULES`].
 const STARTER_ROLES: [(&str, &str); 2] =
@@ -54,6 +50,8 @@ pub struct ApiForm {
     pub name: String,
     /// How long its access tokens live.
     pub access_token_ttl_secs: Option<u64>,
+    /// The scopes that it has, space-delimited. Without it: it names none.
+    pub scopes: Option<String>,
 }
 
 /// What can be changed about an API. Its audience cannot: services and tokens carry it.
@@ -65,6 +63,8 @@ pub struct ApiPatch {
     pub access_token_ttl_secs: u64,
     /// Whether what one person wrote takes another to put it in force. `None` leaves it as it is.
     pub four_eyes: Option<bool>,
+    /// The scopes that it has, space-delimited. `None` leaves them as they are.
+    pub scopes: Option<String>,
 }
 
 /// Registers and changes APIs.
@@ -79,6 +79,10 @@ impl ApiService {
     /// The service over this store.
     pub(crate) const fn new(store: Store, entropy: Entropy, owners: Owners) -> Self {
         Self { store, entropy, owners }
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Registers an API with two roles and a policy for them in force.
@@ -191,6 +195,7 @@ impl ApiService {
         let mut errors = FieldErrors::default();
         let name = errors.take("/name", display_name(&patch.name, MAX_NAME));
         let ttl = take_ttl(&mut errors, patch.access_token_ttl_secs);
+        let scopes = patch.scopes.as_deref().and_then(|raw| take_scopes(&mut errors, raw));
         let (name, ttl) = errors.finish(name.zip(ttl))?;
         let (id, precondition, caller) = (id.clone(), precondition.clone(), caller.clone());
         let four_eyes = patch.four_eyes;
@@ -207,9 +212,10 @@ impl ApiService {
                     if before.four_eyes && !four_eyes && caller.authority != Authority::Owner {
                         return Err(AdminError::OwnersOnly);
                     }
-                    let after = Api { name, access_token_ttl: ttl, four_eyes, ..before };
+                    let scopes = scopes.unwrap_or_else(|| before.scopes.clone());
+                    let after = Api { name, access_token_ttl: ttl, four_eyes, scopes, ..before };
                     apis::update(tx, &after).await?;
-                    let detail = json!({ "four_eyes": after.four_eyes });
+                    let detail = json!({ "four_eyes": after.four_eyes, "scopes": after.scopes.to_string() });
                     tx.audit(caller.event(AuditAction::ApiUpdated).on(&after.id).with(detail));
                     tx.invalidate();
                     Ok(versioned(after))
@@ -253,7 +259,11 @@ impl ApiService {
         }
         let name = errors.take("/name", display_name(&form.name, MAX_NAME));
         let ttl = take_ttl(&mut errors, form.access_token_ttl_secs.unwrap_or(DEFAULT_TTL_SECS));
-        let api = (|| Some(Api { access_token_ttl: ttl?, ..self.api(audience?, name?, caller) }))();
+        let scopes = take_scopes(&mut errors, form.scopes.as_deref().unwrap_or_default());
+        let api = (|| {
+            let (access_token_ttl, scopes) = (ttl?, scopes?);
+            Some(Api { access_token_ttl, scopes, ..self.api(audience?, name?, caller) })
+        })();
         errors.finish(api)
     }
 
@@ -268,6 +278,7 @@ impl ApiService {
             administers: false,
             four_eyes: false,
             shadow: None,
+            scopes: ScopeSet::default(),
         }
     }
 
@@ -363,18 +374,9 @@ async fn is_named(tx: &mut Tx, api: &ApiId) -> Result<bool, AdminError> {
     }
 }
 
-fn take_ttl(errors: &mut FieldErrors, secs: u64) -> Option<Duration> {
-    if TTL_SECS.contains(&secs) {
-        return Some(Duration::from_secs(secs));
-    }
-    let (least, most) = (TTL_SECS.start(), TTL_SECS.end());
-    errors.refuse("/access_token_ttl_secs", "out-of-range", format!("has to be {least} to {most} seconds"));
-    None
-}
-
 fn versioned(api: Api) -> Versioned<Api> {
     let ttl = api.access_token_ttl.as_secs();
-    let settings = (ttl, api.four_eyes);
+    let settings = (ttl, api.four_eyes, api.scopes.to_string());
     let version =
         Version::of(&(api.id.as_str(), api.audience.as_str(), &api.name, settings, api.active_revision));
     Versioned { value: api, version }
@@ -400,15 +402,6 @@ mod tests {
     fn built_in_roles_are_those_that_the_built_in_rules_name() {
         assert_eq!(names(&STARTER_ROLES), named_by(STARTER_RULES));
         assert_eq!(names(&ADMIN_ROLES), named_by(ADMIN_API_RULES));
-    }
-
-    #[test]
-    fn a_lifetime_is_neither_too_short_nor_too_long() {
-        for (secs, accepted) in [(29, false), (30, true), (86_400, true), (86_401, false)] {
-            let mut errors = FieldErrors::default();
-            assert_eq!(take_ttl(&mut errors, secs).is_some(), accepted, "{secs}");
-            assert_eq!(errors.is_empty(), accepted, "{secs}");
-        }
     }
 
     #[tokio::test]
@@ -448,7 +441,12 @@ mod tests {
     async fn only_an_owner_changes_the_admin_api() {
         let trial = Trial::begin().await;
         let id = trial.admin_api().await.id;
-        let patch = ApiPatch { name: "Mine".to_owned(), access_token_ttl_secs: 86_400, four_eyes: None };
+        let patch = ApiPatch {
+            name: "Mine".to_owned(),
+            access_token_ttl_secs: 86_400,
+            four_eyes: None,
+            scopes: None,
+        };
         let refused = trial.apis.update(&id, &patch, &Precondition::Any, &delegate()).await;
         assert!(matches!(refused, Err(AdminError::OwnersOnly)));
     }

@@ -40,6 +40,8 @@ pub(crate) struct ClientKeys {
 /// Why what a client signed is not believed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum ClientKeyError {
+    #[error("its profile does not permit the algorithm")]
+    Algorithm,
     #[error(transparent)]
     Jwt(#[from] JwtError),
     #[error("the client has no keys that can be read")]
@@ -69,16 +71,19 @@ impl ClientKeys {
         Self { outbound, clock, published: Arc::new(Cache::new(CAPACITY)) }
     }
 
-    /// Verifies the signature of a JWT with the keys of a client. What it says is for the caller to check.
+    /// Verifies the signature of a JWT with the keys of a client, by an algorithm that its profile permits. What it says is for the
+    /// caller to check.
     pub(crate) async fn verify(&self, client: &Client, token: &str) -> Result<VerifiedJwt, ClientKeyError> {
-        match client.keys() {
-            Some(KeySource::At(url)) => self.verify_by_published(url, token).await,
+        let verified = match client.keys() {
+            Some(KeySource::At(url)) => self.verify_by_published(url, token).await?,
             Some(KeySource::Registered(jwks)) => {
                 let keys = ExternalKeys::parse(jwks).map_err(|_| ClientKeyError::Missing)?;
-                Ok(keys.verify(token)?)
+                keys.verify(token)?
             }
-            None => Err(ClientKeyError::Missing),
-        }
+            None => return Err(ClientKeyError::Missing),
+        };
+        let permitted = client.settings.profile.permits_alg_named(&verified.header.alg);
+        if permitted { Ok(verified) } else { Err(ClientKeyError::Algorithm) }
     }
 
     async fn verify_by_published(&self, url: &ClientUrl, token: &str) -> Result<VerifiedJwt, ClientKeyError> {

@@ -97,7 +97,7 @@ pub fn display_name(raw: &str, max: usize) -> Result<String, NameError> {
 }
 
 /// Marks that change the order in which the text around them is shown: they can make one name look like another.
-const fn is_bidi_control(symbol: char) -> bool {
+pub(crate) const fn is_bidi_control(symbol: char) -> bool {
     matches!(symbol, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

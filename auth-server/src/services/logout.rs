@@ -14,6 +14,8 @@ use crate::domain::user::Username;
 use crate::keys::ring::KeyRing;
 use crate::services::authorize::respond::append_query;
 use crate::services::login::LoginService;
+use crate::services::registration::Arrival;
+use crate::services::registration::documents::DocumentService;
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::{Store, StoreError, logout_notices};
 
@@ -111,6 +113,7 @@ pub(crate) struct LogoutService {
     keys: KeyRing,
     issuer: Issuer,
     login: LoginService,
+    documents: DocumentService,
 }
 
 /// A request whose parts were found to fit together.
@@ -138,8 +141,14 @@ pub(crate) struct Told {
 const MAX_TOLD: u32 = 50;
 
 impl LogoutService {
-    pub(crate) const fn new(store: Store, keys: KeyRing, issuer: Issuer, login: LoginService) -> Self {
-        Self { store, keys, issuer, login }
+    pub(crate) const fn new(
+        store: Store,
+        keys: KeyRing,
+        issuer: Issuer,
+        login: LoginService,
+        documents: DocumentService,
+    ) -> Self {
+        Self { store, keys, issuer, login, documents }
     }
 
     /// Answers the request of an application.
@@ -148,7 +157,7 @@ impl LogoutService {
         request: LogoutRequest,
         visit: &Visit,
     ) -> Result<LogoutOutcome, LogoutError> {
-        let checked = self.check(&request).await?;
+        let checked = self.check(&request, visit).await?;
         match (&visit.session, &checked.hint) {
             (None, Some(_)) => Ok(LogoutOutcome::Done { redirect: checked.redirect }),
             // Nobody to ask, and no proof that the application may send people on (RP-Initiated Logout §3).
@@ -162,7 +171,7 @@ impl LogoutService {
             (Some(_), _) => {
                 // The page has no token to tell the client from.
                 let client_id = checked.client.as_ref().map(|client| client.id.to_string());
-                let client = checked.client.map(|client| client.name.clone());
+                let client = checked.client.map(|client| client.title());
                 let request = LogoutRequest { client_id, id_token_hint: None, ..request };
                 Ok(LogoutOutcome::Confirm { request, client })
             }
@@ -175,7 +184,7 @@ impl LogoutService {
         request: &LogoutRequest,
         visit: &Visit,
     ) -> Result<LogoutOutcome, LogoutError> {
-        let checked = self.check(request).await?;
+        let checked = self.check(request, visit).await?;
         self.login.sign_out(visit).await?;
         Ok(LogoutOutcome::Done { redirect: checked.redirect })
     }
@@ -187,13 +196,13 @@ impl LogoutService {
         let mut told = Vec::new();
         for notice in notices {
             if let Some(client) = self.store.client(&notice.client).await? {
-                told.push(Told { client: client.name.clone(), state: notice.state });
+                told.push(Told { client: client.title(), state: notice.state });
             }
         }
         Ok(told)
     }
 
-    async fn check(&self, request: &LogoutRequest) -> Result<Checked, LogoutError> {
+    async fn check(&self, request: &LogoutRequest, visit: &Visit) -> Result<Checked, LogoutError> {
         let hint = request.id_token_hint.as_deref().map(|hint| self.read_hint(hint)).transpose()?;
         let named = request.client_id.as_deref().map(ClientId::parse).transpose();
         let named = named.map_err(|_| LogoutError::ClientUnknown)?;
@@ -205,6 +214,8 @@ impl LogoutService {
         }
         let client = match named.or(issued_to) {
             Some(id) => {
+                let arrival = Arrival { address: visit.address, now: visit.now };
+                self.documents.ensure(&id, arrival).await.map_err(|_| LogoutError::ClientUnknown)?;
                 let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
                 Some(client.ok_or(LogoutError::ClientUnknown)?)
             }

@@ -12,6 +12,7 @@ use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::delegation::Delegate;
+use crate::domain::details::Details;
 use crate::domain::ids::{ClientId, GrantId, OrganisationId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::RoleName;
@@ -43,6 +44,8 @@ pub(crate) struct AccessToken {
     /// The API, or the issuer where the token is for userinfo only.
     pub(crate) audience: String,
     pub(crate) scopes: ScopeSet,
+    /// What in detail.
+    pub(crate) details: Details,
     pub(crate) roles: Vec<RoleName>,
     pub(crate) organisation: Option<OrganisationId>,
     pub(crate) ttl: Duration,
@@ -132,6 +135,7 @@ impl Minter {
             iat: now.as_secs(),
             jti: URL_SAFE_NO_PAD.encode(self.entropy.bytes::<16>()),
             scope: token.scopes.clone(),
+            authorization_details: token.details.clone(),
             auth_time: user.map(|user| user.auth_time.as_secs()),
             acr: proof.map(|proof| proof.acr),
             amr: proof.map(|proof| proof.methods.clone()).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_trail;
 pub mod admin_error;
+pub(crate) mod api_fields;
 pub mod apis;
 pub mod assignments;
 pub mod audit;
@@ -14,6 +15,8 @@ pub(crate) mod ciba;
 pub(crate) mod client_auth;
 pub(crate) mod client_keys;
 pub mod clients;
+pub(crate) mod details;
+pub mod details_types;
 pub(crate) mod device;
 pub(crate) mod events;
 pub mod fields;
@@ -35,6 +38,7 @@ pub(crate) mod permission;
 pub mod policies;
 pub(crate) mod possession;
 pub(crate) mod provision;
+pub(crate) mod registration;
 pub(crate) mod resource;
 pub(crate) mod revocation_feed;
 pub(crate) mod revocations;

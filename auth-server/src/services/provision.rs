@@ -203,8 +203,7 @@ impl Parts {
         name: &str,
         caller: &Caller,
     ) -> Result<Api, ProvisionError> {
-        let form =
-            ApiForm { audience: audience.to_owned(), name: name.to_owned(), access_token_ttl_secs: None };
+        let form = ApiForm { audience: audience.to_owned(), name: name.to_owned(), ..ApiForm::default() };
         Ok(ApiService::add(tx, self.apis.draft(&form, caller)?, caller).await?)
     }
 

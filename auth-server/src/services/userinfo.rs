@@ -19,6 +19,8 @@ pub(crate) enum UserInfoError {
     Fault(StoreError),
     #[error("the token was not issued for the scope openid")]
     InsufficientScope,
+    #[error("the profile of the client does not permit the algorithm of the proof")]
+    ProofAlgorithm,
     #[error("the proof of possession was used before")]
     ProofUsed,
     #[error("the token is bound to something that was not proven, or was not shown as what it is")]
@@ -55,7 +57,7 @@ impl UserInfoError {
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::InsufficientScope => OAuthErrorCode::InsufficientScope,
             Self::InvalidToken | Self::Unproven => OAuthErrorCode::InvalidToken,
-            Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
+            Self::ProofAlgorithm | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
         }
     }
 }
@@ -95,6 +97,10 @@ impl UserInfoService {
         }
         let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
         let LiveToken { claims, client, standing } = live.ok_or(UserInfoError::InvalidToken)?;
+        let mut proofs = shown.possession.proof.iter();
+        if !proofs.all(|proof| client.settings.profile.permits_alg(proof.alg)) {
+            return Err(UserInfoError::ProofAlgorithm);
+        }
         if !claims.scope.contains(OPENID) {
             return Err(UserInfoError::InsufficientScope);
         }

@@ -8,21 +8,24 @@ use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
-    INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    INSERT INTO apis (id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes,
+                      scopes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const FIND: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow FROM apis WHERE id = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
+      FROM apis WHERE id = $1";
 const FIND_BY_AUDIENCE: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow FROM apis WHERE audience = $1";
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
+      FROM apis WHERE audience = $1";
 const FIND_ADMIN: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
       FROM apis WHERE administers = 1";
 const MARK: &str = "UPDATE apis SET administers = 1 WHERE id = $1";
 const LIST: &str = "
-    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow
+    SELECT id, audience, name, access_token_ttl_secs, active_revision, created_at, administers, four_eyes, shadow, scopes
       FROM apis WHERE id > $1 ORDER BY id LIMIT $2";
-const UPDATE: &str =
-    "UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4, four_eyes = $5 WHERE id = $1";
+const UPDATE: &str = "
+    UPDATE apis SET audience = $2, name = $3, access_token_ttl_secs = $4, four_eyes = $5, scopes = $6 WHERE id = $1";
 const SET_ACTIVE_REVISION: &str = "UPDATE apis SET active_revision = $2 WHERE id = $1";
 
 const DELETE: &str = "DELETE FROM apis WHERE id = $1";
@@ -42,6 +45,7 @@ pub async fn insert(tx: &mut Tx, api: &Api) -> Result<(), StoreError> {
         api.created_at.into(),
         api.administers.then_some(1_u64).into(),
         api.four_eyes.then_some(1_u64).into(),
+        api.scopes.to_string().into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -82,7 +86,7 @@ pub async fn list(tx: &mut Tx, after: Option<&str>, limit: u32) -> Result<Vec<Ap
     rows.iter().map(read).collect()
 }
 
-/// Changes audience, name, token settings and whether activations take a second person; gives whether there is such an API.
+/// Changes audience, name, token settings, scopes and whether activations take a second person; gives whether there is such an API.
 pub async fn update(tx: &mut Tx, api: &Api) -> Result<bool, StoreError> {
     let values = [
         (&api.id).into(),
@@ -90,6 +94,7 @@ pub async fn update(tx: &mut Tx, api: &Api) -> Result<bool, StoreError> {
         api.name.as_str().into(),
         api.access_token_ttl.as_secs().into(),
         api.four_eyes.then_some(1_u64).into(),
+        api.scopes.to_string().into(),
     ];
     Ok(tx.execute(UPDATE, &values).await? > 0)
 }
@@ -111,5 +116,6 @@ fn read(row: &Row) -> Result<Api, StoreError> {
         // What cannot be understood is taken for the stricter.
         four_eyes: row.get::<Option<u64>>(7)?.is_some(),
         shadow: row.get(8)?,
+        scopes: row.get(9)?,
     })
 }

@@ -10,12 +10,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::domain::client::Client;
+use crate::domain::details::kind::DetailsTypes;
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Api, RoleName};
 use crate::storage::epochs::Epochs;
 use crate::storage::shared::Shared;
 use crate::storage::tx::Reached;
-use crate::storage::{StoreError, Tx, apis, assignments, clients};
+use crate::storage::{StoreError, Tx, apis, assignments, clients, details_types};
 
 /// Most entries of each kind.
 const CAPACITY: usize = 1024;
@@ -54,14 +55,21 @@ impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
 /// Neither what something is nor that it does not exist is in memory.
 struct Unknown;
 
+/// Who holds which roles.
+struct RolesHeld {
+    by_clients: Shelf<(ClientId, ApiId), Vec<RoleName>>,
+    by_users: Shelf<(UserId, ApiId), Vec<RoleName>>,
+}
+
 /// Everything that is kept in memory.
 pub(super) struct Caches {
     shared: Arc<Shared>,
     clients: Shelf<ClientId, Client>,
+    /// All of them together.
+    details_types: Shelf<(), DetailsTypes>,
     apis: Shelf<ApiId, Api>,
     audiences: Shelf<String, Api>,
-    client_roles: Shelf<(ClientId, ApiId), Vec<RoleName>>,
-    user_roles: Shelf<(UserId, ApiId), Vec<RoleName>>,
+    roles: RolesHeld,
     /// Counts how often memory was emptied: a value read before an emptying must not be kept after it.
     emptied: AtomicU64,
     /// Tells of it, once nothing old can be read any more.
@@ -77,10 +85,10 @@ impl Caches {
         Self {
             shared,
             clients: Shelf::new(),
+            details_types: Shelf::new(),
             apis: Shelf::new(),
             audiences: Shelf::new(),
-            client_roles: Shelf::new(),
-            user_roles: Shelf::new(),
+            roles: RolesHeld { by_clients: Shelf::new(), by_users: Shelf::new() },
             emptied: AtomicU64::new(0),
             invalidations: watch::Sender::new(0),
             epoch: AtomicU64::new(0),
@@ -101,10 +109,11 @@ impl Caches {
         // First the count, then the shelves: see `keep`.
         self.emptied.fetch_add(1, Ordering::AcqRel);
         self.clients.empty();
+        self.details_types.empty();
         self.apis.empty();
         self.audiences.empty();
-        self.client_roles.empty();
-        self.user_roles.empty();
+        self.roles.by_clients.empty();
+        self.roles.by_users.empty();
         self.invalidations.send_modify(|times| *times += 1);
     }
 
@@ -159,7 +168,12 @@ impl Caches {
     }
 
     pub(super) async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        self.look_up(&self.clients, id, async |tx| clients::find(tx, id).await).await
+        let found = self.look_up(&self.clients, id, async |tx| clients::find(tx, id).await).await;
+        // Whoever is named by a document is added as soon as it is read, and memory is not emptied for that.
+        if id.document().is_some() {
+            self.clients.missing.remove(id);
+        }
+        found
     }
 
     pub(super) async fn api(&self, id: &ApiId) -> Result<Option<Arc<Api>>, StoreError> {
@@ -171,6 +185,11 @@ impl Caches {
         self.look_up(&self.audiences, &key, async |tx| apis::find_by_text(tx, audience).await).await
     }
 
+    pub(super) async fn details_types(&self) -> Result<Arc<DetailsTypes>, StoreError> {
+        let load = async |tx: &mut Tx| details_types::all(tx).await.map(Some);
+        Ok(self.look_up(&self.details_types, &(), load).await?.unwrap_or_default())
+    }
+
     pub(super) async fn client_roles(
         &self,
         client: &ClientId,
@@ -178,7 +197,7 @@ impl Caches {
     ) -> Result<Arc<Vec<RoleName>>, StoreError> {
         let key = (client.clone(), api.clone());
         let load = async |tx: &mut Tx| assignments::roles_of_client(tx, client, api).await.map(Some);
-        Ok(self.look_up(&self.client_roles, &key, load).await?.unwrap_or_default())
+        Ok(self.look_up(&self.roles.by_clients, &key, load).await?.unwrap_or_default())
     }
 
     pub(super) async fn user_roles(
@@ -188,7 +207,7 @@ impl Caches {
     ) -> Result<Arc<Vec<RoleName>>, StoreError> {
         let key = (user.clone(), api.clone());
         let load = async |tx: &mut Tx| assignments::roles_of_user(tx, user, api).await.map(Some);
-        Ok(self.look_up(&self.user_roles, &key, load).await?.unwrap_or_default())
+        Ok(self.look_up(&self.roles.by_users, &key, load).await?.unwrap_or_default())
     }
 
     /// A connection to read from.

@@ -6,13 +6,14 @@ use crate::storage::{StoreError, Tx};
 
 // An empty `api_id` is no API: a part of a primary key cannot be NULL.
 const FIND: &str = "
-    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims FROM consents
+    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims, details FROM consents
      WHERE user_id = $1 AND client_id = $2 AND api_id = $3";
 const SAVE: &str = "
-    INSERT INTO consents (user_id, client_id, api_id, scopes, granted_at, claims)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO consents (user_id, client_id, api_id, scopes, granted_at, claims, details)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (user_id, client_id, api_id)
-        DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at, claims = excluded.claims";
+        DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at, claims = excluded.claims,
+                      details = excluded.details";
 const DELETE: &str = "DELETE FROM consents WHERE user_id = $1 AND client_id = $2";
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub async fn save(tx: &mut Tx, consent: &Consent) -> Result<(), StoreError> {
         consent.scopes.to_string().into(),
         consent.granted_at.into(),
         consent.claims.to_string().into(),
+        consent.details.to_string().into(),
     ];
     tx.execute(SAVE, &values).await.map(drop)
 }
@@ -59,5 +61,6 @@ fn read(row: &crate::storage::row::Row) -> Result<Consent, StoreError> {
         scopes: row.get(3)?,
         granted_at: row.get(4)?,
         claims: row.parse(5)?,
+        details: row.json(6)?,
     })
 }

@@ -4,7 +4,8 @@ use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::{Grant, GrantIdentity};
-use crate::domain::ids::{GrantId, SessionId, UserId};
+use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::reach::{ApiSet, Reach};
 use crate::domain::revocation::Revocation;
 use crate::domain::scope::ScopeSet;
 use crate::domain::session::Session;
@@ -14,17 +15,18 @@ use crate::storage::{StoreError, Tx, sessions, users};
 
 const INSERT: &str = "
     INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at,
-                        claims, bound_jkt, bound_x5t)
-    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10, $11, $12
+                        claims, bound_jkt, bound_x5t, apis, details)
+    SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10, $11, $12,
+           $13, $14
       FROM users u, clients c
      WHERE u.id = $3 AND c.id = $2";
 const FIND: &str = "
     SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, claims,
-           bound_jkt, bound_x5t
+           bound_jkt, bound_x5t, apis, details
       FROM grants WHERE id = $1";
 const STANDING: &str = "
     SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.api_id, g.auth_time, g.created_at, g.revoked_at,
-           g.claims, g.bound_jkt, g.bound_x5t,
+           g.claims, g.bound_jkt, g.bound_x5t, g.apis, g.details,
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at, u.profile,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
@@ -36,6 +38,8 @@ const STANDING: &str = "
 const REVOKE: &str = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE_BY_USER: &str =
     "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id";
+const REVOKE_BY_CLIENT: &str =
+    "UPDATE grants SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL RETURNING id";
 /// Spaces around both sides make the word a whole word. What outlives the session is returned as well: who got it took part.
 const REVOKE_BY_SESSION: &str = "
     UPDATE grants
@@ -45,10 +49,11 @@ const REVOKE_BY_SESSION: &str = "
      RETURNING id, scopes, revoked_at";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_SESSION];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_CLIENT, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
-pub(super) const WIDTH: usize = 12;
+pub(super) const WIDTH: usize = 14;
 
 /// A grant with everything that decides whether it still counts.
 #[derive(Clone, Debug)]
@@ -65,19 +70,23 @@ pub struct Standing {
 pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
     let claims = serde_json::to_string(&grant.identity.claims)
         .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let Reach { apis, details } = &grant.reach;
+    let several = if apis.len() > 1 { apis.to_string() } else { String::new() };
     let values = [
         (&grant.id).into(),
         (&grant.client).into(),
         (&grant.user).into(),
         (&grant.session).into(),
         grant.scopes.to_string().into(),
-        grant.resource.as_ref().into(),
+        apis.only().into(),
         grant.identity.auth_time.into(),
         grant.created_at.into(),
         grant.revoked_at.into(),
         claims.into(),
         grant.binding.jkt.as_ref().map(Thumbprint::as_str).into(),
         grant.binding.x5t.as_ref().map(Thumbprint::as_str).into(),
+        several.into(),
+        details.to_string().into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -105,6 +114,12 @@ pub async fn revoke(tx: &mut Tx, id: &GrantId, now: Timestamp) -> Result<bool, S
 /// Takes back every grant of a user.
 pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
     let revoked = tx.fetch_all(REVOKE_BY_USER, &[user.into(), now.into()]).await?;
+    tell(tx, &revoked, now)
+}
+
+/// Takes back every grant that a client got.
+pub async fn revoke_by_client(tx: &mut Tx, client: &ClientId, now: Timestamp) -> Result<(), StoreError> {
+    let revoked = tx.fetch_all(REVOKE_BY_CLIENT, &[client.into(), now.into()]).await?;
     tell(tx, &revoked, now)
 }
 
@@ -145,10 +160,16 @@ fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {
         user: row.get(first + 2)?,
         session: row.get(first + 3)?,
         scopes: row.get(first + 4)?,
-        resource: row.get(first + 5)?,
+        reach: reach_at(row, first)?,
         identity: GrantIdentity { auth_time: row.get(first + 6)?, claims: row.json(first + 9)? },
         created_at: row.get(first + 7)?,
         revoked_at: row.get(first + 8)?,
         binding: Confirmation { jkt: row.get(first + 10)?, x5t: row.get(first + 11)? },
     })
+}
+
+fn reach_at(row: &Row, first: usize) -> Result<Reach, StoreError> {
+    let mut apis: ApiSet = row.parse(first + 12)?;
+    row.get::<Option<ApiId>>(first + 5)?.into_iter().for_each(|api| apis.add(api));
+    Ok(Reach { apis, details: row.json(first + 13)? })
 }

@@ -101,6 +101,24 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0013_logout_notices.sql"),
     },
     Migration {
+        number: 14,
+        name: "client_registrations",
+        postgres: include_str!("../../../migrations/postgres/0014_client_registrations.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0014_client_registrations.sql"),
+    },
+    Migration {
+        number: 16,
+        name: "details",
+        postgres: include_str!("../../../migrations/postgres/0016_details.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0016_details.sql"),
+    },
+    Migration {
+        number: 17,
+        name: "client_logos",
+        postgres: include_str!("../../../migrations/postgres/0017_client_logos.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0017_client_logos.sql"),
+    },
+    Migration {
         number: 18,
         name: "ciba_requests",
         postgres: include_str!("../../../migrations/postgres/0018_ciba_requests.sql"),

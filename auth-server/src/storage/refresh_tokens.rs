@@ -21,6 +21,15 @@ const SPEND: &str = "
                       AND (g.bound_jkt IS NULL OR g.bound_jkt = $5)
                       AND (g.bound_x5t IS NULL OR g.bound_x5t = $6))
  RETURNING digest, grant_id, client_id, scopes, expires_at, spent_at, revoked_at, successor, absolute_expires_at";
+const RENEW: &str = "
+    UPDATE refresh_tokens
+       SET expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END
+     WHERE digest = $1 AND client_id = $2 AND spent_at IS NULL AND revoked_at IS NULL AND expires_at > $3
+       AND EXISTS (SELECT 1 FROM grants g
+                    WHERE g.id = grant_id AND g.revoked_at IS NULL
+                      AND (g.bound_jkt IS NULL OR g.bound_jkt = $5)
+                      AND (g.bound_x5t IS NULL OR g.bound_x5t = $6))
+ RETURNING digest, grant_id, client_id, scopes, expires_at, spent_at, revoked_at, successor, absolute_expires_at";
 const FIND: &str = "
     SELECT t.digest, t.grant_id, t.client_id, t.scopes, t.expires_at, t.spent_at,
            COALESCE(t.revoked_at, g.revoked_at) AS revoked_at, t.successor, t.absolute_expires_at
@@ -31,7 +40,7 @@ const REVOKE_FAMILY: &str = "
     UPDATE refresh_tokens SET revoked_at = $2, successor = NULL WHERE grant_id = $1 AND revoked_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, SPEND, FIND, REVOKE_FAMILY];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, SPEND, RENEW, FIND, REVOKE_FAMILY];
 
 /// A refresh token that is about to be handed out.
 #[derive(Clone, Debug)]
@@ -119,6 +128,28 @@ pub async fn spend(
         held.x5t.as_ref().map(Thumbprint::as_str).into(),
     ];
     tx.fetch_optional(SPEND, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Uses the active and unexpired token of a client that holds what it is bound to, and lets it live until `until`, but no longer than
+/// its family.
+///
+/// Gives `None` when there is no such token; then [`find`] says what it is.
+pub async fn renew(
+    tx: &mut Tx,
+    digest: &Digest32,
+    (client, held): (&ClientId, &Confirmation),
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Option<RefreshToken>, StoreError> {
+    let values = [
+        digest.into(),
+        client.into(),
+        now.into(),
+        until.into(),
+        held.jkt.as_ref().map(Thumbprint::as_str).into(),
+        held.x5t.as_ref().map(Thumbprint::as_str).into(),
+    ];
+    tx.fetch_optional(RENEW, &values).await?.as_ref().map(read).transpose()
 }
 
 /// The token with this digest, in whatever state.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::client::Client;
 use crate::domain::clock::Clock;
+use crate::domain::details::kind::DetailsTypes;
 use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Api, RoleName};
 use crate::storage::cache::Caches;
@@ -174,6 +175,11 @@ impl Store {
     /// The API with this audience, from memory when it was asked for before.
     pub async fn api_by_audience(&self, audience: &str) -> Result<Option<Arc<Api>>, StoreError> {
         self.inner.caches.api_by_audience(audience).await
+    }
+
+    /// Every type of details, from memory when they were asked for before.
+    pub async fn details_types(&self) -> Result<Arc<DetailsTypes>, StoreError> {
+        self.inner.caches.details_types().await
     }
 
     /// The roles that a client holds in an API for itself, from memory when they were asked for before.

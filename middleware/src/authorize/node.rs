@@ -7,6 +7,7 @@ use std::time::Duration;
 use portcullis_policy::{Assurance, Condition, Need, Request, Roles, RuleRef, Snapshot};
 
 use crate::clock::Clock;
+use crate::details::Detailed;
 use crate::records::{Asker, Table};
 use crate::sign_in::SignIn;
 use crate::token::Principal;
@@ -18,6 +19,7 @@ pub(super) enum Node {
     Any(Vec<Node>),
     Authenticated,
     Bound(Binding),
+    Detailed(Detailed),
     Issuer(Text),
     Optional,
     Public,
@@ -97,6 +99,8 @@ pub(crate) struct Grant {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Denial {
     Anonymous,
+    /// The token has no details that are accepted.
+    Details,
     /// The token is of another issuer.
     Issuer(Text),
     /// The route requires a policy and the guard has none.
@@ -144,6 +148,7 @@ impl Node {
             Self::Rbac { .. } => true,
             Self::Authenticated
             | Self::Bound(_)
+            | Self::Detailed(_)
             | Self::Issuer(_)
             | Self::Optional
             | Self::Public
@@ -178,6 +183,18 @@ impl Node {
         }
     }
 
+    pub(super) fn collect_details<'a>(&'a self, kinds: &mut Vec<&'a str>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => {
+                for node in nodes {
+                    node.collect_details(kinds);
+                }
+            }
+            Self::Detailed(detailed) => kinds.push(detailed.kind()),
+            _ => {}
+        }
+    }
+
     pub(super) fn collect_scopes<'a>(&'a self, with_alternatives: bool, scopes: &mut Vec<&'a str>) {
         match self {
             Self::Any(_) if !with_alternatives => {}
@@ -198,6 +215,7 @@ impl Node {
             Self::Optional | Self::Public => true,
             Self::Authenticated
             | Self::Bound(_)
+            | Self::Detailed(_)
             | Self::Issuer(_)
             | Self::Rbac { .. }
             | Self::Scope(_)
@@ -215,6 +233,7 @@ impl Node {
             Self::Authenticated => Need::Authenticated,
             Self::Bound(Binding::Certificate) => Need::Mtls,
             Self::Bound(Binding::Key) => Need::Dpop,
+            Self::Detailed(detailed) => Need::Details(detailed.kind().to_owned()),
             Self::Issuer(issuer) => Need::Issuer(issuer.clone().into_owned()),
             Self::Optional => Need::Optional,
             Self::Public => Need::Public,
@@ -252,6 +271,10 @@ impl Node {
                 };
                 let grant = Grant::default();
                 if is_bound { Ok(grant) } else { Err(Denial::Unbound(*binding, grant)) }
+            }
+            Self::Detailed(detailed) => {
+                let is_met = detailed.is_met_by(caller.ok_or(Denial::Anonymous)?);
+                if is_met { Ok(Grant::default()) } else { Err(Denial::Details) }
             }
             Self::Issuer(issuer) => {
                 let is_of = caller.ok_or(Denial::Anonymous)?.issuer() == issuer;
@@ -335,6 +358,7 @@ impl fmt::Display for Node {
             Self::Authenticated => out.write_str("authenticated"),
             Self::Bound(Binding::Certificate) => out.write_str("mtls"),
             Self::Bound(Binding::Key) => out.write_str("dpop"),
+            Self::Detailed(detailed) => detailed.fmt(out),
             Self::Issuer(issuer) => write!(out, "issuer({issuer})"),
             Self::Optional => out.write_str("optional"),
             Self::Public => out.write_str("public"),

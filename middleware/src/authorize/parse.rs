@@ -8,7 +8,7 @@ use std::str::{CharIndices, FromStr};
 use std::time::Duration;
 
 use super::node::{Binding, Node};
-use super::{Requirement, authenticated, issuer, optional, public, rbac, scope};
+use super::{Requirement, authenticated, details, issuer, optional, public, rbac, scope};
 use crate::sign_in::SignIn;
 
 /// How deep parentheses may be nested.
@@ -46,6 +46,9 @@ impl FromStr for Requirement {
         if let Some(age) = conditions.stale {
             requirement = requirement.serve_stale(age);
         }
+        if conditions.is_introspected {
+            requirement = requirement.introspect_when_stale();
+        }
         if let Some(cost) = conditions.cost {
             requirement = requirement.cost(cost.get());
         }
@@ -67,6 +70,7 @@ struct Parser<'t> {
 #[derive(Default)]
 struct Conditions {
     stale: Option<Duration>,
+    is_introspected: bool,
     cost: Option<NonZeroU32>,
 }
 
@@ -125,6 +129,10 @@ impl Parser<'_> {
     fn leaf(&mut self) -> Result<Requirement, RequirementError> {
         match self.word()?.as_str() {
             "authenticated" => Ok(authenticated()),
+            "details" => match self.arguments()?.as_slice() {
+                [one] if !one.contains(' ') => Ok(details(one.clone())),
+                _ => Err(self.fault("`details` takes one type: details(payment)")),
+            },
             "dpop" => Ok(Requirement::of(Node::Bound(Binding::Key))),
             "issuer" => match self.arguments()?.as_slice() {
                 [one] if !one.contains(' ') => Ok(issuer(one.clone())),
@@ -143,7 +151,7 @@ impl Parser<'_> {
             },
             "sign-in" => self.sign_in(),
             other => Err(self.fault(format!(
-                "`{other}` is no requirement: public, optional, authenticated, scope(..), rbac(.., ..), issuer(..), dpop, mtls and sign-in(..) are"
+                "`{other}` is no requirement: public, optional, authenticated, scope(..), details(..), rbac(.., ..), issuer(..), dpop, mtls and sign-in(..) are"
             ))),
         }
     }
@@ -197,8 +205,13 @@ impl Parser<'_> {
             let before = conditions.stale.replace(self.seconds(age)?);
             return self.once(before.is_some(), "`stale for` is there twice");
         }
+        if text == "introspected when stale" {
+            let is_there = replace(&mut conditions.is_introspected, true);
+            return self.once(is_there, "`introspected when stale` is there twice");
+        }
         let Some(number) = text.strip_prefix("costs ") else {
-            return Err(self.fault("a comma is followed by `stale for 300 s` or `costs 5`"));
+            return Err(self
+                .fault("a comma is followed by `stale for 300 s`, `introspected when stale` or `costs 5`"));
         };
         let cost = number.parse().map_err(|_| self.fault("`costs` takes a number: costs 5"))?;
         let before = conditions.cost.replace(cost);
@@ -267,6 +280,7 @@ mod tests {
             (name, name).prop_map(|(object, action)| rbac(object, action)),
             name.prop_map(scope),
             name.prop_map(issuer),
+            name.prop_map(details),
             ("[a-z:]{1,8}", 0_u64..1_000_000).prop_map(|(class, secs)| {
                 scope("a").acr(class).acr("phr").max_age(Duration::from_secs(secs))
             }),
@@ -278,8 +292,10 @@ mod tests {
             (inner.clone(), inner, any::<bool>())
                 .prop_map(|(left, right, both)| if both { left.and(right) } else { left.or(right) })
         });
-        (tree, 0_u64..100_000, 1_u32..100)
-            .prop_map(|(tree, stale, cost)| tree.serve_stale(Duration::from_secs(stale)).cost(cost))
+        (tree, 0_u64..100_000, any::<bool>(), 1_u32..100).prop_map(|(tree, stale, asks, cost)| {
+            let tree = tree.serve_stale(Duration::from_secs(stale)).cost(cost);
+            if asks { tree.introspect_when_stale() } else { tree }
+        })
     }
 
     proptest! {
@@ -312,6 +328,7 @@ mod tests {
             ("scope(a b)", "`scope` takes one scope"),
             ("scope()", "something is missing in the parentheses"),
             ("issuer(a, b)", "`issuer` takes one issuer"),
+            ("details(payment, checked)", "`details` takes one type"),
             ("rbac(orders)", "`rbac` takes an object and an action"),
             ("rbac(orders, read", "`)` is missing, at character 18"),
             ("rbac(orders, read))", "`)` was not expected, at character 19"),
@@ -322,6 +339,10 @@ mod tests {
             ("scope(a), costs 5, costs 1", "`costs` is there twice, at character 27"),
             ("scope(a), stale for 5 s, stale for 900 s", "`stale for` is there twice"),
             ("scope(a), stale for 0 s, costs 1, stale for 900 s", "`stale for` is there twice"),
+            (
+                "public, introspected when stale, costs 1, introspected when stale",
+                "`introspected when stale` is there twice",
+            ),
             ("sign-in(a b)", "`sign-in` takes classes"),
             ("sign-in(phrh, phr)", "classes are joined by `or`"),
             ("sign-in(phrh, within 5 s, phr)", "classes are joined by `or`"),

@@ -2,6 +2,8 @@
 
 mod certificate;
 mod dpop;
+#[cfg(test)]
+mod examples;
 mod nonce;
 mod proof;
 mod replay;
@@ -21,6 +23,8 @@ use http::{HeaderMap, HeaderValue};
 pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertificate};
 pub use self::dpop::Dpop;
 pub(crate) use self::dpop::Proofs;
+#[cfg(feature = "test-util")]
+pub(crate) use self::nonce::Nonces;
 pub(crate) use self::replay::Name;
 pub use self::rules::DpopError;
 #[cfg(feature = "redis")]

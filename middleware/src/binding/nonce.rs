@@ -13,15 +13,15 @@ const PERIOD_SECS: u64 = 300;
 const CODE_BYTES: usize = 16;
 
 /// Makes nonces and knows them again. Guards that share the secret know each other's.
-pub(super) struct Nonces(Key);
+pub(crate) struct Nonces(Key);
 
 impl Nonces {
-    pub(super) fn new(secret: &[u8; 32]) -> Self {
+    pub(crate) fn new(secret: &[u8; 32]) -> Self {
         Self(Key::new(HMAC_SHA256, secret))
     }
 
     /// The nonce of this time.
-    pub(super) fn current(&self, unix_secs: u64) -> HeaderValue {
+    pub(crate) fn current(&self, unix_secs: u64) -> HeaderValue {
         // base64url is text that a header can hold; were it not, nobody could get past an empty one.
         HeaderValue::try_from(self.of_period(unix_secs / PERIOD_SECS))
             .unwrap_or_else(|_| HeaderValue::from_static(""))

@@ -20,6 +20,7 @@ pub(super) struct Proof {
     pub(super) claims: ProofClaims,
     /// The thumbprint of its key (RFC 7638).
     pub(super) thumbprint: String,
+    pub(super) algorithm: Algorithm,
 }
 
 /// Why a proof is none.
@@ -97,6 +98,6 @@ impl Proof {
         if !key.verifies(signed.as_bytes(), &decode(signature)?) {
             return Err("its signature does not verify".into());
         }
-        Ok(Self { claims, thumbprint: own })
+        Ok(Self { claims, thumbprint: own, algorithm })
     }
 }

@@ -32,6 +32,7 @@ pub struct ProofVerifier(Rules);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProofOfKey {
     thumbprint: String,
+    algorithm: &'static str,
     jti: String,
     good_until: u64,
 }
@@ -72,7 +73,8 @@ impl ProofVerifier {
             _ => ProofRefused::NotGood("it is not good"),
         })?;
         let good_until = proof.claims.iat.0.saturating_add(self.0.window.whole().as_secs());
-        Ok(Some(ProofOfKey { thumbprint: proof.thumbprint, jti: proof.claims.jti, good_until }))
+        let algorithm = proof.algorithm.name();
+        Ok(Some(ProofOfKey { thumbprint: proof.thumbprint, algorithm, jti: proof.claims.jti, good_until }))
     }
 
     /// The nonce that proofs are asked for now, if they are to have one.
@@ -96,6 +98,11 @@ impl ProofOfKey {
     /// The thumbprint of the key (RFC 7638): the `jkt` of a token that is bound to it.
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
+    }
+
+    /// The JOSE name of the algorithm that it is signed by. One key may sign by several.
+    pub const fn algorithm(&self) -> &'static str {
+        self.algorithm
     }
 
     /// The name of the proof among those of its key.

@@ -15,6 +15,7 @@ use super::caps::Admitted;
 use super::measured::Held;
 use super::{EdgeRules, Streams, cors};
 use crate::body::HttpBody;
+use crate::panicked::{Panicked, caught, poll_caught};
 use crate::refusal::{Dialect, Hint, Refusal};
 
 /// A service, and what is done before and after it.
@@ -35,8 +36,29 @@ impl<S> Inner<S> {
     where
         S: Service<Request<Body>>,
     {
-        let outlook = Outlook { is_shared: false, dialect: Dialect::Http, admitted: None };
-        InnerFuture { state: State::At { answer: self.service.call(request), timer: None, outlook } }
+        let outlook = Outlook { is_shared: false, dialect: self.dialect(&request), admitted: None };
+        self.begin(request, None, outlook)
+    }
+
+    /// Hands a request on, to whoever may panic over it.
+    fn begin(
+        &mut self,
+        request: Request<Body>,
+        timer: Option<Sleep>,
+        mut outlook: Outlook,
+    ) -> InnerFuture<S::Future>
+    where
+        S: Service<Request<Body>>,
+    {
+        let state = match caught(|| self.service.call(request)) {
+            Ok(answer) => State::At { answer, timer, outlook },
+            Err(panicked) => State::Refused { response: Some(outlook.failed(panicked)) },
+        };
+        InnerFuture { state }
+    }
+
+    fn dialect(&self, request: &Request<Body>) -> Dialect {
+        if self.speaks_grpc { Dialect::of(request.headers()) } else { Dialect::Http }
     }
 }
 
@@ -60,7 +82,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let dialect = if self.speaks_grpc { Dialect::of(request.headers()) } else { Dialect::Http };
+        let dialect = self.dialect(&request);
         let admitted = match self.rules.caps.as_ref().map(|caps| caps.admit(&mut request)).transpose() {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -70,12 +92,12 @@ where
         };
         let timer = admitted.as_ref().and_then(|admitted| admitted.head_by).map(sleep_until);
         let outlook = Outlook { is_shared: self.rules.cors.is_some(), dialect, admitted };
-        InnerFuture { state: State::At { answer: self.service.call(request), timer, outlook } }
+        self.begin(request, timer, outlook)
     }
 }
 
 fn refused(refusal: Refusal, dialect: Dialect) -> Response<Body> {
-    refusal.answered(dialect, &Hint::default())
+    refusal.answered(dialect, &Hint::default(), None)
 }
 
 /// What awaits the answer.
@@ -102,6 +124,16 @@ impl Outlook {
             return Ok(response);
         };
         Ok(response.map(|body| Held::hold(body, place, whole_by)))
+    }
+
+    /// The answer where whoever was to give one panicked, which ends what was held for it.
+    fn failed(&mut self, panicked: Panicked) -> Response<Body> {
+        let admitted = self.admitted.take();
+        // Whoever read the body may have taken it for granted.
+        if admitted.as_ref().is_some_and(Admitted::is_over) {
+            return refused(Refusal::TooLong, self.dialect);
+        }
+        refused(Refusal::Panicked(panicked), self.dialect)
     }
 
     fn late(&mut self) -> Response<Body> {
@@ -136,8 +168,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             Projected::At { answer, timer, outlook } => {
-                if let Poll::Ready(outcome) = answer.poll(context) {
-                    return Poll::Ready(outlook.finish(outcome));
+                match poll_caught(answer, context) {
+                    Poll::Ready(Ok(outcome)) => return Poll::Ready(outlook.finish(outcome)),
+                    Poll::Ready(Err(panicked)) => return Poll::Ready(Ok(outlook.failed(panicked))),
+                    Poll::Pending => {}
                 }
                 let is_late = timer.as_pin_mut().is_some_and(|timer| timer.poll(context).is_ready());
                 if is_late { Poll::Ready(Ok(outlook.late())) } else { Poll::Pending }

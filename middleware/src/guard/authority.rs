@@ -21,6 +21,15 @@ pub(crate) struct Authority {
     pub(crate) introspector: Option<Introspector>,
 }
 
+/// By what a route has a token looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Rigour {
+    /// How much older than its limit knowledge may be.
+    pub(crate) tolerance: Duration,
+    /// Whether the issuer is asked about a token that is good by its signature, because nobody says what was revoked.
+    pub(crate) asks_anew: bool,
+}
+
 /// What came of a token.
 pub(crate) enum Identity {
     Caller(Principal),
@@ -68,15 +77,26 @@ impl Pending {
 }
 
 impl Authority {
-    /// Who sent a token, on a route that takes knowledge that is older by `tolerance` than its limit.
-    pub(crate) fn identify(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
+    /// Who sent a token.
+    pub(crate) fn identify(&self, token: &str, rigour: Rigour, turn: Turn) -> Identity {
+        let identity = self.identify_once(token, rigour.tolerance, turn);
+        match (&self.introspector, identity) {
+            (Some(introspector), Identity::Caller(caller))
+                if rigour.asks_anew
+                    && caller.verified().asked.is_none()
+                    && introspector.asks(caller.issuer()) =>
+            {
+                looked_up(introspector, token, rigour.tolerance)
+            }
+            (_, identity) => identity,
+        }
+    }
+
+    fn identify_once(&self, token: &str, tolerance: Duration, turn: Turn) -> Identity {
         match (&self.introspector, turn) {
             (_, Turn::Answered(verdict)) => Identity::by(verdict),
             (Some(introspector), _) if introspector.decides(token) => {
-                match introspector.look_up(token, tolerance) {
-                    LookedUp::Verdict(verdict) => Identity::by(verdict),
-                    LookedUp::Unknown(question) => Identity::Wait(Pending::Answer(question)),
-                }
+                looked_up(introspector, token, tolerance)
             }
             (_, Turn::First | Turn::Entered(_)) => self.verify(token, tolerance, Attempt::First),
             (_, Turn::Fetched) => self.verify(token, tolerance, Attempt::Last),
@@ -84,11 +104,14 @@ impl Authority {
     }
 
     /// Who sent a token, when there is time to wait for what decides.
-    pub(crate) async fn find_out(&self, token: &str, tolerance: Duration) -> Identity {
-        match self.identify(token, tolerance, Turn::First) {
-            Identity::Wait(pending) => self.identify(token, tolerance, pending.over().await),
-            known => known,
+    pub(crate) async fn find_out(&self, token: &str, rigour: Rigour) -> Identity {
+        let mut identity = self.identify(token, rigour, Turn::First);
+        // For keys, and then for the issuer.
+        for _ in 0..2 {
+            let Identity::Wait(pending) = identity else { break };
+            identity = self.identify(token, rigour, pending.over().await);
         }
+        identity
     }
 
     /// Whether a request that was let through by a token would be let through again. Takes over the caller anew where something
@@ -96,7 +119,8 @@ impl Authority {
     pub(super) fn confirm(&self, held: &mut Held, tolerance: Duration) -> Result<(), Ended> {
         let Held { caller, token, inquiry, visit: _, share: _ } = held;
         let again = match &self.introspector {
-            Some(introspector) if introspector.decides(token) => {
+            // Whom the issuer was asked about once is asked about again.
+            Some(introspector) if caller.verified().asked.is_some() || introspector.decides(token) => {
                 introspector.lasts((&*caller, token), inquiry, tolerance).map_err(|lapse| match lapse {
                     Lapse::Refused(fault) => ended_by(fault),
                     Lapse::Unanswered => Ended::Unavailable,
@@ -130,6 +154,14 @@ impl Identity {
             Verdict::Unanswered(Unanswered::Away) => Self::Unavailable(Outage::Introspection),
             Verdict::Unanswered(Unanswered::Busy) => Self::Unavailable(Outage::Questions),
         }
+    }
+}
+
+/// What the issuer said of a token, or is to be asked.
+fn looked_up(introspector: &Introspector, token: &str, tolerance: Duration) -> Identity {
+    match introspector.look_up(token, tolerance) {
+        LookedUp::Verdict(verdict) => Identity::by(verdict),
+        LookedUp::Unknown(question) => Identity::Wait(Pending::Answer(question)),
     }
 }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-use super::authority::{Identity, Pending, Turn};
+use super::authority::{Identity, Pending, Rigour, Turn};
+use super::refused::{refusal, unproven};
 use super::stream::{Held, Issued, Permit};
 use super::{Core, Guard, Step, Terms};
-use crate::authorize::{Binding, Denial, Grant, Grounds, Policies, Requirement};
-use crate::binding::{BindingFault, Claim, Name};
+use crate::authorize::{Denial, Grant, Grounds, Policies, Requirement};
+use crate::binding::{Claim, Name};
 use crate::client_address::ClientAddress;
 use crate::csrf::CsrfRules;
-use crate::decision::{AccessDenied, Decision, DecisionId};
+use crate::decision::Decision;
 use crate::introspection::Inquiry;
 use crate::limit::{Fine, Halt, Stage, Standing};
 #[cfg(feature = "login")]
@@ -101,8 +102,7 @@ impl Admission<'_> {
     ) -> Result<Step, Refusal> {
         let core = &self.guard.core;
         let caller = held.as_ref().map(|held| &held.caller);
-        let policy = core.policy_for(&self.terms.requirement);
-        if caller.is_some() && policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
+        if caller.is_some_and(|caller| core.is_in_the_dark(&self.terms.requirement, caller)) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
         if let Err(halt) = self.terms.passage.spend(Stage::Late, address(parts), caller, standing) {
@@ -125,7 +125,7 @@ impl Admission<'_> {
         if let Some(held) = held {
             parts.extensions.insert(held.caller.clone());
             let outer = Permit::issued(&parts.extensions).into_seat();
-            let issued = Issued::new((self.guard, self.terms), held, address(parts), outer);
+            let issued = Issued::new((self.guard, self.terms), held, (&parts.method, address(parts)), outer);
             parts.extensions.insert(issued);
         } else {
             // An outer guard may have left a caller that this route does not have.
@@ -174,6 +174,23 @@ impl Core {
         Moment { now: self.clock.steady(), tolerance: requirement.tolerance() }
     }
 
+    /// By what a route has tokens looked at now.
+    pub(super) fn rigour(&self, requirement: &Requirement) -> Rigour {
+        let asks_anew = requirement.asks_when_stale() && self.hears_too_little(requirement);
+        Rigour { tolerance: requirement.tolerance(), asks_anew }
+    }
+
+    fn hears_too_little(&self, requirement: &Requirement) -> bool {
+        self.policy_for(requirement).is_some_and(|(policy, moment)| policy.hears_too_little(moment))
+    }
+
+    /// Whether a caller may have been revoked without anybody saying so here: neither the server that tells, nor the issuer that was
+    /// asked in its place.
+    pub(super) fn is_in_the_dark(&self, requirement: &Requirement, caller: &Principal) -> bool {
+        let was_asked = requirement.asks_when_stale() && caller.verified().asked.is_some();
+        !was_asked && self.hears_too_little(requirement)
+    }
+
     fn authenticate(
         &self,
         parts: &mut Parts,
@@ -220,7 +237,7 @@ impl Core {
             return if anonymous { Ok(Authentication::Known(None, None)) } else { Err(Refusal::Anonymous) };
         };
         let entered = visit.zip(self.credentials.browsers.sessions.as_ref());
-        match self.authority.identify(sent.token, requirement.tolerance(), turn) {
+        match self.authority.identify(sent.token, self.rigour(requirement), turn) {
             Identity::Refused(fault) => {
                 match entered.and_then(|(visit, sessions)| sessions.again(visit, fault)) {
                     Some(ticket) => Ok(Authentication::Wait(Pending::Session(ticket))),
@@ -321,39 +338,14 @@ impl Core {
 /// What becomes of a request that a limit does not let on.
 fn halted(halt: Halt, resume: Resume) -> Result<Step, Refusal> {
     match halt {
-        Halt::Closed => Err(Refusal::Unavailable(Outage::Limit)),
-        Halt::Exceeded(exceeded) => Err(Refusal::Limited(exceeded)),
         Halt::Wait(loan) => Ok(Step::Borrow(loan, resume)),
+        halt => Err(halt.into()),
     }
 }
 
 /// The address of the client, as it was found out before.
 fn address(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address)
-}
-
-/// The answer to a caller who may not.
-fn refusal(denial: Denial, requirement: &Requirement, caller: &Principal, id: DecisionId) -> Refusal {
-    let denied = |grant| AccessDenied {
-        decision: Decision::new(id, grant),
-        needed: requirement.needed(),
-        principal: caller.clone(),
-    };
-    let forbidden = |why, grant| Refusal::Forbidden { why, denied: denied(grant) };
-    let nothing = Grant::default();
-    match denial {
-        Denial::Anonymous => Refusal::Anonymous,
-        Denial::Issuer(_) => forbidden("the token is of another issuer", nothing),
-        Denial::NoPolicy => forbidden("the route requires a policy and the guard has none", nothing),
-        Denial::NoRequirement => forbidden("the route states no requirement", nothing),
-        Denial::Policy(grant) => forbidden("the policy does not allow it", grant),
-        Denial::PolicyMissing => Refusal::Unavailable(Outage::Policy),
-        Denial::Scope(scope) => Refusal::Scope { scope, denied: denied(nothing) },
-        Denial::Unbound(binding, grant) => {
-            Refusal::Unproven { binding, denied: Some(Box::new(denied(grant))) }
-        }
-        Denial::SignIn(sign_in, grant) => Refusal::SignIn { sign_in, denied: denied(grant) },
-    }
 }
 
 /// A proof that a guard has taken for used: an extension that nobody else can make.
@@ -366,18 +358,6 @@ struct Noted {
 /// Takes a proof for used at all replicas together.
 pub(crate) async fn settle(claim: Claim) -> Result<(), Refusal> {
     claim.settle().await.map_err(|fault| unproven(fault, Scheme::Dpop))
-}
-
-/// The answer to a caller who has not proven that the token is theirs.
-fn unproven(fault: BindingFault, scheme: Scheme) -> Refusal {
-    match fault {
-        BindingFault::Proof(what) => Refusal::Proof(what),
-        BindingFault::Nonce(nonce) => Refusal::ProofNonce(nonce),
-        BindingFault::Token(fault) => Refusal::Token { fault, scheme },
-        BindingFault::Unbound => Refusal::Unproven { binding: Binding::Key, denied: None },
-        BindingFault::Full => Refusal::Unavailable(Outage::Proofs),
-        BindingFault::Away => Refusal::Unavailable(Outage::SharedProofs),
-    }
 }
 
 enum Authentication {

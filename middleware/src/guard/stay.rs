@@ -22,10 +22,10 @@ impl Guard {
     pub(crate) fn decide(&self, requirement: &Requirement, held: &mut Held) -> Result<Decision, Refusal> {
         let core = self.core();
         self.confirm(requirement, held).map_err(|ended| core.lapsed(ended, held))?;
-        let policy = core.policy_for(requirement);
-        if policy.is_some_and(|(policy, moment)| policy.hears_too_little(moment)) {
+        if core.is_in_the_dark(requirement, &held.caller) {
             return Err(Refusal::Unavailable(Outage::Revocations));
         }
+        let policy = core.policy_for(requirement);
         core.authorize(requirement, Some(&held.caller), policy, Asker::Handler(&held.share))
     }
 
@@ -49,7 +49,8 @@ impl Guard {
         requirement: &Requirement,
         (token, scheme): (&str, Scheme),
     ) -> Result<Principal, Refusal> {
-        match self.core().authority.find_out(token, requirement.tolerance()).await {
+        let core = self.core();
+        match core.authority.find_out(token, core.rigour(requirement)).await {
             Identity::Caller(caller) => Ok(caller),
             Identity::Refused(fault) => Err(Refusal::Token { fault, scheme }),
             Identity::Unavailable(outage) => Err(Refusal::Unavailable(outage)),
@@ -79,10 +80,10 @@ impl Core {
     }
 
     fn allows_still(&self, requirement: &Requirement, caller: &Principal) -> Result<(), Ended> {
-        let moment = self.moment(requirement);
-        if self.policy.as_ref().is_some_and(|policy| policy.hears_too_little(moment)) {
+        if self.is_in_the_dark(requirement, caller) {
             return Err(Ended::Unavailable);
         }
+        let moment = self.moment(requirement);
         let decide = |policy: Policies<'_>| {
             let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(Some(caller), grounds)

@@ -12,6 +12,7 @@ pub(super) const MAX_FIELDS: usize = 1_000;
 
 /// Whether a form may give a field twice.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Duplicates {
     /// It may: the form has check boxes or lists.
     Allow,

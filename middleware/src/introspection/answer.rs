@@ -198,6 +198,7 @@ impl Reader {
             iss: Some(&self.issuer),
             aud: self.tolerated.unaddressed.then_some(&self.audience),
             jti: Some(&name),
+            client_id: None,
         };
         if !self.tolerated.unaddressed && part::<Addressed>(payload)?.aud.is_none() {
             return Err(TokenFault::Unaddressed);

@@ -105,6 +105,11 @@ impl Introspector {
         self.every_token || !is_jwt(token)
     }
 
+    /// Whether it asks this issuer.
+    pub(crate) fn asks(&self, issuer: &str) -> bool {
+        self.desk.reader.issuer == issuer
+    }
+
     /// Finds out where to ask, so that no request has to wait for that.
     pub(crate) async fn find_endpoint(&self) {
         let Desk { endpoint, clock, .. } = &*self.desk;

@@ -1,5 +1,7 @@
 //! Finding an issuer's keys.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use url::Url;
 
@@ -27,6 +29,14 @@ pub(crate) struct Discovery {
     keys: Option<Endpoint>,
 }
 
+/// What the issuer says of its keys.
+pub(crate) struct Answered {
+    /// The keys, or `None` if they have not changed since they were fetched last.
+    pub(crate) set: Option<JwkSet>,
+    /// For how long they hold, by its own word.
+    pub(crate) fresh_for: Duration,
+}
+
 struct Endpoint {
     url: Url,
     etag: Option<HeaderValue>,
@@ -41,8 +51,7 @@ impl Discovery {
         self.metadata.issuer()
     }
 
-    /// The keys, or `None` if they have not changed since they were fetched last.
-    pub(crate) async fn fetch(&mut self, fetcher: &Fetcher) -> Result<Option<JwkSet>, KeysFault> {
+    pub(crate) async fn fetch(&mut self, fetcher: &Fetcher) -> Result<Answered, KeysFault> {
         let outcome = self.fetch_keys(fetcher).await;
         if outcome.is_err() {
             // They may have moved: ask for the metadata again next time.
@@ -51,23 +60,23 @@ impl Discovery {
         outcome
     }
 
-    async fn fetch_keys(&mut self, fetcher: &Fetcher) -> Result<Option<JwkSet>, KeysFault> {
+    async fn fetch_keys(&mut self, fetcher: &Fetcher) -> Result<Answered, KeysFault> {
         let mut endpoint = match self.keys.take() {
             Some(known) => known,
             None => Endpoint { url: self.find(fetcher).await?, etag: None },
         };
         let Endpoint { url, etag } = &endpoint;
         let get = Get { url, etag: etag.as_ref(), authorization: None, max_bytes: MAX_BYTES };
-        let set = match fetcher.get(get).await? {
-            Fetched::Document { body, etag } => {
+        let answered = match fetcher.get(get).await? {
+            Fetched::Document { body, etag, fresh_for } => {
                 let set = JwkSet::parse(body)?;
                 endpoint.etag = etag;
-                Some(set)
+                Answered { set: Some(set), fresh_for }
             }
-            Fetched::NotModified => None,
+            Fetched::NotModified { fresh_for } => Answered { set: None, fresh_for },
         };
         self.keys = Some(endpoint);
-        Ok(set)
+        Ok(answered)
     }
 
     async fn find(&self, fetcher: &Fetcher) -> Result<Url, MetadataFault> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 /// A signature algorithm that the guard accepts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// Ed25519 (RFC 8037).
     EdDsa,

@@ -1,12 +1,16 @@
-//! What an issuer says about itself (OpenID Connect Discovery 1.0 §4).
+//! What an issuer says about itself (OpenID Connect Discovery 1.0 §4, RFC 8414 §3).
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use http::StatusCode;
 use url::Url;
 
 use crate::fetch::{FetchError, Fetched, Fetcher, Get, allowed_url, is_allowed};
 use crate::input::{Bounds, read_json};
 
-const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+const OPENID: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
 
 /// No metadata is this long.
 const MAX_BYTES: usize = 256 * 1024;
@@ -29,15 +33,22 @@ pub(crate) enum MetadataFault {
     Malformed,
     #[error("the metadata names no {0}")]
     Missing(&'static str),
+    #[error("there is no metadata, neither at {OPENID} nor at {OAUTH}")]
+    Nowhere,
     /// OpenID Connect Discovery §4.3: one issuer must not speak for another.
     #[error("the metadata is that of another issuer")]
     OtherIssuer,
 }
 
-/// Where the metadata of an issuer is.
+/// Where the metadata of an issuer is: one of two places.
 pub(crate) struct MetadataPlace {
     issuer: String,
-    url: Url,
+    /// That of an OpenID provider, below the issuer.
+    openid: Url,
+    /// That of an authorization server, which need know nothing of OpenID.
+    oauth: Url,
+    /// Which of them had it last, so that nobody has to ask both again.
+    is_oauth: AtomicBool,
     plain_http: bool,
 }
 
@@ -89,20 +100,42 @@ impl MetadataPlace {
             return Err(refused());
         }
         // §4.1: a slash at the end of the issuer goes before the path is added.
-        let metadata = format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/'));
-        let url = Url::parse(&metadata).map_err(|_| refused())?;
-        Ok(Self { issuer: issuer.to_owned(), url, plain_http })
+        let openid = format!("{}{OPENID}", issuer.trim_end_matches('/'));
+        let openid = Url::parse(&openid).map_err(|_| refused())?;
+        // RFC 8414 §3.1: the same slash goes, and the path of the issuer comes last.
+        let mut oauth = url.clone();
+        oauth.set_path(&format!("{OAUTH}{}", url.path().trim_end_matches('/')));
+        Ok(Self { issuer: issuer.to_owned(), openid, oauth, is_oauth: AtomicBool::new(false), plain_http })
     }
 
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
+    /// The metadata, from where it was found last; from the other place if there is none, or none any more.
+    ///
+    /// Only an issuer that says that a place does not exist is asked at the other one. One that has trouble, says no or answers
+    /// something else has said nothing about where its metadata is: what holds is what is known.
     pub(crate) async fn fetch(&self, fetcher: &Fetcher) -> Result<Metadata, MetadataFault> {
-        let get = Get { url: &self.url, etag: None, authorization: None, max_bytes: MAX_BYTES };
+        let was_oauth = self.is_oauth.load(Ordering::Relaxed);
+        match self.fetch_from(was_oauth, fetcher).await {
+            Err(fault) if fault.is_absence() => {}
+            outcome => return outcome,
+        }
+        let metadata = match self.fetch_from(!was_oauth, fetcher).await {
+            Err(fault) if fault.is_absence() => return Err(MetadataFault::Nowhere),
+            outcome => outcome?,
+        };
+        self.is_oauth.store(!was_oauth, Ordering::Relaxed);
+        Ok(metadata)
+    }
+
+    async fn fetch_from(&self, oauth: bool, fetcher: &Fetcher) -> Result<Metadata, MetadataFault> {
+        let url = if oauth { &self.oauth } else { &self.openid };
+        let get = Get { url, etag: None, authorization: None, max_bytes: MAX_BYTES };
         match fetcher.get(get).await? {
             Fetched::Document { body, .. } => self.read(&body),
-            Fetched::NotModified => Err(MetadataFault::Malformed),
+            Fetched::NotModified { .. } => Err(MetadataFault::Malformed),
         }
     }
 
@@ -118,6 +151,13 @@ impl MetadataPlace {
             body: body.clone(),
             plain_http: self.plain_http,
         })
+    }
+}
+
+impl MetadataFault {
+    /// Whether the issuer says that there is nothing at the place that it was asked at (RFC 9110 §15.5.5, §15.5.11).
+    const fn is_absence(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Status(StatusCode::NOT_FOUND | StatusCode::GONE)))
     }
 }
 
@@ -167,13 +207,32 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_looked_for_below_the_issuer() {
-        for (issuer, metadata) in [
-            ("https://id.test", "https://id.test/.well-known/openid-configuration"),
-            ("https://id.test/", "https://id.test/.well-known/openid-configuration"),
-            ("https://id.test/realm", "https://id.test/realm/.well-known/openid-configuration"),
+    fn metadata_is_looked_for_below_the_issuer_and_with_its_path_inserted() {
+        for (issuer, openid, oauth) in [
+            (
+                "https://id.test",
+                "/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://id.test/",
+                "/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://id.test/realm",
+                "/realm/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server/realm",
+            ),
+            (
+                "https://id.test/a%20b/realm/",
+                "/a%20b/realm/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server/a%20b/realm",
+            ),
         ] {
-            assert_eq!(MetadataPlace::new(issuer, false).unwrap().url.as_str(), metadata);
+            let place = MetadataPlace::new(issuer, false).unwrap();
+            assert_eq!(place.openid.as_str(), format!("https://id.test{openid}"));
+            assert_eq!(place.oauth.as_str(), format!("https://id.test{oauth}"));
         }
         for issuer in
             ["", "id.test", "http://id.test", "https://id.test?x", "https://id.test#x", "https://u:p@id.test"]
@@ -184,7 +243,7 @@ mod tests {
             );
         }
         assert_eq!(
-            MetadataPlace::new("http://id.test", true).unwrap().url.as_str(),
+            MetadataPlace::new("http://id.test", true).unwrap().openid.as_str(),
             "http://id.test/.well-known/openid-configuration"
         );
     }

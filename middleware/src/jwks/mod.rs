@@ -16,7 +16,7 @@ pub use metadata::NotAnIssuer;
 #[cfg(feature = "login")]
 pub(crate) use metadata::SignInPlaces;
 pub(crate) use metadata::{Metadata, MetadataFault, MetadataPlace};
-use remote::RemoteKeys;
+use remote::{Ages, RemoteKeys};
 pub use set::{JwkSet, JwksError, SharedKeys};
 
 use crate::clock::Clock;
@@ -24,16 +24,21 @@ use crate::disk::Folder;
 use crate::fetch::{FetchError, Fetcher};
 use crate::schedule::Moment;
 use crate::status::{KeysStatus, Provenance};
+use crate::token_form::TokenForm;
 
 /// How long keys that could not be confirmed since are used, unless told otherwise.
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
+
+/// How long keys may rest before they are fetched again, unless told otherwise: for so long a withdrawn key is trusted.
+const DEFAULT_REST: Duration = Duration::from_mins(1);
 
 /// Who may issue tokens for this service, and where its keys come from.
 #[derive(Debug)]
 pub struct Issuer {
     name: String,
     source: Source,
-    max_age: Duration,
+    ages: Ages,
+    form: TokenForm,
     plain_http: bool,
 }
 
@@ -62,14 +67,21 @@ pub enum IssuerError {
     /// The issuer is not a URL that can be discovered.
     #[error(transparent)]
     NotAnIssuer(#[from] NotAnIssuer),
+    /// No access token has this type: it is that of other tokens, or none.
+    #[error("`{0}` is not a type of access tokens")]
+    TokenType(String),
     /// Two issuers have one name: whose keys count would depend on their order.
     #[error("the issuer {0} is configured twice")]
     Twice(String),
 }
 
 impl Issuer {
-    /// An issuer whose keys are found by OpenID Connect Discovery at this URL, kept in memory and refreshed
-    /// in the background.
+    /// An issuer whose keys are found by its URL, kept in memory and refreshed in the background.
+    ///
+    /// Its metadata is looked for where OpenID Connect Discovery has it, below the URL
+    /// (`/.well-known/openid-configuration`), and if the answer to that is 404 or 410, where RFC 8414 has it
+    /// (`/.well-known/oauth-authorization-server` before the path of the URL): an authorization server that knows nothing of OpenID
+    /// is found as well. No other answer leads to the second place. Wherever it is, the metadata has to name this very issuer.
     pub fn oidc(url: impl Into<String>) -> Self {
         Self::new(url.into(), Source::Remote)
     }
@@ -89,7 +101,29 @@ impl Issuer {
     /// was withdrawn while nobody could ask is trusted for so long.
     #[must_use]
     pub const fn keys_max_age(mut self, age: Duration) -> Self {
-        self.max_age = age;
+        self.ages.limit = age;
+        self
+    }
+
+    /// Fetches keys as seldom as the issuer allows by `Cache-Control: max-age` (less the `Age` that a cache on the way tells), and
+    /// after `at_most` anyway. Unless set, they are fetched every minute, whatever the issuer says.
+    ///
+    /// A key that was withdrawn is trusted until keys are fetched again: with this, for up to `at_most`, where it was a minute. That is
+    /// the price; fewer requests are what it buys, where many guards ask one issuer. A guard whose policy comes from the server that
+    /// issues the tokens hears of changed keys at once, with or without this.
+    ///
+    /// An issuer that says `no-store`, `no-cache` or nothing is asked every minute, and none is asked less often than once an hour or
+    /// twice in [`keys_max_age`](Self::keys_max_age). A key that is new is found by the first request that needs it, as ever.
+    #[must_use]
+    pub const fn keys_cached_for(mut self, at_most: Duration) -> Self {
+        self.ages.rest = at_most;
+        self
+    }
+
+    /// How it writes its access tokens: as RFC 9068 has them unless set.
+    #[must_use]
+    pub fn token_form(mut self, form: TokenForm) -> Self {
+        self.form = form;
         self
     }
 
@@ -102,7 +136,8 @@ impl Issuer {
     }
 
     const fn new(name: String, source: Source) -> Self {
-        Self { name, source, max_age: DEFAULT_MAX_AGE, plain_http: false }
+        let ages = Ages { limit: DEFAULT_MAX_AGE, rest: DEFAULT_REST };
+        Self { name, source, ages, form: TokenForm::rfc9068(), plain_http: false }
     }
 
     fn trust(
@@ -111,18 +146,21 @@ impl Issuer {
         clock: &Clock,
         folder: Option<&Folder>,
     ) -> Result<Trust, IssuerError> {
-        let Self { name, source, max_age, plain_http } = self;
+        let Self { name, source, ages, form, plain_http } = self;
+        if let Some(typ) = form.unfit() {
+            return Err(IssuerError::TokenType(typ.to_owned()));
+        }
         let keys = match source {
             Source::Fixed(Ok(set)) => Keys::Local(SharedKeys::new(set)),
             Source::Fixed(Err(cause)) => return Err(IssuerError::Keys { issuer: name, cause }),
             Source::Remote => {
                 let discovery = discovery::Discovery::new(&name, plain_http)?;
-                let keys = RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), max_age);
+                let keys = RemoteKeys::new(discovery, fetcher.get()?, clock.clone(), ages);
                 Keys::Remote(Arc::new(keys.kept_in(folder, &name)))
             }
             Source::Shared(keys) => Keys::Local(keys),
         };
-        Ok(Trust { name, keys })
+        Ok(Trust { name, keys, form })
     }
 }
 
@@ -223,6 +261,7 @@ impl Trusts {
 pub(crate) struct Trust {
     name: String,
     keys: Keys,
+    form: TokenForm,
 }
 
 #[derive(Debug)]
@@ -250,6 +289,11 @@ pub(crate) enum Lookup {
 }
 
 impl Trust {
+    /// How it writes its access tokens.
+    pub(crate) const fn token_form(&self) -> &TokenForm {
+        &self.form
+    }
+
     /// The generation of the keys that may be used now.
     pub(crate) fn generation(&self, moment: Moment) -> Option<u64> {
         match &self.keys {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
-use super::discovery::{Discovery, KeysFault};
+use super::discovery::{Answered, Discovery, KeysFault};
 use super::set::{JwkSet, Published, next};
 use crate::clock::Clock;
 use crate::disk::{Folder, Owner, Recalled, Slot};
@@ -16,7 +16,7 @@ use crate::outage::{self, OutageLog, OutageReport};
 use crate::schedule::{Confirmed, Moment, Schedule};
 use crate::status::Provenance;
 
-/// A key that was withdrawn is trusted for one such interval at most.
+/// A key that was withdrawn is trusted for one such interval at most, unless [`Ages::rest`] allows more.
 const WARM: Schedule = Schedule {
     every: Duration::from_mins(1),
     first_retry: Duration::from_secs(30),
@@ -34,6 +34,12 @@ const COLD: Schedule = Schedule {
 const REQUEST_COOL_DOWN: Duration = Duration::from_secs(30);
 const COLD_COOL_DOWN: Duration = Duration::from_secs(1);
 
+/// The longest that a pause can be between two looks at what is known: a tenth more than [`WARM`] says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(66);
+
+/// However long an issuer lets its keys be kept.
+const LONGEST_REST: Duration = Duration::from_hours(1);
+
 /// How long a request waits for keys.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
@@ -49,8 +55,24 @@ pub(crate) struct RemoteKeys {
     finished: watch::Sender<u64>,
     fetcher: Fetcher,
     clock: Clock,
-    max_age: Duration,
+    ages: Ages,
     slot: Option<Slot>,
+}
+
+/// How old keys may become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ages {
+    /// While the issuer does not confirm them.
+    pub(super) limit: Duration,
+    /// Before the issuer is asked again, if it says itself that they hold for so long.
+    pub(super) rest: Duration,
+}
+
+impl Ages {
+    /// After how long the issuer has to have been asked again that says this of its keys. Half of the limit is left for attempts.
+    fn rest_of(&self, fresh_for: Duration) -> Duration {
+        fresh_for.min(self.rest).min(LONGEST_REST).min(self.limit / 2)
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -59,6 +81,8 @@ struct Attempts {
     /// The last one that a request had made.
     for_request: Option<Duration>,
     failures: u32,
+    /// For how long the keys hold by the word of the issuer, from when it confirmed them.
+    fresh_for: Duration,
 }
 
 /// Who had keys fetched.
@@ -69,7 +93,7 @@ enum Cause {
 }
 
 impl RemoteKeys {
-    pub(crate) fn new(discovery: Discovery, fetcher: Fetcher, clock: Clock, max_age: Duration) -> Self {
+    pub(super) fn new(discovery: Discovery, fetcher: Fetcher, clock: Clock, ages: Ages) -> Self {
         Self {
             keys: ArcSwapOption::empty(),
             confirmed: Confirmed::default(),
@@ -79,7 +103,7 @@ impl RemoteKeys {
             finished: watch::Sender::new(0),
             fetcher,
             clock,
-            max_age,
+            ages,
             slot: None,
         }
     }
@@ -105,7 +129,7 @@ impl RemoteKeys {
             }
         };
         tracing::info!(file = slot.name(), age_secs = age.as_secs(), kids = %set.kids(), "keys taken from the cache folder");
-        if age > self.max_age {
+        if age > self.ages.limit {
             tracing::warn!(file = slot.name(), "they are too old except for routes that serve stale");
         }
         self.keys.rcu(|current| Some(next(current.as_ref(), set.clone())));
@@ -134,7 +158,7 @@ impl RemoteKeys {
 
     /// The keys, if there are any that are not too old.
     pub(crate) fn current(&self, moment: Moment) -> Guard<Option<Arc<Published>>> {
-        if self.confirmed.is_older_than(self.max_age, moment) {
+        if self.confirmed.is_older_than(self.ages.limit, moment) {
             Guard::from_inner(None)
         } else {
             self.keys.load()
@@ -154,7 +178,7 @@ impl RemoteKeys {
     pub(crate) fn is_due_for_request(&self) -> bool {
         let usable = self.current(Moment::strict(self.clock.steady())).is_some();
         let cool_down = if usable { REQUEST_COOL_DOWN } else { COLD_COOL_DOWN };
-        let Attempts { last, for_request, failures } = self.attempts();
+        let Attempts { last, for_request, failures, .. } = self.attempts();
         let counted = if failures > 0 { last } else { for_request };
         counted.is_none_or(|then| self.clock.steady().saturating_sub(then) >= cool_down)
     }
@@ -188,9 +212,18 @@ impl RemoteKeys {
             while let Some(pause) = weak.upgrade().map(|remote| remote.pause()) {
                 tokio::time::sleep(pause).await;
                 let Some(remote) = weak.upgrade() else { return };
-                remote.refresh().await;
+                if !remote.may_rest() {
+                    remote.refresh().await;
+                }
             }
         });
+    }
+
+    /// Whether the issuer need not be asked before the next look: its keys hold until after that by its own word.
+    fn may_rest(&self) -> bool {
+        let Attempts { failures, fresh_for, .. } = self.attempts();
+        let left = self.confirmed.left(self.ages.rest_of(fresh_for), self.clock.steady());
+        failures == 0 && !self.confirmed.is_by_disk() && left.is_some_and(|left| left >= LONGEST_PAUSE)
     }
 
     fn pause(&self) -> Duration {
@@ -202,9 +235,9 @@ impl RemoteKeys {
     async fn refresh_with(&self, mut discovery: OwnedMutexGuard<Discovery>, cause: Cause) {
         let outcome = discovery.fetch(&self.fetcher).await;
         let now = self.clock.steady();
-        let failed = outcome.is_err();
+        let fresh_for = outcome.as_ref().ok().map(|answered| answered.fresh_for);
         match outcome {
-            Ok(set) => {
+            Ok(Answered { set, .. }) => {
                 if let Some(set) = set {
                     tracing::debug!(issuer = discovery.issuer(), kids = %set.kids(), "keys fetched");
                     self.keys.rcu(|current| Some(next(current.as_ref(), set.clone())));
@@ -217,7 +250,7 @@ impl RemoteKeys {
             }
             Err(fault) => self.tell_failure(discovery.issuer(), &fault, now),
         }
-        self.record(now, failed, cause);
+        self.record(now, fresh_for, cause);
         // First let go, then wake: whoever comes in between starts a fetch of its own, or finds it done.
         drop(discovery);
         self.finished.send_modify(|count| *count += 1);
@@ -229,7 +262,7 @@ impl RemoteKeys {
             tracing::debug!(issuer, %fault, "keys could not be fetched");
             return;
         };
-        let left = self.confirmed.left(self.max_age, now);
+        let left = self.confirmed.left(self.ages.limit, now);
         tracing::warn!(
             issuer,
             %fault,
@@ -249,13 +282,15 @@ impl RemoteKeys {
         }
     }
 
-    fn record(&self, now: Duration, failed: bool, cause: Cause) {
+    /// Notes what came of an attempt: for how long the keys hold, or nothing.
+    fn record(&self, now: Duration, fresh_for: Option<Duration>, cause: Cause) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.last = Some(now);
         if cause == Cause::Request {
             attempts.for_request = Some(now);
         }
-        attempts.failures = if failed { attempts.failures.saturating_add(1) } else { 0 };
+        attempts.failures = if fresh_for.is_none() { attempts.failures.saturating_add(1) } else { 0 };
+        attempts.fresh_for = fresh_for.unwrap_or_default();
     }
 
     fn attempts(&self) -> Attempts {
@@ -273,18 +308,119 @@ impl fmt::Debug for RemoteKeys {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     const KEYS: &str =
         r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
-    #[test]
-    fn keys_are_asked_for_at_a_quick_pace_until_the_issuer_confirms_them_and_when_they_are_too_old() {
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn keys_of(issuer: &str, rest: Duration) -> (RemoteKeys, Arc<AtomicU64>) {
         let now = Arc::new(AtomicU64::new(0));
         let hand = Arc::clone(&now);
         let clock = Clock::from_fn(move || Duration::from_secs(hand.load(Ordering::Relaxed)));
-        let discovery = Discovery::new("https://id.test", false).unwrap();
-        let keys = RemoteKeys::new(discovery, Fetcher::new().unwrap(), clock, Duration::from_hours(1));
+        let discovery = Discovery::new(issuer, false).unwrap();
+        let ages = Ages { limit: HOUR, rest };
+        (RemoteKeys::new(discovery, Fetcher::new().unwrap(), clock, ages), now)
+    }
+
+    /// An issuer that says this of its keys, whatever it is asked, and the second time that they are the same.
+    async fn issuer(headers: &'static str) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let metadata = format!(r#"{{"issuer":"{url}","jwks_uri":"{url}/keys"}}"#);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4_096];
+                let read = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+                let (status, body) = match &request {
+                    known if known.contains("if-none-match") => ("304 Not Modified", ""),
+                    keys if keys.starts_with("get /keys") => ("200 OK", KEYS),
+                    _ => ("200 OK", metadata.as_str()),
+                };
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nconnection: close\r\netag: \"1\"\r\n{headers}content-length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        url
+    }
+
+    /// At which seconds after a fetch the issuer is not asked again yet.
+    fn resting(keys: &RemoteKeys, now: &AtomicU64) -> Vec<u64> {
+        let start = now.load(Ordering::Relaxed);
+        let seconds = (0..=4_000).filter(|secs| {
+            now.store(start + secs, Ordering::Relaxed);
+            keys.may_rest()
+        });
+        let seconds: Vec<u64> = seconds.collect();
+        now.store(start, Ordering::Relaxed);
+        seconds
+    }
+
+    #[tokio::test]
+    async fn an_issuer_rests_for_as_long_as_it_says_within_bounds() {
+        let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
+        for (headers, rest, last) in [
+            // Unless it is allowed, a withdrawn key is not trusted for longer than a minute, whatever the issuer says.
+            ("cache-control: max-age=86400\r\n", minute, None),
+            ("cache-control: max-age=300\r\n", HOUR, Some(300 - 66)),
+            ("cache-control: max-age=300\r\nage: 100\r\n", HOUR, Some(200 - 66)),
+            ("cache-control: max-age=86400\r\n", Duration::from_mins(10), Some(600 - 66)),
+            // Half of the hour for which keys are used that nobody confirms.
+            ("cache-control: max-age=86400\r\n", day, Some(1_800 - 66)),
+            ("cache-control: max-age=60\r\n", HOUR, None),
+            ("cache-control: max-age=0\r\n", HOUR, None),
+            ("cache-control: no-store, max-age=300\r\n", HOUR, None),
+            ("cache-control: no-cache\r\n", HOUR, None),
+            ("", HOUR, None),
+        ] {
+            let (keys, now) = keys_of(&issuer(headers).await, rest);
+            assert!(resting(&keys, &now).is_empty(), "nothing is known");
+            for attempt in ["fetched", "confirmed"] {
+                keys.refresh().await;
+                assert!(!keys.is_unsettled(), "{headers}");
+                let seconds = resting(&keys, &now);
+                let expected: Vec<u64> = last.map_or(Vec::new(), |last| (0..=last).collect());
+                assert_eq!(seconds, expected, "{headers} {attempt}");
+                now.fetch_add(10_000, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_rests_after_a_failure_or_with_keys_of_the_disk_and_new_keys_are_found_meanwhile() {
+        let (keys, now) = keys_of(&issuer("cache-control: max-age=600\r\n").await, HOUR);
+        keys.refresh().await;
+        assert!(
+            keys.may_rest() && keys.is_due_for_request(),
+            "a request that meets a new key has them fetched"
+        );
+        keys.record(Duration::ZERO, None, Cause::Request);
+        assert!(!keys.may_rest(), "the last attempt failed");
+        keys.refresh().await;
+        assert!(keys.may_rest());
+        keys.confirmed.recall(Duration::ZERO, Duration::ZERO);
+        assert!(!keys.may_rest(), "the disk says so, and not the issuer");
+        now.store(1, Ordering::Relaxed);
+        keys.refresh().await;
+        assert!(keys.may_rest());
+    }
+
+    #[test]
+    fn the_longest_pause_is_no_shorter_than_a_pause_can_be() {
+        assert!(WARM.every.mul_f64(1.1) <= LONGEST_PAUSE && WARM.last_retry.mul_f64(1.1) <= LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn keys_are_asked_for_at_a_quick_pace_until_the_issuer_confirms_them_and_when_they_are_too_old() {
+        let (keys, now) = keys_of("https://id.test", Duration::from_mins(1));
         let is_quick = || keys.pause() < Duration::from_secs(2);
         assert!(is_quick(), "there are none");
         keys.keys.store(Some(next(None, JwkSet::parse(KEYS).unwrap())));

@@ -7,7 +7,7 @@ use super::fields::{Exceeded, Reading};
 use super::key::{Counted, Key, Numbering};
 use super::local::{Left, Local, Scope, Settled, Short};
 use super::quota::Period;
-use super::{Limit, LimitError, Shared, Sharing};
+use super::{Limit, LimitError, Shared, Sharing, Uncounted};
 use crate::clock::Clock;
 
 /// A limit at work.
@@ -39,7 +39,15 @@ pub(crate) enum Halt {
     /// A limit that cannot be kept.
     Closed,
     Exceeded(Exceeded),
+    /// Where it is shared cannot be reached.
+    Uncounted,
     Wait(Loan),
+}
+
+impl From<Uncounted> for Halt {
+    fn from(_: Uncounted) -> Self {
+        Self::Uncounted
+    }
 }
 
 /// What has to be asked for elsewhere before a request may go on.
@@ -55,7 +63,7 @@ impl Limiter {
         let scope = Scope { name: limit.name, max_keys: ground.max_keys, clock: &ground.clock };
         let counter = match &ground.sharing {
             None => Local::new(limit.quota, scope).map(Counter::Local),
-            Some(sharing) => Shared::new(limit.quota, scope, sharing).map(Arc::new).map(Counter::Shared),
+            Some(sharing) => Shared::new(&limit, scope, sharing).map(Arc::new).map(Counter::Shared),
         };
         let counter = counter.ok_or(LimitError::Empty(limit.name))?;
         Ok(Self { limit, counter, ground: Arc::clone(ground) })
@@ -72,6 +80,11 @@ impl Limiter {
 
     pub(super) const fn key(&self) -> Key {
         self.limit.key
+    }
+
+    /// Whether it does not refuse all requests for now.
+    pub(super) fn is_ready(&self) -> bool {
+        !matches!(&self.counter, Counter::Shared(shared) if shared.is_closed())
     }
 
     /// What a request costs that is to cost `cost`: never more than there can be.
@@ -92,7 +105,7 @@ impl Limiter {
             Counter::Closed => return Err(Halt::Closed),
             Counter::Shared(shared) => shared.take(number, cost).ok_or_else(|| {
                 Halt::Wait(Loan { limiter: Arc::clone(self), shared: Arc::clone(shared), number, cost })
-            })?,
+            })??,
         };
         self.read(number, settled).map(|reading| self.shown(reading)).map_err(Halt::Exceeded)
     }
@@ -138,9 +151,9 @@ impl Limiter {
 
 impl Loan {
     /// Asks, and waits a few milliseconds at most.
-    pub(crate) async fn settle(self) -> Result<Option<Reading>, Exceeded> {
+    pub(crate) async fn settle(self) -> Result<Option<Reading>, Halt> {
         let Self { limiter, shared, number, cost } = self;
-        let settled = shared.borrow(number, cost).await;
-        limiter.read(number, settled).map(|reading| limiter.shown(reading))
+        let settled = shared.borrow(number, cost).await?;
+        limiter.read(number, settled).map(|reading| limiter.shown(reading)).map_err(Halt::Exceeded)
     }
 }

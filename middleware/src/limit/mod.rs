@@ -1,5 +1,6 @@
 //! Rate limits: by the address of the client, by the identity of the caller, by route, and by what is made of these.
 
+mod fault;
 mod fields;
 mod key;
 mod limiter;
@@ -19,6 +20,7 @@ use aws_lc_rs::hmac;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+pub use fault::LimitError;
 pub(crate) use fields::{Exceeded, Standing};
 pub use key::Key;
 use key::Numbering;
@@ -28,11 +30,11 @@ pub(crate) use limiter::{Halt, Loan};
 pub(crate) use passage::{Fine, Passage};
 pub use quota::Quota;
 #[cfg(feature = "redis")]
-pub use redis::RedisLimits;
+pub use redis::{RedisLimits, WhileAway};
 #[cfg(feature = "redis")]
-use redis::{Shared, Sharing};
+use redis::{Shared, Sharing, Uncounted};
 #[cfg(not(feature = "redis"))]
-use unshared::{Shared, Sharing};
+use unshared::{Shared, Sharing, Uncounted};
 
 /// How many keys each limit remembers, unless told otherwise.
 const DEFAULT_MAX_KEYS: usize = 65_536;
@@ -60,12 +62,36 @@ pub struct Limit {
     name: &'static str,
     key: Key,
     quota: Quota,
+    /// What becomes of it while it cannot be shared, if that is not what the guard says.
+    #[cfg(feature = "redis")]
+    while_away: Option<WhileAway>,
 }
 
 impl Limit {
     /// A limit of `quota` for each of what `key` counts by. Clients see the name: letters, digits, `-`, `_` and `.`, at most 64.
     pub const fn new(name: &'static str, key: Key, quota: Quota) -> Self {
-        Self { name, key, quota }
+        Self {
+            name,
+            key,
+            quota,
+            #[cfg(feature = "redis")]
+            while_away: None,
+        }
+    }
+
+    /// What becomes of this limit while it cannot be shared, in place of what [`RedisLimits::while_away`] says for all.
+    ///
+    /// ```
+    /// use portcullis_guard::{Key, Limit, Quota, WhileAway, authenticated};
+    ///
+    /// // Guesses at codes are not multiplied by the replicas, even if nobody gets in meanwhile.
+    /// let codes = Limit::new("codes", Key::subject(), Quota::per_hour(5)).while_away(WhileAway::Closed);
+    /// let requirement = authenticated().limit(codes);
+    /// ```
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub const fn while_away(self, mode: WhileAway) -> Self {
+        Self { while_away: Some(mode), ..self }
     }
 
     pub(crate) const fn name(&self) -> &'static str {
@@ -115,30 +141,6 @@ pub struct Limits {
     secret: Option<Secret>,
     #[cfg(feature = "redis")]
     redis: Option<Box<RedisLimits>>,
-}
-
-/// Why limits cannot be kept.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LimitError {
-    /// A quota of nothing.
-    #[error("the limit {0} lets nothing through")]
-    Empty(&'static str),
-    /// A name that a header could not hold.
-    #[error("`{0}` is no name for a limit: it has 1 to 64 letters, digits, `-`, `_` and `.`")]
-    Name(&'static str),
-    /// Limits are to be shared, and nothing says by what secret.
-    #[error("limits that replicas share need a secret that they share too")]
-    NoSecret,
-    /// Two limits have one name.
-    #[error("there are two limits called {0}")]
-    Repeated(&'static str),
-    /// A secret that could be guessed.
-    #[error("the secret of the limits has less than 32 bytes")]
-    ShortSecret,
-    /// Where counts are shared cannot be found.
-    #[error("the address of the shared limits cannot be used: {0}")]
-    Url(String),
 }
 
 /// A secret, which is never shown.
@@ -342,6 +344,16 @@ impl Limiters {
         let limiter = Arc::new(limiter);
         own.push(Arc::clone(&limiter));
         limiter
+    }
+
+    /// The names of the limits that hold everywhere.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.everywhere.iter().map(|limiter| limiter.limit().name)
+    }
+
+    /// Whether no limit that holds everywhere refuses all requests for now.
+    pub(crate) fn are_ready(&self) -> bool {
+        self.everywhere.iter().all(|limiter| limiter.is_ready())
     }
 
     /// Whether counts are shared at the moment; `None` if they are not to be.

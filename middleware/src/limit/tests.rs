@@ -37,7 +37,9 @@ fn pass(
         match passage.spend(stage, address, caller, &mut standing) {
             Ok(()) => {}
             Err(Halt::Exceeded(exceeded)) => return Err(exceeded),
-            Err(Halt::Closed | Halt::Wait(_)) => panic!("nothing is shared, and all limits can be kept"),
+            Err(Halt::Closed | Halt::Uncounted | Halt::Wait(_)) => {
+                panic!("nothing is shared, and all limits can be kept")
+            }
         }
     }
     Ok(standing.iter().map(|reading| (reading.name, reading.remaining)).collect())
@@ -49,7 +51,9 @@ fn guess(passage: &Passage, address: &str) -> Result<u32, Exceeded> {
     match passage.spend(Stage::Early, address, None, &mut standing) {
         Ok(()) => {}
         Err(Halt::Exceeded(exceeded)) => return Err(exceeded),
-        Err(Halt::Closed | Halt::Wait(_)) => panic!("nothing is shared, and all limits can be kept"),
+        Err(Halt::Closed | Halt::Uncounted | Halt::Wait(_)) => {
+            panic!("nothing is shared, and all limits can be kept")
+        }
     }
     passage.charge_guess(address, &mut standing);
     Ok(standing.iter().next().unwrap().remaining)

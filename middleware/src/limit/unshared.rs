@@ -3,8 +3,8 @@
 use std::future::Ready;
 use std::num::NonZeroU32;
 
+use super::Limit;
 use super::local::{Left, Scope, Settled};
-use super::quota::Quota;
 
 /// Where counts are shared.
 pub(super) enum Sharing {}
@@ -23,19 +23,26 @@ impl Sharing {
     }
 }
 
+/// That nobody can count.
+pub(super) enum Uncounted {}
+
 /// A count that is shared.
 pub(super) enum Shared {}
 
 impl Shared {
-    pub(super) const fn new(_: Quota, _: Scope<'_>, sharing: &Sharing) -> Option<Self> {
+    pub(super) const fn new(_: &Limit, _: Scope<'_>, sharing: &Sharing) -> Option<Self> {
         match *sharing {}
     }
 
-    pub(super) const fn take(&self, _: u128, _: NonZeroU32) -> Option<Settled> {
+    pub(super) const fn take(&self, _: u128, _: NonZeroU32) -> Option<Result<Settled, Uncounted>> {
         match *self {}
     }
 
-    pub(super) const fn borrow(&self, _: u128, _: NonZeroU32) -> Ready<Settled> {
+    pub(super) const fn borrow(&self, _: u128, _: NonZeroU32) -> Ready<Result<Settled, Uncounted>> {
+        match *self {}
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
         match *self {}
     }
 

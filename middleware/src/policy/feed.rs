@@ -246,7 +246,7 @@ impl Source {
         let get = Get { url: &self.url, etag: None, authorization: None, max_bytes: MAX_BYTES };
         match self.fetcher.get_with(get, self.headers("application/json", after)).await? {
             Fetched::Document { body, .. } => Ok(serde_json::from_slice(&body)?),
-            Fetched::NotModified => Err(FeedFault::NotEvents),
+            Fetched::NotModified { .. } => Err(FeedFault::NotEvents),
         }
     }
 

@@ -229,7 +229,7 @@ impl RemotePolicy {
             authorization: authorization.as_ref(),
             max_bytes: MAX_BYTES,
         };
-        if let Fetched::Document { body, etag } = self.fetcher.get(get).await? {
+        if let Fetched::Document { body, etag, .. } = self.fetcher.get(get).await? {
             let opened = self.open(body.clone()).await?;
             let (content, issuer) = (opened.content, opened.issuer);
             let vouched = self.is_vouched(held).await;

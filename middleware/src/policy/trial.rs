@@ -129,7 +129,7 @@ impl Trial {
         };
         let body = match self.fetcher.get(get).await? {
             Fetched::Document { body, .. } => body,
-            Fetched::NotModified => Bytes::new(),
+            Fetched::NotModified { .. } => Bytes::new(),
         };
         let proof = Arc::clone(&self.proof);
         let opening = tokio::task::spawn_blocking(move || proof.open(&body, SHADOW, Moment::strict));

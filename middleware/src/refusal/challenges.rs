@@ -3,7 +3,7 @@
 use super::Refusal;
 use crate::authorize::Binding;
 use crate::challenge::Challenge;
-use crate::decision::AccessDenied;
+use crate::decision::Denied;
 use crate::token::{BearerFault, Scheme};
 
 /// What challenges say beside the error.
@@ -106,6 +106,6 @@ impl Refusal {
 }
 
 /// The scheme that a token of this kind comes by.
-fn scheme_of(denied: &AccessDenied) -> Scheme {
+fn scheme_of(denied: &Denied) -> Scheme {
     if denied.principal.has_proven_key() { Scheme::Dpop } else { Scheme::Bearer }
 }

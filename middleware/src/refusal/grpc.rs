@@ -80,6 +80,8 @@ const fn code(status: StatusCode) -> u16 {
         403 => 7,
         // RESOURCE_EXHAUSTED
         413 | 429 => 8,
+        // INTERNAL
+        500 => 13,
         // UNAVAILABLE
         503 => 14,
         // UNKNOWN
@@ -123,9 +125,18 @@ mod tests {
         let header = |name: &str| response.headers()[name].to_str().unwrap();
         assert_eq!((header("grpc-status"), header("grpc-message")), ("7", "100 %25 n%C3%A9"));
         assert_eq!(header("content-type"), "application/grpc");
-        for (status, grpc) in
-            [(400, 3), (401, 16), (408, 4), (413, 8), (415, 3), (422, 3), (429, 8), (503, 14), (504, 4)]
-        {
+        for (status, grpc) in [
+            (400, 3),
+            (401, 16),
+            (408, 4),
+            (413, 8),
+            (415, 3),
+            (422, 3),
+            (429, 8),
+            (500, 13),
+            (503, 14),
+            (504, 4),
+        ] {
             assert_eq!(code(StatusCode::from_u16(status).unwrap()), grpc, "{status}");
         }
     }

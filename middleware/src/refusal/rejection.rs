@@ -7,23 +7,23 @@ use axum_core::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Dialect, Hint, Refusal};
-use crate::decision::{AccessDenied, Decision};
+use crate::decision::{Decision, Place};
 
 /// Why an extractor of the guard, or its [`Decider`](crate::Decider), refused: as an answer, a problem document (RFC 9457); as a text,
 /// what the caller may read.
 #[derive(Debug)]
 pub struct Rejection {
     refusal: Box<Refusal>,
-    /// What the caller is asked for, where the log has the refusal already.
-    challenges: Option<Vec<HeaderValue>>,
+    /// What the caller is asked for, and where, if the log has the refusal already.
+    told: Option<(Vec<HeaderValue>, Place)>,
 }
 
 impl Rejection {
     /// The answer to a question of the application, which may say it in a language of its own: so the log has it from here.
-    pub(crate) fn to_question(refusal: Refusal, hint: &Hint<'_>) -> Self {
-        refusal.log();
-        let challenges = Some(refusal.challenge_headers(hint));
-        Self { refusal: Box::new(refusal), challenges }
+    pub(crate) fn to_question(refusal: Refusal, hint: &Hint<'_>, place: Place) -> Self {
+        refusal.log(Some(&place));
+        let told = Some((refusal.challenge_headers(hint), place));
+        Self { refusal: Box::new(refusal), told }
     }
 
     /// The status that means it. Of a [`Decider`](crate::Decider): 401 or 403, or 503 while it cannot be decided.
@@ -33,13 +33,13 @@ impl Rejection {
 
     /// The decision against the caller, where there was one.
     pub fn decision(&self) -> Option<Decision> {
-        self.refusal.denied().map(AccessDenied::decision)
+        self.refusal.denied().map(|denied| denied.decision)
     }
 }
 
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal: Box::new(refusal), challenges: None }
+        Self { refusal: Box::new(refusal), told: None }
     }
 }
 
@@ -53,8 +53,8 @@ impl std::error::Error for Rejection {}
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response<Body> {
-        let Some(challenges) = self.challenges else { return self.refusal.into_response() };
-        let mut response = self.refusal.written(Dialect::Http, &Hint::default());
+        let Some((challenges, place)) = self.told else { return self.refusal.into_response() };
+        let mut response = self.refusal.written(Dialect::Http, &Hint::default(), Some(place));
         response.headers_mut().remove(header::WWW_AUTHENTICATE);
         response
             .headers_mut()

@@ -7,7 +7,12 @@ use axum::routing::MethodRouter;
 /// A [`MethodRouter`] tells nobody what it answers but in its debug text, where the value of its `Allow` header stands last.
 /// What cannot be read there may be any method, so that a route never looks narrower than it is.
 pub(crate) fn methods_of<S>(router: &MethodRouter<S>) -> Vec<String> {
-    named(&format!("{router:?}")).unwrap_or_else(|| vec!["*".to_owned()])
+    methods_shown(&format!("{router:?}"))
+}
+
+/// The same by the debug text of a router.
+pub(crate) fn methods_shown(text: &str) -> Vec<String> {
+    named(text).unwrap_or_else(|| vec!["*".to_owned()])
 }
 
 fn named(shown: &str) -> Option<Vec<String>> {

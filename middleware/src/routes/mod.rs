@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 #[cfg(feature = "axum")]
-pub(crate) use methods::methods_of;
+pub(crate) use methods::{methods_of, methods_shown};
 use portcullis_policy::{Route, RouteDocument, RoutesFault};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use url::Url;

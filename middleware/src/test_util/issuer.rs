@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -46,6 +46,7 @@ struct Shared {
     policy: Mutex<(u64, Option<Value>)>,
     fault: Mutex<Option<Fault>>,
     fetches: AtomicUsize,
+    knows_no_openid: AtomicBool,
     register: Mutex<Register>,
     revocations: Revocations,
 }
@@ -113,11 +114,13 @@ impl Issuer {
             policy: Mutex::default(),
             fault: Mutex::default(),
             fetches: AtomicUsize::new(0),
+            knows_no_openid: AtomicBool::new(false),
             register: Mutex::default(),
             revocations: Revocations::default(),
         });
         let app = Router::new()
-            .route("/.well-known/openid-configuration", get(metadata))
+            .route("/.well-known/openid-configuration", get(openid_metadata))
+            .route("/.well-known/oauth-authorization-server", get(oauth_metadata))
             .route("/introspect", post(introspect))
             .route("/jwks", get(jwks))
             .route("/policies/snapshot", get(snapshot))
@@ -134,6 +137,11 @@ impl Issuer {
     /// Its name, and where it is.
     pub fn url(&self) -> &str {
         &self.0.url
+    }
+
+    /// Describes itself from now on as an authorization server (RFC 8414) and no more as an OpenID provider, or the other way round.
+    pub fn forget_openid(&self, forgets: bool) {
+        self.0.state.knows_no_openid.store(forgets, Ordering::Relaxed);
     }
 
     /// Signs with a new key from now on. The old ones are still published.
@@ -331,12 +339,23 @@ async fn introspect(State((state, clock)): Served, headers: HeaderMap, form: Byt
     answer_as(&state, media, body).await
 }
 
-async fn metadata(State((state, _)): Served) -> Response {
+async fn openid_metadata(State((state, _)): Served) -> Response {
+    metadata(&state, !state.knows_no_openid.load(Ordering::Relaxed)).await
+}
+
+async fn oauth_metadata(State((state, _)): Served) -> Response {
+    metadata(&state, state.knows_no_openid.load(Ordering::Relaxed)).await
+}
+
+async fn metadata(state: &Shared, is_here: bool) -> Response {
+    if !is_here && state.fault().is_none() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let at = |path: &str| format!("{}/{path}", state.url);
     let document = json!({
         "issuer": state.url, "jwks_uri": at("jwks"), "introspection_endpoint": at("introspect"),
     });
-    answer(&state, document.to_string()).await
+    answer(state, document.to_string()).await
 }
 
 async fn jwks(State((state, _)): Served) -> Response {

@@ -1,10 +1,12 @@
 //! Keys that sign in tests.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 /// A key that signs by ES256, with its name.
@@ -29,6 +31,20 @@ impl SigningKey {
     pub(super) fn public(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref().get(1..).unwrap_or_default().split_at(32);
         json!({ "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) })
+    }
+
+    /// The public key as certificates have it, in DER.
+    pub(super) fn spki(&self) -> Vec<u8> {
+        let der: Option<PublicKeyX509Der<'_>> = self.pair.public_key().as_der().ok();
+        der.map(|der| der.as_ref().to_vec()).unwrap_or_default()
+    }
+
+    /// The same as files have it (RFC 7468 §13).
+    pub(super) fn pem(&self) -> String {
+        let text = STANDARD.encode(self.spki());
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     /// The public key as a key set has it.
@@ -86,6 +102,22 @@ impl ProofKey {
         self.proof_of(&claims)
     }
 
+    /// The same with the nonce that an answer asks for by `DPoP-Nonce` (RFC 9449 §8, §9), if it asks for one.
+    pub fn proof_after(
+        &self,
+        challenge: &HeaderMap,
+        (method, url): (&str, &str),
+        token: &str,
+        unix_secs: u64,
+    ) -> String {
+        let Some(nonce) = nonce_of(challenge) else { return self.proof((method, url), token, unix_secs) };
+        let claims = json!({
+            "jti": format!("{method} {url} {unix_secs} {nonce}"), "htm": method, "htu": url, "iat": unix_secs,
+            "ath": encoded(digest(&SHA256, token.as_bytes())), "nonce": nonce,
+        });
+        self.proof_of(&claims)
+    }
+
     /// A proof with these claims, whatever they are.
     pub fn proof_of(&self, claims: &Value) -> String {
         self.signed(&self.proof_header(), claims)
@@ -110,6 +142,11 @@ impl std::fmt::Debug for ProofKey {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("ProofKey").field("thumbprint", &self.thumbprint()).finish_non_exhaustive()
     }
+}
+
+/// The nonce that an answer asks for.
+pub(super) fn nonce_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get("dpop-nonce")?.to_str().ok()
 }
 
 pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {

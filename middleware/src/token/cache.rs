@@ -95,6 +95,59 @@ mod tests {
         Arc::new(Verified::new(AccessClaims::parse(&payload).unwrap(), payload, 0, 1))
     }
 
+    /// A token whose claims have something more, of this length, and what is known of it.
+    fn token(number: usize, length: usize) -> (Arc<str>, Arc<Verified>) {
+        let payload = format!(
+            r#"{{"iss":"i","aud":"a","sub":"u","client_id":"c","jti":"{number}","exp":2,"iat":1,"x":"{}"}}"#,
+            "x".repeat(length)
+        );
+        let text = format!("{payload}.{number:0>64}").into();
+        let payload = payload.into_bytes();
+        (text, Arc::new(Verified::new(AccessClaims::parse(&payload).unwrap(), payload, 0, 1)))
+    }
+
+    fn weight(cache: &TokenCache) -> u64 {
+        cache.0.as_ref().unwrap().weight()
+    }
+
+    #[test]
+    fn filled_past_its_bytes_the_cache_keeps_to_them_and_has_the_newest() {
+        for (bytes, length) in [(64 << 10, 0), (64 << 10, 700), (1 << 20, 0), (1 << 20, 3_000)] {
+            let cache = TokenCache::new(bytes);
+            let insert = |(text, verified): (Arc<str>, Arc<Verified>)| {
+                cache.insert(&text, &verified);
+                assert!(cache.get(&text).is_some(), "the newest");
+                assert!(weight(&cache) <= bytes as u64, "{}", weight(&cache));
+            };
+            let (text, verified) = token(0, length);
+            let fits = bytes / usize::try_from(ByBytes.weight(&text, &verified)).unwrap();
+            let flood = 20 * fits;
+            (0..flood).for_each(|number| insert(token(number, length)));
+            let kept = (0..flood).filter(|number| cache.get(&token(*number, length).0).is_some()).count();
+            assert!((fits / 2..=fits).contains(&kept), "{kept} of {fits}");
+            // Callers who come again and again find a place among those who came once.
+            let callers: Vec<_> = (flood..flood + fits / 4).map(|number| token(number, length)).collect();
+            let mut misses = 0;
+            for _ in 0..20 {
+                let missing = callers.iter().filter(|(text, _)| cache.get(text).is_none());
+                let missing: Vec<_> = missing.cloned().collect();
+                misses = missing.len();
+                missing.into_iter().for_each(&insert);
+            }
+            assert!(misses <= callers.len() / 10, "{misses} of {} are verified again", callers.len());
+        }
+    }
+
+    #[test]
+    fn what_is_larger_than_the_whole_cache_is_not_kept_and_drives_nothing_out() {
+        let cache = TokenCache::new(8 << 10);
+        let (small, large) = (token(1, 0), token(2, 8 << 10));
+        cache.insert(&small.0, &small.1);
+        cache.insert(&large.0, &large.1);
+        assert!(cache.get(&small.0).is_some() && cache.get(&large.0).is_none());
+        assert!(TokenCache::new(0).get(&small.0).is_none());
+    }
+
     #[test]
     fn a_token_is_found_by_all_of_it() {
         let (cache, end) = (TokenCache::new(1 << 20), "s".repeat(2 * END_BYTES));

@@ -118,8 +118,8 @@ struct ClaimSet<'p> {
     aud: Option<Audience>,
     #[serde(borrow)]
     sub: Piece<'p>,
-    #[serde(borrow)]
-    client_id: Piece<'p>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    client_id: Option<Piece<'p>>,
     #[serde(default, borrow, deserialize_with = "present")]
     jti: Option<Piece<'p>>,
     exp: NumericDate,
@@ -153,7 +153,7 @@ impl ClaimSet<'_> {
         let piece = match name {
             Text::Acr => self.acr.as_ref(),
             Text::Aud => None,
-            Text::ClientId => Some(&self.client_id),
+            Text::ClientId => self.client_id.as_ref(),
             Text::Gid => self.gid.as_ref(),
             Text::Iss => self.iss.as_ref(),
             Text::Jti => self.jti.as_ref(),
@@ -274,12 +274,13 @@ pub(crate) struct Rules<'a> {
     pub(crate) now: u64,
 }
 
-/// What stands for claims that are left out. A token leaves out none; an answer about one (RFC 7662 §2.2) may.
+/// What stands for claims that are left out. A token of RFC 9068 leaves out none; others and an answer about one (RFC 7662 §2.2) may.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Implied<'a> {
     pub(crate) iss: Option<&'a str>,
     pub(crate) aud: Option<&'a str>,
     pub(crate) jti: Option<&'a str>,
+    pub(crate) client_id: Option<&'a str>,
 }
 
 impl AccessClaims {
@@ -298,12 +299,13 @@ impl AccessClaims {
         };
         let texts = Text::ALL.map(|name| match name {
             Text::Aud => audience,
+            Text::ClientId => claims.text(name).or(implied.client_id),
             Text::Iss => claims.text(name).or(implied.iss),
             Text::Jti => claims.text(name).or(implied.jti),
             name => claims.text(name),
         });
         let texts = Texts::new(texts);
-        if texts.get(Text::Iss).is_none() || texts.get(Text::Jti).is_none() {
+        if [Text::ClientId, Text::Iss, Text::Jti].into_iter().any(|name| texts.get(name).is_none()) {
             return Err(TokenFault::Claims);
         }
         let ClaimSet { exp, iat, nbf, auth_time, .. } = claims;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
@@ -10,6 +11,10 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
 use super::fault::TokenFault;
 use crate::input::{Bounds, Segment, read_json};
 use crate::jwks::{Algorithm, KeyName, VerifyingKey};
+use crate::token_form::{TokenForm, names};
+
+/// The type of an access token (RFC 9068 §2.1).
+const ACCESS_TOKEN: &str = "at+jwt";
 
 /// The longest key id that is looked up.
 const MAX_KEY_ID: usize = 256;
@@ -87,23 +92,36 @@ impl<'t> Jws<'t> {
     /// reading. Beside it comes the issuer that the payload names: whose key to look for is all that is read before the
     /// signature.
     pub(crate) fn parse(token: &'t str, typ: &str, max_bytes: usize) -> Result<(Self, String), TokenFault> {
-        Self::parse_after(token, typ, max_bytes, &LastHeader::default())
-    }
-
-    /// The same, where tokens come one after the other.
-    pub(super) fn parse_after(
-        token: &'t str,
-        typ: &str,
-        max_bytes: usize,
-        last: &LastHeader,
-    ) -> Result<(Self, String), TokenFault> {
-        if token.len() > max_bytes {
-            return Err(TokenFault::TooLong);
-        }
-        let jws = Self::split(token, last)?;
+        let jws = Self::open(token, max_bytes, &LastHeader::default())?;
         jws.known.header.check_type(typ)?;
         let iss = jws.named_issuer()?;
         Ok((jws, iss))
+    }
+
+    /// The same, where tokens come one after the other, and it depends on the issuer [which type](Self::check_form) a token may have.
+    pub(super) fn parse_after(
+        token: &'t str,
+        max_bytes: usize,
+        last: &LastHeader,
+    ) -> Result<(Self, String), TokenFault> {
+        let jws = Self::open(token, max_bytes, last)?;
+        let iss = jws.named_issuer()?;
+        Ok((jws, iss))
+    }
+
+    fn open(token: &'t str, max_bytes: usize, last: &LastHeader) -> Result<Self, TokenFault> {
+        if token.len() > max_bytes { Err(TokenFault::TooLong) } else { Self::split(token, last) }
+    }
+
+    /// Whether the token says that it is an access token, or nothing else where the issuer writes such.
+    pub(super) fn check_form(&self, form: &TokenForm) -> Result<(), TokenFault> {
+        let header = &self.known.header;
+        let outcome = header.check_type(ACCESS_TOKEN);
+        let is_taken = || match &header.typ {
+            Some(_) => form.types().iter().any(|typ| header.check_type(typ).is_ok()),
+            None => form.takes_untyped(),
+        };
+        if outcome.is_err() && is_taken() { Ok(()) } else { outcome }
     }
 
     /// The same for tokens that need not say what they are, because their claims tell them from others: one that does has to be of
@@ -114,10 +132,7 @@ impl<'t> Jws<'t> {
         types: &[&str],
         max_bytes: usize,
     ) -> Result<(Self, String), TokenFault> {
-        if token.len() > max_bytes {
-            return Err(TokenFault::TooLong);
-        }
-        let jws = Self::split(token, &LastHeader::default())?;
+        let jws = Self::open(token, max_bytes, &LastHeader::default())?;
         let header = &jws.known.header;
         if header.typ.is_some() && !types.iter().any(|typ| header.check_type(typ).is_ok()) {
             return Err(TokenFault::Type);
@@ -156,6 +171,11 @@ impl<'t> Jws<'t> {
         KeyName { kid: self.known.header.kid.as_deref(), algorithm: self.known.algorithm }
     }
 
+    /// What is signed, in few bytes.
+    pub(super) fn digest(&self) -> Digest {
+        digest(&SHA256, self.signed.as_bytes())
+    }
+
     /// Whether `key` made the signature, with the algorithm that the key is bound to.
     ///
     /// The header's `alg` chooses nothing: it only has to name the algorithm of the key (RFC 8725 §3.1).
@@ -188,13 +208,8 @@ impl Header {
     }
 
     fn check_type(&self, typ: &str) -> Result<(), TokenFault> {
-        // RFC 7515 §4.1.9: media types compare without case, and `application/` may be left out.
         let own = self.typ.as_deref().ok_or(TokenFault::Type)?;
-        let own = match own.split_at_checked("application/".len()) {
-            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
-            _ => own,
-        };
-        if own.eq_ignore_ascii_case(typ) { Ok(()) } else { Err(TokenFault::Type) }
+        if names(own, typ) { Ok(()) } else { Err(TokenFault::Type) }
     }
 }
 
@@ -274,19 +289,45 @@ mod tests {
         let token =
             |header: &str| format!("{}.{}.{}", encode(header), encode(r#"{"iss":"i"}"#), encode("signature"));
         let good = token(r#"{"alg":"ES256","typ":"at+jwt","kid":"a"}"#);
-        let (jws, _) = Jws::parse_after(&good, "at+jwt", 8_192, &last).unwrap();
+        let (jws, _) = Jws::parse_after(&good, 8_192, &last).unwrap();
         last.remember(&jws);
-        let (again, _) = Jws::parse_after(&good, "at+jwt", 8_192, &last).unwrap();
+        let (again, _) = Jws::parse_after(&good, 8_192, &last).unwrap();
         assert!(Arc::ptr_eq(&jws.known, &again.known), "it was not read again");
-        let fault = |token: &str, typ| Jws::parse_after(token, typ, 8_192, &last).err();
-        assert_eq!(fault(&good, "jwt"), Some(TokenFault::Type), "its type is asked for each time");
-        assert_eq!(
-            fault(&token(r#"{"alg":"none","typ":"at+jwt","kid":"a"}"#), "at+jwt"),
-            Some(TokenFault::Algorithm)
-        );
+        let fault = |token: &str| Jws::parse_after(token, 8_192, &last).err();
+        assert_eq!(fault(&token(r#"{"alg":"none","typ":"at+jwt","kid":"a"}"#)), Some(TokenFault::Algorithm));
         let other = token(r#"{"alg":"ES256","typ":"at+jwt","kid":"b"}"#);
-        let (other, _) = Jws::parse_after(&other, "at+jwt", 8_192, &last).unwrap();
+        let (other, _) = Jws::parse_after(&other, 8_192, &last).unwrap();
         assert_eq!(other.key_name().kid, Some("b"));
+    }
+
+    #[test]
+    fn a_type_is_asked_for_each_time_and_only_those_that_the_issuer_writes_are_taken() {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let taken = |typ: Option<&str>, form: &TokenForm| {
+            let typ = typ.map(|typ| format!(r#","typ":"{typ}""#)).unwrap_or_default();
+            let header = encode(&format!(r#"{{"alg":"ES256"{typ}}}"#));
+            let token = format!("{header}.{}.AA", encode(r#"{"iss":"i"}"#));
+            Jws::parse_after(&token, 8_192, &LastHeader::default()).unwrap().0.check_form(form).is_ok()
+        };
+        let forms = [
+            TokenForm::rfc9068(),
+            TokenForm::danger_generic(["JWT"]),
+            TokenForm::rfc9068().untyped(),
+            TokenForm::danger_generic(["JWT"]).untyped(),
+        ];
+        for (typ, expected) in [
+            (Some("at+jwt"), [true, true, true, true]),
+            (Some("application/at+jwt"), [true, true, true, true]),
+            (Some("JWT"), [false, true, false, true]),
+            (Some("application/jwt"), [false, true, false, true]),
+            (None, [false, false, true, true]),
+            (Some(""), [false, false, false, false]),
+            (Some("JWT2"), [false, false, false, false]),
+            (Some("logout+jwt"), [false, false, false, false]),
+            (Some("dpop+jwt"), [false, false, false, false]),
+        ] {
+            assert_eq!(forms.each_ref().map(|form| taken(typ, form)), expected, "{typ:?}");
+        }
     }
 
     #[test]

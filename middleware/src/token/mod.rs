@@ -4,7 +4,9 @@ mod bearer;
 mod cache;
 mod claims;
 mod cookie;
+mod details;
 mod fault;
+mod generic;
 mod jws;
 mod principal;
 
@@ -31,9 +33,6 @@ use crate::jwks::{Algorithm, Lookup, Trust, Trusts};
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 
-/// The type of an access token (RFC 9068 §2.1).
-const ACCESS_TOKEN: &str = "at+jwt";
-
 /// What access tokens are held to.
 #[derive(Clone, Debug)]
 pub struct TokenPolicy {
@@ -46,7 +45,8 @@ pub struct TokenPolicy {
 
 impl TokenPolicy {
     /// The rules of RFC 9068: type `at+jwt`, and `iss`, `aud`, `exp`, `iat`, `sub`, `client_id` and `jti`
-    /// present; 30 seconds of leeway, 24 hours of life and 8 KiB at most.
+    /// present; 30 seconds of leeway, 24 hours of life and 8 KiB at most. An issuer whose tokens are others is trusted with
+    /// its own [`TokenForm`](crate::TokenForm).
     pub fn rfc9068() -> Self {
         Self {
             algorithms: Algorithm::ALL.to_vec(),
@@ -247,8 +247,10 @@ impl Verifier {
 
     fn verify_afresh(&self, token: &str, now: Now, attempt: Attempt) -> Result<Verification, TokenFault> {
         let max_bytes = self.policy.max_bytes;
-        let (jws, iss) = Jws::parse_after(token, ACCESS_TOKEN, max_bytes, &self.last_header)?;
+        let (jws, iss) = Jws::parse_after(token, max_bytes, &self.last_header)?;
         let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
+        let form = trust.token_form();
+        jws.check_form(form)?;
         let (key, generation) = match trust.lookup(jws.key_name(), now.moment) {
             Lookup::Found { key, generation } => (key, generation),
             missing => return missing_key(&missing, trust, attempt),
@@ -258,7 +260,8 @@ impl Verifier {
         }
         jws.verify(&key)?;
         self.last_header.remember(&jws);
-        let claims = AccessClaims::parse(&jws.payload)?;
+        let claims =
+            if form.is_generic() { generic::claims(&jws)? } else { AccessClaims::parse(&jws.payload)? };
         claims.check(&self.policy.rules(&self.audience, now.unix_secs))?;
         let token: Arc<str> = token.into();
         let verified = Verified::new(claims, jws.payload, index, generation).by(Arc::clone(&token));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::claims::{AccessClaims, Confirmation, NumericDate, Text};
+use super::details;
 use crate::revocation::{Revoked, TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
@@ -74,7 +75,7 @@ impl Principal {
         self.0.claims.said(Text::Sub)
     }
 
-    /// The client that the token was issued to.
+    /// The client that the token was issued to: its `client_id`, or its `azp` where [`TokenForm`](crate::TokenForm) allows that.
     pub fn client_id(&self) -> &str {
         self.0.claims.said(Text::ClientId)
     }
@@ -110,7 +111,7 @@ impl Principal {
         self.0.claims.text(Text::Sid)
     }
 
-    /// The name of the token.
+    /// The name of the token: its `jti`, or one that is made from its content where [`TokenForm`](crate::TokenForm) allows that there is none.
     pub fn token_id(&self) -> &str {
         self.0.claims.said(Text::Jti)
     }
@@ -154,6 +155,28 @@ impl Principal {
     }
 }
 
+impl Principal {
+    /// What the token may be used for in detail (`authorization_details`, RFC 9396): the details of one type, as `T` reads them.
+    /// One that is not what `T` reads is left out, so that nobody acts on half of it.
+    ///
+    /// ```
+    /// # use portcullis_guard::Principal;
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(deny_unknown_fields)]
+    /// struct Payment {
+    ///     r#type: String,
+    ///     amount: String,
+    /// }
+    ///
+    /// fn allowed(caller: &Principal, amount: &str) -> bool {
+    ///     caller.details::<Payment>("payment").iter().any(|payment| payment.amount == amount)
+    /// }
+    /// ```
+    pub fn details<T: DeserializeOwned>(&self, kind: &str) -> Vec<T> {
+        details::of_type(&self.0.payload, kind)
+    }
+}
+
 impl From<Arc<Verified>> for Principal {
     fn from(verified: Arc<Verified>) -> Self {
         Self(verified)
@@ -187,6 +210,18 @@ pub(crate) mod tests {
         for (name, value) in claims {
             payload[*name] = if *name == "roles" { value.split(' ').collect() } else { Value::from(*value) };
         }
+        let payload = payload.to_string().into_bytes();
+        Arc::new(Verified::new(AccessClaims::parse(&payload).unwrap(), payload, 0, 1)).into()
+    }
+
+    /// A principal whose token says this beside what every one says.
+    pub(crate) fn principal_with(more: &str) -> Principal {
+        let mut payload = json!({
+            "iss": "https://id.test", "aud": "https://api.test", "sub": "u", "client_id": "c", "jti": "j",
+            "exp": 2_000_000_000, "iat": 1_999_999_700,
+        });
+        let more: Value = serde_json::from_str(more).unwrap();
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let payload = payload.to_string().into_bytes();
         Arc::new(Verified::new(AccessClaims::parse(&payload).unwrap(), payload, 0, 1)).into()
     }

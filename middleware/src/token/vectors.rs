@@ -1,22 +1,10 @@
 //! Signatures made by others: those that are good verify, and no other does.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::jws::{Jws, LastHeader};
 use crate::jwks::JwkSet;
-
-/// The test data beside the repository, if it is there.
-fn vectors(file: &str) -> Option<Value> {
-    let beside = |folder: &Path| folder.join("shared/vectors").join(file);
-    let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
-    let text = Path::new(&package).ancestors().find_map(|at| std::fs::read(beside(at)).ok());
-    if text.is_none() {
-        println!("skipped: there is no shared/vectors/{file} beside the repository");
-    }
-    text.map(|text| serde_json::from_slice(&text).unwrap())
-}
+use crate::vectors::{document, folder, read};
 
 fn verifies(keys: &Value, jws: &str) -> bool {
     let (Ok(set), Ok(jws)) = (JwkSet::parse(keys.to_string()), Jws::split(jws, &LastHeader::default()))
@@ -29,7 +17,7 @@ fn verifies(keys: &Value, jws: &str) -> bool {
 
 #[test]
 fn the_signatures_of_wycheproof_are_judged_as_it_says() {
-    let Some(suite) = vectors("wycheproof/json_web_signature_test.json") else { return };
+    let Some(suite) = document("wycheproof/json_web_signature_test.json") else { return };
     let (mut good, mut bad) = (0, 0);
     for group in suite["testGroups"].as_array().unwrap() {
         let Some(key) = group.get("public") else { continue };
@@ -44,7 +32,7 @@ fn the_signatures_of_wycheproof_are_judged_as_it_says() {
 
 #[test]
 fn no_secret_key_of_wycheproof_verifies_anything() {
-    let Some(suite) = vectors("wycheproof/json_web_signature_test.json") else { return };
+    let Some(suite) = document("wycheproof/json_web_signature_test.json") else { return };
     for group in suite["testGroups"].as_array().unwrap() {
         let Some(key) = group.get("private").filter(|key| key["kty"] == "oct") else { continue };
         for case in group["tests"].as_array().unwrap() {
@@ -54,19 +42,118 @@ fn no_secret_key_of_wycheproof_verifies_anything() {
 }
 
 #[test]
-fn the_mixed_key_sets_of_wycheproof_open_nothing_that_they_should_not() {
-    let Some(suite) = vectors("wycheproof/json_web_key_test.json") else { return };
+fn of_the_key_sets_of_wycheproof_the_good_public_one_opens_what_it_should_and_no_other_does() {
+    let Some(suite) = document("wycheproof/json_web_key_test.json") else { return };
+    let mut opened = Vec::new();
     for group in suite["testGroups"].as_array().unwrap() {
-        let Some(keys) = group.get("public").or_else(|| group.get("private")) else { continue };
-        for case in group["tests"].as_array().unwrap().iter().filter(|case| case["result"] == "invalid") {
-            assert!(!verifies(keys, case["jws"].as_str().unwrap()), "{case}");
+        let sets = ["public", "private"].map(|name| (name, group.get(name)));
+        for case in group["tests"].as_array().unwrap() {
+            for (name, keys) in sets.into_iter().filter_map(|(name, keys)| Some((name, keys?))) {
+                // Secrets and private keys open nothing, whatever is good by them.
+                let is_good = case["result"] == "valid" && name == "public";
+                assert_eq!(verifies(keys, case["jws"].as_str().unwrap()), is_good, "{name} {case}");
+                opened.extend(is_good.then_some(&case["tcId"]));
+            }
+        }
+    }
+    assert_eq!(opened, [5]);
+}
+
+/// A key without what nobody may publish.
+fn public(key: &Value) -> Value {
+    let mut key = key.clone();
+    for private in ["d", "p", "q", "dp", "dq", "qi"] {
+        key.as_object_mut().unwrap().remove(private);
+    }
+    key
+}
+
+/// What the cookbook of JOSE (RFC 7520) and its additions sign, by file.
+fn cookbook(part: &str) -> Option<Vec<(String, Value)>> {
+    let files = std::fs::read_dir(folder("jose-cookbook")?.join(part)).unwrap();
+    let files =
+        files.map(|file| file.unwrap().path()).filter(|file| file.extension().is_some_and(|it| it == "json"));
+    Some(files.map(|file| (file.file_name().unwrap().to_str().unwrap().to_owned(), read(&file))).collect())
+}
+
+#[test]
+fn what_the_cookbook_signs_verifies_by_our_algorithms_and_by_no_others() {
+    let (mut verified, mut others) = (Vec::new(), 0);
+    for part in ["jws", "curve25519", "rfc7797"] {
+        let Some(files) = cookbook(part) else { return };
+        for (name, example) in files {
+            let Some(jws) = example["output"]["compact"].as_str() else { continue };
+            let key = &example["input"]["key"];
+            assert!(!verifies(&json!({ "keys": [key] }), jws), "{name}: it brings its private part");
+            if verifies(&json!({ "keys": [public(key)] }), jws) {
+                verified.push((name, example["input"]["alg"].clone()));
+            } else {
+                others += 1;
+            }
+        }
+    }
+    verified.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let expected = [("4_1.rsa_v15_signature.json", "RS256"), ("jws.json", "EdDSA")];
+    assert_eq!(verified, expected.map(|(name, alg)| (name.to_owned(), json!(alg))));
+    assert!(others >= 4, "{others}");
+}
+
+#[test]
+fn of_several_signatures_in_the_cookbook_ours_verifies_and_none_does_in_another_form_than_the_compact_one() {
+    let Some(files) = cookbook("jws") else { return };
+    let (_, example) = files.iter().find(|(name, _)| name.starts_with("4_8.")).unwrap();
+    let keys = example["input"]["key"].as_array().unwrap();
+    let payload = example["output"]["json"]["payload"].as_str().unwrap();
+    let signatures = example["output"]["json"]["signatures"].as_array().unwrap();
+    let verified: Vec<bool> = signatures
+        .iter()
+        .zip(keys)
+        .map(|(one, key)| {
+            let part = |name: &str| one[name].as_str().unwrap_or_default();
+            let jws = format!("{}.{payload}.{}", part("protected"), part("signature"));
+            verifies(&json!({ "keys": [public(key)] }), &jws)
+        })
+        .collect();
+    assert_eq!(verified, [true, false, false], "RS256, ES512 in a header that is not signed, HS256");
+    for (name, example) in &files {
+        let keys = json!({ "keys": [public(&example["input"]["key"].get(0).unwrap_or(&example["input"]["key"]).clone())] });
+        for form in ["json", "json_flat"] {
+            assert!(!verifies(&keys, &example["output"][form].to_string()), "{name} {form}");
         }
     }
 }
 
 #[test]
+fn nothing_that_the_cookbook_encrypts_is_taken_for_something_signed() {
+    let (Some(files), Some(nested)) =
+        (cookbook("jwe"), document("jose-cookbook/6.nesting_signatures_and_encryption.json"))
+    else {
+        return;
+    };
+    let compact = files.iter().filter_map(|(_, example)| example["output"]["compact"].as_str());
+    let all: Vec<&str> = compact.chain(nested["encrypt"]["output"]["compact"].as_str()).collect();
+    for jwe in &all {
+        assert!(Jws::split(jwe, &LastHeader::default()).is_err(), "{jwe}");
+    }
+    assert!(all.len() >= 10, "{}", all.len());
+}
+
+#[test]
+fn of_the_keys_in_the_cookbook_the_public_one_of_rsa_can_be_used() {
+    let Some(files) = cookbook("jwk") else { return };
+    let used = files.iter().filter(|(_, key)| JwkSet::parse(json!({ "keys": [key] }).to_string()).is_ok());
+    let used: Vec<&str> = used.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        used,
+        ["3_3.rsa_public_key.json"],
+        "of the others, none is public and of a curve that is ours"
+    );
+    assert_eq!(files.len(), 6);
+}
+
+#[test]
 fn the_signatures_of_the_rfcs_verify_but_not_with_secrets_or_keys_of_their_own() {
-    let Some(vectors) = vectors("rfc/vectors.json") else { return };
+    let Some(vectors) = document("rfc/vectors.json") else { return };
     let of_kind =
         |kind: &'static str| vectors.as_array().unwrap().iter().filter(move |vector| vector["kind"] == kind);
     for vector in of_kind("jws_verify") {

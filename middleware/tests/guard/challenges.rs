@@ -134,6 +134,24 @@ async fn the_metadata_names_the_issuers_and_every_scope_that_a_route_mentions() 
     assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), expected);
 }
 
+// RFC 9728 §3.2
+#[tokio::test]
+async fn what_there_is_none_of_is_left_out_of_the_metadata() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).protected_resource(ProtectedResource::new()).build().await.unwrap();
+    let app = GuardedRouter::new()
+        .route("/", get(async || "served").guard(authenticated()))
+        .guarded_by(&guard)
+        .merge(guard.metadata_router());
+    let answer = anonymous(&app, METADATA).await;
+    let expected = json!({
+        "resource": AUDIENCE,
+        "authorization_servers": [ISSUER],
+        "bearer_methods_supported": ["header"],
+    });
+    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), expected);
+}
+
 // RFC 9728 §5.1
 #[tokio::test]
 async fn every_challenge_says_where_the_metadata_is_and_what_to_ask_for() {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use portcullis_guard::{Algorithm, Issuer, TokenPolicy};
+use portcullis_guard::{Algorithm, Issuer, Policy, SharedPolicy, TokenPolicy};
 use serde_json::json;
 
-use crate::service::{Dial, builder, fetch, guard_of, service};
+use crate::service::{Dial, builder, fetch, guard_of, policy, service};
 use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, b64, claims, jwks};
 use crate::tokens::{assert_refused, guarded};
 
@@ -123,4 +123,25 @@ async fn the_rules_can_be_tightened() {
     let short = service(&guard_of(&signer).tokens(tokens).build().await.unwrap());
     assert_refused(&short, &signer.token(&json!({})), "lives five minutes").await;
     assert_eq!(fetch(&short, "/me", &signer.token(&json!({ "exp": NOW + 60 }))).await.status, StatusCode::OK);
+}
+
+// RFC 8693 section 4.1
+#[tokio::test]
+async fn what_those_may_who_act_or_acted_opens_nothing() {
+    let signer = Signer::es256("a");
+    let rules = Policy::shared(SharedPolicy::new(policy(
+        "p, admin, *, orders, read\np, user:root, *, orders, read\np, user:boss, *, orders, read",
+        1,
+    )));
+    let service = service(&guard_of(&signer).policy(rules).build().await.unwrap());
+    let boss = json!({ "sub": "boss", "roles": ["admin"], "scope": "orders:read" });
+    let root = json!({ "sub": "root", "roles": ["admin"], "client_id": "root", "act": boss });
+    for act in [&boss, &root] {
+        let for_viewer = signer.token(&json!({ "act": act }));
+        let answer = fetch(&service, "/me", &for_viewer).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "alice"), "{act}");
+        assert_eq!(fetch(&service, "/orders", &for_viewer).await.status, StatusCode::FORBIDDEN, "{act}");
+        let for_admin = signer.token(&json!({ "roles": ["admin"], "act": act }));
+        assert_eq!(fetch(&service, "/orders", &for_admin).await.status, StatusCode::OK, "{act}");
+    }
 }

@@ -4,12 +4,17 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use http::StatusCode;
-use portcullis_guard::{Limits, Quota, RedisLimits};
+use portcullis_guard::{
+    GuardExt, GuardedRouter, Key, Limit, Limits, Quota, RedisLimits, WhileAway, authenticated,
+};
 use serde_json::json;
 
 use crate::redis::{Redis, Said};
-use crate::shared_limits::{Setup, problem_type, shared};
+use crate::service::fetch;
+use crate::shared_limits::{PATIENT, Setup, problem_type, shared};
 
 // FAULTS F15
 #[tokio::test]
@@ -123,4 +128,92 @@ async fn a_guard_starts_without_redis_and_finds_it_later() {
     replica.guard.refresh().await;
     assert_eq!((replica.guard.status().limits_shared, said.so_far()), (Some(true), (1, 1)));
     assert_eq!(replica.count(&setup.token("alice"), 5).await, 4);
+}
+
+#[tokio::test]
+async fn where_limits_are_open_everybody_passes_and_is_told_what_was_seen_here() {
+    let mut redis = Redis::start();
+    let setup = Setup::new();
+    let through = |url: String| RedisLimits::new(url, 2).patience(PATIENT).while_away(WhileAway::Open);
+    let limits = Limits::new().by_identity(Quota::per_hour(4)).secret([7; 32]).shared(through(redis.url()));
+    let replica = setup.replica(limits).await;
+    let token = setup.token("alice");
+    assert_eq!(replica.count(&token, 10).await, 4, "while it is there, it counts");
+    redis.end();
+    let bob = setup.token("bob");
+    assert_eq!(replica.count(&bob, 3).await, 3);
+    assert_eq!(replica.ask(&bob).await.header("ratelimit"), r#""identity";r=0;t=3600"#);
+    assert_eq!(replica.count(&bob, 20).await, 20);
+    assert!(replica.guard.is_ready());
+    let _redis = Redis::start_at(redis.port);
+    replica.guard.refresh().await;
+    assert_eq!(replica.count(&bob, 10).await, 4, "and counts again when it is back");
+}
+
+#[tokio::test]
+async fn where_limits_are_closed_nobody_passes_who_has_nothing_at_hand() {
+    let mut redis = Redis::start();
+    let setup = Setup::new();
+    let through = RedisLimits::new(redis.url(), 2).patience(PATIENT).while_away(WhileAway::Closed);
+    let limits = Limits::new().by_identity(Quota::per_hour(4)).secret([7; 32]).shared(through);
+    let replica = setup.replica(limits).await;
+    assert_eq!(replica.ask(&setup.token("alice")).await.status, StatusCode::OK);
+    assert!(replica.guard.is_ready());
+    redis.end();
+    // The first finds out, and the others know.
+    for _ in 0..3 {
+        let answer = replica.ask(&setup.token("bob")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert_eq!(answer.header("retry-after"), "1");
+        assert!(!replica.guard.is_ready(), "it would refuse everybody");
+    }
+    let _redis = Redis::start_at(redis.port);
+    replica.guard.refresh().await;
+    assert!(replica.guard.is_ready());
+    assert_eq!(replica.count(&setup.token("bob"), 10).await, 4);
+}
+
+#[tokio::test]
+async fn a_limit_may_say_otherwise_than_the_guard() {
+    let mut redis = Redis::start();
+    redis.end();
+    let setup = Setup::new();
+    let mode = |all, one| {
+        let own = Limit::new("own", Key::subject(), Quota::per_hour(4)).while_away(one);
+        let through = RedisLimits::new(redis.url(), 2).patience(PATIENT).while_away(all);
+        Limits::new().by_identity(Quota::per_hour(100)).limit(own).secret([7; 32]).shared(through)
+    };
+    for (all, one, passed, is_ready) in [
+        (WhileAway::Closed, WhileAway::Open, 0, false),
+        (WhileAway::Open, WhileAway::Closed, 0, false),
+        (WhileAway::Closed, WhileAway::Share, 0, false),
+        (WhileAway::Open, WhileAway::Share, 2, true),
+        (WhileAway::Share, WhileAway::Open, 20, true),
+    ] {
+        let replica = setup.replica(mode(all, one)).await;
+        let mut statuses = Vec::new();
+        for _ in 0..20 {
+            statuses.push(replica.ask(&setup.token("alice")).await.status);
+        }
+        let served = statuses.iter().filter(|status| **status == StatusCode::OK).count();
+        assert_eq!((served, replica.guard.is_ready()), (passed, is_ready), "{all:?} {one:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_may_be_closed_where_the_others_go_on() {
+    let mut redis = Redis::start();
+    redis.end();
+    let setup = Setup::new();
+    let codes = Limit::new("codes", Key::subject(), Quota::per_hour(4)).while_away(WhileAway::Closed);
+    let limits = shared(Limits::new().by_identity(Quota::per_hour(100)), &redis.url(), "test");
+    let replica = setup.replica(limits).await;
+    let service: Router = GuardedRouter::new()
+        .route("/code", get(async || "right").guard(authenticated().limit(codes)))
+        .route("/me", get(async || "me").guard(authenticated()))
+        .guarded_by(&replica.guard);
+    let token = setup.token("alice");
+    assert_eq!(fetch(&service, "/code", &token).await.code(), "unavailable");
+    assert_eq!(fetch(&service, "/me", &token).await.status, StatusCode::OK);
+    assert!(replica.guard.is_ready(), "one route is not the guard");
 }

@@ -9,6 +9,8 @@ mod bound;
 #[cfg(test)]
 mod caps;
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod challenges;
@@ -21,7 +23,13 @@ mod cookies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod decider;
+#[cfg(test)]
+mod details;
+#[cfg(test)]
+mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
@@ -46,12 +54,16 @@ mod limits;
 #[cfg(feature = "redis")]
 mod limits_away;
 #[cfg(test)]
+mod logged;
+#[cfg(test)]
 #[cfg(feature = "login")]
 mod login;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod panics;
 #[cfg(test)]
 mod permits;
 #[cfg(test)]
@@ -98,6 +110,10 @@ mod streams;
 mod table;
 #[cfg(test)]
 mod tampered;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod token_forms;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

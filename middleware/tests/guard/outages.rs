@@ -20,9 +20,13 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     pub(crate) fn begin() -> (Self, DefaultGuard) {
+        Self::begin_at(tracing::Level::INFO)
+    }
+
+    pub(crate) fn begin_at(level: tracing::Level) -> (Self, DefaultGuard) {
         let log = Self::default();
         let lines = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).without_time();
-        (log, set_default(lines.with_max_level(tracing::Level::INFO).finish()))
+        (log, set_default(lines.with_max_level(level).finish()))
     }
 
     /// The lines since the last call, without padding.

@@ -1,5 +1,6 @@
 //! Keys that sign tokens, and the tokens.
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -7,7 +8,7 @@ use aws_lc_rs::signature::{
     RsaKeyPair,
 };
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 /// When the tests take place.
@@ -71,6 +72,23 @@ impl Signer {
         jwk["alg"] = self.alg.into();
         jwk["use"] = "sig".into();
         jwk
+    }
+
+    /// The public key as certificates have it (RFC 5280 §4.1.2.7), in DER.
+    pub(crate) fn spki(&self) -> Vec<u8> {
+        let der: PublicKeyX509Der<'_> = match &self.pair {
+            Pair::Ec(pair) => pair.public_key().as_der().unwrap(),
+            Pair::Ed(pair) => pair.public_key().as_der().unwrap(),
+            Pair::Rsa(pair) => pair.public_key().as_der().unwrap(),
+        };
+        der.as_ref().to_vec()
+    }
+
+    /// The same as files have it (RFC 7468 §13).
+    pub(crate) fn pem(&self) -> String {
+        let text = STANDARD.encode(self.spki());
+        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     pub(crate) fn signature(&self, message: &[u8]) -> Vec<u8> {

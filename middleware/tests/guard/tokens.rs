@@ -68,22 +68,46 @@ async fn an_unsigned_token_is_refused_however_it_spells_none() {
 // JW-02
 #[tokio::test]
 async fn a_public_key_is_no_hmac_secret() {
-    let signer = Signer::rsa("a", "RS256");
-    let service = guarded(&signer).await;
-    let jwk = signer.jwk();
-    let modulus =
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", b64(&modulus));
-    let secrets =
-        [jwk.to_string().into_bytes(), modulus, pem.clone().into_bytes(), format!(" {pem}").into(), vec![]];
-    for alg in ["HS256", "hs256", "RS256"] {
-        for secret in &secrets {
-            let header = json!({ "alg": alg, "typ": "at+jwt", "kid": "a" });
-            let message = format!("{}.{}", b64(header.to_string()), b64(claims(&json!({})).to_string()));
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
-            assert_refused(&service, &format!("{message}.{}", b64(tag)), alg).await;
+    for signer in
+        [Signer::rsa("a", "RS256"), Signer::rsa("a", "PS256"), Signer::es256("a"), Signer::eddsa("a")]
+    {
+        let service = guarded(&signer).await;
+        let (jwk, der, pem) = (signer.jwk(), signer.spki(), signer.pem());
+        let numbers = ["n", "x"].iter().filter_map(|name| jwk[name].as_str());
+        let numbers =
+            numbers.map(|text| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap());
+        let mut secrets: Vec<Vec<u8>> = numbers.collect();
+        secrets.extend([jwk.to_string().into(), jwks([&signer]).into(), der, vec![]]);
+        for text in [
+            pem.as_str(),
+            pem.trim_end(),
+            &format!(" {pem}"),
+            &pem.replace('\n', "\r\n"),
+            &pem.replace('\n', ""),
+        ] {
+            secrets.push(text.into());
+        }
+        for alg in ["HS256", "hs256", signer.alg] {
+            for secret in &secrets {
+                let header = json!({ "alg": alg, "typ": "at+jwt", "kid": "a" });
+                let message = format!("{}.{}", b64(header.to_string()), b64(claims(&json!({})).to_string()));
+                let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
+                assert_refused(&service, &format!("{message}.{}", b64(tag)), alg).await;
+            }
         }
     }
+}
+
+#[test]
+fn the_keys_of_the_tests_are_written_as_other_programs_write_them() {
+    let spki = Signer::es256("a").spki();
+    // RFC 5480 §2.1.1.1, §2.2: id-ecPublicKey on secp256r1, and an uncompressed point.
+    let head = [
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+    ];
+    assert_eq!((&spki[..27], spki.len()), (head.as_slice(), 91));
+    assert_eq!((Signer::eddsa("a").spki().len(), Signer::rsa("a", "RS256").spki().len()), (44, 294));
 }
 
 #[tokio::test]

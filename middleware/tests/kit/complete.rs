@@ -2,6 +2,7 @@
 //! `tests/mutations` takes out one after the other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -9,7 +10,7 @@ use axum::extract::Extension;
 use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, Request, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_guard::test_util::{Issuer, Mint, ProofKey, Target, attack_suite, opaque_attack_suite};
 use portcullis_guard::{
@@ -18,6 +19,9 @@ use portcullis_guard::{
     scope,
 };
 use portcullis_policy::{PolicySource, Snapshot};
+use tower::ServiceExt;
+
+use crate::whole::clock;
 
 const AUDIENCE: &str = "https://orders.test";
 
@@ -39,6 +43,10 @@ async fn guard(issuer: &Issuer) -> Guard {
         .build()
         .await
         .unwrap()
+}
+
+fn now(secs: &AtomicU64) -> u64 {
+    secs.load(Ordering::Relaxed)
 }
 
 /// What a handler does that checks nothing itself: no path, no type and no length of a body.
@@ -87,6 +95,65 @@ async fn forms_are_not_sent_by_pages_of_others() {
 async fn a_bound_token_is_not_used_without_its_key() {
     let (key, json) = (Arc::new(ProofKey::new()), r#"{"item":"a gate"}"#);
     attack(|mint| Target::post("/bound", &mint.bound_to(&key).token(), json).bound_to(key, AUDIENCE)).await;
+}
+
+#[tokio::test]
+async fn a_bound_token_is_not_used_with_a_nonce_that_is_old_or_of_another_guard() {
+    let (secs, clock) = clock();
+    let issuer = Issuer::start_at(clock.clone()).await.unwrap();
+    let keys = portcullis_guard::Issuer::oidc(issuer.url());
+    let guard = Guard::builder().issuer(keys).audience(AUDIENCE).dpop(Dpop::new().nonces([7; 32]));
+    let app = app(&guard.clock(clock).manual_refresh().build().await.unwrap());
+    let key = Arc::new(ProofKey::new());
+    let token = || issuer.mint(AUDIENCE).bound_to(&key).token();
+    let place = ("POST", "https://orders.test/bound");
+    let ask = async |token: &str, proof: String| {
+        let request = Request::post("/bound").header("authorization", format!("DPoP {token}"));
+        app.clone().oneshot(request.header("dpop", proof).body(Body::empty()).unwrap()).await.unwrap()
+    };
+    let first = token();
+    let challenge = ask(&first, key.proof(place, &first, now(&secs))).await;
+    assert_eq!(challenge.status(), StatusCode::UNAUTHORIZED);
+    let answer = key.proof_after(challenge.headers(), place, &first, now(&secs));
+    assert_eq!(ask(&first, answer).await.status(), StatusCode::OK);
+    let old = challenge.headers()["dpop-nonce"].to_str().unwrap().to_owned();
+    secs.fetch_add(900, Ordering::Relaxed);
+    let token = token();
+    let target = Target::post("/bound", &token, r#"{"item":"a gate"}"#).bound_to(Arc::clone(&key), AUDIENCE);
+    let without = attack_suite(&app, &issuer, &target).await;
+    without.assert_all_refused();
+    let report = attack_suite(&app, &issuer, &target.old_nonce(old)).await;
+    report.assert_all_refused();
+    assert_eq!(report.attacks(), without.attacks() + 1, "the old one");
+}
+
+/// A service that asks for a nonce and takes any.
+#[tokio::test]
+async fn a_service_that_takes_any_nonce_is_found_out() {
+    let issuer = Issuer::start().await.unwrap();
+    let service = tower::service_fn(async |request: http::Request<Body>| {
+        let proof = request.headers().get("dpop").and_then(|proof| proof.to_str().ok()).unwrap_or_default();
+        let claims = URL_SAFE_NO_PAD.decode(proof.split('.').nth(1).unwrap_or_default()).unwrap_or_default();
+        let has_nonce = String::from_utf8_lossy(&claims).contains("\"nonce\"");
+        let answer = http::Response::builder().status(if has_nonce { 200 } else { 401 });
+        Ok::<_, std::convert::Infallible>(answer.header("dpop-nonce", "take-me").body(Body::empty()).unwrap())
+    });
+    let key = Arc::new(ProofKey::new());
+    let token = issuer.mint(AUDIENCE).bound_to(&key).token();
+    let target = Target::get("/orders", &token).bound_to(key, AUDIENCE).old_nonce("left-me");
+    let report = attack_suite(&service, &issuer, &target).await;
+    let found = |attack: &str| report.unrefused().iter().any(|it| it.attack == attack);
+    for attack in [
+        "a proof with the nonce of another guard",
+        "a proof with half a nonce",
+        "a proof with a nonce and more",
+        "a proof whose nonce is \"made-up\"",
+        "a proof whose nonce is [\"..\"]",
+        "a proof with an old nonce",
+    ] {
+        assert!(found(attack), "{attack}: {report}");
+    }
+    assert!(!found("a proof without a nonce"), "{report}");
 }
 
 #[tokio::test]

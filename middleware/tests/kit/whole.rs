@@ -244,3 +244,13 @@ async fn an_issuer_rotates_its_keys_and_misbehaves_as_it_is_told() {
     assert_eq!(status(&app, &old).await, 401, "its key was withdrawn");
     assert_eq!(status(&app, &issuer.mint(AUDIENCE).token()).await, 200);
 }
+
+#[tokio::test]
+async fn an_issuer_may_know_nothing_of_openid() {
+    let issuer = Issuer::start().await.unwrap();
+    issuer.forget_openid(true);
+    let guard = Guard::oidc(issuer.url(), AUDIENCE).await.unwrap();
+    assert!(guard.is_ready());
+    let token = issuer.mint(AUDIENCE).token();
+    assert_eq!(status(&app(&guard), &token).await, 200);
+}

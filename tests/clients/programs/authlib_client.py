@@ -59,10 +59,7 @@ class Application:
         self.told = told
         self.http = httpx2.Client(trust_env=False)
         self.metadata = self.http.get(f"{told['issuer']}/.well-known/openid-configuration").json()
-        document = {"name": "Foreign shop", "preset": "web", "redirect_uris": [REDIRECT], "apis": [told["api"]["id"]]}
-        if key:
-            document["jwks"] = {"keys": [key.as_dict(private=False)]}
-        made = register(document)
+        made = self.register_itself() if told.get("initial_access_token") else self.registered(key)
         self.client = OAuth2Client(
             client_id=made["client_id"],
             client_secret=key or made["client_secret"],
@@ -76,6 +73,32 @@ class Application:
         )
         if key:
             self.client.register_client_auth_method(self.assertions(key))
+
+    def registered(self, key):
+        document = {"name": "Foreign shop", "preset": "web", "redirect_uris": [REDIRECT], "apis": [self.told["api"]["id"]]}
+        if key:
+            document["jwks"] = {"keys": [key.as_dict(private=False)]}
+        return register(document)
+
+    def register_itself(self):
+        if "registration_endpoint" not in self.metadata:
+            say("lacks registration_endpoint")
+            sys.exit()
+        metadata = {
+            "client_name": "Foreign shop",
+            "redirect_uris": [REDIRECT],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "scope": SCOPE,
+        }
+        token = {"authorization": f"Bearer {self.told['initial_access_token']}"}
+        answer = self.http.post(self.metadata["registration_endpoint"], json=metadata, headers=token)
+        assert answer.status_code == 201, answer.text
+        # By the authority of the registration itself, it can be read again.
+        made = answer.json()
+        token = {"authorization": f"Bearer {made['registration_access_token']}"}
+        again = self.http.get(made["registration_client_uri"], headers=token)
+        assert again.json()["client_id"] == made["client_id"], again.text
+        return made
 
     def assertions(self, key):
         """Authlib writes the token endpoint as their audience, and an hour as their life, unless it is told otherwise."""
@@ -133,6 +156,7 @@ FLOWS = {
     "private_key_jwt": lambda told: Application(
         told, ECKey.generate_key("P-256", parameters={"kid": "first", "alg": "ES256", "use": "sig"})
     ).walk(),
+    "registration": lambda told: Application(told).walk(),
 }
 
 say(f"version Authlib {version('authlib')}")

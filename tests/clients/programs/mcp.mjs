@@ -67,6 +67,14 @@ class Newcomer extends Keeper {
   }
 }
 
+/** One that a document describes: it is named by where that is. */
+class Described extends Newcomer {
+  constructor(clientMetadataUrl) {
+    super();
+    this.clientMetadataUrl = clientMetadataUrl;
+  }
+}
+
 async function connected(tools, authProvider) {
   const client = new Client({ name: 'foreign', version: '1' });
   await client.connect(new StreamableHTTPClientTransport(new URL(tools), { authProvider }));
@@ -114,5 +122,13 @@ await run('@modelcontextprotocol/sdk', {
     const { authorizationServerMetadata } = await discoverOAuthServerInfo(told.api.audience);
     needs(authorizationServerMetadata, 'registration_endpoint');
     await useTools(told.api.audience, new Newcomer());
+  },
+
+  async document(told) {
+    const { authorizationServerMetadata } = await discoverOAuthServerInfo(told.api.audience);
+    needs(authorizationServerMetadata, 'client_id_metadata_document_supported');
+    const keeper = new Described(told.document);
+    await useTools(told.api.audience, keeper);
+    assert.equal(keeper.registered.client_id, told.document);
   },
 });

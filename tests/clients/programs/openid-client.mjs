@@ -236,7 +236,14 @@ await run('openid-client', {
     needs((await discover(told.issuer, 'nobody', client.None())).serverMetadata(), 'registration_endpoint');
     const config = await client.dynamicClientRegistration(
       new URL(told.issuer),
-      { client_name: 'Foreign newcomer', redirect_uris: [REDIRECT], grant_types: ['authorization_code', 'refresh_token'], scope: SCOPE },
+      {
+        client_name: 'Foreign newcomer',
+        redirect_uris: [REDIRECT],
+        grant_types: ['authorization_code', 'refresh_token'],
+        // What the library uses unless it is told otherwise; the default of a registration is the other one.
+        token_endpoint_auth_method: 'client_secret_post',
+        scope: SCOPE,
+      },
       undefined,
       { initialAccessToken: told.initial_access_token, execute: [client.allowInsecureRequests] },
     );

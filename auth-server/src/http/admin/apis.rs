@@ -30,6 +30,8 @@ pub(crate) struct ApiDocument {
     active_revision: Option<u64>,
     /// Whether what one person wrote takes another to put it in force.
     four_eyes: bool,
+    /// The scopes that it has, space-delimited: tokens for it say no others but those of OpenID Connect. Empty if it names none; then any.
+    scopes: String,
     created_at: String,
 }
 
@@ -42,6 +44,7 @@ impl From<Api> for ApiDocument {
             access_token_ttl_secs: api.access_token_ttl.as_secs(),
             active_revision: api.active_revision,
             four_eyes: api.four_eyes,
+            scopes: api.scopes.to_string(),
             created_at: api.created_at.rfc3339(),
         }
     }
@@ -77,6 +80,10 @@ pub(crate) struct NewApiInput {
     name: String,
     /// How long its access tokens live: 30 seconds to 24 hours, 5 minutes unless given.
     access_token_ttl_secs: Option<u64>,
+    /// The scopes that it has, space-delimited: tokens for it say no others but those of OpenID Connect. Without it: it names none, and
+    /// tokens say whatever the client may ask for.
+    #[schema(example = "orders:read orders:write")]
+    scopes: Option<String>,
 }
 
 /// What can be changed about an API.
@@ -90,6 +97,8 @@ pub(crate) struct ApiInput {
     /// Whether what one person wrote takes another to put it in force. Without it that stays as it is; only an owner of the
     /// server turns it off.
     four_eyes: Option<bool>,
+    /// The scopes that it has, space-delimited. Without it they stay as they are.
+    scopes: Option<String>,
 }
 
 /// Lists APIs, oldest first.
@@ -114,8 +123,8 @@ pub(crate) async fn create(
     By(caller): By,
     JsonBody(input): JsonBody<NewApiInput>,
 ) -> Result<Answer<ApiDocument>, Problem> {
-    let NewApiInput { audience, name, access_token_ttl_secs } = input;
-    let made = apis.create(&ApiForm { audience, name, access_token_ttl_secs }, &caller).await?;
+    let NewApiInput { audience, name, access_token_ttl_secs, scopes } = input;
+    let made = apis.create(&ApiForm { audience, name, access_token_ttl_secs, scopes }, &caller).await?;
     let place = format!("/api/v1/apis/{}", made.value.id);
     Ok(Answer::created(made.value.into(), place).at(&made.version))
 }
@@ -143,8 +152,8 @@ pub(crate) async fn update(
     JsonBody(input): JsonBody<ApiInput>,
 ) -> Result<Answer<ApiDocument>, Problem> {
     let id = named::<ApiId>(&api, Thing::Api)?;
-    let ApiInput { name, access_token_ttl_secs, four_eyes } = input;
-    let patch = ApiPatch { name, access_token_ttl_secs, four_eyes };
+    let ApiInput { name, access_token_ttl_secs, four_eyes, scopes } = input;
+    let patch = ApiPatch { name, access_token_ttl_secs, four_eyes, scopes };
     match apis.update(&id, &patch, &precondition, &caller).await {
         Ok(changed) => Ok(Answer::ok(changed.value.into()).at(&changed.version)),
         Err(AdminError::Stale) => {

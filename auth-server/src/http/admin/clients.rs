@@ -59,6 +59,8 @@ pub(crate) enum AuthenticationDocument {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SettingsDocument {
     preset: &'static str,
+    /// What it is held to as a whole: `fapi2`, `none` or `oauth21`.
+    profile: &'static str,
     /// Whether nobody is asked for consent.
     first_party: bool,
     id_token_alg: &'static str,
@@ -66,6 +68,8 @@ pub(crate) struct SettingsDocument {
     jwks_uri: Option<String>,
     /// The APIs that it may ask tokens for.
     apis: Vec<String>,
+    /// The types of details that it may ask for (RFC 9396).
+    authorization_details_types: Vec<String>,
     /// The API whose guard it is.
     serves: Option<String>,
     authentication: AuthenticationSettings,
@@ -99,10 +103,17 @@ impl From<Client> for ClientDocument {
             scopes: client.scopes.to_string(),
             settings: SettingsDocument {
                 preset: client.settings.preset.as_str(),
+                profile: client.settings.profile.as_str(),
                 first_party: client.settings.first_party == FirstParty::Yes,
                 id_token_alg: client.settings.id_token_alg.as_str(),
                 jwks_uri,
                 apis: client.settings.apis.iter().map(ToString::to_string).collect(),
+                authorization_details_types: client
+                    .settings
+                    .details_types
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
                 serves: client.settings.serves.map(|api| api.to_string()),
                 authentication,
                 protocol: client.settings.protocol.into(),
@@ -177,6 +188,10 @@ pub(crate) struct ClientInput {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OptionsInput {
+    /// `fapi2` (FAPI 2.0 Security Profile), `oauth21` (OAuth 2.1) or `none`: what it is held to as a whole. A setting that the profile
+    /// forbids refuses all of the input. Without it: the one before, or none.
+    #[schema(example = "fapi2")]
+    profile: Option<String>,
     /// Whether it belongs to the operator of this server, so that nobody is asked for consent.
     #[serde(default)]
     first_party: bool,
@@ -191,6 +206,9 @@ pub(crate) struct OptionsInput {
     /// What it is held to in the protocol.
     #[serde(default)]
     protocol: ProtocolDocument,
+    /// The types of details that it may ask for (RFC 9396 §10), each of one of its `apis`.
+    #[serde(default)]
+    authorization_details_types: Vec<String>,
 }
 
 impl From<ClientInput> for ClientForm {
@@ -206,11 +224,13 @@ impl From<ClientInput> for ClientForm {
             serves: input.serves,
             jwks: input.jwks.map(|keys| keys.to_string()),
             options: ClientOptions {
+                profile: input.options.profile,
                 first_party: input.options.first_party,
                 id_token_alg: input.options.id_token_alg,
                 jwks_uri: input.options.jwks_uri,
                 authentication: input.options.authentication.into(),
                 protocol: input.options.protocol.into(),
+                authorization_details_types: input.options.authorization_details_types,
             },
         }
     }

@@ -14,8 +14,10 @@ mod client_authentication;
 mod client_protocol;
 mod clients;
 mod denied;
+mod details_types;
 mod document;
 pub(crate) mod guard;
+mod initial_tokens;
 pub(crate) mod live;
 mod organisations;
 mod path;
@@ -23,6 +25,7 @@ mod policies;
 mod precondition;
 pub(crate) mod problem;
 mod questions;
+mod registrations;
 mod replay;
 mod roles;
 mod routes;
@@ -129,6 +132,12 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("clients", "rotate-secret"), routes!(client_authentication::add))
         .at(may("clients", "rotate-secret"), routes!(client_authentication::retire))
         .at(may("clients", "read"), routes!(sign_outs::list))
+        .at(may("clients", "read"), routes!(registrations::list))
+        .at(may("clients", "update"), routes!(registrations::disable))
+        .at(may("clients", "update"), routes!(registrations::enable))
+        .at(may("clients", "read"), routes!(initial_tokens::list))
+        .at(may("clients", "create"), routes!(initial_tokens::create))
+        .at(may("clients", "delete"), routes!(initial_tokens::delete))
         .at(may("organisations", "read"), routes!(organisations::list))
         .at(may("organisations", "create"), routes!(organisations::create))
         .at(may("organisations", "read"), routes!(organisations::show))
@@ -141,6 +150,8 @@ fn rbac_parts(mount: Mount<'_>) -> Mount<'_> {
         .at(may("apis", "read"), routes!(apis::show))
         .at(may("apis", "update"), routes!(apis::update))
         .at(may("apis", "delete"), routes!(apis::delete))
+        .at(may("apis", "read"), routes!(details_types::list))
+        .at(may("apis", "update"), routes!(details_types::replace))
         .at(may("roles", "read"), routes!(roles::list))
         .at(may("roles", "create"), routes!(roles::create))
         .at(may("roles", "delete"), routes!(roles::delete))

@@ -10,6 +10,7 @@ use crate::services::organisations::OrganisationService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
 use crate::services::policies::questions::QuestionService;
+use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::roles::RoleService;
 use crate::services::sign_outs::SignOutService;
 use crate::services::users::UserService;
@@ -19,7 +20,7 @@ use crate::services::users::UserService;
 pub(crate) struct AdminState {
     pub(crate) apis: ApiService,
     pub(crate) assignments: AssignmentService,
-    pub(crate) clients: ClientService,
+    pub(crate) programs: Programs,
     pub(crate) inventories: InventoryService,
     pub(crate) organisations: OrganisationService,
     pub(crate) policies: PolicyService,
@@ -27,6 +28,13 @@ pub(crate) struct AdminState {
     pub(crate) records: Records,
     pub(crate) roles: RoleService,
     pub(crate) users: UserService,
+}
+
+/// The programs that ask for tokens.
+#[derive(Clone)]
+pub(crate) struct Programs {
+    pub(crate) clients: ClientService,
+    pub(crate) registrations: RegistrationAdmin,
 }
 
 /// What only shows what happened.
@@ -56,7 +64,7 @@ impl FromRef<AdminState> for AuditService {
 
 impl FromRef<AdminState> for ClientService {
     fn from_ref(state: &AdminState) -> Self {
-        state.clients.clone()
+        state.programs.clients.clone()
     }
 }
 
@@ -81,6 +89,12 @@ impl FromRef<AdminState> for PolicyService {
 impl FromRef<AdminState> for QuestionService {
     fn from_ref(state: &AdminState) -> Self {
         state.questions.clone()
+    }
+}
+
+impl FromRef<AdminState> for RegistrationAdmin {
+    fn from_ref(state: &AdminState) -> Self {
+        state.programs.registrations.clone()
     }
 }
 

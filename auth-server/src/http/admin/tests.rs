@@ -27,7 +27,7 @@ use crate::domain::signing::SigningAlg;
 use crate::http::admin::document::{PERMISSION, operations};
 use crate::http::admin::guard::{GuardParts, build};
 use crate::http::admin::live::LiveCheck;
-use crate::http::admin::state::{AdminState, Records};
+use crate::http::admin::state::{AdminState, Programs, Records};
 use crate::http::admin::{mounted, router};
 use crate::http::dpop;
 use crate::keys::jwt::JwtType;
@@ -36,6 +36,7 @@ use crate::services::audit::AuditService;
 use crate::services::clients::form::ClientForm;
 use crate::services::paging::PageQuery;
 use crate::services::policies::questions::QuestionService;
+use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::sign_outs::SignOutService;
 use crate::services::trial::{START, Trial, operator};
 
@@ -91,6 +92,7 @@ impl Console {
             iat: now,
             jti: "token".to_owned(),
             scope: ScopeSet::default(),
+            authorization_details: crate::domain::details::Details::default(),
             auth_time: None,
             acr: None,
             amr: Vec::new(),
@@ -167,7 +169,10 @@ fn state(trial: &Trial) -> AdminState {
     AdminState {
         apis: trial.apis.clone(),
         assignments: trial.assignments(),
-        clients: trial.clients.clone(),
+        programs: Programs {
+            clients: trial.clients.clone(),
+            registrations: RegistrationAdmin::new(trial.store.clone(), trial.entropy.clone()),
+        },
         inventories: trial.inventories(),
         organisations: trial.organisations(),
         policies: trial.policies(),
@@ -192,6 +197,7 @@ fn named(path: &str) -> String {
         ("{assignment}", "asg_"),
         ("{organisation}", "org_"),
         ("{schedule}", "sch_"),
+        ("{token}", "iat_"),
     ]
     .into_iter()
     .fold(path.replace("{number}", "1").replace("{digest}", &digits.repeat(2)), |path, (name, prefix)| {

@@ -122,6 +122,9 @@ fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
         AuthorizeError::Throttled { retry_after } => {
             ErrorPage::new(ErrorKind::Throttled).retry_after(*retry_after)
         }
+        AuthorizeError::Document(cause) => {
+            ErrorPage::new(ErrorKind::BadClient).parameter("client_id", cause.to_string())
+        }
         AuthorizeError::Page(cause) => {
             ErrorPage::new(ErrorKind::BadClient).parameter(cause.parameter(), cause.to_string())
         }

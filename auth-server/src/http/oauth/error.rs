@@ -113,11 +113,15 @@ impl From<ClientAuthError> for OAuthError {
                 "the client credentials are missing, malformed, or sent in several ways"
             }
             ClientAuthError::Fault(_) => "the server cannot answer now",
+            ClientAuthError::Document(error) if error.passes() => {
+                "the document of the client cannot be fetched now"
+            }
             ClientAuthError::KeysUnavailable => "the keys of the client cannot be fetched now",
             ClientAuthError::Throttled => "too many failures: wait before the next attempt",
             ClientAuthError::Assertion(_)
             | ClientAuthError::Certificate(_)
             | ClientAuthError::Disabled
+            | ClientAuthError::Document(_)
             | ClientAuthError::Replayed
             | ClientAuthError::Unknown
             | ClientAuthError::WrongMethod

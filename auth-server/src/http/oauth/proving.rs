@@ -27,8 +27,8 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
         let proof = Proofs::from_ref(state).read(&parts, None)?;
-        let mut request = ClientRequest::from_request(Request::from_parts(parts, body), state).await?;
-        request.caller.held.proof = proof;
-        Ok(Self(request))
+        let ClientRequest { caller, parameters } =
+            ClientRequest::from_request(Request::from_parts(parts, body), state).await?;
+        Ok(Self(ClientRequest { caller: caller.proving(proof)?, parameters }))
     }
 }

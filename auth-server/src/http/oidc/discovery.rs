@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::http::metadata::Discovery;
+use crate::http::advertised::Advertised;
 
-pub(super) async fn show(State(discovery): State<Discovery>, headers: HeaderMap) -> Response {
-    discovery.0.answer(&headers)
+pub(super) async fn show(State(advertised): State<Advertised>, headers: HeaderMap) -> Response {
+    advertised.description().await.answer(&headers)
 }

@@ -218,6 +218,9 @@ const fn description(error: &UserInfoError) -> &'static str {
         UserInfoError::InvalidToken => {
             "the token is malformed, expired, revoked, or meant for something else"
         }
+        UserInfoError::ProofAlgorithm => {
+            "the DPoP proof is signed by an algorithm that the profile of the client does not permit"
+        }
         UserInfoError::ProofUsed => "the DPoP proof was used before: make a new one for each request",
         UserInfoError::Unproven => {
             "the token is bound to a key or a certificate that was not proven, or is not and was sent as if"

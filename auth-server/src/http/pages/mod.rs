@@ -7,6 +7,7 @@ mod device;
 mod failure;
 mod logged_out;
 mod login;
+mod logo;
 mod logout;
 mod next;
 mod password;
@@ -125,6 +126,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/device/done", get(device::done))
         .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
+        .route("/logos/{name}", get(logo::show))
         .route("/logout", get(logout::by_link).post(logout::by_form))
         .route("/logout/confirm", get(logout::ask).post(logout::confirm))
         .route("/setup", get(setup::show).post(setup::create))

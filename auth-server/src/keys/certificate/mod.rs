@@ -4,6 +4,7 @@
 pub(crate) mod authorities;
 mod der;
 pub(crate) mod name;
+pub(crate) mod registered;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

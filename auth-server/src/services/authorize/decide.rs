@@ -125,6 +125,7 @@ mod tests {
     use crate::domain::ids::{ClientId, InteractionId, OrganisationId, SessionId, UserId};
     use crate::domain::pkce::{CodeChallenge, CodeVerifier};
     use crate::domain::profile::Profile;
+    use crate::domain::reach::Reach;
     use crate::domain::scope::ScopeSet;
     use crate::domain::secret::{Digest32, Entropy};
     use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
@@ -146,7 +147,7 @@ mod tests {
                 mode: ResponseMode::Query,
             },
             scopes: ScopeSet::parse("openid").unwrap(),
-            resource: None,
+            reach: Reach::default(),
             binding: CodeBinding {
                 challenge: CodeChallenge::of(&CodeVerifier::parse(&"v".repeat(43)).unwrap()),
                 jkt: None,

@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::client::Client;
+use crate::domain::client::{Client, FirstParty};
+use crate::domain::client_authentication::AuthMethod;
 use crate::domain::clock::Timestamp;
 use crate::domain::code::{CodeIdentity, CodePayload};
 use crate::domain::consent::{Consent, ConsentNeed, ConsentPrompt, needs_consent};
+use crate::domain::details::Detail;
 use crate::domain::ids::{GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
+use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::authorize::decide::{self, LoginReason, Seen, SessionAge, SignIn};
 use crate::services::authorize::interaction::{InteractionError, LoginView};
+use crate::services::authorize::parts::{Part, Parts};
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::authorize::respond::Recipient;
 use crate::services::authorize::{AuthorizeOutcome, AuthorizeService};
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::single_use::Purpose;
-use crate::storage::{StoreError, Tx, consents, interactions, single_use};
+use crate::storage::{StoreError, Tx, consents, interactions, registrations, single_use};
 
 /// One authorization request on its way.
 pub(super) struct Flow<'v> {
@@ -32,20 +36,34 @@ pub(super) struct Flow<'v> {
 }
 
 impl Flow<'_> {
-    pub(super) fn login_view(&self, reason: LoginReason) -> LoginView {
-        let (client, login_hint) = (self.client.name.clone(), self.request.wishes.login_hint.clone());
-        LoginView { client, login_hint, reason }
+    /// Where the answer will go, as it is registered.
+    pub(super) fn redirect(&self) -> Option<&RedirectUri> {
+        self.client.redirect_for(&self.request.address.uri)
+    }
+
+    /// Whether another program could take the client's place: it proves nothing, and its answer goes to whichever program listens, or
+    /// claims the scheme (RFC 8252 §8.6).
+    fn can_be_impersonated(&self) -> bool {
+        let is_public = self.client.authentication.method == AuthMethod::None;
+        is_public && self.redirect().is_none_or(|redirect| !redirect.as_str().starts_with("https://"))
     }
 
     /// What is asked of the person, for the trail.
     fn asked(&self) -> Value {
         let (scope, claims) = (self.request.scopes.to_string(), self.request.single_claims());
-        let api = &self.request.resource;
-        if claims.is_empty() {
-            json!({ "scope": scope, "api": api })
-        } else {
-            json!({ "scope": scope, "api": api, "claims": claims })
+        let reach = &self.request.reach;
+        let mut asked = Map::new();
+        asked.insert("scope".to_owned(), json!(scope));
+        asked.insert("api".to_owned(), json!(reach.apis));
+        if !claims.is_empty() {
+            asked.insert("claims".to_owned(), json!(claims));
         }
+        if !reach.details.is_empty() {
+            // What they say may be private, and the trail is forever.
+            let kinds: Vec<&str> = reach.details.iter().map(Detail::kind).collect();
+            asked.insert("authorization_details_types".to_owned(), json!(kinds));
+        }
+        Value::Object(asked)
     }
 
     fn event(&self, live: &LiveSession, action: AuditAction) -> AuditEvent {
@@ -59,7 +77,7 @@ impl Flow<'_> {
 /// What is written when a flow ends well.
 struct Ending {
     interaction: Option<InteractionId>,
-    consent: Option<(Consent, AuditEvent)>,
+    consent: Option<(Vec<Consent>, AuditEvent)>,
     payload: CodePayload,
 }
 
@@ -73,6 +91,33 @@ impl AuthorizeService {
         let age = began.map_or(SessionAge::Older, |began| SessionAge::of(began, live));
         let subject = &self.keys.subject(&flow.client, &live.user);
         decide::sign_in(&flow.request, Some(Seen { live, age, subject }), flow.visit.now)
+    }
+
+    /// What the page for signing in shows. Nobody answers here for the name of a client that came by itself, so the page names what it
+    /// could not choose.
+    pub(super) async fn login_view(
+        &self,
+        flow: &Flow<'_>,
+        reason: LoginReason,
+    ) -> Result<LoginView, StoreError> {
+        let client = match flow.client.id.document() {
+            Some(url) => url.host().to_owned(),
+            None if self.is_stranger(flow).await? => {
+                flow.redirect().map(|redirect| redirect.host().to_owned()).unwrap_or_default()
+            }
+            None => flow.client.name.clone(),
+        };
+        let login_hint = flow.request.wishes.login_hint.clone();
+        Ok(LoginView { client, login_hint, reason })
+    }
+
+    /// Whether the client came by itself.
+    async fn is_stranger(&self, flow: &Flow<'_>) -> Result<bool, StoreError> {
+        if flow.client.settings.first_party == FirstParty::Yes {
+            return Ok(false);
+        }
+        let mut tx = self.store.read().await?;
+        Ok(registrations::find(&mut tx, &flow.client.id).await?.is_some())
     }
 
     /// Does the next step of a flow.
@@ -96,7 +141,7 @@ impl AuthorizeService {
     }
 
     /// The person allows it.
-    pub(super) async fn allow(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
+    pub(super) async fn allow(&self, mut flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
         let (SignIn::Done, Some(live)) = (self.sign_in(&flow), flow.visit.session.as_ref()) else {
             return self.advance(flow).await;
         };
@@ -106,16 +151,22 @@ impl AuthorizeService {
             let asked = live.session.id.clone();
             return self.kept(flow, Some(asked)).await.map(AuthorizeOutcome::Consent);
         }
-        let consent = Consent {
+        let consent = |part: Part| Consent {
             user: live.user.id.clone(),
             client: flow.client.id.clone(),
-            api: flow.request.resource.clone(),
-            scopes: flow.request.scopes.clone(),
+            api: part.api.map(|api| api.id.clone()),
+            scopes: part.scopes,
             claims: flow.request.single_claims(),
+            details: part.lasting,
             granted_at: flow.visit.now,
         };
+        let parts = Parts::of(&self.store, &flow.request).await?;
+        // Nobody allows what they did not see.
+        let shown = parts.shown(&flow.request.reach.details);
+        let given = parts.all.into_iter().map(consent).collect();
         let event = flow.event(live, AuditAction::ConsentGranted);
-        self.finish(&flow, live, Some((consent, event))).await
+        flow.request.reach.details = shown;
+        self.finish(&flow, live, Some((given, event))).await
     }
 
     /// The person does not allow it.
@@ -134,9 +185,19 @@ impl AuthorizeService {
         if regardless == ConsentNeed::None || prompt == ConsentPrompt::Always {
             return Ok(regardless);
         }
-        let (mut tx, api) = (self.store.read().await?, request.resource.as_ref());
-        let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
-        Ok(needs_consent(&flow.client, asked, held.as_ref(), prompt))
+        let parts = Parts::of(&self.store, request).await?;
+        let mut tx = self.store.read().await?;
+        for part in &parts.all {
+            let api = part.api.as_ref().map(|api| &api.id);
+            let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
+            if part.need(&flow.client, &claims, held.as_ref()) == ConsentNeed::Ask {
+                return Ok(ConsentNeed::Ask);
+            }
+        }
+        drop(tx);
+        // What was allowed before was allowed to a program that nobody could tell from another.
+        let asks_again = flow.can_be_impersonated() && self.is_stranger(flow).await?;
+        Ok(if asks_again { ConsentNeed::Ask } else { ConsentNeed::None })
     }
 
     /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.
@@ -217,11 +278,12 @@ impl AuthorizeService {
         &self,
         flow: &Flow<'_>,
         live: &LiveSession,
-        consent: Option<(Consent, AuditEvent)>,
+        consent: Option<(Vec<Consent>, AuditEvent)>,
     ) -> Result<AuthorizeOutcome, InteractionError> {
         let now = flow.visit.now;
         let code = OpaqueToken::generate(TokenKind::AuthorizationCode, &self.entropy);
-        let (digest, expires_at) = (code.digest(), now.plus(self.settings.code_ttl));
+        let ttl = flow.client.settings.profile.code_ttl(self.settings.code_ttl);
+        let (digest, expires_at) = (code.digest(), now.plus(ttl));
         let interaction = flow.interaction.as_ref().map(|interaction| interaction.id.clone());
         let ending = Ending { interaction, consent, payload: self.payload(flow, live) };
         self.store
@@ -230,8 +292,10 @@ impl AuthorizeService {
                     if let Some(interaction) = &ending.interaction {
                         end(tx, interaction, now).await?;
                     }
-                    if let Some((consent, event)) = ending.consent {
-                        remember(tx, consent).await?;
+                    if let Some((given, event)) = ending.consent {
+                        for consent in given {
+                            remember(tx, consent).await?;
+                        }
                         tx.audit(event);
                     }
                     single_use::issue(tx, Purpose::AuthorizationCode, &digest, &ending.payload, expires_at)
@@ -260,11 +324,14 @@ impl AuthorizeService {
                 claims: request.wishes.claims.single.clone(),
             },
             scopes: request.scopes.clone(),
-            resource: request.resource.clone(),
+            reach: request.reach.clone(),
             auth_time: live.session.auth_time,
         }
     }
 }
+
+/// The most details that are remembered of one person, client and API: of more the last ones.
+const MOST_DETAILS: usize = 32;
 
 /// Adds to what was allowed before: a request for less takes nothing back.
 async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
@@ -272,7 +339,8 @@ async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
     let Some(held) = held else { return consents::save(tx, &consent).await };
     let scopes = held.scopes.union(&consent.scopes);
     let claims = held.claims.union(&consent.claims).beyond(&scopes);
-    consents::save(tx, &Consent { scopes, claims, ..consent }).await
+    let details = held.details.and(&consent.details, MOST_DETAILS);
+    consents::save(tx, &Consent { scopes, claims, details, ..consent }).await
 }
 
 /// Ends an interaction; of two requests that try, one succeeds.

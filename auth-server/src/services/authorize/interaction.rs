@@ -5,11 +5,14 @@ use std::time::Duration;
 use crate::domain::claim::ClaimSet;
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
+use crate::domain::redirect_uri::RedirectUri;
+use crate::domain::registration::{About, Registration};
 use crate::domain::scope::ScopeSet;
 use crate::domain::user::User;
 use crate::keys::ring::SignError;
 use crate::services::authorize::decide::LoginReason;
 use crate::services::authorize::request::AuthorizeRequest;
+use crate::services::details::DetailView;
 use crate::services::visit::Visit;
 use crate::storage::{Outcome, StoreError};
 
@@ -67,14 +70,27 @@ pub(crate) struct ConsentView {
     pub(crate) client: String,
     /// The host where the answer goes: a name can be chosen, a host cannot.
     pub(crate) redirect_host: String,
+    /// What is known of it if it came by itself.
+    pub(crate) stranger: Option<Stranger>,
     /// Who decides.
     pub(crate) user: User,
     /// What is asked for.
     pub(crate) asked: Asked,
-    /// What was allowed before.
-    pub(crate) allowed_before: Asked,
-    /// The API that access is asked to.
+    /// Where.
+    pub(crate) places: Vec<PlaceView>,
+}
+
+/// What is asked for at one place.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaceView {
+    /// The API; `None` for this server.
     pub(crate) api: Option<String>,
+    /// What belongs there.
+    pub(crate) scopes: ScopeSet,
+    /// What is asked for there in detail.
+    pub(crate) details: Vec<DetailView>,
+    /// What was allowed there before.
+    pub(crate) allowed_before: Asked,
 }
 
 /// What a client asks of a person.
@@ -83,6 +99,46 @@ pub(crate) struct Asked {
     pub(crate) scopes: ScopeSet,
     /// Claims that the scopes do not reveal.
     pub(crate) claims: ClaimSet,
+}
+
+/// An application that nobody here vouches for.
+#[derive(Clone, Debug)]
+pub(crate) struct Stranger {
+    /// The host whose document describes it; `None` when it registered.
+    pub(crate) document_host: Option<String>,
+    /// Whether the answer goes to a program on the person's own machine: whichever listens there.
+    pub(crate) runs_here: bool,
+    /// What it says about itself.
+    pub(crate) about: About,
+    /// What its logo is served as, if it has one of its own host.
+    pub(crate) logo: Option<String>,
+}
+
+impl Stranger {
+    pub(super) fn of(registration: Registration, redirect: &RedirectUri, logo: Option<String>) -> Self {
+        let document_host = registration.client.document().map(|url| url.host().to_owned());
+        let home = document_host.clone().unwrap_or_else(|| redirect.host().to_owned());
+        let about = of_host(registration.about, &home);
+        let logo = logo.filter(|_| about.logo_uri.is_some());
+        Self { document_host, runs_here: redirect.is_loopback(), about, logo }
+    }
+}
+
+/// Without the pages of others: a link to somebody whom people trust would be borrowed trust.
+fn of_host(about: About, home: &str) -> About {
+    let is_own = |page: &String| {
+        let url = url::Url::parse(page).ok();
+        url.as_ref().and_then(url::Url::host_str).is_some_and(|host| {
+            host == home || host.strip_suffix(home).is_some_and(|below| below.ends_with('.'))
+        })
+    };
+    About {
+        client_uri: about.client_uri.filter(is_own),
+        logo_uri: about.logo_uri.filter(is_own),
+        policy_uri: about.policy_uri.filter(is_own),
+        tos_uri: about.tos_uri.filter(is_own),
+        ..about
+    }
 }
 
 /// What the person decided.
@@ -184,5 +240,19 @@ mod tests {
         ));
         let of_a_device = Interaction { request: format!("{DEVICE}x"), ..interaction(&own) };
         assert!(matches!(kept_request(&of_a_device), Err(InteractionError::Unknown)));
+    }
+
+    #[test]
+    fn only_pages_of_its_own_host_are_shown_of_a_stranger() {
+        let shown = |page: &str| {
+            let about = About { client_uri: Some(page.to_owned()), ..About::default() };
+            of_host(about, "app.example").client_uri.is_some()
+        };
+        assert!(shown("https://app.example/") && shown("https://www.app.example/x"));
+        for foreign in
+            ["https://bank.example/", "https://evilapp.example/", "https://example/", "app.example"]
+        {
+            assert!(!shown(foreign), "{foreign}");
+        }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod decide;
 mod flow;
 pub(crate) mod interaction;
 pub(crate) mod limits;
+mod parts;
 pub(crate) mod pushed;
 pub(crate) mod refusal;
 pub(crate) mod request;
@@ -22,24 +23,31 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::InteractionId;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
+use crate::domain::rbac::Api;
+use crate::domain::reach::{Reach, scopes_of_any};
+use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::domain::user::Sub;
 use crate::keys::ring::{KeyRing, SignError};
 use crate::services::authorize::decide::SignIn;
 use crate::services::authorize::flow::Flow;
 use crate::services::authorize::interaction::{
-    Asked, ConsentDecision, ConsentView, InteractionError, InteractionView,
+    Asked, ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
 };
 use crate::services::authorize::limits::FlowLimits;
+use crate::services::authorize::parts::Parts;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
-use crate::services::resource::ResourceError;
+use crate::services::details::{self, DetailsError};
+use crate::services::id_token_hint;
+use crate::services::registration::Arrival;
+use crate::services::registration::documents::DocumentService;
+use crate::services::registration::error::DocumentError;
 use crate::services::visit::Visit;
-use crate::services::{id_token_hint, resource};
-use crate::storage::{Store, StoreError, consents, interactions};
+use crate::storage::{Store, StoreError, consents, interactions, logos, registrations};
 
 /// Where the browser goes next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,6 +63,8 @@ pub(crate) enum AuthorizeOutcome {
 /// Why a request is answered with a page and not at the redirect URI.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthorizeError {
+    #[error("client_id {0}")]
+    Document(DocumentError),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("{parameter} {0}", parameter = .0.parameter())]
@@ -63,6 +73,16 @@ pub(crate) enum AuthorizeError {
     Sign(#[from] SignError),
     #[error("too many requests of one network began")]
     Throttled { retry_after: Duration },
+}
+
+impl From<DocumentError> for AuthorizeError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Fault(fault) => Self::Fault(fault),
+            DocumentError::Throttled { retry_after } => Self::Throttled { retry_after },
+            other => Self::Document(other),
+        }
+    }
 }
 
 /// What an administrator may set.
@@ -86,7 +106,16 @@ pub(crate) struct AuthorizeService {
     limits: FlowLimits,
     pushes: ClientLimits,
     client_keys: ClientKeys,
+    documents: DocumentService,
     responder: Responder,
+}
+
+/// What answering requests is bounded by, and what is known of clients beyond the database.
+pub(crate) struct Surroundings {
+    pub(crate) limits: FlowLimits,
+    pub(crate) pushes: ClientLimits,
+    pub(crate) client_keys: ClientKeys,
+    pub(crate) documents: DocumentService,
 }
 
 /// What stands between a request and a code: the client's mistake, or ours.
@@ -101,18 +130,19 @@ impl From<StoreError> for Stop {
     }
 }
 
-impl From<ResourceError> for Stop {
-    fn from(error: ResourceError) -> Self {
-        match error {
-            ResourceError::Fault(error) => Self::Fault(error),
-            ResourceError::Refused => Self::Refused(RequestError::Resource),
-        }
-    }
-}
-
 impl From<RequestError> for Stop {
     fn from(error: RequestError) -> Self {
         Self::Refused(error)
+    }
+}
+
+impl From<DetailsError> for Stop {
+    fn from(error: DetailsError) -> Self {
+        match error {
+            DetailsError::Fault(fault) => Self::Fault(fault),
+            DetailsError::Parameters(error) => Self::Refused(error.into()),
+            DetailsError::Refused(fault) => Self::Refused(RequestError::Details(fault)),
+        }
     }
 }
 
@@ -122,10 +152,11 @@ impl AuthorizeService {
         keys: KeyRing,
         entropy: Entropy,
         settings: AuthorizeSettings,
-        (limits, pushes, client_keys): (FlowLimits, ClientLimits, ClientKeys),
+        surroundings: Surroundings,
     ) -> Self {
+        let Surroundings { limits, pushes, client_keys, documents } = surroundings;
         let responder = Responder::new(settings.issuer.clone(), keys.clone());
-        Self { store, keys, entropy, settings, limits, pushes, client_keys, responder }
+        Self { store, keys, entropy, settings, limits, pushes, client_keys, documents, responder }
     }
 
     /// Answers an authorization request.
@@ -135,6 +166,7 @@ impl AuthorizeService {
         visit: &Visit,
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let id = request::client_id(parameters)?;
+        self.documents.ensure(&id, Arrival { address: visit.address, now: visit.now }).await?;
         let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
         let client = client.ok_or(PageError::ClientUnknown)?;
         if let Some(handle) = pushed::handle(parameters)? {
@@ -183,8 +215,7 @@ impl AuthorizeService {
 
     /// RFC 9126 §5 and §6: one client may be held to it, or all.
     const fn must_push(&self, client: &Client) -> bool {
-        self.settings.pushed_requests.are_required()
-            || client.settings.protocol.pushed_requests.are_required()
+        self.settings.pushed_requests.are_required() || client.must_push()
     }
 
     /// The first step of a flow.
@@ -206,28 +237,34 @@ impl AuthorizeService {
     ) -> Result<InteractionView, InteractionError> {
         let flow = self.running(id, visit).await?;
         let Some(live) = visit.session.as_ref() else {
-            return Ok(InteractionView::Login(flow.login_view(decide::LoginReason::NotSignedIn)));
+            let view = self.login_view(&flow, decide::LoginReason::NotSignedIn).await?;
+            return Ok(InteractionView::Login(view));
         };
         if let SignIn::Needed(reason) = self.sign_in(&flow) {
-            return Ok(InteractionView::Login(flow.login_view(reason)));
+            return Ok(InteractionView::Login(self.login_view(&flow, reason).await?));
         }
         let request = &flow.request;
+        let parts = Parts::of(&self.store, request).await?;
         let mut tx = self.store.read().await?;
-        let held = consents::find(&mut tx, &live.user.id, &request.client, request.resource.as_ref()).await?;
-        let api = match &request.resource {
-            Some(api) => self.store.api(api).await?.map(|api| api.name.clone()),
+        let mut places = Vec::with_capacity(parts.all.len());
+        for part in &parts.all {
+            let api = part.api.as_ref().map(|api| &api.id);
+            let held = consents::find(&mut tx, &live.user.id, &request.client, api).await?;
+            places.push(part.view(&parts, held));
+        }
+        let redirect = flow.redirect().ok_or(InteractionError::Unknown)?;
+        let registration = registrations::find(&mut tx, &request.client).await?;
+        let logo = match &registration {
+            Some(_) => logos::name(&mut tx, &request.client).await?,
             None => None,
         };
-        let redirect = flow.client.redirect_for(&request.address.uri).ok_or(InteractionError::Unknown)?;
         Ok(InteractionView::Consent(ConsentView {
             client: flow.client.name.clone(),
             redirect_host: redirect.host().to_owned(),
+            stranger: registration.map(|registration| Stranger::of(registration, redirect, logo)),
             user: live.user.clone(),
             asked: Asked { scopes: request.scopes.clone(), claims: request.single_claims() },
-            allowed_before: held
-                .map(|held| Asked { scopes: held.scopes, claims: held.claims })
-                .unwrap_or_default(),
-            api,
+            places,
         }))
     }
 
@@ -276,10 +313,41 @@ impl AuthorizeService {
     ) -> Result<AuthorizeRequest, Stop> {
         let draft = request::read(parameters, client, address)?;
         let mut request = draft.request;
-        request.resource =
-            resource::named(&self.store, &self.settings.issuer, draft.resource, client).await?;
+        request.reach = self.reach(&draft.resources, parameters, client).await?;
+        request.scopes = self.scopes_there(&request).await?;
         request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;
         Ok(request)
+    }
+
+    /// The APIs that are asked for: those that are named (RFC 8707 §2), and those of what is asked for in detail. The issuer itself
+    /// stands for no API: its tokens are for the userinfo endpoint.
+    async fn reach(
+        &self,
+        resources: &[&str],
+        parameters: &Parameters,
+        client: &Client,
+    ) -> Result<Reach, Stop> {
+        let mut reach = Reach::default();
+        for audience in resources.iter().filter(|audience| **audience != self.settings.issuer.as_str()) {
+            let api = self.store.api_by_audience(audience).await?;
+            let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
+            reach.apis.add(allowed.ok_or(RequestError::Resource)?.id.clone());
+        }
+        if let Some(details) = details::asked(parameters)? {
+            let places = details::places(&self.store, client, &details).await?;
+            places.iter().for_each(|api| reach.apis.add(api.clone()));
+            reach.details = details;
+        }
+        Ok(reach)
+    }
+
+    /// A scope that none of the APIs has is left out; if nothing remains, the request is refused.
+    async fn scopes_there(&self, request: &AuthorizeRequest) -> Result<ScopeSet, Stop> {
+        let apis = parts::apis(&self.store, &request.reach.apis).await?;
+        let apis: Vec<&Api> = apis.iter().map(AsRef::as_ref).collect();
+        let scopes = scopes_of_any(&request.scopes, &apis);
+        let lost_all = scopes.is_empty() && !request.scopes.is_empty();
+        if lost_all { Err(RequestError::Scope.into()) } else { Ok(scopes) }
     }
 
     /// The subject of an ID token of ours.

@@ -127,7 +127,8 @@ impl AuthorizeService {
         bind(&mut request, &caller.held).map_err(PushError::Request)?;
         let proof = caller.held.proof.clone();
         let token = OpaqueToken::generate(TokenKind::PushedRequest, &self.entropy);
-        let (digest, expires_in) = (token.digest(), self.settings.pushed_request_ttl);
+        let expires_in = client.settings.profile.pushed_request_ttl(self.settings.pushed_request_ttl);
+        let digest = token.digest();
         let expires_at = caller.now.plus(expires_in);
         self.store
             .write(move |tx| {

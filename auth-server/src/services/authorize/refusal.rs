@@ -1,5 +1,6 @@
 //! Why an authorization request is refused, and where the answer goes: to a page, or to the redirect URI.
 
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::domain::pkce::PkceError;
@@ -55,6 +56,8 @@ pub(crate) enum RequestError {
     ConsentNeeded,
     #[error("prompt=create is not supported: people do not make accounts here themselves")]
     Create,
+    #[error(transparent)]
+    Details(DetailsFault),
     #[error("the id_token_hint is not an ID token of this server")]
     HintNotOurs,
     #[error("dpop_jkt does not name the key of the DPoP proof")]
@@ -89,7 +92,7 @@ pub(crate) enum RequestError {
     RequestObject,
     #[error("request_uri is not supported")]
     RequestUri,
-    #[error("exactly one resource can be asked for, and only one that the client was given")]
+    #[error("resource names something that the client was not given, or more than 8 things")]
     Resource,
     #[error("response_mode is none of query, form_post, and these signed")]
     ResponseMode,
@@ -107,12 +110,18 @@ pub(crate) enum RequestError {
 
 impl RequestError {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::AccessDenied,
         Self::AcrUnmet,
         Self::Claims,
         Self::ConsentNeeded,
         Self::Create,
+        Self::Details(DetailsFault::Conformity),
+        Self::Details(DetailsFault::Elsewhere),
+        Self::Details(DetailsFault::Exceeding),
+        Self::Details(DetailsFault::Malformed),
+        Self::Details(DetailsFault::NotHere),
+        Self::Details(DetailsFault::Type),
         Self::HintNotOurs,
         Self::KeyMismatch,
         Self::KeyUnreadable,
@@ -144,6 +153,7 @@ impl RequestError {
             Self::AccessDenied => OAuthErrorCode::AccessDenied,
             Self::AcrUnmet => OAuthErrorCode::UnmetAuthenticationRequirements,
             Self::ConsentNeeded => OAuthErrorCode::ConsentRequired,
+            Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
             Self::LoginNeeded | Self::OtherUser => OAuthErrorCode::LoginRequired,
             Self::Object(_) => OAuthErrorCode::InvalidRequestObject,
             Self::Registration => OAuthErrorCode::RegistrationNotSupported,

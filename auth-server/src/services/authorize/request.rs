@@ -14,16 +14,20 @@ use crate::domain::claims::{OFFLINE_ACCESS, OPENID};
 use crate::domain::client::{Client, GrantType};
 use crate::domain::code::CodeBinding;
 use crate::domain::confirmation::Thumbprint;
-use crate::domain::ids::{ApiId, ClientId};
+use crate::domain::ids::ClientId;
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeChallenge;
+use crate::domain::reach::Reach;
 use crate::domain::scope::ScopeSet;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::response_mode::ResponseMode;
 use crate::services::authorize::wishes::Wishes;
+use crate::services::details;
 
 /// The longest `state` or `nonce`: both come back in addresses and tokens.
 const LONGEST_ECHO: usize = 4096;
+/// The most resources of one request.
+const MOST_RESOURCES: usize = 8;
 
 /// An authorization request that was found good. Interactions keep it as JSON.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -31,7 +35,8 @@ pub(crate) struct AuthorizeRequest {
     pub(crate) client: ClientId,
     pub(crate) address: ReturnAddress,
     pub(crate) scopes: ScopeSet,
-    pub(crate) resource: Option<ApiId>,
+    #[serde(flatten)]
+    pub(crate) reach: Reach,
     #[serde(flatten)]
     pub(crate) binding: CodeBinding,
     pub(crate) nonce: Option<String>,
@@ -114,11 +119,14 @@ pub(crate) fn return_address(parameters: &Parameters, client: &Client) -> Result
     Ok(ReturnAddress { uri: uri.to_owned(), named: named.is_some(), state: state.map(str::to_owned), mode })
 }
 
-/// RFC 6749 §3.1.2.3: the URI may be left out when exactly one is registered. OpenID Connect requires it always (Core §3.1.2.1).
+/// RFC 6749 §3.1.2.3: the URI may be left out when exactly one is registered. OpenID Connect requires it always (Core §3.1.2.1), and so
+/// may a profile.
 fn only_redirect<'a>(parameters: &Parameters, client: &'a Client) -> Result<&'a str, PageError> {
     let asks_for_id_token = parameters.all("scope").any(|scope| scope.split(' ').any(|word| word == OPENID));
     match client.redirects.as_slice() {
-        [only] if !asks_for_id_token => Ok(only.as_str()),
+        [only] if !asks_for_id_token && !client.settings.profile.demands_named_redirect() => {
+            Ok(only.as_str())
+        }
         _ => Err(PageError::RedirectMissing),
     }
 }
@@ -127,7 +135,7 @@ fn only_redirect<'a>(parameters: &Parameters, client: &'a Client) -> Result<&'a 
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
     pub(crate) request: AuthorizeRequest,
-    pub(crate) resource: Option<&'a str>,
+    pub(crate) resources: Vec<&'a str>,
     pub(crate) id_token_hint: Option<&'a str>,
 }
 
@@ -148,20 +156,20 @@ pub(crate) fn read<'a>(
     if parameters.all("state").chain(parameters.all("nonce")).any(|value| value.len() > LONGEST_ECHO) {
         return Err(RequestError::TooLong);
     }
-    let scopes = scopes(parameters.get("scope")?, client)?;
+    let scopes = scopes_beside_details(parameters, client)?;
     let wishes = Wishes::read(parameters, &scopes, client)?;
     let request = AuthorizeRequest {
         client: client.id.clone(),
         address: address.clone(),
         scopes,
-        resource: None,
+        reach: Reach::default(),
         binding: CodeBinding { challenge: challenge(parameters)?, jkt: key(parameters)? },
         nonce: parameters.get("nonce")?.map(str::to_owned),
         prompt: prompts(parameters.get("prompt")?)?,
         wishes,
     };
-    let resource = single_resource(parameters)?;
-    Ok(Draft { request, resource, id_token_hint: parameters.get("id_token_hint")? })
+    let resources = resources(parameters)?;
+    Ok(Draft { request, resources, id_token_hint: parameters.get("id_token_hint")? })
 }
 
 /// OpenID Connect Core §6.1, §6.2 and §7.2.1: what is not supported is refused by its own name.
@@ -190,6 +198,14 @@ fn challenge(parameters: &Parameters) -> Result<CodeChallenge, RequestError> {
 /// RFC 9449 §10: the key that the client will have to prove when it redeems the code.
 fn key(parameters: &Parameters) -> Result<Option<Thumbprint>, RequestError> {
     parameters.get("dpop_jkt")?.map(Thumbprint::parse).transpose().map_err(|_| RequestError::KeyUnreadable)
+}
+
+/// RFC 9396 §3.1: what is asked for in detail needs no scope beside it. One that is there has to be good.
+fn scopes_beside_details(parameters: &Parameters, client: &Client) -> Result<ScopeSet, RequestError> {
+    match parameters.get("scope")? {
+        None if parameters.get(details::PARAMETER)?.is_some() => Ok(ScopeSet::default()),
+        raw => scopes(raw, client),
+    }
 }
 
 /// Keeps the scopes that the client may ask for.
@@ -221,7 +237,18 @@ fn prompts(raw: Option<&str>) -> Result<BTreeSet<Prompt>, RequestError> {
     if prompts.contains(&Prompt::None) && prompts.len() > 1 { Err(RequestError::Prompt) } else { Ok(prompts) }
 }
 
-/// RFC 8707 §2 allows several resources; a token of ours has one audience.
+/// RFC 8707 §2: what tokens are to be for, each named once.
+fn resources(parameters: &Parameters) -> Result<Vec<&str>, RequestError> {
+    let mut named: Vec<&str> = Vec::new();
+    for resource in parameters.all("resource").filter(|resource| !resource.is_empty()) {
+        if !named.contains(&resource) {
+            named.push(resource);
+        }
+    }
+    if named.len() > MOST_RESOURCES { Err(RequestError::Resource) } else { Ok(named) }
+}
+
+/// The same for a request for one token, which has one audience.
 pub(crate) fn single_resource(parameters: &Parameters) -> Result<Option<&str>, RequestError> {
     let mut resources = parameters.all("resource");
     let first = resources.next();

@@ -24,6 +24,8 @@ const OF_THE_JWT: [&str; 7] = ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"];
 /// Why an object is not accepted. The texts go to the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum ObjectError {
+    #[error("the request object is signed by an algorithm that the profile of the client does not permit")]
+    Algorithm,
     #[error("the request object is not for this server: aud has to be its issuer")]
     Audience,
     #[error("client_id, and iss, of the request object have to be the client, and sub must not be")]
@@ -47,6 +49,7 @@ pub(crate) enum ObjectError {
 impl From<ClientKeyError> for ObjectError {
     fn from(error: ClientKeyError) -> Self {
         match error {
+            ClientKeyError::Algorithm => Self::Algorithm,
             ClientKeyError::Jwt(_) | ClientKeyError::Missing => Self::Signature,
             ClientKeyError::Unavailable => Self::KeysUnavailable,
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::services::authorize::request_object::ObjectError;
@@ -17,6 +18,9 @@ pub(crate) enum CibaError {
     Algorithm,
     #[error("binding_message is too long or not plain: at most 64 visible characters of ASCII")]
     BindingMessage,
+    /// RFC 9396 §5.
+    #[error(transparent)]
+    Details(#[from] DetailsFault),
     #[error("requested_expiry is no positive number of seconds")]
     Expiry,
     #[error(transparent)]
@@ -74,6 +78,7 @@ impl CibaError {
         match self {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
+            Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
             Self::BindingMessage => OAuthErrorCode::InvalidBindingMessage,
             Self::Flooded { .. } | Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::NotAllowed => OAuthErrorCode::UnauthorizedClient,

@@ -23,6 +23,7 @@ use crate::domain::decoupled::INTERVAL;
 use crate::domain::ids::{CibaRequestId, SessionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
+use crate::domain::reach::scopes_of_any;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::domain::user::{User, Username};
 use crate::keys::jwt::VerifiedJwt;
@@ -142,15 +143,16 @@ impl CibaService {
         self.limits.clients.admit(client, caller.address).map_err(throttled)?;
         let said = self.opened(parameters, client, settings, caller.now).await?;
         let draft = request::read(&said, client, settings, self.options.request_ttl)?;
-        let resource = resource::named(&self.store, &self.options.issuer, draft.resource, client).await?;
+        let api = resource::named(&self.store, &self.options.issuer, draft.resource, client).await?;
+        let scopes = scopes_of_any(&draft.scopes, api.as_deref().as_slice());
         let user = self.person(draft.hint, client).await?;
         self.limits.people.may_ask(&client.id, &user.id).map_err(throttled)?;
         let request = CibaRequest {
             id: CibaRequestId::generate(caller.now, &self.entropy),
             client: client.id.clone(),
             user: user.id,
-            scopes: draft.scopes.clone(),
-            resource,
+            scopes,
+            resource: api.map(|api| api.id.clone()),
             binding_message: draft.binding_message.clone(),
             wishes: draft.wishes.clone(),
             address: Some(caller.address),

@@ -7,15 +7,18 @@ use std::time::Duration;
 use crate::domain::ciba::{BindingMessage, CibaSettings, CibaWishes, Delivery, NotificationToken};
 use crate::domain::claims::OPENID;
 use crate::domain::client::Client;
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::parameters::Parameters;
 use crate::domain::scope::ScopeSet;
 use crate::services::authorize::request::{scopes, single_resource};
 use crate::services::authorize::wishes::max_age;
 use crate::services::ciba::error::CibaError;
+use crate::services::details;
 
 /// What a request may say, but who sends it. In a signed request all of it stands in the object (§7.1.1).
-pub(super) const PARAMETERS: [&str; 12] = [
+pub(super) const PARAMETERS: [&str; 13] = [
     "acr_values",
+    details::PARAMETER,
     "binding_message",
     "client_notification_token",
     "id_token_hint",
@@ -64,6 +67,10 @@ pub(super) fn read<'a>(
 ) -> Result<Draft<'a>, CibaError> {
     if parameters.has_any(&["request_uri"]) {
         return Err(CibaError::RequestUri);
+    }
+    // A request that asks for more than it would get is refused, and not answered with less.
+    if parameters.has_any(&[details::PARAMETER]) {
+        return Err(DetailsFault::NotHere.into());
     }
     // Whoever sends one believes that it is checked.
     if parameters.has_any(&["user_code"]) {

@@ -22,6 +22,8 @@ const LONGEST_JTI: usize = 256;
 /// Why an assertion is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum AssertionError {
+    #[error("the profile of the client does not permit its algorithm")]
+    Algorithm,
     #[error("aud is not the issuer, as one string")]
     Audience,
     #[error("it expired, lives too long, or does not say until when")]

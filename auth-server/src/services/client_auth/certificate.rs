@@ -1,16 +1,11 @@
 //! Clients that prove by a certificate who they are ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-
 use crate::domain::client_authentication::CertificateName;
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::Thumbprint;
-use crate::domain::secret::Digest32;
 use crate::keys::certificate::CertificateNames;
 use crate::keys::certificate::authorities::Authorities;
 use crate::keys::certificate::name::DistinguishedName;
+use crate::keys::certificate::registered::registered;
 use crate::services::possession::ShownCertificate;
 
 /// Why a certificate is not accepted.
@@ -53,23 +48,6 @@ pub(super) fn check_registered(
     if registered.contains(&shown.thumbprint) { Ok(()) } else { Err(CertificateError::Registered) }
 }
 
-/// The certificates in a key set: the first of each `x5c`, and each `x5t#S256` (RFC 7517 §4.7, §4.9).
-pub(crate) fn registered(jwks: &str) -> Vec<Thumbprint> {
-    let set: Value = serde_json::from_str(jwks).unwrap_or_default();
-    let keys = set.get("keys").and_then(Value::as_array).into_iter().flatten();
-    let of_key = |key: &Value| {
-        let named = key.get("x5t#S256").and_then(Value::as_str).and_then(|text| Thumbprint::parse(text).ok());
-        let first = key.pointer("/x5c/0").and_then(Value::as_str);
-        let whole = first.and_then(|text| STANDARD.decode(text).ok()).map(|der| thumbprint(&der));
-        [named, whole].into_iter().flatten()
-    };
-    keys.flat_map(of_key).collect()
-}
-
-fn thumbprint(der: &[u8]) -> Thumbprint {
-    Thumbprint::of(&Digest32::of(der))
-}
-
 fn has(names: &CertificateNames, name: &CertificateName) -> bool {
     match name {
         CertificateName::Subject(text) => {
@@ -84,9 +62,12 @@ fn has(names: &CertificateNames, name: &CertificateName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use bytes::Bytes;
 
     use super::*;
+    use crate::keys::certificate::registered::thumbprint;
 
     fn shown(der: &'static [u8]) -> ShownCertificate {
         ShownCertificate { thumbprint: thumbprint(der), der: Bytes::from_static(der), chain: Vec::new() }

@@ -26,6 +26,9 @@ use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_auth::uses::SecretUses;
 use crate::services::client_keys::{ClientKeyError, ClientKeys};
 use crate::services::possession::Possession;
+use crate::services::registration::Arrival;
+use crate::services::registration::documents::DocumentService;
+use crate::services::registration::error::DocumentError;
 use crate::storage::single_use::Purpose;
 use crate::storage::{Store, StoreError, single_use};
 
@@ -56,6 +59,8 @@ pub(crate) enum ClientAuthError {
     Credential(#[from] CredentialError),
     #[error("the client is disabled")]
     Disabled,
+    #[error("client_id {0}")]
+    Document(#[from] DocumentError),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("the keys of the client cannot be fetched at present")]
@@ -80,9 +85,11 @@ impl ClientAuthError {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::KeysUnavailable => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Document(error) if error.passes() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Assertion(_)
             | Self::Certificate(_)
             | Self::Disabled
+            | Self::Document(_)
             | Self::Replayed
             | Self::Throttled
             | Self::Unknown
@@ -108,6 +115,7 @@ impl ClientAuthError {
 impl From<ClientKeyError> for ClientAuthError {
     fn from(error: ClientKeyError) -> Self {
         match error {
+            ClientKeyError::Algorithm => Self::Assertion(AssertionError::Algorithm),
             ClientKeyError::Jwt(error) => Self::Assertion(error.into()),
             ClientKeyError::Missing => Self::Assertion(AssertionError::Keys),
             ClientKeyError::Unavailable => Self::KeysUnavailable,
@@ -130,6 +138,7 @@ pub(crate) struct Witnesses {
     pub(crate) keys: ClientKeys,
     /// Without them, nobody is known by a certificate that an authority issued.
     pub(crate) authorities: Option<Authorities>,
+    pub(crate) documents: DocumentService,
     pub(crate) uses: SecretUses,
 }
 
@@ -159,7 +168,7 @@ impl ClientAuthenticator {
         held: &Possession,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
-        let outcome = self.check(credential, held, now).await;
+        let outcome = self.check(credential, held, Arrival { address, now }).await;
         match outcome {
             Err(error) if error.is_guess() && self.limits.is_exceeded(credential.client_id(), address) => {
                 Err(ClientAuthError::Throttled)
@@ -172,11 +181,12 @@ impl ClientAuthenticator {
         &self,
         credential: &ClientCredential,
         held: &Possession,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<AuthenticatedClient, ClientAuthError> {
         let id = ClientId::parse(credential.client_id()).map_err(|_| ClientAuthError::Unknown)?;
+        self.witnesses.documents.ensure(&id, arrival).await?;
         let client = self.store.client(&id).await?.ok_or(ClientAuthError::Unknown)?;
-        self.prove(credential, &client, held, now).await?;
+        self.prove(credential, &client, held, arrival.now).await?;
         // After the proof, so that nobody else learns that the client exists.
         if client.is_enabled() { Ok(AuthenticatedClient(client)) } else { Err(ClientAuthError::Disabled) }
     }

@@ -5,7 +5,7 @@ use url::Url;
 use crate::domain::client::{Client, KeySource, Preset};
 use crate::domain::client_authentication::{AuthMethod, CertificateName};
 use crate::keys::certificate::name::DistinguishedName;
-use crate::services::client_auth::certificate::registered;
+use crate::keys::certificate::registered::registered;
 use crate::services::fields::FieldErrors;
 
 /// Where a method is named.

@@ -6,9 +6,11 @@
 use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{AuthMethod, ClientKeys};
 use crate::domain::client_url::ClientUrl;
+use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, OrganisationId};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
+use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{AuthenticationForm, is_public};
@@ -25,6 +27,9 @@ const MAX_ENTRIES: usize = 100;
 
 /// Where the address is at which keys are published.
 pub(super) const JWKS_URI: &str = "/options/jwks_uri";
+
+/// Where the types of details are that a client may ask for.
+pub(super) const DETAILS_TYPES: &str = "/options/authorization_details_types";
 
 /// What a client that signs people in asks for unless it is told otherwise.
 const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
@@ -57,6 +62,8 @@ pub struct ClientForm {
 /// The rarely touched part of a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientOptions {
+    /// `fapi2`, `none` or `oauth21`: what it is held to as a whole. Without it: what it was before, or nothing.
+    pub profile: Option<String>,
     /// Whether it belongs to us, so that nobody is asked for consent.
     pub first_party: bool,
     /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
@@ -67,6 +74,8 @@ pub struct ClientOptions {
     pub authentication: AuthenticationForm,
     /// What it is held to in the protocol.
     pub protocol: ProtocolForm,
+    /// The types of details that it may ask for (RFC 9396 §10).
+    pub authorization_details_types: Vec<String>,
 }
 
 /// A client that can work: everything but its id and its secret.
@@ -78,6 +87,8 @@ pub(crate) struct Blueprint {
     pub(crate) organisation: Option<OrganisationId>,
     /// How it is to prove who it is, if that is said.
     pub(crate) method: Option<AuthMethod>,
+    /// What it is to be held to as a whole, if that is said.
+    pub(crate) profile: Option<SecurityProfile>,
     /// Its public keys, if any are given.
     pub(crate) keys: Option<ClientKeys>,
     /// The grants it may use.
@@ -124,6 +135,8 @@ impl ClientForm {
             )
         });
         let scopes = preset.and_then(|preset| self.scopes(&mut errors, preset));
+        let profile = self.options.profile.as_deref().map(str::parse::<SecurityProfile>).transpose();
+        let profile = errors.take("/options/profile", profile);
         if let Some(preset) = preset {
             self.check_whole(&mut errors, preset);
         }
@@ -134,6 +147,7 @@ impl ClientForm {
                 name: name?,
                 organisation: organisation?,
                 method: way.named,
+                profile: profile?,
                 keys: self.keys(),
                 grants: grants::of(&settings),
                 redirects: redirects?,
@@ -155,6 +169,15 @@ impl ClientForm {
         if self.apis.len() > MAX_ENTRIES {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
         }
+        let types = &self.options.authorization_details_types;
+        let details_types = errors.take_each(DETAILS_TYPES, types, |name| DetailsTypeName::parse(name));
+        if types.len() > MAX_ENTRIES {
+            errors.refuse(
+                DETAILS_TYPES,
+                "too-many",
+                format!("must not have more than {MAX_ENTRIES} entries"),
+            );
+        }
         let first_party = if self.options.first_party { FirstParty::Yes } else { FirstParty::No };
         let rest = Rest { preset, redirect_uris: &self.redirect_uris, apis: &self.apis };
         let protocol = self.options.protocol.parse(errors, rest);
@@ -162,8 +185,10 @@ impl ClientForm {
             first_party,
             id_token_alg: alg?,
             apis: apis?,
+            details_types: details_types?,
             serves: serves?,
             preset,
+            profile: SecurityProfile::None,
             protocol: protocol?,
         })
     }

@@ -1,12 +1,16 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod authentication;
+mod changes;
 pub mod ciba;
+mod details;
 pub mod form;
 pub mod grants;
 pub mod openid;
+mod profile;
 pub mod protocol;
 mod reach;
+pub(crate) mod registered;
 pub mod secrets;
 
 use serde_json::json;
@@ -22,6 +26,7 @@ use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::clients::authentication::{Abilities, METHOD};
+use crate::services::clients::changes::{differences, has_other_reach};
 use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
@@ -149,6 +154,7 @@ impl ClientService {
                     check(tx, &after, abilities).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
+                    registered::bind(tx, &before, &after).await?;
                     if has_other_reach(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
@@ -168,15 +174,7 @@ impl ClientService {
             .write(move |tx| {
                 Box::pin(async move {
                     let client = find_to_change(tx, &id, &owners, &caller).await?;
-                    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
-                    secret_uses::forget_all(tx, &id).await?;
-                    clients::delete(tx, &id).await?;
-                    forgotten::insert(tx, id.as_str(), caller.now).await?;
-                    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
-                    let detail = json!({ "name": client.name });
-                    tx.audit(caller.event(AuditAction::ClientDeleted).on(&id).with(detail));
-                    tx.invalidate();
-                    Ok(())
+                    take_away(tx, &client, &caller).await
                 })
             })
             .await
@@ -253,11 +251,25 @@ async fn find_to_change(
     Ok(client)
 }
 
+async fn take_away(tx: &mut Tx, client: &Client, caller: &Caller) -> Result<(), AdminError> {
+    let id = &client.id;
+    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
+    secret_uses::forget_all(tx, id).await?;
+    clients::delete(tx, id).await?;
+    forgotten::insert(tx, id.as_str(), caller.now).await?;
+    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
+    let detail = json!({ "name": client.name });
+    tx.audit(caller.event(AuditAction::ClientDeleted).on(id).with(detail));
+    tx.invalidate();
+    Ok(())
+}
+
 fn kept(secret: &OpaqueToken, caller: &Caller) -> ClientSecret {
     ClientSecret { digest: secret.digest(), created_at: caller.now }
 }
 
-fn built(id: ClientId, blueprint: Blueprint, authentication: ClientAuthentication) -> Client {
+fn built(id: ClientId, mut blueprint: Blueprint, authentication: ClientAuthentication) -> Client {
+    blueprint.settings.profile = blueprint.profile.unwrap_or_default();
     with_its_grants(Client {
         id,
         name: blueprint.name,
@@ -292,6 +304,7 @@ fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminErr
         let message = "this client has no secret: make a new client to change how it proves who it is";
         return Err(FieldErrors::of(METHOD, "immutable", message).into());
     }
+    blueprint.profile = blueprint.profile.or(Some(before.settings.profile));
     let name = &mut blueprint.settings.protocol.certificate_name;
     if method == AuthMethod::TlsClientAuth && name.is_none() {
         name.clone_from(&before.settings.protocol.certificate_name);
@@ -309,6 +322,7 @@ fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminErr
 async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(), AdminError> {
     let mut errors = FieldErrors::default();
     authentication::check(&mut errors, client, abilities);
+    profile::check(&mut errors, client);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {
@@ -319,6 +333,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
             errors.refuse(format!("/apis/{position}"), "unknown", "there is no such API");
         }
     }
+    details::check(tx, client, &mut errors).await?;
     if let Some(api) = &client.settings.serves
         && apis::find(tx, api).await?.is_none()
     {
@@ -335,41 +350,6 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
         errors.refuse("/options/protocol/assertion_issuers", "required", message);
     }
     Ok(errors.finish(Some(()))?)
-}
-
-/// Whether what was issued to a client may be more than what would be issued now, or call somebody by another name.
-fn has_other_reach(before: &Client, after: &Client) -> bool {
-    let exchange = |client: &Client| client.settings.protocol.token_exchange.clone();
-    let subject = |client: &Client| client.settings.protocol.openid.subject.clone();
-    let constraint = |client: &Client| client.settings.protocol.sender_constraint;
-    before.scopes != after.scopes
-        || before.settings.apis != after.settings.apis
-        || exchange(before) != exchange(after)
-        || subject(before) != subject(after)
-        || constraint(before) != constraint(after)
-}
-
-fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
-    [
-        ("name", before.name != after.name),
-        ("organisation", before.organisation != after.organisation),
-        ("authentication", before.authentication.method != after.authentication.method),
-        ("jwks", before.authentication.keys != after.authentication.keys),
-        ("redirect_uris", before.redirects != after.redirects),
-        ("post_logout_redirect_uris", before.post_logout_redirects != after.post_logout_redirects),
-        ("scopes", before.scopes != after.scopes),
-        ("apis", before.settings.apis != after.settings.apis),
-        ("serves", before.settings.serves != after.settings.serves),
-        (
-            "options",
-            (before.settings.first_party, before.settings.id_token_alg)
-                != (after.settings.first_party, after.settings.id_token_alg),
-        ),
-        ("protocol", before.settings.protocol != after.settings.protocol),
-    ]
-    .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
-    .collect()
 }
 
 fn versioned(client: Client) -> Versioned<Client> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::services::authorize::interaction::InteractionError;
@@ -11,6 +12,8 @@ use crate::storage::{Outcome, StoreError};
 /// Why a device gets no code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeviceError {
+    #[error(transparent)]
+    Details(#[from] DetailsFault),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("the client may not use the device grant")]
@@ -40,6 +43,7 @@ impl DeviceError {
     /// What the client is told.
     pub(crate) const fn code(&self) -> OAuthErrorCode {
         match self {
+            Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::NotAllowed => OAuthErrorCode::UnauthorizedClient,

@@ -8,20 +8,24 @@ pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod person;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::decoupled::INTERVAL;
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::device::{DeviceRequest, UserCode};
-use crate::domain::ids::ApiId;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
+use crate::domain::rbac::Api;
+use crate::domain::reach::scopes_of_any;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::keys::seal::Sealer;
 use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::request::{scopes, single_resource};
 use crate::services::client_auth::limits::ClientLimits;
+use crate::services::details;
 use crate::services::device::error::DeviceError;
 use crate::services::device::limits::CodeLimits;
 use crate::services::resource;
@@ -104,10 +108,17 @@ impl DeviceService {
             return Err(DeviceError::NotAllowed);
         }
         self.admit(caller).map_err(|retry_after| DeviceError::Throttled { retry_after })?;
+        // A request that asks for more than it would get is refused, and not answered with less.
+        if parameters.get(details::PARAMETER)?.is_some() {
+            return Err(DetailsFault::NotHere.into());
+        }
+        let asked = scopes(parameters.get("scope")?, client).map_err(|_| DeviceError::Scope)?;
+        let api = self.resource(parameters, client).await?;
+        let there = scopes_of_any(&asked, api.as_deref().as_slice());
         let request = DeviceRequest {
             client: client.id.clone(),
-            scopes: scopes(parameters.get("scope")?, client).map_err(|_| DeviceError::Scope)?,
-            resource: self.resource(parameters, client).await?,
+            scopes: Some(there).filter(|scopes| !scopes.is_empty()).ok_or(DeviceError::Scope)?,
+            resource: api.map(|api| api.id.clone()),
             address: Some(caller.address),
             created_at: caller.now,
             expires_at: caller.now.plus(self.settings.code_ttl),
@@ -131,7 +142,11 @@ impl DeviceService {
         if caller.client.is_confidential() { Ok(()) } else { self.limits.flows.admit(caller.address) }
     }
 
-    async fn resource(&self, parameters: &Parameters, client: &Client) -> Result<Option<ApiId>, DeviceError> {
+    async fn resource(
+        &self,
+        parameters: &Parameters,
+        client: &Client,
+    ) -> Result<Option<Arc<Api>>, DeviceError> {
         let asked = single_resource(parameters).map_err(|_| DeviceError::Resource)?;
         Ok(resource::named(&self.store, &self.settings.issuer, asked, client).await?)
     }

@@ -101,7 +101,8 @@ mod tests {
         four_eyes: Option<bool>,
         caller: &Caller,
     ) -> Result<bool, AdminError> {
-        let patch = ApiPatch { name: "Orders".to_owned(), access_token_ttl_secs: 300, four_eyes };
+        let patch =
+            ApiPatch { name: "Orders".to_owned(), access_token_ttl_secs: 300, four_eyes, scopes: None };
         let changed = trial.apis.update(api, &patch, &Precondition::Any, caller).await?;
         Ok(changed.value.four_eyes)
     }

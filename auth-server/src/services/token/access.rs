@@ -92,6 +92,10 @@ impl AccessTokens {
         // A token does not outlive the client that it was issued to.
         let client = self.store.client(&claims.client_id).await?.filter(|client| client.is_enabled());
         let Some(client) = client else { return Ok(None) };
+        // Nor what is bound to nothing the day that its client is held to more.
+        if client.settings.profile.demands_bound_tokens() && claims.cnf.is_empty() {
+            return Ok(None);
+        }
         let Some(grant) = &claims.gid else {
             return Ok(Some(LiveToken { claims, client, standing: None }));
         };

@@ -50,8 +50,10 @@ impl Presented {
             return Err(TokenError::CodeOfOtherClient);
         }
         let redirect_fits = match self.redirect_uri.as_deref() {
-            // Left out in the authorization request: it may be left out here too.
-            None => payload.redirect_uri.is_empty(),
+            // Left out in the authorization request, or by a client of OAuth 2.1: it may be left out here too.
+            None => {
+                payload.redirect_uri.is_empty() || !self.client.settings.profile.demands_repeated_redirect()
+            }
             Some(uri) if payload.redirect_uri.is_empty() => self.client.redirect_for(uri).is_some(),
             Some(uri) => uri == payload.redirect_uri,
         };
@@ -85,20 +87,21 @@ impl TokenService {
         let family = caller.client.client().allows(GrantType::RefreshToken).then(|| self.new_family());
         let binding = binding::of_refresh_tokens(caller)?;
         let refresh_token = family.as_ref().map(|family| family.token.clone());
-        let asked = self.asked(request::resource(parameters)?.as_deref()).await?;
-        let (payload, api, standing) = self
+        let client = caller.client.client();
+        let wish = self.wish(parameters, client, None).await?;
+        let (payload, given, standing) = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
                     let (payload, standing) = redeem(tx, &presented, (family, binding)).await?;
-                    let api = asked.within(payload.resource.as_ref(), &payload.scopes)?;
-                    Ok::<_, TokenError>((payload, api, standing))
+                    let given = wish.within(&payload.reach, &payload.scopes)?;
+                    Ok::<_, TokenError>((payload, given, standing))
                 })
             })
             .await?;
-        let target = self.target(api.as_ref()).await?;
-        let client = caller.client.client();
-        let authorization = self.for_user(client, &standing, payload.scopes, target).await?;
+        let target = self.target(given.api.as_ref()).await?;
+        let allowed = (payload.scopes, &given.details);
+        let authorization = self.for_user(client, &standing, allowed, target).await?;
         let identity = Identity { nonce: payload.identity.nonce, ..authorization.identity };
         Ok(Authorization { identity, refresh_token, ..authorization })
     }
@@ -119,7 +122,7 @@ async fn redeem(
     presented.fits(&payload)?;
     // What the client may ask for can have shrunk since the person was asked.
     let client = presented.caller.client.client();
-    still_given(client, payload.resource.as_ref())?;
+    still_given(client, payload.reach.apis.iter())?;
     let payload = CodePayload { scopes: payload.scopes.intersection(&client.scopes), ..payload };
     let grant = Grant {
         id: payload.grant.clone(),
@@ -127,7 +130,7 @@ async fn redeem(
         user: payload.user.clone(),
         session: payload.session.clone(),
         scopes: payload.scopes.clone(),
-        resource: payload.resource.clone(),
+        reach: payload.reach.clone(),
         binding,
         identity: GrantIdentity { auth_time: payload.auth_time, claims: payload.identity.claims.clone() },
         created_at: now,

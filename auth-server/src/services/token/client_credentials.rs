@@ -1,16 +1,17 @@
 //! The client credentials grant ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
 
-use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
+use crate::domain::claims::PERSONAL;
 use crate::domain::client::Client;
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::parameters::Parameters;
+use crate::domain::rbac::Api;
+use crate::domain::reach::scopes_at;
 use crate::domain::scope::ScopeSet;
+use crate::services::details;
 use crate::services::mint::Subject;
 use crate::services::token::{
-    Authorization, Identity, Target, TokenCaller, TokenError, TokenService, request,
+    Allowed, Authorization, Identity, Target, TokenCaller, TokenError, TokenService, request,
 };
-
-/// Scopes that are about a person.
-const PERSONAL: [&str; 6] = [ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE];
 
 impl TokenService {
     /// A client asks for itself. Everything it needs is in memory, so a known client costs no statement.
@@ -32,15 +33,24 @@ impl TokenService {
         client: &Client,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
-        let scopes = scopes(request::scope(parameters)?, client)?;
-        let target = self.own_target(request::resource(parameters)?.as_deref(), client).await?;
+        let details = details::asked(parameters)?.unwrap_or_default();
+        let places = details::places(&self.store, client, &details).await?;
+        let target = match request::resource(parameters)? {
+            None if places.len() > 1 => return Err(TokenError::TargetOpen),
+            None => self.target(places.only()).await?,
+            Some(asked) => self.own_target(&asked, client).await?,
+        };
+        if places.iter().any(|place| Some(place) != target.id()) {
+            return Err(DetailsFault::Elsewhere.into());
+        }
+        let scopes = scopes(request::scope(parameters)?, client, target.api())?;
         let roles = match target.id() {
             Some(api) => self.store.client_roles(&client.id, api).await?.to_vec(),
             None => Vec::new(),
         };
         Ok(Authorization {
             subject: Subject::Client,
-            scopes,
+            allowed: Allowed::scopes(scopes, details),
             target,
             roles,
             identity: Identity::default(),
@@ -50,20 +60,20 @@ impl TokenService {
     }
 
     /// The API that is asked for, among those that the client was given.
-    async fn own_target(&self, asked: Option<&str>, client: &Client) -> Result<Target, TokenError> {
-        let Some(asked) = asked.filter(|asked| *asked != self.minter.issuer().as_str()) else {
+    async fn own_target(&self, asked: &str, client: &Client) -> Result<Target, TokenError> {
+        if asked == self.minter.issuer().as_str() {
             return Ok(Target::Issuer);
-        };
+        }
         let api = self.store.api_by_audience(asked).await?;
         let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
         allowed.map(Target::Api).ok_or(TokenError::TargetNotGranted)
     }
 }
 
-/// What is asked for must all be registered; without a wish it is all that is registered and makes sense for a machine.
-fn scopes(asked: Option<ScopeSet>, client: &Client) -> Result<ScopeSet, TokenError> {
-    let registered: Vec<&str> = client.scopes.iter().filter(|scope| !PERSONAL.contains(scope)).collect();
-    let registered = ScopeSet::parse(&registered.join(" ")).map_err(|_| TokenError::Scope)?;
+/// What is asked for must all be registered, and be of the API; without a wish it is all of that which makes sense for a machine.
+fn scopes(asked: Option<ScopeSet>, client: &Client, api: Option<&Api>) -> Result<ScopeSet, TokenError> {
+    let registered = client.scopes.only(|scope| !PERSONAL.contains(&scope));
+    let registered = scopes_at(&registered, api, &[]);
     match asked {
         None => Ok(registered),
         Some(asked) if asked.is_subset_of(&registered) => Ok(asked),
@@ -86,7 +96,7 @@ mod tests {
 
     fn granted(registered: &str, asked: Option<&str>) -> Option<String> {
         let asked = asked.map(|asked| ScopeSet::parse(asked).unwrap());
-        scopes(asked, &client(registered)).ok().map(|scopes| scopes.to_string())
+        scopes(asked, &client(registered), None).ok().map(|scopes| scopes.to_string())
     }
 
     #[test]

@@ -122,20 +122,21 @@ impl TokenService {
         let binding = binding::of_refresh_tokens(caller)?;
         let family = caller.client.client().allows(GrantType::RefreshToken).then(|| self.new_family());
         let refresh_token = family.as_ref().map(|family| family.token.clone());
-        let asked = self.asked(request::resource(parameters)?.as_deref()).await?;
-        let (approval, api, standing) = self
+        let client = caller.client.client();
+        let wish = self.wish(parameters, client, None).await?;
+        let (approval, given, standing) = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
                     let (approval, standing) = redeem(tx, &presented, (family, binding)).await?;
-                    let api = asked.within(approval.resource.as_ref(), &approval.scopes)?;
-                    Ok::<_, TokenError>((approval, api, standing))
+                    let given = wish.within(&standing.grant.reach, &approval.scopes)?;
+                    Ok::<_, TokenError>((approval, given, standing))
                 })
             })
             .await?;
-        let target = self.target(api.as_ref()).await?;
-        let mut authorization =
-            self.for_user(caller.client.client(), &standing, approval.scopes, target).await?;
+        let target = self.target(given.api.as_ref()).await?;
+        let allowed = (approval.scopes, &given.details);
+        let mut authorization = self.for_user(client, &standing, allowed, target).await?;
         authorization.identity.about.extend(claims);
         Ok(Authorization { refresh_token, ..authorization })
     }
@@ -169,7 +170,7 @@ async fn redeem(
         user: approval.user.clone(),
         session: approval.session.clone(),
         scopes: approval.scopes.clone(),
-        resource: approval.resource.clone(),
+        reach: approval.resource.clone().into(),
         identity: GrantIdentity { auth_time: approval.auth_time, claims: SingleClaims::default() },
         created_at: *now,
         revoked_at: None,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
 use crate::services::client_auth::assertion::AssertionError;
+use crate::services::details::DetailsError;
 use crate::services::token::exchange_error::ExchangeError;
 use crate::storage::{Outcome, StoreError, Unique};
 
@@ -24,6 +26,9 @@ pub(crate) enum TokenError {
     CodeOfOtherClient,
     #[error("the code was spent before: what it bought is revoked")]
     CodeReplayed,
+    /// RFC 9396 §8.
+    #[error("nothing is granted in detail: {0}")]
+    Details(#[from] DetailsFault),
     /// RFC 8693 §2.2.2.
     #[error("the tokens cannot be exchanged: {0}")]
     Exchange(#[from] ExchangeError),
@@ -44,10 +49,14 @@ pub(crate) enum TokenError {
     KeyMismatch,
     #[error("a required parameter is missing: {0}")]
     Missing(&'static str),
+    #[error("the client has to prove that it has a key or a certificate, and proved neither")]
+    NothingHeld,
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     #[error("code_verifier does not answer the challenge")]
     PkceMismatch,
+    #[error("the profile of the client does not permit the algorithm of the proof")]
+    ProofAlgorithm,
     #[error("the client has to prove that it has a key, and did not")]
     ProofMissing,
     #[error("the proof of possession was used before")]
@@ -74,6 +83,8 @@ pub(crate) enum TokenError {
     TargetGone,
     #[error("resource is unknown, or not one that was granted")]
     TargetNotGranted,
+    #[error("the grant is for several resources, and the request names none")]
+    TargetOpen,
     #[error("more than one resource")]
     TargetSeveral,
     #[error("the client asks too often")]
@@ -89,6 +100,16 @@ impl From<StoreError> for TokenError {
         match error {
             StoreError::Conflict(Unique::Once) => Self::ProofUsed,
             error => Self::Fault(error),
+        }
+    }
+}
+
+impl From<DetailsError> for TokenError {
+    fn from(error: DetailsError) -> Self {
+        match error {
+            DetailsError::Fault(fault) => Self::Fault(fault),
+            DetailsError::Parameters(error) => error.into(),
+            DetailsError::Refused(fault) => Self::Details(fault),
         }
     }
 }
@@ -109,6 +130,7 @@ impl TokenError {
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
+            Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
@@ -117,15 +139,18 @@ impl TokenError {
             | Self::Exchange(_)
             | Self::GrantTypeMissing
             | Self::Missing(_)
+            | Self::NothingHeld
             | Self::Parameters(_) => OAuthErrorCode::InvalidRequest,
-            Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
+            Self::ProofAlgorithm | Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::SignInDenied => OAuthErrorCode::AccessDenied,
             Self::SignInExpired => OAuthErrorCode::ExpiredToken,
             Self::SignInHurried => OAuthErrorCode::SlowDown,
             Self::SignInPending => OAuthErrorCode::AuthorizationPending,
-            Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => OAuthErrorCode::InvalidTarget,
+            Self::TargetGone | Self::TargetNotGranted | Self::TargetOpen | Self::TargetSeveral => {
+                OAuthErrorCode::InvalidTarget
+            }
         }
     }
 
@@ -144,6 +169,12 @@ impl TokenError {
                 "the assertion is not one of a trusted issuer for this client and this server, is not valid now, or was used"
             }
             Self::CertificateMissing => "the client has to show its certificate in the TLS handshake",
+            Self::NothingHeld => {
+                "the client has to send a DPoP proof, or to show its certificate in the TLS handshake"
+            }
+            Self::ProofAlgorithm => {
+                "the DPoP proof is signed by an algorithm that the profile of the client does not permit"
+            }
             Self::ProofMissing => "the client has to send a DPoP proof",
             Self::ProofUsed => "the DPoP proof was used before: make a new one for each request",
             Self::GrantEnded | Self::GrantOver | Self::RefreshNotSpendable | Self::RefreshReplayed => {
@@ -151,6 +182,7 @@ impl TokenError {
             }
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
             Self::Throttled { .. } => "the client asks too often: wait before the next request",
+            Self::Details(fault) => fault.text(),
             Self::Exchange(error) => error.description(),
             Self::GrantNotAllowed => "the client may not use this grant_type",
             Self::GrantTypeMissing => "grant_type is missing",
@@ -162,6 +194,7 @@ impl TokenError {
             Self::SignInExpired => "the code or auth_req_id has expired: ask for a new one",
             Self::SignInHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
             Self::SignInPending => "nobody decided yet",
+            Self::TargetOpen => "several resources were granted: name the one that the token is for",
             Self::TargetGone | Self::TargetNotGranted | Self::TargetSeveral => {
                 "exactly one resource can be asked for, and only one that was granted"
             }
@@ -175,6 +208,7 @@ impl Outcome for TokenError {
     fn is_fault(&self) -> bool {
         match self {
             Self::CodeOfOtherClient
+            | Self::Details(_)
             | Self::Fault(_)
             | Self::GrantEnded
             | Self::KeyMismatch
@@ -184,7 +218,8 @@ impl Outcome for TokenError {
             | Self::Scope
             | Self::Sign(_)
             | Self::TargetGone
-            | Self::TargetNotGranted => true,
+            | Self::TargetNotGranted
+            | Self::TargetOpen => true,
             Self::Assertion(_)
             | Self::AssertionReplayed
             | Self::CertificateMissing
@@ -196,7 +231,9 @@ impl Outcome for TokenError {
             | Self::GrantTypeMissing
             | Self::GrantTypeUnknown
             | Self::Missing(_)
+            | Self::NothingHeld
             | Self::Parameters(_)
+            | Self::ProofAlgorithm
             | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed

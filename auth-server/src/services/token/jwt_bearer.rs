@@ -75,6 +75,9 @@ fn verify<'c>(
     let trusted = known.find(|known| known.issuer == claimed).ok_or(AssertionError::Issuer)?;
     let keys = ExternalKeys::parse(&trusted.jwks).map_err(|_| AssertionError::Keys)?;
     let token = keys.verify(assertion)?;
+    if !client.settings.profile.permits_alg_named(&token.header.alg) {
+        return Err(AssertionError::Algorithm);
+    }
     check(&token, trusted, audience, now).map(|accepted| (trusted, accepted))
 }
 

@@ -13,6 +13,7 @@ mod refresh_token;
 mod request;
 mod target;
 mod token_exchange;
+mod wish;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,7 +26,8 @@ use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::Confirmation;
+use crate::domain::confirmation::{Confirmation, KeyProof};
+use crate::domain::details::Details;
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::RoleName;
 use crate::domain::scope::ScopeSet;
@@ -93,15 +95,42 @@ pub(crate) struct TokenCaller {
     pub(crate) now: Timestamp,
 }
 
+impl TokenCaller {
+    /// The caller with the proof that its request brought, if it is signed as the client may sign.
+    pub(crate) fn proving(mut self, proof: Option<KeyProof>) -> Result<Self, TokenError> {
+        let profile = self.client.client().settings.profile;
+        if proof.as_ref().is_some_and(|proof| !profile.permits_alg(proof.alg)) {
+            return Err(TokenError::ProofAlgorithm);
+        }
+        self.held.proof = proof;
+        Ok(self)
+    }
+}
+
 /// What a grant came to: everything that tokens need, and nothing that could still be refused.
 struct Authorization {
     subject: Subject,
-    scopes: ScopeSet,
+    allowed: Allowed,
     target: Target,
     roles: Vec<RoleName>,
     identity: Identity,
     refresh_token: Option<OpaqueToken>,
     exchanged: Option<Exchanged>,
+}
+
+/// What a token may be used for.
+struct Allowed {
+    scopes: ScopeSet,
+    details: Details,
+    /// Whether there were scopes, and none of them is of the API that the token is for: then the answer says so.
+    narrowed_to_none: bool,
+}
+
+impl Allowed {
+    /// These scopes.
+    fn scopes(scopes: ScopeSet, details: Details) -> Self {
+        Self { scopes, details, narrowed_to_none: false }
+    }
 }
 
 /// What only an ID token says.
@@ -125,8 +154,11 @@ pub(crate) struct TokenResponse {
     pub(crate) refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id_token: Option<String>,
-    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
-    pub(crate) scope: ScopeSet,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<ScopeSet>,
+    /// What was granted in detail (RFC 9396 §7).
+    #[serde(skip_serializing_if = "Details::is_empty")]
+    pub(crate) authorization_details: Details,
 }
 
 impl TokenService {
@@ -192,8 +224,9 @@ impl TokenService {
         binding: Confirmation,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
-        let Authorization { subject, scopes, target, roles, identity, refresh_token, exchanged } =
+        let Authorization { subject, allowed, target, roles, identity, refresh_token, exchanged } =
             authorization;
+        let Allowed { scopes, details, narrowed_to_none } = allowed;
         let (audience, ttl) = match &target {
             Target::Api(api) => (api.audience.as_str().to_owned(), api.access_token_ttl),
             Target::Issuer => (self.minter.issuer().as_str().to_owned(), self.settings.access_ttl),
@@ -208,6 +241,7 @@ impl TokenService {
             subject,
             audience,
             scopes: scopes.clone(),
+            details: details.clone(),
             roles,
             organisation,
             ttl,
@@ -226,7 +260,8 @@ impl TokenService {
             expires_in: ttl.as_secs(),
             refresh_token: refresh_token.map(|token| token.expose().to_owned()),
             id_token,
-            scope: scopes,
+            scope: (narrowed_to_none || !scopes.is_empty()).then_some(scopes),
+            authorization_details: details,
         })
     }
 
@@ -242,14 +277,18 @@ impl TokenService {
         Ok(self.minter.id_token(token, user, access_token, now)?)
     }
 
-    /// Adds what is known about the user to what was granted.
+    /// Adds what is known about the user to what was granted, of which a token for one API carries what belongs there.
     async fn for_user(
         &self,
         client: &Client,
         standing: &Standing,
-        scopes: ScopeSet,
+        (granted, details): (ScopeSet, &Details),
         target: Target,
     ) -> Result<Authorization, TokenError> {
+        let scopes = self.scopes_at(&target, &standing.grant.reach.apis, &granted).await?;
+        let details = self.details_at(client, target.id(), details).await?;
+        let narrowed_to_none = scopes.is_empty() && !granted.is_empty();
+        let allowed = Allowed { scopes, details, narrowed_to_none };
         let roles = match target.id() {
             Some(api) => {
                 let mut tx = self.store.read().await?;
@@ -262,7 +301,7 @@ impl TokenService {
         // What the client may ask for can have shrunk since.
         let about = standing.grant.identity.claims.id_token.within(&client.scopes).of(&standing.user);
         let identity = Identity { nonce: None, about };
-        Ok(Authorization { subject, scopes, target, roles, identity, refresh_token: None, exchanged: None })
+        Ok(Authorization { subject, allowed, target, roles, identity, refresh_token: None, exchanged: None })
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Each use spends the token and issues a successor, which is kept sealed beside it. A client that lost the answer may
 //! repeat the request for a few seconds and gets the same successor; any other use of a spent token means that two
-//! parties hold it, and revokes the family.
+//! parties hold it, and revokes the family. The tokens of clients whose profile forbids that stay as they are.
 
 use std::time::Duration;
 
@@ -13,14 +13,16 @@ use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::KeyProof;
 use crate::domain::grant::Grant;
-use crate::domain::ids::{ApiId, GrantId};
+use crate::domain::ids::GrantId;
 use crate::domain::parameters::Parameters;
 use crate::domain::refresh::{Redemption, RefreshState};
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::domain::security_profile::Rotation;
 use crate::keys::seal::Sealer;
 use crate::services::token::access::standing_holds;
-use crate::services::token::target::{Asked, still_given};
+use crate::services::token::target::still_given;
+use crate::services::token::wish::{Given, Wish};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
@@ -63,18 +65,13 @@ struct Use {
     retry_window: Duration,
 }
 
-/// What the client wants of it.
-struct Wish {
-    scopes: Option<ScopeSet>,
-    target: Asked,
-}
-
 /// What a use came to.
 struct Refreshed {
     standing: Standing,
     scopes: ScopeSet,
-    api: Option<ApiId>,
-    token: OpaqueToken,
+    given: Given,
+    /// What takes the place of the token, if something does.
+    token: Option<OpaqueToken>,
 }
 
 impl TokenService {
@@ -92,25 +89,34 @@ impl TokenService {
         caller: &TokenCaller,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
+        let client = caller.client.client();
         let presented = request::required(parameters, "refresh_token")?;
         let presented = OpaqueToken::parse_as(TokenKind::Refresh, presented);
         let using = Use {
             presented: presented.map_err(|_| TokenError::RefreshNotSpendable)?.digest(),
             caller: caller.clone(),
-            wish: Wish {
-                scopes: request::scope(parameters)?,
-                target: self.asked(request::resource(parameters)?.as_deref()).await?,
-            },
+            wish: self.wish(parameters, client, request::scope(parameters)?).await?,
             successor: OpaqueToken::generate(TokenKind::Refresh, self.minter.entropy()),
             sealer: self.sealer.clone(),
             ttl: self.settings.refresh_ttl,
             retry_window: self.settings.refresh_retry_window,
         };
-        let refreshed = self.store.write(move |tx| Box::pin(async move { redeem(tx, using).await })).await?;
-        let target = self.target(refreshed.api.as_ref()).await?;
-        let (client, scopes) = (caller.client.client(), refreshed.scopes);
-        let authorization = self.for_user(client, &refreshed.standing, scopes, target).await?;
-        Ok(Authorization { refresh_token: Some(refreshed.token), ..authorization })
+        let rotation = client.settings.profile.rotation();
+        let refreshed = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    match rotation {
+                        Rotation::EachUse => redeem(tx, using).await,
+                        Rotation::Never => renew(tx, using).await,
+                    }
+                })
+            })
+            .await?;
+        let target = self.target(refreshed.given.api.as_ref()).await?;
+        let allowed = (refreshed.scopes, &refreshed.given.details);
+        let authorization = self.for_user(client, &refreshed.standing, allowed, target).await?;
+        Ok(Authorization { refresh_token: refreshed.token, ..authorization })
     }
 }
 
@@ -122,7 +128,7 @@ async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
     else {
         return repeat(tx, using).await;
     };
-    let refreshed = allow(tx, &using, &spent.grant, using.successor.clone()).await?;
+    let refreshed = allow(tx, &using, &spent.grant, Some(using.successor.clone())).await?;
     let successor = NewRefreshToken {
         digest: using.successor.digest(),
         grant: spent.grant,
@@ -134,6 +140,21 @@ async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
     };
     refresh_tokens::insert(tx, &successor).await?;
     Ok(refreshed)
+}
+
+/// Uses a token that stays: it lives on as if it were new. One that was spent while the client had another profile still leads to its
+/// successor, or to the end of its family.
+async fn renew(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
+    let now = using.caller.now;
+    let (client, held) = (&using.caller.client.client().id, using.caller.held.held());
+    let until = now.plus(using.ttl);
+    let Some(token) = refresh_tokens::renew(tx, &using.presented, (client, &held), until, now).await? else {
+        return repeat(tx, using).await;
+    };
+    if let Some(proof) = &using.caller.held.proof {
+        single_use::use_proof(tx, proof, now).await?;
+    }
+    allow(tx, &using, &token.grant, None).await
 }
 
 /// A token that cannot be spent: unknown, of another client, bound to what it does not hold, expired, revoked, or spent before.
@@ -155,7 +176,7 @@ async fn repeat(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
                 if let Some(proof) = &using.caller.held.proof {
                     single_use::use_proof(tx, proof, using.caller.now).await?;
                 }
-                allow(tx, &using, &token.grant, successor).await
+                allow(tx, &using, &token.grant, Some(successor)).await
             }
             // The successor was used: its holder got the answer, so this is somebody else.
             None => Err(burn(tx, &using, &token.grant).await?),
@@ -184,7 +205,7 @@ async fn allow(
     tx: &mut Tx,
     using: &Use,
     grant: &GrantId,
-    token: OpaqueToken,
+    token: Option<OpaqueToken>,
 ) -> Result<Refreshed, TokenError> {
     let standing = grants::standing(tx, grant).await?.ok_or(TokenError::GrantEnded)?;
     if !standing_holds(&standing, using.caller.now) {
@@ -193,9 +214,9 @@ async fn allow(
     let (granted, client) = (&standing.grant, using.caller.client.client());
     // What the client may ask for can have shrunk since.
     let scopes = narrowed(using.wish.scopes.as_ref(), &granted.scopes.intersection(&client.scopes))?;
-    let api = using.wish.target.clone().within(granted.resource.as_ref(), &scopes)?;
-    still_given(client, api.as_ref())?;
-    Ok(Refreshed { standing, scopes, api, token })
+    let given = using.wish.within(&granted.reach, &scopes)?;
+    still_given(client, given.api.as_ref())?;
+    Ok(Refreshed { standing, scopes, given, token })
 }
 
 /// RFC 6749 §6: fewer scopes for this one access token, never more; the refresh token keeps them all.

@@ -6,6 +6,7 @@ use crate::domain::claims::OPENID;
 use crate::domain::client::Client;
 use crate::domain::ids::ApiId;
 use crate::domain::rbac::Api;
+use crate::domain::reach::{ApiSet, scopes_at};
 use crate::domain::scope::ScopeSet;
 use crate::services::token::{TokenError, TokenService};
 
@@ -24,13 +25,20 @@ impl Target {
             Self::Issuer => None,
         }
     }
+
+    pub(super) fn api(&self) -> Option<&Api> {
+        match self {
+            Self::Api(api) => Some(api),
+            Self::Issuer => None,
+        }
+    }
 }
 
 /// What a token request asks for.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Asked {
     /// An API that exists.
-    Api(ApiId),
+    Api(Arc<Api>),
     /// What was granted.
     Granted,
     /// The userinfo endpoint, named by the issuer: so a client with a grant for an API gets a token for userinfo too.
@@ -38,27 +46,40 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// What the token is for, within what was granted (RFC 8707 §2.2).
-    pub(super) fn within(
-        self,
-        granted: Option<&ApiId>,
-        scopes: &ScopeSet,
-    ) -> Result<Option<ApiId>, TokenError> {
+    /// What the token is for, within what was granted (RFC 8707 §2.2). Where several APIs were, the request has to say which.
+    pub(super) fn within(&self, granted: &ApiSet, scopes: &ScopeSet) -> Result<Option<ApiId>, TokenError> {
         match self {
-            Self::Granted => Ok(granted.cloned()),
-            Self::Api(api) if granted == Some(&api) => Ok(Some(api)),
-            Self::Issuer if granted.is_none() || scopes.contains(OPENID) => Ok(None),
+            Self::Granted if granted.len() > 1 => Err(TokenError::TargetOpen),
+            Self::Granted => Ok(granted.only().cloned()),
+            Self::Api(api) if granted.contains(&api.id) => Ok(Some(api.id.clone())),
+            Self::Issuer if granted.is_empty() || scopes.contains(OPENID) => Ok(None),
             Self::Api(_) | Self::Issuer => Err(TokenError::TargetNotGranted),
         }
+    }
+
+    /// The API that is named.
+    pub(super) fn api(&self) -> Option<&Api> {
+        match self {
+            Self::Api(api) => Some(api),
+            Self::Granted | Self::Issuer => None,
+        }
+    }
+
+    /// Refuses scopes of which the API that is named has none: a token without any would not be what was asked for.
+    pub(super) fn meet(&self, asked: Option<&ScopeSet>) -> Result<(), TokenError> {
+        let (Some(api), Some(scopes)) = (self.api(), asked) else { return Ok(()) };
+        let none = !scopes.is_empty() && scopes_at(scopes, Some(api), &[]).is_empty();
+        if none { Err(TokenError::Scope) } else { Ok(()) }
     }
 }
 
 /// Refuses an API that the client was given once and is given no longer.
-pub(super) fn still_given(client: &Client, api: Option<&ApiId>) -> Result<(), TokenError> {
-    match api {
-        Some(api) if !client.settings.apis.contains(api) => Err(TokenError::TargetNotGranted),
-        Some(_) | None => Ok(()),
-    }
+pub(super) fn still_given<'a>(
+    client: &Client,
+    apis: impl IntoIterator<Item = &'a ApiId>,
+) -> Result<(), TokenError> {
+    let all = apis.into_iter().all(|api| client.settings.apis.contains(api));
+    if all { Ok(()) } else { Err(TokenError::TargetNotGranted) }
 }
 
 impl TokenService {
@@ -69,7 +90,7 @@ impl TokenService {
             Some(resource) if resource == self.minter.issuer().as_str() => Ok(Asked::Issuer),
             Some(resource) => {
                 let api = self.store.api_by_audience(resource).await?;
-                api.map(|api| Asked::Api(api.id.clone())).ok_or(TokenError::TargetNotGranted)
+                api.map(Asked::Api).ok_or(TokenError::TargetNotGranted)
             }
         }
     }
@@ -82,34 +103,87 @@ impl TokenService {
             None => Ok(Target::Issuer),
         }
     }
+
+    /// Of the scopes of a grant, those that a token for one of its APIs says.
+    pub(super) async fn scopes_at(
+        &self,
+        target: &Target,
+        reach: &ApiSet,
+        granted: &ScopeSet,
+    ) -> Result<ScopeSet, TokenError> {
+        let mut others = Vec::new();
+        for id in reach.iter().filter(|id| target.id() != Some(id)) {
+            others.extend(self.store.api(id).await?);
+        }
+        let others: Vec<&Api> = others.iter().map(AsRef::as_ref).collect();
+        Ok(scopes_at(granted, target.api(), &others))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::clock::Timestamp;
+    use crate::domain::rbac::Audience;
     use crate::domain::secret::Entropy;
 
     const USERINFO: Result<Option<ApiId>, ()> = Ok(None);
 
-    fn within(asked: &Asked, granted: Option<&ApiId>, scopes: &str) -> Result<Option<ApiId>, ()> {
-        asked.clone().within(granted, &ScopeSet::parse(scopes).unwrap()).map_err(drop)
+    fn within(asked: &Asked, granted: &[&Arc<Api>], scopes: &str) -> Result<Option<ApiId>, ()> {
+        let granted = granted.iter().map(|api| api.id.clone()).collect();
+        asked.within(&granted, &set(scopes)).map_err(drop)
+    }
+
+    fn set(text: &str) -> ScopeSet {
+        ScopeSet::parse(text).unwrap()
+    }
+
+    fn api(seed: u64, scopes: &str) -> Arc<Api> {
+        Arc::new(Api {
+            id: ApiId::generate(Timestamp::from_secs(1), &Entropy::seeded(seed)),
+            audience: Audience::parse("https://orders.test").unwrap(),
+            name: "Orders".to_owned(),
+            access_token_ttl: Duration::from_mins(5),
+            active_revision: None,
+            created_at: Timestamp::from_secs(1),
+            administers: false,
+            four_eyes: false,
+            shadow: None,
+            scopes: set(scopes),
+        })
     }
 
     #[test]
     fn a_token_is_for_what_was_granted_or_for_userinfo() {
-        let entropy = Entropy::seeded(1);
-        let (orders, stock) = (
-            ApiId::generate(Timestamp::from_secs(1), &entropy),
-            ApiId::generate(Timestamp::from_secs(1), &entropy),
-        );
-        assert_eq!(within(&Asked::Granted, Some(&orders), ""), Ok(Some(orders.clone())));
-        assert_eq!(within(&Asked::Granted, None, ""), USERINFO);
-        assert_eq!(within(&Asked::Api(orders.clone()), Some(&orders), ""), Ok(Some(orders.clone())));
-        assert_eq!(within(&Asked::Api(stock), Some(&orders), "openid"), Err(()));
-        assert_eq!(within(&Asked::Api(orders.clone()), None, "openid"), Err(()));
-        assert_eq!(within(&Asked::Issuer, Some(&orders), "openid"), USERINFO);
-        assert_eq!(within(&Asked::Issuer, Some(&orders), "read"), Err(()));
-        assert_eq!(within(&Asked::Issuer, None, "read"), USERINFO);
+        let (orders, stock) = (&api(1, ""), &api(2, ""));
+        let of = |api: &Arc<Api>| Asked::Api(Arc::clone(api));
+        assert_eq!(within(&Asked::Granted, &[orders], ""), Ok(Some(orders.id.clone())));
+        assert_eq!(within(&Asked::Granted, &[], ""), USERINFO);
+        assert_eq!(within(&of(orders), &[orders], ""), Ok(Some(orders.id.clone())));
+        assert_eq!(within(&of(stock), &[orders], "openid"), Err(()));
+        assert_eq!(within(&of(orders), &[], "openid"), Err(()));
+        assert_eq!(within(&Asked::Issuer, &[orders], "openid"), USERINFO);
+        assert_eq!(within(&Asked::Issuer, &[orders], "read"), Err(()));
+        assert_eq!(within(&Asked::Issuer, &[], "read"), USERINFO);
+    }
+
+    #[test]
+    fn of_several_apis_one_has_to_be_named() {
+        let (orders, stock) = (&api(1, ""), &api(2, ""));
+        assert_eq!(within(&Asked::Granted, &[orders, stock], "openid"), Err(()));
+        assert_eq!(within(&Asked::Api(Arc::clone(stock)), &[orders, stock], ""), Ok(Some(stock.id.clone())));
+        assert_eq!(within(&Asked::Issuer, &[orders, stock], "openid"), USERINFO);
+    }
+
+    #[test]
+    fn scopes_that_the_named_api_does_not_have_are_refused_and_not_lost() {
+        let (named, open) = (Asked::Api(api(1, "read")), Asked::Api(api(2, "")));
+        for good in [None, Some(set("read other")), Some(set("openid")), Some(set(""))] {
+            assert!(named.meet(good.as_ref()).is_ok(), "{good:?}");
+        }
+        assert!(matches!(named.meet(Some(&set("other"))), Err(TokenError::Scope)));
+        assert!(open.meet(Some(&set("other"))).is_ok() && Asked::Granted.meet(Some(&set("other"))).is_ok());
     }
 }

@@ -4,6 +4,8 @@
 //! It never says more than the token that it is made of: not in scopes, not in time. It is of the same grant and session, and
 //! ends with them.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
@@ -12,13 +14,16 @@ use crate::domain::client::{Client, FirstParty};
 use crate::domain::client_protocol::TokenExchange;
 use crate::domain::clock::Timestamp;
 use crate::domain::delegation::{Delegate, may_act};
+use crate::domain::details::Details;
+use crate::domain::details::fault::DetailsFault;
 use crate::domain::ids::ApiId;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
 use crate::domain::scope::ScopeSet;
+use crate::services::details;
 use crate::services::token::access::LiveToken;
 use crate::services::token::exchange_error::ExchangeError;
-use crate::services::token::target::Target;
+use crate::services::token::target::{Asked, Target};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::Standing;
 
@@ -67,8 +72,13 @@ impl TokenService {
         let acting = self.acting(caller, parameters, permission).await?;
         let exchanged = exchanged(&subject, &acting, self.minter.issuer())?;
         let target = self.exchange_target(parameters, &subject, client).await?;
-        let scopes = narrowed(request::scope(parameters)?, &subject.claims.scope, client)?;
-        let mut authorization = self.for_user(client, standing, scopes, target).await?;
+        let wish = request::scope(parameters)?;
+        if let Target::Api(api) = &target {
+            Asked::Api(Arc::clone(api)).meet(wish.as_ref())?;
+        }
+        let scopes = narrowed(wish, &subject.claims.scope, client)?;
+        let details = self.exchanged_details(parameters, &subject, (client, &target)).await?;
+        let mut authorization = self.for_user(client, standing, (scopes, &details), target).await?;
         if authorization.target.id().is_some() && audience(&authorization.target) == subject.claims.aud {
             // Roles of the same API: none that the token does not have.
             authorization.roles.retain(|role| subject.claims.roles.contains(role));
@@ -141,6 +151,24 @@ impl TokenService {
         Ok(Target::Api(api))
     }
 
+    /// What the token has in detail, or less of it (RFC 9396 §6). For another API that is nothing: each type is one of an API.
+    async fn exchanged_details(
+        &self,
+        parameters: &Parameters,
+        subject: &Shown,
+        (client, target): (&Client, &Target),
+    ) -> Result<Details, TokenError> {
+        let asked = details::asked(parameters)?;
+        if let Some(asked) = &asked {
+            let places = details::places(&self.store, client, asked).await?;
+            if places.iter().any(|place| Some(place) != target.id()) {
+                return Err(DetailsFault::Elsewhere.into());
+            }
+        }
+        let has = &subject.claims.authorization_details;
+        has.narrowed(asked.as_ref()).ok_or_else(|| DetailsFault::Exceeding.into())
+    }
+
     /// A token that does not say who acts leaves no other trace of it.
     async fn note_impersonation(
         &self,
@@ -149,7 +177,8 @@ impl TokenService {
         authorization: &Authorization,
     ) -> Result<(), TokenError> {
         let client = caller.client.client().id.clone();
-        let detail = json!({ "api": authorization.target.id(), "scope": authorization.scopes.to_string() });
+        let detail =
+            json!({ "api": authorization.target.id(), "scope": authorization.allowed.scopes.to_string() });
         let event = AuditEvent::new(Actor::Client(client), AuditAction::UserImpersonated)
             .on(&standing.user.id)
             .from(Some(caller.address))
@@ -219,10 +248,10 @@ fn may_reach(client: &Client, api: &ApiId, subject: &Shown) -> bool {
     let grant = subject.standing.as_ref().map(|standing| &standing.grant);
     // Not whom the token is of: an exchanged one is of whoever exchanged it.
     let own = grant.is_none_or(|grant| grant.client == client.id);
-    let granted = grant.and_then(|grant| grant.resource.as_ref());
+    let granted = grant.is_some_and(|grant| grant.reach.apis.contains(api));
     permitted
         && client.settings.apis.contains(api)
-        && (!own || client.settings.first_party == FirstParty::Yes || granted == Some(api))
+        && (!own || client.settings.first_party == FirstParty::Yes || granted)
 }
 
 /// What the token has and the client may ask for; never more. No exchange brings an ID token or a refresh token, so their scopes

@@ -121,6 +121,8 @@ async fn consent_is_remembered_for_one_api_replaced_and_forgotten(#[case] backen
             api: Some(here.clone()),
             scopes: scopes(scope),
             claims: "address nickname".parse().unwrap(),
+            details: crate::domain::details::Details::parse(r#"[{"type":"files","actions":["read"]}]"#)
+                .unwrap(),
             granted_at: fixture.now(),
         };
         let saved = consent.clone();

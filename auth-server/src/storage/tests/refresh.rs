@@ -9,6 +9,7 @@ use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, GrantId};
 use crate::domain::refresh::RefreshState;
 use crate::domain::secret::Digest32;
+use crate::domain::signing::SigningAlg;
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::{StoreError, Unique, grants, single_use};
 
@@ -167,7 +168,8 @@ async fn a_proof_buys_one_thing(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let (client, _, _, grant) = fixture.any_grant().await;
     let key = Thumbprint::parse(&"A".repeat(43)).unwrap();
-    let proof = KeyProof { key, name: fixture.digest(), good_until: fixture.now().plus(TTL) };
+    let proof =
+        KeyProof { key, alg: SigningAlg::Es256, name: fixture.digest(), good_until: fixture.now().plus(TTL) };
     let now = fixture.now();
     let token = |digest| NewRefreshToken {
         digest,

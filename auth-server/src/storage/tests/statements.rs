@@ -8,13 +8,14 @@ use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, assignments, audit, ciba_requests, cleanup, clients, consents, credentials, decision_records,
-    device_authorizations, epochs, forgotten, grants, interactions, inventories, jobs, logout_notices,
-    migrations, organisations, policies, refresh_tokens, revocations, roles, schedules, secret_uses,
-    sessions, shadows, signing_keys, single_use, users,
+    details_types, device_authorizations, epochs, forgotten, grants, initial_tokens, interactions,
+    inventories, jobs, logos, logout_notices, migrations, organisations, policies, refresh_tokens,
+    registrations, revocations, roles, schedules, secret_uses, sessions, shadows, signing_keys, single_use,
+    users,
 };
 
 /// Tables that stay small however long a server runs.
-const SMALL: [&str; 4] = ["audit_head", "epochs", "schema_migrations", "signing_keys"];
+const SMALL: [&str; 5] = ["audit_head", "details_types", "epochs", "schema_migrations", "signing_keys"];
 
 fn statements(dialect: Dialect) -> Vec<&'static str> {
     let own = match dialect {
@@ -31,18 +32,22 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         consents::STATEMENTS,
         credentials::STATEMENTS,
         decision_records::STATEMENTS,
+        details_types::STATEMENTS,
         device_authorizations::STATEMENTS,
         epochs::STATEMENTS,
         forgotten::STATEMENTS,
         grants::STATEMENTS,
+        initial_tokens::STATEMENTS,
         interactions::STATEMENTS,
         inventories::STATEMENTS,
         jobs::STATEMENTS,
+        logos::STATEMENTS,
         logout_notices::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
         policies::STATEMENTS,
         refresh_tokens::STATEMENTS,
+        registrations::STATEMENTS,
         revocations::STATEMENTS,
         roles::STATEMENTS,
         schedules::STATEMENTS,

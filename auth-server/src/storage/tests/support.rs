@@ -11,13 +11,16 @@ use crate::domain::client_authentication::{ClientAuthentication, ClientSecret};
 use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
 use crate::domain::profile::{AddressField, Profile, ProfileField};
 use crate::domain::rbac::{Api, Audience};
+use crate::domain::reach::Reach;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{Digest32, Entropy};
+use crate::domain::security_profile::SecurityProfile;
 use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
 use crate::domain::signing::SigningAlg;
 use crate::domain::user::{Email, Sub, User, Username};
@@ -142,8 +145,10 @@ impl Fixture {
                 first_party: FirstParty::No,
                 id_token_alg: SigningAlg::EdDsa,
                 apis: vec![self.id()],
+                details_types: vec![DetailsTypeName::parse("payment").unwrap()],
                 serves: None,
                 preset: Preset::Web,
+                profile: SecurityProfile::Oauth21,
                 protocol: ProtocolSettings {
                     pushed_requests: PushedRequests::Required,
                     authorization_response_alg: Some(SigningAlg::Rs256),
@@ -179,6 +184,7 @@ impl Fixture {
             administers: false,
             four_eyes: false,
             shadow: None,
+            scopes: scopes("read write"),
         };
         let added = api.clone();
         self.write(move |tx| {
@@ -221,7 +227,7 @@ impl Fixture {
             user: user.clone(),
             session: self.id(),
             scopes: scopes(scope),
-            resource: None,
+            reach: Reach::default(),
             binding: crate::domain::confirmation::Confirmation::default(),
             created_at: self.now(),
             revoked_at: None,

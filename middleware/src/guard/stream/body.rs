@@ -69,7 +69,7 @@ impl Stay {
             return if seat.is_taken() {
                 response
             } else {
-                Refusal::Unwatched.answered(Dialect::Http, &hint)
+                Refusal::Unwatched.answered(Dialect::Http, &hint, Some(seat.place()))
             };
         }
         if is_known(response.body()) {

@@ -55,7 +55,7 @@ impl Decider {
     pub fn decide(&self, requirement: &Requirement) -> Result<Decision, Rejection> {
         let Some(seat) = &self.0 else { return Err(Refusal::Anonymous.into()) };
         let outcome = seat.guard.decide(requirement, &mut seat.held());
-        outcome.map_err(|refusal| Rejection::to_question(refusal, &seat.guard.hint(requirement)))
+        outcome.map_err(|refusal| seat.rejects(requirement, refusal))
     }
 
     /// Decides as [`decide`](Self::decide), and waits as a new request would where that could not say whether the token is still
@@ -76,13 +76,17 @@ impl Decider {
     pub async fn decide_when_known(&self, requirement: &Requirement) -> Result<Decision, Rejection> {
         if let Some(seat) = &self.0 {
             let learnt = seat.learn(requirement).await;
-            learnt.map_err(|refusal| Rejection::to_question(refusal, &seat.guard.hint(requirement)))?;
+            learnt.map_err(|refusal| seat.rejects(requirement, refusal))?;
         }
         self.decide(requirement)
     }
 }
 
 impl Seat {
+    fn rejects(&self, requirement: &Requirement, refusal: Refusal) -> Rejection {
+        Rejection::to_question(refusal, &self.guard.hint(requirement), self.place())
+    }
+
     /// Waits for what says whether the token is still good, where that is not known any more.
     async fn learn(&self, requirement: &Requirement) -> Result<(), Refusal> {
         let (token, scheme) = {

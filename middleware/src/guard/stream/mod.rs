@@ -12,13 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use body::Stay;
 pub use decider::Decider;
-use http::Extensions;
+use http::{Extensions, Method};
 pub(crate) use registry::Streams;
 pub use renewal::RenewError;
 use tokio::runtime::Id;
 use tokio::sync::Notify;
 
 use super::{Guard, Terms};
+use crate::decision::Place;
 use crate::ended::Ended;
 use crate::introspection::Inquiry;
 #[cfg(feature = "login")]
@@ -144,16 +145,16 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    /// For a request from an address, if that is known, whose own permission at a guard around this one is `outer`.
+    /// For a request by a method from an address, if that is known, whose own permission at a guard around this one is `outer`.
     pub(crate) fn new(
         (guard, terms): (&Guard, &Arc<Terms>),
         held: Held,
-        address: Option<IpAddr>,
+        (method, address): (&Method, Option<IpAddr>),
         outer: Option<Arc<Seat>>,
     ) -> Self {
-        let (guard, terms) = (guard.clone(), Arc::clone(terms));
+        let (guard, terms, method) = (guard.clone(), Arc::clone(terms), method.clone());
         let (held, is_taken, watch) = (Mutex::new(held), AtomicBool::default(), OnceLock::new());
-        let seat = Arc::new(Seat { guard, terms, held, address, outer, is_taken, watch });
+        let seat = Arc::new(Seat { guard, terms, held, method, address, outer, is_taken, watch });
         Self { seat, is_of_outer: false }
     }
 
@@ -205,6 +206,7 @@ pub(crate) struct Seat {
     guard: Guard,
     terms: Arc<Terms>,
     held: Mutex<Held>,
+    method: Method,
     /// Where the request came from, if that is known.
     address: Option<IpAddr>,
     /// That at a guard around this one.
@@ -310,6 +312,11 @@ impl Seat {
             outer.look()?;
         }
         self.guard.stays(&self.terms.requirement, &mut self.held())
+    }
+
+    /// What is asked for under it.
+    fn place(&self) -> Place {
+        Place { route: self.terms.route.clone(), method: self.method.clone() }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Held, Seat};
 use crate::ended::Ended;
 use crate::introspection::Inquiry;
-use crate::limit::{Exceeded, Halt, Stage, Standing};
+use crate::limit::{Halt, Stage, Standing};
 use crate::records::Share;
 use crate::refusal::Refusal;
 use crate::token::Principal;
@@ -68,7 +68,6 @@ impl Seat {
 
     /// Spends what one more request of the caller would, by the limits of a stage.
     async fn spend(&self, stage: Stage, standing: &mut Standing) -> Result<(), RenewError> {
-        let over = |exceeded: Exceeded| RenewError::Limited { retry_after: exceeded.reading.reset };
         let caller = match stage {
             Stage::Early => None,
             Stage::Late => Some(self.held().caller.clone()),
@@ -76,12 +75,11 @@ impl Seat {
         loop {
             match self.terms.passage.spend(stage, self.address, caller.as_ref(), standing) {
                 Ok(()) => return Ok(()),
-                Err(Halt::Closed) => return Err(RenewError::Unavailable),
-                Err(Halt::Exceeded(exceeded)) => return Err(over(exceeded)),
                 Err(Halt::Wait(loan)) => {
-                    let reading = loan.settle().await.map_err(over)?;
+                    let reading = loan.settle().await?;
                     standing.pass(stage, reading);
                 }
+                Err(halt) => return Err(halt.into()),
             }
         }
     }
@@ -96,5 +94,15 @@ impl Seat {
             }
             if matches!(refusal, Refusal::Token { .. }) { RenewError::Token } else { RenewError::Unavailable }
         })
+    }
+}
+
+/// What becomes of a renewal that a limit does not let on.
+impl From<Halt> for RenewError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Exceeded(exceeded) => Self::Limited { retry_after: exceeded.reading.reset },
+            Halt::Closed | Halt::Uncounted | Halt::Wait(_) => Self::Unavailable,
+        }
     }
 }

@@ -9,6 +9,7 @@ use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
 use html5ever::{Attribute, ParseOpts, QualName, local_name, ns, parse_fragment};
 
 use super::*;
+use crate::vectors;
 
 fn clean(profile: &Html, text: &str) -> String {
     let clean = profile.cleaner().unwrap().rewrite(text).unwrap();
@@ -197,14 +198,8 @@ fn the_reader_sees_what_a_browser_would() {
 // XS-05
 #[test]
 fn the_payloads_of_dompurify_come_out_harmless_and_stay_so() {
-    let file = "shared/vectors/dompurify/expect.json";
-    let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
-    let mut folders = std::path::Path::new(&package).ancestors();
-    let Some(text) = folders.find_map(|folder| std::fs::read(folder.join(file)).ok()) else {
-        println!("skipped: there is no {file} beside the repository");
-        return;
-    };
-    let cases: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
+    let Some(cases) = vectors::document("dompurify/expect.json") else { return };
+    let cases = cases.as_array().unwrap();
     let every = HARMLESS_ATTRIBUTES;
     let custom = Html::custom().element("a", every).element("img", every).element("table", every);
     let profiles = [Html::inline(), Html::rich(), custom];

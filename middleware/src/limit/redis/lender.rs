@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::Cmd;
 
+use super::WhileAway;
 use super::lease::{Order, Reply};
 use crate::clock::Clock;
 use crate::limit::LimitError;
@@ -19,11 +20,21 @@ pub(super) struct Lender {
 }
 
 impl Lender {
-    pub(super) fn new(url: &str, prefix: &str, clock: &Clock) -> Result<Self, LimitError> {
+    pub(super) fn new(
+        url: &str,
+        prefix: &str,
+        (mode, clock): (WhileAway, &Clock),
+    ) -> Result<Self, LimitError> {
         let probe = Order { need: 1, want: 1, back: 0, batch: 1, window: 0 };
         let purpose = Purpose {
             probe: command(&format!("{prefix}:probe"), &["bucket", "1", "1"].map(str::to_owned), probe),
-            away: "limits cannot be shared: each replica counts for itself, up to its share",
+            away: match mode {
+                WhileAway::Closed => "limits cannot be shared: requests are answered 503",
+                WhileAway::Open => "limits cannot be shared: requests pass",
+                WhileAway::Share => {
+                    "limits cannot be shared: each replica counts for itself, up to its share"
+                }
+            },
             back: "limits are shared with the other replicas again",
         };
         let link = Link::new(url, purpose, clock).map_err(|error| LimitError::Url(error.to_string()))?;
@@ -60,7 +71,8 @@ mod tests {
             std::env::var("PORTCULLIS_TEST_REDIS").expect("PORTCULLIS_TEST_REDIS: tests/run starts a server");
         let prefix =
             format!("test:{:016x}", std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0));
-        let lender = Lender::new(&url, &prefix, &Clock::from_fn(|| Duration::ZERO)).unwrap();
+        let lender =
+            Lender::new(&url, &prefix, (WhileAway::Share, &Clock::from_fn(|| Duration::ZERO))).unwrap();
         lender.link().connect().await;
         assert!(lender.link().is_up());
         lender

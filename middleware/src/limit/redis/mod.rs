@@ -12,9 +12,9 @@ use tokio::sync::Mutex;
 
 use self::lease::{Held, Leases, Order, Reply};
 use self::lender::Lender;
-use super::LimitError;
 use super::local::{Left, Local, Scope, Settled, Short};
 use super::quota::{Calendar, Period, Quota};
+use super::{Limit, LimitError};
 use crate::clock::Clock;
 
 /// How long a request waits for tokens, unless told otherwise.
@@ -61,7 +61,7 @@ const KEEP_SECS: u64 = 86_400;
 /// was no answer: each replica then counts for itself, up to its share of the quota (`quota / replicas`, but at least one
 /// request). Around such a time a caller may be let through up to twice: by what was counted together, and by the shares.
 /// Whom a share refuses is answered 503 with the problem type `temporary-reduced-capacity`; who has used up the whole quota
-/// at one replica alone is answered 429, as ever. The log is told at once, then ever more rarely, and when the server is back. A server
+/// at one replica alone is answered 429, as ever. That is what happens unless something else [is declared](WhileAway). The log is told at once, then ever more rarely, and when the server is back. A server
 /// that answers after more than 200 ms, or that cannot write, counts as away.
 ///
 /// # What is lost
@@ -81,13 +81,35 @@ pub struct RedisLimits {
     replicas: u32,
     prefix: String,
     patience: Duration,
+    while_away: WhileAway,
+}
+
+/// What becomes of limits while the server that shares them cannot be reached, or does not answer in time: of all by
+/// [`RedisLimits::while_away`], of one by [`Limit::while_away`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum WhileAway {
+    /// Whoever has nothing at hand is answered 503, and while this is said of all limits the guard [is not
+    /// ready](crate::Guard::is_ready).
+    Closed,
+    /// Everybody passes. What a replica has seen by itself is counted, and told to clients.
+    Open,
+    /// Each replica lets through its share of the quota.
+    #[default]
+    Share,
 }
 
 impl RedisLimits {
     /// Shares limits through the server at `url` (`redis://` or `rediss://`) among at most so many replicas of this service.
     pub fn new(url: impl Into<String>, replicas: u32) -> Self {
         let prefix = "portcullis:limits".to_owned();
-        Self { url: url.into(), replicas: replicas.max(1), prefix, patience: PATIENCE }
+        Self {
+            url: url.into(),
+            replicas: replicas.max(1),
+            prefix,
+            patience: PATIENCE,
+            while_away: WhileAway::Share,
+        }
     }
 
     /// What the names of all keys there start with: `portcullis:limits` unless set. Services that share a server and are to be
@@ -105,9 +127,17 @@ impl RedisLimits {
         self
     }
 
+    /// What becomes of limits that do not say otherwise while the server is away: each replica goes on with its share, unless set.
+    #[must_use]
+    pub const fn while_away(mut self, mode: WhileAway) -> Self {
+        self.while_away = mode;
+        self
+    }
+
     pub(super) fn open(&self, clock: &Clock) -> Result<Sharing, LimitError> {
-        let lender = Lender::new(&self.url, &self.prefix, clock)?;
-        Ok(Sharing { lender: Arc::new(lender), replicas: self.replicas, patience: self.patience })
+        let lender = Lender::new(&self.url, &self.prefix, (self.while_away, clock))?;
+        let Self { replicas, patience, while_away, .. } = *self;
+        Ok(Sharing { lender: Arc::new(lender), replicas, patience, while_away })
     }
 }
 
@@ -124,6 +154,7 @@ pub(super) struct Sharing {
     lender: Arc<Lender>,
     replicas: u32,
     patience: Duration,
+    while_away: WhileAway,
 }
 
 impl Sharing {
@@ -140,6 +171,9 @@ impl Sharing {
     }
 }
 
+/// That nobody can count, where nobody is served uncounted.
+pub(super) struct Uncounted;
+
 /// The count of a limit, shared.
 pub(super) struct Shared {
     sharing: Sharing,
@@ -154,6 +188,7 @@ pub(super) struct Shared {
 
 /// What is counted while nothing can be shared.
 struct Away {
+    mode: WhileAway,
     /// The share of this replica.
     reduced: Quota,
     share: Local,
@@ -162,7 +197,8 @@ struct Away {
 }
 
 impl Shared {
-    pub(super) fn new(quota: Quota, scope: Scope<'_>, sharing: &Sharing) -> Option<Self> {
+    pub(super) fn new(limit: &Limit, scope: Scope<'_>, sharing: &Sharing) -> Option<Self> {
+        let (quota, mode) = (limit.quota, limit.while_away.unwrap_or(sharing.while_away));
         let reduced = quota.share(sharing.replicas);
         let batch = (quota.capacity() / AT_HAND / sharing.replicas).clamp(1, MAX_BATCH);
         Some(Self {
@@ -171,23 +207,33 @@ impl Shared {
             whole: quota,
             leases: Leases::new(batch, scope),
             queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
-            away: Away { reduced, share: Local::new(reduced, scope)?, asked: Local::new(quota, scope)? },
+            away: Away {
+                mode,
+                reduced,
+                share: Local::new(reduced, scope)?,
+                asked: Local::new(quota, scope)?,
+            },
             clock: scope.clock.clone(),
         })
     }
 
     /// Spends what is at hand. `None` if more has to be asked for first.
-    pub(super) fn take(&self, key: u128, cost: NonZeroU32) -> Option<Settled> {
+    pub(super) fn take(&self, key: u128, cost: NonZeroU32) -> Option<Result<Settled, Uncounted>> {
         match self.leases.take(key, cost.get(), self.moment()) {
-            Held::Left(left) => Some(self.whole(Ok(left))),
-            Held::Short(short) => Some(self.whole(Err(short))),
+            Held::Left(left) => Some(Ok(self.whole(Ok(left)))),
+            Held::Short(short) => Some(Ok(self.whole(Err(short)))),
             Held::Nothing if self.sharing.is_up() => None,
-            Held::Nothing => Some(self.by_share(key, cost)),
+            Held::Nothing => Some(self.alone(key, cost)),
         }
     }
 
-    /// Asks for what is missing and spends it; counts by the share of this replica where that takes too long.
-    pub(super) async fn borrow(self: &Arc<Self>, key: u128, cost: NonZeroU32) -> Settled {
+    /// Whether it lets nothing through for now.
+    pub(super) fn is_closed(&self) -> bool {
+        self.away.mode == WhileAway::Closed && !self.sharing.is_up()
+    }
+
+    /// Asks for what is missing and spends it; does what is declared where that takes too long.
+    pub(super) async fn borrow(self: &Arc<Self>, key: u128, cost: NonZeroU32) -> Result<Settled, Uncounted> {
         let asking = async {
             loop {
                 if let Some(settled) = self.take(key, cost) {
@@ -197,13 +243,13 @@ impl Shared {
                 let this = Arc::clone(self);
                 let fetched = tokio::spawn(async move { this.fetch(key, cost.get()).await }).await;
                 if !fetched.unwrap_or(false) {
-                    return self.by_share(key, cost);
+                    return self.alone(key, cost);
                 }
             }
         };
         match tokio::time::timeout(self.sharing.patience, asking).await {
             Ok(settled) => settled,
-            Err(_) => self.by_share(key, cost),
+            Err(_) => self.alone(key, cost),
         }
     }
 
@@ -228,9 +274,21 @@ impl Shared {
         Settled { outcome, quota: self.whole }
     }
 
+    /// What this replica says by itself.
+    fn alone(&self, key: u128, cost: NonZeroU32) -> Result<Settled, Uncounted> {
+        match self.away.mode {
+            WhileAway::Closed => Err(Uncounted),
+            WhileAway::Open => {
+                let spent = self.away.asked.spend(key, cost);
+                Ok(self.whole(Ok(spent.unwrap_or_else(|Short(reset)| Left { remaining: 0, reset }))))
+            }
+            WhileAway::Share => Ok(self.by_share(key, cost)),
+        }
+    }
+
     /// Whom the share refuses has not exceeded the quota, as far as is known, unless this replica alone was asked for more.
     fn by_share(&self, key: u128, cost: NonZeroU32) -> Settled {
-        let Away { reduced, share, asked } = &self.away;
+        let Away { reduced, share, asked, mode: _ } = &self.away;
         match (share.spend(key, reduced.affordable(cost)), asked.spend(key, cost)) {
             (Err(Short(share)), Err(Short(whole))) => self.whole(Err(Short(share.max(whole)))),
             (outcome, _) => Settled { outcome, quota: *reduced },

@@ -102,7 +102,7 @@ where
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let target = &target.of(issuer);
+    let target = &challenged(service, target.of(issuer)).await;
     expect_answer(service, target.good(), "the target has to be answered").await;
     let mut report = Report::default();
     if let Some(jar) = &target.jar {
@@ -186,7 +186,7 @@ where
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let target = &target.of(issuer);
+    let target = &challenged(service, target.of(issuer)).await;
     expect_answer(service, target.good(), "the target has to be answered").await;
     let mut report = Report::default();
     for (attack, token) in opaque::attacks(issuer, &target.token) {
@@ -196,6 +196,20 @@ where
     }
     expect_answer(service, target.good(), "the target is answered no more; is there a limit?").await;
     report
+}
+
+/// The target with what the service asks for in proofs, which it says when it is asked without.
+async fn challenged<S, R>(service: &S, target: Target) -> Target
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: fmt::Debug,
+    R: HttpBody,
+{
+    if target.proving.is_none() {
+        return target;
+    }
+    let Answer { headers, .. } = send(service, target.good()).await;
+    target.answering(&headers)
 }
 
 /// A service that refuses everything is not tested by attacks.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::proving::Proving;
 use super::target::{Attempt, Target};
+use crate::binding::Nonces;
 use crate::test_util::keys::{ProofKey, encoded, insert};
 
 const HEADER: HeaderName = HeaderName::from_static("dpop");
@@ -19,7 +20,8 @@ pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
     let bearer = target.good().only(&bearer, Some(&format!("Bearer {}", target.token)));
     all.push(("a bound token as a bearer token".to_owned(), bearer.clone()));
     all.push(("a bound token as a bearer token without a proof".to_owned(), bearer.only(&HEADER, None)));
-    for (name, proof) in claims(target, proving).into_iter().chain(headers(target, proving)) {
+    let proofs = claims(target, proving).into_iter().chain(headers(target, proving));
+    for (name, proof) in proofs.chain(nonces(target, proving)) {
         all.push((format!("a proof {name}"), with(Some(&proof))));
     }
     all
@@ -69,6 +71,41 @@ fn claims(target: &Target, proving: &Proving) -> Vec<(String, String)> {
         all.push((format!("without {name}"), proving.key.proof_of(&claims)));
     }
     all
+}
+
+/// Where the service asks for a nonce: with none, with others than it gave, and with one that it gave long ago.
+fn nonces(target: &Target, proving: &Proving) -> Vec<(String, String)> {
+    let Some(good) = &proving.nonce else { return Vec::new() };
+    let with = |nonce: Option<Value>| {
+        let mut claims = proving.claims(target.method.as_str(), &target.path, &target.token);
+        match nonce {
+            Some(nonce) => insert(&mut claims, "nonce", nonce),
+            None => claims.as_object_mut().into_iter().for_each(|claims| {
+                claims.remove("nonce");
+            }),
+        }
+        proving.key.proof_of(&claims)
+    };
+    let mut all = vec![
+        ("without a nonce".to_owned(), with(None)),
+        ("with the nonce of another guard".to_owned(), with(Some(json!(foreign(proving.now()))))),
+        ("with half a nonce".to_owned(), with(Some(json!(good.get(..good.len() / 2))))),
+        ("with a nonce and more".to_owned(), with(Some(json!(format!("{good}A"))))),
+    ];
+    for nonce in [json!(""), json!("made-up"), json!(null), json!(1), json!([good])] {
+        let shown = nonce.to_string();
+        all.push((format!("whose nonce is {}", shown.replace(good, "..")), with(Some(nonce))));
+    }
+    all.extend(proving.old_nonce.iter().map(|old| ("with an old nonce".to_owned(), with(Some(json!(old))))));
+    all
+}
+
+/// What a guard with another secret would ask for now.
+fn foreign(now: u64) -> String {
+    let mut secret = [0; 32];
+    let digest = digest(&SHA256, ProofKey::new().thumbprint().as_bytes());
+    secret.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    Nonces::new(&secret).current(now).to_str().unwrap_or_default().to_owned()
 }
 
 fn headers(target: &Target, proving: &Proving) -> Vec<(String, String)> {

@@ -112,6 +112,19 @@ impl Target {
         self
     }
 
+    /// Says which nonce the service asked for once in proofs, and takes no more: a test learns one, and turns the clock. Where a
+    /// service asks for [nonces](crate::Dpop::nonces), the suite takes the one of now from its answer.
+    ///
+    /// # Panics
+    ///
+    /// Unless the target is [bound to](Self::bound_to) a key.
+    #[must_use]
+    pub fn old_nonce(mut self, nonce: impl Into<String>) -> Self {
+        self.proving.as_mut().expect("a nonce is for a target that is bound to a key").old_nonce =
+            Some(nonce.into());
+        self
+    }
+
     /// Says that the token is bound to a certificate, which a proxy at 127.0.0.1 hands on in this header: it is left out, taken
     /// from others, and sent by who is no proxy.
     ///
@@ -148,6 +161,12 @@ impl Target {
     pub(super) fn of(&self, issuer: &Issuer) -> Self {
         let proving = self.proving.clone().map(|proving| proving.by(issuer));
         Self { proving, ..self.clone() }
+    }
+
+    /// The same with the nonce that an answer asks for, if it asks for one.
+    pub(super) fn answering(self, headers: &HeaderMap) -> Self {
+        let proving = self.proving.map(|proving| proving.answering(headers));
+        Self { proving, ..self }
     }
 
     /// The good request, with another token or none.

@@ -212,16 +212,32 @@ impl<'a> Good<'a> {
         let header = json!({ "alg": "ES256", "typ": self.header.get("typ"), "kid": encryption.kid });
         let by_other = encryption.sign(&header.to_string(), self.claims.to_string().as_bytes());
         all.push(("signed by a key that is for encryption".to_owned(), by_other));
-        // The public key is no secret: whoever takes it for one is fooled.
-        let public = self.issuer.with_key(|key| [key.published().to_string(), key.public().to_string()]);
+        all.extend(self.by_public_secrets());
+        all
+    }
+
+    /// The public key is no secret: whoever takes it for one is fooled.
+    fn by_public_secrets(&self) -> Vec<Forged> {
+        let (jwks, der, pem) = self
+            .issuer
+            .with_key(|key| ([key.published().to_string(), key.public().to_string()], key.spki(), key.pem()));
+        let [published, bare] = jwks;
         let header = less(&self.header, "alg").to_string().replacen('{', r#"{"alg":"HS256","#, 1);
         let message = format!("{}.{}", encoded(header), encoded(self.claims.to_string()));
-        for secret in public.iter().map(String::as_str).chain([""]) {
-            let code = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), message.as_bytes());
-            let shown: String = secret.chars().take(12).collect();
-            all.push((format!("by HMAC with {shown:?}"), format!("{message}.{}", encoded(code))));
-        }
-        all
+        let secrets: [(&str, Vec<u8>); 7] = [
+            ("the key as it is published", published.into()),
+            ("the key", bare.into()),
+            ("the key in DER", der),
+            ("the key in PEM", pem.clone().into()),
+            ("the key in PEM without the last line break", pem.trim_end().into()),
+            ("the key in PEM behind a space", format!(" {pem}").into()),
+            ("nothing", Vec::new()),
+        ];
+        let forge = |(name, secret): (&str, Vec<u8>)| {
+            let code = sign(&Key::new(HMAC_SHA256, &secret), message.as_bytes());
+            (format!("by HMAC with {name}"), format!("{message}.{}", encoded(code)))
+        };
+        secrets.into_iter().map(forge).collect()
     }
 
     fn claims(&self) -> Vec<Forged> {

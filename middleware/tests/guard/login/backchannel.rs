@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::login::browser::World;
 use crate::login::provider::{CLIENT, change};
 use crate::service::Answer;
-use crate::signer::{NOW, Signer};
+use crate::signer::{NOW, Signer, b64};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
@@ -57,7 +57,9 @@ async fn forged_tokens_and_tokens_of_other_kinds_end_nothing() {
     header["typ"] = "logout+jwt".into();
     let usual = claims(&world, &json!({}));
     let changed = |changes: Value| world.provider.sign("logout+jwt", &claims(&world, &changes));
+    let unsigned = format!("{}.{}.", b64(r#"{"alg":"none","typ":"logout+jwt"}"#), b64(usual.to_string()));
     for token in [
+        unsigned,
         stranger.sign(&header, &usual),
         world.provider.sign("at+jwt", &usual),
         world.provider.sign("dpop+jwt", &usual),

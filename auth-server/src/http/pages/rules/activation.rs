@@ -211,6 +211,7 @@ impl RulesDesk {
             name: api.name.clone(),
             access_token_ttl_secs: api.access_token_ttl.as_secs(),
             four_eyes: Some(wanted),
+            scopes: None,
         };
         self.console.apis.update(&api.id, &patch, &seen(fields), &who.caller).await?;
         Ok(if wanted { FOUR_EYES_ON } else { FOUR_EYES_OFF })

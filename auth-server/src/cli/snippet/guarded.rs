@@ -1,0 +1,72 @@
+//! A program with the guard: an example of the guard itself, with what this client is in the place of what it says.
+
+use crate::cli::snippet::Unfit;
+use crate::cli::snippet::facts::{Facts, quoted};
+use crate::domain::client::Preset;
+
+const SERVICE: &str = include_str!("../../../../middleware/examples/snippets/service.rs");
+const WEBAPP: &str = include_str!("../../../../middleware/examples/snippets/webapp.rs");
+
+/// What the examples say.
+const ISSUER: &str = "\"https://id.example.com\"";
+const AUDIENCE: &str = "\"https://orders.example\"";
+const CLIENT_ID: &str = "\"cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c\"";
+const ORIGIN: &str = "\"https://shop.example.com\"";
+
+/// Where the guard gets people back.
+const CALLBACK: &str = "/auth/callback";
+
+pub(super) fn text(facts: &Facts<'_>) -> Result<String, Unfit> {
+    let (example, origin) = match facts.preset() {
+        Preset::Service => (SERVICE, ""),
+        Preset::Web => {
+            let origin = facts.redirect_before(CALLBACK).ok_or(
+                "the guard gets people back at /auth/callback of its origin, which is no redirect URI of this client",
+            )?;
+            (WEBAPP, origin)
+        }
+        Preset::Device | Preset::M2m | Preset::Native | Preset::Spa => {
+            return Err("the guard is for the presets `service` and `web`");
+        }
+    };
+    Ok(example
+        .replace(ISSUER, &quoted(&facts.issuer))
+        .replace(AUDIENCE, &quoted(facts.audience()?))
+        .replace(CLIENT_ID, &quoted(facts.id_with_secret()?))
+        .replace(ORIGIN, &quoted(origin)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::snippet::SECRET;
+    use crate::cli::snippet::facts::samples::{client, facts, signing};
+
+    /// The examples are compiled and checked with the others; here it is seen that nothing of them but the names is changed.
+    #[test]
+    fn it_is_the_example_with_other_names() {
+        let shop = client(Preset::Web, Some("https://shop.bank.test/auth/callback"));
+        let service = client(Preset::Service, None);
+        for (client, example, count) in [(&service, SERVICE, 3), (&shop, WEBAPP, 4)] {
+            let text = text(&facts(client)).unwrap();
+            let others: Vec<_> =
+                text.lines().zip(example.lines()).filter(|(ours, theirs)| ours != theirs).collect();
+            assert_eq!((others.len(), text.lines().count()), (count, example.lines().count()), "{others:?}");
+            assert!(others.iter().all(|(ours, _)| ours.starts_with("const ")), "{others:?}");
+            assert!(text.contains(client.id.as_str()) && text.contains(SECRET) && !text.contains("example"));
+        }
+    }
+
+    #[test]
+    fn other_clients_are_none_for_the_guard() {
+        for other in [
+            client(Preset::M2m, None),
+            client(Preset::Web, Some("https://shop.bank.test/cb")),
+            signing(client(Preset::Service, None)),
+        ] {
+            assert!(text(&facts(&other)).is_err(), "{other:?}");
+        }
+        let service = client(Preset::Service, None);
+        assert!(text(&Facts { audiences: Vec::new(), ..facts(&service) }).is_err());
+    }
+}

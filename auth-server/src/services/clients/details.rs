@@ -1,0 +1,21 @@
+//! The types of details that a client may ask for.
+
+use crate::domain::client::Client;
+use crate::services::clients::form::DETAILS_TYPES;
+use crate::services::fields::FieldErrors;
+use crate::storage::{StoreError, Tx, details_types};
+
+/// Each type exists, and is of an API that the client may ask tokens for.
+pub(super) async fn check(tx: &mut Tx, client: &Client, errors: &mut FieldErrors) -> Result<(), StoreError> {
+    for (position, name) in client.settings.details_types.iter().enumerate() {
+        let pointer = format!("{DETAILS_TYPES}/{position}");
+        match details_types::find(tx, name).await? {
+            None => errors.refuse(pointer, "unknown", "there is no such type"),
+            Some(kind) if client.settings.apis.contains(&kind.api) => {}
+            Some(_) => {
+                errors.refuse(pointer, "contradiction", "the type is of an API that is not among `apis`");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Pages that people sign in to. The secret comes from the environment: `PORTCULLIS_CLIENT_SECRET`.
+//! Cargo: portcullis-guard (with `login`), axum and tokio (with `macros`, `net` and `rt-multi-thread`).
+
+use std::error::Error;
+
+use axum::routing::get;
+use portcullis_guard::{Csrf, Guard, GuardExt, GuardedRouter, Issuer, Login, Principal, authenticated};
+
+const ISSUER: &str = "https://id.example.com";
+const AUDIENCE: &str = "https://orders.example";
+const CLIENT_ID: &str = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
+const ORIGIN: &str = "https://shop.example.com";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let secret = std::env::var("PORTCULLIS_CLIENT_SECRET")?;
+    let guard = Guard::builder()
+        .issuer(Issuer::oidc(ISSUER))
+        .audience(AUDIENCE)
+        .csrf(Csrf::origins([ORIGIN]))
+        .login(Login::new(ISSUER, CLIENT_ID, ORIGIN).secret(secret))
+        .build()
+        .await?;
+    let app = GuardedRouter::new()
+        .route("/", get(start).guard(authenticated()))
+        .merge(guard.login_routes())
+        .guarded_by(&guard);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8087").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn start(who: Principal) -> String {
+    format!("signed in as {}", who.subject())
+}
