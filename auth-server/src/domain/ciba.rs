@@ -55,6 +55,16 @@ pub struct CibaSettings {
     pub request_alg: Option<SigningAlg>,
 }
 
+impl CibaSettings {
+    /// Where it is told of decisions, if it is.
+    pub const fn endpoint(&self) -> Option<&ClientUrl> {
+        match &self.delivery {
+            Delivery::Ping { endpoint } => Some(endpoint),
+            Delivery::Poll => None,
+        }
+    }
+}
+
 /// Whether any client may start sign-ins from behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CibaGrant {

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use zeroize::Zeroizing;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::ciba::{Delivery, NotificationToken};
+use crate::domain::ciba::{CibaSettings, NotificationToken};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{CibaRequestId, ClientId};
@@ -175,12 +175,9 @@ impl PingSender {
         let client = found.map_err(|error| Undelivered::ForNow(error.to_string()))?;
         let client = client.filter(|client| client.is_enabled());
         let settings = client.as_ref().and_then(|client| client.settings.protocol.openid.ciba.as_ref());
-        match settings.map(|settings| &settings.delivery) {
-            Some(Delivery::Ping { endpoint }) => Ok(endpoint.clone()),
-            Some(Delivery::Poll) | None => {
-                Err(Undelivered::ForGood("the client is not told of decisions any more".to_owned()))
-            }
-        }
+        let endpoint = settings.and_then(CibaSettings::endpoint).cloned();
+        endpoint
+            .ok_or_else(|| Undelivered::ForGood("the client is not told of decisions any more".to_owned()))
     }
 
     /// Notes what came of an attempt.

@@ -1,6 +1,7 @@
 //! What a change makes of a client.
 
 use crate::domain::client::Client;
+use crate::services::clients::profile;
 
 /// Whether what was issued to a client may be more than what would be issued now, bound to less, or call somebody by another name.
 pub(super) fn has_other_reach(before: &Client, after: &Client) -> bool {

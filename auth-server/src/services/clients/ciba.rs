@@ -10,8 +10,10 @@ use crate::outbound::Rules;
 use crate::services::fields::FieldErrors;
 
 const MODE: &str = "/options/protocol/backchannel_token_delivery_mode";
-const ENDPOINT: &str = "/options/protocol/backchannel_client_notification_endpoint";
-const ALG: &str = "/options/protocol/backchannel_authentication_request_signing_alg";
+/// Where the client is told of decisions.
+pub(super) const ENDPOINT: &str = "/options/protocol/backchannel_client_notification_endpoint";
+/// What it signs its requests with.
+pub(super) const ALG: &str = "/options/protocol/backchannel_authentication_request_signing_alg";
 
 /// What a client wants that starts sign-ins from behind, as text from any edge.
 #[derive(Clone, Debug, Default)]
