@@ -10,6 +10,7 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::registration::{About, Allowance, REGISTRABLE};
 use crate::domain::scope::ScopeSet;
 use crate::services::clients::authentication::AuthenticationForm;
+use crate::services::clients::ciba::CibaForm;
 use crate::services::clients::form::{Blueprint, ClientForm, ClientOptions};
 use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
@@ -118,6 +119,8 @@ impl ClientMetadata {
                     sector_identifier: None,
                     userinfo_signed_response_alg: self.userinfo_signed_response_alg.clone(),
                     initiate_login_uri: self.initiate_login_uri.clone(),
+                    // Who may name people is for an administrator to say.
+                    ciba: CibaForm::default(),
                 },
                 ..ProtocolForm::default()
             },
