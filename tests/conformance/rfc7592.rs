@@ -192,13 +192,20 @@ async fn section_2_a_client_that_was_switched_off_changes_nothing(
     let server = server(database).await;
     let own = registered(&server).await;
     let body = json!({ "client": own.client.id });
+    let newest = async || server.admin.get("/audit?limit=1").await.json()["items"][0].clone();
     let off = server.admin.send(Method::POST, "/registrations/disable", &body).await;
     assert_eq!(off.status, 204, "{}", off.text());
+    let event = newest().await;
+    assert_eq!((&event["action"], &event["target"]), (&json!("client.disabled"), &json!(own.client.id)));
     assert_eq!(told(&read(&server, &own).await), (403, "access_denied".to_owned()));
     let again = update(&server, &own, &changed(&own, "client_name", json!("X"))).await;
     assert_eq!(told(&again), (403, "access_denied".to_owned()));
     let gone = server.about_registration(Method::DELETE, &own.path, Some(&own.token), None).await;
     assert_eq!(told(&gone), (403, "access_denied".to_owned()));
+    let on = server.admin.send(Method::POST, "/registrations/enable", &body).await;
+    assert_eq!(on.status, 204, "{}", on.text());
+    let event = newest().await;
+    assert_eq!((&event["action"], &event["target"]), (&json!("client.enabled"), &json!(own.client.id)));
 }
 
 /// What the administrator says of a client, beside what it said itself.
@@ -241,6 +248,25 @@ async fn section_2_2_a_client_does_not_take_back_what_an_administrator_took(
     assert_eq!(given.status, 200, "{}", given.text());
     let wanted = changed(&own, "scope", json!("openid phone email"));
     assert_eq!(update(&server, &own, &wanted).await.json()["scope"], "openid phone");
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_a_client_does_not_leave_the_profile_that_it_is_held_to(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let own = registered(&server).await;
+    let held = administered(&server, &own, json!({ "options": { "profile": "oauth21" } })).await;
+    assert_eq!(held.status, 200, "{}", held.text());
+    let answer = update(&server, &own, &changed(&own, "client_name", json!("Other"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
+    assert_eq!(
+        (&shown["name"], &shown["settings"]["profile"]),
+        (&json!("Other"), &json!("oauth21")),
+        "{shown}"
+    );
 }
 
 #[rstest]

@@ -42,6 +42,8 @@ fn changes() -> Vec<Change> {
         ("DELETE /clients/{client}/secrets/{secret}", Value::Null, Some("client.secret_retired")),
         ("POST /clients/{client}/disable", json!({}), Some("client.disabled")),
         ("POST /clients/{client}/enable", json!({}), Some("client.enabled")),
+        ("POST /initial-access-tokens", json!({ "name": "Partners" }), Some("initial_token.created")),
+        ("DELETE /initial-access-tokens/{token}", Value::Null, Some("initial_token.deleted")),
         ("POST /apis", json!({ "audience": "https://orders.test", "name": "Orders" }), Some("api.created")),
         ("PUT /apis/{api}", json!({ "name": "Sales", "access_token_ttl_secs": 60 }), Some("api.updated")),
         ("PUT /apis/{api}/authorization-details-types", json!({ "items": [] }), Some("api.updated")),
@@ -69,6 +71,9 @@ fn changes() -> Vec<Change> {
 /// What only a person may do, and no program: see the tests of the pages of rules.
 const BY_A_PERSON: &str = "POST /apis/{api}/policy/schedules/{schedule}/approve";
 
+/// What is done to clients that came by themselves: see the tests of RFC 7592.
+const OF_STRANGERS: [&str; 2] = ["POST /registrations/disable", "POST /registrations/enable"];
+
 /// The ids of what was made, by the name that the description gives them.
 #[derive(Default)]
 struct Made(BTreeMap<String, String>);
@@ -85,7 +90,8 @@ impl Made {
             self.0.insert("schedule".to_owned(), answer.json()["id"].as_str().unwrap().to_owned());
         }
         let (Some(plural), 201) = (route.rsplit('/').next(), answer.status.as_u16()) else { return };
-        let (name, body) = (plural.trim_end_matches('s').to_owned(), answer.json());
+        let name = plural.rsplit('-').next().unwrap_or(plural).trim_end_matches('s').to_owned();
+        let body = answer.json();
         let document = body.get(&name).unwrap_or(&body);
         self.0.insert(name, document["id"].as_str().unwrap().to_owned());
     }
@@ -132,7 +138,7 @@ async fn announced(server: &TestServer, api: &str) -> String {
 async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let routes = changes();
-    let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON]);
+    let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON]).chain(OF_STRANGERS);
     let known: BTreeSet<String> = known.map(str::to_owned).collect();
     assert_eq!(known, mutating(&server).await, "every mutating route stands in the table, and no other");
     let mut made = Made::default();

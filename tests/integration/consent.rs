@@ -144,7 +144,7 @@ async fn an_address_that_was_taken_back_gets_no_answer_of_a_running_flow(
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
-    for button in ["allow", "deny"] {
+    for button in ["deny", "allow"] {
         let mut visitor = server.visitor();
         visitor.sign_in(&ada).await;
         let page = visitor.open(&AuthorizeRequest::of(&shop).path()).await;

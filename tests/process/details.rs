@@ -13,9 +13,9 @@ async fn scopes_and_types_of_an_api_are_printed_and_set(#[values(Sqlite, Postgre
     json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
     let scopes = |more: &[&str]| json(&place, &[&["api", "scopes", "--api", ORDERS], more].concat());
     assert_eq!(scopes(&[])["scopes"], "");
-    assert_eq!(scopes(&["--set", "write read"])["scopes"], "read write");
+    assert_eq!(scopes(&["--to", "write read"])["scopes"], "read write");
     assert_eq!(scopes(&[])["scopes"], "read write");
-    let reserved = place.run(&["api", "scopes", "--api", ORDERS, "--set", "openid"]);
+    let reserved = place.run(&["api", "scopes", "--api", ORDERS, "--to", "openid"]);
     assert!(!reserved.status.success() && said(&reserved).contains("/scopes"), "{}", said(&reserved));
 
     let file = folder.path().join("types.json");
@@ -26,7 +26,7 @@ async fn scopes_and_types_of_an_api_are_printed_and_set(#[values(Sqlite, Postgre
         types
     };
     let wanted = types(json!({ "type": "object", "additionalProperties": false }));
-    let set = ["api", "details-types", "--api", ORDERS, "--set", file.to_str().unwrap()];
+    let set = ["api", "details-types", "--api", ORDERS, "--file", file.to_str().unwrap()];
     assert_eq!(json(&place, &set), wanted);
     let shown = json(&place, &["api", "details-types", "--api", ORDERS]);
     assert_eq!(shown, wanted, "what is printed can be set again");

@@ -79,6 +79,8 @@ async fn a_client_that_a_program_cannot_be_is_refused_with_the_reason(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (_folder, place) = place_on(database).await;
+    // The service makes the API that the robot calls.
+    create(&place, "service", &[]);
     let robot = create(&place, "m2m", &[]);
     for (program, reason) in
         [("axum", "`service` and `web`"), ("oauth2-proxy", "`web`"), ("envoy", "`service`")]

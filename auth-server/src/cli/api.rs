@@ -44,7 +44,7 @@ pub(crate) enum Api {
         api: ApiOption,
         /// The scopes that it has from now on, with one space between them. Nothing between the quotes: it names none.
         #[arg(long, value_name = "SCOPES")]
-        set: Option<String>,
+        to: Option<String>,
     },
     /// Prints the types of authorization details of an API (RFC 9396), or sets them.
     DetailsTypes {
@@ -52,7 +52,7 @@ pub(crate) enum Api {
         api: ApiOption,
         /// A file with all the types that it has from now on, as the admin API takes them: `{"items": [..]}`.
         #[arg(long, value_name = "FILE")]
-        set: Option<PathBuf>,
+        file: Option<PathBuf>,
     },
 }
 
@@ -114,8 +114,10 @@ pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure>
     match command {
         Api::FourEyes { switch, api } => four_eyes(context.format, &app, *switch, api).await,
         Api::List => list(context.format, &app).await,
-        Api::Scopes { api, set } => scopes(context.format, &app, api, set.as_deref()).await,
-        Api::DetailsTypes { api, set } => details_types::run(context.format, &app, api, set.as_deref()).await,
+        Api::Scopes { api, to } => scopes(context.format, &app, api, to.as_deref()).await,
+        Api::DetailsTypes { api, file } => {
+            details_types::run(context.format, &app, api, file.as_deref()).await
+        }
     }
 }
 

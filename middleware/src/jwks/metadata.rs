@@ -58,7 +58,16 @@ pub(crate) struct Metadata {
     document: Document,
     #[cfg(feature = "login")]
     body: Bytes,
-    plain_http: bool,
+    transport: Transport,
+}
+
+/// By what the endpoints of an issuer may be reached.
+#[derive(Clone, Copy)]
+enum Transport {
+    /// An issuer that is somewhere else sends nobody to this machine without TLS.
+    Https,
+    /// The issuer is on this machine itself, or plain http is allowed everywhere.
+    HttpToo { everywhere: bool },
 }
 
 /// Where people sign in and out.
@@ -92,6 +101,14 @@ struct Document {
 }
 
 impl MetadataPlace {
+    fn transport(&self) -> Transport {
+        if self.openid.scheme() == "https" && !self.plain_http {
+            Transport::Https
+        } else {
+            Transport::HttpToo { everywhere: self.plain_http }
+        }
+    }
+
     pub(crate) fn new(issuer: &str, plain_http: bool) -> Result<Self, NotAnIssuer> {
         let refused = || NotAnIssuer(issuer.to_owned());
         let url = Url::parse(issuer).map_err(|_| refused())?;
@@ -149,7 +166,7 @@ impl MetadataPlace {
             document,
             #[cfg(feature = "login")]
             body: body.clone(),
-            plain_http: self.plain_http,
+            transport: self.transport(),
         })
     }
 }
@@ -164,12 +181,12 @@ impl MetadataFault {
 impl Metadata {
     /// Where the keys are.
     pub(crate) fn jwks_uri(self) -> Result<Url, MetadataFault> {
-        endpoint("jwks_uri", self.document.jwks_uri, self.plain_http)
+        endpoint("jwks_uri", self.document.jwks_uri, self.transport)
     }
 
     /// Where the issuer is asked about tokens (RFC 8414 §2).
     pub(crate) fn introspection_endpoint(self) -> Result<Url, MetadataFault> {
-        endpoint("introspection_endpoint", self.document.introspection_endpoint, self.plain_http)
+        endpoint("introspection_endpoint", self.document.introspection_endpoint, self.transport)
     }
 
     /// Where people sign in and out. What they can do without is left out where it is of no use.
@@ -177,7 +194,7 @@ impl Metadata {
     pub(crate) fn sign_in(&self) -> Result<SignInPlaces, MetadataFault> {
         let document: SignInDocument =
             serde_json::from_slice(&self.body).map_err(|_| MetadataFault::Malformed)?;
-        let place = |name, text| endpoint(name, text, self.plain_http);
+        let place = |name, text| endpoint(name, text, self.transport);
         Ok(SignInPlaces {
             authorization: place("authorization_endpoint", document.authorization_endpoint)?,
             token: place("token_endpoint", document.token_endpoint)?,
@@ -188,9 +205,13 @@ impl Metadata {
     }
 }
 
-fn endpoint(name: &'static str, text: Option<String>, plain_http: bool) -> Result<Url, MetadataFault> {
+fn endpoint(name: &'static str, text: Option<String>, transport: Transport) -> Result<Url, MetadataFault> {
     let text = text.ok_or(MetadataFault::Missing(name))?;
-    allowed_url(&text, plain_http).map_err(|_| MetadataFault::Insecure(name))
+    let url = match transport {
+        Transport::Https => allowed_url(&text, false).ok().filter(|url| url.scheme() == "https"),
+        Transport::HttpToo { everywhere } => allowed_url(&text, everywhere).ok(),
+    };
+    url.ok_or(MetadataFault::Insecure(name))
 }
 
 #[cfg(test)]
@@ -260,7 +281,13 @@ mod tests {
         ] {
             assert_eq!(jwks_uri(other), Err(MetadataFault::OtherIssuer.to_string()), "{other}");
         }
-        for insecure in ["http://id.test/jwks", "file:///etc/passwd", "jwks"] {
+        for insecure in [
+            "http://id.test/jwks",
+            "http://127.0.0.1:6379/",
+            "http://localhost/jwks",
+            "file:///etc/passwd",
+            "jwks",
+        ] {
             let metadata = format!(r#"{{"issuer":"https://id.test","jwks_uri":"{insecure}"}}"#);
             assert_eq!(
                 jwks_uri(&metadata),

@@ -383,13 +383,16 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_parameter_is_refused_and_repeated_resources_are_no_target() {
+    fn a_repeated_parameter_is_refused_and_so_are_more_resources_than_may_be() {
         for repeated in
             ["scope=email", "nonce=a&nonce=b", "state=t", "prompt=login&prompt=login", "foo=1&foo=2"]
         {
             assert_eq!(with(repeated), Err(RequestError::Repeated), "{repeated}");
         }
-        assert_eq!(with("resource=https://a.test&resource=https://b.test"), Err(RequestError::Resource));
+        let resources =
+            |count: usize| (0..count).map(|n| format!("resource=https://{n}.test")).collect::<Vec<_>>();
+        assert!(with(&resources(MOST_RESOURCES).join("&")).is_ok(), "RFC 8707 has several");
+        assert_eq!(with(&resources(MOST_RESOURCES + 1).join("&")), Err(RequestError::Resource));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod authentication;
-mod changes;
 pub mod ciba;
+mod comparison;
 mod details;
 pub mod form;
 pub mod grants;
@@ -26,7 +26,7 @@ use crate::outbound::Outbound;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::clients::authentication::{Abilities, METHOD};
-use crate::services::clients::changes::{differences, has_other_reach};
+use crate::services::clients::comparison::{differences, has_other_reach};
 use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;

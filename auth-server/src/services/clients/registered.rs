@@ -58,7 +58,7 @@ impl ClientService {
     }
 
     /// Replaces what a client says of itself: what it does not say is gone. Its secrets stay, and so does what an administrator bounds it
-    /// by: its organisation, and that it is switched off.
+    /// by: its organisation, its profile, and that it is switched off.
     pub(crate) async fn replace(
         &self,
         tx: &mut Tx,
@@ -66,7 +66,11 @@ impl ClientService {
         caller: &Caller,
     ) -> Result<Client, AdminError> {
         let authentication = identity(before, &blueprint);
-        let blueprint = Blueprint { organisation: before.organisation.clone(), ..blueprint };
+        let blueprint = Blueprint {
+            organisation: before.organisation.clone(),
+            profile: Some(before.settings.profile),
+            ..blueprint
+        };
         let after =
             Client { disabled_at: before.disabled_at, ..built(before.id.clone(), blueprint, authentication) };
         if after == *before {

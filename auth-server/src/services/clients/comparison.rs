@@ -1,4 +1,4 @@
-//! What a change makes of a client.
+//! A client before and after a change.
 
 use crate::domain::client::Client;
 use crate::services::clients::profile;
@@ -17,7 +17,6 @@ pub(super) fn has_other_reach(before: &Client, after: &Client) -> bool {
         || profile::is_tightened(before, after)
 }
 
-/// What is other than it was, by name.
 pub(super) fn differences(before: &Client, after: &Client) -> Vec<&'static str> {
     [
         ("name", before.name != after.name),
