@@ -7,6 +7,7 @@ use portcullis_tests::ciba::{CIBA, bank};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::damaged;
 use portcullis_tests::registered::Registered;
+use portcullis_tests::rsa_keys::RsaKeys;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::token::Field;
 use reqwest::Method;
@@ -36,6 +37,17 @@ async fn section_7_3_a_request_is_acknowledged(#[values(Sqlite, Postgres)] datab
     assert_eq!((&body["expires_in"], &body["interval"]), (&json!(300), &json!(5)));
     let id = answer.member("auth_req_id");
     assert!(id.len() >= 43 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)), "{id}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_7_2_what_is_not_known_is_passed_over(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    server.admin.user("ada").await;
+    let bank = server.admin.bank().await;
+    let fields = [ADA, &[("anything", "else"), ("user_code", "")]].concat();
+    let answer = server.machine.start(&bank, &fields).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[rstest]
@@ -248,6 +260,28 @@ async fn section_7_1_1_a_signed_request_that_is_not_whole_or_not_theirs_is_refus
     assert_eq!(refused(&keys.sign_as("at+jwt", &good)).await, said("invalid_request"), "another kind");
     let unsigned = keys.sign_with(&json!({ "alg": "none", "typ": "JWT" }), &good);
     assert_eq!(refused(&unsigned).await, said("invalid_request"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_7_1_1_a_request_is_signed_by_the_algorithm_that_was_registered(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    server.admin.user("ada").await;
+    let (keys, others) = (SigningKeys::generate(), RsaKeys::generate());
+    let mut document = bank("poll", &json!({ "backchannel_authentication_request_signing_alg": "ES256" }));
+    let mut jwks = keys.public_jwks();
+    jwks["keys"].as_array_mut().unwrap().extend(others.jwks("PS256")["keys"].as_array().cloned().unwrap());
+    document["jwks"] = jwks;
+    document["options"]["authentication"] = json!({ "token_endpoint_auth_method": "client_secret_basic" });
+    let bank = server.admin.client(document).await;
+    let claims = object(&server, &bank);
+    let other = others.sign(&json!({ "alg": "PS256", "typ": "JWT" }), &claims);
+    let refused = server.machine.start(&bank, &[("request", &other)]).await;
+    assert_eq!(refusal(&refused), said("invalid_request"));
+    assert!(refused.member("error_description").contains("another algorithm"), "{}", refused.text());
+    assert_eq!(server.machine.start(&bank, &[("request", &keys.sign(&claims))]).await.status, 200);
 }
 
 #[rstest]

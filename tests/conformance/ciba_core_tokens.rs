@@ -217,16 +217,68 @@ async fn section_10_1_what_changed_meanwhile_counts(#[values(Sqlite, Postgres)] 
     // The client may ask for less.
     let id = server.machine.started(&bank, LONGER).await;
     server.visitor().decide_request(&ada, "allow").await;
-    let path = format!("/clients/{}", bank.id);
-    let etag = server.admin.get(&path).await.header("etag").to_owned();
     let mut less = portcullis_tests::ciba::bank("poll", &json!({}));
     less["scopes"] = json!("openid");
-    let change = server.admin.request(Method::PUT, &path).await.header("if-match", etag).json(&less);
-    assert_eq!(Answer::to(change).await.status, 200);
+    change(&server, &bank, &less).await;
     assert_eq!(server.machine.ask(&bank, &id).await.json()["scope"], "openid");
     // The account was disabled.
     let id = server.machine.started(&bank, ADA).await;
     server.visitor().decide_request(&ada, "allow").await;
     server.admin.post(&format!("/users/{}/disable", ada.id), &json!({})).await;
     assert_eq!(refusal(&server.machine.ask(&bank, &id).await), said("invalid_grant"));
+}
+
+/// Changes a client into one that the document describes.
+async fn change(server: &TestServer, client: &Registered, document: &Value) {
+    let path = format!("/clients/{}", client.id);
+    let etag = server.admin.get(&path).await.header("etag").to_owned();
+    let change = server.admin.request(Method::PUT, &path).await.header("if-match", etag).json(document);
+    let answer = Answer::to(change).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_10_1_a_client_that_lost_the_grant_gets_nothing_and_asks_nobody(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (ada, bank, allowed) = started(&server, ADA).await;
+    let mut visitor = server.visitor();
+    visitor.decide_request(&ada, "allow").await;
+    let id = server.machine.started(&bank, ADA).await;
+    let page = visitor.approvals(&ada).await;
+    let request = portcullis_tests::ciba::waiting(&page).remove(0);
+    let mut without = portcullis_tests::ciba::bank("poll", &json!({}));
+    without["options"]["protocol"] = json!({});
+    change(&server, &bank, &without).await;
+    for id in [&allowed, &id] {
+        assert_eq!(refusal(&server.machine.ask(&bank, id).await), said("unauthorized_client"));
+    }
+    let empty = visitor.approvals(&ada).await;
+    assert_eq!(portcullis_tests::ciba::waiting(&empty), Vec::<String>::new());
+    let account = visitor.open("/account").await;
+    assert!(account.text().contains("Nothing waits for you."), "{}", account.text());
+    let form = the_form(&page, &format!("{request}-form")).with("decision", "allow");
+    assert_eq!(visitor.submit(&form).await.status, 410);
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_10_1_requests_go_with_their_client_and_their_person(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (ada, gone, _) = started(&server, ADA).await;
+    let bank = server.admin.bank().await;
+    let id = server.machine.started(&bank, ADA).await;
+    let mut visitor = server.visitor();
+    assert_eq!(portcullis_tests::ciba::waiting(&visitor.approvals(&ada).await).len(), 2);
+    let delete = async |path: String| server.admin.send(Method::DELETE, &path, &json!({})).await.status;
+    assert_eq!(delete(format!("/clients/{}", gone.id)).await, 204);
+    assert_eq!(portcullis_tests::ciba::waiting(&visitor.approvals(&ada).await).len(), 1);
+    visitor.decide_request(&ada, "allow").await;
+    assert_eq!(delete(format!("/users/{}", ada.id)).await, 204);
+    assert_eq!(refusal(&server.machine.ask(&bank, &id).await), said("invalid_grant"));
+    assert_eq!(refusal(&server.machine.start(&bank, ADA).await), said("unknown_user_id"));
 }

@@ -2,6 +2,7 @@
 //! (`options.profile`). Each section is that of the text.
 
 mod changes;
+mod from_behind;
 mod requests;
 mod settings;
 mod signatures;

@@ -9,6 +9,8 @@ mod ciba_core_people;
 #[cfg(test)]
 mod ciba_core_ping;
 #[cfg(test)]
+mod ciba_core_registered;
+#[cfg(test)]
 mod ciba_core_tokens;
 mod client_id_metadata_attacks;
 #[cfg(test)]

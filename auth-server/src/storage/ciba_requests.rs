@@ -133,14 +133,14 @@ pub async fn waiting(
 /// How much of it there is, up to a limit.
 pub async fn count_waiting(
     tx: &mut Tx,
-    (user, client): (&UserId, Option<&ClientId>),
+    (user, client): (&UserId, &ClientId),
     now: Timestamp,
     limit: u32,
 ) -> Result<Waiting, StoreError> {
     let rows = tx.fetch_all(COUNT, &[user.into(), now.into(), limit.into()]).await?;
     let mut of_client = 0;
     for row in &rows {
-        of_client += usize::from(Some(&row.get::<ClientId>(0)?) == client);
+        of_client += usize::from(row.get::<ClientId>(0)? == *client);
     }
     Ok(Waiting { of_client, of_all: rows.len() })
 }

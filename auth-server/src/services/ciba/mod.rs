@@ -248,7 +248,7 @@ impl CibaService {
                 Box::pin(async move {
                     let CibaRequest { client, user, .. } = &new.request;
                     users::hold(tx, user).await?;
-                    let whose = (user, Some(client));
+                    let whose = (user, client);
                     let Waiting { of_client, of_all } =
                         ciba_requests::count_waiting(tx, whose, now, WAITING_OF_ALL).await?;
                     if of_client >= WAITING_OF_CLIENT || of_all >= WAITING_OF_ALL as usize {

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::ciba::CibaRequest;
+use crate::domain::client::{Client, GrantType};
 use crate::domain::clock::Timestamp;
 use crate::domain::decoupled::{Approval, Decision};
-use crate::domain::ids::{CibaRequestId, GrantId, UserId};
+use crate::domain::ids::{CibaRequestId, GrantId};
 use crate::services::ciba::error::{Decided, Step};
 use crate::services::ciba::{CibaService, WAITING_OF_ALL};
 use crate::services::visit::{LiveSession, Visit};
@@ -40,8 +41,10 @@ impl CibaService {
             ciba_requests::waiting(&mut self.store.read().await?, &live.user.id, now, WAITING_OF_ALL).await?;
         let mut shown = Vec::with_capacity(found.len());
         for request in found {
-            let client = self.store.client(&request.client).await?.filter(|client| client.is_enabled());
-            let Some(client) = client else { continue };
+            let Some(client) = self.store.client(&request.client).await?.filter(|client| may_ask(client))
+            else {
+                continue;
+            };
             let api = match &request.resource {
                 Some(api) => self.store.api(api).await?.map(|api| api.name.clone()),
                 None => None,
@@ -50,13 +53,6 @@ impl CibaService {
             shown.push(ShownRequest { client: client.name.clone(), api, wants_sign_in, request });
         }
         Ok(shown)
-    }
-
-    /// How many wait for somebody.
-    pub(crate) async fn count(&self, user: &UserId, now: Timestamp) -> Step<usize> {
-        let mut tx = self.store.read().await?;
-        let waiting = ciba_requests::count_waiting(&mut tx, (user, None), now, WAITING_OF_ALL).await?;
-        Ok(waiting.of_all)
     }
 
     /// Whoever is signed in decides. What is allowed is what the client asked for, whatever the form says, and of this person alone.
@@ -69,7 +65,7 @@ impl CibaService {
         let (user, now) = (&live.user.id, visit.now);
         let found = ciba_requests::find_waiting(&mut self.store.read().await?, (id, user), now).await?;
         let Some(request) = found.filter(|_| self.is_on()) else { return Ok(Decided::Gone) };
-        if self.store.client(&request.client).await?.is_none_or(|client| !client.is_enabled()) {
+        if !self.store.client(&request.client).await?.is_some_and(|client| may_ask(&client)) {
             return Ok(Decided::Gone);
         }
         let wants_sign_in = request.wishes.want_sign_in(&live.session, request.created_at, now);
@@ -102,6 +98,11 @@ impl CibaService {
             auth_time: live.session.auth_time,
         }
     }
+}
+
+/// What a client asked for while it might is nobody's business any more once it may not: it would get no tokens.
+fn may_ask(client: &Client) -> bool {
+    client.is_enabled() && client.allows(GrantType::Ciba)
 }
 
 fn event(request: &CibaRequest, decision: Decision, visit: &Visit) -> AuditEvent {

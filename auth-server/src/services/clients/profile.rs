@@ -91,8 +91,9 @@ fn check_signatures(profile: SecurityProfile, client: &Client, refuse: &mut impl
 /// What is verified for it. A key that only carries a certificate signs nothing.
 fn check_keys(profile: SecurityProfile, client: &Client, refuse: &mut impl FnMut(&str, &str)) {
     let protocol = &client.settings.protocol;
-    let signs =
-        client.authentication.method == AuthMethod::PrivateKeyJwt || protocol.request_objects.are_required();
+    let signs = client.authentication.method == AuthMethod::PrivateKeyJwt
+        || protocol.request_objects.are_required()
+        || protocol.openid.ciba.as_ref().is_some_and(|ciba| ciba.request_alg.is_some());
     let why =
         "permits keys of the algorithms ES256, EdDSA and PS256, which an RSA key has to name as its `alg`";
     if let Some(KeySource::Registered(jwks)) = client.keys()

@@ -57,6 +57,11 @@ impl ClientMetadata {
     /// What the client wants, checked against what it may have. The rest is checked with the form.
     pub(crate) fn wish(&self, allowance: &Allowance, origin: Origin) -> Result<Wish, MetadataError> {
         self.unmet.check()?;
+        // Who may name people is for an administrator to say, and whoever registers is told so. A document is for all servers, and says to
+        // some what means nothing to others.
+        if let Some(member) = self.from_behind.asked().filter(|_| origin == Origin::Sent) {
+            return Err(MetadataError::of(member, "is for an administrator to say"));
+        }
         let method = self.method(origin)?;
         let grants = self.grants(allowance)?;
         self.check_types(&grants)?;

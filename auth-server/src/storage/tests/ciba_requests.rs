@@ -57,7 +57,7 @@ async fn waiting(fixture: &Fixture) -> NewCibaRequest {
     new
 }
 
-async fn count(tx: &mut Tx, user: &UserId, client: Option<&ClientId>, now: Timestamp) -> Waiting {
+async fn count(tx: &mut Tx, user: &UserId, client: &ClientId, now: Timestamp) -> Waiting {
     ciba_requests::count_waiting(tx, (user, client), now, 9).await.unwrap()
 }
 
@@ -99,10 +99,11 @@ async fn a_request_waits_for_its_person_until_it_ends(#[case] backend: Backend) 
     assert_eq!(ciba_requests::waiting(&mut tx, &bob, now, 9).await.unwrap(), []);
     assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, asked.expires_at, 9).await.unwrap(), []);
     let both = Waiting { of_client: 1, of_all: 1 };
-    assert_eq!(count(&mut tx, &asked.user, Some(&asked.client), now).await, both);
-    assert_eq!(count(&mut tx, &asked.user, None, now).await, Waiting { of_client: 0, of_all: 1 });
-    assert_eq!(count(&mut tx, &bob, None, now).await.of_all, 0);
-    assert_eq!(count(&mut tx, &asked.user, None, asked.expires_at).await.of_all, 0);
+    assert_eq!(count(&mut tx, &asked.user, &asked.client, now).await, both);
+    let other: ClientId = fixture.id();
+    assert_eq!(count(&mut tx, &asked.user, &other, now).await, Waiting { of_client: 0, of_all: 1 });
+    assert_eq!(count(&mut tx, &bob, &asked.client, now).await.of_all, 0);
+    assert_eq!(count(&mut tx, &asked.user, &asked.client, asked.expires_at).await.of_all, 0);
     let found = ciba_requests::find_waiting(&mut tx, (&asked.id, &bob), now).await.unwrap();
     assert_eq!(found, None, "of somebody else");
     let found = ciba_requests::find_waiting(&mut tx, (&asked.id, &asked.user), now).await.unwrap();
@@ -115,7 +116,7 @@ async fn a_request_waits_for_its_person_until_it_ends(#[case] backend: Backend) 
     assert_eq!(decide(&fixture, (&asked.id, &asked.user), Deny, now).await, Some(new.digest));
     let mut tx = fixture.read().await;
     assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap(), []);
-    assert_eq!(count(&mut tx, &asked.user, None, now).await.of_all, 0);
+    assert_eq!(count(&mut tx, &asked.user, &asked.client, now).await.of_all, 0);
 }
 
 #[rstest]
