@@ -12,6 +12,7 @@ mod ciba_core_ping;
 mod ciba_core_registered;
 #[cfg(test)]
 mod ciba_core_tokens;
+#[cfg(test)]
 mod client_id_metadata_attacks;
 #[cfg(test)]
 mod client_id_metadata_document;
