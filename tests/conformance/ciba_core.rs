@@ -41,11 +41,14 @@ async fn section_7_3_a_request_is_acknowledged(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test]
-async fn section_7_2_what_is_not_known_is_passed_over(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_7_2_what_is_not_known_or_empty_is_passed_over(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     server.admin.user("ada").await;
     let bank = server.admin.bank().await;
-    let fields = [ADA, &[("anything", "else"), ("user_code", "")]].concat();
+    let fields =
+        [ADA, &[("anything", "else"), ("user_code", ""), ("request_uri", ""), ("request", "")]].concat();
     let answer = server.machine.start(&bank, &fields).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -65,15 +65,15 @@ pub(super) fn read<'a>(
     settings: &CibaSettings,
     life: Duration,
 ) -> Result<Draft<'a>, CibaError> {
-    if parameters.has_any(&["request_uri"]) {
+    if parameters.get("request_uri")?.is_some() {
         return Err(CibaError::RequestUri);
     }
     // A request that asks for more than it would get is refused, and not answered with less.
-    if parameters.has_any(&[details::PARAMETER]) {
+    if parameters.get(details::PARAMETER)?.is_some() {
         return Err(DetailsFault::NotHere.into());
     }
     // Whoever sends one believes that it is checked.
-    if parameters.has_any(&["user_code"]) {
+    if parameters.get("user_code")?.is_some() {
         return Err(CibaError::UserCode);
     }
     let message = parameters.get("binding_message")?.map(BindingMessage::parse).transpose();
