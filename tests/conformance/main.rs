@@ -73,6 +73,8 @@ mod rfc7591_refused;
 #[cfg(test)]
 mod rfc7592;
 #[cfg(test)]
+mod rfc7592_bounds;
+#[cfg(test)]
 mod rfc7636;
 #[cfg(test)]
 mod rfc7662;

@@ -10,32 +10,32 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-async fn server(database: Database) -> TestServer {
+pub(crate) async fn server(database: Database) -> TestServer {
     TestServer::start_with(database, |config| config.reach.registration.dynamic = Dynamic::Token).await
 }
 
-async fn registered(server: &TestServer) -> OwnRegistration {
+pub(crate) async fn registered(server: &TestServer) -> OwnRegistration {
     let token = server.initial_token(json!({})).await;
     OwnRegistration::of(&server.register(Some(&token), &web_metadata()).await)
 }
 
-async fn read(server: &TestServer, own: &OwnRegistration) -> Answer {
+pub(crate) async fn read(server: &TestServer, own: &OwnRegistration) -> Answer {
     server.about_registration(Method::GET, &own.path, Some(&own.token), None).await
 }
 
 /// What the client says when it changes itself: what it is, and what is new.
-fn changed(own: &OwnRegistration, member: &str, value: Value) -> Value {
+pub(crate) fn changed(own: &OwnRegistration, member: &str, value: Value) -> Value {
     let mut metadata = web_metadata();
     metadata["client_id"] = json!(own.client.id);
     metadata[member] = value;
     metadata
 }
 
-async fn update(server: &TestServer, own: &OwnRegistration, metadata: &Value) -> Answer {
+pub(crate) async fn update(server: &TestServer, own: &OwnRegistration, metadata: &Value) -> Answer {
     server.about_registration(Method::PUT, &own.path, Some(&own.token), Some(metadata)).await
 }
 
-fn told(answer: &Answer) -> (u16, String) {
+pub(crate) fn told(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), answer.error())
 }
 
@@ -209,7 +209,7 @@ async fn section_2_a_client_that_was_switched_off_changes_nothing(
 }
 
 /// What the administrator says of a client, beside what it said itself.
-async fn administered(server: &TestServer, own: &OwnRegistration, more: Value) -> Answer {
+pub(crate) async fn administered(server: &TestServer, own: &OwnRegistration, more: Value) -> Answer {
     let path = format!("/clients/{}", own.client.id);
     let mut document =
         json!({ "name": "Partner", "preset": "web", "redirect_uris": own.client.redirect_uris });
@@ -219,54 +219,6 @@ async fn administered(server: &TestServer, own: &OwnRegistration, more: Value) -
     let known = server.admin.get(&path).await;
     let request = server.admin.request(Method::PUT, &path).await.header("if-match", known.header("etag"));
     Answer::to(request.json(&document)).await
-}
-
-#[rstest]
-#[tokio::test]
-async fn section_2_2_a_client_does_not_take_back_what_an_administrator_took(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let server = server(database).await;
-    let orders = server.admin.api("https://orders.example").await;
-    let allowed = json!({ "scopes": "openid email orders:read", "apis": [orders.id] });
-    let token = server.initial_token(allowed).await;
-    let own = OwnRegistration::of(&server.register(Some(&token), &web_metadata()).await);
-    let house = server.admin.post("/organisations", &json!({ "name": "House" })).await;
-    let narrower = json!({ "scopes": "openid", "apis": [], "organisation": house["id"] });
-    let taken = administered(&server, &own, narrower).await;
-    assert_eq!(taken.status, 200, "{}", taken.text());
-    let wanted = changed(&own, "scope", json!("openid email orders:read"));
-    let answer = update(&server, &own, &wanted).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["scope"], "openid");
-    let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
-    assert_eq!((&shown["settings"]["apis"], &shown["organisation"]), (&json!([]), &house["id"]), "{shown}");
-    // What was given counts as well.
-    let own = OwnRegistration::of(&answer);
-    let given =
-        administered(&server, &own, json!({ "scopes": "openid phone", "organisation": house["id"] })).await;
-    assert_eq!(given.status, 200, "{}", given.text());
-    let wanted = changed(&own, "scope", json!("openid phone email"));
-    assert_eq!(update(&server, &own, &wanted).await.json()["scope"], "openid phone");
-}
-
-#[rstest]
-#[tokio::test]
-async fn section_2_2_a_client_does_not_leave_the_profile_that_it_is_held_to(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let server = server(database).await;
-    let own = registered(&server).await;
-    let held = administered(&server, &own, json!({ "options": { "profile": "oauth21" } })).await;
-    assert_eq!(held.status, 200, "{}", held.text());
-    let answer = update(&server, &own, &changed(&own, "client_name", json!("Other"))).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
-    assert_eq!(
-        (&shown["name"], &shown["settings"]["profile"]),
-        (&json!("Other"), &json!("oauth21")),
-        "{shown}"
-    );
 }
 
 #[rstest]

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,6 +28,7 @@ struct Desk {
     says: Arc<Mutex<Option<String>>>,
     says_at: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     asked: Arc<AtomicUsize>,
+    open: Arc<watch::Sender<bool>>,
 }
 
 impl DocumentAt {
@@ -38,7 +40,8 @@ impl DocumentAt {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let desk = Desk { says: Arc::default(), says_at: Arc::default(), asked: Arc::default() };
+        let open = Arc::new(watch::Sender::new(true));
+        let desk = Desk { says: Arc::default(), says_at: Arc::default(), asked: Arc::default(), open };
         let (acceptor, at) = (acceptor(), desk.clone());
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -110,6 +113,23 @@ impl DocumentAt {
         *self.desk.says.lock().expect("nobody who holds the lock panics") = None;
     }
 
+    /// Answers nobody until it is told to go on.
+    pub fn hold(&self) {
+        self.desk.open.send_replace(false);
+    }
+
+    /// Answers again, also whoever waits.
+    pub fn go_on(&self) {
+        self.desk.open.send_replace(true);
+    }
+
+    /// Waits until somebody asked so often.
+    pub async fn is_asked(&self, times: usize) {
+        while self.asked() < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// How often somebody asked.
     pub fn asked(&self) -> usize {
         self.desk.asked.load(Ordering::SeqCst)
@@ -166,6 +186,8 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, desk: Desk) {
             _ => return,
         }
     }
+    // Where the test is over there is nobody to answer.
+    _ = desk.open.subscribe().wait_for(|open| *open).await;
     let line = String::from_utf8_lossy(&request);
     let path = line.split(' ').nth(1).unwrap_or_default();
     let here = desk.says_at.lock().expect("nobody who holds the lock panics").get(path).cloned();

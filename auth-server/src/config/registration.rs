@@ -5,6 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::claims::SIGN_IN_SCOPES;
+
 /// Which clients may come by themselves, and what they may have.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,7 +44,7 @@ impl Default for Registration {
             client_id_metadata_documents: Documents::Off,
             document_hosts: Vec::new(),
             dynamic: Dynamic::Off,
-            scopes: "openid profile email offline_access".to_owned(),
+            scopes: SIGN_IN_SCOPES.to_owned(),
             apis: Vec::new(),
             unused_days: 30,
             per_address_per_minute: 10,

@@ -28,6 +28,9 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 /// Scopes that are about a person and their sign-in: they belong to this server, and to no API.
 pub const PERSONAL: [&str; 6] = [ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE];
 
+/// What a client that signs people in asks for unless it is told otherwise.
+pub const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
+
 /// The claims of an access token ([RFC 9068 §2.2]); absent ones are left out.
 ///
 /// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2

@@ -37,6 +37,27 @@ pub struct Api {
     pub scopes: ScopeSet,
 }
 
+#[cfg(test)]
+impl Api {
+    /// One for tests, told from others by its seed.
+    pub(crate) fn sample(seed: u64, scopes: &str) -> Self {
+        use crate::domain::secret::Entropy;
+
+        Self {
+            id: ApiId::generate(Timestamp::from_secs(1), &Entropy::seeded(seed)),
+            audience: Audience::parse("https://orders.test").unwrap(),
+            name: "Orders".to_owned(),
+            access_token_ttl: Duration::from_mins(5),
+            active_revision: None,
+            created_at: Timestamp::from_secs(1),
+            administers: false,
+            four_eyes: false,
+            shadow: None,
+            scopes: ScopeSet::parse(scopes).unwrap(),
+        }
+    }
+}
+
 /// The audience of an API: an absolute URI without a fragment (RFC 8707 §2).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String", into = "String")]

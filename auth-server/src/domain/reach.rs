@@ -13,13 +13,35 @@ use crate::domain::scope::ScopeSet;
 
 /// How far a request, a code or a grant reaches.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "KeptReach", into = "KeptReach")]
 pub struct Reach {
     /// The APIs that access tokens are for (RFC 8707).
-    #[serde(default, rename = "resource")]
     pub apis: ApiSet,
     /// What is allowed there in detail (RFC 9396).
-    #[serde(default, rename = "authorization_details", skip_serializing_if = "Details::is_empty")]
     pub details: Details,
+}
+
+/// As it is kept. A replica that knows nothing of details would show people less than they allow: beside details the APIs are a list,
+/// which it cannot read.
+#[derive(Deserialize, Serialize)]
+struct KeptReach {
+    #[serde(default)]
+    resource: Kept,
+    #[serde(default, skip_serializing_if = "Details::is_empty")]
+    authorization_details: Details,
+}
+
+impl From<KeptReach> for Reach {
+    fn from(kept: KeptReach) -> Self {
+        Self { apis: kept.resource.into(), details: kept.authorization_details }
+    }
+}
+
+impl From<Reach> for KeptReach {
+    fn from(Reach { apis, details }: Reach) -> Self {
+        let resource = if details.is_empty() { apis.into() } else { Kept::Several(apis.0) };
+        Self { resource, authorization_details: details }
+    }
 }
 
 impl From<Option<ApiId>> for Reach {
@@ -39,6 +61,12 @@ pub struct ApiSet(Vec<ApiId>);
 enum Kept {
     One(Option<ApiId>),
     Several(Vec<ApiId>),
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::One(None)
+    }
 }
 
 impl ApiSet {
@@ -141,29 +169,9 @@ pub fn scopes_of_any(asked: &ScopeSet, apis: &[&Api]) -> ScopeSet {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
-    use crate::domain::clock::Timestamp;
-    use crate::domain::rbac::Audience;
-    use crate::domain::secret::Entropy;
-
-    fn api(seed: u64, scopes: &str) -> Api {
-        Api {
-            id: ApiId::generate(Timestamp::from_secs(1), &Entropy::seeded(seed)),
-            audience: Audience::parse("https://orders.test").unwrap(),
-            name: "Orders".to_owned(),
-            access_token_ttl: Duration::from_mins(5),
-            active_revision: None,
-            created_at: Timestamp::from_secs(1),
-            administers: false,
-            four_eyes: false,
-            shadow: None,
-            scopes: set(scopes),
-        }
-    }
 
     fn set(text: &str) -> ScopeSet {
         ScopeSet::parse(text).unwrap()
@@ -175,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_token_says_what_its_place_has_and_what_concerns_the_sign_in() {
-        let (orders, stock, open) = (api(1, "read orders"), api(2, "read stock"), api(3, ""));
+        let (orders, stock, open) =
+            (Api::sample(1, "read orders"), Api::sample(2, "read stock"), Api::sample(3, ""));
         let all = "openid email read orders stock other";
         assert_eq!(at(all, Some(&orders), &[&stock]), "email openid orders read");
         assert_eq!(at(all, Some(&stock), &[&orders, &open]), "email openid read stock");
@@ -187,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_scope_that_no_api_has_is_not_asked_for() {
-        let (orders, open) = (api(1, "read"), api(3, ""));
+        let (orders, open) = (Api::sample(1, "read"), Api::sample(3, ""));
         let asked = set("openid read write");
         assert_eq!(scopes_of_any(&asked, &[&orders]).to_string(), "openid read");
         assert_eq!(scopes_of_any(&asked, &[&orders, &open]), asked);
@@ -196,7 +205,7 @@ mod tests {
 
     #[test]
     fn one_api_is_kept_as_it_was_before_there_could_be_several() {
-        let (one, other) = (api(1, "").id, api(2, "").id);
+        let (one, other) = (Api::sample(1, "").id, Api::sample(2, "").id);
         let reach = Reach::from(Some(one.clone()));
         assert_eq!(json!(reach), json!({ "resource": one }));
         assert_eq!(json!(Reach::default()), json!({ "resource": null }));
@@ -207,5 +216,22 @@ mod tests {
             assert_eq!(set.to_string().parse(), Ok(set));
         }
         assert_eq!(serde_json::from_value::<Reach>(json!({})).unwrap(), Reach::default());
+    }
+
+    #[test]
+    fn beside_details_the_apis_are_a_list_which_older_programs_cannot_take_for_less() {
+        let api = Api::sample(1, "").id;
+        let plain = Reach::from(Some(api.clone()));
+        assert_eq!(serde_json::to_value(&plain).unwrap(), json!({ "resource": api.as_str() }));
+        let details = Details::parse(&json!([{ "type": "payment" }]).to_string()).unwrap();
+        let detailed = Reach { details, ..plain.clone() };
+        let kept = serde_json::to_value(&detailed).unwrap();
+        assert_eq!(kept["resource"], json!([api.as_str()]));
+        for reach in [Reach::default(), plain, detailed] {
+            let kept = serde_json::to_value(&reach).unwrap();
+            assert_eq!(serde_json::from_value::<Reach>(kept).unwrap(), reach);
+        }
+        let old = json!({ "authorization_details": [] });
+        assert_eq!(serde_json::from_value::<Reach>(old).unwrap(), Reach::default());
     }
 }

@@ -6,8 +6,7 @@ use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::rbac::AssignmentSubject;
-use crate::storage::{Store, StoreError, assignments, clients, initial_tokens, registrations};
+use crate::storage::{Store, StoreError, client_removal, initial_tokens, registrations};
 
 /// How soon it is looked again at one that somebody uses.
 const AGAIN: Duration = Duration::from_hours(30 * 24);
@@ -47,11 +46,9 @@ async fn look_at_some(store: &Store, now: Timestamp) -> Result<bool, StoreError>
                         registrations::put_off(tx, &client, now.plus(AGAIN)).await?;
                         continue;
                     }
-                    assignments::delete_of(tx, &AssignmentSubject::Client(client.clone())).await?;
-                    clients::delete(tx, &client).await?;
-                    let event = AuditEvent::new(Actor::System, AuditAction::ClientDeleted).on(&client);
-                    tx.audit(event.with(json!({ "reason": "unused" })));
-                    tx.invalidate();
+                    let event = AuditEvent::new(Actor::System, AuditAction::ClientDeleted);
+                    let event = event.with(json!({ "reason": "unused" }));
+                    client_removal::take_away(tx, &client, event, now).await?;
                 }
                 Ok(full)
             })
@@ -64,9 +61,11 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::domain::client::Client;
     use crate::domain::ids::{ClientId, InitialTokenId};
     use crate::domain::registration::{About, Allowance, InitialToken, Registration, RegistrationSource};
     use crate::domain::secret::Digest32;
+    use crate::storage::clients;
     use crate::storage::registrations::Upkeep;
     use crate::storage::tests::support::{Backend, Fixture};
 
@@ -113,6 +112,22 @@ mod tests {
         assert!(registrations::due(&mut fixture.read().await, fixture.now(), 10).await.unwrap().is_empty());
         fixture.clock.advance(AGAIN + Duration::from_hours(1));
         assert_eq!(registrations::due(&mut fixture.read().await, fixture.now(), 10).await.unwrap(), [used]);
+    }
+
+    /// Gone, it would come back by itself, and nobody would know that it was switched off.
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn a_client_that_was_switched_off_stays_off_however_long_nobody_uses_it(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        let client = arrived(&fixture).await;
+        let found = clients::find(&mut fixture.read().await, &client).await.unwrap().unwrap();
+        let off = Client { disabled_at: Some(fixture.now()), ..found };
+        fixture.write(move |tx| Box::pin(async move { clients::update(tx, &off).await })).await;
+        fixture.clock.advance(Duration::from_hours(2));
+        review(&fixture.store, fixture.now()).await.unwrap();
+        assert!(is_there(&fixture, &client).await);
     }
 
     #[rstest]

@@ -9,6 +9,7 @@ pub mod audit;
 mod cache;
 pub mod ciba_requests;
 pub mod cleanup;
+pub mod client_removal;
 pub mod clients;
 mod commit;
 pub mod consents;

@@ -7,6 +7,7 @@ use crate::domain::refresh::RefreshState;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Digest32;
 use crate::storage::row::Row;
+use crate::storage::value::Value;
 use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
@@ -119,15 +120,7 @@ pub async fn spend(
     successor: &[u8],
     now: Timestamp,
 ) -> Result<Option<RefreshToken>, StoreError> {
-    let values = [
-        digest.into(),
-        client.into(),
-        now.into(),
-        successor.into(),
-        held.jkt.as_ref().map(Thumbprint::as_str).into(),
-        held.x5t.as_ref().map(Thumbprint::as_str).into(),
-    ];
-    tx.fetch_optional(SPEND, &values).await?.as_ref().map(read).transpose()
+    use_active(tx, SPEND, (digest, client, held), successor.into(), now).await
 }
 
 /// Uses the active and unexpired token of a client that holds what it is bound to, and lets it live until `until`, but no longer than
@@ -141,15 +134,26 @@ pub async fn renew(
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Option<RefreshToken>, StoreError> {
+    use_active(tx, RENEW, (digest, client, held), until.into(), now).await
+}
+
+/// Changes the active token of a client that holds what it is bound to.
+async fn use_active(
+    tx: &mut Tx,
+    statement: &'static str,
+    (digest, client, held): (&Digest32, &ClientId, &Confirmation),
+    change: Value<'_>,
+    now: Timestamp,
+) -> Result<Option<RefreshToken>, StoreError> {
     let values = [
         digest.into(),
         client.into(),
         now.into(),
-        until.into(),
+        change,
         held.jkt.as_ref().map(Thumbprint::as_str).into(),
         held.x5t.as_ref().map(Thumbprint::as_str).into(),
     ];
-    tx.fetch_optional(RENEW, &values).await?.as_ref().map(read).transpose()
+    tx.fetch_optional(statement, &values).await?.as_ref().map(read).transpose()
 }
 
 /// The token with this digest, in whatever state.

@@ -35,6 +35,7 @@ const IS_USED: &str = "
     SELECT 1 FROM clients c
      WHERE c.id = $1
        AND (c.redirects = '[]'
+            OR c.disabled_at IS NOT NULL
             OR EXISTS (SELECT 1 FROM consents n WHERE n.client_id = c.id)
             OR EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.id)
             OR EXISTS (SELECT 1 FROM interactions i WHERE i.client_id = c.id))";

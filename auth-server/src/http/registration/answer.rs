@@ -245,6 +245,7 @@ mod tests {
         for (error, status, header) in [
             (RegistrationError::Off, 404, ""),
             (RegistrationError::Forbidden, 403, ""),
+            (RegistrationError::Meanwhile, 503, "retry-after"),
             (RegistrationError::Token, 401, "www-authenticate"),
             (RegistrationError::TokenMissing, 401, "www-authenticate"),
             (RegistrationError::Throttled { retry_after: Duration::from_secs(7) }, 429, "retry-after"),

@@ -23,6 +23,7 @@ pub(super) fn differences(before: &Client, after: &Client) -> Vec<&'static str> 
         ("organisation", before.organisation != after.organisation),
         ("authentication", before.authentication.method != after.authentication.method),
         ("jwks", before.authentication.keys != after.authentication.keys),
+        ("grants", before.grants != after.grants),
         ("redirect_uris", before.redirects != after.redirects),
         ("post_logout_redirect_uris", before.post_logout_redirects != after.post_logout_redirects),
         ("scopes", before.scopes != after.scopes),

@@ -1,6 +1,8 @@
 //! The types of details that a client may ask for.
 
 use crate::domain::client::Client;
+use crate::domain::details::kind::DetailsTypeName;
+use crate::domain::ids::ApiId;
 use crate::services::clients::form::DETAILS_TYPES;
 use crate::services::fields::FieldErrors;
 use crate::storage::{StoreError, Tx, details_types};
@@ -18,4 +20,19 @@ pub(super) async fn check(tx: &mut Tx, client: &Client, errors: &mut FieldErrors
         }
     }
     Ok(())
+}
+
+/// The types of a client that exist still and are of one of these APIs: who changes itself keeps what an administrator gave it there.
+pub(super) async fn kept(
+    tx: &mut Tx,
+    before: &Client,
+    apis: &[ApiId],
+) -> Result<Vec<DetailsTypeName>, StoreError> {
+    let mut kept = Vec::new();
+    for name in &before.settings.details_types {
+        if details_types::find(tx, name).await?.is_some_and(|kind| apis.contains(&kind.api)) {
+            kept.push(name.clone());
+        }
+    }
+    Ok(kept)
 }

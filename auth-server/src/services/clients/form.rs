@@ -3,6 +3,7 @@
 //! A client is checked as a whole: a redirect URI on a machine client, or a browser application with a secret, is a
 //! mistake that no single field shows.
 
+use crate::domain::claims::SIGN_IN_SCOPES;
 use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{AuthMethod, ClientKeys};
 use crate::domain::client_url::ClientUrl;
@@ -30,9 +31,6 @@ pub(super) const JWKS_URI: &str = "/options/jwks_uri";
 
 /// Where the types of details are that a client may ask for.
 pub(super) const DETAILS_TYPES: &str = "/options/authorization_details_types";
-
-/// What a client that signs people in asks for unless it is told otherwise.
-const SIGN_IN_SCOPES: &str = "openid profile email offline_access";
 
 /// A client, as text from any edge.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,6 @@ use crate::domain::audit::AuditAction;
 use crate::domain::client::{Client, GrantType, Preset};
 use crate::domain::client_authentication::{AuthMethod, ClientAuthentication, ClientSecret};
 use crate::domain::ids::{ClientId, OrganisationId};
-use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::outbound::Outbound;
@@ -32,7 +31,7 @@ use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, apis, assignments, clients, forgotten, organisations, secret_uses};
+use crate::storage::{Store, Turn, Tx, apis, client_removal, clients, organisations, registrations};
 
 /// Registers, changes and switches off clients.
 #[derive(Clone)]
@@ -150,11 +149,13 @@ impl ClientService {
                         return Err(AdminError::Stale);
                     }
                     owners.require_rank_over(tx, &before, &caller).await?;
-                    let after = changed(&before, blueprint)?;
+                    let registration = registrations::find(tx, &id).await?;
+                    let after =
+                        registered::held_to(registration.as_ref(), &before, changed(&before, blueprint)?);
                     check(tx, &after, abilities).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
-                    registered::bind(tx, &before, &after).await?;
+                    registered::bind(tx, registration, (&before, &after)).await?;
                     if has_other_reach(&before, &after) {
                         tx.revoke(Revocation::of_client(after.id.as_str(), caller.now));
                     }
@@ -252,16 +253,8 @@ async fn find_to_change(
 }
 
 async fn take_away(tx: &mut Tx, client: &Client, caller: &Caller) -> Result<(), AdminError> {
-    let id = &client.id;
-    assignments::delete_of(tx, &AssignmentSubject::Client(id.clone())).await?;
-    secret_uses::forget_all(tx, id).await?;
-    clients::delete(tx, id).await?;
-    forgotten::insert(tx, id.as_str(), caller.now).await?;
-    tx.revoke(Revocation::of_client(id.as_str(), caller.now));
-    let detail = json!({ "name": client.name });
-    tx.audit(caller.event(AuditAction::ClientDeleted).on(id).with(detail));
-    tx.invalidate();
-    Ok(())
+    let event = caller.event(AuditAction::ClientDeleted).with(json!({ "name": client.name }));
+    Ok(client_removal::take_away(tx, &client.id, event, caller.now).await?)
 }
 
 fn kept(secret: &OpaqueToken, caller: &Caller) -> ClientSecret {

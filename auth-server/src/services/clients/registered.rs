@@ -6,7 +6,9 @@ use crate::domain::audit::AuditAction;
 use crate::domain::client::Client;
 use crate::domain::client_authentication::{AuthMethod, ClientAuthentication};
 use crate::domain::ids::ClientId;
-use crate::domain::registration::{Allowance, OF_EVERYBODY};
+use crate::domain::registration::{
+    About, Allowance, OF_EVERYBODY, REGISTRABLE, Registration, RegistrationSource,
+};
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::OpaqueToken;
 use crate::outbound::Outbound;
@@ -14,10 +16,25 @@ use crate::services::admin_error::AdminError;
 use crate::services::caller::Caller;
 use crate::services::clients::form::{Blueprint, ClientForm};
 use crate::services::clients::{
-    ClientService, built, check, differences, find_to_change, has_other_reach, kept, reach, take_away,
+    ClientService, built, check, details, differences, find_to_change, has_other_reach, kept, reach,
+    take_away,
 };
 use crate::services::fields::FieldErrors;
 use crate::storage::{StoreError, Tx, clients, grants, registrations};
+
+/// Whether what people are shown of a client beside its name changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Presents {
+    AsBefore,
+    Differently,
+}
+
+impl Presents {
+    /// From one to the other.
+    pub(crate) fn change(before: Option<&About>, after: &About) -> Self {
+        if before == Some(after) { Self::AsBefore } else { Self::Differently }
+    }
+}
 
 impl ClientService {
     /// What a form makes, checked as far as that goes without the database.
@@ -58,22 +75,29 @@ impl ClientService {
     }
 
     /// Replaces what a client says of itself: what it does not say is gone. Its secrets stay, and so does what an administrator bounds it
-    /// by: its organisation, its profile, and that it is switched off.
+    /// by: its organisation, its profile, the types of details at its APIs, and that it is switched off. `presents` is whether what
+    /// people are shown of it changes.
     pub(crate) async fn replace(
         &self,
         tx: &mut Tx,
         (before, blueprint): (&Client, Blueprint),
+        presents: Presents,
         caller: &Caller,
     ) -> Result<Client, AdminError> {
         let authentication = identity(before, &blueprint);
-        let blueprint = Blueprint {
+        let mut blueprint = Blueprint {
             organisation: before.organisation.clone(),
             profile: Some(before.settings.profile),
             ..blueprint
         };
+        blueprint.settings.details_types = details::kept(tx, before, &blueprint.settings.apis).await?;
         let after =
             Client { disabled_at: before.disabled_at, ..built(before.id.clone(), blueprint, authentication) };
         if after == *before {
+            if presents == Presents::Differently {
+                let detail = json!({ "changed": ["about"] });
+                tx.audit(caller.event(AuditAction::ClientUpdated).on(&after.id).with(detail));
+            }
             return Ok(after);
         }
         check(tx, &after, self.abilities).await?;
@@ -86,7 +110,9 @@ impl ClientService {
         if proves_less(before, &after) {
             grants::revoke_by_client(tx, &after.id, caller.now).await?;
         }
-        let detail = json!({ "changed": differences(before, &after) });
+        let mut changed = differences(before, &after);
+        changed.extend((presents == Presents::Differently).then_some("about"));
+        let detail = json!({ "changed": changed });
         tx.audit(caller.event(AuditAction::ClientUpdated).on(&after.id).with(detail));
         tx.invalidate();
         Ok(after)
@@ -104,12 +130,24 @@ impl ClientService {
     }
 }
 
-/// What an administrator gives a client that registered, or takes from it, bounds what it can give itself from then on.
-pub(super) async fn bind(tx: &mut Tx, before: &Client, after: &Client) -> Result<(), StoreError> {
-    if before.scopes == after.scopes && before.settings.apis == after.settings.apis {
-        return Ok(());
+/// What an administrator says of a client that came by itself gives it no grant that it did not ask for, or was not allowed.
+pub(super) fn held_to(registration: Option<&Registration>, before: &Client, mut after: Client) -> Client {
+    if registration.is_some() {
+        after.grants.retain(|grant| !REGISTRABLE.contains(grant) || before.grants.contains(grant));
     }
-    let Some(registration) = registrations::find(tx, &after.id).await? else { return Ok(()) };
+    after
+}
+
+/// What an administrator gives a client that registered, or takes from it, bounds what it can give itself from then on. One that is
+/// described by a document is bound as all of them are.
+pub(super) async fn bind(
+    tx: &mut Tx,
+    registration: Option<Registration>,
+    (before, after): (&Client, &Client),
+) -> Result<(), StoreError> {
+    let is_changed = before.scopes != after.scopes || before.settings.apis != after.settings.apis;
+    let registration = registration.filter(|found| found.source == RegistrationSource::Dynamic);
+    let Some(registration) = registration.filter(|_| is_changed) else { return Ok(()) };
     let allowed = registration.allowance.unwrap_or_else(|| Allowance {
         grants: OF_EVERYBODY.to_vec(),
         scopes: String::new(),

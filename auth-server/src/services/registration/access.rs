@@ -9,6 +9,7 @@ use crate::domain::registration::{AccessDigests, Registration};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::caller::{Authority, Caller};
 use crate::services::clients::form::Blueprint;
+use crate::services::clients::registered::Presents;
 use crate::services::registration::error::RegistrationError;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 use crate::services::registration::wish::{Origin, Wish};
@@ -48,7 +49,7 @@ impl RegistrationService {
         let metadata = ClientMetadata::parse(body)?;
         metadata.repeats(&holder.client)?;
         let allowance = match &holder.registration.allowance {
-            Some(allowance) => allowance.clone(),
+            Some(allowance) => self.permissions.as_far_as_it_exists(allowance.clone()).await?,
             None => self.permissions.of_everybody().await?,
         };
         let mut wish = metadata.wish(&allowance, Origin::Sent)?;
@@ -95,7 +96,8 @@ impl RegistrationService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     // Of two changes at once, the second was made of what is there no longer.
                     let before = still_held(tx, &holder).await?;
-                    let after = clients.replace(tx, (&before, blueprint), &caller).await?;
+                    let presents = Presents::change(Some(&holder.registration.about), &said);
+                    let after = clients.replace(tx, (&before, blueprint), presents, &caller).await?;
                     registrations::update(tx, &after.id, &said, &tokens).await?;
                     Ok::<_, RegistrationError>(after)
                 })
@@ -163,7 +165,12 @@ async fn still_held(tx: &mut Tx, holder: &Holder) -> Result<Client, Registration
     let digests = registrations::digests(tx, &holder.client.id).await?;
     let is_held = digests.is_some_and(|digests| digests.current == holder.digests.current);
     let client = clients::find(tx, &holder.client.id).await?.filter(Client::is_enabled);
-    client.filter(|_| is_held).ok_or(RegistrationError::Token)
+    let client = client.filter(|_| is_held).ok_or(RegistrationError::Token)?;
+    // What it may have was read before the client's own addresses were asked, which takes as long as they like.
+    let registration = registrations::find(tx, &client.id).await?;
+    let is_bound_as_before =
+        registration.is_some_and(|registration| registration.allowance == holder.registration.allowance);
+    if is_bound_as_before { Ok(client) } else { Err(RegistrationError::Meanwhile) }
 }
 
 /// A client that could prove who it is does not turn into one that cannot, nor the other way round; and one for people stays one.

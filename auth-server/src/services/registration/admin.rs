@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::domain::audit::AuditAction;
+use crate::domain::claims::SIGN_IN_SCOPES;
 use crate::domain::client::{Client, GrantType};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ApiId, ClientId, InitialTokenId};
@@ -174,7 +175,7 @@ impl InitialTokenForm {
         let grants = errors.take_each("/grants", &self.grants, |grant| registrable(grant));
         let hosts = errors.take_each("/redirect_hosts", &self.redirect_hosts, |host| host_name(host));
         let apis = errors.take_each("/apis", &self.apis, |api| ApiId::parse(api));
-        let scopes = self.scopes.as_deref().unwrap_or("openid profile email offline_access");
+        let scopes = self.scopes.as_deref().unwrap_or(SIGN_IN_SCOPES);
         let scopes = errors.take("/scopes", ScopeSet::parse(scopes));
         let grants = grants.map(|grants| if grants.is_empty() { usual.to_vec() } else { grants });
         Some(Allowance { grants: grants?, scopes: scopes?.to_string(), redirect_hosts: hosts?, apis: apis? })

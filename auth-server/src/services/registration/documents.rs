@@ -22,6 +22,7 @@ use crate::domain::registration::{About, Registration, RegistrationSource};
 use crate::outbound::{Document, JSON, Outbound, OutboundError};
 use crate::services::clients::ClientService;
 use crate::services::clients::form::Blueprint;
+use crate::services::clients::registered::Presents;
 use crate::services::registration::Arrival;
 use crate::services::registration::error::{DocumentError, RegistrationError};
 use crate::services::registration::limits::ArrivalLimits;
@@ -237,7 +238,9 @@ impl DocumentService {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
                     if let Some(before) = clients::find(tx, &client).await? {
-                        clients.replace(tx, (&before, blueprint), &caller).await?;
+                        let known = registrations::find(tx, &client).await?;
+                        let presents = Presents::change(known.as_ref().map(|known| &known.about), &about);
+                        clients.replace(tx, (&before, blueprint), presents, &caller).await?;
                         return Ok(registrations::refresh(tx, &client, &about, freshness).await?);
                     }
                     let detail = json!({ "source": "document" });

@@ -17,6 +17,8 @@ pub(crate) enum RegistrationError {
     Administration(AdminError),
     #[error("an administrator switched the client off, or gave it a role that only an owner may take back")]
     Forbidden,
+    #[error("what the client may have changed meanwhile")]
+    Meanwhile,
     #[error(transparent)]
     Metadata(#[from] MetadataError),
     #[error("clients do not register themselves here")]
@@ -33,7 +35,7 @@ impl RegistrationError {
     /// What the client is told.
     pub(crate) fn code(&self) -> OAuthErrorCode {
         match self {
-            Self::Administration(AdminError::Busy { .. }) | Self::Throttled { .. } => {
+            Self::Administration(AdminError::Busy { .. }) | Self::Meanwhile | Self::Throttled { .. } => {
                 OAuthErrorCode::TemporarilyUnavailable
             }
             Self::Administration(_) => OAuthErrorCode::ServerError,
@@ -148,12 +150,29 @@ impl From<RegistrationError> for DocumentError {
         match error {
             RegistrationError::Metadata(error) => Self::Metadata(error),
             RegistrationError::Administration(AdminError::Store(error)) => Self::Fault(error),
+            // It was given what nobody may have who says of himself what he is.
+            RegistrationError::Forbidden => Self::Off,
             RegistrationError::Administration(_)
-            | RegistrationError::Forbidden
+            | RegistrationError::Meanwhile
             | RegistrationError::Off
             | RegistrationError::Throttled { .. }
             | RegistrationError::Token
             | RegistrationError::TokenMissing => Self::Fault(StoreError::Busy),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_outranks_itself_is_not_one_that_waits_for_the_server() {
+        let error = DocumentError::from(RegistrationError::from(AdminError::OwnersOnly));
+        assert_eq!(error, DocumentError::Off);
+        assert!(!error.passes(), "what was known of it counts no longer");
+        let busy = DocumentError::from(RegistrationError::Meanwhile);
+        assert!(busy.passes());
+        assert_eq!(RegistrationError::Meanwhile.code(), OAuthErrorCode::TemporarilyUnavailable);
     }
 }

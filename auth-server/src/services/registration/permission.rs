@@ -49,9 +49,22 @@ impl Permissions {
                 let mut tx = self.store.read().await?;
                 let found = initial_tokens::find_good(&mut tx, &digest, now).await?;
                 let found = found.ok_or(RegistrationError::Token)?;
-                Ok(Permitted { allowance: found.allowance.clone(), token: Some((found, digest)) })
+                drop(tx);
+                let allowance = self.as_far_as_it_exists(found.allowance.clone()).await?;
+                Ok(Permitted { allowance, token: Some((found, digest)) })
             }
         }
+    }
+
+    /// The same without APIs that were deleted since.
+    pub(super) async fn as_far_as_it_exists(&self, allowance: Allowance) -> Result<Allowance, StoreError> {
+        let mut apis = Vec::new();
+        for id in allowance.apis {
+            if self.store.api(&id).await?.is_some() {
+                apis.push(id);
+            }
+        }
+        Ok(Allowance { apis, ..allowance })
     }
 
     /// What a client may have that nobody vouched for.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::domain::claims::PERSONAL;
 use crate::domain::client::GrantType;
 use crate::domain::client_authentication::AuthMethod;
 use crate::domain::client_protocol::SenderConstraint;
@@ -22,8 +23,6 @@ const LOOPBACK: &str = "http://127.0.0.1";
 const LOCALHOST: &str = "http://localhost";
 /// The most redirect URIs of a client that comes by itself.
 const MOST_REDIRECTS: usize = 20;
-/// Scopes that mean a person.
-const OF_PEOPLE: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
 /// Where the metadata came from, and so how the client may prove who it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -266,7 +265,7 @@ impl ClientMetadata {
         if !machine {
             return Ok(given.to_string());
         }
-        let kept: Vec<&str> = given.iter().filter(|scope| !OF_PEOPLE.contains(scope)).collect();
+        let kept: Vec<&str> = given.iter().filter(|scope| !PERSONAL.contains(scope)).collect();
         Ok(kept.join(" "))
     }
 }

@@ -122,12 +122,7 @@ impl TokenService {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::domain::clock::Timestamp;
-    use crate::domain::rbac::Audience;
-    use crate::domain::secret::Entropy;
 
     const USERINFO: Result<Option<ApiId>, ()> = Ok(None);
 
@@ -136,28 +131,17 @@ mod tests {
         asked.within(&granted, &set(scopes)).map_err(drop)
     }
 
+    fn sample(seed: u64, scopes: &str) -> Arc<Api> {
+        Arc::new(Api::sample(seed, scopes))
+    }
+
     fn set(text: &str) -> ScopeSet {
         ScopeSet::parse(text).unwrap()
     }
 
-    fn api(seed: u64, scopes: &str) -> Arc<Api> {
-        Arc::new(Api {
-            id: ApiId::generate(Timestamp::from_secs(1), &Entropy::seeded(seed)),
-            audience: Audience::parse("https://orders.test").unwrap(),
-            name: "Orders".to_owned(),
-            access_token_ttl: Duration::from_mins(5),
-            active_revision: None,
-            created_at: Timestamp::from_secs(1),
-            administers: false,
-            four_eyes: false,
-            shadow: None,
-            scopes: set(scopes),
-        })
-    }
-
     #[test]
     fn a_token_is_for_what_was_granted_or_for_userinfo() {
-        let (orders, stock) = (&api(1, ""), &api(2, ""));
+        let (orders, stock) = (&sample(1, ""), &sample(2, ""));
         let of = |api: &Arc<Api>| Asked::Api(Arc::clone(api));
         assert_eq!(within(&Asked::Granted, &[orders], ""), Ok(Some(orders.id.clone())));
         assert_eq!(within(&Asked::Granted, &[], ""), USERINFO);
@@ -171,7 +155,7 @@ mod tests {
 
     #[test]
     fn of_several_apis_one_has_to_be_named() {
-        let (orders, stock) = (&api(1, ""), &api(2, ""));
+        let (orders, stock) = (&sample(1, ""), &sample(2, ""));
         assert_eq!(within(&Asked::Granted, &[orders, stock], "openid"), Err(()));
         assert_eq!(within(&Asked::Api(Arc::clone(stock)), &[orders, stock], ""), Ok(Some(stock.id.clone())));
         assert_eq!(within(&Asked::Issuer, &[orders, stock], "openid"), USERINFO);
@@ -179,7 +163,7 @@ mod tests {
 
     #[test]
     fn scopes_that_the_named_api_does_not_have_are_refused_and_not_lost() {
-        let (named, open) = (Asked::Api(api(1, "read")), Asked::Api(api(2, "")));
+        let (named, open) = (Asked::Api(sample(1, "read")), Asked::Api(sample(2, "")));
         for good in [None, Some(set("read other")), Some(set("openid")), Some(set(""))] {
             assert!(named.meet(good.as_ref()).is_ok(), "{good:?}");
         }
