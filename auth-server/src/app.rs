@@ -43,6 +43,7 @@ use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
 use crate::services::backchannel::{LogoutNotices, LogoutSender};
 use crate::services::caller::Caller;
+use crate::services::ciba::ping::PingSender;
 use crate::services::clients::ClientService;
 use crate::services::health::HealthService;
 use crate::services::owners::ADMIN_API_PATH;
@@ -126,7 +127,8 @@ impl App {
             self.ground.entropy.clone(),
             self.front.pages.clone(),
         ));
-        let mut background = background::start(&self.ground, &self.administration, &self.logouts);
+        let mut background =
+            background::start(&self.ground, &self.administration, (&self.logouts, self.pings()));
         background.spawn(background::follow_certificate(self.tls.clone()));
         let uses = self.protocol.clients.uses().clone();
         background.spawn(background::note_uses(uses.clone()));
@@ -240,6 +242,18 @@ impl App {
         self.logouts.deliver_due().await?;
         self.logouts.settled().await;
         Ok(())
+    }
+
+    /// Tells clients of the decisions that they are to be told of now, as it does by itself every few seconds, and waits until nothing is
+    /// on its way any more.
+    pub async fn tell_of_decisions(&self) -> Result<(), StoreError> {
+        self.pings().deliver_due().await?;
+        self.pings().settled().await;
+        Ok(())
+    }
+
+    fn pings(&self) -> &PingSender {
+        self.protocol.decoupled.ciba.pings()
     }
 
     /// What commands make in one go.

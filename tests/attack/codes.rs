@@ -209,6 +209,9 @@ async fn co_13_a_client_uses_only_the_grants_it_has(#[values(Sqlite, Postgres)] 
         let error = server.machine.token(&web, &[("grant_type", &*grant)]).await.error();
         assert_eq!(error, "unauthorized_client", "{kind}");
     }
+    let error =
+        server.machine.token(&web, &[("grant_type", "urn:openid:params:grant-type:ciba")]).await.error();
+    assert_eq!(error, "unauthorized_client");
     for client in [&web, &native] {
         let error = server.machine.client_credentials(client, &orders.audience).await.error();
         assert_eq!(error, "unauthorized_client");

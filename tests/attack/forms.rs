@@ -43,9 +43,17 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
         .append_pair("state", SCRIPT)
         .append_pair("user_code", SCRIPT)
         .finish();
-    for path in
-        ["/login", "/consent", "/device", "/device/confirm", "/logout", "/logged-out", "/setup", "/account"]
-    {
+    for path in [
+        "/login",
+        "/consent",
+        "/device",
+        "/device/confirm",
+        "/approvals",
+        "/logout",
+        "/logged-out",
+        "/setup",
+        "/account",
+    ] {
         assert_harmless(&server.visitor().open(&format!("{path}?{query}")).await, path);
     }
 }
@@ -70,6 +78,14 @@ async fn xs_02_names_are_shown_as_text(#[values(Sqlite, Postgres)] database: Dat
     let consent = visitor.open(&AuthorizeRequest::of(&client).path()).await;
     assert!(consent.text().contains("id=\"consent\""));
     assert_harmless(&consent, "consent");
+    let mut asker = portcullis_tests::ciba::bank("poll", &json!({}));
+    asker["name"] = json!(SCRIPT);
+    let asker = server.admin.client(asker).await;
+    let fields = [("scope", "openid profile"), ("login_hint", "ada"), ("binding_message", SCRIPT)];
+    server.machine.started(&asker, &fields).await;
+    let approvals = visitor.open("/approvals").await;
+    assert_eq!(portcullis_tests::ciba::waiting(&approvals).len(), 1, "{}", approvals.text());
+    assert_harmless(&approvals, "approvals");
 }
 
 #[rstest]
@@ -77,7 +93,9 @@ async fn xs_02_names_are_shown_as_text(#[values(Sqlite, Postgres)] database: Dat
 async fn xs_04_the_policy_of_every_page_is_strict(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let mut visitor = server.visitor();
-    for path in ["/login", "/nothing", "/authorize?client_id=x", "/device", "/logout", "/logged-out"] {
+    for path in
+        ["/login", "/nothing", "/authorize?client_id=x", "/device", "/approvals", "/logout", "/logged-out"]
+    {
         let page = visitor.open(path).await;
         let policy = page.header("content-security-policy");
         assert!(policy.contains("default-src 'none'"), "{path}: {policy}");

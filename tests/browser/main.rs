@@ -1,6 +1,8 @@
 //! The pages in a real browser.
 
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod looks;

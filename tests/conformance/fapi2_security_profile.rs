@@ -3,6 +3,7 @@
 
 mod access_tokens;
 mod changes;
+mod from_behind;
 mod requests;
 mod settings;
 mod signatures;

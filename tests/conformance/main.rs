@@ -1,6 +1,18 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod ciba_core;
+#[cfg(test)]
+mod ciba_core_clients;
+#[cfg(test)]
+mod ciba_core_people;
+#[cfg(test)]
+mod ciba_core_ping;
+#[cfg(test)]
+mod ciba_core_registered;
+#[cfg(test)]
+mod ciba_core_tokens;
+#[cfg(test)]
 mod client_id_metadata_attacks;
 #[cfg(test)]
 mod client_id_metadata_document;

@@ -63,6 +63,7 @@ async fn only_what_works_is_advertised(#[values(Sqlite, Postgres)] database: Dat
         "urn:ietf:params:oauth:grant-type:device_code",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "urn:ietf:params:oauth:grant-type:token-exchange",
+        "urn:openid:params:grant-type:ciba",
     ]);
     assert_eq!(set("grant_types_supported"), grants);
     let methods = text(&["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]);

@@ -11,6 +11,7 @@ use crate::http::tls::Tls;
 use crate::jobs::Runner;
 use crate::keys::ring::KeyRing;
 use crate::services::backchannel::LogoutSender;
+use crate::services::ciba::ping::PingSender;
 use crate::services::client_auth::uses::SecretUses;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::notes::DecisionNotes;
@@ -25,7 +26,7 @@ const TEND_KEYS_AGAIN: Duration = Duration::from_secs(5);
 const READ_AGAIN: Duration = Duration::from_millis(500);
 /// How often the policy of the admin API is read although nobody said that it changed.
 const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked for clients that are to be told of sign-outs. The first time they are told at once.
+/// How often it is looked for clients that are to be told of sign-outs, or of decisions. The first time they are told at once.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether there is another certificate.
@@ -37,7 +38,11 @@ const RECORD_EVERY: Duration = Duration::from_secs(5);
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts it; it runs until the set is dropped.
-pub(super) fn start(ground: &Ground, administration: &Administration, logouts: &LogoutSender) -> JoinSet<()> {
+pub(super) fn start(
+    ground: &Ground,
+    administration: &Administration,
+    (logouts, pings): (&LogoutSender, &PingSender),
+) -> JoinSet<()> {
     let Ground { clock, entropy, keys, store, .. } = ground;
     let mut tasks = JoinSet::new();
     tasks.spawn(tend_keys(keys.clone(), store.clone()));
@@ -48,6 +53,7 @@ pub(super) fn start(ground: &Ground, administration: &Administration, logouts: &
     tasks.spawn(record_decisions(administration.distribution.decisions.notes().clone()));
     ground.notices.attend(logouts.clone());
     tasks.spawn(tell_of_sign_outs(logouts.clone()));
+    tasks.spawn(tell_of_decisions(pings.clone()));
     tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));
     tasks
 }
@@ -107,6 +113,16 @@ async fn tell_of_sign_outs(logouts: LogoutSender) {
         tokio::time::sleep(TELL_EVERY).await;
         if let Err(error) = logouts.deliver_due().await {
             tracing::warn!(cause = %error, "clients cannot be told of sign-outs at present");
+        }
+    }
+}
+
+/// The same for decisions that clients asked people for.
+async fn tell_of_decisions(pings: PingSender) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        if let Err(error) = pings.deliver_due().await {
+            tracing::warn!(cause = %error, "clients cannot be told of decisions at present");
         }
     }
 }

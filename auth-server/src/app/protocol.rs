@@ -8,10 +8,13 @@ use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
 use crate::http::metadata::Discovery;
-use crate::http::protocol::{Documents, Evidence, Protocol};
+use crate::http::protocol::{Decoupled, Documents, Evidence, Protocol};
 use crate::keys::certificate::authorities::Authorities;
 use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::{AuthorizeService, AuthorizeSettings, Surroundings};
+use crate::services::ciba::limits::PeopleLimits;
+use crate::services::ciba::ping::{PingParts, PingSender};
+use crate::services::ciba::{CibaKeys, CibaLimits, CibaOptions, CibaService};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_auth::uses::SecretUses;
 use crate::services::client_auth::{ClientAuthenticator, Witnesses};
@@ -45,6 +48,7 @@ pub(super) fn build(
         refresh_ttl: tokens.refresh_ttl(),
         refresh_absolute: tokens.refresh_absolute(),
         refresh_retry_window: tokens.refresh_retry_window(),
+        ciba_grant: config.protocol.ciba_grant.into(),
         device_grant: config.protocol.device_grant.into(),
     };
     let limits = ClientLimits::new(&config.limits, clock, entropy);
@@ -60,7 +64,7 @@ pub(super) fn build(
     let surroundings = Surroundings {
         limits: flow_limits.clone(),
         pushes: limits.clone(),
-        client_keys,
+        client_keys: client_keys.clone(),
         documents: documents.clone(),
     };
     Ok(Protocol {
@@ -72,7 +76,7 @@ pub(super) fn build(
             surroundings,
         ),
         clients: ClientAuthenticator::new(store.clone(), issuer.clone(), limits.clone(), witnesses),
-        devices: devices(ground, flow_limits, limits.clone()),
+        decoupled: decoupled(ground, flow_limits, (limits.clone(), client_keys)),
         documents: Documents {
             decision_point: DecisionPoint::of(&issuer),
             discovery: Advertised::new(
@@ -113,6 +117,35 @@ fn evidence(ground: &Ground) -> Result<Evidence, DpopError> {
 /// What nonces of proofs are made from, if there are to be any: the same on every replica.
 pub(super) fn nonce_secret(ground: &Ground) -> Option<[u8; 32]> {
     ground.config.protocol.require_dpop_nonces.then(|| ground.sealer.derive("nonces of DPoP proofs"))
+}
+
+/// What is decided elsewhere than where it is asked for.
+fn decoupled(
+    ground: &Ground,
+    flows: FlowLimits,
+    (clients, client_keys): (ClientLimits, ClientKeys),
+) -> Decoupled {
+    Decoupled { ciba: ciba(ground, clients.clone(), client_keys), devices: devices(ground, flows, clients) }
+}
+
+/// What takes requests that are approved elsewhere. It counts with the others what they count, and by itself whom clients ask for.
+fn ciba(ground: &Ground, clients: ClientLimits, client_keys: ClientKeys) -> CibaService {
+    let Ground { config, clock, entropy, keys, sealer, store, outbound, .. } = ground;
+    let options = CibaOptions {
+        issuer: config.issuer(),
+        grant: config.protocol.ciba_grant.into(),
+        request_ttl: config.tokens.ciba_request_ttl(),
+    };
+    let limits = CibaLimits { clients, people: PeopleLimits::new(&config.limits, clock, entropy) };
+    let pings = PingSender::new(PingParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        outbound: outbound.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    });
+    let keys = CibaKeys { ours: keys.clone(), clients: client_keys };
+    CibaService::new((store.clone(), entropy.clone()), keys, options, limits, pings)
 }
 
 /// What gives devices their codes. It counts with the others what they count, and by itself who types codes.

@@ -28,6 +28,9 @@ pub struct Tokens {
     /// Life of the code that a device shows, in which somebody has to type it and decide.
     #[schemars(range(min = 60, max = 1800))]
     pub device_code_ttl_secs: u64,
+    /// Life of a sign-in that a client started from behind, in which the person has to approve it. A client may ask for less.
+    #[schemars(range(min = 30, max = 1800))]
+    pub ciba_request_ttl_secs: u64,
     /// Days after which a refresh token that nobody used is dead.
     #[schemars(range(min = 1, max = 365))]
     pub refresh_ttl_days: u64,
@@ -65,6 +68,11 @@ impl Tokens {
         Duration::from_secs(self.device_code_ttl_secs)
     }
 
+    /// Life of a sign-in that a client started from behind.
+    pub const fn ciba_request_ttl(&self) -> Duration {
+        Duration::from_secs(self.ciba_request_ttl_secs)
+    }
+
     /// Life of a refresh token that nobody uses.
     pub const fn refresh_ttl(&self) -> Duration {
         Duration::from_secs(self.refresh_ttl_days * DAY)
@@ -89,6 +97,7 @@ impl Default for Tokens {
             code_ttl_secs: 60,
             pushed_request_ttl_secs: 60,
             device_code_ttl_secs: 600,
+            ciba_request_ttl_secs: 300,
             refresh_ttl_days: 14,
             refresh_absolute_days: 90,
             refresh_retry_window_secs: 10,

@@ -166,6 +166,9 @@ pub enum AuditAction {
     AssertionReplayed,
     AssignmentCreated,
     AssignmentDeleted,
+    CibaAllowed,
+    CibaPingUndelivered,
+    CibaRefused,
     ClientCreated,
     ClientDeleted,
     ClientDisabled,
@@ -220,7 +223,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 59] = [
+const ACTIONS: [(AuditAction, &str); 62] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -228,6 +231,9 @@ const ACTIONS: [(AuditAction, &str); 59] = [
     (AuditAction::AssertionReplayed, "assertion.replayed"),
     (AuditAction::AssignmentCreated, "assignment.created"),
     (AuditAction::AssignmentDeleted, "assignment.deleted"),
+    (AuditAction::CibaAllowed, "ciba.allowed"),
+    (AuditAction::CibaPingUndelivered, "ciba.ping_undelivered"),
+    (AuditAction::CibaRefused, "ciba.refused"),
     (AuditAction::ClientCreated, "client.created"),
     (AuditAction::ClientDeleted, "client.deleted"),
     (AuditAction::ClientDisabled, "client.disabled"),

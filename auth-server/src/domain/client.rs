@@ -120,6 +120,9 @@ pub enum KeySource<'c> {
 pub enum GrantType {
     /// RFC 6749 §4.1.
     AuthorizationCode,
+    /// CIBA §10.1.
+    #[serde(rename = "urn:openid:params:grant-type:ciba")]
+    Ciba,
     /// RFC 6749 §4.4.
     ClientCredentials,
     /// RFC 8628 §3.4.
@@ -137,8 +140,9 @@ pub enum GrantType {
 
 impl GrantType {
     /// Every grant there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AuthorizationCode,
+        Self::Ciba,
         Self::ClientCredentials,
         Self::DeviceCode,
         Self::JwtBearer,
@@ -148,13 +152,21 @@ impl GrantType {
 
     /// Whether a proof of possession that comes with it is used up in the transaction of the grant.
     pub(crate) const fn uses_its_proof_up(self) -> bool {
-        matches!(self, Self::AuthorizationCode | Self::DeviceCode | Self::JwtBearer | Self::RefreshToken)
+        match self {
+            Self::AuthorizationCode
+            | Self::Ciba
+            | Self::DeviceCode
+            | Self::JwtBearer
+            | Self::RefreshToken => true,
+            Self::ClientCredentials | Self::TokenExchange => false,
+        }
     }
 
     /// The `grant_type` value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
+            Self::Ciba => "urn:openid:params:grant-type:ciba",
             Self::ClientCredentials => "client_credentials",
             Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
@@ -170,8 +182,8 @@ impl GrantType {
 pub struct UnknownName(&'static str);
 
 /// The grants by name.
-const KNOWN_GRANTS: &str = "authorization_code, client_credentials, refresh_token, or the URN of a device code, a JWT bearer or a \
-                            token exchange";
+const KNOWN_GRANTS: &str = "authorization_code, client_credentials, refresh_token, or the URN of CIBA, a device code, a JWT bearer or \
+                            a token exchange";
 
 impl FromStr for GrantType {
     type Err = UnknownName;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ciba::CibaSettings;
 use crate::domain::signing::SigningAlg;
 
 /// What a client wants of OpenID Connect beyond what every client gets.
@@ -14,6 +15,8 @@ pub struct OpenIdSettings {
     pub userinfo_alg: Option<SigningAlg>,
     /// Where others may send somebody who is to sign in there (OpenID Connect Core §4).
     pub initiate_login_uri: Option<String>,
+    /// Whether and how it may start sign-ins from behind (CIBA §4).
+    pub ciba: Option<CibaSettings>,
 }
 
 /// What people are called in the tokens of a client (OpenID Connect Core §8).

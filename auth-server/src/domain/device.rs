@@ -4,10 +4,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::ids::{ApiId, ClientId};
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{Digest32, Entropy};
 
@@ -100,49 +98,6 @@ pub struct DeviceRequest {
     pub expires_at: Timestamp,
     /// When somebody decided.
     pub decided_at: Option<Timestamp>,
-}
-
-/// What a person decided.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum DeviceDecision {
-    /// The device gets what it asked for.
-    Allow,
-    /// It gets nothing.
-    Deny,
-}
-
-/// What a device that asks is told.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum DeviceState {
-    /// Somebody allowed it.
-    Allowed,
-    /// Somebody denied it.
-    Denied,
-    /// Nobody decided in time, or the device came too late.
-    Expired,
-    /// Nobody decided yet, and it asks too often.
-    Hurried,
-    /// Nobody decided yet.
-    Pending,
-}
-
-/// What somebody allowed a device; it is stored under the digest of the device code.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct DeviceApproval {
-    /// The grant that redeeming makes.
-    pub grant: GrantId,
-    /// Who may redeem it.
-    pub client: ClientId,
-    /// Who allowed it.
-    pub user: UserId,
-    /// In which session.
-    pub session: SessionId,
-    /// What was allowed.
-    pub scopes: ScopeSet,
-    /// The API that access tokens are for (RFC 8707).
-    pub resource: Option<ApiId>,
-    /// When the person proved who they are.
-    pub auth_time: Timestamp,
 }
 
 #[cfg(test)]

@@ -165,6 +165,8 @@ pub enum JobKind {}
 pub enum ScheduleKind {}
 /// Names what a client is told of the end of a session.
 pub enum LogoutNoticeKind {}
+/// Names what a client asks of a person from behind.
+pub enum CibaRequestKind {}
 /// Names a token that lets a client register itself.
 pub enum InitialTokenKind {}
 
@@ -208,6 +210,9 @@ impl Kind for ScheduleKind {
 impl Kind for LogoutNoticeKind {
     const PREFIX: &'static str = "lgn_";
 }
+impl Kind for CibaRequestKind {
+    const PREFIX: &'static str = "cbr_";
+}
 impl Kind for InitialTokenKind {
     const PREFIX: &'static str = "iat_";
 }
@@ -236,6 +241,8 @@ pub type JobId = Id<JobKind>;
 pub type ScheduleId = Id<ScheduleKind>;
 /// Identifier of a notice that a session ended.
 pub type LogoutNoticeId = Id<LogoutNoticeKind>;
+/// Identifier of what a client asks of a person from behind.
+pub type CibaRequestId = Id<CibaRequestKind>;
 /// Identifier of a token that lets a client register itself.
 pub type InitialTokenId = Id<InitialTokenKind>;
 

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backchannel;
+pub mod ciba;
 pub mod claim;
 pub(crate) mod claim_text;
 pub mod claims;
@@ -18,6 +19,7 @@ pub mod code;
 pub mod confirmation;
 pub mod consent;
 pub mod decision;
+pub mod decoupled;
 pub mod delegation;
 pub mod details;
 pub mod device;

@@ -21,6 +21,8 @@ pub enum OAuthErrorCode {
     InteractionRequired,
     /// RFC 9396 §5.
     InvalidAuthorizationDetails,
+    /// CIBA §13.
+    InvalidBindingMessage,
     /// RFC 6749 §5.2.
     InvalidClient,
     /// RFC 7591 §3.2.2.
@@ -57,6 +59,8 @@ pub enum OAuthErrorCode {
     TemporarilyUnavailable,
     /// RFC 6749 §5.2.
     UnauthorizedClient,
+    /// CIBA §13.
+    UnknownUserId,
     /// OpenID Connect Core Unmet Authentication Requirements 1.0 §2.
     UnmetAuthenticationRequirements,
     /// RFC 6749 §5.2.
@@ -81,6 +85,7 @@ impl OAuthErrorCode {
             Self::InsufficientScope => "insufficient_scope",
             Self::InteractionRequired => "interaction_required",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidBindingMessage => "invalid_binding_message",
             Self::InvalidClient => "invalid_client",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidDpopProof => "invalid_dpop_proof",
@@ -99,6 +104,7 @@ impl OAuthErrorCode {
             Self::SlowDown => "slow_down",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnknownUserId => "unknown_user_id",
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",

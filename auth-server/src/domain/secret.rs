@@ -70,6 +70,8 @@ fn seeded_block(seed: u64, counter: u64) -> digest::Digest {
 /// What a bearer secret is for. The kind is part of its text, so that one can never pass for another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum TokenKind {
+    /// What a client asks with whether somebody approved a sign-in that it started (CIBA §7.3).
+    AuthReqId,
     /// An authorization code (RFC 6749 §1.3.1).
     AuthorizationCode,
     /// Binds an interaction to the browser that began it.
@@ -94,7 +96,8 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::AuthReqId,
         Self::AuthorizationCode,
         Self::Browser,
         Self::ClientSecret,
@@ -110,6 +113,7 @@ impl TokenKind {
     /// The text a secret of this kind starts with.
     pub const fn prefix(self) -> &'static str {
         match self {
+            Self::AuthReqId => "pcq_",
             Self::AuthorizationCode => "pcc_",
             Self::Browser => "pcb_",
             Self::ClientSecret => "pck_",

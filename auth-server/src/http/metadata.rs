@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use crate::config::{Config, Documents, Dynamic, Protocol};
+use crate::domain::ciba::Delivery;
 use crate::domain::claim::Claim;
 use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
 use crate::domain::client::GrantType;
@@ -41,6 +42,8 @@ struct Metadata {
     end_session_endpoint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_authorization_endpoint: Option<String>,
+    #[serde(flatten)]
+    ciba: Option<CibaMetadata>,
     pushed_authorization_request_endpoint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_endpoint: Option<String>,
@@ -81,6 +84,28 @@ struct Metadata {
     tls_client_certificate_bound_access_tokens: bool,
 }
 
+/// What is said of sign-ins that clients start from behind (CIBA §4), as long as they may.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the members are those of the specification")]
+struct CibaMetadata {
+    backchannel_authentication_endpoint: String,
+    backchannel_token_delivery_modes_supported: [&'static str; 2],
+    backchannel_authentication_request_signing_alg_values_supported: [&'static str; 4],
+    backchannel_user_code_parameter_supported: bool,
+}
+
+impl CibaMetadata {
+    fn of(issuer: &Issuer) -> Self {
+        Self {
+            backchannel_authentication_endpoint: issuer.endpoint("/bc-authorize"),
+            backchannel_token_delivery_modes_supported: Delivery::NAMES,
+            backchannel_authentication_request_signing_alg_values_supported: SigningAlg::ALL
+                .map(SigningAlg::as_str),
+            backchannel_user_code_parameter_supported: false,
+        }
+    }
+}
+
 impl Metadata {
     fn of(issuer: &Issuer, config: &Config, proofs: &Proofs) -> Self {
         let registration = &config.reach.registration;
@@ -96,6 +121,7 @@ impl Metadata {
             revocation_endpoint: at("/revoke"),
             end_session_endpoint: at("/logout"),
             device_authorization_endpoint: config.protocol.device_grant.then(|| at("/device_authorization")),
+            ciba: config.protocol.ciba_grant.then(|| CibaMetadata::of(issuer)),
             pushed_authorization_request_endpoint: at("/par"),
             registration_endpoint: (registration.dynamic != Dynamic::Off).then(|| at("/register")),
             client_id_metadata_document_supported: registration.client_id_metadata_documents
@@ -143,7 +169,15 @@ impl Metadata {
 }
 
 fn grant_types(protocol: &Protocol) -> Vec<&'static str> {
-    let is_on = |grant: &GrantType| *grant != GrantType::DeviceCode || protocol.device_grant;
+    let is_on = |grant: &GrantType| match grant {
+        GrantType::Ciba => protocol.ciba_grant,
+        GrantType::DeviceCode => protocol.device_grant,
+        GrantType::AuthorizationCode
+        | GrantType::ClientCredentials
+        | GrantType::JwtBearer
+        | GrantType::RefreshToken
+        | GrantType::TokenExchange => true,
+    };
     GrantType::ALL.into_iter().filter(is_on).map(GrantType::as_str).collect()
 }
 

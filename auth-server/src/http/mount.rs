@@ -19,13 +19,15 @@ pub(crate) const AUTHZEN_METADATA: &str = "/.well-known/authzen-configuration";
 
 /// The first parts of our own paths. Below an issuer that is called like one of them nothing can be told apart, so its proxy has to
 /// strip the path.
-const OURS: [&str; 20] = [
+const OURS: [&str; 22] = [
     ".well-known",
     "access",
     "account",
     "admin",
     "api",
+    "approvals",
     "authorize",
+    "bc-authorize",
     "consent",
     "healthz",
     "introspect",

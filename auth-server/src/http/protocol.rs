@@ -5,6 +5,7 @@ use crate::http::decision_point::DecisionPoint;
 use crate::http::dpop::Proofs;
 use crate::http::extract::certificate::Certificates;
 use crate::services::authorize::AuthorizeService;
+use crate::services::ciba::CibaService;
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::device::DeviceService;
 use crate::services::introspect::IntrospectionService;
@@ -18,7 +19,7 @@ use crate::services::userinfo::UserInfoService;
 pub(crate) struct Protocol {
     pub(crate) authorize: AuthorizeService,
     pub(crate) clients: ClientAuthenticator,
-    pub(crate) devices: DeviceService,
+    pub(crate) decoupled: Decoupled,
     pub(crate) documents: Documents,
     pub(crate) evidence: Evidence,
     pub(crate) introspection: IntrospectionService,
@@ -26,6 +27,13 @@ pub(crate) struct Protocol {
     pub(crate) revocations: RevocationService,
     pub(crate) tokens: TokenService,
     pub(crate) userinfo: UserInfoService,
+}
+
+/// What is decided elsewhere than where it is asked for.
+#[derive(Clone)]
+pub(crate) struct Decoupled {
+    pub(crate) ciba: CibaService,
+    pub(crate) devices: DeviceService,
 }
 
 /// What the server says about itself.

@@ -21,6 +21,7 @@ use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
+use crate::services::ciba::CibaService;
 use crate::services::client_auth::ClientAuthenticator;
 use crate::services::device::DeviceService;
 use crate::services::events::EventService;
@@ -228,9 +229,15 @@ impl FromRef<AppState> for DecisionPoint {
     }
 }
 
+impl FromRef<AppState> for CibaService {
+    fn from_ref(state: &AppState) -> Self {
+        state.protocol.decoupled.ciba.clone()
+    }
+}
+
 impl FromRef<AppState> for DeviceService {
     fn from_ref(state: &AppState) -> Self {
-        state.protocol.devices.clone()
+        state.protocol.decoupled.devices.clone()
     }
 }
 

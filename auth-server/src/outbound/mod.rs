@@ -125,7 +125,21 @@ impl Outbound {
     /// Sends a form, and gives the status of the answer.
     pub(crate) async fn post_form(&self, url: &ClientUrl, form: String) -> Result<u16, OutboundError> {
         let request = self.client()?.post(url.url().clone());
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        self.post(url, request.header("content-type", "application/x-www-form-urlencoded").body(form)).await
+    }
+
+    /// Sends JSON with a bearer token, and gives the status of the answer.
+    pub(crate) async fn post_json(
+        &self,
+        url: &ClientUrl,
+        bearer: &str,
+        json: String,
+    ) -> Result<u16, OutboundError> {
+        let request = self.client()?.post(url.url().clone()).bearer_auth(bearer);
+        self.post(url, request.header("content-type", "application/json").body(json)).await
+    }
+
+    async fn post(&self, url: &ClientUrl, request: reqwest::RequestBuilder) -> Result<u16, OutboundError> {
         self.send(("POST", url), &self.0.sending, async {
             // The status says all; what else is sent is not listened to.
             let response = request.send().await.map_err(|error| OutboundError::of(&error))?;

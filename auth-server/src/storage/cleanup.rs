@@ -28,6 +28,9 @@ const LOGOUT_NOTICES: &str = "
 const DEVICES: &str = "
     DELETE FROM device_authorizations WHERE digest IN
         (SELECT digest FROM device_authorizations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+const CIBA_REQUESTS: &str = "
+    DELETE FROM ciba_requests WHERE digest IN
+        (SELECT digest FROM ciba_requests WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 const GRANT_PAGE: &str = "SELECT id, created_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
 const GRANTS: &str = "
     DELETE FROM grants
@@ -37,6 +40,7 @@ const GRANTS: &str = "
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
+    CIBA_REQUESTS,
     SINGLE_USE,
     SESSIONS,
     INTERACTIONS,
@@ -52,6 +56,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// What is taken away by its age alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expired {
+    /// What clients asked of people from behind.
+    CibaRequests,
     /// Devices that wait for somebody.
     Devices,
     /// Browser flows.
@@ -72,7 +78,8 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::CibaRequests,
         Self::Devices,
         Self::Interactions,
         Self::Jobs,
@@ -85,6 +92,7 @@ impl Expired {
 
     const fn statement(self) -> &'static str {
         match self {
+            Self::CibaRequests => CIBA_REQUESTS,
             Self::Devices => DEVICES,
             Self::Interactions => INTERACTIONS,
             Self::Jobs => JOBS,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
-use crate::domain::device::{DeviceDecision, DeviceRequest, DeviceState};
+use crate::domain::decoupled::{Decision, PollState};
+use crate::domain::device::DeviceRequest;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest32;
 use crate::storage::row::Row;
-use crate::storage::{StoreError, Tx};
+use crate::storage::{StoreError, Tx, polled};
 
 const INSERT: &str = "
     INSERT INTO device_authorizations (digest, user_code, client_id, scopes, api_id, address, created_at, expires_at,
@@ -35,11 +36,6 @@ const POLL: &str = "
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, ALLOW, DENY, POLL];
-
-/// What a device that asks too soon has to wait longer from then on (RFC 8628 §3.5).
-pub const STEP: Duration = Duration::from_secs(5);
-/// How much too soon is not counted: what was sent in time may be faster on its way than the one before.
-pub const LEEWAY: Duration = Duration::from_millis(500);
 
 /// A device authorization that is about to be handed out.
 #[derive(Clone, Debug)]
@@ -75,7 +71,7 @@ pub async fn insert(tx: &mut Tx, device: &NewDevice) -> Result<bool, StoreError>
         request.address.map(|address| address.to_string()).into(),
         request.created_at.into(),
         request.expires_at.into(),
-        micros(device.interval).into(),
+        polled::micros(device.interval).into(),
     ];
     Ok(tx.execute(INSERT, &values).await? > 0)
 }
@@ -89,40 +85,24 @@ pub async fn find_by_user_code(tx: &mut Tx, code: &Digest32) -> Result<Option<Na
 pub async fn decide(
     tx: &mut Tx,
     digest: &Digest32,
-    decision: DeviceDecision,
+    decision: Decision,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let statement = match decision {
-        DeviceDecision::Allow => ALLOW,
-        DeviceDecision::Deny => DENY,
+        Decision::Allow => ALLOW,
+        Decision::Deny => DENY,
     };
     Ok(tx.execute(statement, &[digest.into(), now.into()]).await? > 0)
 }
 
-/// A device asks what was decided; notes when it did, and makes one that asks too soon wait longer. `None` when there is no
-/// such code of this client. All of it is one statement, so that no two questions are both the first.
+/// A device asks what was decided: see [`polled::poll`].
 pub async fn poll(
     tx: &mut Tx,
     digest: &Digest32,
     client: &ClientId,
     now: Timestamp,
-) -> Result<Option<DeviceState>, StoreError> {
-    let values = [digest.into(), client.into(), now.into(), micros(STEP).into(), micros(LEEWAY).into()];
-    let Some(row) = tx.fetch_optional(POLL, &values).await? else { return Ok(None) };
-    let at = |column| row.get::<Option<Timestamp>>(column);
-    let expires_at: Timestamp = row.get(0)?;
-    let (allowed, denied, hurried) = (at(1)?.is_some(), at(2)?.is_some(), at(3)?.is_some());
-    Ok(Some(match (allowed, denied, hurried) {
-        _ if now >= expires_at => DeviceState::Expired,
-        (true, ..) => DeviceState::Allowed,
-        (_, true, _) => DeviceState::Denied,
-        (.., true) => DeviceState::Hurried,
-        _ => DeviceState::Pending,
-    }))
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+) -> Result<Option<PollState>, StoreError> {
+    polled::poll(tx, POLL, (digest, client), now).await
 }
 
 fn read(row: &Row) -> Result<NamedDevice, StoreError> {

@@ -94,4 +94,24 @@ impl Dialect {
             }
         }
     }
+
+    /// The same for what clients are told of a decision.
+    pub(super) const fn due_pings(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "UPDATE ciba_requests SET ping_leased_until = $1, ping_lease_token = $2, ping_attempts = ping_attempts + 1
+                  WHERE id IN (SELECT id FROM ciba_requests
+                                WHERE ping_due_at <= $3 AND (ping_leased_until IS NULL OR ping_leased_until <= $3)
+                                ORDER BY ping_due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+              RETURNING id, client_id, ping, ping_attempts, expires_at"
+            }
+            Self::Sqlite => {
+                "UPDATE ciba_requests SET ping_leased_until = $1, ping_lease_token = $2, ping_attempts = ping_attempts + 1
+                  WHERE id IN (SELECT id FROM ciba_requests
+                                WHERE ping_due_at <= $3 AND (ping_leased_until IS NULL OR ping_leased_until <= $3)
+                                ORDER BY ping_due_at LIMIT $4)
+              RETURNING id, client_id, ping, ping_attempts, expires_at"
+            }
+        }
+    }
 }

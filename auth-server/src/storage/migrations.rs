@@ -119,6 +119,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0017_client_logos.sql"),
     },
     Migration {
+        number: 18,
+        name: "ciba_requests",
+        postgres: include_str!("../../../migrations/postgres/0018_ciba_requests.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0018_ciba_requests.sql"),
+    },
+    Migration {
         number: 19,
         name: "access_token_signing",
         postgres: include_str!("../../../migrations/postgres/0019_access_token_signing.sql"),

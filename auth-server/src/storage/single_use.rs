@@ -38,6 +38,8 @@ pub enum Purpose {
     AssertionJti,
     /// An authorization code (RFC 6749 §4.1.2).
     AuthorizationCode,
+    /// What a client asks with about a sign-in that somebody approved (CIBA §7.3).
+    AuthReqId,
     /// Records of decisions that a guard sends, and may send again.
     DecisionBatch,
     /// A device code that somebody allowed (RFC 8628 §3.4).
@@ -57,6 +59,7 @@ impl Purpose {
         match self {
             Self::AssertionJti => "assertion_jti",
             Self::AuthorizationCode => "authorization_code",
+            Self::AuthReqId => "auth_req_id",
             Self::DecisionBatch => "decision_batch",
             Self::DeviceCode => "device_code",
             Self::GrantAssertionJti => "grant_assertion_jti",

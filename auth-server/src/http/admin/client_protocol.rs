@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::client_concessions::Concessions;
 use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, SenderConstraint, TokenExchange};
+use crate::services::clients::ciba::CibaForm;
 use crate::services::clients::concessions::ConcessionsForm;
 use crate::services::clients::grants::{AssertionIssuerForm, TokenExchangeForm};
 use crate::services::clients::openid::OpenIdForm;
@@ -54,6 +55,14 @@ pub(crate) struct ProtocolDocument {
     userinfo_signed_response_alg: Option<String>,
     /// Where others may send somebody who is to sign in there (OpenID Connect Core §4). It uses https.
     initiate_login_uri: Option<String>,
+    /// `poll` or `ping`: let it start sign-ins from behind (OpenID Connect CIBA), and say how it hears what was decided. For `web`. Without
+    /// it: it may start none.
+    backchannel_token_delivery_mode: Option<String>,
+    /// Where it is told that somebody decided: for `ping`. It uses https.
+    #[schema(example = "https://shop.example.com/auth/ciba")]
+    backchannel_client_notification_endpoint: Option<String>,
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what these requests are signed with. Without it they are not signed.
+    backchannel_authentication_request_signing_alg: Option<String>,
 }
 
 /// Somebody whose assertions say who a client is: for this server alone, used once, and an hour long at most.
@@ -131,7 +140,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
         let response_alg = settings.authorization_response_alg;
         let backchannel = settings.backchannel_logout;
         let constraint = settings.sender_constraint;
-        let OpenIdSettings { subject, userinfo_alg, initiate_login_uri } = settings.openid;
+        let OpenIdSettings { subject, userinfo_alg, initiate_login_uri, ciba } = settings.openid;
+        let ciba = CibaForm::from(ciba);
         Self {
             require_pkce: None,
             assertion_audience: None,
@@ -143,6 +153,9 @@ impl From<ProtocolSettings> for ProtocolDocument {
             sector_identifier: subject.sector().map(str::to_owned),
             userinfo_signed_response_alg: userinfo_alg.map(|alg| alg.as_str().to_owned()),
             initiate_login_uri,
+            backchannel_token_delivery_mode: ciba.delivery_mode,
+            backchannel_client_notification_endpoint: ciba.notification_endpoint,
+            backchannel_authentication_request_signing_alg: ciba.request_signing_alg,
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
             authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
@@ -176,6 +189,11 @@ impl From<ProtocolDocument> for ProtocolForm {
                 sector_identifier: document.sector_identifier,
                 userinfo_signed_response_alg: document.userinfo_signed_response_alg,
                 initiate_login_uri: document.initiate_login_uri,
+                ciba: CibaForm {
+                    delivery_mode: document.backchannel_token_delivery_mode,
+                    notification_endpoint: document.backchannel_client_notification_endpoint,
+                    request_signing_alg: document.backchannel_authentication_request_signing_alg,
+                },
             },
         }
     }

@@ -18,11 +18,13 @@ use crate::services::possession::Possession;
 use crate::services::token::TokenCaller;
 
 /// What must never be in an address: addresses are logged and remembered everywhere (RFC 6749 §2.3.1).
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 14] = [
     "access_token",
     "actor_token",
     "assertion",
+    "auth_req_id",
     "client_assertion",
+    "client_notification_token",
     "client_secret",
     "code",
     "code_verifier",

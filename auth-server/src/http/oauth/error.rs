@@ -19,6 +19,7 @@ use crate::http::dpop::ProofError;
 use crate::http::error::Cause;
 use crate::http::oauth::no_store::NoStore;
 use crate::services::authorize::pushed::PushError;
+use crate::services::ciba::error::CibaError;
 use crate::services::client_auth::ClientAuthError;
 use crate::services::device::error::DeviceError;
 use crate::services::introspect::IntrospectError;
@@ -176,6 +177,16 @@ impl From<DeviceError> for OAuthError {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
             }
             _ => told,
+        }
+    }
+}
+
+impl From<CibaError> for OAuthError {
+    fn from(error: CibaError) -> Self {
+        let told = Self::new(error.code(), error.description(), &error);
+        match error.retry_after() {
+            Some(wait) => Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(wait), ..told },
+            None => told,
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The endpoints of OAuth 2: `/authorize`, `/device_authorization`, `/par`, `/token`, `/introspect`, `/revoke`.
+//! The endpoints of OAuth 2: `/authorize`, `/bc-authorize`, `/device_authorization`, `/par`, `/token`, `/introspect`, `/revoke`.
 
 pub(crate) mod authorize;
+mod bc_authorize;
 pub(crate) mod client_request;
 mod device_authorization;
 pub(crate) mod error;
@@ -25,6 +26,7 @@ pub(crate) fn router(proofs: &Proofs) -> Router<AppState> {
     // with the browser of somebody else would have it asked for from that person's own address.
     Router::new()
         .route("/authorize", get(authorize::by_link).post(authorize::by_form))
+        .route("/bc-authorize", post(bc_authorize::begin))
         .route("/device_authorization", post(device_authorization::begin))
         .route("/introspect", post(introspect::introspect))
         .route("/par", post(par::push).layer(nonces.clone()).merge(options(cors::preflight)))

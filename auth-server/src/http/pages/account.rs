@@ -16,7 +16,9 @@ use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::when::TimeShown;
 use crate::http::pages::{Desk, failure};
 use crate::http::render::Page;
+use crate::services::ciba::error::Step;
 use crate::services::login::SignedIn;
+use crate::services::visit::{LiveSession, Visit};
 
 /// The account page.
 #[derive(Serialize)]
@@ -27,6 +29,8 @@ struct AccountPage {
     signed_in: TimeShown,
     /// Whether the rules of APIs are this user's business.
     sees_rules: bool,
+    /// How many requests wait for approval, if there can be any.
+    approvals: Option<usize>,
     csrf_token: String,
 }
 
@@ -55,15 +59,30 @@ pub(super) async fn show(
         Ok(sees_rules) => sees_rules,
         Err(error) => return rules.failed(id, &error),
     };
+    let waiting = match desk.approvals(live, &visitor.visit).await {
+        Ok(waiting) => waiting,
+        Err(error) => return failure::fault(&desk.pages, id, &error),
+    };
     let page = AccountPage {
         problem: None,
         notice: (query.notice.as_deref() == Some("password_changed")).then_some("password_changed"),
         user: Person::of(&live.user),
         signed_in: TimeShown::of(live.session.auth_time),
         sees_rules,
+        approvals: waiting,
         csrf_token: desk.guard.token(&visitor.visit.browser),
     };
     visitor.answer(desk.pages.show(StatusCode::OK, &page))
+}
+
+impl Desk {
+    /// How many requests wait for whoever is signed in.
+    async fn approvals(&self, live: &LiveSession, visit: &Visit) -> Step<Option<usize>> {
+        if !self.ciba.is_on() {
+            return Ok(None);
+        }
+        Ok(Some(self.ciba.waiting(live, visit.now).await?.len()))
+    }
 }
 
 /// `POST /account/sign-out`.
@@ -103,6 +122,7 @@ pub(super) fn samples() -> Vec<impl Page> {
             user: Person::of(&crate::http::pages::person::sample()),
             signed_in: TimeShown::of(crate::domain::clock::Timestamp::from_secs(1_795_352_700)),
             sees_rules: notice.is_some(),
+            approvals: notice.map(str::len),
             csrf_token: "token".to_owned(),
         })
         .collect()

@@ -8,7 +8,8 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::device::{DeviceDecision, UserCode};
+use crate::domain::decoupled::Decision;
+use crate::domain::device::UserCode;
 use crate::domain::ids::InteractionId;
 use crate::http::extract::form::{FormGuard, OwnForm};
 use crate::http::extract::link::LinkQuery;
@@ -18,7 +19,7 @@ use crate::http::pages::consent::{self, Scope};
 use crate::http::pages::failure;
 use crate::http::pages::next::Next;
 use crate::http::pages::person::Person;
-use crate::http::pages::when::TimeShown;
+use crate::http::pages::when::Asked;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Page, Pages};
 use crate::services::authorize::interaction::InteractionError;
@@ -64,13 +65,6 @@ struct ConfirmPage {
     /// What leads back here from the sign-in page.
     next: Option<String>,
     csrf_token: String,
-}
-
-/// From where and when a device asked.
-#[derive(Serialize)]
-struct Asked {
-    address: Option<String>,
-    at: TimeShown,
 }
 
 impl Page for ConfirmPage {
@@ -165,8 +159,8 @@ pub(super) async fn ask(
 pub(super) async fn decide(State(desk): State<DeviceDesk>, id: RequestId, form: OwnForm) -> Response {
     let OwnForm { visitor, fields } = form;
     let decision = match fields.get("decision") {
-        Some("allow") => DeviceDecision::Allow,
-        Some("deny") => DeviceDecision::Deny,
+        Some("allow") => Decision::Allow,
+        Some("deny") => Decision::Deny,
         _ => return desk.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str())),
     };
     let outcome = match InteractionId::parse(fields.text("interaction")) {
@@ -180,8 +174,8 @@ pub(super) async fn decide(State(desk): State<DeviceDesk>, id: RequestId, form: 
         (Ok((interaction, Decided::AskAgain)), _) => {
             visitor.answer(desk.pages.go(&Next::Device(interaction).path()))
         }
-        (Ok((_, Decided::Done)), DeviceDecision::Allow) => visitor.answer(desk.pages.go("/device/done")),
-        (Ok((_, Decided::Done)), DeviceDecision::Deny) => visitor.answer(desk.pages.go("/device/denied")),
+        (Ok((_, Decided::Done)), Decision::Allow) => visitor.answer(desk.pages.go("/device/done")),
+        (Ok((_, Decided::Done)), Decision::Deny) => visitor.answer(desk.pages.go("/device/denied")),
         (Err(error), _) => failure::interaction(&desk.pages, id, &error),
     }
 }
@@ -226,10 +220,7 @@ impl ConfirmPage {
             scopes: consent::scopes(&found.scopes, &found.user, &api),
             user: Person::of(&found.user),
             api,
-            asked: Asked {
-                address: found.address.map(|address| address.to_string()),
-                at: TimeShown::of(found.asked_at),
-            },
+            asked: Asked::of(found.address, found.asked_at),
             interaction: interaction.to_string(),
             next: Next::Device(interaction).name(),
             csrf_token,

@@ -147,7 +147,11 @@ impl Desk {
         let mut page = LoginPage { csrf_token: self.guard.token(&visit.browser), ..LoginPage::default() };
         match purpose {
             Purpose::Own(next) => {
-                page.reason = matches!(next, Next::Device(_)).then_some("device");
+                page.reason = match next {
+                    Next::Approvals => Some("approvals"),
+                    Next::Device(_) => Some("device"),
+                    Next::Account | Next::Password | Next::Rulebooks | Next::Rules(..) => None,
+                };
                 page.next = next.name();
             }
             Purpose::Interaction(interaction) => {
@@ -210,7 +214,7 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
-    samples.extend(["device", "ready"].map(|why| LoginPage { reason: Some(why), ..asked() }));
+    samples.extend(["approvals", "device", "ready"].map(|why| LoginPage { reason: Some(why), ..asked() }));
     samples
 }
 

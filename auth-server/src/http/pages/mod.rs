@@ -1,6 +1,7 @@
 //! The pages that people see. All of them work without scripts.
 
 mod account;
+mod approvals;
 mod consent;
 mod device;
 mod failure;
@@ -23,6 +24,7 @@ use axum::routing::{get, post};
 
 use crate::http::extract::form::FormGuard;
 use crate::http::extract::visit::Visitor;
+use crate::http::pages::approvals::ApprovalDesk;
 use crate::http::pages::device::DeviceDesk;
 use crate::http::pages::next::Next;
 use crate::http::pages::rules::RulesDesk;
@@ -30,6 +32,7 @@ use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
 use crate::http::state::{AppState, Console};
 use crate::services::authorize::AuthorizeService;
+use crate::services::ciba::CibaService;
 use crate::services::device::DeviceService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
@@ -42,6 +45,17 @@ struct Desk {
     login: LoginService,
     authorize: AuthorizeService,
     logout: LogoutService,
+    ciba: CibaService,
+}
+
+impl FromRef<AppState> for ApprovalDesk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            ciba: CibaService::from_ref(state),
+        }
+    }
 }
 
 impl FromRef<AppState> for DeviceDesk {
@@ -82,6 +96,7 @@ impl FromRef<AppState> for Desk {
             login: LoginService::from_ref(state),
             authorize: AuthorizeService::from_ref(state),
             logout: LogoutService::from_ref(state),
+            ciba: CibaService::from_ref(state),
         }
     }
 }
@@ -103,6 +118,7 @@ pub(crate) fn router() -> Router<AppState> {
         )
         .route("/admin/policies/{api}/routes", get(rules::routes::show).post(rules::routes::act))
         .route("/admin/policies/{api}/try", get(rules::trial::show).post(rules::trial::act))
+        .route("/approvals", get(approvals::show).post(approvals::decide))
         .route("/consent", get(consent::show).post(consent::decide))
         .route("/device", get(device::show).post(device::enter))
         .route("/device/confirm", get(device::ask).post(device::decide))
@@ -151,6 +167,7 @@ mod tests {
         let mut all = Vec::new();
         shown(account::samples(), &mut all).await;
         shown(consent::samples(), &mut all).await;
+        shown(approvals::samples(), &mut all).await;
         shown(device::code_samples(), &mut all).await;
         shown(device::confirm_samples(), &mut all).await;
         shown(device::end_samples(), &mut all).await;

@@ -1,6 +1,7 @@
 //! Where a sign-in leads that no application asked for.
 
 use crate::domain::ids::{ApiId, InteractionId};
+use crate::services::ciba::APPROVALS_PATH;
 use crate::services::device::DEVICE_PATH;
 use crate::services::policies::{
     RULES_PATH, activation_path, history_path, routes_path, rules_path, trial_path,
@@ -11,6 +12,8 @@ use crate::services::policies::{
 pub(super) enum Next {
     #[default]
     Account,
+    /// To what clients ask from behind.
+    Approvals,
     /// To what a person is asked about a device.
     Device(InteractionId),
     Password,
@@ -34,6 +37,7 @@ pub(super) enum Part {
 impl Next {
     pub(super) fn named(name: &str) -> Self {
         match name {
+            "approvals" => Self::Approvals,
             "password" => Self::Password,
             "rules" => Self::Rulebooks,
             name => match name.strip_prefix(DEVICE) {
@@ -58,6 +62,7 @@ impl Next {
     pub(super) fn name(&self) -> Option<String> {
         match self {
             Self::Account => None,
+            Self::Approvals => Some("approvals".to_owned()),
             Self::Device(id) => Some(format!("{DEVICE}{id}")),
             Self::Password => Some("password".to_owned()),
             Self::Rulebooks => Some("rules".to_owned()),
@@ -72,6 +77,7 @@ impl Next {
     pub(super) fn path(&self) -> String {
         match self {
             Self::Account => "/account".to_owned(),
+            Self::Approvals => APPROVALS_PATH.to_owned(),
             Self::Device(id) => format!("{DEVICE_PATH}/confirm?interaction={id}"),
             Self::Password => "/account/security/password".to_owned(),
             Self::Rulebooks => RULES_PATH.to_owned(),

@@ -1,5 +1,7 @@
 //! Times, as pages show and take them.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use crate::domain::clock::Timestamp;
@@ -14,6 +16,19 @@ pub(super) struct TimeShown {
 impl TimeShown {
     pub(super) fn of(time: Timestamp) -> Self {
         Self { iso: time.rfc3339(), text: readable(time) }
+    }
+}
+
+/// From where and when somebody asked.
+#[derive(Serialize)]
+pub(super) struct Asked {
+    address: Option<String>,
+    at: TimeShown,
+}
+
+impl Asked {
+    pub(super) fn of(address: Option<IpAddr>, at: Timestamp) -> Self {
+        Self { address: address.map(|address| address.to_string()), at: TimeShown::of(at) }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::http::render::text::{BadTexts, Texts};
 const TEMPLATES: [(&str, &str); 22] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
+    ("approvals.html", include_str!("../../../templates/approvals.html")),
     ("base.html", include_str!("../../../templates/base.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
     ("device.html", include_str!("../../../templates/device.html")),

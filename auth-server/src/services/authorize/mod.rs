@@ -8,7 +8,7 @@ mod parts;
 pub(crate) mod pushed;
 pub(crate) mod refusal;
 pub(crate) mod request;
-mod request_object;
+pub(crate) mod request_object;
 pub(crate) mod respond;
 pub(crate) mod response_mode;
 pub(crate) mod wishes;
@@ -42,6 +42,7 @@ use crate::services::authorize::respond::{Recipient, Reply, Responder};
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
 use crate::services::details::{self, DetailsError};
+use crate::services::id_token_hint;
 use crate::services::registration::Arrival;
 use crate::services::registration::documents::DocumentService;
 use crate::services::registration::error::DocumentError;
@@ -365,13 +366,12 @@ impl AuthorizeService {
         if lost_all { Err(RequestError::Scope.into()) } else { Ok(scopes) }
     }
 
-    /// The subject of an ID token of ours. It may have expired: it is a hint, and proves nothing (OpenID Connect Core §3.1.2.1).
+    /// The subject of an ID token of ours.
     fn subject_of(&self, hint: &str) -> Result<Sub, RequestError> {
-        let token = self.keys.verify(hint).map_err(|_| RequestError::HintNotOurs)?;
-        let text =
-            |name: &str| token.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        let ours = token.is_id_token() && text("iss") == self.settings.issuer.as_str();
-        ours.then(|| Sub::parse(text("sub")).ok()).flatten().ok_or(RequestError::HintNotOurs)
+        let token = id_token_hint::read(&self.keys, &self.settings.issuer, hint);
+        let sub =
+            token.as_ref().and_then(|token| token.claims.get("sub")).and_then(serde_json::Value::as_str);
+        sub.and_then(|sub| Sub::parse(sub).ok()).ok_or(RequestError::HintNotOurs)
     }
 
     /// Nobody signed in yet, so whoever registers a client could make of this address one that leads anywhere.

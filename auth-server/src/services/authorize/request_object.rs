@@ -30,6 +30,8 @@ pub(crate) enum ObjectError {
     Audience,
     #[error("client_id, and iss, of the request object have to be the client, and sub must not be")]
     Client,
+    #[error("the request object lacks exp, iat, nbf or jti")]
+    Incomplete,
     #[error("the keys of the client cannot be fetched at present")]
     KeysUnavailable,
     #[error("the request object holds a request or a request_uri")]
@@ -61,7 +63,7 @@ impl From<ParametersError> for ObjectError {
 }
 
 /// Opens an object that is signed by a key of the client: the parameters that it holds.
-pub(super) fn open(
+pub(crate) fn open(
     token: VerifiedJwt,
     client: &Client,
     issuer: &Issuer,
@@ -70,6 +72,24 @@ pub(super) fn open(
     check_type(&token.header)?;
     check(&token.claims, client, issuer, now)?;
     parameters(token.claims)
+}
+
+/// The same for a request that never goes through a browser ([CIBA §7.1.1]). It says when it was made and for how long it is good, and
+/// has a name; who sends it says `iss` alone.
+///
+/// [CIBA §7.1.1]: https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#signed_auth_request
+pub(crate) fn open_from_behind(
+    mut token: VerifiedJwt,
+    client: &Client,
+    issuer: &Issuer,
+    now: Timestamp,
+) -> Result<Parameters, ObjectError> {
+    let names_itself = token.claims.get("jti").and_then(Value::as_str).is_some_and(|jti| !jti.is_empty());
+    if !names_itself || !["exp", "iat", "nbf"].iter().all(|name| token.claims.contains_key(*name)) {
+        return Err(ObjectError::Incomplete);
+    }
+    token.claims.entry("client_id").or_insert_with(|| client.id.as_str().into());
+    open(token, client, issuer, now)
 }
 
 /// RFC 9101 §10.8.1. Objects of older clients have no `typ`, or the general one (OpenID Connect Core §6.1).

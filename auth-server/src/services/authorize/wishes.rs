@@ -77,7 +77,7 @@ fn claims(raw: Option<&str>, scopes: &ScopeSet, client: &Client) -> Result<Claim
     Ok(ClaimsRequest { single: asked.single.within(&client.scopes), ..asked })
 }
 
-fn max_age(raw: Option<&str>) -> Result<Option<u32>, RequestError> {
+pub(crate) fn max_age(raw: Option<&str>) -> Result<Option<u32>, RequestError> {
     let number = |raw: &str| {
         let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| raw.parse().unwrap_or(u32::MAX)).ok_or(RequestError::MaxAge)

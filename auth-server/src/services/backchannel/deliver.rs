@@ -4,11 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
-use tokio::task::JoinHandle;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::backchannel::{LogoutNotice, NoticeState};
@@ -17,7 +14,8 @@ use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
 use crate::keys::ring::KeyRing;
 use crate::outbound::Outbound;
-use crate::services::backchannel::{new_lease, token};
+use crate::services::backchannel::retry::{Flights, Places, Undelivered, new_lease, wait_after};
+use crate::services::backchannel::token;
 use crate::storage::logout_notices::{self, NoticeLease};
 use crate::storage::{Store, StoreError};
 
@@ -25,8 +23,6 @@ use crate::storage::{Store, StoreError};
 const BATCH: u32 = 16;
 /// How often a notice is tried before it is given up: for three to five hours.
 const MAX_ATTEMPTS: u32 = 15;
-/// The wait after the first failure; it doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// What a sender works with.
@@ -49,31 +45,6 @@ pub(crate) struct LogoutSender {
     flights: Arc<RwLock<()>>,
 }
 
-/// Why a client did not take a notice.
-#[derive(Debug)]
-enum Undelivered {
-    /// It will not take it, ever.
-    ForGood(String),
-    /// It may take it later.
-    ForNow(String),
-}
-
-/// The longest reason that is kept, in characters.
-const MAX_REASON: usize = 200;
-
-impl Undelivered {
-    /// What is kept of the reason: the other side has a part in its text.
-    fn shortened(self) -> Self {
-        let kept = |text: String| -> String {
-            text.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
-        };
-        match self {
-            Self::ForGood(reason) => Self::ForGood(kept(reason)),
-            Self::ForNow(reason) => Self::ForNow(kept(reason)),
-        }
-    }
-}
-
 impl LogoutSender {
     pub(crate) fn new(parts: SenderParts) -> Self {
         Self { parts, round: Arc::default(), flights: Arc::default() }
@@ -83,13 +54,15 @@ impl LogoutSender {
     /// place, and holds up nobody else.
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
         let _round = self.round.lock().await;
-        let mut flights = FuturesUnordered::new();
+        let mut places = Places::new(BATCH);
         loop {
-            let room = BATCH.saturating_sub(u32::try_from(flights.len()).unwrap_or(BATCH));
-            let taken = if room == 0 { None } else { self.take(room).await? };
+            let taken = match places.room() {
+                0 => None,
+                room => self.take(room).await?,
+            };
             match taken {
-                Some((lease, notices)) => flights.extend(self.start(&lease, notices).0),
-                None if flights.next().await.is_none() => return Ok(()),
+                Some((lease, notices)) => places.fill(self.start(&lease, notices)),
+                None if !places.one_is_done().await => return Ok(()),
                 None => {}
             }
         }
@@ -127,7 +100,7 @@ impl LogoutSender {
             let (this, lease, flight) = (self.clone(), lease.clone(), flight.clone());
             tokio::spawn(async move { this.attempt(notice, lease, flight).await })
         });
-        Flights(begun.collect())
+        Flights::of(begun)
     }
 
     async fn attempt(
@@ -184,7 +157,7 @@ impl LogoutSender {
         let SenderParts { store, clock, entropy, .. } = &self.parts;
         let now = clock.now();
         let outcome = outcome.map_err(Undelivered::shortened);
-        let (notice, due_at) = (notice.clone(), now.plus(wait_after(notice.attempts, entropy)));
+        let (notice, due_at) = (notice.clone(), now.plus(wait_after(notice.attempts, LONGEST_WAIT, entropy)));
         store
             .write(move |tx| {
                 Box::pin(async move {
@@ -212,17 +185,6 @@ impl LogoutSender {
     }
 }
 
-/// What is on its way.
-pub(super) struct Flights(Vec<JoinHandle<()>>);
-
-impl Flights {
-    pub(super) async fn join_all(self) {
-        for flight in self.0 {
-            _ = flight.await;
-        }
-    }
-}
-
 fn undelivered(notice: &LogoutNotice, reason: &str) -> AuditEvent {
     let detail = json!({
         "notice": notice.id.as_str(), "session": notice.session.as_str(), "attempts": notice.attempts,
@@ -231,35 +193,8 @@ fn undelivered(notice: &LogoutNotice, reason: &str) -> AuditEvent {
     AuditEvent::new(Actor::System, AuditAction::LogoutUndelivered).on(&notice.client).refused().with(detail)
 }
 
-/// Doubling waits, each shortened at random by up to a half, so that clients that were away are not met by everything at once.
-fn wait_after(attempts: u32, entropy: &Entropy) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let whole = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
-    let [part] = entropy.bytes::<1>();
-    whole.mul_f64(1.0 - f64::from(part) / 512.0)
-}
-
 impl fmt::Debug for LogoutSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LogoutSender")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_to_an_hour_and_differ() {
-        let entropy = Entropy::seeded(1);
-        for (attempts, whole) in [(1, 5), (2, 10), (5, 80), (11, 3_600), (u32::MAX, 3_600)] {
-            let whole = Duration::from_secs(whole);
-            for _ in 0..100 {
-                let wait = wait_after(attempts, &entropy);
-                assert!(whole / 2 < wait && wait <= whole, "{attempts}: {wait:?}");
-            }
-        }
-        let waits: Vec<_> = (0..10).map(|_| wait_after(5, &entropy)).collect();
-        assert!(waits.iter().any(|wait| wait != &waits[0]), "{waits:?}");
     }
 }

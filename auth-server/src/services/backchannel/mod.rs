@@ -5,6 +5,7 @@
 //! The process that ended it tries at once; what is not taken then is tried again by whichever replica comes to it.
 
 mod deliver;
+pub(crate) mod retry;
 mod token;
 
 use std::fmt;
@@ -12,15 +13,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use self::deliver::{LogoutSender, SenderParts};
+use self::retry::new_lease;
 use crate::domain::backchannel::{LogoutNotice, NoticeState};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{LogoutNoticeId, SessionId, UserId};
-use crate::domain::secret::{Digest32, Entropy};
+use crate::domain::secret::Entropy;
 use crate::storage::logout_notices::{self, NoticeLease, Participant};
 use crate::storage::{StoreError, Tx, grants, sessions};
 
-/// How long a notice is whose it is: longer than a request may take, so that nobody sends it a second time meanwhile.
-const LEASE: Duration = Duration::from_mins(1);
 /// Notices of one end that are tried at once. More of them wait for the next round.
 const FIRST_TRIES: usize = 16;
 /// How long somebody waits for the applications at a sign-out.
@@ -112,10 +112,6 @@ impl LogoutNotices {
             _ = tokio::time::timeout(PATIENCE, sender.start(&lease, notices).join_all()).await;
         }
     }
-}
-
-fn new_lease(entropy: &Entropy, now: Timestamp) -> NoticeLease {
-    NoticeLease { token: Digest32::of(&entropy.bytes::<16>()).hex(), until: now.plus(LEASE) }
 }
 
 fn first(id: LogoutNoticeId, told: Participant, now: Timestamp) -> LogoutNotice {

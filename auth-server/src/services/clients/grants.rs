@@ -151,6 +151,9 @@ pub(super) fn of(settings: &ClientSettings) -> Vec<GrantType> {
         Preset::Service if settings.apis.is_empty() => Vec::new(),
         Preset::M2m | Preset::Service => vec![GrantType::ClientCredentials],
     };
+    if protocol.openid.ciba.is_some() {
+        grants.push(GrantType::Ciba);
+    }
     if protocol.device_grant.is_allowed() {
         grants.push(GrantType::DeviceCode);
     }

@@ -1,6 +1,7 @@
 //! Clients: registering, changing and switching off the programs that ask for tokens.
 
 pub mod authentication;
+pub mod ciba;
 mod comparison;
 pub mod concessions;
 mod details;
@@ -338,6 +339,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
         let message = "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)";
         errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
     }
+    ciba::check_keys(&mut errors, client);
     let proves_nothing = client.authentication.method == AuthMethod::None;
     if client.settings.preset == Preset::M2m && proves_nothing && !client.allows(GrantType::JwtBearer) {
         let message = "this client has no secret: without a trusted issuer it could not prove who it is";

@@ -7,6 +7,7 @@ use crate::domain::client::Preset;
 use crate::domain::client_openid::{OpenIdSettings, SubjectType};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::signing::SigningAlg;
+use crate::services::clients::ciba::CibaForm;
 use crate::services::fields::FieldErrors;
 
 /// What a client wants of OpenID Connect, as text from any edge.
@@ -20,6 +21,8 @@ pub struct OpenIdForm {
     pub userinfo_signed_response_alg: Option<String>,
     /// Where others may send somebody who is to sign in there.
     pub initiate_login_uri: Option<String>,
+    /// Whether and how it may start sign-ins from behind.
+    pub ciba: CibaForm,
 }
 
 /// What else is said of the client, and has to fit.
@@ -40,12 +43,14 @@ impl OpenIdForm {
         let alg = errors.take("/options/protocol/userinfo_signed_response_alg", alg);
         let uri = self.initiate_login_uri.as_deref().map(claim_text::address_of_a_page).transpose();
         let uri = errors.take("/options/protocol/initiate_login_uri", uri);
+        let ciba = self.ciba.parse(errors, rest.preset);
         let subject = self.subject(errors, rest);
         uri?;
         Some(OpenIdSettings {
             subject: subject?,
             userinfo_alg: alg?,
             initiate_login_uri: self.initiate_login_uri.clone(),
+            ciba,
         })
     }
 

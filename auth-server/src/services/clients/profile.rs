@@ -1,5 +1,6 @@
 //! Whether a client is what its profile asks, as far as its settings show.
 
+use crate::domain::ciba::CibaSettings;
 use crate::domain::client::{Client, KeySource};
 use crate::domain::client_authentication::AuthMethod;
 use crate::domain::rbac::Api;
@@ -7,6 +8,7 @@ use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{METHOD, is_public};
+use crate::services::clients::ciba;
 use crate::services::clients::form::JWKS_URI;
 use crate::services::clients::protocol::BACKCHANNEL_URI;
 use crate::services::fields::FieldErrors;
@@ -66,15 +68,20 @@ fn check_addresses(profile: SecurityProfile, client: &Client, refuse: &mut impl 
     if told.is_some_and(|told| is_plain(told.uri.as_str())) {
         refuse(BACKCHANNEL_URI, "has sign-outs told by https");
     }
+    let pinged = client.settings.protocol.openid.ciba.as_ref().and_then(CibaSettings::endpoint);
+    if pinged.is_some_and(|url| is_plain(url.as_str())) {
+        refuse(ciba::ENDPOINT, "has decisions told by https");
+    }
 }
 
-/// What the server signs for the client.
+/// What the server signs for the client, and what the client says that it signs with.
 fn check_signatures(profile: SecurityProfile, client: &Client, refuse: &mut impl FnMut(&str, &str)) {
     let (settings, protocol) = (&client.settings, &client.settings.protocol);
     for (pointer, alg) in [
         ("/options/id_token_alg", Some(settings.id_token_alg)),
         ("/options/protocol/authorization_signed_response_alg", protocol.authorization_response_alg),
         ("/options/protocol/userinfo_signed_response_alg", protocol.openid.userinfo_alg),
+        (ciba::ALG, protocol.openid.ciba.as_ref().and_then(|ciba| ciba.request_alg)),
     ] {
         if alg.is_some_and(|alg| !profile.permits_alg(alg)) {
             refuse(pointer, "permits the algorithms ES256, EdDSA and PS256");
@@ -96,8 +103,9 @@ pub(super) fn check_api(errors: &mut FieldErrors, client: &Client, position: usi
 /// What is verified for it. A key that only carries a certificate signs nothing.
 fn check_keys(profile: SecurityProfile, client: &Client, refuse: &mut impl FnMut(&str, &str)) {
     let protocol = &client.settings.protocol;
-    let signs =
-        client.authentication.method == AuthMethod::PrivateKeyJwt || protocol.request_objects.are_required();
+    let signs = client.authentication.method == AuthMethod::PrivateKeyJwt
+        || protocol.request_objects.are_required()
+        || protocol.openid.ciba.as_ref().is_some_and(|ciba| ciba.request_alg.is_some());
     let why =
         "permits keys of the algorithms ES256, EdDSA and PS256, which an RSA key has to name as its `alg`";
     if let Some(KeySource::Registered(jwks)) = client.keys()
@@ -123,6 +131,7 @@ fn has_other_keys(profile: SecurityProfile, jwks: &str) -> bool {
 mod tests {
     use super::*;
     use crate::domain::backchannel::BackchannelLogout;
+    use crate::domain::ciba::Delivery;
     use crate::domain::client::Preset;
     use crate::domain::client_authentication::ClientKeys;
     use crate::domain::client_url::ClientUrl;
@@ -175,6 +184,11 @@ mod tests {
         assert_eq!(refused(|client| client.authentication.keys = Some(ClientKeys::At(plain()))), [JWKS_URI]);
         let told = || Some(BackchannelLogout { uri: plain(), session_required: false });
         assert_eq!(refused(|client| client.settings.protocol.backchannel_logout = told()), [BACKCHANNEL_URI]);
+        let asks = |delivery, request_alg| Some(CibaSettings { delivery, request_alg });
+        let pinged = asks(Delivery::Ping { endpoint: plain() }, None);
+        assert_eq!(refused(|client| client.settings.protocol.openid.ciba = pinged), [ciba::ENDPOINT]);
+        let signs = asks(Delivery::Poll, rs256);
+        assert_eq!(refused(|client| client.settings.protocol.openid.ciba = signs), [ciba::ALG]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::domain::claims::OPENID;
 use crate::domain::client_authentication::ClientKeys;
 use crate::outbound::Rules;
+use crate::services::clients::ciba;
 use crate::services::clients::form::{Blueprint, JWKS_URI};
 use crate::services::clients::protocol::BACKCHANNEL_URI;
 use crate::services::fields::FieldErrors;
@@ -23,6 +24,9 @@ pub(super) fn checked(blueprint: Blueprint, rules: &Rules) -> Result<Blueprint, 
             let message = "a client without the scope `openid` gets no ID token, so it is never told";
             errors.refuse(BACKCHANNEL_URI, "contradiction", message);
         }
+    }
+    if let Some(settings) = &blueprint.settings.protocol.openid.ciba {
+        ciba::check_reach(&mut errors, settings, &blueprint.scopes, rules);
     }
     errors.finish(Some(blueprint))
 }

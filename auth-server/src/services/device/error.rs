@@ -6,6 +6,7 @@ use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::services::authorize::interaction::InteractionError;
+use crate::services::resource::ResourceError;
 use crate::storage::{Outcome, StoreError};
 
 /// Why a device gets no code.
@@ -27,6 +28,15 @@ pub(crate) enum DeviceError {
     Scope,
     #[error("the client asks too often")]
     Throttled { retry_after: Duration },
+}
+
+impl From<ResourceError> for DeviceError {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Fault(error) => Self::Fault(error),
+            ResourceError::Refused => Self::Resource,
+        }
+    }
 }
 
 impl DeviceError {

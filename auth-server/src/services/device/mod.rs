@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
+use crate::domain::decoupled::INTERVAL;
 use crate::domain::details::fault::DetailsFault;
 use crate::domain::device::{DeviceRequest, UserCode};
 use crate::domain::issuer::Issuer;
@@ -27,14 +28,13 @@ use crate::services::client_auth::limits::ClientLimits;
 use crate::services::details;
 use crate::services::device::error::DeviceError;
 use crate::services::device::limits::CodeLimits;
+use crate::services::resource;
 use crate::services::token::TokenCaller;
 use crate::storage::device_authorizations::NewDevice;
 use crate::storage::{Store, StoreError, device_authorizations};
 
 /// Where people type the code.
 pub(crate) const DEVICE_PATH: &str = "/device";
-/// How long a device waits between two questions, unless it is told otherwise (RFC 8628 §3.5).
-const INTERVAL: Duration = Duration::from_secs(5);
 /// How many codes are drawn before it is a fault that each of them is taken.
 const DRAWS: usize = 3;
 
@@ -142,19 +142,13 @@ impl DeviceService {
         if caller.client.is_confidential() { Ok(()) } else { self.limits.flows.admit(caller.address) }
     }
 
-    /// RFC 8707 §2. The issuer itself stands for no API: its tokens are for the userinfo endpoint.
     async fn resource(
         &self,
         parameters: &Parameters,
         client: &Client,
     ) -> Result<Option<Arc<Api>>, DeviceError> {
         let asked = single_resource(parameters).map_err(|_| DeviceError::Resource)?;
-        let Some(audience) = asked.filter(|audience| *audience != self.settings.issuer.as_str()) else {
-            return Ok(None);
-        };
-        let api = self.store.api_by_audience(audience).await?;
-        let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
-        Ok(Some(allowed.ok_or(DeviceError::Resource)?))
+        Ok(resource::named(&self.store, &self.settings.issuer, asked, client).await?)
     }
 
     /// Keeps the request under a user code that no other device has.

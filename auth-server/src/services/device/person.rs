@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::device::{DeviceApproval, DeviceDecision, UserCode};
+use crate::domain::decoupled::{Approval, Decision};
+use crate::domain::device::UserCode;
 use crate::domain::ids::{GrantId, InteractionId};
 use crate::domain::interaction::Interaction;
 use crate::domain::scope::ScopeSet;
@@ -64,8 +65,8 @@ struct Waiting {
 struct Verdict {
     interaction: InteractionId,
     device: NamedDevice,
-    decision: DeviceDecision,
-    approval: DeviceApproval,
+    decision: Decision,
+    approval: Approval,
     event: AuditEvent,
 }
 
@@ -134,7 +135,7 @@ impl DeviceService {
         &self,
         id: &InteractionId,
         visit: &Visit,
-        decision: DeviceDecision,
+        decision: Decision,
     ) -> Step<Decided> {
         let Waiting { interaction, device, .. } = self.waiting(id, visit).await?;
         let Some(live) = &visit.session else { return Ok(Decided::AskAgain) };
@@ -153,9 +154,9 @@ impl DeviceService {
         Ok(Decided::Done)
     }
 
-    fn approval(&self, device: &NamedDevice, live: &LiveSession, now: Timestamp) -> DeviceApproval {
+    fn approval(&self, device: &NamedDevice, live: &LiveSession, now: Timestamp) -> Approval {
         let request = &device.request;
-        DeviceApproval {
+        Approval {
             grant: GrantId::generate(now, &self.entropy),
             client: request.client.clone(),
             user: live.user.id.clone(),
@@ -202,11 +203,11 @@ fn waits(device: &NamedDevice, now: Timestamp) -> bool {
     device.request.decided_at.is_none() && now < device.request.expires_at
 }
 
-fn event(device: &NamedDevice, live: &LiveSession, decision: DeviceDecision, visit: &Visit) -> AuditEvent {
+fn event(device: &NamedDevice, live: &LiveSession, decision: Decision, visit: &Visit) -> AuditEvent {
     let request = &device.request;
     let action = match decision {
-        DeviceDecision::Allow => AuditAction::DeviceAllowed,
-        DeviceDecision::Deny => AuditAction::DeviceRefused,
+        Decision::Allow => AuditAction::DeviceAllowed,
+        Decision::Deny => AuditAction::DeviceRefused,
     };
     let asked_from = request.address.map(|address| address.to_string());
     let detail =
@@ -215,7 +216,7 @@ fn event(device: &NamedDevice, live: &LiveSession, decision: DeviceDecision, vis
         .on(&request.client)
         .from(Some(visit.address))
         .with(detail);
-    if decision == DeviceDecision::Deny { event.refused() } else { event }
+    if decision == Decision::Deny { event.refused() } else { event }
 }
 
 /// The interaction and the device are decided together, once: of two tabs one is too late.
@@ -226,7 +227,7 @@ async fn write(tx: &mut Tx, verdict: Verdict, now: Timestamp) -> Step<()> {
     {
         return Err(InteractionError::Finished);
     }
-    if decision == DeviceDecision::Allow {
+    if decision == Decision::Allow {
         let until = device.request.expires_at;
         single_use::issue(tx, Purpose::DeviceCode, &device.digest, &approval, until).await?;
     }

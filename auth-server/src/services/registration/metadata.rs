@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::domain::signing::SigningAlg;
 use crate::services::fields::FieldErrors;
+use crate::services::registration::from_behind::FromBehind;
 
 /// What is wrong with what a client says of itself (RFC 7591 §3.2.2).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -95,6 +96,8 @@ pub(crate) struct ClientMetadata {
     pub(super) software_version: Option<String>,
     #[serde(flatten)]
     pub(super) unmet: Unmet,
+    #[serde(flatten)]
+    pub(super) from_behind: FromBehind,
 }
 
 /// Members that are understood, and that the server cannot do as they ask.

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod documents;
 pub(crate) mod error;
+mod from_behind;
 pub(crate) mod limits;
 pub(crate) mod logo;
 pub(crate) mod metadata;

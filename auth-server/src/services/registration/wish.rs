@@ -11,6 +11,7 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::registration::{About, Allowance, REGISTRABLE};
 use crate::domain::scope::ScopeSet;
 use crate::services::clients::authentication::AuthenticationForm;
+use crate::services::clients::ciba::CibaForm;
 use crate::services::clients::form::{Blueprint, ClientForm, ClientOptions};
 use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
@@ -55,6 +56,11 @@ impl ClientMetadata {
     /// What the client wants, checked against what it may have. The rest is checked with the form.
     pub(crate) fn wish(&self, allowance: &Allowance, origin: Origin) -> Result<Wish, MetadataError> {
         self.unmet.check()?;
+        // Who may name people is for an administrator to say, and whoever registers is told so. A document is for all servers, and says to
+        // some what means nothing to others.
+        if let Some(member) = self.from_behind.asked().filter(|_| origin == Origin::Sent) {
+            return Err(MetadataError::of(member, "is for an administrator to say"));
+        }
         let method = self.method(origin)?;
         let grants = self.grants(allowance)?;
         self.check_types(&grants)?;
@@ -117,6 +123,8 @@ impl ClientMetadata {
                     sector_identifier: None,
                     userinfo_signed_response_alg: self.userinfo_signed_response_alg.clone(),
                     initiate_login_uri: self.initiate_login_uri.clone(),
+                    // Who may name people is for an administrator to say.
+                    ciba: CibaForm::default(),
                 },
                 ..ProtocolForm::default()
             },

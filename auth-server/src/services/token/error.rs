@@ -29,14 +29,6 @@ pub(crate) enum TokenError {
     /// RFC 9396 §8.
     #[error("nothing is granted in detail: {0}")]
     Details(#[from] DetailsFault),
-    #[error("the person who was asked denied it")]
-    DeviceDenied,
-    #[error("nobody decided before the device code expired")]
-    DeviceExpired,
-    #[error("nobody decided yet, and the device asks too often")]
-    DeviceHurried,
-    #[error("nobody decided yet")]
-    DevicePending,
     /// RFC 8693 §2.2.2.
     #[error("the tokens cannot be exchanged: {0}")]
     Exchange(#[from] ExchangeError),
@@ -82,6 +74,14 @@ pub(crate) enum TokenError {
     Scope,
     #[error("signing failed")]
     Sign(#[from] SignError),
+    #[error("the person who was asked denied it")]
+    SignInDenied,
+    #[error("nobody decided before the code or request expired")]
+    SignInExpired,
+    #[error("nobody decided yet, and the client asks too often")]
+    SignInHurried,
+    #[error("nobody decided yet")]
+    SignInPending,
     #[error("the profile of the client does not permit what tokens for the API are signed with")]
     TargetAlgorithm,
     #[error("the API of the grant is gone")]
@@ -137,10 +137,6 @@ impl TokenError {
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
             Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
-            Self::DeviceDenied => OAuthErrorCode::AccessDenied,
-            Self::DeviceExpired => OAuthErrorCode::ExpiredToken,
-            Self::DeviceHurried => OAuthErrorCode::SlowDown,
-            Self::DevicePending => OAuthErrorCode::AuthorizationPending,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
@@ -154,6 +150,10 @@ impl TokenError {
             Self::ProofAlgorithm | Self::ProofMissing | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::GrantTypeUnknown => OAuthErrorCode::UnsupportedGrantType,
             Self::Scope => OAuthErrorCode::InvalidScope,
+            Self::SignInDenied => OAuthErrorCode::AccessDenied,
+            Self::SignInExpired => OAuthErrorCode::ExpiredToken,
+            Self::SignInHurried => OAuthErrorCode::SlowDown,
+            Self::SignInPending => OAuthErrorCode::AuthorizationPending,
             Self::TargetAlgorithm
             | Self::TargetGone
             | Self::TargetNotGranted
@@ -192,10 +192,6 @@ impl TokenError {
             Self::Fault(_) | Self::Sign(_) => "the server cannot answer now",
             Self::Throttled { .. } => "the client asks too often: wait before the next request",
             Self::Details(fault) => fault.text(),
-            Self::DeviceDenied => "the person who was asked denied it",
-            Self::DeviceExpired => "the device code has expired: ask for a new one",
-            Self::DeviceHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
-            Self::DevicePending => "nobody decided yet",
             Self::Exchange(error) => error.description(),
             Self::GrantNotAllowed => "the client may not use this grant_type",
             Self::GrantTypeMissing => "grant_type is missing",
@@ -203,6 +199,10 @@ impl TokenError {
             Self::Missing(_) => "a required parameter is missing or malformed",
             Self::Parameters(_) => "a parameter is repeated or malformed",
             Self::Scope => "scope is malformed or exceeds what was granted",
+            Self::SignInDenied => "the person who was asked denied it",
+            Self::SignInExpired => "the code or auth_req_id has expired: ask for a new one",
+            Self::SignInHurried => "nobody decided yet: ask less often, 5 seconds more from now on",
+            Self::SignInPending => "nobody decided yet",
             Self::TargetAlgorithm => {
                 "tokens for the resource are signed by an algorithm that the profile of the client does not permit"
             }
@@ -238,10 +238,6 @@ impl Outcome for TokenError {
             | Self::CertificateMissing
             | Self::CodeNotSpendable
             | Self::CodeReplayed
-            | Self::DeviceDenied
-            | Self::DeviceExpired
-            | Self::DeviceHurried
-            | Self::DevicePending
             | Self::Exchange(_)
             | Self::GrantNotAllowed
             | Self::GrantOver
@@ -254,6 +250,10 @@ impl Outcome for TokenError {
             | Self::ProofMissing
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed
+            | Self::SignInDenied
+            | Self::SignInExpired
+            | Self::SignInHurried
+            | Self::SignInPending
             | Self::TargetAlgorithm
             | Self::TargetSeveral
             | Self::Throttled { .. } => false,

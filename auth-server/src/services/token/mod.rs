@@ -4,7 +4,7 @@ pub(crate) mod access;
 mod authorization_code;
 mod binding;
 mod client_credentials;
-mod device_code;
+mod decoupled;
 mod error;
 mod exchange_error;
 mod family;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::domain::ciba::CibaGrant;
 use crate::domain::claims::OPENID;
 use crate::domain::client::{Client, GrantType};
 use crate::domain::client_protocol::DeviceGrant;
@@ -39,6 +40,7 @@ use crate::services::client_auth::limits::ClientLimits;
 use crate::services::mint::{AccessToken, IdToken, Minter, Proof, SignedIn, Subject};
 use crate::services::possession::Possession;
 use crate::services::token::access::AccessTokens;
+use crate::services::token::decoupled::Decoupled;
 use crate::services::token::target::Target;
 use crate::services::token::token_exchange::Exchanged;
 use crate::storage::grants::Standing;
@@ -53,8 +55,25 @@ pub(crate) struct TokenSettings {
     pub(crate) refresh_ttl: Duration,
     pub(crate) refresh_absolute: Duration,
     pub(crate) refresh_retry_window: Duration,
+    /// Whether any client may start sign-ins from behind.
+    pub(crate) ciba_grant: CibaGrant,
     /// Whether any client may ask for sign-ins on devices.
     pub(crate) device_grant: DeviceGrant,
+}
+
+impl TokenSettings {
+    /// Whether a grant is one that this server has switched on.
+    const fn has(&self, grant: GrantType) -> bool {
+        match grant {
+            GrantType::Ciba => self.ciba_grant.is_allowed(),
+            GrantType::DeviceCode => self.device_grant.is_allowed(),
+            GrantType::AuthorizationCode
+            | GrantType::ClientCredentials
+            | GrantType::JwtBearer
+            | GrantType::RefreshToken
+            | GrantType::TokenExchange => true,
+        }
+    }
 }
 
 /// Exchanges grants for tokens.
@@ -162,7 +181,7 @@ impl TokenService {
         parameters: &Parameters,
     ) -> Result<TokenResponse, TokenError> {
         let grant = request::grant_type(parameters)?;
-        if grant == GrantType::DeviceCode && !self.settings.device_grant.is_allowed() {
+        if !self.settings.has(grant) {
             return Err(TokenError::GrantTypeUnknown);
         }
         let client = caller.client.client();
@@ -175,8 +194,9 @@ impl TokenService {
         let binding = binding::of_access_token(caller)?;
         let authorization = match grant {
             GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
+            GrantType::Ciba => self.decoupled(Decoupled::Ciba, caller, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
-            GrantType::DeviceCode => self.device_code(caller, parameters).await?,
+            GrantType::DeviceCode => self.decoupled(Decoupled::Device, caller, parameters).await?,
             GrantType::JwtBearer => self.jwt_bearer(caller, parameters).await?,
             GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
             GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,

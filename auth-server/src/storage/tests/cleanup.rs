@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use rstest::rstest;
 
+use super::ciba_requests::request;
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::backchannel::NoticeState;
+use crate::domain::clock::Timestamp;
 use crate::domain::device::DeviceRequest;
 use crate::domain::grant::Grant;
-use crate::domain::ids::InteractionKind;
+use crate::domain::ids::{ClientId, InteractionKind};
 use crate::domain::interaction::Interaction;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
@@ -14,26 +16,13 @@ use crate::storage::device_authorizations::{self, NewDevice};
 use crate::storage::logout_notices::NoticeLease;
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{grants, interactions, jobs, logout_notices, sessions};
+use crate::storage::{ciba_requests, grants, interactions, jobs, logout_notices, sessions};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// One row of everything that ends in an hour.
-async fn fill(fixture: &Fixture) -> Grant {
-    let (client, _, session, grant) = fixture.any_grant().await;
-    let end = fixture.now().plus(HOUR);
-    let flow = Interaction {
-        id: fixture.id::<InteractionKind>(),
-        client: client.clone(),
-        browser: fixture.digest(),
-        request: "{}".to_owned(),
-        prior_session: None,
-        session: None,
-        created_at: fixture.now(),
-        expires_at: end,
-        finished_at: None,
-    };
-    let device = NewDevice {
+/// A device that waits until `end`.
+fn device(fixture: &Fixture, client: &ClientId, end: Timestamp) -> NewDevice {
+    NewDevice {
         digest: fixture.digest(),
         user_code: fixture.digest(),
         request: DeviceRequest {
@@ -46,7 +35,26 @@ async fn fill(fixture: &Fixture) -> Grant {
             decided_at: None,
         },
         interval: Duration::from_secs(5),
+    }
+}
+
+/// One row of everything that ends in an hour.
+async fn fill(fixture: &Fixture) -> Grant {
+    let (client, user, session, grant) = fixture.any_grant().await;
+    let end = fixture.now().plus(HOUR);
+    let flow = Interaction {
+        id: fixture.id::<InteractionKind>(),
+        client: client.clone(),
+        browser: fixture.digest(),
+        request: "{}".to_owned(),
+        prior_session: None,
+        session: None,
+        created_at: fixture.now(),
+        expires_at: end,
+        finished_at: None,
     };
+    let device = device(fixture, &client, end);
+    let asked = request(fixture, &client, &user, end);
     let token = NewRefreshToken {
         digest: fixture.digest(),
         grant: grant.clone(),
@@ -61,6 +69,7 @@ async fn fill(fixture: &Fixture) -> Grant {
     fixture
         .write(move |tx| {
             Box::pin(async move {
+                ciba_requests::insert(tx, &asked).await?;
                 assert!(device_authorizations::insert(tx, &device).await?);
                 interactions::insert(tx, &flow).await?;
                 refresh_tokens::insert(tx, &token).await?;
@@ -104,10 +113,10 @@ async fn what_has_ended_goes_and_what_has_not_stays(#[case] backend: Backend) {
             gone
         }
     };
-    assert_eq!(gone(end).await, [0; 8]);
+    assert_eq!(gone(end).await, [0; 9]);
     // In the order of the list; the session lives for a day.
-    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 0, 1]);
-    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 1, 0, 1]);
+    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[rstest]

@@ -7,8 +7,9 @@ use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::clock::Timestamp;
-use crate::domain::device::DeviceDecision::{Allow, Deny};
-use crate::domain::device::{DeviceRequest, DeviceState};
+use crate::domain::decoupled::Decision::{Allow, Deny};
+use crate::domain::decoupled::PollState;
+use crate::domain::device::DeviceRequest;
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Digest32;
 use crate::storage::device_authorizations::{self, NewDevice};
@@ -39,7 +40,7 @@ async fn waiting(fixture: &Fixture) -> (NewDevice, ClientId) {
     (device, client)
 }
 
-async fn poll(fixture: &Fixture, digest: Digest32, client: &ClientId, now: Timestamp) -> Option<DeviceState> {
+async fn poll(fixture: &Fixture, digest: Digest32, client: &ClientId, now: Timestamp) -> Option<PollState> {
     let client = client.clone();
     fixture
         .write(move |tx| {
@@ -89,7 +90,7 @@ async fn of_twenty_decisions_at_two_replicas_one_counts(#[case] backend: Backend
     });
     let counted: Vec<_> = join_all(deciders).await.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(counted.len(), 1, "{counted:?}");
-    let told = if counted.contains(&Allow) { DeviceState::Allowed } else { DeviceState::Denied };
+    let told = if counted.contains(&Allow) { PollState::Allowed } else { PollState::Denied };
     assert_eq!(poll(&fixture, digest, &client, now).await, Some(told));
     let mut tx = fixture.read().await;
     let found = device_authorizations::find_by_user_code(&mut tx, &device.user_code).await.unwrap().unwrap();
@@ -112,13 +113,9 @@ async fn nobody_decides_after_the_end(#[case] backend: Backend) {
             .await;
         assert!(!counts, "{decision:?}");
     }
-    assert_eq!(poll(&fixture, digest, &client, end).await, Some(DeviceState::Expired));
+    assert_eq!(poll(&fixture, digest, &client, end).await, Some(PollState::Expired));
     let almost = end.minus(Duration::from_micros(1));
-    assert_eq!(
-        poll(&fixture, digest, &client, almost).await,
-        Some(DeviceState::Hurried),
-        "it asked just now"
-    );
+    assert_eq!(poll(&fixture, digest, &client, almost).await, Some(PollState::Hurried), "it asked just now");
 }
 
 #[rstest]
@@ -130,13 +127,13 @@ async fn each_question_that_comes_too_soon_makes_the_next_wait_longer(#[case] ba
     let (device, client) = waiting(&fixture).await;
     let mut now = fixture.now();
     for (wait_millis, state) in [
-        (0, DeviceState::Pending),
+        (0, PollState::Pending),
         // A little too soon is not counted: the way may have been shorter this time.
-        (4_500, DeviceState::Pending),
-        (4_499, DeviceState::Hurried),
-        (9_499, DeviceState::Hurried),
-        (14_500, DeviceState::Pending),
-        (14_500, DeviceState::Pending),
+        (4_500, PollState::Pending),
+        (4_499, PollState::Hurried),
+        (9_499, PollState::Hurried),
+        (14_500, PollState::Pending),
+        (14_500, PollState::Pending),
     ] {
         now = now.plus(Duration::from_millis(wait_millis));
         assert_eq!(poll(&fixture, device.digest, &client, now).await, Some(state), "{wait_millis}");

@@ -4,6 +4,7 @@ mod accounts;
 mod apis;
 mod audit;
 mod cache;
+mod ciba_requests;
 mod cleanup;
 mod contention;
 mod decision_records;
