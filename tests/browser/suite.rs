@@ -172,7 +172,7 @@ async fn three_sign_ins_at_once_each_end_at_their_own_client() {
         browser.close().await;
         (client.id, tokens)
     };
-    for (id, tokens) in join_all(methods.map(|method| one(method))).await {
+    for (id, tokens) in join_all(methods.map(one)).await {
         assert_eq!(tokens.status, 200, "{}", tokens.text());
         assert_eq!(jwt::claims(&tokens.member("id_token"))["aud"], id);
     }

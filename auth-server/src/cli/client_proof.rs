@@ -48,6 +48,7 @@ struct ConcessionFlags {
 
 /// What the certificate of a client has to say, for `tls_client_auth`: one of these.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_field_names, reason = "they are named as the options")]
 struct CertificateFlags {
     /// The subject that its certificate has to have, for `tls_client_auth`.
     #[arg(long, value_name = "NAME")]

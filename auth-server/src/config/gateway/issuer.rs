@@ -36,7 +36,7 @@ impl IssuerOptions {
             [] => TokenForm::rfc9068(),
             types => TokenForm::danger_generic(types),
         };
-        if self.danger_untyped_tokens { listed.untyped() } else { listed }
+        if self.danger_untyped_tokens { listed.danger_untyped() } else { listed }
     }
 }
 
@@ -71,9 +71,9 @@ mod tests {
         let typed = TokenForm::danger_generic(["JWT", "token+jwt"]);
         let typed_only = plain().token_form(typed.clone());
         assert_same("[issuer]\ndanger_token_types = [\"JWT\", \"token+jwt\"]", &typed_only);
-        let untyped = plain().token_form(TokenForm::rfc9068().untyped());
+        let untyped = plain().token_form(TokenForm::rfc9068().danger_untyped());
         assert_same("[issuer]\ndanger_untyped_tokens = true", &untyped);
-        let all = plain().token_form(typed.untyped()).keys_cached_for(Duration::from_hours(1));
+        let all = plain().token_form(typed.danger_untyped()).keys_cached_for(Duration::from_hours(1));
         assert_same(
             "[issuer]\nkeys_cached_for_secs = 3600\ndanger_token_types = [\"JWT\", \"token+jwt\"]\ndanger_untyped_tokens = true",
             &all,

@@ -33,13 +33,24 @@ impl Place {
     /// Where it goes on after one more byte, and whether an attribute begins by it. None: the tag ends.
     const fn after(self, byte: u8) -> Option<(Self, bool)> {
         let to = match (self, byte) {
-            (Self::Double, b'"') | (Self::Single, b'\'') => Self::Between,
-            (Self::Double | Self::Single, _) => self,
-            (_, b'>') => return None,
-            (Self::TagName | Self::Between | Self::Unquoted, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
+            (
+                Self::TagName
+                | Self::Between
+                | Self::Name
+                | Self::AfterName
+                | Self::BeforeValue
+                | Self::Unquoted,
+                b'>',
+            ) => {
+                return None;
+            }
+            (Self::Double, b'"')
+            | (Self::Single, b'\'')
+            | (Self::TagName | Self::Between | Self::Unquoted, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
             | (Self::TagName | Self::Between | Self::Name | Self::AfterName, b'/') => Self::Between,
             (Self::Name | Self::AfterName, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => Self::AfterName,
-            (Self::BeforeValue, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => self,
+            (Self::Double | Self::Single, _)
+            | (Self::BeforeValue, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => self,
             (Self::Name | Self::AfterName, b'=') => Self::BeforeValue,
             (Self::BeforeValue, b'"') => Self::Double,
             (Self::BeforeValue, b'\'') => Self::Single,
