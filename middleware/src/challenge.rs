@@ -27,12 +27,18 @@ impl<'a> Challenge<'a> {
         self
     }
 
+    /// Names what is protected where nothing else is said: RFC 6750 §3 has `Bearer` never stand alone.
+    pub(crate) fn never_bare(self, realm: &'a str) -> Self {
+        if !self.parameters.is_empty() {
+            return self;
+        }
+        // An audience may be any text.
+        self.with("realm", if is_plain(realm) { realm } else { "service" })
+    }
+
     /// The text of the header. `None` if a value could be read as more than a value: scopes (RFC 6749 §3.3), classes of
     /// sign-in and URLs have neither quotes nor backslashes.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
-        let is_plain = |text: &str| {
-            text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
-        };
         if !self.parameters.iter().all(|(_, value)| is_plain(value)) {
             return None;
         }
@@ -42,6 +48,10 @@ impl<'a> Challenge<'a> {
         }
         HeaderValue::try_from(text).ok()
     }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
 }
 
 #[cfg(test)]
@@ -54,6 +64,16 @@ mod tests {
         assert_eq!(text(Challenge::bearer()).as_deref(), Some("Bearer"));
         let two = Challenge::bearer().with("error", "invalid_token").with("scope", "a b");
         assert_eq!(text(two).as_deref(), Some(r#"Bearer error="invalid_token", scope="a b""#));
+    }
+
+    #[test]
+    fn a_scheme_does_not_stand_alone() {
+        let text = |challenge: Challenge<'_>| challenge.header().map(|it| it.to_str().unwrap().to_owned());
+        let bare = |realm| text(Challenge::bearer().never_bare(realm));
+        assert_eq!(bare("https://api.test").as_deref(), Some(r#"Bearer realm="https://api.test""#));
+        assert_eq!(bare("a\"b").as_deref(), Some(r#"Bearer realm="service""#));
+        let said = Challenge::bearer().with("scope", "a").never_bare("https://api.test");
+        assert_eq!(text(said).as_deref(), Some(r#"Bearer scope="a""#));
     }
 
     #[test]

@@ -228,6 +228,7 @@ impl Guard {
             is_required: proofs.are_required(),
         };
         Hint {
+            realm: self.core.authority.verifier.audience(),
             resource_metadata,
             scopes: requirement.scopes(),
             dpop: self.core.credentials.bindings.dpop.as_ref().map(hint),

@@ -138,6 +138,29 @@ async fn rt_07_a_disabled_account_ends_every_refresh_token(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
+async fn rt_07_a_withdrawn_consent_ends_every_refresh_token(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let (victim, token) = Victim::refresh_token(&server).await;
+    let path = format!("/users/{}/consents/withdraw", victim.person.id);
+    let body = json!({ "client": victim.shop.id });
+    assert_eq!(server.admin.send(reqwest::Method::POST, &path, &body).await.status, 204);
+    assert_eq!(server.machine.refresh(&victim.shop, &token).await.error(), "invalid_grant");
+}
+
+#[rstest]
+#[tokio::test]
+async fn rt_07_a_sign_out_everywhere_ends_every_refresh_token(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (victim, token) = Victim::refresh_token(&server).await;
+    let path = format!("/users/{}/sign-out", victim.person.id);
+    assert_eq!(server.admin.send(reqwest::Method::POST, &path, &json!({})).await.status, 204);
+    assert_eq!(server.machine.refresh(&victim.shop, &token).await.error(), "invalid_grant");
+}
+
+#[rstest]
+#[tokio::test]
 async fn rt_08_a_family_ends_however_busy_it_is(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (victim, mut token) = Victim::refresh_token(&server).await;

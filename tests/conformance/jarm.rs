@@ -82,6 +82,21 @@ async fn section_3_it_is_signed_as_the_client_wants(
 
 #[rstest]
 #[tokio::test]
+async fn section_3_it_is_signed_by_rs256_where_nothing_is_said(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let request = AuthorizeRequest::of(&shop).with("response_mode", "jwt");
+    let callback = server.visitor().authorize(&request, &ada).await;
+    assert_eq!(header(callback.get("response"))["alg"], "RS256");
+    let tokens = opened(&server, &shop, &callback);
+    assert_eq!(tokens["state"], request.get("state"));
+}
+
+#[rstest]
+#[tokio::test]
 async fn section_3_an_unknown_algorithm_is_refused(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     for algorithm in ["none", "HS256", "es256", ""] {

@@ -109,4 +109,6 @@ mod rfc9396_tokens;
 #[cfg(test)]
 mod rfc9449;
 #[cfg(test)]
+mod rfc9700;
+#[cfg(test)]
 mod sign_out_scene;

@@ -11,7 +11,7 @@ use portcullis_tests::document_at::DocumentAt;
 use portcullis_tests::jwt;
 use portcullis_tests::registering::{OwnRegistration, web_metadata};
 use portcullis_tests::server::TestServer;
-use portcullis_tests::visitor::login_form;
+use portcullis_tests::visitor::{login_form, the_form};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -93,16 +93,15 @@ async fn section_2_what_openid_connect_and_the_bindings_of_tokens_add_is_registe
     assert_eq!(told(&refused), (400, "invalid_dpop_proof".to_owned()), "{}", refused.text());
 
     let (_, own) = registered(&server, json!({ "require_pushed_authorization_requests": true })).await;
-    let answer = server.visitor().open(&AuthorizeRequest::of(&own.client).path()).await;
-    let query = answer.location().expect("it is told").query().unwrap_or_default().to_owned();
-    assert!(query.contains("invalid_request"), "{query}");
+    let callback = server.visitor().authorize(&AuthorizeRequest::of(&own.client), &ada).await;
+    assert_eq!(callback.error(), "invalid_request");
 
     let keys = SigningKeys::generate();
     let signs = json!({ "jwks": keys.public_jwks(), "require_signed_request_object": true });
     let (answer, own) = registered(&server, signs).await;
     assert!(answer.json().get("client_secret").is_some(), "keys are for its requests, too");
-    let plain = server.visitor().open(&AuthorizeRequest::of(&own.client).path()).await;
-    assert!(plain.location().is_none_or(|to| !to.query().unwrap_or_default().contains("code=")));
+    let plain = server.visitor().authorize(&AuthorizeRequest::of(&own.client), &ada).await;
+    assert_eq!(plain.error(), "invalid_request");
 }
 
 #[rstest]
@@ -245,4 +244,22 @@ async fn section_5_the_page_for_signing_in_shows_no_name_that_a_client_gave_itse
     let consent = visitor.follow(sent).await.text();
     assert!(consent.contains("id=\"redirect-host\">partner.test<"), "{consent}");
     assert!(consent.contains("id=\"stranger\""), "{consent}");
+}
+
+/// Whoever trusts the owner of a page would trust the client with it.
+#[rstest]
+#[tokio::test]
+async fn section_5_of_pages_only_those_are_shown_that_are_at_the_host_of_the_client(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let ada = server.admin.user("ada").await;
+    let links = json!({ "client_uri": "https://bank.example/", "tos_uri": "https://partner.test/terms" });
+    let (_, own) = registered(&server, links).await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let page = visitor.open(&AuthorizeRequest::of(&own.client).path()).await;
+    the_form(&page, "consent");
+    let html = page.text();
+    assert!(!html.contains("bank.example") && html.contains("Its terms"), "{html}");
 }

@@ -1,5 +1,7 @@
 //! RFC 7592, section 2: what an administrator bounds a client by that looks after its own registration.
 
+use std::time::Duration;
+
 use portcullis_server::config::Dynamic;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -184,4 +186,16 @@ async fn section_2_2_a_client_does_not_win_a_race_against_an_administrator(
     let shown = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
     assert_eq!(shown["scopes"], "openid", "{shown}");
     assert_eq!(update(&server, &own, &metadata).await.json()["scope"], "openid", "the next one knows");
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_5_a_registration_token_does_not_end_before_the_client_does(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let own = registered(&server).await;
+    server.clock.advance(Duration::from_hours(24 * 3650));
+    let answer = read(&server, &own).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

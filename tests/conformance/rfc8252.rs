@@ -3,6 +3,7 @@
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::the_form;
 use rstest::rstest;
 use serde_json::json;
 
@@ -26,4 +27,30 @@ async fn section_7_a_native_application_is_reached_in_every_way_that_it_can_be(
     assert_eq!(callback.target, uri);
     let tokens = server.machine.redeem(&app, &request, &callback).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());
+}
+
+/// Any program on the device can come by such an address, and say that it is the one that was allowed.
+#[rstest]
+#[case::a_private_scheme("com.example.shop:/cb")]
+#[case::loopback("http://127.0.0.1/cb")]
+#[tokio::test]
+async fn section_8_6_a_program_that_nobody_can_tell_from_another_is_allowed_each_time(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[case] uri: &str,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let app = json!({ "name": "App", "preset": "native", "redirect_uris": [uri, "https://app.rp.test/cb"] });
+    let app = server.admin.client(app).await;
+    let request = AuthorizeRequest::of(&app).with("redirect_uri", uri);
+    let mut visitor = server.visitor();
+    visitor.authorize(&request, &ada).await.code();
+    the_form(&visitor.open(&request.path()).await, "consent");
+    let silent = visitor.open(&request.clone().with("prompt", "none").path()).await;
+    let told = silent.headers["location"].to_str().unwrap();
+    assert!(told.contains("error=consent_required"), "{told}");
+    // What only the owner of the host gets is not asked twice.
+    let claimed = request.with("redirect_uri", "https://app.rp.test/cb");
+    let answer = visitor.open(&claimed.path()).await;
+    assert!(answer.location().is_some_and(|to| to.query().unwrap_or_default().contains("code=")));
 }

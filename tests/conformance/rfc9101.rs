@@ -6,6 +6,7 @@ use portcullis_tests::assertion::{SigningKeys, assertion_fields};
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::damaged;
+use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
@@ -217,6 +218,23 @@ async fn section_5_an_object_can_be_pushed(#[values(Sqlite, Postgres)] database:
     // Without pushing it, the same object is not enough.
     let direct = server.visitor().walk(&bank.path(&object), &ada).await;
     assert_eq!(direct.error(), "invalid_request");
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_5_an_object_and_an_address_of_one_do_not_come_together(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let bank = Signer::register(&server, json!({})).await;
+    let request = AuthorizeRequest::of(&bank.client);
+    let object = bank.keys.sign_as(TYP, &request.object(&server.issuer));
+    for uri in ["urn:ietf:params:oauth:request_uri:x", "https://rp.test/request.jwt"] {
+        let path = format!("{}&request_uri={uri}", bank.path(&object));
+        let page = server.visitor().open(&path).await;
+        assert_eq!((page.status.as_u16(), page.location()), (400, None), "{uri}");
+        assert_eq!(text_of(&page.text(), "parameter").as_deref(), Some("request_uri"), "{uri}");
+    }
 }
 
 #[rstest]

@@ -71,6 +71,9 @@ fn changes() -> Vec<Change> {
 /// What only a person may do, and no program: see the tests of the pages of rules.
 const BY_A_PERSON: &str = "POST /apis/{api}/policy/schedules/{schedule}/approve";
 
+/// What nobody allowed is not taken back: see the tests of consent.
+const OF_PEOPLE: &str = "POST /users/{user}/consents/withdraw";
+
 /// What is done to clients that came by themselves: see the tests of RFC 7592.
 const OF_STRANGERS: [&str; 2] = ["POST /registrations/disable", "POST /registrations/enable"];
 
@@ -138,7 +141,7 @@ async fn announced(server: &TestServer, api: &str) -> String {
 async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let routes = changes();
-    let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON]).chain(OF_STRANGERS);
+    let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON, OF_PEOPLE]).chain(OF_STRANGERS);
     let known: BTreeSet<String> = known.map(str::to_owned).collect();
     assert_eq!(known, mutating(&server).await, "every mutating route stands in the table, and no other");
     let mut made = Made::default();

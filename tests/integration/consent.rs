@@ -165,3 +165,57 @@ async fn point_to(server: &TestServer, client: &str, redirect_uri: &str) {
     let answer = Answer::to(put.json(&document)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
+
+/// Who looks after accounts sees what people allowed, and takes it back for them.
+#[rstest]
+#[tokio::test]
+async fn what_was_allowed_is_listed_and_taken_back(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api("https://orders.test").await;
+    let shop = server.admin.web_client(&[&orders]).await;
+    let other = server.admin.web_client(&[]).await;
+    let mut visitor = server.visitor();
+    let at_orders = AuthorizeRequest::of(&shop).with("resource", &orders.audience);
+    let callback = visitor.authorize(&at_orders, &ada).await;
+    let tokens = server.machine.redeem(&shop, &at_orders, &callback).await;
+    let elsewhere = AuthorizeRequest::of(&other);
+    let callback = visitor.authorize(&elsewhere, &ada).await;
+    let kept = server.machine.redeem(&other, &elsewhere, &callback).await;
+    // A code that is still on its way buys nothing once the consent is gone.
+    let underway = AuthorizeRequest::of(&shop).with("resource", &orders.audience);
+    let answer = visitor.open(&underway.path()).await;
+    let late = Callback::of(&answer.location().expect("nobody is asked twice"));
+    let path = format!("/users/{}/consents", ada.id);
+    let mut listed = Vec::new();
+    let mut page = server.admin.get(&format!("{path}?limit=1")).await.json();
+    loop {
+        listed.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", next).finish();
+        page = server.admin.get(&format!("{path}?limit=1&{query}")).await.json();
+    }
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    let at_shop = listed.iter().find(|one| one["client"] == json!(shop.id)).unwrap();
+    assert_eq!(
+        (&at_shop["audience"], &at_shop["client_name"]),
+        (&json!(orders.audience), &json!("Test shop"))
+    );
+    let withdraw = async |client: &str| {
+        let body = json!({ "client": client });
+        server.admin.send(Method::POST, &format!("{path}/withdraw"), &body).await
+    };
+    assert_eq!(withdraw(&shop.id).await.status, 204);
+    let event = server.admin.get("/audit?limit=1").await.json()["items"][0].clone();
+    assert_eq!(
+        (&event["action"], &event["detail"]["client"]),
+        (&json!("consent.withdrawn"), &json!(shop.id))
+    );
+    assert!(!server.machine.is_active(&shop, &tokens.member("access_token")).await);
+    assert_eq!(server.machine.redeem(&shop, &underway, &late).await.error(), "invalid_grant");
+    assert!(server.machine.is_active(&other, &kept.member("access_token")).await, "others keep theirs");
+    the_form(&visitor.open(&at_orders.path()).await, "consent");
+    for nothing in [shop.id.as_str(), "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "https://rp.test/x.json", ""] {
+        assert_eq!(withdraw(nothing).await.status, 404, "{nothing}");
+    }
+}

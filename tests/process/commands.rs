@@ -120,6 +120,11 @@ async fn a_command_that_is_refused_leaves_nothing_behind(#[values(Sqlite, Postgr
     let made = create("owner");
     assert!(made.status.success(), "the name is not taken: {}", said(&made));
     assert_eq!(create("owner").status.code(), Some(1), "now it is");
+    let consents = place.run(&["user", "consents", "ada"]);
+    assert!(consents.status.success() && said(&consents).contains("ALLOWED"), "{}", said(&consents));
+    let nothing = place.run(&["user", "withdraw", "ada", "--client", "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c"]);
+    assert_eq!(nothing.status.code(), Some(1), "{}", said(&nothing));
+    assert!(said(&nothing).contains("consent"), "{}", said(&nothing));
 }
 
 /// The file with a password for a new account.

@@ -90,6 +90,12 @@ pub fn unescape(text: &str) -> String {
     text.replace("&amp;", "&")
 }
 
+/// Where the link with this `id` leads.
+pub fn link_of(page: &str, id: &str) -> Option<String> {
+    let tag = tags(page, "<a").into_iter().find(|tag| attribute(tag, "id").as_deref() == Some(id))?;
+    attribute(tag, "href")
+}
+
 /// What a text area with this `id` holds.
 pub fn textarea(page: &str, id: &str) -> Option<String> {
     let tag = tags(page, "<textarea").into_iter().find(|tag| attribute(tag, "id").as_deref() == Some(id))?;

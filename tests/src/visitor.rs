@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::agent::{Answer, agent};
 use crate::authorize::{AuthorizeRequest, Callback};
-use crate::markup::{Form, forms};
+use crate::markup::{Form, forms, link_of};
 
 /// What a person knows.
 #[derive(Clone, Debug)]
@@ -188,7 +188,7 @@ impl Visitor {
     }
 
     /// Follows an address of the server to the application: signs in where a sign-in form appears, allows where
-    /// consent is asked, and returns what the application gets.
+    /// consent is asked, goes on where a page says that an error leads to a stranger, and returns what the application gets.
     ///
     /// # Panics
     ///
@@ -200,6 +200,9 @@ impl Visitor {
                 return Callback::of(&target);
             }
             let page = answer.text();
+            if let Some(link) = link_of(&page, "told-go") {
+                return Callback::of(&link.parse().expect("a link leads somewhere"));
+            }
             let form = if page.contains("id=\"login\"") {
                 login_form(&answer, &person.username, &person.password)
             } else if page.contains("id=\"consent\"") {

@@ -14,12 +14,18 @@ use crate::domain::user::User as Account;
 use crate::services::paging::PageQuery;
 use crate::services::provision::UserOrder;
 use crate::services::users::UserQuery;
+use crate::services::users::consents::NamedConsent;
 use crate::services::users::form::UserForm;
 use crate::services::users::profile::ProfileForm;
 
 /// Accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
+    /// Prints what a person allowed applications.
+    Consents {
+        /// What the person types to sign in.
+        username: String,
+    },
     /// Creates an account and prints its identifiers.
     Create(Create),
     /// Gives an account a role that it does not have.
@@ -32,6 +38,14 @@ pub(crate) enum User {
         username: String,
         #[command(flatten)]
         password: PasswordSource,
+    },
+    /// Takes back what a person allowed an application: its tokens end, and the next sign-in asks again.
+    Withdraw {
+        /// What the person types to sign in.
+        username: String,
+        /// The `client_id` of the application.
+        #[arg(long, value_name = "CLIENT_ID")]
+        client: String,
     },
 }
 
@@ -75,6 +89,7 @@ pub(crate) struct Create {
 
 pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure> {
     match command {
+        User::Consents { username } => consents(context, username).await,
         User::Create(create) => Box::pin(self::create(context, create)).await,
         User::Grant(grant) => self::grant(context.format, &context.existing_app().await?, grant).await,
         User::List => list(context).await,
@@ -83,6 +98,13 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
             let app = context.existing_app().await?;
             let user = named(&app, username).await?;
             Ok(app.users().set_password(&user.id, &password, &operator()).await?)
+        }
+        User::Withdraw { username, client } => {
+            let app = context.existing_app().await?;
+            let user = named(&app, username).await?;
+            app.users().withdraw(&user.id, client, &operator()).await?;
+            let value = json!({ "username": username, "client": client });
+            output::done(context.format, &value, &format!("{client} holds nothing of {username} any more"))
         }
     }
 }
@@ -139,6 +161,40 @@ async fn list(context: &Context) -> Result<(), Failure> {
         [user.id.to_string(), user.username.as_str().to_owned(), user.name.clone(), state.to_owned()]
     });
     output::print(context.format, &shown, &Table::new(["ID", "USERNAME", "NAME", "STATE"], rows))
+}
+
+async fn consents(context: &Context, username: &str) -> Result<(), Failure> {
+    let app = context.existing_app().await?;
+    let user = named(&app, username).await?;
+    let (mut query, mut given) = (PageQuery::default(), Vec::new());
+    loop {
+        let page = app.users().consents(&user.id, &query).await?;
+        given.extend(page.items);
+        if page.next.is_none() {
+            break;
+        }
+        query = PageQuery::new(page.next, None);
+    }
+    let rows: Vec<[String; 5]> = given
+        .iter()
+        .map(|NamedConsent { consent, client, api }| {
+            let name = client.as_ref().map(|client| client.title()).unwrap_or_default();
+            let api = api.as_ref().map(|api| api.audience.to_string()).unwrap_or_default();
+            let (scopes, when) = (consent.scopes.to_string(), consent.granted_at.rfc3339());
+            [consent.client.to_string(), name, api, scopes, when]
+        })
+        .collect();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|[client, name, api, scopes, when]| {
+            json!({ "client": client, "client_name": name, "audience": api, "scopes": scopes, "granted_at": when })
+        })
+        .collect();
+    output::print(
+        context.format,
+        &shown,
+        &Table::new(["CLIENT", "NAME", "API", "SCOPES", "ALLOWED"], rows.clone()),
+    )
 }
 
 /// The account with this name.

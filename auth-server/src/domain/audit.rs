@@ -180,6 +180,7 @@ pub enum AuditAction {
     CodeReplayed,
     ConsentGranted,
     ConsentRefused,
+    ConsentWithdrawn,
     DeviceAllowed,
     DeviceRefused,
     GrantCreated,
@@ -222,7 +223,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 61] = [
+const ACTIONS: [(AuditAction, &str); 62] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -244,6 +245,7 @@ const ACTIONS: [(AuditAction, &str); 61] = [
     (AuditAction::CodeReplayed, "code.replayed"),
     (AuditAction::ConsentGranted, "consent.granted"),
     (AuditAction::ConsentRefused, "consent.refused"),
+    (AuditAction::ConsentWithdrawn, "consent.withdrawn"),
     (AuditAction::DeviceAllowed, "device.allowed"),
     (AuditAction::DeviceRefused, "device.refused"),
     (AuditAction::GrantCreated, "grant.created"),

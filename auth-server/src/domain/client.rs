@@ -80,9 +80,16 @@ impl Client {
             || self.settings.protocol.pushed_requests.are_required()
     }
 
-    /// What its signed authorization responses are signed with (JARM §3).
+    /// What its signed authorization responses are signed with: RS256 unless it said so (JARM §3), or is held to a profile that does
+    /// not know RS256.
     pub fn response_alg(&self) -> SigningAlg {
-        self.settings.protocol.authorization_response_alg.unwrap_or(self.settings.id_token_alg)
+        let settings = &self.settings;
+        let usual = if settings.profile == SecurityProfile::Fapi2 {
+            settings.id_token_alg
+        } else {
+            SigningAlg::Rs256
+        };
+        settings.protocol.authorization_response_alg.unwrap_or(usual)
     }
 
     /// Whether it may ask for details of this type, for an API of its own.

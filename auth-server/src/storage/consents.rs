@@ -14,10 +14,14 @@ const SAVE: &str = "
         ON CONFLICT (user_id, client_id, api_id)
         DO UPDATE SET scopes = excluded.scopes, granted_at = excluded.granted_at, claims = excluded.claims,
                       details = excluded.details";
+const LIST: &str = "
+    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims, details FROM consents
+     WHERE user_id = $1 AND (client_id > $2 OR (client_id = $2 AND api_id > $3))
+     ORDER BY client_id, api_id LIMIT $4";
 const DELETE: &str = "DELETE FROM consents WHERE user_id = $1 AND client_id = $2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FIND, SAVE, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[FIND, SAVE, LIST, DELETE];
 
 /// What the user allowed the client at an API, or at none.
 pub async fn find(
@@ -42,6 +46,17 @@ pub async fn save(tx: &mut Tx, consent: &Consent) -> Result<(), StoreError> {
         consent.details.to_string().into(),
     ];
     tx.execute(SAVE, &values).await.map(drop)
+}
+
+/// What the user allowed, by client and API, from behind `after`.
+pub async fn list(
+    tx: &mut Tx,
+    user: &UserId,
+    (client, api): (&str, &str),
+    limit: u32,
+) -> Result<Vec<Consent>, StoreError> {
+    let values = [user.into(), client.into(), api.into(), limit.into()];
+    tx.fetch_all(LIST, &values).await?.iter().map(read).collect()
 }
 
 /// Forgets what the user allowed the client, wherever; gives whether there was something.

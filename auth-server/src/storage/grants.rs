@@ -1,10 +1,13 @@
 //! Grants, and whether they still stand.
 
+use std::collections::BTreeSet;
+
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::rbac::RoleName;
 use crate::domain::reach::{ApiSet, Reach};
 use crate::domain::revocation::Revocation;
 use crate::domain::scope::ScopeSet;
@@ -30,7 +33,12 @@ const STANDING: &str = "
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at, u.profile,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
-           s.address, s.user_agent
+           s.address, s.user_agent,
+           (SELECT string_agg(r.name, ' ')
+              FROM assignments a
+              JOIN roles r ON r.id = a.role_id
+             WHERE a.subject_id = g.user_id AND a.api_id = g.api_id AND a.organisation IN ('*', u.organisation_id)),
+           (SELECT COUNT(*) FROM consents n WHERE n.user_id = g.user_id AND n.client_id = g.client_id)
       FROM grants g
       JOIN users u ON u.id = g.user_id
       LEFT JOIN sessions s ON s.id = g.session_id
@@ -38,6 +46,8 @@ const STANDING: &str = "
 const REVOKE: &str = "UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE_BY_USER: &str =
     "UPDATE grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id";
+const REVOKE_BETWEEN: &str = "
+    UPDATE grants SET revoked_at = $3 WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL RETURNING id";
 const REVOKE_BY_CLIENT: &str =
     "UPDATE grants SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL RETURNING id";
 /// Spaces around both sides make the word a whole word. What outlives the session is returned as well: who got it took part.
@@ -50,7 +60,7 @@ const REVOKE_BY_SESSION: &str = "
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BY_CLIENT, REVOKE_BY_SESSION];
+    &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BETWEEN, REVOKE_BY_CLIENT, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 14;
@@ -64,6 +74,10 @@ pub struct Standing {
     pub user: User,
     /// Where it was given; `None` when the session was cleaned away, which happens only after it ended.
     pub session: Option<Session>,
+    /// What its tokens carry at the API, where it is of one alone.
+    pub roles: Vec<RoleName>,
+    /// Whether it is remembered that the user allowed the client anything.
+    pub is_remembered: bool,
 }
 
 /// Adds a grant; does nothing when the user or the client was deleted.
@@ -117,6 +131,18 @@ pub async fn revoke_by_user(tx: &mut Tx, user: &UserId, now: Timestamp) -> Resul
     tell(tx, &revoked, now)
 }
 
+/// Takes back every grant that a user gave a client; gives whether there was one.
+pub async fn revoke_between(
+    tx: &mut Tx,
+    user: &UserId,
+    client: &ClientId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let revoked = tx.fetch_all(REVOKE_BETWEEN, &[user.into(), client.into(), now.into()]).await?;
+    tell(tx, &revoked, now)?;
+    Ok(!revoked.is_empty())
+}
+
 /// Takes back every grant that a client got.
 pub async fn revoke_by_client(tx: &mut Tx, client: &ClientId, now: Timestamp) -> Result<(), StoreError> {
     let revoked = tx.fetch_all(REVOKE_BY_CLIENT, &[client.into(), now.into()]).await?;
@@ -150,7 +176,17 @@ pub(super) fn read_standing(row: &Row, first: usize) -> Result<Standing, StoreEr
         Some(_) => Some(sessions::read_at(row, at_session)?),
         None => None,
     };
-    Ok(Standing { grant: read_at(row, first)?, user: users::read_at(row, first + WIDTH)?, session })
+    let (grant, user) = (read_at(row, first)?, users::read_at(row, first + WIDTH)?);
+    let at_roles = at_session + sessions::WIDTH;
+    let roles = row.get::<Option<String>>(at_roles)?.unwrap_or_default();
+    // Held in every organisation and in one's own it is there twice.
+    let roles: BTreeSet<RoleName> = roles
+        .split_whitespace()
+        .map(RoleName::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|_| StoreError::Corrupt { what: "roles.name".to_owned() })?;
+    let is_remembered = row.get::<i64>(at_roles + 1)? > 0;
+    Ok(Standing { grant, user, session, roles: roles.into_iter().collect(), is_remembered })
 }
 
 fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {

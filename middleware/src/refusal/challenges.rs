@@ -9,6 +9,8 @@ use crate::token::{BearerFault, Scheme};
 /// What challenges say beside the error.
 #[derive(Default)]
 pub(crate) struct Hint<'a> {
+    /// The audience of the service.
+    pub(crate) realm: &'a str,
     /// Where the metadata of the service is, if it has any.
     pub(crate) resource_metadata: Option<&'a str>,
     /// What the route cannot do without.
@@ -97,7 +99,7 @@ impl Refusal {
 
     /// Whoever has no token is told which scopes to ask for, and everybody where to ask (RFC 9728 §5.1).
     fn hinted<'a>(&self, challenge: Challenge<'a>, hint: &'a Hint<'_>) -> Challenge<'a> {
-        let Some(metadata) = hint.resource_metadata else { return challenge };
+        let Some(metadata) = hint.resource_metadata else { return challenge.never_bare(hint.realm) };
         let asks =
             matches!(self, Self::Anonymous | Self::Bearer(_) | Self::Token { .. }) && !hint.scopes.is_empty();
         let challenge = if asks { challenge.with("scope", hint.scopes.join(" ")) } else { challenge };

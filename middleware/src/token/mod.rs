@@ -166,6 +166,11 @@ impl Verifier {
         Self { trusts, audience, policy, cache, last_header: LastHeader::default(), clock, revoked }
     }
 
+    /// What tokens have to be for.
+    pub(crate) fn audience(&self) -> &str {
+        &self.audience
+    }
+
     /// The longest token that is looked at, in bytes.
     pub(crate) const fn longest(&self) -> usize {
         self.policy.max_bytes

@@ -69,7 +69,10 @@ async fn whoever_may_not_is_not_asked_to_sign_in_again_and_a_stranger_is_asked_f
     let other = json!({ "roles": ["viewer"], "acr": "pwd" });
     assert_eq!(fetch(&app, "/", &signer.token(&other)).await.code(), "forbidden");
     let stranger = anonymous(&app, "/").await;
-    assert_eq!((stranger.status, stranger.header("www-authenticate")), (StatusCode::UNAUTHORIZED, "Bearer"));
+    assert_eq!(
+        (stranger.status, stranger.header("www-authenticate")),
+        (StatusCode::UNAUTHORIZED, r#"Bearer realm="https://api.test""#)
+    );
 }
 
 #[tokio::test]
@@ -188,7 +191,7 @@ async fn without_a_description_there_is_no_metadata_and_no_word_of_it() {
         .guarded_by(&guard)
         .merge(guard.metadata_router());
     assert_eq!(anonymous(&app, METADATA).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(anonymous(&app, "/").await.header("www-authenticate"), "Bearer");
+    assert_eq!(anonymous(&app, "/").await.header("www-authenticate"), r#"Bearer realm="https://api.test""#);
 }
 
 #[tokio::test]

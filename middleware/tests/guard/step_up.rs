@@ -106,7 +106,10 @@ async fn whoever_may_not_at_all_is_not_asked_to_sign_in_again() {
     let good = json!({ "roles": ["clerk", "stopped"], "acr": "phr", "auth_time": NOW });
     assert_eq!(fetch(&app, "/me", &signer.token(&good)).await.code(), "forbidden", "a deny wins");
     let stranger = send(&app, Request::get("/me").body(Body::empty()).unwrap()).await;
-    assert_eq!((stranger.status.as_u16(), stranger.header("www-authenticate")), (401, "Bearer"));
+    assert_eq!(
+        (stranger.status.as_u16(), stranger.header("www-authenticate")),
+        (401, r#"Bearer realm="https://api.test""#)
+    );
 }
 
 #[tokio::test]

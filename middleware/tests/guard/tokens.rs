@@ -40,7 +40,7 @@ async fn a_request_without_a_token_is_challenged_without_an_error_code() {
     for request in [Request::get("/me").body(Body::empty()).unwrap(), basic] {
         let answer = send(&service, request).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="https://api.test""#);
         assert_eq!(answer.code(), "unauthenticated");
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");

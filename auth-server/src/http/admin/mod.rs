@@ -13,6 +13,7 @@ mod cases;
 mod client_authentication;
 mod client_protocol;
 mod clients;
+mod consents;
 mod denied;
 mod details_types;
 mod document;
@@ -119,6 +120,8 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "update"), routes!(users::enable))
         .at(may("users", "update"), routes!(users::set_password))
         .at(may("users", "update"), routes!(users::sign_out))
+        .at(may("users", "read"), routes!(consents::list))
+        .at(may("users", "update"), routes!(consents::withdraw))
         .at(may("users", "delete"), routes!(users::delete))
         .at(may("clients", "read"), routes!(clients::list))
         .at(may("clients", "create"), routes!(clients::create))

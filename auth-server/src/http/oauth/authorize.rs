@@ -93,7 +93,33 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
         AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => {
             pages.show(StatusCode::OK, &FormPost { uri, fields, problem: None })
         }
+        AuthorizeOutcome::Told(told) => {
+            let status = StatusCode::BAD_REQUEST;
+            let (code, reason) = (told.error.code().as_str(), told.error.to_string());
+            let (uri, fields) = match told.reply {
+                Reply::Link(uri) => (uri, None),
+                Reply::Form { uri, fields } => (uri, Some(fields)),
+            };
+            pages.show(status, &ToldPage { host: told.host, code, reason, uri, fields, problem: true })
+        }
     }
+}
+
+/// An error that leads on only if the person wants it to.
+#[derive(Serialize)]
+struct ToldPage {
+    host: String,
+    code: &'static str,
+    reason: String,
+    uri: String,
+    /// The form that leads on, where it is not a link.
+    fields: Option<Vec<(&'static str, String)>>,
+    problem: bool,
+}
+
+impl Page for ToldPage {
+    const TEMPLATE: &'static str = "told.html";
+    const FORMS: Forms = Forms::LeadAway;
 }
 
 /// An answer as a form, which a script sends at once and a person where there is none (OAuth 2.0 Form Post Response Mode §2).

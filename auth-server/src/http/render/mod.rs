@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 22] = [
+const TEMPLATES: [(&str, &str); 23] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -42,6 +42,7 @@ const TEMPLATES: [(&str, &str); 22] = [
     ("routes.html", include_str!("../../../templates/routes.html")),
     ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
+    ("told.html", include_str!("../../../templates/told.html")),
     ("try.html", include_str!("../../../templates/try.html")),
 ];
 

@@ -102,7 +102,7 @@ impl AuthorizeService {
     ) -> Result<LoginView, StoreError> {
         let client = match flow.client.id.document() {
             Some(url) => url.host().to_owned(),
-            None if self.is_stranger(flow).await? => {
+            None if self.is_stranger(&flow.client).await? => {
                 flow.redirect().map(|redirect| redirect.host().to_owned()).unwrap_or_default()
             }
             None => flow.client.name.clone(),
@@ -112,12 +112,12 @@ impl AuthorizeService {
     }
 
     /// Whether the client came by itself.
-    async fn is_stranger(&self, flow: &Flow<'_>) -> Result<bool, StoreError> {
-        if flow.client.settings.first_party == FirstParty::Yes {
+    pub(super) async fn is_stranger(&self, client: &Client) -> Result<bool, StoreError> {
+        if client.settings.first_party == FirstParty::Yes {
             return Ok(false);
         }
         let mut tx = self.store.read().await?;
-        Ok(registrations::find(&mut tx, &flow.client.id).await?.is_some())
+        Ok(registrations::find(&mut tx, &client.id).await?.is_some())
     }
 
     /// Does the next step of a flow.
@@ -182,7 +182,9 @@ impl AuthorizeService {
         let asked = (&request.scopes, &claims);
         // What does not depend on the past is decided without asking the database.
         let regardless = needs_consent(&flow.client, asked, None, prompt);
-        if regardless == ConsentNeed::None || prompt == ConsentPrompt::Always {
+        // What was allowed before was allowed to a program that nobody can tell from another (RFC 6749 §10.2, RFC 8252 §8.6).
+        let forgets = prompt == ConsentPrompt::Always || flow.can_be_impersonated();
+        if regardless == ConsentNeed::None || forgets {
             return Ok(regardless);
         }
         let parts = Parts::of(&self.store, request).await?;
@@ -194,10 +196,7 @@ impl AuthorizeService {
                 return Ok(ConsentNeed::Ask);
             }
         }
-        drop(tx);
-        // What was allowed before was allowed to a program that nobody could tell from another.
-        let asks_again = flow.can_be_impersonated() && self.is_stranger(flow).await?;
-        Ok(if asks_again { ConsentNeed::Ask } else { ConsentNeed::None })
+        Ok(ConsentNeed::None)
     }
 
     /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.

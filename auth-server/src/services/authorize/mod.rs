@@ -58,6 +58,17 @@ pub(crate) enum AuthorizeOutcome {
     Login(InteractionId),
     /// To the client, with a code or an error.
     Reply(Reply),
+    /// To a page that tells the person first where the error would lead: nobody vouches for the client.
+    Told(Told),
+}
+
+/// An error for a client that came by itself (RFC 9700 §4.11.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) error: RequestError,
+    /// The host that the answer goes to.
+    pub(crate) host: String,
+    pub(crate) reply: Reply,
 }
 
 /// Why a request is answered with a page and not at the redirect URI.
@@ -186,7 +197,12 @@ impl AuthorizeService {
             Ok(request) => self.set_out(Flow { request, client, visit, interaction: None }).await,
             Err(Stop::Refused(error)) => {
                 let to = Recipient { client: &client, address: &address, now: visit.now };
-                Ok(self.refused(to, error)?)
+                let is_silent = request::is_silent(said);
+                Ok(if !is_silent && self.is_stranger(&client).await? {
+                    self.told(to, error)?
+                } else {
+                    self.refused(to, error)?
+                })
             }
             Err(Stop::Fault(error)) => Err(error.into()),
         }
@@ -356,6 +372,15 @@ impl AuthorizeService {
         let sub =
             token.as_ref().and_then(|token| token.claims.get("sub")).and_then(serde_json::Value::as_str);
         sub.and_then(|sub| Sub::parse(sub).ok()).ok_or(RequestError::HintNotOurs)
+    }
+
+    /// Nobody signed in yet, so whoever registers a client could make of this address one that leads anywhere.
+    fn told(&self, to: Recipient<'_>, error: RequestError) -> Result<AuthorizeOutcome, SignError> {
+        tracing::debug!(%error, "authorization request of a stranger refused");
+        let redirect = to.client.redirect_for(&to.address.uri);
+        let host = redirect.map(|redirect| redirect.host().to_owned()).unwrap_or_default();
+        let reply = self.responder.error(to, error)?;
+        Ok(AuthorizeOutcome::Told(Told { error, host, reply }))
     }
 
     fn refused(&self, to: Recipient<'_>, error: RequestError) -> Result<AuthorizeOutcome, SignError> {

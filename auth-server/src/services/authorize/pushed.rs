@@ -89,6 +89,9 @@ impl From<Stop> for PushError {
 /// Whatever else is in `request_uri` is no handle: such a request goes on, and is refused by the name of what it asks for.
 pub(super) fn handle(parameters: &Parameters) -> Result<Option<OpaqueToken>, PageError> {
     let uri = parameters.get("request_uri").map_err(|_: ParametersError| PageError::HandleRepeated)?;
+    if uri.is_some() && parameters.get("request").ok().flatten().is_some() {
+        return Err(PageError::HandleBesideObject);
+    }
     let Some(raw) = uri.and_then(|uri| uri.strip_prefix(URN)) else { return Ok(None) };
     OpaqueToken::parse_as(TokenKind::PushedRequest, raw).map(Some).map_err(|_| PageError::HandleUnknown)
 }

@@ -15,6 +15,9 @@ pub(crate) enum PageError {
     ClientRepeated,
     #[error("names no application that may sign people in here")]
     ClientUnknown,
+    /// RFC 9101 §5.
+    #[error("stands beside a request object, of which only one may come")]
+    HandleBesideObject,
     #[error("was sent more than once")]
     HandleRepeated,
     #[error("stands for no request of this application, or was used, or has expired")]
@@ -34,7 +37,7 @@ impl PageError {
     pub(crate) const fn parameter(self) -> &'static str {
         match self {
             Self::ClientMissing | Self::ClientRepeated | Self::ClientUnknown => "client_id",
-            Self::HandleRepeated | Self::HandleUnknown => "request_uri",
+            Self::HandleBesideObject | Self::HandleRepeated | Self::HandleUnknown => "request_uri",
             Self::Malformed(_) => "request",
             Self::RedirectMissing | Self::RedirectNotRegistered | Self::RedirectRepeated => "redirect_uri",
         }

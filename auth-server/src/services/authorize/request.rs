@@ -29,6 +29,11 @@ const LONGEST_ECHO: usize = 4096;
 /// The most resources of one request.
 const MOST_RESOURCES: usize = 8;
 
+/// Whether a request, good or not, wants nobody to be asked (`prompt=none`).
+pub(super) fn is_silent(parameters: &Parameters) -> bool {
+    parameters.get("prompt").is_ok_and(|prompt| prompt == Some("none"))
+}
+
 /// An authorization request that was found good. Interactions keep it as JSON.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct AuthorizeRequest {

@@ -88,6 +88,15 @@ struct State {
     failed: Option<(Timestamp, DocumentError)>,
 }
 
+impl State {
+    /// Takes over what is stored, unless somebody read the document since that was looked up.
+    fn learn(&mut self, stored: Option<Freshness>) {
+        let is_newer =
+            |stored: &Freshness| self.freshness.is_none_or(|known| known.fetched_at < stored.fetched_at);
+        self.freshness = stored.filter(is_newer).or(self.freshness);
+    }
+}
+
 /// What a document says, as far as it is accepted.
 struct Described {
     blueprint: Blueprint,
@@ -111,7 +120,7 @@ impl DocumentService {
         }
         let stored = self.stored(client).await?;
         if stored.is_some_and(|stored| arrival.now < stored.fresh_until) {
-            self.known(&url).state().freshness = stored;
+            self.known(&url).state().learn(stored);
             return Ok(());
         }
         let throttled = |retry_after| DocumentError::Throttled { retry_after };
@@ -121,7 +130,7 @@ impl DocumentService {
         }
         // Only now: what anybody may ask for without end takes no place in memory.
         let known = self.known(&url);
-        known.state().freshness = stored;
+        known.state().learn(stored);
         let _turn = known.turn.lock().await;
         // Somebody who had the turn before may have fetched it.
         if let Some(answer) = known.answer(arrival.now) {
@@ -311,5 +320,24 @@ fn check_redirects(url: &DocumentUrl, wish: &Wish) -> Result<(), MetadataError> 
 impl fmt::Debug for DocumentService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DocumentService").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looked_it_up_before_it_was_read_does_not_have_it_read_again() {
+        let at = |secs| Freshness {
+            fetched_at: Timestamp::from_secs(secs),
+            fresh_until: Timestamp::from_secs(secs + 100),
+        };
+        let mut state = State { freshness: Some(at(10)), failed: None };
+        state.learn(None);
+        state.learn(Some(at(5)));
+        assert_eq!(state.freshness, Some(at(10)));
+        state.learn(Some(at(20)));
+        assert_eq!(state.freshness, Some(at(20)));
     }
 }

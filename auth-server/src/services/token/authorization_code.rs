@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::client::{Client, GrantType};
+use crate::domain::client::{Client, FirstParty, GrantType};
 use crate::domain::code::CodePayload;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::grant::{Grant, GrantIdentity};
@@ -137,8 +137,14 @@ async fn redeem(
         revoked_at: None,
     };
     let event = presented.event(AuditAction::GrantCreated, &payload);
-    let standing =
-        family::begin(tx, &grant, (family, presented.caller.held.proof.clone()), event, now).await?;
+    let begun = (family, presented.caller.held.proof.clone());
+    let standing = family::begin(tx, &grant, begun, event.clone(), now).await?;
+    // Somebody took the consent back after the code was issued.
+    if client.settings.first_party == FirstParty::No && !standing.is_remembered {
+        grants::revoke(tx, &grant.id, now).await?;
+        tx.audit(event.refused());
+        return Err(TokenError::GrantOver);
+    }
     Ok((payload, standing))
 }
 

@@ -290,6 +290,7 @@ impl TokenService {
         let narrowed_to_none = scopes.is_empty() && !granted.is_empty();
         let allowed = Allowed { scopes, details, narrowed_to_none };
         let roles = match target.id() {
+            Some(api) if standing.grant.reach.apis.only() == Some(api) => standing.roles.clone(),
             Some(api) => {
                 let mut tx = self.store.read().await?;
                 assignments::roles_of_user(&mut tx, &standing.user.id, api).await?
@@ -306,7 +307,7 @@ impl TokenService {
 }
 
 fn signed_in(sub: Sub, standing: &Standing) -> SignedIn {
-    let Standing { grant, user, session } = standing;
+    let Standing { grant, user, session, .. } = standing;
     SignedIn {
         sub,
         organisation: user.organisation.clone(),

@@ -1,5 +1,6 @@
 //! Users: creating, changing and switching off accounts.
 
+pub mod consents;
 pub mod form;
 pub mod profile;
 

@@ -5,9 +5,12 @@ use rstest::rstest;
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::consent::Consent;
 use crate::domain::grant::Grant;
+use crate::domain::ids::{ApiId, UserId};
 use crate::domain::interaction::Interaction;
+use crate::domain::organisation::Organisation;
+use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
 use crate::domain::revocation::Revocation;
-use crate::storage::{consents, grants, interactions, revocations};
+use crate::storage::{assignments, consents, grants, interactions, organisations, revocations, roles};
 
 #[rstest]
 #[case(Backend::Sqlite)]
@@ -45,6 +48,65 @@ async fn an_interaction_is_finished_once(#[case] backend: Backend) {
     assert_eq!(finished, (false, true, false, false));
     let found = interactions::find(&mut fixture.read().await, &flow.id).await.unwrap();
     assert_eq!(found, Some(Interaction { session: Some(session), finished_at: Some(now), ..flow }));
+}
+
+/// The roles come with the grant, so that a token needs no statement more.
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_grant_stands_with_the_roles_that_count_at_its_api(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (user, client) = (fixture.user("ada").await, fixture.client().await);
+    let (api, other) = (fixture.api("https://orders.test").await, fixture.api("https://stock.test").await);
+    let elsewhere =
+        Organisation { id: fixture.id(), name: "Elsewhere".to_owned(), created_at: fixture.now() };
+    let added = elsewhere.clone();
+    fixture.write(move |tx| Box::pin(async move { organisations::insert(tx, &added).await })).await;
+    let own = OrganisationScope::One(user.organisation.clone());
+    for (api, name, places) in [
+        (&api, "writer", vec![OrganisationScope::Every, own.clone()]),
+        (&api, "reader", vec![own]),
+        (&api, "guest", vec![OrganisationScope::One(elsewhere.id)]),
+        (&other, "keeper", vec![OrganisationScope::Every]),
+    ] {
+        fixture.give(&user.id, (&api.id, name), places).await;
+    }
+    let at_api = Grant {
+        id: fixture.id(),
+        reach: Some(api.id.clone()).into(),
+        ..fixture.grant(&client.id, &user.id, "openid").await
+    };
+    fixture.insert_grant(&at_api).await;
+    let mut tx = fixture.read().await;
+    let standing = grants::standing(&mut tx, &at_api.id).await.unwrap().unwrap();
+    let names: Vec<&str> = standing.roles.iter().map(RoleName::as_str).collect();
+    assert_eq!(names, ["reader", "writer"]);
+    assert_eq!(standing.roles, assignments::roles_of_user(&mut tx, &user.id, &api.id).await.unwrap());
+}
+
+impl Fixture {
+    async fn give(&self, user: &UserId, (api, name): (&ApiId, &str), places: Vec<OrganisationScope>) {
+        let name = RoleName::parse(name).unwrap();
+        let role = Role { id: self.id(), api: api.clone(), name, description: String::new() };
+        let given = places.into_iter().map(|organisation| Assignment {
+            id: self.id(),
+            role: role.id.clone(),
+            subject: AssignmentSubject::User(user.clone()),
+            organisation,
+        });
+        let given: Vec<Assignment> = given.collect();
+        self.write(move |tx| {
+            Box::pin(async move {
+                roles::insert(tx, &role).await?;
+                for one in given {
+                    assert!(assignments::insert(tx, &one).await?);
+                }
+                Ok(())
+            })
+        })
+        .await;
+    }
 }
 
 #[rstest]
