@@ -282,3 +282,27 @@ async fn section_10_1_requests_go_with_their_client_and_their_person(
     assert_eq!(refusal(&server.machine.ask(&bank, &id).await), said("invalid_grant"));
     assert_eq!(refusal(&server.machine.start(&bank, ADA).await), said("unknown_user_id"));
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_10_1_what_is_taken_back_before_it_is_fetched_is_not_given(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (ada, bank, id) = started(&server, LONGER).await;
+    let mut visitor = server.visitor();
+    visitor.decide_request(&ada, "allow").await;
+    let other = server.machine.started(&bank, ADA).await;
+    let elsewhere = server.admin.bank().await;
+    let theirs = server.machine.started(&elsewhere, ADA).await;
+    let path = format!("/users/{}/consents/withdraw", ada.id);
+    let taken_back =
+        async || server.admin.send(Method::POST, &path, &json!({ "client": bank.id })).await.status;
+    assert_eq!(taken_back().await, 204);
+    for id in [&id, &other] {
+        assert_eq!(refusal(&server.machine.ask(&bank, id).await), said("invalid_grant"));
+    }
+    assert_eq!(portcullis_tests::ciba::waiting(&visitor.approvals(&ada).await).len(), 1);
+    assert_eq!(refusal(&server.machine.ask(&elsewhere, &theirs).await), said("authorization_pending"));
+    assert_eq!(taken_back().await, 404, "nothing is left");
+}

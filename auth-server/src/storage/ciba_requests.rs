@@ -54,10 +54,11 @@ const SETTLE_PING: &str = "
 const PUT_OFF_PING: &str = "
     UPDATE ciba_requests SET ping_due_at = $3, ping_leased_until = NULL, ping_lease_token = NULL
      WHERE id = $1 AND ping_lease_token = $2";
+const FORGET: &str = "DELETE FROM ciba_requests WHERE user_id = $1 AND client_id = $2";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, WAITING, COUNT, FIND, ALLOW, DENY, POLL, PING_IS_DUE, SETTLE_PING, PUT_OFF_PING];
+    &[INSERT, WAITING, COUNT, FIND, ALLOW, DENY, POLL, PING_IS_DUE, SETTLE_PING, PUT_OFF_PING, FORGET];
 
 /// A request that is about to be acknowledged.
 #[derive(Clone, Debug)]
@@ -220,6 +221,11 @@ pub async fn put_off_ping(
     due_at: Timestamp,
 ) -> Result<bool, StoreError> {
     Ok(tx.execute(PUT_OFF_PING, &[id.into(), lease.token.as_str().into(), due_at.into()]).await? > 0)
+}
+
+/// Forgets what a client asked of a person, decided or not: nobody gets anything for it any more. `false` when there was nothing.
+pub async fn forget_between(tx: &mut Tx, user: &UserId, client: &ClientId) -> Result<bool, StoreError> {
+    Ok(tx.execute(FORGET, &[user.into(), client.into()]).await? > 0)
 }
 
 fn read(row: &Row) -> Result<CibaRequest, StoreError> {

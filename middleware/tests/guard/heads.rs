@@ -12,7 +12,7 @@ use portcullis_guard::{
     InputReport, RouteFault, RouteTable, authenticated, public,
 };
 use serde_json::json;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, service_fn};
 
 use crate::outages::Log;
 use crate::service::{Answer, fetch, guard_of, request, send};
@@ -41,7 +41,7 @@ fn told(request: &Request<Body>) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-fn assert_refused(answer: &Answer, status: u16, code: &str, place: serde_json::Value) {
+fn assert_refused(answer: &Answer, status: u16, code: &str, place: &serde_json::Value) {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{answer:?}");
     assert_eq!(answer.problem()["errors"], json!([place]));
 }
