@@ -95,11 +95,9 @@ async fn section_2_1_tokens_of_every_grant_are_signed_by_what_their_api_names(
         assert_eq!(header(token)["typ"], "at+jwt");
         assert_ne!(claims(token)["aud"], server.issuer, "{token}");
     }
-    let for_userinfo = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", &refreshed.member("refresh_token")),
-        ("resource", &server.issuer),
-    ];
+    let token = refreshed.member("refresh_token");
+    let for_userinfo =
+        [("grant_type", "refresh_token"), ("refresh_token", &token), ("resource", &server.issuer)];
     let own = token_of(&server.machine.token(&world.shop, &for_userinfo).await);
     verify(&own, "ES256", &jwks);
     assert_eq!(server.machine.userinfo(&own).await.json()["sub"], world.ada.sub);
