@@ -107,7 +107,7 @@ async fn section_2_2_and_4_1_2_and_5_1_what_is_issued_is_as_long_as_the_document
     let request = AuthorizeRequest::of(&shop).with("scope", "openid offline_access");
     let callback = server.visitor().authorize(&request, &ada).await;
     let tokens = server.machine.redeem(&shop, &request, &callback).await;
-    let made_here = "authorization code, device code, refresh token";
+    let made_here = "authorization code, device code, `auth_req_id`, refresh token";
     assert_eq!(shop.id.len(), documented("`client_id` that is made here"));
     assert_eq!(shop.secret.as_ref().map(String::len), Some(documented("client secret")));
     assert_eq!(callback.code().len(), documented(made_here));

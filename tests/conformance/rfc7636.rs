@@ -128,7 +128,8 @@ async fn section_4_4_1_a_client_that_has_to_again_gets_nothing_for_a_code_withou
     let request = bare(&older);
     let callback = server.visitor().authorize(&request, &ada).await;
     let document = json!({ "name": "Older shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"] });
-    let held = server.admin.send(Method::PUT, &format!("/clients/{}", older.id), &document).await;
+    let put = server.admin.request(Method::PUT, &format!("/clients/{}", older.id)).await;
+    let held = Answer::to(put.header("if-match", "*").json(&document)).await;
     assert_eq!(held.status, 200, "{}", held.text());
     let missing = redeem(&server, &older, (&request, &callback), None).await;
     assert_eq!((missing.status.as_u16(), missing.error().as_str()), (400, "invalid_request"));

@@ -4,6 +4,7 @@ use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::{AuthorizeRequest, random_text};
+use portcullis_tests::ciba::bank;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::{claims, damaged, header};
 use portcullis_tests::server::TestServer;
@@ -49,6 +50,18 @@ async fn device(world: &World) -> String {
     token_of(&server.machine.poll(&television, &codes).await)
 }
 
+/// What a bank gets that starts the sign-in from behind.
+async fn approved(world: &World) -> String {
+    let server = &world.server;
+    let mut bank = bank("poll", &json!({}));
+    bank["apis"] = json!([world.orders.id]);
+    let bank = server.admin.client(bank).await;
+    let asked = [("scope", "openid"), ("login_hint", "ada"), ("resource", world.orders.audience.as_str())];
+    let id = server.machine.started(&bank, &asked).await;
+    server.visitor().decide_request(&world.ada, "allow").await;
+    token_of(&server.machine.ask(&bank, &id).await)
+}
+
 /// What a machine gets by what another issuer says of it.
 async fn vouched(world: &World) -> String {
     let (server, keys) = (&world.server, SigningKeys::generate());
@@ -87,6 +100,7 @@ async fn section_2_1_tokens_of_every_grant_are_signed_by_what_their_api_names(
         token_of(&exchanged),
         token_of(&machine),
         device(&world).await,
+        approved(&world).await,
         vouched(&world).await,
     ];
     let jwks = server.machine.get("/jwks").await.json();
@@ -95,11 +109,9 @@ async fn section_2_1_tokens_of_every_grant_are_signed_by_what_their_api_names(
         assert_eq!(header(token)["typ"], "at+jwt");
         assert_ne!(claims(token)["aud"], server.issuer, "{token}");
     }
-    let for_userinfo = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", &refreshed.member("refresh_token")),
-        ("resource", &server.issuer),
-    ];
+    let token = refreshed.member("refresh_token");
+    let for_userinfo =
+        [("grant_type", "refresh_token"), ("refresh_token", &token), ("resource", &server.issuer)];
     let own = token_of(&server.machine.token(&world.shop, &for_userinfo).await);
     verify(&own, "ES256", &jwks);
     assert_eq!(server.machine.userinfo(&own).await.json()["sub"], world.ada.sub);

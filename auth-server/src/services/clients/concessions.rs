@@ -5,7 +5,6 @@ use crate::domain::client_authentication::AuthMethod;
 use crate::domain::client_concessions::{AssertionAudience, Concessions, Pkce};
 use crate::domain::security_profile::SecurityProfile;
 use crate::domain::spared::PkceNeed;
-use crate::services::clients::form::Blueprint;
 use crate::services::fields::FieldErrors;
 
 const REQUIRE_PKCE: &str = "/options/protocol/require_pkce";
@@ -46,13 +45,6 @@ pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
     }
 }
 
-/// Spares a new client what is offered, as far as it can be spared it.
-pub(crate) fn accept(blueprint: &mut Blueprint, offered: Concessions) {
-    let (method, profile) = (blueprint.method_of_new(), blueprint.profile.unwrap_or_default());
-    let need = PkceNeed::of(method, profile, &blueprint.grants, &blueprint.redirects);
-    blueprint.settings.concessions = bounded(offered, need, (method, profile));
-}
-
 /// What a client is still spared that said everything of itself anew: that is no matter of its own, and what it has become may need more.
 pub(super) fn kept(before: &Client, mut after: Client) -> Client {
     let way = (after.authentication.method, after.settings.profile);
@@ -60,7 +52,8 @@ pub(super) fn kept(before: &Client, mut after: Client) -> Client {
     after
 }
 
-fn bounded(
+/// What is offered, as far as a client can be spared it.
+pub(super) fn bounded(
     offered: Concessions,
     need: Option<PkceNeed>,
     (method, profile): (AuthMethod, SecurityProfile),

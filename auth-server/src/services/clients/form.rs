@@ -6,6 +6,7 @@
 use crate::domain::claims::SIGN_IN_SCOPES;
 use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{AuthMethod, ClientKeys};
+use crate::domain::client_concessions::Concessions;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::{ApiId, OrganisationId};
@@ -13,9 +14,10 @@ use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::scope::ScopeSet;
 use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
+use crate::domain::spared::PkceNeed;
 use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{AuthenticationForm, is_public};
-use crate::services::clients::concessions::ConcessionsForm;
+use crate::services::clients::concessions::{self, ConcessionsForm};
 use crate::services::clients::grants;
 use crate::services::clients::openid::Rest;
 use crate::services::clients::protocol::ProtocolForm;
@@ -114,6 +116,13 @@ impl Blueprint {
             None if !self.settings.protocol.assertion_issuers.is_empty() => AuthMethod::None,
             None => AuthMethod::ClientSecret,
         })
+    }
+
+    /// Spares a new client what is offered, as far as it can be spared it.
+    pub(crate) fn spare(&mut self, offered: Concessions) {
+        let (method, profile) = (self.method_of_new(), self.profile.unwrap_or_default());
+        let need = PkceNeed::of(method, profile, &self.grants, &self.redirects);
+        self.settings.concessions = concessions::bounded(offered, need, (method, profile));
     }
 }
 

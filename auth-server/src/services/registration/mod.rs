@@ -26,7 +26,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::registration::{About, Registration, RegistrationSource};
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::services::caller::{Authority, Caller};
-use crate::services::clients::{ClientService, concessions};
+use crate::services::clients::ClientService;
 use crate::services::registration::error::RegistrationError;
 use crate::services::registration::limits::ArrivalLimits;
 use crate::services::registration::logo::LogoService;
@@ -113,7 +113,7 @@ impl RegistrationService {
     ) -> Result<Registered, RegistrationError> {
         let mut blueprint = self.clients.blueprint(&wish.form)?;
         wish.refine(&mut blueprint);
-        concessions::accept(&mut blueprint, self.permissions.concessions());
+        blueprint.spare(self.permissions.concessions());
         let (caller, about, now) = (arrival.caller(), wish.about, arrival.now);
         let access = OpaqueToken::generate(TokenKind::RegistrationAccess, &self.entropy);
         let (digest, id) = (access.digest(), self.clients.new_id(&caller));
