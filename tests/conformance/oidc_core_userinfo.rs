@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::oidc_core::held_to;
 
 /// Verifies a token with the key of the set that it names, by the algorithm that it has to have.
-fn verify(token: &str, algorithm: &str, jwks: &Value) {
+pub(crate) fn verify(token: &str, algorithm: &str, jwks: &Value) {
     let named = header(token);
     assert_eq!(named["alg"], algorithm);
     let keys = jwks["keys"].as_array().unwrap();
