@@ -41,9 +41,9 @@ pub struct ProtocolSettings {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct AnswerAlgs {
-    /// Those to its authorization requests (JARM §3). Without it: what its ID tokens are.
+    /// Those to its authorization requests (JARM §3). Without it: RS256, as far as its profile permits that.
     pub authorization_response_alg: Option<SigningAlg>,
-    /// Those about tokens (RFC 9701 §6). Without it: the default of that document.
+    /// Those about tokens (RFC 9701 §6). Without it: the same.
     pub introspection_response_alg: Option<SigningAlg>,
 }
 

@@ -19,10 +19,11 @@ pub(crate) struct ProtocolDocument {
     require_pushed_requests: bool,
     /// Accept its authorization requests only if it signed them (RFC 9101).
     require_signed_request_object: bool,
-    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed authorization responses are signed with (JARM). Without it: what ID tokens are.
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed authorization responses are signed with (JARM). Without it:
+    /// RS256, or what ID tokens are where the profile forbids that.
     authorization_signed_response_alg: Option<String>,
     /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed answers about tokens are signed with (RFC 9701), where it asks for such. Without
-    /// it: RS256, or what ID tokens are where the profile forbids that.
+    /// it: the same.
     introspection_signed_response_alg: Option<String>,
     /// Where logout tokens are sent when a session ends in which it got an ID token (OpenID Connect Back-Channel Logout).
     #[schema(example = "https://shop.example.com/auth/backchannel")]

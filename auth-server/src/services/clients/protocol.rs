@@ -47,9 +47,9 @@ pub struct ProtocolForm {
 /// What answers to a client are signed with, as text from any edge.
 #[derive(Clone, Debug, Default)]
 pub struct AnswersForm {
-    /// Those to its authorization requests (JARM). Without it: what ID tokens are.
+    /// Those to its authorization requests (JARM). Without it: RS256, or what ID tokens are where the profile forbids that.
     pub authorization_signed_response_alg: Option<String>,
-    /// Those about tokens (RFC 9701). Without it: RS256.
+    /// Those about tokens (RFC 9701). Without it: the same.
     pub introspection_signed_response_alg: Option<String>,
 }
 

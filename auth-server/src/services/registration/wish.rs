@@ -351,6 +351,7 @@ mod tests {
             ("token_endpoint_auth_method", json!("client_secret_jwt")),
             ("token_endpoint_auth_method", json!("client_secret")),
             ("id_token_encrypted_response_alg", json!("RSA-OAEP")),
+            ("introspection_encrypted_response_alg", json!("RSA-OAEP")),
             ("userinfo_encrypted_response_alg", json!("ECDH-ES")),
             ("authorization_encrypted_response_alg", json!("ECDH-ES")),
             ("request_object_signing_alg", json!("none")),
