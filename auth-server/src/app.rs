@@ -4,6 +4,7 @@ mod admin_api;
 mod administration;
 mod arrivals;
 mod background;
+pub(crate) mod client_file;
 mod front;
 pub(crate) mod gateway;
 mod ground;

@@ -117,4 +117,6 @@ mod rfc9449;
 #[cfg(test)]
 mod rfc9700;
 #[cfg(test)]
+mod rfc9701;
+#[cfg(test)]
 mod sign_out_scene;

@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use portcullis_guard::Introspection;
+use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
+use portcullis_tests::token::SIGNED_INTROSPECTION;
 use rstest::rstest;
+use serde_json::json;
 
 const ORDERS: &str = "https://orders.test";
 
 /// A server, a service that asks it, and somebody who may read there.
 struct Scene {
     server: TestServer,
+    orders: RegisteredApi,
     guard: Registered,
     service: GuardedService,
     shop: Registered,
@@ -33,15 +37,21 @@ impl Scene {
         let request = AuthorizeRequest::of(&shop).with("scope", "openid offline_access");
         let tokens = server.tokens(&shop, &request.with("resource", ORDERS), &ada).await;
         let service = asking(&server, &guard, asks_as(&guard).every_token()).await;
-        Self { server, guard, service, shop, tokens }
+        Self { server, orders, guard, service, shop, tokens }
     }
 
     fn access(&self) -> String {
         self.tokens.member("access_token")
     }
 
+    /// What a service answers, which looks at how old an answer of the server is by the clock of the machine.
+    async fn get(&self, service: &GuardedService, token: &str) -> Answer {
+        self.server.catch_up();
+        service.get("/orders", Some(token)).await
+    }
+
     async fn status(&self, token: &str) -> u16 {
-        self.service.get("/orders", Some(token)).await.status.as_u16()
+        self.get(&self.service, token).await.status.as_u16()
     }
 }
 
@@ -64,16 +74,12 @@ async fn a_token_that_was_revoked_is_refused_at_once_where_the_server_is_asked(
     let scene = Scene::set(database).await;
     let token = scene.access();
     let verifying = GuardedService::start(&scene.server.issuer, ORDERS, &scene.guard).await;
-    let answer = scene.service.get("/orders", Some(&token)).await;
+    let answer = scene.get(&scene.service, &token).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.text(), verifying.get("/orders", Some(&token)).await.text(), "the same caller");
+    assert_eq!(answer.text(), scene.get(&verifying, &token).await.text(), "the same caller");
     assert_eq!(scene.server.machine.revoke(&scene.shop, &token).await.status, 200);
     assert_eq!(scene.status(&token).await, 401);
-    assert_eq!(
-        verifying.get("/orders", Some(&token)).await.status,
-        200,
-        "its signature is as good as before"
-    );
+    assert_eq!(scene.get(&verifying, &token).await.status, 200, "its signature is as good as before");
 }
 
 #[rstest]
@@ -108,8 +114,8 @@ async fn a_refresh_token_is_no_access_token_although_it_is_active(
         asks_as(&scene.shop).danger_accept_untyped(),
     ] {
         let service = asking(&scene.server, &scene.guard, introspection.every_token()).await;
-        assert_eq!(service.get("/orders", Some(&refresh)).await.status, 401);
-        assert_eq!(service.get("/orders", Some(&scene.access())).await.status, 200);
+        assert_eq!(scene.get(&service, &refresh).await.status, 401);
+        assert_eq!(scene.get(&service, &scene.access()).await.status, 200);
     }
 }
 
@@ -121,7 +127,48 @@ async fn a_service_that_the_server_does_not_know_answers_503_and_lets_nobody_in(
     let scene = Scene::set(database).await;
     let introspection = Introspection::discovered(&scene.guard.id, "another secret").every_token();
     let service = asking(&scene.server, &scene.guard, introspection).await;
-    let answer = service.get("/orders", Some(&scene.access())).await;
+    let answer = scene.get(&service, &scene.access()).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["code"], "unavailable");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_service_that_demands_signed_answers_gets_them(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[values("EdDSA", "ES256", "PS256", "RS256")] algorithm: &str,
+) {
+    let scene = Scene::set(database).await;
+    let held = json!({ "name": "Asking", "preset": "service", "serves": scene.orders.id,
+        "options": { "protocol": { "introspection_signed_response_alg": algorithm } } });
+    let asks = scene.server.admin.client(held).await;
+    let service = asking(&scene.server, &scene.guard, asks_as(&asks).signed_only().every_token()).await;
+    let (token, status) = (scene.access(), async |token: &str| {
+        let answer = scene.get(&service, token).await;
+        (answer.status.as_u16(), answer.text())
+    });
+    let (code, text) = status(&token).await;
+    assert_eq!(code, 200, "{text}");
+    assert_eq!(text, scene.get(&scene.service, &token).await.text(), "the same caller");
+    assert_eq!(status("made-up").await.0, 401);
+    assert_eq!(scene.server.machine.revoke(&scene.shop, &token).await.status, 200);
+    assert_eq!(status(&token).await.0, 401);
+}
+
+// RFC 9701 §8.1: both are signed by the same keys of the same issuer, and speak of the same token.
+#[rstest]
+#[tokio::test]
+async fn what_the_server_signs_about_a_token_is_no_token(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Scene::set(database).await;
+    let verifying = GuardedService::start(&scene.server.issuer, ORDERS, &scene.guard).await;
+    let demanding =
+        asking(&scene.server, &scene.guard, asks_as(&scene.guard).signed_only().every_token()).await;
+    for client in [&scene.guard, &scene.shop] {
+        let said = scene.server.machine.introspect_signed(client, &scene.access()).await;
+        assert_eq!(said.header("content-type"), SIGNED_INTROSPECTION, "{}", said.text());
+        for service in [&verifying, &scene.service, &demanding] {
+            assert_eq!(scene.get(service, &said.text()).await.status, 401);
+            assert_eq!(scene.get(service, &scene.access()).await.status, 200);
+        }
+    }
 }

@@ -259,6 +259,8 @@ async fn every_command_tells_wrong_usage_wrong_configuration_and_a_database_that
         &["api", "four-eyes", "on", "--api", "admin"],
         &["bootstrap", "admin", "--link"],
         &["client", "create", "--preset", "m2m", "--name", "Robot"],
+        &["client", "show", "cli_00000000000070008000000000000001"],
+        &["client", "disable", "cli_00000000000070008000000000000001"],
         &["config", "check"],
         &["db", "migrate"],
         &["db", "status"],

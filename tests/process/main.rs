@@ -7,6 +7,8 @@ mod chat;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod cold_start;
 #[cfg(test)]
 mod commands;

@@ -10,6 +10,9 @@ use crate::agent::{Answer, agent};
 use crate::authorize::{AuthorizeRequest, Callback};
 use crate::registered::Registered;
 
+/// The media type of answers about tokens that are signed (RFC 9701 §5).
+pub const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
+
 /// One form parameter.
 pub type Field<'a> = (&'a str, &'a str);
 
@@ -101,6 +104,12 @@ impl Machine {
     /// What the server says about a token.
     pub async fn introspect(&self, client: &Registered, token: &str) -> Answer {
         self.post_as(client, "/introspect", &[("token", token)]).await
+    }
+
+    /// The same, asked for as a JWT (RFC 9701 §4).
+    pub async fn introspect_signed(&self, client: &Registered, token: &str) -> Answer {
+        let request = self.form_of(client, "/introspect", &[("token", token)]);
+        Answer::to(request.header("accept", SIGNED_INTROSPECTION)).await
     }
 
     /// Whether the server calls a token active.

@@ -1,20 +1,22 @@
 //! `portcullis client`: the programs that ask for tokens.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use crate::app::App;
 use crate::cli::api;
+use crate::cli::client_file::{self, One};
 use crate::cli::client_proof::ProofFlags;
 use crate::cli::client_secret::{self, Secret};
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::cli::snippet::{self, Snippet};
 use crate::domain::client::Client as Registered;
 use crate::domain::client_protocol::SenderConstraint;
-use crate::domain::clock::Clock;
 use crate::domain::secret::OpaqueToken;
-use crate::services::caller::Caller;
 use crate::services::clients::CreatedClient;
 use crate::services::clients::form::{ClientForm, ClientOptions};
 use crate::services::clients::protocol::ProtocolForm;
@@ -28,6 +30,8 @@ pub(crate) enum Client {
     Create(Box<Create>),
     /// Prints every client.
     List,
+    #[command(flatten)]
+    One(One),
     /// The secrets of a client, of which two may work at once.
     #[command(subcommand)]
     Secret(Secret),
@@ -38,18 +42,19 @@ pub(crate) enum Client {
 /// A new client.
 #[derive(Args, Debug)]
 pub(crate) struct Create {
+    /// The whole client as the admin API takes it, and as `client show` prints it: JSON, with everything that can be set. It takes the
+    /// place of all other options. `-` reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = DESCRIBED)]
+    file: Option<PathBuf>,
     /// What kind of program it is; everything else follows from that.
-    #[arg(long, value_enum)]
-    preset: Preset,
+    #[arg(long, value_enum, required_unless_present = "file")]
+    preset: Option<Preset>,
     /// What people call it: the consent page shows this name.
-    #[arg(long)]
-    name: String,
-    /// Where answers may be sent. May be repeated.
-    #[arg(long, value_name = "URI")]
-    redirect_uri: Vec<String>,
-    /// Where people may be sent after signing out. May be repeated.
-    #[arg(long, value_name = "URI")]
-    post_logout_redirect_uri: Vec<String>,
+    #[arg(long, required_unless_present = "file")]
+    name: Option<String>,
+    /// Where people are sent.
+    #[command(flatten)]
+    returns: ReturnFlags,
     /// An API that it may ask tokens for; for a service: the API that it serves, which is created when it does not exist.
     /// May be repeated.
     #[arg(long, value_name = "AUDIENCE")]
@@ -69,6 +74,21 @@ pub(crate) struct Create {
     /// How it proves who it is, and what it is held to.
     #[command(flatten)]
     proof: ProofFlags,
+}
+
+/// What describes a client where no file does.
+const DESCRIBED: [&str; 9] =
+    ["preset", "name", "api", "role", "first_party", "ReturnFlags", "AskFlags", "ToldFlags", "ProofFlags"];
+
+/// Where people are sent from here.
+#[derive(Args, Debug)]
+struct ReturnFlags {
+    /// Where answers may be sent. May be repeated.
+    #[arg(long, value_name = "URI")]
+    redirect_uri: Vec<String>,
+    /// Where people may be sent after signing out. May be repeated.
+    #[arg(long, value_name = "URI")]
+    post_logout_redirect_uri: Vec<String>,
 }
 
 /// What a client may ask for.
@@ -114,6 +134,7 @@ pub(crate) async fn run(context: &Context, command: &Client) -> Result<(), Failu
     match command {
         Client::Create(create) => Box::pin(self::create(context, create)).await,
         Client::List => list(context).await,
+        Client::One(command) => Box::pin(client_file::run(context, command)).await,
         Client::Secret(command) => client_secret::run(context, command).await,
         Client::Snippet(command) => Box::pin(snippet::run(context, command)).await,
     }
@@ -146,12 +167,15 @@ async fn list(context: &Context) -> Result<(), Failure> {
 }
 
 async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
-    create.check()?;
-    let app = context.app().await?;
-    let order =
-        ClientOrder { form: create.form()?, audiences: create.api.clone(), roles: create.role.clone() };
-    let caller = Caller::operator(Clock::system().now());
-    let created = app.provision().client(order, &caller).await?;
+    let (created, app) = match &create.file {
+        Some(file) => {
+            let form = client_file::read(file)?;
+            let app = context.app().await?;
+            let created = app.clients().create(&form, &operator()).await;
+            (created.map_err(|error| client_file::refused(file, error))?, app)
+        }
+        None => Box::pin(described(context, create)).await?,
+    };
     let settings = &created.client.value.settings;
     let apis = settings.apis.iter().chain(&settings.serves);
     let issuer = app.served_issuer().await?;
@@ -159,9 +183,17 @@ async fn create(context: &Context, create: &Create) -> Result<(), Failure> {
     print(context.format, &created, &rules)
 }
 
+/// A client by its options.
+async fn described(context: &Context, create: &Create) -> Result<(CreatedClient, App), Failure> {
+    let form = create.form()?;
+    let app = context.app().await?;
+    let order = ClientOrder { form, audiences: create.api.clone(), roles: create.role.clone() };
+    Ok((app.provision().client(order, &operator()).await?, app))
+}
+
 impl Create {
-    fn check(&self) -> Result<(), Failure> {
-        if self.preset == Preset::Service && self.api.len() != 1 {
+    fn check(&self, preset: Preset) -> Result<(), Failure> {
+        if preset == Preset::Service && self.api.len() != 1 {
             return Err(Failure::usage("a service serves one API: give its audience with --api"));
         }
         if !self.role.is_empty() && self.api.len() != 1 {
@@ -172,6 +204,10 @@ impl Create {
 
     /// The client; its APIs are ordered beside it.
     fn form(&self) -> Result<ClientForm, Failure> {
+        let (Some(preset), Some(name)) = (self.preset, &self.name) else {
+            return Err(Failure::usage("describe the client with --preset and --name, or with --file"));
+        };
+        self.check(preset)?;
         let protocol = ProtocolForm {
             backchannel_logout_uri: self.told.backchannel_logout_uri.clone(),
             backchannel_logout_session_required: self.told.backchannel_logout_session_required,
@@ -191,11 +227,11 @@ impl Create {
             ..ClientOptions::default()
         };
         Ok(ClientForm {
-            name: self.name.clone(),
-            preset: self.preset.as_str().to_owned(),
+            name: name.clone(),
+            preset: preset.as_str().to_owned(),
             organisation: None,
-            redirect_uris: self.redirect_uri.clone(),
-            post_logout_redirect_uris: self.post_logout_redirect_uri.clone(),
+            redirect_uris: self.returns.redirect_uri.clone(),
+            post_logout_redirect_uris: self.returns.post_logout_redirect_uri.clone(),
             scopes: self.asks.scope.clone(),
             apis: Vec::new(),
             serves: None,

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::cli::client_file;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
@@ -48,7 +49,7 @@ pub(crate) async fn run(context: &Context, command: &Secret) -> Result<(), Failu
     | Secret::List { client }
     | Secret::Retire { client, .. }
     | Secret::Rotate { client }) = command;
-    let id = ClientId::parse(client).map_err(|_| Failure::usage(format!("`{client}` is no client id")))?;
+    let id = client_file::named(client)?;
     let app = context.existing_app().await?;
     let caller = Caller::operator(Clock::system().now());
     match command {

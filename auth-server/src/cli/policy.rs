@@ -10,8 +10,6 @@ mod schedule;
 mod shadow;
 mod simulate;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -30,13 +28,8 @@ use self::simulate::Simulate;
 use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format};
 use crate::cli::exit::Failure;
+use crate::cli::file::{read, read_once, shown};
 use crate::cli::output::{self, Table};
-
-/// More than any text of a policy may have, so that a wrong file is refused and not read to its end.
-const MAX_LEN: u64 = 16 * 1024 * 1024;
-
-/// The name of standard input among files.
-const STDIN: &str = "-";
 
 /// Which commands need what: half of them need nothing but the files.
 const NEEDS: &str = "\
@@ -332,38 +325,7 @@ fn source(rules: &Path, model: Option<&Path>) -> Result<PolicySource, Failure> {
     Ok(PolicySource { model: read(model)?, rules: read(rules)? })
 }
 
-/// Standard input can be read only once.
-fn read_once(files: &[&Path]) -> Result<(), Failure> {
-    if files.iter().filter(|file| file.as_os_str() == STDIN).count() > 1 {
-        return Err(Failure::usage("only one of the files can be standard input"));
-    }
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    let failure = |error: io::Error| Failure::failed(format!("{}: {error}", shown(path)));
-    let mut bytes = Vec::new();
-    let mut limited =
-        |source: &mut dyn Read| source.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(failure);
-    if path.as_os_str() == STDIN {
-        limited(&mut io::stdin())?;
-    } else {
-        limited(&mut File::open(path).map_err(failure)?)?;
-    }
-    if bytes.len() as u64 > MAX_LEN {
-        return Err(Failure::failed(format!("{}: more than {MAX_LEN} bytes", shown(path))));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        Failure::failed(format!("{}: the text is not UTF-8, from byte {place} on", shown(path)))
-    })
-}
-
 fn unusable(file: &Path, report: &Report) -> Failure {
     let errors: Vec<String> = report.errors().map(|finding| format!("\n  {finding}")).collect();
     Failure::failed(format!("{}: cannot be used{}", shown(file), errors.concat()))
-}
-
-fn shown(path: &Path) -> String {
-    if path.as_os_str() == STDIN { "standard input".to_owned() } else { path.display().to_string() }
 }

@@ -11,6 +11,7 @@ mod known;
 mod lifetimes;
 mod load;
 mod outbound;
+mod pages;
 mod protocol;
 mod registration;
 mod secret;
@@ -34,6 +35,7 @@ pub use self::gateway::{
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
 pub use self::outbound::{AllowedTarget, Outbound};
+pub use self::pages::{PageAddress, Pages};
 pub use self::protocol::Protocol;
 pub use self::registration::{Documents, Dynamic, Registration};
 pub use self::secret::SecretText;

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::pages::Pages;
 use crate::config::tls::Tls;
 use crate::domain::issuer::{Issuer, IssuerError};
 
@@ -32,6 +33,9 @@ pub struct Server {
     pub setup_from: SetupFrom,
     /// TLS without a proxy, and the certificates of clients.
     pub tls: Tls,
+    /// Pages of whoever runs it.
+    #[serde(flatten)]
+    pub pages: Pages,
     /// What one request, and all of them together, may take.
     #[serde(flatten)]
     pub bounds: Bounds,
@@ -72,6 +76,7 @@ impl Default for Server {
             proxy_header: ProxyHeader::XForwardedFor,
             setup_from: SetupFrom::Loopback,
             tls: Tls::default(),
+            pages: Pages::default(),
             bounds: Bounds::default(),
         }
     }

@@ -81,16 +81,20 @@ impl Client {
             || self.settings.protocol.pushed_requests.are_required()
     }
 
-    /// What its signed authorization responses are signed with: RS256 unless it said so (JARM §3), or is held to a profile that does
-    /// not know RS256.
+    /// What its signed authorization responses are signed with, if it says nothing else: RS256 (JARM §3).
     pub fn response_alg(&self) -> SigningAlg {
-        let settings = &self.settings;
-        let usual = if settings.profile == SecurityProfile::Fapi2 {
-            settings.id_token_alg
-        } else {
-            SigningAlg::Rs256
-        };
-        settings.protocol.authorization_response_alg.unwrap_or(usual)
+        self.settings.protocol.answers.authorization_response_alg.unwrap_or(self.usual_alg())
+    }
+
+    /// What signed answers about tokens are signed with, if it says nothing else: RS256 (RFC 9701 §6).
+    pub fn introspection_alg(&self) -> SigningAlg {
+        self.settings.protocol.answers.introspection_response_alg.unwrap_or(self.usual_alg())
+    }
+
+    /// RS256, or what its ID tokens are signed with where its profile does not know RS256.
+    const fn usual_alg(&self) -> SigningAlg {
+        let usual = SigningAlg::Rs256;
+        if self.settings.profile.permits_alg(usual) { usual } else { self.settings.id_token_alg }
     }
 
     /// Whether it may ask for details of this type, for an API of its own.
@@ -330,6 +334,23 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_about_tokens_are_signed_by_rs256_unless_that_is_forbidden_or_another_is_named() {
+        let alg = |profile, id_token_alg, named| {
+            let mut client = Client::sample();
+            (client.settings.profile, client.settings.id_token_alg) = (profile, id_token_alg);
+            client.settings.protocol.answers.introspection_response_alg = named;
+            client.introspection_alg()
+        };
+        let (eddsa, ps256) = (SigningAlg::EdDsa, SigningAlg::Ps256);
+        assert_eq!(alg(SecurityProfile::None, eddsa, None), SigningAlg::Rs256);
+        assert_eq!(alg(SecurityProfile::Oauth21, eddsa, None), SigningAlg::Rs256);
+        assert_eq!(alg(SecurityProfile::Fapi2, eddsa, None), eddsa);
+        for profile in SecurityProfile::ALL {
+            assert_eq!(alg(profile, eddsa, Some(ps256)), ps256);
+        }
+    }
 
     #[test]
     fn names_survive_the_way_to_text_and_back() {

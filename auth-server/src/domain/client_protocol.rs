@@ -18,8 +18,9 @@ pub struct ProtocolSettings {
     pub pushed_requests: PushedRequests,
     /// Whether its authorization requests have to be signed (RFC 9101 §10.5).
     pub request_objects: RequestObjects,
-    /// What answers to its authorization requests are signed with, where it asks for signed ones. Without it: what its ID tokens are.
-    pub authorization_response_alg: Option<SigningAlg>,
+    /// What answers to it are signed with, where it asks for signed ones.
+    #[serde(flatten)]
+    pub answers: AnswerAlgs,
     /// Where it is told that somebody signed out, if it wants to be.
     pub backchannel_logout: Option<BackchannelLogout>,
     /// Whether it may ask for sign-ins on devices without a browser (RFC 8628).
@@ -34,6 +35,16 @@ pub struct ProtocolSettings {
     pub certificate_name: Option<CertificateName>,
     /// What it wants of OpenID Connect.
     pub openid: OpenIdSettings,
+}
+
+/// What answers to a client are signed with, where it asks for signed ones.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct AnswerAlgs {
+    /// Those to its authorization requests (JARM §3). Without it: RS256, as far as its profile permits that.
+    pub authorization_response_alg: Option<SigningAlg>,
+    /// Those about tokens (RFC 9701 §6). Without it: the same.
+    pub introspection_response_alg: Option<SigningAlg>,
 }
 
 /// Somebody whose assertions say who a client is.

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, Documents, Dynamic, Protocol};
+use crate::config::{Config, Documents, Dynamic, Pages, Protocol};
 use crate::domain::ciba::Delivery;
 use crate::domain::claim::Claim;
 use crate::domain::claims::{ADDRESS, EMAIL, OFFLINE_ACCESS, OPENID, PHONE, PROFILE};
@@ -58,7 +58,7 @@ struct Metadata {
     subject_types_supported: [&'static str; 2],
     acr_values_supported: [&'static str; 1],
     prompt_values_supported: [&'static str; 4],
-    display_values_supported: [&'static str; 4],
+    display_values_supported: [&'static str; 1],
     ui_locales_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 4],
     userinfo_signing_alg_values_supported: [&'static str; 4],
@@ -67,6 +67,7 @@ struct Metadata {
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    introspection_signing_alg_values_supported: [&'static str; 4],
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     claim_types_supported: [&'static str; 1],
@@ -82,6 +83,9 @@ struct Metadata {
     dpop_signing_alg_values_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tls_client_certificate_bound_access_tokens: bool,
+    /// Pages of the operator, if there are some.
+    #[serde(flatten)]
+    pages: Pages,
 }
 
 /// What is said of sign-ins that clients start from behind (CIBA §4), as long as they may.
@@ -150,6 +154,7 @@ impl Metadata {
                 method != AuthMethod::None
             }),
             introspection_endpoint_auth_signing_alg_values_supported: algs,
+            introspection_signing_alg_values_supported: algs,
             revocation_endpoint_auth_methods_supported: methods(config, |_| true),
             revocation_endpoint_auth_signing_alg_values_supported: algs,
             claim_types_supported: ["normal"],
@@ -164,6 +169,7 @@ impl Metadata {
             backchannel_logout_session_supported: true,
             dpop_signing_alg_values_supported: proofs.algorithms(),
             tls_client_certificate_bound_access_tokens: config.server.tls.client_certificates.sees_any(),
+            pages: config.server.pages.clone(),
         }
     }
 }
@@ -232,12 +238,16 @@ mod tests {
     }
 
     fn with(registration: &Registration) -> Value {
+        let mut config = Config::default();
+        config.reach.registration = registration.clone();
+        of(&config)
+    }
+
+    fn of(config: &Config) -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1));
         let proofs = Proofs::new(&issuer, None, clock).unwrap();
-        let mut config = Config::default();
-        config.reach.registration = registration.clone();
-        serde_json::from_slice(&Discovery::of(&issuer, &config, &proofs).0.body).unwrap()
+        serde_json::from_slice(&Discovery::of(&issuer, config, &proofs).0.body).unwrap()
     }
 
     #[test]
@@ -252,6 +262,21 @@ mod tests {
         });
         assert_eq!(open["registration_endpoint"], "https://id.example.com/register");
         assert_eq!(open["client_id_metadata_document_supported"], true);
+    }
+
+    #[test]
+    fn pages_of_the_operator_are_named_where_there_are_some() {
+        let members = ["service_documentation", "op_policy_uri", "op_tos_uri"];
+        let closed = document();
+        assert!(members.iter().all(|member| closed.get(member).is_none()));
+        let text = "[server]\nop_policy_uri = \"https://example.com/privacy\"\n\
+                    op_tos_uri = \"https://example.com/terms#use\"\n\
+                    service_documentation = \"https://docs.example.com/\"";
+        let document = of(&Config::from_toml(text).unwrap());
+        let said = members.map(|member| document[member].as_str().unwrap());
+        let pages =
+            ["https://docs.example.com/", "https://example.com/privacy", "https://example.com/terms#use"];
+        assert_eq!(said, pages);
     }
 
     #[test]

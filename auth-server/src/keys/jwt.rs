@@ -20,6 +20,8 @@ pub(crate) enum JwtType {
     AuthorizationResponse,
     /// OpenID Connect Core asks for no `typ`; `JWT` is the one that every library takes.
     IdToken,
+    /// RFC 9701 section 5.
+    Introspection,
     /// OpenID Connect Back-Channel Logout section 2.4.
     LogoutToken,
     /// A policy snapshot for a guard.
@@ -33,10 +35,11 @@ pub(crate) enum JwtType {
 }
 
 impl JwtType {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::AccessToken,
         Self::AuthorizationResponse,
         Self::IdToken,
+        Self::Introspection,
         Self::LogoutToken,
         Self::PolicySnapshot,
         Self::PolicyShadow,
@@ -49,6 +52,7 @@ impl JwtType {
             Self::AccessToken => "at+jwt",
             Self::AuthorizationResponse => "oauth-authz-resp+jwt",
             Self::IdToken | Self::UserInfo => "JWT",
+            Self::Introspection => "token-introspection+jwt",
             Self::LogoutToken => "logout+jwt",
             Self::PolicySnapshot => "portcullis-policy+jwt",
             Self::PolicyShadow => "portcullis-policy-shadow+jwt",

@@ -1,4 +1,5 @@
-//! Token introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
+//! Token introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), with answers that are signed for whoever wants them
+//! ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)).
 
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use crate::domain::refresh::RefreshState;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::domain::user::Sub;
+use crate::keys::ring::SignError;
 use crate::services::client_auth::AuthenticatedClient;
 use crate::services::token::access::{AccessTokens, LiveToken, standing_holds};
 use crate::storage::{Store, StoreError, grants, refresh_tokens};
@@ -24,6 +26,8 @@ pub(crate) enum IntrospectError {
     /// RFC 7662 §2.1: the caller must prove who it is.
     #[error("a public client may not introspect")]
     PublicClient,
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 impl IntrospectError {
@@ -31,7 +35,7 @@ impl IntrospectError {
     pub(crate) const fn code(&self) -> OAuthErrorCode {
         match self {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
-            Self::Fault(_) => OAuthErrorCode::ServerError,
+            Self::Fault(_) | Self::Sign(_) => OAuthErrorCode::ServerError,
             Self::PublicClient => OAuthErrorCode::InvalidClient,
         }
     }
@@ -76,6 +80,15 @@ pub(crate) struct ActiveRefresh {
     scope: ScopeSet,
 }
 
+/// What is signed of an answer (RFC 9701 §5). Without `sub` and `exp` it is nothing that could pass for a token (§8.1).
+#[derive(Serialize)]
+struct Signed<'a> {
+    iss: &'a str,
+    aud: &'a ClientId,
+    iat: i64,
+    token_introspection: &'a Introspection,
+}
+
 /// Tells clients about tokens.
 #[derive(Clone)]
 pub(crate) struct IntrospectionService {
@@ -103,6 +116,23 @@ impl IntrospectionService {
             Err(_) => self.access(caller, token, now).await?,
         };
         Ok(found.unwrap_or(Introspection::Inactive(Inactive { active: false })))
+    }
+
+    /// The same answer as a JWT for whoever asked.
+    pub(crate) fn sign(
+        &self,
+        caller: &AuthenticatedClient,
+        said: &Introspection,
+        now: Timestamp,
+    ) -> Result<String, IntrospectError> {
+        let client = caller.client();
+        let claims = Signed {
+            iss: self.tokens.issuer().as_str(),
+            aud: &client.id,
+            iat: now.as_secs(),
+            token_introspection: said,
+        };
+        Ok(self.tokens.sign_introspection(client.introspection_alg(), &claims)?)
     }
 
     async fn access(

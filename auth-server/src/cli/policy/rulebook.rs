@@ -8,12 +8,13 @@ use clap::Subcommand;
 use portcullis_policy::lint;
 use serde_json::{Value, json};
 
+use super::RulesFile;
 use super::schedule::refusal;
-use super::{RulesFile, read, read_once};
 use crate::app::App;
 use crate::cli::api::ApiOption;
 use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
+use crate::cli::file::{read, read_once};
 use crate::cli::output::{self, Table};
 use crate::domain::policy::{PolicyDraft, PolicyRevision, PolicyText};
 use crate::domain::rbac::Api;

@@ -6,7 +6,8 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-use crate::http::admin::problem::{Problem, ProblemKind};
+use crate::http::admin::problem::{MALFORMED, Problem, ProblemKind};
+use crate::services::fields::FieldErrors;
 
 /// The largest body of the admin API: a policy of some twenty thousand rules. The server as a whole may take in less.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -65,12 +66,16 @@ fn is_json(headers: &http::HeaderMap) -> bool {
 
 #[expect(clippy::result_large_err, reason = "a problem is made once for a request that is refused")]
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    read(bytes).map_err(|errors| Problem::new(ProblemKind::Malformed).with_errors(&errors))
+}
+
+/// Reads JSON of the declared shape, wherever it comes from.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FieldErrors> {
+    let malformed = |pointer: String, said: String| FieldErrors::of(pointer, MALFORMED, said);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer(error.path());
-        Problem::malformed(pointer, complaint(error.inner()))
-    })?;
-    reader.end().map_err(|error| Problem::malformed("", complaint(&error)))?;
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| malformed(pointer(error.path()), complaint(error.inner())))?;
+    reader.end().map_err(|error| malformed(String::new(), complaint(&error)))?;
     Ok(value)
 }
 

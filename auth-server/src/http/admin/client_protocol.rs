@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 use crate::domain::client_concessions::Concessions;
 use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, SenderConstraint, TokenExchange};
+use crate::domain::signing::SigningAlg;
 use crate::services::clients::ciba::CibaForm;
 use crate::services::clients::concessions::ConcessionsForm;
 use crate::services::clients::grants::{AssertionIssuerForm, TokenExchangeForm};
 use crate::services::clients::openid::OpenIdForm;
-use crate::services::clients::protocol::ProtocolForm;
+use crate::services::clients::protocol::{AnswersForm, ProtocolForm};
 
 /// What a client is held to beyond what every client is.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
@@ -28,8 +29,12 @@ pub(crate) struct ProtocolDocument {
     require_pushed_requests: bool,
     /// Accept its authorization requests only if it signed them (RFC 9101).
     require_signed_request_object: bool,
-    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed authorization responses are signed with (JARM). Without it: what ID tokens are.
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed authorization responses are signed with (JARM). Without it:
+    /// RS256, or what ID tokens are where the profile forbids that.
     authorization_signed_response_alg: Option<String>,
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what signed answers about tokens are signed with (RFC 9701), where it asks for such. Without
+    /// it: the same.
+    introspection_signed_response_alg: Option<String>,
     /// Where logout tokens are sent when a session ends in which it got an ID token (OpenID Connect Back-Channel Logout).
     #[schema(example = "https://shop.example.com/auth/backchannel")]
     backchannel_logout_uri: Option<String>,
@@ -137,7 +142,8 @@ impl ProtocolDocument {
 
 impl From<ProtocolSettings> for ProtocolDocument {
     fn from(settings: ProtocolSettings) -> Self {
-        let response_alg = settings.authorization_response_alg;
+        let name = |alg: Option<SigningAlg>| alg.map(|alg| alg.as_str().to_owned());
+        let answers = settings.answers;
         let backchannel = settings.backchannel_logout;
         let constraint = settings.sender_constraint;
         let OpenIdSettings { subject, userinfo_alg, initiate_login_uri, ciba } = settings.openid;
@@ -151,14 +157,15 @@ impl From<ProtocolSettings> for ProtocolDocument {
             backchannel_logout_uri: backchannel.map(|told| told.uri.into()),
             subject_type: Some(subject.as_str().to_owned()),
             sector_identifier: subject.sector().map(str::to_owned),
-            userinfo_signed_response_alg: userinfo_alg.map(|alg| alg.as_str().to_owned()),
+            userinfo_signed_response_alg: name(userinfo_alg),
             initiate_login_uri,
             backchannel_token_delivery_mode: ciba.delivery_mode,
             backchannel_client_notification_endpoint: ciba.notification_endpoint,
             backchannel_authentication_request_signing_alg: ciba.request_signing_alg,
             require_signed_request_object: settings.request_objects.are_required(),
             require_pushed_requests: settings.pushed_requests.are_required(),
-            authorization_signed_response_alg: response_alg.map(|alg| alg.as_str().to_owned()),
+            authorization_signed_response_alg: name(answers.authorization_response_alg),
+            introspection_signed_response_alg: name(answers.introspection_response_alg),
             device_grant: settings.device_grant.is_allowed(),
             token_exchange: settings.token_exchange.map(TokenExchangeDocument::from),
             assertion_issuers: settings.assertion_issuers.into_iter().map(Into::into).collect(),
@@ -175,7 +182,10 @@ impl From<ProtocolDocument> for ProtocolForm {
             backchannel_logout_uri: document.backchannel_logout_uri,
             require_signed_request_object: document.require_signed_request_object,
             require_pushed_requests: document.require_pushed_requests,
-            authorization_signed_response_alg: document.authorization_signed_response_alg,
+            answers: AnswersForm {
+                authorization_signed_response_alg: document.authorization_signed_response_alg,
+                introspection_signed_response_alg: document.introspection_signed_response_alg,
+            },
             device_grant: document.device_grant,
             token_exchange: document.token_exchange.map(TokenExchangeForm::from),
             assertion_issuers: document.assertion_issuers.into_iter().map(Into::into).collect(),

@@ -1,5 +1,7 @@
 //! Clients: the applications and machines that ask for tokens.
 
+pub(crate) mod file;
+
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -153,7 +155,7 @@ pub(crate) struct ClientFilter {
 }
 
 /// What an administrator says about a client.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientInput {
     #[schema(example = "Orders web shop")]
@@ -185,7 +187,7 @@ pub(crate) struct ClientInput {
 }
 
 /// The rarely touched part of a client.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OptionsInput {
     /// `fapi2` (FAPI 2.0 Security Profile), `oauth21` (OAuth 2.1) or `none`: what it is held to as a whole. A setting that the profile

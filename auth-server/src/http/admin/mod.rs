@@ -12,7 +12,7 @@ mod caller;
 mod cases;
 mod client_authentication;
 mod client_protocol;
-mod clients;
+pub(crate) mod clients;
 mod consents;
 mod denied;
 mod details_types;

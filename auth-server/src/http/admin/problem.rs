@@ -20,6 +20,9 @@ use crate::services::version::Version;
 /// What the `type` of every problem starts with. The rest names its kind.
 const TYPE_PREFIX: &str = "urn:portcullis:problem:";
 
+/// What is wrong with a field that cannot be read.
+pub(super) const MALFORMED: &str = "malformed";
+
 /// The kinds of problems: one row per `type`, and the only place where the admin API chooses a status.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ProblemKind {
@@ -202,7 +205,7 @@ impl Problem {
 
     /// A request that cannot be read at `pointer`.
     pub(crate) fn malformed(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(ProblemKind::Malformed).with_errors(&FieldErrors::of(pointer, "malformed", detail))
+        Self::new(ProblemKind::Malformed).with_errors(&FieldErrors::of(pointer, MALFORMED, detail))
     }
 
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {

@@ -58,6 +58,12 @@ impl OAuthError {
         }
     }
 
+    /// The same where no credential was sent that could have been refused: 400, and no challenge.
+    pub(crate) fn without_challenge(self) -> Self {
+        let is_challenge = self.status == StatusCode::UNAUTHORIZED;
+        Self { status: if is_challenge { StatusCode::BAD_REQUEST } else { self.status }, ..self }
+    }
+
     /// A request that cannot be read at all.
     pub(crate) fn unreadable(error: Unreadable) -> Self {
         let told = |code| Self::new(code, error.description(), &error);
@@ -193,7 +199,11 @@ impl From<CibaError> for OAuthError {
 
 impl From<IntrospectError> for OAuthError {
     fn from(error: IntrospectError) -> Self {
-        Self::new(error.code(), "only clients with credentials may introspect", &error)
+        let description = match error {
+            IntrospectError::Fault(_) | IntrospectError::Sign(_) => "the server cannot answer now",
+            IntrospectError::PublicClient => "only clients with credentials may introspect",
+        };
+        Self::new(error.code(), description, &error)
     }
 }
 

@@ -75,6 +75,8 @@ struct Protocol {
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_signed_response_alg: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_signed_response_alg: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     backchannel_logout_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backchannel_logout_session_required: Option<bool>,
@@ -135,13 +137,14 @@ impl Protocol {
     fn of(client: &Client) -> Self {
         let settings = &client.settings.protocol;
         let told = settings.backchannel_logout.as_ref();
-        let bound = settings.sender_constraint;
+        let (answers, bound) = (settings.answers, settings.sender_constraint);
         Self {
             dpop_bound_access_tokens: bound.dpop_bound_access_tokens,
             tls_client_certificate_bound_access_tokens: bound.tls_client_certificate_bound_access_tokens,
             require_pushed_authorization_requests: settings.pushed_requests.are_required(),
             require_signed_request_object: settings.request_objects.are_required(),
-            authorization_signed_response_alg: settings.authorization_response_alg.map(SigningAlg::as_str),
+            authorization_signed_response_alg: answers.authorization_response_alg.map(SigningAlg::as_str),
+            introspection_signed_response_alg: answers.introspection_response_alg.map(SigningAlg::as_str),
             backchannel_logout_uri: told.map(|told| told.uri.to_string()),
             backchannel_logout_session_required: told.map(|told| told.session_required),
         }

@@ -318,6 +318,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
     authentication::check(&mut errors, client, abilities);
     profile::check(&mut errors, client);
     concessions::check(&mut errors, client);
+    protocol::check_introspection(&mut errors, client);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {

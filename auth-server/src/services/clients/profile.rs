@@ -10,7 +10,7 @@ use crate::keys::jwks::ExternalKeys;
 use crate::services::clients::authentication::{METHOD, is_public};
 use crate::services::clients::ciba;
 use crate::services::clients::form::JWKS_URI;
-use crate::services::clients::protocol::BACKCHANNEL_URI;
+use crate::services::clients::protocol::{BACKCHANNEL_URI, INTROSPECTION_ALG};
 use crate::services::fields::FieldErrors;
 
 /// Refuses each setting that the profile of a client forbids.
@@ -79,7 +79,8 @@ fn check_signatures(profile: SecurityProfile, client: &Client, refuse: &mut impl
     let (settings, protocol) = (&client.settings, &client.settings.protocol);
     for (pointer, alg) in [
         ("/options/id_token_alg", Some(settings.id_token_alg)),
-        ("/options/protocol/authorization_signed_response_alg", protocol.authorization_response_alg),
+        ("/options/protocol/authorization_signed_response_alg", protocol.answers.authorization_response_alg),
+        (INTROSPECTION_ALG, protocol.answers.introspection_response_alg),
         ("/options/protocol/userinfo_signed_response_alg", protocol.openid.userinfo_alg),
         (ciba::ALG, protocol.openid.ciba.as_ref().and_then(|ciba| ciba.request_alg)),
     ] {
@@ -134,6 +135,7 @@ mod tests {
     use crate::domain::ciba::Delivery;
     use crate::domain::client::Preset;
     use crate::domain::client_authentication::ClientKeys;
+    use crate::domain::client_protocol::AnswerAlgs;
     use crate::domain::client_url::ClientUrl;
     use crate::domain::redirect_uri::RedirectUri;
 
@@ -177,7 +179,11 @@ mod tests {
         );
         let response = "/options/protocol/authorization_signed_response_alg";
         let rs256 = Some(SigningAlg::Rs256);
-        assert_eq!(refused(|client| client.settings.protocol.authorization_response_alg = rs256), [response]);
+        let answers = |change: fn(&mut AnswerAlgs, Option<SigningAlg>)| {
+            refused(|client| change(&mut client.settings.protocol.answers, rs256))
+        };
+        assert_eq!(answers(|algs, alg| algs.authorization_response_alg = alg), [response]);
+        assert_eq!(answers(|algs, alg| algs.introspection_response_alg = alg), [INTROSPECTION_ALG]);
         let userinfo = "/options/protocol/userinfo_signed_response_alg";
         assert_eq!(refused(|client| client.settings.protocol.openid.userinfo_alg = rs256), [userinfo]);
         let plain = || ClientUrl::parse("http://127.0.0.1/x").unwrap();

@@ -1,8 +1,8 @@
 //! What an admin says about how a client is held to the protocol.
 
 use crate::domain::backchannel::BackchannelLogout;
-use crate::domain::client::Preset;
-use crate::domain::client_protocol::{ProtocolSettings, SenderConstraint};
+use crate::domain::client::{Client, Preset};
+use crate::domain::client_protocol::{AnswerAlgs, ProtocolSettings, SenderConstraint};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::grants::{
@@ -15,6 +15,9 @@ use crate::services::fields::FieldErrors;
 pub(super) const BACKCHANNEL_URI: &str = "/options/protocol/backchannel_logout_uri";
 const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_required";
 
+/// Where it is said what answers about tokens are signed with.
+pub(super) const INTROSPECTION_ALG: &str = "/options/protocol/introspection_signed_response_alg";
+
 /// What a client is held to beyond what every client is, as text from any edge.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "the members are those of the specifications")]
@@ -23,8 +26,8 @@ pub struct ProtocolForm {
     pub require_pushed_requests: bool,
     /// Accept its authorization requests only if it signed them (RFC 9101).
     pub require_signed_request_object: bool,
-    /// What signed authorization responses are signed with (JARM). Without it: what ID tokens are.
-    pub authorization_signed_response_alg: Option<String>,
+    /// What answers to it are signed with, where it asks for signed ones.
+    pub answers: AnswersForm,
     /// Where it is told that somebody signed out (OpenID Connect Back-Channel Logout).
     pub backchannel_logout_uri: Option<String>,
     /// Whether it needs the `sid` there.
@@ -41,6 +44,38 @@ pub struct ProtocolForm {
     pub openid: OpenIdForm,
 }
 
+/// What answers to a client are signed with, as text from any edge.
+#[derive(Clone, Debug, Default)]
+pub struct AnswersForm {
+    /// Those to its authorization requests (JARM). Without it: RS256, or what ID tokens are where the profile forbids that.
+    pub authorization_signed_response_alg: Option<String>,
+    /// Those about tokens (RFC 9701). Without it: the same.
+    pub introspection_signed_response_alg: Option<String>,
+}
+
+impl AnswersForm {
+    fn parse(&self, errors: &mut FieldErrors) -> Option<AnswerAlgs> {
+        let mut read = |pointer: &str, named: &Option<String>| {
+            errors.take(pointer, named.as_deref().map(str::parse::<SigningAlg>).transpose())
+        };
+        let responses = "/options/protocol/authorization_signed_response_alg";
+        let authorization_response_alg = read(responses, &self.authorization_signed_response_alg);
+        let introspection_response_alg = read(INTROSPECTION_ALG, &self.introspection_signed_response_alg);
+        Some(AnswerAlgs {
+            authorization_response_alg: authorization_response_alg?,
+            introspection_response_alg: introspection_response_alg?,
+        })
+    }
+}
+
+/// Whoever does not prove who it is asks about no tokens.
+pub(super) fn check_introspection(errors: &mut FieldErrors, client: &Client) {
+    if client.settings.protocol.answers.introspection_response_alg.is_some() && !client.is_confidential() {
+        let message = "a client that does not prove who it is is told nothing about tokens";
+        errors.refuse(INTROSPECTION_ALG, "contradiction", message);
+    }
+}
+
 impl ProtocolForm {
     /// Checks it as a part of the whole client.
     pub(super) fn parse(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<ProtocolSettings> {
@@ -49,8 +84,7 @@ impl ProtocolForm {
             let message = "a client that sends no browsers sends no authorization requests";
             errors.refuse("/options/protocol/require_pushed_requests", "contradiction", message);
         }
-        let response_alg = self.authorization_signed_response_alg.as_deref().map(str::parse::<SigningAlg>);
-        let pointer = "/options/protocol/authorization_signed_response_alg";
+        let answers = self.answers.parse(errors);
         let device_grant = device_grant(self.device_grant, preset, errors);
         let issuers = assertion_issuers(&self.assertion_issuers, preset, errors);
         let token_exchange = self.token_exchange.as_ref().map(|form| form.parse(preset, apis, errors));
@@ -58,7 +92,7 @@ impl ProtocolForm {
         Some(ProtocolSettings {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
-            authorization_response_alg: errors.take(pointer, response_alg.transpose())?,
+            answers: answers?,
             backchannel_logout: self.backchannel_logout(errors, preset),
             device_grant,
             token_exchange: match token_exchange {

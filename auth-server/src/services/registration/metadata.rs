@@ -82,6 +82,7 @@ pub(crate) struct ClientMetadata {
     pub(super) dpop_bound_access_tokens: Option<bool>,
     pub(super) tls_client_certificate_bound_access_tokens: Option<bool>,
     pub(super) authorization_signed_response_alg: Option<String>,
+    pub(super) introspection_signed_response_alg: Option<String>,
     pub(super) require_signed_request_object: Option<bool>,
     pub(super) require_pushed_authorization_requests: Option<bool>,
     pub(super) backchannel_logout_uri: Option<String>,
@@ -107,6 +108,7 @@ pub(crate) struct ClientMetadata {
 pub(crate) struct Unmet {
     authorization_encrypted_response_alg: Option<Value>,
     id_token_encrypted_response_alg: Option<Value>,
+    introspection_encrypted_response_alg: Option<Value>,
     userinfo_encrypted_response_alg: Option<Value>,
     request_object_signing_alg: Option<Value>,
     token_endpoint_auth_signing_alg: Option<Value>,
@@ -119,6 +121,7 @@ impl Unmet {
         let Self {
             authorization_encrypted_response_alg,
             id_token_encrypted_response_alg,
+            introspection_encrypted_response_alg,
             userinfo_encrypted_response_alg,
             request_object_signing_alg,
             token_endpoint_auth_signing_alg,
@@ -126,6 +129,7 @@ impl Unmet {
         for (member, asked) in [
             ("authorization_encrypted_response_alg", authorization_encrypted_response_alg),
             ("id_token_encrypted_response_alg", id_token_encrypted_response_alg),
+            ("introspection_encrypted_response_alg", introspection_encrypted_response_alg),
             ("userinfo_encrypted_response_alg", userinfo_encrypted_response_alg),
         ] {
             if asked.is_some() {

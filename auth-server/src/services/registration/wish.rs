@@ -14,7 +14,7 @@ use crate::services::clients::authentication::AuthenticationForm;
 use crate::services::clients::ciba::CibaForm;
 use crate::services::clients::form::{Blueprint, ClientForm, ClientOptions};
 use crate::services::clients::openid::OpenIdForm;
-use crate::services::clients::protocol::ProtocolForm;
+use crate::services::clients::protocol::{AnswersForm, ProtocolForm};
 use crate::services::registration::about;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 
@@ -109,7 +109,14 @@ impl ClientMetadata {
             protocol: ProtocolForm {
                 require_pushed_requests: self.require_pushed_authorization_requests == Some(true),
                 require_signed_request_object: self.require_signed_request_object == Some(true),
-                authorization_signed_response_alg: self.authorization_signed_response_alg.clone(),
+                answers: AnswersForm {
+                    authorization_signed_response_alg: self.authorization_signed_response_alg.clone(),
+                    // What does not prove who it is is told nothing about tokens.
+                    introspection_signed_response_alg: self
+                        .introspection_signed_response_alg
+                        .clone()
+                        .filter(|_| method != AuthMethod::None),
+                },
                 backchannel_logout_uri: self.backchannel_logout_uri.clone(),
                 backchannel_logout_session_required: self.backchannel_logout_session_required == Some(true),
                 sender_constraint: SenderConstraint {
@@ -352,6 +359,7 @@ mod tests {
             ("token_endpoint_auth_method", json!("client_secret_jwt")),
             ("token_endpoint_auth_method", json!("client_secret")),
             ("id_token_encrypted_response_alg", json!("RSA-OAEP")),
+            ("introspection_encrypted_response_alg", json!("RSA-OAEP")),
             ("userinfo_encrypted_response_alg", json!("ECDH-ES")),
             ("authorization_encrypted_response_alg", json!("ECDH-ES")),
             ("request_object_signing_alg", json!("none")),

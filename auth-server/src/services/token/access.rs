@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::claims::{AccessTokenClaims, OFFLINE_ACCESS};
@@ -56,6 +56,15 @@ impl AccessTokens {
         claims: &Map<String, Value>,
     ) -> Result<String, SignError> {
         self.keys.sign(alg, JwtType::UserInfo, claims)
+    }
+
+    /// Signs an answer about a token.
+    pub(crate) fn sign_introspection(
+        &self,
+        alg: SigningAlg,
+        claims: &impl Serialize,
+    ) -> Result<String, SignError> {
+        self.keys.sign(alg, JwtType::Introspection, claims)
     }
 
     /// The claims of a token that we signed as an access token and that has not expired.

@@ -9,7 +9,7 @@ use crate::domain::claim::SingleClaims;
 use crate::domain::client::{Client, ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{ClientAuthentication, ClientSecret};
 use crate::domain::client_concessions::{AssertionAudience, Concessions, Pkce};
-use crate::domain::client_protocol::{ProtocolSettings, PushedRequests};
+use crate::domain::client_protocol::{AnswerAlgs, ProtocolSettings, PushedRequests};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::details::kind::DetailsTypeName;
@@ -152,7 +152,10 @@ impl Fixture {
                 profile: SecurityProfile::Oauth21,
                 protocol: ProtocolSettings {
                     pushed_requests: PushedRequests::Required,
-                    authorization_response_alg: Some(SigningAlg::Rs256),
+                    answers: AnswerAlgs {
+                        authorization_response_alg: Some(SigningAlg::Rs256),
+                        introspection_response_alg: Some(SigningAlg::Ps256),
+                    },
                     backchannel_logout: Some(BackchannelLogout {
                         uri: ClientUrl::parse("https://orders.example/backchannel").unwrap(),
                         session_required: true,
