@@ -132,11 +132,11 @@ async fn section_4_it_is_asked_for_by_its_media_type(#[values(Sqlite, Postgres)]
         ("application/jwt".to_owned(), plain),
         ("*/*".to_owned(), plain),
     ] {
-        let request = machine.form_of(&scene.guard, "/introspect", &[("token", &token)]);
+        let request = machine.form_of(&scene.guard, "/introspect", &[("token", &*token)]);
         let answer = Answer::to(request.header("accept", &accept)).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, kind), "{accept}");
     }
-    let request = machine.form_of(&scene.guard, "/introspect", &[("token", &token)]);
+    let request = machine.form_of(&scene.guard, "/introspect", &[("token", &*token)]);
     let twice = request.header("accept", "application/json;q=0.1").header("accept", signed);
     assert_eq!(Answer::to(twice).await.header("content-type"), signed, "in two lines");
 }
@@ -163,7 +163,7 @@ async fn section_5_whoever_does_not_prove_who_it_is_is_told_nothing(
         (answer.status.as_u16(), answer.error())
     };
     let invalid = || "invalid_client".to_owned();
-    let bare: [(&str, &str); 1] = [("token", &token)];
+    let bare: [(&str, &str); 1] = [("token", &*token)];
     let named = [("token", &*token), ("client_id", &*native.id)];
     let wrong = [("token", &*token), ("client_id", &*scene.guard.id), ("client_secret", "wrong")];
     for fields in [&bare[..], &named, &wrong] {

@@ -87,7 +87,7 @@ async fn what_is_shown_of_a_client_can_be_changed_and_sent_again(
     assert!(says(&first, &document), "{first}");
 
     let update = ["client", "update", &id, "--file"];
-    json(&place, &[&update[..], &[&written(&place, &first)]].concat());
+    json(&place, &[&update[..], &[&*written(&place, &first)]].concat());
     assert_eq!(shown(&place, &id), first, "what is shown changes nothing");
     let mut changed = first.clone();
     changed["name"] = json!("Store");
