@@ -133,11 +133,7 @@ impl Metadata {
             require_pushed_authorization_requests: config.protocol.require_pushed_requests,
             scopes_supported: SCOPES,
             response_types_supported: ["code"],
-            response_modes_supported: ResponseMode::ALL
-                .map(ResponseMode::as_str)
-                .into_iter()
-                .chain(["jwt"])
-                .collect(),
+            response_modes_supported: response_modes(),
             authorization_signing_alg_values_supported: algs,
             grant_types_supported: grant_types(&config.protocol),
             subject_types_supported: SubjectType::NAMES,
@@ -172,6 +168,11 @@ impl Metadata {
             pages: config.server.pages.clone(),
         }
     }
+}
+
+/// Every mode by its name, and the short name of the signed one.
+fn response_modes() -> Vec<&'static str> {
+    ResponseMode::ALL.map(ResponseMode::as_str).into_iter().chain(["jwt"]).collect()
 }
 
 fn grant_types(protocol: &Protocol) -> Vec<&'static str> {
