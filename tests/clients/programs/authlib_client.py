@@ -102,17 +102,17 @@ class Application:
         return made
 
     def assertions(self, key):
-        """Authlib writes the endpoint that it calls as their audience, and an hour as their life, unless it is told otherwise."""
+        """Authlib writes the endpoint that it calls as their audience, unless it is told otherwise."""
+        audience = None if self.audience == "endpoint" else self.metadata["issuer"]
 
-        if self.audience == "endpoint":
-            return PrivateKeyJWT(claims={"exp": int(time.time()) + 300}, alg="ES256", headers={"kid": key.kid})
+        class EachAnew(PrivateKeyJWT):
+            """With the same claims it would say the same `jti` again, and it gives them an hour."""
 
-        class ForTheIssuer(PrivateKeyJWT):
             def __call__(this, auth, method, uri, headers, body):
                 this.claims = {"exp": int(time.time()) + 60}
                 return super().__call__(auth, method, uri, headers, body)
 
-        return ForTheIssuer(self.metadata["issuer"], alg="ES256", headers={"kid": key.kid})
+        return EachAnew(audience, alg="ES256", headers={"kid": key.kid})
 
     def sign_in(self):
         verifier, nonce = generate_token(48), generate_token()
