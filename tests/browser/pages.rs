@@ -1,8 +1,10 @@
 //! Every page but those of rules in light, in dark and on the narrowest screen.
 
+use portcullis_server::config::Dynamic;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::browser::Browser;
 use portcullis_tests::database::Database::Sqlite;
+use portcullis_tests::registering::{OwnRegistration, web_metadata};
 use portcullis_tests::server::{BareServer, TestServer};
 use portcullis_tests::visitor::Person;
 use serde_json::json;
@@ -55,6 +57,23 @@ async fn errors_fit_every_screen_and_name_a_reference() {
     assert_ne!(browser.text("reference").await, "");
     browser.open(&format!("{}/nothing/here", server.issuer)).await;
     inspect(&browser, "error-not-found").await;
+    browser.close().await;
+}
+
+/// Links and buttons of a page that says where an error would lead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_of_a_stranger_fits_every_screen() {
+    let server =
+        TestServer::start_with(Sqlite, |config| config.reach.registration.dynamic = Dynamic::Open).await;
+    let own = OwnRegistration::of(&server.register(None, &web_metadata()).await);
+    let browser = Browser::start().await;
+    let wrong = AuthorizeRequest::of(&own.client).with("scope", "nothing");
+    for (mode, name) in [("query", "told"), ("form_post", "told-form")] {
+        let request = wrong.clone().with("response_mode", mode);
+        browser.open(&format!("{}{}", server.issuer, request.path())).await;
+        inspect(&browser, name).await;
+        assert_eq!(browser.text("redirect-host").await, "partner.test");
+    }
     browser.close().await;
 }
 
