@@ -12,7 +12,7 @@ use portcullis_guard::{
     InputReport, RouteFault, RouteTable, authenticated, public,
 };
 use serde_json::json;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, service_fn};
 
 use crate::outages::Log;
 use crate::service::{Answer, fetch, guard_of, request, send};
