@@ -32,31 +32,24 @@ const PLACES: [Place; 8] = [
 impl Place {
     /// Where it goes on after one more byte, and whether an attribute begins by it. None: the tag ends.
     const fn after(self, byte: u8) -> Option<(Self, bool)> {
-        let to = match (self, byte) {
-            (
-                Self::TagName
-                | Self::Between
-                | Self::Name
-                | Self::AfterName
-                | Self::BeforeValue
-                | Self::Unquoted,
-                b'>',
-            ) => {
-                return None;
-            }
-            (Self::Double, b'"')
-            | (Self::Single, b'\'')
-            | (Self::TagName | Self::Between | Self::Unquoted, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
-            | (Self::TagName | Self::Between | Self::Name | Self::AfterName, b'/') => Self::Between,
-            (Self::Name | Self::AfterName, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => Self::AfterName,
-            (Self::Double | Self::Single, _)
-            | (Self::BeforeValue, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ') => self,
-            (Self::Name | Self::AfterName, b'=') => Self::BeforeValue,
-            (Self::BeforeValue, b'"') => Self::Double,
-            (Self::BeforeValue, b'\'') => Self::Single,
-            (Self::BeforeValue, _) => Self::Unquoted,
-            (Self::Between | Self::AfterName, _) => return Some((Self::Name, true)),
-            (Self::Name | Self::TagName | Self::Unquoted, _) => self,
+        let is_space = matches!(byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ');
+        let to = match self {
+            Self::Double if byte == b'"' => Self::Between,
+            Self::Single if byte == b'\'' => Self::Between,
+            Self::Double | Self::Single => self,
+            _ if byte == b'>' => return None,
+            Self::TagName if is_space || byte == b'/' => Self::Between,
+            Self::Between if is_space || byte == b'/' => self,
+            Self::Name | Self::AfterName if is_space => Self::AfterName,
+            Self::Name | Self::AfterName if byte == b'/' => Self::Between,
+            Self::Name | Self::AfterName if byte == b'=' => Self::BeforeValue,
+            Self::Between | Self::AfterName => return Some((Self::Name, true)),
+            Self::BeforeValue if is_space => self,
+            Self::BeforeValue if byte == b'"' => Self::Double,
+            Self::BeforeValue if byte == b'\'' => Self::Single,
+            Self::Unquoted if is_space => Self::Between,
+            Self::BeforeValue | Self::Unquoted => Self::Unquoted,
+            Self::Name | Self::TagName => self,
         };
         Some((to, false))
     }
