@@ -43,7 +43,7 @@ fn told(request: &Request<Body>) -> String {
 
 fn assert_refused(answer: &Answer, status: u16, code: &str, place: &serde_json::Value) {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{answer:?}");
-    assert_eq!(answer.problem()["errors"], serde_json::Value::Array(vec![place]));
+    assert_eq!(answer.problem()["errors"], json!([place]));
 }
 
 #[tokio::test]
