@@ -23,6 +23,12 @@ fn spared() -> (&'static str, Value) {
     ("options", json!({ "protocol": { "require_pkce": false } }))
 }
 
+/// What an administrator says of a client in the place of all before.
+async fn replaced(server: &TestServer, path: &str, document: &Value) -> Answer {
+    let put = server.admin.request(Method::PUT, path).await;
+    Answer::to(put.header("if-match", "*").json(document)).await
+}
+
 /// Where a document is wrong.
 fn pointers(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 422, "{}", answer.text());
@@ -62,7 +68,7 @@ async fn only_a_client_that_proves_who_it_is_on_the_web_can_do_without_pkce(
     // What it cannot be spared later refuses the change.
     let path = format!("/clients/{}", good.json()["client"]["id"].as_str().unwrap());
     let options = json!({ "profile": "oauth21", "protocol": { "require_pkce": false } });
-    let stricter = server.admin.send(Method::PUT, &path, &document(&[("options", options)])).await;
+    let stricter = replaced(&server, &path, &document(&[("options", options)])).await;
     assert_eq!(pointers(&stricter), [PKCE]);
 }
 
@@ -105,9 +111,9 @@ async fn what_is_not_said_is_spared_nobody_and_each_change_is_on_record(
     assert_eq!(protocol(&made["client"]), (json!(true), json!("issuer")));
     let path = format!("/clients/{}", made["client"]["id"].as_str().unwrap());
     let both = json!({ "protocol": { "require_pkce": false, "assertion_audience": "endpoint" } });
-    let spared = server.admin.send(Method::PUT, &path, &document(&[("options", both)])).await;
+    let spared = replaced(&server, &path, &document(&[("options", both)])).await;
     assert_eq!(protocol(&spared.json()), (json!(false), json!("endpoint")), "{}", spared.text());
-    let back = server.admin.send(Method::PUT, &path, &document(&[])).await;
+    let back = replaced(&server, &path, &document(&[])).await;
     assert_eq!(protocol(&back.json()), (json!(true), json!("issuer")), "{}", back.text());
     let events = server.admin.get("/audit?limit=200").await.json();
     let changes: Vec<&Value> = events["items"]

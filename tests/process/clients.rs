@@ -199,6 +199,12 @@ async fn a_file_takes_the_place_of_every_option() {
         &["--first-party"],
         &["--backchannel-logout-uri", "https://shop.example/gone"],
         &["--dpop-bound"],
+        &["--profile", "oauth21"],
+        &["--auth-method", "client_secret_post"],
+        &["--jwks", "/no/such/file"],
+        &["--certificate-bound"],
+        &["--tls-san-dns", "robot.example"],
+        &["--pkce-optional"],
     ] {
         let refused = place.run(&[&create[..], more].concat());
         assert_eq!(refused.status.code(), Some(2), "{more:?}: {}", said(&refused));

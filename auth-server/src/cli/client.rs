@@ -76,9 +76,25 @@ pub(crate) struct Create {
     proof: ProofFlags,
 }
 
-/// What describes a client where no file does.
-const DESCRIBED: [&str; 9] =
-    ["preset", "name", "api", "role", "first_party", "ReturnFlags", "AskFlags", "ToldFlags", "ProofFlags"];
+/// What describes a client where no file does. A group that has others in it has no members of its own for clap: those of `ProofFlags`
+/// are named.
+const DESCRIBED: [&str; 15] = [
+    "preset",
+    "name",
+    "api",
+    "role",
+    "first_party",
+    "ReturnFlags",
+    "AskFlags",
+    "ToldFlags",
+    "profile",
+    "auth_method",
+    "jwks",
+    "dpop_bound",
+    "certificate_bound",
+    "CertificateFlags",
+    "ConcessionFlags",
+];
 
 /// Where people are sent from here.
 #[derive(Args, Debug)]
