@@ -270,6 +270,13 @@ async fn section_5_5_what_changed_meanwhile_counts(#[values(Sqlite, Postgres)] d
     server.visitor().decide_device(&codes.user, &bob, "allow").await;
     server.admin.post(&format!("/users/{}/disable", bob.id), &json!({})).await;
     assert_eq!(refusal(&server.machine.poll(&television, &codes).await), said("invalid_grant"));
+    // What was allowed was taken back.
+    let codes = server.machine.device_codes(&television, ASKED).await;
+    server.visitor().decide_device(&codes.user, &ada, "allow").await;
+    let withdraw = format!("/users/{}/consents/withdraw", ada.id);
+    let body = json!({ "client": television.id });
+    assert_eq!(server.admin.send(Method::POST, &withdraw, &body).await.status, 204);
+    assert_eq!(refusal(&server.machine.poll(&television, &codes).await), said("invalid_grant"));
     // The client may ask for less.
     let codes = server.machine.device_codes(&television, ASKED).await;
     server.visitor().decide_device(&codes.user, &ada, "allow").await;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::KeyProof;
+use crate::domain::ids::{ClientId, UserId};
 use crate::domain::secret::Digest32;
 use crate::storage::{StoreError, Tx, Unique};
 
@@ -28,8 +29,15 @@ const REMEMBER: &str = "
     VALUES ($1, $2, 'null', $4, $3, $4)
         ON CONFLICT (purpose, digest) DO NOTHING";
 
+// What is kept is JSON, in which each member stands as it is written by one serializer.
+const FORGET: &str = "
+    DELETE FROM single_use
+     WHERE purpose = $1 AND used_at IS NULL AND REPLACE(payload, $2, '') <> payload
+       AND REPLACE(payload, $3, '') <> payload";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ISSUE, ISSUE_WITH_PROOF, CONSUME, FIND, FIND_SPENT, REMEMBER];
+pub(super) const STATEMENTS: &[&str] =
+    &[ISSUE, ISSUE_WITH_PROOF, CONSUME, FIND, FIND_SPENT, REMEMBER, FORGET];
 
 /// What something may be used for, once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -134,6 +142,26 @@ pub async fn find<T: DeserializeOwned>(
 ) -> Result<Option<T>, StoreError> {
     let values = [purpose.as_str().into(), digest.into(), now.into()];
     tx.fetch_optional(FIND, &values).await?.map(|row| row.json(0)).transpose()
+}
+
+/// Forgets what a user allowed a client and nobody used yet; gives whether there was something.
+pub async fn forget_between(
+    tx: &mut Tx,
+    purpose: Purpose,
+    user: &UserId,
+    client: &ClientId,
+) -> Result<bool, StoreError> {
+    let member = |name: &str, id: &str| {
+        let text = serde_json::to_string(id);
+        text.map(|id| format!("\"{name}\":{id}"))
+            .map_err(|error| StoreError::Unexpected { reason: error.to_string() })
+    };
+    let values = [
+        purpose.as_str().into(),
+        member("user", user.as_str())?.into(),
+        member("client", client.as_str())?.into(),
+    ];
+    Ok(tx.execute(FORGET, &values).await? > 0)
 }
 
 /// What something stood for that was used already: a replay revokes what the first use bought.

@@ -11,7 +11,8 @@ use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::users::{UserService, find};
-use crate::storage::{Turn, ciba_requests, consents, grants, users};
+use crate::storage::single_use::Purpose;
+use crate::storage::{Turn, ciba_requests, consents, grants, single_use, users};
 
 /// A consent with the names that people know.
 pub struct NamedConsent {
@@ -63,9 +64,11 @@ impl UserService {
                     users::hold(tx, &user.id).await?;
                     let was_remembered = consents::delete(tx, &user.id, &client).await?;
                     let was_granted = grants::revoke_between(tx, &user.id, &client, caller.now).await?;
-                    // What was allowed from behind and not fetched yet is taken back as well.
+                    // What was allowed from behind, or to a device, and not fetched yet is taken back as well.
                     let was_asked = ciba_requests::forget_between(tx, &user.id, &client).await?;
-                    if !(was_remembered || was_granted || was_asked) {
+                    let was_typed =
+                        single_use::forget_between(tx, Purpose::DeviceCode, &user.id, &client).await?;
+                    if !(was_remembered || was_granted || was_asked || was_typed) {
                         return Err(AdminError::NotFound(Thing::Consent));
                     }
                     let detail = json!({ "client": client.as_str() });
