@@ -187,8 +187,12 @@ async fn an_issuer_that_is_away_takes_nothing_from_the_callers_of_the_other_sqli
         (503, "unavailable"),
         "never a false 401"
     );
+    // Those of the other are served, so the shop is ready, and says whose keys it lacks.
     let ready = get(&shop, "/ready", "").await;
-    assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (200, &json!(false)), "{}", ready.text());
+    assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (200, &json!(true)), "{}", ready.text());
+    let usable: Vec<_> =
+        ready.json()["issuers"].as_array().unwrap().iter().map(|issuer| issuer["usable"].clone()).collect();
+    assert_eq!(usable, [json!(false), json!(true)], "{}", ready.text());
 
     let _back = ServerProcess::start(&scene.customers.0).await;
     let served = async || get(&shop, "/orders", &ann_s).await.status == 200;
