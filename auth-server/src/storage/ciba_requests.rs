@@ -171,7 +171,7 @@ pub async fn decide(
     row.map(|row| row.get(0)).transpose()
 }
 
-/// A client asks what was decided: see [`polled::poll`].
+/// A client asks what was decided: how often it may, `polled` says.
 pub async fn poll(
     tx: &mut Tx,
     digest: &Digest32,

@@ -95,7 +95,7 @@ pub async fn decide(
     Ok(tx.execute(statement, &[digest.into(), now.into()]).await? > 0)
 }
 
-/// A device asks what was decided: see [`polled::poll`].
+/// A device asks what was decided: how often it may, `polled` says.
 pub async fn poll(
     tx: &mut Tx,
     digest: &Digest32,
