@@ -200,8 +200,14 @@ async fn a_client_that_takes_its_time_holds_up_nobody_else(#[values(Sqlite, Post
         for told in &mut others {
             told.token().await;
         }
-        let waiting = notices(&scene.server, "waiting").await;
-        let slow = waiting.iter().find(|notice| notice["client"] == json!(scene.shop.id)).unwrap();
+        // It may be the last that is asked again; held as it is, it stays in this state.
+        let slow = loop {
+            let waiting = notices(&scene.server, "waiting").await;
+            let slow = waiting.iter().find(|notice| notice["client"] == json!(scene.shop.id)).unwrap();
+            if slow["attempts"] != 1 {
+                break slow.clone();
+            }
+        };
         assert_eq!(slow["attempts"], 2);
         assert!(slow["last_error"].as_str().unwrap().contains("503"), "still on its way: {slow}");
         scene.told.go_on();

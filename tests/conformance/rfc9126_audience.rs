@@ -14,8 +14,14 @@ use serde_json::{Value, json};
 const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Where clients say who they are, and what a request gets there once they are believed.
-const ENDPOINTS: [(&str, u16); 5] =
-    [("/token", 400), ("/par", 201), ("/introspect", 200), ("/revoke", 200), ("/device_authorization", 200)];
+const ENDPOINTS: [(&str, u16); 6] = [
+    ("/token", 400),
+    ("/par", 201),
+    ("/introspect", 200),
+    ("/revoke", 200),
+    ("/device_authorization", 200),
+    ("/bc-authorize", 400),
+];
 
 struct Signer {
     server: TestServer,
@@ -29,7 +35,8 @@ impl Signer {
         let keys = SigningKeys::generate();
         let document = json!({ "name": "Signer", "preset": "web", "jwks": keys.public_jwks(),
             "redirect_uris": ["https://rp.test/cb"],
-            "options": { "protocol": { "device_grant": true, "assertion_audience": audience } } });
+            "options": { "protocol": { "device_grant": true, "assertion_audience": audience,
+                "backchannel_token_delivery_mode": "poll" } } });
         let client = server.admin.client(document).await;
         Self { server, keys, client }
     }
@@ -47,6 +54,7 @@ impl Signer {
             "/token" => vec![("grant_type", "refresh_token"), ("refresh_token", "x")],
             "/par" => request.fields_without("client_id"),
             "/device_authorization" => vec![("scope", "openid")],
+            "/bc-authorize" => vec![("scope", "openid"), ("login_hint", "nobody")],
             _ => vec![("token", "x")],
         };
         fields.extend([("client_assertion_type", BEARER), ("client_assertion", assertion)]);
