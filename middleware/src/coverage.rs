@@ -194,7 +194,7 @@ impl Coverage {
 }
 
 /// Where axum has a path of a router that is nested.
-fn below(prefix: &str, path: &str) -> String {
+pub(crate) fn below(prefix: &str, path: &str) -> String {
     match prefix.strip_suffix('/') {
         Some(prefix) => format!("{prefix}/{}", path.trim_start_matches('/')),
         None if path == "/" && !prefix.is_empty() => prefix.to_owned(),

@@ -223,10 +223,10 @@ impl GuardLayer {
 /// Says so where a route does not have what its policy declares. A router around it still may.
 fn say_what_is_missing(path: &str, input: &RouteInput) {
     if let Some(parameter) = input.missing_in(path) {
-        tracing::error!(
+        tracing::warn!(
             http.route = path,
             parameter,
-            "nobody can pass: the input policy of the route declares a parameter that its path does not have"
+            "nobody can pass unless a router around it has the parameter: the input policy of the route declares one that its path lacks"
         );
     }
 }

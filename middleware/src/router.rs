@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get};
 use portcullis_policy::Route;
 
 use crate::authorize::Requirement;
-use crate::coverage::{Coverage, Reach, Shown, Unguarded};
+use crate::coverage::{Coverage, Reach, Shown, Unguarded, below};
 use crate::edge::RouteHeaders;
 use crate::guard::Guard;
 use crate::input::RouteInput;
@@ -209,7 +209,7 @@ where
     /// assert_eq!(api.requirements().next().map(|(path, _)| path), Some("/v1/orders"));
     /// ```
     pub fn nest(mut self, prefix: &str, other: Self) -> Self {
-        self.routes.extend(other.routes.into_iter().map(|(path, route)| (format!("{prefix}{path}"), route)));
+        self.routes.extend(other.routes.into_iter().map(|(path, route)| (below(prefix, &path), route)));
         self
     }
 

@@ -31,8 +31,10 @@ impl Guard {
 
     /// Whether it can be said at once of the token of a request that was let through that it is still good, or that it is not.
     pub(crate) fn is_known(&self, requirement: &Requirement, held: &mut Held) -> bool {
-        if self.confirm(requirement, held) == Err(Ended::Unavailable) {
-            return false;
+        match self.confirm(requirement, held) {
+            Err(Ended::Unavailable) => return false,
+            Err(_) => return true,
+            Ok(()) => {}
         }
         // Where nobody says what was revoked, the issuer does, if it was not asked before.
         let core = self.core();

@@ -20,9 +20,10 @@ impl Allowance {
         self.full_at.saturating_sub(now) <= EACH * (MOST - 1)
     }
 
-    /// One fewer.
+    /// One fewer, down to none: what requests fetch while there are no keys at all is no debt of those that come after.
     pub(super) fn spent(self, now: Duration) -> Self {
-        Self { full_at: self.full_at.max(now).saturating_add(EACH) }
+        let empty = now.saturating_add(EACH * MOST);
+        Self { full_at: self.full_at.max(now).saturating_add(EACH).min(empty) }
     }
 }
 
@@ -55,6 +56,17 @@ mod tests {
         assert!(!allowance.is_left(EACH.saturating_sub(Duration::from_nanos(1))));
         assert!(allowance.is_left(EACH) && !allowance.spent(EACH).is_left(EACH));
         assert_eq!(made(1), 120 + 3);
+    }
+
+    #[test]
+    fn an_outage_leaves_no_debt() {
+        let mut allowance = Allowance::default();
+        let mut now = Duration::ZERO;
+        for _ in 0..600 {
+            now += Duration::from_secs(1);
+            allowance = allowance.spent(now);
+        }
+        assert!(!allowance.is_left(now) && allowance.is_left(now + EACH));
     }
 
     #[test]
