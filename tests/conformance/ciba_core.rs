@@ -187,6 +187,14 @@ async fn section_13_a_client_hears_who_is_unknown_and_of_nobody_whom_it_does_not
     let throttled = server.machine.start(&bank, ADA).await;
     assert_eq!(refusal(&throttled), (429, "temporarily_unavailable".to_owned()), "{}", ada.username);
     assert!(!throttled.header("retry-after").is_empty());
+    // Nor does it get further in small steps: four names in a minute are one in fifteen seconds.
+    let mut told = 0;
+    for number in 0..100 {
+        server.wait(std::time::Duration::from_millis(150));
+        let answer = name(&bank, &format!("step-{number}")).await;
+        told += usize::from(answer == said("unknown_user_id"));
+    }
+    assert!(told <= 2, "{told} names in fifteen seconds");
     server.wait(std::time::Duration::from_mins(1));
     assert_eq!(server.machine.start(&bank, ADA).await.status, 200);
 }

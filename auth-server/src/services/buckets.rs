@@ -45,6 +45,14 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Where it is among so many places.
+    pub(crate) fn place(self, of: usize) -> usize {
+        let Self([first, _]) = self;
+        usize::try_from(first).unwrap_or_default().checked_rem(of).unwrap_or_default()
+    }
+}
+
 /// The network that an address belongs to: itself for IPv4, the /64 that one household or host gets for IPv6.
 pub(crate) fn network_of(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
