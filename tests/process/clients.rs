@@ -47,6 +47,7 @@ fn shop(api: &str) -> Value {
             "authentication": { "token_endpoint_auth_method": "private_key_jwt" },
             "protocol": {
                 "require_pushed_requests": true, "require_signed_request_object": true,
+                "require_pkce": true, "assertion_audience": "endpoint",
                 "authorization_signed_response_alg": "ES256", "introspection_signed_response_alg": "EdDSA",
                 "backchannel_logout_uri": "https://shop.example/gone", "backchannel_logout_session_required": true,
                 "device_grant": true, "dpop_bound_access_tokens": true, "userinfo_signed_response_alg": "RS256",

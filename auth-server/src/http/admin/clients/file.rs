@@ -5,6 +5,7 @@ use crate::domain::client::{Client, FirstParty, KeySource};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::http::admin::body;
 use crate::http::admin::client_authentication::AuthenticationSettings;
+use crate::http::admin::client_protocol::ProtocolDocument;
 use crate::services::clients::form::ClientForm;
 use crate::services::fields::FieldErrors;
 
@@ -47,7 +48,7 @@ impl From<Client> for ClientInput {
                 id_token_alg: Some(settings.id_token_alg.as_str().to_owned()),
                 jwks_uri,
                 authentication,
-                protocol: settings.protocol.into(),
+                protocol: ProtocolDocument::from(settings.protocol).with(settings.concessions),
                 authorization_details_types: settings.details_types.iter().map(ToString::to_string).collect(),
             },
         }
