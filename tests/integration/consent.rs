@@ -215,6 +215,14 @@ async fn what_was_allowed_is_listed_and_taken_back(#[values(Sqlite, Postgres)] d
     assert_eq!(server.machine.redeem(&shop, &underway, &late).await.error(), "invalid_grant");
     assert!(server.machine.is_active(&other, &kept.member("access_token")).await, "others keep theirs");
     the_form(&visitor.open(&at_orders.path()).await, "consent");
+    // Of our own client nothing is remembered, and its code is taken back as well.
+    let options = json!({ "first_party": true });
+    let ours = json!({ "name": "Ours", "preset": "web", "redirect_uris": ["https://rp.test/cb"], "options": options });
+    let ours = server.admin.client(ours).await;
+    let request = AuthorizeRequest::of(&ours);
+    let callback = visitor.authorize(&request, &ada).await;
+    assert_eq!(withdraw(&ours.id).await.status, 204);
+    assert_eq!(server.machine.redeem(&ours, &request, &callback).await.error(), "invalid_grant");
     for nothing in [shop.id.as_str(), "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "https://rp.test/x.json", ""] {
         assert_eq!(withdraw(nothing).await.status, 404, "{nothing}");
     }

@@ -60,15 +60,16 @@ impl UserService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let user = find(tx, &id).await?;
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
-                    // A code that is being redeemed is waited for, or finds no consent any more.
+                    // First what is on its way, in the order in which redeeming takes it: whoever redeems is waited for.
+                    let mut had = ciba_requests::forget_between(tx, &user.id, &client).await?;
+                    for purpose in [Purpose::DeviceCode, Purpose::AuthorizationCode] {
+                        had |= single_use::forget_between(tx, purpose, &user.id, &client).await?;
+                    }
+                    // What is redeemed now made its grant, or finds no consent any more.
                     users::hold(tx, &user.id).await?;
-                    let was_remembered = consents::delete(tx, &user.id, &client).await?;
-                    let was_granted = grants::revoke_between(tx, &user.id, &client, caller.now).await?;
-                    // What was allowed from behind, or to a device, and not fetched yet is taken back as well.
-                    let was_asked = ciba_requests::forget_between(tx, &user.id, &client).await?;
-                    let was_typed =
-                        single_use::forget_between(tx, Purpose::DeviceCode, &user.id, &client).await?;
-                    if !(was_remembered || was_granted || was_asked || was_typed) {
+                    had |= consents::delete(tx, &user.id, &client).await?;
+                    had |= grants::revoke_between(tx, &user.id, &client, caller.now).await?;
+                    if !had {
                         return Err(AdminError::NotFound(Thing::Consent));
                     }
                     let detail = json!({ "client": client.as_str() });
