@@ -27,6 +27,7 @@ const FIND: &str = "
     SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, claims,
            bound_jkt, bound_x5t, apis, details
       FROM grants WHERE id = $1";
+// What only those need who issue tokens is read for them alone.
 const STANDING: &str = "
     SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.api_id, g.auth_time, g.created_at, g.revoked_at,
            g.claims, g.bound_jkt, g.bound_x5t, g.apis, g.details,
@@ -34,11 +35,14 @@ const STANDING: &str = "
            u.disabled_at, u.profile,
            s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
            s.address, s.user_agent,
-           (SELECT string_agg(r.name, ' ')
-              FROM assignments a
-              JOIN roles r ON r.id = a.role_id
-             WHERE a.subject_id = g.user_id AND a.api_id = g.api_id AND a.organisation IN ('*', u.organisation_id)),
-           (SELECT COUNT(*) FROM consents n WHERE n.user_id = g.user_id AND n.client_id = g.client_id)
+           CASE WHEN CAST($2 AS BIGINT) = 1
+                THEN (SELECT string_agg(r.name, ' ')
+                        FROM assignments a
+                        JOIN roles r ON r.id = a.role_id
+                       WHERE a.subject_id = g.user_id AND a.api_id = g.api_id
+                         AND a.organisation IN ('*', u.organisation_id)) END,
+           CASE WHEN CAST($2 AS BIGINT) = 1
+                THEN (SELECT COUNT(*) FROM consents n WHERE n.user_id = g.user_id AND n.client_id = g.client_id) END
       FROM grants g
       JOIN users u ON u.id = g.user_id
       LEFT JOIN sessions s ON s.id = g.session_id
@@ -74,7 +78,14 @@ pub struct Standing {
     pub user: User,
     /// Where it was given; `None` when the session was cleaned away, which happens only after it ended.
     pub session: Option<Session>,
-    /// What its tokens carry at the API, where it is of one alone.
+    /// What counts beside it where tokens are issued; `None` where it was not asked for.
+    pub at_issue: Option<AtIssue>,
+}
+
+/// What counts beside a grant where tokens are issued.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AtIssue {
+    /// What tokens carry at the API of the grant, where it is of one alone.
     pub roles: Vec<RoleName>,
     /// Whether it is remembered that the user allowed the client anything.
     pub is_remembered: bool,
@@ -112,8 +123,14 @@ pub async fn find(tx: &mut Tx, id: &GrantId) -> Result<Option<Grant>, StoreError
 
 /// The grant with its user and its session, in whatever state.
 pub async fn standing(tx: &mut Tx, id: &GrantId) -> Result<Option<Standing>, StoreError> {
-    let row = tx.fetch_optional(STANDING, &[id.into()]).await?;
-    row.as_ref().map(|row| read_standing(row, 0)).transpose()
+    let row = tx.fetch_optional(STANDING, &[id.into(), 0_i64.into()]).await?;
+    row.as_ref().map(read_standing).transpose()
+}
+
+/// The same with what counts where tokens are issued: none of it costs a statement more.
+pub async fn standing_to_issue(tx: &mut Tx, id: &GrantId) -> Result<Option<Standing>, StoreError> {
+    let Some(row) = tx.fetch_optional(STANDING, &[id.into(), 1_i64.into()]).await? else { return Ok(None) };
+    Ok(Some(Standing { at_issue: Some(read_at_issue(&row)?), ..read_standing(&row)? }))
 }
 
 /// Takes a grant back, and with it all that it bought, everywhere; gives whether it had not been taken back before.
@@ -169,24 +186,27 @@ fn tell(tx: &mut Tx, revoked: &[Row], now: Timestamp) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Reads a grant, its user and its session from the columns that begin at `first`.
-pub(super) fn read_standing(row: &Row, first: usize) -> Result<Standing, StoreError> {
-    let at_session = first + WIDTH + users::WIDTH;
-    let session = match row.get::<Option<SessionId>>(at_session)? {
-        Some(_) => Some(sessions::read_at(row, at_session)?),
+/// Where the session begins, and what is read beside it.
+const AT_SESSION: usize = WIDTH + users::WIDTH;
+const AT_ROLES: usize = AT_SESSION + sessions::WIDTH;
+
+fn read_standing(row: &Row) -> Result<Standing, StoreError> {
+    let session = match row.get::<Option<SessionId>>(AT_SESSION)? {
+        Some(_) => Some(sessions::read_at(row, AT_SESSION)?),
         None => None,
     };
-    let (grant, user) = (read_at(row, first)?, users::read_at(row, first + WIDTH)?);
-    let at_roles = at_session + sessions::WIDTH;
-    let roles = row.get::<Option<String>>(at_roles)?.unwrap_or_default();
+    Ok(Standing { grant: read_at(row, 0)?, user: users::read_at(row, WIDTH)?, session, at_issue: None })
+}
+
+fn read_at_issue(row: &Row) -> Result<AtIssue, StoreError> {
+    let roles = row.get::<Option<String>>(AT_ROLES)?.unwrap_or_default();
     // Held in every organisation and in one's own it is there twice.
     let roles: BTreeSet<RoleName> = roles
         .split_whitespace()
         .map(RoleName::parse)
         .collect::<Result<_, _>>()
         .map_err(|_| StoreError::Corrupt { what: "roles.name".to_owned() })?;
-    let is_remembered = row.get::<i64>(at_roles + 1)? > 0;
-    Ok(Standing { grant, user, session, roles: roles.into_iter().collect(), is_remembered })
+    Ok(AtIssue { roles: roles.into_iter().collect(), is_remembered: row.get::<i64>(AT_ROLES + 1)? > 0 })
 }
 
 fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {

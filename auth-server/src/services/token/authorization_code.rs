@@ -155,7 +155,8 @@ async fn redeem(
     let begun = (family, presented.caller.held.proof.clone());
     let standing = family::begin(tx, &grant, begun, event.clone(), now).await?;
     // Somebody took the consent back after the code was issued.
-    if client.settings.first_party == FirstParty::No && !standing.is_remembered {
+    let is_remembered = standing.at_issue.as_ref().is_some_and(|known| known.is_remembered);
+    if client.settings.first_party == FirstParty::No && !is_remembered {
         grants::revoke(tx, &grant.id, now).await?;
         tx.audit(event.refused());
         return Err(TokenError::GrantOver);

@@ -22,7 +22,7 @@ pub(super) async fn begin(
     now: Timestamp,
 ) -> Result<Standing, TokenError> {
     grants::insert(tx, grant).await?;
-    let standing = grants::standing(tx, &grant.id).await?.ok_or(TokenError::GrantOver)?;
+    let standing = grants::standing_to_issue(tx, &grant.id).await?.ok_or(TokenError::GrantOver)?;
     if !(standing_holds(&standing, now) && session_is_live(&standing, now)) {
         grants::revoke(tx, &grant.id, now).await?;
         tx.audit(event.refused());

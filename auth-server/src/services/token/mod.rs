@@ -288,13 +288,14 @@ impl TokenService {
         let details = self.details_at(client, target.id(), details).await?;
         let narrowed_to_none = scopes.is_empty() && !granted.is_empty();
         let allowed = Allowed { scopes, details, narrowed_to_none };
-        let roles = match target.id() {
-            Some(api) if standing.grant.reach.apis.only() == Some(api) => standing.roles.clone(),
-            Some(api) => {
+        let only = standing.grant.reach.apis.only();
+        let roles = match (target.id(), &standing.at_issue) {
+            (Some(api), Some(known)) if only == Some(api) => known.roles.clone(),
+            (Some(api), _) => {
                 let mut tx = self.store.read().await?;
                 assignments::roles_of_user(&mut tx, &standing.user.id, api).await?
             }
-            None => Vec::new(),
+            (None, _) => Vec::new(),
         };
         let sub = self.minter.subject(client, &standing.user);
         let subject = Subject::User(Box::new(signed_in(sub, standing)));

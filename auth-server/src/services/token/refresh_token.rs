@@ -207,7 +207,7 @@ async fn allow(
     grant: &GrantId,
     token: Option<OpaqueToken>,
 ) -> Result<Refreshed, TokenError> {
-    let standing = grants::standing(tx, grant).await?.ok_or(TokenError::GrantEnded)?;
+    let standing = grants::standing_to_issue(tx, grant).await?.ok_or(TokenError::GrantEnded)?;
     if !standing_holds(&standing, using.caller.now) {
         return Err(TokenError::GrantEnded);
     }

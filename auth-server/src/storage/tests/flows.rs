@@ -79,10 +79,11 @@ async fn a_grant_stands_with_the_roles_that_count_at_its_api(#[case] backend: Ba
     };
     fixture.insert_grant(&at_api).await;
     let mut tx = fixture.read().await;
-    let standing = grants::standing(&mut tx, &at_api.id).await.unwrap().unwrap();
-    let names: Vec<&str> = standing.roles.iter().map(RoleName::as_str).collect();
-    assert_eq!(names, ["reader", "writer"]);
-    assert_eq!(standing.roles, assignments::roles_of_user(&mut tx, &user.id, &api.id).await.unwrap());
+    let known = grants::standing_to_issue(&mut tx, &at_api.id).await.unwrap().unwrap().at_issue.unwrap();
+    let names: Vec<&str> = known.roles.iter().map(RoleName::as_str).collect();
+    assert_eq!((&*names, known.is_remembered), (&["reader", "writer"][..], false));
+    assert_eq!(grants::standing(&mut tx, &at_api.id).await.unwrap().unwrap().at_issue, None);
+    assert_eq!(known.roles, assignments::roles_of_user(&mut tx, &user.id, &api.id).await.unwrap());
 }
 
 impl Fixture {
