@@ -252,6 +252,12 @@ async fn section_15_no_more_waits_for_a_person_than_fits_on_a_page(
     let before = waiting(&visitor.approvals(&ada).await).len();
     server.admin.post(&format!("/clients/{}/disable", last.id), &json!({})).await;
     assert_eq!(waiting(&visitor.approvals(&ada).await).len(), before - 1);
+    // And it takes no place of others.
+    let another = server.admin.bank().await;
+    for _ in 0..3 {
+        server.machine.started(&another, ADA).await;
+    }
+    assert_eq!(waiting(&visitor.approvals(&ada).await).len(), before + 2);
 }
 
 #[rstest]

@@ -15,14 +15,18 @@ const INSERT: &str = "
     INSERT INTO ciba_requests (digest, id, client_id, user_id, scopes, api_id, binding_message, wishes, address,
                                created_at, expires_at, interval_micros, next_poll_at, ping, ping_attempts)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $13, 0)";
+// Requests of clients that may not ask any more take nobody's place.
 const WAITING: &str = "
     SELECT id, client_id, user_id, scopes, api_id, binding_message, wishes, address, created_at, expires_at
       FROM ciba_requests
      WHERE user_id = $1 AND expires_at > $2 AND allowed_at IS NULL AND denied_at IS NULL
+       AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL AND grants LIKE '%grant-type:ciba\"%')
      ORDER BY expires_at LIMIT $3";
 const COUNT: &str = "
     SELECT client_id FROM ciba_requests
-     WHERE user_id = $1 AND expires_at > $2 AND allowed_at IS NULL AND denied_at IS NULL LIMIT $3";
+     WHERE user_id = $1 AND expires_at > $2 AND allowed_at IS NULL AND denied_at IS NULL
+       AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL AND grants LIKE '%grant-type:ciba\"%')
+     LIMIT $3";
 const FIND: &str = "
     SELECT id, client_id, user_id, scopes, api_id, binding_message, wishes, address, created_at, expires_at
       FROM ciba_requests
