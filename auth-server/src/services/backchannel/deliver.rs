@@ -14,7 +14,7 @@ use crate::domain::issuer::Issuer;
 use crate::domain::secret::Entropy;
 use crate::keys::ring::KeyRing;
 use crate::outbound::Outbound;
-use crate::services::backchannel::retry::{Flights, Places, Undelivered, new_lease, wait_after};
+use crate::services::backchannel::retry::{Flights, Undelivered, new_lease, send_due, wait_after};
 use crate::services::backchannel::token;
 use crate::storage::logout_notices::{self, NoticeLease};
 use crate::storage::{Store, StoreError};
@@ -54,18 +54,11 @@ impl LogoutSender {
     /// place, and holds up nobody else.
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
         let _round = self.round.lock().await;
-        let mut places = Places::new(BATCH);
-        loop {
-            let taken = match places.room() {
-                0 => None,
-                room => self.take(room).await?,
-            };
-            match taken {
-                Some((lease, notices)) => places.fill(self.start(&lease, notices)),
-                None if !places.one_is_done().await => return Ok(()),
-                None => {}
-            }
-        }
+        send_due(BATCH, |room| {
+            let this = self.clone();
+            async move { Ok(this.take(room).await?.map(|(lease, notices)| this.start(&lease, notices))) }
+        })
+        .await
     }
 
     /// Waits until nothing is on its way any more.

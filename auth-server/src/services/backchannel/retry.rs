@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::{Digest32, Entropy};
+use crate::storage::StoreError;
 use crate::storage::logout_notices::NoticeLease;
 
 /// How long a notice is whose it is: longer than a request may take, so that nobody sends it a second time meanwhile.
@@ -56,29 +57,48 @@ impl Flights {
 }
 
 /// So many places for what is on its way. What takes its time keeps one place, and holds up nothing else.
-pub(crate) struct Places {
+struct Places {
     most: u32,
     flights: FuturesUnordered<JoinHandle<()>>,
 }
 
 impl Places {
-    pub(crate) fn new(most: u32) -> Self {
+    fn new(most: u32) -> Self {
         Self { most, flights: FuturesUnordered::new() }
     }
 
     /// How many are free.
-    pub(crate) fn room(&self) -> u32 {
+    fn room(&self) -> u32 {
         self.most.saturating_sub(u32::try_from(self.flights.len()).unwrap_or(self.most))
     }
 
     /// Takes some.
-    pub(crate) fn fill(&mut self, begun: Flights) {
+    fn fill(&mut self, begun: Flights) {
         self.flights.extend(begun.0);
     }
 
     /// Waits until one is free again; `false` when all of them are.
-    pub(crate) async fn one_is_done(&mut self) -> bool {
+    async fn one_is_done(&mut self) -> bool {
         self.flights.next().await.is_some()
+    }
+}
+
+/// Begins what is due, so many at one time, until nothing is and all of it has ended. `begin` takes as much as there is room for.
+pub(crate) async fn send_due<Begun>(most: u32, begin: impl Fn(u32) -> Begun) -> Result<(), StoreError>
+where
+    Begun: Future<Output = Result<Option<Flights>, StoreError>>,
+{
+    let mut places = Places::new(most);
+    loop {
+        let taken = match places.room() {
+            0 => None,
+            room => begin(room).await?,
+        };
+        match taken {
+            Some(flights) => places.fill(flights),
+            None if !places.one_is_done().await => return Ok(()),
+            None => {}
+        }
     }
 }
 

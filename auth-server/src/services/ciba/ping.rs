@@ -22,7 +22,7 @@ use crate::domain::ids::{CibaRequestId, ClientId};
 use crate::domain::secret::{Entropy, OpaqueToken};
 use crate::keys::seal::Sealer;
 use crate::outbound::Outbound;
-use crate::services::backchannel::retry::{Flights, Places, Undelivered, new_lease, wait_after};
+use crate::services::backchannel::retry::{Flights, Undelivered, new_lease, send_due, wait_after};
 use crate::storage::ciba_requests::{self, Ping};
 use crate::storage::logout_notices::NoticeLease;
 use crate::storage::{Store, StoreError};
@@ -89,18 +89,11 @@ impl PingSender {
 
     /// Sends everything that is due, here or because another replica did not come to it.
     pub(crate) async fn deliver_due(&self) -> Result<(), StoreError> {
-        let mut places = Places::new(BATCH);
-        loop {
-            let taken = match places.room() {
-                0 => None,
-                room => self.take(room).await?,
-            };
-            match taken {
-                Some((lease, pings)) => places.fill(self.start(&lease, pings)),
-                None if !places.one_is_done().await => return Ok(()),
-                None => {}
-            }
-        }
+        send_due(BATCH, |room| {
+            let this = self.clone();
+            async move { Ok(this.take(room).await?.map(|(lease, pings)| this.start(&lease, pings))) }
+        })
+        .await
     }
 
     fn start(&self, lease: &NoticeLease, pings: Vec<Ping>) -> Flights {
