@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::assertion_fields;
 use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::browser::Browser;
 use portcullis_tests::jwt;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::registering::OwnRegistration;
@@ -129,12 +130,16 @@ async fn what_a_request_lacks_is_told_in_words_and_leads_nowhere_by_itself() {
     let told = scene.suite.callback_of(lacking.get("state"));
     assert_eq!(told.get("error"), "invalid_request");
 
-    // oidcc-prompt-none-not-logged-in: nobody is to see anything.
-    let silent = request(&client).with("prompt", "none");
+    assert_nobody_is_signed_in(&scene, &browser, &client).await;
+    browser.close().await;
+}
+
+/// oidcc-prompt-none-not-logged-in: whoever may not be asked is not signed in.
+async fn assert_nobody_is_signed_in(scene: &Scene, browser: &Browser, client: &Registered) {
+    let silent = request(client).with("prompt", "none");
     browser.open(&scene.address(&silent)).await;
     browser.wait_for("submission_complete").await;
     assert_eq!(scene.suite.callback_of(silent.get("state")).get("error"), "login_required");
-    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,10 +157,7 @@ async fn who_signs_out_without_a_way_back_stays_on_a_page_that_says_so() {
     assert_eq!(browser.run(&out.to_string()).await, ["signed out"]);
 
     // The session is over: whoever may not be asked is not signed in.
-    let silent = request(&client).with("prompt", "none");
-    browser.open(&scene.address(&silent)).await;
-    browser.wait_for("submission_complete").await;
-    assert_eq!(scene.suite.callback_of(silent.get("state")).get("error"), "login_required");
+    assert_nobody_is_signed_in(&scene, &browser, &client).await;
     browser.close().await;
 }
 
