@@ -20,6 +20,7 @@ async fn a_late_question_has_the_issuer_asked_while_nobody_says_what_was_revoked
     let setup = Asking::new().await;
     let good = held(&setup.guard, &setup.token("good", true)).await;
     let taken_back = held(&setup.guard, &setup.token("bad", false)).await;
+    let late = held(&setup.guard, &setup.token("late", true)).await;
     let told = (waiting(&good, &asking).await, waiting(&taken_back, &asking).await);
     assert_eq!((told, setup.issuer.questions()), ((200, 200), 0), "nobody is asked who is told");
     setup.hear(false).await;
@@ -27,6 +28,12 @@ async fn a_late_question_has_the_issuer_asked_while_nobody_says_what_was_revoked
     assert_eq!(setup.issuer.questions(), 0);
     assert_eq!((waiting(&good, &asking).await, waiting(&taken_back, &asking).await), (200, 401));
     assert_eq!((status(&good, &asking), setup.issuer.questions()), (200, 2));
+    setup.dial.turn(Duration::from_secs(1_000));
+    assert_eq!(
+        (waiting(&late, &asking).await, setup.issuer.questions()),
+        (401, 2),
+        "what has ended is known"
+    );
 
     let setup = Asking::new().await;
     let decider = held(&setup.guard, &setup.token("good", true)).await;
