@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::ciba::{BindingMessage, CibaRequest};
+use crate::domain::client::GrantType;
 use crate::domain::clock::Timestamp;
 use crate::domain::decoupled::{Decision, PollState};
 use crate::domain::ids::{CibaRequestId, ClientId, UserId};
@@ -20,12 +21,14 @@ const WAITING: &str = "
     SELECT id, client_id, user_id, scopes, api_id, binding_message, wishes, address, created_at, expires_at
       FROM ciba_requests
      WHERE user_id = $1 AND expires_at > $2 AND allowed_at IS NULL AND denied_at IS NULL
-       AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL AND grants LIKE '%grant-type:ciba\"%')
+       AND EXISTS (SELECT 1 FROM clients c
+                    WHERE c.id = ciba_requests.client_id AND c.disabled_at IS NULL AND c.grants LIKE $4)
      ORDER BY expires_at LIMIT $3";
 const COUNT: &str = "
     SELECT client_id FROM ciba_requests
      WHERE user_id = $1 AND expires_at > $2 AND allowed_at IS NULL AND denied_at IS NULL
-       AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL AND grants LIKE '%grant-type:ciba\"%')
+       AND EXISTS (SELECT 1 FROM clients c
+                    WHERE c.id = ciba_requests.client_id AND c.disabled_at IS NULL AND c.grants LIKE $4)
      LIMIT $3";
 const FIND: &str = "
     SELECT id, client_id, user_id, scopes, api_id, binding_message, wishes, address, created_at, expires_at
@@ -124,6 +127,11 @@ pub async fn insert(tx: &mut Tx, new: &NewCibaRequest) -> Result<(), StoreError>
     tx.execute(INSERT, &values).await.map(drop)
 }
 
+/// What stands in the grants of a client that may ask.
+fn may_ask() -> String {
+    format!("%\"{}\"%", GrantType::Ciba.as_str())
+}
+
 /// What waits for a person, what expires first before the rest.
 pub async fn waiting(
     tx: &mut Tx,
@@ -131,7 +139,8 @@ pub async fn waiting(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<CibaRequest>, StoreError> {
-    let rows = tx.fetch_all(WAITING, &[user.into(), now.into(), limit.into()]).await?;
+    let values = [user.into(), now.into(), limit.into(), may_ask().into()];
+    let rows = tx.fetch_all(WAITING, &values).await?;
     rows.iter().map(read).collect()
 }
 
@@ -142,7 +151,8 @@ pub async fn count_waiting(
     now: Timestamp,
     limit: u32,
 ) -> Result<Waiting, StoreError> {
-    let rows = tx.fetch_all(COUNT, &[user.into(), now.into(), limit.into()]).await?;
+    let values = [user.into(), now.into(), limit.into(), may_ask().into()];
+    let rows = tx.fetch_all(COUNT, &values).await?;
     let mut of_client = 0;
     for row in &rows {
         of_client += usize::from(row.get::<ClientId>(0)? == *client);

@@ -7,6 +7,7 @@ use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::ciba::{BindingMessage, CibaRequest, CibaWishes};
+use crate::domain::client::{Client, GrantType};
 use crate::domain::clock::Timestamp;
 use crate::domain::decoupled::Decision::{self, Allow, Deny};
 use crate::domain::decoupled::PollState;
@@ -14,6 +15,7 @@ use crate::domain::ids::{CibaRequestId, ClientId, UserId};
 use crate::domain::secret::Digest32;
 use crate::storage::Tx;
 use crate::storage::ciba_requests::{self, NewCibaRequest, Waiting};
+use crate::storage::clients;
 use crate::storage::logout_notices::NoticeLease;
 
 const LIFE: Duration = Duration::from_mins(5);
@@ -42,6 +44,21 @@ pub(super) fn request(
         interval: Duration::from_secs(5),
         ping: Some(vec![1, 2, 3]),
     }
+}
+
+/// Changes what there is of the client of a request.
+async fn change(fixture: &Fixture, client: &ClientId, change: fn(&mut Client)) {
+    let id = client.clone();
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let mut client = clients::find(tx, &id).await?.unwrap();
+                change(&mut client);
+                tx.invalidate();
+                clients::update(tx, &client).await
+            })
+        })
+        .await;
 }
 
 async fn insert(fixture: &Fixture, new: &NewCibaRequest) {
@@ -117,6 +134,28 @@ async fn a_request_waits_for_its_person_until_it_ends(#[case] backend: Backend) 
     let mut tx = fixture.read().await;
     assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap(), []);
     assert_eq!(count(&mut tx, &asked.user, &asked.client, now).await.of_all, 0);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn what_a_client_asked_that_may_not_ask_any_more_waits_for_nobody(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let new = waiting(&fixture).await;
+    let (asked, now) = (&new.request, fixture.now());
+    let ways: [(fn(&mut Client), usize); 4] = [
+        (|client| client.grants.retain(|grant| *grant != GrantType::Ciba), 0),
+        (|client| client.grants.push(GrantType::Ciba), 1),
+        (|client| client.disabled_at = Some(Timestamp::from_secs(1)), 0),
+        (|client| client.disabled_at = None, 1),
+    ];
+    for (way, left) in ways {
+        change(&fixture, &asked.client, way).await;
+        let mut tx = fixture.read().await;
+        assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap().len(), left);
+        assert_eq!(count(&mut tx, &asked.user, &asked.client, now).await.of_all, left);
+    }
 }
 
 #[rstest]

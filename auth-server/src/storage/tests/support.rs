@@ -138,7 +138,7 @@ impl Fixture {
                 digest: self.digest(),
                 created_at: self.now(),
             }),
-            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            grants: vec![GrantType::AuthorizationCode, GrantType::Ciba, GrantType::RefreshToken],
             redirects: vec![RedirectUri::parse("https://orders.example/cb").unwrap()],
             post_logout_redirects: vec![RedirectUri::parse("https://orders.example/bye").unwrap()],
             scopes: scopes("openid email offline_access"),
