@@ -241,7 +241,7 @@ mod tests {
         let origins = "origins = [\"https://api.example\"]\n";
         let config = read(&format!("{start}{origins}{url}{secret}alone_while_away = true")).unwrap();
         assert_eq!(config.dpop.redis_secret.as_ref().unwrap().expose(), "hush".repeat(8));
-        let shown = serde_json::to_string(&config).unwrap() + &format!("{config:?}");
+        let shown = format!("{}{config:?}", serde_json::to_string(&config).unwrap());
         assert!(!shown.contains("hush"), "{shown}");
         let by_file = format!("{start}{origins}{secret}{}", file("redis_url", "redis://:hush@h\n"));
         assert_eq!(read(&by_file).unwrap().dpop.redis_url.unwrap().expose(), "redis://:hush@h");

@@ -144,13 +144,13 @@ async fn what_a_client_asked_that_may_not_ask_any_more_waits_for_nobody(#[case] 
     let fixture = Fixture::new(backend).await;
     let new = waiting(&fixture).await;
     let (asked, now) = (&new.request, fixture.now());
-    let ways: [(fn(&mut Client), usize); 4] = [
-        (|client| client.grants.retain(|grant| *grant != GrantType::Ciba), 0),
-        (|client| client.grants.push(GrantType::Ciba), 1),
-        (|client| client.disabled_at = Some(Timestamp::from_secs(1)), 0),
-        (|client| client.disabled_at = None, 1),
+    let ways: [fn(&mut Client); 4] = [
+        |client| client.grants.retain(|grant| *grant != GrantType::Ciba),
+        |client| client.grants.push(GrantType::Ciba),
+        |client| client.disabled_at = Some(Timestamp::from_secs(1)),
+        |client| client.disabled_at = None,
     ];
-    for (way, left) in ways {
+    for (way, left) in ways.into_iter().zip([0, 1, 0, 1]) {
         change(&fixture, &asked.client, way).await;
         let mut tx = fixture.read().await;
         assert_eq!(ciba_requests::waiting(&mut tx, &asked.user, now, 9).await.unwrap().len(), left);
