@@ -1,59 +1,145 @@
 //! Bodies of requests and responses.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+mod framed;
+#[cfg(feature = "axum")]
+mod on_axum;
+#[cfg(not(feature = "axum"))]
+mod plain;
 
-use axum_core::{BoxError, Error};
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
+use http_body_util::{Empty, Full};
+use tower::BoxError;
+
+pub(crate) use self::framed::Framed;
+#[cfg(feature = "axum")]
+use self::on_axum::{Held, hold, reason};
+#[cfg(not(feature = "axum"))]
+use self::plain::{Held, hold, reason};
 
 /// Any body that is made of bytes: of hyper, axum, tonic or a service of your own.
-pub trait HttpBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+pub trait HttpBody: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
-impl<B> HttpBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+impl<B> HttpBody for B where B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
-pin_project_lite::pin_project! {
-    /// A body of gRPC, which breaks off unless it begins as a message does: with a byte that says whether it is packed. What calls
-    /// itself `application/grpc+json` could else be JSON that nobody looked at, to a handler that is none of gRPC.
-    pub(crate) struct Framed<B> {
-        #[pin]
-        inner: B,
-        has_begun: bool,
+/// The body of the requests that a service behind a guard gets, and of the answers that callers get from it.
+///
+/// A guard takes requests with any [body of bytes](HttpBody), and the service behind it may answer with any. What it hands on is of this
+/// type in both directions, since it may have had to read a body, to change it or to end it before its time.
+pub struct Body(Held);
+
+impl Body {
+    /// A body of whatever kind. Nothing is wrapped around one of this type.
+    pub fn new<B: HttpBody>(body: B) -> Self {
+        let mut body = Some(body);
+        if let Some(same) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>().and_then(Option::take)
+        {
+            return same;
+        }
+        body.map_or_else(Self::empty, |body| Self(hold(body)))
+    }
+
+    /// A body with nothing in it.
+    pub fn empty() -> Self {
+        Self(hold(Empty::new()))
     }
 }
 
-impl<B> Framed<B> {
-    pub(crate) const fn new(inner: B) -> Self {
-        Self { inner, has_begun: false }
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
     }
 }
 
-impl<B: HttpBody> Body for Framed<B> {
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(hold(Full::new(bytes)))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Body").finish_non_exhaustive()
+    }
+}
+
+impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Error;
+    type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.project();
-        let frame = ready!(this.inner.poll_frame(context));
-        let first = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()?.first().copied());
-        if let Some(first) = first
-            && !std::mem::replace(this.has_begun, true)
-            && first > 1
-        {
-            return Poll::Ready(Some(Err(Error::new(io::Error::other("no message of gRPC begins so")))));
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Error::new)))
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.0).poll_frame(context).map_err(reason)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.0.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::stream;
+    use http_body::Body as _;
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_in_a_body_comes_out_of_it() {
+        assert!(Body::empty().is_end_stream() && Body::default().is_end_stream());
+        let written =
+            [Body::from("ab"), "ab".to_owned().into(), b"ab".to_vec().into(), Bytes::from("ab").into()];
+        for body in written.map(Body::new) {
+            assert_eq!(body.size_hint().exact(), Some(2));
+            assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+        }
+        assert_eq!(format!("{:?}", Body::from("secret")), "Body { .. }");
+    }
+
+    #[tokio::test]
+    async fn why_a_body_broke_off_is_known_by_its_type_however_often_it_is_handed_on() {
+        let broken = || {
+            stream::iter([
+                Ok(Frame::data(Bytes::from_static(b"\0a"))),
+                Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+            ])
+        };
+        let within = Body::new(Framed::new(Body::new(StreamBody::new(broken()))));
+        for body in [Body::new(StreamBody::new(broken())), within] {
+            let error = body.collect().await.unwrap_err();
+            assert_eq!(error.downcast::<io::Error>().unwrap().kind(), io::ErrorKind::BrokenPipe);
+        }
     }
 }

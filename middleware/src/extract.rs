@@ -1,8 +1,11 @@
-//! What handlers take as arguments.
+//! What handlers of axum take as arguments, and are refused by.
 
 use std::convert::Infallible;
 
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::IntoResponse;
+use http::Response;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +17,12 @@ use crate::guard::{Decider, Permit};
 use crate::login::SignedIn;
 use crate::refusal::{Outage, Refusal, Rejection};
 use crate::token::Principal;
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response<Body> {
+        Response::from(self).map(Body::from)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Rejection;

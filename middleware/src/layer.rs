@@ -8,7 +8,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum_core::body::Body;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower::{Layer, Service};
@@ -16,6 +15,7 @@ use tower::{Layer, Service};
 pub use self::answer::GuardFuture;
 use self::answer::{Errand, FoundRoute, Parting, State, failed};
 use crate::authorize::Requirement;
+use crate::body::Body;
 use crate::body::{Framed, HttpBody};
 use crate::decision::Place;
 use crate::edge::{Dress, RouteHeaders};

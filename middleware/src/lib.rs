@@ -175,7 +175,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], the address of the peer from `ConnectInfo` |
+//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], what handlers take as arguments, a [`Body`] that is one of axum and back, the address of the peer from `ConnectInfo` |
 //! | `derive` | `#[derive(InputFields)]`: request types that say what their fields may hold |
 //! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
 //! | `login` | sign-in at an issuer, and sessions: [`Login`], [`SignedIn`], `Guard::login_routes` |
@@ -183,7 +183,8 @@
 //! | `test-util` | [`test_util`], for the tests of services |
 //!
 //! A service of plain tower or hyper, of tonic for example, leaves all of them out: a [`RouteTable`] states what its routes require,
-//! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. Rust 1.95 is the oldest that
+//! its server says by [`PeerAddress`] who is at the other end, and it answers [`Guard::metadata`] itself. It gets requests with a [`Body`] of the
+//! guard, finds the [`Principal`] in their extensions, and no type of a framework is in what it sees. Rust 1.95 is the oldest that
 //! builds this crate.
 
 /// The blocks of the README are compiled as those of the documentation are.
@@ -209,6 +210,7 @@ mod disk;
 mod edge;
 mod ended;
 mod entropy;
+#[cfg(feature = "axum")]
 mod extract;
 mod fetch;
 mod guard;
@@ -262,7 +264,7 @@ pub use binding::{
     CertificateHeader, ClientCertificates, Dpop, DpopError, PeerCertificate, ProofOfKey, ProofRefused,
     ProofVerifier,
 };
-pub use body::HttpBody;
+pub use body::{Body, HttpBody};
 pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
@@ -279,6 +281,7 @@ pub use edge::{
 };
 pub use ended::Ended;
 pub use entropy::Entropy;
+#[cfg(feature = "axum")]
 pub use extract::{Claims, OptionalPrincipal};
 pub use fetch::{FetchError, UrlRefused};
 pub use guard::{Decider, Guard, Permit, RenewError};

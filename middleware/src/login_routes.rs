@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum_core::body::Body;
-use axum_core::response::IntoResponse;
 use bytes::Bytes;
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::authorize::{optional, public};
+use crate::body::Body;
 use crate::client_address::ClientAddress;
 use crate::guard::{Guard, Identity, Rigour};
 use crate::input::{Duplicates, InputPolicy};

@@ -7,8 +7,6 @@ mod rejection;
 
 use std::borrow::Cow;
 
-use axum_core::body::Body;
-use axum_core::response::IntoResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 pub(crate) use self::challenges::{DpopHint, Hint};
@@ -17,6 +15,7 @@ use self::problem::Problem;
 pub use self::rejection::Rejection;
 
 use crate::authorize::Binding;
+use crate::body::Body;
 use crate::csrf::CrossSite;
 use crate::decision::{AccessDenied, Denied, Place};
 use crate::input::{Fault, Part};
@@ -36,6 +35,7 @@ pub(crate) enum Refusal {
     #[error("as many requests are at work as may be")]
     Busy,
     #[error("the claims are not those that the handler reads")]
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors of axum say so"))]
     ClaimsMismatch,
     #[error("{0}")]
     CrossSite(CrossSite),
@@ -89,10 +89,12 @@ pub(crate) enum Outage {
     #[error("a limit of the route cannot be kept: the log of the start says why")]
     Limit,
     #[error("the route has no nonce: its headers are not those of pages, SecurityHeaders::html")]
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors of axum say so"))]
     Nonce,
     #[error("the policy cannot be had")]
     Policy,
     #[error("the request has no name: GuardBuilder::request_ids gives them")]
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "extractors of axum say so"))]
     RequestId,
     #[error("too many DPoP proofs are remembered to tell a new one")]
     Proofs,
@@ -232,7 +234,7 @@ impl Refusal {
             | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
                 tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
-            Self::Input(fault) if fault.is_ours() => {
+            Self::Input(fault) if fault.is_ours() && !fault.is_old_news => {
                 tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             // Strangers cause these as often as they like: who counts them says it ever more rarely.
@@ -320,11 +322,5 @@ impl Refusal {
             _ => {}
         }
         response
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response<Body> {
-        self.answered(Dialect::Http, &Hint::default(), None)
     }
 }

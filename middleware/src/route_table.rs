@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum_core::body::Body;
 use http::{Method, Request, Response};
 use matchit::{InsertError, Router};
 use percent_encoding::percent_decode_str;
@@ -13,7 +12,7 @@ use portcullis_policy::Route;
 use tower::{Layer, Service};
 
 use crate::authorize::Requirement;
-use crate::body::HttpBody;
+use crate::body::{Body, HttpBody};
 use crate::coverage::{Coverage, Reach};
 use crate::edge::{Edge, Edged, RouteHeaders};
 use crate::guard::Guard;

@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::future::Ready;
 use std::sync::Arc;
 
-use axum_core::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
+use crate::body::Body;
 use crate::login_ground::LoginGround;
 use crate::policy::Surroundings;
 use crate::refusal::{Outage, Refusal};

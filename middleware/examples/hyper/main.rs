@@ -37,9 +37,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_core::body::Body;
 use http::{Method, Request, Response};
-use portcullis_guard::{Caps, Guard, Issuer, Limits, Principal, Quota, RouteTable, public, scope};
+use portcullis_guard::{Body, Caps, Guard, Issuer, Limits, Principal, Quota, RouteTable, public, scope};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::{Layer, service_fn};

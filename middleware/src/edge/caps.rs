@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum_core::body::Body;
 use http::{Request, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::measured::{Arrival, Measured};
+use crate::body::Body;
 use crate::refusal::Refusal;
 
 /// Bounds on every request, in front of the guard: given to [`GuardBuilder::caps`](crate::GuardBuilder::caps). None, unless set.

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum_core::body::Body;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
@@ -14,7 +13,7 @@ use tower::Service;
 use super::caps::Admitted;
 use super::measured::Held;
 use super::{EdgeRules, Streams, cors};
-use crate::body::HttpBody;
+use crate::body::{Body, HttpBody};
 use crate::panicked::{Panicked, caught, poll_caught};
 use crate::refusal::{Dialect, Hint, Refusal};
 

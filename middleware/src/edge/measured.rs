@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use axum_core::BoxError;
-use axum_core::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower::BoxError;
+
+use crate::body::Body;
 
 /// Why a body breaks off.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

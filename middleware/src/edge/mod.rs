@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum_core::body::Body;
 use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -32,7 +31,7 @@ use self::inner::{Inner, InnerFuture};
 use self::request_id::REQUEST_ID;
 pub use self::request_id::RequestId;
 pub(crate) use self::request_id::RequestIds;
-use crate::body::HttpBody;
+use crate::body::{Body, HttpBody};
 use crate::client_address::Proxies;
 use crate::entropy::Entropy;
 

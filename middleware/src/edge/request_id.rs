@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum_core::body::Body;
 use http::{HeaderName, HeaderValue, Request};
 
+use crate::body::Body;
 use crate::client_address::Proxies;
 use crate::header::exactly_one;
 

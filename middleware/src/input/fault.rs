@@ -11,11 +11,13 @@ pub(crate) struct Fault {
     /// What the field was declared to be, where it is the field that is wrong.
     pub(crate) kind: Option<&'static str>,
     pub(crate) rule: Rule,
+    /// Whether the log was told of the same often enough.
+    pub(crate) is_old_news: bool,
 }
 
 impl Fault {
     pub(crate) const fn whole(rule: Rule) -> Self {
-        Self { part: Part::Body, pointer: String::new(), kind: None, rule }
+        Self { part: Part::Body, pointer: String::new(), kind: None, rule, is_old_news: false }
     }
 
     pub(crate) fn of_query(self) -> Self {
@@ -61,7 +63,7 @@ pub(crate) struct Breach {
 
 impl Breach {
     pub(crate) fn at(self, pointer: String) -> Fault {
-        Fault { part: Part::Body, pointer, kind: self.kind, rule: self.rule }
+        Fault { pointer, kind: self.kind, ..Fault::whole(self.rule) }
     }
 }
 

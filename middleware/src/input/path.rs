@@ -1,6 +1,7 @@
 //! The parameters of a path: told apart by the template of the route, and never changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::request::Parts;
 use matchit::Router;
@@ -27,22 +28,32 @@ pub(crate) struct Parameters {
     template: Option<Arc<Router<()>>>,
     /// Whether the policy is for this route, which then has all that is declared.
     is_own: bool,
+    /// How many requests nobody could have let through.
+    hopeless: Arc<AtomicU64>,
 }
 
 impl Parameters {
     /// Those of a route of axum, or of no route that is known.
-    pub(crate) const fn routed(is_own: bool) -> Self {
-        Self { template: None, is_own }
+    pub(crate) fn routed(is_own: bool) -> Self {
+        Self { is_own, ..Self::default() }
     }
 
     /// Those that this template names, with the same policy.
     pub(crate) fn named_by(&self, template: &str) -> Self {
-        Self { template: matched(template).map(Arc::new), is_own: self.is_own }
+        Self { template: matched(template).map(Arc::new), ..Self::routed(self.is_own) }
     }
 
     /// The same ones, under a policy that is for this route.
     pub(crate) fn under_own_policy(&self) -> Self {
         Self { is_own: true, ..self.clone() }
+    }
+
+    /// What is wrong with the route itself. Strangers can ask for it as often as they like, so the log is told of every first, second,
+    /// fourth, eighth request and so on.
+    fn wrong(&self, rule: Rule) -> Fault {
+        let before = self.hopeless.fetch_add(1, Ordering::Relaxed);
+        let is_old_news = !before.wrapping_add(1).is_power_of_two();
+        Fault { part: Part::Path, is_old_news, ..Fault::whole(rule) }
     }
 
     /// What stands in them, decoded. None where no template is known, or another path has come here than it is for.
@@ -100,13 +111,13 @@ impl PathRules {
             return Ok(Vec::new());
         }
         let of_path = |fault: Fault| Fault { part: Part::Path, ..fault };
-        let parameters = route.of(parts).ok_or_else(|| of_path(Fault::whole(Rule::NoTemplate)))?;
+        let parameters = route.of(parts).ok_or_else(|| route.wrong(Rule::NoTemplate))?;
         let pointer = |name: &str| written(&[Segment::Key(name.into())]);
         let is_missing = |name: &&String| !parameters.iter().any(|(own, _)| own == *name);
         if route.is_own
             && let Some(name) = self.names.iter().find(is_missing)
         {
-            return Err(Fault { pointer: pointer(name), ..of_path(Fault::whole(Rule::NoParameter)) });
+            return Err(Fault { pointer: pointer(name), ..route.wrong(Rule::NoParameter) });
         }
         let mut findings = Findings::default();
         for (name, value) in &parameters {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum_core::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, header};
@@ -21,6 +20,8 @@ use super::path::{Parameters, PathRules};
 use super::query::{self, QueryRules};
 use super::report::{FieldReports, InputReport, ReportedField};
 use super::splice::{self, Encoding};
+
+use crate::body::Body;
 
 /// An input policy at work.
 pub(crate) struct InputRules {

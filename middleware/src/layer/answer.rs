@@ -4,12 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum_core::body::Body;
 use http::{Extensions, Method, Response};
 use pin_project_lite::pin_project;
 
 use super::GuardLayer;
-use crate::body::HttpBody;
+use crate::body::{Body, HttpBody};
 use crate::decision::Place;
 use crate::edge::{Dress, Dressed, Streams};
 use crate::guard::Stay;

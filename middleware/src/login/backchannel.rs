@@ -1,6 +1,5 @@
 //! The issuer says that somebody signed out (OpenID Connect Back-Channel Logout §2.5 to §2.8).
 
-use axum_core::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -10,6 +9,7 @@ use super::fields::Fields;
 use super::logout_token::{self, LogoutTokenFault, SignOut};
 use super::signed::SignedFault;
 use super::store::{StoreFault, StoreKey, Term};
+use crate::body::Body;
 use crate::media_type::is_of_type;
 
 /// Why nobody is signed out.

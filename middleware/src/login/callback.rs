@@ -1,6 +1,5 @@
 //! The page to which the issuer leads back.
 
-use axum_core::body::Body;
 use http::header::{HeaderMap, REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderValue, Response};
 
@@ -15,6 +14,7 @@ use super::seal::Handle;
 use super::session::HeldTokens;
 use super::signed::SignedFault;
 use super::store::StoreFault;
+use crate::body::Body;
 use crate::jwks::{MetadataFault, SignInPlaces};
 use crate::token::{Principal, TokenFault};
 

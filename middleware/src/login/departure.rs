@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use axum_core::body::Body;
 use http::Response;
 use http::header::{HeaderMap, SET_COOKIE};
 
@@ -13,6 +12,7 @@ use super::page::Failure;
 use super::return_path::ReturnPath;
 use super::store::StoreFault;
 use super::{Rules, Sessions};
+use crate::body::Body;
 use crate::outage::{CALM, OutageReport};
 
 /// Whoever was signed in so recently as was asked, and is asked again, would go round for ever.

@@ -1,7 +1,6 @@
 //! People on their way to a page that needs a sign-in.
 
 use axum::extract::OriginalUri;
-use axum_core::body::Body;
 use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -9,6 +8,7 @@ use http::{Method, Response, StatusCode};
 use super::Sessions;
 use super::ask::Ask;
 use super::return_path::ReturnPath;
+use crate::body::Body;
 use crate::refusal::Refusal;
 use crate::token::credential;
 

@@ -1,6 +1,5 @@
 //! What people are told when a sign-in comes to nothing: a small page, or a problem document for scripts.
 
-use axum_core::body::Body;
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
 };
@@ -8,6 +7,8 @@ use http::{Response, StatusCode, header};
 use serde_json::json;
 
 use super::navigation::is_navigation;
+
+use crate::body::Body;
 
 /// A page may do nothing and is shown in no frame.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [

@@ -1,6 +1,5 @@
 //! Signing out, here and then at the issuer (OpenID Connect RP-Initiated Logout §2).
 
-use axum_core::body::Body;
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE};
 use serde_json::json;
@@ -11,6 +10,8 @@ use super::navigation::{is_navigation, see_other};
 use super::page::Failure;
 use super::session::Session;
 use super::store::StoreFault;
+
+use crate::body::Body;
 
 /// The longest hint that is put into an address.
 const MAX_HINT: usize = 4 * 1024;

@@ -1,9 +1,9 @@
 //! Refusals as a gRPC client reads them: in a header of an answer that has nothing else.
 
-use axum_core::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::body::Body;
 use crate::ended::Ended;
 
 /// How a client wants to be answered.

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use axum_core::body::Body;
-use axum_core::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Dialect, Hint, Refusal};
+use crate::body::Body;
 use crate::decision::{Decision, Place};
 
 /// Why an extractor of the guard, or its [`Decider`](crate::Decider), refused: as an answer, a problem document (RFC 9457); as a text,
@@ -51,10 +50,13 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response<Body> {
-        let Some((challenges, place)) = self.told else { return self.refusal.into_response() };
-        let mut response = self.refusal.written(Dialect::Http, &Hint::default(), Some(place));
+impl From<Rejection> for Response<Body> {
+    fn from(rejection: Rejection) -> Self {
+        let Rejection { refusal, told } = rejection;
+        let Some((challenges, place)) = told else {
+            return refusal.answered(Dialect::Http, &Hint::default(), None);
+        };
+        let mut response = refusal.written(Dialect::Http, &Hint::default(), Some(place));
         response.headers_mut().remove(header::WWW_AUTHENTICATE);
         response
             .headers_mut()

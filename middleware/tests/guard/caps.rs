@@ -213,12 +213,12 @@ async fn a_grpc_caller_is_told_by_a_status_that_it_understands() {
     let signer = Signer::es256("a");
     let caps = Caps::new().body(10).in_flight(1).head_within(Duration::from_secs(5));
     let guard = guard_of(&signer).caps(caps).build().await.unwrap();
-    let service = service_fn(async |request: Request<Body>| {
+    let service = service_fn(async |request: Request<portcullis_guard::Body>| {
         if request.uri().path() == "/a.B/Never" {
             pending::<()>().await;
         }
         let is_empty = http_body::Body::is_end_stream(request.body());
-        let length = length(request.into_body()).await;
+        let length = length(request.into_body().into()).await;
         let body = Body::from(length.repeat(if is_empty { 1 } else { 20_000 }));
         Ok::<_, Infallible>(http::Response::new(body))
     });

@@ -145,7 +145,7 @@ async fn a_route_may_have_an_input_policy_of_its_own() {
     assert_eq!(signed.problem()["errors"], json!([{ "pointer": "/h", "rule": "signed-body" }]));
 
     let own = InputPolicy::strict().field("/n", Field::integer(1..=9)).build().unwrap();
-    let echo = tower::service_fn(async |request: http::Request<axum::body::Body>| {
+    let echo = tower::service_fn(async |request: http::Request<portcullis_guard::Body>| {
         Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
     });
     let table = RouteTable::new().route("/a", authenticated()).input(&own).route("/b", authenticated());

@@ -140,7 +140,7 @@ async fn a_table_brings_the_headers_to_a_service_that_is_not_of_axum() {
     let signer = Signer::es256("a");
     let guard = guard_of(&signer).headers(SecurityHeaders::api()).build().await.unwrap();
     let pages = SecurityHeaders::html().build().unwrap();
-    let service = service_fn(async |request: Request<Body>| {
+    let service = service_fn(async |request: Request<portcullis_guard::Body>| {
         let nonce = CspNonce::of(request.extensions()).map(|nonce| nonce.to_string());
         Ok::<_, Infallible>(Response::new(Body::from(nonce.unwrap_or_default())))
     });

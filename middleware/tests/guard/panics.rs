@@ -132,14 +132,14 @@ async fn what_was_held_for_it_is_given_back_and_what_it_cost_is_spent() {
 }
 
 /// A service that panics when it is called, or when its answer is awaited.
-fn failing(
+fn failing<B: 'static>(
     at_once: bool,
-) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+) -> impl tower::Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 + Clone
 + Send
 + Sync
 + 'static {
-    service_fn(move |_: Request<Body>| {
+    service_fn(move |_: Request<B>| {
         if at_once {
             panicking();
         }

@@ -261,7 +261,7 @@ async fn a_guard_around_another_has_its_say_as_well() {
 async fn a_call_of_grpc_ends_with_a_status_and_its_messages_break_off() {
     let setup = Setup::new().await;
     let table = RouteTable::new().route("/a.B/Watch", rbac("orders", "read")).grpc();
-    let echo = service_fn(async |request: Request<Body>| {
+    let echo = service_fn(async |request: Request<portcullis_guard::Body>| {
         let headers =
             HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/grpc".parse().unwrap())]);
         let mut response = http::Response::new(request.into_body());
@@ -272,7 +272,7 @@ async fn a_call_of_grpc_ends_with_a_status_and_its_messages_break_off() {
     let token = setup.signer.token(&json!({ "roles": ["viewer"] }));
     let request = request("POST", "/a.B/Watch", &token).header("content-type", "application/grpc");
     let response = service.oneshot(request.body(setup.began.body()).unwrap()).await.unwrap();
-    let mut answer = response.into_body();
+    let mut answer = Body::from(response.into_body());
     setup.began.say("message");
     assert_eq!(so_far(&mut answer), Some(Ok("message".to_owned())));
     assert_eq!(setup.guard.status().streams, 1, "one permission for both ways");
@@ -293,7 +293,7 @@ async fn a_call_of_grpc_ends_with_a_status_and_its_messages_break_off() {
 async fn messages_of_a_call_break_off_though_it_said_how_long_they_are() {
     let setup = Setup::new().await;
     let table = RouteTable::new().route("/a.B/Put", rbac("orders", "read")).grpc();
-    let read = service_fn(async |request: Request<Body>| {
+    let read = service_fn(async |request: Request<portcullis_guard::Body>| {
         let outcome = request.into_body().collect().await.map(|_| "all").map_err(|error| error.to_string());
         Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(format!("{outcome:?}"))))
     });
@@ -332,7 +332,7 @@ impl http_body::Body for Declared {
 async fn an_upgrade_is_not_watched_because_messages_of_its_request_are() {
     let setup = Setup::new().await;
     let table = RouteTable::new().route("/a.B/Up", authenticated()).grpc();
-    let careless = service_fn(async |_: Request<Body>| {
+    let careless = service_fn(async |_: Request<portcullis_guard::Body>| {
         let mut response = http::Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         Ok::<_, std::convert::Infallible>(response)

@@ -2,12 +2,11 @@
 
 use std::convert::Infallible;
 
-use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use portcullis_guard::{
-    Guard, InputPolicy, Limits, Policy, Principal, Quota, RouteFault, RouteTable, SharedPolicy, public, rbac,
-    scope,
+    Body, Guard, InputPolicy, Limits, Policy, Principal, Quota, RouteFault, RouteTable, SharedPolicy, public,
+    rbac, scope,
 };
 use serde_json::json;
 use tower::util::BoxCloneSyncService;

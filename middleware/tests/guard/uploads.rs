@@ -126,7 +126,7 @@ async fn a_body_that_is_too_long_compressed_or_of_no_boundary_is_refused() {
 async fn the_guard_says_what_was_wrong_when_the_service_fails_over_it() {
     let signer = Signer::eddsa("a");
     let guard = guard_of(&signer).input(InputPolicy::strict()).build().await.unwrap();
-    let read = service_fn(async |request: Request<Body>| {
+    let read = service_fn(async |request: Request<portcullis_guard::Body>| {
         request.into_body().collect().await.map(|read| Response::new(Body::from(read.to_bytes())))
     });
     let table = RouteTable::new().route("/upload", authenticated()).guarded_by(&guard).unwrap();

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use portcullis_guard::Body;
 use portcullis_guard::test_util::{Issuer, Report, Target, attack_suite};
 use tower::service_fn;
 

@@ -181,7 +181,7 @@ async fn an_old_nonce_that_cannot_be_tried_is_not_passed_over() {
 #[tokio::test]
 async fn a_service_that_takes_any_nonce_is_found_out() {
     let issuer = Issuer::start().await.unwrap();
-    let service = tower::service_fn(async |request: http::Request<Body>| {
+    let service = tower::service_fn(async |request: http::Request<portcullis_guard::Body>| {
         let proof = request.headers().get("dpop").and_then(|proof| proof.to_str().ok()).unwrap_or_default();
         let claims = URL_SAFE_NO_PAD.decode(proof.split('.').nth(1).unwrap_or_default()).unwrap_or_default();
         let has_nonce = String::from_utf8_lossy(&claims).contains("\"nonce\"");
@@ -233,9 +233,9 @@ async fn what_the_issuer_says_of_a_token_is_not_believed_as_it_comes() {
 #[tokio::test]
 async fn a_service_that_checks_nothing_is_found_out_in_everything() {
     let issuer = Issuer::start().await.unwrap();
-    let service = tower::service_fn(async |request: http::Request<Body>| {
+    let service = tower::service_fn(async |request: http::Request<portcullis_guard::Body>| {
         let named = request.headers().get("x-forwarded-for").cloned();
-        let mut body = echo(request.into_body()).await;
+        let mut body = echo(request.into_body().into()).await;
         body.extend(named.iter().flat_map(http::HeaderValue::as_bytes));
         Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(body)))
     });

@@ -96,7 +96,7 @@ async fn a_service_that_trusts_pages_of_others_is_found_out() {
     let issuer = Issuer::start().await.unwrap();
     let guard = Guard::oidc(issuer.url(), AUDIENCE).await.unwrap();
     let guarded = app(&guard);
-    let service = tower::service_fn(move |mut request: Request<Body>| {
+    let service = tower::service_fn(move |mut request: Request<portcullis_guard::Body>| {
         let guarded = guarded.clone();
         async move {
             let headers = request.headers_mut();

@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum_core::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use portcullis_guard::PeerAddress;
+use portcullis_guard::{Body, PeerAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

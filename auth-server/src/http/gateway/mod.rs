@@ -17,6 +17,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
+use futures_util::TryFutureExt;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use portcullis_guard::{Guard, Proxies, RouteFault, RouteTable, TableLayer};
@@ -98,10 +99,11 @@ impl Front {
     /// Hands the original request to the guard.
     async fn judged(&self, peer: SocketAddr, mut original: Request<Body>) -> Response {
         original.extensions_mut().insert(ConnectInfo(peer));
-        let passed = service_fn(|request: Request<Body>| {
+        let passed = service_fn(|request: Request<portcullis_guard::Body>| {
             std::future::ready(Ok::<_, Infallible>(identity::answer(request.extensions())))
         });
-        bounded(DECIDED_WITHIN, self.table.layer(passed).oneshot(original)).await.unwrap_or_else(undecided)
+        let answer = self.table.layer(passed).oneshot(original).map_ok(|answer| answer.map(Body::from));
+        bounded(DECIDED_WITHIN, answer).await.unwrap_or_else(undecided)
     }
 }
 

@@ -4,15 +4,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum_core::Error;
-use axum_core::body::Body;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::futures::OwnedNotified;
+use tower::BoxError;
 
 use super::{Permit, Seat};
+use crate::body::Body;
 use crate::ended::Ended;
 use crate::media_type::{EVENT_STREAM, is_of_type};
 use crate::refusal::{Dialect, Refusal, stream_trailers};
@@ -110,12 +110,12 @@ impl Watched {
         }
     }
 
-    fn end(&mut self, ended: Ended) -> Option<Result<Frame<Bytes>, Error>> {
+    fn end(&mut self, ended: Ended) -> Option<Result<Frame<Bytes>, BoxError>> {
         self.is_over = true;
         // What is still to come is not asked for any more.
         self.body = Body::empty();
         match self.manner {
-            Manner::Break => Some(Err(Error::new(ended))),
+            Manner::Break => Some(Err(ended.into())),
             Manner::Events => None,
             Manner::Grpc => Some(Ok(Frame::trailers(stream_trailers(ended)))),
         }
@@ -124,12 +124,12 @@ impl Watched {
 
 impl http_body::Body for Watched {
     type Data = Bytes;
-    type Error = Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.is_over {
             return Poll::Ready(None);
         }

@@ -11,7 +11,6 @@ mod scan;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use axum_core::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
@@ -25,6 +24,8 @@ use super::pointer::{Segment, written};
 pub use files::Uploads;
 use head::{FileName, PartHead};
 use scan::{Piece, Scanner};
+
+use crate::body::Body;
 
 /// What a body is held to.
 pub(super) struct Terms {

@@ -7,6 +7,7 @@ use http::{Request, header};
 use proptest::prelude::*;
 
 use super::*;
+use crate::input::tests::streamed;
 use crate::input::{Field, Html, InputPolicy, Media, Parameters};
 
 fn policy() -> InputPolicy {
@@ -52,7 +53,7 @@ fn request(body: Body) -> Request<Body> {
 async fn sent_in(policy: &InputPolicy, body: &[u8], length: usize) -> Result<Vec<u8>, Fault> {
     let chunks: Vec<_> = body.chunks(length.max(1)).map(Bytes::copy_from_slice).collect();
     let chunks = stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
-    run(policy, request(Body::from_stream(chunks))).await
+    run(policy, request(streamed(chunks))).await
 }
 
 async fn sent(policy: &InputPolicy, parts: &[Vec<u8>]) -> Result<Vec<u8>, (String, Rule)> {
@@ -176,7 +177,7 @@ async fn a_long_file_passes_through_and_is_not_held() {
         Bytes::from_static(&[b'-'; LENGTH])
     });
     let chunks = std::iter::once(head.into()).chain(middle).chain([Bytes::from("\r\n--xy--")]);
-    let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, std::io::Error>)));
+    let body = streamed(stream::iter(chunks.map(Ok::<_, std::io::Error>)));
     let policy = policy().uploads(Uploads::new().max_body(4 << 20));
     let rules = policy.build().unwrap().into_rules();
     let mut body = rules.apply(Media::Multipart, request(body)).await.unwrap().request.into_body();
@@ -193,7 +194,7 @@ async fn bodies_are_bounded_as_a_whole_and_in_what_is_held() {
     let endless = || {
         let head = Ok::<_, std::io::Error>(Bytes::from(part("name=\"a\"", "", "")));
         let rest = stream::repeat_with(|| Ok(Bytes::from_static(&[b' '; 8_192])));
-        Body::from_stream(stream::iter([head]).chain(rest))
+        streamed(stream::iter([head]).chain(rest))
     };
     assert_eq!(run(&policy(), request(endless())).await.unwrap_err().rule, Rule::Size);
     let large = policy().max_body(10_000).uploads(Uploads::new().max_body(1 << 30));

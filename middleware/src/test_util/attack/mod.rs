@@ -19,7 +19,6 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
-use axum_core::body::Body;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
@@ -27,7 +26,7 @@ use tower::{Service, ServiceExt};
 use self::target::Attempt;
 pub use self::target::Target;
 use super::issuer::Issuer;
-use crate::body::HttpBody;
+use crate::body::{Body, HttpBody};
 
 /// What an attack was called, and how the service took it.
 #[derive(Clone, Debug)]
