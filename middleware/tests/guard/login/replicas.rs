@@ -118,14 +118,21 @@ async fn services_with_prefixes_of_their_own_share_a_server_and_no_sessions() {
         assert_eq!(answer.body == "alice", is_known, "{prefix:?} {answer:?}");
         assert!(is_known || answer.status == StatusCode::UNAUTHORIZED, "{prefix:?} {answer:?}");
     }
-    // The probe of each is under its own as well.
-    cli(&redis.url(), &["FLUSHALL"]);
-    let mut browser = Browser { service: service_of(Some("{desk}")).await, cookies: BTreeMap::new() };
-    let location = browser.begin("/auth/login").await;
-    browser.begin("/auth/login").await;
-    browser.come_back(&provider.answer(&location)).await;
-    let keys = cli(&redis.url(), &["KEYS", "*"]);
-    assert!(keys.lines().count() > 2 && keys.lines().all(|key| key.starts_with("{desk}:")), "{keys}");
+    // A user who may touch what is under one prefix can be given to a service: it asks for nothing else, its probe neither.
+    cli(&redis.url(), &["ACL", "SETUSER", "desk", "on", ">word", "~{desk}:*", "+@all"]);
+    let store = || RedisSessions::new(redis.url().replace("redis://", "redis://desk:word@")).unwrap();
+    for (prefix, state) in [("{desk}", StoreState::Reached), ("{shop}", StoreState::Failing)] {
+        let store = store().prefix(prefix);
+        let guard = guard_at(&provider, &dial, |login| login.store(store), |guard| guard).await;
+        guard.refresh().await;
+        assert_eq!(guard.status().sessions, Some(state), "{prefix}");
+        let mut browser = Browser { service: service(&guard), cookies: BTreeMap::new() };
+        if state == StoreState::Reached {
+            let location = browser.begin("/auth/login").await;
+            browser.come_back(&provider.answer(&location)).await;
+            assert_eq!(browser.fetch("/me").await.body, "alice");
+        }
+    }
 }
 
 #[tokio::test]
