@@ -129,7 +129,7 @@ async fn without_a_template_nobody_passes() {
     for _ in 1..100 {
         fetch(&fallback, "/orders/7", "").await;
     }
-    assert_eq!(told(), 3 + 6, "2, 4, 8, 16, 32, 64");
+    assert_eq!(told(), 6, "the second, fourth, and so on until the 64th");
     assert_eq!(fetch(&nested, "/orders/0", &token).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let strict = InputPolicy::strict().build().unwrap();
     let fallback = Router::new().fallback(async || "any").layer(guard.require(public()).input(&strict));
