@@ -122,21 +122,23 @@ impl DecisionId {
     pub(crate) fn text(self) -> String {
         let mut text = String::with_capacity(PREFIX.len() + 32);
         text.push_str(PREFIX);
-        push_hex(&mut text, self.guard, 16);
-        push_hex(&mut text, self.number, 8);
+        push_hex::<16>(&mut text, self.guard);
+        match u32::try_from(self.number) {
+            Ok(_) => push_hex::<8>(&mut text, self.number),
+            Err(_) => push_hex::<16>(&mut text, self.number),
+        }
         text
     }
 }
 
-/// Appends a number in hexadecimal digits, at least so many.
-fn push_hex(text: &mut String, number: u64, least: u32) {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(least);
-    for place in (0..digits).rev() {
-        let digit = (number >> (4 * place)) & 0xf;
-        text.push(DIGITS.get(digit as usize).copied().unwrap_or_default());
-    }
+/// Appends the last so many hexadecimal digits of a number.
+fn push_hex<const DIGITS: usize>(text: &mut String, number: u64) {
+    let digit = |place: usize| {
+        let value = (number >> (4 * (DIGITS - 1 - place)) & 0xf) as u8;
+        value + if value < 10 { b'0' } else { b'a' - 10 }
+    };
+    let digits: [u8; DIGITS] = std::array::from_fn(digit);
+    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 impl fmt::Display for DecisionId {
@@ -183,6 +185,6 @@ mod tests {
         let name = |guard, number| DecisionId { guard, number }.to_string();
         assert_eq!(name(0xab, 0x1f), "dec_00000000000000ab0000001f");
         assert_eq!(name(u64::MAX, 0), "dec_ffffffffffffffff00000000");
-        assert_eq!(name(1, 0x1_2345_6789), "dec_0000000000000001123456789");
+        assert_eq!(name(1, 0x1_2345_6789), "dec_00000000000000010000000123456789");
     }
 }

@@ -287,6 +287,8 @@ impl Refusal {
 
 /// Where the name of the decision stands.
 const DECISION: HeaderName = HeaderName::from_static("x-decision-id");
+/// How many headers a refusal seldom exceeds.
+const HEADERS: usize = 12;
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
@@ -306,6 +308,8 @@ impl Refusal {
             Dialect::Http => {
                 let mut response = Response::new(problem.body().into());
                 *response.status_mut() = status;
+                // Room for what is written here and around: a map that grows costs more than all that is in it.
+                response.headers_mut().reserve(HEADERS);
                 let problem = HeaderValue::from_static("application/problem+json");
                 response.headers_mut().insert(header::CONTENT_TYPE, problem);
                 response

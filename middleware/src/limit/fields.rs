@@ -100,13 +100,26 @@ impl Exceeded {
 fn write<'r>(readings: impl Iterator<Item = &'r Reading> + Clone, headers: &mut HeaderMap) {
     let (mut limits, mut policies) = (Line::default(), Line::default());
     for Reading { name, amount, window_secs, remaining, reset, partition } in readings {
-        limits.add(name, [(";r=", (*remaining).into()), (";t=", seconds_up(*reset))], *partition);
-        policies.add(name, [(";q=", (*amount).into()), (";w=", *window_secs)], *partition);
+        let partition = partition.map(Partition::of);
+        limits.add(name, [(";r=", (*remaining).into()), (";t=", seconds_up(*reset))], partition.as_ref());
+        policies.add(name, [(";q=", (*amount).into()), (";w=", *window_secs)], partition.as_ref());
     }
     for (name, line) in [(RATE_LIMIT, limits), (RATE_LIMIT_POLICY, policies)] {
         if let Some(value) = line.value() {
             headers.entry(name).or_insert(value);
         }
+    }
+}
+
+/// The number of a count, as a byte sequence has it (RFC 9651 §3.3.5).
+struct Partition([u8; 12]);
+
+impl Partition {
+    fn of(number: u64) -> Self {
+        let mut text = [0; 12];
+        // Eight bytes take twelve letters.
+        let _ = STANDARD.encode_slice(number.to_be_bytes(), &mut text);
+        Self(text)
     }
 }
 
@@ -128,33 +141,32 @@ impl Default for Line {
 
 impl Line {
     /// Adds an item of the list (RFC 9651 §3.1) with its parameters.
-    fn add(&mut self, name: &str, parameters: [(&str, u64); 2], partition: Option<u64>) {
-        self.push(if self.text().is_empty() { "\"" } else { ", \"" });
-        self.push(name);
-        self.push("\"");
+    fn add(&mut self, name: &str, parameters: [(&str, u64); 2], partition: Option<&Partition>) {
+        self.push(if self.text().is_empty() { b"\"" } else { b", \"" });
+        self.push(name.as_bytes());
+        self.push(b"\"");
         for (parameter, number) in parameters {
-            self.push(parameter);
+            self.push(parameter.as_bytes());
             self.push_number(number);
         }
-        if let Some(number) = partition {
-            // A byte sequence (RFC 9651 §3.3.5).
-            self.push(";pk=:");
-            self.push(&STANDARD.encode(number.to_be_bytes()));
-            self.push(":");
+        if let Some(Partition(text)) = partition {
+            self.push(b";pk=:");
+            self.push(text);
+            self.push(b":");
         }
     }
 
-    fn push(&mut self, part: &str) {
+    fn push(&mut self, part: &[u8]) {
         let end = self.length + part.len();
         if let Some(room) = self.near.get_mut(self.length..end).filter(|_| self.far.is_empty()) {
-            room.copy_from_slice(part.as_bytes());
+            room.copy_from_slice(part);
             self.length = end;
             return;
         }
         if self.far.is_empty() {
             self.far.extend(self.near.iter().take(self.length));
         }
-        self.far.extend(part.as_bytes());
+        self.far.extend(part);
     }
 
     fn push_number(&mut self, number: u64) {
@@ -168,8 +180,7 @@ impl Line {
                 break;
             }
         }
-        let digits = digits.get(first..).unwrap_or_default();
-        self.push(std::str::from_utf8(digits).unwrap_or_default());
+        self.push(digits.get(first..).unwrap_or_default());
     }
 
     fn text(&self) -> &[u8] {

@@ -1,9 +1,9 @@
 //! What the body of a refusal says.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
-use serde::Serialize;
+use http::StatusCode;
+use serde::{Serialize, Serializer};
 
 use super::Refusal;
 use crate::input::{Fault, Part};
@@ -25,7 +25,8 @@ pub(super) struct Problem<'d> {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
-    status: u16,
+    #[serde(serialize_with = "as_number")]
+    status: StatusCode,
     pub(super) detail: Cow<'static, str>,
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,9 +63,6 @@ impl Place {
     }
 }
 
-/// What a body seldom exceeds.
-const USUAL: usize = 256;
-
 impl<'d> Problem<'d> {
     pub(super) fn of(refusal: &Refusal, decision: Option<&'d str>) -> Self {
         let (status, code) = refusal.answer();
@@ -81,7 +79,7 @@ impl<'d> Problem<'d> {
         Self {
             kind,
             title,
-            status: status.as_u16(),
+            status,
             detail: refusal.detail(),
             code,
             decision,
@@ -96,15 +94,12 @@ impl<'d> Problem<'d> {
 
     /// As JSON. Most refusals are made of text that needs no escapes, and are put together from it: to refuse a request is not
     /// to cost more than to serve it.
-    pub(super) fn body(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(USUAL);
-        // Text, numbers and lists of them: there is nothing that JSON could not say, and memory takes it.
-        let _ = if self.is_plain() {
-            self.put_together(&mut body)
-        } else {
-            serde_json::to_writer(&mut body, self).map_err(Into::into)
-        };
-        body
+    pub(super) fn body(&self) -> String {
+        if self.is_plain() {
+            return self.put_together();
+        }
+        // Text, numbers and lists of them: there is nothing that JSON could not say.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Whether there are no lists, and nothing but the detail could need an escape, and it does not.
@@ -113,22 +108,21 @@ impl<'d> Problem<'d> {
         self.errors.is_empty() && self.violated.is_empty() && self.detail.bytes().all(needs_none)
     }
 
-    fn put_together(&self, body: &mut Vec<u8>) -> std::io::Result<()> {
+    fn put_together(&self) -> String {
         let Self { kind, title, status, detail, code, decision, .. } = self;
-        for part in [r#"{"type":""#, kind, r#"","title":""#, title, r#"","status":"#] {
-            body.extend_from_slice(part.as_bytes());
-        }
-        write!(body, "{status}")?;
-        for part in [r#","detail":""#, detail, r#"","code":""#, code] {
-            body.extend_from_slice(part.as_bytes());
-        }
-        if let Some(decision) = decision {
-            body.extend_from_slice(br#"","decision":""#);
-            body.extend_from_slice(decision.as_bytes());
-        }
-        body.extend_from_slice(br#""}"#);
-        Ok(())
+        let (key, decision) = decision.map_or(("", ""), |decision| (r#"","decision":""#, decision));
+        let (typed, titled, numbered) = (r#"{"type":""#, r#"","title":""#, r#"","status":"#);
+        let (detailed, coded, end) = (r#","detail":""#, r#"","code":""#, r#""}"#);
+        let status = status.as_str();
+        // As long as it is and no longer, so that it becomes a body as it stands.
+        [typed, kind, titled, title, numbered, status, detailed, detail, coded, code, key, decision, end]
+            .concat()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn as_number<S: Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
 }
 
 #[cfg(test)]
@@ -139,7 +133,7 @@ mod tests {
         Problem {
             kind: "about:blank",
             title: "Forbidden",
-            status: 403,
+            status: StatusCode::FORBIDDEN,
             detail: detail.into(),
             code: "forbidden",
             decision,
@@ -155,9 +149,9 @@ mod tests {
         for detail in details {
             for decision in [None, Some("dec_00000000000000ab0000001f")] {
                 let mut problem = of(detail, decision);
-                assert_eq!(problem.body(), serde_json::to_vec(&problem).unwrap(), "{detail:?}");
+                assert_eq!(problem.body(), serde_json::to_string(&problem).unwrap(), "{detail:?}");
                 problem.violated.push("address");
-                assert_eq!(problem.body(), serde_json::to_vec(&problem).unwrap(), "{detail:?}");
+                assert_eq!(problem.body(), serde_json::to_string(&problem).unwrap(), "{detail:?}");
             }
         }
     }
