@@ -31,10 +31,15 @@ impl<B> HttpBody for B where B: http_body::Body<Data = Bytes, Error: Into<BoxErr
 ///
 /// A guard takes requests with any [body of bytes](HttpBody), and the service behind it may answer with any. What it hands on is of this
 /// type in both directions, since it may have had to read a body, to change it or to end it before its time.
+///
+/// Its errors are those of the body that was handed on, and of the guard where that ended it ([`Ended`](crate::Ended)) or found it too long
+/// (`LengthLimitError` of `http-body-util`). With the feature `axum`, the error of a body that was one of axum is taken out of what axum wraps
+/// around it.
+#[must_use]
 pub struct Body(Held);
 
 impl Body {
-    /// A body of whatever kind. Nothing is wrapped around one of this type.
+    /// A body of whatever kind; of a stream, by `StreamBody` of `http-body-util`. Nothing is wrapped around one of this type.
     pub fn new<B: HttpBody>(body: B) -> Self {
         let mut body = Some(body);
         if let Some(same) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>().and_then(Option::take)
@@ -65,6 +70,12 @@ impl From<Bytes> for Body {
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
         Bytes::from(bytes).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) use self::browsers::Browsers;
 pub(crate) use self::terms::Terms;
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
+use crate::body::Body;
 use crate::clock::Clock;
 use crate::decision::DecisionIds;
 use crate::edge::{Edge, EdgeRules};
@@ -256,11 +257,11 @@ impl Guard {
     /// The metadata of this service, where a request asks for it and the guard was built with a
     /// [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token: a service answers with it before the
     /// guard is asked.
-    pub fn metadata(&self, method: &Method, uri: &Uri) -> Option<Response<Vec<u8>>> {
+    pub fn metadata(&self, method: &Method, uri: &Uri) -> Option<Response<Body>> {
         let asks = *method == Method::GET || *method == Method::HEAD;
         self.resource()
             .filter(|resource| asks && uri.path() == resource.path())
-            .map(|resource| resource.response())
+            .map(|resource| resource.response().map(Body::from))
     }
 
     pub(crate) fn resource(&self) -> Option<&Arc<Described>> {

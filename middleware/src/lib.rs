@@ -175,7 +175,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], what handlers take as arguments, a [`Body`] that is one of axum and back, the address of the peer from `ConnectInfo` |
+//! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], what handlers take as arguments (their extractors), [`OnAxum`] and a [`Body`] that is one of axum and back, the address of the peer from `ConnectInfo` |
 //! | `derive` | `#[derive(InputFields)]`: request types that say what their fields may hold |
 //! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
 //! | `login` | sign-in at an issuer, and sessions: [`Login`], [`SignedIn`], `Guard::login_routes` |
@@ -229,6 +229,8 @@ mod login_ground;
 #[cfg(feature = "login")]
 mod login_routes;
 mod media_type;
+#[cfg(feature = "axum")]
+mod on_axum;
 mod origin;
 mod outage;
 mod panicked;
@@ -304,6 +306,8 @@ pub use login::{
 };
 #[cfg(all(feature = "login", feature = "redis"))]
 pub use login::{NotARedisUrl, RedisSessions};
+#[cfg(feature = "axum")]
+pub use on_axum::OnAxum;
 pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 #[cfg(feature = "derive")]

@@ -4,19 +4,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body as Axum;
+use axum::body::Body;
 use axum::routing::{MethodRouter, get};
-use http::{Request, Response};
 use portcullis_policy::Route;
-use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::authorize::Requirement;
-use crate::body::Body;
 use crate::coverage::{Coverage, Reach, Shown, Unguarded, below};
 use crate::edge::RouteHeaders;
 use crate::guard::Guard;
 use crate::input::RouteInput;
 use crate::layer::GuardLayer;
+use crate::on_axum::OnAxum;
 use crate::route_options::RouteOptions;
 use crate::routes::{Handlers, methods_of};
 
@@ -67,10 +65,6 @@ struct Group<S> {
     requirement: Requirement,
     options: RouteOptions,
 }
-
-type Leave = fn(Response<Body>) -> Response<Axum>;
-type Enter = fn(Request<Body>) -> Request<Axum>;
-type OnAxum<L> = (MapResponseLayer<Leave>, L, MapRequestLayer<Enter>);
 
 /// Stating what a route requires.
 pub trait GuardExt<S> {
@@ -268,24 +262,11 @@ where
             .flat_map(|(path, route)| route.0.into_iter().map(move |group| (path.clone(), group)));
         let router = groups.fold(Router::new(), |router, (path, Group { methods, requirement, options })| {
             let layer = GuardLayer::new(guard, requirement, options, Some(&path));
-            router.route(&path, methods.layer::<_, Infallible>(on_axum(layer)))
+            router.route(&path, methods.layer::<_, Infallible>(OnAxum::new(layer)))
         });
         let edge = guard.edge();
-        if edge.is_idle() { router } else { router.layer(on_axum(edge)) }
+        if edge.is_idle() { router } else { router.layer(OnAxum::new(edge)) }
     }
-}
-
-/// A layer of the guard between two services of axum, with nothing wrapped around their bodies.
-fn on_axum<L>(layer: L) -> OnAxum<L> {
-    (MapResponseLayer::new(leave as Leave), layer, MapRequestLayer::new(enter as Enter))
-}
-
-fn leave(response: Response<Body>) -> Response<Axum> {
-    response.map(Axum::from)
-}
-
-fn enter(request: Request<Body>) -> Request<Axum> {
-    request.map(Axum::from)
 }
 
 impl<S> Default for GuardedRouter<S> {
@@ -333,6 +314,6 @@ impl Guard {
     pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let Some(resource) = self.resource().cloned() else { return Router::new() };
         let path = resource.path().to_owned();
-        Router::new().route(&path, get(move || std::future::ready(resource.response().map(Axum::from))))
+        Router::new().route(&path, get(move || std::future::ready(resource.response().map(Body::from))))
     }
 }

@@ -131,7 +131,15 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
 /// The foreign crates that the guard names in what is public, so that those who use it are tied to their versions: the field's own
 /// vocabulary, and what belongs to a feature of the same name, in its files. An empty list of files means all of them.
 pub(crate) const SHOWN: &[(&str, &[&str])] = &[
-    ("axum", &["middleware/src/body/on_axum.rs", "middleware/src/extract.rs", "middleware/src/router.rs"]),
+    (
+        "axum",
+        &[
+            "middleware/src/body/on_axum.rs",
+            "middleware/src/extract.rs",
+            "middleware/src/on_axum.rs",
+            "middleware/src/router.rs",
+        ],
+    ),
     ("bytes", &[]),
     ("http", &[]),
     ("http_body", &[]),

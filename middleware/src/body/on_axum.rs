@@ -1,4 +1,4 @@
-//! Bodies where axum is at hand: each is held as one of axum, so that nothing is wrapped on the way between a guard and a router.
+//! Bodies where axum is at hand: each is held as one of axum, so that it becomes one again with nothing wrapped around it.
 
 use axum::body::Body as Axum;
 use tower::BoxError;

@@ -55,7 +55,7 @@ impl HttpBody for Measured {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         self.arrival.is_awaited.store(polled.is_pending(), Ordering::Relaxed);
-        let Poll::Ready(Some(Ok(frame))) = polled else { return polled.map_err(Into::into) };
+        let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
         let length = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
         let Some(left) = self.left.checked_sub(length) else {
             self.arrival.is_over.store(true, Ordering::Relaxed);
@@ -152,7 +152,7 @@ impl HttpBody for Held {
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.place = None;
         }
-        polled.map_err(Into::into)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

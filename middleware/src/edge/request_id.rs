@@ -14,7 +14,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The longest name that is taken over.
 const LONGEST: usize = 128;
 
-/// The name of a request: an extension of the request and an extractor, the field `request.id` of the span that everything about
+/// The name of a request: an extension of the request and an extractor of axum, the field `request.id` of the span that everything about
 /// it is logged in, and the header `X-Request-Id` of its answer. See [`GuardBuilder::request_ids`](crate::GuardBuilder::request_ids).
 ///
 /// ```

@@ -28,8 +28,8 @@ pub(crate) struct Parameters {
     template: Option<Arc<Router<()>>>,
     /// Whether the policy is for this route, which then has all that is declared.
     is_own: bool,
-    /// How many requests nobody could have let through.
-    hopeless: Arc<AtomicU64>,
+    /// How many requests nobody could have let through, for want of a template and for want of a parameter.
+    hopeless: Arc<[AtomicU64; 2]>,
 }
 
 impl Parameters {
@@ -51,7 +51,9 @@ impl Parameters {
     /// What is wrong with the route itself. Strangers can ask for it as often as they like, so the log is told of every first, second,
     /// fourth, eighth request and so on.
     fn wrong(&self, rule: Rule) -> Fault {
-        let before = self.hopeless.fetch_add(1, Ordering::Relaxed);
+        let [template, parameter] = self.hopeless.as_ref();
+        let count = if rule == Rule::NoTemplate { template } else { parameter };
+        let before = count.fetch_add(1, Ordering::Relaxed);
         let is_old_news = !before.wrapping_add(1).is_power_of_two();
         Fault { part: Part::Path, is_old_news, ..Fault::whole(rule) }
     }

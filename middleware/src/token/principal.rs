@@ -13,8 +13,8 @@ use crate::revocation::{Revoked, TokenNames, TokenStanding};
 
 /// A caller whose access token was verified.
 ///
-/// As an argument of a handler it proves that the guard let the request through; a route without a guard
-/// answers 401. Cheap to clone.
+/// An extension of the request. As an argument of a handler of axum it proves that the guard let the request through; a route without a
+/// guard answers 401. Cheap to clone.
 #[derive(Clone)]
 pub struct Principal {
     verified: Arc<Verified>,

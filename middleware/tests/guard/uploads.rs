@@ -1,15 +1,17 @@
 //! Files and forms with files, as a client sends them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_guard::{
-    Field, GuardExt, GuardedRouter, Html, InputPolicy, RouteTable, Uploads, authenticated,
+    Field, GuardExt, GuardedRouter, Html, InputPolicy, OnAxum, RouteTable, Uploads, authenticated, public,
 };
 use serde_json::json;
 use tower::{Layer, ServiceExt, service_fn};
@@ -137,5 +139,26 @@ async fn the_guard_says_what_was_wrong_when_the_service_fails_over_it() {
             .body(Body::from(form(&[("name=a", "text/plain", content)])))
             .unwrap();
         assert_eq!(service.clone().oneshot(request).await.unwrap().status(), status);
+    }
+}
+
+/// What the guard reads not itself is read by axum, which knows why it broke off.
+#[tokio::test]
+async fn an_extractor_says_413_where_a_body_gets_longer_than_the_policy_has_it() {
+    let signer = Signer::eddsa("a");
+    let guard = guard_of(&signer).input(InputPolicy::strict().max_body(8)).build().await.unwrap();
+    let read = || post(async |body: Bytes| body);
+    let own = GuardedRouter::<()>::new().route("/raw", read().guard(public())).guarded_by(&guard);
+    let layer = Router::new().route("/raw", read().layer(guard.require(public())));
+    let among =
+        (OnAxum::new(guard.require(public())), from_fn(async |asked, next: Next| next.run(asked).await));
+    let among = Router::new().route("/raw", read()).layer(among);
+    for app in [own, layer, among] {
+        for (parts, status) in [(2, StatusCode::OK), (3, StatusCode::PAYLOAD_TOO_LARGE)] {
+            let chunks = ["four", "more", "than"].into_iter().take(parts).map(Ok::<_, Infallible>);
+            let body = Body::from_stream(futures_util::stream::iter(chunks));
+            let asked = Request::post("/raw").header("content-type", "application/octet-stream");
+            assert_eq!(send(&app, asked.body(body).unwrap()).await.status, status, "{parts}");
+        }
     }
 }

@@ -121,7 +121,8 @@ async fn the_metadata_can_be_answered_without_a_router() {
     let metadata = |method, path: &str| guard.metadata(&method, &path.parse().unwrap());
     let answer = metadata(Method::GET, PLACE).unwrap();
     assert_eq!(answer.headers()["content-type"], "application/json");
-    let document: Value = serde_json::from_slice(answer.body()).unwrap();
+    let document = answer.into_body().collect().await.unwrap().to_bytes();
+    let document: Value = serde_json::from_slice(&document).unwrap();
     assert_eq!(document["resource"], AUDIENCE);
     assert_eq!(document["scopes_supported"], json!(["orders"]));
     assert!(metadata(Method::HEAD, PLACE).is_some());

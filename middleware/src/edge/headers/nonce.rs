@@ -14,7 +14,7 @@ const BYTES: usize = 18;
 
 /// What marks the scripts and styles of a page as the application's own: `<script nonce="..">`.
 ///
-/// An extractor, on routes whose headers are [those of pages](crate::SecurityHeaders::html). It is drawn when the first one asks
+/// An extractor of axum, on routes whose headers are [those of pages](crate::SecurityHeaders::html). It is drawn when the first one asks
 /// for it, and is the same until the response is over. A response for which nobody asked has a policy without a nonce, and may be
 /// cached; one for which somebody did is never stored.
 ///

@@ -14,7 +14,7 @@ use crate::token::TokenFault;
 /// Decides what a handler asks about its caller, by the same policy as routes: for objects that are known only inside, as in a
 /// resolver of GraphQL or a tool of the Model Context Protocol, where everything is one route.
 ///
-/// As an argument of a handler it is there on every guarded route. What runs elsewhere takes it along, or gets it by
+/// As an argument of a handler of axum it is there on every guarded route. What runs elsewhere takes it along, or gets it by
 /// [`of`](Self::of) from the extensions of the request.
 ///
 /// ```

@@ -55,7 +55,7 @@ use crate::unlogged::Visit;
 /// }
 /// ```
 ///
-/// As an argument of a handler it is there on every guarded route. Services that are not of axum take it by [`of`](Self::of).
+/// As an argument of a handler of axum it is there on every guarded route. Services that are not of axum take it by [`of`](Self::of).
 #[derive(Clone)]
 pub struct Permit(Option<Arc<Seat>>);
 
