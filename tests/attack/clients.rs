@@ -1,5 +1,6 @@
 //! Groups CA and IN: how clients prove who they are, and what they may ask about tokens.
 
+use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::{SigningKeys, assertion_of};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -34,15 +35,27 @@ async fn present(server: &TestServer, assertion: &str) -> Answer {
     server.machine.post("/token", &fields).await
 }
 
+/// At two replicas.
 #[rstest]
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ca_01_an_assertion_works_once(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (client, keys) = signer(&server).await;
-    let assertion = keys.sign(&assertion_of(&client.id, &server.issuer, server.clock.now()));
-    assert_eq!(present(&server, &assertion).await.status, 200);
-    let replay = present(&server, &assertion).await;
-    assert_eq!((replay.status.as_u16(), replay.error().as_str()), (401, "invalid_client"));
+    let replicas = [&server, &server.replica().await];
+    let assertion = || keys.sign(&assertion_of(&client.id, &server.issuer, server.clock.now()));
+    for first in replicas {
+        let assertion = assertion();
+        assert_eq!(present(first, &assertion).await.status, 200);
+        for second in replicas {
+            let replay = present(second, &assertion).await;
+            assert_eq!((replay.status.as_u16(), replay.error().as_str()), (401, "invalid_client"));
+        }
+    }
+    let assertion = assertion();
+    let answers = join_all((0..20).map(|number| present(replicas[number % 2], &assertion))).await;
+    let good = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| answer.error() == "invalid_client").count();
+    assert_eq!((good, refused), (1, 19));
 }
 
 #[rstest]

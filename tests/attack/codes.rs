@@ -45,13 +45,15 @@ async fn co_01_a_replay_by_somebody_who_cannot_prove_it_revokes_nothing(
     assert!(server.machine.is_active(&victim.shop, &access).await);
 }
 
+/// At two replicas.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn co_03_of_fifty_redemptions_at_once_one_succeeds(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let mut victim = Victim::of(&server).await;
+    let replicas = [&server, &server.replica().await];
     for _ in 0..3 {
-        let answers = join_all((0..50).map(|_| victim.redeem(&server))).await;
+        let answers = join_all((0..50).map(|number| victim.redeem(replicas[number % 2]))).await;
         let good = answers.iter().filter(|answer| answer.status == 200).count();
         let refused = answers.iter().filter(|answer| answer.error() == "invalid_grant").count();
         assert_eq!((good, refused), (1, 49));
@@ -254,10 +256,16 @@ async fn co_17_no_answer_with_a_secret_may_be_stored(#[values(Sqlite, Postgres)]
     let victim = Victim::of(&server).await;
     let tokens = victim.redeem(&server).await;
     let access = tokens.member("access_token");
+    let push = AuthorizeRequest::of(&victim.shop);
+    let push = push.fields_without("client_id");
     let answers = [
         tokens,
         victim.redeem(&server).await,
+        server.machine.post_as(&victim.shop, "/par", &push).await,
+        server.machine.post_as(&victim.shop, "/par", &push[1..]).await,
+        server.machine.introspect(&victim.shop, &access).await,
         server.machine.introspect(&victim.shop, "x").await,
+        server.machine.post("/introspect", &[]).await,
         server.machine.userinfo(&access).await,
         server.machine.userinfo("x").await,
         server.machine.post("/token", &[]).await,

@@ -5,6 +5,8 @@ mod administration;
 #[cfg(test)]
 mod authorization;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod codes;
@@ -15,9 +17,13 @@ mod passwords;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod tokens;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
@@ -37,7 +43,11 @@ struct Victim {
 impl Victim {
     /// Signs somebody in at a web application, with these scopes.
     async fn with_scope(server: &TestServer, scope: &str) -> Self {
-        let person = server.admin.user("ada").await;
+        Self::named(server, "ada", scope).await
+    }
+
+    async fn named(server: &TestServer, username: &str, scope: &str) -> Self {
+        let person = server.admin.user(username).await;
         let shop = server.admin.web_client(&[]).await;
         let request = AuthorizeRequest::of(&shop).with("scope", scope);
         let mut visitor = server.visitor();
@@ -56,7 +66,11 @@ impl Victim {
 
     /// A refresh token of somebody who asked for one.
     async fn refresh_token(server: &TestServer) -> (Self, String) {
-        let victim = Self::with_scope(server, "openid offline_access").await;
+        Self::refresh_token_of(server, "ada").await
+    }
+
+    async fn refresh_token_of(server: &TestServer, username: &str) -> (Self, String) {
+        let victim = Self::named(server, username, "openid offline_access").await;
         let token = victim.redeem(server).await.member("refresh_token");
         assert!(!token.is_empty());
         (victim, token)

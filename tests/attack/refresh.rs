@@ -31,12 +31,15 @@ async fn rt_01_a_replayed_token_burns_its_whole_family(#[values(Sqlite, Postgres
     assert_eq!(thefts, 1, "the theft is on record: {events:?}");
 }
 
+/// At two replicas.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rt_02_a_hundred_refreshes_at_once_are_one_lineage(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
-    let answers = join_all((0..100).map(|_| server.machine.refresh(&victim.shop, &token))).await;
+    let replicas = [&server, &server.replica().await];
+    let refreshes = (0..100).map(|number| replicas[number % 2].machine.refresh(&victim.shop, &token));
+    let answers = join_all(refreshes).await;
     // The retry rule: within the window the same client gets the same successor.
     let successors: BTreeSet<String> = answers
         .iter()
@@ -45,7 +48,13 @@ async fn rt_02_a_hundred_refreshes_at_once_are_one_lineage(#[values(Sqlite, Post
         .collect();
     assert_eq!(successors.len(), 1);
     let successor = successors.first().unwrap();
-    assert_eq!(server.machine.refresh(&victim.shop, successor).await.status, 200);
+    let third = replicas[1].machine.refresh(&victim.shop, successor).await;
+    assert_eq!(third.status, 200, "{}", third.text());
+    // Beyond the rule, at whichever replica: somebody else has the token.
+    server.wait(Duration::from_mins(1));
+    assert_eq!(replicas[1].machine.refresh(&victim.shop, &token).await.error(), "invalid_grant");
+    let burnt = server.machine.refresh(&victim.shop, &third.member("refresh_token")).await;
+    assert_eq!(burnt.error(), "invalid_grant");
 }
 
 #[rstest]

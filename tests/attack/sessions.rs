@@ -358,7 +358,9 @@ async fn html_pages(server: &TestServer) -> Vec<Answer> {
     pages.push(visitor.sign_in(&ada).await);
     pages.push(visitor.open("/account/security/password").await);
     pages.push(visitor.open(&AuthorizeRequest::of(&shop).path()).await);
-    pages.push(visitor.open("/logout").await);
+    for path in ["/device", "/approvals", "/logout", "/logged-out"] {
+        pages.push(visitor.open(path).await);
+    }
     let unsafe_post = visitor.request(Method::POST, "/consent").header("origin", "https://evil.test");
     pages.push(visitor.send(unsafe_post.form(&[("a", "b")])).await);
     for page in &pages {

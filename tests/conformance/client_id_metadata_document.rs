@@ -2,19 +2,15 @@
 //! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)): whom they
 //! can be, and what they get.
 
-use portcullis_server::App;
 use portcullis_server::config::Documents;
-use portcullis_server::domain::secret::Entropy;
 use portcullis_tests::assertion::{SigningKeys, assertion_fields};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::document_at::DocumentAt;
 use portcullis_tests::jwt;
 use portcullis_tests::server::TestServer;
-use portcullis_tests::token::Machine;
 use portcullis_tests::visitor::{login_form, the_form};
 use rstest::rstest;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::document_scene::{accepting, assert_refused, client, is_accepted, request, server};
 
@@ -41,28 +37,15 @@ async fn section_4_a_client_that_its_document_describes_signs_people_in(
 async fn section_4_another_replica_knows_the_client_without_asking_again(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let place = DocumentAt::start().await;
-    let mut kept = None;
-    let server = TestServer::start_with(database, |config| {
-        accepting(config);
-        kept = Some(config.clone());
-    })
-    .await;
+    let (server, place) = (server(database).await, DocumentAt::start().await);
     let ada = server.admin.user("ada").await;
     place.publish(&place.good());
     let answer = server.tokens(&client(&place), &request(&place), &ada).await;
-    let app = App::open(kept.expect("the server started"), server.clock.clone(), Entropy::os()).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
-    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let until = async move { _ = stopped.await };
-    let replica = tokio::spawn(app.expect("a replica starts").serve(listener, until));
+    let replica = server.replica().await;
     place.hang_up();
-    let renewed = Machine::new(&address).refresh(&client(&place), &answer.member("refresh_token")).await;
+    let renewed = replica.machine.refresh(&client(&place), &answer.member("refresh_token")).await;
     assert_eq!(renewed.status, 200, "{}", renewed.text());
     assert_eq!(place.asked(), 1);
-    _ = stop.send(());
-    replica.await.expect("the replica stops");
 }
 
 #[rstest]

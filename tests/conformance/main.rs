@@ -57,7 +57,11 @@ mod oidc_rp_initiated_logout;
 #[cfg(test)]
 mod rfc6749;
 #[cfg(test)]
+mod rfc6750;
+#[cfg(test)]
 mod rfc7009;
+#[cfg(test)]
+mod rfc7519;
 #[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
@@ -97,6 +101,8 @@ mod rfc8705;
 #[cfg(test)]
 mod rfc8707;
 #[cfg(test)]
+mod rfc8725;
+#[cfg(test)]
 mod rfc9068;
 #[cfg(test)]
 mod rfc9068_algorithms;
@@ -107,6 +113,8 @@ mod rfc9126;
 #[cfg(test)]
 mod rfc9126_audience;
 #[cfg(test)]
+mod rfc9207;
+#[cfg(test)]
 mod rfc9396;
 #[cfg(test)]
 mod rfc9396_scene;
@@ -115,8 +123,12 @@ mod rfc9396_tokens;
 #[cfg(test)]
 mod rfc9449;
 #[cfg(test)]
+mod rfc9470;
+#[cfg(test)]
 mod rfc9700;
 #[cfg(test)]
 mod rfc9701;
+#[cfg(test)]
+mod rfc9728;
 #[cfg(test)]
 mod sign_out_scene;

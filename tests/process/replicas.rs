@@ -2,7 +2,8 @@
 
 use futures_util::future::join_all;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::process::{ServerProcess, two_places};
+use portcullis_tests::jwt::header;
+use portcullis_tests::process::{ServerProcess, eventually, two_places};
 use portcullis_tests::provision::Provisioned;
 use portcullis_tests::visitor::Visitor;
 
@@ -79,4 +80,27 @@ async fn a_sign_out_at_one_program_holds_at_the_other_at_once_postgres() {
     assert_eq!(there.get("/account").await.status, 200);
     here.submit(&portcullis_tests::visitor::the_form(&account, "sign-out-form")).await;
     assert_ne!(there.get("/account").await.status, 200);
+}
+
+/// Somebody has a signing key: what it signed is worth nothing at either program, a second after an operator said so at one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_revoked_counts_at_neither_program_postgres() {
+    let (_folder, first, second) = two_places().await;
+    let provisioned = Provisioned::in_place(&first).await;
+    let one = ServerProcess::start(&first).await;
+    let two = ServerProcess::start(&second).await;
+    let request = AuthorizeRequest::of(&provisioned.client);
+    let callback = Visitor::new(&one.address).authorize(&request, &provisioned.person).await;
+    let token = one.machine.redeem(&provisioned.client, &request, &callback).await.member("access_token");
+    let kid = header(&token)["kid"].as_str().unwrap().to_owned();
+    for server in [&one, &two] {
+        assert_eq!(server.machine.userinfo(&token).await.status, 200);
+    }
+    let revoked = first.run(&["key", "revoke", &kid]);
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    for server in [&one, &two] {
+        eventually("the key is gone", async || server.machine.userinfo(&token).await.status == 401).await;
+        let published = server.machine.get("/jwks").await.json();
+        assert!(published["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid), "{published}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_server::App;
@@ -30,7 +31,7 @@ use crate::visitor::{Person, Visitor};
 ///
 /// Nobody administrates it yet: for that there is [`TestServer`].
 pub struct BareServer {
-    /// What the server calls itself; its address as well.
+    /// What the server calls itself; its address as well, but for a replica's.
     pub issuer: String,
     /// The dial of its clock.
     pub clock: Clock,
@@ -40,9 +41,16 @@ pub struct BareServer {
     pub log: Log,
     /// On the heap: whoever holds a server in a future would hold all of it.
     app: Box<App>,
-    data_dir: TempDir,
-    stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<()>>,
+    /// What a replica is started with as well.
+    config: Box<Config>,
+    data_dir: Arc<TempDir>,
+    serving: Option<Serving>,
+}
+
+/// A server that answers until it is told to stop.
+struct Serving {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 /// A server with a program that administrates it.
@@ -72,6 +80,16 @@ impl TestServer {
         let owner = Box::pin(owner(&server.app, &server.clock)).await;
         let admin = Admin::new(&server.issuer, owner);
         Self { admin, server }
+    }
+
+    /// Another server on the same database, with the same name, configuration and clock, and an address of its own: as behind a
+    /// balancer. Its `admin` is the same program, which asks this one.
+    ///
+    /// Replicas are always on PostgreSQL. On SQLite this is the second server that there is for a moment when one takes the place of
+    /// another too early: whatever counts once has to count once then as well.
+    pub async fn replica(&self) -> Self {
+        let server = Box::pin(self.server.replica()).await;
+        Self { admin: self.admin.at(&server.machine.url("")), server }
     }
 
     /// Stops the server as an operator would, and waits until it has stopped.
@@ -104,21 +122,26 @@ impl BareServer {
         let issuer = if speaks_tls { config.issuer().as_str().to_owned() } else { issuer };
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
-        let app = Box::pin(App::open(config, clock.clone(), Entropy::os())).await;
-        let app = Box::new(app.expect("the server starts"));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn({
-            let app = App::clone(&app);
-            let until = async move { _ = stopped.await };
-            async move { Box::pin(app.serve(listener, until)).await }
-        });
+        let (app, serving) = Box::pin(serve(config.clone(), clock.clone(), listener)).await;
         let machine = Machine::new(&issuer);
-        Self { issuer, clock, machine, log, app, data_dir, stop: Some(stop), serving: Some(serving) }
+        let (config, data_dir) = (Box::new(config), Arc::new(data_dir));
+        Self { issuer, clock, machine, log, app, config, data_dir, serving: Some(serving) }
+    }
+
+    /// See [`TestServer::replica`].
+    async fn replica(&self) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+        let machine = Machine::new(&issuer_of(&listener));
+        let config = self.config.clone();
+        let (app, serving) = Box::pin(serve(Config::clone(&config), self.clock.clone(), listener)).await;
+        let (issuer, clock, log) = (self.issuer.clone(), self.clock.clone(), self.log.clone());
+        let (data_dir, serving) = (Arc::clone(&self.data_dir), Some(serving));
+        Self { issuer, clock, machine, log, app, config, data_dir, serving }
     }
 
     /// A browser that was never here.
     pub fn visitor(&self) -> Visitor {
-        Visitor::new(&self.issuer)
+        Visitor::through(&self.machine.url(""), &self.issuer)
     }
 
     /// What an application gets for somebody who comes from it with a browser that was never here.
@@ -169,13 +192,24 @@ impl BareServer {
     ///
     /// When the server panicked.
     pub async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
+        if let Some(Serving { stop, task }) = self.serving.take() {
             _ = stop.send(());
-        }
-        if let Some(serving) = self.serving.take() {
-            serving.await.expect("the server does not panic");
+            task.await.expect("the server does not panic");
         }
     }
+}
+
+/// Opens a server, and has it answer.
+async fn serve(config: Config, clock: Clock, listener: TcpListener) -> (Box<App>, Serving) {
+    let app = Box::pin(App::open(config, clock, Entropy::os())).await;
+    let app = Box::new(app.expect("the server starts"));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn({
+        let app = App::clone(&app);
+        let until = async move { _ = stopped.await };
+        async move { Box::pin(app.serve(listener, until)).await }
+    });
+    (app, Serving { stop, task })
 }
 
 /// `localhost`, because browsers keep `Secure` cookies of it without TLS.

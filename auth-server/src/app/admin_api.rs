@@ -10,7 +10,7 @@ use crate::http::admin;
 use crate::http::admin::guard::{self, GuardParts};
 use crate::http::admin::live::LiveCheck;
 use crate::http::admin::state::{AdminState, Records};
-use crate::http::dpop;
+use crate::http::dpop::{self, Proofs};
 use crate::http::extract::address::proxies;
 use crate::http::extract::certificate;
 use crate::http::state::AppState;
@@ -32,10 +32,12 @@ pub(super) async fn open(
         per_minute: ground.config.limits.admin_per_caller_per_minute,
         clock: ground.clock.clone(),
     };
+    let proofs = Proofs::new(&parts.issuer, nonce_secret(ground), ground.clock.clone())?;
     let guard = guard::build(parts).await?;
     let live = LiveCheck {
         callers: administration.console.callers.clone(),
         clock: ground.clock.clone(),
+        proofs,
         trail: administration.console.trail.clone(),
     };
     let state = AdminState {

@@ -7,13 +7,14 @@ use std::net::IpAddr;
 
 use crate::domain::audit::Actor;
 use crate::domain::clock::Timestamp;
+use crate::domain::confirmation::KeyProof;
 use crate::domain::ids::{ClientId, GrantId, UserId};
 use crate::domain::rbac::{AssignmentSubject, RoleName};
 use crate::services::admin_error::AdminError;
 use crate::services::caller::{Authority, Caller};
 use crate::services::owners::{Owners, is_owner};
 use crate::services::token::access::standing_holds;
-use crate::storage::{Store, Tx, grants, revocations, users};
+use crate::storage::{Store, StoreError, Tx, Unique, grants, revocations, single_use, users};
 
 /// What a verified access token says about its caller.
 #[derive(Clone, Debug)]
@@ -45,6 +46,9 @@ pub(crate) enum CallerRefusal {
     /// The server could not find out.
     #[error(transparent)]
     Fault(#[from] AdminError),
+    /// The proof beside the token counts no longer.
+    #[error("the proof of possession was used before, or is too old by now")]
+    Proof,
     /// What the token says is no longer true.
     #[error("{0}")]
     Revoked(&'static str),
@@ -92,6 +96,16 @@ impl CallerService {
             return Err(CallerRefusal::Revoked("a role was taken away"));
         }
         Ok(caller(&subject, &held, arrival))
+    }
+
+    /// Uses up the proof beside a token. The guard of each replica knows only those that it has seen itself.
+    pub(crate) async fn use_proof(&self, proof: KeyProof, now: Timestamp) -> Result<(), CallerRefusal> {
+        let work =
+            self.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
+        work.await.map_err(|error| match error {
+            StoreError::Conflict(Unique::Once) => CallerRefusal::Proof,
+            error => CallerRefusal::Fault(error.into()),
+        })
     }
 
     /// The administrator that a signed-in person is. Without a role in the admin API nothing is permitted to them.

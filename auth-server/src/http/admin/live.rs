@@ -1,14 +1,18 @@
-//! The check behind the guard: a token that verifies may still be one that was revoked.
+//! The check behind the guard: a token that verifies may still be one that was revoked, and a proof that is good one that another
+//! replica has seen.
 
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use portcullis_guard::{Claims, ClientAddress};
 
 use crate::domain::claims::AccessTokenClaims;
 use crate::domain::clock::Clock;
 use crate::http::admin::problem::Problem;
+use crate::http::dpop::Proofs;
 use crate::services::access_trail::AccessTrail;
+use crate::services::caller::Caller;
 use crate::services::callers::{Arrival, CallerRefusal, CallerService, TokenFacts};
 
 /// What the check asks.
@@ -16,6 +20,7 @@ use crate::services::callers::{Arrival, CallerRefusal, CallerService, TokenFacts
 pub(crate) struct LiveCheck {
     pub(crate) callers: CallerService,
     pub(crate) clock: Clock,
+    pub(crate) proofs: Proofs,
     pub(crate) trail: AccessTrail,
 }
 
@@ -37,8 +42,7 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
         Ok(Claims(claims)) => claims,
         Err(refusal) => return refusal.into_response(),
     };
-    let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
-    match live.callers.of_token(&facts(claims), Arrival { address, now: live.clock.now() }).await {
+    match live.caller(&parts, claims).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
@@ -46,6 +50,25 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
         Err(refusal @ CallerRefusal::Revoked(_)) => {
             Problem::token_revoked().because(&refusal).into_response()
         }
+        Err(refusal @ CallerRefusal::Proof) => {
+            Problem::proof_refused(&live.proofs.algorithms()).because(&refusal).into_response()
+        }
         Err(refusal @ CallerRefusal::Fault(_)) => Problem::fault(&refusal).into_response(),
+    }
+}
+
+impl LiveCheck {
+    /// Who calls, if everything that the token says is still true, and its proof was shown to no replica before.
+    async fn caller(&self, parts: &Parts, claims: AccessTokenClaims) -> Result<Caller, CallerRefusal> {
+        let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
+        let arrival = Arrival { address, now: self.clock.now() };
+        let is_bound = claims.cnf.jkt.is_some();
+        let caller = self.callers.of_token(&facts(claims), arrival).await?;
+        if is_bound {
+            // The guard has verified that there is one, and that it is one for this token.
+            let proof = self.proofs.read(parts, None).ok().flatten().ok_or(CallerRefusal::Proof)?;
+            self.callers.use_proof(proof, arrival.now).await?;
+        }
+        Ok(caller)
     }
 }

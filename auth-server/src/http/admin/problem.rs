@@ -40,6 +40,7 @@ pub(crate) enum ProblemKind {
     NothingChanged,
     OwnersOnly,
     PreconditionRequired,
+    ProofRefused,
     SelfApproval,
     ServesNothing,
     Stale,
@@ -78,6 +79,9 @@ impl ProblemKind {
             }
             Self::PreconditionRequired => {
                 ("precondition-required", StatusCode::PRECONDITION_REQUIRED, "If-Match is missing")
+            }
+            Self::ProofRefused => {
+                ("proof-refused", StatusCode::UNAUTHORIZED, "The proof of possession is not accepted")
             }
             Self::SelfApproval => {
                 ("self-approval", StatusCode::FORBIDDEN, "Another person has to approve this")
@@ -218,6 +222,16 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
     }
 
+    /// A proof of possession that counts no longer, where proofs may be signed by `algorithms` (RFC 9449 §7.1).
+    pub(crate) fn proof_refused(algorithms: &[&str]) -> Self {
+        let challenge = format!(r#"DPoP algs="{}", error="invalid_dpop_proof""#, algorithms.join(" "));
+        let problem = Self::new(ProblemKind::ProofRefused).with_detail("Make a new one for each request.");
+        match HeaderValue::try_from(challenge) {
+            Ok(challenge) => problem.with_header(WWW_AUTHENTICATE, challenge),
+            Err(_) => problem,
+        }
+    }
+
     /// Something went wrong on our side. What passes by itself is a reason to come back.
     pub(crate) fn fault(error: &(dyn Error + 'static)) -> Self {
         let problem = if is_temporary(error) { Self::busy(1) } else { Self::new(ProblemKind::Fault) };
@@ -321,5 +335,13 @@ mod tests {
         let response = Problem::token_revoked().into_response();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.headers()[WWW_AUTHENTICATE], r#"Bearer error="invalid_token""#);
+    }
+
+    #[test]
+    fn a_proof_that_counts_no_longer_is_challenged() {
+        let response = Problem::proof_refused(&["ES256", "EdDSA"]).into_response();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let challenge = r#"DPoP algs="ES256 EdDSA", error="invalid_dpop_proof""#;
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], challenge);
     }
 }

@@ -29,7 +29,7 @@ use crate::http::admin::guard::{GuardParts, build};
 use crate::http::admin::live::LiveCheck;
 use crate::http::admin::state::{AdminState, Programs, Records};
 use crate::http::admin::{mounted, router};
-use crate::http::dpop;
+use crate::http::dpop::{self, Proofs};
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::KeyRing;
 use crate::services::audit::AuditService;
@@ -71,8 +71,9 @@ impl Console {
             clock: Clock::manual(START),
         };
         let guard = build(parts).await.unwrap();
-        let live =
-            LiveCheck { callers: trial.callers(), clock: Clock::manual(START), trail: trial.access_trail() };
+        let clock = Clock::manual(START);
+        let proofs = Proofs::new(&trial.issuer, None, clock.clone()).unwrap();
+        let live = LiveCheck { callers: trial.callers(), clock, proofs, trail: trial.access_trail() };
         let (_, document) = mounted(&guard, &live);
         let app = router(&guard, &live, state(&trial)).unwrap();
         let form = ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), ..ClientForm::default() };
