@@ -154,7 +154,7 @@ pub(crate) fn read<'a>(
     if parameters.has_repeats("resource") {
         return Err(RequestError::Repeated);
     }
-    response_type(parameters)?;
+    response_type(parameters, client)?;
     if !client.allows(GrantType::AuthorizationCode) {
         return Err(RequestError::Unauthorized);
     }
@@ -185,13 +185,17 @@ fn refuse_what_is_not_built(parameters: &Parameters) -> Result<(), RequestError>
         .map_or(Ok(()), |(_, error)| Err(error))
 }
 
-fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
+fn response_type(parameters: &Parameters, client: &Client) -> Result<(), RequestError> {
     match parameters.get("response_type")? {
         Some("code") => {}
         Some(_) => return Err(RequestError::ResponseTypeUnsupported),
         None => return Err(RequestError::ResponseTypeMissing),
     }
-    ResponseMode::parse(parameters.get("response_mode")?).map(drop).ok_or(RequestError::ResponseMode)
+    let mode = ResponseMode::parse(parameters.get("response_mode")?).ok_or(RequestError::ResponseMode)?;
+    let settings = &client.settings;
+    let alg = settings.protocol.answers.authorization_response_alg;
+    let is_to_be_signed = settings.profile.demands_signed_answers() && alg.is_some();
+    if is_to_be_signed && !mode.is_signed() { Err(RequestError::ResponseModeUnsigned) } else { Ok(()) }
 }
 
 /// RFC 9700 §2.1.1: a challenge is required of every client that an administrator does not spare it, and only as S256. A method without
