@@ -55,6 +55,32 @@ async fn a_resource_is_known_whatever_the_case_of_its_scheme_and_host(
     }
 }
 
+/// Where neither a challenge nor the metadata name scopes, a client asks for none.
+#[rstest]
+#[tokio::test]
+async fn a_request_for_a_service_that_names_no_scopes_needs_none(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let tools = server.admin.api(TOOLS).await;
+    server.admin.assign(&tools, "viewer", &ada.id).await;
+    let client = server.admin.native_client(&[&tools]).await;
+    let request = AuthorizeRequest::of(&client).without("scope").with("resource", TOOLS);
+    let tokens = server.tokens(&client, &request, &ada).await;
+    let token = jwt::claims(&tokens.member("access_token"));
+    assert_eq!((&token["aud"], &token["roles"]), (&json!(TOOLS), &json!(["viewer"])));
+    assert_eq!((&token["scope"], &tokens.json()["scope"]), (&Value::Null, &Value::Null));
+    let again = server.machine.refresh(&client, &tokens.member("refresh_token")).await;
+    assert_eq!(jwt::claims(&again.member("access_token"))["aud"], TOOLS, "{}", again.text());
+    // Without a place, or for this server alone, it asks for nothing.
+    for nothing in ["", &server.issuer] {
+        let request = AuthorizeRequest::of(&client).without("scope").with("resource", nothing);
+        let callback = server.visitor().authorize(&request, &ada).await;
+        assert_eq!(callback.error(), "invalid_scope", "{nothing}");
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_document_without_what_it_has_to_say_describes_no_client(

@@ -161,7 +161,7 @@ pub(crate) fn read<'a>(
     if parameters.all("state").chain(parameters.all("nonce")).any(|value| value.len() > LONGEST_ECHO) {
         return Err(RequestError::TooLong);
     }
-    let scopes = scopes_beside_details(parameters, client)?;
+    let scopes = scopes_beside_a_place(parameters, client)?;
     let wishes = Wishes::read(parameters, &scopes, client)?;
     let request = AuthorizeRequest {
         client: client.id.clone(),
@@ -214,10 +214,11 @@ fn key(parameters: &Parameters) -> Result<Option<Thumbprint>, RequestError> {
     parameters.get("dpop_jkt")?.map(Thumbprint::parse).transpose().map_err(|_| RequestError::KeyUnreadable)
 }
 
-/// RFC 9396 §3.1: what is asked for in detail needs no scope beside it. One that is there has to be good.
-fn scopes_beside_details(parameters: &Parameters, client: &Client) -> Result<ScopeSet, RequestError> {
+/// What is asked for in detail needs no scope beside it (RFC 9396 §3.1), nor does an API that is named: what the person may do there, roles
+/// say. A scope that is there has to be good.
+fn scopes_beside_a_place(parameters: &Parameters, client: &Client) -> Result<ScopeSet, RequestError> {
     match parameters.get("scope")? {
-        None if parameters.get(details::PARAMETER)?.is_some() => Ok(ScopeSet::default()),
+        None if parameters.has_any(&["resource", details::PARAMETER]) => Ok(ScopeSet::default()),
         raw => scopes(raw, client),
     }
 }
