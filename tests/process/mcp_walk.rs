@@ -56,7 +56,7 @@ async fn token(server: &ServerProcess, client: &Registered, resource: &str) -> S
         username: "ada".to_owned(),
         password: "correct horse ada battery".to_owned(),
     };
-    let request = AuthorizeRequest::of(client).with("scope", "").with("resource", resource);
+    let request = AuthorizeRequest::of(client).without("scope").with("resource", resource);
     let callback = Visitor::new(&server.address).authorize(&request, &ada).await;
     assert_eq!(callback.error(), "", "{callback:?}");
     server.machine.redeem(client, &request, &callback).await.member("access_token")
