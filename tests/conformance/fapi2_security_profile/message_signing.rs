@@ -20,7 +20,7 @@ async fn signing_bank(database: Database) -> Bank {
 }
 
 /// A request as the text has it: good from now on, for ten minutes.
-fn timed(bank: &Bank) -> Value {
+pub(super) fn timed(bank: &Bank) -> Value {
     let now = bank.server.clock.now().as_secs();
     let mut object = bank.request().object(&bank.server.issuer);
     object["nbf"] = json!(now);
