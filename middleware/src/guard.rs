@@ -23,7 +23,7 @@ pub use stream::{Decider, Permit, RenewError};
 pub(crate) use self::authority::{Authority, Pending};
 #[cfg(feature = "login")]
 pub(crate) use self::authority::{Identity, Rigour};
-pub(crate) use self::browsers::Browsers;
+pub(crate) use self::browsers::{Browsers, Told};
 pub(crate) use self::terms::Terms;
 use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};

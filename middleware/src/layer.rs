@@ -19,14 +19,13 @@ use crate::body::Body;
 use crate::body::{Framed, HttpBody};
 use crate::decision::Place;
 use crate::edge::{Dress, RouteHeaders};
-use crate::guard::{Guard, Resume, Stay, Step, Terms, Visit, settle};
+use crate::guard::{Guard, Resume, Stay, Step, Terms, Told, Visit, settle};
 use crate::input::{Checked, Parameters, RouteInput};
 use crate::limit::{Fine, Standing};
 use crate::panicked::{caught, poll_caught};
 use crate::path::PathFault;
 use crate::refusal::{Dialect, Outage, Refusal};
 use crate::route_options::RouteOptions;
-use crate::token::Sharing;
 
 /// A [`Guard`] together with what it requires: made by [`Guard::require`].
 #[derive(Clone)]
@@ -136,7 +135,7 @@ impl GuardLayer {
         let dress = self.post.terms.headers.as_ref().map(Dress::plain);
         let parting = Parting {
             standing: Standing::default(),
-            sharing: Sharing::Anybody,
+            told: Told::default(),
             dress,
             streams: false,
             way: None,
@@ -165,12 +164,12 @@ impl GuardLayer {
         let (mut parts, body) = request.into_parts();
         let body = Body::new(body);
         let dialect = self.dialect(&parts.headers);
-        let sharing = self.post.guard.sharing(&parts.headers, &self.post.terms);
+        let told = self.post.guard.told(&parts.headers, &self.post.terms);
         let dress = self.post.terms.headers.as_ref();
         let dress = dress.map(|rules| Dress::begin(rules, &mut parts.extensions, self.post.guard.entropy()));
         let way = if dialect == Dialect::Http { self.post.guard.way(&parts, &self.post.terms) } else { None };
         let Visit { standing, step } = self.post.guard.begin(&mut parts, &self.post.terms);
-        let parting = Parting { standing, sharing, dress, streams: self.post.terms.streams, way };
+        let parting = Parting { standing, told, dress, streams: self.post.terms.streams, way };
         let state = match step {
             Ok(Step::Pass) => {
                 let stay = Stay::of(&parts.method, &parts.extensions);

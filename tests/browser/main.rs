@@ -5,6 +5,8 @@ mod approvals;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod displays;
+#[cfg(test)]
 mod looks;
 #[cfg(test)]
 mod pages;

@@ -1,6 +1,6 @@
 //! Documents that describe clients
-//! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)): what those get
-//! who write them with bad intent, or come after whoever wrote them.
+//! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-client-id-metadata-document-02)): what
+//! those get who write them with bad intent, or come after whoever wrote them.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn redeemed(server: &TestServer, place: &DocumentAt, keys: &SigningKeys, a
 
 #[rstest]
 #[tokio::test]
-async fn section_6_keys_that_a_document_gives_up_prove_nothing_any_more(
+async fn section_8_4_1_keys_that_a_document_gives_up_prove_nothing_any_more(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -70,7 +70,7 @@ async fn section_6_keys_that_a_document_gives_up_prove_nothing_any_more(
 /// Whoever could take over the host would otherwise need no key for what was given to somebody with one.
 #[rstest]
 #[tokio::test]
-async fn section_6_a_client_that_proves_nothing_any_more_keeps_nothing(
+async fn section_8_4_a_client_that_proves_nothing_any_more_keeps_nothing(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -107,7 +107,7 @@ async fn after_login(visitor: &mut Visitor, request: &AuthorizeRequest, person: 
 /// RFC 8252 §8.6: any program on the device can claim to be one that was allowed once.
 #[rstest]
 #[tokio::test]
-async fn section_6_a_program_that_could_be_any_other_is_allowed_each_time(
+async fn section_8_a_program_that_could_be_any_other_is_allowed_each_time(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -131,7 +131,7 @@ async fn section_6_a_program_that_could_be_any_other_is_allowed_each_time(
 
 #[rstest]
 #[tokio::test]
-async fn section_6_a_page_of_somebody_else_is_not_shown_as_one_of_the_client(
+async fn section_8_1_a_page_of_somebody_else_is_not_shown_as_one_of_the_client(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -149,7 +149,7 @@ async fn section_6_a_page_of_somebody_else_is_not_shown_as_one_of_the_client(
 /// Whether a name leads inside, and who listens where, is not told to whoever asks.
 #[rstest]
 #[tokio::test]
-async fn section_6_of_addresses_that_cannot_be_asked_nothing_is_told(
+async fn section_8_6_of_addresses_that_cannot_be_asked_nothing_is_told(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let inward = TestServer::start_with(database, |config| {
@@ -179,7 +179,7 @@ async fn section_6_of_addresses_that_cannot_be_asked_nothing_is_told(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_1_a_sector_is_that_of_clients_which_all_stand_in_one_list(
+async fn section_4_a_sector_is_that_of_clients_which_all_stand_in_one_list(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, list) = (server(database).await, DocumentAt::start().await);
@@ -201,7 +201,7 @@ async fn section_4_1_a_sector_is_that_of_clients_which_all_stand_in_one_list(
 
 #[rstest]
 #[tokio::test]
-async fn section_6_a_host_that_looks_like_a_named_one_is_another(
+async fn section_8_9_a_host_that_looks_like_a_named_one_is_another(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let place = DocumentAt::start().await;
@@ -232,7 +232,7 @@ async fn section_6_a_host_that_looks_like_a_named_one_is_another(
 /// Otherwise what anybody wrote would have this server send people anywhere after its operator had closed the door.
 #[rstest]
 #[tokio::test]
-async fn section_6_after_a_sign_out_nobody_is_sent_on_by_a_client_that_is_none_any_more(
+async fn section_8_4_after_a_sign_out_nobody_is_sent_on_by_a_client_that_is_none_any_more(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);

@@ -1,5 +1,5 @@
 //! Clients that are named by the address of a document which describes them
-//! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)): whom they
+//! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-client-id-metadata-document-02)): whom they
 //! can be, and what they get.
 
 use portcullis_server::config::Documents;
@@ -16,7 +16,7 @@ use crate::document_scene::{accepting, assert_refused, client, is_accepted, requ
 
 #[rstest]
 #[tokio::test]
-async fn section_4_a_client_that_its_document_describes_signs_people_in(
+async fn section_5_a_client_that_its_document_describes_signs_people_in(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -34,7 +34,7 @@ async fn section_4_a_client_that_its_document_describes_signs_people_in(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_another_replica_knows_the_client_without_asking_again(
+async fn section_5_2_another_replica_knows_the_client_without_asking_again(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -50,7 +50,7 @@ async fn section_4_another_replica_knows_the_client_without_asking_again(
 
 #[rstest]
 #[tokio::test]
-async fn section_5_support_is_off_unless_it_is_asked_for_and_advertised_when_it_is(
+async fn section_6_support_is_off_unless_it_is_asked_for_and_advertised_when_it_is(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     const MEMBER: &str = "client_id_metadata_document_supported";
@@ -73,7 +73,7 @@ async fn section_5_support_is_off_unless_it_is_asked_for_and_advertised_when_it_
 
 #[rstest]
 #[tokio::test]
-async fn section_6_the_consent_page_shows_the_host_and_what_the_client_says_of_itself(
+async fn section_8_5_the_consent_page_shows_the_host_and_what_the_client_says_of_itself(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -101,7 +101,7 @@ async fn section_6_the_consent_page_shows_the_host_and_what_the_client_says_of_i
 
 #[rstest]
 #[tokio::test]
-async fn section_6_a_client_with_keys_proves_who_it_is_where_it_pushes_and_where_it_redeems(
+async fn section_8_2_a_client_with_keys_proves_who_it_is_where_it_pushes_and_where_it_redeems(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -143,7 +143,9 @@ async fn section_6_a_client_with_keys_proves_who_it_is_where_it_pushes_and_where
 
 #[rstest]
 #[tokio::test]
-async fn section_6_of_an_api_only_those_get_tokens_that_may(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_8_9_of_an_api_only_those_get_tokens_that_may(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let place = DocumentAt::start().await;
     place.publish(&place.good());
     let server = TestServer::start_with(database, |config| {

@@ -1,5 +1,5 @@
 //! Documents that describe clients
-//! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)): which are
+//! ([OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-client-id-metadata-document-02)): which are
 //! fetched, which are accepted, and for how long.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::document_scene::{accepting, assert_refused, client, is_accepted, page
 
 #[rstest]
 #[tokio::test]
-async fn section_4_of_many_who_come_at_once_one_has_the_document_fetched(
+async fn section_5_2_of_many_who_come_at_once_one_has_the_document_fetched(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -29,7 +29,7 @@ async fn section_4_of_many_who_come_at_once_one_has_the_document_fetched(
 
 #[rstest]
 #[tokio::test]
-async fn section_6_only_hosts_that_are_named_and_public_ones_are_asked(
+async fn section_8_6_only_hosts_that_are_named_and_public_ones_are_asked(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let place = DocumentAt::start().await;
@@ -96,7 +96,7 @@ async fn assert_not_taken(server: &TestServer, place: &DocumentAt, why: &str) {
 
 #[rstest]
 #[tokio::test]
-async fn section_4_1_a_document_that_describes_no_acceptable_client_is_refused(
+async fn section_4_a_document_that_describes_no_acceptable_client_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = server(database).await;
@@ -128,7 +128,7 @@ async fn section_4_1_a_document_that_describes_no_acceptable_client_is_refused(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_2_an_answer_that_is_no_document_is_refused(
+async fn section_5_1_an_answer_that_is_no_document_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     const JSON: &str = "content-type: application/json\r\n";
@@ -154,7 +154,7 @@ async fn section_4_2_an_answer_that_is_no_document_is_refused(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_3_a_document_is_kept_as_long_as_it_says_within_bounds(
+async fn section_5_2_a_document_is_kept_as_long_as_it_says_within_bounds(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = server(database).await;
@@ -180,7 +180,7 @@ async fn section_4_3_a_document_is_kept_as_long_as_it_says_within_bounds(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_3_what_a_newer_document_says_counts(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_5_what_a_newer_document_says_counts(#[values(Sqlite, Postgres)] database: Database) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
     let ada = server.admin.user("ada").await;
     place.publish(&place.good());
@@ -204,7 +204,7 @@ async fn section_4_3_what_a_newer_document_says_counts(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test]
-async fn section_4_3_a_client_whose_document_cannot_be_had_is_known_for_a_while(
+async fn section_5_2_a_client_whose_document_cannot_be_had_is_known_for_a_while(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);
@@ -222,7 +222,7 @@ async fn section_4_3_a_client_whose_document_cannot_be_had_is_known_for_a_while(
 
 #[rstest]
 #[tokio::test]
-async fn section_6_one_network_cannot_have_many_addresses_fetched(
+async fn section_8_6_one_network_cannot_have_many_addresses_fetched(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_with(database, |config| {
@@ -246,7 +246,7 @@ async fn section_6_one_network_cannot_have_many_addresses_fetched(
 
 #[rstest]
 #[tokio::test]
-async fn section_6_an_administrator_sees_such_a_client_and_switches_it_off_for_good(
+async fn section_8_9_an_administrator_sees_such_a_client_and_switches_it_off_for_good(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let (server, place) = (server(database).await, DocumentAt::start().await);

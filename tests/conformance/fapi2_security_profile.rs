@@ -4,6 +4,7 @@
 mod access_tokens;
 mod changes;
 mod from_behind;
+mod message_signing;
 mod requests;
 mod settings;
 mod signatures;

@@ -17,6 +17,8 @@ mod client_id_metadata_attacks;
 #[cfg(test)]
 mod client_id_metadata_document;
 #[cfg(test)]
+mod client_id_metadata_names;
+#[cfg(test)]
 mod client_id_metadata_refused;
 #[cfg(test)]
 mod client_logos;
@@ -28,6 +30,8 @@ mod fapi2_security_profile;
 mod form_post;
 #[cfg(test)]
 mod jarm;
+#[cfg(test)]
+mod mcp_authorization;
 #[cfg(test)]
 mod oauth21;
 #[cfg(test)]
@@ -43,6 +47,8 @@ mod oidc_core_claims_parameter;
 #[cfg(test)]
 mod oidc_core_client_keys;
 #[cfg(test)]
+mod oidc_core_offline;
+#[cfg(test)]
 mod oidc_core_pairwise;
 #[cfg(test)]
 mod oidc_core_parameters;
@@ -52,6 +58,8 @@ mod oidc_core_tokens;
 mod oidc_core_userinfo;
 #[cfg(test)]
 mod oidc_discovery;
+#[cfg(test)]
+mod oidc_registration;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
@@ -120,6 +128,8 @@ mod rfc9396;
 mod rfc9396_scene;
 #[cfg(test)]
 mod rfc9396_tokens;
+#[cfg(test)]
+mod rfc9440;
 #[cfg(test)]
 mod rfc9449;
 #[cfg(test)]

@@ -33,6 +33,23 @@ async fn redeem(
 
 #[rstest]
 #[tokio::test]
+async fn section_1_7_1_a_request_line_of_8000_octets_is_served(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let app = client(&server, "oauth21").await;
+    let short = AuthorizeRequest::of(&app).with("ignored", "");
+    let room = 8_000 - "GET  HTTP/1.1\r\n".len() - short.path().len();
+    let request = short.with("ignored", &"x".repeat(room));
+    assert_eq!(format!("GET {} HTTP/1.1\r\n", request.path()).len(), 8_000);
+    let callback = server.visitor().authorize(&request, &ada).await;
+    let answer = redeem(&server, &app, (&request, &callback), None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[rstest]
+#[tokio::test]
 async fn section_4_1_3_a_token_request_need_not_repeat_the_redirect_uri(
     #[values(Sqlite, Postgres)] database: Database,
 ) {

@@ -56,7 +56,7 @@ async fn section_3_1_2_1_wishes_that_are_not_known_are_no_errors(
 async fn section_3_1_2_1_the_metadata_say_what_is_known(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let metadata = server.machine.get("/.well-known/openid-configuration").await.json();
-    assert_eq!(metadata["display_values_supported"], json!(["page"]), "no other is honoured");
+    assert_eq!(metadata["display_values_supported"], json!(["page", "popup", "touch", "wap"]));
     assert_eq!(metadata["ui_locales_supported"], json!(["en"]));
     assert_eq!(metadata["acr_values_supported"], json!(["urn:portcullis:acr:1fa"]));
     assert_eq!(metadata["prompt_values_supported"], json!(["consent", "login", "none", "select_account"]));

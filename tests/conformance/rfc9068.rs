@@ -78,3 +78,25 @@ async fn section_2_2_3_a_token_for_an_api_says_nothing_of_the_sign_in(
     let info = server.machine.userinfo(&own).await.json();
     assert_eq!((&info["sub"], &info["email"]), (&json!(ada.sub), &json!("ada@example.org")));
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_3_a_token_for_this_server_says_nothing_of_apis(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    const ALL: &str = "email openid read";
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop =
+        json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"], "scopes": ALL });
+    let shop = server.admin.client(shop).await;
+    let tokens = server.tokens(&shop, &AuthorizeRequest::of(&shop).with("scope", ALL), &ada).await;
+    assert_eq!((told(&tokens), tokens.member("scope")), (json!("email openid"), ALL.to_owned()));
+    let token = tokens.member("access_token");
+    assert_eq!(claims(&token)["aud"], json!(server.issuer));
+    assert_eq!(server.machine.introspect(&shop, &token).await.json()["scope"], "email openid");
+    assert_eq!(server.machine.userinfo(&token).await.json()["email"], "ada@example.org");
+    // Nothing is left where nothing was of the sign-in.
+    let tokens = server.tokens(&shop, &AuthorizeRequest::of(&shop).with("scope", "read"), &ada).await;
+    assert_eq!((told(&tokens), tokens.member("scope")), (json!(null), "read".to_owned()));
+}

@@ -39,6 +39,8 @@ mod later;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mcp_walk;
+#[cfg(test)]
 mod multi_issuer;
 #[cfg(test)]
 mod policy;

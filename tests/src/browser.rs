@@ -128,7 +128,8 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    async fn resize(&self, (width, height): (u32, u32)) {
+    /// Gives the window a size in pixels.
+    pub async fn resize(&self, (width, height): (u32, u32)) {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }

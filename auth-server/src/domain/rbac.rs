@@ -102,6 +102,16 @@ impl Audience {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What somebody who writes scheme or host with capitals means: they are the same in any case (RFC 3986 §6.2.2.1). `None` where
+    /// there are none.
+    pub fn plain(raw: &str) -> Option<String> {
+        let (scheme, rest) = raw.split_once("://")?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at_checked(end).filter(|(host, _)| !host.contains('@'))?;
+        let plain = format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+        (plain != raw).then_some(plain)
+    }
 }
 
 impl fmt::Display for Audience {
@@ -276,6 +286,22 @@ mod tests {
             ["", "orders", "https://orders.example/#", "https://orders.example/ x", "https://örders.example"]
         {
             assert_eq!(Audience::parse(bad), Err(InvalidAudience), "{bad}");
+        }
+    }
+
+    #[test]
+    fn capitals_in_scheme_and_host_mean_nothing_and_elsewhere_they_do() {
+        for (written, plain) in [
+            ("HTTPS://Orders.EXAMPLE/V1?X=1", Some("https://orders.example/V1?X=1")),
+            ("https://Orders.example", Some("https://orders.example")),
+            ("https://orders.example?A", None),
+            ("https://orders.example/V1", None),
+            ("https://Me@orders.example/", None),
+            ("URN:example:orders", None),
+            ("Orders", None),
+            ("", None),
+        ] {
+            assert_eq!(Audience::plain(written).as_deref(), plain, "{written}");
         }
     }
 

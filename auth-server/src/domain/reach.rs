@@ -158,12 +158,13 @@ pub fn scopes_at(granted: &ScopeSet, place: Option<&Api>, others: &[&Api]) -> Sc
     })
 }
 
-/// Of the scopes that were granted for one place, those that its access token says ([RFC 9068 §2.2.3]): an API is told nothing of the
-/// sign-in, which concerns this server alone. What was granted is in the answer of the token endpoint all the same.
+/// Of the scopes that were granted for one place, those that its access token says ([RFC 9068 §2.2.3]), and each means something there:
+/// an API is told nothing of the sign-in, and this server nothing else. What was granted is in the answer of the token endpoint all
+/// the same.
 ///
 /// [RFC 9068 §2.2.3]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3
 pub fn scopes_told(granted: &ScopeSet, place: Option<&Api>) -> ScopeSet {
-    granted.only(|scope| place.is_none() || !PERSONAL.contains(&scope))
+    granted.only(|scope| place.is_none() == PERSONAL.contains(&scope))
 }
 
 /// Of the scopes of a request, those that one of the APIs has which are asked for. Without an API nothing is left out: such a
@@ -203,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn an_api_is_told_nothing_of_the_sign_in_and_this_server_is() {
+    fn an_api_is_told_nothing_of_the_sign_in_and_this_server_nothing_else() {
         let (orders, open) = (Api::sample(1, "read"), Api::sample(3, ""));
         let granted = set("address email offline_access openid phone profile read");
         for api in [&orders, &open] {
             assert_eq!(scopes_told(&granted, Some(api)).to_string(), "read");
         }
-        assert_eq!(scopes_told(&granted, None), granted);
+        assert_eq!(scopes_told(&granted, None), set("address email offline_access openid phone profile"));
         assert!(scopes_told(&set("openid"), Some(&open)).is_empty());
     }
 

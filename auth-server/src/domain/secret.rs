@@ -293,6 +293,24 @@ mod tests {
         }
     }
 
+    /// OAuth 2.1 §7.7: at least 160 bits. Among 64 tokens, a bit that is drawn has both values.
+    #[test]
+    fn a_token_has_256_bits_of_randomness() {
+        for kind in TokenKind::ALL {
+            let (mut ones, mut zeros) = ([0; 32], [0; 32]);
+            for _ in 0..64 {
+                let token = OpaqueToken::generate(kind, &Entropy::os());
+                let drawn = token.expose().strip_prefix(kind.prefix()).unwrap();
+                let drawn = URL_SAFE_NO_PAD.decode(drawn).unwrap();
+                assert_eq!(drawn.len(), 32);
+                for ((one, zero), byte) in ones.iter_mut().zip(&mut zeros).zip(drawn) {
+                    (*one, *zero) = (*one | byte, *zero | !byte);
+                }
+            }
+            assert_eq!((ones, zeros), ([u8::MAX; 32], [u8::MAX; 32]), "{}", kind.prefix());
+        }
+    }
+
     #[test]
     fn a_digest_has_one_text() {
         let digest = Digest32::of(b"a");

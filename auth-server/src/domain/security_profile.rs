@@ -130,6 +130,16 @@ impl SecurityProfile {
         matches!(self, Self::Fapi2)
     }
 
+    /// Whether a request that the client signs says from when until when it is good (FAPI 2.0 Message Signing §5.3.1).
+    pub const fn demands_timed_objects(self) -> bool {
+        matches!(self, Self::Fapi2)
+    }
+
+    /// Whether a client of which it is set what its answers are signed with gets no others (FAPI 2.0 Message Signing §5.4.1).
+    pub const fn demands_signed_answers(self) -> bool {
+        matches!(self, Self::Fapi2)
+    }
+
     /// Whether access tokens have to be bound to a key or a certificate (FAPI 2.0 §5.3.2.1).
     pub const fn demands_bound_tokens(self) -> bool {
         matches!(self, Self::Fapi2)

@@ -58,7 +58,7 @@ struct Metadata {
     subject_types_supported: [&'static str; 2],
     acr_values_supported: [&'static str; 1],
     prompt_values_supported: [&'static str; 4],
-    display_values_supported: [&'static str; 1],
+    display_values_supported: [&'static str; DISPLAYS.len()],
     ui_locales_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 4],
     userinfo_signing_alg_values_supported: [&'static str; 4],

@@ -14,7 +14,7 @@ use crate::domain::client::Client;
 use crate::domain::clock::Clock;
 use crate::domain::details::kind::DetailsTypes;
 use crate::domain::ids::{ApiId, ClientId, UserId};
-use crate::domain::rbac::{Api, RoleName};
+use crate::domain::rbac::{Api, Audience, RoleName};
 use crate::storage::cache::Caches;
 use crate::storage::commit::perform;
 use crate::storage::error::READ_ONLY;
@@ -172,9 +172,13 @@ impl Store {
         self.inner.caches.api(id).await
     }
 
-    /// The API with this audience, from memory when it was asked for before.
+    /// The API with this audience, whatever the case of its scheme and host; from memory when it was asked for before.
     pub async fn api_by_audience(&self, audience: &str) -> Result<Option<Arc<Api>>, StoreError> {
-        self.inner.caches.api_by_audience(audience).await
+        let found = self.inner.caches.api_by_audience(audience).await?;
+        match Audience::plain(audience).filter(|_| found.is_none()) {
+            Some(plain) => self.inner.caches.api_by_audience(&plain).await,
+            None => Ok(found),
+        }
     }
 
     /// Every type of details, from memory when they were asked for before.

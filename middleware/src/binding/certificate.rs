@@ -67,6 +67,14 @@ impl ClientCertificates {
         matches!(self.0, Source::Header(_))
     }
 
+    /// The header that is read, if it is one.
+    pub(super) fn header(&self) -> Option<HeaderName> {
+        match &self.0 {
+            Source::Connection => None,
+            Source::Header(header) => Some(header.name()),
+        }
+    }
+
     /// Whether the client showed the certificate of this thumbprint.
     pub(super) fn prove(&self, parts: &Parts, proxies: &Proxies, thumbprint: &str) -> bool {
         let Some(certificate) = self.certificate(parts, proxies).filter(|der| !der.is_empty()) else {

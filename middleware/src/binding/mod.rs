@@ -18,7 +18,7 @@ mod window;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use self::certificate::{CertificateHeader, ClientCertificates, PeerCertificate};
 pub use self::dpop::Dpop;
@@ -109,6 +109,11 @@ impl Bindings {
     /// How a token in a cookie, which comes without a scheme, is meant: where it has a proof, as one that is bound to a key.
     pub(crate) fn scheme_of_cookie(&self, headers: &HeaderMap) -> Scheme {
         if self.dpop.is_some() && headers.contains_key(rules::HEADER) { Scheme::Dpop } else { Scheme::Bearer }
+    }
+
+    /// The header in which a proxy hands certificates on, if one does.
+    pub(crate) fn certificate_header(&self) -> Option<HeaderName> {
+        self.certificates.as_ref().and_then(ClientCertificates::header)
     }
 
     /// Checks that the caller has every key that the token is bound to, and gives the name of the proof of one, which is still to

@@ -1,7 +1,8 @@
-//! What browsers send by themselves, and where they are led.
+//! What browsers send by themselves, what caches are told of the answers, and where people are led.
 
-use http::HeaderMap;
+use http::header::VARY;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Guard, Terms};
 use crate::csrf::CsrfRules;
@@ -18,10 +19,35 @@ pub(crate) struct Browsers {
     pub(crate) sessions: Option<Sessions>,
 }
 
+/// What caches are told of an answer.
+#[derive(Default)]
+pub(crate) struct Told {
+    sharing: Sharing,
+    /// The header of a proxy that may have chosen the answer by the certificate in it (RFC 9440 §2.4).
+    certificate: Option<HeaderName>,
+}
+
+impl Told {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        self.sharing.write(headers);
+        if let Some(name) = &self.certificate {
+            headers.append(VARY, HeaderValue::from_name(name.clone()));
+        }
+    }
+}
+
 impl Guard {
     /// What caches are told of the answer to a request.
-    pub(crate) fn sharing(&self, headers: &HeaderMap, terms: &Terms) -> Sharing {
-        if terms.without_cookies || terms.requirement.ignores_tokens() {
+    pub(crate) fn told(&self, headers: &HeaderMap, terms: &Terms) -> Told {
+        if terms.requirement.ignores_tokens() {
+            return Told::default();
+        }
+        let certificate = self.core.credentials.bindings.certificate_header();
+        Told { sharing: self.sharing(headers, terms), certificate }
+    }
+
+    fn sharing(&self, headers: &HeaderMap, terms: &Terms) -> Sharing {
+        if terms.without_cookies {
             return Sharing::Anybody;
         }
         let Browsers { cookie, sessions, .. } = &self.core.credentials.browsers;

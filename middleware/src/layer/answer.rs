@@ -11,20 +11,19 @@ use super::GuardLayer;
 use crate::body::{Body, HttpBody};
 use crate::decision::Place;
 use crate::edge::{Dress, Dressed, Streams};
-use crate::guard::Stay;
+use crate::guard::{Stay, Told};
 use crate::limit::Standing;
 #[cfg(feature = "login")]
 use crate::login::Way;
 use crate::panicked::{Panicked, poll_caught};
 use crate::refusal::{Dialect, Hint, Refusal};
-use crate::token::Sharing;
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Way;
 
 /// What an answer is given on its way out.
 pub(super) struct Parting {
     pub(super) standing: Standing,
-    pub(super) sharing: Sharing,
+    pub(super) told: Told,
     /// Headers of the route.
     pub(super) dress: Option<Dress>,
     pub(super) streams: bool,
@@ -35,7 +34,7 @@ pub(super) struct Parting {
 impl Parting {
     pub(super) fn write(&self, mut response: Response<Body>) -> Response<Body> {
         self.standing.write(response.headers_mut());
-        self.sharing.write(response.headers_mut());
+        self.told.write(response.headers_mut());
         if let Some(dress) = &self.dress {
             dress.write(response.headers_mut());
             response.extensions_mut().insert(Dressed);

@@ -110,9 +110,10 @@ fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// To whom a cache may show an answer again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Sharing {
     /// To whoever has the right to ask: nothing depends on a cookie.
+    #[default]
     Anybody,
     /// To nobody else.
     Nobody,

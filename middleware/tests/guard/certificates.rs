@@ -86,6 +86,34 @@ async fn a_certificate_in_a_header_counts_from_a_trusted_proxy_only() {
     }
 }
 
+// RFC 9440 §2.4
+#[tokio::test]
+async fn caches_are_told_that_an_answer_varies_with_the_certificate() {
+    let issuer = Signer::es256("a");
+    let proxies = Proxies::trust(["10.0.0.0/8"]).unwrap();
+    let header = |kind| ClientCertificates::of_header(kind);
+    let pem = CertificateHeader::Pem(HeaderName::from_static("x-client-cert"));
+    let token = certificate_token(&issuer);
+    for (certificates, told) in [
+        (header(CertificateHeader::ClientCert), "client-cert"),
+        (header(pem), "x-client-cert"),
+        (ClientCertificates::of_connection(), ""),
+    ] {
+        let guard = guard_of(&issuer).proxies(proxies.clone()).client_certificates(certificates);
+        let app = app(guard).await;
+        for (path, bearer) in [("/me", true), ("/me", false), ("/open", false)] {
+            let mut request =
+                Request::get(path).header("client-cert", format!(":{}:", STANDARD.encode(CERTIFICATE)));
+            if bearer {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>("10.1.2.3:443".parse().unwrap()));
+            assert_eq!(send(&app, request).await.header("vary"), told, "{path} {bearer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_is_bound_to_both_needs_both() {
     let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));

@@ -8,6 +8,7 @@ use portcullis_tests::jwt;
 use reqwest::Method;
 use rstest::rstest;
 
+use super::message_signing::timed;
 use super::{Bank, redemption, refused, told};
 
 #[rstest]
@@ -19,7 +20,7 @@ async fn section_5_3_2_2_requests_that_were_not_pushed_are_refused(
     let request = bank.request();
     let callback = bank.server.visitor().authorize(&request, &bank.ada).await;
     assert_eq!((callback.error(), callback.get("state")), ("invalid_request", request.get("state")));
-    let signed = bank.keys.sign_as("oauth-authz-req+jwt", &request.object(&bank.server.issuer));
+    let signed = bank.keys.sign_as("oauth-authz-req+jwt", &timed(&bank));
     let signed = request.clone().with("request", &signed);
     let callback = bank.server.visitor().authorize(&signed, &bank.ada).await;
     assert_eq!(callback.error(), "invalid_request", "nor is one that is signed");

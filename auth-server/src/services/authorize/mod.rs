@@ -357,13 +357,13 @@ impl AuthorizeService {
         Ok(reach)
     }
 
-    /// A scope that none of the APIs has is left out; if nothing remains, the request is refused.
+    /// A scope that none of the APIs has is left out; if nothing remains, the request is refused. So is one without scopes and APIs.
     async fn scopes_there(&self, request: &AuthorizeRequest) -> Result<ScopeSet, Stop> {
         let apis = parts::apis(&self.store, &request.reach.apis).await?;
         let apis: Vec<&Api> = apis.iter().map(AsRef::as_ref).collect();
         let scopes = scopes_of_any(&request.scopes, &apis);
-        let lost_all = scopes.is_empty() && !request.scopes.is_empty();
-        if lost_all { Err(RequestError::Scope.into()) } else { Ok(scopes) }
+        let asks_for_nothing = scopes.is_empty() && (!request.scopes.is_empty() || apis.is_empty());
+        if asks_for_nothing { Err(RequestError::Scope.into()) } else { Ok(scopes) }
     }
 
     /// The subject of an ID token of ours.

@@ -99,6 +99,8 @@ pub(crate) enum RequestError {
     Resource,
     #[error("response_mode is none of query, form_post, and these signed")]
     ResponseMode,
+    #[error("the client gets signed answers alone: response_mode is one of jwt, query.jwt and form_post.jwt")]
+    ResponseModeUnsigned,
     #[error("response_type is missing")]
     ResponseTypeMissing,
     #[error("the only response_type is code")]
@@ -113,7 +115,7 @@ pub(crate) enum RequestError {
 
 impl RequestError {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::AccessDenied,
         Self::AcrUnmet,
         Self::Claims,
@@ -143,6 +145,7 @@ impl RequestError {
         Self::RequestUri,
         Self::Resource,
         Self::ResponseMode,
+        Self::ResponseModeUnsigned,
         Self::ResponseTypeMissing,
         Self::ResponseTypeUnsupported,
         Self::Scope,
@@ -179,6 +182,7 @@ impl RequestError {
             | Self::Prompt
             | Self::Repeated
             | Self::ResponseMode
+            | Self::ResponseModeUnsigned
             | Self::ResponseTypeMissing
             | Self::TooLong => OAuthErrorCode::InvalidRequest,
         }

@@ -154,14 +154,14 @@ pub(crate) fn read<'a>(
     if parameters.has_repeats("resource") {
         return Err(RequestError::Repeated);
     }
-    response_type(parameters)?;
+    response_type(parameters, client)?;
     if !client.allows(GrantType::AuthorizationCode) {
         return Err(RequestError::Unauthorized);
     }
     if parameters.all("state").chain(parameters.all("nonce")).any(|value| value.len() > LONGEST_ECHO) {
         return Err(RequestError::TooLong);
     }
-    let scopes = scopes_beside_details(parameters, client)?;
+    let scopes = scopes_beside_a_place(parameters, client)?;
     let wishes = Wishes::read(parameters, &scopes, client)?;
     let request = AuthorizeRequest {
         client: client.id.clone(),
@@ -185,13 +185,17 @@ fn refuse_what_is_not_built(parameters: &Parameters) -> Result<(), RequestError>
         .map_or(Ok(()), |(_, error)| Err(error))
 }
 
-fn response_type(parameters: &Parameters) -> Result<(), RequestError> {
+fn response_type(parameters: &Parameters, client: &Client) -> Result<(), RequestError> {
     match parameters.get("response_type")? {
         Some("code") => {}
         Some(_) => return Err(RequestError::ResponseTypeUnsupported),
         None => return Err(RequestError::ResponseTypeMissing),
     }
-    ResponseMode::parse(parameters.get("response_mode")?).map(drop).ok_or(RequestError::ResponseMode)
+    let mode = ResponseMode::parse(parameters.get("response_mode")?).ok_or(RequestError::ResponseMode)?;
+    let settings = &client.settings;
+    let alg = settings.protocol.answers.authorization_response_alg;
+    let is_to_be_signed = settings.profile.demands_signed_answers() && alg.is_some();
+    if is_to_be_signed && !mode.is_signed() { Err(RequestError::ResponseModeUnsigned) } else { Ok(()) }
 }
 
 /// RFC 9700 §2.1.1: a challenge is required of every client that an administrator does not spare it, and only as S256. A method without
@@ -210,10 +214,11 @@ fn key(parameters: &Parameters) -> Result<Option<Thumbprint>, RequestError> {
     parameters.get("dpop_jkt")?.map(Thumbprint::parse).transpose().map_err(|_| RequestError::KeyUnreadable)
 }
 
-/// RFC 9396 §3.1: what is asked for in detail needs no scope beside it. One that is there has to be good.
-fn scopes_beside_details(parameters: &Parameters, client: &Client) -> Result<ScopeSet, RequestError> {
+/// What is asked for in detail needs no scope beside it (RFC 9396 §3.1), nor does an API that is named: what the person may do there, roles
+/// say. A scope that is there has to be good.
+fn scopes_beside_a_place(parameters: &Parameters, client: &Client) -> Result<ScopeSet, RequestError> {
     match parameters.get("scope")? {
-        None if parameters.get(details::PARAMETER)?.is_some() => Ok(ScopeSet::default()),
+        None if parameters.has_any(&["resource", details::PARAMETER]) => Ok(ScopeSet::default()),
         raw => scopes(raw, client),
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::{Parameters, ParametersError};
+use crate::domain::security_profile::SecurityProfile;
 use crate::keys::jwt::{JwtHeader, JwtType, VerifiedJwt};
 use crate::services::client_keys::ClientKeyError;
 
@@ -44,6 +45,10 @@ pub(crate) enum ObjectError {
     Time,
     #[error("the request object is another kind of token")]
     Type,
+    #[error(
+        "the request object needs nbf and exp, at most an hour apart: the profile of the client asks for them"
+    )]
+    Untimed,
 }
 
 impl From<ClientKeyError> for ObjectError {
@@ -118,13 +123,21 @@ fn check(
     if !for_us {
         return Err(ObjectError::Audience);
     }
-    check_times(claims, now)
+    check_times(claims, client.settings.profile, now)
 }
 
-/// Times may be left out (RFC 9101 §4), and those that are there hold.
-fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), ObjectError> {
+/// Times may be left out (RFC 9101 §4) where no profile asks for them, and those that are there hold.
+fn check_times(
+    claims: &Map<String, Value>,
+    profile: SecurityProfile,
+    now: Timestamp,
+) -> Result<(), ObjectError> {
     let expires = time(claims, "exp")?;
     let begins = time(claims, "nbf")?;
+    let is_timed = begins.zip(expires).is_some_and(|(from, to)| to <= from.plus(LONGEST_LIFE));
+    if profile.demands_timed_objects() && !is_timed {
+        return Err(ObjectError::Untimed);
+    }
     let issued = time(claims, "iat")?;
     let in_time = expires.is_none_or(|at| now < at && at <= now.plus(LONGEST_LIFE).plus(LEEWAY))
         && begins.is_none_or(|at| at <= now.plus(LEEWAY) && at.plus(LONGEST_LIFE).plus(LEEWAY) >= now)
@@ -225,6 +238,30 @@ mod tests {
             ("iat", json!(1_000_011)),
         ] {
             assert_eq!(with(name, second.clone()), Err(ObjectError::Time), "{name} {second}");
+        }
+    }
+
+    #[test]
+    fn its_times_are_there_where_the_profile_of_the_client_asks_for_them() {
+        let of = |profile, nbf: Option<i64>, exp: Option<i64>| {
+            let mut client = Client::sample();
+            client.settings.profile = profile;
+            let mut claims = good(&client);
+            claims.as_object_mut().unwrap().remove("exp");
+            for (name, at) in [("nbf", nbf), ("exp", exp)] {
+                if let Some(at) = at {
+                    claims[name] = json!(at);
+                }
+            }
+            check(claims.as_object().unwrap(), &client, &Issuer::parse(ISSUER).unwrap(), NOW)
+        };
+        let (begin, end) = (Some(999_000), Some(1_002_600));
+        assert_eq!(of(SecurityProfile::Fapi2, begin, end), Ok(()));
+        for (nbf, exp) in [(None, None), (begin, None), (None, end), (begin, Some(1_002_601))] {
+            assert_eq!(of(SecurityProfile::Fapi2, nbf, exp), Err(ObjectError::Untimed), "{nbf:?} {exp:?}");
+            for lenient in [SecurityProfile::None, SecurityProfile::Oauth21] {
+                assert_eq!(of(lenient, nbf, exp), Ok(()), "{nbf:?} {exp:?}");
+            }
         }
     }
 

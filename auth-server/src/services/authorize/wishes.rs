@@ -21,8 +21,9 @@ use crate::services::authorize::refusal::RequestError;
 /// The longest login hint that is shown; a hint is dropped rather than refused.
 const LONGEST_HINT: usize = 256;
 
-/// The values of `display` that are honoured, as metadata have them: whatever is asked for, it is the one view of pages that there is.
-pub(crate) const DISPLAYS: [&str; 1] = ["page"];
+/// The values of `display` that are honoured, as metadata have them: whatever is asked for, it is the one view of pages that there is,
+/// which fits a window that pops up, fingers, and a small telephone without scripts.
+pub(crate) const DISPLAYS: [&str; 4] = ["page", "popup", "touch", "wap"];
 
 /// What a request wants of the person, and says about them.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

@@ -1,0 +1,118 @@
+//! [Authorization of the Model Context Protocol](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization): what it
+//! asks of an authorization server beyond the texts that it refers to.
+
+use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::document_at::DocumentAt;
+use portcullis_tests::jwt;
+use portcullis_tests::markup::text_of;
+use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::login_form;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::document_scene::{assert_refused, is_accepted, request, server};
+
+const TOOLS: &str = "https://tools.example/Mcp";
+
+#[rstest]
+#[tokio::test]
+async fn a_resource_is_known_whatever_the_case_of_its_scheme_and_host(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let tools = server.admin.api(TOOLS).await;
+    let client = server.admin.native_client(&[&tools]).await;
+    let robot = server.admin.machine_client(&[&tools]).await;
+    let native = client.redirect_uris.first().expect("it has one").clone();
+    for resource in [TOOLS, "HTTPS://tools.example/Mcp", "https://Tools.EXAMPLE/Mcp"] {
+        let request = AuthorizeRequest::of(&client).with("redirect_uri", &native).with("resource", resource);
+        let callback = server.visitor().authorize(&request, &ada).await;
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", callback.code()),
+            ("redirect_uri", native.as_str()),
+            ("code_verifier", request.pkce.verifier.as_str()),
+            ("resource", resource),
+        ];
+        let answer = server.machine.token(&client, &fields).await;
+        assert_eq!(answer.status, 200, "{resource}: {}", answer.text());
+        assert_eq!(jwt::claims(&answer.member("access_token"))["aud"], TOOLS, "as it is registered");
+        let own = server.machine.client_credentials(&robot, resource).await;
+        assert_eq!(own.status, 200, "{resource}: {}", own.text());
+        assert_eq!(jwt::claims(&own.member("access_token"))["aud"], TOOLS);
+    }
+    for other in [
+        "https://tools.example/mcp",
+        "https://tools.example/Mcp/",
+        "https://tools.example:443/Mcp",
+        "http://tools.example/Mcp",
+        "https://Xtools.example/Mcp",
+    ] {
+        let answer = server.machine.client_credentials(&robot, other).await;
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_target"), "{other}");
+    }
+}
+
+/// Where neither a challenge nor the metadata name scopes, a client asks for none.
+#[rstest]
+#[tokio::test]
+async fn a_request_for_a_service_that_names_no_scopes_needs_none(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let tools = server.admin.api(TOOLS).await;
+    server.admin.assign(&tools, "viewer", &ada.id).await;
+    let client = server.admin.native_client(&[&tools]).await;
+    let request = AuthorizeRequest::of(&client).without("scope").with("resource", TOOLS);
+    let tokens = server.tokens(&client, &request, &ada).await;
+    let token = jwt::claims(&tokens.member("access_token"));
+    assert_eq!((&token["aud"], &token["roles"]), (&json!(TOOLS), &json!(["viewer"])));
+    assert_eq!((&token["scope"], &tokens.json()["scope"]), (&Value::Null, &Value::Null));
+    let again = server.machine.refresh(&client, &tokens.member("refresh_token")).await;
+    assert_eq!(jwt::claims(&again.member("access_token"))["aud"], TOOLS, "{}", again.text());
+    // Without a place, or for this server alone, it asks for nothing.
+    for nothing in ["", &server.issuer] {
+        let request = AuthorizeRequest::of(&client).without("scope").with("resource", nothing);
+        let callback = server.visitor().authorize(&request, &ada).await;
+        assert_eq!(callback.error(), "invalid_scope", "{nothing}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_document_without_what_it_has_to_say_describes_no_client(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    for missing in ["client_id", "redirect_uris"] {
+        let place = DocumentAt::start().await;
+        let mut document: Value = place.good();
+        document.as_object_mut().expect("it is an object").remove(missing);
+        place.publish(&document);
+        assert_refused(&server, &request(&place), missing).await;
+        let whole = DocumentAt::start().await;
+        whole.publish(&whole.good());
+        assert!(is_accepted(&server, &request(&whole)).await, "with {missing}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_page_shows_where_the_answer_goes(#[values(Sqlite, Postgres)] database: Database) {
+    let (server, place) = (server(database).await, DocumentAt::start().await);
+    let ada = server.admin.user("ada").await;
+    let mut document = place.good();
+    document["redirect_uris"] = json!(["http://localhost:3000/cb", place.beside("/callback")]);
+    place.publish(&document);
+    let device = request(&place).with("redirect_uri", "http://localhost:49152/cb");
+    for (request, host) in [(device, "localhost"), (request(&place), "127.0.0.1")] {
+        let mut visitor = server.visitor();
+        let login = visitor.open(&request.path()).await;
+        let sent = visitor.submit(&login_form(&login, &ada.username, &ada.password)).await;
+        let consent = visitor.follow(sent).await.text();
+        assert_eq!(text_of(&consent, "redirect-host").as_deref(), Some(host), "{consent}");
+    }
+}
