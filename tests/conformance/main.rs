@@ -47,8 +47,6 @@ mod oidc_core_claims_parameter;
 #[cfg(test)]
 mod oidc_core_client_keys;
 #[cfg(test)]
-mod oidc_core_offline;
-#[cfg(test)]
 mod oidc_core_pairwise;
 #[cfg(test)]
 mod oidc_core_parameters;

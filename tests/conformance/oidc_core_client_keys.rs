@@ -138,7 +138,7 @@ async fn section_6_1_signed_requests_are_verified_by_what_the_client_publishes(
     let callback = server.visitor().walk(&path(&keys), &ada).await;
     assert_eq!(callback.get("state"), request.get("state"));
     let refused = server.visitor().open(&path(&SigningKeys::generate())).await;
-    let told = refused.location().map(String::from).unwrap_or_default() + &refused.text();
+    let told = refused.location().map(String::from).unwrap_or_default() + refused.text().as_str();
     assert!(told.contains("invalid_request_object") || refused.status == 400, "{told}");
 }
 

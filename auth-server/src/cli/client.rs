@@ -68,7 +68,7 @@ pub(crate) struct Create {
     /// What it is told of sign-outs.
     #[command(flatten)]
     told: ToldFlags,
-    /// It belongs to the owner of this server, so nobody is asked for consent, but for `offline_access`.
+    /// It belongs to the owner of this server, so nobody is asked for consent.
     #[arg(long)]
     first_party: bool,
     /// How it proves who it is, and what it is held to.

@@ -1,7 +1,6 @@
 //! What a person allowed a client, remembered.
 
 use crate::domain::claim::ClaimSet;
-use crate::domain::claims::OFFLINE_ACCESS;
 use crate::domain::client::{Client, FirstParty};
 use crate::domain::clock::Timestamp;
 use crate::domain::details::Details;
@@ -62,24 +61,18 @@ pub fn details_need(client: &Client, asked: &Details, held: Option<&Consent>) ->
 }
 
 /// Decides whether a person has to be asked before `client` gets `scopes` and single `claims`; `held` is what was allowed for the same
-/// API. Also clients of our own act for somebody who is away only where that was allowed ([OpenID Connect Core §11]).
-///
-/// [OpenID Connect Core §11]: https://openid.net/specs/openid-connect-core-1_0.html#OfflineAccess
+/// API.
 pub fn needs_consent(
     client: &Client,
     (scopes, claims): (&ScopeSet, &ClaimSet),
     held: Option<&Consent>,
     prompt: ConsentPrompt,
 ) -> ConsentNeed {
-    let allowed = match client.settings.first_party {
-        FirstParty::Yes => {
-            !scopes.contains(OFFLINE_ACCESS) || held.is_some_and(|held| held.scopes.contains(OFFLINE_ACCESS))
-        }
-        FirstParty::No => held.is_some_and(|held| held.covers(scopes, claims)),
-    };
-    match prompt {
-        ConsentPrompt::WhenNeeded if allowed => ConsentNeed::None,
-        ConsentPrompt::Always | ConsentPrompt::WhenNeeded => ConsentNeed::Ask,
+    let allowed_before = held.is_some_and(|consent| consent.covers(scopes, claims));
+    match (prompt, client.settings.first_party) {
+        (ConsentPrompt::WhenNeeded, FirstParty::Yes) => ConsentNeed::None,
+        (ConsentPrompt::WhenNeeded, FirstParty::No) if allowed_before => ConsentNeed::None,
+        (ConsentPrompt::Always, _) | (ConsentPrompt::WhenNeeded, FirstParty::No) => ConsentNeed::Ask,
     }
 }
 
@@ -131,21 +124,6 @@ mod tests {
         let need = |prompt| needs_consent(&client, (&asked, &none), None, prompt);
         assert_eq!(need(ConsentPrompt::WhenNeeded), ConsentNeed::None);
         assert_eq!(need(ConsentPrompt::Always), ConsentNeed::Ask);
-    }
-
-    #[test]
-    fn our_own_client_asks_once_whether_it_may_act_while_somebody_is_away() {
-        let client = client(FirstParty::Yes);
-        let (asked, none) = (scopes("openid email offline_access"), ClaimSet::default());
-        let need =
-            |held: Option<&Consent>| needs_consent(&client, (&asked, &none), held, ConsentPrompt::WhenNeeded);
-        assert_eq!(need(None), ConsentNeed::Ask);
-        assert_eq!(need(Some(&held(&client, "openid email"))), ConsentNeed::Ask);
-        assert_eq!(
-            need(Some(&held(&client, "offline_access"))),
-            ConsentNeed::None,
-            "of the rest nobody is asked"
-        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) struct SettingsDocument {
     preset: &'static str,
     /// What it is held to as a whole: `fapi2`, `none` or `oauth21`.
     profile: &'static str,
-    /// Whether nobody is asked for consent but for `offline_access`.
+    /// Whether nobody is asked for consent.
     first_party: bool,
     id_token_alg: &'static str,
     /// Where it publishes its public keys, if it does not register them.
@@ -194,7 +194,7 @@ pub(crate) struct OptionsInput {
     /// forbids refuses all of the input. Without it: the one before, or none.
     #[schema(example = "fapi2")]
     profile: Option<String>,
-    /// Whether it belongs to the operator of this server, so that nobody is asked for consent but for `offline_access`.
+    /// Whether it belongs to the operator of this server, so that nobody is asked for consent.
     #[serde(default)]
     first_party: bool,
     /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.

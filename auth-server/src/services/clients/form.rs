@@ -65,7 +65,7 @@ pub struct ClientForm {
 pub struct ClientOptions {
     /// `fapi2`, `none` or `oauth21`: what it is held to as a whole. Without it: what it was before, or nothing.
     pub profile: Option<String>,
-    /// Whether it belongs to us, so that nobody is asked for consent but for `offline_access`.
+    /// Whether it belongs to us, so that nobody is asked for consent.
     pub first_party: bool,
     /// `ES256` (the default), `EdDSA`, `PS256` or `RS256`.
     pub id_token_alg: Option<String>,
