@@ -90,6 +90,7 @@ async fn ca_10_a_proof_counts_once_beside_a_token(#[values(Sqlite, Postgres)] da
             let proof = holder.proof_beside(token, holder.claims(&server, "GET", path));
             let good = bound(first, path, (token, &proof)).await;
             assert_eq!(good.status, 200, "{path}: {}", good.text());
+            assert!(!good.header("dpop-nonce").is_empty(), "{path}: the nonce to use next");
             for second in replicas {
                 let replay = bound(second, path, (token, &proof)).await;
                 assert_eq!(replay.status, 401, "{path}: {}", replay.text());
@@ -105,6 +106,13 @@ async fn ca_10_a_proof_counts_once_beside_a_token(#[values(Sqlite, Postgres)] da
         let refused = answers.iter().filter(|answer| answer.status == 401).count();
         assert_eq!((good, refused), (1, 19), "{path}");
     }
+    // A token that counts no longer is told so by the scheme that it came by.
+    server.admin.post(&format!("/clients/{}/disable", robot.id), &json!({})).await;
+    let proof = holder.proof_beside(&own, holder.claims(&server, "GET", "/api/v1/users"));
+    let revoked = bound(&server, "/api/v1/users", (&own, &proof)).await;
+    assert_eq!(revoked.status, 401, "{}", revoked.text());
+    let challenge = revoked.header("www-authenticate");
+    assert!(challenge.starts_with("DPoP ") && challenge.contains("error=\"invalid_token\""), "{challenge}");
 }
 
 #[rstest]

@@ -1,13 +1,14 @@
 //! [Authorization of the Model Context Protocol](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization): what it
 //! asks of an authorization server beyond the texts that it refers to.
 
-use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::document_at::DocumentAt;
 use portcullis_tests::jwt;
 use portcullis_tests::markup::text_of;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::login_form;
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -53,6 +54,13 @@ async fn a_resource_is_known_whatever_the_case_of_its_scheme_and_host(
         let answer = server.machine.client_credentials(&robot, other).await;
         assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_target"), "{other}");
     }
+    // So there is one spelling that services publish.
+    for audience in ["https://Tools.example/v2", "HTTPS://tools.example/v2"] {
+        let refused =
+            server.admin.send(Method::POST, "/apis", &json!({ "audience": audience, "name": "Tools" })).await;
+        assert_eq!(refused.status, 422, "{audience}: {}", refused.text());
+        assert_eq!(refused.json()["errors"][0]["pointer"], "/audience", "{}", refused.text());
+    }
 }
 
 /// Where neither a challenge nor the metadata name scopes, a client asks for none.
@@ -67,6 +75,13 @@ async fn a_request_for_a_service_that_names_no_scopes_needs_none(
     server.admin.assign(&tools, "viewer", &ada.id).await;
     let client = server.admin.native_client(&[&tools]).await;
     let request = AuthorizeRequest::of(&client).without("scope").with("resource", TOOLS);
+    // Whoever asks for no scope asks for something all the same, and the person is asked.
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&client), &ada).await;
+    let silent =
+        AuthorizeRequest::of(&client).without("scope").with("resource", TOOLS).with("prompt", "none");
+    let silent = visitor.open(&silent.path()).await.location().expect("it is answered");
+    assert_eq!(Callback::of(&silent).error(), "consent_required");
     let tokens = server.tokens(&client, &request, &ada).await;
     let token = jwt::claims(&tokens.member("access_token"));
     assert_eq!((&token["aud"], &token["roles"]), (&json!(TOOLS), &json!(["viewer"])));

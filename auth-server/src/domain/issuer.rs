@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use crate::domain::rbac::Audience;
+
 /// The issuer identifier ([RFC 8414 §2]): `https`, or plain `http` on a loopback host.
 ///
 /// [RFC 8414 §2]: https://www.rfc-editor.org/rfc/rfc8414#section-2
@@ -77,6 +79,11 @@ impl Issuer {
         &self.text
     }
 
+    /// Whether somebody means it who writes scheme and host as they like (RFC 3986 §6.2.2.1).
+    pub fn is_meant_by(&self, raw: &str) -> bool {
+        raw == self.text || Audience::plain(raw).is_some_and(|plain| plain == self.text)
+    }
+
     /// Scheme, host and port, as an `Origin` header has them.
     pub fn origin(&self) -> &str {
         &self.origin
@@ -136,6 +143,21 @@ mod tests {
         assert_eq!(issuer.endpoint("/token"), "https://login.example.org/auth/token");
         assert_eq!((issuer.origin(), issuer.path()), ("https://login.example.org", "/auth"));
         assert_eq!(Issuer::parse("http://127.0.0.1:8080").unwrap().path(), "");
+    }
+
+    #[test]
+    fn it_is_meant_in_any_case_of_scheme_and_host() {
+        let issuer = Issuer::parse("https://login.example.org/Auth").unwrap();
+        for meant in ["https://login.example.org/Auth", "HTTPS://Login.example.ORG/Auth"] {
+            assert!(issuer.is_meant_by(meant), "{meant}");
+        }
+        for other in [
+            "https://login.example.org/auth",
+            "https://login.example.org/Auth/",
+            "https://x@Login.example.org/Auth",
+        ] {
+            assert!(!issuer.is_meant_by(other), "{other}");
+        }
     }
 
     #[test]

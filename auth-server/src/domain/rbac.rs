@@ -106,7 +106,7 @@ impl Audience {
     /// What somebody who writes scheme or host with capitals means: they are the same in any case (RFC 3986 §6.2.2.1). `None` where
     /// there are none.
     pub fn plain(raw: &str) -> Option<String> {
-        let (scheme, rest) = raw.split_once("://")?;
+        let (scheme, rest) = raw.split_once("://").filter(|_| raw.len() <= 512)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (host, path) = rest.split_at_checked(end).filter(|(host, _)| !host.contains('@'))?;
         let plain = format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase());

@@ -273,6 +273,10 @@ impl ApiService {
             let message = "the addresses of this server are its own: tokens for them are for it";
             errors.refuse("/audience", "reserved", message);
         }
+        if Audience::plain(&form.audience).is_some() {
+            // Clients write them as they like, and services compare what is in the token byte for byte.
+            errors.refuse("/audience", "invalid", "scheme and host are written without capitals");
+        }
         let name = errors.take("/name", display_name(&form.name, MAX_NAME));
         let ttl = take_ttl(&mut errors, form.access_token_ttl_secs.unwrap_or(DEFAULT_TTL_SECS));
         let scopes = take_scopes(&mut errors, form.scopes.as_deref().unwrap_or_default());

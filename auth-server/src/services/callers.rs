@@ -49,6 +49,9 @@ pub(crate) enum CallerRefusal {
     /// The proof beside the token counts no longer.
     #[error("the proof of possession was used before, or is too old by now")]
     Proof,
+    /// It is signed by what the client may not use.
+    #[error("the profile of the client does not permit the algorithm of the proof of possession")]
+    ProofAlgorithm,
     /// What the token says is no longer true.
     #[error("{0}")]
     Revoked(&'static str),
@@ -98,8 +101,18 @@ impl CallerService {
         Ok(caller(&subject, &held, arrival))
     }
 
-    /// Uses up the proof beside a token. The guard of each replica knows only those that it has seen itself.
-    pub(crate) async fn use_proof(&self, proof: KeyProof, now: Timestamp) -> Result<(), CallerRefusal> {
+    /// Uses up the proof beside a token of this client. The guard of each replica knows only those that it has seen itself, and no
+    /// client's profile.
+    pub(crate) async fn use_proof(
+        &self,
+        client: &ClientId,
+        proof: KeyProof,
+        now: Timestamp,
+    ) -> Result<(), CallerRefusal> {
+        let client = self.store.client(client).await.map_err(AdminError::from)?;
+        if !client.is_some_and(|client| client.settings.profile.permits_alg(proof.alg)) {
+            return Err(CallerRefusal::ProofAlgorithm);
+        }
         let work =
             self.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
         work.await.map_err(|error| match error {

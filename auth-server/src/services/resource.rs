@@ -23,7 +23,7 @@ pub(crate) async fn named(
     audience: Option<&str>,
     client: &Client,
 ) -> Result<Option<Arc<Api>>, ResourceError> {
-    let Some(audience) = audience.filter(|audience| *audience != issuer.as_str()) else {
+    let Some(audience) = audience.filter(|audience| !issuer.is_meant_by(audience)) else {
         return Ok(None);
     };
     let api = store.api_by_audience(audience).await?;

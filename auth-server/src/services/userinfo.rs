@@ -90,11 +90,6 @@ impl UserInfoService {
         if !shown.proves(&claims.cnf) {
             return Err(UserInfoError::Unproven);
         }
-        if let Some(proof) = shown.possession.proof.clone() {
-            self.store
-                .write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }))
-                .await?;
-        }
         let live = self.tokens.check(&mut self.store.read().await?, claims, now).await?;
         let LiveToken { claims, client, standing } = live.ok_or(UserInfoError::InvalidToken)?;
         let mut proofs = shown.possession.proof.iter();
@@ -105,6 +100,12 @@ impl UserInfoService {
             return Err(UserInfoError::InsufficientScope);
         }
         let Standing { grant, user, .. } = standing.ok_or(UserInfoError::InsufficientScope)?;
+        // Only now: whoever is refused has nothing written.
+        if let Some(proof) = shown.possession.proof.clone() {
+            self.store
+                .write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }))
+                .await?;
+        }
         // What the client may ask for can have shrunk since.
         let told = ClaimSet::revealed_by(&claims.scope)
             .union(&grant.identity.claims.userinfo.within(&client.scopes));

@@ -5,10 +5,14 @@ use std::net::SocketAddr;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, Request};
-use portcullis_guard::{BuildError, CertificateHeader, ClientCertificates, Dpop, PeerCertificate, Proxies};
+use portcullis_guard::{
+    BuildError, CertificateHeader, ClientCertificates, CookieTokens, Csrf, Dpop, GuardExt, GuardedRouter,
+    PeerCertificate, Proxies, optional,
+};
 use serde_json::json;
 
 use crate::bound::{app, proof, public};
@@ -111,6 +115,28 @@ async fn caches_are_told_that_an_answer_varies_with_the_certificate() {
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>("10.1.2.3:443".parse().unwrap()));
             assert_eq!(send(&app, request).await.header("vary"), told, "{path} {bearer}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_varies_with_beside_a_certificate_is_said_as_well() {
+    let guard = guard_of(&Signer::es256("a"))
+        .proxies(Proxies::trust(["10.0.0.0/8"]).unwrap())
+        .client_certificates(ClientCertificates::of_header(CertificateHeader::ClientCert))
+        .cookie_tokens(CookieTokens::named("__Host-shop"))
+        .csrf(Csrf::origins(["https://shop.example"]));
+    let guard = guard.build().await.unwrap();
+    let handler = || get(async || ([("vary", "accept")], "served"));
+    let app = GuardedRouter::<()>::new()
+        .route("/optional", handler().guard(optional()))
+        .route("/public", handler().guard(portcullis_guard::public()))
+        .guarded_by(&guard);
+    for (path, told) in [("/optional", &["accept", "cookie", "client-cert"][..]), ("/public", &["accept"])] {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo::<SocketAddr>("10.1.2.3:443".parse().unwrap()));
+        let answer = send(&app, request).await;
+        let varies: Vec<_> = answer.headers.get_all("vary").iter().collect();
+        assert_eq!(varies, told, "{path}");
     }
 }
 

@@ -171,6 +171,44 @@ async fn section_5_4_1_proofs_by_rs256_are_refused(#[values(Sqlite, Postgres)] d
     assert_eq!(userinfo("PS256").await.status, 200);
 }
 
+#[rstest]
+#[tokio::test]
+async fn section_5_4_1_proofs_by_rs256_are_refused_at_the_admin_api(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let bank = Bank::on(database).await;
+    let admin = &bank.server.admin;
+    let api = admin.admin_api().await;
+    let robot = json!({ "name": "Robot", "preset": "m2m", "jwks": bank.keys.public_jwks(), "apis": [api.id],
+        "options": { "profile": "fapi2" } });
+    let robot = admin.client(robot).await;
+    admin.assign(&api, "owner", &robot.id).await;
+    let bank = Bank { client: robot, ..bank };
+    let key = RsaKeys::generate();
+    bank.holder.greet(&bank.server).await;
+    let proof = |alg: &str, claims: &Value| {
+        key.sign(&json!({ "typ": "dpop+jwt", "alg": alg, "jwk": key.jwk() }), claims)
+    };
+    let claims = bank.holder.claims(&bank.server, "POST", "/token");
+    let fields = [("grant_type", "client_credentials"), ("resource", &*api.audience)];
+    let token = Answer::to(bank.to("/token", &fields).header("dpop", proof("PS256", &claims))).await;
+    assert_eq!(token.status, 200, "{}", token.text());
+    let token = token.member("access_token");
+    let users = async |alg: &str| {
+        let mut claims = bank.holder.claims(&bank.server, "GET", "/api/v1/users");
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+        claims["ath"] = json!(base64_of(digest.as_ref()));
+        let asked = bank.server.machine.request(Method::GET, "/api/v1/users");
+        let asked = asked.header("authorization", format!("DPoP {token}"));
+        Answer::to(asked.header("dpop", proof(alg, &claims))).await
+    };
+    let refusal = users("RS256").await;
+    assert_eq!(refusal.status, 401, "{}", refusal.text());
+    assert!(refusal.header("www-authenticate").contains("error=\"invalid_dpop_proof\""));
+    let taken = users("PS256").await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
+}
+
 fn base64_of(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)

@@ -42,15 +42,17 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
         Ok(Claims(claims)) => claims,
         Err(refusal) => return refusal.into_response(),
     };
+    let is_bound = claims.cnf.jkt.is_some();
     match live.caller(&parts, claims).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
         }
         Err(refusal @ CallerRefusal::Revoked(_)) => {
-            Problem::token_revoked().because(&refusal).into_response()
+            let algorithms = is_bound.then(|| live.proofs.algorithms());
+            Problem::token_revoked(algorithms.as_deref()).because(&refusal).into_response()
         }
-        Err(refusal @ CallerRefusal::Proof) => {
+        Err(refusal @ (CallerRefusal::Proof | CallerRefusal::ProofAlgorithm)) => {
             Problem::proof_refused(&live.proofs.algorithms()).because(&refusal).into_response()
         }
         Err(refusal @ CallerRefusal::Fault(_)) => Problem::fault(&refusal).into_response(),
@@ -63,11 +65,12 @@ impl LiveCheck {
         let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
         let arrival = Arrival { address, now: self.clock.now() };
         let is_bound = claims.cnf.jkt.is_some();
-        let caller = self.callers.of_token(&facts(claims), arrival).await?;
+        let facts = facts(claims);
+        let caller = self.callers.of_token(&facts, arrival).await?;
         if is_bound {
             // The guard has verified that there is one, and that it is one for this token.
             let proof = self.proofs.read(parts, None).ok().flatten().ok_or(CallerRefusal::Proof)?;
-            self.callers.use_proof(proof, arrival.now).await?;
+            self.callers.use_proof(&facts.client, proof, arrival.now).await?;
         }
         Ok(caller)
     }

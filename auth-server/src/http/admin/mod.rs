@@ -52,6 +52,7 @@ use crate::http::admin::document::{Description, describe, skeleton};
 use crate::http::admin::live::LiveCheck;
 use crate::http::admin::problem::{Problem, ProblemKind};
 use crate::http::admin::state::AdminState;
+use crate::http::dpop::offer_nonce;
 use crate::services::permission::Permission;
 
 /// The path below which the routes of this version lie.
@@ -78,7 +79,9 @@ fn mounted(guard: &Guard, live: &LiveCheck) -> (Router<AdminState>, OpenApi) {
     // A path that no route has is refused like a route that states no requirement: by the guard.
     let nowhere = any(async || Problem::new(ProblemKind::NotFound)).layer::<_, Infallible>(guard.clone());
     let routes = routes.route("/{*path}", nowhere);
-    let routes = routes.layer(from_fn_with_state(live.clone(), denied::record));
+    let routes = routes
+        .layer(from_fn_with_state(live.clone(), denied::record))
+        .layer(from_fn_with_state(live.proofs.clone(), offer_nonce));
     let (served, document) = OpenApiRouter::with_openapi(skeleton()).nest(BASE, routes).split_for_parts();
     (served.method_not_allowed_fallback(async || Problem::new(ProblemKind::MethodNotAllowed)), document)
 }

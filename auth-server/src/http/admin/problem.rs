@@ -216,19 +216,28 @@ impl Problem {
         Self::new(ProblemKind::NotFound).with_detail(format!("There is no such {what}."))
     }
 
-    /// A token that was revoked after it was issued (RFC 6750 §3.1: `invalid_token`).
-    pub(crate) fn token_revoked() -> Self {
-        Self::new(ProblemKind::TokenRevoked)
-            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+    /// A token that was revoked after it was issued (RFC 6750 §3.1: `invalid_token`), as a bearer token or bound to a key that signs
+    /// by one of these algorithms (RFC 9449 §7.1).
+    pub(crate) fn token_revoked(bound_by: Option<&[&str]>) -> Self {
+        let problem = Self::new(ProblemKind::TokenRevoked);
+        match bound_by {
+            None => problem
+                .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#)),
+            Some(algorithms) => problem.with_dpop_challenge(algorithms, "invalid_token"),
+        }
     }
 
     /// A proof of possession that counts no longer, where proofs may be signed by `algorithms` (RFC 9449 §7.1).
     pub(crate) fn proof_refused(algorithms: &[&str]) -> Self {
-        let challenge = format!(r#"DPoP algs="{}", error="invalid_dpop_proof""#, algorithms.join(" "));
         let problem = Self::new(ProblemKind::ProofRefused).with_detail("Make a new one for each request.");
+        problem.with_dpop_challenge(algorithms, "invalid_dpop_proof")
+    }
+
+    fn with_dpop_challenge(self, algorithms: &[&str], error: &str) -> Self {
+        let challenge = format!(r#"DPoP algs="{}", error="{error}""#, algorithms.join(" "));
         match HeaderValue::try_from(challenge) {
-            Ok(challenge) => problem.with_header(WWW_AUTHENTICATE, challenge),
-            Err(_) => problem,
+            Ok(challenge) => self.with_header(WWW_AUTHENTICATE, challenge),
+            Err(_) => self,
         }
     }
 
@@ -332,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_revoked_token_is_challenged() {
-        let response = Problem::token_revoked().into_response();
+        let response = Problem::token_revoked(None).into_response();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.headers()[WWW_AUTHENTICATE], r#"Bearer error="invalid_token""#);
     }

@@ -344,7 +344,7 @@ impl AuthorizeService {
         client: &Client,
     ) -> Result<Reach, Stop> {
         let mut reach = Reach::default();
-        for audience in resources.iter().filter(|audience| **audience != self.settings.issuer.as_str()) {
+        for audience in resources.iter().filter(|audience| !self.settings.issuer.is_meant_by(audience)) {
             let api = self.store.api_by_audience(audience).await?;
             let allowed = api.filter(|api| client.settings.apis.contains(&api.id));
             reach.apis.add(allowed.ok_or(RequestError::Resource)?.id.clone());

@@ -134,7 +134,7 @@ fn check_times(
 ) -> Result<(), ObjectError> {
     let expires = time(claims, "exp")?;
     let begins = time(claims, "nbf")?;
-    let is_timed = begins.zip(expires).is_some_and(|(from, to)| to <= from.plus(LONGEST_LIFE));
+    let is_timed = begins.zip(expires).is_some_and(|(from, to)| from < to && to <= from.plus(LONGEST_LIFE));
     if profile.demands_timed_objects() && !is_timed {
         return Err(ObjectError::Untimed);
     }

@@ -61,7 +61,7 @@ impl TokenService {
 
     /// The API that is asked for, among those that the client was given.
     async fn own_target(&self, asked: &str, client: &Client) -> Result<Target, TokenError> {
-        if asked == self.minter.issuer().as_str() {
+        if self.minter.issuer().is_meant_by(asked) {
             return Ok(Target::Issuer);
         }
         let api = self.store.api_by_audience(asked).await?;

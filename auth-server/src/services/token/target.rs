@@ -87,7 +87,7 @@ impl TokenService {
     pub(super) async fn asked(&self, resource: Option<&str>) -> Result<Asked, TokenError> {
         match resource {
             None => Ok(Asked::Granted),
-            Some(resource) if resource == self.minter.issuer().as_str() => Ok(Asked::Issuer),
+            Some(resource) if self.minter.issuer().is_meant_by(resource) => Ok(Asked::Issuer),
             Some(resource) => {
                 let api = self.store.api_by_audience(resource).await?;
                 api.map(Asked::Api).ok_or(TokenError::TargetNotGranted)
