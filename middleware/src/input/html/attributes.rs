@@ -55,35 +55,74 @@ impl Place {
     }
 }
 
-/// The most attributes of any tag that a parser could find in a text, whatever it takes for a tag; or None, where that is more than `limit`.
-pub(super) fn most(text: &str, limit: usize) -> Option<usize> {
-    let mut most = 0;
-    // How many attributes the longest tag has so far that stands at each place.
-    let mut tags: [Option<usize>; PLACES.len()] = [None; PLACES.len()];
-    // Whether what was read last is `<`, or `</`.
-    let (mut opened, mut closes) = (false, false);
-    for byte in text.bytes() {
-        let mut next = [None; PLACES.len()];
-        for (place, count) in PLACES.into_iter().zip(tags) {
-            let Some(count) = count else { continue };
-            let Some((to, begins)) = place.after(byte) else { continue };
-            let count = count + usize::from(begins);
-            most = most.max(count);
-            if let Some(known) = next.get_mut(to as usize) {
-                *known = (*known).max(Some(count));
+/// The tags that are read side by side: at which places some stand, and how many attributes the longest one at each has so far.
+#[derive(Clone, Copy, Default)]
+struct Tags {
+    places: u8,
+    counts: [u32; PLACES.len()],
+}
+
+impl Tags {
+    /// Where nothing but a text in quotes is read.
+    const QUOTED: u8 = 1 << Place::Double as u8;
+
+    fn put(&mut self, place: Place, count: u32) {
+        self.places |= 1 << place as u8;
+        if let Some(known) = self.counts.get_mut(place as usize) {
+            *known = (*known).max(count);
+        }
+    }
+
+    /// Those after one more byte.
+    fn after(&self, byte: u8) -> Self {
+        let mut next = Self::default();
+        let mut rest = self.places;
+        while rest != 0 {
+            let place = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            if let (Some(place), Some(count)) = (PLACES.get(place), self.counts.get(place))
+                && let Some((to, begins)) = place.after(byte)
+            {
+                next.put(to, count + u32::from(begins));
             }
         }
+        next
+    }
+
+    fn most(&self) -> u32 {
+        self.counts.iter().copied().max().unwrap_or_default()
+    }
+}
+
+/// The most attributes of any tag that a parser could find in a text, whatever it takes for a tag; or None, where that is more than `limit`.
+pub(super) fn most(text: &str, limit: u32) -> Option<u32> {
+    let mut most = 0;
+    let mut tags = Tags::default();
+    // Whether what was read last is `<`, or `</`.
+    let (mut opened, mut closes) = (false, false);
+    let mut rest = text.as_bytes();
+    loop {
+        // Most of a text is no tag, and most of a tag is an address: nothing happens there before one of these.
+        let skipped = match tags.places {
+            _ if opened || closes => Some(0),
+            0 => memchr::memchr(b'<', rest),
+            Tags::QUOTED => memchr::memchr2(b'"', b'<', rest),
+            _ => Some(0),
+        };
+        let Some((byte, after)) = skipped.and_then(|skipped| rest.get(skipped..)?.split_first()) else {
+            return Some(most);
+        };
+        let mut next = tags.after(*byte);
+        most = most.max(next.most());
         if most > limit {
             return None;
         }
         if (opened || closes) && byte.is_ascii_alphabetic() {
-            let [name, ..] = &mut next;
-            *name = (*name).max(Some(0));
+            next.put(Place::TagName, 0);
         }
-        (opened, closes) = (byte == b'<', opened && byte == b'/');
-        tags = next;
+        (opened, closes) = (*byte == b'<', opened && *byte == b'/');
+        (tags, rest) = (next, after);
     }
-    Some(most)
 }
 
 #[cfg(test)]
@@ -151,7 +190,7 @@ mod tests {
         fn a_tokenizer_finds_no_more_wherever_it_begins(
             text in "(<|</|<[ab]|</a|[ab]|[ \n\r\t/>='\"!-]|é){0,60}",
         ) {
-            let most = most(&text, usize::MAX).unwrap();
+            let most = most(&text, u32::MAX).unwrap() as usize;
             for element in [None, Some((RawKind::Rcdata, "a")), Some((RawKind::Rawtext, "b"))] {
                 let found = found(&text, element);
                 prop_assert!(found <= most, "{} of {} in {:?}", found, most, text);

@@ -22,14 +22,14 @@ const MAX_NODES: usize = 20_000;
 /// The most that the parser may do to the open elements. An article has few of them open at a time.
 const MAX_STEPS: usize = 400_000;
 /// The most attributes of one tag.
-const MAX_ATTRIBUTES: usize = 100;
+const MAX_ATTRIBUTES: u32 = 100;
 
 /// Whether cleaning the text takes work in proportion to its length.
 pub(super) fn is_bounded(text: &str) -> bool {
     let Some(attributes) = attributes::most(text, MAX_ATTRIBUTES) else { return false };
     // Each tag begins with one of these and counts itself and those before it at most: so few cannot be too much.
     let tags = memchr::memchr_iter(b'<', text.as_bytes()).count();
-    tags * (tags + 1) / 2 * (1 + attributes) <= MAX_NODES || !Reckoning::of(text).is_exceeded()
+    tags * (tags + 1) / 2 * (1 + attributes as usize) <= MAX_NODES || !Reckoning::of(text).is_exceeded()
 }
 
 /// Reads a text as the cleaner does, since what is a tag depends on where it stands, and makes no tree of it.
@@ -208,8 +208,8 @@ mod tests {
     fn attributes_are_bounded_in_a_tag_and_in_what_is_opened_again() {
         for text in [
             format!("<p {}>", attributes(5_000, 0)),
-            format!("<p {}>", attributes(MAX_ATTRIBUTES + 1, 0)),
-            format!("</p {}>", attributes(MAX_ATTRIBUTES + 1, 0)),
+            format!("<p {}>", attributes(MAX_ATTRIBUTES as usize + 1, 0)),
+            format!("</p {}>", attributes(MAX_ATTRIBUTES as usize + 1, 0)),
             format!("<p {}", attributes(5_000, 0)),
             format!("<b {}>{}", attributes(90, 0), "<p>x".repeat(1_000)),
             (0..150)
@@ -219,7 +219,7 @@ mod tests {
         ] {
             assert!(!is_bounded(&text), "{}..", &text[..40]);
         }
-        assert!(is_bounded(&format!("<p {}>", attributes(MAX_ATTRIBUTES, 0))));
+        assert!(is_bounded(&format!("<p {}>", attributes(MAX_ATTRIBUTES as usize, 0))));
         assert!(is_bounded(&format!("<p {}>x</p>", attributes(20, 0)).repeat(200)));
     }
 
