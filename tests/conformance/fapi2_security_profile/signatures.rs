@@ -134,14 +134,11 @@ async fn section_5_4_1_proofs_by_rs256_are_refused(#[values(Sqlite, Postgres)] d
     let bank = Bank::on(database).await;
     let key = RsaKeys::generate();
     bank.holder.greet(&bank.server).await;
-    let proof = |alg: &str, claims: &Value| {
-        key.sign(&json!({ "typ": "dpop+jwt", "alg": alg, "jwk": key.jwk() }), claims)
-    };
     let request = bank.request();
     let pushed = async |alg: &str| {
         let claims = bank.holder.claims(&bank.server, "POST", "/par");
         let sent = bank.to("/par", &request.fields_without("client_id"));
-        Answer::to(sent.header("dpop", proof(alg, &claims))).await
+        Answer::to(sent.header("dpop", proof(&key, alg, &claims))).await
     };
     assert_eq!(told(&pushed("RS256").await), refused(400, "invalid_dpop_proof"));
     let answer = pushed("PS256").await;
@@ -151,24 +148,16 @@ async fn section_5_4_1_proofs_by_rs256_are_refused(#[values(Sqlite, Postgres)] d
     let fields = redemption(&request, &callback);
     let redeemed = async |alg: &str| {
         let claims = bank.holder.claims(&bank.server, "POST", "/token");
-        Answer::to(bank.to("/token", &fields).header("dpop", proof(alg, &claims))).await
+        Answer::to(bank.to("/token", &fields).header("dpop", proof(&key, alg, &claims))).await
     };
     assert_eq!(told(&redeemed("RS256").await), refused(400, "invalid_dpop_proof"));
     let tokens = redeemed("PS256").await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());
     // The key is the same, so the token is bound to both.
     let token = tokens.member("access_token");
-    let userinfo = async |alg: &str| {
-        let mut claims = bank.holder.claims(&bank.server, "GET", "/userinfo");
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        claims["ath"] = json!(base64_of(digest.as_ref()));
-        let asked = bank.server.machine.request(Method::GET, "/userinfo");
-        let asked = asked.header("authorization", format!("DPoP {token}"));
-        Answer::to(asked.header("dpop", proof(alg, &claims))).await
-    };
-    let refusal = userinfo("RS256").await;
+    let refusal = shown(&bank, (&key, "RS256"), ("/userinfo", &token)).await;
     assert_eq!(told(&refusal), refused(401, "invalid_dpop_proof"), "{}", refusal.text());
-    assert_eq!(userinfo("PS256").await.status, 200);
+    assert_eq!(shown(&bank, (&key, "PS256"), ("/userinfo", &token)).await.status, 200);
 }
 
 #[rstest]
@@ -186,27 +175,31 @@ async fn section_5_4_1_proofs_by_rs256_are_refused_at_the_admin_api(
     let bank = Bank { client: robot, ..bank };
     let key = RsaKeys::generate();
     bank.holder.greet(&bank.server).await;
-    let proof = |alg: &str, claims: &Value| {
-        key.sign(&json!({ "typ": "dpop+jwt", "alg": alg, "jwk": key.jwk() }), claims)
-    };
     let claims = bank.holder.claims(&bank.server, "POST", "/token");
     let fields = [("grant_type", "client_credentials"), ("resource", &*api.audience)];
-    let token = Answer::to(bank.to("/token", &fields).header("dpop", proof("PS256", &claims))).await;
+    let token = Answer::to(bank.to("/token", &fields).header("dpop", proof(&key, "PS256", &claims))).await;
     assert_eq!(token.status, 200, "{}", token.text());
     let token = token.member("access_token");
-    let users = async |alg: &str| {
-        let mut claims = bank.holder.claims(&bank.server, "GET", "/api/v1/users");
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        claims["ath"] = json!(base64_of(digest.as_ref()));
-        let asked = bank.server.machine.request(Method::GET, "/api/v1/users");
-        let asked = asked.header("authorization", format!("DPoP {token}"));
-        Answer::to(asked.header("dpop", proof(alg, &claims))).await
-    };
-    let refusal = users("RS256").await;
+    let refusal = shown(&bank, (&key, "RS256"), ("/api/v1/users", &token)).await;
     assert_eq!(refusal.status, 401, "{}", refusal.text());
     assert!(refusal.header("www-authenticate").contains("error=\"invalid_dpop_proof\""));
-    let taken = users("PS256").await;
+    let taken = shown(&bank, (&key, "PS256"), ("/api/v1/users", &token)).await;
     assert_eq!(taken.status, 200, "{}", taken.text());
+}
+
+/// A proof by this key and algorithm.
+fn proof(key: &RsaKeys, alg: &str, claims: &Value) -> String {
+    key.sign(&json!({ "typ": "dpop+jwt", "alg": alg, "jwk": key.jwk() }), claims)
+}
+
+/// What a path answers to a token with a proof by this key and algorithm beside it.
+async fn shown(bank: &Bank, (key, alg): (&RsaKeys, &str), (path, token): (&str, &str)) -> Answer {
+    let mut claims = bank.holder.claims(&bank.server, "GET", path);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    claims["ath"] = json!(base64_of(digest.as_ref()));
+    let asked = bank.server.machine.request(Method::GET, path);
+    let asked = asked.header("authorization", format!("DPoP {token}"));
+    Answer::to(asked.header("dpop", proof(key, alg, &claims))).await
 }
 
 fn base64_of(bytes: &[u8]) -> String {

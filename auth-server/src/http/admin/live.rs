@@ -43,7 +43,7 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
         Err(refusal) => return refusal.into_response(),
     };
     let is_bound = claims.cnf.jkt.is_some();
-    match live.caller(&parts, claims).await {
+    match live.caller(&parts, &facts(claims), is_bound).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
@@ -61,12 +61,15 @@ pub(crate) async fn check(State(live): State<LiveCheck>, request: Request, next:
 
 impl LiveCheck {
     /// Who calls, if everything that the token says is still true, and its proof was shown to no replica before.
-    async fn caller(&self, parts: &Parts, claims: AccessTokenClaims) -> Result<Caller, CallerRefusal> {
+    async fn caller(
+        &self,
+        parts: &Parts,
+        facts: &TokenFacts,
+        is_bound: bool,
+    ) -> Result<Caller, CallerRefusal> {
         let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
         let arrival = Arrival { address, now: self.clock.now() };
-        let is_bound = claims.cnf.jkt.is_some();
-        let facts = facts(claims);
-        let caller = self.callers.of_token(&facts, arrival).await?;
+        let caller = self.callers.of_token(facts, arrival).await?;
         if is_bound {
             // The guard has verified that there is one, and that it is one for this token.
             let proof = self.proofs.read(parts, None).ok().flatten().ok_or(CallerRefusal::Proof)?;

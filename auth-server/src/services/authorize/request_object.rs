@@ -257,7 +257,8 @@ mod tests {
         };
         let (begin, end) = (Some(999_000), Some(1_002_600));
         assert_eq!(of(SecurityProfile::Fapi2, begin, end), Ok(()));
-        for (nbf, exp) in [(None, None), (begin, None), (None, end), (begin, Some(1_002_601))] {
+        let no_time = (Some(1_000_005), Some(1_000_005));
+        for (nbf, exp) in [(None, None), (begin, None), (None, end), (begin, Some(1_002_601)), no_time] {
             assert_eq!(of(SecurityProfile::Fapi2, nbf, exp), Err(ObjectError::Untimed), "{nbf:?} {exp:?}");
             for lenient in [SecurityProfile::None, SecurityProfile::Oauth21] {
                 assert_eq!(of(lenient, nbf, exp), Ok(()), "{nbf:?} {exp:?}");
