@@ -43,9 +43,7 @@ impl Key {
             .map(|chunk| chunk.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte)));
         Self([halves.next().unwrap_or_default(), halves.next().unwrap_or_default()])
     }
-}
 
-impl Key {
     /// Where it is among so many places.
     pub(crate) fn place(self, of: usize) -> usize {
         let Self([first, _]) = self;
