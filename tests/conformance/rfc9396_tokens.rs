@@ -127,7 +127,7 @@ async fn section_6_a_flow_that_asks_for_no_details_costs_no_statement_more(
 }
 
 /// What authorizing with a remembered consent, redeeming and refreshing cost, each for an API.
-const STATEMENTS: (u64, u64, u64) = (3, 5, 3);
+const STATEMENTS: (u64, u64, u64) = (2, 3, 3);
 
 #[rstest]
 #[tokio::test]

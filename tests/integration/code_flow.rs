@@ -2,9 +2,11 @@
 
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::holder::Holder;
 use portcullis_tests::jwt::{claims, header};
 use portcullis_tests::relying_party::RelyingParty;
 use portcullis_tests::server::TestServer;
+use portcullis_tests::token::Field;
 use rstest::rstest;
 use serde_json::json;
 
@@ -108,6 +110,63 @@ async fn a_second_application_is_reached_without_another_sign_in(
     let page = visitor.open(&AuthorizeRequest::of(&forum).path()).await;
     assert!(page.text().contains("id=\"consent\""), "only consent is asked: {}", page.url);
     assert_eq!(visitor.session().map(str::to_owned), session);
+}
+
+/// Whom the application knows, what was allowed it and which roles count is asked as the code is issued and as it is redeemed: none of
+/// it costs a statement of its own.
+#[rstest]
+#[tokio::test]
+async fn a_flow_in_a_live_session_takes_five_statements(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api(ORDERS).await;
+    server.admin.assign(&orders, "viewer", &ada.id).await;
+    let shop = server.admin.web_client(&[&orders]).await;
+    let ours = json!({ "name": "Ours", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        "apis": [orders.id], "options": { "first_party": true } });
+    let ours = server.admin.client(ours).await;
+    let holder = Holder::generate();
+    holder.greet(&server).await;
+    for client in [&shop, &ours] {
+        let request = || {
+            let scope = "openid offline_access";
+            AuthorizeRequest::of(client).with("resource", ORDERS).with("scope", scope)
+        };
+        // The person signs in and allows it, and client and API are known from then on.
+        let mut visitor = server.visitor();
+        visitor.authorize(&request(), &ada).await;
+        for proves in [false, true] {
+            let request = request();
+            let before = server.statements();
+            let answer = visitor.open(&request.path()).await;
+            let authorized = server.statements() - before;
+            let callback = Callback::of(&answer.location().expect("nobody is asked"));
+            let before = server.statements();
+            let tokens = if proves {
+                holder.post(&server, client, "/token", &redemption(&request, &callback)).await
+            } else {
+                server.machine.redeem(client, &request, &callback).await
+            };
+            let redeemed = server.statements() - before;
+            assert_eq!((authorized, redeemed), (2, 3), "{}", tokens.text());
+            assert_eq!(claims(&tokens.member("access_token"))["roles"], json!(["viewer"]));
+            let refreshed = if proves {
+                holder.refresh(&server, client, &tokens.member("refresh_token")).await
+            } else {
+                server.machine.refresh(client, &tokens.member("refresh_token")).await
+            };
+            assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+        }
+    }
+}
+
+fn redemption<'a>(request: &'a AuthorizeRequest, callback: &'a Callback) -> [Field<'a>; 4] {
+    [
+        ("grant_type", "authorization_code"),
+        ("code", callback.code()),
+        ("redirect_uri", request.get("redirect_uri")),
+        ("code_verifier", &request.pkce.verifier),
+    ]
 }
 
 #[rstest]

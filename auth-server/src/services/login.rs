@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::config::Sessions;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{ClientId, SessionId};
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin, SessionState};
 use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
@@ -19,7 +19,7 @@ use crate::services::known_device::DeviceProof;
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
 use crate::services::password::{HashError, PasswordHasher, Verdict};
 use crate::services::password_quality::{self, Weakness};
-use crate::services::visit::{LiveSession, Visit};
+use crate::services::visit::{LiveSession, Remembered, Visit};
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::{Outcome, Store, StoreError, Tx, sessions, users};
 
@@ -147,14 +147,15 @@ impl LoginService {
         }
     }
 
-    /// The session that a cookie stands for, if it lives.
+    /// The session that a cookie stands for, if it lives, with what was allowed the client that asks for something.
     pub(crate) async fn session(
         &self,
         token: &OpaqueToken,
+        client: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>, StoreError> {
-        let found = sessions::find_live(&mut self.store.read().await?, &token.digest()).await?;
-        let Some((session, user)) = found else { return Ok(None) };
+        let found = sessions::find_live(&mut self.store.read().await?, &token.digest(), client).await?;
+        let Some((session, user, consents)) = found else { return Ok(None) };
         let is_idle = now.since(session.last_seen_at) >= self.settings.idle();
         if session.state(now) != SessionState::Live || is_idle || !user.is_enabled() {
             return Ok(None);
@@ -163,7 +164,8 @@ impl LoginService {
             let id = session.id.clone();
             self.store.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await?;
         }
-        Ok(Some(LiveSession { session, user }))
+        let remembered = client.map(|client| Remembered { client: client.clone(), consents });
+        Ok(Some(LiveSession { session, user, remembered }))
     }
 
     /// Ends the session of this visit, and the grants that live by it, and tells the applications that took part. It is
@@ -341,7 +343,7 @@ impl LoginService {
             origin: SessionOrigin::new(Some(visit.address), browser.user_agent),
         };
         let token = OpaqueToken::generate(TokenKind::Session, entropy);
-        SignedIn { token, device, live: LiveSession { session, user } }
+        SignedIn { token, device, live: LiveSession { session, user, remembered: None } }
     }
 
     /// Writes down that it failed. What was typed as a user name is not kept: it may be a password.
@@ -487,7 +489,7 @@ mod tests {
         }
 
         async fn lives(&self, token: &OpaqueToken, now: Timestamp) -> bool {
-            self.service.session(token, now).await.unwrap().is_some()
+            self.service.session(token, None, now).await.unwrap().is_some()
         }
     }
 
@@ -500,7 +502,7 @@ mod tests {
         let taken = desk.store.statements() - before;
         assert!(taken <= 6, "{taken}");
         assert_eq!(signed_in.live.user, user);
-        let found = desk.service.session(&signed_in.token, START).await.unwrap().unwrap();
+        let found = desk.service.session(&signed_in.token, None, START).await.unwrap().unwrap();
         assert_eq!(found.session, signed_in.live.session);
         // With a session that it replaces, too.
         let before = desk.store.statements();

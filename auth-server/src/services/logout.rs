@@ -229,7 +229,7 @@ impl LogoutService {
     /// knows people by those alone, and finds out nothing else by guessing.
     fn names(&self, request: &LogoutRequest, live: &LiveSession, client: Option<&Client>) -> bool {
         let Some(hint) = request.logout_hint.as_deref() else { return true };
-        let LiveSession { session, user } = live;
+        let LiveSession { session, user, .. } = live;
         let subject = client.map_or_else(|| user.sub.clone(), |client| self.keys.subject(client, user));
         if hint == subject.as_str() || hint == session.id.as_str() {
             return true;

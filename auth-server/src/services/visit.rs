@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::consent::Consent;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::OpaqueToken;
 use crate::domain::session::Session;
 use crate::domain::user::User;
@@ -22,4 +24,13 @@ pub(crate) struct Visit {
 pub(crate) struct LiveSession {
     pub(crate) session: Session,
     pub(crate) user: User,
+    /// What was read with it, where a client asks for something.
+    pub(crate) remembered: Option<Remembered>,
+}
+
+/// What somebody who is signed in allowed a client, wherever.
+#[derive(Clone, Debug)]
+pub(crate) struct Remembered {
+    pub(crate) client: ClientId,
+    pub(crate) consents: Vec<Consent>,
 }

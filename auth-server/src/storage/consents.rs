@@ -2,6 +2,7 @@
 
 use crate::domain::consent::Consent;
 use crate::domain::ids::{ApiId, ClientId, UserId};
+use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
 // An empty `api_id` is no API: a part of a primary key cannot be NULL.
@@ -18,10 +19,13 @@ const LIST: &str = "
     SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims, details FROM consents
      WHERE user_id = $1 AND (client_id > $2 OR (client_id = $2 AND api_id > $3))
      ORDER BY client_id, api_id LIMIT $4";
+const BETWEEN: &str = "
+    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims, details FROM consents
+     WHERE user_id = $1 AND client_id = $2";
 const DELETE: &str = "DELETE FROM consents WHERE user_id = $1 AND client_id = $2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FIND, SAVE, LIST, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[FIND, SAVE, LIST, BETWEEN, DELETE];
 
 /// What the user allowed the client at an API, or at none.
 pub async fn find(
@@ -59,6 +63,11 @@ pub async fn list(
     tx.fetch_all(LIST, &values).await?.iter().map(read).collect()
 }
 
+/// What the user allowed the client, wherever.
+pub async fn between(tx: &mut Tx, user: &UserId, client: &ClientId) -> Result<Vec<Consent>, StoreError> {
+    tx.fetch_all(BETWEEN, &[user.into(), client.into()]).await?.iter().map(read).collect()
+}
+
 /// Forgets what the user allowed the client, wherever; gives whether there was something.
 pub async fn delete(tx: &mut Tx, user: &UserId, client: &ClientId) -> Result<bool, StoreError> {
     Ok(tx.execute(DELETE, &[user.into(), client.into()]).await? > 0)
@@ -68,14 +77,19 @@ fn key(api: Option<&ApiId>) -> &str {
     api.map_or("", ApiId::as_str)
 }
 
-fn read(row: &crate::storage::row::Row) -> Result<Consent, StoreError> {
+fn read(row: &Row) -> Result<Consent, StoreError> {
+    read_at(row, 0)
+}
+
+/// Reads the columns of a consent that begin at `first`, in the order of the statements above.
+pub(super) fn read_at(row: &Row, first: usize) -> Result<Consent, StoreError> {
     Ok(Consent {
-        user: row.get(0)?,
-        client: row.get(1)?,
-        api: row.get(2)?,
-        scopes: row.get(3)?,
-        granted_at: row.get(4)?,
-        claims: row.parse(5)?,
-        details: row.json(6)?,
+        user: row.get(first)?,
+        client: row.get(first + 1)?,
+        api: row.get(first + 2)?,
+        scopes: row.get(first + 3)?,
+        granted_at: row.get(first + 4)?,
+        claims: row.parse(first + 5)?,
+        details: row.json(first + 6)?,
     })
 }

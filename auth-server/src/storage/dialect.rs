@@ -36,6 +36,23 @@ impl Dialect {
         }
     }
 
+    /// Uses up what a user allowed, and holds the row of the user, less tightly: whoever adds what refers to it holds it like this.
+    pub(super) const fn consume_from_user(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "UPDATE single_use SET used_at = $3
+                  WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
+              RETURNING payload,
+                        (SELECT 1 FROM users u WHERE u.id = CAST(payload AS JSON) ->> 'user' FOR KEY SHARE)"
+            }
+            Self::Sqlite => {
+                "UPDATE single_use SET used_at = $3
+                  WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
+              RETURNING payload"
+            }
+        }
+    }
+
     /// Finds out whether the table of migrations is there.
     pub(super) const fn has_migrations(self) -> &'static str {
         match self {

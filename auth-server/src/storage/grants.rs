@@ -4,25 +4,51 @@ use std::collections::BTreeSet;
 
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::{Confirmation, Thumbprint};
+use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
 use crate::domain::rbac::RoleName;
 use crate::domain::reach::{ApiSet, Reach};
 use crate::domain::revocation::Revocation;
 use crate::domain::scope::ScopeSet;
+use crate::domain::secret::Digest32;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, sessions, users};
 
-const INSERT: &str = "
-    INSERT INTO grants (id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at,
-                        claims, bound_jkt, bound_x5t, apis, details)
+// The view adds the grant and the token, stores nothing of what stands between them, and gives that back.
+const BEGIN: &str = "
+    INSERT INTO begun_grants (
+           id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, claims, bound_jkt,
+           bound_x5t, apis, details,
+           user_sub, user_organisation_id, user_username, user_name, user_email, user_email_verified_at,
+           user_created_at, user_disabled_at, user_profile,
+           session_found, session_user_id, session_auth_time, session_created_at, session_last_seen_at,
+           session_expires_at, session_ended_at, session_methods, session_acr, session_address, session_user_agent,
+           roles, consents,
+           token_digest, token_expires_at, token_absolute_expires_at, token_proof, token_proof_good_until)
     SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10, $11, $12,
-           $13, $14
-      FROM users u, clients c
-     WHERE u.id = $3 AND c.id = $2";
+           $13, $14,
+           u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at, u.disabled_at,
+           u.profile,
+           s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
+           s.address, s.user_agent,
+           (SELECT string_agg(r.name, ' ')
+              FROM assignments a
+              JOIN roles r ON r.id = a.role_id
+             WHERE a.subject_id = u.id AND a.api_id = $6 AND a.organisation IN ('*', u.organisation_id)),
+           (SELECT COUNT(*) FROM consents n WHERE n.user_id = u.id AND n.client_id = c.id),
+           $15, CAST($16 AS BIGINT), CAST($17 AS BIGINT), $18, CAST($19 AS BIGINT)
+      FROM users u
+      JOIN clients c ON c.id = $2
+      LEFT JOIN sessions s ON s.id = $4
+     WHERE u.id = $3
+ RETURNING user_id, user_sub, user_organisation_id, user_username, user_name, user_email, user_email_verified_at,
+           user_created_at, user_disabled_at, user_profile,
+           session_found, session_user_id, session_auth_time, session_created_at, session_last_seen_at,
+           session_expires_at, session_ended_at, session_methods, session_acr, session_address, session_user_agent,
+           roles, consents";
 const FIND: &str = "
     SELECT id, client_id, user_id, session_id, scopes, api_id, auth_time, created_at, revoked_at, claims,
            bound_jkt, bound_x5t, apis, details
@@ -64,10 +90,10 @@ const REVOKE_BY_SESSION: &str = "
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BETWEEN, REVOKE_BY_CLIENT, REVOKE_BY_SESSION];
+    &[BEGIN, FIND, STANDING, REVOKE, REVOKE_BY_USER, REVOKE_BETWEEN, REVOKE_BY_CLIENT, REVOKE_BY_SESSION];
 
 /// How many columns [`read_at`] reads.
-pub(super) const WIDTH: usize = 14;
+const WIDTH: usize = 14;
 
 /// A grant with everything that decides whether it still counts.
 #[derive(Clone, Debug)]
@@ -91,12 +117,38 @@ pub struct AtIssue {
     pub is_remembered: bool,
 }
 
-/// Adds a grant; does nothing when the user or the client was deleted.
-pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
+/// The first refresh token of a family, which begins with its grant and may renew all of it.
+#[derive(Clone, Debug)]
+pub struct FirstToken {
+    /// The digest of the token.
+    pub digest: Digest32,
+    /// When it ends unless it is used.
+    pub expires_at: Timestamp,
+    /// When its family ends, however often it is renewed.
+    pub absolute_expires_at: Timestamp,
+    /// The proof that it is bought with. It is used up with it: one that was used before buys nothing, by [`Unique::Once`].
+    ///
+    /// [`Unique::Once`]: crate::storage::Unique::Once
+    pub proof: Option<KeyProof>,
+}
+
+/// Adds a grant, and the first token of its family if it has one, and gives it as it stands, with what counts where tokens are issued.
+/// All of it is one statement. `None` when the user or the client was deleted: then nothing is added.
+///
+/// How it stands is read as of the beginning of the statement. So whoever adds a grant holds the account already, as
+/// [`single_use::consume_from_user`] does: see [`users::hold`].
+///
+/// [`single_use::consume_from_user`]: crate::storage::single_use::consume_from_user
+pub async fn begin(
+    tx: &mut Tx,
+    grant: &Grant,
+    first: Option<&FirstToken>,
+) -> Result<Option<Standing>, StoreError> {
     let claims = serde_json::to_string(&grant.identity.claims)
         .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
     let Reach { apis, details } = &grant.reach;
     let several = if apis.len() > 1 { apis.to_string() } else { String::new() };
+    let proof = first.and_then(|first| first.proof.as_ref());
     let values = [
         (&grant.id).into(),
         (&grant.client).into(),
@@ -112,8 +164,14 @@ pub async fn insert(tx: &mut Tx, grant: &Grant) -> Result<(), StoreError> {
         grant.binding.x5t.as_ref().map(Thumbprint::as_str).into(),
         several.into(),
         details.to_string().into(),
+        first.map(|first| first.digest.as_bytes().as_slice()).into(),
+        first.map(|first| first.expires_at).into(),
+        first.map(|first| first.absolute_expires_at).into(),
+        proof.map(|proof| proof.name.as_bytes().as_slice()).into(),
+        proof.map(|proof| proof.good_until).into(),
     ];
-    tx.execute(INSERT, &values).await.map(drop)
+    let row = tx.fetch_optional(BEGIN, &values).await?;
+    row.as_ref().map(|row| read_standing_to_issue(row, grant.clone(), 0)).transpose()
 }
 
 /// The grant with this identifier, in whatever state.
@@ -124,13 +182,13 @@ pub async fn find(tx: &mut Tx, id: &GrantId) -> Result<Option<Grant>, StoreError
 /// The grant with its user and its session, in whatever state.
 pub async fn standing(tx: &mut Tx, id: &GrantId) -> Result<Option<Standing>, StoreError> {
     let row = tx.fetch_optional(STANDING, &[id.into(), 0_i64.into()]).await?;
-    row.as_ref().map(read_standing).transpose()
+    row.as_ref().map(|row| read_standing(row, read_at(row, 0)?, WIDTH)).transpose()
 }
 
 /// The same with what counts where tokens are issued: none of it costs a statement more.
 pub async fn standing_to_issue(tx: &mut Tx, id: &GrantId) -> Result<Option<Standing>, StoreError> {
-    let Some(row) = tx.fetch_optional(STANDING, &[id.into(), 1_i64.into()]).await? else { return Ok(None) };
-    Ok(Some(Standing { at_issue: Some(read_at_issue(&row)?), ..read_standing(&row)? }))
+    let row = tx.fetch_optional(STANDING, &[id.into(), 1_i64.into()]).await?;
+    row.as_ref().map(|row| read_standing_to_issue(row, read_at(row, 0)?, WIDTH)).transpose()
 }
 
 /// Takes a grant back, and with it all that it bought, everywhere; gives whether it had not been taken back before.
@@ -186,27 +244,34 @@ fn tell(tx: &mut Tx, revoked: &[Row], now: Timestamp) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Where the session begins, and what is read beside it.
-const AT_SESSION: usize = WIDTH + users::WIDTH;
-const AT_ROLES: usize = AT_SESSION + sessions::WIDTH;
+/// How many columns [`read_standing`] reads.
+const STANDING_WIDTH: usize = users::WIDTH + sessions::WIDTH;
 
-fn read_standing(row: &Row) -> Result<Standing, StoreError> {
-    let session = match row.get::<Option<SessionId>>(AT_SESSION)? {
-        Some(_) => Some(sessions::read_at(row, AT_SESSION)?),
+/// Reads the columns of user and session that begin at `first`.
+fn read_standing(row: &Row, grant: Grant, first: usize) -> Result<Standing, StoreError> {
+    let at_session = first + users::WIDTH;
+    let session = match row.get::<Option<SessionId>>(at_session)? {
+        Some(_) => Some(sessions::read_at(row, at_session)?),
         None => None,
     };
-    Ok(Standing { grant: read_at(row, 0)?, user: users::read_at(row, WIDTH)?, session, at_issue: None })
+    Ok(Standing { grant, user: users::read_at(row, first)?, session, at_issue: None })
 }
 
-fn read_at_issue(row: &Row) -> Result<AtIssue, StoreError> {
-    let roles = row.get::<Option<String>>(AT_ROLES)?.unwrap_or_default();
+/// Reads the same columns, and roles and consents behind them.
+fn read_standing_to_issue(row: &Row, grant: Grant, first: usize) -> Result<Standing, StoreError> {
+    let at_issue = read_at_issue(row, first + STANDING_WIDTH)?;
+    Ok(Standing { at_issue: Some(at_issue), ..read_standing(row, grant, first)? })
+}
+
+fn read_at_issue(row: &Row, first: usize) -> Result<AtIssue, StoreError> {
+    let roles = row.get::<Option<String>>(first)?.unwrap_or_default();
     // Held in every organisation and in one's own it is there twice.
     let roles: BTreeSet<RoleName> = roles
         .split_whitespace()
         .map(RoleName::parse)
         .collect::<Result<_, _>>()
         .map_err(|_| StoreError::Corrupt { what: "roles.name".to_owned() })?;
-    Ok(AtIssue { roles: roles.into_iter().collect(), is_remembered: row.get::<i64>(AT_ROLES + 1)? > 0 })
+    Ok(AtIssue { roles: roles.into_iter().collect(), is_remembered: row.get::<i64>(first + 1)? > 0 })
 }
 
 fn read_at(row: &Row, first: usize) -> Result<Grant, StoreError> {

@@ -130,6 +130,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0019_access_token_signing.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0019_access_token_signing.sql"),
     },
+    Migration {
+        number: 20,
+        name: "begun_grants",
+        postgres: include_str!("../../../migrations/postgres/0020_begun_grants.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0020_begun_grants.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -1,12 +1,13 @@
 //! Sessions.
 
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{SessionId, UserId};
+use crate::domain::consent::Consent;
+use crate::domain::ids::{ClientId, SessionId, UserId};
 use crate::domain::secret::Digest32;
 use crate::domain::session::{Session, SessionOrigin};
 use crate::domain::user::User;
 use crate::storage::row::Row;
-use crate::storage::{StoreError, Tx, users};
+use crate::storage::{StoreError, Tx, consents, users};
 
 const INSERT: &str = "
     INSERT INTO sessions (id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr,
@@ -19,9 +20,11 @@ const FIND_LIVE: &str = "
     SELECT s.id, s.user_id, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.methods, s.acr,
            s.address, s.user_agent,
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at, u.profile
+           u.disabled_at, u.profile,
+           c.user_id, c.client_id, NULLIF(c.api_id, ''), c.scopes, c.granted_at, c.claims, c.details
       FROM sessions s
       JOIN users u ON u.id = s.user_id
+      LEFT JOIN consents c ON c.user_id = s.user_id AND c.client_id = $2
      WHERE s.digest = $1 AND s.ended_at IS NULL AND u.disabled_at IS NULL";
 const LIST_BY_USER: &str = "
     SELECT id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr, address, user_agent
@@ -36,6 +39,8 @@ pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, 
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 11;
+/// Where a consent begins that is read beside a session and its user.
+const AT_CONSENT: usize = WIDTH + users::WIDTH;
 
 /// Adds a session under the digest of its token.
 pub async fn insert(tx: &mut Tx, session: &Session, digest: &Digest32) -> Result<(), StoreError> {
@@ -63,10 +68,23 @@ pub async fn find(tx: &mut Tx, id: &SessionId) -> Result<Option<Session>, StoreE
     tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(|row| read_at(row, 0)).transpose()
 }
 
-/// The session of a token, with its user: neither ended nor disabled. Whether it expired is for the caller to see.
-pub async fn find_live(tx: &mut Tx, digest: &Digest32) -> Result<Option<(Session, User)>, StoreError> {
-    let Some(row) = tx.fetch_optional(FIND_LIVE, &[digest.into()]).await? else { return Ok(None) };
-    Ok(Some((read_at(&row, 0)?, users::read_at(&row, WIDTH)?)))
+/// The session of a token, with its user, neither ended nor disabled, and with what the user allowed the client, if one is named.
+/// Whether it expired is for the caller to see.
+pub async fn find_live(
+    tx: &mut Tx,
+    digest: &Digest32,
+    client: Option<&ClientId>,
+) -> Result<Option<(Session, User, Vec<Consent>)>, StoreError> {
+    // A row for each consent, or one without any.
+    let rows = tx.fetch_all(FIND_LIVE, &[digest.into(), client.into()]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut allowed = Vec::new();
+    for row in &rows {
+        if row.get::<Option<UserId>>(AT_CONSENT)?.is_some() {
+            allowed.push(consents::read_at(row, AT_CONSENT)?);
+        }
+    }
+    Ok(Some((read_at(first, 0)?, users::read_at(first, WIDTH)?, allowed)))
 }
 
 /// The sessions of a user that have not ended, oldest first.

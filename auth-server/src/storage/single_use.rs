@@ -133,6 +133,21 @@ pub async fn consume<T: DeserializeOwned>(
     tx.fetch_optional(CONSUME, &values).await?.map(|row| row.json(0)).transpose()
 }
 
+/// The same for what a user allowed, whose account it holds until the transaction ends: whoever takes back what was allowed waits, and
+/// finds what was bought; or is waited for, and is found by whatever is read next. See [`users::hold`].
+///
+/// [`users::hold`]: crate::storage::users::hold
+pub async fn consume_from_user<T: DeserializeOwned>(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+    now: Timestamp,
+) -> Result<Option<T>, StoreError> {
+    let values = [purpose.as_str().into(), digest.into(), now.into()];
+    let statement = tx.dialect().consume_from_user();
+    tx.fetch_optional(statement, &values).await?.map(|row| row.json(0)).transpose()
+}
+
 /// What it stands for, without using it up: to show a page before the deed.
 pub async fn find<T: DeserializeOwned>(
     tx: &mut Tx,

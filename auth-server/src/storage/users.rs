@@ -59,8 +59,10 @@ pub async fn find(tx: &mut Tx, id: &UserId) -> Result<Option<User>, StoreError> 
 }
 
 /// Lets nobody add a session or a grant of this user until the transaction ends. Whoever ends all of them begins with
-/// this; whoever adds one looks at the account after adding it, so that one of the two sees the other. SQLite has one
-/// writer, so there it is always so.
+/// this; whoever adds one looks at the account after adding it, or after holding it less tightly by
+/// [`single_use::consume_from_user`], so that one of the two sees the other. SQLite has one writer, so there it is always so.
+///
+/// [`single_use::consume_from_user`]: crate::storage::single_use::consume_from_user
 pub async fn hold(tx: &mut Tx, id: &UserId) -> Result<(), StoreError> {
     match tx.dialect().hold_user() {
         Some(lock) => tx.fetch_all(lock, &[id.into()]).await.map(drop),

@@ -8,6 +8,7 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 
 use crate::domain::clock::Clock;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::http::error::Cause;
 use crate::http::extract::address::ClientAddress;
@@ -39,6 +40,46 @@ impl Visitor {
         self.browser_is_new
     }
 
+    /// The visitor whom a client sends; what was allowed it before comes with the session.
+    pub(crate) async fn sent_by<S>(
+        client: Option<&ClientId>,
+        parts: &mut Parts,
+        state: &S,
+    ) -> Result<Self, Response>
+    where
+        S: Send + Sync,
+        Clock: FromRef<S>,
+        Entropy: FromRef<S>,
+        LoginService: FromRef<S>,
+        Pages: FromRef<S>,
+    {
+        let now = Clock::from_ref(state).now();
+        let ClientAddress(address) =
+            ClientAddress::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Ok(id) = RequestId::from_request_parts(parts, state).await;
+        let token = |name, kind| {
+            cookies::read(&parts.headers, name).and_then(|raw| OpaqueToken::parse_as(kind, raw).ok())
+        };
+        let session = match token(cookies::SESSION, TokenKind::Session) {
+            Some(session) => LoginService::from_ref(state)
+                .session(&session, client, now)
+                .await
+                .map_err(|error| fault(&Pages::from_ref(state), id, &error))?,
+            None => None,
+        };
+        let browser = token(cookies::BROWSER, TokenKind::Browser);
+        let browser_is_new = browser.is_none();
+        let browser =
+            browser.unwrap_or_else(|| OpaqueToken::generate(TokenKind::Browser, &Entropy::from_ref(state)));
+        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self {
+            visit: Visit { browser, session, address, now },
+            device: cookies::read(&parts.headers, cookies::DEVICE).map(str::to_owned),
+            user_agent: user_agent.unwrap_or_default().to_owned(),
+            browser_is_new,
+        })
+    }
+
     /// Answers, and gives a browser that is new its cookie.
     pub(crate) fn answer(&self, answer: impl IntoResponse) -> Response {
         let mut response = answer.into_response();
@@ -65,31 +106,7 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let now = Clock::from_ref(state).now();
-        let ClientAddress(address) =
-            ClientAddress::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
-        let Ok(id) = RequestId::from_request_parts(parts, state).await;
-        let token = |name, kind| {
-            cookies::read(&parts.headers, name).and_then(|raw| OpaqueToken::parse_as(kind, raw).ok())
-        };
-        let session = match token(cookies::SESSION, TokenKind::Session) {
-            Some(session) => LoginService::from_ref(state)
-                .session(&session, now)
-                .await
-                .map_err(|error| fault(&Pages::from_ref(state), id, &error))?,
-            None => None,
-        };
-        let browser = token(cookies::BROWSER, TokenKind::Browser);
-        let browser_is_new = browser.is_none();
-        let browser =
-            browser.unwrap_or_else(|| OpaqueToken::generate(TokenKind::Browser, &Entropy::from_ref(state)));
-        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self {
-            visit: Visit { browser, session, address, now },
-            device: cookies::read(&parts.headers, cookies::DEVICE).map(str::to_owned),
-            user_agent: user_agent.unwrap_or_default().to_owned(),
-            browser_is_new,
-        })
+        Self::sent_by(None, parts, state).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! The authorization endpoint ([RFC 6749 §3.1](https://www.rfc-editor.org/rfc/rfc6749#section-3.1)), by link and by form.
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
+use http::request::Parts;
 use http_body_util::BodyExt;
 use serde::Serialize;
 
@@ -15,23 +16,27 @@ use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Forms, Page, Pages};
 use crate::http::state::AppState;
 use crate::services::authorize::refusal::PageError;
+use crate::services::authorize::request::client_id;
 use crate::services::authorize::respond::Reply;
 use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeService};
 
 /// `GET /authorize`.
 pub(super) async fn by_link(
+    State(state): State<AppState>,
     State(authorize): State<AuthorizeService>,
     State(pages): State<Pages>,
     id: RequestId,
-    visitor: Visitor,
     request: Request,
 ) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    match Parameters::parse(query.as_bytes()) {
-        Ok(parameters) => begin(&authorize, Shown { pages: &pages, id: &id }, &visitor, &parameters).await,
-        Err(error) => {
-            refuse(Shown { pages: &pages, id: &id }, &AuthorizeError::Page(PageError::Malformed(error)))
-        }
+    let shown = Shown { pages: &pages, id: &id };
+    let (mut parts, _) = request.into_parts();
+    let parameters = match Parameters::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        Ok(parameters) => parameters,
+        Err(error) => return refuse(shown, &AuthorizeError::Page(PageError::Malformed(error))),
+    };
+    match visitor(&parameters, &mut parts, &state).await {
+        Ok(visitor) => begin(&authorize, shown, &visitor, &parameters).await,
+        Err(response) => response,
     }
 }
 
@@ -46,30 +51,31 @@ pub(super) async fn by_form(
     id: RequestId,
     request: Request,
 ) -> Response {
+    let shown = Shown { pages: &pages, id: &id };
     let (mut parts, body) = request.into_parts();
     if !is_form(&parts.headers) {
         return pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()));
     }
-    let visitor = match Visitor::from_request_parts(&mut parts, &state).await {
-        Ok(visitor) => visitor,
-        Err(response) => return response,
-    };
     let Ok(body) = body.collect().await else {
         return pages.error(&ErrorPage::new(ErrorKind::TooLarge).reference(id.as_str()));
     };
     let parameters = match Parameters::parse(&body.to_bytes()) {
         Ok(parameters) => parameters,
-        Err(error) => {
-            return refuse(
-                Shown { pages: &pages, id: &id },
-                &AuthorizeError::Page(PageError::Malformed(error)),
-            );
-        }
+        Err(error) => return refuse(shown, &AuthorizeError::Page(PageError::Malformed(error))),
+    };
+    let visitor = match visitor(&parameters, &mut parts, &state).await {
+        Ok(visitor) => visitor,
+        Err(response) => return response,
     };
     if visitor.is_new() {
         return pages.go(&format!("/authorize?{}", parameters.encode()));
     }
-    begin(&authorize, Shown { pages: &pages, id: &id }, &visitor, &parameters).await
+    begin(&authorize, shown, &visitor, &parameters).await
+}
+
+/// Who comes, with what that person allowed the client of the request before.
+async fn visitor(parameters: &Parameters, parts: &mut Parts, state: &AppState) -> Result<Visitor, Response> {
+    Visitor::sent_by(client_id(parameters).ok().as_ref(), parts, state).await
 }
 
 async fn begin(

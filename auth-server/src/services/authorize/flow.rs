@@ -1,5 +1,6 @@
 //! One authorization request on its way: what to do next, and doing it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -188,15 +189,30 @@ impl AuthorizeService {
             return Ok(regardless);
         }
         let parts = Parts::of(&self.store, request).await?;
-        let mut tx = self.store.read().await?;
+        let remembered = self.remembered(&flow.client, live).await?;
         for part in &parts.all {
             let api = part.api.as_ref().map(|api| &api.id);
-            let held = consents::find(&mut tx, &live.user.id, &flow.client.id, api).await?;
-            if part.need(&flow.client, &claims, held.as_ref()) == ConsentNeed::Ask {
+            let held = remembered.iter().find(|consent| consent.api.as_ref() == api);
+            if part.need(&flow.client, &claims, held) == ConsentNeed::Ask {
                 return Ok(ConsentNeed::Ask);
             }
         }
         Ok(ConsentNeed::None)
+    }
+
+    /// What the person allowed the client before, wherever.
+    async fn remembered<'l>(
+        &self,
+        client: &Client,
+        live: &'l LiveSession,
+    ) -> Result<Cow<'l, [Consent]>, StoreError> {
+        match &live.remembered {
+            Some(remembered) if remembered.client == client.id => Ok(Cow::Borrowed(&remembered.consents)),
+            Some(_) | None => {
+                let mut tx = self.store.read().await?;
+                consents::between(&mut tx, &live.user.id, &client.id).await.map(Cow::Owned)
+            }
+        }
     }
 
     /// Keeps the request on the server, bound to the browser, and notes which session is asked for consent.

@@ -129,8 +129,8 @@ async fn redeem(
     (family, binding): (Option<Family>, Confirmation),
 ) -> Result<(CodePayload, Standing), TokenError> {
     let now = presented.caller.now;
-    let spent =
-        single_use::consume::<CodePayload>(tx, Purpose::AuthorizationCode, &presented.code, now).await?;
+    let purpose = Purpose::AuthorizationCode;
+    let spent = single_use::consume_from_user::<CodePayload>(tx, purpose, &presented.code, now).await?;
     let Some(payload) = spent else {
         return Err(refuse_replay(tx, presented).await?);
     };

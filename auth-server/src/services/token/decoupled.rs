@@ -157,7 +157,7 @@ async fn redeem(
         PollState::Hurried => return Err(TokenError::SignInHurried),
         PollState::Pending => return Err(TokenError::SignInPending),
     }
-    let spent = single_use::consume(tx, presented.way.purpose(), &presented.digest, *now).await?;
+    let spent = single_use::consume_from_user(tx, presented.way.purpose(), &presented.digest, *now).await?;
     let Some(approval): Option<Approval> = spent else {
         return Err(refuse_replay(tx, presented).await?);
     };

@@ -8,12 +8,13 @@ use crate::services::token::TokenError;
 use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
 use crate::storage::grants::Standing;
-use crate::storage::{Tx, grants, refresh_tokens, single_use};
+use crate::storage::{Tx, grants, single_use};
 
 /// Makes a grant, in the transaction in which its code is spent, begins the family of its refresh tokens, and uses up the proof that
 /// came with the request.
 ///
-/// Between the person's decision and now the user may have been disabled, or the session ended by a new password.
+/// Between the person's decision and now the user may have been disabled, or the session ended by a new password. A grant that does
+/// not stand is taken back at once, and the family with it.
 pub(super) async fn begin(
     tx: &mut Tx,
     grant: &Grant,
@@ -21,17 +22,16 @@ pub(super) async fn begin(
     event: AuditEvent,
     now: Timestamp,
 ) -> Result<Standing, TokenError> {
-    grants::insert(tx, grant).await?;
-    let standing = grants::standing_to_issue(tx, &grant.id).await?.ok_or(TokenError::GrantOver)?;
+    let first = family.map(|family| family.first(proof.clone(), now));
+    let standing = grants::begin(tx, grant, first.as_ref()).await?.ok_or(TokenError::GrantOver)?;
     if !(standing_holds(&standing, now) && session_is_live(&standing, now)) {
         grants::revoke(tx, &grant.id, now).await?;
         tx.audit(event.refused());
         return Err(TokenError::GrantOver);
     }
-    match (family, proof) {
-        (Some(family), proof) => refresh_tokens::insert(tx, &family.first(grant, proof, now)).await?,
-        (None, Some(proof)) => single_use::use_proof(tx, &proof, now).await?,
-        (None, None) => {}
+    // A family uses it up as it begins.
+    if let (None, Some(proof)) = (first, proof) {
+        single_use::use_proof(tx, &proof, now).await?;
     }
     tx.audit(event);
     Ok(standing)

@@ -12,7 +12,6 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::KeyProof;
-use crate::domain::grant::Grant;
 use crate::domain::ids::GrantId;
 use crate::domain::parameters::Parameters;
 use crate::domain::refresh::{Redemption, RefreshState};
@@ -24,7 +23,7 @@ use crate::services::token::access::standing_holds;
 use crate::services::token::target::still_given;
 use crate::services::token::wish::{Given, Wish};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
-use crate::storage::grants::Standing;
+use crate::storage::grants::{FirstToken, Standing};
 use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
 use crate::storage::{StoreError, Tx, grants, refresh_tokens, single_use};
 
@@ -40,13 +39,10 @@ pub(super) struct Family {
 
 impl Family {
     /// The first token.
-    pub(super) fn first(&self, grant: &Grant, proof: Option<KeyProof>, now: Timestamp) -> NewRefreshToken {
+    pub(super) fn first(&self, proof: Option<KeyProof>, now: Timestamp) -> FirstToken {
         let absolute_expires_at = now.plus(self.absolute);
-        NewRefreshToken {
+        FirstToken {
             digest: self.token.digest(),
-            grant: grant.id.clone(),
-            client: grant.client.clone(),
-            scopes: grant.scopes.clone(),
             expires_at: now.plus(self.ttl).min(absolute_expires_at),
             absolute_expires_at,
             proof,

@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use super::support::{Backend, Fixture};
-use crate::domain::ids::OrganisationId;
+use super::support::{Backend, Fixture, scopes};
+use crate::domain::consent::Consent;
+use crate::domain::details::Details;
+use crate::domain::ids::{ApiId, ClientId, OrganisationId, UserId};
 use crate::domain::organisation::Organisation;
 use crate::domain::user::{PasswordHash, User, Username};
-use crate::storage::{credentials, organisations, sessions, users};
+use crate::storage::{consents, credentials, organisations, sessions, users};
 
 #[rstest]
 #[case(Backend::Sqlite)]
@@ -104,12 +106,12 @@ async fn a_session_is_found_by_its_token_until_it_is_ended(#[case] backend: Back
     let fixture = Fixture::new(backend).await;
     let (user, digest) = (fixture.user("ada").await, fixture.digest());
     let session = fixture.session(&user.id, &digest).await;
-    let live = async || sessions::find_live(&mut fixture.read().await, &digest).await.unwrap();
-    assert_eq!(live().await, Some((session.clone(), user.clone())));
+    let live = async || sessions::find_live(&mut fixture.read().await, &digest, None).await.unwrap();
+    assert_eq!(live().await, Some((session.clone(), user.clone(), Vec::new())));
     fixture.clock.advance(Duration::from_mins(1));
     let (id, now) = (session.id.clone(), fixture.now());
     fixture.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await;
-    assert_eq!(live().await.map(|(session, _)| session.last_seen_at), Some(now));
+    assert_eq!(live().await.map(|(session, ..)| session.last_seen_at), Some(now));
     let listed = sessions::list_by_user(&mut fixture.read().await, &user.id, now, 10).await.unwrap();
     assert_eq!(listed.len(), 1);
     let (id, owner) = (session.id.clone(), user.id.clone());
@@ -132,11 +134,48 @@ async fn a_session_is_found_by_its_token_until_it_is_ended(#[case] backend: Back
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
 #[tokio::test]
+async fn a_session_is_found_with_what_its_user_allowed_one_client(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (ada, bob) = (fixture.user("ada").await.id, fixture.user("bob").await.id);
+    let (client, other) = (fixture.client().await.id, fixture.client().await.id);
+    let digest = fixture.digest();
+    let session = fixture.session(&ada, &digest).await;
+    let here = fixture.api("https://orders.test").await.id;
+    let consent = |user: &UserId, client: &ClientId, api: Option<ApiId>| Consent {
+        user: user.clone(),
+        client: client.clone(),
+        api,
+        scopes: scopes("openid"),
+        claims: "nickname".parse().unwrap(),
+        details: Details::default(),
+        granted_at: fixture.now(),
+    };
+    let own = [consent(&ada, &client, None), consent(&ada, &client, Some(here))];
+    let foreign = [consent(&ada, &other, None), consent(&bob, &client, None)];
+    for saved in own.iter().chain(&foreign).cloned() {
+        fixture.write(move |tx| Box::pin(async move { consents::save(tx, &saved).await })).await;
+    }
+    let mut tx = fixture.read().await;
+    for (named, expected) in [(Some(&client), &own[..]), (None, &[]), (Some(&fixture.id()), &[])] {
+        let (found, user, mut allowed) = sessions::find_live(&mut tx, &digest, named).await.unwrap().unwrap();
+        assert_eq!((found.id, user.id), (session.id.clone(), ada.clone()));
+        allowed.sort_by_key(|consent| consent.api.clone());
+        assert_eq!(allowed, expected);
+    }
+    let mut between = consents::between(&mut tx, &ada, &client).await.unwrap();
+    between.sort_by_key(|consent| consent.api.clone());
+    assert_eq!(between, own);
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
 async fn the_session_of_a_disabled_user_is_not_found(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let (user, digest) = (fixture.user("ada").await, fixture.digest());
     fixture.session(&user.id, &digest).await;
     let off = User { disabled_at: Some(fixture.now()), ..user };
     assert!(fixture.write(move |tx| Box::pin(async move { users::update(tx, &off).await })).await);
-    assert_eq!(sessions::find_live(&mut fixture.read().await, &digest).await.unwrap(), None);
+    assert_eq!(sessions::find_live(&mut fixture.read().await, &digest, None).await.unwrap(), None);
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod apis;
 mod audit;
+mod begun;
 mod cache;
 mod ciba_requests;
 mod cleanup;

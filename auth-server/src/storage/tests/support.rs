@@ -247,7 +247,7 @@ impl Fixture {
 
     pub(crate) async fn insert_grant(&self, grant: &Grant) {
         let added = grant.clone();
-        self.write(move |tx| Box::pin(async move { grants::insert(tx, &added).await })).await;
+        self.write(move |tx| Box::pin(async move { grants::begin(tx, &added, None).await.map(drop) })).await;
     }
 
     /// A grant by which tokens can be issued.
