@@ -179,8 +179,9 @@ async fn a_family_uses_its_proof_up_as_it_begins(#[case] backend: Backend) {
 }
 
 /// Issues a code for a grant, as far as what is stored of it matters here.
-async fn issue(fixture: &Fixture, user: &UserId) -> Digest32 {
-    let (digest, payload) = (fixture.digest(), serde_json::json!({ "user": user.as_str() }));
+async fn issue(fixture: &Fixture, Grant { user, client, .. }: &Grant) -> Digest32 {
+    let digest = fixture.digest();
+    let payload = serde_json::json!({ "client": client.as_str(), "user": user.as_str() });
     fixture
         .write(move |tx| {
             Box::pin(async move {
@@ -225,7 +226,7 @@ async fn somebody_waits(fixture: &Fixture) {
 async fn on_postgres_a_redemption_waits_for_who_takes_back_and_sees_it() {
     let fixture = Fixture::new(Backend::Postgres).await;
     let grant = underway(&fixture).await;
-    let code = issue(&fixture, &grant.user).await;
+    let code = issue(&fixture, &grant).await;
     let (release, released) = oneshot::channel::<()>();
     let (begun, has_begun) = oneshot::channel::<()>();
     let (store, user, client) = (fixture.store.clone(), grant.user.clone(), grant.client.clone());
@@ -253,11 +254,18 @@ async fn on_postgres_a_redemption_waits_for_who_takes_back_and_sees_it() {
     assert!(!standing.at_issue.unwrap().is_remembered);
 }
 
+/// Whoever takes back what one client was allowed begins with its codes, in the order in which a redemption goes on: neither waits for
+/// the other.
+#[rstest]
+#[case::from_every_client(false)]
+#[case::from_one_client(true)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_bought() {
+async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_bought(
+    #[case] codes_first: bool,
+) {
     let fixture = Fixture::new(Backend::Postgres).await;
     let grant = underway(&fixture).await;
-    let code = issue(&fixture, &grant.user).await;
+    let code = issue(&fixture, &grant).await;
     let (release, released) = oneshot::channel::<()>();
     let (begun, has_begun) = oneshot::channel::<()>();
     let (store, token, bought) = (fixture.replica().await, first(&fixture, None), grant.clone());
@@ -279,7 +287,15 @@ async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_boug
     has_begun.await.unwrap();
     let (store, user, client) = (fixture.store.clone(), grant.user.clone(), grant.client.clone());
     let taking = tokio::spawn(async move {
-        let work = store.write(move |tx| Box::pin(async move { take_back(tx, &user, &client).await }));
+        let work = store.write(move |tx| {
+            Box::pin(async move {
+                if codes_first {
+                    let purpose = Purpose::AuthorizationCode;
+                    assert!(!single_use::forget_between(tx, purpose, &user, &client).await?, "it is spent");
+                }
+                take_back(tx, &user, &client).await
+            })
+        });
         work.await
     });
     somebody_waits(&fixture).await;
