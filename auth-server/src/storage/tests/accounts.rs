@@ -152,7 +152,8 @@ async fn a_session_is_found_with_what_its_user_allowed_one_client(#[case] backen
     };
     let own = [consent(&ada, &client, None), consent(&ada, &client, Some(here))];
     let foreign = [consent(&ada, &other, None), consent(&bob, &client, None)];
-    for saved in own.iter().chain(&foreign).cloned() {
+    for consent in own.iter().chain(&foreign) {
+        let saved = consent.clone();
         fixture.write(move |tx| Box::pin(async move { consents::save(tx, &saved).await })).await;
     }
     let mut tx = fixture.read().await;
