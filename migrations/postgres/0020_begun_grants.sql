@@ -1,3 +1,6 @@
+-- Who allowed what is used once, where a user allowed it: whoever redeems it holds the account. Replicas of before leave it empty.
+ALTER TABLE single_use ADD COLUMN user_id TEXT COLLATE "C";
+
 -- A grant is added through this view: with the first refresh token of its family, if it has one, in one statement. What the grant stands
 -- on is selected by the same statement, and passes through it to whoever adds the grant; it is stored nowhere. Nobody reads the view.
 CREATE VIEW begun_grants AS

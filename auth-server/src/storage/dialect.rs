@@ -36,19 +36,28 @@ impl Dialect {
         }
     }
 
-    /// Uses up what a user allowed, and holds the row of the user, less tightly: whoever adds what refers to it holds it like this.
+    /// Holds it less tightly: so does whoever adds what refers to the user, and they do not wait for each other.
+    pub(super) const fn keep_user(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("SELECT 1 FROM users WHERE id = $1 FOR KEY SHARE"),
+            Self::Sqlite => None,
+        }
+    }
+
+    /// Uses up what a user allowed, holds the row of the user as [`keep_user`] does, and says which row that was.
+    ///
+    /// [`keep_user`]: Self::keep_user
     pub(super) const fn consume_from_user(self) -> &'static str {
         match self {
             Self::Postgres => {
                 "UPDATE single_use SET used_at = $3
                   WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
-              RETURNING payload,
-                        (SELECT 1 FROM users u WHERE u.id = CAST(payload AS JSON) ->> 'user' FOR KEY SHARE)"
+              RETURNING payload, (SELECT u.id FROM users u WHERE u.id = single_use.user_id FOR KEY SHARE)"
             }
             Self::Sqlite => {
                 "UPDATE single_use SET used_at = $3
                   WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
-              RETURNING payload"
+              RETURNING payload, user_id"
             }
         }
     }

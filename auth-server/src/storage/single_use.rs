@@ -7,13 +7,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::code::CodePayload;
 use crate::domain::confirmation::KeyProof;
+use crate::domain::decoupled::Approval;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::secret::Digest32;
-use crate::storage::{StoreError, Tx, Unique};
+use crate::storage::{StoreError, Tx, Unique, users};
 
 const ISSUE: &str = "
-    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, user_id)
+    VALUES ($1, $2, $3, $4, $5, $6)";
 const ISSUE_WITH_PROOF: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
     VALUES ($1, $2, $3, $4, $5, NULL), ($6, $7, 'null', $4, $8, $4)";
@@ -78,6 +81,24 @@ impl Purpose {
     }
 }
 
+/// What a user allowed a client, which begins a grant.
+pub trait Allowed {
+    /// Who allowed it.
+    fn user(&self) -> &UserId;
+}
+
+impl Allowed for Approval {
+    fn user(&self) -> &UserId {
+        &self.user
+    }
+}
+
+impl Allowed for CodePayload {
+    fn user(&self) -> &UserId {
+        &self.user
+    }
+}
+
 /// Stores what `digest` stands for until it is used or expires.
 pub async fn issue(
     tx: &mut Tx,
@@ -86,9 +107,37 @@ pub async fn issue(
     payload: &(impl Serialize + Sync),
     expires_at: Timestamp,
 ) -> Result<(), StoreError> {
+    add(tx, (purpose, digest), payload, None, expires_at).await
+}
+
+/// The same for what a user allowed; then ask [`consume_from_user`].
+pub async fn issue_from_user(
+    tx: &mut Tx,
+    purpose: Purpose,
+    digest: &Digest32,
+    allowed: &(impl Allowed + Serialize + Sync),
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    add(tx, (purpose, digest), allowed, Some(allowed.user()), expires_at).await
+}
+
+async fn add(
+    tx: &mut Tx,
+    (purpose, digest): (Purpose, &Digest32),
+    payload: &(impl Serialize + Sync),
+    user: Option<&UserId>,
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
     let payload = serde_json::to_string(payload)
         .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
-    let values = [purpose.as_str().into(), digest.into(), payload.into(), tx.now().into(), expires_at.into()];
+    let values = [
+        purpose.as_str().into(),
+        digest.into(),
+        payload.into(),
+        tx.now().into(),
+        expires_at.into(),
+        user.into(),
+    ];
     tx.execute(ISSUE, &values).await.map(drop)
 }
 
@@ -136,8 +185,8 @@ pub async fn consume<T: DeserializeOwned>(
 /// The same for what a user allowed, whose account it holds until the transaction ends: whoever takes back what was allowed waits, and
 /// finds what was bought; or is waited for, and is found by whatever is read next. See [`users::hold`].
 ///
-/// [`users::hold`]: crate::storage::users::hold
-pub async fn consume_from_user<T: DeserializeOwned>(
+/// It is one statement, except for what replicas issued that do not say beside it whose it is.
+pub async fn consume_from_user<T: Allowed + DeserializeOwned>(
     tx: &mut Tx,
     purpose: Purpose,
     digest: &Digest32,
@@ -145,7 +194,12 @@ pub async fn consume_from_user<T: DeserializeOwned>(
 ) -> Result<Option<T>, StoreError> {
     let values = [purpose.as_str().into(), digest.into(), now.into()];
     let statement = tx.dialect().consume_from_user();
-    tx.fetch_optional(statement, &values).await?.map(|row| row.json(0)).transpose()
+    let Some(row) = tx.fetch_optional(statement, &values).await? else { return Ok(None) };
+    let allowed: T = row.json(0)?;
+    if row.get::<Option<String>>(1)?.as_deref() != Some(allowed.user().as_str()) {
+        users::keep(tx, allowed.user()).await?;
+    }
+    Ok(Some(allowed))
 }
 
 /// What it stands for, without using it up: to show a page before the deed.

@@ -70,6 +70,14 @@ pub async fn hold(tx: &mut Tx, id: &UserId) -> Result<(), StoreError> {
     }
 }
 
+/// Lets nobody [`hold`] this user until the transaction ends.
+pub(super) async fn keep(tx: &mut Tx, id: &UserId) -> Result<(), StoreError> {
+    match tx.dialect().keep_user() {
+        Some(lock) => tx.fetch_all(lock, &[id.into()]).await.map(drop),
+        None => Ok(()),
+    }
+}
+
 /// The user that tokens call `sub`; the text may be anything.
 pub async fn find_by_sub(tx: &mut Tx, sub: &str) -> Result<Option<User>, StoreError> {
     tx.fetch_optional(FIND_BY_SUB, &[sub.into()]).await?.as_ref().map(read).transpose()

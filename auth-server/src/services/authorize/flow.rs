@@ -313,8 +313,8 @@ impl AuthorizeService {
                         }
                         tx.audit(event);
                     }
-                    single_use::issue(tx, Purpose::AuthorizationCode, &digest, &ending.payload, expires_at)
-                        .await?;
+                    let (purpose, allowed) = (Purpose::AuthorizationCode, &ending.payload);
+                    single_use::issue_from_user(tx, purpose, &digest, allowed, expires_at).await?;
                     Ok::<_, InteractionError>(())
                 })
             })

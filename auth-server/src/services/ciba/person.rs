@@ -127,7 +127,7 @@ async fn write(tx: &mut Tx, verdict: Verdict, now: Timestamp) -> Step<bool> {
     let whose = (&request.id, &request.user);
     let Some(digest) = ciba_requests::decide(tx, whose, decision, now).await? else { return Ok(false) };
     if decision == Decision::Allow {
-        single_use::issue(tx, Purpose::AuthReqId, &digest, &approval, request.expires_at).await?;
+        single_use::issue_from_user(tx, Purpose::AuthReqId, &digest, &approval, request.expires_at).await?;
     }
     tx.audit(event);
     Ok(true)

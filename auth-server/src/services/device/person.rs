@@ -229,7 +229,7 @@ async fn write(tx: &mut Tx, verdict: Verdict, now: Timestamp) -> Step<()> {
     }
     if decision == Decision::Allow {
         let until = device.request.expires_at;
-        single_use::issue(tx, Purpose::DeviceCode, &device.digest, &approval, until).await?;
+        single_use::issue_from_user(tx, Purpose::DeviceCode, &device.digest, &approval, until).await?;
     }
     tx.audit(event);
     Ok(())

@@ -1,29 +1,26 @@
-//! Grants as they begin, and what is taken back at the same moment.
+//! Grants as they begin.
 
 use std::time::Duration;
 
 use rstest::rstest;
-use tokio::sync::oneshot;
 
-use super::support::{Backend, Fixture, START, scopes};
+use super::support::{Backend, Fixture, scopes};
 use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
 use crate::domain::consent::Consent;
 use crate::domain::details::Details;
 use crate::domain::grant::Grant;
-use crate::domain::ids::{ApiId, ClientId, GrantId, UserId};
+use crate::domain::ids::{ApiId, ClientId, UserId};
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
 use crate::domain::refresh::RefreshState;
-use crate::domain::secret::Digest32;
 use crate::domain::signing::SigningAlg;
 use crate::storage::grants::{FirstToken, Standing};
-use crate::storage::single_use::{self, Purpose};
 use crate::storage::{
-    Store, StoreError, Tx, Unique, assignments, consents, grants, refresh_tokens, roles, sessions, users,
+    Store, StoreError, Unique, assignments, consents, grants, refresh_tokens, roles, single_use,
 };
 
-const TTL: Duration = Duration::from_hours(24);
+pub(super) const TTL: Duration = Duration::from_hours(24);
 
-fn first(fixture: &Fixture, proof: Option<KeyProof>) -> FirstToken {
+pub(super) fn first(fixture: &Fixture, proof: Option<KeyProof>) -> FirstToken {
     FirstToken {
         digest: fixture.digest(),
         expires_at: fixture.now().plus(TTL),
@@ -42,7 +39,7 @@ async fn begin(
 }
 
 /// A grant of somebody who is signed in, with a consent and a role at an API, which is not there yet.
-async fn underway(fixture: &Fixture) -> Grant {
+pub(super) async fn underway(fixture: &Fixture) -> Grant {
     let (user, client) = (fixture.user("ada").await.id, fixture.client().await.id);
     let (session, api) =
         (fixture.session(&user, &fixture.digest()).await.id, fixture.api("https://orders.test").await.id);
@@ -176,136 +173,4 @@ async fn a_family_uses_its_proof_up_as_it_begins(#[case] backend: Backend) {
     let alone =
         fixture.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
     assert_eq!(alone.await, used);
-}
-
-/// Issues a code for a grant, as far as what is stored of it matters here.
-async fn issue(fixture: &Fixture, Grant { user, client, .. }: &Grant) -> Digest32 {
-    let digest = fixture.digest();
-    let payload = serde_json::json!({ "client": client.as_str(), "user": user.as_str() });
-    fixture
-        .write(move |tx| {
-            Box::pin(async move {
-                let ends = START.plus(TTL);
-                single_use::issue(tx, Purpose::AuthorizationCode, &digest, &payload, ends).await
-            })
-        })
-        .await;
-    digest
-}
-
-/// Spends a code and begins its grant.
-async fn redeem(
-    tx: &mut Tx,
-    code: &Digest32,
-    (grant, first): (&Grant, &FirstToken),
-) -> Result<Option<Standing>, StoreError> {
-    let spent = single_use::consume_from_user(tx, Purpose::AuthorizationCode, code, START).await?;
-    let spent: Option<serde_json::Value> = spent;
-    if spent.is_none() { Ok(None) } else { grants::begin(tx, grant, Some(first)).await }
-}
-
-/// Takes back all that a user allowed a client, as those do who end something.
-async fn take_back(tx: &mut Tx, user: &UserId, client: &ClientId) -> Result<(), StoreError> {
-    users::hold(tx, user).await?;
-    sessions::end_all(tx, user, START).await?;
-    consents::delete(tx, user, client).await?;
-    grants::revoke_between(tx, user, client, START).await.map(drop)
-}
-
-async fn somebody_waits(fixture: &Fixture) {
-    let waiters =
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    let mut tx = fixture.read().await;
-    while tx.fetch_all(waiters, &[]).await.unwrap().is_empty() {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Of two replicas one redeems a code while the other takes back what it stands for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_postgres_a_redemption_waits_for_who_takes_back_and_sees_it() {
-    let fixture = Fixture::new(Backend::Postgres).await;
-    let grant = underway(&fixture).await;
-    let code = issue(&fixture, &grant).await;
-    let (release, released) = oneshot::channel::<()>();
-    let (begun, has_begun) = oneshot::channel::<()>();
-    let (store, user, client) = (fixture.store.clone(), grant.user.clone(), grant.client.clone());
-    let taking = tokio::spawn(async move {
-        let work = store.write(move |tx| {
-            Box::pin(async move {
-                take_back(tx, &user, &client).await?;
-                begun.send(()).unwrap();
-                released.await.map_err(|_| StoreError::Busy)
-            })
-        });
-        work.await
-    });
-    has_begun.await.unwrap();
-    let (store, token) = (fixture.replica().await, first(&fixture, None));
-    let redeeming = tokio::spawn(async move {
-        let work = store.write(move |tx| Box::pin(async move { redeem(tx, &code, (&grant, &token)).await }));
-        work.await
-    });
-    somebody_waits(&fixture).await;
-    release.send(()).unwrap();
-    taking.await.unwrap().unwrap();
-    let standing = redeeming.await.unwrap().unwrap().unwrap();
-    assert_eq!(standing.session.unwrap().ended_at, Some(START));
-    assert!(!standing.at_issue.unwrap().is_remembered);
-}
-
-/// Whoever takes back what one client was allowed begins with its codes, in the order in which a redemption goes on: neither waits for
-/// the other.
-#[rstest]
-#[case::from_every_client(false)]
-#[case::from_one_client(true)]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_bought(
-    #[case] codes_first: bool,
-) {
-    let fixture = Fixture::new(Backend::Postgres).await;
-    let grant = underway(&fixture).await;
-    let code = issue(&fixture, &grant).await;
-    let (release, released) = oneshot::channel::<()>();
-    let (begun, has_begun) = oneshot::channel::<()>();
-    let (store, token, bought) = (fixture.replica().await, first(&fixture, None), grant.clone());
-    let redeeming = tokio::spawn(async move {
-        let work = store.write(move |tx| {
-            Box::pin(async move {
-                // Between the code and its grant, too.
-                let purpose = Purpose::AuthorizationCode;
-                let spent: Option<serde_json::Value> =
-                    single_use::consume_from_user(tx, purpose, &code, START).await?;
-                assert!(spent.is_some());
-                begun.send(()).unwrap();
-                released.await.map_err(|_| StoreError::Busy)?;
-                grants::begin(tx, &bought, Some(&token)).await
-            })
-        });
-        work.await
-    });
-    has_begun.await.unwrap();
-    let (store, user, client) = (fixture.store.clone(), grant.user.clone(), grant.client.clone());
-    let taking = tokio::spawn(async move {
-        let work = store.write(move |tx| {
-            Box::pin(async move {
-                if codes_first {
-                    let purpose = Purpose::AuthorizationCode;
-                    assert!(!single_use::forget_between(tx, purpose, &user, &client).await?, "it is spent");
-                }
-                take_back(tx, &user, &client).await
-            })
-        });
-        work.await
-    });
-    somebody_waits(&fixture).await;
-    release.send(()).unwrap();
-    let standing = redeeming.await.unwrap().unwrap().unwrap();
-    assert_eq!(standing.session.unwrap().ended_at, None, "it came first");
-    taking.await.unwrap().unwrap();
-    assert!(is_revoked(&fixture, &grant.id).await);
-}
-
-async fn is_revoked(fixture: &Fixture, id: &GrantId) -> bool {
-    grants::find(&mut fixture.read().await, id).await.unwrap().unwrap().revoked_at.is_some()
 }

@@ -15,6 +15,7 @@ mod inventories;
 mod jobs;
 mod logout_notices;
 mod opening;
+mod redeemed;
 mod refresh;
 mod registry;
 mod schema;
