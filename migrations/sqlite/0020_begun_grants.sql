@@ -6,6 +6,7 @@ ALTER TABLE single_use ADD COLUMN user_id TEXT;
 --
 -- Nobody reads the view, so it reads no table, and none has to be changed with it in mind. It is the trigger that knows the columns of two:
 -- one that is added to them later with a default needs COALESCE(NEW.x, the default) here, because replicas of before do not name it.
+-- Whoever builds one of the two anew drops the trigger before, and makes it again.
 CREATE VIEW begun_grants AS
 SELECT CAST(NULL AS TEXT) AS id, CAST(NULL AS TEXT) AS client_id, CAST(NULL AS TEXT) AS user_id, CAST(NULL AS TEXT) AS session_id,
        CAST(NULL AS TEXT) AS scopes, CAST(NULL AS TEXT) AS api_id, CAST(NULL AS INTEGER) AS auth_time,

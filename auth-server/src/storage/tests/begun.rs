@@ -174,3 +174,28 @@ async fn a_family_uses_its_proof_up_as_it_begins(#[case] backend: Backend) {
         fixture.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
     assert_eq!(alone.await, used);
 }
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn the_view_stands_in_no_table_s_way(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let grant = underway(&fixture).await;
+    let change = match backend {
+        Backend::Postgres => {
+            "ALTER TABLE users ALTER COLUMN name TYPE VARCHAR(999);
+             ALTER TABLE sessions ALTER COLUMN user_agent TYPE VARCHAR(999);
+             ALTER TABLE grants ALTER COLUMN scopes TYPE VARCHAR(999);
+             ALTER TABLE refresh_tokens ALTER COLUMN scopes TYPE VARCHAR(999)"
+        }
+        Backend::Sqlite => {
+            "CREATE TABLE anew AS SELECT * FROM sessions;
+             DROP TABLE sessions;
+             ALTER TABLE anew RENAME TO sessions"
+        }
+    };
+    fixture.place.tamper(change).await;
+    let begun = begin(&fixture.store, &grant, Some(first(&fixture, None))).await.unwrap().unwrap();
+    assert!(begun.session.is_some());
+}
