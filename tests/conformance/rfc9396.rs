@@ -181,6 +181,7 @@ async fn section_5_what_its_type_does_not_allow_is_refused(#[values(Sqlite, Post
 #[case::a_text(r#"["payment"]"#)]
 #[case::no_type(r#"[{"creditor":"x"}]"#)]
 #[case::a_type_that_is_no_text(r#"[{"type":7}]"#)]
+#[case::nul(r#"[{"type":"payment","amount":{"currency":"EUR","value":"1.00"},"creditor":"a\u0000b"}]"#)]
 #[case::a_repeated_member(r#"[{"type":"account","actions":["list"],"actions":[]}]"#)]
 #[tokio::test]
 async fn section_5_what_is_no_list_of_details_is_refused(

@@ -1,5 +1,6 @@
 //! A bank with an API, types of details, and clients that may ask for them.
 
+use portcullis_server::config::Config;
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
@@ -50,7 +51,11 @@ pub(crate) fn account(actions: &[&str]) -> Value {
 
 impl World {
     pub(crate) async fn on(database: Database) -> Self {
-        let server = TestServer::start_on(database).await;
+        Self::with(database, |_| {}).await
+    }
+
+    pub(crate) async fn with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
+        let server = TestServer::start_with(database, change).await;
         let ada = server.admin.user("ada").await;
         let bank = server.admin.api(BANK).await;
         let set = set_types(&server, &bank, &types()).await;

@@ -1,9 +1,12 @@
 //! OAuth 2.0 Rich Authorization Requests ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)): what tokens carry.
 
+use portcullis_server::config::SecretText;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::execute;
 use portcullis_tests::jwt;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tempfile::tempdir;
 
 use crate::rfc9396_scene::{BANK, World, account, details_of, invalid, payment, refusal, set_types, types};
 
@@ -192,4 +195,25 @@ async fn section_9_2_introspection_says_what_is_granted_in_detail(
     let tokens = world.redeem(&world.granted(&asked).await, &[]).await;
     let said = world.server.machine.introspect(&guard, &tokens.member("access_token")).await.json();
     assert_eq!((&said["active"], &said["authorization_details"]), (&json!(true), &asked));
+}
+
+/// As a code may say that was issued before such details were refused.
+#[rstest]
+#[tokio::test]
+async fn section_6_a_code_is_redeemed_whatever_its_details_say(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let folder = tempdir().unwrap();
+    let url = database.create(folder.path()).await;
+    let stored = SecretText::new(url.clone());
+    let world = World::with(database, |config| config.database.url = Some(stored)).await;
+    let mut asked = json!([payment("1.00")]);
+    asked[0]["creditor"] = json!("a~b");
+    let granted = world.granted(&asked).await;
+    execute(&url, r"UPDATE single_use SET payload = REPLACE(payload, 'a~b', 'a\u0000b')").await;
+    let tokens = world.redeem(&granted, &[]).await;
+    asked[0]["creditor"] = json!("a\0b");
+    assert_eq!(details_of(&tokens), asked);
+    let tokens = world.refresh(&tokens.member("refresh_token"), &[]).await;
+    assert_eq!(details_of(&tokens), asked);
 }

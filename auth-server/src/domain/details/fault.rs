@@ -31,7 +31,7 @@ impl DetailsFault {
             }
             Self::Exceeding => "authorization_details exceed what was granted",
             Self::Malformed => {
-                "authorization_details is not a JSON list of at most 16 objects with a type, repeats a member, or is too large or deep"
+                "authorization_details is not a JSON list of at most 16 objects with a type, repeats a member, says U+0000, or is too large or deep"
             }
             Self::NotHere => "authorization_details cannot be asked for here",
             Self::Type => {

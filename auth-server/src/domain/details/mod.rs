@@ -34,7 +34,7 @@ pub struct Detail(Map<String, Value>);
 /// The text is no list of details.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "expected a JSON list of at most 16 objects and 4 KiB, each with a type, without repeated members, and 8 deep at most"
+    "expected a JSON list of at most 16 objects and 4 KiB, each with a type, without repeated members or U+0000, and 8 deep at most"
 )]
 pub struct InvalidDetails;
 
@@ -44,7 +44,7 @@ impl Details {
         let Ok(Value::Array(listed)) = StrictJson::parse(raw, LONGEST, DEEPEST) else {
             return Err(InvalidDetails);
         };
-        if listed.len() > MOST {
+        if listed.len() > MOST || listed.iter().any(has_nul) {
             return Err(InvalidDetails);
         }
         let read = |value| match value {
@@ -140,6 +140,16 @@ impl Detail {
     }
 }
 
+/// Whether a text in it has U+0000, which JSON can say and much that reads it cannot: PostgreSQL, for one.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::Array(entries) => entries.iter().any(has_nul),
+        Value::Bool(_) | Value::Null | Value::Number(_) => false,
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::String(text) => text.contains('\0'),
+    }
+}
+
 impl fmt::Display for Details {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", serde_json::json!(self.0))
@@ -162,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_list_of_objects_with_a_type_is_read_as_it_is() {
-        let raw = r#"[{"type":"payment","amount":{"value":"1.50"}},{"type":"https://a.test/files"}]"#;
+        let raw =
+            r#"[{"type":"payment","amount":{"value":"1.50"}},{"type":"https://a.test/files","b":"\\u0000"}]"#;
         let read = Details::parse(raw).unwrap();
         assert_eq!(read.iter().map(Detail::kind).collect::<Vec<_>>(), ["payment", "https://a.test/files"]);
         assert_eq!(serde_json::from_str::<Details>(&read.to_string()).unwrap(), read);
@@ -187,6 +198,9 @@ mod tests {
             r#"[{"type":"a","type":"a"}]"#,
             r#"[{"type":"a","b":{"c":1,"c":2}}]"#,
             r#"[{"type":"a"}"#,
+            r#"[{"type":"a\u0000"}]"#,
+            r#"[{"type":"a"},{"type":"a","b":[{"c":"\u0000"}]}]"#,
+            r#"[{"type":"a","b":{"\u0000":1}}]"#,
             &many,
             &long,
             &deep,

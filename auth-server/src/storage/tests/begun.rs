@@ -179,7 +179,7 @@ async fn a_family_uses_its_proof_up_as_it_begins(#[case] backend: Backend) {
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
 #[tokio::test]
-async fn the_view_stands_in_no_table_s_way(#[case] backend: Backend) {
+async fn the_view_stands_in_the_way_of_no_table(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let grant = underway(&fixture).await;
     let change = match backend {
