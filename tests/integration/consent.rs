@@ -1,14 +1,17 @@
 //! What a person allows an application, and what is remembered of it.
 
+use portcullis_server::config::SecretText;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::execute;
 use portcullis_tests::markup::text_of;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::the_form;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
+use tempfile::tempdir;
 
 #[rstest]
 #[tokio::test]
@@ -226,4 +229,35 @@ async fn what_was_allowed_is_listed_and_taken_back(#[values(Sqlite, Postgres)] d
     for nothing in [shop.id.as_str(), "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "https://rp.test/x.json", ""] {
         assert_eq!(withdraw(nothing).await.status, 404, "{nothing}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_consent_that_cannot_be_read_stops_only_who_needs_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let folder = tempdir().unwrap();
+    let url = database.create(folder.path()).await;
+    let stored = SecretText::new(url.clone());
+    let server = TestServer::start_with(database, |config| config.database.url = Some(stored)).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api("https://orders.test").await;
+    let stock = server.admin.api("https://stock.test").await;
+    let shop = server.admin.web_client(&[&orders, &stock]).await;
+    let at = |audience: &str| AuthorizeRequest::of(&shop).with("resource", audience);
+    let mut visitor = server.visitor();
+    for api in [&orders, &stock] {
+        visitor.authorize(&at(&api.audience), &ada).await;
+    }
+    // A replica that knows more claims may have written it.
+    let later = "UPDATE consents SET claims = 'of_later'
+                  WHERE api_id = (SELECT id FROM apis WHERE audience = 'https://orders.test')";
+    execute(&url, later).await;
+    let answer = visitor.open(&at(&stock.audience).path()).await;
+    Callback::of(&answer.location().expect("nobody is asked")).code();
+    the_form(&visitor.open(&at(&orders.audience).with("prompt", "login").path()).await, "login");
+    the_form(&visitor.open(&at(&stock.audience).with("prompt", "consent").path()).await, "consent");
+    let refused = visitor.open(&at("https://nowhere.test").path()).await;
+    assert_eq!(Callback::of(&refused.location().unwrap()).error(), "invalid_target");
+    assert_eq!(visitor.open(&at(&orders.audience).path()).await.status, 500);
 }

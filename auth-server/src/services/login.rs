@@ -164,7 +164,7 @@ impl LoginService {
             let id = session.id.clone();
             self.store.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await?;
         }
-        let remembered = client.map(|client| Remembered { client: client.clone(), consents });
+        let remembered = Remembered::of(client, consents);
         Ok(Some(LiveSession { session, user, remembered }))
     }
 

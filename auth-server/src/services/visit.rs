@@ -24,8 +24,17 @@ pub(crate) struct Visit {
 pub(crate) struct LiveSession {
     pub(crate) session: Session,
     pub(crate) user: User,
-    /// What was read with it, where a client asks for something.
+    /// What was read with it, where a client asks for something. Whoever finds none reads it.
     pub(crate) remembered: Option<Remembered>,
+}
+
+impl Visit {
+    /// Drops what was read of consents: others decided how long ago that is.
+    pub(crate) fn forget(&mut self) {
+        if let Some(live) = &mut self.session {
+            live.remembered = None;
+        }
+    }
 }
 
 /// What somebody who is signed in allowed a client, wherever.
@@ -33,4 +42,11 @@ pub(crate) struct LiveSession {
 pub(crate) struct Remembered {
     pub(crate) client: ClientId,
     pub(crate) consents: Vec<Consent>,
+}
+
+impl Remembered {
+    /// What was read, if it was.
+    pub(crate) fn of(client: Option<&ClientId>, consents: Option<Vec<Consent>>) -> Option<Self> {
+        client.cloned().zip(consents).map(|(client, consents)| Self { client, consents })
+    }
 }

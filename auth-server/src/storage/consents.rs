@@ -19,13 +19,10 @@ const LIST: &str = "
     SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims, details FROM consents
      WHERE user_id = $1 AND (client_id > $2 OR (client_id = $2 AND api_id > $3))
      ORDER BY client_id, api_id LIMIT $4";
-const BETWEEN: &str = "
-    SELECT user_id, client_id, NULLIF(api_id, ''), scopes, granted_at, claims, details FROM consents
-     WHERE user_id = $1 AND client_id = $2";
 const DELETE: &str = "DELETE FROM consents WHERE user_id = $1 AND client_id = $2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FIND, SAVE, LIST, BETWEEN, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[FIND, SAVE, LIST, DELETE];
 
 /// What the user allowed the client at an API, or at none.
 pub async fn find(
@@ -61,11 +58,6 @@ pub async fn list(
 ) -> Result<Vec<Consent>, StoreError> {
     let values = [user.into(), client.into(), api.into(), limit.into()];
     tx.fetch_all(LIST, &values).await?.iter().map(read).collect()
-}
-
-/// What the user allowed the client, wherever.
-pub async fn between(tx: &mut Tx, user: &UserId, client: &ClientId) -> Result<Vec<Consent>, StoreError> {
-    tx.fetch_all(BETWEEN, &[user.into(), client.into()]).await?.iter().map(read).collect()
 }
 
 /// Forgets what the user allowed the client, wherever; gives whether there was something.

@@ -68,23 +68,24 @@ pub async fn find(tx: &mut Tx, id: &SessionId) -> Result<Option<Session>, StoreE
     tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(|row| read_at(row, 0)).transpose()
 }
 
-/// The session of a token, with its user, neither ended nor disabled, and with what the user allowed the client, if one is named.
-/// Whether it expired is for the caller to see.
+/// The session of a token, with its user, neither ended nor disabled, and with what the user allowed the client: `None` where no client
+/// is named, and where something of it cannot be read. Whether it expired is for the caller to see.
 pub async fn find_live(
     tx: &mut Tx,
     digest: &Digest32,
     client: Option<&ClientId>,
-) -> Result<Option<(Session, User, Vec<Consent>)>, StoreError> {
+) -> Result<Option<(Session, User, Option<Vec<Consent>>)>, StoreError> {
     // A row for each consent, or one without any.
     let rows = tx.fetch_all(FIND_LIVE, &[digest.into(), client.into()]).await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let mut allowed = Vec::new();
-    for row in &rows {
-        if row.get::<Option<UserId>>(AT_CONSENT)?.is_some() {
-            allowed.push(consents::read_at(row, AT_CONSENT)?);
-        }
-    }
+    let allowed = client.and_then(|_| read_consents(&rows));
     Ok(Some((read_at(first, 0)?, users::read_at(first, WIDTH)?, allowed)))
+}
+
+/// Whoever needs what cannot be read asks for it, and fails; nobody else does.
+fn read_consents(rows: &[Row]) -> Option<Vec<Consent>> {
+    let is_there = |row: &&Row| !matches!(row.get::<Option<UserId>>(AT_CONSENT), Ok(None));
+    rows.iter().filter(is_there).map(|row| consents::read_at(row, AT_CONSENT).ok()).collect()
 }
 
 /// The sessions of a user that have not ended, oldest first.

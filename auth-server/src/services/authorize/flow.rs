@@ -12,7 +12,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::code::{CodeIdentity, CodePayload};
 use crate::domain::consent::{Consent, ConsentNeed, ConsentPrompt, needs_consent};
 use crate::domain::details::Detail;
-use crate::domain::ids::{GrantId, InteractionId, SessionId};
+use crate::domain::ids::{ApiId, GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::secret::{OpaqueToken, TokenKind};
@@ -23,7 +23,7 @@ use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::authorize::respond::Recipient;
 use crate::services::authorize::{AuthorizeOutcome, AuthorizeService};
-use crate::services::visit::{LiveSession, Visit};
+use crate::services::visit::{LiveSession, Remembered, Visit};
 use crate::storage::single_use::Purpose;
 use crate::storage::{StoreError, Tx, consents, interactions, registrations, single_use};
 
@@ -189,28 +189,31 @@ impl AuthorizeService {
             return Ok(regardless);
         }
         let parts = Parts::of(&self.store, request).await?;
-        let remembered = self.remembered(&flow.client, live).await?;
         for part in &parts.all {
             let api = part.api.as_ref().map(|api| &api.id);
-            let held = remembered.iter().find(|consent| consent.api.as_ref() == api);
-            if part.need(&flow.client, &claims, held) == ConsentNeed::Ask {
+            let held = self.held(flow, live, api).await?;
+            if part.need(&flow.client, &claims, held.as_deref()) == ConsentNeed::Ask {
                 return Ok(ConsentNeed::Ask);
             }
         }
         Ok(ConsentNeed::None)
     }
 
-    /// What the person allowed the client before, wherever.
-    async fn remembered<'l>(
+    /// What the person allowed the client before at an API, or at none.
+    async fn held<'l>(
         &self,
-        client: &Client,
+        flow: &Flow<'_>,
         live: &'l LiveSession,
-    ) -> Result<Cow<'l, [Consent]>, StoreError> {
+        api: Option<&ApiId>,
+    ) -> Result<Option<Cow<'l, Consent>>, StoreError> {
+        let client = &flow.client.id;
         match &live.remembered {
-            Some(remembered) if remembered.client == client.id => Ok(Cow::Borrowed(&remembered.consents)),
+            Some(Remembered { client: known, consents }) if known == client => {
+                Ok(consents.iter().find(|consent| consent.api.as_ref() == api).map(Cow::Borrowed))
+            }
             Some(_) | None => {
                 let mut tx = self.store.read().await?;
-                consents::between(&mut tx, &live.user.id, &client.id).await.map(Cow::Owned)
+                Ok(consents::find(&mut tx, &live.user.id, client, api).await?.map(Cow::Owned))
             }
         }
     }
