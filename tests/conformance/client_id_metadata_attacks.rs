@@ -12,7 +12,8 @@ use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::document_at::DocumentAt;
 use portcullis_tests::jwt;
 use portcullis_tests::server::TestServer;
-use portcullis_tests::visitor::{Person, Visitor, login_form};
+use portcullis_tests::visitor::{Person, Visitor, login_form, the_form};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -257,4 +258,43 @@ async fn section_8_4_after_a_sign_out_nobody_is_sent_on_by_a_client_that_is_none
     server.wait(Duration::from_hours(1));
     let gone = visitor.open(&path).await;
     assert_eq!((gone.status.as_u16(), gone.location()), (400, None), "{}", gone.text());
+}
+
+/// The client says how long its document or its keys take, and the person may change their mind meanwhile.
+#[rstest]
+#[tokio::test]
+async fn what_is_taken_back_while_the_client_is_fetched_is_asked_for_again(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[values(false, true)] by_object: bool,
+) {
+    let (server, place, keys) = (server(database).await, DocumentAt::start().await, SigningKeys::generate());
+    let ada = server.admin.user("ada").await;
+    place.publish_for(&place.good(), "max-age=300");
+    let jwks = keys.public_jwks().to_string();
+    place.say_at("/jwks", "200 OK", "content-type: application/json\r\n", jwks.as_bytes());
+    let wish = json!({ "name": "Signer", "preset": "web", "redirect_uris": [place.beside("/callback")],
+        "options": { "jwks_uri": place.beside("/jwks") } });
+    let signer = server.admin.client(wish).await;
+    let (client, path) = if by_object {
+        let object = AuthorizeRequest::of(&signer).object(&server.issuer);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("client_id", &signer.id);
+        query.append_pair("request", &keys.sign_as("oauth-authz-req+jwt", &object));
+        (signer.id.clone(), format!("/authorize?{}", query.finish()))
+    } else {
+        (place.client_id.clone(), request(&place).path())
+    };
+    let mut visitor = server.visitor();
+    visitor.walk(&path, &ada).await;
+    assert!(visitor.open(&path).await.location().is_some(), "nobody is asked twice");
+    server.wait(Duration::from_mins(11));
+    place.hold();
+    let asked = place.asked();
+    let opening = tokio::spawn(async move { visitor.open(&path).await });
+    place.is_asked(asked + 1).await;
+    let withdraw = format!("/users/{}/consents/withdraw", ada.id);
+    let withdrawn = server.admin.send(Method::POST, &withdraw, &json!({ "client": client })).await;
+    assert_eq!(withdrawn.status, 204, "{}", withdrawn.text());
+    place.go_on();
+    the_form(&opening.await.unwrap(), "consent");
 }

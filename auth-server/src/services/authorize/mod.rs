@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::client::Client;
+use crate::domain::client::{Client, KeySource};
 use crate::domain::client_protocol::PushedRequests;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::InteractionId;
@@ -44,7 +44,7 @@ use crate::services::client_keys::ClientKeys;
 use crate::services::details::{self, DetailsError};
 use crate::services::id_token_hint;
 use crate::services::registration::Arrival;
-use crate::services::registration::documents::DocumentService;
+use crate::services::registration::documents::{DocumentService, Reading};
 use crate::services::registration::error::DocumentError;
 use crate::services::visit::Visit;
 use crate::storage::{Store, StoreError, consents, interactions, logos, registrations};
@@ -177,14 +177,21 @@ impl AuthorizeService {
         visit: &Visit,
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let id = request::client_id(parameters)?;
-        self.documents.ensure(&id, Arrival { address: visit.address, now: visit.now }).await?;
+        let (mut visit, arrival) = (Cow::Borrowed(visit), Arrival { address: visit.address, now: visit.now });
+        if self.documents.ensure(&id, arrival).await? == Reading::Fetched {
+            visit.to_mut().forget();
+        }
         let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
         let client = client.ok_or(PageError::ClientUnknown)?;
         if let Some(handle) = pushed::handle(parameters)? {
             let request = self.pushed(&handle, &client, visit.now).await?;
-            return self.set_out(Flow { request, client, visit, interaction: None }).await;
+            return self.set_out(Flow { request, client, visit: &visit, interaction: None }).await;
         }
         let opened = self.opened(parameters, &client, visit.now).await;
+        // The keys for it may have been fetched as well.
+        if matches!((&opened, client.keys()), (Ok(Cow::Owned(_)), Some(KeySource::At(_)))) {
+            visit.to_mut().forget();
+        }
         // Of an object that cannot be opened, only what stands beside it is known.
         let said = opened.as_ref().map_or(parameters, Cow::as_ref);
         let address = request::return_address(said, &client)?;
@@ -194,7 +201,7 @@ impl AuthorizeService {
             Ok(said) => self.checked(said, &client, &address).await,
         };
         match checked {
-            Ok(request) => self.set_out(Flow { request, client, visit, interaction: None }).await,
+            Ok(request) => self.set_out(Flow { request, client, visit: &visit, interaction: None }).await,
             Err(Stop::Refused(error)) => {
                 let to = Recipient { client: &client, address: &address, now: visit.now };
                 let is_silent = request::is_silent(said);

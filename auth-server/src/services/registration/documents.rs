@@ -97,6 +97,15 @@ impl State {
     }
 }
 
+/// What it took to know a client by its document.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reading {
+    /// Nothing beyond this server.
+    AtHand,
+    /// The place of the document was asked, or whoever asked it was waited for.
+    Fetched,
+}
+
 /// What a document says, as far as it is accepted.
 struct Described {
     blueprint: Blueprint,
@@ -111,22 +120,22 @@ impl DocumentService {
     }
 
     /// Makes sure that a client is known by what its document says now. Of a client that no document names there is nothing to do.
-    pub(crate) async fn ensure(&self, client: &ClientId, arrival: Arrival) -> Result<(), DocumentError> {
-        let Some(url) = client.document() else { return Ok(()) };
+    pub(crate) async fn ensure(&self, client: &ClientId, arrival: Arrival) -> Result<Reading, DocumentError> {
+        let Some(url) = client.document() else { return Ok(Reading::AtHand) };
         self.permit(&url)?;
         let remembered = self.0.known.get(url.as_str());
         if let Some(answer) = remembered.and_then(|known| known.answer(arrival.now)) {
-            return answer;
+            return answer.map(|()| Reading::AtHand);
         }
         let stored = self.stored(client).await?;
         if stored.is_some_and(|stored| arrival.now < stored.fresh_until) {
             self.known(&url).state().learn(stored);
-            return Ok(());
+            return Ok(Reading::AtHand);
         }
         let throttled = |retry_after| DocumentError::Throttled { retry_after };
         if let Err(error) = self.0.reach.limits.admit(arrival.address).map_err(throttled) {
             // Whoever used the client before goes on using it.
-            return or_while_away(stored, error, arrival.now);
+            return or_while_away(stored, error, arrival.now).map(|()| Reading::AtHand);
         }
         // Only now: what anybody may ask for without end takes no place in memory.
         let known = self.known(&url);
@@ -134,9 +143,9 @@ impl DocumentService {
         let _turn = known.turn.lock().await;
         // Somebody who had the turn before may have fetched it.
         if let Some(answer) = known.answer(arrival.now) {
-            return answer;
+            return answer.map(|()| Reading::Fetched);
         }
-        match self.fetched(client, &url, arrival).await {
+        let read = match self.fetched(client, &url, arrival).await {
             Ok(freshness) => {
                 *known.state() = State { freshness: Some(freshness), failed: None };
                 Ok(())
@@ -146,7 +155,8 @@ impl DocumentService {
                 known.state().failed = Some((arrival.now, error.clone()));
                 or_while_away(stored, error, arrival.now)
             }
-        }
+        };
+        read.map(|()| Reading::Fetched)
     }
 
     /// Whether documents of such a host are looked at, before anything is done for it.
