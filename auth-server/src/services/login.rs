@@ -260,7 +260,10 @@ impl LoginService {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    // First this, then the look at the account: see `users::hold`.
+                    // First these, then the look at the account: see `users::hold`.
+                    if let Some(before) = &before {
+                        users::hold_both(tx, &before.user.id, &row.user.id).await?;
+                    }
                     sessions::insert(tx, &session, &digest).await?;
                     if !still_has(tx, &row, renewed.as_ref(), now).await? {
                         return Err(LoginError::Overtaken);
@@ -397,20 +400,22 @@ async fn still_has(
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::config::{Limits, Passwords};
     use crate::domain::audit::AuditOutcome;
+    use crate::domain::grant::Grant;
     use crate::domain::ids::{OrganisationId, UserId};
     use crate::domain::profile::Profile;
     use crate::domain::user::Sub;
     use crate::storage::tests::support::{Backend, Fixture, START};
-    use crate::storage::{audit, users};
+    use crate::storage::{audit, grants, users};
 
     const PASSWORD: &str = "correct horse battery";
 
     struct Desk {
-        _fixture: Fixture,
+        fixture: Fixture,
         store: Store,
         service: LoginService,
         entropy: Entropy,
@@ -435,7 +440,7 @@ mod tests {
                 notices: LogoutNotices::new(entropy.clone()),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
-            Self { _fixture: fixture, store, service, entropy }
+            Self { fixture, store, service, entropy }
         }
 
         async fn user(&self, name: &str, password: Option<&str>, disabled_at: Option<Timestamp>) -> User {
@@ -722,5 +727,83 @@ mod tests {
         let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
         let refused = desk.service.start(checked.unwrap(), None, &attempt).await;
         assert!(matches!(refused, Err(LoginError::Wrong)));
+    }
+
+    /// What is bought at the same moment is seen, or sees that the session ended.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn on_postgres_a_sign_in_ends_what_is_being_bought_with_the_session_before() {
+        let desk = Desk::on(Backend::Postgres, 64).await;
+        let user = desk.user("alice", Some(PASSWORD), None).await;
+        let before = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let client = desk.fixture.client().await.id;
+        let model = desk.fixture.grant(&client, &user.id, "openid").await;
+        let grant = Grant { id: desk.fixture.id(), session: before.live.session.id.clone(), ..model };
+        let (begun, has_begun) = oneshot::channel::<()>();
+        let (over, is_over) = oneshot::channel::<()>();
+        let (release, released) = oneshot::channel::<()>();
+        let bought = grant.clone();
+        let buying = desk.store.write(move |tx| {
+            Box::pin(async move {
+                let standing = grants::begin(tx, &bought, None).await?;
+                begun.send(()).unwrap();
+                released.await.map_err(|_| StoreError::Busy)?;
+                Ok::<_, StoreError>(standing.and_then(|standing| standing.session))
+            })
+        });
+        let signing_in = async {
+            has_begun.await.unwrap();
+            let signed_in = desk.sign_in("alice", PASSWORD, &desk.visit(Some(before.live))).await;
+            drop(over);
+            signed_in.map(drop)
+        };
+        let watching = async {
+            tokio::select! {
+                () = desk.fixture.somebody_waits() => {}
+                _ = is_over => {}
+            }
+            release.send(()).unwrap();
+        };
+        let (session, signed_in, ()) = tokio::join!(buying, signing_in, watching);
+        signed_in.unwrap();
+        assert_eq!(session.unwrap().unwrap().ended_at, None, "it came first");
+        let kept = grants::find(&mut desk.fixture.read().await, &grant.id).await.unwrap().unwrap();
+        assert_eq!(kept.revoked_at, Some(START));
+    }
+
+    /// Whoever signs in where somebody else is signed in holds both.
+    #[rstest]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn on_postgres_who_holds_two_users_holds_them_in_one_order(
+        #[values(false, true)] first_comes: bool,
+    ) {
+        let (gone, come) = if first_comes { (1, 0) } else { (0, 1) };
+        let desk = Desk::on(Backend::Postgres, 64).await;
+        let mut users =
+            [desk.user("alice", Some(PASSWORD), None).await, desk.user("bob", Some(PASSWORD), None).await];
+        users.sort_by(|one, other| one.id.cmp(&other.id));
+        let before = desk.sign_in(users[gone].username.as_str(), PASSWORD, &desk.visit(None)).await.unwrap();
+        let (held, is_held) = oneshot::channel::<()>();
+        let (release, released) = oneshot::channel::<()>();
+        let [first, second] = [users[0].id.clone(), users[1].id.clone()];
+        let holding = desk.store.write(move |tx| {
+            Box::pin(async move {
+                users::hold(tx, &first).await?;
+                held.send(()).unwrap();
+                released.await.map_err(|_| StoreError::Busy)?;
+                users::hold(tx, &second).await
+            })
+        });
+        let signing_in = async {
+            is_held.await.unwrap();
+            let visit = desk.visit(Some(before.live));
+            desk.sign_in(users[come].username.as_str(), PASSWORD, &visit).await.map(drop)
+        };
+        let watching = async {
+            desk.fixture.somebody_waits().await;
+            release.send(()).unwrap();
+        };
+        let (holding, signed_in, ()) = tokio::join!(holding, signing_in, watching);
+        holding.unwrap();
+        signed_in.unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Users.
 
+use std::collections::BTreeSet;
+
 use crate::domain::ids::UserId;
 use crate::domain::user::{Email, User, Username};
 use crate::storage::row::Row;
@@ -68,6 +70,14 @@ pub async fn hold(tx: &mut Tx, id: &UserId) -> Result<(), StoreError> {
         Some(lock) => tx.fetch_all(lock, &[id.into()]).await.map(drop),
         None => Ok(()),
     }
+}
+
+/// The same for two, or one: in one order, so that nobody who holds two waits for another who does.
+pub async fn hold_both(tx: &mut Tx, one: &UserId, other: &UserId) -> Result<(), StoreError> {
+    for id in BTreeSet::from([one, other]) {
+        hold(tx, id).await?;
+    }
+    Ok(())
 }
 
 /// Lets nobody [`hold`] this user until the transaction ends.

@@ -179,15 +179,6 @@ async fn take_back(tx: &mut Tx, user: &UserId, client: &ClientId) -> Result<(), 
     grants::revoke_between(tx, user, client, START).await.map(drop)
 }
 
-async fn somebody_waits(fixture: &Fixture) {
-    let waiters =
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    let mut tx = fixture.read().await;
-    while tx.fetch_all(waiters, &[]).await.unwrap().is_empty() {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Of two replicas one redeems a code while the other takes back what it stands for.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +208,7 @@ async fn on_postgres_a_redemption_waits_for_who_takes_back_and_sees_it(
     let redeeming = tokio::spawn(async move {
         store.write(move |tx| Box::pin(async move { redeem(tx, &ticket, &token).await })).await
     });
-    somebody_waits(&fixture).await;
+    fixture.somebody_waits().await;
     release.send(()).unwrap();
     taking.await.unwrap().unwrap();
     let standing = redeeming.await.unwrap().unwrap().unwrap();
@@ -266,7 +257,7 @@ async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_boug
         });
         work.await
     });
-    somebody_waits(&fixture).await;
+    fixture.somebody_waits().await;
     release.send(()).unwrap();
     let standing = redeeming.await.unwrap().unwrap().unwrap();
     assert_eq!(standing.session.unwrap().ended_at, None, "it came first");

@@ -245,6 +245,16 @@ impl Fixture {
         grant
     }
 
+    /// Waits until a transaction on PostgreSQL waits for another.
+    pub(crate) async fn somebody_waits(&self) {
+        let waiters =
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let mut tx = self.read().await;
+        while tx.fetch_all(waiters, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) async fn insert_grant(&self, grant: &Grant) {
         let added = grant.clone();
         self.write(move |tx| Box::pin(async move { grants::begin(tx, &added, None).await.map(drop) })).await;
