@@ -14,7 +14,7 @@ use crate::storage::{Tx, grants, single_use};
 /// came with the request.
 ///
 /// Between the person's decision and now the user may have been disabled, or the session ended by a new password. A grant that does
-/// not stand is taken back at once, and the family with it.
+/// not stand is taken back at once: nothing is bought with the token of one.
 pub(super) async fn begin(
     tx: &mut Tx,
     grant: &Grant,
