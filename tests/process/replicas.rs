@@ -82,7 +82,7 @@ async fn a_sign_out_at_one_program_holds_at_the_other_at_once_postgres() {
     assert_ne!(there.get("/account").await.status, 200);
 }
 
-/// Somebody has a signing key: what it signed is worth nothing at either program, a second after an operator said so at one.
+/// Somebody has a signing key: what it signed is worth nothing at either program soon after an operator said so at one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_revoked_counts_at_neither_program_postgres() {
     let (_folder, first, second) = two_places().await;

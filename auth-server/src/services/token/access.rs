@@ -135,3 +135,45 @@ pub(crate) fn standing_holds(standing: &Standing, now: Timestamp) -> bool {
 pub(crate) fn session_is_live(standing: &Standing, now: Timestamp) -> bool {
     standing.session.as_ref().is_some_and(|session| session.state(now) == SessionState::Live)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::services::trial::{START, Trial};
+
+    /// A token that the ring signs however little it says.
+    fn signed(ring: &KeyRing, claims: &Value) -> String {
+        ring.sign(SigningAlg::EdDsa, JwtType::AccessToken, claims).unwrap()
+    }
+
+    #[tokio::test]
+    async fn jw_06_07_and_12_a_token_that_does_not_say_whom_it_is_for_who_made_it_and_until_when_is_none() {
+        let trial = Trial::begin().await;
+        let ring = trial.ring().await;
+        let tokens = AccessTokens::new(trial.store.clone(), ring.clone(), trial.issuer.clone());
+        let now = START.as_secs();
+        let good = json!({ "iss": trial.issuer.as_str(), "sub": "ada", "aud": "https://orders.example", "client_id": "cli_1",
+            "exp": now + 300, "iat": now, "jti": "one" });
+        assert!(tokens.read(&signed(&ring, &good), START).is_some());
+        for name in ["iss", "sub", "aud", "client_id", "exp", "iat", "jti"] {
+            let mut less = good.clone();
+            less.as_object_mut().unwrap().remove(name);
+            assert!(tokens.read(&signed(&ring, &less), START).is_none(), "without {name}");
+            for value in [json!(null), json!([]), json!({}), json!(true)] {
+                let mut other = good.clone();
+                other[name] = value.clone();
+                assert!(tokens.read(&signed(&ring, &other), START).is_none(), "{name}: {value}");
+            }
+        }
+        for value in [json!("1"), json!((now + 300).to_string()), json!(1e300), json!(-1), json!(0), json!(now)] {
+            let mut other = good.clone();
+            other["exp"] = value.clone();
+            assert!(tokens.read(&signed(&ring, &other), START).is_none(), "exp: {value}");
+        }
+        let mut foreign = good.clone();
+        foreign["iss"] = json!("https://evil.test");
+        assert!(tokens.read(&signed(&ring, &foreign), START).is_none());
+    }
+}
