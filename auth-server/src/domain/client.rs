@@ -154,18 +154,6 @@ impl GrantType {
         Self::TokenExchange,
     ];
 
-    /// Whether a proof of possession that comes with it is used up in the transaction of the grant.
-    pub(crate) const fn uses_its_proof_up(self) -> bool {
-        match self {
-            Self::AuthorizationCode
-            | Self::Ciba
-            | Self::DeviceCode
-            | Self::JwtBearer
-            | Self::RefreshToken => true,
-            Self::ClientCredentials | Self::TokenExchange => false,
-        }
-    }
-
     /// The `grant_type` value.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -30,6 +30,7 @@ pub mod inventory;
 pub mod issuer;
 pub(crate) mod likeness;
 pub mod oauth_error;
+pub mod once;
 pub mod organisation;
 pub mod parameters;
 pub mod pkce;

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::config::Sessions;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SessionId};
+use crate::domain::ids::SessionId;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin, SessionState};
 use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
@@ -19,7 +19,7 @@ use crate::services::known_device::DeviceProof;
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
 use crate::services::password::{HashError, PasswordHasher, Verdict};
 use crate::services::password_quality::{self, Weakness};
-use crate::services::visit::{LiveSession, Remembered, Visit};
+use crate::services::visit::{LiveSession, Sender, Visit};
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::{Outcome, Store, StoreError, Tx, sessions, users};
 
@@ -147,15 +147,17 @@ impl LoginService {
         }
     }
 
-    /// The session that a cookie stands for, if it lives, with what was allowed the client that asks for something.
+    /// The session that a cookie stands for, if it lives, with what was allowed the client that asks for something, or was pushed by it.
     pub(crate) async fn session(
         &self,
         token: &OpaqueToken,
-        client: Option<&ClientId>,
+        sender: &Sender,
         now: Timestamp,
     ) -> Result<Option<LiveSession>, StoreError> {
-        let found = sessions::find_live(&mut self.store.read().await?, &token.digest(), client).await?;
-        let Some((session, user, consents)) = found else { return Ok(None) };
+        let (digest, sent) = (token.digest(), sender.with());
+        let found = sessions::find_live(&mut self.store.read().await?, &digest, sent, now).await?;
+        let Some(live) = found.map(|found| sender.sent(found)) else { return Ok(None) };
+        let LiveSession { session, user, .. } = &live;
         let is_idle = now.since(session.last_seen_at) >= self.settings.idle();
         if session.state(now) != SessionState::Live || is_idle || !user.is_enabled() {
             return Ok(None);
@@ -164,8 +166,7 @@ impl LoginService {
             let id = session.id.clone();
             self.store.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await?;
         }
-        let remembered = Remembered::of(client, consents);
-        Ok(Some(LiveSession { session, user, remembered }))
+        Ok(Some(live))
     }
 
     /// Ends the session of this visit, and the grants that live by it, and tells the applications that took part. It is
@@ -346,7 +347,7 @@ impl LoginService {
             origin: SessionOrigin::new(Some(visit.address), browser.user_agent),
         };
         let token = OpaqueToken::generate(TokenKind::Session, entropy);
-        SignedIn { token, device, live: LiveSession { session, user, remembered: None } }
+        SignedIn { token, device, live: LiveSession { session, user, remembered: None, waiting: None } }
     }
 
     /// Writes down that it failed. What was typed as a user name is not kept: it may be a password.
@@ -494,7 +495,7 @@ mod tests {
         }
 
         async fn lives(&self, token: &OpaqueToken, now: Timestamp) -> bool {
-            self.service.session(token, None, now).await.unwrap().is_some()
+            self.service.session(token, &Sender::default(), now).await.unwrap().is_some()
         }
     }
 
@@ -507,7 +508,7 @@ mod tests {
         let taken = desk.store.statements() - before;
         assert!(taken <= 6, "{taken}");
         assert_eq!(signed_in.live.user, user);
-        let found = desk.service.session(&signed_in.token, None, START).await.unwrap().unwrap();
+        let found = desk.service.session(&signed_in.token, &Sender::default(), START).await.unwrap().unwrap();
         assert_eq!(found.session, signed_in.live.session);
         // With a session that it replaces, too.
         let before = desk.store.statements();

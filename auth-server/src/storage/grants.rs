@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
+use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, SessionId, UserId};
+use crate::domain::once::Once;
 use crate::domain::rbac::RoleName;
 use crate::domain::reach::{ApiSet, Reach};
 use crate::domain::revocation::Revocation;
@@ -27,7 +28,8 @@ const BEGIN: &str = "
            session_found, session_user_id, session_auth_time, session_created_at, session_last_seen_at,
            session_expires_at, session_ended_at, session_methods, session_acr, session_address, session_user_agent,
            roles, consents,
-           token_digest, token_expires_at, token_absolute_expires_at, token_proof, token_proof_good_until)
+           token_digest, token_expires_at, token_absolute_expires_at, token_proof, token_proof_good_until,
+           assertion, assertion_good_until)
     SELECT $1, c.id, u.id, $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT), $10, $11, $12,
            $13, $14,
            u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at, u.disabled_at,
@@ -39,7 +41,7 @@ const BEGIN: &str = "
               JOIN roles r ON r.id = a.role_id
              WHERE a.subject_id = u.id AND a.api_id = $6 AND a.organisation IN ('*', u.organisation_id)),
            (SELECT COUNT(*) FROM consents n WHERE n.user_id = u.id AND n.client_id = c.id),
-           $15, CAST($16 AS BIGINT), CAST($17 AS BIGINT), $18, CAST($19 AS BIGINT)
+           $15, CAST($16 AS BIGINT), CAST($17 AS BIGINT), $18, CAST($19 AS BIGINT), $20, CAST($21 AS BIGINT)
       FROM users u
       JOIN clients c ON c.id = $2
       LEFT JOIN sessions s ON s.id = $4
@@ -126,29 +128,28 @@ pub struct FirstToken {
     pub expires_at: Timestamp,
     /// When its family ends, however often it is renewed.
     pub absolute_expires_at: Timestamp,
-    /// The proof that it is bought with. It is used up with it: one that was used before buys nothing, by [`Unique::Once`].
-    ///
-    /// [`Unique::Once`]: crate::storage::Unique::Once
-    pub proof: Option<KeyProof>,
 }
 
-/// Adds a grant, and the first token of its family if it has one, and gives it as it stands, with what counts where tokens are issued.
-/// All of it is one statement. `None` when the user or the client was deleted: then nothing is added.
+/// Adds a grant, and the first token of its family if it has one, uses up what it is bought with, and gives it as it stands, with what
+/// counts where tokens are issued. All of it is one statement. What was used before buys nothing, by [`Unique::Once`]. `None` when the
+/// user or the client was deleted: then nothing is added and nothing is used up.
 ///
 /// How it stands is read as of the beginning of the statement. So whoever adds a grant holds the account already, as
 /// [`single_use::consume_from_user`] does: see [`users::hold`].
 ///
 /// [`single_use::consume_from_user`]: crate::storage::single_use::consume_from_user
+/// [`Unique::Once`]: crate::storage::Unique::Once
 pub async fn begin(
     tx: &mut Tx,
     grant: &Grant,
     first: Option<&FirstToken>,
+    once: &Once,
 ) -> Result<Option<Standing>, StoreError> {
     let claims = serde_json::to_string(&grant.identity.claims)
         .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
     let Reach { apis, details } = &grant.reach;
     let several = if apis.len() > 1 { apis.to_string() } else { String::new() };
-    let proof = first.and_then(|first| first.proof.as_ref());
+    let Once { assertion, proof } = once;
     let values = [
         (&grant.id).into(),
         (&grant.client).into(),
@@ -167,8 +168,10 @@ pub async fn begin(
         first.map(|first| first.digest.as_bytes().as_slice()).into(),
         first.map(|first| first.expires_at).into(),
         first.map(|first| first.absolute_expires_at).into(),
-        proof.map(|proof| proof.name.as_bytes().as_slice()).into(),
-        proof.map(|proof| proof.good_until).into(),
+        proof.as_ref().map(|proof| proof.name.as_bytes().as_slice()).into(),
+        proof.as_ref().map(|proof| proof.good_until).into(),
+        assertion.as_ref().map(|shown| shown.name.as_bytes().as_slice()).into(),
+        assertion.as_ref().map(|shown| shown.good_until).into(),
     ];
     let row = tx.fetch_optional(BEGIN, &values).await?;
     row.as_ref().map(|row| read_standing_to_issue(row, grant.clone(), 0)).transpose()

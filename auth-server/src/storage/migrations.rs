@@ -136,6 +136,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0020_begun_grants.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0020_begun_grants.sql"),
     },
+    Migration {
+        number: 21,
+        name: "assertions_in_grants",
+        postgres: include_str!("../../../migrations/postgres/0021_assertions_in_grants.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0021_assertions_in_grants.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -1,8 +1,9 @@
 //! Refresh tokens: a family per grant, of which one is active.
 
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
+use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::ids::{ClientId, GrantId};
+use crate::domain::once::Once;
 use crate::domain::refresh::RefreshState;
 use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Digest32;
@@ -12,8 +13,8 @@ use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
     INSERT INTO refresh_tokens (digest, grant_id, client_id, scopes, issued_at, expires_at, absolute_expires_at, proof,
-                                proof_good_until)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                                proof_good_until, assertion, assertion_good_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 const SPEND: &str = "
     UPDATE refresh_tokens SET spent_at = $3, successor = $4
      WHERE digest = $1 AND client_id = $2 AND spent_at IS NULL AND revoked_at IS NULL AND expires_at > $3
@@ -58,10 +59,10 @@ pub struct NewRefreshToken {
     pub expires_at: Timestamp,
     /// When its family ends, however often it is renewed.
     pub absolute_expires_at: Timestamp,
-    /// The proof that it is bought with. It is used up with it: one that was used before buys nothing, by [`Unique::Once`].
+    /// What it is bought with. It is used up with it: what was used before buys nothing, by [`Unique::Once`].
     ///
     /// [`Unique::Once`]: crate::storage::Unique::Once
-    pub proof: Option<KeyProof>,
+    pub once: Once,
 }
 
 /// A refresh token as it is stored.
@@ -95,6 +96,7 @@ impl std::fmt::Debug for RefreshToken {
 
 /// Adds a token.
 pub async fn insert(tx: &mut Tx, token: &NewRefreshToken) -> Result<(), StoreError> {
+    let Once { assertion, proof } = &token.once;
     let values = [
         (&token.digest).into(),
         (&token.grant).into(),
@@ -103,8 +105,10 @@ pub async fn insert(tx: &mut Tx, token: &NewRefreshToken) -> Result<(), StoreErr
         tx.now().into(),
         token.expires_at.into(),
         token.absolute_expires_at.into(),
-        token.proof.as_ref().map(|proof| proof.name.as_bytes().as_slice()).into(),
-        token.proof.as_ref().map(|proof| proof.good_until).into(),
+        proof.as_ref().map(|proof| proof.name.as_bytes().as_slice()).into(),
+        proof.as_ref().map(|proof| proof.good_until).into(),
+        assertion.as_ref().map(|shown| shown.name.as_bytes().as_slice()).into(),
+        assertion.as_ref().map(|shown| shown.good_until).into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }

@@ -21,6 +21,8 @@ const FIND_LIVE: &str = "
            s.address, s.user_agent,
            u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at, u.profile,
+           (SELECT p.payload FROM single_use p
+             WHERE p.purpose = 'pushed_request' AND p.digest = $3 AND p.used_at IS NULL AND p.expires_at > $4),
            c.user_id, c.client_id, NULLIF(c.api_id, ''), c.scopes, c.granted_at, c.claims, c.details
       FROM sessions s
       JOIN users u ON u.id = s.user_id
@@ -39,8 +41,32 @@ pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, 
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 11;
-/// Where a consent begins that is read beside a session and its user.
-const AT_CONSENT: usize = WIDTH + users::WIDTH;
+/// Where a pushed request stands that is read beside a session and its user.
+const AT_REQUEST: usize = WIDTH + users::WIDTH;
+/// Where a consent begins.
+const AT_CONSENT: usize = AT_REQUEST + 1;
+
+/// A session that has not ended, and what was read beside it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// The session.
+    pub session: Session,
+    /// Whose it is.
+    pub user: User,
+    /// What the user allowed the client: `None` where no client is named, and where something of it cannot be read.
+    pub consents: Option<Vec<Consent>>,
+    /// What the handle stands for, as it was pushed, if it may still be spent.
+    pub request: Option<String>,
+}
+
+/// What a client sends somebody with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentWith<'a> {
+    /// The client.
+    pub client: Option<&'a ClientId>,
+    /// What stands for a request that it pushed.
+    pub handle: Option<&'a Digest32>,
+}
 
 /// Adds a session under the digest of its token.
 pub async fn insert(tx: &mut Tx, session: &Session, digest: &Digest32) -> Result<(), StoreError> {
@@ -68,18 +94,26 @@ pub async fn find(tx: &mut Tx, id: &SessionId) -> Result<Option<Session>, StoreE
     tx.fetch_optional(FIND, &[id.into()]).await?.as_ref().map(|row| read_at(row, 0)).transpose()
 }
 
-/// The session of a token, with its user, neither ended nor disabled, and with what the user allowed the client: `None` where no client
-/// is named, and where something of it cannot be read. Whether it expired is for the caller to see.
+/// The session of a token, with its user, neither ended nor disabled, with what the user allowed the client, and with the request that
+/// it pushed, which this does not spend. Whether the session expired is for the caller to see.
 pub async fn find_live(
     tx: &mut Tx,
     digest: &Digest32,
-    client: Option<&ClientId>,
-) -> Result<Option<(Session, User, Option<Vec<Consent>>)>, StoreError> {
+    sent: SentWith<'_>,
+    now: Timestamp,
+) -> Result<Option<Found>, StoreError> {
+    let SentWith { client, handle } = sent;
     // A row for each consent, or one without any.
-    let rows = tx.fetch_all(FIND_LIVE, &[digest.into(), client.into()]).await?;
+    let handle = handle.map(|handle| handle.as_bytes().as_slice());
+    let values = [digest.into(), client.into(), handle.into(), now.into()];
+    let rows = tx.fetch_all(FIND_LIVE, &values).await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let allowed = client.and_then(|_| read_consents(&rows));
-    Ok(Some((read_at(first, 0)?, users::read_at(first, WIDTH)?, allowed)))
+    Ok(Some(Found {
+        session: read_at(first, 0)?,
+        user: users::read_at(first, WIDTH)?,
+        consents: client.and_then(|_| read_consents(&rows)),
+        request: first.get(AT_REQUEST)?,
+    }))
 }
 
 /// Whoever needs what cannot be read asks for it, and fails; nobody else does.

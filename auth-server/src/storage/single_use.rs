@@ -11,15 +11,25 @@ use crate::domain::code::CodePayload;
 use crate::domain::confirmation::KeyProof;
 use crate::domain::decoupled::Approval;
 use crate::domain::ids::{ClientId, UserId};
+use crate::domain::once::Once;
 use crate::domain::secret::Digest32;
 use crate::storage::{StoreError, Tx, Unique, users};
 
 const ISSUE: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, user_id)
     VALUES ($1, $2, $3, $4, $5, $6)";
-const ISSUE_WITH_PROOF: &str = "
+const ISSUE_WITH_ONE: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
     VALUES ($1, $2, $3, $4, $5, NULL), ($6, $7, 'null', $4, $8, $4)";
+const ISSUE_WITH_BOTH: &str = "
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
+    VALUES ($1, $2, $3, $4, $5, NULL), ($6, $7, 'null', $4, $8, $4), ($9, $10, 'null', $4, $11, $4)";
+// Two rows change, or what was to be spent for the other is spent already.
+const ISSUE_FOR: &str = "
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, user_id, used_at)
+    VALUES ($1, $2, $3, $4, $5, $6, NULL), ($7, $8, 'null', $4, $5, NULL, $4)
+        ON CONFLICT (purpose, digest) DO UPDATE SET used_at = excluded.used_at
+     WHERE excluded.used_at IS NOT NULL AND single_use.used_at IS NULL AND single_use.expires_at > excluded.used_at";
 const CONSUME: &str = "
     UPDATE single_use SET used_at = $3
      WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
@@ -31,6 +41,10 @@ const REMEMBER: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
     VALUES ($1, $2, 'null', $4, $3, $4)
         ON CONFLICT (purpose, digest) DO NOTHING";
+const REMEMBER_BOTH: &str = "
+    INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
+    VALUES ($1, $2, 'null', $4, $3, $4), ($5, $6, 'null', $4, $7, $4)
+        ON CONFLICT (purpose, digest) DO NOTHING";
 
 // What is kept is JSON, in which each member stands as it is written by one serializer.
 const FORGET: &str = "
@@ -39,8 +53,18 @@ const FORGET: &str = "
        AND REPLACE(payload, $3, '') <> payload";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[ISSUE, ISSUE_WITH_PROOF, CONSUME, FIND, FIND_SPENT, REMEMBER, FORGET];
+pub(super) const STATEMENTS: &[&str] = &[
+    ISSUE,
+    ISSUE_WITH_ONE,
+    ISSUE_WITH_BOTH,
+    ISSUE_FOR,
+    CONSUME,
+    FIND,
+    FIND_SPENT,
+    REMEMBER,
+    REMEMBER_BOTH,
+    FORGET,
+];
 
 /// What something may be used for, once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,6 +145,28 @@ pub async fn issue_from_user(
     add(tx, (purpose, digest), allowed, Some(allowed.user()), expires_at).await
 }
 
+/// The same for what is bought with something that was issued before, and that is spent by the same statement: where it was spent
+/// already, or has expired, nothing is bought, by [`Unique::Once`].
+pub async fn issue_from_user_for(
+    tx: &mut Tx,
+    (purpose, digest): (Purpose, &Digest32),
+    allowed: &(impl Allowed + Serialize + Sync),
+    expires_at: Timestamp,
+    (spent, named): (Purpose, &Digest32),
+) -> Result<(), StoreError> {
+    let values = [
+        purpose.as_str().into(),
+        digest.into(),
+        text(allowed)?.into(),
+        tx.now().into(),
+        expires_at.into(),
+        allowed.user().into(),
+        spent.as_str().into(),
+        named.into(),
+    ];
+    if tx.execute(ISSUE_FOR, &values).await? == 2 { Ok(()) } else { Err(StoreError::Conflict(Unique::Once)) }
+}
+
 async fn add(
     tx: &mut Tx,
     (purpose, digest): (Purpose, &Digest32),
@@ -128,12 +174,10 @@ async fn add(
     user: Option<&UserId>,
     expires_at: Timestamp,
 ) -> Result<(), StoreError> {
-    let payload = serde_json::to_string(payload)
-        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
     let values = [
         purpose.as_str().into(),
         digest.into(),
-        payload.into(),
+        text(payload)?.into(),
         tx.now().into(),
         expires_at.into(),
         user.into(),
@@ -141,28 +185,66 @@ async fn add(
     tx.execute(ISSUE, &values).await.map(drop)
 }
 
-/// The same for what is bought with a proof of possession, which is used up by the same statement: one that was used before buys
-/// nothing, by [`Unique::Once`].
-pub async fn issue_with_proof(
+fn text(payload: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(payload).map_err(|error| StoreError::Unexpected { reason: error.to_string() })
+}
+
+/// The same for what is bought with what counts once, which is used up by the same statement: what was used before buys nothing, by
+/// [`Unique::Once`].
+pub async fn issue_with(
     tx: &mut Tx,
     (purpose, digest): (Purpose, &Digest32),
     payload: &(impl Serialize + Sync),
     expires_at: Timestamp,
-    proof: &KeyProof,
+    once: &Once,
 ) -> Result<(), StoreError> {
-    let payload = serde_json::to_string(payload)
-        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
-    let values = [
+    let used = names(once);
+    let statement = match used.as_slice() {
+        [] => return issue(tx, purpose, digest, payload, expires_at).await,
+        [_] => ISSUE_WITH_ONE,
+        _ => ISSUE_WITH_BOTH,
+    };
+    let mut values = vec![
         purpose.as_str().into(),
         digest.into(),
-        payload.into(),
+        text(payload)?.into(),
         tx.now().into(),
         expires_at.into(),
-        Purpose::DpopProof.as_str().into(),
-        (&proof.name).into(),
-        proof.good_until.into(),
     ];
-    tx.execute(ISSUE_WITH_PROOF, &values).await.map(drop)
+    for (purpose, name, good_until) in used {
+        values.extend([purpose.as_str().into(), name.into(), good_until.into()]);
+    }
+    tx.execute(statement, &values).await.map(drop)
+}
+
+/// What counts once, always in one order: of two who use the same, neither waits for the other in a ring.
+fn names(once: &Once) -> Vec<(Purpose, &Digest32, Timestamp)> {
+    let assertion = once.assertion.as_ref();
+    let assertion = assertion.map(|shown| (Purpose::AssertionJti, &shown.name, shown.good_until));
+    let proof = once.proof.as_ref().map(|proof| (Purpose::DpopProof, &proof.name, proof.good_until));
+    assertion.into_iter().chain(proof).collect()
+}
+
+/// Uses up what counts once, in one statement, or fails by [`Unique::Once`] when something of it was used before.
+pub async fn use_up(tx: &mut Tx, once: &Once) -> Result<(), StoreError> {
+    let now = tx.now();
+    let is_new = match names(once).as_slice() {
+        [] => true,
+        [(purpose, name, good_until)] => remember(tx, *purpose, name, *good_until, now).await?,
+        [(one, first, end), (other, second, later), ..] => {
+            let values = [
+                one.as_str().into(),
+                (*first).into(),
+                (*end).into(),
+                now.into(),
+                other.as_str().into(),
+                (*second).into(),
+                (*later).into(),
+            ];
+            tx.execute(REMEMBER_BOTH, &values).await? == 2
+        }
+    };
+    if is_new { Ok(()) } else { Err(StoreError::Conflict(Unique::Once)) }
 }
 
 /// Uses a proof of possession up, or fails by [`Unique::Once`] when it was used before.

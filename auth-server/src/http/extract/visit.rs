@@ -8,7 +8,6 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 
 use crate::domain::clock::Clock;
-use crate::domain::ids::ClientId;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::http::error::Cause;
 use crate::http::extract::address::ClientAddress;
@@ -17,7 +16,7 @@ use crate::http::extract::request_id::RequestId;
 use crate::http::render::Pages;
 use crate::http::render::error_page::ErrorPage;
 use crate::services::login::{BrowserTraits, LoginService};
-use crate::services::visit::Visit;
+use crate::services::visit::{Sender, Visit};
 
 /// Somebody opens a page or sends a form.
 pub(crate) struct Visitor {
@@ -40,12 +39,8 @@ impl Visitor {
         self.browser_is_new
     }
 
-    /// The visitor whom a client sends; what was allowed it before comes with the session.
-    pub(crate) async fn sent_by<S>(
-        client: Option<&ClientId>,
-        parts: &mut Parts,
-        state: &S,
-    ) -> Result<Self, Response>
+    /// The visitor whom a client sends; what was allowed it before comes with the session, and so does what it pushed.
+    pub(crate) async fn sent_by<S>(sender: &Sender, parts: &mut Parts, state: &S) -> Result<Self, Response>
     where
         S: Send + Sync,
         Clock: FromRef<S>,
@@ -62,7 +57,7 @@ impl Visitor {
         };
         let session = match token(cookies::SESSION, TokenKind::Session) {
             Some(session) => LoginService::from_ref(state)
-                .session(&session, client, now)
+                .session(&session, sender, now)
                 .await
                 .map_err(|error| fault(&Pages::from_ref(state), id, &error))?,
             None => None,
@@ -106,7 +101,7 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        Self::sent_by(None, parts, state).await
+        Self::sent_by(&Sender::default(), parts, state).await
     }
 }
 

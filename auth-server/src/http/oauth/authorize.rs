@@ -15,10 +15,12 @@ use crate::http::extract::visit::Visitor;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Forms, Page, Pages};
 use crate::http::state::AppState;
+use crate::services::authorize::pushed;
 use crate::services::authorize::refusal::PageError;
 use crate::services::authorize::request::client_id;
 use crate::services::authorize::respond::Reply;
 use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeService};
+use crate::services::visit::Sender;
 
 /// `GET /authorize`.
 pub(super) async fn by_link(
@@ -73,9 +75,11 @@ pub(super) async fn by_form(
     begin(&authorize, shown, &visitor, &parameters).await
 }
 
-/// Who comes, with what that person allowed the client of the request before.
+/// Who comes, with what that person allowed the client of the request before, and with what it pushed.
 async fn visitor(parameters: &Parameters, parts: &mut Parts, state: &AppState) -> Result<Visitor, Response> {
-    Visitor::sent_by(client_id(parameters).ok().as_ref(), parts, state).await
+    let handle = pushed::handle(parameters).ok().flatten().map(|handle| handle.digest());
+    let sender = Sender { client: client_id(parameters).ok(), handle };
+    Visitor::sent_by(&sender, parts, state).await
 }
 
 async fn begin(

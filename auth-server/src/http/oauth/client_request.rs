@@ -15,6 +15,7 @@ use crate::http::oauth::error::{OAuthError, Unreadable};
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::{ClientAuthError, ClientAuthenticator, Presented};
 use crate::services::possession::Possession;
+use crate::services::registration::Arrival;
 use crate::services::token::TokenCaller;
 
 /// What must never be in an address: addresses are logged and remembered everywhere (RFC 6749 §2.3.1).
@@ -51,6 +52,20 @@ where
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let Self { caller, parameters } = Self::unsettled(request, state).await?;
+        Ok(Self { caller: settled(caller, state).await?, parameters })
+    }
+}
+
+impl ClientRequest {
+    /// A request whose caller may show an assertion that was used before: who answers it has to use that up.
+    pub(super) async fn unsettled<S>(request: Request, state: &S) -> Result<Self, OAuthError>
+    where
+        S: Send + Sync,
+        Certificates: FromRef<S>,
+        ClientAuthenticator: FromRef<S>,
+        Clock: FromRef<S>,
+    {
         let (mut parts, body) = request.into_parts();
         refuse_secrets_in_query(&parts).map_err(OAuthError::unreadable)?;
         if !is_form(&parts.headers) {
@@ -67,9 +82,7 @@ where
         let caller = identify(&mut parts, &parameters, state).await?;
         Ok(Self { caller, parameters })
     }
-}
 
-impl ClientRequest {
     /// The `token` that introspection and revocation are about. There is no other exception to "not more than once" than the
     /// `resource` of a token request.
     pub(super) fn token(&self) -> Result<&str, OAuthError> {
@@ -95,8 +108,21 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, OAuthError> {
         refuse_secrets_in_query(parts).map_err(OAuthError::unreadable)?;
-        identify(parts, &Parameters::default(), state).await.map(Self)
+        let caller = identify(parts, &Parameters::default(), state).await?;
+        settled(caller, state).await.map(Self)
     }
+}
+
+/// The caller with its assertion, if it showed one, used up.
+async fn settled<S>(mut caller: TokenCaller, state: &S) -> Result<TokenCaller, OAuthError>
+where
+    ClientAuthenticator: FromRef<S>,
+{
+    if let Some(assertion) = caller.assertion.take() {
+        let arrival = Arrival { address: caller.address, now: caller.now };
+        ClientAuthenticator::from_ref(state).use_up(&caller.client, assertion, arrival).await?;
+    }
+    Ok(caller)
 }
 
 /// Finds out which client sent the request, by its header or by its form.
@@ -114,8 +140,9 @@ where
     let now = Clock::from_ref(state).now();
     let held = Possession { proof: None, certificate: Certificates::from_ref(state).shown(parts) };
     let presented = Presented { credential: &credential, held: &held, endpoint: parts.uri.path() };
-    let client = ClientAuthenticator::from_ref(state).authenticate(&presented, address, now).await?;
-    Ok(TokenCaller { client, address, held, now })
+    let (client, assertion) =
+        ClientAuthenticator::from_ref(state).authenticate(&presented, address, now).await?;
+    Ok(TokenCaller { client, assertion, address, held, now })
 }
 
 /// Other parameters in the query mean nothing here and are ignored.

@@ -155,6 +155,7 @@ impl From<TokenError> for OAuthError {
     fn from(error: TokenError) -> Self {
         let told = Self::new(error.code(), error.description(), &error);
         match error {
+            TokenError::Client(error) => error.into(),
             TokenError::Throttled { retry_after } => {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
             }
@@ -167,6 +168,7 @@ impl From<PushError> for OAuthError {
     fn from(error: PushError) -> Self {
         let told = Self::new(error.code(), error.description(), &error);
         match error {
+            PushError::Client(error) => error.into(),
             PushError::Throttled { retry_after } => {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after), ..told }
             }

@@ -10,7 +10,8 @@ use crate::http::oauth::client_request::ClientRequest;
 use crate::http::oauth::error::OAuthError;
 use crate::services::client_auth::ClientAuthenticator;
 
-/// A request of a client of which it is known by which key it was made, where it says so.
+/// A request of a client of which it is known by which key it was made, where it says so. The service that answers it uses up what it
+/// shows: key and client.
 pub(super) struct ProvingRequest(pub(super) ClientRequest);
 
 impl<S> FromRequest<S> for ProvingRequest
@@ -28,7 +29,7 @@ where
         let (parts, body) = request.into_parts();
         let proof = Proofs::from_ref(state).read(&parts, None)?;
         let ClientRequest { caller, parameters } =
-            ClientRequest::from_request(Request::from_parts(parts, body), state).await?;
-        Ok(Self(ClientRequest { caller: caller.proving(proof)?, parameters }))
+            ClientRequest::unsettled(Request::from_parts(parts, body), state).await?;
+        Ok(Self(ClientRequest { caller: caller.proving(proof), parameters }))
     }
 }

@@ -184,7 +184,7 @@ mod tests {
             acr: Acr::OneFactor,
             origin: SessionOrigin::new(None, ""),
         };
-        LiveSession { session, user, remembered: None }
+        LiveSession { session, user, remembered: None, waiting: None }
     }
 
     fn seen(live: &LiveSession, age: SessionAge) -> Seen<'_> {

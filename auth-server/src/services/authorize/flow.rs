@@ -15,7 +15,7 @@ use crate::domain::details::Detail;
 use crate::domain::ids::{ApiId, GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
 use crate::domain::redirect_uri::RedirectUri;
-use crate::domain::secret::{OpaqueToken, TokenKind};
+use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::authorize::decide::{self, LoginReason, Seen, SessionAge, SignIn};
 use crate::services::authorize::interaction::{InteractionError, LoginView};
 use crate::services::authorize::parts::{Part, Parts};
@@ -30,13 +30,20 @@ use crate::storage::{StoreError, Tx, consents, interactions, registrations, sing
 /// One authorization request on its way.
 pub(super) struct Flow<'v> {
     pub(super) request: AuthorizeRequest,
+    /// What stands for the request, if it was pushed, and still has to be spent.
+    pub(super) handle: Option<Digest32>,
     pub(super) client: Arc<Client>,
     pub(super) visit: &'v Visit,
     /// `None` as long as nobody had to be asked anything.
     pub(super) interaction: Option<Interaction>,
 }
 
-impl Flow<'_> {
+impl<'v> Flow<'v> {
+    /// A request that was not pushed, or whose handle is spent, and of which nobody was asked anything.
+    pub(super) const fn of(request: AuthorizeRequest, client: Arc<Client>, visit: &'v Visit) -> Self {
+        Self { request, handle: None, client, visit, interaction: None }
+    }
+
     /// Where the answer will go, as it is registered.
     pub(super) fn redirect(&self) -> Option<&RedirectUri> {
         self.client.redirect_for(&self.request.address.uri)
@@ -224,6 +231,7 @@ impl AuthorizeService {
         flow: Flow<'_>,
         asked: Option<SessionId>,
     ) -> Result<InteractionId, InteractionError> {
+        self.spend(&flow).await?;
         if let Some(interaction) = flow.interaction {
             let id = interaction.id.clone();
             if let Some(session) = asked.filter(|session| interaction.session.as_ref() != Some(session)) {
@@ -270,6 +278,7 @@ impl AuthorizeService {
         flow: Flow<'_>,
         error: RequestError,
     ) -> Result<AuthorizeOutcome, InteractionError> {
+        self.spend(&flow).await?;
         let denied =
             matches!(error, RequestError::AccessDenied).then_some(flow.visit.session.as_ref()).flatten();
         let event = denied.map(|live| flow.event(live, AuditAction::ConsentRefused).refused());
@@ -291,7 +300,8 @@ impl AuthorizeService {
         Ok(self.refused(to, error)?)
     }
 
-    /// Issues the code. The interaction ends in the same transaction, so one interaction buys one code.
+    /// Issues the code. The interaction ends in the same transaction, so one interaction buys one code; and so does one pushed request,
+    /// whose handle is spent by the statement that stores the code.
     async fn finish(
         &self,
         flow: &Flow<'_>,
@@ -303,7 +313,8 @@ impl AuthorizeService {
         let ttl = flow.client.settings.profile.code_ttl(self.settings.code_ttl);
         let (digest, expires_at) = (code.digest(), now.plus(ttl));
         let interaction = flow.interaction.as_ref().map(|interaction| interaction.id.clone());
-        let ending = Ending { interaction, consent, payload: self.payload(flow, live) };
+        let (handle, payload) = (flow.handle, self.payload(flow, live));
+        let ending = Ending { interaction, consent, payload };
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -316,8 +327,7 @@ impl AuthorizeService {
                         }
                         tx.audit(event);
                     }
-                    let (purpose, allowed) = (Purpose::AuthorizationCode, &ending.payload);
-                    single_use::issue_from_user(tx, purpose, &digest, allowed, expires_at).await?;
+                    issue(tx, &digest, &ending.payload, expires_at, handle.as_ref()).await?;
                     Ok::<_, InteractionError>(())
                 })
             })
@@ -359,6 +369,24 @@ async fn remember(tx: &mut Tx, consent: Consent) -> Result<(), StoreError> {
     let claims = held.claims.union(&consent.claims).beyond(&scopes);
     let details = held.details.and(&consent.details, MOST_DETAILS);
     consents::save(tx, &Consent { scopes, claims, details, ..consent }).await
+}
+
+/// Stores a code, and spends the handle that it is issued for, if there is one.
+async fn issue(
+    tx: &mut Tx,
+    code: &Digest32,
+    payload: &CodePayload,
+    expires_at: Timestamp,
+    handle: Option<&Digest32>,
+) -> Result<(), StoreError> {
+    let purpose = Purpose::AuthorizationCode;
+    match handle {
+        None => single_use::issue_from_user(tx, purpose, code, payload, expires_at).await,
+        Some(handle) => {
+            let pushed = (Purpose::PushedRequest, handle);
+            single_use::issue_from_user_for(tx, (purpose, code), payload, expires_at, pushed).await
+        }
+    }
 }
 
 /// Ends an interaction; of two requests that try, one succeeds.

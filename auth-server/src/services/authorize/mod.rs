@@ -47,7 +47,7 @@ use crate::services::registration::Arrival;
 use crate::services::registration::documents::{DocumentService, Reading};
 use crate::services::registration::error::DocumentError;
 use crate::services::visit::Visit;
-use crate::storage::{Store, StoreError, consents, interactions, logos, registrations};
+use crate::storage::{Store, StoreError, Unique, consents, interactions, logos, registrations};
 
 /// Where the browser goes next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -184,8 +184,8 @@ impl AuthorizeService {
         let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
         let client = client.ok_or(PageError::ClientUnknown)?;
         if let Some(handle) = pushed::handle(parameters)? {
-            let request = self.pushed(&handle, &client, visit.now).await?;
-            return self.set_out(Flow { request, client, visit: &visit, interaction: None }).await;
+            let (request, handle) = self.pushed(&handle, &client, &visit).await?;
+            return self.set_out(Flow { request, handle, client, visit: &visit, interaction: None }).await;
         }
         let opened = self.opened(parameters, &client, visit.now).await;
         // The keys for it may have been fetched as well.
@@ -201,7 +201,7 @@ impl AuthorizeService {
             Ok(said) => self.checked(said, &client, &address).await,
         };
         match checked {
-            Ok(request) => self.set_out(Flow { request, client, visit: &visit, interaction: None }).await,
+            Ok(request) => self.set_out(Flow::of(request, client, &visit)).await,
             Err(Stop::Refused(error)) => {
                 let to = Recipient { client: &client, address: &address, now: visit.now };
                 let is_silent = request::is_silent(said);
@@ -243,8 +243,10 @@ impl AuthorizeService {
 
     /// The first step of a flow.
     async fn set_out(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, AuthorizeError> {
-        // A flow without an interaction finds none finished or foreign: only the store is left to fail.
+        // A flow without an interaction finds none finished or foreign: only the store is left to fail. Two codes never meet: what is
+        // used already is the handle.
         self.advance(flow).await.map_err(|error| match error {
+            InteractionError::Fault(StoreError::Conflict(Unique::Once)) => PageError::HandleUnknown.into(),
             InteractionError::Fault(fault) => AuthorizeError::Fault(fault),
             InteractionError::Sign(error) => AuthorizeError::Sign(error),
             InteractionError::Throttled { retry_after } => AuthorizeError::Throttled { retry_after },
@@ -325,7 +327,7 @@ impl AuthorizeService {
             |client: &Arc<Client>| client.is_enabled() && client.redirect_for(&request.address.uri).is_some();
         let client = self.store.client(&request.client).await?.filter(still_goes);
         let client = client.ok_or(InteractionError::Unknown)?;
-        Ok(Flow { request, client, visit, interaction: Some(interaction) })
+        Ok(Flow { interaction: Some(interaction), ..Flow::of(request, client, visit) })
     }
 
     async fn checked(

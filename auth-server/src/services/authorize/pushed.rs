@@ -7,12 +7,16 @@ use crate::domain::client::Client;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::{Parameters, ParametersError};
-use crate::domain::secret::{OpaqueToken, TokenKind};
+use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::services::authorize::flow::Flow;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{self, AuthorizeRequest};
 use crate::services::authorize::{AuthorizeError, AuthorizeService, Stop};
+use crate::services::client_auth::{ClientAuthError, replays};
 use crate::services::possession::Possession;
+use crate::services::registration::Arrival;
 use crate::services::token::TokenCaller;
+use crate::services::visit::Visit;
 use crate::storage::single_use::Purpose;
 use crate::storage::{StoreError, Unique, single_use};
 
@@ -31,8 +35,13 @@ pub(crate) struct PushedRequest {
 pub(crate) enum PushError {
     #[error("{parameter} {0}", parameter = .0.parameter())]
     Address(PageError),
+    /// Found only here: what the client showed who it is by was used before.
+    #[error(transparent)]
+    Client(ClientAuthError),
     #[error(transparent)]
     Fault(StoreError),
+    #[error("the DPoP proof is signed by an algorithm that the profile of the client does not permit")]
+    ProofAlgorithm,
     #[error("the DPoP proof was used before")]
     ProofUsed,
     #[error("request_uri is not for the endpoint that makes them")]
@@ -50,7 +59,8 @@ impl PushError {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
-            Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
+            Self::Client(error) => error.code(),
+            Self::ProofAlgorithm | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::Request(error) => error.code(),
             Self::Address(_) | Self::Handle => OAuthErrorCode::InvalidRequest,
         }
@@ -65,7 +75,7 @@ impl PushError {
     }
 }
 
-/// Two handles never meet: what was used is the proof.
+/// Two handles never meet: what was used is the proof, or the assertion beside it, of which is asked next.
 impl From<StoreError> for PushError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -87,7 +97,7 @@ impl From<Stop> for PushError {
 /// The handle that a request brings, if it brings one of ours.
 ///
 /// Whatever else is in `request_uri` is no handle: such a request goes on, and is refused by the name of what it asks for.
-pub(super) fn handle(parameters: &Parameters) -> Result<Option<OpaqueToken>, PageError> {
+pub(crate) fn handle(parameters: &Parameters) -> Result<Option<OpaqueToken>, PageError> {
     let uri = parameters.get("request_uri").map_err(|_: ParametersError| PageError::HandleRepeated)?;
     if uri.is_some() && parameters.get("request").ok().flatten().is_some() {
         return Err(PageError::HandleBesideObject);
@@ -111,12 +121,30 @@ fn bind(request: &mut AuthorizeRequest, held: &Possession) -> Result<(), Request
 
 impl AuthorizeService {
     /// Takes a request, checked as far as it can be without the person.
+    ///
+    /// What came with it and counts once is used up by the statement that keeps it. Of a client that is refused the assertion is, and
+    /// one that shows an assertion which was used before hears of nothing else.
     pub(crate) async fn push(
         &self,
         caller: &TokenCaller,
         parameters: &Parameters,
     ) -> Result<PushedRequest, PushError> {
+        let taken = self.take(caller, parameters).await;
+        let (Err(error), Some(assertion)) = (&taken, caller.assertion) else { return taken };
+        if matches!(error, PushError::Fault(fault) if fault.is_temporary()) {
+            return taken;
+        }
+        let arrival = Arrival { address: caller.address, now: caller.now };
+        let (counted, client) = ((&self.store, &self.pushes), &caller.client.client().id);
+        replays::use_up(counted, client, assertion, arrival).await.map_err(PushError::Client)?;
+        taken
+    }
+
+    async fn take(&self, caller: &TokenCaller, parameters: &Parameters) -> Result<PushedRequest, PushError> {
         let client = caller.client.client();
+        if !caller.may_sign() {
+            return Err(PushError::ProofAlgorithm);
+        }
         self.pushes
             .admit(client, caller.address)
             .map_err(|retry_after| PushError::Throttled { retry_after })?;
@@ -128,7 +156,7 @@ impl AuthorizeService {
         let address = request::return_address(&said, client).map_err(PushError::Address)?;
         let mut request = self.checked(&said, client, &address).await?;
         bind(&mut request, &caller.held).map_err(PushError::Request)?;
-        let proof = caller.held.proof.clone();
+        let once = caller.once();
         let token = OpaqueToken::generate(TokenKind::PushedRequest, &self.entropy);
         let expires_in = client.settings.profile.pushed_request_ttl(self.settings.pushed_request_ttl);
         let digest = token.digest();
@@ -137,12 +165,7 @@ impl AuthorizeService {
             .write(move |tx| {
                 Box::pin(async move {
                     let place = (Purpose::PushedRequest, &digest);
-                    match &proof {
-                        None => single_use::issue(tx, place.0, place.1, &request, expires_at).await,
-                        Some(proof) => {
-                            single_use::issue_with_proof(tx, place, &request, expires_at, proof).await
-                        }
-                    }
+                    single_use::issue_with(tx, place, &request, expires_at, &once).await
                 })
             })
             .await?;
@@ -151,27 +174,55 @@ impl AuthorizeService {
 
     /// Takes the request that a handle stands for, once (RFC 9126 §4). Only the client that pushed it can: for any other the
     /// handle is spent in vain.
+    ///
+    /// A request that was read beside the session comes with its handle, which is still to be spent: a code that is issued at once
+    /// spends it, and so does whatever else comes of the request.
     pub(super) async fn pushed(
         &self,
         handle: &OpaqueToken,
         client: &Client,
-        now: Timestamp,
-    ) -> Result<AuthorizeRequest, AuthorizeError> {
+        visit: &Visit,
+    ) -> Result<(AuthorizeRequest, Option<Digest32>), AuthorizeError> {
         let digest = handle.digest();
-        let request: Option<AuthorizeRequest> = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move { single_use::consume(tx, Purpose::PushedRequest, &digest, now).await })
-            })
-            .await?;
-        let request = request.filter(|request| request.client == client.id);
-        let request = request.ok_or(PageError::HandleUnknown)?;
-        // The client may have changed since.
-        if client.redirect_for(&request.address.uri).is_none() {
-            return Err(PageError::RedirectNotRegistered.into());
+        let waiting = visit.session.as_ref().and_then(|live| live.waiting.as_ref());
+        let waiting = waiting.filter(|waiting| waiting.handle == digest);
+        let read = waiting.and_then(|waiting| serde_json::from_str(&waiting.request).ok());
+        if let Some(Ok(request)) = read.map(|request| taken(request, client)) {
+            return Ok((request, Some(digest)));
         }
-        Ok(request.within(&client.scopes))
+        let request = self.consumed(&digest, visit.now).await?.ok_or(PageError::HandleUnknown)?;
+        Ok((taken(request, client)?, None))
     }
+
+    /// Spends the handle of a flow that needs more than a code, if it is not spent yet.
+    pub(super) async fn spend(&self, flow: &Flow<'_>) -> Result<(), StoreError> {
+        let Some(handle) = &flow.handle else { return Ok(()) };
+        let spent = self.consumed(handle, flow.visit.now).await?;
+        spent.map(drop).ok_or(StoreError::Conflict(Unique::Once))
+    }
+
+    async fn consumed(
+        &self,
+        handle: &Digest32,
+        now: Timestamp,
+    ) -> Result<Option<AuthorizeRequest>, StoreError> {
+        let digest = *handle;
+        let work = self.store.write(move |tx| {
+            Box::pin(async move { single_use::consume(tx, Purpose::PushedRequest, &digest, now).await })
+        });
+        work.await
+    }
+}
+
+/// A pushed request of the client, within what it may ask for now: it may have changed since.
+fn taken(request: AuthorizeRequest, client: &Client) -> Result<AuthorizeRequest, PageError> {
+    if request.client != client.id {
+        return Err(PageError::HandleUnknown);
+    }
+    if client.redirect_for(&request.address.uri).is_none() {
+        return Err(PageError::RedirectNotRegistered);
+    }
+    Ok(request.within(&client.scopes))
 }
 
 #[cfg(test)]

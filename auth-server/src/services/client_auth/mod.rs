@@ -6,6 +6,7 @@ pub(crate) mod assertion;
 pub(crate) mod certificate;
 pub(crate) mod credential;
 pub(crate) mod limits;
+pub(crate) mod replays;
 pub(crate) mod uses;
 
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::issuer::Issuer;
 use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::once::ClientAssertion;
 use crate::domain::secret::{Digest32, OpaqueToken};
 use crate::keys::certificate::authorities::Authorities;
 use crate::services::client_auth::assertion::{AssertionError, Audience};
@@ -29,8 +31,7 @@ use crate::services::possession::Possession;
 use crate::services::registration::Arrival;
 use crate::services::registration::documents::DocumentService;
 use crate::services::registration::error::DocumentError;
-use crate::storage::single_use::Purpose;
-use crate::storage::{Store, StoreError, single_use};
+use crate::storage::{Store, StoreError};
 
 /// A client that proved who it is, or a public one that said so. Only [`ClientAuthenticator`] makes one.
 #[derive(Clone, Debug)]
@@ -167,6 +168,9 @@ impl ClientAuthenticator {
 
     /// Checks a credential.
     ///
+    /// An assertion that comes with the client may have been used before. Nothing is to be done for the client before it is used up: by
+    /// what is written for it, or by [`Self::use_up`].
+    ///
     /// Failures are counted per client and address, and past the limit they get another answer. The check itself is never
     /// skipped: whoever holds the right secret gets in, however many others guess.
     pub(crate) async fn authenticate(
@@ -174,7 +178,7 @@ impl ClientAuthenticator {
         presented: &Presented<'_>,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<AuthenticatedClient, ClientAuthError> {
+    ) -> Result<(AuthenticatedClient, Option<ClientAssertion>), ClientAuthError> {
         let outcome = self.check(presented, Arrival { address, now }).await;
         let named = presented.credential.client_id();
         match outcome {
@@ -185,50 +189,64 @@ impl ClientAuthenticator {
         }
     }
 
+    /// Uses an assertion up by itself.
+    pub(crate) async fn use_up(
+        &self,
+        client: &AuthenticatedClient,
+        assertion: ClientAssertion,
+        arrival: Arrival,
+    ) -> Result<(), ClientAuthError> {
+        replays::use_up((&self.store, &self.limits), &client.client().id, assertion, arrival).await
+    }
+
     async fn check(
         &self,
         presented: &Presented<'_>,
         arrival: Arrival,
-    ) -> Result<AuthenticatedClient, ClientAuthError> {
+    ) -> Result<(AuthenticatedClient, Option<ClientAssertion>), ClientAuthError> {
         let id = ClientId::parse(presented.credential.client_id()).map_err(|_| ClientAuthError::Unknown)?;
         self.witnesses.documents.ensure(&id, arrival).await?;
         let client = self.store.client(&id).await?.ok_or(ClientAuthError::Unknown)?;
-        self.prove(presented, &client, arrival.now).await?;
+        let assertion = self.prove(presented, &client, arrival.now).await?;
         // After the proof, so that nobody else learns that the client exists.
-        if client.is_enabled() { Ok(AuthenticatedClient(client)) } else { Err(ClientAuthError::Disabled) }
+        if client.is_enabled() {
+            Ok((AuthenticatedClient(client), assertion))
+        } else {
+            Err(ClientAuthError::Disabled)
+        }
     }
 
-    /// By the one method that the client is registered for.
+    /// By the one method that the client is registered for. Of an assertion it is not known yet whether it was used before.
     async fn prove(
         &self,
         presented: &Presented<'_>,
         client: &Client,
         now: Timestamp,
-    ) -> Result<(), ClientAuthError> {
+    ) -> Result<Option<ClientAssertion>, ClientAuthError> {
         use AuthMethod as Method;
         use ClientCredential as Shown;
 
         let certificate = presented.held.certificate.as_ref();
         match (presented.credential, client.authentication.method) {
-            (Shown::None { .. }, Method::None) => Ok(()),
+            (Shown::None { .. }, Method::None) => {}
             (Shown::Basic { secret, .. }, Method::ClientSecret | Method::ClientSecretBasic)
             | (Shown::Post { secret, .. }, Method::ClientSecret | Method::ClientSecretPost) => {
                 let used = check_secret(secret, &client.authentication.secrets)?;
                 self.witnesses.uses.note(&client.id, &used, now);
-                Ok(())
             }
             (Shown::Assertion { assertion, .. }, Method::PrivateKeyJwt) => {
-                self.check_assertion(assertion, client, presented.endpoint, now).await
+                return self.check_assertion(assertion, client, presented.endpoint, now).await.map(Some);
             }
             (Shown::None { .. }, Method::TlsClientAuth) => {
                 let name = client.settings.protocol.certificate_name.as_ref();
-                Ok(certificate::check_issued(certificate, name, self.witnesses.authorities.as_ref(), now)?)
+                certificate::check_issued(certificate, name, self.witnesses.authorities.as_ref(), now)?;
             }
             (Shown::None { .. }, Method::SelfSignedTlsClientAuth) => {
-                Ok(certificate::check_registered(certificate, registered_keys(client))?)
+                certificate::check_registered(certificate, registered_keys(client))?;
             }
-            _ => Err(ClientAuthError::WrongMethod),
+            _ => return Err(ClientAuthError::WrongMethod),
         }
+        Ok(None)
     }
 
     async fn check_assertion(
@@ -237,7 +255,7 @@ impl ClientAuthenticator {
         client: &Client,
         endpoint: &str,
         now: Timestamp,
-    ) -> Result<(), ClientAuthError> {
+    ) -> Result<ClientAssertion, ClientAuthError> {
         // Nobody is asked for the keys of a client that was switched off.
         if !client.is_enabled() && matches!(client.keys(), Some(KeySource::At(_))) {
             return Err(AssertionError::Keys.into());
@@ -245,18 +263,8 @@ impl ClientAuthenticator {
         let token = self.witnesses.keys.verify(client, assertion).await?;
         let audience = Audience { issuer: &self.issuer, endpoint, rule: client.assertion_audience() };
         let accepted = assertion::accept(&token, &client.id, audience, now)?;
-        let digest = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);
-        // RFC 7523 §3, 7: used once, on any replica and at any endpoint, for as long as it would be accepted.
-        let is_new: bool = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let until = accepted.remember_until;
-                    single_use::remember(tx, Purpose::AssertionJti, &digest, until, now).await
-                })
-            })
-            .await?;
-        if is_new { Ok(()) } else { Err(ClientAuthError::Replayed) }
+        let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);
+        Ok(ClientAssertion { name, good_until: accepted.remember_until })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::domain::client::{Client, FirstParty, GrantType};
 use crate::domain::code::CodePayload;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::grant::{Grant, GrantIdentity};
+use crate::domain::once::Once;
 use crate::domain::parameters::Parameters;
 use crate::domain::pkce::{CodeChallenge, CodeVerifier};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
@@ -96,6 +97,7 @@ impl TokenService {
     pub(super) async fn authorization_code(
         &self,
         caller: &TokenCaller,
+        owed: &mut Once,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
         let presented = Presented::read(caller, parameters)?;
@@ -105,12 +107,11 @@ impl TokenService {
         let client = caller.client.client();
         let wish = self.wish(parameters, client, None).await?;
         let (payload, given, standing) = self
-            .store
-            .write(move |tx| {
+            .spend(owed, move |tx, owed| {
                 Box::pin(async move {
-                    let (payload, standing) = redeem(tx, &presented, (family, binding)).await?;
+                    let (payload, standing) = redeem(tx, &presented, (family, binding), owed).await?;
                     let given = wish.within(&payload.reach, &payload.scopes)?;
-                    Ok::<_, TokenError>((payload, given, standing))
+                    Ok((payload, given, standing))
                 })
             })
             .await?;
@@ -127,6 +128,7 @@ async fn redeem(
     tx: &mut Tx,
     presented: &Presented,
     (family, binding): (Option<Family>, Confirmation),
+    owed: &mut Once,
 ) -> Result<(CodePayload, Standing), TokenError> {
     let now = presented.caller.now;
     let purpose = Purpose::AuthorizationCode;
@@ -152,8 +154,7 @@ async fn redeem(
         revoked_at: None,
     };
     let event = presented.event(AuditAction::GrantCreated, &payload);
-    let begun = (family, presented.caller.held.proof.clone());
-    let standing = family::begin(tx, &grant, begun, event.clone(), now).await?;
+    let standing = family::begin(tx, &grant, (family, owed), event.clone(), now).await?;
     // Somebody took the consent back after the code was issued.
     let is_remembered = standing.at_issue.as_ref().is_some_and(|known| known.is_remembered);
     if client.settings.first_party == FirstParty::No && !is_remembered {

@@ -16,6 +16,7 @@ use crate::domain::client::GrantType;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::decoupled::{Approval, PollState};
 use crate::domain::grant::{Grant, GrantIdentity};
+use crate::domain::once::Once;
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::token::refresh_token::Family;
@@ -115,6 +116,7 @@ impl TokenService {
         &self,
         way: Decoupled,
         caller: &TokenCaller,
+        owed: &mut Once,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
         let presented = Presented::read(way, caller, parameters)?;
@@ -125,12 +127,11 @@ impl TokenService {
         let client = caller.client.client();
         let wish = self.wish(parameters, client, None).await?;
         let (approval, given, standing) = self
-            .store
-            .write(move |tx| {
+            .spend(owed, move |tx, owed| {
                 Box::pin(async move {
-                    let (approval, standing) = redeem(tx, &presented, (family, binding)).await?;
+                    let (approval, standing) = redeem(tx, &presented, (family, binding), owed).await?;
                     let given = wish.within(&standing.grant.reach, &approval.scopes)?;
-                    Ok::<_, TokenError>((approval, given, standing))
+                    Ok((approval, given, standing))
                 })
             })
             .await?;
@@ -147,6 +148,7 @@ async fn redeem(
     tx: &mut Tx,
     presented: &Presented,
     (family, binding): (Option<Family>, Confirmation),
+    owed: &mut Once,
 ) -> Result<(Approval, Standing), TokenError> {
     let TokenCaller { client, now, .. } = &presented.caller;
     let client = client.client();
@@ -177,8 +179,7 @@ async fn redeem(
         binding,
     };
     let event = presented.event(AuditAction::GrantCreated, &approval);
-    let standing =
-        family::begin(tx, &grant, (family, presented.caller.held.proof.clone()), event, *now).await?;
+    let standing = family::begin(tx, &grant, (family, owed), event, *now).await?;
     Ok((approval, standing))
 }
 

@@ -6,6 +6,7 @@ use crate::domain::details::fault::DetailsFault;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::ParametersError;
 use crate::keys::ring::SignError;
+use crate::services::client_auth::ClientAuthError;
 use crate::services::client_auth::assertion::AssertionError;
 use crate::services::details::DetailsError;
 use crate::services::token::exchange_error::ExchangeError;
@@ -20,6 +21,9 @@ pub(crate) enum TokenError {
     AssertionReplayed,
     #[error("the client has to show a certificate, and showed none")]
     CertificateMissing,
+    /// Found only here: what the client showed who it is by was used before.
+    #[error(transparent)]
+    Client(ClientAuthError),
     #[error("the code is unknown or expired")]
     CodeNotSpendable,
     #[error("the code was issued to another client")]
@@ -99,7 +103,8 @@ pub(crate) enum TokenError {
     },
 }
 
-/// What may be used once and is found used is a proof: everything else of that kind has random bits of ours.
+/// What may be used once and is found used is a proof, or the assertion beside it, of which is asked next: everything else of that kind
+/// has random bits of ours.
 impl From<StoreError> for TokenError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -120,6 +125,11 @@ impl From<DetailsError> for TokenError {
 }
 
 impl TokenError {
+    /// Whether trying the same again soon may succeed.
+    pub(super) const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Fault(error) if error.is_temporary())
+    }
+
     /// What the client is told.
     pub(crate) const fn code(&self) -> OAuthErrorCode {
         match self {
@@ -136,6 +146,7 @@ impl TokenError {
             | Self::RedirectMismatch
             | Self::RefreshNotSpendable
             | Self::RefreshReplayed => OAuthErrorCode::InvalidGrant,
+            Self::Client(error) => error.code(),
             Self::Details(_) => OAuthErrorCode::InvalidAuthorizationDetails,
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
@@ -178,6 +189,7 @@ impl TokenError {
                 "the assertion is not one of a trusted issuer for this client and this server, is not valid now, or was used"
             }
             Self::CertificateMissing => "the client has to show its certificate in the TLS handshake",
+            Self::Client(_) => "the client is unknown or its credentials are not accepted",
             Self::NothingHeld => {
                 "the client has to send a DPoP proof, or to show its certificate in the TLS handshake"
             }
@@ -219,7 +231,8 @@ impl Outcome for TokenError {
     /// stays good for its client, whoever intercepted it, and a client that asked for too much keeps its refresh token.
     fn is_fault(&self) -> bool {
         match self {
-            Self::CodeOfOtherClient
+            Self::Client(_)
+            | Self::CodeOfOtherClient
             | Self::Details(_)
             | Self::Fault(_)
             | Self::GrantEnded

@@ -2,36 +2,33 @@
 
 use crate::domain::audit::AuditEvent;
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::KeyProof;
 use crate::domain::grant::Grant;
+use crate::domain::once::Once;
 use crate::services::token::TokenError;
 use crate::services::token::access::{session_is_live, standing_holds};
 use crate::services::token::refresh_token::Family;
 use crate::storage::grants::Standing;
-use crate::storage::{Tx, grants, single_use};
+use crate::storage::{Tx, grants};
 
-/// Makes a grant, in the transaction in which its code is spent, begins the family of its refresh tokens, and uses up the proof that
-/// came with the request.
+/// Makes a grant, in the transaction in which its code is spent, begins the family of its refresh tokens, and uses up what came with the
+/// request.
 ///
 /// Between the person's decision and now the user may have been disabled, or the session ended by a new password. A grant that does
 /// not stand is taken back at once: nothing is bought with the token of one.
 pub(super) async fn begin(
     tx: &mut Tx,
     grant: &Grant,
-    (family, proof): (Option<Family>, Option<KeyProof>),
+    (family, owed): (Option<Family>, &mut Once),
     event: AuditEvent,
     now: Timestamp,
 ) -> Result<Standing, TokenError> {
-    let first = family.map(|family| family.first(proof.clone(), now));
-    let standing = grants::begin(tx, grant, first.as_ref()).await?.ok_or(TokenError::GrantOver)?;
+    let first = family.map(|family| family.first(now));
+    let standing = grants::begin(tx, grant, first.as_ref(), owed).await?.ok_or(TokenError::GrantOver)?;
+    owed.clear();
     if !(standing_holds(&standing, now) && session_is_live(&standing, now)) {
         grants::revoke(tx, &grant.id, now).await?;
         tx.audit(event.refused());
         return Err(TokenError::GrantOver);
-    }
-    // A family uses it up as it begins.
-    if let (None, Some(proof)) = (first, proof) {
-        single_use::use_proof(tx, &proof, now).await?;
     }
     tx.audit(event);
     Ok(standing)

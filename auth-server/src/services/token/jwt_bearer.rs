@@ -12,13 +12,13 @@ use crate::domain::client::Client;
 use crate::domain::client_protocol::AssertionIssuer;
 use crate::domain::clock::Timestamp;
 use crate::domain::issuer::Issuer;
+use crate::domain::once::Once;
 use crate::domain::parameters::Parameters;
 use crate::domain::secret::Digest32;
 use crate::keys::jwks::ExternalKeys;
 use crate::keys::jwt::{JwtType, VerifiedJwt};
 use crate::services::client_auth::assertion::{Accepted, AssertionError, claimed, used_once};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
-use crate::storage::StoreError;
 use crate::storage::single_use::{self, Purpose};
 
 /// How long an assertion may live. Clusters sign for an hour.
@@ -29,6 +29,7 @@ impl TokenService {
     pub(super) async fn jwt_bearer(
         &self,
         caller: &TokenCaller,
+        owed: &mut Once,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
         let client = caller.client.client();
@@ -37,29 +38,26 @@ impl TokenService {
         // What can be refused without it is refused first: a mistake in the request spends no assertion.
         let authorization = self.as_itself(client, parameters).await?;
         let digest = Digest32::of_parts(&[trusted.issuer.as_bytes(), b" ", accepted.jti.as_bytes()]);
-        let (now, proof) = (caller.now, caller.held.proof.clone());
+        let now = caller.now;
         let replay = AuditEvent::new(Actor::Client(client.id.clone()), AuditAction::AssertionReplayed)
             .from(Some(caller.address))
             .with(json!({ "issuer": trusted.issuer }))
             .refused();
-        let is_new: bool = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    if let Some(proof) = proof {
-                        single_use::use_proof(tx, &proof, now).await?;
-                    }
-                    let until = accepted.remember_until;
-                    let is_new =
-                        single_use::remember(tx, Purpose::GrantAssertionJti, &digest, until, now).await?;
-                    if !is_new {
-                        tx.audit(replay);
-                    }
-                    Ok::<_, StoreError>(is_new)
-                })
+        self.spend(owed, move |tx, owed| {
+            Box::pin(async move {
+                // The proof as well, even if it buys nothing.
+                single_use::use_up(tx, owed).await?;
+                owed.clear();
+                let until = accepted.remember_until;
+                if single_use::remember(tx, Purpose::GrantAssertionJti, &digest, until, now).await? {
+                    return Ok(());
+                }
+                tx.audit(replay);
+                Err(TokenError::AssertionReplayed)
             })
-            .await?;
-        if is_new { Ok(authorization) } else { Err(TokenError::AssertionReplayed) }
+        })
+        .await?;
+        Ok(authorization)
     }
 }
 

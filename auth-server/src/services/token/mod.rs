@@ -11,6 +11,7 @@ mod family;
 mod jwt_bearer;
 mod refresh_token;
 mod request;
+mod settling;
 mod target;
 mod token_exchange;
 mod wish;
@@ -28,6 +29,7 @@ use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::{Confirmation, KeyProof};
 use crate::domain::details::Details;
+use crate::domain::once::{ClientAssertion, Once};
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::{AccessTokenSettings, RoleName};
 use crate::domain::reach::scopes_told;
@@ -44,7 +46,7 @@ use crate::services::token::decoupled::Decoupled;
 use crate::services::token::target::Target;
 use crate::services::token::token_exchange::Exchanged;
 use crate::storage::grants::Standing;
-use crate::storage::{Store, assignments, single_use};
+use crate::storage::{Store, assignments};
 
 pub(crate) use crate::services::token::error::TokenError;
 
@@ -91,20 +93,29 @@ pub(crate) struct TokenService {
 #[derive(Clone, Debug)]
 pub(crate) struct TokenCaller {
     pub(crate) client: AuthenticatedClient,
+    /// What it showed who it is by, as long as that is not used up: then it may have been used before.
+    pub(crate) assertion: Option<ClientAssertion>,
     pub(crate) address: IpAddr,
     pub(crate) held: Possession,
     pub(crate) now: Timestamp,
 }
 
 impl TokenCaller {
-    /// The caller with the proof that its request brought, if it is signed as the client may sign.
-    pub(crate) fn proving(mut self, proof: Option<KeyProof>) -> Result<Self, TokenError> {
-        let profile = self.client.client().settings.profile;
-        if proof.as_ref().is_some_and(|proof| !profile.permits_alg(proof.alg)) {
-            return Err(TokenError::ProofAlgorithm);
-        }
+    /// The caller with the proof that its request brought.
+    pub(crate) fn proving(mut self, proof: Option<KeyProof>) -> Self {
         self.held.proof = proof;
-        Ok(self)
+        self
+    }
+
+    /// Whether the proof is signed as the client may sign, if there is one.
+    pub(crate) fn may_sign(&self) -> bool {
+        let profile = self.client.client().settings.profile;
+        self.held.proof.as_ref().is_none_or(|proof| profile.permits_alg(proof.alg))
+    }
+
+    /// What it brought that counts once.
+    pub(crate) fn once(&self) -> Once {
+        Once { assertion: self.assertion, proof: self.held.proof.clone() }
     }
 }
 
@@ -180,6 +191,25 @@ impl TokenService {
         caller: &TokenCaller,
         parameters: &Parameters,
     ) -> Result<TokenResponse, TokenError> {
+        let mut owed = caller.once();
+        match self.granted(caller, &mut owed, parameters).await {
+            Ok((authorization, binding)) => {
+                self.issue(caller.client.client(), authorization, binding, caller.now)
+            }
+            Err(error) => Err(self.refused(caller, &owed, error).await),
+        }
+    }
+
+    /// What the grant comes to, and what the access token is bound to. What the request brought is used up then.
+    async fn granted(
+        &self,
+        caller: &TokenCaller,
+        owed: &mut Once,
+        parameters: &Parameters,
+    ) -> Result<(Authorization, Confirmation), TokenError> {
+        if !caller.may_sign() {
+            return Err(TokenError::ProofAlgorithm);
+        }
         let grant = request::grant_type(parameters)?;
         if !self.settings.has(grant) {
             return Err(TokenError::GrantTypeUnknown);
@@ -193,28 +223,16 @@ impl TokenService {
             .map_err(|retry_after| TokenError::Throttled { retry_after })?;
         let binding = binding::of_access_token(caller)?;
         let authorization = match grant {
-            GrantType::AuthorizationCode => self.authorization_code(caller, parameters).await?,
-            GrantType::Ciba => self.decoupled(Decoupled::Ciba, caller, parameters).await?,
+            GrantType::AuthorizationCode => self.authorization_code(caller, owed, parameters).await?,
+            GrantType::Ciba => self.decoupled(Decoupled::Ciba, caller, owed, parameters).await?,
             GrantType::ClientCredentials => self.client_credentials(caller, parameters).await?,
-            GrantType::DeviceCode => self.decoupled(Decoupled::Device, caller, parameters).await?,
-            GrantType::JwtBearer => self.jwt_bearer(caller, parameters).await?,
-            GrantType::RefreshToken => self.refresh_token(caller, parameters).await?,
-            GrantType::TokenExchange => self.token_exchange(caller, parameters).await?,
+            GrantType::DeviceCode => self.decoupled(Decoupled::Device, caller, owed, parameters).await?,
+            GrantType::JwtBearer => self.jwt_bearer(caller, owed, parameters).await?,
+            GrantType::RefreshToken => self.refresh_token(caller, owed, parameters).await?,
+            GrantType::TokenExchange => self.token_exchange(caller, owed, parameters).await?,
         };
-        // Whoever is refused has nothing written.
-        if !grant.uses_its_proof_up() {
-            self.use_proof(caller).await?;
-        }
-        self.issue(client, authorization, binding, caller.now)
-    }
-
-    /// Uses the proof of a request up, if it has one. A grant that writes anyway does that in its own transaction.
-    async fn use_proof(&self, caller: &TokenCaller) -> Result<(), TokenError> {
-        let Some(proof) = caller.held.proof.clone() else { return Ok(()) };
-        let now = caller.now;
-        let work =
-            self.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
-        Ok(work.await?)
+        self.use_up(owed).await?;
+        Ok((authorization, binding))
     }
 
     /// Signs. This happens after the transaction: the writer of the database does not wait for signatures.

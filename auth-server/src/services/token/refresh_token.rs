@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::confirmation::KeyProof;
 use crate::domain::ids::GrantId;
+use crate::domain::once::Once;
 use crate::domain::parameters::Parameters;
 use crate::domain::refresh::{Redemption, RefreshState};
 use crate::domain::scope::ScopeSet;
@@ -25,7 +25,7 @@ use crate::services::token::wish::{Given, Wish};
 use crate::services::token::{Authorization, TokenCaller, TokenError, TokenService, request};
 use crate::storage::grants::{FirstToken, Standing};
 use crate::storage::refresh_tokens::{NewRefreshToken, RefreshToken};
-use crate::storage::{StoreError, Tx, grants, refresh_tokens, single_use};
+use crate::storage::{StoreError, Tx, grants, refresh_tokens};
 
 /// What successors are sealed for.
 const PURPOSE: &str = "refresh token successor";
@@ -39,13 +39,12 @@ pub(super) struct Family {
 
 impl Family {
     /// The first token.
-    pub(super) fn first(&self, proof: Option<KeyProof>, now: Timestamp) -> FirstToken {
+    pub(super) fn first(&self, now: Timestamp) -> FirstToken {
         let absolute_expires_at = now.plus(self.absolute);
         FirstToken {
             digest: self.token.digest(),
             expires_at: now.plus(self.ttl).min(absolute_expires_at),
             absolute_expires_at,
-            proof,
         }
     }
 }
@@ -83,6 +82,7 @@ impl TokenService {
     pub(super) async fn refresh_token(
         &self,
         caller: &TokenCaller,
+        owed: &mut Once,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
         let client = caller.client.client();
@@ -99,11 +99,10 @@ impl TokenService {
         };
         let rotation = client.settings.profile.rotation();
         let refreshed = self
-            .store
-            .write(move |tx| {
+            .spend(owed, move |tx, owed| {
                 Box::pin(async move {
                     match rotation {
-                        Rotation::EachUse => redeem(tx, using).await,
+                        Rotation::EachUse => redeem(tx, using, owed).await,
                         Rotation::Never => renew(tx, using).await,
                     }
                 })
@@ -116,7 +115,7 @@ impl TokenService {
     }
 }
 
-async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
+async fn redeem(tx: &mut Tx, using: Use, owed: &mut Once) -> Result<Refreshed, TokenError> {
     let now = using.caller.now;
     let sealed = using.sealer.seal(PURPOSE, using.presented.as_bytes(), using.successor.expose().as_bytes());
     let (client, held) = (&using.caller.client.client().id, using.caller.held.held());
@@ -132,9 +131,10 @@ async fn redeem(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
         scopes: spent.scopes,
         expires_at: now.plus(using.ttl).min(spent.absolute_expires_at),
         absolute_expires_at: spent.absolute_expires_at,
-        proof: using.caller.held.proof.clone(),
+        once: owed.clone(),
     };
     refresh_tokens::insert(tx, &successor).await?;
+    owed.clear();
     Ok(refreshed)
 }
 
@@ -147,9 +147,6 @@ async fn renew(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
     let Some(token) = refresh_tokens::renew(tx, &using.presented, (client, &held), until, now).await? else {
         return repeat(tx, using).await;
     };
-    if let Some(proof) = &using.caller.held.proof {
-        single_use::use_proof(tx, proof, now).await?;
-    }
     allow(tx, &using, &token.grant, None).await
 }
 
@@ -168,12 +165,7 @@ async fn repeat(tx: &mut Tx, using: Use) -> Result<Refreshed, TokenError> {
         Redemption::Refuse | Redemption::Rotate => Err(TokenError::RefreshNotSpendable),
         Redemption::BurnFamily => Err(burn(tx, &using, &token.grant).await?),
         Redemption::Retry => match unspent_successor(tx, &using, &token).await? {
-            Some(successor) => {
-                if let Some(proof) = &using.caller.held.proof {
-                    single_use::use_proof(tx, proof, using.caller.now).await?;
-                }
-                allow(tx, &using, &token.grant, Some(successor)).await
-            }
+            Some(successor) => allow(tx, &using, &token.grant, Some(successor)).await,
             // The successor was used: its holder got the answer, so this is somebody else.
             None => Err(burn(tx, &using, &token.grant).await?),
         },

@@ -18,6 +18,7 @@ use crate::domain::details::Details;
 use crate::domain::details::fault::DetailsFault;
 use crate::domain::ids::ApiId;
 use crate::domain::issuer::Issuer;
+use crate::domain::once::Once;
 use crate::domain::parameters::Parameters;
 use crate::domain::scope::ScopeSet;
 use crate::services::details;
@@ -60,6 +61,7 @@ impl TokenService {
     pub(super) async fn token_exchange(
         &self,
         caller: &TokenCaller,
+        owed: &mut Once,
         parameters: &Parameters,
     ) -> Result<Authorization, TokenError> {
         let client = caller.client.client();
@@ -84,7 +86,7 @@ impl TokenService {
             authorization.roles.retain(|role| subject.claims.roles.contains(role));
         }
         if matches!(acting, Acting::Unseen(_)) {
-            self.note_impersonation(caller, standing, &authorization).await?;
+            self.note_impersonation(caller, owed, standing, &authorization).await?;
         }
         Ok(Authorization { exchanged: Some(exchanged), ..authorization })
     }
@@ -173,6 +175,7 @@ impl TokenService {
     async fn note_impersonation(
         &self,
         caller: &TokenCaller,
+        owed: &mut Once,
         standing: &Standing,
         authorization: &Authorization,
     ) -> Result<(), TokenError> {
@@ -183,14 +186,13 @@ impl TokenService {
             .on(&standing.user.id)
             .from(Some(caller.address))
             .with(detail);
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    tx.audit(event);
-                    Ok::<_, TokenError>(())
-                })
+        self.spend(owed, move |tx, _| {
+            Box::pin(async move {
+                tx.audit(event);
+                Ok(())
             })
-            .await
+        })
+        .await
     }
 }
 
