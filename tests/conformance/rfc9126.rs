@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
-use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
@@ -142,6 +143,76 @@ async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
         assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{why}");
         assert!(answer.text().contains("request_uri"), "{why}: the page names what is wrong");
         assert!(!answer.text().contains(handle.as_str()), "{why}: nothing is echoed");
+    }
+}
+
+/// A code in a live session is issued by the statement that spends the handle; whatever else comes of a request, its handle is spent.
+#[rstest]
+#[tokio::test]
+async fn section_7_3_a_handle_is_spent_whatever_comes_of_it(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let (shop, forum) = (server.admin.web_client(&[]).await, server.admin.web_client(&[]).await);
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await.code();
+    let mut stranger = server.visitor();
+    let asking = |client: &Registered| AuthorizeRequest::of(client);
+    for (request, client, lives, what) in [
+        (asking(&shop), &shop, true, "a code"),
+        (asking(&shop).with("prompt", "login"), &shop, true, "another sign-in"),
+        (asking(&shop).with("prompt", "consent"), &shop, true, "a question"),
+        (asking(&forum), &forum, true, "a question of a client that is new"),
+        (asking(&forum).with("prompt", "none"), &forum, true, "consent_required"),
+        (asking(&shop), &shop, false, "a sign-in"),
+        (asking(&shop).with("prompt", "none"), &shop, false, "login_required"),
+    ] {
+        let path = brought(client, &handle(&server, client, &request).await);
+        let browser = if lives { &mut visitor } else { &mut stranger };
+        let first = browser.open(&path).await;
+        assert!(first.status.is_redirection() || first.status == 200, "{what}: {}", first.status);
+        for browser in [&mut visitor, &mut stranger] {
+            let again = browser.open(&path).await;
+            assert_eq!((again.status.as_u16(), again.location()), (400, None), "{what}: {}", again.url);
+            assert!(again.text().contains("request_uri"), "{what}");
+        }
+    }
+    // Of another client, in a live session too.
+    let foreign = handle(&server, &shop, &asking(&shop)).await;
+    assert_eq!(visitor.open(&brought(&forum, &foreign)).await.status, 400);
+    assert_eq!(visitor.open(&brought(&shop, &foreign)).await.status, 400, "spent in vain");
+    // And one that has expired.
+    let late = handle(&server, &shop, &asking(&shop)).await;
+    server.wait(Duration::from_mins(1));
+    assert_eq!(visitor.open(&brought(&shop, &late)).await.status, 400);
+}
+
+/// At two replicas.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_7_3_of_many_uses_at_once_in_a_live_session_one_gets_a_code(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let replicas = [&server, &server.replica().await];
+    let mut visitor = server.visitor();
+    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await.code();
+    for _ in 0..3 {
+        let request = AuthorizeRequest::of(&shop);
+        let path = &brought(&shop, &handle(&server, &shop, &request).await);
+        let uses = (0..16).map(|number| {
+            let mut visitor = visitor.moved_to(&replicas[number % 2].machine.url(""));
+            async move { visitor.open(path).await }
+        });
+        let answers = join_all(uses).await;
+        let codes: Vec<Callback> =
+            answers.iter().filter_map(Answer::location).map(|at| Callback::of(&at)).collect();
+        let refused = answers.iter().filter(|answer| answer.status == 400).count();
+        let [callback] = codes.as_slice() else { panic!("{} codes: {answers:?}", codes.len()) };
+        assert_eq!(refused, 15);
+        let tokens = server.machine.redeem(&shop, &request, callback).await;
+        assert_eq!(tokens.status, 200, "{}", tokens.text());
     }
 }
 

@@ -27,6 +27,7 @@ pub mod keys_at;
 pub mod landing;
 pub mod log;
 pub mod markup;
+pub mod party;
 pub mod pinged;
 pub mod process;
 pub mod provision;

@@ -408,6 +408,7 @@ mod tests {
     use crate::domain::audit::AuditOutcome;
     use crate::domain::grant::Grant;
     use crate::domain::ids::{OrganisationId, UserId};
+    use crate::domain::once::Once;
     use crate::domain::profile::Profile;
     use crate::domain::user::Sub;
     use crate::storage::tests::support::{Backend, Fixture, START};
@@ -745,7 +746,7 @@ mod tests {
         let bought = grant.clone();
         let buying = desk.store.write(move |tx| {
             Box::pin(async move {
-                let standing = grants::begin(tx, &bought, None).await?;
+                let standing = grants::begin(tx, &bought, None, &Once::default()).await?;
                 begun.send(()).unwrap();
                 released.await.map_err(|_| StoreError::Busy)?;
                 Ok::<_, StoreError>(standing.and_then(|standing| standing.session))

@@ -24,12 +24,18 @@ const ISSUE_WITH_ONE: &str = "
 const ISSUE_WITH_BOTH: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, used_at)
     VALUES ($1, $2, $3, $4, $5, NULL), ($6, $7, 'null', $4, $8, $4), ($9, $10, 'null', $4, $11, $4)";
-// Two rows change, or what was to be spent for the other is spent already.
+// Two rows change, or what was to be spent for the other is gone, or spent by somebody else meanwhile.
 const ISSUE_FOR: &str = "
     INSERT INTO single_use (purpose, digest, payload, created_at, expires_at, user_id, used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, NULL), ($7, $8, 'null', $4, $5, NULL, $4)
+    SELECT $1, $2, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), $6, CAST(NULL AS BIGINT)
+      FROM single_use s
+     WHERE s.purpose = $7 AND s.digest = $8 AND s.used_at IS NULL AND s.expires_at > CAST($4 AS BIGINT)
+     UNION ALL
+    SELECT s.purpose, s.digest, s.payload, s.created_at, s.expires_at, s.user_id, CAST($4 AS BIGINT)
+      FROM single_use s
+     WHERE s.purpose = $7 AND s.digest = $8 AND s.used_at IS NULL AND s.expires_at > CAST($4 AS BIGINT)
         ON CONFLICT (purpose, digest) DO UPDATE SET used_at = excluded.used_at
-     WHERE excluded.used_at IS NOT NULL AND single_use.used_at IS NULL AND single_use.expires_at > excluded.used_at";
+     WHERE excluded.used_at IS NOT NULL AND single_use.used_at IS NULL";
 const CONSUME: &str = "
     UPDATE single_use SET used_at = $3
      WHERE purpose = $1 AND digest = $2 AND used_at IS NULL AND expires_at > $3
@@ -145,8 +151,8 @@ pub async fn issue_from_user(
     add(tx, (purpose, digest), allowed, Some(allowed.user()), expires_at).await
 }
 
-/// The same for what is bought with something that was issued before, and that is spent by the same statement: where it was spent
-/// already, or has expired, nothing is bought, by [`Unique::Once`].
+/// The same for what is bought with something that was issued before, and that is spent by the same statement: where it is unknown,
+/// expired or spent already, nothing is bought, by [`Unique::Once`].
 pub async fn issue_from_user_for(
     tx: &mut Tx,
     (purpose, digest): (Purpose, &Digest32),

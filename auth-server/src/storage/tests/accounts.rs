@@ -8,6 +8,7 @@ use crate::domain::details::Details;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId, UserId};
 use crate::domain::organisation::Organisation;
 use crate::domain::user::{PasswordHash, User, Username};
+use crate::storage::sessions::{Found, SentWith};
 use crate::storage::{consents, credentials, organisations, sessions, users};
 
 #[rstest]
@@ -106,12 +107,15 @@ async fn a_session_is_found_by_its_token_until_it_is_ended(#[case] backend: Back
     let fixture = Fixture::new(backend).await;
     let (user, digest) = (fixture.user("ada").await, fixture.digest());
     let session = fixture.session(&user.id, &digest).await;
-    let live = async || sessions::find_live(&mut fixture.read().await, &digest, None).await.unwrap();
-    assert_eq!(live().await, Some((session.clone(), user.clone(), None)));
+    let alone = SentWith::default();
+    let live =
+        async || sessions::find_live(&mut fixture.read().await, &digest, alone, fixture.now()).await.unwrap();
+    let found = Found { session: session.clone(), user: user.clone(), consents: None, request: None };
+    assert_eq!(live().await, Some(found));
     fixture.clock.advance(Duration::from_mins(1));
     let (id, now) = (session.id.clone(), fixture.now());
     fixture.write(move |tx| Box::pin(async move { sessions::touch(tx, &id, now).await })).await;
-    assert_eq!(live().await.map(|(session, ..)| session.last_seen_at), Some(now));
+    assert_eq!(live().await.map(|found| found.session.last_seen_at), Some(now));
     let listed = sessions::list_by_user(&mut fixture.read().await, &user.id, now, 10).await.unwrap();
     assert_eq!(listed.len(), 1);
     let (id, owner) = (session.id.clone(), user.id.clone());
@@ -157,10 +161,11 @@ async fn a_session_is_found_with_what_its_user_allowed_one_client(#[case] backen
         fixture.write(move |tx| Box::pin(async move { consents::save(tx, &saved).await })).await;
     }
     let found = async |named: Option<&ClientId>| {
-        let found = sessions::find_live(&mut fixture.read().await, &digest, named).await.unwrap();
-        let (found, user, allowed) = found.unwrap();
-        assert_eq!((found.id, user.id), (session.id.clone(), ada.clone()));
-        allowed.map(|mut allowed| {
+        let sent = SentWith { client: named, handle: None };
+        let found = sessions::find_live(&mut fixture.read().await, &digest, sent, fixture.now()).await;
+        let found = found.unwrap().unwrap();
+        assert_eq!((found.session.id, found.user.id), (session.id.clone(), ada.clone()));
+        found.consents.map(|mut allowed| {
             allowed.sort_by_key(|consent| consent.api.clone());
             allowed
         })
@@ -184,5 +189,7 @@ async fn the_session_of_a_disabled_user_is_not_found(#[case] backend: Backend) {
     fixture.session(&user.id, &digest).await;
     let off = User { disabled_at: Some(fixture.now()), ..user };
     assert!(fixture.write(move |tx| Box::pin(async move { users::update(tx, &off).await })).await);
-    assert_eq!(sessions::find_live(&mut fixture.read().await, &digest, None).await.unwrap(), None);
+    let sent = SentWith::default();
+    let found = sessions::find_live(&mut fixture.read().await, &digest, sent, fixture.now()).await;
+    assert_eq!(found.unwrap(), None);
 }

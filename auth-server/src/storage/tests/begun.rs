@@ -5,27 +5,24 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
-use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
+use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::consent::Consent;
 use crate::domain::details::Details;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApiId, ClientId, UserId};
+use crate::domain::once::Once;
 use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, Role, RoleName};
 use crate::domain::refresh::RefreshState;
-use crate::domain::signing::SigningAlg;
 use crate::storage::grants::{FirstToken, Standing};
-use crate::storage::{
-    Store, StoreError, Unique, assignments, consents, grants, refresh_tokens, roles, single_use,
-};
+use crate::storage::{Store, StoreError, assignments, consents, grants, refresh_tokens, roles};
 
 pub(super) const TTL: Duration = Duration::from_hours(24);
 
-pub(super) fn first(fixture: &Fixture, proof: Option<KeyProof>) -> FirstToken {
+pub(super) fn first(fixture: &Fixture) -> FirstToken {
     FirstToken {
         digest: fixture.digest(),
         expires_at: fixture.now().plus(TTL),
         absolute_expires_at: fixture.now().plus(TTL * 90),
-        proof,
     }
 }
 
@@ -34,8 +31,19 @@ async fn begin(
     grant: &Grant,
     first: Option<FirstToken>,
 ) -> Result<Option<Standing>, StoreError> {
+    begin_with(store, grant, first, Once::default()).await
+}
+
+pub(super) async fn begin_with(
+    store: &Store,
+    grant: &Grant,
+    first: Option<FirstToken>,
+    once: Once,
+) -> Result<Option<Standing>, StoreError> {
     let grant = grant.clone();
-    store.write(move |tx| Box::pin(async move { grants::begin(tx, &grant, first.as_ref()).await })).await
+    let work = store
+        .write(move |tx| Box::pin(async move { grants::begin(tx, &grant, first.as_ref(), &once).await }));
+    work.await
 }
 
 /// A grant of somebody who is signed in, with a consent and a role at an API, which is not there yet.
@@ -95,7 +103,7 @@ async fn allow(
 async fn a_grant_begins_with_its_first_token_and_says_how_it_stands(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let grant = underway(&fixture).await;
-    let token = first(&fixture, None);
+    let token = first(&fixture);
     let before = fixture.store.statements();
     let begun = begin(&fixture.store, &grant, Some(token.clone())).await.unwrap().unwrap();
     assert_eq!(fixture.store.statements() - before, 1);
@@ -138,41 +146,18 @@ async fn nothing_begins_without_its_user_its_client_or_its_api(#[case] backend: 
     let nobody = Grant { user: fixture.id(), ..grant.clone() };
     let nothing = Grant { client: fixture.id(), ..grant.clone() };
     for gone in [nobody, nothing] {
-        let token = first(&fixture, None);
+        let token = first(&fixture);
         let begun = begin(&fixture.store, &gone, Some(token.clone())).await.unwrap();
         assert!(begun.is_none());
         assert!(refresh_tokens::find(&mut fixture.read().await, &token.digest).await.unwrap().is_none());
     }
     let nowhere = Grant { reach: Some(fixture.api_id()).into(), ..grant };
-    let token = first(&fixture, None);
+    let token = first(&fixture);
     let begun = begin(&fixture.store, &nowhere, Some(token.clone())).await;
     assert_eq!(begun.map(drop), Err(StoreError::MissingReference));
     let mut tx = fixture.read().await;
     assert_eq!(grants::find(&mut tx, &nowhere.id).await.unwrap(), None);
     assert!(refresh_tokens::find(&mut tx, &token.digest).await.unwrap().is_none());
-}
-
-#[rstest]
-#[case(Backend::Sqlite)]
-#[case(Backend::Postgres)]
-#[tokio::test]
-async fn a_family_uses_its_proof_up_as_it_begins(#[case] backend: Backend) {
-    let fixture = Fixture::new(backend).await;
-    let grant = underway(&fixture).await;
-    let key = Thumbprint::parse(&"A".repeat(43)).unwrap();
-    let good_until = fixture.now().plus(TTL);
-    let proof = KeyProof { key, alg: SigningAlg::Es256, name: fixture.digest(), good_until };
-    let token = first(&fixture, Some(proof.clone()));
-    assert!(begin(&fixture.store, &grant, Some(token)).await.unwrap().is_some());
-    let again = Grant { id: fixture.id(), ..grant };
-    let used = Err(StoreError::Conflict(Unique::Once));
-    let begun = begin(&fixture.store, &again, Some(first(&fixture, Some(proof.clone())))).await;
-    assert_eq!(begun.map(drop), used);
-    assert_eq!(grants::find(&mut fixture.read().await, &again.id).await.unwrap(), None, "nothing is kept");
-    let now = fixture.now();
-    let alone =
-        fixture.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
-    assert_eq!(alone.await, used);
 }
 
 #[rstest]
@@ -196,6 +181,6 @@ async fn the_view_stands_in_the_way_of_no_table(#[case] backend: Backend) {
         }
     };
     fixture.place.tamper(change).await;
-    let begun = begin(&fixture.store, &grant, Some(first(&fixture, None))).await.unwrap().unwrap();
+    let begun = begin(&fixture.store, &grant, Some(first(&fixture))).await.unwrap().unwrap();
     assert!(begun.session.is_some());
 }

@@ -10,6 +10,7 @@ use crate::domain::device::DeviceRequest;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, InteractionKind};
 use crate::domain::interaction::Interaction;
+use crate::domain::once::Once;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
 use crate::storage::device_authorizations::{self, NewDevice};
@@ -62,7 +63,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         scopes: scopes("openid"),
         expires_at: end,
         absolute_expires_at: end,
-        proof: None,
+        once: Once::default(),
     };
     let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
     let lease = NoticeLease { token: "t".to_owned(), until: end };

@@ -14,6 +14,7 @@ mod flows;
 mod inventories;
 mod jobs;
 mod logout_notices;
+mod once;
 mod opening;
 mod redeemed;
 mod refresh;

@@ -9,6 +9,7 @@ use crate::domain::code::{CodeBinding, CodeIdentity, CodePayload};
 use crate::domain::decoupled::Approval;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, GrantId, UserId};
+use crate::domain::once::Once;
 use crate::domain::reach::Reach;
 use crate::domain::secret::Digest32;
 use crate::storage::grants::{FirstToken, Standing};
@@ -78,7 +79,11 @@ async fn spend(tx: &mut Tx, ticket: &Ticket) -> Result<bool, StoreError> {
 
 /// Spends it and begins its grant.
 async fn redeem(tx: &mut Tx, ticket: &Ticket, first: &FirstToken) -> Result<Option<Standing>, StoreError> {
-    if spend(tx, ticket).await? { grants::begin(tx, &ticket.grant, Some(first)).await } else { Ok(None) }
+    if spend(tx, ticket).await? {
+        grants::begin(tx, &ticket.grant, Some(first), &Once::default()).await
+    } else {
+        Ok(None)
+    }
 }
 
 /// What stands beside a code or an approval of who allowed it.
@@ -119,7 +124,7 @@ async fn what_a_code_says_in_detail_keeps_nobody_from_redeeming_it(
     let grant = Grant { reach, ..grant };
     let ticket = issue(&fixture, Purpose::AuthorizationCode, &grant).await;
     beside.put(&fixture).await;
-    let first = first(&fixture, None);
+    let first = first(&fixture);
     let work = fixture.write(move |tx| Box::pin(async move { redeem(tx, &ticket, &first).await }));
     assert!(work.await.is_some());
     let kept = grants::find(&mut fixture.read().await, &grant.id).await.unwrap().unwrap();
@@ -204,7 +209,7 @@ async fn on_postgres_a_redemption_waits_for_who_takes_back_and_sees_it(
         work.await
     });
     has_begun.await.unwrap();
-    let (store, token) = (fixture.replica().await, first(&fixture, None));
+    let (store, token) = (fixture.replica().await, first(&fixture));
     let redeeming = tokio::spawn(async move {
         store.write(move |tx| Box::pin(async move { redeem(tx, &ticket, &token).await })).await
     });
@@ -231,7 +236,7 @@ async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_boug
     beside.put(&fixture).await;
     let (release, released) = oneshot::channel::<()>();
     let (begun, has_begun) = oneshot::channel::<()>();
-    let (store, token) = (fixture.replica().await, first(&fixture, None));
+    let (store, token) = (fixture.replica().await, first(&fixture));
     let redeeming = tokio::spawn(async move {
         let work = store.write(move |tx| {
             Box::pin(async move {
@@ -239,7 +244,7 @@ async fn on_postgres_who_takes_back_waits_for_a_redemption_and_ends_what_it_boug
                 assert!(spend(tx, &ticket).await?);
                 begun.send(()).unwrap();
                 released.await.map_err(|_| StoreError::Busy)?;
-                grants::begin(tx, &ticket.grant, Some(&token)).await
+                grants::begin(tx, &ticket.grant, Some(&token), &Once::default()).await
             })
         });
         work.await

@@ -4,14 +4,14 @@ use futures_util::future::join_all;
 use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
-use crate::domain::confirmation::{Confirmation, KeyProof, Thumbprint};
+use crate::domain::confirmation::{Confirmation, Thumbprint};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, GrantId};
+use crate::domain::once::Once;
 use crate::domain::refresh::RefreshState;
 use crate::domain::secret::Digest32;
-use crate::domain::signing::SigningAlg;
+use crate::storage::grants;
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
-use crate::storage::{StoreError, Unique, grants, single_use};
 
 const TTL: Duration = Duration::from_hours(24);
 
@@ -23,7 +23,7 @@ async fn issued(fixture: &Fixture, client: &ClientId, grant: &GrantId) -> Digest
         scopes: scopes("openid"),
         expires_at: fixture.now().plus(TTL),
         absolute_expires_at: fixture.now().plus(TTL * 90),
-        proof: None,
+        once: Once::default(),
     };
     let digest = token.digest;
     fixture.write(move |tx| Box::pin(async move { refresh_tokens::insert(tx, &token).await })).await;
@@ -158,46 +158,4 @@ async fn a_token_that_is_bound_is_spent_only_by_who_holds_what_it_is_bound_to(#[
         })
         .await;
     assert_eq!(spent, [false, false, false, true]);
-}
-
-#[rstest]
-#[case(Backend::Sqlite)]
-#[case(Backend::Postgres)]
-#[tokio::test]
-async fn a_proof_buys_one_thing(#[case] backend: Backend) {
-    let fixture = Fixture::new(backend).await;
-    let (client, _, _, grant) = fixture.any_grant().await;
-    let key = Thumbprint::parse(&"A".repeat(43)).unwrap();
-    let proof =
-        KeyProof { key, alg: SigningAlg::Es256, name: fixture.digest(), good_until: fixture.now().plus(TTL) };
-    let now = fixture.now();
-    let token = |digest| NewRefreshToken {
-        digest,
-        grant: grant.clone(),
-        client: client.clone(),
-        scopes: scopes("openid"),
-        expires_at: now.plus(TTL),
-        absolute_expires_at: now.plus(TTL),
-        proof: Some(proof.clone()),
-    };
-    let used = Err(StoreError::Conflict(Unique::Once));
-    let (first, second, later) = (token(fixture.digest()), token(fixture.digest()), proof.clone());
-    fixture.write(move |tx| Box::pin(async move { refresh_tokens::insert(tx, &first).await })).await;
-    let again =
-        fixture.store.write(move |tx| Box::pin(async move { refresh_tokens::insert(tx, &second).await }));
-    assert_eq!(again.await, used);
-    let alone =
-        fixture.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &later, now).await }));
-    assert_eq!(alone.await, used);
-    let (other, handle) = (KeyProof { name: fixture.digest(), ..proof }, fixture.digest());
-    let place = (single_use::Purpose::PushedRequest, handle);
-    let with = |proof: KeyProof, place: (single_use::Purpose, Digest32)| {
-        fixture.store.write(move |tx| {
-            Box::pin(async move {
-                single_use::issue_with_proof(tx, (place.0, &place.1), &"request", now.plus(TTL), &proof).await
-            })
-        })
-    };
-    assert_eq!(with(other.clone(), place).await, Ok(()));
-    assert_eq!(with(other, (place.0, fixture.digest())).await, used);
 }

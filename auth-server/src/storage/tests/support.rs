@@ -15,6 +15,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::grant::{Grant, GrantIdentity};
 use crate::domain::ids::{ApiId, ClientId, GrantId, Id, Kind, OrganisationId, SessionId, UserId};
+use crate::domain::once::Once;
 use crate::domain::profile::{AddressField, Profile, ProfileField};
 use crate::domain::rbac::{AccessTokenSettings, Api, Audience};
 use crate::domain::reach::Reach;
@@ -257,7 +258,10 @@ impl Fixture {
 
     pub(crate) async fn insert_grant(&self, grant: &Grant) {
         let added = grant.clone();
-        self.write(move |tx| Box::pin(async move { grants::begin(tx, &added, None).await.map(drop) })).await;
+        self.write(move |tx| {
+            Box::pin(async move { grants::begin(tx, &added, None, &Once::default()).await.map(drop) })
+        })
+        .await;
     }
 
     /// A grant by which tokens can be issued.
