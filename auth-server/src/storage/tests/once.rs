@@ -286,11 +286,12 @@ async fn a_code_spends_the_handle_that_it_is_issued_for_or_is_not_issued(#[case]
     assert_eq!(issue_for(&fixture.store, first, &payload, handle).await, Ok(()));
     assert_eq!(fixture.store.statements() - before, 1);
     assert_eq!(code_of(first).await.as_ref(), Some(&payload));
-    let spent = single_use::find_spent::<String>(&mut fixture.read().await, Purpose::PushedRequest, &handle);
-    assert_eq!(spent.await.unwrap().as_deref(), Some("request"));
-    let pending =
-        single_use::find::<String>(&mut fixture.read().await, Purpose::PushedRequest, &other, START);
-    assert_eq!(pending.await.unwrap().as_deref(), Some("request"), "of another nothing is spent");
+    let (mut tx, pushed) = (fixture.read().await, Purpose::PushedRequest);
+    let spent = single_use::find_spent::<String>(&mut tx, pushed, &handle).await.unwrap();
+    assert_eq!(spent.as_deref(), Some("request"));
+    let pending = single_use::find::<String>(&mut tx, pushed, &other, START).await.unwrap();
+    assert_eq!(pending.as_deref(), Some("request"), "of another nothing is spent");
+    drop(tx);
     assert_eq!(issue_for(&fixture.store, second, &payload, handle).await, Err(USED), "spent");
     assert_eq!(issue_for(&fixture.store, second, &payload, fixture.digest()).await, Err(USED), "unknown");
     // A code that is there already is not issued again, and spends nothing.
