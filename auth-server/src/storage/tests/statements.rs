@@ -185,7 +185,7 @@ async fn postgres_scan(connection: &mut PgConnection, sql: &str) -> Option<Strin
 }
 
 fn parameters(sql: &str) -> usize {
-    (1..20).rev().find(|number| sql.contains(&format!("${number}"))).unwrap_or(0)
+    (1..40).rev().find(|number| sql.contains(&format!("${number}"))).unwrap_or(0)
 }
 
 fn scan_in(node: &Json, sql: &str) -> Option<String> {
