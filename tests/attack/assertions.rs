@@ -29,12 +29,8 @@ impl Scene {
     async fn set(database: Database) -> Self {
         let server = TestServer::start_on(database).await;
         let ada = server.admin.user("ada").await;
-        let party = Party::that_signs(
-            &server,
-            &json!({ "options": { "protocol": { "device_grant": true,
-            "backchannel_token_delivery_mode": "poll" } } }),
-        );
-        let party = party.await;
+        let protocol = json!({ "device_grant": true, "backchannel_token_delivery_mode": "poll" });
+        let party = Party::that_signs(&server, &json!({ "options": { "protocol": protocol } })).await;
         let (holder, visitor) = (Holder::generate(), server.visitor());
         holder.greet(&server).await;
         let replica = server.replica().await;

@@ -156,7 +156,7 @@ async fn section_7_3_a_handle_is_spent_whatever_comes_of_it(#[values(Sqlite, Pos
     let mut visitor = server.visitor();
     visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await.code();
     let mut stranger = server.visitor();
-    let asking = |client: &Registered| AuthorizeRequest::of(client);
+    let asking = AuthorizeRequest::of;
     for (request, client, lives, what) in [
         (asking(&shop), &shop, true, "a code"),
         (asking(&shop).with("prompt", "login"), &shop, true, "another sign-in"),
