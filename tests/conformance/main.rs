@@ -59,6 +59,8 @@ mod oidc_discovery;
 #[cfg(test)]
 mod oidc_registration;
 #[cfg(test)]
+mod oidc_registration_signing;
+#[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
 mod rfc6749;

@@ -80,11 +80,8 @@ async fn section_3_2_what_is_not_kept_is_not_told_back(#[values(Sqlite, Postgres
     let asked = json!({
         "application_type": "web",
         "default_acr_values": ["urn:example:gold"],
-        "default_max_age": 60,
-        "request_object_signing_alg": "ES256",
         "request_uris": ["https://partner.test/request.jwt"],
         "require_auth_time": true,
-        "token_endpoint_auth_signing_alg": "ES256",
     });
     let answer = server.register(None, &with(asked.clone())).await;
     let own = OwnRegistration::of(&answer);

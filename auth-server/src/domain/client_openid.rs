@@ -15,6 +15,10 @@ pub struct OpenIdSettings {
     pub userinfo_alg: Option<SigningAlg>,
     /// Where others may send somebody who is to sign in there (OpenID Connect Core §4).
     pub initiate_login_uri: Option<String>,
+    /// How long ago somebody may have signed in, where a request does not say it (`default_max_age`).
+    pub default_max_age_secs: Option<u32>,
+    /// What its request objects are signed by (`request_object_signing_alg`). Without it: whatever its keys sign by.
+    pub request_object_alg: Option<SigningAlg>,
     /// Whether and how it may start sign-ins from behind (CIBA §4).
     pub ciba: Option<CibaSettings>,
 }

@@ -8,7 +8,11 @@ use crate::domain::client_openid::{OpenIdSettings, SubjectType};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::ciba::CibaForm;
+use crate::services::clients::signatures::REQUEST_ALG;
 use crate::services::fields::FieldErrors;
+
+/// How long ago somebody may have signed in.
+pub(super) const DEFAULT_MAX_AGE: &str = "/options/protocol/default_max_age";
 
 /// What a client wants of OpenID Connect, as text from any edge.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +25,10 @@ pub struct OpenIdForm {
     pub userinfo_signed_response_alg: Option<String>,
     /// Where others may send somebody who is to sign in there.
     pub initiate_login_uri: Option<String>,
+    /// How many seconds ago somebody may have signed in, where a request does not say it.
+    pub default_max_age: Option<u32>,
+    /// What its request objects are signed by. Without it: whatever its keys sign by.
+    pub request_object_signing_alg: Option<String>,
     /// Whether and how it may start sign-ins from behind.
     pub ciba: CibaForm,
 }
@@ -43,6 +51,12 @@ impl OpenIdForm {
         let alg = errors.take("/options/protocol/userinfo_signed_response_alg", alg);
         let uri = self.initiate_login_uri.as_deref().map(claim_text::address_of_a_page).transpose();
         let uri = errors.take("/options/protocol/initiate_login_uri", uri);
+        let request_alg =
+            self.request_object_signing_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
+        let request_alg = errors.take(REQUEST_ALG, request_alg);
+        if !rest.preset.sends_browsers() {
+            self.refuse_without_browsers(errors);
+        }
         let ciba = self.ciba.parse(errors, rest.preset);
         let subject = self.subject(errors, rest);
         uri?;
@@ -50,6 +64,8 @@ impl OpenIdForm {
             subject: subject?,
             userinfo_alg: alg?,
             initiate_login_uri: self.initiate_login_uri.clone(),
+            default_max_age_secs: self.default_max_age,
+            request_object_alg: request_alg?,
             ciba,
         })
     }
@@ -64,6 +80,19 @@ impl OpenIdForm {
             if said.as_deref().is_some_and(|said| said != "public") {
                 let message = "nobody signs in to a client without people";
                 errors.refuse(format!("/options/protocol/{name}"), "contradiction", message);
+            }
+        }
+    }
+
+    /// Both are about authorization requests.
+    fn refuse_without_browsers(&self, errors: &mut FieldErrors) {
+        for (pointer, is_said) in [
+            (DEFAULT_MAX_AGE, self.default_max_age.is_some()),
+            (REQUEST_ALG, self.request_object_signing_alg.is_some()),
+        ] {
+            if is_said {
+                let message = "a client that sends no browsers sends no authorization requests";
+                errors.refuse(pointer, "contradiction", message);
             }
         }
     }
