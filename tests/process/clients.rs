@@ -55,7 +55,7 @@ fn shop(api: &str) -> Value {
                 "device_grant": true, "dpop_bound_access_tokens": true, "userinfo_signed_response_alg": "RS256",
                 "token_exchange": { "apis": [api], "impersonation": true }, "subject_type": "public",
                 "initiate_login_uri": "https://shop.example/begin", "assertion_issuers": [],
-                "request_object_signing_alg": "EdDSA", "default_max_age": null,
+                "request_object_signing_alg": "EdDSA", "default_max_age": null, "application_type": "web",
             },
         },
     })

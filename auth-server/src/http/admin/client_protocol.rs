@@ -66,6 +66,10 @@ pub(crate) struct ProtocolDocument {
     /// `ES256`, `EdDSA`, `PS256` or `RS256`: what its request objects are signed by; others are refused. Without it: whatever its keys
     /// sign by.
     request_object_signing_alg: Option<String>,
+    /// `native` or `web`: what kind of application it says that it is. Answers of one on the web go by https, and not to `localhost`
+    /// (OpenID Connect Registration §2).
+    #[schema(example = "web")]
+    application_type: Option<String>,
     /// `poll` or `ping`: let it start sign-ins from behind (OpenID Connect CIBA), and say how it hears what was decided. For `web`. Without
     /// it: it may start none.
     backchannel_token_delivery_mode: Option<String>,
@@ -167,6 +171,7 @@ impl From<ProtocolSettings> for ProtocolDocument {
             initiate_login_uri: openid.initiate_login_uri,
             default_max_age: openid.default_max_age_secs,
             request_object_signing_alg: name(openid.request_object_alg),
+            application_type: openid.application_type.map(|kind| kind.as_str().to_owned()),
             backchannel_token_delivery_mode: ciba.delivery_mode,
             backchannel_client_notification_endpoint: ciba.notification_endpoint,
             backchannel_authentication_request_signing_alg: ciba.request_signing_alg,
@@ -209,6 +214,7 @@ impl From<ProtocolDocument> for ProtocolForm {
                 initiate_login_uri: document.initiate_login_uri,
                 default_max_age: document.default_max_age,
                 request_object_signing_alg: document.request_object_signing_alg,
+                application_type: document.application_type,
                 ciba: CibaForm {
                     delivery_mode: document.backchannel_token_delivery_mode,
                     notification_endpoint: document.backchannel_client_notification_endpoint,

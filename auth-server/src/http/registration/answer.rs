@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::domain::client::{Client, GrantType, KeySource};
 use crate::domain::client_authentication::CertificateName;
+use crate::domain::client_openid::ApplicationType;
 use crate::domain::issuer::Issuer;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::registration::About;
@@ -64,6 +65,8 @@ struct OpenId {
     userinfo_signed_response_alg: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     initiate_login_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     default_max_age: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +139,7 @@ impl OpenId {
             subject_type: settings.subject.as_str(),
             userinfo_signed_response_alg: settings.userinfo_alg.map(SigningAlg::as_str),
             initiate_login_uri: settings.initiate_login_uri.clone(),
+            application_type: settings.application_type.map(ApplicationType::as_str),
             default_max_age: settings.default_max_age_secs,
             request_object_signing_alg: settings.request_object_alg.map(SigningAlg::as_str),
         }

@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use crate::domain::claim_text;
 use crate::domain::client::Preset;
-use crate::domain::client_openid::{OpenIdSettings, SubjectType};
+use crate::domain::client_openid::{ApplicationType, OpenIdSettings, SubjectType};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::ciba::CibaForm;
@@ -31,6 +31,8 @@ pub struct OpenIdForm {
     pub request_object_signing_alg: Option<String>,
     /// Whether and how it may start sign-ins from behind.
     pub ciba: CibaForm,
+    /// `native` or `web`: what kind of application it says that it is.
+    pub application_type: Option<String>,
 }
 
 /// What else is said of the client, and has to fit.
@@ -57,6 +59,7 @@ impl OpenIdForm {
         if !rest.preset.sends_browsers() {
             self.refuse_without_browsers(errors);
         }
+        let application_type = self.application_type(errors, rest.redirect_uris);
         let ciba = self.ciba.parse(errors, rest.preset);
         let subject = self.subject(errors, rest);
         uri?;
@@ -67,6 +70,7 @@ impl OpenIdForm {
             default_max_age_secs: self.default_max_age,
             request_object_alg: request_alg?,
             ciba,
+            application_type: application_type?,
         })
     }
 
@@ -95,6 +99,28 @@ impl OpenIdForm {
                 errors.refuse(pointer, "contradiction", message);
             }
         }
+    }
+
+    /// OpenID Connect Registration §2. What is left to an application on a device is what any address may be: a private scheme, a
+    /// loopback address, or https, which RFC 8252 §7.2 has it use.
+    fn application_type(
+        &self,
+        errors: &mut FieldErrors,
+        redirect_uris: &[String],
+    ) -> Option<Option<ApplicationType>> {
+        const TYPE: &str = "/options/protocol/application_type";
+        let said = self.application_type.as_deref().map(str::parse::<ApplicationType>).transpose();
+        let said = errors.take(TYPE, said)?;
+        if said == Some(ApplicationType::Web) {
+            for (position, uri) in redirect_uris.iter().enumerate() {
+                if !is_on_the_web(uri) {
+                    let message =
+                        "the answers of an application of the type `web` go by https, and not to localhost";
+                    errors.refuse(format!("/redirect_uris/{position}"), "contradiction", message);
+                }
+            }
+        }
+        Some(said)
     }
 
     fn subject(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<SubjectType> {
@@ -130,6 +156,12 @@ impl OpenIdForm {
             }
         }
     }
+}
+
+/// Whether answers go by https, and not to the machine that the browser runs on.
+fn is_on_the_web(raw: &str) -> bool {
+    let url = Url::parse(raw).ok().filter(|url| url.scheme() == "https");
+    url.is_some_and(|url| url.host_str() != Some("localhost"))
 }
 
 /// The text is no host.
@@ -193,6 +225,25 @@ mod tests {
             assert_eq!(refused, "/options/protocol/sector_identifier required", "{several:?}");
             assert_eq!(pairwise(Some("example.com"), several).as_deref(), Ok("example.com"), "{several:?}");
         }
+    }
+
+    #[test]
+    fn an_application_on_the_web_gets_its_answers_there() {
+        let refused = |kind: &str, uri: &str| {
+            let form = OpenIdForm { application_type: Some(kind.to_owned()), ..OpenIdForm::default() };
+            parse(&form, &["https://shop.example/cb", uri]).err()
+        };
+        for uri in
+            ["http://127.0.0.1/cb", "http://[::1]:80/cb", "com.example.shop:/cb", "https://localhost/cb"]
+        {
+            assert_eq!(refused("web", uri).as_deref(), Some("/redirect_uris/1 contradiction"), "{uri}");
+            assert_eq!(refused("native", uri), None, "{uri}");
+        }
+        for kind in ["native", "web"] {
+            assert_eq!(refused(kind, "https://shop.example/other"), None, "{kind}");
+        }
+        let unknown = refused("service", "https://shop.example/other");
+        assert_eq!(unknown.as_deref(), Some("/options/protocol/application_type invalid"));
     }
 
     #[test]

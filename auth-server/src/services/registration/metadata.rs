@@ -91,6 +91,7 @@ pub(crate) struct ClientMetadata {
     pub(super) policy_uri: Option<String>,
     pub(super) tos_uri: Option<String>,
     pub(super) initiate_login_uri: Option<String>,
+    pub(super) application_type: Option<String>,
     pub(super) default_max_age: Option<u32>,
     pub(super) request_object_signing_alg: Option<String>,
     pub(super) token_endpoint_auth_signing_alg: Option<String>,

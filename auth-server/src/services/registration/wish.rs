@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::domain::claims::PERSONAL;
 use crate::domain::client::GrantType;
 use crate::domain::client_authentication::AuthMethod;
+use crate::domain::client_openid::ApplicationType;
 use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::redirect_uri::RedirectUri;
@@ -141,6 +142,7 @@ impl ClientMetadata {
                         .request_object_signing_alg
                         .clone()
                         .filter(|_| signs(method != AuthMethod::None)),
+                    application_type: self.application_type(origin),
                     // Who may name people is for an administrator to say.
                     ciba: CibaForm::default(),
                 },
@@ -148,6 +150,12 @@ impl ClientMetadata {
             },
             ..ClientOptions::default()
         }
+    }
+
+    /// A document may name a kind that means something to another server.
+    fn application_type(&self, origin: Origin) -> Option<String> {
+        let is_known = |kind: &String| kind.parse::<ApplicationType>().is_ok();
+        self.application_type.clone().filter(|kind| origin == Origin::Sent || is_known(kind))
     }
 
     /// How the client will prove who it is. Whether this server can see that proof is checked with the form.
@@ -353,7 +361,6 @@ mod tests {
             ("logo_uri", json!("https://app.example/logo.png")),
             ("client_name#de", json!("Anwendung")),
             ("id_token_encrypted_response_enc", json!("A256GCM")),
-            ("application_type", json!("native")),
             ("organisation", json!("org_00000000000070008000000000000000")),
         ] {
             let wish = with(member, value).unwrap();
@@ -531,6 +538,28 @@ mod tests {
         document["jwks_uri"] = json!("https://app.example/keys");
         let refused = outcome(&document, Origin::Document).unwrap().form.parse().unwrap_err();
         assert!(MetadataError::from(refused).to_string().contains("_signing_alg: expected one of"));
+    }
+
+    #[test]
+    fn a_kind_of_application_is_one_that_there_is_and_gets_its_answers_where_it_may() {
+        let with_kind = |origin, kind: &str, uri: &str| {
+            let mut document = good();
+            document["application_type"] = json!(kind);
+            document["redirect_uris"] = json!([uri]);
+            document["token_endpoint_auth_method"] = json!("none");
+            let blueprint = outcome(&document, origin).unwrap().form.parse().map_err(MetadataError::from);
+            blueprint.map(|blueprint| blueprint.settings.protocol.openid.application_type)
+        };
+        let (web, device) = ("https://app.example/cb", "http://localhost/cb");
+        for origin in [Origin::Document, Origin::Sent] {
+            assert_eq!(with_kind(origin, "web", web), Ok(Some(ApplicationType::Web)));
+            assert_eq!(with_kind(origin, "native", device), Ok(Some(ApplicationType::Native)));
+            let refused = with_kind(origin, "web", device);
+            assert!(matches!(&refused, Err(MetadataError::RedirectUri(_))), "{refused:?}");
+        }
+        let unknown = with_kind(Origin::Sent, "service", web).unwrap_err();
+        assert!(unknown.to_string().starts_with("application_type: "), "{unknown}");
+        assert_eq!(with_kind(Origin::Document, "service", web), Ok(None));
     }
 
     #[test]
