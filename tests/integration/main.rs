@@ -61,6 +61,8 @@ mod setup;
 mod sign_in;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_second;
 mod tokens;
 
 use portcullis_tests::authorize::AuthorizeRequest;
