@@ -190,7 +190,9 @@ async fn a_proof_of_possession_is_for_the_address_that_was_reached(
     let spoken = spoken(database, asks_elsewhere).await;
     let second = second(&metadata(&spoken).await);
     let caller = Caller::operator(spoken.server.clock.now());
-    let form = ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), ..ClientForm::default() };
+    let apis = vec![spoken.server.app().apis().admin_api().await.unwrap().id.to_string()];
+    let form =
+        ClientForm { name: "Robot".to_owned(), preset: "m2m".to_owned(), apis, ..ClientForm::default() };
     let made = spoken.server.app().clients().create(&form, &caller).await.unwrap();
     let (id, secret) = (made.client.value.id.to_string(), made.secret.unwrap());
     let (holder, agent) = (Holder::generate(), client(&spoken.authority, None));
