@@ -1,6 +1,8 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod advertised;
+#[cfg(test)]
 mod ciba_core;
 #[cfg(test)]
 mod ciba_core_clients;

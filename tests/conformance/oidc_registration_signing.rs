@@ -68,7 +68,9 @@ async fn open(database: Database) -> TestServer {
 
 fn with(members: Value) -> Value {
     let mut metadata = web_metadata();
-    metadata.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    if let (Some(whole), Value::Object(members)) = (metadata.as_object_mut(), members) {
+        whole.extend(members);
+    }
     metadata
 }
 
