@@ -8,6 +8,7 @@ pub(crate) mod client_file;
 mod front;
 pub(crate) mod gateway;
 mod ground;
+mod listeners;
 pub(crate) mod look;
 mod protocol;
 mod start_error;
@@ -18,14 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::app::administration::Administration;
 use crate::app::arrivals::Arrivals;
 use crate::app::front::FrontError;
 use crate::app::ground::Ground;
+pub use crate::app::listeners::Listeners;
 pub use crate::app::start_error::StartError;
+use crate::app::tls::Spoken;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::issuer::Issuer;
@@ -34,7 +36,7 @@ use crate::http;
 use crate::http::edge::Edge;
 use crate::http::protocol::Protocol;
 use crate::http::state::{AppState, Front, Parts};
-use crate::http::tls::{Tls, TlsError};
+use crate::http::tls::TlsError;
 use crate::keys::master::{self, MasterKey, SealedData};
 use crate::keys::ring::KeyRing;
 use crate::keys::rotate::Schedule;
@@ -70,7 +72,7 @@ pub struct App {
     administration: Administration,
     protocol: Protocol,
     arrivals: Arc<Arrivals>,
-    tls: Option<Tls>,
+    tls: Spoken,
     admin_api: Router<AppState>,
     logouts: LogoutSender,
 }
@@ -120,14 +122,14 @@ impl App {
         Ok(Self { ground, front, administration, protocol, arrivals, tls, admin_api, logouts })
     }
 
-    /// Answers requests on `listener` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let edge = Arc::new(Edge::new(
+    /// Answers requests on `listeners` until `stop` ends, then lets open ones finish. Jobs run meanwhile.
+    pub async fn serve(self, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
+        let edge = Edge::new(
             http::router(self.state(), self.admin_api.clone()),
             &self.ground.config,
             self.ground.entropy.clone(),
             self.front.pages.clone(),
-        ));
+        );
         let mut background =
             background::start(&self.ground, &self.administration, (&self.logouts, self.pings()));
         background.spawn(background::follow_certificate(self.tls.clone()));
@@ -139,14 +141,7 @@ impl App {
             stop.await;
             events.close();
         };
-        http::listen::serve(
-            listener,
-            self.tls.clone(),
-            edge,
-            self.ground.config.server.bounds.max_connections,
-            stop,
-        )
-        .await;
+        listeners::serve(listeners.into(), &self.tls, edge, &self.ground.config, stop).await;
         background.shutdown().await;
         Box::pin(background::note_the_last_uses(&uses)).await;
         Box::pin(background::record_the_last(self.administration.distribution.decisions.notes())).await;
@@ -224,7 +219,7 @@ impl App {
 
     /// Reads the certificate of this server again, as it does by itself every few seconds; gives whether it is another one.
     pub fn refresh_certificate(&self) -> Result<bool, TlsError> {
-        self.tls.as_ref().map_or(Ok(false), Tls::refresh)
+        self.tls.refresh()
     }
 
     /// Writes when secrets of clients were used, as it does by itself every few seconds.

@@ -14,7 +14,7 @@ pub mod services;
 pub mod storage;
 mod telemetry;
 
-pub use crate::app::{App, StartError};
+pub use crate::app::{App, Listeners, StartError};
 pub use crate::config::Config;
 pub use crate::domain::clock::{Clock, Timestamp};
 pub use crate::domain::secret::Entropy;

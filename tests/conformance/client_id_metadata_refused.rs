@@ -116,6 +116,8 @@ async fn section_4_a_document_that_describes_no_acceptable_client_is_refused(
         ("grant_types", json!(["client_credentials"])),
         ("scope", json!("admin")),
         ("client_name", json!("a\u{202e}b")),
+        ("client_name", json!(" ")),
+        ("client_name", Value::Null),
         ("policy_uri", json!("javascript:alert(1)")),
     ] {
         let place = DocumentAt::start().await;
@@ -123,6 +125,30 @@ async fn section_4_a_document_that_describes_no_acceptable_client_is_refused(
         document[member] = value.clone();
         place.publish(&document);
         assert_not_taken(&server, &place, &format!("{member} {value}")).await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_5_2_what_was_bad_is_not_kept_whatever_it_says_of_its_freshness(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    const DAY: &str = "max-age=86400";
+    let server = server(database).await;
+    for is_error in [true, false] {
+        let place = DocumentAt::start().await;
+        if is_error {
+            place.say("404 Not Found", &format!("cache-control: {DAY}\r\n"), "{}");
+        } else {
+            let mut invalid = place.good();
+            invalid["redirect_uris"] = json!([]);
+            place.publish_for(&invalid, DAY);
+        }
+        assert_refused(&server, &request(&place), DAY).await;
+        place.publish(&place.good());
+        server.wait(Duration::from_secs(30));
+        assert!(is_accepted(&server, &request(&place)).await, "{is_error}");
+        assert_eq!(place.asked(), 2, "{is_error}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! The server against the texts of its specifications: one file for each, and the section in the name of each test.
 
 #[cfg(test)]
+mod advertised;
+#[cfg(test)]
 mod ciba_core;
 #[cfg(test)]
 mod ciba_core_clients;
@@ -58,6 +60,8 @@ mod oidc_core_userinfo;
 mod oidc_discovery;
 #[cfg(test)]
 mod oidc_registration;
+#[cfg(test)]
+mod oidc_registration_signing;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]

@@ -102,7 +102,7 @@ async fn a_document_without_what_it_has_to_say_describes_no_client(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = server(database).await;
-    for missing in ["client_id", "redirect_uris"] {
+    for missing in ["client_id", "client_name", "redirect_uris"] {
         let place = DocumentAt::start().await;
         let mut document: Value = place.good();
         document.as_object_mut().expect("it is an object").remove(missing);

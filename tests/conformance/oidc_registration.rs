@@ -57,6 +57,52 @@ async fn section_2_each_id_token_has_auth_time(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test]
+async fn section_2_an_application_on_the_web_gets_its_answers_there_and_the_type_is_told_back(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let of = |kind: &str, uri: &str| {
+        with(
+            json!({ "application_type": kind, "redirect_uris": [uri], "token_endpoint_auth_method": "none" }),
+        )
+    };
+    let (web, device) = ("https://partner.test/callback", "http://127.0.0.1/callback");
+    for (kind, uri) in [
+        ("web", web),
+        ("native", device),
+        ("native", "http://localhost/callback"),
+        ("native", "com.example.partner:/callback"),
+        // RFC 8252 §7.2.
+        ("native", web),
+    ] {
+        let answer = server.register(None, &of(kind, uri)).await;
+        assert_eq!(answer.status, 201, "{kind} {uri}: {}", answer.text());
+        assert_eq!(answer.member("application_type"), kind, "{uri}");
+        let own = OwnRegistration::of(&answer);
+        let read = server.about_registration(Method::GET, &own.path, Some(&own.token), None).await;
+        assert_eq!(read.member("application_type"), kind, "{uri}");
+    }
+    for uri in
+        [device, "http://localhost/callback", "com.example.partner:/callback", "https://localhost/callback"]
+    {
+        let refused = server.register(None, &of("web", uri)).await;
+        assert_eq!((refused.status.as_u16(), &*refused.error()), (400, "invalid_redirect_uri"), "{uri}");
+        let why = refused.member("error_description");
+        assert!(why.starts_with("redirect_uris/0: "), "{uri}: {why}");
+    }
+    let unknown = server.register(None, &of("service", web)).await;
+    assert_eq!((unknown.status.as_u16(), &*unknown.error()), (400, "invalid_client_metadata"));
+    // Nobody says what it did not say.
+    let silent = server.register(None, &with(json!({ "redirect_uris": [device] }))).await;
+    assert_eq!((silent.status.as_u16(), silent.json().get("application_type")), (201, None));
+    let document = json!({ "name": "Shop", "preset": "web", "redirect_uris": [device],
+        "options": { "protocol": { "application_type": "web" } } });
+    let refused = server.admin.send(Method::POST, "/clients", &document).await;
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/redirect_uris/0", "{}", refused.text());
+}
+
+#[rstest]
+#[tokio::test]
 async fn section_2_1_a_name_without_a_language_is_shown_as_it_is(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
@@ -78,13 +124,9 @@ async fn section_2_1_a_name_without_a_language_is_shown_as_it_is(
 async fn section_3_2_what_is_not_kept_is_not_told_back(#[values(Sqlite, Postgres)] database: Database) {
     let server = server(database).await;
     let asked = json!({
-        "application_type": "web",
         "default_acr_values": ["urn:example:gold"],
-        "default_max_age": 60,
-        "request_object_signing_alg": "ES256",
         "request_uris": ["https://partner.test/request.jwt"],
         "require_auth_time": true,
-        "token_endpoint_auth_signing_alg": "ES256",
     });
     let answer = server.register(None, &with(asked.clone())).await;
     let own = OwnRegistration::of(&answer);

@@ -63,6 +63,8 @@ mod sign_in;
 mod statements;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_second;
 mod tokens;
 
 use portcullis_tests::authorize::AuthorizeRequest;

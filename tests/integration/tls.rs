@@ -24,13 +24,13 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedCipherSuite
 use serde_json::json;
 
 /// A server that speaks TLS, and who issued its certificate.
-struct Spoken {
-    server: BareServer,
-    authority: Certificate,
-    address: String,
+pub(crate) struct Spoken {
+    pub(crate) server: BareServer,
+    pub(crate) authority: Certificate,
+    pub(crate) address: String,
 }
 
-async fn spoken(database: Database, change: impl FnOnce(&mut Config, &Certificate)) -> Spoken {
+pub(crate) async fn spoken(database: Database, change: impl FnOnce(&mut Config, &Certificate)) -> Spoken {
     let authority = Certificate::authority("Authority");
     let server = BareServer::start_with(database, |config| {
         let (certificate, key) = authority.server("localhost").write(&config.server.data_dir);
@@ -43,7 +43,7 @@ async fn spoken(database: Database, change: impl FnOnce(&mut Config, &Certificat
     Spoken { server, authority, address }
 }
 
-fn asks_for_certificates(config: &mut Config, authority: &Certificate) {
+pub(crate) fn asks_for_certificates(config: &mut Config, authority: &Certificate) {
     let file = config.server.data_dir.join("authorities.pem");
     std::fs::write(&file, authority.certificate_pem()).unwrap();
     config.server.tls.client_ca = Some(file);
@@ -51,7 +51,7 @@ fn asks_for_certificates(config: &mut Config, authority: &Certificate) {
 }
 
 /// Somebody who trusts the authority, and shows a certificate or none.
-fn client(authority: &Certificate, shown: Option<&Certificate>) -> Client {
+pub(crate) fn client(authority: &Certificate, shown: Option<&Certificate>) -> Client {
     agent_with(|client| {
         let root = reqwest::Certificate::from_der(&authority.der).unwrap();
         let client = client.tls_certs_only([root]);

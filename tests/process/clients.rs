@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::process::{Place, ServerProcess, eventually, finished};
 use rstest::rstest;
@@ -44,7 +45,8 @@ fn shop(api: &str) -> Value {
         "options": {
             "profile": "oauth21", "first_party": true, "id_token_alg": "PS256",
             "jwks_uri": "https://shop.example/jwks", "authorization_details_types": [],
-            "authentication": { "token_endpoint_auth_method": "private_key_jwt" },
+            "authentication": { "token_endpoint_auth_method": "private_key_jwt",
+                "token_endpoint_auth_signing_alg": "ES256" },
             "protocol": {
                 "require_pushed_requests": true, "require_signed_request_object": true,
                 "require_pkce": true, "assertion_audience": "endpoint",
@@ -53,6 +55,7 @@ fn shop(api: &str) -> Value {
                 "device_grant": true, "dpop_bound_access_tokens": true, "userinfo_signed_response_alg": "RS256",
                 "token_exchange": { "apis": [api], "impersonation": true }, "subject_type": "public",
                 "initiate_login_uri": "https://shop.example/begin", "assertion_issuers": [],
+                "request_object_signing_alg": "EdDSA", "default_max_age": null, "application_type": "web",
             },
         },
     })
@@ -186,6 +189,39 @@ async fn a_client_is_switched_off_and_on_and_deleted_and_a_running_server_knows(
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_client_is_held_to_the_algorithms_that_are_named(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    let keys = place.data_dir.join("keys.json");
+    std::fs::write(&keys, SigningKeys::generate().public_jwks().to_string()).unwrap();
+    let create = [
+        "client",
+        "create",
+        "--preset",
+        "web",
+        "--name",
+        "Bank",
+        "--redirect-uri",
+        "https://b.example/cb",
+        "--jwks",
+        keys.to_str().unwrap(),
+    ];
+    let algs = |alg| ["--auth-signing-alg", alg, "--request-object-signing-alg", alg];
+    let made = registered(&json(&place, &[&create[..], &algs("ES256")].concat()));
+    let options = &shown(&place, &made.id)["options"];
+    assert_eq!(options["authentication"]["token_endpoint_auth_signing_alg"], "ES256");
+    assert_eq!(options["protocol"]["request_object_signing_alg"], "ES256");
+    // The key signs by none of these.
+    for alg in ["RS256", "HS256", "none"] {
+        let refused = place.run(&[&create[..], &algs(alg)].concat());
+        assert_eq!(refused.status.code(), Some(1), "{alg}: {}", said(&refused));
+        for member in ["token_endpoint_auth_signing_alg", "request_object_signing_alg"] {
+            assert!(said(&refused).contains(member), "{alg}: {}", said(&refused));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_file_takes_the_place_of_every_option() {
     let (_folder, place) = place_on(Sqlite).await;
@@ -206,6 +242,8 @@ async fn a_file_takes_the_place_of_every_option() {
         &["--certificate-bound"],
         &["--tls-san-dns", "robot.example"],
         &["--pkce-optional"],
+        &["--auth-signing-alg", "ES256"],
+        &["--request-object-signing-alg", "ES256"],
     ] {
         let refused = place.run(&[&create[..], more].concat());
         assert_eq!(refused.status.code(), Some(2), "{more:?}: {}", said(&refused));

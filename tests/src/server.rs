@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_server::App;
-use portcullis_server::config::{Config, SecretText};
+use portcullis_server::config::{Config, MtlsUrl, SecretText};
 use portcullis_server::domain::audit::Actor;
 use portcullis_server::domain::clock::Clock;
 use portcullis_server::domain::secret::Entropy;
 use portcullis_server::services::assignments::AssignmentForm;
 use portcullis_server::services::caller::Caller;
 use portcullis_server::services::clients::form::ClientForm;
+use portcullis_server::{App, Listeners};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -122,7 +122,8 @@ impl BareServer {
         let issuer = if speaks_tls { config.issuer().as_str().to_owned() } else { issuer };
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
-        let (app, serving) = Box::pin(serve(config.clone(), clock.clone(), listener)).await;
+        let listeners = Listeners { first: listener, mtls: second(&mut config).await };
+        let (app, serving) = Box::pin(serve(config.clone(), clock.clone(), listeners)).await;
         let machine = Machine::new(&issuer);
         let (config, data_dir) = (Box::new(config), Arc::new(data_dir));
         Self { issuer, clock, machine, log, app, config, data_dir, serving: Some(serving) }
@@ -133,7 +134,8 @@ impl BareServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let machine = Machine::new(&issuer_of(&listener));
         let config = self.config.clone();
-        let (app, serving) = Box::pin(serve(Config::clone(&config), self.clock.clone(), listener)).await;
+        let (app, serving) =
+            Box::pin(serve(Config::clone(&config), self.clock.clone(), listener.into())).await;
         let (issuer, clock, log) = (self.issuer.clone(), self.clock.clone(), self.log.clone());
         let (data_dir, serving) = (Arc::clone(&self.data_dir), Some(serving));
         Self { issuer, clock, machine, log, app, config, data_dir, serving }
@@ -200,16 +202,25 @@ impl BareServer {
 }
 
 /// Opens a server, and has it answer.
-async fn serve(config: Config, clock: Clock, listener: TcpListener) -> (Box<App>, Serving) {
+async fn serve(config: Config, clock: Clock, listeners: Listeners) -> (Box<App>, Serving) {
     let app = Box::pin(App::open(config, clock, Entropy::os())).await;
     let app = Box::new(app.expect("the server starts"));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn({
         let app = App::clone(&app);
         let until = async move { _ = stopped.await };
-        async move { Box::pin(app.serve(listener, until)).await }
+        async move { Box::pin(app.serve(listeners, until)).await }
     });
     (app, Serving { stop, task })
+}
+
+/// The second address, if the configuration has one: at a free port of this machine, whatever the test wrote.
+async fn second(config: &mut Config) -> Option<TcpListener> {
+    let second = config.server.tls.mtls.as_mut().filter(|second| second.listen.is_some())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+    let url = MtlsUrl::try_from(issuer_of(&listener).replace("http://", "https://"));
+    second.url = url.expect("it is an address");
+    Some(listener)
 }
 
 /// `localhost`, because browsers keep `Secure` cookies of it without TLS.

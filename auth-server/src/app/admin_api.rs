@@ -21,9 +21,9 @@ pub(super) async fn open(
     ground: &Ground,
     administration: &Administration,
 ) -> Result<Router<AppState>, StartError> {
-    let issuer = ground.config.issuer();
+    let (issuer, addresses) = (ground.config.issuer(), ground.config.addresses());
     let parts = GuardParts {
-        dpop: dpop::settings(&issuer, nonce_secret(ground)),
+        dpop: dpop::settings(&addresses, nonce_secret(ground)),
         certificates: certificate::source(ground.config.server.tls.client_certificates),
         issuer,
         keys: ground.keys.shared(),
@@ -32,7 +32,7 @@ pub(super) async fn open(
         per_minute: ground.config.limits.admin_per_caller_per_minute,
         clock: ground.clock.clone(),
     };
-    let proofs = Proofs::new(&parts.issuer, nonce_secret(ground), ground.clock.clone())?;
+    let proofs = Proofs::new(&addresses, nonce_secret(ground), ground.clock.clone())?;
     let guard = guard::build(parts).await?;
     let live = LiveCheck {
         callers: administration.console.callers.clone(),

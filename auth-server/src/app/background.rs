@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::app::administration::Administration;
 use crate::app::ground::Ground;
-use crate::http::tls::Tls;
+use crate::app::tls::Spoken;
 use crate::jobs::Runner;
 use crate::keys::ring::KeyRing;
 use crate::services::backchannel::LogoutSender;
@@ -148,8 +148,10 @@ pub(super) async fn record_the_last(notes: &DecisionNotes) {
 }
 
 /// Takes over another certificate when the files of it change. One that cannot be used leaves the one before in force.
-pub(super) async fn follow_certificate(tls: Option<Tls>) {
-    let Some(tls) = tls else { return std::future::pending().await };
+pub(super) async fn follow_certificate(tls: Spoken) {
+    if !tls.is_any() {
+        return std::future::pending().await;
+    }
     loop {
         tokio::time::sleep(READ_CERTIFICATE_EVERY).await;
         match tls.refresh() {

@@ -9,6 +9,7 @@ use portcullis_guard::{
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
+use tokio::sync::Semaphore;
 
 use crate::config::{BoundTokens, GatewayConfig, Route};
 use crate::http::extract::address::trusted;
@@ -68,6 +69,7 @@ impl Gateway {
         stop: impl Future<Output = ()>,
     ) {
         let Self { guard, front } = self;
+        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let again = async {
             while reload.recv().await.is_some() {
                 guard.refresh().await;
@@ -76,7 +78,7 @@ impl Gateway {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = listen::serve(listener, None, Arc::new(front), MAX_CONNECTIONS, stop) => {}
+            () = listen::serve(listener, None, Arc::new(front), slots, stop) => {}
             () = again => {}
         }
         guard.flush().await;

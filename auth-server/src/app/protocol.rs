@@ -110,7 +110,7 @@ fn evidence(ground: &Ground) -> Result<Evidence, DpopError> {
     let Ground { config, clock, .. } = ground;
     Ok(Evidence {
         certificates: Certificates::of(&config.server),
-        proofs: Proofs::new(&config.issuer(), nonce_secret(ground), clock.clone())?,
+        proofs: Proofs::new(&config.addresses(), nonce_secret(ground), clock.clone())?,
     })
 }
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::domain::audit::Actor;
 use crate::domain::clock::Timestamp;

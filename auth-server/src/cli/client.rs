@@ -19,6 +19,7 @@ use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::secret::OpaqueToken;
 use crate::services::clients::CreatedClient;
 use crate::services::clients::form::{ClientForm, ClientOptions};
+use crate::services::clients::openid::OpenIdForm;
 use crate::services::clients::protocol::ProtocolForm;
 use crate::services::paging::PageQuery;
 use crate::services::provision::ClientOrder;
@@ -78,7 +79,7 @@ pub(crate) struct Create {
 
 /// What describes a client where no file does. A group that has others in it has no members of its own for clap: those of `ProofFlags`
 /// are named.
-const DESCRIBED: [&str; 15] = [
+const DESCRIBED: [&str; 16] = [
     "preset",
     "name",
     "api",
@@ -93,6 +94,7 @@ const DESCRIBED: [&str; 15] = [
     "dpop_bound",
     "certificate_bound",
     "CertificateFlags",
+    "SigningFlags",
     "ConcessionFlags",
 ];
 
@@ -230,6 +232,10 @@ impl Create {
             sender_constraint: SenderConstraint {
                 dpop_bound_access_tokens: self.proof.dpop_bound,
                 tls_client_certificate_bound_access_tokens: self.proof.certificate_bound,
+            },
+            openid: OpenIdForm {
+                request_object_signing_alg: self.proof.signing.request_object_signing_alg.clone(),
+                ..OpenIdForm::default()
             },
             ..ProtocolForm::default()
         };

@@ -21,6 +21,9 @@ pub(crate) struct ProofFlags {
     /// File with its public keys, as a JSON Web Key Set.
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// What it signs by.
+    #[command(flatten)]
+    pub(super) signing: SigningFlags,
     /// What its certificate has to say.
     #[command(flatten)]
     certificate: CertificateFlags,
@@ -33,6 +36,17 @@ pub(crate) struct ProofFlags {
     /// What it is spared.
     #[command(flatten)]
     concessions: ConcessionFlags,
+}
+
+/// What a client signs by: whatever its keys sign by, unless it is said.
+#[derive(Args, Debug)]
+pub(super) struct SigningFlags {
+    /// What its assertions are signed by, for `private_key_jwt`: `ES256`, `EdDSA`, `PS256` or `RS256`. Others are refused.
+    #[arg(long, value_name = "ALG")]
+    auth_signing_alg: Option<String>,
+    /// What its request objects are signed by: one of the same. Others are refused.
+    #[arg(long, value_name = "ALG")]
+    pub(super) request_object_signing_alg: Option<String>,
 }
 
 /// What a client is spared that every other is held to.
@@ -72,6 +86,7 @@ impl ProofFlags {
         let name = &self.certificate;
         AuthenticationForm {
             token_endpoint_auth_method: self.auth_method.clone(),
+            token_endpoint_auth_signing_alg: self.signing.auth_signing_alg.clone(),
             tls_client_auth_subject_dn: name.tls_subject_dn.clone(),
             tls_client_auth_san_dns: name.tls_san_dns.clone(),
             tls_client_auth_san_uri: name.tls_san_uri.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::app::App;
+use crate::app::{App, Listeners};
 use crate::cli::bootstrap::setup_link;
 use crate::cli::exit::Failure;
 use crate::cli::listening::{bind, stop_signal};
@@ -18,12 +18,18 @@ pub(crate) async fn run(loaded: Loaded) -> Result<(), Failure> {
     let config = loaded.config;
     telemetry::start(&config.journal.log);
     // The port first: a second server by mistake stops before it touches the data.
-    let listener = bind(config.server.listen, "--listen").await?;
+    let listeners = Listeners {
+        first: bind(config.server.listen, "--listen").await?,
+        mtls: match config.server.tls.mtls.as_ref().and_then(|second| second.listen) {
+            Some(address) => Some(bind(address, "server.tls.mtls.listen").await?),
+            None => None,
+        },
+    };
     let stop = stop_signal()?;
     let app = App::open(config.clone(), Clock::system(), Entropy::os()).await?;
     app.adopt_issuer().await?;
     output::text(&banner(&config, &app).await?)?;
-    Box::pin(app.serve(listener, stop)).await;
+    Box::pin(app.serve(listeners, stop)).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -35,6 +41,9 @@ async fn banner(config: &Config, app: &App) -> Result<String, Failure> {
     let data = config.data_dir().display();
     let mut text = format!("portcullis {VERSION}   data {data}   keys {}\n", keys.join(", "));
     _ = writeln!(text, "  Open         {issuer}");
+    if let Some(second) = config.mtls_address() {
+        _ = writeln!(text, "  Certificates {second}");
+    }
     if app.setup().pending().await? {
         let link = setup_link(&issuer, &app.setup().issue_link(Actor::System).await?);
         let whence = match config.server.setup_from {

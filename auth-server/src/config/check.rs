@@ -54,6 +54,7 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
             ))
         }),
         tls(&server.tls, !server.trusted_proxies.is_empty()),
+        mtls(config),
         database_url(config).err(),
         (keys.overlap_days >= keys.rotate_after_days).then(|| {
             finding("keys", "overlap_days", format!(
@@ -123,6 +124,31 @@ fn tls(tls: &Tls, trusts_proxies: bool) -> Option<Finding> {
         "has a `client_ca`, and sees no certificates: set `client_certificates`"
     } else {
         return None;
+    };
+    Some(finding("server", "tls", message.to_owned()))
+}
+
+/// What does not go together in what is said about the second address.
+fn mtls(config: &Config) -> Option<Finding> {
+    let tls = &config.server.tls;
+    let second = tls.mtls.as_ref()?;
+    let message = match (tls.client_certificates, second.listen) {
+        (CertificateSource::None, _) => {
+            "has a second address for certificates in `mtls`, and sees no certificates: set `client_certificates`"
+        }
+        (CertificateSource::Connection, None) => {
+            "sees certificates in the handshake, and has no handshake for `mtls`: set `mtls.listen`"
+        }
+        (CertificateSource::Header, Some(_)) => {
+            "leaves certificates to a proxy, which listens at the second address as well: leave out `mtls.listen`"
+        }
+        (CertificateSource::Connection | CertificateSource::Header, _)
+            if second.url.origin() == config.issuer().origin()
+                || second.listen == Some(config.server.listen) =>
+        {
+            "is asked for certificates at its only address: `mtls` is for two addresses, and they differ"
+        }
+        (CertificateSource::Connection | CertificateSource::Header, _) => return None,
     };
     Some(finding("server", "tls", message.to_owned()))
 }

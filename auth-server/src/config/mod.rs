@@ -10,6 +10,7 @@ mod gateway;
 mod known;
 mod lifetimes;
 mod load;
+mod mtls;
 mod outbound;
 mod pages;
 mod protocol;
@@ -34,6 +35,7 @@ pub use self::gateway::{
 };
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
+pub use self::mtls::{Mtls, MtlsUrl};
 pub use self::outbound::{AllowedTarget, Outbound};
 pub use self::pages::{PageAddress, Pages};
 pub use self::protocol::Protocol;
@@ -133,6 +135,18 @@ impl Config {
             port => format!("{scheme}://localhost:{port}"),
         };
         Issuer::parse(&text).expect("plain http is accepted on localhost, and the default port is left out")
+    }
+
+    /// Where clients reach this server: by its name, and at the second address, if it has one.
+    pub(crate) fn addresses(&self) -> Vec<Issuer> {
+        let issuer = self.issuer();
+        let second = self.mtls_address();
+        std::iter::once(issuer).chain(second).collect()
+    }
+
+    /// The second address, at which clients are asked for certificates.
+    pub(crate) fn mtls_address(&self) -> Option<Issuer> {
+        self.server.tls.mtls.as_ref().map(|second| second.url.of(&self.issuer()))
     }
 
     /// The database to open: the configured one, or SQLite in the data folder.

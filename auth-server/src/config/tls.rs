@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::mtls::Mtls;
+
 /// TLS without a proxy, and the certificates of clients.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct Tls {
     pub client_certificates: CertificateSource,
     /// PEM file with the authorities whose certificates `tls_client_auth` takes (RFC 8705). Without it: that method is refused.
     pub client_ca: Option<PathBuf>,
+    /// A second address at which clients are asked for certificates, so that nobody is at the first. Without it: they are asked at the
+    /// first.
+    pub mtls: Option<Mtls>,
 }
 
 impl Tls {

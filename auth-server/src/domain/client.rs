@@ -75,6 +75,16 @@ impl Client {
         !matches!(self.authentication.method, AuthMethod::None)
     }
 
+    /// What its assertions have to be signed by, if it said so.
+    pub const fn assertion_alg(&self) -> Option<SigningAlg> {
+        self.settings.protocol.proof.assertion_alg
+    }
+
+    /// How long ago somebody may have signed in, where a request does not say it.
+    pub const fn default_max_age_secs(&self) -> Option<u32> {
+        self.settings.protocol.openid.default_max_age_secs
+    }
+
     /// Whether its authorization requests have to be pushed.
     pub const fn must_push(&self) -> bool {
         self.settings.profile.demands_pushed_requests()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Digest32;
+use crate::domain::signing::SigningAlg;
 
 /// How a client proves who it is, and what with.
 #[derive(Clone, Eq, PartialEq)]
@@ -163,6 +164,16 @@ impl FromStr for AuthMethod {
             }
         }
     }
+}
+
+/// What the proof of a client has to be, beyond the method.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ProofSettings {
+    /// The name that its certificate has to have, if it proves by one of an authority who it is.
+    pub certificate_name: Option<CertificateName>,
+    /// What its assertions are signed by (`token_endpoint_auth_signing_alg`). Without it: whatever its keys sign by.
+    pub assertion_alg: Option<SigningAlg>,
 }
 
 /// The name that the certificate of a client has to have ([RFC 8705 §2.1.2]): exactly one.

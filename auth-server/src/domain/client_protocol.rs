@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::backchannel::BackchannelLogout;
-use crate::domain::client_authentication::CertificateName;
+use crate::domain::client_authentication::ProofSettings;
 use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::ids::ApiId;
 use crate::domain::signing::SigningAlg;
@@ -31,8 +31,9 @@ pub struct ProtocolSettings {
     pub assertion_issuers: Vec<AssertionIssuer>,
     /// What its access tokens have to be bound to.
     pub sender_constraint: SenderConstraint,
-    /// The name that its certificate has to have, if it proves by one of an authority who it is.
-    pub certificate_name: Option<CertificateName>,
+    /// What its proof of who it is has to be, beyond the method.
+    #[serde(flatten)]
+    pub proof: ProofSettings,
     /// What it wants of OpenID Connect.
     pub openid: OpenIdSettings,
 }

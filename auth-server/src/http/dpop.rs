@@ -53,14 +53,14 @@ impl ProofError {
 }
 
 impl Proofs {
-    /// Checks proofs for requests to the server of this issuer. With a secret, nonces are made from it, and each proof has to have
+    /// Checks proofs for requests to the server at these addresses. With a secret, nonces are made from it, and each proof has to have
     /// one.
     pub(crate) fn new(
-        issuer: &Issuer,
+        addresses: &[Issuer],
         nonce_secret: Option<[u8; 32]>,
         clock: Clock,
     ) -> Result<Self, DpopError> {
-        let verifier = ProofVerifier::new(&settings(issuer, nonce_secret), LEEWAY)?;
+        let verifier = ProofVerifier::new(&settings(addresses, nonce_secret), LEEWAY)?;
         Ok(Self { verifier: Arc::new(verifier), clock })
     }
 
@@ -89,8 +89,8 @@ impl Proofs {
 }
 
 /// What proofs for this server are held to, here and where its admin API is guarded.
-pub(crate) fn settings(issuer: &Issuer, nonce_secret: Option<[u8; 32]>) -> Dpop {
-    let dpop = Dpop::new().origin(issuer.as_str());
+pub(crate) fn settings(addresses: &[Issuer], nonce_secret: Option<[u8; 32]>) -> Dpop {
+    let dpop = addresses.iter().fold(Dpop::new(), |dpop, address| dpop.origin(address.as_str()));
     match nonce_secret {
         Some(secret) => dpop.nonces(secret),
         None => dpop,

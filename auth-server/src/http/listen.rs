@@ -37,15 +37,14 @@ pub(crate) trait Answering: Send + Sync + 'static {
     fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> impl Future<Output = Response> + Send;
 }
 
-/// Serves until `stop` ends, then lets open requests finish for at most [`DRAIN_WITHIN`].
+/// Serves with as many connections at a time as there are slots, until `stop` ends, then lets open requests finish for at most [`DRAIN_WITHIN`].
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
     front: Arc<impl Answering>,
-    max_connections: usize,
+    slots: Arc<Semaphore>,
     stop: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(max_connections));
     let open = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {

@@ -17,6 +17,7 @@ use crate::domain::issuer::Issuer;
 use crate::domain::session::Acr;
 use crate::domain::signing::SigningAlg;
 use crate::http::dpop::Proofs;
+use crate::http::mtls_aliases::MtlsAliases;
 use crate::http::published::Description;
 use crate::services::authorize::request::Prompt;
 use crate::services::authorize::response_mode::ResponseMode;
@@ -83,6 +84,8 @@ struct Metadata {
     dpop_signing_alg_values_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tls_client_certificate_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtls_endpoint_aliases: Option<MtlsAliases>,
     /// Pages of the operator, if there are some.
     #[serde(flatten)]
     pages: Pages,
@@ -165,6 +168,7 @@ impl Metadata {
             backchannel_logout_session_supported: true,
             dpop_signing_alg_values_supported: proofs.algorithms(),
             tls_client_certificate_bound_access_tokens: config.server.tls.client_certificates.sees_any(),
+            mtls_endpoint_aliases: config.mtls_address().map(|second| MtlsAliases::of(&second, config)),
             pages: config.server.pages.clone(),
         }
     }
@@ -247,7 +251,7 @@ mod tests {
     fn of(config: &Config) -> Value {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1));
-        let proofs = Proofs::new(&issuer, None, clock).unwrap();
+        let proofs = Proofs::new(std::slice::from_ref(&issuer), None, clock).unwrap();
         serde_json::from_slice(&Discovery::of(&issuer, config, &proofs).0.body).unwrap()
     }
 
@@ -278,6 +282,25 @@ mod tests {
         let pages =
             ["https://docs.example.com/", "https://example.com/privacy", "https://example.com/terms#use"];
         assert_eq!(said, pages);
+    }
+
+    #[test]
+    fn aliases_name_the_endpoints_that_there_are_where_certificates_are_asked_for() {
+        assert!(document().get("mtls_endpoint_aliases").is_none());
+        let text = "[server]\nissuer = \"https://id.example.com\"\n[server.tls]\ncertificate = \"a\"\nkey = \"b\"\n\
+                    client_certificates = \"connection\"\n\
+                    mtls = { listen = \"127.0.0.1:8444\", url = \"https://mtls.example.com\" }\n";
+        let aliases = |more: &str| of(&Config::from_toml(&format!("{text}{more}")).unwrap());
+        let whole = aliases("[registration]\ndynamic = \"open\"");
+        let all = whole["mtls_endpoint_aliases"].as_object().unwrap();
+        assert_eq!(all.len(), 8);
+        for (name, alias) in all {
+            let first = whole[name].as_str().unwrap_or_else(|| panic!("{name} is the alias of nothing"));
+            let elsewhere = first.replace("https://id.example.com/", "https://mtls.example.com/");
+            assert_eq!(alias, &elsewhere, "{name}");
+        }
+        let few = aliases("[protocol]\ndevice_grant = false\nciba_grant = false");
+        assert_eq!(few["mtls_endpoint_aliases"].as_object().unwrap().len(), 5);
     }
 
     #[test]

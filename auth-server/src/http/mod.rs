@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod advertised;
+pub(crate) mod at_address;
 pub(crate) mod authzen;
 pub(crate) mod bounds;
 pub(crate) mod cors;
@@ -16,6 +17,7 @@ pub(crate) mod headers;
 pub(crate) mod listen;
 pub(crate) mod metadata;
 pub(crate) mod mount;
+mod mtls_aliases;
 pub(crate) mod oauth;
 pub(crate) mod oidc;
 pub(crate) mod ops;

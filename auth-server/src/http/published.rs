@@ -21,7 +21,7 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// Writes a document whose members are texts, lists of texts and truth values.
+    /// Writes a document of texts, lists of texts and truth values.
     pub(crate) fn of(document: &impl Serialize) -> Self {
         let json = serde_json::to_vec(document);
         let body = Bytes::from(json.expect("texts, lists of texts and truth values are JSON"));

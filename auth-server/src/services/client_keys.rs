@@ -10,6 +10,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::domain::client::{Client, KeySource};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
 use crate::keys::jwt::{JwtError, VerifiedJwt};
 use crate::outbound::Outbound;
@@ -46,6 +47,8 @@ pub(crate) enum ClientKeyError {
     Jwt(#[from] JwtError),
     #[error("the client has no keys that can be read")]
     Missing,
+    #[error("the client registered another algorithm")]
+    OtherAlgorithm,
     #[error("the keys of the client cannot be fetched at present")]
     Unavailable,
 }
@@ -71,9 +74,14 @@ impl ClientKeys {
         Self { outbound, clock, published: Arc::new(Cache::new(CAPACITY)) }
     }
 
-    /// Verifies the signature of a JWT with the keys of a client, by an algorithm that its profile permits. What it says is for the
-    /// caller to check.
-    pub(crate) async fn verify(&self, client: &Client, token: &str) -> Result<VerifiedJwt, ClientKeyError> {
+    /// Verifies the signature of a JWT with the keys of a client, by an algorithm that its profile permits, and by `registered` where
+    /// the client said so. What it says is for the caller to check.
+    pub(crate) async fn verify(
+        &self,
+        client: &Client,
+        registered: Option<SigningAlg>,
+        token: &str,
+    ) -> Result<VerifiedJwt, ClientKeyError> {
         let verified = match client.keys() {
             Some(KeySource::At(url)) => self.verify_by_published(url, token).await?,
             Some(KeySource::Registered(jwks)) => {
@@ -82,8 +90,12 @@ impl ClientKeys {
             }
             None => return Err(ClientKeyError::Missing),
         };
-        let permitted = client.settings.profile.permits_alg_named(&verified.header.alg);
-        if permitted { Ok(verified) } else { Err(ClientKeyError::Algorithm) }
+        let alg = verified.header.alg.as_str();
+        if !client.settings.profile.permits_alg_named(alg) {
+            return Err(ClientKeyError::Algorithm);
+        }
+        let is_other = registered.is_some_and(|registered| registered.as_str() != alg);
+        if is_other { Err(ClientKeyError::OtherAlgorithm) } else { Ok(verified) }
     }
 
     async fn verify_by_published(&self, url: &ClientUrl, token: &str) -> Result<VerifiedJwt, ClientKeyError> {

@@ -25,6 +25,10 @@ pub(crate) struct AuthenticationSettings {
     /// `tls_client_auth`. Without it: the one before, or else keys where there are some, or else what the preset gives. Null:
     /// none was named, and the client may send its secret in either way.
     token_endpoint_auth_method: Option<String>,
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what its assertions are signed by, for `private_key_jwt`; others are refused. Without it:
+    /// whatever its keys sign by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_endpoint_auth_signing_alg: Option<String>,
     /// The whole subject of the certificate, as RFC 4514 writes it.
     #[schema(example = "CN=orders,O=Example")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,8 +51,13 @@ impl AuthenticationSettings {
     pub(super) fn of(client: &Client) -> Self {
         let method = client.authentication.method;
         let named = (method != AuthMethod::ClientSecret).then(|| method.as_str().to_owned());
-        let document = Self { token_endpoint_auth_method: named, ..Self::default() };
-        match client.settings.protocol.certificate_name.clone() {
+        let alg = client.assertion_alg().map(|alg| alg.as_str().to_owned());
+        let document = Self {
+            token_endpoint_auth_method: named,
+            token_endpoint_auth_signing_alg: alg,
+            ..Self::default()
+        };
+        match client.settings.protocol.proof.certificate_name.clone() {
             None => document,
             Some(CertificateName::Subject(name)) => {
                 Self { tls_client_auth_subject_dn: Some(name), ..document }
@@ -67,6 +76,7 @@ impl From<AuthenticationSettings> for AuthenticationForm {
     fn from(document: AuthenticationSettings) -> Self {
         Self {
             token_endpoint_auth_method: document.token_endpoint_auth_method,
+            token_endpoint_auth_signing_alg: document.token_endpoint_auth_signing_alg,
             tls_client_auth_subject_dn: document.tls_client_auth_subject_dn,
             tls_client_auth_san_dns: document.tls_client_auth_san_dns,
             tls_client_auth_san_uri: document.tls_client_auth_san_uri,

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::client_concessions::Concessions;
-use crate::domain::client_openid::OpenIdSettings;
 use crate::domain::client_protocol::{AssertionIssuer, ProtocolSettings, SenderConstraint, TokenExchange};
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::ciba::CibaForm;
@@ -60,6 +59,17 @@ pub(crate) struct ProtocolDocument {
     userinfo_signed_response_alg: Option<String>,
     /// Where others may send somebody who is to sign in there (OpenID Connect Core §4). It uses https.
     initiate_login_uri: Option<String>,
+    /// How many seconds ago somebody may have signed in whose request does not say it by `max_age` (OpenID Connect Registration §2): who
+    /// did so earlier signs in again.
+    #[schema(example = 3600)]
+    default_max_age: Option<u32>,
+    /// `ES256`, `EdDSA`, `PS256` or `RS256`: what its request objects are signed by; others are refused. Without it: whatever its keys
+    /// sign by.
+    request_object_signing_alg: Option<String>,
+    /// `native` or `web`: what kind of application it says that it is. Answers of one on the web go by https, and not to `localhost`
+    /// (OpenID Connect Registration §2).
+    #[schema(example = "web")]
+    application_type: Option<String>,
     /// `poll` or `ping`: let it start sign-ins from behind (OpenID Connect CIBA), and say how it hears what was decided. For `web`. Without
     /// it: it may start none.
     backchannel_token_delivery_mode: Option<String>,
@@ -146,8 +156,8 @@ impl From<ProtocolSettings> for ProtocolDocument {
         let answers = settings.answers;
         let backchannel = settings.backchannel_logout;
         let constraint = settings.sender_constraint;
-        let OpenIdSettings { subject, userinfo_alg, initiate_login_uri, ciba } = settings.openid;
-        let ciba = CibaForm::from(ciba);
+        let openid = settings.openid;
+        let ciba = CibaForm::from(openid.ciba);
         Self {
             require_pkce: None,
             assertion_audience: None,
@@ -155,10 +165,13 @@ impl From<ProtocolSettings> for ProtocolDocument {
                 .as_ref()
                 .is_some_and(|told| told.session_required),
             backchannel_logout_uri: backchannel.map(|told| told.uri.into()),
-            subject_type: Some(subject.as_str().to_owned()),
-            sector_identifier: subject.sector().map(str::to_owned),
-            userinfo_signed_response_alg: name(userinfo_alg),
-            initiate_login_uri,
+            subject_type: Some(openid.subject.as_str().to_owned()),
+            sector_identifier: openid.subject.sector().map(str::to_owned),
+            userinfo_signed_response_alg: name(openid.userinfo_alg),
+            initiate_login_uri: openid.initiate_login_uri,
+            default_max_age: openid.default_max_age_secs,
+            request_object_signing_alg: name(openid.request_object_alg),
+            application_type: openid.application_type.map(|kind| kind.as_str().to_owned()),
             backchannel_token_delivery_mode: ciba.delivery_mode,
             backchannel_client_notification_endpoint: ciba.notification_endpoint,
             backchannel_authentication_request_signing_alg: ciba.request_signing_alg,
@@ -199,6 +212,9 @@ impl From<ProtocolDocument> for ProtocolForm {
                 sector_identifier: document.sector_identifier,
                 userinfo_signed_response_alg: document.userinfo_signed_response_alg,
                 initiate_login_uri: document.initiate_login_uri,
+                default_max_age: document.default_max_age,
+                request_object_signing_alg: document.request_object_signing_alg,
+                application_type: document.application_type,
                 ciba: CibaForm {
                     delivery_mode: document.backchannel_token_delivery_mode,
                     notification_endpoint: document.backchannel_client_notification_endpoint,

@@ -65,14 +65,14 @@ impl Console {
             keys: ring.shared(),
             policy: trial.live.shared(),
             proxies: Proxies::default(),
-            dpop: dpop::settings(&trial.issuer, None),
+            dpop: dpop::settings(std::slice::from_ref(&trial.issuer), None),
             certificates: None,
             per_minute: 100_000,
             clock: Clock::manual(START),
         };
         let guard = build(parts).await.unwrap();
         let clock = Clock::manual(START);
-        let proofs = Proofs::new(&trial.issuer, None, clock.clone()).unwrap();
+        let proofs = Proofs::new(std::slice::from_ref(&trial.issuer), None, clock.clone()).unwrap();
         let live = LiveCheck { callers: trial.callers(), clock, proofs, trail: trial.access_trail() };
         let (_, document) = mounted(&guard, &live);
         let app = router(&guard, &live, state(&trial)).unwrap();

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::domain::client::{Client, GrantType, KeySource};
 use crate::domain::client_authentication::CertificateName;
+use crate::domain::client_openid::ApplicationType;
 use crate::domain::issuer::Issuer;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::registration::About;
@@ -32,6 +33,8 @@ struct Information {
     registration_client_uri: String,
     client_name: String,
     token_endpoint_auth_method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_endpoint_auth_signing_alg: Option<&'static str>,
     #[serde(flatten)]
     certificate_name: Option<CertificateName>,
     grant_types: Vec<&'static str>,
@@ -62,6 +65,12 @@ struct OpenId {
     userinfo_signed_response_alg: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     initiate_login_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_max_age: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_object_signing_alg: Option<&'static str>,
 }
 
 /// What the client is held to in the protocol.
@@ -112,7 +121,8 @@ impl Information {
             id_token_signed_response_alg: client.settings.id_token_alg.as_str(),
             openid: OpenId::of(&client),
             token_endpoint_auth_method: client.authentication.method.as_str(),
-            certificate_name: client.settings.protocol.certificate_name.clone(),
+            token_endpoint_auth_signing_alg: client.assertion_alg().map(SigningAlg::as_str),
+            certificate_name: client.settings.protocol.proof.certificate_name.clone(),
             jwks,
             jwks_uri,
             protocol: Protocol::of(&client),
@@ -129,6 +139,9 @@ impl OpenId {
             subject_type: settings.subject.as_str(),
             userinfo_signed_response_alg: settings.userinfo_alg.map(SigningAlg::as_str),
             initiate_login_uri: settings.initiate_login_uri.clone(),
+            application_type: settings.application_type.map(ApplicationType::as_str),
+            default_max_age: settings.default_max_age_secs,
+            request_object_signing_alg: settings.request_object_alg.map(SigningAlg::as_str),
         }
     }
 }

@@ -229,7 +229,8 @@ impl AuthorizeService {
         if client.keys().is_none() {
             return Err(RequestError::RequestObject);
         }
-        let opened = match self.client_keys.verify(client, object).await {
+        let registered = client.settings.protocol.openid.request_object_alg;
+        let opened = match self.client_keys.verify(client, registered, object).await {
             Ok(token) => request_object::open(token, client, &self.settings.issuer, now),
             Err(error) => Err(error.into()),
         };

@@ -37,6 +37,8 @@ pub(crate) enum ObjectError {
     KeysUnavailable,
     #[error("the request object holds a request or a request_uri")]
     Nested,
+    #[error("the request object is signed by another algorithm than the client registered")]
+    OtherAlgorithm,
     #[error("a member of the request object is no parameter")]
     Parameter,
     #[error("the request object is not signed by a key that the client registered")]
@@ -55,6 +57,7 @@ impl From<ClientKeyError> for ObjectError {
     fn from(error: ClientKeyError) -> Self {
         match error {
             ClientKeyError::Algorithm => Self::Algorithm,
+            ClientKeyError::OtherAlgorithm => Self::OtherAlgorithm,
             ClientKeyError::Jwt(_) | ClientKeyError::Missing => Self::Signature,
             ClientKeyError::Unavailable => Self::KeysUnavailable,
         }

@@ -44,7 +44,7 @@ impl Wishes {
     ) -> Result<Self, RequestError> {
         let hint = parameters.get("login_hint")?.filter(|hint| hint.chars().count() <= LONGEST_HINT);
         Ok(Self {
-            max_age_secs: max_age(parameters.get("max_age")?)?,
+            max_age_secs: max_age(parameters.get("max_age")?)?.or(client.default_max_age_secs()),
             login_hint: hint.map(str::to_owned),
             expected: None,
             claims: claims(parameters.get("claims")?, scopes, client)?,
@@ -130,6 +130,17 @@ mod tests {
         assert_eq!(read("max_age=99999999999").unwrap().max_age_secs, Some(u32::MAX));
         for bad in ["-1", "%2B1", "1.5", "soon"] {
             assert_eq!(read(&format!("max_age={bad}")), Err(RequestError::MaxAge), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_client_says_once_what_its_requests_do_not_say() {
+        let mut client = Client { scopes: ScopeSet::parse("openid").unwrap(), ..Client::sample() };
+        client.settings.protocol.openid.default_max_age_secs = Some(60);
+        for (query, expected) in [("", 60), ("max_age=0", 0), ("max_age=7200", 7200)] {
+            let parameters = Parameters::parse(query.as_bytes()).unwrap();
+            let wishes = Wishes::read(&parameters, &client.scopes, &client).unwrap();
+            assert_eq!(wishes.max_age_secs, Some(expected), "{query}");
         }
     }
 

@@ -14,8 +14,6 @@ use crate::storage::{Outcome, StoreError};
 /// [CIBA §13]: https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html#auth_error_response
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CibaError {
-    #[error("the request object is signed with another algorithm than the client registered")]
-    Algorithm,
     #[error("binding_message is too long or not plain: at most 64 visible characters of ASCII")]
     BindingMessage,
     /// RFC 9396 §5.
@@ -86,8 +84,7 @@ impl CibaError {
             Self::Resource => OAuthErrorCode::InvalidTarget,
             Self::Scope => OAuthErrorCode::InvalidScope,
             Self::UnknownUser => OAuthErrorCode::UnknownUserId,
-            Self::Algorithm
-            | Self::Expiry
+            Self::Expiry
             | Self::Hint
             | Self::HintToken
             | Self::IdTokenHint

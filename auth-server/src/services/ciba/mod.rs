@@ -180,10 +180,7 @@ impl CibaService {
         if parameters.has_any(&PARAMETERS) {
             return Err(CibaError::Mixed);
         }
-        let token = self.keys.clients.verify(client, object).await.map_err(ObjectError::from)?;
-        if token.header.alg != alg.as_str() {
-            return Err(CibaError::Algorithm);
-        }
+        let token = self.keys.clients.verify(client, Some(alg), object).await.map_err(ObjectError::from)?;
         Ok(Cow::Owned(request_object::open_from_behind(token, client, &self.options.issuer, now)?))
     }
 

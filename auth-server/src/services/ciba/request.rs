@@ -84,7 +84,9 @@ pub(super) fn read<'a>(
         binding_message: message.map_err(|_| CibaError::BindingMessage)?,
         wishes: CibaWishes {
             acr_values: acr_values(parameters)?,
-            max_age_secs: max_age(parameters.get("max_age")?).map_err(|_| CibaError::MaxAge)?,
+            max_age_secs: max_age(parameters.get("max_age")?)
+                .map_err(|_| CibaError::MaxAge)?
+                .or(client.default_max_age_secs()),
         },
         life: requested_life(parameters)?.map_or(life, |wish| wish.max(SHORTEST_LIFE).min(life)),
         notification_token: notification_token(parameters, settings)?,

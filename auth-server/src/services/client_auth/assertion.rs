@@ -39,6 +39,8 @@ pub(crate) enum AssertionError {
     Jti,
     #[error("the registered keys cannot be read")]
     Keys,
+    #[error("the client registered another algorithm for its assertions")]
+    OtherAlgorithm,
     #[error(transparent)]
     Signature(#[from] JwtError),
     #[error("it is another kind of token")]

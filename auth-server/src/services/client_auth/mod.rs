@@ -119,6 +119,7 @@ impl From<ClientKeyError> for ClientAuthError {
             ClientKeyError::Algorithm => Self::Assertion(AssertionError::Algorithm),
             ClientKeyError::Jwt(error) => Self::Assertion(error.into()),
             ClientKeyError::Missing => Self::Assertion(AssertionError::Keys),
+            ClientKeyError::OtherAlgorithm => Self::Assertion(AssertionError::OtherAlgorithm),
             ClientKeyError::Unavailable => Self::KeysUnavailable,
         }
     }
@@ -238,7 +239,7 @@ impl ClientAuthenticator {
                 return self.check_assertion(assertion, client, presented.endpoint, now).await.map(Some);
             }
             (Shown::None { .. }, Method::TlsClientAuth) => {
-                let name = client.settings.protocol.certificate_name.as_ref();
+                let name = client.settings.protocol.proof.certificate_name.as_ref();
                 certificate::check_issued(certificate, name, self.witnesses.authorities.as_ref(), now)?;
             }
             (Shown::None { .. }, Method::SelfSignedTlsClientAuth) => {
@@ -260,7 +261,7 @@ impl ClientAuthenticator {
         if !client.is_enabled() && matches!(client.keys(), Some(KeySource::At(_))) {
             return Err(AssertionError::Keys.into());
         }
-        let token = self.witnesses.keys.verify(client, assertion).await?;
+        let token = self.witnesses.keys.verify(client, client.assertion_alg(), assertion).await?;
         let audience = Audience { issuer: &self.issuer, endpoint, rule: client.assertion_audience() };
         let accepted = assertion::accept(&token, &client.id, audience, now)?;
         let name = Digest32::of_parts(&[client.id.as_str().as_bytes(), b" ", accepted.jti.as_bytes()]);

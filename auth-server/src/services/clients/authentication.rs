@@ -3,9 +3,11 @@
 use url::Url;
 
 use crate::domain::client::{Client, KeySource, Preset};
-use crate::domain::client_authentication::{AuthMethod, CertificateName};
+use crate::domain::client_authentication::{AuthMethod, CertificateName, ProofSettings};
+use crate::domain::signing::SigningAlg;
 use crate::keys::certificate::name::DistinguishedName;
 use crate::keys::certificate::registered::registered;
+use crate::services::clients::signatures::ASSERTION_ALG;
 use crate::services::fields::FieldErrors;
 
 /// Where a method is named.
@@ -17,6 +19,8 @@ pub struct AuthenticationForm {
     /// `client_secret_basic`, `client_secret_post`, `none`, `private_key_jwt`, `self_signed_tls_client_auth` or `tls_client_auth`.
     /// Without it: keys where there are some, otherwise what the preset gives.
     pub token_endpoint_auth_method: Option<String>,
+    /// What its assertions are signed by. Without it: whatever its keys sign by.
+    pub token_endpoint_auth_signing_alg: Option<String>,
     /// The subject that its certificate has to have, as RFC 4514 writes it.
     pub tls_client_auth_subject_dn: Option<String>,
     /// The host that its certificate has to have.
@@ -43,7 +47,8 @@ pub struct Abilities {
 pub(super) struct Way {
     /// The method, if one is named.
     pub(super) named: Option<AuthMethod>,
-    pub(super) certificate_name: Option<CertificateName>,
+    /// What else the proof has to be.
+    pub(super) proof: ProofSettings,
 }
 
 impl AuthenticationForm {
@@ -62,7 +67,10 @@ impl AuthenticationForm {
             }
             Some(_) | None => {}
         }
-        Some(Way { named, certificate_name: self.certificate_name(errors, named).ok()? })
+        let alg = self.token_endpoint_auth_signing_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
+        let assertion_alg = errors.take(ASSERTION_ALG, alg);
+        let certificate_name = self.certificate_name(errors, named).ok()?;
+        Some(Way { named, proof: ProofSettings { certificate_name, assertion_alg: assertion_alg? } })
     }
 
     /// RFC 8705 §2.1.2: exactly one of them.
@@ -121,7 +129,7 @@ fn has_certificates(client: &Client) -> bool {
 /// What a client has to have, and this server to see, for its method to work.
 pub(super) fn check(errors: &mut FieldErrors, client: &Client, abilities: Abilities) {
     let method = client.authentication.method;
-    let has_name = client.settings.protocol.certificate_name.is_some();
+    let has_name = client.settings.protocol.proof.certificate_name.is_some();
     let missing = match method {
         AuthMethod::PrivateKeyJwt if client.keys().is_none() => {
             Some(("/jwks", "a client that signs its assertions registers its public keys"))
@@ -208,7 +216,7 @@ mod tests {
     fn a_certificate_is_known_by_one_name_that_can_be_one() {
         let text = |text: &str| Some(text.to_owned());
         let tls = || method("tls_client_auth");
-        let name = |form: &AuthenticationForm| parsed(Preset::M2m, form).unwrap().certificate_name;
+        let name = |form: &AuthenticationForm| parsed(Preset::M2m, form).unwrap().proof.certificate_name;
         let dns = AuthenticationForm { tls_client_auth_san_dns: text("a.example"), ..tls() };
         assert_eq!(name(&dns), Some(CertificateName::Dns("a.example".to_owned())));
         let ip = AuthenticationForm { tls_client_auth_san_ip: text("2001:db8::7"), ..tls() };

@@ -152,7 +152,7 @@ impl ClientForm {
         }
         let parsed = (|| {
             let (mut settings, way) = (settings?, way?);
-            settings.protocol.certificate_name = way.certificate_name;
+            settings.protocol.proof = way.proof;
             Some(Blueprint {
                 name: name?,
                 organisation: organisation?,

@@ -13,6 +13,7 @@ pub mod protocol;
 mod reach;
 pub(crate) mod registered;
 pub mod secrets;
+mod signatures;
 
 use serde_json::json;
 
@@ -299,9 +300,9 @@ fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminErr
         return Err(FieldErrors::of(METHOD, "immutable", message).into());
     }
     blueprint.profile = blueprint.profile.or(Some(before.settings.profile));
-    let name = &mut blueprint.settings.protocol.certificate_name;
+    let name = &mut blueprint.settings.protocol.proof.certificate_name;
     if method == AuthMethod::TlsClientAuth && name.is_none() {
-        name.clone_from(&before.settings.protocol.certificate_name);
+        name.clone_from(&before.settings.protocol.proof.certificate_name);
     }
     let authentication = ClientAuthentication {
         method,
@@ -319,6 +320,7 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
     profile::check(&mut errors, client);
     concessions::check(&mut errors, client);
     protocol::check_introspection(&mut errors, client);
+    signatures::check(&mut errors, client);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {

@@ -4,11 +4,15 @@ use url::{Host, Url};
 
 use crate::domain::claim_text;
 use crate::domain::client::Preset;
-use crate::domain::client_openid::{OpenIdSettings, SubjectType};
+use crate::domain::client_openid::{ApplicationType, OpenIdSettings, SubjectType};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::ciba::CibaForm;
+use crate::services::clients::signatures::REQUEST_ALG;
 use crate::services::fields::FieldErrors;
+
+/// How long ago somebody may have signed in.
+pub(super) const DEFAULT_MAX_AGE: &str = "/options/protocol/default_max_age";
 
 /// What a client wants of OpenID Connect, as text from any edge.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +25,14 @@ pub struct OpenIdForm {
     pub userinfo_signed_response_alg: Option<String>,
     /// Where others may send somebody who is to sign in there.
     pub initiate_login_uri: Option<String>,
+    /// How many seconds ago somebody may have signed in, where a request does not say it.
+    pub default_max_age: Option<u32>,
+    /// What its request objects are signed by. Without it: whatever its keys sign by.
+    pub request_object_signing_alg: Option<String>,
     /// Whether and how it may start sign-ins from behind.
     pub ciba: CibaForm,
+    /// `native` or `web`: what kind of application it says that it is.
+    pub application_type: Option<String>,
 }
 
 /// What else is said of the client, and has to fit.
@@ -43,6 +53,13 @@ impl OpenIdForm {
         let alg = errors.take("/options/protocol/userinfo_signed_response_alg", alg);
         let uri = self.initiate_login_uri.as_deref().map(claim_text::address_of_a_page).transpose();
         let uri = errors.take("/options/protocol/initiate_login_uri", uri);
+        let request_alg =
+            self.request_object_signing_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
+        let request_alg = errors.take(REQUEST_ALG, request_alg);
+        if !rest.preset.sends_browsers() {
+            self.refuse_without_browsers(errors);
+        }
+        let application_type = self.application_type(errors, rest.redirect_uris);
         let ciba = self.ciba.parse(errors, rest.preset);
         let subject = self.subject(errors, rest);
         uri?;
@@ -50,7 +67,10 @@ impl OpenIdForm {
             subject: subject?,
             userinfo_alg: alg?,
             initiate_login_uri: self.initiate_login_uri.clone(),
+            default_max_age_secs: self.default_max_age,
+            request_object_alg: request_alg?,
             ciba,
+            application_type: application_type?,
         })
     }
 
@@ -66,6 +86,41 @@ impl OpenIdForm {
                 errors.refuse(format!("/options/protocol/{name}"), "contradiction", message);
             }
         }
+    }
+
+    /// Both are about authorization requests.
+    fn refuse_without_browsers(&self, errors: &mut FieldErrors) {
+        for (pointer, is_said) in [
+            (DEFAULT_MAX_AGE, self.default_max_age.is_some()),
+            (REQUEST_ALG, self.request_object_signing_alg.is_some()),
+        ] {
+            if is_said {
+                let message = "a client that sends no browsers sends no authorization requests";
+                errors.refuse(pointer, "contradiction", message);
+            }
+        }
+    }
+
+    /// OpenID Connect Registration §2. What is left to an application on a device is what any address may be: a private scheme, a
+    /// loopback address, or https, which RFC 8252 §7.2 has it use.
+    fn application_type(
+        &self,
+        errors: &mut FieldErrors,
+        redirect_uris: &[String],
+    ) -> Option<Option<ApplicationType>> {
+        const TYPE: &str = "/options/protocol/application_type";
+        let said = self.application_type.as_deref().map(str::parse::<ApplicationType>).transpose();
+        let said = errors.take(TYPE, said)?;
+        if said == Some(ApplicationType::Web) {
+            for (position, uri) in redirect_uris.iter().enumerate() {
+                if !is_on_the_web(uri) {
+                    let message =
+                        "the answers of an application of the type `web` go by https, and not to localhost";
+                    errors.refuse(format!("/redirect_uris/{position}"), "contradiction", message);
+                }
+            }
+        }
+        Some(said)
     }
 
     fn subject(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<SubjectType> {
@@ -101,6 +156,12 @@ impl OpenIdForm {
             }
         }
     }
+}
+
+/// Whether answers go by https, and not to the machine that the browser runs on.
+fn is_on_the_web(raw: &str) -> bool {
+    let url = Url::parse(raw).ok().filter(|url| url.scheme() == "https");
+    url.is_some_and(|url| url.host_str() != Some("localhost"))
 }
 
 /// The text is no host.
@@ -164,6 +225,25 @@ mod tests {
             assert_eq!(refused, "/options/protocol/sector_identifier required", "{several:?}");
             assert_eq!(pairwise(Some("example.com"), several).as_deref(), Ok("example.com"), "{several:?}");
         }
+    }
+
+    #[test]
+    fn an_application_on_the_web_gets_its_answers_there() {
+        let refused = |kind: &str, uri: &str| {
+            let form = OpenIdForm { application_type: Some(kind.to_owned()), ..OpenIdForm::default() };
+            parse(&form, &["https://shop.example/cb", uri]).err()
+        };
+        for uri in
+            ["http://127.0.0.1/cb", "http://[::1]:80/cb", "com.example.shop:/cb", "https://localhost/cb"]
+        {
+            assert_eq!(refused("web", uri).as_deref(), Some("/redirect_uris/1 contradiction"), "{uri}");
+            assert_eq!(refused("native", uri), None, "{uri}");
+        }
+        for kind in ["native", "web"] {
+            assert_eq!(refused(kind, "https://shop.example/other"), None, "{kind}");
+        }
+        let unknown = refused("service", "https://shop.example/other");
+        assert_eq!(unknown.as_deref(), Some("/options/protocol/application_type invalid"));
     }
 
     #[test]

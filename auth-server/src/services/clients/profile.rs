@@ -11,6 +11,7 @@ use crate::services::clients::authentication::{METHOD, is_public};
 use crate::services::clients::ciba;
 use crate::services::clients::form::JWKS_URI;
 use crate::services::clients::protocol::{BACKCHANNEL_URI, INTROSPECTION_ALG};
+use crate::services::clients::signatures::{ASSERTION_ALG, REQUEST_ALG};
 use crate::services::fields::FieldErrors;
 
 /// Refuses each setting that the profile of a client forbids.
@@ -83,6 +84,8 @@ fn check_signatures(profile: SecurityProfile, client: &Client, refuse: &mut impl
         (INTROSPECTION_ALG, protocol.answers.introspection_response_alg),
         ("/options/protocol/userinfo_signed_response_alg", protocol.openid.userinfo_alg),
         (ciba::ALG, protocol.openid.ciba.as_ref().and_then(|ciba| ciba.request_alg)),
+        (ASSERTION_ALG, protocol.proof.assertion_alg),
+        (REQUEST_ALG, protocol.openid.request_object_alg),
     ] {
         if alg.is_some_and(|alg| !profile.permits_alg(alg)) {
             refuse(pointer, "permits the algorithms ES256, EdDSA and PS256");
@@ -186,6 +189,11 @@ mod tests {
         assert_eq!(answers(|algs, alg| algs.introspection_response_alg = alg), [INTROSPECTION_ALG]);
         let userinfo = "/options/protocol/userinfo_signed_response_alg";
         assert_eq!(refused(|client| client.settings.protocol.openid.userinfo_alg = rs256), [userinfo]);
+        let own = refused(|client| {
+            client.settings.protocol.proof.assertion_alg = rs256;
+            client.settings.protocol.openid.request_object_alg = rs256;
+        });
+        assert_eq!(own, [ASSERTION_ALG, REQUEST_ALG]);
         let plain = || ClientUrl::parse("http://127.0.0.1/x").unwrap();
         assert_eq!(refused(|client| client.authentication.keys = Some(ClientKeys::At(plain()))), [JWKS_URI]);
         let told = || Some(BackchannelLogout { uri: plain(), session_required: false });

@@ -2,13 +2,14 @@
 
 use crate::domain::backchannel::BackchannelLogout;
 use crate::domain::client::{Client, Preset};
+use crate::domain::client_authentication::ProofSettings;
 use crate::domain::client_protocol::{AnswerAlgs, ProtocolSettings, SenderConstraint};
 use crate::domain::client_url::ClientUrl;
 use crate::domain::signing::SigningAlg;
 use crate::services::clients::grants::{
     AssertionIssuerForm, TokenExchangeForm, assertion_issuers, device_grant,
 };
-use crate::services::clients::openid::{OpenIdForm, Rest};
+use crate::services::clients::openid::{DEFAULT_MAX_AGE, OpenIdForm, Rest};
 use crate::services::fields::FieldErrors;
 
 /// Where the address is that is told of sign-outs.
@@ -89,6 +90,10 @@ impl ProtocolForm {
         let issuers = assertion_issuers(&self.assertion_issuers, preset, errors);
         let token_exchange = self.token_exchange.as_ref().map(|form| form.parse(preset, apis, errors));
         let openid = self.openid.parse(errors, rest);
+        if device_grant.is_allowed() && self.openid.default_max_age.is_some() && preset.sends_browsers() {
+            let message = "people who type the code of a device are not asked to sign in again: leave `device_grant` out";
+            errors.refuse(DEFAULT_MAX_AGE, "contradiction", message);
+        }
         Some(ProtocolSettings {
             request_objects: self.require_signed_request_object.into(),
             pushed_requests: self.require_pushed_requests.into(),
@@ -100,7 +105,8 @@ impl ProtocolForm {
                 Some(parsed) => Some(parsed?),
             },
             assertion_issuers: issuers?,
-            certificate_name: None,
+            // What proves who it is is said elsewhere.
+            proof: ProofSettings::default(),
             sender_constraint: self.sender_constraint,
             openid: openid?,
         })

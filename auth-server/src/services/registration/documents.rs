@@ -228,10 +228,11 @@ impl DocumentService {
             return Err(MetadataError::of("client_secret", "what everybody can read holds no secret").into());
         }
         let allowance = self.0.permissions.of_everybody().await.map_err(DocumentError::Fault)?;
-        let mut wish = metadata.wish(&allowance, Origin::Document)?;
+        // The Model Context Protocol asks for one, and people are to be shown what somebody chose.
         if metadata.client_name.is_none() {
-            url.host().clone_into(&mut wish.form.name);
+            return Err(MetadataError::of("client_name", "is missing").into());
         }
+        let mut wish = metadata.wish(&allowance, Origin::Document)?;
         check_redirects(url, &wish)?;
         sector::settle(&mut wish, &self.0.reach.outbound).await?;
         let form = self.0.clients.blueprint(&wish.form);

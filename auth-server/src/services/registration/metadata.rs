@@ -7,7 +7,6 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::signing::SigningAlg;
 use crate::services::fields::FieldErrors;
 use crate::services::registration::from_behind::FromBehind;
 
@@ -92,6 +91,10 @@ pub(crate) struct ClientMetadata {
     pub(super) policy_uri: Option<String>,
     pub(super) tos_uri: Option<String>,
     pub(super) initiate_login_uri: Option<String>,
+    pub(super) application_type: Option<String>,
+    pub(super) default_max_age: Option<u32>,
+    pub(super) request_object_signing_alg: Option<String>,
+    pub(super) token_endpoint_auth_signing_alg: Option<String>,
     pub(super) contacts: Option<Vec<String>>,
     pub(super) software_id: Option<String>,
     pub(super) software_version: Option<String>,
@@ -110,21 +113,16 @@ pub(crate) struct Unmet {
     id_token_encrypted_response_alg: Option<Value>,
     introspection_encrypted_response_alg: Option<Value>,
     userinfo_encrypted_response_alg: Option<Value>,
-    request_object_signing_alg: Option<Value>,
-    token_endpoint_auth_signing_alg: Option<Value>,
 }
 
 impl Unmet {
-    /// Whoever asks that answers be encrypted must not get them plain. An algorithm belongs to the key, so one that can be used need not
-    /// be kept, and one that cannot would fail later.
+    /// Whoever asks that answers be encrypted must not get them plain.
     pub(super) fn check(&self) -> Result<(), MetadataError> {
         let Self {
             authorization_encrypted_response_alg,
             id_token_encrypted_response_alg,
             introspection_encrypted_response_alg,
             userinfo_encrypted_response_alg,
-            request_object_signing_alg,
-            token_endpoint_auth_signing_alg,
         } = self;
         for (member, asked) in [
             ("authorization_encrypted_response_alg", authorization_encrypted_response_alg),
@@ -134,16 +132,6 @@ impl Unmet {
         ] {
             if asked.is_some() {
                 return Err(MetadataError::of(member, "nothing is encrypted here"));
-            }
-        }
-        for (member, asked) in [
-            ("request_object_signing_alg", request_object_signing_alg),
-            ("token_endpoint_auth_signing_alg", token_endpoint_auth_signing_alg),
-        ] {
-            let is_unknown =
-                |asked: &Value| asked.as_str().is_none_or(|name| name.parse::<SigningAlg>().is_err());
-            if asked.as_ref().is_some_and(is_unknown) {
-                return Err(MetadataError::of(member, "is not supported"));
             }
         }
         Ok(())

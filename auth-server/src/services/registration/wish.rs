@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::domain::claims::PERSONAL;
 use crate::domain::client::GrantType;
 use crate::domain::client_authentication::AuthMethod;
+use crate::domain::client_openid::ApplicationType;
 use crate::domain::client_protocol::SenderConstraint;
 use crate::domain::client_url::ClientUrl;
 use crate::domain::redirect_uri::RedirectUri;
@@ -86,13 +87,15 @@ impl ClientMetadata {
             apis: self.apis(allowance),
             // What cannot keep a secret signs nothing: its keys are left out.
             jwks: self.jwks.as_ref().filter(|_| !is_public).map(Value::to_string),
-            options: self.options(method),
+            options: self.options(method, origin),
             ..ClientForm::default()
         };
         Ok(Wish { form, about: about::read(self)?, redirects, sector: self.sector()?, grants })
     }
 
-    fn options(&self, method: AuthMethod) -> ClientOptions {
+    fn options(&self, method: AuthMethod, origin: Origin) -> ClientOptions {
+        // A document is for all servers, and its client signs for some what it does not sign here.
+        let signs = |does: bool| does || origin == Origin::Sent;
         // The default of OpenID Connect Registration §2.
         let alg = self.id_token_signed_response_alg.as_deref().unwrap_or("RS256");
         ClientOptions {
@@ -100,6 +103,10 @@ impl ClientMetadata {
             jwks_uri: self.jwks_uri.clone().filter(|_| method != AuthMethod::None),
             authentication: AuthenticationForm {
                 token_endpoint_auth_method: Some(method.as_str().to_owned()),
+                token_endpoint_auth_signing_alg: self
+                    .token_endpoint_auth_signing_alg
+                    .clone()
+                    .filter(|_| signs(method == AuthMethod::PrivateKeyJwt)),
                 tls_client_auth_subject_dn: self.tls_client_auth_subject_dn.clone(),
                 tls_client_auth_san_dns: self.tls_client_auth_san_dns.clone(),
                 tls_client_auth_san_uri: self.tls_client_auth_san_uri.clone(),
@@ -130,6 +137,12 @@ impl ClientMetadata {
                     sector_identifier: None,
                     userinfo_signed_response_alg: self.userinfo_signed_response_alg.clone(),
                     initiate_login_uri: self.initiate_login_uri.clone(),
+                    default_max_age: self.default_max_age,
+                    request_object_signing_alg: self
+                        .request_object_signing_alg
+                        .clone()
+                        .filter(|_| signs(method != AuthMethod::None)),
+                    application_type: self.application_type(origin),
                     // Who may name people is for an administrator to say.
                     ciba: CibaForm::default(),
                 },
@@ -137,6 +150,12 @@ impl ClientMetadata {
             },
             ..ClientOptions::default()
         }
+    }
+
+    /// A document may name a kind that means something to another server.
+    fn application_type(&self, origin: Origin) -> Option<String> {
+        let is_known = |kind: &String| kind.parse::<ApplicationType>().is_ok();
+        self.application_type.clone().filter(|kind| origin == Origin::Sent || is_known(kind))
     }
 
     /// How the client will prove who it is. Whether this server can see that proof is checked with the form.
@@ -341,10 +360,7 @@ mod tests {
             ("software_statement", json!("x.y.z")),
             ("logo_uri", json!("https://app.example/logo.png")),
             ("client_name#de", json!("Anwendung")),
-            ("token_endpoint_auth_signing_alg", json!("ES256")),
-            ("request_object_signing_alg", json!("EdDSA")),
             ("id_token_encrypted_response_enc", json!("A256GCM")),
-            ("application_type", json!("native")),
             ("organisation", json!("org_00000000000070008000000000000000")),
         ] {
             let wish = with(member, value).unwrap();
@@ -362,9 +378,11 @@ mod tests {
             ("introspection_encrypted_response_alg", json!("RSA-OAEP")),
             ("userinfo_encrypted_response_alg", json!("ECDH-ES")),
             ("authorization_encrypted_response_alg", json!("ECDH-ES")),
-            ("request_object_signing_alg", json!("none")),
-            ("token_endpoint_auth_signing_alg", json!("HS256")),
+            ("request_object_signing_alg", json!(["ES256"])),
             ("token_endpoint_auth_signing_alg", json!(7)),
+            ("default_max_age", json!("60")),
+            ("default_max_age", json!(-1)),
+            ("default_max_age", json!(1.5)),
             ("sector_identifier_uri", json!("http://127.0.0.1/sector.json")),
             ("sector_identifier_uri", json!("sector.json")),
             ("grant_types", json!([])),
@@ -494,6 +512,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_signed_by_no_algorithm_that_there_is_is_refused() {
+        for (member, alg) in [
+            ("request_object_signing_alg", "none"),
+            ("request_object_signing_alg", "HS256"),
+            ("token_endpoint_auth_signing_alg", "none"),
+            ("token_endpoint_auth_signing_alg", "HS256"),
+        ] {
+            let refused = with(member, json!(alg)).unwrap().form.parse().unwrap_err();
+            let told = MetadataError::from(refused).to_string();
+            assert!(told.starts_with(&format!("{member}: expected one of")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_document_says_what_its_client_signs_by_where_it_signs() {
+        let mut document = good();
+        document["request_object_signing_alg"] = json!("ES384");
+        document["token_endpoint_auth_signing_alg"] = json!("ES384");
+        document["default_max_age"] = json!(60);
+        let settings = outcome(&document, Origin::Document).unwrap().form.parse().unwrap().settings.protocol;
+        assert_eq!((settings.proof.assertion_alg, settings.openid.request_object_alg), (None, None));
+        assert_eq!(settings.openid.default_max_age_secs, Some(60));
+        document["token_endpoint_auth_method"] = json!("private_key_jwt");
+        document["jwks_uri"] = json!("https://app.example/keys");
+        let refused = outcome(&document, Origin::Document).unwrap().form.parse().unwrap_err();
+        assert!(MetadataError::from(refused).to_string().contains("_signing_alg: expected one of"));
+    }
+
+    #[test]
+    fn a_kind_of_application_is_one_that_there_is_and_gets_its_answers_where_it_may() {
+        let with_kind = |origin, kind: &str, uri: &str| {
+            let mut document = good();
+            document["application_type"] = json!(kind);
+            document["redirect_uris"] = json!([uri]);
+            document["token_endpoint_auth_method"] = json!("none");
+            let blueprint = outcome(&document, origin).unwrap().form.parse().map_err(MetadataError::from);
+            blueprint.map(|blueprint| blueprint.settings.protocol.openid.application_type)
+        };
+        let (web, device) = ("https://app.example/cb", "http://localhost/cb");
+        for origin in [Origin::Document, Origin::Sent] {
+            assert_eq!(with_kind(origin, "web", web), Ok(Some(ApplicationType::Web)));
+            assert_eq!(with_kind(origin, "native", device), Ok(Some(ApplicationType::Native)));
+            let refused = with_kind(origin, "web", device);
+            assert!(matches!(&refused, Err(MetadataError::RedirectUri(_))), "{refused:?}");
+        }
+        let unknown = with_kind(Origin::Sent, "service", web).unwrap_err();
+        assert!(unknown.to_string().starts_with("application_type: "), "{unknown}");
+        assert_eq!(with_kind(Origin::Document, "service", web), Ok(None));
+    }
+
+    #[test]
     fn a_certificate_is_named_by_the_members_of_rfc_8705() {
         let mut document = good();
         document["token_endpoint_auth_method"] = json!("tls_client_auth");
@@ -501,7 +570,7 @@ mod tests {
         document["tls_client_certificate_bound_access_tokens"] = json!(true);
         let blueprint = outcome(&document, Origin::Document).unwrap().form.parse().unwrap();
         assert_eq!(blueprint.method, Some(AuthMethod::TlsClientAuth));
-        assert!(blueprint.settings.protocol.certificate_name.is_some());
+        assert!(blueprint.settings.protocol.proof.certificate_name.is_some());
         let constraint = blueprint.settings.protocol.sender_constraint;
         assert!(
             constraint.tls_client_certificate_bound_access_tokens && !constraint.dpop_bound_access_tokens
