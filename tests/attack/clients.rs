@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::{SigningKeys, assertion_of};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::token::basic;
@@ -61,7 +61,7 @@ async fn ca_01_an_assertion_works_once(#[values(Sqlite, Postgres)] database: Dat
 #[rstest]
 #[tokio::test]
 async fn ca_02_and_03_an_assertion_is_for_this_server_now_and_by_its_client(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (client, keys) = signer(&server).await;
@@ -104,7 +104,7 @@ async fn ca_02_and_03_an_assertion_is_for_this_server_now_and_by_its_client(
 
 #[rstest]
 #[tokio::test]
-async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres)] database: Database) {
+async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api(ORDERS).await;
     let machine = server.admin.machine_client(&[&orders]).await;
@@ -128,7 +128,7 @@ async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test]
-async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres)] database: Database) {
+async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let bare = Registered { secret: None, ..victim.shop.clone() };
@@ -145,7 +145,7 @@ async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres
 #[rstest]
 #[tokio::test]
 async fn ca_08_guessing_a_secret_is_slowed_and_the_client_still_works(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, |config| {
         config.limits.client_failures_per_address_per_minute = 30;
@@ -164,7 +164,7 @@ async fn ca_08_guessing_a_secret_is_slowed_and_the_client_still_works(
 
 #[rstest]
 #[tokio::test]
-async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let access = victim.redeem(&server).await.member("access_token");
@@ -176,7 +176,7 @@ async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test]
-async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (victim, refresh) = Victim::refresh_token(&server).await;
     let access = server.machine.refresh(&victim.shop, &refresh).await.member("access_token");
@@ -188,7 +188,7 @@ async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test]
-async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (victim, refresh) = Victim::refresh_token(&server).await;
     let other = server.admin.web_client(&[]).await;
@@ -199,7 +199,7 @@ async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn in_07_userinfo_takes_access_tokens_with_openid_only(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_07_userinfo_takes_access_tokens_with_openid_only(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let tokens = victim.redeem(&server).await;
@@ -222,7 +222,7 @@ async fn in_07_userinfo_takes_access_tokens_with_openid_only(#[values(Sqlite, Po
 #[rstest]
 #[tokio::test]
 async fn a_client_that_asks_too_often_waits_and_no_other_does(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, |config| {
         config.limits.token_per_client_per_minute = 5;
@@ -242,7 +242,7 @@ async fn a_client_that_asks_too_often_waits_and_no_other_does(
 
 #[rstest]
 #[tokio::test]
-async fn an_administrator_who_asks_too_often_waits(#[values(Sqlite, Postgres)] database: Database) {
+async fn an_administrator_who_asks_too_often_waits(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_with(database, |config| {
         config.limits.admin_per_caller_per_minute = 5;
     })

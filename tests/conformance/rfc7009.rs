@@ -2,7 +2,7 @@
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
@@ -20,7 +20,7 @@ async fn signed_in(server: &TestServer) -> (Registered, Answer) {
 #[rstest]
 #[tokio::test]
 async fn section_2_1_who_does_not_prove_who_it_is_revokes_nothing(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (shop, tokens) = signed_in(&server).await;
@@ -41,7 +41,7 @@ async fn section_2_1_who_does_not_prove_who_it_is_revokes_nothing(
 #[case::of_no_kind("x", "x")]
 #[tokio::test]
 async fn section_2_1_a_wrong_hint_hides_no_token(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
     #[case] of_refresh: &str,
     #[case] of_access: &str,
 ) {

@@ -8,7 +8,7 @@ use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::certificates::{AltName, Certificate, Wanted};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
@@ -154,7 +154,7 @@ async fn section_2_2_a_certificate_that_is_registered_proves_who_the_client_is(
 #[rstest]
 #[tokio::test]
 async fn section_3_a_token_is_bound_to_the_certificate_and_used_with_it_alone(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let Behind { server, authority } = behind(database).await;
     let orders = server.admin.api(ORDERS).await;
@@ -190,7 +190,7 @@ async fn section_3_a_token_is_bound_to_the_certificate_and_used_with_it_alone(
 #[rstest]
 #[tokio::test]
 async fn section_3_userinfo_takes_a_bound_token_with_its_certificate_alone(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let Behind { server, authority } = behind(database).await;
     let ada = server.admin.user("ada").await;
@@ -212,7 +212,7 @@ async fn section_3_userinfo_takes_a_bound_token_with_its_certificate_alone(
 #[rstest]
 #[tokio::test]
 async fn section_4_the_refresh_tokens_of_a_public_client_are_bound_to_its_certificate(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let Behind { server, authority } = behind(database).await;
     let ada = server.admin.user("ada").await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
+use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
@@ -32,7 +33,7 @@ fn brought(client: &Registered, handle: &str) -> String {
 #[rstest]
 #[tokio::test]
 async fn section_2_2_a_pushed_request_gets_a_handle_that_buys_a_code(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -124,7 +125,7 @@ async fn section_2_1_the_client_in_the_form_is_the_one_that_authenticates(
 #[rstest]
 #[tokio::test]
 async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -136,11 +137,13 @@ async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
     let late = handle(&server, &shop, &request).await;
     let answer = server.visitor().open(&brought(&forum, &foreign)).await;
     assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "of another client");
+    assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"));
     server.wait(Duration::from_mins(1));
     for (handle, why) in [(&used, "used"), (&foreign, "spent in vain"), (&late, "expired")] {
         let answer = server.visitor().open(&brought(&shop, handle)).await;
         assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{why}");
-        assert!(answer.text().contains("request_uri"), "{why}: the page names what is wrong");
+        assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"), "{why}");
+        assert_eq!(text_of(&answer.text(), "parameter").as_deref(), Some("request_uri"), "{why}");
         assert!(!answer.text().contains(handle.as_str()), "{why}: nothing is echoed");
     }
 }
@@ -148,7 +151,7 @@ async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
 #[rstest]
 #[tokio::test]
 async fn section_4_what_else_the_browser_brings_counts_for_nothing(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;

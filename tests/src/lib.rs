@@ -12,6 +12,7 @@ pub mod admin;
 pub mod agent;
 pub mod assertion;
 pub mod authorize;
+pub mod balanced;
 pub mod browser;
 pub mod certificates;
 pub mod ciba;

@@ -31,6 +31,9 @@ pub enum RedirectUriError {
     /// A character outside visible ASCII, or a backslash.
     #[error("a redirect URI holds visible ASCII characters only, and no backslash")]
     ForbiddenCharacter,
+    /// It has a `#` that is encoded.
+    #[error("a redirect URI must not have an encoded # (%23): decoded once more it begins a fragment")]
+    HasEncodedFragment,
     /// It has a fragment (RFC 6749 §3.1.2).
     #[error("a redirect URI must not have a fragment")]
     HasFragment,
@@ -68,6 +71,11 @@ impl RedirectUri {
     ///
     /// [RFC 8252 §8.3]: https://www.rfc-editor.org/rfc/rfc8252#section-8.3
     pub fn parse_of_device(raw: &str) -> Result<Self, RedirectUriError> {
+        let uri = Self::read(raw)?;
+        if raw.contains("%23") { Err(RedirectUriError::HasEncodedFragment) } else { Ok(uri) }
+    }
+
+    fn read(raw: &str) -> Result<Self, RedirectUriError> {
         if raw.len() > LONGEST {
             return Err(RedirectUriError::TooLong);
         }
@@ -163,7 +171,7 @@ impl TryFrom<String> for RedirectUri {
 
     /// What was accepted once, by whichever rule.
     fn try_from(raw: String) -> Result<Self, RedirectUriError> {
-        Self::parse_of_device(&raw)
+        Self::read(&raw)
     }
 }
 
@@ -189,6 +197,8 @@ mod tests {
             ("", E::NotAbsolute),
             ("https://app.example/cb#x", E::HasFragment),
             ("https://app.example/cb#", E::HasFragment),
+            ("https://app.example/cb%23x", E::HasEncodedFragment),
+            ("https://app.example/cb?next=%23x", E::HasEncodedFragment),
             ("http://app.example/cb", E::PlainHttp),
             ("http://localhost/cb", E::PlainHttp),
             ("http://127.0.0.1.evil.example/cb", E::PlainHttp),
@@ -266,6 +276,8 @@ mod tests {
         assert_eq!(RedirectUri::parse("http://localhost:1/cb"), Err(RedirectUriError::PlainHttp));
         let kept: RedirectUri = serde_json::from_str("\"http://localhost/cb\"").unwrap();
         assert_eq!(kept, uri);
+        let kept: RedirectUri = serde_json::from_str("\"https://app.example/cb%23x\"").unwrap();
+        assert!(kept.accepts("https://app.example/cb%23x"), "what was registered before stays");
         for bad in
             ["http://localhost.evil.example/cb", "http://app.example/cb", "http://localhost@evil.example/"]
         {

@@ -52,7 +52,8 @@ impl PushError {
             Self::Throttled { .. } => OAuthErrorCode::TemporarilyUnavailable,
             Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::Request(error) => error.code(),
-            Self::Address(_) | Self::Handle => OAuthErrorCode::InvalidRequest,
+            Self::Address(error) => error.code(),
+            Self::Handle => OAuthErrorCode::InvalidRequest,
         }
     }
 
