@@ -158,7 +158,9 @@ async fn ca_08_guessing_a_secret_is_slowed_and_the_client_still_works(
         let wrong = Registered { secret: Some(format!("pck_guess{guess}")), ..machine.clone() };
         refused += u32::from(server.machine.client_credentials(&wrong, ORDERS).await.status == 429);
     }
-    assert!(refused >= 950, "{refused} of 1,000 guesses were not even looked at");
+    // Each server counts for itself: behind a balancer there are as many guesses more as there are servers.
+    let most = if database == Replicas { 60 } else { 30 };
+    assert_eq!(refused, 1_000 - most, "so many guesses were not even looked at");
     assert_eq!(server.machine.client_credentials(&machine, ORDERS).await.status, 200);
 }
 

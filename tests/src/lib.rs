@@ -44,4 +44,5 @@ pub mod tls_service;
 pub mod token;
 pub mod told;
 pub mod tunnel;
+pub mod uncalled;
 pub mod visitor;
