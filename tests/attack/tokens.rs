@@ -7,7 +7,7 @@ use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::{AuthorizeRequest, random_text};
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
-use portcullis_tests::jwt::{claims, header};
+use portcullis_tests::jwt::{claims, header, private_members};
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
 use rstest::rstest;
@@ -294,20 +294,6 @@ async fn jw_27_the_keys_of_one_server_sign_for_no_other(#[values(Sqlite, Postgre
     }
 }
 
-/// Members of private and of shared keys (RFC 7518 §6).
-fn private_members(document: &Value, found: &mut Vec<String>) {
-    match document {
-        Value::Object(members) => {
-            let is_key = members.contains_key("kty");
-            let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-            found.extend(members.keys().filter(|name| is_key && private.contains(&name.as_str())).cloned());
-            members.values().for_each(|value| private_members(value, found));
-        }
-        Value::Array(values) => values.iter().for_each(|value| private_members(value, found)),
-        _ => {}
-    }
-}
-
 #[rstest]
 #[tokio::test]
 async fn jw_29_no_private_key_is_shown_kept_or_logged(#[values(Sqlite, Postgres, Replicas)] database: Database) {
@@ -334,9 +320,7 @@ async fn jw_29_no_private_key_is_shown_kept_or_logged(#[values(Sqlite, Postgres,
     }
     for answer in shown {
         assert_eq!(answer.status, 200, "{}", answer.url);
-        let mut found = Vec::new();
-        private_members(&answer.json(), &mut found);
-        assert_eq!(found, Vec::<String>::new(), "{}", answer.url);
+        assert_eq!(private_members(&answer.json()), Vec::<String>::new(), "{}", answer.url);
         assert!(!answer.text().contains("PRIVATE KEY"), "{}", answer.url);
     }
     assert_eq!(server.log.lines_with("PRIVATE KEY"), Vec::<String>::new());

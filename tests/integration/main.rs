@@ -62,6 +62,8 @@ mod sign_in;
 #[cfg(test)]
 mod tls;
 mod tokens;
+#[cfg(test)]
+mod unused_clients;
 
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::registered::Registered;

@@ -5,6 +5,8 @@ mod authzen;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clients;

@@ -21,6 +21,7 @@ pub mod database;
 pub mod decisions;
 pub mod device;
 pub mod document_at;
+pub mod handshake;
 pub mod holder;
 pub mod instructions;
 pub mod jwt;
