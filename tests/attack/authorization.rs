@@ -65,7 +65,9 @@ async fn az_02_path_traversal_gets_a_page(#[values(Sqlite, Postgres, Replicas)] 
 
 #[rstest]
 #[tokio::test]
-async fn az_04_userinfo_before_a_loopback_port_gets_a_page(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_04_userinfo_before_a_loopback_port_gets_a_page(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let attempts = [
         "http://127.0.0.1:80@evil.test/cb",
@@ -108,13 +110,17 @@ async fn az_07_a_dot_is_only_a_dot(#[values(Sqlite, Postgres, Replicas)] databas
 
 #[rstest]
 #[tokio::test]
-async fn az_08_a_fragment_is_refused_in_both_places(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_08_a_fragment_is_refused_in_both_places(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let dynamic = |config: &mut Config| config.reach.registration.dynamic = Dynamic::Token;
     let server = TestServer::start_with(database, dynamic).await;
     let attempts = ["https://rp.test/cb#x", "https://rp.test/cb%23x", "https://rp.test/cb#"];
     none_is_accepted(&server, "https://rp.test/cb", &attempts).await;
     let token = server.initial_token(json!({})).await;
-    for uri in ["https://rp.test/cb#x", "https://rp.test/cb#", "https://rp.test/cb%23x", "https://rp.test/cb?a=%23x"] {
+    for uri in
+        ["https://rp.test/cb#x", "https://rp.test/cb#", "https://rp.test/cb%23x", "https://rp.test/cb?a=%23x"]
+    {
         let document = json!({ "name": "Bad", "preset": "web", "redirect_uris": [uri] });
         assert_eq!(server.admin.send(Method::POST, "/clients", &document).await.status, 422, "{uri}");
         let registration = server.register(Some(&token), &json!({ "redirect_uris": [uri] })).await;
@@ -124,7 +130,9 @@ async fn az_08_a_fragment_is_refused_in_both_places(#[values(Sqlite, Postgres, R
 
 #[rstest]
 #[tokio::test]
-async fn az_10_dangerous_schemes_are_refused_everywhere(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_10_dangerous_schemes_are_refused_everywhere(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let dangerous = [
         "javascript:alert(1)",
@@ -159,7 +167,9 @@ async fn az_10_dangerous_schemes_are_refused_everywhere(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test]
-async fn az_13_an_unknown_or_disabled_client_gets_a_page(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_13_an_unknown_or_disabled_client_gets_a_page(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let shop = server.admin.web_client(&[]).await;
     for id in ["nope", "", "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c", "' OR 1=1--", "%00", &"x".repeat(5000)] {
@@ -173,7 +183,9 @@ async fn az_13_an_unknown_or_disabled_client_gets_a_page(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test]
-async fn az_14_no_other_response_type_and_no_token_in_a_url(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_14_no_other_response_type_and_no_token_in_a_url(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -210,7 +222,9 @@ async fn az_16_an_omitted_redirect_uri_with_two_registered_gets_a_page(
 
 #[rstest]
 #[tokio::test]
-async fn az_18_signing_in_never_leads_to_another_site(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_18_signing_in_never_leads_to_another_site(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let targets = [
@@ -248,7 +262,9 @@ async fn az_18_signing_in_never_leads_to_another_site(#[values(Sqlite, Postgres,
 
 #[rstest]
 #[tokio::test]
-async fn az_21_a_request_uri_is_never_fetched_nor_honoured(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn az_21_a_request_uri_is_never_fetched_nor_honoured(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let shop = server.admin.web_client(&[]).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -69,7 +69,9 @@ async fn jw_16_no_account_has_an_attribute_that_is_called_like_a_claim_of_tokens
 
 #[rstest]
 #[tokio::test]
-async fn jw_16_no_setting_is_called_like_a_claim_of_tokens(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn jw_16_no_setting_is_called_like_a_claim_of_tokens(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let shop = json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
         "options": { "protocol": {} } });
@@ -155,7 +157,9 @@ async fn jw_16_a_claim_that_is_asked_for_changes_nothing_that_the_server_says(
 
 #[rstest]
 #[tokio::test]
-async fn jw_16_userinfo_says_nothing_of_itself_on_request(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn jw_16_userinfo_says_nothing_of_itself_on_request(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;

@@ -128,7 +128,9 @@ async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres, Replic
 
 #[rstest]
 #[tokio::test]
-async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn ca_07_a_confidential_client_must_prove_itself(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let bare = Registered { secret: None, ..victim.shop.clone() };
@@ -166,7 +168,9 @@ async fn ca_08_guessing_a_secret_is_slowed_and_the_client_still_works(
 
 #[rstest]
 #[tokio::test]
-async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn in_01_nobody_asks_about_tokens_without_a_name(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let access = victim.redeem(&server).await.member("access_token");
@@ -178,7 +182,9 @@ async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test]
-async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn in_02_a_token_for_somebody_else_is_not_described(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, refresh) = Victim::refresh_token(&server).await;
     let access = server.machine.refresh(&victim.shop, &refresh).await.member("access_token");
@@ -190,7 +196,9 @@ async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test]
-async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn in_04_nobody_revokes_the_tokens_of_another_client(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, refresh) = Victim::refresh_token(&server).await;
     let other = server.admin.web_client(&[]).await;
@@ -201,7 +209,9 @@ async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn in_07_userinfo_takes_access_tokens_with_openid_only(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn in_07_userinfo_takes_access_tokens_with_openid_only(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let tokens = victim.redeem(&server).await;

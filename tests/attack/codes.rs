@@ -18,7 +18,9 @@ use crate::Victim;
 
 #[rstest]
 #[tokio::test]
-async fn co_01_a_replayed_code_revokes_what_it_bought(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn co_01_a_replayed_code_revokes_what_it_bought(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::with_scope(&server, "openid offline_access").await;
     let tokens = victim.redeem(&server).await;
@@ -69,7 +71,9 @@ async fn co_03_of_fifty_redemptions_at_once_one_succeeds(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test]
-async fn co_04_a_code_is_of_no_use_to_another_client(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn co_04_a_code_is_of_no_use_to_another_client(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let thief = server.admin.web_client(&[]).await;
@@ -200,7 +204,9 @@ async fn co_12_the_redirect_uri_must_be_the_same_at_the_token_endpoint(
 
 #[rstest]
 #[tokio::test]
-async fn co_13_a_client_uses_only_the_grants_it_has(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn co_13_a_client_uses_only_the_grants_it_has(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api("https://orders.test").await;
     let web = server.admin.web_client(&[&orders]).await;
@@ -256,7 +262,9 @@ async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(
 
 #[rstest]
 #[tokio::test]
-async fn co_17_no_answer_with_a_secret_may_be_stored(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn co_17_no_answer_with_a_secret_may_be_stored(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let tokens = victim.redeem(&server).await;

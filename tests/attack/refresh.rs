@@ -16,7 +16,9 @@ use crate::Victim;
 
 #[rstest]
 #[tokio::test]
-async fn rt_01_a_replayed_token_burns_its_whole_family(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn rt_01_a_replayed_token_burns_its_whole_family(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, first) = Victim::refresh_token(&server).await;
     let second = server.machine.refresh(&victim.shop, &first).await.member("refresh_token");
@@ -59,7 +61,9 @@ async fn rt_02_a_hundred_refreshes_at_once_are_one_lineage(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn rt_04_another_client_gets_nothing_and_burns_nothing(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn rt_04_another_client_gets_nothing_and_burns_nothing(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     let thief = server.admin.web_client(&[]).await;
@@ -106,7 +110,9 @@ async fn rt_05_a_scope_is_never_widened(#[values(Sqlite, Postgres, Replicas)] da
 
 #[rstest]
 #[tokio::test]
-async fn rt_07_a_changed_password_ends_every_refresh_token(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn rt_07_a_changed_password_ends_every_refresh_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (mut victim, token) = Victim::refresh_token(&server).await;
     let page = victim.visitor.open("/account/security/password").await;
@@ -133,7 +139,9 @@ async fn rt_07_a_password_set_by_an_administrator_ends_every_refresh_token(
 
 #[rstest]
 #[tokio::test]
-async fn rt_07_a_disabled_account_ends_every_refresh_token(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn rt_07_a_disabled_account_ends_every_refresh_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     let path = format!("/users/{}", victim.person.id);
@@ -149,7 +157,9 @@ async fn rt_07_a_disabled_account_ends_every_refresh_token(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn rt_07_a_withdrawn_consent_ends_every_refresh_token(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn rt_07_a_withdrawn_consent_ends_every_refresh_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     let path = format!("/users/{}/consents/withdraw", victim.person.id);

@@ -85,9 +85,7 @@ async fn ss_02_no_address_of_this_network_is_called_for_a_client_that_an_adminis
     let path = format!("/clients/{}", known.id);
     let version = server.admin.get(&path).await.header("etag").to_owned();
     for address in addresses(&nobody) {
-        let at = |options: Value| {
-            json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"], "options": options })
-        };
+        let at = |options: Value| json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"], "options": options });
         let documents = [
             ("jwks_uri", at(json!({ "jwks_uri": address }))),
             ("backchannel_logout_uri", at(json!({ "protocol": { "backchannel_logout_uri": address } }))),
@@ -149,7 +147,11 @@ async fn ss_07_nobody_gives_himself_what_an_administrator_gives(
     assert_ne!(own.client.id, "chosen");
     assert!(own.client.secret.as_deref().is_some_and(|secret| secret.starts_with("pck_")));
     let kept = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
-    assert_eq!((&kept["first_party"], &kept["scopes"], &kept["apis"]), (&json!(false), &json!("openid"), &json!([])), "{kept}");
+    assert_eq!(
+        (&kept["first_party"], &kept["scopes"], &kept["apis"]),
+        (&json!(false), &json!("openid"), &json!([])),
+        "{kept}"
+    );
     let token = server.machine.client_credentials(&own.client, &format!("{}/api", server.issuer)).await;
     assert_eq!(token.error(), "unauthorized_client");
 }

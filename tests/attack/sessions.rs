@@ -48,7 +48,9 @@ async fn se_01_signing_in_makes_a_new_session(#[values(Sqlite, Postgres, Replica
 
 #[rstest]
 #[tokio::test]
-async fn se_02_a_sign_in_form_of_another_site_is_refused(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn se_02_a_sign_in_form_of_another_site_is_refused(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let mut visitor = server.visitor();
@@ -271,7 +273,9 @@ async fn se_12_no_page_can_be_framed(#[values(Sqlite, Postgres, Replicas)] datab
 
 #[rstest]
 #[tokio::test]
-async fn se_14_another_site_cannot_sign_somebody_out(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn se_14_another_site_cannot_sign_somebody_out(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let mut victim = Victim::of(&server).await;
     let id_token = victim.redeem(&server).await.member("id_token");
@@ -297,7 +301,9 @@ async fn se_14_another_site_cannot_sign_somebody_out(#[values(Sqlite, Postgres, 
 
 #[rstest]
 #[tokio::test]
-async fn se_16_a_session_ended_on_the_server_is_ended(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn se_16_a_session_ended_on_the_server_is_ended(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let is_signed_in = async |visitor: &mut portcullis_tests::visitor::Visitor| {
@@ -328,7 +334,9 @@ async fn se_16_a_session_ended_on_the_server_is_ended(#[values(Sqlite, Postgres,
 
 #[rstest]
 #[tokio::test]
-async fn se_19_no_page_tells_another_site_where_it_was(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn se_19_no_page_tells_another_site_where_it_was(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     for page in html_pages(&server).await {
         assert_eq!(page.header("referrer-policy"), "no-referrer", "{}", page.url);

@@ -211,7 +211,9 @@ async fn jw_09_a_token_opens_the_door_that_it_is_for_and_no_other(
 
 #[rstest]
 #[tokio::test]
-async fn jw_14_a_token_ends_in_the_second_that_it_names(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn jw_14_a_token_ends_in_the_second_that_it_names(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     let left = claims(&good.hers)["exp"].as_i64().unwrap() - server.clock.now().as_secs();
@@ -257,7 +259,9 @@ async fn jw_20_one_request_shows_one_token_and_not_in_its_address(
 
 #[rstest]
 #[tokio::test]
-async fn jw_24_a_signature_that_fits_every_key_fits_none(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn jw_24_a_signature_that_fits_every_key_fits_none(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     assert_eq!(header(&good.hers)["alg"], "ES256");
@@ -282,7 +286,9 @@ async fn jw_24_a_signature_that_fits_every_key_fits_none(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test]
-async fn jw_27_the_keys_of_one_server_sign_for_no_other(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn jw_27_the_keys_of_one_server_sign_for_no_other(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let (server, other) = (TestServer::start_on(database).await, TestServer::start_on(database).await);
     let good = Good::at(&server).await;
     let stranger = Good::at(&other).await;
@@ -296,7 +302,9 @@ async fn jw_27_the_keys_of_one_server_sign_for_no_other(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test]
-async fn jw_29_no_private_key_is_shown_kept_or_logged(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn jw_29_no_private_key_is_shown_kept_or_logged(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let mut shared = SigningKeys::generate().public_jwks();
     let signer = json!({ "name": "Signer", "preset": "m2m", "jwks": shared });

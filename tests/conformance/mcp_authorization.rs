@@ -127,7 +127,9 @@ async fn a_client_that_came_by_itself_reaches_a_service_only_if_it_names_it(
         for token in [&without, &renewed] {
             let access = token.member("access_token");
             assert_ne!(jwt::claims(&access)["aud"], TOOLS);
-            for refused in [service.get("/orders", Some(&access)).await, service.post("/orders", Some(&access)).await] {
+            for refused in
+                [service.get("/orders", Some(&access)).await, service.post("/orders", Some(&access)).await]
+            {
                 assert_eq!(refused.status, 401, "{}", refused.text());
             }
         }

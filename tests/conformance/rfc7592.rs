@@ -41,7 +41,9 @@ pub(crate) fn told(answer: &Answer) -> (u16, String) {
 
 #[rstest]
 #[tokio::test]
-async fn section_2_1_a_client_reads_its_registration(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_2_1_a_client_reads_its_registration(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = server(database).await;
     let own = registered(&server).await;
     let answer = read(&server, &own).await;
@@ -223,7 +225,9 @@ pub(crate) async fn administered(server: &TestServer, own: &OwnRegistration, mor
 
 #[rstest]
 #[tokio::test]
-async fn section_2_2_a_client_cannot_make_itself_one_of_ours(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_2_2_a_client_cannot_make_itself_one_of_ours(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = server(database).await;
     let own = registered(&server).await;
     let ours = administered(&server, &own, json!({ "options": { "first_party": true } })).await;

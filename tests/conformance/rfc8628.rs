@@ -33,7 +33,9 @@ pub(crate) async fn television(server: &TestServer) -> (Registered, Codes) {
 
 #[rstest]
 #[tokio::test]
-async fn section_3_1_and_3_2_a_device_gets_its_codes(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_3_1_and_3_2_a_device_gets_its_codes(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let television = server.admin.device_client(MAY, &[]).await;
     let answer = server.machine.post_as(&television, "/device_authorization", ASKED).await;

@@ -14,7 +14,9 @@ use crate::rfc8628::{INTERVAL, refusal, said, television};
 
 #[rstest]
 #[tokio::test]
-async fn section_3_3_a_code_is_read_however_it_is_typed(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_3_3_a_code_is_read_however_it_is_typed(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (_, codes) = television(&server).await;
@@ -206,7 +208,9 @@ async fn section_5_1_an_account_has_no_more_tries_than_a_browser(
 /// The pages at their ends, and what they may be shown in.
 #[rstest]
 #[tokio::test]
-async fn section_5_3_pages_are_of_this_server_alone(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_5_3_pages_are_of_this_server_alone(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let mut visitor = server.visitor();
     for path in ["/device", "/device/done", "/device/denied"] {

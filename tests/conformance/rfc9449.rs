@@ -61,7 +61,9 @@ async fn tokens_of_a_public_client(server: &TestServer, app: &Registered, holder
 
 #[rstest]
 #[tokio::test]
-async fn section_5_a_proof_binds_the_access_token_to_its_key(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_5_a_proof_binds_the_access_token_to_its_key(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let client = machine(&server).await;
     let holder = Holder::generate();
@@ -135,7 +137,9 @@ async fn section_5_a_lost_answer_is_given_again_to_the_same_key_and_another_proo
 
 #[rstest]
 #[tokio::test]
-async fn section_5_a_confidential_client_may_change_its_key(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_5_a_confidential_client_may_change_its_key(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -153,7 +157,9 @@ async fn section_5_a_confidential_client_may_change_its_key(#[values(Sqlite, Pos
 
 #[rstest]
 #[tokio::test]
-async fn section_5_2_a_client_can_be_held_to_bound_tokens(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_5_2_a_client_can_be_held_to_bound_tokens(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api(ORDERS).await;
     let robot = json!({ "name": "Robot", "preset": "m2m", "apis": [orders.id],
@@ -260,7 +266,9 @@ async fn section_8_a_proof_has_a_nonce_of_this_server_that_is_fresh(
 
 #[rstest]
 #[tokio::test]
-async fn section_8_an_operator_may_do_without_nonces(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_8_an_operator_may_do_without_nonces(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_with(database, |config| config.protocol.require_dpop_nonces = false).await;
     let client = machine(&server).await;
     let holder = Holder::generate();
@@ -271,7 +279,9 @@ async fn section_8_an_operator_may_do_without_nonces(#[values(Sqlite, Postgres, 
 
 #[rstest]
 #[tokio::test]
-async fn section_11_1_a_proof_counts_once_whatever_it_buys(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_11_1_a_proof_counts_once_whatever_it_buys(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let client = machine(&server).await;

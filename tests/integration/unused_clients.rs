@@ -51,6 +51,7 @@ async fn a_client_that_nobody_uses_goes_after_the_days_that_are_set(
     assert!(!again.code().is_empty());
     let events = server.admin.get("/audit?limit=200").await.json();
     let events = events["items"].as_array().cloned().unwrap_or_default();
-    let taken = |event: &&Value| event["action"] == "client.deleted" && event["detail"]["reason"] == json!("unused");
+    let taken =
+        |event: &&Value| event["action"] == "client.deleted" && event["detail"]["reason"] == json!("unused");
     assert_eq!(events.iter().filter(taken).count(), 1, "{events:?}");
 }

@@ -81,7 +81,11 @@ async fn jw_29_no_command_prints_a_private_key(#[values(Sqlite, Postgres)] datab
         &["db", "status"],
     ] {
         let output = place.run(command);
-        assert!(output.status.success() && !said(&output).contains("PRIVATE KEY"), "{command:?}: {}", said(&output));
+        assert!(
+            output.status.success() && !said(&output).contains("PRIVATE KEY"),
+            "{command:?}: {}",
+            said(&output)
+        );
         let output = place.run(&[&["--format", "json"], command].concat());
         let printed: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{command:?}: {error}: {}", said(&output)));
@@ -104,12 +108,17 @@ async fn ss_02_no_address_of_this_network_is_called_for_a_client_from_a_file(
     for host in nobody.hosts() {
         for (member, options) in [
             ("jwks_uri", json!({ "jwks_uri": format!("https://{host}/keys") })),
-            ("backchannel_logout_uri", json!({ "protocol": { "backchannel_logout_uri": format!("https://{host}/") } })),
+            (
+                "backchannel_logout_uri",
+                json!({ "protocol": { "backchannel_logout_uri": format!("https://{host}/") } }),
+            ),
         ] {
             let mut document = good.clone();
             document["options"] = options;
             let file = written(&place, &document);
-            for command in [&["client", "create", "--file", &*file][..], &["client", "update", id, "--file", &file]] {
+            for command in
+                [&["client", "create", "--file", &*file][..], &["client", "update", id, "--file", &file]]
+            {
                 let mut command = place.command(command);
                 command.env_remove("PORTCULLIS__OUTBOUND__ALLOW");
                 let refused = finished(command);
@@ -134,10 +143,16 @@ async fn nobody_chooses_a_secret_in_a_file(#[values(Sqlite, Postgres)] database:
             let mut document = good.clone();
             document[member] = json!(secret);
             let file = written(&place, &document);
-            for command in [&["client", "create", "--file", &*file][..], &["client", "update", id, "--file", &file]] {
+            for command in
+                [&["client", "create", "--file", &*file][..], &["client", "update", id, "--file", &file]]
+            {
                 let refused = place.run(command);
                 assert_eq!(refused.status.code(), Some(1), "{member}: {}", said(&refused));
-                assert!(said(&refused).contains(member) && !said(&refused).contains(&secret), "{}", said(&refused));
+                assert!(
+                    said(&refused).contains(member) && !said(&refused).contains(&secret),
+                    "{}",
+                    said(&refused)
+                );
             }
         }
     }

@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod authzen;
 #[cfg(test)]
-mod chat;
-#[cfg(test)]
 mod catalogue;
+#[cfg(test)]
+mod chat;
 #[cfg(test)]
 mod check;
 #[cfg(test)]

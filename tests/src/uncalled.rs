@@ -31,7 +31,8 @@ impl Uncalled {
     /// The spellings of hosts that lead to this machine, or to a network around it.
     pub fn hosts(&self) -> Vec<String> {
         let hosts = ["127.0.0.1", "169.254.169.254", "[::1]", "10.0.0.1", "0.0.0.0", "localhost"];
-        let spellings = ["127.1", "2130706433", "[::ffff:127.0.0.1]", "LOCALHOST", "localhost.", "a.localhost"];
+        let spellings =
+            ["127.1", "2130706433", "[::ffff:127.0.0.1]", "LOCALHOST", "localhost.", "a.localhost"];
         hosts.iter().chain(&spellings).map(|host| format!("{host}:{}", self.port)).collect()
     }
 

@@ -69,7 +69,9 @@ async fn section_7_userinfo_takes_a_bound_token_with_a_proof_and_not_otherwise(
 
 #[rstest]
 #[tokio::test]
-async fn section_7_1_an_unbound_token_is_no_dpop_token(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_7_1_an_unbound_token_is_no_dpop_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let app = server.admin.native_client(&[]).await;
