@@ -58,3 +58,53 @@ async fn section_2_1_a_wrong_hint_hides_no_token(
     revoke(&refresh, of_refresh).await;
     assert_eq!(server.machine.refresh(&shop, &refresh).await.error(), "invalid_grant");
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_2_1_nobody_revokes_what_another_client_holds(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (shop, tokens) = signed_in(&server).await;
+    let (access, refresh) = (tokens.member("access_token"), tokens.member("refresh_token"));
+    for thief in [server.admin.web_client(&[]).await, server.admin.native_client(&[]).await] {
+        for token in [&access, &refresh] {
+            let answer = server.machine.revoke(&thief, token).await;
+            assert!(matches!(answer.status.as_u16(), 200 | 400), "{}", answer.text());
+            assert!(server.machine.is_active(&shop, token).await);
+        }
+    }
+    assert_eq!(server.machine.refresh(&shop, &refresh).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_1_what_was_revoked_is_refused_at_once(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (shop, tokens) = signed_in(&server).await;
+    let (access, refresh) = (tokens.member("access_token"), tokens.member("refresh_token"));
+    assert_eq!(server.machine.revoke(&shop, &refresh).await.status, 200);
+    let refused = server.machine.refresh(&shop, &refresh).await;
+    assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_grant"));
+    assert_eq!(server.machine.userinfo(&access).await.status, 401, "what came of it is over as well");
+    assert!(!server.machine.is_active(&shop, &access).await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_1_errors_are_those_of_the_token_endpoint(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (shop, tokens) = signed_in(&server).await;
+    let token = tokens.member("access_token");
+    for fields in [&[][..], &[("token_type_hint", "access_token")], &[("token", &*token), ("token", &*token)]]
+    {
+        let refused = server.machine.post_as(&shop, "/revoke", fields).await;
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_request"));
+    }
+    assert_eq!(server.machine.get(&format!("/revoke?token={token}")).await.status, 405);
+    assert!(server.machine.is_active(&shop, &token).await);
+}
