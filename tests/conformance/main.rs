@@ -67,6 +67,8 @@ mod oidc_registration;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
+mod resource;
+#[cfg(test)]
 mod rfc6749;
 #[cfg(test)]
 mod rfc6749_authorization;
@@ -121,9 +123,13 @@ mod rfc8707;
 #[cfg(test)]
 mod rfc8725;
 #[cfg(test)]
+mod rfc8725_resource;
+#[cfg(test)]
 mod rfc9068;
 #[cfg(test)]
 mod rfc9068_algorithms;
+#[cfg(test)]
+mod rfc9068_resource;
 #[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
@@ -148,6 +154,8 @@ mod rfc9470;
 mod rfc9700;
 #[cfg(test)]
 mod rfc9700_refused;
+#[cfg(test)]
+mod rfc9700_resource;
 #[cfg(test)]
 mod rfc9701;
 #[cfg(test)]

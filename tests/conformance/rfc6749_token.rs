@@ -15,6 +15,8 @@ use serde_json::json;
 use crate::signed_in::{SignedIn, told};
 
 const ORDERS: &str = "https://orders.test";
+const FORM: &str = "application/x-www-form-urlencoded";
+const GRANT: &[u8] = b"grant_type=client_credentials";
 const OWN: [Field<'_>; 2] = [("grant_type", "client_credentials"), ("resource", ORDERS)];
 
 async fn robot(database: Database) -> (TestServer, Registered, String) {
@@ -106,8 +108,6 @@ async fn section_3_2_a_token_request_is_a_form_by_post_with_each_parameter_once(
         let request = server.machine.request(method, "/token").header("content-type", kind);
         Answer::to(request.header("authorization", basic(&robot.id, &secret)).body(body)).await
     };
-    const FORM: &str = "application/x-www-form-urlencoded";
-    const GRANT: &[u8] = b"grant_type=client_credentials";
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         assert_eq!(by(method.clone(), FORM, GRANT).await.status, 405, "{method}");
     }

@@ -95,6 +95,10 @@ async fn section_2_2_a_secret_signs_nothing(#[values(Sqlite, Postgres)] database
     assert!(!methods.contains(&json!("client_secret_jwt")), "{methods:?}");
 }
 
+fn typed(assertion: &str) -> [(&str, &str); 2] {
+    [("client_assertion_type", BEARER), ("client_assertion", assertion)]
+}
+
 #[rstest]
 #[tokio::test]
 async fn section_2_2_an_assertion_comes_with_its_type_and_of_the_client_that_is_named(
@@ -116,9 +120,6 @@ async fn section_2_2_an_assertion_comes_with_its_type_and_of_the_client_that_is_
         let answer = ask(&fields).await;
         assert!(matches!(answer.status.as_u16(), 400 | 401), "{kind:?}: {}", answer.text());
         assert_eq!(answer.member("access_token"), "", "{kind:?}");
-    }
-    fn typed(assertion: &str) -> [(&str, &str); 2] {
-        [("client_assertion_type", BEARER), ("client_assertion", assertion)]
     }
     for id in [other.as_str(), "nobody"] {
         let assertion = own();
