@@ -61,7 +61,10 @@ impl Resource {
         let answer = self.service.get("/orders", Some(token)).await;
         assert_eq!(answer.status, 401, "{why}: {}", answer.text());
         let challenge = answer.header("www-authenticate");
-        assert!(challenge.starts_with("Bearer ") && challenge.contains("error=\"invalid_token\""), "{why}: {challenge}");
+        assert!(
+            challenge.starts_with("Bearer ") && challenge.contains("error=\"invalid_token\""),
+            "{why}: {challenge}"
+        );
         assert!(!answer.text().contains("orders of"), "{why}");
     }
 }

@@ -328,3 +328,34 @@ async fn section_2_and_3_3_the_metadata_say_what_works_here(
         assert_eq!(answer.text().contains("server.tls."), !works, "the reason is told: {}", answer.text());
     }
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_2_1_2_a_client_that_registers_no_name_or_two_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let Behind { server, .. } = behind(database).await;
+    let names = [
+        ("tls_client_auth_subject_dn", "CN=robot,O=Portcullis tests"),
+        ("tls_client_auth_san_dns", "robot.test"),
+        ("tls_client_auth_san_uri", "https://robot.test/"),
+        ("tls_client_auth_san_ip", "192.0.2.1"),
+        ("tls_client_auth_san_email", "robot@robot.test"),
+    ];
+    let register = async |named: &[(&str, &str)]| {
+        let mut authentication = json!({ "token_endpoint_auth_method": "tls_client_auth" });
+        for (name, value) in named {
+            authentication[*name] = json!(value);
+        }
+        let document =
+            json!({ "name": "Robot", "preset": "m2m", "options": { "authentication": authentication } });
+        server.admin.send(Method::POST, "/clients", &document).await
+    };
+    assert_eq!(register(&[]).await.status, 422);
+    for pair in names.windows(2) {
+        let refused = register(pair).await;
+        assert_eq!(refused.status, 422, "{pair:?}: {}", refused.text());
+        let one = register(&pair[..1]).await;
+        assert_eq!(one.status, 201, "{pair:?}: {}", one.text());
+    }
+}

@@ -26,12 +26,21 @@ async fn section_3_1_and_3_2_a_token_does_not_choose_the_algorithm(
     bent["alg"] = json!("HS256");
     let signed = format!("{}.{}", encode(&bent), encode(&Resource::claims(&json!({}))));
     let jwks = resource.keys.public_jwks();
-    for secret in [jwks.to_string(), jwks["keys"][0].to_string(), jwks["keys"][0]["x"].as_str().unwrap().to_owned(), String::new()] {
+    for secret in [
+        jwks.to_string(),
+        jwks["keys"][0].to_string(),
+        jwks["keys"][0]["x"].as_str().unwrap().to_owned(),
+        String::new(),
+    ] {
         let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
-        resource.assert_refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac)), "a public key as a secret").await;
+        resource
+            .assert_refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac)), "a public key as a secret")
+            .await;
     }
     bent["alg"] = json!("none");
-    resource.assert_refused(&format!("{}.{}.", encode(&bent), encode(&Resource::claims(&json!({})))), "none").await;
+    resource
+        .assert_refused(&format!("{}.{}.", encode(&bent), encode(&Resource::claims(&json!({})))), "none")
+        .await;
     resource.assert_open().await;
 }
 
@@ -44,8 +53,17 @@ async fn section_3_3_and_3_4_a_signature_of_another_shape_is_refused(
     let good = resource.token(&json!({}));
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    for bad in [vec![0; 64], vec![0xff; 64], signature[..63].to_vec(), signature.repeat(2), vec![0x30, 6, 2, 1, 0, 2, 1, 0], Vec::new()] {
-        resource.assert_refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&bad)), &format!("{bad:?}")).await;
+    for bad in [
+        vec![0; 64],
+        vec![0xff; 64],
+        signature[..63].to_vec(),
+        signature.repeat(2),
+        vec![0x30, 6, 2, 1, 0, 2, 1, 0],
+        Vec::new(),
+    ] {
+        resource
+            .assert_refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&bad)), &format!("{bad:?}"))
+            .await;
     }
     resource.assert_open().await;
 }
@@ -74,7 +92,9 @@ async fn section_3_8_and_3_9_a_token_of_one_issuer_passes_for_none_of_another(
     let resource = Resource::on(database).await;
     let as_server = resource.token(&json!({ "iss": resource.server.issuer }));
     resource.assert_refused(&as_server, "the name of one and the key of the other").await;
-    resource.assert_refused(&resource.token(&json!({ "iss": "https://evil.test" })), "nobody trusts it").await;
+    resource
+        .assert_refused(&resource.token(&json!({ "iss": "https://evil.test" })), "nobody trusts it")
+        .await;
     resource.assert_refused(&resource.token(&json!({ "aud": "https://stock.test" })), "for another").await;
     resource.assert_open().await;
 }
@@ -87,7 +107,12 @@ async fn section_3_10_a_key_that_a_token_brings_counts_for_nothing(
     let resource = Resource::on(database).await;
     let stranger = SigningKeys::generate();
     let jwk = stranger.public_jwks()["keys"][0].clone();
-    for (member, value) in [("jwk", jwk), ("jku", json!(format!("{ORDERS}/keys"))), ("x5u", json!(ORDERS)), ("x5c", json!(["MIIB"]))] {
+    for (member, value) in [
+        ("jwk", jwk),
+        ("jku", json!(format!("{ORDERS}/keys"))),
+        ("x5u", json!(ORDERS)),
+        ("x5c", json!(["MIIB"])),
+    ] {
         let mut bent = header(&resource.token(&json!({})));
         bent[member] = value;
         resource.assert_refused(&stranger.sign_with(&bent, &Resource::claims(&json!({}))), member).await;

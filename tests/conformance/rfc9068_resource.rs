@@ -16,13 +16,17 @@ use crate::resource::{ORDERS, Resource};
 #[tokio::test]
 async fn section_4_a_token_of_another_type_is_refused(#[values(Sqlite, Postgres)] database: Database) {
     let resource = Resource::on(database).await;
-    for typ in ["JWT", "jwt", "logout+jwt", "dpop+jwt", "token-introspection+jwt", "secevent+jwt", "at+jwtx", ""] {
+    for typ in
+        ["JWT", "jwt", "logout+jwt", "dpop+jwt", "token-introspection+jwt", "secevent+jwt", "at+jwtx", ""]
+    {
         let token = resource.keys.sign_as(typ, &Resource::claims(&json!({})));
         resource.assert_refused(&token, typ).await;
     }
     let mut untyped = header(&resource.token(&json!({})));
     untyped.as_object_mut().unwrap().remove("typ");
-    resource.assert_refused(&resource.keys.sign_with(&untyped, &Resource::claims(&json!({}))), "no type").await;
+    resource
+        .assert_refused(&resource.keys.sign_with(&untyped, &Resource::claims(&json!({}))), "no type")
+        .await;
     let long = resource.keys.sign_as("application/at+jwt", &Resource::claims(&json!({})));
     assert_eq!(resource.service.get("/orders", Some(&long)).await.status, 200);
     resource.assert_open().await;
@@ -63,7 +67,9 @@ async fn section_4_a_token_whose_signature_does_not_hold_is_refused(
     resource.assert_refused(&damaged(&good), "it was changed").await;
     let forged = stranger.sign_with(&header(&good), &Resource::claims(&json!({})));
     resource.assert_refused(&forged, "of another key by the same name").await;
-    resource.assert_refused(&stranger.sign_as("at+jwt", &Resource::claims(&json!({}))), "of another key").await;
+    resource
+        .assert_refused(&stranger.sign_as("at+jwt", &Resource::claims(&json!({}))), "of another key")
+        .await;
     let [_, payload, signature]: [&str; 3] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     for alg in ["none", "None", "HS256", "ES384", "RS256", ""] {
         let mut bent = header(&good);
@@ -104,7 +110,12 @@ async fn section_4_a_token_that_is_encrypted_is_refused(#[values(Sqlite, Postgre
     let resource = Resource::on(database).await;
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let header = encode(r#"{"alg":"dir","enc":"A128GCM","typ":"at+jwt","cty":"JWT"}"#);
-    let encrypted = format!("{header}..{}.{}.{}", encode("initialvector"), encode("cipher text"), encode("0123456789abcdef"));
+    let encrypted = format!(
+        "{header}..{}.{}.{}",
+        encode("initialvector"),
+        encode("cipher text"),
+        encode("0123456789abcdef")
+    );
     resource.assert_refused(&encrypted, "encrypted").await;
     resource.assert_open().await;
 }

@@ -12,7 +12,12 @@ async fn section_2_3_and_4_10_2_a_token_for_somebody_else_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let resource = Resource::on(database).await;
-    for audience in [json!("https://stock.test"), json!(["https://stock.test"]), json!(format!("{ORDERS}.evil.test")), json!(7)] {
+    for audience in [
+        json!("https://stock.test"),
+        json!(["https://stock.test"]),
+        json!(format!("{ORDERS}.evil.test")),
+        json!(7),
+    ] {
         resource.assert_refused(&resource.token(&json!({ "aud": audience })), &audience.to_string()).await;
     }
     // One of this server for itself.
@@ -31,7 +36,8 @@ async fn section_2_3_a_token_allows_what_it_says_and_nothing_else(
     let refused = resource.service.post("/orders", Some(&viewer)).await;
     assert_eq!(refused.status, 403, "{}", refused.text());
     for roles in [json!([]), json!(["nobody"]), json!("viewer")] {
-        let refused = resource.service.get("/orders", Some(&resource.token(&json!({ "roles": roles })))).await;
+        let refused =
+            resource.service.get("/orders", Some(&resource.token(&json!({ "roles": roles })))).await;
         assert!(matches!(refused.status.as_u16(), 401 | 403), "{roles}: {}", refused.status);
     }
     resource.assert_open().await;
