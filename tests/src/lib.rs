@@ -1,7 +1,7 @@
 //! The harness behind the suites of Portcullis: servers to test, and the parties that talk to them.
 //!
 //! A [`server::TestServer`] runs in the test's own process, on a port of its own, with a database of its own and a
-//! clock that the test moves. [`process::ServerProcess`] is the real binary. Everything that talks to either goes over
+//! clock that the test moves; as [`database::Database::Replicas`] it is two servers that take turns behind one address. [`process::ServerProcess`] is the real binary. Everything that talks to either goes over
 //! TCP: a [`visitor::Visitor`] is a person's browser without a screen, [`browser::Browser`] one with a screen,
 //! [`relying_party::RelyingParty`] an application written with somebody else's library.
 //!
