@@ -234,7 +234,7 @@ async fn in_07_userinfo_takes_access_tokens_with_openid_only(
 #[rstest]
 #[tokio::test]
 async fn a_client_that_asks_too_often_waits_and_no_other_does(
-    #[values(Sqlite, Postgres, Replicas)] database: Database,
+    #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_with(database, |config| {
         config.limits.token_per_client_per_minute = 5;
@@ -254,7 +254,7 @@ async fn a_client_that_asks_too_often_waits_and_no_other_does(
 
 #[rstest]
 #[tokio::test]
-async fn an_administrator_who_asks_too_often_waits(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn an_administrator_who_asks_too_often_waits(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_with(database, |config| {
         config.limits.admin_per_caller_per_minute = 5;
     })

@@ -51,7 +51,7 @@ async fn ss_02_no_address_of_this_network_is_called_for_a_client_that_registers(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, takes_clients).await;
-    let token = server.initial_token(json!({})).await;
+    let token = server.initial_token(json!({ "uses": 50 })).await;
     let nobody = Uncalled::listen().await;
     for address in addresses(&nobody) {
         for member in ["jwks_uri", "sector_identifier_uri", "backchannel_logout_uri"] {
@@ -127,7 +127,7 @@ async fn ss_07_nobody_gives_himself_what_an_administrator_gives(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, takes_clients).await;
-    let token = server.initial_token(json!({})).await;
+    let token = server.initial_token(json!({ "uses": 50 })).await;
     let mut metadata = web_metadata();
     for (member, value) in [
         ("client_id", json!("chosen")),
@@ -147,11 +147,9 @@ async fn ss_07_nobody_gives_himself_what_an_administrator_gives(
     assert_ne!(own.client.id, "chosen");
     assert!(own.client.secret.as_deref().is_some_and(|secret| secret.starts_with("pck_")));
     let kept = server.admin.get(&format!("/clients/{}", own.client.id)).await.json();
-    assert_eq!(
-        (&kept["first_party"], &kept["scopes"], &kept["apis"]),
-        (&json!(false), &json!("openid"), &json!([])),
-        "{kept}"
-    );
+    let settings = &kept["settings"];
+    assert_eq!((&settings["first_party"], &settings["apis"]), (&json!(false), &json!([])), "{kept}");
+    assert_eq!(kept["scopes"], "openid", "{kept}");
     let token = server.machine.client_credentials(&own.client, &format!("{}/api", server.issuer)).await;
     assert_eq!(token.error(), "unauthorized_client");
 }
@@ -162,7 +160,7 @@ async fn ss_10_the_token_of_one_registration_opens_no_other(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, takes_clients).await;
-    let token = server.initial_token(json!({})).await;
+    let token = server.initial_token(json!({ "uses": 50 })).await;
     let [a, b] = [
         OwnRegistration::of(&server.register(Some(&token), &web_metadata()).await),
         OwnRegistration::of(&server.register(Some(&token), &web_metadata()).await),
