@@ -148,7 +148,7 @@ async fn section_3_2_1_and_5_2_a_confidential_client_that_does_not_authenticate_
         ] {
             assert_eq!(told(&answer), refused(401, "invalid_client"));
             // Section 5.2: the scheme that was used is named.
-            assert_eq!(answer.header("www-authenticate").starts_with("Basic"), client.secret.is_some());
+            assert!(answer.header("www-authenticate").starts_with("Basic"), "{:?}", answer.headers);
         }
     }
     assert_eq!(scene.redeem().await.status, 200);

@@ -50,7 +50,7 @@ async fn section_4_2_a_client_id_beside_an_assertion_is_the_one_of_its_client(
     let other = scene.server.admin.machine_client(&[]).await;
     for id in [other.id.as_str(), "nobody"] {
         let refused = scene.present(&scene.keys.sign(&scene.claims()), Some(id)).await;
-        assert_eq!(told(&refused), (401, "invalid_client".to_owned()), "{id}");
+        assert_eq!(told(&refused), (400, "invalid_request".to_owned()), "{id}");
     }
     let good = scene.present(&scene.keys.sign(&scene.claims()), Some(&scene.id)).await;
     assert_eq!(good.status, 200, "{}", good.text());

@@ -124,7 +124,7 @@ async fn section_2_2_an_assertion_comes_with_its_type_and_of_the_client_that_is_
     for id in [other.as_str(), "nobody"] {
         let assertion = own();
         let answer = ask(&[&typed(&assertion)[..], &[("client_id", id)]].concat()).await;
-        assert_eq!(told(&answer).0, 401, "{id}: {}", answer.text());
+        assert_eq!(told(&answer), (400, "invalid_request".to_owned()), "{id}");
     }
     let assertion = own();
     let answer = ask(&[&typed(&assertion)[..], &[("client_id", &signer.id)]].concat()).await;

@@ -161,7 +161,7 @@ async fn section_4_1_a_verifier_has_43_to_128_unreserved_characters(
         );
     }
     let missing = redeem(&server, &app, (&request, &callback), None).await;
-    assert_eq!((missing.status.as_u16(), missing.error().as_str()), (400, "invalid_grant"));
+    assert_eq!((missing.status.as_u16(), missing.error().as_str()), (400, "invalid_request"));
     let good = redeem(&server, &app, (&request, &callback), Some(&request.pkce.verifier)).await;
     assert_eq!(good.status, 200, "{}", good.text());
 }
