@@ -33,7 +33,7 @@ fn brought(client: &Registered, handle: &str) -> String {
 #[rstest]
 #[tokio::test]
 async fn section_2_2_a_pushed_request_gets_a_handle_that_buys_a_code(
-    #[values(Sqlite, Postgres, Replicas)] database: Database,
+    #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
