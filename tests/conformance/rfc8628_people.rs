@@ -154,7 +154,7 @@ async fn section_5_4_an_interaction_of_a_device_is_none_of_an_application(
 
 #[rstest]
 #[tokio::test]
-async fn section_5_1_codes_are_not_guessed(#[values(Sqlite, Postgres, Replicas)] database: Database) {
+async fn section_5_1_codes_are_not_guessed(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_with(database, |config| {
         config.limits.login_per_address_per_minute = 30;
         config.limits.login_per_account_per_minute = 5;
@@ -188,7 +188,7 @@ async fn section_5_1_codes_are_not_guessed(#[values(Sqlite, Postgres, Replicas)]
 #[rstest]
 #[tokio::test]
 async fn section_5_1_an_account_has_no_more_tries_than_a_browser(
-    #[values(Sqlite, Postgres, Replicas)] database: Database,
+    #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server =
         TestServer::start_with(database, |config| config.limits.login_per_account_per_minute = 5).await;

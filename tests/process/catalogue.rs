@@ -160,9 +160,10 @@ async fn nobody_chooses_a_secret_in_a_file(#[values(Sqlite, Postgres)] database:
 }
 
 fn serves_tls(place: &Place, folder: &Path) -> ServerProcess {
-    let mut command = place.command(&["--issuer", &format!("https://localhost:{}", place.port), "serve"]);
-    command.env("PORTCULLIS__SERVER__TLS__CERTIFICATE", folder.join("tls.crt"));
-    command.env("PORTCULLIS__SERVER__TLS__KEY", folder.join("tls.key"));
+    let (file, issuer) = (folder.join("portcullis.toml"), format!("https://localhost:{}", place.port));
+    let tls = json!({ "certificate": folder.join("tls.crt"), "key": folder.join("tls.key") });
+    fs::write(&file, toml::to_string(&json!({ "server": { "tls": tls } })).unwrap()).unwrap();
+    let command = place.command(&["--config", file.to_str().unwrap(), "--issuer", &issuer, "serve"]);
     ServerProcess::of(command, place)
 }
 
