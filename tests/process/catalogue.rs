@@ -161,8 +161,9 @@ async fn nobody_chooses_a_secret_in_a_file(#[values(Sqlite, Postgres)] database:
 
 fn serves_tls(place: &Place, folder: &Path) -> ServerProcess {
     let (file, issuer) = (folder.join("portcullis.toml"), format!("https://localhost:{}", place.port));
-    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
-    fs::write(&file, format!("[server.tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")).unwrap();
+    let place_of = |name: &str| format!("\"{}\"", folder.join(name).display());
+    let (certificate, key) = (place_of("tls.crt"), place_of("tls.key"));
+    fs::write(&file, format!("[server.tls]\ncertificate = {certificate}\nkey = {key}\n")).unwrap();
     let command = place.command(&["--config", file.to_str().unwrap(), "--issuer", &issuer, "serve"]);
     ServerProcess::of(command, place)
 }

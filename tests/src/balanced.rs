@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::uri::Uri;
+use axum::http::uri::{PathAndQuery, Uri};
 use axum::response::{IntoResponse as _, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -58,7 +58,7 @@ impl Round {
 
 /// Passes a request on as it is, its `Host` included.
 async fn pass(State(round): State<Arc<Round>>, mut request: Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let target = format!("{}{path}", round.next());
     *request.uri_mut() = target.parse::<Uri>().expect("a path that arrived can be asked for");
     match round.client.request(request).await {

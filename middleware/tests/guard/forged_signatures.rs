@@ -60,7 +60,7 @@ fn elements(mut der: &[u8]) -> Vec<&[u8]> {
         let (long, rest) = rest.split_at(digits);
         let length = match digits {
             0 => usize::from(*length),
-            _ => long.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)),
+            _ => long.iter().fold(0, |length, digit| (length << 8) | usize::from(*digit)),
         };
         let (content, behind) = rest.split_at(length);
         found.push(content);
