@@ -13,9 +13,19 @@ pub fn json(bytes: &[u8]) {
     properties::json(bytes);
 }
 
+/// A key set.
+pub fn jwks(bytes: &[u8]) {
+    properties::jwks(bytes);
+}
+
 /// Request targets, one a line.
 pub fn path(bytes: &[u8]) {
     properties::path(bytes);
+}
+
+/// A header and a payload of a proof.
+pub fn proof(bytes: &[u8]) {
+    properties::proof(bytes);
 }
 
 /// A header and a payload of a token.

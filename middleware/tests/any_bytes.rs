@@ -65,6 +65,16 @@ fn addresses() {
 }
 
 #[test]
+fn key_sets() {
+    try_seeds("jwks", properties::jwks);
+}
+
+#[test]
+fn proofs() {
+    try_seeds("proof", properties::proof);
+}
+
+#[test]
 fn tokens() {
     try_seeds("token", properties::token);
 }
@@ -85,6 +95,16 @@ proptest! {
     #[test]
     fn any_address(lines in prop_oneof![mixed("forwarded"), touched("forwarded")]) {
         properties::forwarded(&lines);
+    }
+
+    #[test]
+    fn any_key_set(keys in prop_oneof![mixed("jwks"), touched("jwks")]) {
+        properties::jwks(&keys);
+    }
+
+    #[test]
+    fn any_proof(proof in prop_oneof![mixed("proof"), touched("proof")]) {
+        properties::proof(&proof);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::{SigningKeys, assertion_of};
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
@@ -41,7 +41,7 @@ const EVIL: &str = "https://evil.test";
 #[rstest]
 #[tokio::test]
 async fn jw_16_no_account_has_an_attribute_that_is_called_like_a_claim_of_tokens(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -69,7 +69,9 @@ async fn jw_16_no_account_has_an_attribute_that_is_called_like_a_claim_of_tokens
 
 #[rstest]
 #[tokio::test]
-async fn jw_16_no_setting_is_called_like_a_claim_of_tokens(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_16_no_setting_is_called_like_a_claim_of_tokens(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let shop = json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
         "options": { "protocol": {} } });
@@ -106,7 +108,7 @@ fn said_once(token: &str) -> Value {
 #[rstest]
 #[tokio::test]
 async fn jw_16_a_claim_that_is_asked_for_changes_nothing_that_the_server_says(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -155,7 +157,9 @@ async fn jw_16_a_claim_that_is_asked_for_changes_nothing_that_the_server_says(
 
 #[rstest]
 #[tokio::test]
-async fn jw_16_userinfo_says_nothing_of_itself_on_request(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_16_userinfo_says_nothing_of_itself_on_request(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -171,7 +175,7 @@ async fn jw_16_userinfo_says_nothing_of_itself_on_request(#[values(Sqlite, Postg
 #[rstest]
 #[tokio::test]
 async fn jw_16_what_a_client_signs_changes_nothing_that_the_server_says(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api("https://orders.test").await;
@@ -204,7 +208,7 @@ async fn jw_16_what_a_client_signs_changes_nothing_that_the_server_says(
 #[rstest]
 #[tokio::test]
 async fn jw_16_details_that_are_called_like_claims_stay_details(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::{SigningKeys, assertion_of};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::token::basic;
@@ -61,7 +61,7 @@ async fn ca_01_an_assertion_works_once(#[values(Sqlite, Postgres)] database: Dat
 #[rstest]
 #[tokio::test]
 async fn ca_02_and_03_an_assertion_is_for_this_server_now_and_by_its_client(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (client, keys) = signer(&server).await;
@@ -104,7 +104,7 @@ async fn ca_02_and_03_an_assertion_is_for_this_server_now_and_by_its_client(
 
 #[rstest]
 #[tokio::test]
-async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres)] database: Database) {
+async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api(ORDERS).await;
     let machine = server.admin.machine_client(&[&orders]).await;
@@ -128,7 +128,9 @@ async fn ca_05_two_methods_at_once_are_refused(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test]
-async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres)] database: Database) {
+async fn ca_07_a_confidential_client_must_prove_itself(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let bare = Registered { secret: None, ..victim.shop.clone() };
@@ -145,7 +147,7 @@ async fn ca_07_a_confidential_client_must_prove_itself(#[values(Sqlite, Postgres
 #[rstest]
 #[tokio::test]
 async fn ca_08_guessing_a_secret_is_slowed_and_the_client_still_works(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, |config| {
         config.limits.client_failures_per_address_per_minute = 30;
@@ -158,13 +160,17 @@ async fn ca_08_guessing_a_secret_is_slowed_and_the_client_still_works(
         let wrong = Registered { secret: Some(format!("pck_guess{guess}")), ..machine.clone() };
         refused += u32::from(server.machine.client_credentials(&wrong, ORDERS).await.status == 429);
     }
-    assert!(refused >= 950, "{refused} of 1,000 guesses were not even looked at");
+    // Each server counts for itself: behind a balancer there are as many guesses more as there are servers.
+    let most = if database == Replicas { 60 } else { 30 };
+    assert_eq!(refused, 1_000 - most, "so many guesses were not even looked at");
     assert_eq!(server.machine.client_credentials(&machine, ORDERS).await.status, 200);
 }
 
 #[rstest]
 #[tokio::test]
-async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_01_nobody_asks_about_tokens_without_a_name(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let access = victim.redeem(&server).await.member("access_token");
@@ -176,7 +182,9 @@ async fn in_01_nobody_asks_about_tokens_without_a_name(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test]
-async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_02_a_token_for_somebody_else_is_not_described(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, refresh) = Victim::refresh_token(&server).await;
     let access = server.machine.refresh(&victim.shop, &refresh).await.member("access_token");
@@ -188,7 +196,9 @@ async fn in_02_a_token_for_somebody_else_is_not_described(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test]
-async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_04_nobody_revokes_the_tokens_of_another_client(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, refresh) = Victim::refresh_token(&server).await;
     let other = server.admin.web_client(&[]).await;
@@ -199,7 +209,9 @@ async fn in_04_nobody_revokes_the_tokens_of_another_client(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn in_07_userinfo_takes_access_tokens_with_openid_only(#[values(Sqlite, Postgres)] database: Database) {
+async fn in_07_userinfo_takes_access_tokens_with_openid_only(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let tokens = victim.redeem(&server).await;

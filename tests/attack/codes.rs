@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback, Pkce};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
@@ -18,7 +18,9 @@ use crate::Victim;
 
 #[rstest]
 #[tokio::test]
-async fn co_01_a_replayed_code_revokes_what_it_bought(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_01_a_replayed_code_revokes_what_it_bought(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::with_scope(&server, "openid offline_access").await;
     let tokens = victim.redeem(&server).await;
@@ -33,7 +35,7 @@ async fn co_01_a_replayed_code_revokes_what_it_bought(#[values(Sqlite, Postgres)
 #[rstest]
 #[tokio::test]
 async fn co_01_a_replay_by_somebody_who_cannot_prove_it_revokes_nothing(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
@@ -69,7 +71,9 @@ async fn co_03_of_fifty_redemptions_at_once_one_succeeds(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test]
-async fn co_04_a_code_is_of_no_use_to_another_client(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_04_a_code_is_of_no_use_to_another_client(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let thief = server.admin.web_client(&[]).await;
@@ -80,7 +84,7 @@ async fn co_04_a_code_is_of_no_use_to_another_client(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn co_05_a_code_lives_for_a_minute(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_05_a_code_lives_for_a_minute(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let mut victim = Victim::of(&server).await;
     server.wait(Duration::from_secs(61));
@@ -93,7 +97,7 @@ async fn co_05_a_code_lives_for_a_minute(#[values(Sqlite, Postgres)] database: D
 
 #[rstest]
 #[tokio::test]
-async fn co_06_no_client_goes_without_a_challenge(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_06_no_client_goes_without_a_challenge(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let clients = [server.admin.web_client(&[]).await, server.admin.native_client(&[]).await];
     for client in &clients {
@@ -113,7 +117,7 @@ async fn co_06_no_client_goes_without_a_challenge(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test]
-async fn co_07_the_verifier_must_be_the_one(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_07_the_verifier_must_be_the_one(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let verifiers = [
@@ -140,7 +144,7 @@ async fn co_07_the_verifier_must_be_the_one(#[values(Sqlite, Postgres)] database
 #[rstest]
 #[tokio::test]
 async fn co_07_who_takes_the_challenge_out_of_a_request_gets_nothing_for_the_verifier(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -165,7 +169,7 @@ async fn co_07_who_takes_the_challenge_out_of_a_request_gets_nothing_for_the_ver
 
 #[rstest]
 #[tokio::test]
-async fn co_09_plain_is_not_a_method(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_09_plain_is_not_a_method(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let shop = server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
@@ -183,7 +187,7 @@ async fn co_09_plain_is_not_a_method(#[values(Sqlite, Postgres)] database: Datab
 #[rstest]
 #[tokio::test]
 async fn co_12_the_redirect_uri_must_be_the_same_at_the_token_endpoint(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -200,7 +204,9 @@ async fn co_12_the_redirect_uri_must_be_the_same_at_the_token_endpoint(
 
 #[rstest]
 #[tokio::test]
-async fn co_13_a_client_uses_only_the_grants_it_has(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_13_a_client_uses_only_the_grants_it_has(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api("https://orders.test").await;
     let web = server.admin.web_client(&[&orders]).await;
@@ -229,7 +235,7 @@ async fn co_13_a_client_uses_only_the_grants_it_has(#[values(Sqlite, Postgres)] 
 #[rstest]
 #[tokio::test]
 async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
@@ -256,7 +262,9 @@ async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(
 
 #[rstest]
 #[tokio::test]
-async fn co_17_no_answer_with_a_secret_may_be_stored(#[values(Sqlite, Postgres)] database: Database) {
+async fn co_17_no_answer_with_a_secret_may_be_stored(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::of(&server).await;
     let tokens = victim.redeem(&server).await;
@@ -285,7 +293,7 @@ async fn co_17_no_answer_with_a_secret_may_be_stored(#[values(Sqlite, Postgres)]
 #[rstest]
 #[tokio::test]
 async fn co_19_a_client_and_a_person_are_never_called_the_same(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -306,7 +314,7 @@ async fn co_19_a_client_and_a_person_are_never_called_the_same(
 #[rstest]
 #[tokio::test]
 async fn co_21_a_secret_with_a_character_more_or_less_is_no_secret(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let victim = Victim::with_scope(&server, "openid offline_access").await;

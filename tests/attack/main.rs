@@ -19,6 +19,8 @@ mod passwords;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod secrets;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::the_form;
@@ -16,7 +16,9 @@ use crate::Victim;
 
 #[rstest]
 #[tokio::test]
-async fn rt_01_a_replayed_token_burns_its_whole_family(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_01_a_replayed_token_burns_its_whole_family(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, first) = Victim::refresh_token(&server).await;
     let second = server.machine.refresh(&victim.shop, &first).await.member("refresh_token");
@@ -59,7 +61,9 @@ async fn rt_02_a_hundred_refreshes_at_once_are_one_lineage(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn rt_04_another_client_gets_nothing_and_burns_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_04_another_client_gets_nothing_and_burns_nothing(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     let thief = server.admin.web_client(&[]).await;
@@ -80,7 +84,7 @@ async fn rt_04_another_client_gets_nothing_and_burns_nothing(#[values(Sqlite, Po
 #[rstest]
 #[tokio::test]
 async fn rt_04_a_stranger_who_repeats_a_spent_token_burns_nothing(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (victim, first) = Victim::refresh_token(&server).await;
@@ -93,7 +97,7 @@ async fn rt_04_a_stranger_who_repeats_a_spent_token_burns_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn rt_05_a_scope_is_never_widened(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_05_a_scope_is_never_widened(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     for wider in ["openid email", "openid offline_access profile", "admin", "openid openid2"] {
@@ -106,7 +110,9 @@ async fn rt_05_a_scope_is_never_widened(#[values(Sqlite, Postgres)] database: Da
 
 #[rstest]
 #[tokio::test]
-async fn rt_07_a_changed_password_ends_every_refresh_token(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_07_a_changed_password_ends_every_refresh_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (mut victim, token) = Victim::refresh_token(&server).await;
     let page = victim.visitor.open("/account/security/password").await;
@@ -121,7 +127,7 @@ async fn rt_07_a_changed_password_ends_every_refresh_token(#[values(Sqlite, Post
 #[rstest]
 #[tokio::test]
 async fn rt_07_a_password_set_by_an_administrator_ends_every_refresh_token(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
@@ -133,7 +139,9 @@ async fn rt_07_a_password_set_by_an_administrator_ends_every_refresh_token(
 
 #[rstest]
 #[tokio::test]
-async fn rt_07_a_disabled_account_ends_every_refresh_token(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_07_a_disabled_account_ends_every_refresh_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     let path = format!("/users/{}", victim.person.id);
@@ -149,7 +157,9 @@ async fn rt_07_a_disabled_account_ends_every_refresh_token(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn rt_07_a_withdrawn_consent_ends_every_refresh_token(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_07_a_withdrawn_consent_ends_every_refresh_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
     let path = format!("/users/{}/consents/withdraw", victim.person.id);
@@ -161,7 +171,7 @@ async fn rt_07_a_withdrawn_consent_ends_every_refresh_token(#[values(Sqlite, Pos
 #[rstest]
 #[tokio::test]
 async fn rt_07_a_sign_out_everywhere_ends_every_refresh_token(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (victim, token) = Victim::refresh_token(&server).await;
@@ -172,7 +182,7 @@ async fn rt_07_a_sign_out_everywhere_ends_every_refresh_token(
 
 #[rstest]
 #[tokio::test]
-async fn rt_08_a_family_ends_however_busy_it_is(#[values(Sqlite, Postgres)] database: Database) {
+async fn rt_08_a_family_ends_however_busy_it_is(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (victim, mut token) = Victim::refresh_token(&server).await;
     for hour in 1..24 * 90 {

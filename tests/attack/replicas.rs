@@ -9,6 +9,7 @@ use portcullis_tests::authorize::{AuthorizeRequest, random_text};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::database::required;
 use portcullis_tests::holder::Holder;
+use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
@@ -170,6 +171,7 @@ async fn az_21_a_pushed_request_is_used_once(#[values(Sqlite, Postgres)] databas
         for replica in replicas {
             let again = replica.visitor().open(&path).await;
             assert_eq!((again.status.as_u16(), again.location()), (400, None), "{}", again.text());
+            assert_eq!(text_of(&again.text(), "error-code").as_deref(), Some("invalid_request_uri"));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{BROWSER, Person, SESSION, login_form, the_form};
@@ -18,7 +18,7 @@ const OWN_PAGE: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("origin
 
 #[rstest]
 #[tokio::test]
-async fn se_01_signing_in_makes_a_new_session(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_01_signing_in_makes_a_new_session(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let (ada, mallory) = (server.admin.user("ada").await, server.admin.user("mallory").await);
     // Mallory plants her own session before Ada signs in at the same computer.
@@ -48,7 +48,9 @@ async fn se_01_signing_in_makes_a_new_session(#[values(Sqlite, Postgres)] databa
 
 #[rstest]
 #[tokio::test]
-async fn se_02_a_sign_in_form_of_another_site_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_02_a_sign_in_form_of_another_site_is_refused(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let mut visitor = server.visitor();
@@ -79,7 +81,7 @@ async fn se_02_a_sign_in_form_of_another_site_is_refused(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test]
-async fn se_04_every_cookie_is_locked_to_this_host(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_04_every_cookie_is_locked_to_this_host(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let mut visitor = server.visitor();
@@ -103,7 +105,7 @@ async fn se_04_every_cookie_is_locked_to_this_host(#[values(Sqlite, Postgres)] d
 
 #[rstest]
 #[tokio::test]
-async fn se_06_prompt_none_shows_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_06_prompt_none_shows_nothing(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let shop = server.admin.web_client(&[]).await;
     let answer = server.visitor().get(&AuthorizeRequest::of(&shop).with("prompt", "none").path()).await;
@@ -114,7 +116,7 @@ async fn se_06_prompt_none_shows_nothing(#[values(Sqlite, Postgres)] database: D
 #[rstest]
 #[tokio::test]
 async fn se_08_max_age_forces_a_fresh_sign_in_and_claims_tell_the_truth(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let mut victim = Victim::of(&server).await;
@@ -141,7 +143,7 @@ async fn se_08_max_age_forces_a_fresh_sign_in_and_claims_tell_the_truth(
 #[rstest]
 #[tokio::test]
 async fn se_08_a_class_of_sign_in_that_did_not_happen_is_not_claimed(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -155,7 +157,7 @@ async fn se_08_a_class_of_sign_in_that_did_not_happen_is_not_claimed(
 
 #[rstest]
 #[tokio::test]
-async fn se_09_consent_cannot_be_forged_nor_bent(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_09_consent_cannot_be_forged_nor_bent(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (shop, evil) = (server.admin.web_client(&[]).await, server.admin.web_client(&[]).await);
@@ -186,7 +188,7 @@ async fn se_09_consent_cannot_be_forged_nor_bent(#[values(Sqlite, Postgres)] dat
 #[rstest]
 #[tokio::test]
 async fn se_09_consent_of_another_person_in_another_browser_is_refused(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (ada, mallory) = (server.admin.user("ada").await, server.admin.user("mallory").await);
@@ -210,7 +212,7 @@ async fn se_09_consent_of_another_person_in_another_browser_is_refused(
 
 #[rstest]
 #[tokio::test]
-async fn se_11_two_tabs_keep_their_own_parameters(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_11_two_tabs_keep_their_own_parameters(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (shop, forum) = (server.admin.web_client(&[]).await, server.admin.web_client(&[]).await);
@@ -238,7 +240,7 @@ async fn se_11_two_tabs_keep_their_own_parameters(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test]
-async fn se_11_a_finished_interaction_is_finished(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_11_a_finished_interaction_is_finished(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -260,7 +262,7 @@ async fn se_11_a_finished_interaction_is_finished(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test]
-async fn se_12_no_page_can_be_framed(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_12_no_page_can_be_framed(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     for page in html_pages(&server).await {
         let policy = page.header("content-security-policy");
@@ -271,7 +273,9 @@ async fn se_12_no_page_can_be_framed(#[values(Sqlite, Postgres)] database: Datab
 
 #[rstest]
 #[tokio::test]
-async fn se_14_another_site_cannot_sign_somebody_out(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_14_another_site_cannot_sign_somebody_out(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let mut victim = Victim::of(&server).await;
     let id_token = victim.redeem(&server).await.member("id_token");
@@ -297,7 +301,9 @@ async fn se_14_another_site_cannot_sign_somebody_out(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn se_16_a_session_ended_on_the_server_is_ended(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_16_a_session_ended_on_the_server_is_ended(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let is_signed_in = async |visitor: &mut portcullis_tests::visitor::Visitor| {
@@ -328,7 +334,9 @@ async fn se_16_a_session_ended_on_the_server_is_ended(#[values(Sqlite, Postgres)
 
 #[rstest]
 #[tokio::test]
-async fn se_19_no_page_tells_another_site_where_it_was(#[values(Sqlite, Postgres)] database: Database) {
+async fn se_19_no_page_tells_another_site_where_it_was(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     for page in html_pages(&server).await {
         assert_eq!(page.header("referrer-policy"), "no-referrer", "{}", page.url);

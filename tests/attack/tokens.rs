@@ -6,8 +6,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::{AuthorizeRequest, random_text};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::jwt::{claims, header};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
+use portcullis_tests::jwt::{claims, header, private_members};
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
 use rstest::rstest;
@@ -74,7 +74,7 @@ fn bent(token: &str, member: &str, value: &Value) -> Value {
 
 #[rstest]
 #[tokio::test]
-async fn jw_01_an_unsigned_token_opens_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_01_an_unsigned_token_opens_nothing(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     for alg in [json!("none"), json!("None"), json!("nOnE"), json!("NONE"), json!(""), json!([]), Value::Null]
@@ -108,7 +108,7 @@ fn forms_of(key: &Value) -> Vec<Vec<u8>> {
 
 #[rstest]
 #[tokio::test]
-async fn jw_02_a_public_key_is_no_shared_secret(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_02_a_public_key_is_no_shared_secret(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     let jwks = server.machine.get("/jwks").await.json();
@@ -127,7 +127,7 @@ async fn jw_02_a_public_key_is_no_shared_secret(#[values(Sqlite, Postgres)] data
 
 #[rstest]
 #[tokio::test]
-async fn jw_03_a_key_id_is_a_name_and_nothing_else(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_03_a_key_id_is_a_name_and_nothing_else(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     let stranger = SigningKeys::generate();
@@ -158,7 +158,7 @@ async fn jw_03_a_key_id_is_a_name_and_nothing_else(#[values(Sqlite, Postgres)] d
 #[rstest]
 #[tokio::test]
 async fn jw_04_a_key_that_comes_with_a_token_is_neither_used_nor_fetched(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_with(database, |config| {
         // So that nothing but the rule keeps it from fetching.
@@ -193,7 +193,7 @@ async fn jw_04_a_key_that_comes_with_a_token_is_neither_used_nor_fetched(
 #[rstest]
 #[tokio::test]
 async fn jw_09_a_token_opens_the_door_that_it_is_for_and_no_other(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
@@ -211,7 +211,9 @@ async fn jw_09_a_token_opens_the_door_that_it_is_for_and_no_other(
 
 #[rstest]
 #[tokio::test]
-async fn jw_14_a_token_ends_in_the_second_that_it_names(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_14_a_token_ends_in_the_second_that_it_names(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     let left = claims(&good.hers)["exp"].as_i64().unwrap() - server.clock.now().as_secs();
@@ -230,7 +232,7 @@ async fn jw_14_a_token_ends_in_the_second_that_it_names(#[values(Sqlite, Postgre
 #[rstest]
 #[tokio::test]
 async fn jw_20_one_request_shows_one_token_and_not_in_its_address(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
@@ -257,7 +259,9 @@ async fn jw_20_one_request_shows_one_token_and_not_in_its_address(
 
 #[rstest]
 #[tokio::test]
-async fn jw_24_a_signature_that_fits_every_key_fits_none(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_24_a_signature_that_fits_every_key_fits_none(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let good = Good::at(&server).await;
     assert_eq!(header(&good.hers)["alg"], "ES256");
@@ -282,7 +286,9 @@ async fn jw_24_a_signature_that_fits_every_key_fits_none(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test]
-async fn jw_27_the_keys_of_one_server_sign_for_no_other(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_27_the_keys_of_one_server_sign_for_no_other(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let (server, other) = (TestServer::start_on(database).await, TestServer::start_on(database).await);
     let good = Good::at(&server).await;
     let stranger = Good::at(&other).await;
@@ -294,23 +300,11 @@ async fn jw_27_the_keys_of_one_server_sign_for_no_other(#[values(Sqlite, Postgre
     }
 }
 
-/// Members of private and of shared keys (RFC 7518 §6).
-fn private_members(document: &Value, found: &mut Vec<String>) {
-    match document {
-        Value::Object(members) => {
-            let is_key = members.contains_key("kty");
-            let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-            found.extend(members.keys().filter(|name| is_key && private.contains(&name.as_str())).cloned());
-            members.values().for_each(|value| private_members(value, found));
-        }
-        Value::Array(values) => values.iter().for_each(|value| private_members(value, found)),
-        _ => {}
-    }
-}
-
 #[rstest]
 #[tokio::test]
-async fn jw_29_no_private_key_is_shown_kept_or_logged(#[values(Sqlite, Postgres)] database: Database) {
+async fn jw_29_no_private_key_is_shown_kept_or_logged(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let mut shared = SigningKeys::generate().public_jwks();
     let signer = json!({ "name": "Signer", "preset": "m2m", "jwks": shared });
@@ -334,9 +328,7 @@ async fn jw_29_no_private_key_is_shown_kept_or_logged(#[values(Sqlite, Postgres)
     }
     for answer in shown {
         assert_eq!(answer.status, 200, "{}", answer.url);
-        let mut found = Vec::new();
-        private_members(&answer.json(), &mut found);
-        assert_eq!(found, Vec::<String>::new(), "{}", answer.url);
+        assert_eq!(private_members(&answer.json()), Vec::<String>::new(), "{}", answer.url);
         assert!(!answer.text().contains("PRIVATE KEY"), "{}", answer.url);
     }
     assert_eq!(server.log.lines_with("PRIVATE KEY"), Vec::<String>::new());

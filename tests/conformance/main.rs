@@ -35,7 +35,11 @@ mod jarm;
 #[cfg(test)]
 mod mcp_authorization;
 #[cfg(test)]
+mod multiple_response_types;
+#[cfg(test)]
 mod oauth21;
+#[cfg(test)]
+mod oauth21_refused;
 #[cfg(test)]
 mod oidc_backchannel_answers;
 #[cfg(test)]
@@ -53,6 +57,8 @@ mod oidc_core_pairwise;
 #[cfg(test)]
 mod oidc_core_parameters;
 #[cfg(test)]
+mod oidc_core_refused;
+#[cfg(test)]
 mod oidc_core_tokens;
 #[cfg(test)]
 mod oidc_core_userinfo;
@@ -65,13 +71,21 @@ mod oidc_registration_signing;
 #[cfg(test)]
 mod oidc_rp_initiated_logout;
 #[cfg(test)]
+mod resource;
+#[cfg(test)]
 mod rfc6749;
+#[cfg(test)]
+mod rfc6749_authorization;
+#[cfg(test)]
+mod rfc6749_token;
 #[cfg(test)]
 mod rfc6750;
 #[cfg(test)]
 mod rfc7009;
 #[cfg(test)]
 mod rfc7519;
+#[cfg(test)]
+mod rfc7521;
 #[cfg(test)]
 mod rfc7523;
 #[cfg(test)]
@@ -113,9 +127,13 @@ mod rfc8707;
 #[cfg(test)]
 mod rfc8725;
 #[cfg(test)]
+mod rfc8725_resource;
+#[cfg(test)]
 mod rfc9068;
 #[cfg(test)]
 mod rfc9068_algorithms;
+#[cfg(test)]
+mod rfc9068_resource;
 #[cfg(test)]
 mod rfc9101;
 #[cfg(test)]
@@ -139,8 +157,14 @@ mod rfc9470;
 #[cfg(test)]
 mod rfc9700;
 #[cfg(test)]
+mod rfc9700_refused;
+#[cfg(test)]
+mod rfc9700_resource;
+#[cfg(test)]
 mod rfc9701;
 #[cfg(test)]
 mod rfc9728;
 #[cfg(test)]
 mod sign_out_scene;
+#[cfg(test)]
+mod signed_in;

@@ -1,18 +1,21 @@
 //! [Authorization of the Model Context Protocol](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization): what it
 //! asks of an authorization server beyond the texts that it refers to.
 
+use portcullis_server::config::Dynamic;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::document_at::DocumentAt;
 use portcullis_tests::jwt;
 use portcullis_tests::markup::text_of;
+use portcullis_tests::registering::{OwnRegistration, web_metadata};
 use portcullis_tests::server::TestServer;
+use portcullis_tests::service::GuardedService;
 use portcullis_tests::visitor::login_form;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::document_scene::{assert_refused, is_accepted, request, server};
+use crate::document_scene::{self, accepting, assert_refused, is_accepted, request, server};
 
 const TOOLS: &str = "https://tools.example/Mcp";
 
@@ -93,6 +96,46 @@ async fn a_request_for_a_service_that_names_no_scopes_needs_none(
         let request = AuthorizeRequest::of(&client).without("scope").with("resource", nothing);
         let callback = server.visitor().authorize(&request, &ada).await;
         assert_eq!(callback.error(), "invalid_scope", "{nothing}");
+    }
+}
+
+/// What a client gets that does not name the resource is for this server, and no service takes it.
+#[rstest]
+#[tokio::test]
+async fn a_client_that_came_by_itself_reaches_a_service_only_if_it_names_it(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let server = TestServer::start_with(database, |config| {
+        accepting(config);
+        config.reach.registration.dynamic = Dynamic::Open;
+        config.reach.registration.apis = vec![TOOLS.to_owned()];
+    })
+    .await;
+    let ada = server.admin.user("ada").await;
+    let tools = server.admin.api(TOOLS).await;
+    server.admin.assign(&tools, "viewer", &ada.id).await;
+    let guard = server.admin.guard_client(&tools).await;
+    let service = GuardedService::start(&server.issuer, TOOLS, &guard).await;
+    let place = DocumentAt::start().await;
+    place.publish(&place.good());
+    let registered = OwnRegistration::of(&server.register(None, &web_metadata()).await).client;
+    for client in [&registered, &document_scene::client(&place)] {
+        let request = AuthorizeRequest::of(client).with("scope", "openid offline_access");
+        let without = server.tokens(client, &request, &ada).await;
+        assert_eq!(without.status, 200, "{}", without.text());
+        let renewed = server.machine.refresh(client, &without.member("refresh_token")).await;
+        for token in [&without, &renewed] {
+            let access = token.member("access_token");
+            assert_ne!(jwt::claims(&access)["aud"], TOOLS);
+            for refused in
+                [service.get("/orders", Some(&access)).await, service.post("/orders", Some(&access)).await]
+            {
+                assert_eq!(refused.status, 401, "{}", refused.text());
+            }
+        }
+        let named = server.tokens(client, &request.with("resource", TOOLS), &ada).await;
+        let answer = service.get("/orders", Some(&named.member("access_token"))).await;
+        assert_eq!(answer.status, 200, "{} {}", named.text(), answer.text());
     }
 }
 

@@ -126,3 +126,43 @@ async fn section_3_and_3_1_a_refusal_is_a_challenge_with_the_error_and_its_statu
     let answer = Answer::to(both.form(&[("access_token", &access)])).await;
     assert_eq!((answer.status.as_u16(), challenge(&answer)["error"].as_str()), (400, "invalid_request"));
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_2_a_request_that_shows_its_token_in_two_ways_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let token = server.tokens(&shop, &AuthorizeRequest::of(&shop), &ada).await.member("access_token");
+    let post = || server.machine.request(Method::POST, "/userinfo").bearer_auth(&token);
+    let both = Answer::to(post().form(&[("access_token", &token)])).await;
+    assert_eq!((both.status.as_u16(), &*challenge(&both)["error"]), (400, "invalid_request"));
+    let twice =
+        Answer::to(server.machine.request(Method::GET, "/userinfo").bearer_auth(&token).bearer_auth(&token))
+            .await;
+    assert!(matches!(twice.status.as_u16(), 400 | 401), "{}", twice.status);
+    // Section 2.3 is not supported: an address opens nothing.
+    let in_address = server.machine.get(&format!("/userinfo?access_token={token}")).await;
+    assert!(matches!(in_address.status.as_u16(), 400 | 401), "{}", in_address.status);
+    assert_eq!(Answer::to(post()).await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_5_2_a_token_that_was_changed_or_is_for_somebody_else_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api("https://orders.test").await;
+    let shop = server.admin.web_client(&[&orders]).await;
+    let request = AuthorizeRequest::of(&shop);
+    let token = server.tokens(&shop, &request, &ada).await.member("access_token");
+    let elsewhere = server.tokens(&shop, &request.with("resource", &orders.audience), &ada).await;
+    for bad in [portcullis_tests::jwt::damaged(&token), elsewhere.member("access_token"), "x".to_owned()] {
+        let refused = server.machine.userinfo(&bad).await;
+        assert_eq!((refused.status.as_u16(), &*challenge(&refused)["error"]), (401, "invalid_token"));
+    }
+}

@@ -1,6 +1,7 @@
 //! JSON Web Token ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)): what the tokens of this server are made of.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -90,5 +91,52 @@ async fn section_5_and_7_1_a_token_has_three_parts_and_a_header_that_says_how_to
         assert!(names(&said).into_iter().all(|name| ["alg", "kid", "typ"].contains(&name)), "{kind}: {said}");
         let typ = if kind.starts_with("access") { "at+jwt" } else { "JWT" };
         assert_eq!(said["typ"].as_str().unwrap_or("JWT"), typ, "{kind}: {said}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_4_1_4_a_token_counts_no_longer_from_its_exp_on(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let tokens = tokens(&server).await;
+    let (_, token) = tokens.iter().find(|(kind, _)| *kind == "access token").unwrap();
+    let left = claims(token)["exp"].as_i64().unwrap() - server.clock.now().as_secs();
+    server.wait(Duration::from_secs(u64::try_from(left - 1).unwrap()));
+    assert_eq!(server.machine.userinfo(token).await.status, 200);
+    server.wait(Duration::from_secs(1));
+    let refused = server.machine.userinfo(token).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.header("www-authenticate").contains("error=\"invalid_token\""));
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_7_2_what_is_not_made_as_a_token_is_made_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let tokens = tokens(&server).await;
+    let (_, good) = tokens.iter().find(|(kind, _)| *kind == "access token").unwrap();
+    assert_eq!(server.machine.userinfo(good).await.status, 200);
+    let [first, second, third]: [&str; 3] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let mut critical = header(good);
+    critical["crit"] = json!(["exp"]);
+    let critical = URL_SAFE_NO_PAD.encode(critical.to_string());
+    let no_json = URL_SAFE_NO_PAD.encode("{");
+    for bad in [
+        format!("{first}.{second}"),
+        format!("{first}.{second}.{third}.{third}"),
+        format!("{first}..{third}"),
+        format!(".{second}.{third}"),
+        format!("{good}="),
+        format!("{first}.{second}=.{third}"),
+        format!("{no_json}.{second}.{third}"),
+        format!("{first}.{no_json}.{third}"),
+        format!("{critical}.{second}.{third}"),
+        "..".to_owned(),
+    ] {
+        assert_eq!(server.machine.userinfo(&bad).await.status, 401, "{bad}");
     }
 }

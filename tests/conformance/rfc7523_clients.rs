@@ -8,6 +8,8 @@ use portcullis_tests::server::TestServer;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::signed_in::told;
+
 const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 struct Signer {
@@ -91,4 +93,40 @@ async fn section_2_2_a_secret_signs_nothing(#[values(Sqlite, Postgres)] database
     let metadata = signer.server.machine.get("/.well-known/openid-configuration").await.json();
     let methods = metadata["token_endpoint_auth_methods_supported"].as_array().unwrap();
     assert!(!methods.contains(&json!("client_secret_jwt")), "{methods:?}");
+}
+
+fn typed(assertion: &str) -> [(&str, &str); 2] {
+    [("client_assertion_type", BEARER), ("client_assertion", assertion)]
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_2_an_assertion_comes_with_its_type_and_of_the_client_that_is_named(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let signer = Signer::on(database).await;
+    let other = signer.server.admin.machine_client(&[]).await.id;
+    let own =
+        || signer.keys.sign(&assertion_of(&signer.id, &signer.server.issuer, signer.server.clock.now()));
+    let ask = async |more: &[(&str, &str)]| {
+        let fields = [&[("grant_type", "client_credentials")][..], more].concat();
+        signer.server.machine.post("/token", &fields).await
+    };
+    for kind in [None, Some(""), Some("x"), Some("urn:ietf:params:oauth:client-assertion-type:saml2-bearer")]
+    {
+        let assertion = own();
+        let mut fields = vec![("client_assertion", assertion.as_str())];
+        fields.extend(kind.map(|kind| ("client_assertion_type", kind)));
+        let answer = ask(&fields).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 401), "{kind:?}: {}", answer.text());
+        assert_eq!(answer.member("access_token"), "", "{kind:?}");
+    }
+    for id in [other.as_str(), "nobody"] {
+        let assertion = own();
+        let answer = ask(&[&typed(&assertion)[..], &[("client_id", id)]].concat()).await;
+        assert_eq!(told(&answer), (400, "invalid_request".to_owned()), "{id}");
+    }
+    let assertion = own();
+    let answer = ask(&[&typed(&assertion)[..], &[("client_id", &signer.id)]].concat()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_server::config::Dynamic;
 use portcullis_tests::agent::Answer;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::registering::web_metadata;
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
@@ -28,7 +28,7 @@ fn told(answer: &Answer) -> (u16, String) {
 #[rstest]
 #[tokio::test]
 async fn section_3_without_a_token_that_counts_nobody_registers(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let none = server.register(None, &web_metadata()).await;
@@ -65,7 +65,7 @@ async fn section_3_without_a_token_that_counts_nobody_registers(
 #[rstest]
 #[tokio::test]
 async fn section_3_of_many_who_use_the_last_of_a_token_at_once_one_registers(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let token = server.initial_token(json!({ "uses": 2 })).await;
@@ -80,7 +80,7 @@ async fn section_3_of_many_who_use_the_last_of_a_token_at_once_one_registers(
 #[rstest]
 #[tokio::test]
 async fn section_3_2_2_what_cannot_be_registered_is_refused_and_costs_no_use_of_the_token(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     const REDIRECT: &str = "invalid_redirect_uri";
     const METADATA: &str = "invalid_client_metadata";
@@ -144,7 +144,7 @@ async fn section_2_keys_at_an_internal_address_are_refused_and_not_asked_for(
 #[rstest]
 #[tokio::test]
 async fn section_3_1_a_request_that_cannot_be_read_is_refused(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let token = server.initial_token(json!({})).await;

@@ -3,7 +3,7 @@
 use portcullis_server::config::Dynamic;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::registering::{OwnRegistration, web_metadata};
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
@@ -41,7 +41,9 @@ pub(crate) fn told(answer: &Answer) -> (u16, String) {
 
 #[rstest]
 #[tokio::test]
-async fn section_2_1_a_client_reads_its_registration(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_2_1_a_client_reads_its_registration(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = server(database).await;
     let own = registered(&server).await;
     let answer = read(&server, &own).await;
@@ -59,7 +61,7 @@ async fn section_2_1_a_client_reads_its_registration(#[values(Sqlite, Postgres)]
 #[rstest]
 #[tokio::test]
 async fn section_2_2_a_client_replaces_its_registration_and_keeps_its_secret(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let ada = server.admin.user("ada").await;
@@ -101,7 +103,7 @@ async fn section_5_a_change_brings_a_new_token_and_the_old_one_counts_until_that
 #[rstest]
 #[tokio::test]
 async fn section_2_2_a_change_that_is_not_the_client_s_to_make_is_refused(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let own = registered(&server).await;
@@ -130,7 +132,7 @@ async fn section_2_2_a_change_that_is_not_the_client_s_to_make_is_refused(
 #[rstest]
 #[tokio::test]
 async fn section_2_3_a_client_that_goes_takes_everything_with_it(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let ada = server.admin.user("ada").await;
@@ -151,7 +153,7 @@ async fn section_2_3_a_client_that_goes_takes_everything_with_it(
 #[rstest]
 #[tokio::test]
 async fn section_2_only_the_token_of_a_client_opens_its_registration(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let (own, other) = (registered(&server).await, registered(&server).await);
@@ -187,7 +189,7 @@ async fn section_2_only_the_token_of_a_client_opens_its_registration(
 #[rstest]
 #[tokio::test]
 async fn section_2_a_client_that_was_switched_off_changes_nothing(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let own = registered(&server).await;
@@ -223,7 +225,9 @@ pub(crate) async fn administered(server: &TestServer, own: &OwnRegistration, mor
 
 #[rstest]
 #[tokio::test]
-async fn section_2_2_a_client_cannot_make_itself_one_of_ours(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_2_2_a_client_cannot_make_itself_one_of_ours(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = server(database).await;
     let own = registered(&server).await;
     let ours = administered(&server, &own, json!({ "options": { "first_party": true } })).await;
@@ -238,7 +242,7 @@ async fn section_2_2_a_client_cannot_make_itself_one_of_ours(#[values(Sqlite, Po
 #[rstest]
 #[tokio::test]
 async fn section_2_2_hosts_bound_where_people_go_after_they_signed_out(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
     let token = server.initial_token(json!({ "uses": 2, "redirect_hosts": ["partner.test"] })).await;

@@ -138,3 +138,69 @@ async fn section_4_4_1_a_client_that_has_to_again_gets_nothing_for_a_code_withou
     let refused = server.visitor().open(&bare(&older).path()).await;
     assert_eq!(Callback::of(&refused.location().unwrap()).error(), "invalid_request");
 }
+
+#[rstest]
+#[tokio::test]
+async fn section_4_1_a_verifier_has_43_to_128_unreserved_characters(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let app = server.admin.native_client(&[]).await;
+    let request = AuthorizeRequest::of(&app);
+    let callback = server.visitor().authorize(&request, &ada).await;
+    for verifier in
+        ["a".repeat(42), "a".repeat(129), format!("{}!", "a".repeat(43)), format!("{} ", "a".repeat(43))]
+    {
+        let refused = redeem(&server, &app, (&request, &callback), Some(&verifier)).await;
+        assert_eq!(refused.status, 400, "{verifier}");
+        assert!(
+            matches!(&*refused.error(), "invalid_grant" | "invalid_request"),
+            "{verifier}: {}",
+            refused.text()
+        );
+    }
+    let missing = redeem(&server, &app, (&request, &callback), None).await;
+    assert_eq!((missing.status.as_u16(), missing.error().as_str()), (400, "invalid_request"));
+    let good = redeem(&server, &app, (&request, &callback), Some(&request.pkce.verifier)).await;
+    assert_eq!(good.status, 200, "{}", good.text());
+}
+
+/// Section 4.3: who names no method means `plain`.
+#[rstest]
+#[tokio::test]
+async fn section_4_3_and_4_4_1_a_method_that_is_not_supported_is_an_invalid_request(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    for client in [server.admin.native_client(&[]).await, spared(&server).await] {
+        let good = AuthorizeRequest::of(&client);
+        for bad in [
+            good.clone().without("code_challenge_method"),
+            good.clone().with("code_challenge_method", "plain"),
+            good.clone().with("code_challenge_method", "s256"),
+            good.clone().with("code_challenge_method", "S512"),
+            good.clone().with("code_challenge", "short"),
+        ] {
+            let callback = crate::signed_in::told_at_callback(&server, &bad).await;
+            assert_eq!(
+                (callback.error(), callback.get("state")),
+                ("invalid_request", bad.get("state")),
+                "{bad:?}"
+            );
+        }
+    }
+}
+
+/// Section 4.4.1: a server that requires it says so.
+#[rstest]
+#[tokio::test]
+async fn section_4_4_1_a_request_without_a_challenge_is_an_invalid_request(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    for client in [server.admin.native_client(&[]).await, server.admin.web_client(&[]).await] {
+        let callback = crate::signed_in::told_at_callback(&server, &bare(&client)).await;
+        assert_eq!(callback.error(), "invalid_request");
+    }
+}

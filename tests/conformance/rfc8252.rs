@@ -4,8 +4,11 @@ use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::the_form;
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
+
+use crate::signed_in::{assert_leads_nowhere, told_at_callback};
 
 #[rstest]
 #[case::a_private_scheme("com.example.shop:/cb")]
@@ -53,4 +56,56 @@ async fn section_8_6_a_program_that_nobody_can_tell_from_another_is_allowed_each
     let claimed = request.with("redirect_uri", "https://app.rp.test/cb");
     let answer = visitor.open(&claimed.path()).await;
     assert!(answer.location().is_some_and(|to| to.query().unwrap_or_default().contains("code=")));
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_6_and_8_1_a_native_application_without_pkce_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let app = server.admin.native_client(&[]).await;
+    let good = AuthorizeRequest::of(&app);
+    for bad in [
+        good.clone().without("code_challenge").without("code_challenge_method"),
+        good.with("code_challenge_method", "plain"),
+    ] {
+        assert_eq!(told_at_callback(&server, &bad).await.error(), "invalid_request");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_8_4_an_address_that_is_not_registered_whole_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    for (registered, others) in [
+        (
+            "http://127.0.0.1/cb",
+            &[
+                "http://127.0.0.1:1/other",
+                "http://127.0.0.2/cb",
+                "http://localhost/cb",
+                "http://127.0.0.1@evil.test/cb",
+            ][..],
+        ),
+        (
+            "com.example.shop:/cb",
+            &["com.example.shop:/cb2", "com.example.shop://cb", "com.example.other:/cb"],
+        ),
+        ("https://app.rp.test/cb", &["https://app.rp.test:8443/cb", "https://app.rp.test/cb?x=1"]),
+    ] {
+        let app = json!({ "name": "App", "preset": "native", "redirect_uris": [registered] });
+        let app = server.admin.client(app).await;
+        for other in others {
+            assert_leads_nowhere(&server, &AuthorizeRequest::of(&app).with("redirect_uri", other), other)
+                .await;
+        }
+    }
+    // Section 7.1: a scheme that nobody owns is registered by nobody.
+    for uri in ["shop:/cb", "http://rp.test/cb", "http://localhost/cb"] {
+        let app = json!({ "name": "App", "preset": "native", "redirect_uris": [uri] });
+        assert_eq!(server.admin.send(Method::POST, "/clients", &app).await.status, 422, "{uri}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::device::{Codes, DEVICE_CODE};
 use portcullis_tests::jwt;
 use portcullis_tests::registered::Registered;
@@ -33,7 +33,9 @@ pub(crate) async fn television(server: &TestServer) -> (Registered, Codes) {
 
 #[rstest]
 #[tokio::test]
-async fn section_3_1_and_3_2_a_device_gets_its_codes(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_3_1_and_3_2_a_device_gets_its_codes(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let television = server.admin.device_client(MAY, &[]).await;
     let answer = server.machine.post_as(&television, "/device_authorization", ASKED).await;
@@ -55,7 +57,7 @@ async fn section_3_1_and_3_2_a_device_gets_its_codes(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn section_3_1_who_may_not_ask_gets_no_codes(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_3_1_who_may_not_ask_gets_no_codes(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let television = server.admin.device_client(MAY, &[]).await;
     let ask = async |client: &Registered, fields: &[(&str, &str)]| {
@@ -93,7 +95,7 @@ async fn section_3_1_who_may_not_ask_gets_no_codes(#[values(Sqlite, Postgres)] d
 #[rstest]
 #[tokio::test]
 async fn section_3_4_and_3_5_a_device_waits_until_somebody_allows_it(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -121,7 +123,7 @@ async fn section_3_4_and_3_5_a_device_waits_until_somebody_allows_it(
 #[rstest]
 #[tokio::test]
 async fn section_3_5_who_asks_too_often_waits_five_seconds_longer(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -142,7 +144,7 @@ async fn section_3_5_who_asks_too_often_waits_five_seconds_longer(
 
 #[rstest]
 #[tokio::test]
-async fn section_3_5_what_is_denied_is_told(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_3_5_what_is_denied_is_told(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (television, codes) = television(&server).await;
@@ -160,7 +162,7 @@ async fn section_3_5_what_is_denied_is_told(#[values(Sqlite, Postgres)] database
 
 #[rstest]
 #[tokio::test]
-async fn section_3_5_a_code_lives_ten_minutes(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_3_5_a_code_lives_ten_minutes(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (television, codes) = television(&server).await;
@@ -180,7 +182,7 @@ async fn section_3_5_a_code_lives_ten_minutes(#[values(Sqlite, Postgres)] databa
 #[rstest]
 #[tokio::test]
 async fn section_3_4_a_device_code_is_of_its_client_and_known(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -201,7 +203,7 @@ async fn section_3_4_a_device_code_is_of_its_client_and_known(
 #[rstest]
 #[tokio::test]
 async fn section_3_5_a_device_code_buys_one_grant_and_a_replay_revokes_it(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -220,7 +222,7 @@ async fn section_3_5_a_device_code_buys_one_grant_and_a_replay_revokes_it(
 #[rstest]
 #[tokio::test]
 async fn section_3_4_tokens_are_for_the_api_that_was_asked_for(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -316,7 +318,7 @@ async fn section_4_the_metadata_name_the_endpoint_as_long_as_it_is_on(
 #[rstest]
 #[tokio::test]
 async fn section_3_1_which_clients_are_devices_is_checked_as_a_whole(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let wish = json!({ "protocol": { "device_grant": true } });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{BROWSER, SESSION, login_form, the_form};
@@ -14,7 +14,9 @@ use crate::rfc8628::{INTERVAL, refusal, said, television};
 
 #[rstest]
 #[tokio::test]
-async fn section_3_3_a_code_is_read_however_it_is_typed(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_3_3_a_code_is_read_however_it_is_typed(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let (_, codes) = television(&server).await;
@@ -29,7 +31,7 @@ async fn section_3_3_a_code_is_read_however_it_is_typed(#[values(Sqlite, Postgre
 #[rstest]
 #[tokio::test]
 async fn section_3_3_1_a_link_with_the_code_decides_nothing_and_shows_it(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -56,7 +58,7 @@ async fn section_3_3_1_a_link_with_the_code_decides_nothing_and_shows_it(
 #[rstest]
 #[tokio::test]
 async fn section_5_4_people_are_asked_and_warned_also_about_our_own_applications(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -88,7 +90,7 @@ async fn section_5_4_people_are_asked_and_warned_also_about_our_own_applications
 #[rstest]
 #[tokio::test]
 async fn section_5_4_the_page_belongs_to_the_browser_and_to_whom_it_was_shown(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let (ada, bob) = (server.admin.user("ada").await, server.admin.user("bob").await);
@@ -127,7 +129,7 @@ async fn section_5_4_the_page_belongs_to_the_browser_and_to_whom_it_was_shown(
 #[rstest]
 #[tokio::test]
 async fn section_5_4_an_interaction_of_a_device_is_none_of_an_application(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -206,7 +208,9 @@ async fn section_5_1_an_account_has_no_more_tries_than_a_browser(
 /// The pages at their ends, and what they may be shown in.
 #[rstest]
 #[tokio::test]
-async fn section_5_3_pages_are_of_this_server_alone(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_5_3_pages_are_of_this_server_alone(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let mut visitor = server.visitor();
     for path in ["/device", "/device/done", "/device/denied"] {

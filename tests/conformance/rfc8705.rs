@@ -8,7 +8,7 @@ use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::certificates::{AltName, Certificate, Wanted};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
@@ -154,7 +154,7 @@ async fn section_2_2_a_certificate_that_is_registered_proves_who_the_client_is(
 #[rstest]
 #[tokio::test]
 async fn section_3_a_token_is_bound_to_the_certificate_and_used_with_it_alone(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let Behind { server, authority } = behind(database).await;
     let orders = server.admin.api(ORDERS).await;
@@ -190,7 +190,7 @@ async fn section_3_a_token_is_bound_to_the_certificate_and_used_with_it_alone(
 #[rstest]
 #[tokio::test]
 async fn section_3_userinfo_takes_a_bound_token_with_its_certificate_alone(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let Behind { server, authority } = behind(database).await;
     let ada = server.admin.user("ada").await;
@@ -212,7 +212,7 @@ async fn section_3_userinfo_takes_a_bound_token_with_its_certificate_alone(
 #[rstest]
 #[tokio::test]
 async fn section_4_the_refresh_tokens_of_a_public_client_are_bound_to_its_certificate(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let Behind { server, authority } = behind(database).await;
     let ada = server.admin.user("ada").await;
@@ -326,5 +326,36 @@ async fn section_2_and_3_3_the_metadata_say_what_works_here(
         let answer = server.admin.send(Method::POST, "/clients", &whole).await;
         assert_eq!(answer.status.as_u16(), if works { 201 } else { 422 }, "{}", answer.text());
         assert_eq!(answer.text().contains("server.tls."), !works, "the reason is told: {}", answer.text());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_1_2_a_client_that_registers_no_name_or_two_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let Behind { server, .. } = behind(database).await;
+    let names = [
+        ("tls_client_auth_subject_dn", "CN=robot,O=Portcullis tests"),
+        ("tls_client_auth_san_dns", "robot.test"),
+        ("tls_client_auth_san_uri", "https://robot.test/"),
+        ("tls_client_auth_san_ip", "192.0.2.1"),
+        ("tls_client_auth_san_email", "robot@robot.test"),
+    ];
+    let register = async |named: &[(&str, &str)]| {
+        let mut authentication = json!({ "token_endpoint_auth_method": "tls_client_auth" });
+        for (name, value) in named {
+            authentication[*name] = json!(value);
+        }
+        let document =
+            json!({ "name": "Robot", "preset": "m2m", "options": { "authentication": authentication } });
+        server.admin.send(Method::POST, "/clients", &document).await
+    };
+    assert_eq!(register(&[]).await.status, 422);
+    for pair in names.windows(2) {
+        let refused = register(pair).await;
+        assert_eq!(refused.status, 422, "{pair:?}: {}", refused.text());
+        let one = register(&pair[..1]).await;
+        assert_eq!(one.status, 201, "{pair:?}: {}", one.text());
     }
 }

@@ -138,6 +138,9 @@ async fn section_2_what_cannot_be_granted_is_invalid_target(#[values(Sqlite, Pos
         &[&other.audience],
         &[&world.orders.audience, "https://nobody.test"],
         &["orders"],
+        &["/orders"],
+        &["https://orders.test#x"],
+        &["https://orders.test/#"],
         &["https://orders.test/"],
         &many,
     ] {

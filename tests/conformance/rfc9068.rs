@@ -100,3 +100,36 @@ async fn section_2_2_3_a_token_for_this_server_says_nothing_of_apis(
     let tokens = server.tokens(&shop, &AuthorizeRequest::of(&shop).with("scope", "read"), &ada).await;
     assert_eq!((told(&tokens), tokens.member("scope")), (json!(null), "read".to_owned()));
 }
+
+/// Section 3: a token that nobody could say whom it is for is not issued.
+#[rstest]
+#[tokio::test]
+async fn section_3_what_is_asked_for_nowhere_or_everywhere_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let (orders, stock) =
+        (server.admin.api("https://orders.test").await, server.admin.api("https://stock.test").await);
+    let shop = server.admin.web_client(&[&orders, &stock]).await;
+    let robot = server.admin.machine_client(&[&orders, &stock]).await;
+    for bad in ["https://nobody.test", "orders", "https://orders.test#x"] {
+        let refused = server.machine.client_credentials(&robot, bad).await;
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_target"), "{bad}");
+        let request = AuthorizeRequest::of(&shop).with("resource", bad);
+        assert_eq!(
+            crate::signed_in::told_at_callback(&server, &request).await.error(),
+            "invalid_target",
+            "{bad}"
+        );
+    }
+    let both =
+        AuthorizeRequest::of(&shop).with("resource", &orders.audience).and("resource", &stock.audience);
+    let callback = server.visitor().authorize(&both, &ada).await;
+    let refused = server.machine.redeem(&shop, &both, &callback).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.error().as_str()),
+        (400, "invalid_target"),
+        "which of the two?"
+    );
+}

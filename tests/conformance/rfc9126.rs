@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
+use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
@@ -125,7 +126,7 @@ async fn section_2_1_the_client_in_the_form_is_the_one_that_authenticates(
 #[rstest]
 #[tokio::test]
 async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -137,11 +138,13 @@ async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
     let late = handle(&server, &shop, &request).await;
     let answer = server.visitor().open(&brought(&forum, &foreign)).await;
     assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "of another client");
+    assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"));
     server.wait(Duration::from_mins(1));
     for (handle, why) in [(&used, "used"), (&foreign, "spent in vain"), (&late, "expired")] {
         let answer = server.visitor().open(&brought(&shop, handle)).await;
         assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{why}");
-        assert!(answer.text().contains("request_uri"), "{why}: the page names what is wrong");
+        assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"), "{why}");
+        assert_eq!(text_of(&answer.text(), "parameter").as_deref(), Some("request_uri"), "{why}");
         assert!(!answer.text().contains(handle.as_str()), "{why}: nothing is echoed");
     }
 }
@@ -219,7 +222,7 @@ async fn section_7_3_of_many_uses_at_once_in_a_live_session_one_gets_a_code(
 #[rstest]
 #[tokio::test]
 async fn section_4_what_else_the_browser_brings_counts_for_nothing(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::holder::Holder;
 use portcullis_tests::jwt;
 use portcullis_tests::registered::Registered;
@@ -61,7 +61,9 @@ async fn tokens_of_a_public_client(server: &TestServer, app: &Registered, holder
 
 #[rstest]
 #[tokio::test]
-async fn section_5_a_proof_binds_the_access_token_to_its_key(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_5_a_proof_binds_the_access_token_to_its_key(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let client = machine(&server).await;
     let holder = Holder::generate();
@@ -84,7 +86,7 @@ async fn section_5_a_proof_binds_the_access_token_to_its_key(#[values(Sqlite, Po
 #[rstest]
 #[tokio::test]
 async fn section_5_the_refresh_tokens_of_a_public_client_are_bound_to_its_key(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let app = server.admin.native_client(&[]).await;
@@ -115,7 +117,7 @@ async fn section_5_the_refresh_tokens_of_a_public_client_are_bound_to_its_key(
 #[rstest]
 #[tokio::test]
 async fn section_5_a_lost_answer_is_given_again_to_the_same_key_and_another_proof(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let app = server.admin.native_client(&[]).await;
@@ -135,7 +137,9 @@ async fn section_5_a_lost_answer_is_given_again_to_the_same_key_and_another_proo
 
 #[rstest]
 #[tokio::test]
-async fn section_5_a_confidential_client_may_change_its_key(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_5_a_confidential_client_may_change_its_key(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
@@ -153,7 +157,9 @@ async fn section_5_a_confidential_client_may_change_its_key(#[values(Sqlite, Pos
 
 #[rstest]
 #[tokio::test]
-async fn section_5_2_a_client_can_be_held_to_bound_tokens(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_5_2_a_client_can_be_held_to_bound_tokens(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let orders = server.admin.api(ORDERS).await;
     let robot = json!({ "name": "Robot", "preset": "m2m", "apis": [orders.id],
@@ -169,7 +175,7 @@ async fn section_5_2_a_client_can_be_held_to_bound_tokens(#[values(Sqlite, Postg
 #[rstest]
 #[tokio::test]
 async fn section_4_3_a_proof_is_for_this_request_made_now_and_by_its_own_key(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let client = machine(&server).await;
@@ -227,7 +233,7 @@ async fn section_4_3_a_proof_is_for_this_request_made_now_and_by_its_own_key(
 #[rstest]
 #[tokio::test]
 async fn section_8_a_proof_has_a_nonce_of_this_server_that_is_fresh(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let client = machine(&server).await;
@@ -260,7 +266,9 @@ async fn section_8_a_proof_has_a_nonce_of_this_server_that_is_fresh(
 
 #[rstest]
 #[tokio::test]
-async fn section_8_an_operator_may_do_without_nonces(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_8_an_operator_may_do_without_nonces(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_with(database, |config| config.protocol.require_dpop_nonces = false).await;
     let client = machine(&server).await;
     let holder = Holder::generate();
@@ -271,7 +279,9 @@ async fn section_8_an_operator_may_do_without_nonces(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn section_11_1_a_proof_counts_once_whatever_it_buys(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_11_1_a_proof_counts_once_whatever_it_buys(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let client = machine(&server).await;
@@ -310,7 +320,7 @@ async fn section_11_1_a_proof_counts_once_whatever_it_buys(#[values(Sqlite, Post
 #[rstest]
 #[tokio::test]
 async fn section_5_1_the_metadata_and_the_preflight_say_what_is_taken(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let metadata = server.machine.get("/.well-known/oauth-authorization-server").await.json();

@@ -213,3 +213,35 @@ async fn a_client_with_a_secret_signs_its_requests_by_keys_of_its_own(
     let tokens = server.machine.redeem(&bank, &request, &callback).await;
     assert_eq!(tokens.status, 200, "by its secret: {}", tokens.text());
 }
+
+/// Weak ones among them: every secret is drawn, so that none can be guessed.
+#[rstest]
+#[tokio::test]
+async fn nobody_chooses_a_secret(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let robot = server.admin.machine_client(&[]).await;
+    let path = format!("/clients/{}", robot.id);
+    let version = server.admin.get(&path).await.header("etag").to_owned();
+    let good = json!({ "name": "Robot", "preset": "m2m" });
+    for secret in ["", "secret", "hunter2", "correct horse battery staple of nobody's choice"] {
+        for member in ["client_secret", "secret", "client_secret_digest"] {
+            let mut document = good.clone();
+            document[member] = json!(secret);
+            let made = server.admin.send(Method::POST, "/clients", &document).await;
+            assert_eq!(made.status, 400, "{member}: {}", made.text());
+            assert!(made.text().contains(member), "{}", made.text());
+            let update = server.admin.request(Method::PUT, &path).await.header("if-match", &version);
+            let changed = Answer::to(update.json(&document)).await;
+            assert_eq!(changed.status, 400, "{member}: {}", changed.text());
+        }
+        let document = json!({ "client_secret": secret });
+        let added = server.admin.send(Method::POST, &format!("{path}/secrets"), &document).await;
+        if added.status.is_success() {
+            assert_ne!(added.member("client_secret"), secret, "what is sent is not looked at");
+        }
+        assert_ne!(in_header(&server, &robot.id, secret).await, 200);
+        let drawn = Registered { secret: Some(secret.to_owned()), ..robot.clone() };
+        assert_eq!(server.machine.introspect(&drawn, "x").await.status, 401);
+    }
+    assert_eq!(in_header(&server, &robot.id, robot.secret.as_deref().unwrap()).await, 200);
+}

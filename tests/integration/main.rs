@@ -66,6 +66,8 @@ mod tls;
 #[cfg(test)]
 mod tls_second;
 mod tokens;
+#[cfg(test)]
+mod unused_clients;
 
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::registered::Registered;

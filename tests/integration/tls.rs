@@ -1,7 +1,6 @@
 //! TLS without a proxy in front, over real connections: by which ciphers, with which certificates, on both sides.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use portcullis_server::config::{CertificateSource, Config};
 use portcullis_server::domain::client_protocol::SenderConstraint;
@@ -13,14 +12,12 @@ use portcullis_server::services::clients::protocol::ProtocolForm;
 use portcullis_tests::agent::{Answer, agent_with};
 use portcullis_tests::certificates::{Certificate, Wanted};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::handshake::handshake;
 use portcullis_tests::jwt;
 use portcullis_tests::server::BareServer;
 use reqwest::{Client, Identity};
 use rstest::rstest;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedCipherSuite};
+use rustls::crypto::aws_lc_rs::cipher_suite;
 use serde_json::json;
 
 /// A server that speaks TLS, and who issued its certificate.
@@ -62,23 +59,6 @@ pub(crate) fn client(authority: &Certificate, shown: Option<&Certificate>) -> Cl
     })
 }
 
-/// The certificate that the server shows, if these ciphers are enough to talk.
-fn handshake(address: &str, root: &Certificate, suites: &[SupportedCipherSuite]) -> Option<Vec<u8>> {
-    let provider = CryptoProvider { cipher_suites: suites.to_vec(), ..default_provider() };
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(root.der.clone())).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut connection =
-        ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
-    let mut stream = std::net::TcpStream::connect(address.trim_start_matches("https://")).unwrap();
-    connection.complete_io(&mut stream).ok()?;
-    connection.peer_certificates()?.first().map(|der| der.to_vec())
-}
-
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_by_the_ciphers_of_bcp_195_and_by_no_others(
@@ -99,6 +79,30 @@ async fn tls_is_spoken_by_the_ciphers_of_bcp_195_and_by_no_others(
     }
     let plain = server.machine.raw_get(b"/jwks").await;
     assert_eq!(plain, 0, "nothing is said without TLS");
+    server.stop().await;
+}
+
+/// BCP 195 §4.2 names the suites for either kind of key.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_with_an_rsa_key_is_shown_by_the_ciphers_of_bcp_195_and_by_no_others(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let Spoken { server, authority, address } = spoken(database, |config, authority| {
+        authority.server_with_rsa("localhost").write(&config.server.data_dir);
+    })
+    .await;
+    for (suite, spoken) in [
+        (cipher_suite::TLS13_AES_128_GCM_SHA256, true),
+        (cipher_suite::TLS13_AES_256_GCM_SHA384, true),
+        (cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, true),
+        (cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, true),
+        (cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, false),
+        (cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, false),
+    ] {
+        let shown = handshake(&address, &authority, &[suite]);
+        assert_eq!(shown.is_some(), spoken, "{:?}", suite.suite());
+    }
     server.stop().await;
 }
 

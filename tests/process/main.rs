@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod authzen;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod check;

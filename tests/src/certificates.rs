@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portcullis_server::domain::secret::Entropy;
@@ -59,48 +61,82 @@ pub struct Certificate {
     /// The certificate, in DER.
     pub der: Vec<u8>,
     name: Vec<u8>,
-    key: EcdsaKeyPair,
     pkcs8: Vec<u8>,
+}
+
+/// A new key: the private half in PKCS #8, and what a certificate says of the public half.
+struct NewKey {
+    pkcs8: Vec<u8>,
+    public: Vec<u8>,
+}
+
+impl NewKey {
+    fn p256() -> Self {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+        let pkcs8 = pkcs8.expect("the machine has randomness").as_ref().to_vec();
+        let kind = sequence(&[element(0x06, EC_PUBLIC_KEY), element(0x06, P256)]);
+        let public = sequence(&[kind, bits(p256(&pkcs8).public_key().as_ref())]);
+        Self { pkcs8, public }
+    }
+
+    fn rsa() -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the machine has randomness");
+        let pkcs8: Pkcs8V1Der<'_> = pair.as_der().expect("a new key can be written");
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a new key can be written");
+        Self { pkcs8: pkcs8.as_ref().to_vec(), public: public.as_ref().to_vec() }
+    }
+}
+
+fn p256(pkcs8: &[u8]) -> EcdsaKeyPair {
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8);
+    key.expect("what was made can be read")
 }
 
 impl Certificate {
     /// An authority.
     pub fn authority(name: &str) -> Self {
-        Self::make(Wanted::named(name), None, &[])
+        Self::make(Wanted::named(name), None, &[], NewKey::p256())
     }
 
     /// A certificate that its holder signed.
     pub fn self_signed(wanted: Wanted<'_>) -> Self {
-        Self::make(wanted, None, CLIENT_AUTH)
+        Self::make(wanted, None, CLIENT_AUTH, NewKey::p256())
     }
 
     /// A certificate of a client, by this authority.
     #[must_use]
     pub fn client(&self, wanted: Wanted<'_>) -> Self {
-        Self::make(wanted, Some(self), CLIENT_AUTH)
+        Self::make(wanted, Some(self), CLIENT_AUTH, NewKey::p256())
     }
 
     /// A certificate of a server, by this authority.
     #[must_use]
     pub fn server(&self, host: &str) -> Self {
+        self.server_by(host, NewKey::p256())
+    }
+
+    /// The same with an RSA key of 2048 bits.
+    #[must_use]
+    pub fn server_with_rsa(&self, host: &str) -> Self {
+        self.server_by(host, NewKey::rsa())
+    }
+
+    fn server_by(&self, host: &str, key: NewKey) -> Self {
         let others = &[AltName::Dns(host)];
-        Self::make(Wanted { others, ..Wanted::named(host) }, Some(self), SERVER_AUTH)
+        Self::make(Wanted { others, ..Wanted::named(host) }, Some(self), SERVER_AUTH, key)
     }
 
     /// # Panics
     ///
     /// When the machine has no randomness.
-    fn make(wanted: Wanted<'_>, issuer: Option<&Self>, usage: &[u8]) -> Self {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
-        let pkcs8 = pkcs8.expect("the machine has randomness").as_ref().to_vec();
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8);
-        let key = key.expect("what was made can be read");
+    fn make(wanted: Wanted<'_>, issuer: Option<&Self>, usage: &[u8], key: NewKey) -> Self {
+        let NewKey { pkcs8, public } = key;
         let name = distinguished(wanted.name);
-        let body = body(wanted, (issuer.map_or(&name, |issuer| &issuer.name), &name), &key, usage);
-        let signer = issuer.map_or(&key, |issuer| &issuer.key);
+        let body = body(wanted, (issuer.map_or(&name, |issuer| &issuer.name), &name), public, usage);
+        let signer = p256(issuer.map_or(&pkcs8, |issuer| &issuer.pkcs8));
         let signature = signer.sign(&SystemRandom::new(), &body).expect("the machine has randomness");
         let der = sequence(&[body, algorithm(), bits(signature.as_ref())]);
-        Self { der, name, key, pkcs8 }
+        Self { der, name, pkcs8 }
     }
 
     /// Certificate and key as a PEM text.
@@ -147,13 +183,9 @@ impl Certificate {
     }
 }
 
-fn body(wanted: Wanted<'_>, (issuer, subject): (&[u8], &[u8]), key: &EcdsaKeyPair, usage: &[u8]) -> Vec<u8> {
+fn body(wanted: Wanted<'_>, (issuer, subject): (&[u8], &[u8]), key: Vec<u8>, usage: &[u8]) -> Vec<u8> {
     let mut serial = Entropy::os().bytes::<8>().to_vec();
     serial.insert(0, 1);
-    let key = sequence(&[
-        sequence(&[element(0x06, EC_PUBLIC_KEY), element(0x06, P256)]),
-        bits(key.public_key().as_ref()),
-    ]);
     let is_authority = usage.is_empty();
     let mut extensions = vec![extension(BASIC_CONSTRAINTS, &constraints(is_authority))];
     if !is_authority {

@@ -65,7 +65,7 @@ impl Scene {
     /// When something of it does not start.
     pub async fn set(database: Database, change: impl Fn(Place) -> Place) -> Self {
         let (folder, first, second) = match database {
-            Database::Postgres => {
+            Database::Postgres | Database::Replicas => {
                 let (folder, first, second) = two_places().await;
                 (folder, change(first), Some(change(second)))
             }

@@ -1,4 +1,4 @@
-//! The two databases that every integration test runs on.
+//! The two databases that every integration test runs on, and replicas.
 
 use std::path::Path;
 
@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 pub enum Database {
     /// A database of its own in the PostgreSQL that `tests/run` started.
     Postgres,
+    /// The same, with two servers on it that take turns behind one address.
+    Replicas,
     /// A file in the server's data folder.
     Sqlite,
 }
@@ -23,7 +25,7 @@ impl Database {
     pub async fn create(self, data_dir: &Path) -> String {
         match self {
             Self::Sqlite => format!("sqlite:{}", data_dir.join("portcullis.db").display()),
-            Self::Postgres => create_postgres().await,
+            Self::Postgres | Self::Replicas => create_postgres().await,
         }
     }
 }

@@ -40,3 +40,17 @@ pub fn damaged(token: &str) -> String {
     let other = if first == 'A' { 'B' } else { 'A' };
     format!("{signed}.{other}{}", signature.chars().skip(1).collect::<String>())
 }
+
+/// The members of private and of shared keys (RFC 7518 §6) that a document shows.
+pub fn private_members(document: &Value) -> Vec<String> {
+    match document {
+        Value::Object(members) => {
+            let is_key = members.contains_key("kty");
+            let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+            let own = members.keys().filter(|name| is_key && private.contains(&name.as_str())).cloned();
+            own.chain(members.values().flat_map(private_members)).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(private_members).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,7 +1,7 @@
 //! The harness behind the suites of Portcullis: servers to test, and the parties that talk to them.
 //!
 //! A [`server::TestServer`] runs in the test's own process, on a port of its own, with a database of its own and a
-//! clock that the test moves. [`process::ServerProcess`] is the real binary. Everything that talks to either goes over
+//! clock that the test moves; as [`database::Database::Replicas`] it is two servers that take turns behind one address. [`process::ServerProcess`] is the real binary. Everything that talks to either goes over
 //! TCP: a [`visitor::Visitor`] is a person's browser without a screen, [`browser::Browser`] one with a screen,
 //! [`relying_party::RelyingParty`] an application written with somebody else's library.
 //!
@@ -12,6 +12,7 @@ pub mod admin;
 pub mod agent;
 pub mod assertion;
 pub mod authorize;
+pub mod balanced;
 pub mod browser;
 pub mod certificates;
 pub mod ciba;
@@ -20,6 +21,7 @@ pub mod database;
 pub mod decisions;
 pub mod device;
 pub mod document_at;
+pub mod handshake;
 pub mod holder;
 pub mod instructions;
 pub mod jwt;
@@ -44,4 +46,5 @@ pub mod tls_service;
 pub mod token;
 pub mod told;
 pub mod tunnel;
+pub mod uncalled;
 pub mod visitor;

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::admin::Admin;
 use crate::agent::Answer;
 use crate::authorize::AuthorizeRequest;
+use crate::balanced::Balancer;
 use crate::database::Database;
 use crate::log::Log;
 use crate::registered::Registered;
@@ -45,6 +46,14 @@ pub struct BareServer {
     config: Box<Config>,
     data_dir: Arc<TempDir>,
     serving: Option<Serving>,
+    /// Where it takes turns with another.
+    other: Option<Box<Other>>,
+}
+
+/// What stands beside a server that takes turns with another.
+struct Other {
+    replica: BareServer,
+    _balancer: Balancer,
 }
 
 /// A server that answers until it is told to stop.
@@ -112,33 +121,45 @@ impl BareServer {
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
         let log = Log::of_this_process();
         let data_dir = tempfile::tempdir().expect("a temporary folder can be made");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
-        let issuer = issuer_of(&listener);
+        let front = free_port().await;
+        let issuer = issuer_of(&front);
         let mut config = Config::for_tests(data_dir.path(), &issuer);
         config.database.url = Some(SecretText::new(database.create(data_dir.path()).await));
         change(&mut config);
         // Over TLS it goes by the name that the test gave it.
         let speaks_tls = config.server.tls.certificate.is_some();
         let issuer = if speaks_tls { config.issuer().as_str().to_owned() } else { issuer };
+        let (listener, front) = match database {
+            Database::Replicas => (free_port().await, Some(front)),
+            Database::Postgres | Database::Sqlite => (front, None),
+        };
+        let own = issuer_of(&listener);
         // The present, because the parties on the other side read the clock of the machine.
         let clock = Clock::manual(Clock::system().now());
         let listeners = Listeners { first: listener, mtls: second(&mut config).await };
         let (app, serving) = Box::pin(serve(config.clone(), clock.clone(), listeners)).await;
         let machine = Machine::new(&issuer);
         let (config, data_dir) = (Box::new(config), Arc::new(data_dir));
-        Self { issuer, clock, machine, log, app, config, data_dir, serving: Some(serving) }
+        let serving = Some(serving);
+        let mut server = Self { issuer, clock, machine, log, app, config, data_dir, serving, other: None };
+        if let Some(front) = front {
+            let replica = Box::pin(server.replica()).await;
+            let addresses = vec![own, replica.machine.url("")];
+            server.other = Some(Box::new(Other { replica, _balancer: Balancer::start(front, addresses) }));
+        }
+        server
     }
 
     /// See [`TestServer::replica`].
     async fn replica(&self) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+        let listener = free_port().await;
         let machine = Machine::new(&issuer_of(&listener));
         let config = self.config.clone();
         let (app, serving) =
             Box::pin(serve(Config::clone(&config), self.clock.clone(), listener.into())).await;
         let (issuer, clock, log) = (self.issuer.clone(), self.clock.clone(), self.log.clone());
         let (data_dir, serving) = (Arc::clone(&self.data_dir), Some(serving));
-        Self { issuer, clock, machine, log, app, config, data_dir, serving }
+        Self { issuer, clock, machine, log, app, config, data_dir, serving, other: None }
     }
 
     /// A browser that was never here.
@@ -163,9 +184,26 @@ impl BareServer {
         self.clock.advance(Duration::from_secs(u64::try_from(behind).unwrap_or_default()));
     }
 
+    /// The look that every server takes each second at what another changed: clients, APIs and the like may be as old as that.
+    ///
+    /// # Panics
+    ///
+    /// When the database does not answer.
+    pub async fn look(&self) {
+        for app in self.apps() {
+            app.store().refresh_if_stale().await.expect("the database answers");
+        }
+    }
+
     /// Statements that the server ran so far, in transactions and reads.
     pub fn statements(&self) -> u64 {
-        self.app.store().statements()
+        self.apps().map(|app| app.store().statements()).sum()
+    }
+
+    /// The application inside, and the one that it takes turns with.
+    fn apps(&self) -> impl Iterator<Item = &App> {
+        let other = self.other.as_deref().map(|other| &*other.replica.app);
+        std::iter::once(&*self.app).chain(other)
     }
 
     /// The application inside, for what no endpoint shows.
@@ -194,6 +232,9 @@ impl BareServer {
     ///
     /// When the server panicked.
     pub async fn stop(mut self) {
+        if let Some(other) = self.other.take() {
+            Box::pin(other.replica.stop()).await;
+        }
         if let Some(Serving { stop, task }) = self.serving.take() {
             _ = stop.send(());
             task.await.expect("the server does not panic");
@@ -217,10 +258,14 @@ async fn serve(config: Config, clock: Clock, listeners: Listeners) -> (Box<App>,
 /// The second address, if the configuration has one: at a free port of this machine, whatever the test wrote.
 async fn second(config: &mut Config) -> Option<TcpListener> {
     let second = config.server.tls.mtls.as_mut().filter(|second| second.listen.is_some())?;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+    let listener = free_port().await;
     let url = MtlsUrl::try_from(issuer_of(&listener).replace("http://", "https://"));
     second.url = url.expect("it is an address");
     Some(listener)
+}
+
+async fn free_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a free port exists")
 }
 
 /// `localhost`, because browsers keep `Secure` cookies of it without TLS.

@@ -67,7 +67,7 @@ pub struct Config {
     pub sessions: Sessions,
     /// The cost of a password hash and the queue in front of it.
     pub passwords: Passwords,
-    /// How often somebody may try.
+    /// How often somebody may try. Each replica counts for itself: with several, as many times more get through.
     pub limits: Limits,
     /// What is written down.
     #[serde(flatten)]

@@ -37,6 +37,8 @@ pub enum OAuthErrorCode {
     InvalidRequest,
     /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
     InvalidRequestObject,
+    /// RFC 9101 §7.
+    InvalidRequestUri,
     /// RFC 6749 §5.2.
     InvalidScope,
     /// RFC 8707 §2.
@@ -93,6 +95,7 @@ impl OAuthErrorCode {
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidRequestObject => "invalid_request_object",
+            Self::InvalidRequestUri => "invalid_request_uri",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidToken => "invalid_token",

@@ -31,6 +31,9 @@ pub enum RedirectUriError {
     /// A character outside visible ASCII, or a backslash.
     #[error("a redirect URI holds visible ASCII characters only, and no backslash")]
     ForbiddenCharacter,
+    /// It has a `#` that is encoded.
+    #[error("a redirect URI must not have an encoded # (%23): decoded once more it begins a fragment")]
+    HasEncodedFragment,
     /// It has a fragment (RFC 6749 §3.1.2).
     #[error("a redirect URI must not have a fragment")]
     HasFragment,
@@ -68,6 +71,11 @@ impl RedirectUri {
     ///
     /// [RFC 8252 §8.3]: https://www.rfc-editor.org/rfc/rfc8252#section-8.3
     pub fn parse_of_device(raw: &str) -> Result<Self, RedirectUriError> {
+        let uri = Self::read(raw)?;
+        if raw.contains("%23") { Err(RedirectUriError::HasEncodedFragment) } else { Ok(uri) }
+    }
+
+    fn read(raw: &str) -> Result<Self, RedirectUriError> {
         if raw.len() > LONGEST {
             return Err(RedirectUriError::TooLong);
         }
@@ -163,7 +171,7 @@ impl TryFrom<String> for RedirectUri {
 
     /// What was accepted once, by whichever rule.
     fn try_from(raw: String) -> Result<Self, RedirectUriError> {
-        Self::parse_of_device(&raw)
+        Self::read(&raw)
     }
 }
 
@@ -175,6 +183,10 @@ impl From<RedirectUri> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     fn accepts(registered: &str, presented: &str) -> bool {
@@ -189,6 +201,8 @@ mod tests {
             ("", E::NotAbsolute),
             ("https://app.example/cb#x", E::HasFragment),
             ("https://app.example/cb#", E::HasFragment),
+            ("https://app.example/cb%23x", E::HasEncodedFragment),
+            ("https://app.example/cb?next=%23x", E::HasEncodedFragment),
             ("http://app.example/cb", E::PlainHttp),
             ("http://localhost/cb", E::PlainHttp),
             ("http://127.0.0.1.evil.example/cb", E::PlainHttp),
@@ -266,6 +280,8 @@ mod tests {
         assert_eq!(RedirectUri::parse("http://localhost:1/cb"), Err(RedirectUriError::PlainHttp));
         let kept: RedirectUri = serde_json::from_str("\"http://localhost/cb\"").unwrap();
         assert_eq!(kept, uri);
+        let kept: RedirectUri = serde_json::from_str("\"https://app.example/cb%23x\"").unwrap();
+        assert!(kept.accepts("https://app.example/cb%23x"), "what was registered before stays");
         for bad in
             ["http://localhost.evil.example/cb", "http://app.example/cb", "http://localhost@evil.example/"]
         {
@@ -279,5 +295,111 @@ mod tests {
         assert!(accepts("com.example.app:/cb", "com.example.app:/cb"));
         assert!(!accepts("com.example.app:/cb", "com.example.app:/cb2"));
         assert_eq!(RedirectUri::parse("com.example.app:/cb").unwrap().host(), "com.example.app");
+    }
+
+    /// Pieces from which addresses are made, and with which comparisons were deceived.
+    const PIECES: [&str; 40] = [
+        "http://",
+        "https://",
+        "HTTP://",
+        "http:",
+        "//",
+        "/",
+        "\\",
+        "127.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "app.example",
+        "evil.example",
+        "*",
+        "@",
+        ":",
+        ":80",
+        ":0",
+        ":65536",
+        ":+1",
+        ":\u{661}",
+        "/cb",
+        "/CB",
+        "/%63b",
+        "/../",
+        "..;",
+        "?",
+        "?x=1",
+        "#",
+        "%23",
+        "%2f",
+        "%00",
+        " ",
+        "\t",
+        "com.example.app",
+        "ä",
+    ];
+
+    fn pieces() -> impl Strategy<Value = String> {
+        vec(select(&PIECES[..]), 0..10).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A registered address with one piece put in somewhere, or taken in place of others.
+    fn near() -> impl Strategy<Value = (String, String)> {
+        let registered = select(vec![
+            "http://127.0.0.1/cb",
+            "http://[::1]:80/cb?x=1",
+            "https://app.example/cb",
+            "com.example.app:/cb",
+        ]);
+        (registered, any::<prop::sample::Index>(), 0..6_usize, select(&PIECES[..])).prop_map(
+            |(registered, at, length, piece)| {
+                let start = at.index(registered.len() + 1);
+                let end = (start + length).min(registered.len());
+                (registered.to_owned(), format!("{}{piece}{}", &registered[..start], &registered[end..]))
+            },
+        )
+    }
+
+    /// What a second reading, by the parser of browsers, says of two addresses of which one is accepted for the other.
+    fn assert_same(registered: &str, presented: &str) {
+        let Ok(uri) = RedirectUri::parse_of_device(registered) else { return };
+        if !uri.accepts(presented) || registered == presented {
+            return;
+        }
+        let [mut own, mut other] = [registered, presented].map(|uri| Url::parse(uri).expect(uri));
+        let is_loopback = own.host_str() == Some("localhost")
+            || matches!(own.host(), Some(url::Host::Ipv4(ip)) if ip.is_loopback())
+            || matches!(own.host(), Some(url::Host::Ipv6(ip)) if ip.is_loopback());
+        assert!(is_loopback && own.scheme() == "http", "{registered} {presented}");
+        for url in [&mut own, &mut other] {
+            url.set_port(None).expect("it has a host");
+        }
+        assert_eq!(own, other, "{registered} {presented}");
+        assert!(!presented.contains('\\'), "{presented}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_accepted_for_another_differs_in_the_port_of_a_loopback_address_alone(
+            registered in pieces(), presented in pieces(), (good, bent) in near(),
+        ) {
+            assert_same(&registered, &presented);
+            assert_same(&good, &bent);
+            assert_same(&bent, &good);
+        }
+
+        #[test]
+        fn what_is_registered_is_an_address_without_a_fragment_and_a_name_of_nobody(raw in pieces()) {
+            if let Ok(uri) = RedirectUri::parse_of_device(&raw) {
+                let url = Url::parse(uri.as_str()).expect("it is an address");
+                assert_eq!((url.fragment(), url.username(), url.password()), (None, "", None), "{raw}");
+                assert!(!raw.contains(['#', '\\', ' ']), "{raw}");
+                assert!(uri.accepts(&raw));
+            }
+        }
     }
 }

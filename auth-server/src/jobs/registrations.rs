@@ -65,9 +65,9 @@ mod tests {
     use crate::domain::ids::{ClientId, InitialTokenId};
     use crate::domain::registration::{About, Allowance, InitialToken, Registration, RegistrationSource};
     use crate::domain::secret::Digest32;
-    use crate::storage::clients;
     use crate::storage::registrations::Upkeep;
     use crate::storage::tests::support::{Backend, Fixture};
+    use crate::storage::{audit, clients};
 
     /// A client that registered, and is due in an hour.
     async fn arrived(fixture: &Fixture) -> ClientId {
@@ -112,6 +112,28 @@ mod tests {
         assert!(registrations::due(&mut fixture.read().await, fixture.now(), 10).await.unwrap().is_empty());
         fixture.clock.advance(AGAIN + Duration::from_hours(1));
         assert_eq!(registrations::due(&mut fixture.read().await, fixture.now(), 10).await.unwrap(), [used]);
+    }
+
+    /// Two replicas that find the same client due at once.
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn a_client_goes_once_in_the_trail_however_many_take_it_away(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        let unused = arrived(&fixture).await;
+        let now = fixture.now();
+        for _ in 0..2 {
+            let client = unused.clone();
+            let event = AuditEvent::new(Actor::System, AuditAction::ClientDeleted);
+            let taken = fixture.write(move |tx| {
+                Box::pin(async move { client_removal::take_away(tx, &client, event, now).await })
+            });
+            taken.await;
+        }
+        let events = audit::list(&mut fixture.read().await, None, 50).await.unwrap();
+        let gone = events.iter().filter(|kept| kept.event.action == AuditAction::ClientDeleted).count();
+        assert_eq!(gone, 1);
     }
 
     /// Gone, it would come back by itself, and nobody would know that it was switched off.

@@ -247,7 +247,7 @@ async fn a_proof_is_good_once_and_only_one_may_be_sent() {
 
 // RFC 9449 §7.1
 #[tokio::test]
-async fn a_bound_token_is_no_bearer_token_and_a_bearer_token_is_not_bound() {
+async fn rfc_9449_section_7_1_a_bound_token_is_no_bearer_token_and_a_bearer_token_is_not_bound() {
     let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));
     let with = app(guard_of(&issuer).dpop(Dpop::new())).await;
     let without = app(guard_of(&issuer)).await;

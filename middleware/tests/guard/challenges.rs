@@ -28,7 +28,7 @@ async fn anonymous(app: &Router, path: &str) -> Answer {
 
 // RFC 9470 §3
 #[tokio::test]
-async fn a_sign_in_that_is_too_weak_or_too_old_is_asked_for_again() {
+async fn rfc_9470_section_3_a_sign_in_that_is_too_weak_or_too_old_is_asked_for_again() {
     let signer = Signer::es256("a");
     let strong = authenticated().acr("phrh").acr("phr").max_age(Duration::from_mins(5));
     let app = app(guard_of(&signer), strong).await;

@@ -127,7 +127,7 @@ async fn the_rules_can_be_tightened() {
 
 // RFC 8693 section 4.1
 #[tokio::test]
-async fn what_those_may_who_act_or_acted_opens_nothing() {
+async fn rfc_8693_section_4_1_what_those_may_who_act_or_acted_opens_nothing() {
     let signer = Signer::es256("a");
     let rules = Policy::shared(SharedPolicy::new(policy(
         "p, admin, *, orders, read\np, user:root, *, orders, read\np, user:boss, *, orders, read",

@@ -54,7 +54,7 @@ async fn a_handler_reads_the_details_of_a_type() {
 }
 
 #[tokio::test]
-async fn a_route_is_open_to_details_that_are_accepted_and_closed_to_others() {
+async fn rfc_9396_section_9_a_route_is_open_to_details_that_are_accepted_and_closed_to_others() {
     let signer = Signer::es256("a");
     let app = app(&signer).await;
     let pay = async |details: Value| {

@@ -170,7 +170,7 @@ async fn what_an_answer_leaves_out_of_iss_and_jti_is_known_without_it() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_bound_to_a_key_needs_a_proof_for_this_very_token() {
+async fn rfc_9449_section_11_7_a_token_that_is_bound_to_a_key_needs_a_proof_for_this_very_token() {
     let setup = Setup::with(|introspection| introspection, |guard| guard.dpop(Dpop::new())).await;
     let key = Signer::es256("k");
     let bound = json!({ "cnf": { "jkt": public(&key).1 }, "token_type": "DPoP" });

@@ -303,7 +303,7 @@ async fn unchanged_keys_are_not_sent_again() {
 }
 
 #[tokio::test]
-async fn metadata_of_another_issuer_brings_no_keys() {
+async fn rfc_8414_section_3_3_metadata_of_another_issuer_brings_no_keys() {
     let signer = Signer::es256("a");
     let issuer = TestIssuer::start(jwks([&signer])).await;
     let impostor = format!("{}/", issuer.url);

@@ -38,6 +38,8 @@ mod disk;
 #[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
+mod forged_signatures;
+#[cfg(test)]
 mod headers;
 #[cfg(test)]
 mod heads;

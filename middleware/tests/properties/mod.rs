@@ -5,11 +5,15 @@
 mod document;
 mod forwarded;
 mod json;
+mod jwks;
 mod path;
+mod proof;
 mod service;
 mod token;
 
 pub(crate) use self::forwarded::forwarded;
 pub(crate) use self::json::json;
+pub(crate) use self::jwks::jwks;
 pub(crate) use self::path::path;
+pub(crate) use self::proof::proof;
 pub(crate) use self::token::token;

@@ -41,6 +41,45 @@ fn key(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any seed is a key")
 }
 
+/// The line between a header and a payload.
+const BETWEEN: &[u8] = b"\n----\n";
+
+/// A header and a payload.
+pub(super) fn halves(text: &[u8]) -> (&[u8], &[u8]) {
+    let between = text.windows(BETWEEN.len()).position(|window| window == BETWEEN);
+    let (header, rest) = text.split_at(between.unwrap_or(text.len()));
+    (header, rest.get(BETWEEN.len()..).unwrap_or_default())
+}
+
+pub(super) fn with_signature(signed: &str, signature: &[u8]) -> String {
+    format!("{signed}.{}", encoded(signature))
+}
+
+/// The public half of a key, by the members that are needed (RFC 8037 §2).
+pub(super) fn jwk(key: &Ed25519KeyPair) -> String {
+    format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encoded(key.public_key()))
+}
+
+/// A text with the keys in place of their names, and something in place of another name.
+pub(super) fn placed(text: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let names = [("STRANGER", jwk(&STRANGERS_KEY)), ("KEY", jwk(&KEY)), (name, value.to_owned())];
+    let mut placed = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.first() {
+        match names.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
+            Some((name, value)) => {
+                placed.extend(value.as_bytes());
+                rest = rest.get(name.len()..).unwrap_or_default();
+            }
+            None => {
+                placed.push(*first);
+                rest = rest.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    placed
+}
+
 pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -71,6 +110,11 @@ async fn router() -> Router {
 /// What the service answers.
 pub(super) fn ask(request: Request<Body>) -> (StatusCode, Bytes) {
     let (runtime, router) = &*SERVICE;
+    answered(runtime, router, request)
+}
+
+/// What a service answers.
+pub(super) fn answered(runtime: &Runtime, router: &Router, request: Request<Body>) -> (StatusCode, Bytes) {
     runtime.block_on(async {
         let response = router.clone().oneshot(request).await.expect("a router answers");
         let (parts, body) = response.into_parts();

@@ -6,20 +6,15 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, StatusCode};
 use serde_json::{Map, Value};
 
-use super::service::{AUDIENCE, ISSUER, KEY, KID, NOW, STRANGERS_KEY, ask, encoded};
+use super::service::{AUDIENCE, ISSUER, KEY, KID, NOW, STRANGERS_KEY, ask, encoded, halves, with_signature};
 
 const LEEWAY: f64 = 30.0;
 const MAX_LIFETIME: f64 = 24.0 * 3_600.0;
 
-/// The line between a header and a payload.
-const BETWEEN: &[u8] = b"\n----\n";
-
 /// A header and a payload: signed by the issuer they pass only if a second, slow reading finds them good, and signed by anybody
 /// else, or by nobody, never. The text itself is no token either.
 pub(crate) fn token(text: &[u8]) {
-    let between = text.windows(BETWEEN.len()).position(|window| window == BETWEEN);
-    let (header, rest) = text.split_at(between.unwrap_or(text.len()));
-    let payload = rest.get(BETWEEN.len()..).unwrap_or_default();
+    let (header, payload) = halves(text);
     let signed = format!("{}.{}", encoded(header), encoded(payload));
 
     let own = with_signature(&signed, KEY.sign(signed.as_bytes()).as_ref());
@@ -38,10 +33,6 @@ pub(crate) fn token(text: &[u8]) {
         assert!(!is_accepted(stolen.as_bytes()), "{stolen}");
     }
     assert!(!is_accepted(text), "{}", text.escape_ascii());
-}
-
-fn with_signature(signed: &str, signature: &[u8]) -> String {
-    format!("{signed}.{}", encoded(signature))
 }
 
 /// A good signature but for one bit.

@@ -39,6 +39,9 @@ struct Requirement {
     section: String,
     level: Level,
     says: String,
+    /// Whether something has to be refused: a test named after the section shows that then.
+    #[serde(default)]
+    refuses: bool,
     /// Those that show it.
     tests: Option<Vec<String>>,
     /// Why it does not apply here.
@@ -134,6 +137,9 @@ fn fault(requirement: &Requirement, tests: &mut Tests) -> Vec<String> {
             {
                 faults.push("a test is named twice".to_owned());
             }
+            if requirement.refuses && !named.iter().any(|test| is_named_after_a_section(test)) {
+                faults.push("what is refused is shown by no test that is named after its section".to_owned());
+            }
         }
         Some(Status::NotApplicable(why) | Status::Unmet(why) | Status::Untested(why)) => {
             faults.extend(fault_of_words(why));
@@ -141,6 +147,12 @@ fn fault(requirement: &Requirement, tests: &mut Tests) -> Vec<String> {
     }
     faults.extend(fault_of_words(&requirement.says));
     faults
+}
+
+/// `conformance::jarm::section_2_1_..`, or with the specification before it where a file shows several.
+fn is_named_after_a_section(test: &str) -> bool {
+    let name = test.rsplit("::").next().unwrap_or_default();
+    name.starts_with("section_") || name.contains("_section_")
 }
 
 fn fault_of_words(words: &str) -> Option<String> {
@@ -177,9 +189,14 @@ fn a_requirement_says_in_one_way_what_becomes_of_it() {
         toml::from_str(&format!("section = \"1\"\nlevel = \"MUST\"\nsays = \"x\"\n{lines}")).unwrap()
     };
     let mut tests = Tests::default();
+    let unnamed = "attack::codes::co_04_a_code_is_of_no_use_to_another_client";
     let known = "conformance::jarm::section_2_1_an_error_is_signed_as_well";
     for (lines, faults) in [
         (format!("tests = [\"{known}\"]"), 0),
+        (format!("refuses = true\ntests = [\"{known}\"]"), 0),
+        (format!("refuses = true\ntests = [\"{unnamed}\"]"), 1),
+        (format!("refuses = true\ntests = [\"{unnamed}\", \"{known}\"]"), 0),
+        ("refuses = true\nbecause = \"It is not offered.\"".to_owned(), 0),
         ("because = \"It is not offered.\"".to_owned(), 0),
         ("unmet = \"All of it.\"".to_owned(), 0),
         ("untested = \"All of it.\"".to_owned(), 0),

@@ -57,7 +57,7 @@ fn list(specifications: &BTreeMap<String, Specification>) -> String {
         String::new(),
         "Each MUST and SHOULD that concerns an authorization server, an OpenID provider or a service behind the guard, in our own short \
          words, with the tests that show it. What does not apply says why, and what is open says what is missing: a test, or the thing \
-         itself. What a text demands without one of these words stands as MUST. The specifications are the authority, these tables are none."
+         itself. What a text demands without one of these words stands as MUST. What has to be refused is shown by a test that is named after the section. The specifications are the authority, these tables are none."
             .to_owned(),
         String::new(),
         "These pages are made of `tests/conformance/requirements` by `PORTCULLIS_ACCEPT_REQUIREMENTS=1 tests/run architecture`, which \

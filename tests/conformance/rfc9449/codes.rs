@@ -2,7 +2,7 @@
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::holder::Holder;
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
@@ -12,7 +12,7 @@ use super::{redemption, refused, told};
 #[rstest]
 #[tokio::test]
 async fn section_10_a_code_is_redeemed_by_the_key_that_the_request_named(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
@@ -37,7 +37,7 @@ async fn section_10_a_code_is_redeemed_by_the_key_that_the_request_named(
 #[rstest]
 #[tokio::test]
 async fn section_10_1_a_proof_beside_a_pushed_request_names_the_key(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;

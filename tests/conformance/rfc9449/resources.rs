@@ -3,7 +3,7 @@
 use portcullis_guard::Dpop;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::holder::Holder;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
@@ -16,7 +16,7 @@ use super::{ORDERS, redemption, refused, tokens_of_a_public_client, told};
 #[rstest]
 #[tokio::test]
 async fn section_7_userinfo_takes_a_bound_token_with_a_proof_and_not_otherwise(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let app = server.admin.native_client(&[]).await;
@@ -69,7 +69,9 @@ async fn section_7_userinfo_takes_a_bound_token_with_a_proof_and_not_otherwise(
 
 #[rstest]
 #[tokio::test]
-async fn section_7_1_an_unbound_token_is_no_dpop_token(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_7_1_an_unbound_token_is_no_dpop_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let app = server.admin.native_client(&[]).await;
@@ -86,7 +88,7 @@ async fn section_7_1_an_unbound_token_is_no_dpop_token(#[values(Sqlite, Postgres
 #[rstest]
 #[tokio::test]
 async fn section_7_the_admin_api_takes_a_bound_token_with_a_proof_and_not_otherwise(
-    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
     let api = server.admin.admin_api().await;

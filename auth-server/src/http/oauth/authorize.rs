@@ -162,7 +162,8 @@ fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
             ErrorPage::new(ErrorKind::BadClient).parameter("client_id", cause.to_string())
         }
         AuthorizeError::Page(cause) => {
-            ErrorPage::new(ErrorKind::BadClient).parameter(cause.parameter(), cause.to_string())
+            let page = ErrorPage::new(ErrorKind::BadClient).code(cause.code());
+            page.parameter(cause.parameter(), cause.to_string())
         }
     };
     let mut response = shown.pages.error(&page.reference(shown.id.as_str()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::domain::oauth_error::OAuthErrorCode;
 use crate::http::render::Page;
 use crate::services::trouble::is_temporary;
 
@@ -89,6 +90,7 @@ pub(crate) struct ErrorPage {
     kind: ErrorKind,
     status: u16,
     problem: bool,
+    code: Option<&'static str>,
     parameter: Option<&'static str>,
     reason: Option<String>,
     seconds: Option<u64>,
@@ -102,6 +104,7 @@ impl ErrorPage {
             kind,
             status: kind.status().as_u16(),
             problem: true,
+            code: None,
             parameter: None,
             reason: None,
             seconds: None,
@@ -124,6 +127,13 @@ impl ErrorPage {
     pub(crate) fn parameter(mut self, name: &'static str, reason: impl Into<String>) -> Self {
         self.parameter = Some(name);
         self.reason = Some(reason.into());
+        self
+    }
+
+    /// What the specifications call it.
+    #[must_use]
+    pub(crate) fn code(mut self, code: OAuthErrorCode) -> Self {
+        self.code = Some(code.as_str());
         self
     }
 

@@ -62,7 +62,8 @@ impl PushError {
             Self::Client(error) => error.code(),
             Self::ProofAlgorithm | Self::ProofUsed => OAuthErrorCode::InvalidDpopProof,
             Self::Request(error) => error.code(),
-            Self::Address(_) | Self::Handle => OAuthErrorCode::InvalidRequest,
+            Self::Address(error) => error.code(),
+            Self::Handle => OAuthErrorCode::InvalidRequest,
         }
     }
 

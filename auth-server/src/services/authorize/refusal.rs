@@ -33,6 +33,22 @@ pub(crate) enum PageError {
 }
 
 impl PageError {
+    /// What the page calls it. A redirect that nobody can trust would carry the same code.
+    pub(crate) const fn code(self) -> OAuthErrorCode {
+        match self {
+            Self::HandleUnknown => OAuthErrorCode::InvalidRequestUri,
+            Self::ClientMissing
+            | Self::ClientRepeated
+            | Self::ClientUnknown
+            | Self::HandleBesideObject
+            | Self::HandleRepeated
+            | Self::Malformed(_)
+            | Self::RedirectMissing
+            | Self::RedirectNotRegistered
+            | Self::RedirectRepeated => OAuthErrorCode::InvalidRequest,
+        }
+    }
+
     /// The parameter to blame.
     pub(crate) const fn parameter(self) -> &'static str {
         match self {

@@ -37,7 +37,7 @@ fn set(query: &mut Query, name: &str, value: &str) {
 
 // AZ-22
 #[tokio::test]
-async fn an_answer_of_another_issuer_or_of_none_gets_no_code_from_us() {
+async fn rfc_9207_section_2_4_an_answer_of_another_issuer_or_of_none_gets_no_code_from_us() {
     let world = World::new().await;
     for iss in [Some("https://evil.test"), Some(""), None] {
         let (browser, answer) = come_back(&world, |query| match iss {
@@ -184,7 +184,7 @@ async fn id_tokens_that_are_not_for_this_sign_in_are_refused() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_the_issuer_did_not_sign_is_refused() {
+async fn openid_core_section_3_1_3_7_an_id_token_that_the_issuer_did_not_sign_is_refused() {
     let world = World::new().await;
     let claims = json!({ "iss": world.provider.url, "aud": CLIENT, "sub": "alice" });
     let stranger = crate::signer::Signer::es256("a");
