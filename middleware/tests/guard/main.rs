@@ -67,6 +67,9 @@ mod login;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+#[cfg(feature = "html")]
+mod misread;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod panics;
