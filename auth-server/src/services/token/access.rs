@@ -154,7 +154,7 @@ mod tests {
         let ring = trial.ring().await;
         let tokens = AccessTokens::new(trial.store.clone(), ring.clone(), trial.issuer.clone());
         let now = START.as_secs();
-        let good = json!({ "iss": trial.issuer.as_str(), "sub": "ada", "aud": "https://orders.example", "client_id": "cli_1",
+        let good = json!({ "iss": trial.issuer.as_str(), "sub": "ada", "aud": "https://orders.example", "client_id": "cli_01a21bbfa15779f5b3607f886d190e77",
             "exp": now + 300, "iat": now, "jti": "one" });
         assert!(tokens.read(&signed(&ring, &good), START).is_some());
         for name in ["iss", "sub", "aud", "client_id", "exp", "iat", "jti"] {
@@ -167,7 +167,9 @@ mod tests {
                 assert!(tokens.read(&signed(&ring, &other), START).is_none(), "{name}: {value}");
             }
         }
-        for value in [json!("1"), json!((now + 300).to_string()), json!(1e300), json!(-1), json!(0), json!(now)] {
+        for value in
+            [json!("1"), json!((now + 300).to_string()), json!(1e300), json!(-1), json!(0), json!(now)]
+        {
             let mut other = good.clone();
             other["exp"] = value.clone();
             assert!(tokens.read(&signed(&ring, &other), START).is_none(), "exp: {value}");
