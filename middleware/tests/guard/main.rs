@@ -35,6 +35,8 @@ mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 #[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
