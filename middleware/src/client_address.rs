@@ -100,7 +100,7 @@ impl Proxies {
             return peer;
         };
         let mut client = peer;
-        for hop in header.hops(headers).into_iter().rev().take(MAX_HOPS) {
+        for hop in header.hops(headers).take(MAX_HOPS) {
             let Some(address) = hop else { break };
             client = address;
             if !self.is_trusted(address) {
@@ -116,16 +116,51 @@ impl Proxies {
 }
 
 impl ForwardedHeader {
-    /// The entries of the header, in the order written; `None` for one that is not an address.
-    fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    /// The entries of the header, the last one first; `None` for one that is not an address.
+    fn hops(&self, headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
         let (name, read): (HeaderName, fn(&str) -> Option<IpAddr>) = match self {
             Self::Forwarded => (http::header::FORWARDED, forwarded_for),
             Self::Named(name) => (name.clone(), address),
             Self::XForwardedFor => (HeaderName::from_static("x-forwarded-for"), address),
         };
-        let values = headers.get_all(name);
-        values.iter().flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(read).collect()
+        let values = headers.get_all(name).iter().rev();
+        let entries = values.flat_map(|value| FromRight { rest: Some(value.as_bytes()), separator: b',' });
+        // Each by itself: what a client wrote further left says nothing of what a proxy put behind it.
+        entries.map(move |entry| std::str::from_utf8(entry).ok().and_then(read))
     }
+}
+
+/// The parts of a list, from the last to the first. What stands between quotation marks separates nothing (RFC 7239 §4).
+///
+/// Quotation marks are paired from the right as well: the last entries are those of proxies of ours, which close what they open, so
+/// that one that a client left open ends before them.
+struct FromRight<'a> {
+    rest: Option<&'a [u8]>,
+    separator: u8,
+}
+
+impl<'a> Iterator for FromRight<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest.take()?;
+        let mut is_quoted = false;
+        for (at, byte) in rest.iter().enumerate().rev() {
+            let before = rest.get(..at).unwrap_or_default();
+            if *byte == b'"' && !ends_in_escape(before) {
+                is_quoted = !is_quoted;
+            } else if *byte == self.separator && !is_quoted {
+                self.rest = Some(before);
+                return rest.get(at + 1..);
+            }
+        }
+        Some(rest)
+    }
+}
+
+/// Whether a text takes the meaning from the character behind it: `\"` is no quotation mark, `\\"` is one.
+fn ends_in_escape(text: &[u8]) -> bool {
+    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 fn network(text: &str) -> Result<IpNet, NotANetwork> {
@@ -133,15 +168,19 @@ fn network(text: &str) -> Result<IpNet, NotANetwork> {
     parsed.map_err(|_| NotANetwork(text.to_owned()))
 }
 
-/// The `for` parameter of one element of `Forwarded` (RFC 7239 §4).
+/// The `for` parameter of one element of `Forwarded` (RFC 7239 §4), which has one at most.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    element
-        .split(';')
-        .find_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
-        })
-        .and_then(address)
+    let pairs = FromRight { rest: Some(element.as_bytes()), separator: b';' };
+    let mut told = pairs.filter_map(|pair| {
+        let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| value.trim())
+    });
+    let value = told.next()?;
+    if told.next().is_some() {
+        return None;
+    }
+    let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    address(unquoted.unwrap_or(value))
 }
 
 /// An address, with or without a port; an IPv6 one may stand in brackets.
@@ -155,6 +194,8 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
@@ -205,6 +246,46 @@ mod tests {
         assert_eq!(client(&proxies, "10.0.0.1", &element), "2001:db8::7");
         let hidden = headers("forwarded", &["for=_hidden"]);
         assert_eq!(client(&proxies, "10.0.0.1", &hidden), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_a_client_sends_along_is_no_element_and_no_parameter() {
+        let proxies = Proxies::trust(["10.0.0.0/8"]).unwrap().header(ForwardedHeader::Forwarded);
+        for (element, expected) in [
+            (r#"for=192.0.2.1;host="a,for=198.51.100.7""#, "192.0.2.1"),
+            (r#"proto=http;host="a;for=198.51.100.7";for=192.0.2.1"#, "192.0.2.1"),
+            (r#"for=192.0.2.1;host="a\",for=198.51.100.7""#, "192.0.2.1"),
+            (r#"for=192.0.2.1;host="a\\""#, "192.0.2.1"),
+            (r#"for=192.0.2.1;host="\\\",for=198.51.100.7;""#, "192.0.2.1"),
+            (r#"for="192.0.2.1""#, "192.0.2.1"),
+            (r#"for="198.51.100.7, for=192.0.2.1"#, "192.0.2.1"),
+            (r#"for="198.51.100.7;x="\, for=192.0.2.1;host="a""#, "192.0.2.1"),
+            ("for=198.51.100.7;for=192.0.2.1", "10.0.0.1"),
+            (r#"for="192.0.2.1"#, "10.0.0.1"),
+            (r#"for=192.0.2.1""#, "10.0.0.1"),
+            (r#"for=""192.0.2.1"""#, "10.0.0.1"),
+        ] {
+            assert_eq!(
+                client(&proxies, "10.0.0.1", &headers("forwarded", &[element])),
+                expected,
+                "{element}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_their_own_entry_alone() {
+        let sent = |name: &'static str, value: &[u8]| {
+            HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())])
+        };
+        let proxies = Proxies::trust(["10.0.0.0/8"]).unwrap();
+        let listed = sent("x-forwarded-for", b"\xe9, 192.0.2.1");
+        assert_eq!(client(&proxies, "10.0.0.1", &listed), "192.0.2.1");
+        let last = sent("x-forwarded-for", b"192.0.2.1, \xe9");
+        assert_eq!(client(&proxies, "10.0.0.1", &last), "10.0.0.1");
+        let proxies = proxies.header(ForwardedHeader::Forwarded);
+        let elements = sent("forwarded", b"for=\xe9, for=192.0.2.1");
+        assert_eq!(client(&proxies, "10.0.0.1", &elements), "192.0.2.1");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::cache_control::fresh_for;
@@ -22,6 +23,14 @@ pub enum FetchError {
     /// The answer was not 200, nor 304 where that is one.
     #[error("the server answered {0}")]
     Status(StatusCode),
+    /// The server did not want to, and said why.
+    #[error("the server answered {status}: {said:?}")]
+    Refused {
+        /// The status of the answer.
+        status: StatusCode,
+        /// The beginning of its reason.
+        said: String,
+    },
     /// The server says nothing.
     #[error("the server says nothing")]
     Silent,
@@ -123,7 +132,7 @@ impl Fetcher {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if get.etag.is_some() => return Ok(Fetched::NotModified { fresh_for }),
-            other => return Err(FetchError::Status(other)),
+            _ => return Err(refusal(response).await),
         }
         let etag = response.headers().get(header::ETAG).cloned();
         Ok(Fetched::Document { body: read(response, get.max_bytes).await?, etag, fresh_for })
@@ -227,6 +236,41 @@ async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes
     Ok(body.freeze())
 }
 
+/// What can be told of an answer that is none of those hoped for: where a client is refused, servers say why (RFC 9457 §3.1, RFC 6749
+/// §5.2).
+async fn refusal(response: reqwest::Response) -> FetchError {
+    let status = response.status();
+    if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return FetchError::Status(status);
+    }
+    let said =
+        read(response, MAX_REASON).await.ok().and_then(|body| serde_json::from_slice::<Reason>(&body).ok());
+    match said.and_then(Reason::text) {
+        Some(said) => FetchError::Refused { status, said },
+        None => FetchError::Status(status),
+    }
+}
+
+/// The longest document that is read for its reason, in bytes.
+const MAX_REASON: usize = 16 * 1024;
+/// How much of a reason is told, in characters.
+const LONGEST_REASON: usize = 200;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reason {
+    detail: Option<String>,
+    error_description: Option<String>,
+    title: Option<String>,
+}
+
+impl Reason {
+    fn text(self) -> Option<String> {
+        let said = self.detail.or(self.error_description).or(self.title)?;
+        Some(said.chars().take(LONGEST_REASON).collect())
+    }
+}
+
 /// Whether a URL is secure, or plain `http` is allowed for it.
 pub(crate) fn is_allowed(url: &Url, plain_http: bool) -> bool {
     is_secure(url) || (plain_http && url.scheme() == "http")
@@ -269,5 +313,21 @@ mod tests {
         ] {
             assert_eq!(is_secure(&Url::parse(url).unwrap()), secure, "{url}");
         }
+    }
+
+    #[test]
+    fn of_a_refusal_its_reason_is_told_as_far_as_it_is_short() {
+        for (body, expected) in [
+            (r#"{"title":"Forbidden","detail":"not the guard of an API"}"#, Some("not the guard of an API")),
+            (r#"{"error":"invalid_client","error_description":"unknown"}"#, Some("unknown")),
+            (r#"{"title":"Forbidden"}"#, Some("Forbidden")),
+            (r#"{"detail":null}"#, None),
+            ("{}", None),
+        ] {
+            let reason: Reason = serde_json::from_str(body).unwrap();
+            assert_eq!(reason.text().as_deref(), expected, "{body}");
+        }
+        let long = Reason { title: Some("ü".repeat(1_000)), ..Reason::default() };
+        assert_eq!(long.text().unwrap().chars().count(), LONGEST_REASON);
     }
 }

@@ -245,6 +245,9 @@ impl Guard {
         for binding in requirement.bindings().into_iter().filter(is_missing) {
             tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
         }
+        if requirement.asks_policy() && self.core.policy.is_none() {
+            tracing::error!(requires = %requirement, "what the policy is to allow is never allowed: the guard has none, which `GuardBuilder::policy` gives it");
+        }
         if requirement.asks_when_stale() && self.core.authority.introspector.is_none() {
             tracing::error!(requires = %requirement, "nobody can be asked when revocations are not heard: the guard has no introspection");
         }

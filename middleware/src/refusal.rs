@@ -238,7 +238,9 @@ impl Refusal {
                 tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             // Strangers cause these as often as they like: who counts them says it ever more rarely.
-            Self::Unavailable(Outage::Proofs | Outage::Questions) => {
+            Self::Unavailable(
+                Outage::Introspection | Outage::Keys | Outage::Policy | Outage::Proofs | Outage::Questions,
+            ) => {
                 tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             Self::SlowAnswer | Self::Unavailable(_) => {

@@ -48,6 +48,14 @@ struct Scope {
     expires_at: u64,
 }
 
+impl Scope {
+    /// All that either means.
+    fn and(self, other: Self) -> Self {
+        let not_before = self.not_before.zip(other.not_before).map(|(one, other)| one.max(other));
+        Self { not_before, expires_at: self.expires_at.max(other.expires_at) }
+    }
+}
+
 /// In place of an issuer: tokens of all of them are meant, so that none that was revoked is taken for good.
 const ANY: usize = usize::MAX;
 
@@ -154,7 +162,11 @@ impl Revoked {
                 tracing::warn!("the server revoked something in a way that is not known here");
                 continue;
             };
-            scopes.insert(mark, Scope { not_before: nbf, expires_at: exp });
+            let told = Scope { not_before: nbf, expires_at: exp };
+            // In whatever order two of them are told, both hold.
+            let known = scopes.get(&mark).filter(|known| known.expires_at > now);
+            let told = known.map_or(told, |known| known.and(told));
+            scopes.insert(mark, told);
         }
         drop(scopes);
         self.version.fetch_add(1, Ordering::Release);
@@ -278,12 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_forgets_is_forgotten_and_what_it_repeats_replaced() {
+    fn what_the_server_forgets_is_forgotten_and_of_what_it_repeats_the_most_counts() {
         let desk = Desk::new();
         assert!(desk.hear(true, vec![entry("sub", "u", Some(NOW))]));
         assert!(!desk.hear(true, Vec::new()), "a reset");
         assert!(!desk.hear(false, vec![entry("sub", "u", Some(1))]));
         assert!(desk.hear(false, vec![entry("sub", "u", Some(NOW))]), "although it was good before");
+        assert!(desk.hear(false, vec![entry("sub", "u", Some(1))]), "less of it takes nothing back");
+        let over = Entry { exp: NOW, ..entry("client_id", "c", None) };
+        assert!(
+            !Desk::new().hear(false, vec![over, entry("client_id", "c", Some(1))]),
+            "what is over is not prolonged"
+        );
     }
 
     #[test]

@@ -172,6 +172,18 @@ impl Declared {
         self.settle(entry, Found { outcome, span: field.span, text, pointer: || written(&path) }, findings)
     }
 
+    /// Judges a file that comes under the name of a field: it is none of the texts that are declared, and nobody looks into it.
+    pub(crate) fn file(&self, name: &str, findings: &mut Findings) -> Result<(), Breach> {
+        let found = self.flat(name).and_then(|number| Some((number, self.entries.get(number)?)));
+        match found.map(|(number, entry)| (number, entry, entry.check.other())) {
+            // What names a whole tree speaks of the texts in it.
+            Some((number, entry, Err(breach))) if !entry.pattern.is_open() => {
+                self.wrong(number, breach, || written(&[Segment::Key(name.into())]), findings)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Judges a header that breaks a rule by how it stands there, whatever it holds.
     pub(crate) fn refuse(&self, name: &str, rule: Rule, findings: &mut Findings) -> Result<(), Breach> {
         let Some((number, entry)) =

@@ -34,7 +34,7 @@ impl AskFault {
         let Self::Fetch(fault) = self else { return true };
         match fault {
             FetchError::Silent | FetchError::Transport(_) => true,
-            FetchError::Status(status) => !is_a_stumble(*status),
+            FetchError::Refused { status, .. } | FetchError::Status(status) => !is_a_stumble(*status),
             FetchError::TooLong => false,
         }
     }

@@ -36,8 +36,10 @@ pub(crate) enum MetadataFault {
     #[error("there is no metadata, neither at {OPENID} nor at {OAUTH}")]
     Nowhere,
     /// OpenID Connect Discovery §4.3: one issuer must not speak for another.
-    #[error("the metadata is that of another issuer")]
-    OtherIssuer,
+    #[error(
+        "the metadata is that of {named}, and not of {expected:?}: an issuer is named by the very same text everywhere"
+    )]
+    OtherIssuer { named: String, expected: String },
 }
 
 /// Where the metadata of an issuer is: one of two places.
@@ -160,7 +162,8 @@ impl MetadataPlace {
         read_json(body, BOUNDS, |_, _| ()).map_err(|_| MetadataFault::Malformed)?;
         let document: Document = serde_json::from_slice(body).map_err(|_| MetadataFault::Malformed)?;
         if document.issuer != self.issuer {
-            return Err(MetadataFault::OtherIssuer);
+            let named = format!("{:?}", document.issuer.chars().take(200).collect::<String>());
+            return Err(MetadataFault::OtherIssuer { named, expected: self.issuer.clone() });
         }
         Ok(Metadata {
             document,
@@ -279,7 +282,12 @@ mod tests {
             r#"{"issuer":"https://id.test/","jwks_uri":"https://id.test/jwks"}"#,
             r#"{"issuer":"https://evil.test","jwks_uri":"https://id.test/jwks"}"#,
         ] {
-            assert_eq!(jwks_uri(other), Err(MetadataFault::OtherIssuer.to_string()), "{other}");
+            let refused = jwks_uri(other).unwrap_err();
+            assert!(
+                refused.starts_with("the metadata is that of \"https://")
+                    && refused.contains(", and not of \"https://id.test\""),
+                "{refused}"
+            );
         }
         for insecure in [
             "http://id.test/jwks",

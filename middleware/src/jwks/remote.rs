@@ -1,6 +1,7 @@
 //! Keys that are fetched: in the background, and once for all requests that meet a new key.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) struct RemoteKeys {
     outage: OutageLog,
     /// Holding this is what makes a fetch the only one.
     discovery: Arc<AsyncMutex<Discovery>>,
+    /// Whether a fetch is under way. Looking at the lock instead would take it from whoever wants to fetch.
+    is_asking: AtomicBool,
     /// Counts finished fetches.
     finished: watch::Sender<u64>,
     fetcher: Fetcher,
@@ -103,6 +106,7 @@ impl RemoteKeys {
             attempts: Mutex::default(),
             outage: OutageLog::default(),
             discovery: Arc::new(AsyncMutex::new(discovery)),
+            is_asking: AtomicBool::new(false),
             finished: watch::Sender::new(0),
             fetcher,
             clock,
@@ -170,7 +174,7 @@ impl RemoteKeys {
 
     /// Whether the issuer may have keys that are not known here: it could not be asked, or has not answered yet.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.attempts().failures > 0 || self.confirmed.is_by_disk() || self.discovery.try_lock().is_err()
+        self.attempts().failures > 0 || self.confirmed.is_by_disk() || self.is_asking.load(Ordering::Acquire)
     }
 
     /// Whether a request may have the keys fetched.
@@ -242,6 +246,7 @@ impl RemoteKeys {
     }
 
     async fn refresh_with(&self, mut discovery: OwnedMutexGuard<Discovery>, cause: Cause) {
+        let asking = Asking::begin(&self.is_asking);
         let outcome = discovery.fetch(&self.fetcher).await;
         let now = self.clock.steady();
         let fresh_for = outcome.as_ref().ok().map(|answered| answered.fresh_for);
@@ -261,6 +266,7 @@ impl RemoteKeys {
         }
         self.record(now, fresh_for, cause);
         // First let go, then wake: whoever comes in between starts a fetch of its own, or finds it done.
+        drop(asking);
         drop(discovery);
         self.finished.send_modify(|count| *count += 1);
     }
@@ -308,6 +314,22 @@ impl RemoteKeys {
     }
 }
 
+/// That a fetch is under way, until it is over or given up.
+struct Asking<'a>(&'a AtomicBool);
+
+impl<'a> Asking<'a> {
+    fn begin(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::Release);
+        Self(flag)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 impl fmt::Debug for RemoteKeys {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RemoteKeys").field("keys", &self.keys.load()).finish_non_exhaustive()
@@ -316,7 +338,7 @@ impl fmt::Debug for RemoteKeys {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -90,7 +90,13 @@ impl CallbackFault {
     /// Says it to the log, once. What strangers can cause as often as they like is for debugging.
     fn log(&self) {
         match self {
-            Self::Malformed | Self::Stale => tracing::debug!(cause = %self, "nobody is signed in"),
+            Self::Malformed | Self::OtherIssuer | Self::Stale => {
+                tracing::debug!(cause = %self, "nobody is signed in");
+            }
+            // A code that was made up, or shown twice.
+            Self::Exchange(fault) if fault.is_final() => {
+                tracing::debug!(cause = %self, "nobody is signed in");
+            }
             Self::Error { .. } | Self::SignedOut => tracing::info!(cause = %self, "nobody is signed in"),
             _ => tracing::warn!(cause = %self, "nobody is signed in"),
         }

@@ -29,8 +29,8 @@ pub(crate) enum SnapshotFault {
     OtherClient,
     #[error("it is signed by another issuer than the one whose policy it has to be")]
     OtherIssuer,
-    #[error("it is the policy of another API")]
-    OtherApi,
+    #[error("it is the policy of the API {found:?}, and the audience of this guard is {own:?}")]
+    OtherApi { found: String, own: String },
     #[error("it has errors:\n{0}")]
     Invalid(#[from] Report),
 }
@@ -93,7 +93,7 @@ pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, Snaps
     }
     let document: SnapshotDocument = part(&jws.payload)?;
     if document.api != expected.api {
-        return Err(SnapshotFault::OtherApi);
+        return Err(SnapshotFault::OtherApi { found: document.api, own: expected.api.to_owned() });
     }
     Ok(Opened { snapshot: document.compile()?, content: content_of(&document), name: shadow, issuer })
 }

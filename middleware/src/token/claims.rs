@@ -328,6 +328,12 @@ impl AccessClaims {
         self.text(Text::Aud) == Some(own) || self.audiences.iter().any(|name| name == own)
     }
 
+    /// Whom the token is for.
+    pub(crate) fn addressees(&self) -> String {
+        let one = self.text(Text::Aud).into_iter();
+        one.chain(self.audiences.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether they are of this issuer.
     pub(crate) fn is_of(&self, issuer: &str) -> bool {
         self.text(Text::Iss) == Some(issuer)

@@ -1,5 +1,6 @@
 //! Verifying access tokens (RFC 9068, RFC 8725): from a string in a header to a [`Principal`].
 
+mod astray;
 mod bearer;
 mod cache;
 mod claims;
@@ -13,6 +14,7 @@ mod principal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use astray::Astray;
 pub(crate) use bearer::{BearerFault, Credential, Scheme, credential};
 use cache::TokenCache;
 pub(crate) use claims::{AccessClaims, Audience, Implied, NumericDate, Rules, is_current, part};
@@ -152,6 +154,7 @@ pub(crate) struct Verifier {
     clock: Clock,
     /// What was revoked, when somebody tells.
     revoked: Option<Arc<Revoked>>,
+    astray: Astray,
 }
 
 impl Verifier {
@@ -163,7 +166,8 @@ impl Verifier {
         revoked: Option<Arc<Revoked>>,
     ) -> Self {
         let cache = TokenCache::new(policy.cache_bytes);
-        Self { trusts, audience, policy, cache, last_header: LastHeader::default(), clock, revoked }
+        let (last_header, astray) = (LastHeader::default(), Astray::default());
+        Self { trusts, audience, policy, cache, last_header, clock, revoked, astray }
     }
 
     /// What tokens have to be for.
@@ -253,7 +257,10 @@ impl Verifier {
     fn verify_afresh(&self, token: &str, now: Now, attempt: Attempt) -> Result<Verification, TokenFault> {
         let max_bytes = self.policy.max_bytes;
         let (jws, iss) = Jws::parse_after(token, max_bytes, &self.last_header)?;
-        let (index, trust) = self.trusts.of(&iss).ok_or(TokenFault::UnknownIssuer)?;
+        let Some((index, trust)) = self.trusts.of(&iss) else {
+            self.astray.issued(now.moment.now, &iss, || self.trusts.names().join(" "));
+            return Err(TokenFault::UnknownIssuer);
+        };
         let form = trust.token_form();
         jws.check_form(form)?;
         let (key, generation) = match trust.lookup(jws.key_name(), now.moment) {
@@ -267,7 +274,7 @@ impl Verifier {
         self.last_header.remember(&jws);
         let claims =
             if form.is_generic() { generic::claims(&jws)? } else { AccessClaims::parse(&jws.payload)? };
-        claims.check(&self.policy.rules(&self.audience, now.unix_secs))?;
+        self.check(&claims, now)?;
         let token: Arc<str> = token.into();
         let verified = Verified::new(claims, jws.payload, index, generation).by(Arc::clone(&token));
         if verified.is_revoked(self.revoked.as_deref()) {
@@ -276,6 +283,14 @@ impl Verifier {
         let verified = Arc::new(verified);
         self.cache.insert(&token, &verified);
         Ok(Verification::Verified(Principal::from(verified)))
+    }
+
+    fn check(&self, claims: &AccessClaims, now: Now) -> Result<(), TokenFault> {
+        let checked = claims.check(&self.policy.rules(&self.audience, now.unix_secs));
+        if checked == Err(TokenFault::Audience) {
+            self.astray.addressed(now.moment.now, (&claims.addressees(), &self.audience));
+        }
+        checked
     }
 }
 

@@ -165,6 +165,26 @@ async fn requests_that_wait_for_the_same_keys_share_one_fetch() {
     assert_eq!(setup.issuer.fetches(), 2);
 }
 
+/// However many look at once whether the issuer is being asked, none is told that it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn made_up_keys_are_refused_as_such_by_all_who_meet_them_at_once() {
+    let setup = Setup::new(&Signer::es256("known")).await;
+    let token = setup.token(&Signer::es256("made-up"));
+    while setup.status(&token).await != StatusCode::UNAUTHORIZED || setup.issuer.fetches() < 5 {}
+    let guesses = (0..8).map(|_| {
+        let (service, token) = (setup.service.clone(), token.clone());
+        tokio::spawn(async move {
+            for _ in 0..1_000 {
+                assert_eq!(fetch(&service, "/me", &token).await.status, StatusCode::UNAUTHORIZED);
+            }
+        })
+    });
+    for guess in guesses.collect::<Vec<_>>() {
+        guess.await.unwrap();
+    }
+    assert_eq!(setup.issuer.fetches(), 5);
+}
+
 #[tokio::test]
 async fn a_caller_who_hangs_up_does_not_stop_the_fetch() {
     let (old, new) = (Signer::es256("old"), Signer::es256("new"));

@@ -51,7 +51,7 @@ async fn the_log_says_whether_it_was_the_issuer_or_its_keys_that_a_question_coul
     setup.hear(false).await;
     assert!(decider.decide_when_known(&asking).await.is_ok());
     setup.issuer.leave();
-    let (log, _set) = Log::begin();
+    let (log, _set) = Log::begin_at(tracing::Level::DEBUG);
     for (pause, cause) in [
         (Duration::from_mins(1), "the issuer cannot be asked about the token"),
         (Duration::from_hours(2), "the keys of the issuer cannot be had"),

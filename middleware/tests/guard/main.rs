@@ -35,6 +35,8 @@ mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 #[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
@@ -68,6 +70,9 @@ mod logged;
 mod login;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+#[cfg(feature = "html")]
+mod misread;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

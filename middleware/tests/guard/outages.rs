@@ -165,6 +165,7 @@ async fn an_issuer_that_cannot_be_asked_about_tokens_is_told_of_once_and_no_toke
     let of = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
     assert_eq!(of("fault=the server answered 401"), 1, "{lines:#?}");
     assert_eq!((of("opaque-"), of("s3cret")), (0, 0), "{lines:#?}");
+    assert_eq!(of("WARN"), 1, "not a line for each token that somebody makes up: {lines:#?}");
     setup.issuer.asked().instead = None;
     setup.dial.turn(Duration::from_secs(5));
     assert_eq!(setup.status("opaque-1").await, 401);

@@ -154,7 +154,7 @@ mod tests {
         let ring = trial.ring().await;
         let tokens = AccessTokens::new(trial.store.clone(), ring.clone(), trial.issuer.clone());
         let now = START.as_secs();
-        let good = json!({ "iss": trial.issuer.as_str(), "sub": "ada", "aud": "https://orders.example", "client_id": "cli_1",
+        let good = json!({ "iss": trial.issuer.as_str(), "sub": "ada", "aud": "https://orders.example", "client_id": "cli_01a21bbfa15779f5b3607f886d190e77",
             "exp": now + 300, "iat": now, "jti": "one" });
         assert!(tokens.read(&signed(&ring, &good), START).is_some());
         for name in ["iss", "sub", "aud", "client_id", "exp", "iat", "jti"] {

@@ -69,23 +69,35 @@ fn form_data(value: &str, at: usize) -> Result<(String, Option<FileName>), Rule>
     }
     let (mut name, mut file) = (None, None);
     while let Some(Parameter { name: parameter, value, span }) = rest.next()? {
-        let seen = match parameter.to_ascii_lowercase().as_str() {
+        let seen = match parameter {
+            _ if hides_parameter(value) => true,
             // What is behind a backslash is read in two ways.
-            "name" if value.contains('\\') || value.contains(char::is_control) => return Err(Rule::PartHead),
+            "name" if value.contains('\\') || value.contains(char::is_control) => true,
             "name" => name.replace(value.to_owned()).is_some(),
+            // As is a quotation mark behind one: it ends the name, or is part of it.
+            "filename" if value.ends_with('\\') || name.is_none() => true,
             "filename" => {
                 let span = at + span.start..at + span.end;
                 file.replace(FileName { text: value.to_owned(), span }).is_some()
             }
-            // A second name of the file in another encoding, which §4.2 forbids.
-            "filename*" | "name*" => true,
-            _ => false,
+            // There are no others (§4.2), but readers that take letters of either case for these two, or obey `filename*`.
+            _ => true,
         };
         if seen {
             return Err(Rule::PartHead);
         }
     }
     Ok((name.ok_or(Rule::PartHead)?, file))
+}
+
+/// Whether readers that look for parameters wherever their names stand, quoted or not, would find one in a value. Where `name` comes
+/// first they find it first; of a file, any word that begins like `filename` is enough to mislead them.
+fn hides_parameter(value: &str) -> bool {
+    let is_begun =
+        |at: usize| value.get(..at).is_some_and(|before| before.ends_with([';', ' ', '\t', '\u{c}']));
+    let is_told = |at: usize| value.get(at..).is_some_and(|behind| behind.trim_start().starts_with('='));
+    let files = value.match_indices("filename").any(|(at, _)| is_begun(at));
+    files || value.match_indices("name").any(|(at, found)| is_begun(at) && is_told(at + found.len()))
 }
 
 fn media_type(value: &str) -> Result<String, Rule> {
@@ -122,7 +134,9 @@ impl<'a> Parameters<'a> {
         self.expect('=')?;
         let start = self.at;
         let value = if self.rest().starts_with('"') { self.quoted()? } else { self.word() };
-        if name.is_empty() || start == self.at {
+        // A space after the `=` is not RFC 9110's (§5.6.6).
+        let is_spaced = self.text.get(start..).is_some_and(|rest| rest.starts_with([' ', '\t']));
+        if name.is_empty() || start == self.at || is_spaced {
             return Err(Rule::PartHead);
         }
         Ok(Some(Parameter { name, value, span: start..self.at }))
@@ -223,6 +237,18 @@ mod tests {
             "Content-Disposition: form-data;\r\n name=a",
             "Content-Disposition: form-data; name=\"a\nb\"",
             "Content-Disposition: form-data; name=\"a\u{1}b\"",
+            "Content-Disposition: form-data; name= a",
+            "Content-Disposition: form-data; name= ",
+            "Content-Disposition: form-data; Name=a",
+            "Content-Disposition: form-data; name=a; FileName=b",
+            "Content-Disposition: form-data; filename=b; name=a",
+            "Content-Disposition: form-data; name=a; size=1",
+            "Content-Disposition: form-data; x=\"; name=note;\"; name=a",
+            "Content-Disposition: form-data; name=\"a; name=b\"",
+            "Content-Disposition: form-data; name=\"a filename=b;\"",
+            "Content-Disposition: form-data; name=\"a filenames\"; filename=b",
+            "Content-Disposition: form-data; name=a; filename=\"b name=c;\"",
+            "Content-Disposition: form-data; name=a; filename=\"b\\\"",
         ] {
             assert_eq!(parsed(head), Err(Rule::PartHead), "{head:?}");
         }

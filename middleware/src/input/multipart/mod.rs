@@ -186,6 +186,10 @@ impl Checker {
         self.parts += 1;
         let head = head::parse(raw).map_err(Fault::whole)?;
         let is_file = head.file_name.is_some();
+        if is_file {
+            let judged = self.terms.fields.file(&head.name, &mut Findings::default());
+            judged.map_err(|breach| breach.at(written_name(&head.name)))?;
+        }
         let outcome = self.admit(&head).and_then(|()| match &head.file_name {
             Some(file) => self.admit_file(file, &head, raw),
             None => Ok(raw.clone()),

@@ -82,8 +82,15 @@ async fn what_is_right_comes_out_byte_for_byte() {
         part("name=\"picture\"; filename=\"o'brian (1).png\"", "image/png", PNG),
         part("name=\"picture\"; filename=\"2.bin\"", "application/octet-stream", [0xff; 10_000]),
         part("name=\"none\"; filename=\"\"", "application/octet-stream", ""),
-        part("name=\"csv\"; filename=\"a.csv\"", "text/csv", "a,b"),
+        part("name=\"csv\"; filename=\"my name.csv\"", "text/csv", "a,b"),
     ];
+    let as_files =
+        [part("name=\"secret\"; filename=a", "", "\0 and more"), part("name=\"mode\"; filename=a", "", "a")];
+    assert_eq!(
+        sent(&policy(), &as_files).await.unwrap(),
+        whole(&as_files),
+        "nobody looks in, or only reports"
+    );
     assert_eq!(sent(&policy(), &parts).await.unwrap(), whole(&parts));
     assert_eq!(sent(&policy(), &[]).await.unwrap(), whole(&[]));
 }
@@ -121,6 +128,8 @@ async fn a_field_that_is_wrong_is_refused_with_its_name() {
             "/a",
             Rule::DuplicateField,
         ),
+        (vec![part("name=\"note\"; filename=a", "", "x")], "/note", Rule::Type),
+        (vec![part("name=\"title\"; filename=\"\"", "", "")], "/title", Rule::Type),
         (vec![part("name=\"_charset_\"", "", "utf-16")], "/_charset_", Rule::Charset),
         (vec![part("name=\"a\"", "text/plain; charset=latin1", "x")], "", Rule::Charset),
         (vec![part("nom=\"a\"", "", "x")], "", Rule::PartHead),

@@ -222,8 +222,9 @@ where
     S::Error: fmt::Debug,
     R: HttpBody,
 {
-    let Answer { status, .. } = send(service, good).await;
-    assert!(status.is_success(), "{otherwise}: {status}");
+    let Answer { status, body, .. } = send(service, good).await;
+    let body = String::from_utf8_lossy(&body);
+    assert!(status.is_success(), "{otherwise}: {status} {}", body.chars().take(500).collect::<String>());
 }
 
 /// What is wrong with an answer to an attack.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::login::browser::{Browser, OWN, World, guard_at, service};
 use crate::login::provider::{CLIENT, asked};
+use crate::outages::Log;
 
 #[tokio::test]
 async fn who_opens_a_page_that_needs_a_sign_in_comes_back_to_it() {
@@ -223,4 +224,19 @@ async fn a_more_recent_sign_in_is_asked_for() {
     let location = browser.begin(&login).await;
     assert_eq!(browser.come_back(&world.provider.answer(&location)).await.header("location"), "/recent");
     assert_eq!(browser.open("/recent").await.body, "recent");
+}
+
+/// Anybody can begin to sign in, and come back with whatever they like.
+#[tokio::test]
+async fn what_a_stranger_makes_up_is_no_warning() {
+    let world = World::new().await;
+    let (log, _set) = Log::begin();
+    for (name, value) in [("iss", "https://evil.test"), ("code", "made-up"), ("state", "made-up")] {
+        let mut browser = world.browser();
+        let location = browser.begin("/auth/login").await;
+        let mut answer = world.provider.answer(&location);
+        answer.insert(name.to_owned(), value.to_owned());
+        assert!(!browser.come_back(&answer).await.status.is_redirection(), "{name}");
+    }
+    assert_eq!(log.lines(), Vec::<String>::new());
 }
