@@ -12,7 +12,7 @@ pub use self::fault::BuildError;
 use crate::binding::{Bindings, ClientCertificates, Dpop};
 use crate::clock::Clock;
 use crate::csrf::Csrf;
-use crate::decision::DecisionIds;
+use crate::decision_id::DecisionIds;
 use crate::disk::Folder;
 use crate::guard::{Announced, Authority, Browsers, Core, Credentials, Guard};
 use crate::input::InputPolicy;
@@ -298,6 +298,7 @@ impl GuardBuilder {
             fetcher: &mut fetcher,
             clock: &clock,
             folder: folder.as_ref(),
+            compiling: self.policy.as_ref().map(Policy::options).unwrap_or_default(),
         };
         version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
         let told = self.policy.as_ref().and_then(Policy::endpoint).filter(|_| !self.upkeep.hides_routes);

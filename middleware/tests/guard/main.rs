@@ -19,6 +19,9 @@ mod changeover;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+#[cfg(feature = "casbin")]
+mod comparison;
+#[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod cors;
