@@ -58,6 +58,8 @@ mod lasting;
 #[cfg(test)]
 mod late_questions;
 #[cfg(test)]
+mod lengths;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 #[cfg(feature = "redis")]
