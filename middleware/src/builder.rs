@@ -102,8 +102,8 @@ impl GuardBuilder {
         self
     }
 
-    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and
-    /// [`Guard::metadata_router`] serves it. Unless set, a challenge says nothing of where to get a token.
+    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and each
+    /// [`GuardedRouter`](crate::GuardedRouter) serves it beside its routes; other services do by [`Guard::metadata`]. Unless set, a challenge says nothing of where to get a token.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
         self.service.resource = Some(resource);
         self

@@ -72,6 +72,8 @@ mod login;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod metadata;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod panics;
