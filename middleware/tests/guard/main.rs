@@ -110,6 +110,8 @@ mod shared_proofs;
 #[cfg(feature = "redis")]
 mod shared_proofs_away;
 #[cfg(test)]
+mod short_form;
+#[cfg(test)]
 mod signed_answers;
 #[cfg(test)]
 mod signer;
