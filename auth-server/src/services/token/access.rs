@@ -167,7 +167,9 @@ mod tests {
                 assert!(tokens.read(&signed(&ring, &other), START).is_none(), "{name}: {value}");
             }
         }
-        for value in [json!("1"), json!((now + 300).to_string()), json!(1e300), json!(-1), json!(0), json!(now)] {
+        for value in
+            [json!("1"), json!((now + 300).to_string()), json!(1e300), json!(-1), json!(0), json!(now)]
+        {
             let mut other = good.clone();
             other["exp"] = value.clone();
             assert!(tokens.read(&signed(&ring, &other), START).is_none(), "exp: {value}");
