@@ -76,12 +76,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn app(guard: &Guard, url: &str) -> Result<Router, InvalidUri> {
-    let router = GuardedRouter::new()
+    let routes = GuardedRouter::new()
         .route("/mcp", any_service(tools(&url.parse()?)).guard(authenticated()))
-        .route("/health", get(async || "ok").guard(public()))
-        .guarded_by(guard)
-        .merge(guard.metadata_router());
-    Ok(router)
+        .route("/health", get(async || "ok").guard(public()));
+    Ok(routes.guarded_by(guard))
 }
 
 /// No sessions: each request comes with its token and stands for itself, so there is none that somebody else could take over.

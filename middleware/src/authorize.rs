@@ -363,7 +363,7 @@ mod tests {
     }
 
     const fn unrecorded(snapshot: &Snapshot) -> Loaded<'_> {
-        Loaded { snapshot, records: None }
+        Loaded { snapshot, records: None, compared: None }
     }
 
     fn clock() -> &'static Clock {

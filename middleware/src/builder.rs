@@ -12,8 +12,9 @@ pub use self::fault::BuildError;
 use crate::binding::{Bindings, ClientCertificates, Dpop};
 use crate::clock::Clock;
 use crate::csrf::Csrf;
-use crate::decision::DecisionIds;
+use crate::decision_id::DecisionIds;
 use crate::disk::Folder;
+use crate::edge::{Caps, SecurityHeaders};
 use crate::guard::{Announced, Authority, Browsers, Core, Credentials, Guard};
 use crate::input::InputPolicy;
 use crate::introspection::Introspection;
@@ -31,6 +32,9 @@ use crate::unlogged::Login;
 
 /// How long a start waits for keys and policy. Without them the guard answers 503 and goes on trying.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
+
+/// The longest body of a request to a service that says nothing of it.
+const MAX_BODY: u64 = 1024 * 1024;
 
 /// Puts a [`Guard`] together: an issuer and an audience it has to have, the rest has safe defaults.
 #[derive(Debug, Default)]
@@ -78,9 +82,12 @@ struct Upkeep {
 }
 
 impl Guard {
-    /// A guard that accepts tokens of one issuer for one audience, and has no policy.
+    /// A guard that accepts tokens of one issuer for one audience, and has no policy. Around it are the headers of an
+    /// [API](SecurityHeaders::api) and a [cap](Caps::body) of 1 MiB on bodies: what has pages, or takes more, is
+    /// [put together](Self::builder).
     pub async fn oidc(issuer: impl Into<String>, audience: impl Into<String>) -> Result<Self, BuildError> {
-        Self::builder().issuer(Issuer::oidc(issuer)).audience(audience).build().await
+        let builder = Self::builder().issuer(Issuer::oidc(issuer)).audience(audience);
+        builder.headers(SecurityHeaders::api()).caps(Caps::new().body(MAX_BODY)).build().await
     }
 
     /// Starts to put a guard together.
@@ -102,8 +109,8 @@ impl GuardBuilder {
         self
     }
 
-    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and
-    /// [`Guard::metadata_router`] serves it. Unless set, a challenge says nothing of where to get a token.
+    /// Describes this service to clients by metadata (RFC 9728): challenges say where it is, and each
+    /// [`GuardedRouter`](crate::GuardedRouter) serves it beside its routes; other services do by [`Guard::metadata`]. Unless set, a challenge says nothing of where to get a token.
     pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
         self.service.resource = Some(resource);
         self
@@ -298,6 +305,7 @@ impl GuardBuilder {
             fetcher: &mut fetcher,
             clock: &clock,
             folder: folder.as_ref(),
+            compiling: self.policy.as_ref().map(Policy::options).unwrap_or_default(),
         };
         version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
         let told = self.policy.as_ref().and_then(Policy::endpoint).filter(|_| !self.upkeep.hides_routes);

@@ -29,7 +29,7 @@ use crate::authorize::{Binding, Requirement};
 use crate::binding::{Bindings, Claim, Proofs};
 use crate::body::Body;
 use crate::clock::Clock;
-use crate::decision::DecisionIds;
+use crate::decision_id::DecisionIds;
 use crate::edge::{Edge, EdgeRules};
 use crate::entropy::Entropy;
 use crate::input::{InputRules, Media};

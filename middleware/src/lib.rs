@@ -176,6 +176,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `axum`, on by default | [`GuardedRouter`], [`Guard::metadata_router`], what handlers take as arguments (their extractors), [`OnAxum`] and a [`Body`] that is one of axum and back, the address of the peer from `ConnectInfo` |
+//! | `casbin` | `Policy::compared`: one in so many decisions is made by Casbin as well; and Casbin interprets models that are not recognised |
 //! | `derive` | `#[derive(InputFields)]`: request types that say what their fields may hold |
 //! | `html` | cleaning of HTML: [`Field::html`], [`HtmlCleaner`], [`SafeHtml`] |
 //! | `login` | sign-in at an issuer, and sessions: [`Login`], [`SignedIn`], `Guard::login_routes` |
@@ -201,10 +202,13 @@ mod challenge;
 mod client_address;
 mod client_origin;
 mod clock;
+#[cfg(feature = "casbin")]
+mod comparison;
 mod coverage;
 mod credentials;
 mod csrf;
 mod decision;
+mod decision_id;
 mod details;
 mod disk;
 mod edge;
@@ -252,6 +256,8 @@ mod status;
 pub mod test_util;
 mod token;
 mod token_form;
+#[cfg(not(feature = "casbin"))]
+mod uncompared;
 #[cfg(not(feature = "login"))]
 mod unlogged;
 #[cfg(test)]
@@ -271,11 +277,14 @@ pub use builder::{BuildError, GuardBuilder};
 pub use client_address::{ClientAddress, ForwardedHeader, NotANetwork, PeerAddress, Proxies};
 pub use client_origin::{ClientOrigin, NotAClientOrigin};
 pub use clock::Clock;
+#[cfg(feature = "casbin")]
+pub use comparison::OneIn;
 #[cfg(feature = "axum")]
 pub use coverage::Unguarded;
 pub use coverage::{Coverage, CoveredRoute};
 pub use csrf::{Csrf, CsrfError};
-pub use decision::{AccessDenied, Decision, DecisionId};
+pub use decision::{AccessDenied, Decision};
+pub use decision_id::DecisionId;
 pub use disk::CacheDirError;
 pub use edge::{
     Caps, Cors, CorsError, CspNonce, Edge, EdgeFuture, Edged, EmbedderPolicy, EmptyCap, HeadersError,
@@ -318,6 +327,8 @@ pub use resource::{NotAResource, ProtectedResource};
 pub use route_table::{RouteFault, RouteTable, TableGuarded, TableLayer};
 #[cfg(feature = "axum")]
 pub use router::{GuardExt, GuardedRoute, GuardedRouter};
-pub use status::{IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status, StoreState};
+pub use status::{
+    ComparisonStatus, IntrospectionStatus, KeysStatus, PolicyStatus, Source, Status, StoreState,
+};
 pub use token::{CookieTokens, NotAHostCookie, Principal, TokenPolicy};
 pub use token_form::TokenForm;

@@ -18,7 +18,8 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// that its routes ask for.
 ///
 /// With it, challenges say where the metadata is, so that a client which knows nothing but the address of the service finds
-/// out where to get a token. The Model Context Protocol asks this of every server.
+/// out where to get a token. The Model Context Protocol asks this of every server. A [`GuardedRouter`](crate::GuardedRouter) of the
+/// guard serves the metadata beside its routes, at `/.well-known/oauth-protected-resource` and the path of the service behind it.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), portcullis_guard::BuildError> {
@@ -34,8 +35,7 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 ///     .await?;
 /// let app: axum::Router = GuardedRouter::new()
 ///     .route("/mcp", post(mcp).guard(scope("tools")))
-///     .guarded_by(&guard)
-///     .merge(guard.metadata_router());
+///     .guarded_by(&guard);
 /// # Ok(())
 /// # }
 /// ```
@@ -48,6 +48,7 @@ pub struct ProtectedResource {
     policy: Option<String>,
     terms: Option<String>,
     details: Vec<String>,
+    is_apart: bool,
 }
 
 /// Why a service cannot be described.
@@ -67,6 +68,7 @@ impl ProtectedResource {
             policy: None,
             terms: None,
             details: Vec::new(),
+            is_apart: false,
         }
     }
 
@@ -106,6 +108,14 @@ impl ProtectedResource {
         self
     }
 
+    /// Leaves it to the service to serve the metadata, by [`Guard::metadata_router`](crate::Guard::metadata_router) or
+    /// [`Guard::metadata`](crate::Guard::metadata): where the routers of the guard are nested below a path, so that theirs would not
+    /// be at the root, and where there are several that are merged only when they are guarded.
+    pub fn served_apart(mut self) -> Self {
+        self.is_apart = true;
+        self
+    }
+
     pub(crate) fn describe(
         self,
         audience: &str,
@@ -130,7 +140,7 @@ impl ProtectedResource {
             resource_policy_uri: self.policy,
             resource_tos_uri: self.terms,
         };
-        Ok(Described { url, path, document: Mutex::new(document) })
+        Ok(Described { url, path, is_apart: self.is_apart, document: Mutex::new(document) })
     }
 }
 
@@ -154,6 +164,12 @@ fn locate(identifier: &str) -> Option<(String, String)> {
 pub(crate) struct Described {
     url: String,
     path: String,
+    /// Whether routers leave it to the service.
+    #[cfg_attr(
+        not(feature = "axum"),
+        expect(dead_code, reason = "only routers of axum serve it by themselves")
+    )]
+    is_apart: bool,
     document: Mutex<Document>,
 }
 
@@ -207,6 +223,12 @@ impl Described {
     /// The path of the metadata at this service.
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The path of the metadata, if routers serve it by themselves.
+    #[cfg(feature = "axum")]
+    pub(crate) fn path_in_routers(&self) -> Option<&str> {
+        (!self.is_apart).then_some(self.path.as_str())
     }
 
     /// Takes note of scopes and types of details that routes ask for.

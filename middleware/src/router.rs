@@ -225,7 +225,13 @@ where
     pub fn coverage(&self, guard: &Guard) -> Coverage {
         let groups =
             self.routes.iter().flat_map(|(path, route)| route.0.iter().map(move |group| (path, group)));
-        groups.fold(Coverage::new(), |mut coverage, (path, group)| {
+        let metadata = guard.resource().and_then(|resource| resource.path_in_routers());
+        let report = Coverage::new();
+        let report = match metadata {
+            Some(path) => report.leave_open(path),
+            None => report,
+        };
+        groups.fold(report, |mut coverage, (path, group)| {
             let Group { methods, requirement, options } = group;
             let reach = Reach::Handlers(Handlers::of(methods));
             coverage.add(guard, (path, methods_of(methods), reach), requirement, options);
@@ -250,6 +256,9 @@ where
     /// What is added to the result, routes or a fallback, is not guarded; nor is the answer for a path that no route
     /// has. A fallback that is to be guarded takes the guard as its layer: `guard.require(public())`.
     ///
+    /// The metadata of a [`ProtectedResource`](crate::ProtectedResource) is one of its routes, for everybody. Of one guard, routers are
+    /// therefore [merged](Self::merge) before they are guarded, unless it is [served apart](crate::ProtectedResource::served_apart).
+    ///
     /// # Panics
     ///
     /// Where axum does: when two routes overlap or a path is malformed.
@@ -265,7 +274,12 @@ where
             router.route(&path, methods.layer::<_, Infallible>(OnAxum::new(layer)))
         });
         let edge = guard.edge();
-        if edge.is_idle() { router } else { router.layer(OnAxum::new(edge)) }
+        let router = if edge.is_idle() { router } else { router.layer(OnAxum::new(edge)) };
+        // Outside the edge: pages of everybody may read it.
+        match guard.resource().and_then(|resource| resource.path_in_routers()) {
+            Some(_) => router.merge(guard.metadata_router()),
+            None => router,
+        }
     }
 }
 
@@ -309,7 +323,8 @@ impl Coverage {
 }
 
 impl Guard {
-    /// The metadata of this service at its well-known path, to be merged into a router; an empty router unless the guard was
+    /// The metadata of this service at its well-known path, to be merged into a router that has no [`GuardedRouter`] of this guard in it,
+    /// which serves it by itself unless it is [served apart](crate::ProtectedResource::served_apart). An empty router unless the guard was
     /// built with a [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token.
     pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let Some(resource) = self.resource().cloned() else { return Router::new() };

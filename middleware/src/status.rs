@@ -64,6 +64,27 @@ pub struct PolicyStatus {
     /// Whether it is young enough to decide. Routes that [serve stale](crate::Requirement::serve_stale) may go by
     /// an older one.
     pub usable: bool,
+    /// How its decisions compare with those of Casbin, where [some are](crate::Policy) made by both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonStatus>,
+}
+
+/// How the decisions of a guard compare with those of Casbin: of all of them since it started, whatever the revision.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ComparisonStatus {
+    /// How many Casbin made as well.
+    pub compared: u64,
+    /// How many of these Casbin made otherwise. More than none is an alarm: by one of the two, somebody may do what the policy does
+    /// not say.
+    pub different: u64,
+    /// How many were drawn, and there was no room for them.
+    pub dropped: u64,
+    /// How many were drawn, and Casbin has no answer to them.
+    pub unanswered: u64,
+    /// What of the policy that was compared last Casbin knows nothing of; nothing if it knows all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 /// What a guard knows of the keys of an issuer.
@@ -121,7 +142,7 @@ impl Provenance {
 
     pub(crate) const fn of_policy(self, revision: Option<u64>) -> PolicyStatus {
         let Self { source, age, usable } = self;
-        PolicyStatus { revision, source, age, usable }
+        PolicyStatus { revision, source, age, usable, comparison: None }
     }
 }
 
@@ -141,6 +162,7 @@ mod tests {
             source: Some(Source::Disk),
             age: Some(Duration::from_millis(61_999)),
             usable: true,
+            comparison: None,
         };
         let status = Status {
             ready: false,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::options::Options;
 use crate::report::Report;
 use crate::snapshot::{self, Snapshot};
 use crate::source::PolicySource;
@@ -29,6 +30,11 @@ impl SnapshotDocument {
     /// Compiles the policy. The receiver checks it again: a signature proves who wrote it, not that
     /// this version of the engine can evaluate it.
     pub fn compile(&self) -> Result<Snapshot, Report> {
-        snapshot::compile(&self.model, &self.rules, self.revision)
+        self.compile_with(Options::default())
+    }
+
+    /// Compiles the policy as [`SnapshotDocument::compile`] does, with options.
+    pub fn compile_with(&self, options: Options) -> Result<Snapshot, Report> {
+        snapshot::compile_with(&self.model, &self.rules, self.revision, options)
     }
 }

@@ -147,6 +147,8 @@
 //! # }
 //! ```
 //!
+//! With that feature, a `Reference` also has Casbin decide what a snapshot decided, request by request.
+//!
 //! Under another model, [`lint`] finds mistakes and repeated rules, an [`Examiner`] tells the rule that decided a request and
 //! holds the policy to [`Cases`], and [`Replay`] tries it on what was asked. Who may do something, what somebody may do, what is
 //! nearly allowed, grants that change and routes that fit take names, which its rules need not have: [`Analysis::of`] refuses.
@@ -160,6 +162,7 @@
 
 mod access;
 mod analysis;
+mod batch;
 mod cases;
 mod condition;
 mod conditional;
@@ -184,6 +187,8 @@ mod model;
 mod near;
 mod object;
 mod options;
+#[cfg(feature = "casbin")]
+mod reference;
 mod replay;
 mod report;
 mod request;
@@ -212,6 +217,8 @@ pub use explain::{Explanation, Incomparable, Reason};
 pub use fit::{Fit, UnroutedRule, UnruledNeed};
 pub use near::{Change, NearMiss};
 pub use options::Options;
+#[cfg(feature = "casbin")]
+pub use reference::{Comparison, Reference, ReferenceError};
 pub use replay::{AskedBy, DecisionChange, Replay, Replayed, RulesUsed, Side, Tally, Turn};
 pub use report::{Finding, PolicyFile, Report, Severity};
 pub use request::{Decision, EnforceError, Part, Request, Roles, RuleRef};

@@ -10,4 +10,7 @@ pub struct Options {
     /// Lets rules hold code, which `eval` in the matcher runs. Whoever writes a rule then decides
     /// what it costs: there is no limit on its time. Needs the feature `casbin`.
     pub danger_allow_eval: bool,
+    /// Keeps the text beside what was compiled from it, so that a `Reference` can be made of the snapshot. Only with the
+    /// feature `casbin`.
+    pub keep_text: bool,
 }

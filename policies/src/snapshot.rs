@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::batch::Batch;
 use crate::condition::{Assurance, Condition, Terms};
 use crate::conditional::{Conditional, Lines};
 use crate::coverage::Coverage;
@@ -20,9 +21,6 @@ use crate::typos::{self, KnownNames};
 use crate::unmet;
 use crate::{consistency, model};
 
-/// How many subjects are looked at in one pass; a request with more roles takes more passes.
-const AT_ONCE: usize = 8;
-
 /// One revision of a policy, checked and compiled. It never changes, and under the default model it
 /// decides without allocating.
 ///
@@ -39,6 +37,9 @@ pub struct Snapshot {
     conditional: Option<Box<Conditional>>,
     /// In place of all of these, a policy under another model than the default.
     general: Option<Box<General>>,
+    /// What it was compiled from, if that is kept.
+    #[cfg(feature = "casbin")]
+    pub(crate) text: Option<Box<PolicySource>>,
 }
 
 /// Finds everything that is wrong with a policy.
@@ -255,7 +256,7 @@ impl Snapshot {
         request.roles.iter().for_each(|role| {
             if batch.is_full() {
                 ask(batch.closures());
-                batch.count = 0;
+                batch.clear();
             }
             batch.push(self.subjects.closure(role, special));
         });
@@ -283,36 +284,6 @@ impl Snapshot {
     }
 }
 
-/// A few subjects, each with all that it stands for.
-struct Batch<'a> {
-    closures: [&'a [u32]; AT_ONCE],
-    count: usize,
-}
-
-impl<'a> Batch<'a> {
-    fn of(first: &'a [u32]) -> Self {
-        let mut batch = Self { closures: [&[]; AT_ONCE], count: 0 };
-        batch.push(first);
-        batch
-    }
-
-    fn is_full(&self) -> bool {
-        self.count == AT_ONCE
-    }
-
-    /// Adds a closure, unless no rule names anything in it.
-    fn push(&mut self, closure: &'a [u32]) {
-        if let Some(slot) = self.closures.get_mut(self.count).filter(|_| !closure.is_empty()) {
-            *slot = closure;
-            self.count += 1;
-        }
-    }
-
-    fn closures(&self) -> &[&'a [u32]] {
-        self.closures.get(..self.count).unwrap_or_default()
-    }
-}
-
 /// The number of a name, [`UNNAMED`] if no rule has it. `None` for a name that no rule could have.
 fn known(names: &Names, name: &str) -> Option<u32> {
     names.get(name).or_else(|| (!has_control(name)).then_some(UNNAMED))
@@ -322,12 +293,23 @@ pub(crate) fn compile(model: &str, rules: &str, revision: u64) -> Result<Snapsho
     compile_with(model, rules, revision, Options::default())
 }
 
-fn compile_with(model: &str, rules: &str, revision: u64, options: Options) -> Result<Snapshot, Report> {
-    if model::is_default(model) {
+pub(crate) fn compile_with(
+    model: &str,
+    rules: &str,
+    revision: u64,
+    options: Options,
+) -> Result<Snapshot, Report> {
+    let compiled = if model::is_default(model) {
         compile_default(rules, revision)
     } else {
         compile_general(model, rules, revision, options)
-    }
+    };
+    #[cfg(feature = "casbin")]
+    let compiled = compiled.map(|snapshot| {
+        let source = || Box::new(PolicySource { model: model.to_owned(), rules: rules.to_owned() });
+        Snapshot { text: options.keep_text.then(source), ..snapshot }
+    });
+    compiled
 }
 
 fn compile_general(model: &str, rules: &str, revision: u64, options: Options) -> Result<Snapshot, Report> {
@@ -345,6 +327,8 @@ fn compile_general(model: &str, rules: &str, revision: u64, options: Options) ->
         index: Index::default(),
         conditional: None,
         general: Some(Box::new(general)),
+        #[cfg(feature = "casbin")]
+        text: None,
     })
 }
 
@@ -376,6 +360,8 @@ fn compile_default(rules: &str, revision: u64) -> Result<Snapshot, Report> {
         index,
         conditional,
         general: None,
+        #[cfg(feature = "casbin")]
+        text: None,
     })
 }
 

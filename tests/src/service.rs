@@ -146,7 +146,6 @@ pub(crate) fn routes(guard: &Guard) -> Router {
         .route("/orders", get(list).guard(rbac("orders", "read")))
         .route("/orders", post(create).guard(rbac("orders", "create")))
         .guarded_by(guard)
-        .merge(guard.metadata_router())
         .layer(map_response(name_revision))
 }
 

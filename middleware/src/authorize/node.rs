@@ -7,10 +7,14 @@ use std::time::Duration;
 use portcullis_policy::{Assurance, Condition, Need, Request, Roles, RuleRef, Snapshot};
 
 use crate::clock::Clock;
+#[cfg(feature = "casbin")]
+use crate::comparison::Compared;
 use crate::details::Detailed;
 use crate::records::{Asker, Table};
 use crate::sign_in::SignIn;
 use crate::token::Principal;
+#[cfg(not(feature = "casbin"))]
+use crate::uncompared::Compared;
 
 /// A requirement, or a part of one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,6 +80,8 @@ impl Grounds<'_> {
 pub(crate) struct Loaded<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) records: Option<(&'a Table, Asker<'a>)>,
+    /// Who has Casbin decide some of it as well.
+    pub(crate) compared: Option<Compared<'a>>,
 }
 
 /// The policy as it stands.
@@ -301,7 +307,7 @@ impl Node {
 }
 
 fn ask(by: Grounds<'_>, caller: &Principal, object: &str, action: &str) -> Result<Grant, Denial> {
-    let Loaded { snapshot, records } = match by.policy {
+    let Loaded { snapshot, records, compared } = match by.policy {
         Policies::Loaded(loaded) => loaded,
         Policies::Missing => return Err(Denial::PolicyMissing),
         Policies::Unused => return Err(Denial::NoPolicy),
@@ -322,6 +328,9 @@ fn ask(by: Grounds<'_>, caller: &Principal, object: &str, action: &str) -> Resul
     }
     if let Some((records, asker)) = records {
         records.note(&request, decision, asker);
+    }
+    if let Some(compared) = compared {
+        compared.note(&request, decision);
     }
     let grant = Grant { revision: Some(decision.revision), rule: decision.rule };
     if decision.allowed {

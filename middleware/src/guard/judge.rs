@@ -312,11 +312,11 @@ impl Core {
             let grounds = Grounds { policy, clock: &self.clock, leeway: self.authority.verifier.leeway() };
             requirement.decide(caller, grounds)
         };
+        let id = self.decisions.next();
         let outcome = match policy {
-            Some((policy, moment)) => policy.with(moment, asker, decide),
+            Some((policy, moment)) => policy.with(moment, (asker, id), decide),
             None => decide(Policies::Unused),
         };
-        let id = self.decisions.next();
         outcome.map(|grant| Decision::new(id, grant)).map_err(|denial| match caller {
             Some(caller) => {
                 self.note_impossible(&denial);

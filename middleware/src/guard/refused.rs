@@ -2,7 +2,8 @@
 
 use crate::authorize::{Binding, Denial, Grant, Requirement};
 use crate::binding::BindingFault;
-use crate::decision::{Decision, DecisionId, Denied};
+use crate::decision::{Decision, Denied};
+use crate::decision_id::DecisionId;
 use crate::limit::Halt;
 use crate::refusal::{Outage, Refusal};
 use crate::token::{Principal, Scheme};

@@ -29,10 +29,17 @@ const MAX_TOLD: usize = 32;
 const TEXT: &str = "text";
 
 /// The fields that a policy declares. Of those that match a place, the first counts.
-#[derive(Default)]
 pub(crate) struct Declared {
     entries: Vec<Entry>,
     above: Vec<Above>,
+    /// How long a text may be that is not declared, in bytes.
+    longest_text: usize,
+}
+
+impl Default for Declared {
+    fn default() -> Self {
+        Self::beside_texts_of(usize::MAX)
+    }
 }
 
 /// A place in which fields are declared. What reads a document by names may read the same from an array, where no name is, and what
@@ -83,6 +90,11 @@ pub(crate) struct Candidate {
 }
 
 impl Declared {
+    /// Declares nothing yet. What is not declared is a text of at most so many bytes.
+    pub(crate) const fn beside_texts_of(bytes: usize) -> Self {
+        Self { entries: Vec::new(), above: Vec::new(), longest_text: bytes }
+    }
+
     pub(crate) fn add(&mut self, pattern: Pattern, place: String, check: Check) {
         let entry = self.entries.len();
         let entries = &self.entries;
@@ -134,8 +146,8 @@ impl Declared {
     pub(crate) fn value(&self, value: Value<'_, '_>, findings: &mut Findings) -> Result<(), Breach> {
         let Value { path, span, token } = value;
         let Some(entry) = self.entries.iter().position(|entry| entry.pattern.matches(path)) else {
-            if let Token::Text(Text { has_control: true, .. }) = token {
-                return Err(CONTROL);
+            if let Token::Text(Text { text, has_control }) = &token {
+                self.hold_text(text, *has_control)?;
             }
             return self.hold_shape(path, &token, findings);
         };
@@ -151,7 +163,7 @@ impl Declared {
             Token::Number(number) => (None, mismatch(check.number(number))),
             Token::Text(Text { text, has_control }) => match check.string(&text, has_control) {
                 Err(Breach { rule: Rule::Type, .. }) if pattern.is_open() => {
-                    return if has_control { Err(CONTROL) } else { Ok(()) };
+                    return self.hold_text(&text, has_control);
                 }
                 outcome => (Some(text), outcome),
             },
@@ -163,7 +175,7 @@ impl Declared {
     /// Judges a field of a form, which is flat.
     pub(crate) fn field(&self, field: Flat<'_>, findings: &mut Findings) -> Result<(), Breach> {
         let Some(entry) = self.flat(field.name) else {
-            return if field.has_control { Err(CONTROL) } else { Ok(()) };
+            return self.hold_text(field.value, field.has_control);
         };
         let Some(Entry { check, .. }) = self.entries.get(entry) else { return Ok(()) };
         let path = [Segment::Key(field.name.into())];
@@ -182,6 +194,31 @@ impl Declared {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Judges a text that is not declared.
+    fn hold_text(&self, text: &str, has_control: bool) -> Result<(), Breach> {
+        let refused = |rule| Err(Breach { kind: Some(TEXT), rule });
+        if has_control {
+            return refused(Rule::Control);
+        }
+        if text.len() > self.longest_text { refused(Rule::TooLong) } else { Ok(()) }
+    }
+
+    /// Takes out what a form says again of a field.
+    pub(crate) fn take_out(
+        &self,
+        name: &str,
+        pair: Range<usize>,
+        findings: &mut Findings,
+    ) -> Result<(), Breach> {
+        if findings.candidates.len() >= MAX_CANDIDATES {
+            return Err(Rule::Members.into());
+        }
+        let edit = Edit { span: pair, text: String::new() };
+        let pointer = written(&[Segment::Key(name.into())]);
+        findings.candidates.push(Candidate { edit, pointer, entry: self.entries.len(), to_clean: false });
+        Ok(())
     }
 
     /// Judges a header that breaks a rule by how it stands there, whatever it holds.
@@ -334,5 +371,3 @@ struct Found<T, P> {
     text: T,
     pointer: P,
 }
-
-const CONTROL: Breach = Breach { kind: Some(TEXT), rule: Rule::Control };

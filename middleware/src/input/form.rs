@@ -16,9 +16,22 @@ pub(super) const MAX_FIELDS: usize = 1_000;
 pub enum Duplicates {
     /// It may: the form has check boxes or lists.
     Allow,
+    /// It may, and what it says again is taken out of the body: the first counts. What is signed is refused instead, since it would change;
+    /// so is a field of `multipart/form-data`, which is handed on while it is read, and a parameter of the query, which is never changed.
+    First,
     /// It may not: handlers disagree on which one counts.
     #[default]
     Reject,
+}
+
+impl Duplicates {
+    /// What holds where nothing can be taken out.
+    pub(super) const fn where_nothing_changes(self) -> Self {
+        match self {
+            Self::Allow => Self::Allow,
+            Self::First | Self::Reject => Self::Reject,
+        }
+    }
 }
 
 /// A field of a form.
@@ -29,6 +42,8 @@ pub(crate) struct Field<'a> {
     pub(crate) has_control: bool,
     /// Where the value stands in the body, encoded.
     pub(crate) span: Range<usize>,
+    /// Where a pair stands that is to be taken out, with what separates it from the one before.
+    pub(crate) repeated: Option<Range<usize>>,
 }
 
 /// Reads a whole form and calls `on_field` for each field.
@@ -53,12 +68,16 @@ pub(crate) fn read<'a>(
                 return Err(Fault::whole(Rule::Control));
             }
             let at = |breach: Breach| breach.at(written(&[Segment::Key(name.clone())]));
-            if duplicates != Duplicates::Allow && !names.insert(name.clone()) {
+            let is_again = duplicates != Duplicates::Allow && !names.insert(name.clone());
+            if is_again && duplicates == Duplicates::Reject {
                 return Err(at(Rule::DuplicateField.into()));
             }
+            // Another one is before it, and so is what separates them.
+            let repeated = is_again.then(|| start.saturating_sub(1)..end);
             let value = decode(pair.get(value_at..).unwrap_or_default()).map_err(|rule| at(rule.into()))?;
             let has_control = has_control(&value);
-            let field = Field { name: name.clone(), value, has_control, span: start + value_at..end };
+            let span = start + value_at..end;
+            let field = Field { name: name.clone(), value, has_control, span, repeated };
             on_field(field).map_err(at)?;
         }
         start = end + 1;
@@ -161,6 +180,21 @@ mod tests {
         };
         read(b"a=1&a=2", Duplicates::Allow, take).unwrap();
         assert_eq!(values, ["1", "2"]);
+    }
+
+    #[test]
+    fn what_is_said_again_is_to_be_taken_out_where_the_first_counts() {
+        let body = "a=1&b=2&&a=3&%61=4&c=%61";
+        let mut out = Vec::new();
+        let take = |field: Field<'_>| {
+            out.extend(field.repeated.map(|pair| &body[pair]));
+            Ok(())
+        };
+        read(body.as_bytes(), Duplicates::First, take).unwrap();
+        assert_eq!(out, ["&a=3", "&%61=4"]);
+        let strict = Duplicates::First.where_nothing_changes();
+        assert_eq!(strict, Duplicates::Reject);
+        assert_eq!(Duplicates::Allow.where_nothing_changes(), Duplicates::Allow);
     }
 
     #[test]

@@ -54,11 +54,14 @@ use without_html as html;
 /// The longest body of a guarded type, unless told otherwise.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 
+/// The longest string that is not declared, unless told otherwise.
+const DEFAULT_MAX_TEXT: usize = 64 * 1024;
+
 /// What requests may hold.
 ///
 /// JSON and form bodies are read to the end before the handler runs, and refused unless they have exactly
 /// one reading: UTF-8, well-formed, bounded in size, depth and members, no name twice, no control
-/// characters (tab and line breaks may stand), no half surrogates. The query is read in the same way. Bodies of other content types
+/// characters (tab and line breaks may stand), no half surrogates, no string of more than [64 KiB](Self::max_text). The query is read in the same way. Bodies of other content types
 /// pass untouched, bounded in size.
 ///
 /// `multipart/form-data` is checked while the handler reads it: see [`Uploads`] for files. Where something is found wrong, the body
@@ -69,7 +72,7 @@ const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 /// somebody signed, no byte changes: it is refused where one would have to.
 #[derive(Clone, Debug)]
 pub struct InputPolicy {
-    max_body: usize,
+    longest: Longest,
     bounds: Bounds,
     fields: Vec<(String, Field)>,
     duplicates: Duplicates,
@@ -80,6 +83,13 @@ pub struct InputPolicy {
     unpack_ratio: Option<usize>,
     /// What a request type declares that cannot be, and where.
     fault: Option<(String, FieldFault)>,
+}
+
+/// How long what is sent may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Longest {
+    body: usize,
+    text: usize,
 }
 
 /// What is declared of the query.
@@ -120,7 +130,7 @@ impl InputPolicy {
     /// Refuses malformed requests and changes nothing.
     pub const fn strict() -> Self {
         Self {
-            max_body: DEFAULT_MAX_BODY,
+            longest: Longest { body: DEFAULT_MAX_BODY, text: DEFAULT_MAX_TEXT },
             bounds: Bounds { depth: 32, members: 10_000 },
             fields: Vec::new(),
             duplicates: Duplicates::Reject,
@@ -137,7 +147,16 @@ impl InputPolicy {
     /// and whose length was not declared breaks off where it gets too long.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
+        self.longest.body = bytes;
+        self
+    }
+
+    /// The longest string that is not declared, in bytes of UTF-8: 64 KiB unless set. It holds for strings of JSON, for fields of forms
+    /// and of `multipart/form-data`, and for parameters of the query. What is declared is as long as
+    /// [its declaration](Field::length) lets it be: a picture in base64, say, is [opaque](Field::opaque).
+    #[must_use]
+    pub const fn max_text(mut self, bytes: usize) -> Self {
+        self.longest.text = bytes;
         self
     }
 
@@ -256,7 +275,7 @@ impl InputPolicy {
         if let Some((place, fault)) = self.fault.clone() {
             return Err(InputError::Field { place, fault });
         }
-        let mut fields = Declared::default();
+        let mut fields = Declared::beside_texts_of(self.longest.text);
         for (place, field) in &self.fields {
             let pattern = Pattern::parse(place)?;
             let fault = |fault| InputError::Field { place: place.clone(), fault };
@@ -264,12 +283,13 @@ impl InputPolicy {
         }
         let QueryFields { declared, of_forms, duplicates } = &self.query;
         let query = QueryRules {
-            declared: parameters(declared)?,
-            of_forms: parameters(of_forms)?,
-            duplicates: *duplicates,
+            declared: parameters(declared, self.longest.text)?,
+            of_forms: parameters(of_forms, self.longest.text)?,
+            duplicates: duplicates.where_nothing_changes(),
+            longest_text: self.longest.text,
         };
         Ok(InputRules {
-            max_body: self.max_body,
+            max_body: self.longest.body,
             bounds: self.bounds,
             duplicates: self.duplicates,
             fields: Arc::new(fields),
@@ -283,8 +303,8 @@ impl InputPolicy {
     }
 }
 
-fn parameters(fields: &[(String, Field)]) -> Result<Declared, InputError> {
-    let mut declared = Declared::default();
+fn parameters(fields: &[(String, Field)], longest_text: usize) -> Result<Declared, InputError> {
+    let mut declared = Declared::beside_texts_of(longest_text);
     for (name, field) in fields {
         let place = format!("?{name}");
         let fault = |fault| InputError::Field { place: place.clone(), fault };

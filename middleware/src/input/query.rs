@@ -13,6 +13,8 @@ pub(crate) struct QueryRules {
     /// What it may hold beside where it stands for a form.
     pub(super) of_forms: Declared,
     pub(super) duplicates: Duplicates,
+    /// Of a parameter that is not declared.
+    pub(super) longest_text: usize,
 }
 
 /// Whether a query stands for a form: a browser sends one so by `GET`, and readers of forms take it for one then, and by `HEAD`.
@@ -29,12 +31,14 @@ impl QueryRules {
     /// Checks a query, and returns what is only to be reported.
     pub(crate) fn check(&self, query: &str, is_form: bool) -> Result<Vec<ReportedField>, Fault> {
         let has_none = self.declared.is_empty() && (!is_form || self.of_forms.is_empty());
-        if has_none && self.duplicates == Duplicates::Allow && is_sound(query.as_bytes()) {
+        // Decoded, it gets no longer.
+        let is_short = query.len() <= self.longest_text;
+        if has_none && is_short && self.duplicates == Duplicates::Allow && is_sound(query.as_bytes()) {
             return Ok(Vec::new());
         }
         let mut findings = Findings::default();
         let outcome = form::read(query.as_bytes(), self.duplicates, |field| {
-            let form::Field { name, value, has_control, span } = field;
+            let form::Field { name, value, has_control, span, repeated: _ } = field;
             let is_of_form = is_form && !self.declared.names(&name);
             let declared = if is_of_form { &self.of_forms } else { &self.declared };
             declared.field(Flat { name: &name, value: &value, has_control, span }, &mut findings)

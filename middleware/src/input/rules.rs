@@ -192,8 +192,13 @@ impl InputRules {
             // Read elsewhere, while it arrives.
             Media::Multipart => {}
             Media::Form => form::read(body, self.duplicates, |field| {
-                let form::Field { name, value, has_control, span } = field;
-                self.fields.field(Flat { name: &name, value: &value, has_control, span }, &mut findings)
+                let form::Field { name, value, has_control, span, repeated } = field;
+                match repeated {
+                    Some(pair) => self.fields.take_out(&name, pair, &mut findings),
+                    None => self
+                        .fields
+                        .field(Flat { name: &name, value: &value, has_control, span }, &mut findings),
+                }
             })?,
         }
         Ok(findings)

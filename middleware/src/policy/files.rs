@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{DEFAULT_MODEL, PolicySource, Report, Snapshot};
+use portcullis_policy::{DEFAULT_MODEL, Options, PolicySource, Report, Snapshot};
 
 const MODEL: &str = "model.conf";
 const RULES: &str = "policy.csv";
@@ -30,7 +30,7 @@ pub enum FilesError {
 }
 
 /// Reads and compiles the policy of a folder. Without a model of its own it has the default one.
-pub(crate) fn read(folder: &Path, revision: u64) -> Result<Snapshot, FilesError> {
+pub(crate) fn read(folder: &Path, revision: u64, options: Options) -> Result<Snapshot, FilesError> {
     let model = match text(folder.join(MODEL)) {
         Err(FilesError::Io { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
             DEFAULT_MODEL.to_owned()
@@ -38,7 +38,7 @@ pub(crate) fn read(folder: &Path, revision: u64) -> Result<Snapshot, FilesError>
         other => other?,
     };
     let source = PolicySource { model, rules: text(folder.join(RULES))? };
-    Snapshot::compile(&source, revision)
+    Snapshot::compile_with(&source, revision, options)
         .map_err(|report| FilesError::Invalid { folder: folder.to_owned(), report })
 }
 

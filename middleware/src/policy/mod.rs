@@ -18,13 +18,16 @@ use arc_swap::ArcSwapOption;
 pub use endpoint::PolicyEndpoint;
 use feed::Feed;
 pub use files::FilesError;
-use portcullis_policy::{PolicySource, Report, Snapshot};
+use portcullis_policy::{Options, PolicySource, Report, Snapshot};
 use reporter::Reporting;
 #[cfg(feature = "test-util")]
 pub(crate) use signed::POLICY;
 
 use crate::authorize::{Loaded, Policies};
 use crate::clock::Clock;
+#[cfg(feature = "casbin")]
+use crate::comparison::{Comparison, OneIn};
+use crate::decision_id::DecisionId;
 use crate::disk::Folder;
 use crate::fetch::{FetchError, UrlRefused};
 use crate::jwks::{LazyFetcher, Trusts};
@@ -32,10 +35,16 @@ use crate::records::{Asker, Table};
 use crate::revocation::Revoked;
 use crate::schedule::Moment;
 use crate::status::{PolicyStatus, Provenance};
+#[cfg(not(feature = "casbin"))]
+use crate::uncompared::{Comparison, OneIn};
 
 /// Where the policy of a service comes from.
 #[derive(Debug)]
-pub struct Policy(Kind);
+pub struct Policy {
+    kind: Kind,
+    /// How many of its decisions are made by Casbin as well.
+    compared: Option<OneIn>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -69,28 +78,64 @@ pub enum PolicyError {
 impl Policy {
     /// Fetches signed snapshots from a Portcullis server, and changes over to new ones while requests run.
     pub const fn remote(endpoint: PolicyEndpoint) -> Self {
-        Self(Kind::Remote(endpoint))
+        Self::of(Kind::Remote(endpoint))
     }
 
     /// Reads `policy.csv`, and `model.conf` if there is one, from a folder: at the start, and when
     /// [`Guard::refresh`](crate::Guard::refresh) is called.
     pub fn files(folder: impl Into<PathBuf>) -> Self {
-        Self(Kind::Files(folder.into()))
+        Self::of(Kind::Files(folder.into()))
     }
 
     /// A policy that does not change.
     pub const fn source(source: PolicySource) -> Self {
-        Self(Kind::Source(source))
+        Self::of(Kind::Source(source))
     }
 
     /// A policy that the same process changes.
     pub const fn shared(policy: SharedPolicy) -> Self {
-        Self(Kind::Shared(policy))
+        Self::of(Kind::Shared(policy))
+    }
+
+    const fn of(kind: Kind) -> Self {
+        Self { kind, compared: None }
+    }
+
+    /// Has Casbin decide one in so many requests as well, and raises an alarm where its answer is another: one line in the log at
+    /// `error`, with the name of the decision, for each rule of each revision, and [`ComparisonStatus::different`] with every one.
+    /// Decisions stay what they are.
+    ///
+    /// ```
+    /// use portcullis_guard::{OneIn, Policy, PolicyEndpoint};
+    ///
+    /// let rules = PolicyEndpoint::new("https://id.example.com/policies/snapshot", "orders", "s3cret");
+    /// let policy = Policy::remote(rules).compared(OneIn::new(1_000));
+    /// ```
+    ///
+    /// No request waits for it. What is drawn waits in a queue of 64, beyond which it is only counted, and Casbin has a twentieth
+    /// of one processor at most: it reads every rule for every answer. It reads the rules that decided, also when others are in
+    /// force by then. What it cannot say anything about is in [`ComparisonStatus::left_out`], and no alarm: rules with conditions,
+    /// policies of more than 10,000 rules, and models that mean something else there.
+    ///
+    /// The text of the policy is kept for it. A [`SharedPolicy`] is compiled with `Options::keep_text` by whoever shares it.
+    ///
+    /// [`ComparisonStatus::different`]: crate::ComparisonStatus::different
+    /// [`ComparisonStatus::left_out`]: crate::ComparisonStatus::left_out
+    #[cfg(feature = "casbin")]
+    #[must_use]
+    pub const fn compared(mut self, one_in: OneIn) -> Self {
+        self.compared = Some(one_in);
+        self
+    }
+
+    /// How it is compiled here.
+    pub(crate) fn options(&self) -> Options {
+        options(self.compared.is_some())
     }
 
     /// The server that it comes from.
     pub(crate) const fn endpoint(&self) -> Option<&PolicyEndpoint> {
-        match &self.0 {
+        match &self.kind {
             Kind::Files(_) | Kind::Shared(_) | Kind::Source(_) => None,
             Kind::Remote(endpoint) => Some(endpoint),
         }
@@ -98,9 +143,11 @@ impl Policy {
 
     pub(crate) fn build(self, surroundings: &mut Surroundings<'_>) -> Result<PolicyState, PolicyError> {
         let current = SharedPolicy::empty();
-        let origin = match self.0 {
+        let (clock, options) = (surroundings.clock.clone(), self.options());
+        let comparison = self.compared.map(|one_in| Comparison::new(one_in, clock));
+        let origin = match self.kind {
             Kind::Files(folder) => {
-                current.store(files::read(&folder, 1)?);
+                current.store(files::read(&folder, 1, options)?);
                 Origin::Files(folder)
             }
             Kind::Remote(endpoint) => {
@@ -110,13 +157,15 @@ impl Policy {
                     Reporting::new(&endpoint, &fetcher, (surroundings.clock, feed.trial(), &current))?;
                 Origin::Remote(feed, reporter)
             }
-            Kind::Shared(policy) => return Ok(PolicyState { current: policy, origin: Origin::Here }),
+            Kind::Shared(policy) => {
+                return Ok(PolicyState { current: policy, origin: Origin::Here, comparison });
+            }
             Kind::Source(source) => {
-                current.store(Snapshot::compile(&source, 1)?);
+                current.store(Snapshot::compile_with(&source, 1, options)?);
                 Origin::Here
             }
         };
-        Ok(PolicyState { current, origin })
+        Ok(PolicyState { current, origin, comparison })
     }
 }
 
@@ -128,6 +177,12 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) clock: &'a Clock,
     /// Where the last good policy is kept.
     pub(crate) folder: Option<&'a Folder>,
+    /// How the policy is compiled.
+    pub(crate) compiling: Options,
+}
+
+fn options(keep_text: bool) -> Options {
+    Options { keep_text, ..Options::default() }
 }
 
 /// A policy that guards read while it is replaced.
@@ -164,6 +219,7 @@ impl SharedPolicy {
 pub(crate) struct PolicyState {
     current: SharedPolicy,
     origin: Origin,
+    comparison: Option<Comparison>,
 }
 
 enum Origin {
@@ -174,23 +230,30 @@ enum Origin {
 
 impl PolicyState {
     /// Calls `ask` with the policy that holds now, unless it is too old.
-    pub(crate) fn with<T>(&self, moment: Moment, asker: Asker<'_>, ask: impl FnOnce(Policies<'_>) -> T) -> T {
+    pub(crate) fn with<T>(
+        &self,
+        moment: Moment,
+        (asker, id): (Asker<'_>, DecisionId),
+        ask: impl FnOnce(Policies<'_>) -> T,
+    ) -> T {
         let reporter = match &self.origin {
             Origin::Remote(_, reporter) => reporter.as_ref(),
             Origin::Files(_) | Origin::Here => None,
         };
-        self.noted(moment, reporter.map(|reporter| (reporter.table(), asker)), ask)
+        let records = reporter.map(|reporter| (reporter.table(), asker));
+        self.noted(moment, records, self.comparison.as_ref().map(|comparison| (comparison, id)), ask)
     }
 
     /// The same for a question that nobody asked: it is not told to the server.
     pub(crate) fn with_silently<T>(&self, moment: Moment, ask: impl FnOnce(Policies<'_>) -> T) -> T {
-        self.noted(moment, None, ask)
+        self.noted(moment, None, None, ask)
     }
 
     fn noted<T>(
         &self,
         moment: Moment,
         records: Option<(&Table, Asker<'_>)>,
+        comparison: Option<(&Comparison, DecisionId)>,
         ask: impl FnOnce(Policies<'_>) -> T,
     ) -> T {
         let too_old = match &self.origin {
@@ -198,7 +261,10 @@ impl PolicyState {
             Origin::Files(_) | Origin::Here => false,
         };
         match self.current.0.load().as_ref() {
-            Some(snapshot) if !too_old => ask(Policies::Loaded(Loaded { snapshot, records })),
+            Some(snapshot) if !too_old => {
+                let compared = comparison.map(|(comparison, id)| comparison.of(snapshot, id));
+                ask(Policies::Loaded(Loaded { snapshot, records, compared }))
+            }
             _ => ask(Policies::Missing),
         }
     }
@@ -212,10 +278,11 @@ impl PolicyState {
     }
 
     pub(crate) fn status(&self, now: Duration) -> PolicyStatus {
-        match &self.origin {
+        let known = match &self.origin {
             Origin::Files(_) | Origin::Here => Provenance::LOCAL.of_policy(self.revision()),
             Origin::Remote(feed, _) => feed.policy().status(now),
-        }
+        };
+        PolicyStatus { comparison: self.comparison.as_ref().map(Comparison::status), ..known }
     }
 
     /// Takes over what the disk holds.
@@ -233,6 +300,7 @@ impl PolicyState {
     }
 
     pub(crate) fn spawn_refresh(&self) {
+        self.comparison.iter().for_each(Comparison::spawn);
         if let Origin::Remote(feed, reporter) = &self.origin {
             feed.spawn();
             if let Some(reporter) = reporter {
@@ -248,8 +316,11 @@ impl PolicyState {
         }
     }
 
-    /// Waits until the rules that the server wants tried are tried.
+    /// Waits until the rules that the server wants tried are tried, and until what was drawn is compared where no task does that.
     pub(crate) async fn catch_up(&self) {
+        if let Some(comparison) = &self.comparison {
+            comparison.catch_up().await;
+        }
         if let Origin::Remote(feed, _) = &self.origin
             && let Some(trial) = feed.trial()
         {
@@ -272,7 +343,11 @@ impl PolicyState {
 
     pub(crate) async fn refresh(&self) {
         match &self.origin {
-            Origin::Files(folder) => match files::read(folder, self.revision().unwrap_or_default() + 1) {
+            Origin::Files(folder) => match files::read(
+                folder,
+                self.revision().unwrap_or_default() + 1,
+                options(self.comparison.is_some()),
+            ) {
                 Ok(snapshot) => self.current.store(snapshot),
                 Err(error) => tracing::warn!(%error, "the policy files were not taken over"),
             },

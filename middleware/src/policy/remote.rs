@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use portcullis_policy::Options;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -59,6 +60,8 @@ pub(super) struct Proof {
     client_id: String,
     api: String,
     clock: Clock,
+    /// How the policy is compiled.
+    options: Options,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,7 @@ impl RemotePolicy {
             client_id: client_id.to_owned(),
             api: api.to_owned(),
             clock: surroundings.clock.clone(),
+            options: surroundings.compiling,
         };
         Ok(Self {
             endpoint: Endpoint { url, authorization },
@@ -320,6 +324,7 @@ impl Proof {
                 api: &self.api,
                 now: self.clock.unix_secs(),
                 moment: moment(self.clock.steady()),
+                options: if kind == POLICY { self.options } else { Options::default() },
             },
         )
     }

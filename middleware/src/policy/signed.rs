@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use portcullis_policy::{Report, Snapshot, SnapshotDocument};
+use portcullis_policy::{Options, Report, Snapshot, SnapshotDocument};
 
 use crate::jwks::{Lookup, Trust, Trusts};
 use crate::schedule::Moment;
@@ -57,6 +57,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) now: u64,
     /// How old the keys may be.
     pub(crate) moment: Moment,
+    /// How it is compiled.
+    pub(crate) options: Options,
 }
 
 /// How far the clocks of the server and of this machine may be apart.
@@ -95,7 +97,12 @@ pub(crate) fn open(token: &str, expected: &Expected<'_>) -> Result<Opened, Snaps
     if document.api != expected.api {
         return Err(SnapshotFault::OtherApi { found: document.api, own: expected.api.to_owned() });
     }
-    Ok(Opened { snapshot: document.compile()?, content: content_of(&document), name: shadow, issuer })
+    Ok(Opened {
+        snapshot: document.compile_with(expected.options)?,
+        content: content_of(&document),
+        name: shadow,
+        issuer,
+    })
 }
 
 fn content_of(document: &SnapshotDocument) -> [u8; 32] {

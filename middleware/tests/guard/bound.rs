@@ -356,8 +356,7 @@ async fn a_challenge_is_by_a_scheme_that_is_accepted() {
     let app = GuardedRouter::new()
         .route("/scope", get(async || "scope").guard(scope("a").or(scope("b"))))
         .route("/strong", get(async || "strong").guard(authenticated().acr("phr")))
-        .guarded_by(&guard)
-        .merge(guard.metadata_router());
+        .guarded_by(&guard);
     let token = issuer.token(&json!({ "cnf": { "jkt": public(&key).1 }, "scope": "c" }));
     for (path, error) in
         [("/scope", "insufficient_scope\", scope=\"b"), ("/strong", "insufficient_user_authentication")]

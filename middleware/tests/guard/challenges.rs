@@ -114,7 +114,6 @@ async fn described_app(signer: &Signer) -> Router {
         .route("/", get(async || "served").guard(orders))
         .route("/any", get(async || "served").guard(authenticated()))
         .guarded_by(&guard)
-        .merge(guard.metadata_router())
 }
 
 // RFC 9728 §3.2
@@ -142,10 +141,8 @@ async fn the_metadata_names_the_issuers_and_every_scope_that_a_route_mentions() 
 async fn what_there_is_none_of_is_left_out_of_the_metadata() {
     let signer = Signer::es256("a");
     let guard = guard_of(&signer).protected_resource(ProtectedResource::new()).build().await.unwrap();
-    let app = GuardedRouter::new()
-        .route("/", get(async || "served").guard(authenticated()))
-        .guarded_by(&guard)
-        .merge(guard.metadata_router());
+    let app =
+        GuardedRouter::new().route("/", get(async || "served").guard(authenticated())).guarded_by(&guard);
     let answer = anonymous(&app, METADATA).await;
     let expected = json!({
         "resource": AUDIENCE,
@@ -186,10 +183,8 @@ async fn every_challenge_says_where_the_metadata_is_and_what_to_ask_for() {
 async fn without_a_description_there_is_no_metadata_and_no_word_of_it() {
     let signer = Signer::es256("a");
     let guard = guard_of(&signer).build().await.unwrap();
-    let app = GuardedRouter::new()
-        .route("/", get(async || "served").guard(scope("orders")))
-        .guarded_by(&guard)
-        .merge(guard.metadata_router());
+    let app =
+        GuardedRouter::new().route("/", get(async || "served").guard(scope("orders"))).guarded_by(&guard);
     assert_eq!(anonymous(&app, METADATA).await.status, StatusCode::NOT_FOUND);
     assert_eq!(anonymous(&app, "/").await.header("www-authenticate"), r#"Bearer realm="https://api.test""#);
 }

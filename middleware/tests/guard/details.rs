@@ -31,7 +31,6 @@ async fn app(signer: &Signer) -> Router {
         .route("/payments", post(async || "paid").guard(small.and(scope("pay"))))
         .route("/payments", get(async || "listed").guard(details("payment").or(details("account"))))
         .guarded_by(&guard)
-        .merge(guard.metadata_router())
 }
 
 fn token(signer: &Signer, details: &Value) -> String {

@@ -19,6 +19,9 @@ mod changeover;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+#[cfg(feature = "casbin")]
+mod comparison;
+#[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod cors;
@@ -59,6 +62,8 @@ mod lasting;
 #[cfg(test)]
 mod late_questions;
 #[cfg(test)]
+mod lengths;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 #[cfg(feature = "redis")]
@@ -70,6 +75,8 @@ mod logged;
 mod login;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+mod metadata;
 #[cfg(test)]
 #[cfg(feature = "html")]
 mod misread;
@@ -109,6 +116,8 @@ mod shared_proofs;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod shared_proofs_away;
+#[cfg(test)]
+mod short_form;
 #[cfg(test)]
 mod signed_answers;
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A service with everything that a guard has, attacked at each of its routes: whatever check the guard lacks, it is noticed here.
 //! `tests/mutations` takes out one after the other.
 
+mod callers;
+mod contents;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,6 +48,24 @@ async fn guard(issuer: &Issuer) -> Guard {
         .build()
         .await
         .unwrap()
+}
+
+/// That a request is answered: attacks on a service that refuses everything find nothing.
+async fn assert_answered(app: &Router, request: Request<Body>) {
+    let answer = app.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+/// That none of these is answered, in the words of [`Report`].
+async fn assert_refused(app: &Router, attacks: impl IntoIterator<Item = (String, Request<Body>)>) {
+    let mut answered = Vec::new();
+    for (attack, request) in attacks {
+        let status = app.clone().oneshot(request).await.unwrap().status();
+        if status.is_success() {
+            answered.push(format!("  {attack}: {status} (it has to be refused)"));
+        }
+    }
+    assert!(answered.is_empty(), "{} attacks were answered\n{}", answered.len(), answered.join("\n"));
 }
 
 fn now(secs: &AtomicU64) -> u64 {

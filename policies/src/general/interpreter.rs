@@ -173,7 +173,7 @@ fn enforcer(model: &Model, written: &Written<'_>, effect: Effect) -> Result<Enfo
 }
 
 /// Nothing here reads files or waits, so the future is ready when it is first asked.
-fn at_once<F: Future>(future: F) -> Option<F::Output> {
+pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,

@@ -21,6 +21,8 @@ use self::compiled::Compiled;
 use self::effect::Matched;
 #[cfg(feature = "casbin")]
 use self::interpreter::Interpreter;
+#[cfg(feature = "casbin")]
+pub(crate) use self::interpreter::at_once;
 use self::matcher::Resolver;
 use self::parse::{MAX_FIELDS, Model};
 use self::rows::Written;
@@ -141,6 +143,30 @@ fn interpret(
     interpreter.map(|interpreter| Engine::Interpreted(Box::new(interpreter))).ok()
 }
 
+/// Hands a policy to Casbin that could be compiled. The error says why that cannot be.
+#[cfg(feature = "casbin")]
+pub(crate) fn interpreted(model: &str, rules: &str) -> Result<General, String> {
+    let (mut findings, options) = (Findings::default(), Options::default());
+    let parsed = parse::parse(model, &mut findings).ok_or("its model cannot be read")?;
+    if has_rewritten_text(&parsed.matcher.text) {
+        return Err("a text in its matcher has `p.` or `r.` in it, which Casbin rewrites".to_owned());
+    }
+    let fields = request_fields(&parsed, options, &mut findings);
+    let written = rows::read(rules, &parsed, &mut findings);
+    if written.policy.is_empty() || findings.has_errors() {
+        return Err("it has no rules that a guard asks".to_owned());
+    }
+    let rule_count = written.policy.len();
+    let engine = Engine::Interpreted(Box::new(Interpreter::new(&parsed, &written, options)?));
+    Ok(General { engine, fields, roles: Vec::new(), rule_count })
+}
+
+#[cfg(feature = "casbin")]
+fn has_rewritten_text(matcher: &str) -> bool {
+    let texts = |quote: char| matcher.split(quote).skip(1).step_by(2);
+    texts('"').chain(texts('\'')).any(|text| text.contains("p.") || text.contains("r."))
+}
+
 fn request_fields(model: &Model, options: Options, findings: &mut Findings) -> Vec<Option<Part>> {
     let parts = model.request.iter().map(|name| match name.as_str() {
         "act" => Some(Part::Action),
@@ -164,10 +190,13 @@ fn request_fields(model: &Model, options: Options, findings: &mut Findings) -> V
 impl General {
     /// Decides for the subject and each of its roles together.
     pub(crate) fn decide(&self, request: &Request<'_>) -> Answer {
-        self.values(request).map_or(DENIED, |values| {
-            let values = values.get(..self.fields.len()).unwrap_or_default();
-            self.decide_values(request, values).unwrap_or(DENIED)
-        })
+        self.ask(request).unwrap_or(DENIED)
+    }
+
+    /// The same. `None` where there is no answer, which is denied.
+    pub(crate) fn ask(&self, request: &Request<'_>) -> Option<Answer> {
+        let Some(values) = self.values(request) else { return Some(DENIED) };
+        self.decide_values(request, values.get(..self.fields.len()).unwrap_or_default())
     }
 
     /// Decides a request as the model defines it.
