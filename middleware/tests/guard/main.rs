@@ -82,6 +82,8 @@ mod records;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(test)]
+mod renewed;
+#[cfg(test)]
 mod replays;
 #[cfg(test)]
 mod request_ids;
