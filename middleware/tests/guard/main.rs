@@ -123,6 +123,9 @@ mod tampered;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+#[cfg(all(feature = "login", feature = "redis"))]
+mod tls_redis;
+#[cfg(test)]
 mod token_forms;
 #[cfg(test)]
 mod tokens;
