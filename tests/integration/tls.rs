@@ -79,6 +79,7 @@ fn handshake(address: &str, root: &Certificate, suites: &[SupportedCipherSuite])
     connection.peer_certificates()?.first().map(|der| der.to_vec())
 }
 
+// HT-15
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_by_the_ciphers_of_bcp_195_and_by_no_others(
