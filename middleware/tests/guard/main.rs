@@ -36,6 +36,10 @@ mod discovery;
 mod disk;
 #[cfg(test)]
 #[cfg(feature = "html")]
+#[path = "../../src/input/html/evasions.rs"]
+mod evasions;
+#[cfg(test)]
+#[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
 mod headers;
@@ -66,6 +70,9 @@ mod logged;
 mod login;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+#[cfg(feature = "html")]
+mod memory;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
