@@ -6,6 +6,10 @@ mod approvals;
 mod devices;
 #[cfg(test)]
 mod displays;
+/// Ways around filters, which the guard is tried with as well.
+#[cfg(test)]
+#[path = "../../middleware/src/input/html/evasions.rs"]
+mod evasions;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]
@@ -20,6 +24,10 @@ mod sign_outs;
 mod simple;
 #[cfg(test)]
 mod suite;
+/// Where the data of others are is found as the guard finds it.
+#[cfg(test)]
+#[path = "../../middleware/src/vectors.rs"]
+mod vectors;
 #[cfg(test)]
 mod walks;
 

@@ -151,6 +151,7 @@ async fn section_2_2_a_certificate_that_is_registered_proves_who_the_client_is(
     assert_eq!(told(&ask(&server, &robot, None).await), refused(401, "invalid_client"));
 }
 
+// CA-17
 #[rstest]
 #[tokio::test]
 async fn section_3_a_token_is_bound_to_the_certificate_and_used_with_it_alone(

@@ -172,6 +172,7 @@ async fn section_5_2_a_client_can_be_held_to_bound_tokens(
     assert_eq!(shown.json()["settings"]["protocol"]["dpop_bound_access_tokens"], true, "{}", shown.text());
 }
 
+// CA-12
 #[rstest]
 #[tokio::test]
 async fn section_4_3_a_proof_is_for_this_request_made_now_and_by_its_own_key(

@@ -252,3 +252,28 @@ async fn wrong_methods_and_unknown_paths_say_so(#[values(Sqlite, Postgres)] data
         assert!(matches!(status, 400 | 401 | 404), "{path}: {status}");
     }
 }
+
+// HT-19: what a cache takes for a file by its name is not there, and what is said of it is kept by none.
+#[rstest]
+#[tokio::test]
+async fn a_private_page_has_no_other_name_that_a_cache_would_keep(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (ada, shop) = (server.admin.user("ada").await, server.admin.web_client(&[]).await);
+    let token = server.tokens(&shop, &AuthorizeRequest::of(&shop), &ada).await.member("access_token");
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    for private in ["/userinfo", "/account", "/account/security/password", "/api/v1/users"] {
+        for other in ["/x.css", ";.js", ";/x.css", "%3bx.css", "%2fx.css", ".css"] {
+            let path = format!("{private}{other}");
+            let asked = server.machine.request(Method::GET, &path).bearer_auth(&token);
+            let (machine, person) = (Answer::to(asked).await, visitor.get(&path).await);
+            for answer in [machine, person] {
+                assert!(matches!(answer.status.as_u16(), 400 | 401 | 403 | 404), "{path}: {}", answer.status);
+                assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+                assert!(!answer.text().contains(&ada.username), "{path}: {}", answer.text());
+            }
+        }
+    }
+}

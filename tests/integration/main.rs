@@ -60,6 +60,8 @@ mod setup;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod tls;

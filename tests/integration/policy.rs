@@ -112,7 +112,16 @@ async fn a_policy_with_mistakes_is_never_activated(#[values(Sqlite, Postgres)] d
     server.admin.activate(&orders, "p, viewer, *, orders, read, allow\n").await;
     let active = server.admin.get(&format!("/apis/{}/policy", orders.id)).await.json();
     let path = format!("/apis/{}/policy", orders.id);
-    for wrong in ["p, viewer, orders\n", "p, viewer, *, /a(, read, allow\n", "nonsense"] {
+    for wrong in [
+        "p, viewer, orders\n",
+        "p, viewer, *, /a(, read, allow\n",
+        "nonsense",
+        // CB-03: a field that would be two lines, the second of them a rule, once it is written down and read again.
+        "p, viewer, *, \"orders\np, mallory, *, orders, read\", read, allow\n",
+        "p, \"viewer\np, mallory, *, orders, read, allow\n\", *, orders, read, allow\n",
+        "p, viewer, *, orders\u{2028}p, mallory, *, orders, read, allow\n",
+        "p, viewer, *, orders\rp, mallory, read, allow\n",
+    ] {
         let known = server.admin.get(&format!("{path}/draft")).await;
         let save = server.admin.request(Method::PUT, &format!("{path}/draft")).await;
         let saved =
@@ -126,6 +135,28 @@ async fn a_policy_with_mistakes_is_never_activated(#[values(Sqlite, Postgres)] d
         assert!(refused.status.is_client_error(), "{wrong}: {}", refused.status);
     }
     assert_eq!(server.admin.get(&path).await.json()["number"], active["number"]);
+}
+
+// CB-03: roles and whom they are given to are fields of lines, too.
+#[rstest]
+#[tokio::test]
+async fn a_field_with_a_line_break_is_given_to_nobody(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    let machine = server.admin.machine_client(&[&orders]).await;
+    let path = format!("/apis/{}/assignments", orders.id);
+    let before = server.admin.get(&path).await.json();
+    let injected = |field: &str| format!("{field}\np, mallory, *, orders, read, allow");
+    for (role, subject, organisation) in [
+        (injected("viewer"), machine.id.clone(), None),
+        ("viewer".to_owned(), injected(&machine.id), None),
+        ("viewer".to_owned(), machine.id.clone(), Some(injected("acme"))),
+    ] {
+        let document = json!({ "role": role, "subject": subject, "organisation": organisation });
+        let refused = server.admin.send(Method::POST, &path, &document).await;
+        assert!(refused.status.is_client_error(), "{document}: {} {}", refused.status, refused.text());
+    }
+    assert_eq!(server.admin.get(&path).await.json(), before);
 }
 
 #[rstest]

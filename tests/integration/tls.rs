@@ -59,6 +59,7 @@ pub(crate) fn client(authority: &Certificate, shown: Option<&Certificate>) -> Cl
     })
 }
 
+// HT-15
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_by_the_ciphers_of_bcp_195_and_by_no_others(

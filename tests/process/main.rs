@@ -1,6 +1,8 @@
 //! The real program: several at once, killed, stopped, and started on things that are wrong.
 
 #[cfg(test)]
+mod activation;
+#[cfg(test)]
 mod authzen;
 #[cfg(test)]
 mod catalogue;
@@ -28,6 +30,8 @@ mod distribution;
 mod effects;
 #[cfg(test)]
 mod example;
+#[cfg(test)]
+mod floods;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]

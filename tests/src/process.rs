@@ -235,7 +235,11 @@ impl ServerProcess {
     }
 
     /// The CPU time that its threads have used, from the scheduler's own account.
-    fn cpu_time(&self) -> Duration {
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    pub fn cpu_time(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the program runs");
         let accounts =
             tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());

@@ -337,6 +337,7 @@ mod tests {
         assert_eq!(edge.taken_in(CALLER, StreamBody::new(frames)).await, Err(Refusal::TooLarge));
     }
 
+    // HT-21
     #[tokio::test(start_paused = true)]
     async fn a_request_that_takes_too_long_or_panics_is_answered_all_the_same() {
         let router = Router::new()

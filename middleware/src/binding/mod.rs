@@ -12,6 +12,8 @@ mod rules;
 mod shared;
 #[cfg(not(feature = "redis"))]
 mod unshared;
+#[cfg(test)]
+mod vectors;
 mod verifier;
 mod window;
 

@@ -129,7 +129,7 @@ impl Rules {
     }
 }
 
-fn check_token(claims: &ProofClaims, token: &str) -> Result<(), &'static str> {
+pub(super) fn check_token(claims: &ProofClaims, token: &str) -> Result<(), &'static str> {
     let of_token = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()));
     let own = claims.ath.as_deref().unwrap_or_default();
     verify_slices_are_equal(own.as_bytes(), of_token.as_bytes()).map_err(|_| "it is for another token")

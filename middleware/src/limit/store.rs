@@ -167,6 +167,7 @@ mod tests {
         store.measure_and_replace(&key, next).unwrap()
     }
 
+    // HT-04
     #[test]
     fn a_million_keys_stay_within_the_bound() {
         let store = store();
@@ -187,6 +188,7 @@ mod tests {
         }
     }
 
+    // HT-04: those who abuse it are kept.
     #[test]
     fn a_refused_caller_is_not_forgotten_either() {
         let store = store();

@@ -219,6 +219,7 @@ fn a_neighbour_of_one_who_guesses_loses_what_is_documented_and_no_more() {
     pass(&passage, "192.0.2.1", None).unwrap();
 }
 
+// HT-04
 #[test]
 fn many_addresses_neither_fill_the_memory_nor_lock_anybody_out() {
     let passage = build(Limits::new().by_address(Quota::per_hour(3)).max_keys(1_024));

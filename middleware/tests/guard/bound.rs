@@ -88,7 +88,7 @@ async fn a_bound_token_is_good_with_a_proof_for_this_request_by_every_kind_of_ke
     }
 }
 
-// RFC 9449 §4.3
+// CA-12, RFC 9449 §4.3
 #[tokio::test]
 async fn a_proof_that_is_not_for_this_request_and_this_token_is_refused() {
     let (issuer, key, other) = (Signer::es256("a"), Signer::es256("k"), Signer::es256("o"));
@@ -245,7 +245,7 @@ async fn a_proof_is_good_once_and_only_one_may_be_sent() {
     assert_eq!(send(&app, both).await.status, 401);
 }
 
-// RFC 9449 §7.1
+// CA-14, RFC 9449 §7.1
 #[tokio::test]
 async fn rfc_9449_section_7_1_a_bound_token_is_no_bearer_token_and_a_bearer_token_is_not_bound() {
     let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));

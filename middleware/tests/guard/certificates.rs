@@ -25,7 +25,7 @@ fn certificate_token(issuer: &Signer) -> String {
     issuer.token(&json!({ "cnf": { "x5t#S256": b64(digest(&SHA256, CERTIFICATE)) } }))
 }
 
-// RFC 8705 §3
+// CA-17, RFC 8705 §3
 #[tokio::test]
 async fn a_token_is_good_with_the_certificate_that_it_is_bound_to() {
     let issuer = Signer::es256("a");

@@ -249,6 +249,16 @@ async fn what_only_reports_passes_and_is_told_and_counted() {
     assert_eq!(send(&app, asked.unwrap()).await.body, "{id} number, x-tenant: identifier, ?page range");
     let lines = log.lines();
     assert!(lines.len() == 3 && lines.iter().all(|line| line.contains("only reports")), "{lines:?}");
+    for (line, (field, kind, rule)) in lines.iter().zip([
+        ("{id}", "integer", "number"),
+        ("x-tenant:", "ident", "identifier"),
+        ("?page", "integer", "range"),
+    ]) {
+        let said = [("field", field), ("kind", kind), ("rule", rule)];
+        let said = said.map(|(name, value)| format!("input.{name}=\"{value}\""));
+        assert!(said.iter().all(|said| line.contains(said)), "{said:?}: {line}");
+        assert!(!line.contains("a b"), "where and why and not what: {line}");
+    }
     let counts: Vec<_> =
         guard.status().input_reports.into_iter().map(|field| (field.field, field.count)).collect();
     let one = |field: &str| (field.to_owned(), 1);

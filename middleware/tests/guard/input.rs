@@ -6,6 +6,7 @@ use http::{Request, StatusCode};
 use portcullis_guard::{BuildError, Duplicates, Html, InputError, InputPolicy};
 use serde_json::json;
 
+use crate::evasions::EVASIONS;
 use crate::service::{Answer, guard_of, request, send, service};
 use crate::signer::Signer;
 
@@ -180,4 +181,23 @@ async fn a_field_that_is_no_pointer_is_not_built() {
     let signer = Signer::eddsa("a");
     let built = guard_of(&signer).input(InputPolicy::strict().html("note", Html::inline())).build().await;
     assert!(matches!(built, Err(BuildError::Input(InputError::NotAPointer(_)))));
+}
+
+// XS-05
+#[tokio::test]
+async fn what_goes_around_filters_comes_to_the_handler_clean_or_not_at_all() {
+    let signer = Signer::eddsa("a");
+    let service = guarded(&signer, InputPolicy::strict().html("/note", Html::inline())).await;
+    let (token, cleaner) = (signer.token(&json!({})), Html::inline().cleaner().unwrap());
+    for text in EVASIONS {
+        let body = json!({ "note": text }).to_string();
+        let request = request("POST", "/echo", &token).header("content-type", "application/json");
+        let answer = send(&service, request.body(Body::from(body)).unwrap()).await;
+        if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+            assert!(text.contains(['\0', '\u{c}']), "{text}: {answer:?}");
+            continue;
+        }
+        let note: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(note["note"], cleaner.clean(text).unwrap().as_str(), "{text}");
+    }
 }

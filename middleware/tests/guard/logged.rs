@@ -157,3 +157,47 @@ async fn what_is_in_no_table_has_no_route() {
         );
     }
 }
+
+// GUARD 5: one name for the decision, the rule and the revision.
+#[tokio::test]
+async fn the_line_of_a_refusal_has_the_revision_and_the_line_of_the_rule_that_decided() {
+    let signer = Signer::es256("a");
+    let rules = "p, viewer, *, orders, *\n\np, user:alice, *, orders, delete, deny";
+    let shared = Policy::shared(SharedPolicy::new(policy(rules, 7)));
+    let guard = guard_of(&signer).policy(shared).build().await.unwrap();
+    let app = GuardedRouter::new()
+        .route("/orders", get(async || "orders").guard(rbac("orders", "delete")))
+        .route("/bills", get(async || "bills").guard(rbac("bills", "read")))
+        .route("/scoped", get(async || "scoped").guard(scope("other")))
+        .guarded_by(&guard);
+    let token = signer.token(&json!({ "roles": ["viewer"] }));
+    for (path, revision, line) in [
+        ("/orders", Some("policy.revision=7"), Some("policy.line=3")),
+        ("/bills", Some("policy.revision=7"), None),
+        ("/scoped", None, None),
+    ] {
+        let (log, _set) = Log::begin();
+        let asked = request("GET", path, &token).body(Body::empty()).unwrap();
+        assert_eq!(send(&app, asked).await.status, StatusCode::FORBIDDEN, "{path}");
+        let told = refused(&log);
+        for (field, said) in [("policy.revision", revision), ("policy.line", line)] {
+            assert_eq!(told.contains(field), said.is_some(), "{path}: {told}");
+            assert!(said.is_none_or(|said| told.split(' ').any(|word| word == said)), "{path}: {told}");
+        }
+    }
+}
+
+// GUARD 4: without a policy, a good token is enough, and the start says so.
+#[tokio::test]
+async fn a_guard_without_a_policy_warns_when_it_starts_and_one_with_a_policy_does_not() {
+    let signer = Signer::es256("a");
+    let warned = |log: &Log| {
+        let lines = log.lines();
+        lines.into_iter().filter(|line| line.starts_with("WARN") && line.contains("no policy")).count()
+    };
+    let (log, _set) = Log::begin();
+    drop(with_policy(&signer).await);
+    assert_eq!(warned(&log), 0);
+    drop(guard_of(&signer).build().await.unwrap());
+    assert_eq!(warned(&log), 1);
+}

@@ -41,6 +41,10 @@ mod disk;
 mod explained;
 #[cfg(test)]
 #[cfg(feature = "html")]
+#[path = "../../src/input/html/evasions.rs"]
+mod evasions;
+#[cfg(test)]
+#[cfg(feature = "html")]
 mod fields;
 #[cfg(test)]
 mod forged_signatures;
@@ -76,6 +80,9 @@ mod login;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+#[cfg(feature = "html")]
+mod memory;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 #[cfg(feature = "html")]
@@ -95,6 +102,8 @@ mod records;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(test)]
+mod renewed;
 #[cfg(test)]
 mod replays;
 #[cfg(test)]
@@ -136,6 +145,9 @@ mod table;
 mod tampered;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+#[cfg(all(feature = "login", feature = "redis"))]
+mod tls_redis;
 #[cfg(test)]
 mod token_forms;
 #[cfg(test)]

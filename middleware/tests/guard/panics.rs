@@ -50,6 +50,7 @@ fn edged(signer: &Signer) -> GuardBuilder {
     guard_of(signer).request_ids().headers(SecurityHeaders::api()).caps(caps)
 }
 
+// HT-21
 #[tokio::test]
 async fn a_handler_that_panics_is_answered_by_a_problem_that_tells_nothing() {
     let signer = Signer::es256("a");
@@ -111,6 +112,7 @@ async fn the_log_has_the_route_of_a_handler_behind_a_layer_of_its_own_as_well() 
     }
 }
 
+// HT-21
 #[tokio::test]
 async fn what_was_held_for_it_is_given_back_and_what_it_cost_is_spent() {
     let signer = Signer::es256("a");

@@ -29,10 +29,10 @@ type Sender = mpsc::UnboundedSender<&'static str>;
 
 /// Ends of the streams that a service began, in order.
 #[derive(Clone, Default)]
-struct Began(Arc<Mutex<Vec<Sender>>>);
+pub(crate) struct Began(Arc<Mutex<Vec<Sender>>>);
 
 impl Began {
-    fn body(&self) -> Body {
+    pub(crate) fn body(&self) -> Body {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.0.lock().unwrap().push(sender);
         let next = async |mut receiver: mpsc::UnboundedReceiver<&'static str>| {
@@ -42,7 +42,7 @@ impl Began {
         Body::from_stream(stream::unfold(receiver, next))
     }
 
-    fn say(&self, text: &'static str) {
+    pub(crate) fn say(&self, text: &'static str) {
         self.0.lock().unwrap().last().unwrap().send(text).unwrap();
     }
 }
@@ -98,7 +98,7 @@ impl Setup {
 }
 
 /// What has come of a body until now: text, its end, or that it broke off.
-fn so_far(body: &mut Body) -> Option<Result<String, String>> {
+pub(crate) fn so_far(body: &mut Body) -> Option<Result<String, String>> {
     let Some(frame) = body.frame().now_or_never() else { return Some(Ok(String::new())) };
     frame.map(|frame| {
         let frame = frame.map_err(|error| error.to_string())?;

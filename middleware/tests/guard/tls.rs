@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +36,7 @@ fn trusting(authority: &Certificate) -> RootCertStore {
     roots
 }
 
-fn server() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+pub(crate) fn server() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
     ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -204,35 +205,46 @@ async fn issuer_with(
     (url, knocks, requests)
 }
 
-// HT-20
-#[tokio::test]
-async fn keys_are_fetched_from_nobody_whose_certificate_is_not_good() {
-    const ITSELF: &str = "tls::keys_are_fetched_from_nobody_whose_certificate_is_not_good";
+/// Which authorities the system trusts is a matter of the whole process, so a test about them goes on in one of its own: there it is
+/// given the file that names them.
+pub(crate) fn in_a_process_of_its_own(test: &str) -> Option<PathBuf> {
     const CHOSEN: &str = "PORTCULLIS_TEST_AUTHORITY";
-    // Which authorities the system trusts is a matter of the whole process, so the test goes on in one of its own.
-    let Some(file) = std::env::var_os(CHOSEN) else {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("authority.pem");
-        let mut process = Command::new(std::env::current_exe().unwrap());
-        process.args(["--exact", ITSELF, "--nocapture"]).env_remove("SSL_CERT_DIR");
-        let output = process.env("SSL_CERT_FILE", &file).env(CHOSEN, &file).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        return;
-    };
+    if let Some(file) = std::env::var_os(CHOSEN) {
+        return Some(file.into());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    process.args(["--exact", test, "--nocapture"]).env_remove("SSL_CERT_DIR");
+    let output = process.env("SSL_CERT_FILE", &file).env(CHOSEN, &file).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    None
+}
+
+/// Certificates of `localhost` of which one is good, and what is wrong with the others; its authority is written to a file.
+pub(crate) fn good_and_bad(file: &Path) -> [(Certificate, bool, &'static str); 5] {
     let (authority, stranger) = (Certificate::authority("ours"), Certificate::authority("ours"));
     std::fs::write(file, authority.pem()).unwrap();
-    for (certificate, is_good, why) in [
+    [
         (authority.issue("localhost", LONG), true, "all is well"),
         (authority.issue("localhost", OVER), false, "it has expired"),
         (authority.issue("id.test", LONG), false, "it is that of another host"),
         (Certificate::self_signed("localhost"), false, "it is signed by itself"),
         (stranger.issue("localhost", LONG), false, "nobody knows the authority, whatever its name"),
-    ] {
+    ]
+}
+
+// HT-20
+#[tokio::test]
+async fn keys_are_fetched_from_nobody_whose_certificate_is_not_good() {
+    let itself = "tls::keys_are_fetched_from_nobody_whose_certificate_is_not_good";
+    let Some(file) = in_a_process_of_its_own(itself) else { return };
+    for (certificate, is_good, why) in good_and_bad(&file) {
         let signer = Signer::es256("a");
         let (url, knocks, requests) = issuer_with(&certificate, &signer).await;
         let guard = builder(&Dial::new()).issuer(Issuer::oidc(&url)).build().await.unwrap();

@@ -16,6 +16,10 @@ mod opaque;
 #[path = "../../examples/orders.rs"]
 mod orders;
 #[cfg(test)]
+mod quiet;
+#[cfg(test)]
 mod revoked;
+#[cfg(test)]
+mod stalled;
 #[cfg(test)]
 mod whole;

@@ -17,7 +17,7 @@ use portcullis_policy::{PolicySource, Snapshot};
 use tower::ServiceExt;
 
 const AUDIENCE: &str = "https://orders.test";
-const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) fn app(guard: &Guard) -> Router {
     GuardedRouter::new()

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{ORDERS, redemption, refused, tokens_of_a_public_client, told};
 
+// CA-14
 #[rstest]
 #[tokio::test]
 async fn section_7_userinfo_takes_a_bound_token_with_a_proof_and_not_otherwise(

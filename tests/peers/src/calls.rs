@@ -5,6 +5,7 @@ use axum::Router;
 use crate::apps::{self, Keyed};
 use crate::bodies::Bodies;
 use crate::cost::{Table, of};
+use crate::hostile::Hostile;
 use crate::limits;
 use crate::raw::Signed;
 use crate::refusals::Refusals;
@@ -41,6 +42,7 @@ pub(crate) async fn compare() {
     let tokens = Tokens::new().await;
     let rules = Rules::new(&tokens.keyed).await;
     let (limiters, bodies) = (limits::Limiters::new().await, Bodies::new().await);
+    let hostile = Hostile::new();
     let (refusals, reload) = (Refusals::new().await, Reload::new(&tokens.keyed).await);
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}");
@@ -48,6 +50,7 @@ pub(crate) async fn compare() {
         rules.round(round, floor, &mut table).await;
         limiters.round(floor, &mut table).await;
         bodies.round(&mut table).await;
+        hostile.round(&mut table);
         refusals.round(round, &mut table).await;
         reload.round(&mut table);
     }
@@ -55,6 +58,7 @@ pub(crate) async fn compare() {
     Rules::hold(&mut table);
     limits::Limiters::hold(&mut table);
     Bodies::hold(&mut table);
+    hostile.hold(&mut table);
     Refusals::hold(&mut table);
     Reload::hold(&mut table);
     println!("CPU us that a request costs more than the same handler bare, in this process");

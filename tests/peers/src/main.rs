@@ -23,6 +23,7 @@ mod cost;
 mod cpu;
 mod driver;
 mod envoy;
+mod hostile;
 mod limits;
 mod memory;
 mod raw;

@@ -1,6 +1,5 @@
 //! What the cleaner leaves, as a browser would read it.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -11,7 +10,7 @@ use html5ever::{Attribute, ParseOpts, QualName, local_name, ns, parse_fragment};
 use super::*;
 use crate::vectors;
 
-fn clean(profile: &Html, text: &str) -> String {
+pub(super) fn clean(profile: &Html, text: &str) -> String {
     let clean = profile.cleaner().unwrap().rewrite(text).unwrap();
     clean.unwrap_or_else(|| text.to_owned())
 }
@@ -32,6 +31,22 @@ fn scripts_handlers_and_dangerous_links_go_and_text_stays() {
         assert_eq!(clean(&Html::inline(), text), expected);
     }
     assert_eq!(clean(&Html::rich(), "<h1 id=x>x</h1><script>y</script>"), "<h1>x</h1>");
+    for (address, stays) in [
+        ("https://a.test/b", true),
+        ("/b", true),
+        ("//a.test/b", true),
+        ("mailto:a@b.test", true),
+        ("javascript:alert(1)", false),
+        (" java\tscript:alert(1)", false),
+        ("data:text/html,x", false),
+        ("https://[", false),
+    ] {
+        for element in ["blockquote", "q", "ins", "del"] {
+            let text = format!("<{element} cite=\"{address}\">x</{element}>");
+            let bare = format!("<{element}>x</{element}>");
+            assert_eq!(clean(&Html::rich(), &text), if stays { text.clone() } else { bare }, "{text}");
+        }
+    }
 }
 
 #[test]
@@ -188,7 +203,7 @@ fn is_harmless(made: &Made) -> bool {
         && !made.attributes.iter().any(|attribute| runs(attribute) || is_loaded(attribute))
 }
 
-fn assert_harmless(html: &str, payload: &str) {
+pub(super) fn assert_harmless(html: &str, payload: &str) {
     for is_scripted in [true, false] {
         for made in elements(html, is_scripted) {
             assert!(is_harmless(&made), "{made:?} in {html:?}, cleaned from {payload:?}");

@@ -2,11 +2,11 @@
 
 mod answers;
 mod backchannel;
-mod browser;
+pub(crate) mod browser;
 mod configuration;
 mod discovery;
 mod pages;
-mod provider;
+pub(crate) mod provider;
 mod renewal;
 #[cfg(feature = "redis")]
 mod replicas;
