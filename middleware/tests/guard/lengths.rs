@@ -15,9 +15,10 @@ const MULTIPART: &str = "multipart/form-data; boundary=xy";
 async fn sent(input: InputPolicy, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
     let signer = Signer::eddsa("a");
     let app = service(&guard_of(&signer).input(input).build().await.unwrap());
-    let request = headers
-        .iter()
-        .fold(request("POST", path, &signer.token(&json!({}))), |asked, (name, value)| asked.header(*name, *value));
+    let request =
+        headers.iter().fold(request("POST", path, &signer.token(&json!({}))), |asked, (name, value)| {
+            asked.header(*name, *value)
+        });
     send(&app, request.body(Body::from(body)).unwrap()).await
 }
 
@@ -46,14 +47,16 @@ async fn a_string_that_is_not_declared_has_64_kib_at_most_wherever_it_stands() {
         assert!(!long.body.contains("xxxx"), "no value is said again");
     }
     // In bytes of UTF-8, however they are written.
-    let escaped = post(InputPolicy::strict(), JSON, format!(r#"["{}"]"#, "\\u00e9".repeat(most / 2 + 1))).await;
+    let escaped =
+        post(InputPolicy::strict(), JSON, format!(r#"["{}"]"#, "\\u00e9".repeat(most / 2 + 1))).await;
     assert_eq!(escaped.problem()["errors"], json!([{ "pointer": "/0", "kind": "text", "rule": "too-long" }]));
 }
 
 #[tokio::test]
 async fn how_long_a_string_may_be_can_be_said_and_what_is_declared_says_it_itself() {
     let short = || InputPolicy::strict().max_text(5);
-    for (body, status) in [(r#"{"a":"12345"}"#, 200), (r#"{"a":"123456"}"#, 422), (r#"{"a":"ééé"}"#, 422)] {
+    for (body, status) in [(r#"{"a":"12345"}"#, 200), (r#"{"a":"123456"}"#, 422), (r#"{"a":"ééé"}"#, 422)]
+    {
         assert_eq!(post(short(), JSON, body.to_owned()).await.status, status, "{body}");
     }
     let declared = || short().field("/file", Field::opaque()).field("/name", Field::line().length(..=8));
@@ -91,11 +94,9 @@ async fn a_parameter_of_the_query_is_no_longer_than_a_string() {
 #[tokio::test]
 async fn where_the_first_counts_the_handler_gets_no_other() {
     let first = || InputPolicy::strict().form_duplicates(Duplicates::First);
-    for (sent, got) in [
-        ("a=1&a=2", "a=1"),
-        ("a=1&b=%20x&%61=2&&c=+&b=", "a=1&b=%20x&&c=+"),
-        ("a=1&b=2", "a=1&b=2"),
-    ] {
+    for (sent, got) in
+        [("a=1&a=2", "a=1"), ("a=1&b=%20x&%61=2&&c=+&b=", "a=1&b=%20x&&c=+"), ("a=1&b=2", "a=1&b=2")]
+    {
         let answer = post(first(), FORM, sent.to_owned()).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, got), "{sent}");
     }
