@@ -17,12 +17,12 @@
 //! cargo run --release -p portcullis-guard --example chat
 //! ```
 //!
-//! Ask for a room without a token (401), and join it with one (101, and the connection stays open until `timeout` ends it):
+//! Ask for a room without a token (401), and join it with one (101, and the connection stays open until `curl` has had enough of it, after five seconds):
 //!
 //! ```sh
 //! TOKEN=$(curl -s http://localhost:8080/token -u "$(jq -r '.client_id + ":" + .client_secret' ann.json)" \
 //!   -d grant_type=client_credentials -d resource=https://chat.example | jq -r .access_token)
-//! join() { timeout 5 curl -s -i -N --http1.1 http://127.0.0.1:8082/rooms/hall -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+//! join() { curl -m 5 -s -i -N --http1.1 http://127.0.0.1:8082/rooms/hall -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
 //!   -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' "$@" | head -1; }
 //! join
 //! join -H "Authorization: Bearer $TOKEN"

@@ -40,6 +40,9 @@ pub struct Requirement {
 
 /// Requires that the policy allows the caller to do `action` with `object`.
 ///
+/// `rbac("orders", "read")` is opened by the rule `p, viewer, *, orders, read`, for callers whose tokens have the role `viewer`, of whatever
+/// organisation. What else rules can say: the documentation of `portcullis-policy`.
+///
 /// A rule may have conditions, such as `acr=phr` or `dpop`. A caller who lacks nothing else is asked for that, as by
 /// [`Requirement::acr`], [`max_age`](Requirement::max_age), [`dpop`](Requirement::dpop) and [`mtls`](Requirement::mtls).
 pub fn rbac(object: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Requirement {

@@ -39,6 +39,9 @@
 //!
 //! Whatever the guard itself lacks is answered 503: never 200, and never a false 401.
 //!
+//! The guard speaks through `tracing`, and nobody hears it without a subscriber, such as `tracing_subscriber::fmt::init()`. Why a token was
+//! answered 401 is said at `debug`: `RUST_LOG=portcullis_guard=debug`.
+//!
 //! # Around it
 //!
 //! Some things have to see every request first and every answer last, refusals no less. They are declared on the builder, and
@@ -167,6 +170,9 @@
 //! than let pass what nobody looked at.
 //!
 //! Request types can say what bodies and queries hold themselves: see [`InputFields`].
+//!
+//! What is refused here is a problem document (`application/problem+json`). What the extractors of axum refuse behind it, `Json` and `Path`
+//! of `axum::extract`, is text (`text/plain`), in axum's own words.
 //!
 //! A rule that is new on a service that has users starts with [`report`](Field::report): [`Guard::status`] counts what it would refuse.
 //! For what was stored before, and comes from elsewhere, [`HtmlCleaner`] cleans on the way out and makes a [`SafeHtml`].

@@ -40,6 +40,26 @@ use crate::routes::{Handlers, methods_of};
 /// }
 /// ```
 ///
+/// State is given to what [`guarded_by`](Self::guarded_by) makes, which is a router of axum. A layer of a [`MethodRouter`] is inside the
+/// guard, and one around the finished router is outside of it, where it sees refusals too:
+///
+/// ```
+/// # use axum::routing::{get, post};
+/// # use portcullis_guard::{Guard, GuardExt, GuardedRouter, rbac};
+/// use axum::extract::{DefaultBodyLimit, State};
+///
+/// # async fn create() {}
+/// async fn list(State(shop): State<&'static str>) -> String {
+///     format!("orders of {shop}")
+/// }
+///
+/// fn app(guard: &Guard) -> axum::Router {
+///     let read = get(list).guard(rbac("orders", "read"));
+///     let create = post(create).layer(DefaultBodyLimit::max(4096)).guard(rbac("orders", "create"));
+///     GuardedRouter::new().route("/orders", read.merge(create)).guarded_by(guard).with_state("gates")
+/// }
+/// ```
+///
 /// A route without a requirement is no route of a `GuardedRouter`:
 ///
 /// ```compile_fail

@@ -119,7 +119,7 @@ impl Example {
     }
 
     async fn once(mut shell: Command, port: u16, mut answers: impl AsyncFnMut() -> bool) -> Self {
-        for name in ["DOCS", "ORDERS", "SHOP", "TOOLS", "WEBAPP"] {
+        for name in ["CHAT", "DOCS", "ORDERS", "SHOP", "TOOLS", "WEBAPP"] {
             shell.env(format!("{name}_LISTEN"), format!("127.0.0.1:{port}"));
         }
         let child = shell.stdout(Stdio::null()).spawn().expect("the system has a shell");

@@ -4,6 +4,7 @@ mod bound;
 mod copied;
 mod grpc;
 mod started;
+mod told;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ const IDENTITY: [&str; 6] = [
 
 const ROUTES: &str = "[[route]]\npath = \"/orders\"\nmethods = [\"GET\"]\nrequire = \"rbac(orders, read)\"\n\
     [[route]]\npath = \"/orders/{id}\"\nmethods = [\"DELETE\"]\nrequire = \"rbac(orders, delete)\"\n\
+    [[route]]\npath = \"/reports\"\nmethods = [\"GET\"]\nrequire = \"scope(reports)\"\n\
     [[route]]\npath = \"/open/{*rest}\"\nrequire = \"public\"\n";
 
 /// A file of the example that people copy, or of the page about it.
@@ -178,7 +180,19 @@ async fn nginx_hands_on_what_the_gateway_refuses_and_nothing_else_sqlite() {
     let bad = scene.read("no.such.token").await;
     assert_eq!(bad.status, 401);
     assert!(bad.header("www-authenticate").contains("invalid_token"), "{:?}", bad.headers);
-    assert_eq!(scene.read(&stranger).await.status, 403);
+    let refused = scene.read(&stranger).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.header("x-decision-id").starts_with("dec_"), "{:?}", refused.headers);
+    assert!(!refused.headers.contains_key("www-authenticate"), "{:?}", refused.headers);
+    let narrow = Answer::to(scene.ask(Method::GET, "/reports").bearer_auth(&viewer)).await;
+    let challenge = narrow.header("www-authenticate");
+    assert_eq!(narrow.status, 403);
+    assert!(
+        challenge.contains("insufficient_scope") && challenge.contains("scope=\"reports\""),
+        "{challenge}"
+    );
+    assert!(narrow.header("x-decision-id").starts_with("dec_"), "{:?}", narrow.headers);
+    assert!(!narrow.headers.contains_key("retry-after"), "{:?}", narrow.headers);
     for (method, path) in [
         (Method::DELETE, "/orders/1"),
         (Method::POST, "/orders"),

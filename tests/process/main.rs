@@ -39,6 +39,8 @@ mod graphql;
 #[cfg(test)]
 mod grpc;
 #[cfg(test)]
+mod guard_walk;
+#[cfg(test)]
 mod instructions;
 #[cfg(test)]
 mod later;

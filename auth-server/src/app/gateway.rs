@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
 
-use crate::config::{BoundTokens, GatewayConfig, Route};
+use crate::config::{BoundTokens, GatewayConfig, IssuerName, Route};
 use crate::http::extract::address::trusted;
 use crate::http::gateway::Front;
 use crate::http::listen;
@@ -94,9 +94,9 @@ fn builder(config: &GatewayConfig) -> GuardBuilder {
     if let Some(amount) = limits.per_caller_per_minute {
         quotas = quotas.by_identity(Quota::per_minute(amount));
     }
-    let issuer = gateway.issuer.as_ref().map(|setting| setting.issuer().to_string()).unwrap_or_default();
+    let issuer = gateway.issuer.as_ref().map(IssuerName::as_str).unwrap_or_default();
     let mut guard = Guard::builder()
-        .issuer(options.of(&issuer))
+        .issuer(options.of(issuer))
         .audience(gateway.audience.clone().unwrap_or_default())
         .proxies(trusted(&gateway.trusted_proxies))
         .limits(quotas);

@@ -2,6 +2,7 @@
 
 mod check;
 mod issuer;
+mod name;
 mod route;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,10 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::issuer::IssuerOptions;
+pub use self::name::IssuerName;
 pub use self::route::{MethodName, RequirementText, Route};
 use crate::config::check::Finding;
 use crate::config::load::{Reader, Settings, schema_of, text_of};
-use crate::config::{ConfigErrors, IssuerSetting, Log, ProxyNetwork, SecretText};
+use crate::config::{ConfigErrors, Log, ProxyNetwork, SecretText};
 
 /// Everything that a gateway is told.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -43,7 +45,7 @@ pub struct Gateway {
     /// Address and port to listen on, for proxies and not for clients.
     pub listen: SocketAddr,
     /// Who issues the tokens: the address of the server.
-    pub issuer: Option<IssuerSetting>,
+    pub issuer: Option<IssuerName>,
     /// Whom the tokens are for: the audience of the API behind the proxy.
     pub audience: Option<String>,
     /// Networks of the proxies that may ask. Whoever else does is answered 403.
@@ -190,6 +192,20 @@ mod tests {
                 "{expected}: {mistakes:#?}"
             );
         }
+    }
+
+    #[test]
+    fn an_issuer_that_anybody_on_the_way_could_speak_for_is_one_mistake_in_the_words_of_a_gateway() {
+        let text = START.replace("https://id", "http://id");
+        let mistakes = read(&format!("{text}[[route]]\npath = \"/\"\nrequire = \"public\"")).unwrap_err();
+        let [mistake] = mistakes.as_slice() else { panic!("{mistakes:#?}") };
+        assert!(
+            mistake.starts_with("gateway.toml:2: gateway.issuer: the issuer must use https: "),
+            "{mistake}"
+        );
+        assert!(mistake.contains("what the server has as its server.issuer"), "{mistake}");
+        assert!(mistake.ends_with("such as `https://id.example`"), "{mistake}");
+        assert!(!mistake.contains("server.tls"), "{mistake}");
     }
 
     #[test]

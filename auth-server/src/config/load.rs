@@ -1,6 +1,6 @@
 //! Lays the sources over one another and turns the result into a [`Config`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -329,7 +329,9 @@ impl<C: Settings> Reader<C> {
                 return Err(ConfigErrors(self.mistakes));
             }
         };
-        for (key, message) in config.complete() {
+        // What a key lacks that was given and refused is no second mistake.
+        let refused: BTreeSet<Key> = self.mistakes.iter().filter_map(|mistake| mistake.key.clone()).collect();
+        for (key, message) in config.complete().into_iter().filter(|(key, _)| !refused.contains(key)) {
             let origin = self.origins.get(&key).cloned().unwrap_or(Origin::Default);
             self.mistake(origin, Some(key), message);
         }
@@ -487,7 +489,10 @@ mod tests {
 
     #[test]
     fn a_public_issuer_over_plain_http_is_refused_with_an_explanation() {
-        let refused = mistakes("[server]\nissuer = \"http://id.example.com\"", &[], &[]);
+        // One that is given is not missing besides, although everybody reaches this server.
+        let file = "[server]\nlisten = \"0.0.0.0:8080\"\nissuer = \"http://id.example.com\"";
+        let refused = mistakes(file, &[], &[]);
+        assert_eq!(refused.len(), 1, "{refused:?}");
         assert!(refused[0].contains("must use https"), "{refused:?}");
         assert!(refused[0].contains("and `https://id.example.com` here"), "{refused:?}");
     }

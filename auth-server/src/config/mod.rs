@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use self::effort::{Limits, Log, LogFormat, Passwords};
 pub use self::errors::{ConfigError, ConfigErrors, Origin};
 pub use self::gateway::{
-    BoundTokens, Gateway, GatewayConfig, GatewayLimits, IssuerOptions, MethodName, PolicySource,
+    BoundTokens, Gateway, GatewayConfig, GatewayLimits, IssuerName, IssuerOptions, MethodName, PolicySource,
     RequirementText, Route,
 };
 pub use self::lifetimes::{Sessions, Tokens};

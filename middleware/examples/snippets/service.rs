@@ -1,5 +1,5 @@
 //! A service that is guarded. Its secret comes from the environment: ``PORTCULLIS_CLIENT_SECRET``.
-//! Cargo: portcullis-guard, axum and tokio (with `macros`, `net` and `rt-multi-thread`).
+//! Cargo: portcullis-guard, axum, tokio (with `macros`, `net` and `rt-multi-thread`) and tracing-subscriber.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ const CLIENT_ID: &str = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     let secret = std::env::var("PORTCULLIS_CLIENT_SECRET")?;
     let policy = PolicyEndpoint::new(format!("{ISSUER}/policies/snapshot"), CLIENT_ID, secret);
     let guard = Guard::builder()

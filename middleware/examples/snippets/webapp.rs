@@ -1,5 +1,5 @@
 //! Pages that people sign in to. The secret comes from the environment: `PORTCULLIS_CLIENT_SECRET`.
-//! Cargo: portcullis-guard (with `login`), axum and tokio (with `macros`, `net` and `rt-multi-thread`).
+//! Cargo: portcullis-guard (with `login`), axum, tokio (with `macros`, `net` and `rt-multi-thread`) and tracing-subscriber.
 
 use std::error::Error;
 
@@ -13,6 +13,7 @@ const ORIGIN: &str = "https://shop.example.com";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     let secret = std::env::var("PORTCULLIS_CLIENT_SECRET")?;
     let guard = Guard::builder()
         .issuer(Issuer::oidc(ISSUER))

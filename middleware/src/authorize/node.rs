@@ -122,6 +122,8 @@ pub(crate) enum Denial {
     SignIn(SignIn, Grant),
     /// The token is not bound as is required, by the route or by a rule.
     Unbound(Binding, Grant),
+    /// Nothing is required, because there is no such route.
+    Unlisted,
 }
 
 impl Denial {
@@ -131,7 +133,7 @@ impl Denial {
         let rank = |denial: &Self| match denial {
             Self::PolicyMissing => 3,
             Self::SignIn(..) | Self::Unbound(..) => 2,
-            Self::Issuer(_) | Self::NoRequirement => 0,
+            Self::Issuer(_) | Self::NoRequirement | Self::Unlisted => 0,
             _ => 1,
         };
         if rank(&self) > rank(&next) { self } else { next }
@@ -296,7 +298,7 @@ impl Node {
                 let grant = Grant::default();
                 if is_met { Ok(grant) } else { Err(Denial::SignIn(sign_in.clone(), grant)) }
             }
-            Self::Unlisted => Err(caller.map_or(Denial::Anonymous, |_| Denial::NoRequirement)),
+            Self::Unlisted => Err(caller.map_or(Denial::Anonymous, |_| Denial::Unlisted)),
             Self::Unstated => match (caller, by.policy) {
                 (None, _) => Err(Denial::Anonymous),
                 (Some(_), Policies::Unused) => Ok(Grant::default()),

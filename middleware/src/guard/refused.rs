@@ -47,6 +47,7 @@ pub(super) fn refusal(
             Refusal::Unproven { binding, denied: Some(Box::new(denied(grant))) }
         }
         Denial::SignIn(sign_in, grant) => Refusal::SignIn { sign_in, denied: denied(grant) },
+        Denial::Unlisted => forbidden("no route of the table is for this path and method", nothing),
     }
 }
 

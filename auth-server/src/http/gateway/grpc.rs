@@ -27,7 +27,8 @@ use tower::service_fn;
 
 use crate::http::bounds::{Cut, bounded};
 use crate::http::gateway::entry::{Told, Unclear, target};
-use crate::http::gateway::{Front, identity, log, unstored};
+use crate::http::gateway::question::log;
+use crate::http::gateway::{Front, identity, unstored};
 
 /// Where Envoy asks: the method of its service.
 pub(super) const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";

@@ -7,6 +7,7 @@ mod dialect;
 mod entry;
 mod grpc;
 mod identity;
+mod question;
 mod strangers;
 
 use std::convert::Infallible;
@@ -22,11 +23,12 @@ use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use portcullis_guard::{Guard, Proxies, RouteFault, RouteTable, TableLayer};
 use tower::{Layer, ServiceExt, service_fn};
+use tracing::Instrument;
 
 use self::dialect::Dialect;
-use self::entry::Unclear;
+use self::question::{Question, log};
 use self::strangers::Strangers;
-use crate::http::bounds::{Cut, bounded, milliseconds};
+use crate::http::bounds::{Cut, bounded};
 use crate::http::listen::Answering;
 
 /// How long a decision may take: it waits for keys at most.
@@ -99,11 +101,15 @@ impl Front {
     /// Hands the original request to the guard.
     async fn judged(&self, peer: SocketAddr, mut original: Request<Body>) -> Response {
         original.extensions_mut().insert(ConnectInfo(peer));
+        let question = Question::of(&original);
         let passed = service_fn(|request: Request<portcullis_guard::Body>| {
             std::future::ready(Ok::<_, Infallible>(identity::answer(request.extensions())))
         });
         let answer = self.table.layer(passed).oneshot(original).map_ok(|answer| answer.map(Body::from));
-        bounded(DECIDED_WITHIN, answer).await.unwrap_or_else(undecided)
+        let answer = bounded(DECIDED_WITHIN, answer.instrument(question.span())).await;
+        let mut answer = answer.unwrap_or_else(undecided);
+        answer.extensions_mut().insert(question);
+        answer
     }
 }
 
@@ -137,26 +143,6 @@ impl Answering for Front {
 fn unstored(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// One line for each question. Neither path nor query of the original: both may hold what must not be in a log.
-fn log(dialect: &str, response: &Response, took: Duration) {
-    let (code, duration_ms) = (response.status().as_u16(), milliseconds(took));
-    if response.status().is_server_error() {
-        tracing::error!(gateway.dialect = dialect, http.status = code, duration_ms, "asked");
-    } else if response.status().is_success() {
-        let decision = response.headers().get(identity::DECISION).and_then(|id| id.to_str().ok());
-        tracing::debug!(
-            gateway.dialect = dialect,
-            http.status = code,
-            duration_ms,
-            decision.id = decision,
-            "asked"
-        );
-    } else {
-        let cause = response.extensions().get::<Unclear>().map(tracing::field::display);
-        tracing::info!(gateway.dialect = dialect, http.status = code, duration_ms, cause, "asked");
-    }
 }
 
 #[cfg(test)]
