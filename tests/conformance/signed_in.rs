@@ -48,8 +48,8 @@ impl SignedIn {
         ];
         let mut fields: Vec<Field<'_>> = Vec::new();
         for (name, value) in own {
-            match changes.iter().find(|(changed, _)| *changed == name) {
-                Some((_, changed)) => fields.extend(changed.map(|changed| (name, changed))),
+            match changes.iter().find(|(other, _)| *other == name) {
+                Some((_, instead)) => fields.extend(instead.map(|value| (name, value))),
                 None => fields.push((name, value)),
             }
         }

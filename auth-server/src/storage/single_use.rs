@@ -237,15 +237,15 @@ pub async fn use_up(tx: &mut Tx, once: &Once) -> Result<(), StoreError> {
     let is_new = match names(once).as_slice() {
         [] => true,
         [(purpose, name, good_until)] => remember(tx, *purpose, name, *good_until, now).await?,
-        [(one, first, end), (other, second, later), ..] => {
+        [assertion, proof, ..] => {
             let values = [
-                one.as_str().into(),
-                (*first).into(),
-                (*end).into(),
+                assertion.0.as_str().into(),
+                assertion.1.into(),
+                assertion.2.into(),
                 now.into(),
-                other.as_str().into(),
-                (*second).into(),
-                (*later).into(),
+                proof.0.as_str().into(),
+                proof.1.into(),
+                proof.2.into(),
             ];
             tx.execute(REMEMBER_BOTH, &values).await? == 2
         }

@@ -38,11 +38,11 @@ mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
-mod explained;
-#[cfg(test)]
 #[cfg(feature = "html")]
 #[path = "../../src/input/html/evasions.rs"]
 mod evasions;
+#[cfg(test)]
+mod explained;
 #[cfg(test)]
 #[cfg(feature = "html")]
 mod fields;

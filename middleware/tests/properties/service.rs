@@ -66,16 +66,11 @@ pub(super) fn placed(text: &[u8], name: &str, value: &str) -> Vec<u8> {
     let mut placed = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.first() {
-        match names.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
-            Some((name, value)) => {
-                placed.extend(value.as_bytes());
-                rest = rest.get(name.len()..).unwrap_or_default();
-            }
-            None => {
-                placed.push(*first);
-                rest = rest.get(1..).unwrap_or_default();
-            }
-        }
+        let standing = names.iter().find(|(name, _)| rest.starts_with(name.as_bytes()));
+        let (what, length) =
+            standing.map_or((std::slice::from_ref(first), 1), |(name, value)| (value.as_bytes(), name.len()));
+        placed.extend(what);
+        rest = rest.get(length..).unwrap_or_default();
     }
     placed
 }

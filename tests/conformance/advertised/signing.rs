@@ -39,6 +39,8 @@ fn signed_for(settings: &[(&str, &str)]) -> Value {
     document
 }
 
+const OBJECTS: &str = "request_object_signing_alg_values_supported";
+
 #[rstest]
 #[tokio::test]
 async fn section_2_this_server_signs_by_each_algorithm_that_is_named_and_by_no_other(
@@ -135,7 +137,6 @@ async fn section_2_a_client_signs_its_assertions_and_requests_by_each_algorithm_
             );
         }
     }
-    const OBJECTS: &str = "request_object_signing_alg_values_supported";
     let push = async |key: &Key, header: Value| {
         let client = signer(&told, key).await;
         let claims = AuthorizeRequest::of(&client).object(&told.server.issuer);

@@ -43,17 +43,17 @@ async fn a_route_that_was_forgotten_and_a_token_for_somebody_else_are_found_in_t
     eventually("keys have come", async || asked("GET", "/orders/1", &token).await == 200).await;
     let (began, refused_before) = (lines(&gateway, "asked").len(), lines(&gateway, "refused").len());
 
-    let long = format!("/{}", "a".repeat(400));
+    let endless = format!("/{}", "a".repeat(400));
     assert_eq!(asked("GET", "/reports?key=hush", &token).await, 403);
     assert_eq!(asked("PUT", "/orders/2?key=hush", &token).await, 403);
-    assert_eq!(asked("HUSH", &format!("{long}?key=hush"), &token).await, 403);
+    assert_eq!(asked("HUSH", &format!("{endless}?key=hush"), &token).await, 403);
     assert_eq!(asked("GET", "/orders/3?key=hush", &issuer.mint(ORDERS).token()).await, 403);
     assert_eq!(asked("GET", "/orders/4?key=hush", &issuer.mint("https://other.example").token()).await, 401);
     assert_eq!(asked("GET", "/orders;5", &token).await, 400);
     assert_eq!(asked("GET", "orders", &token).await, 400);
 
     let unlisted = "no [[route]] is for this path and method";
-    let cut = format!("{}..", &long[..256]);
+    let cut = format!("{}..", &endless[..256]);
     let told = lines(&gateway, "asked").split_off(began);
     let told: Vec<_> = told
         .iter()

@@ -59,7 +59,12 @@ impl OpenIdForm {
         if !rest.preset.sends_browsers() {
             self.refuse_without_browsers(errors);
         }
-        let application_type = self.application_type(errors, rest.redirect_uris);
+        let application_type =
+            self.application_type.as_deref().map(str::parse::<ApplicationType>).transpose();
+        let application_type = errors.take("/options/protocol/application_type", application_type);
+        if application_type == Some(Some(ApplicationType::Web)) {
+            refuse_off_the_web(errors, rest.redirect_uris);
+        }
         let ciba = self.ciba.parse(errors, rest.preset);
         let subject = self.subject(errors, rest);
         uri?;
@@ -101,28 +106,6 @@ impl OpenIdForm {
         }
     }
 
-    /// OpenID Connect Registration §2. What is left to an application on a device is what any address may be: a private scheme, a
-    /// loopback address, or https, which RFC 8252 §7.2 has it use.
-    fn application_type(
-        &self,
-        errors: &mut FieldErrors,
-        redirect_uris: &[String],
-    ) -> Option<Option<ApplicationType>> {
-        const TYPE: &str = "/options/protocol/application_type";
-        let said = self.application_type.as_deref().map(str::parse::<ApplicationType>).transpose();
-        let said = errors.take(TYPE, said)?;
-        if said == Some(ApplicationType::Web) {
-            for (position, uri) in redirect_uris.iter().enumerate() {
-                if !is_on_the_web(uri) {
-                    let message =
-                        "the answers of an application of the type `web` go by https, and not to localhost";
-                    errors.refuse(format!("/redirect_uris/{position}"), "contradiction", message);
-                }
-            }
-        }
-        Some(said)
-    }
-
     fn subject(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<SubjectType> {
         const TYPE: &str = "/options/protocol/subject_type";
         const SECTOR: &str = "/options/protocol/sector_identifier";
@@ -155,6 +138,15 @@ impl OpenIdForm {
                 None
             }
         }
+    }
+}
+
+/// OpenID Connect Registration §2. What is left to an application on a device is what any address may be: a private scheme, a loopback
+/// address, or https, which RFC 8252 §7.2 has it use.
+fn refuse_off_the_web(errors: &mut FieldErrors, redirect_uris: &[String]) {
+    for (position, _) in redirect_uris.iter().enumerate().filter(|(_, uri)| !is_on_the_web(uri)) {
+        let message = "the answers of an application of the type `web` go by https, and not to localhost";
+        errors.refuse(format!("/redirect_uris/{position}"), "contradiction", message);
     }
 }
 

@@ -96,7 +96,7 @@ impl RegistrationService {
         let permitted = self.permissions.of_arrival(token, arrival.now).await?;
         let mut wish = ClientMetadata::parse(body)?.wish(&permitted.allowance, Origin::Sent)?;
         sector::settle(&mut wish, self.clients.outbound()).await?;
-        self.add(wish, permitted, arrival).await
+        Box::pin(self.add(wish, permitted, arrival)).await
     }
 
     /// Counts a request, before anything is looked up for it.
