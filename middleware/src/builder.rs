@@ -293,10 +293,8 @@ impl GuardBuilder {
             return Err(BuildError::NoIssuer);
         }
         let clock = self.clock;
-        let folder = match self.upkeep.cache_dir {
-            Some(path) => Folder::open(&path, clock.unix_secs())?,
-            None => None,
-        };
+        let folder = self.upkeep.cache_dir.map(|path| Folder::open(&path, clock.unix_secs()));
+        let folder = folder.transpose()?.flatten();
         let mut fetcher = LazyFetcher::default();
         let trusts = Arc::new(Trusts::build(self.issuers, &mut fetcher, &clock, folder.as_ref())?);
         let mut surroundings = Surroundings {

@@ -2,6 +2,7 @@
 
 mod authority;
 mod browsers;
+mod dead_ends;
 mod judge;
 mod refused;
 mod stay;
@@ -25,7 +26,7 @@ pub(crate) use self::authority::{Authority, Pending};
 pub(crate) use self::authority::{Identity, Rigour};
 pub(crate) use self::browsers::{Browsers, Told};
 pub(crate) use self::terms::Terms;
-use crate::authorize::{Binding, Requirement};
+use crate::authorize::Requirement;
 use crate::binding::{Bindings, Claim, Proofs};
 use crate::body::Body;
 use crate::clock::Clock;
@@ -236,24 +237,6 @@ impl Guard {
             resource_metadata,
             scopes: requirement.scopes(),
             dpop: self.core.credentials.bindings.dpop.as_ref().map(hint),
-        }
-    }
-
-    /// Says so where a route asks for what nobody could show.
-    pub(crate) fn look_at(&self, requirement: &Requirement) {
-        let is_missing = |binding: &Binding| !self.core.credentials.bindings.can_prove(*binding);
-        for binding in requirement.bindings().into_iter().filter(is_missing) {
-            tracing::error!(requires = %requirement, "nobody can pass: the guard accepts no tokens that are bound to {binding}");
-        }
-        if requirement.asks_policy() && self.core.policy.is_none() {
-            tracing::error!(requires = %requirement, "what the policy is to allow is never allowed: the guard has none, which `GuardBuilder::policy` gives it");
-        }
-        if requirement.asks_when_stale() && self.core.authority.introspector.is_none() {
-            tracing::error!(requires = %requirement, "nobody can be asked when revocations are not heard: the guard has no introspection");
-        }
-        for issuer in requirement.issuers().into_iter().filter(|issuer| self.core.trusts.of(issuer).is_none())
-        {
-            tracing::error!(requires = %requirement, "no token can be of {issuer}, which the guard does not trust");
         }
     }
 

@@ -54,10 +54,7 @@ pub(crate) struct RemoteKeys {
     outage: OutageLog,
     /// Holding this is what makes a fetch the only one.
     discovery: Arc<AsyncMutex<Discovery>>,
-    /// Whether a fetch is under way. Looking at the lock instead would take it from whoever wants to fetch.
-    is_asking: AtomicBool,
-    /// Counts finished fetches.
-    finished: watch::Sender<u64>,
+    fetches: Fetches,
     fetcher: Fetcher,
     clock: Clock,
     ages: Ages,
@@ -106,8 +103,7 @@ impl RemoteKeys {
             attempts: Mutex::default(),
             outage: OutageLog::default(),
             discovery: Arc::new(AsyncMutex::new(discovery)),
-            is_asking: AtomicBool::new(false),
-            finished: watch::Sender::new(0),
+            fetches: Fetches { is_asking: AtomicBool::new(false), finished: watch::Sender::new(0) },
             fetcher,
             clock,
             ages,
@@ -174,7 +170,9 @@ impl RemoteKeys {
 
     /// Whether the issuer may have keys that are not known here: it could not be asked, or has not answered yet.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.attempts().failures > 0 || self.confirmed.is_by_disk() || self.is_asking.load(Ordering::Acquire)
+        self.attempts().failures > 0
+            || self.confirmed.is_by_disk()
+            || self.fetches.is_asking.load(Ordering::Acquire)
     }
 
     /// Whether a request may have the keys fetched.
@@ -206,7 +204,7 @@ impl RemoteKeys {
     ///
     /// The fetch runs on its own: a caller who hangs up does not stop it for the others.
     pub(crate) async fn refresh_for_request(self: &Arc<Self>) {
-        let mut finished = self.finished.subscribe();
+        let mut finished = self.fetches.finished.subscribe();
         if let Ok(discovery) = Arc::clone(&self.discovery).try_lock_owned() {
             if !self.is_due_for_request() {
                 return;
@@ -246,7 +244,7 @@ impl RemoteKeys {
     }
 
     async fn refresh_with(&self, mut discovery: OwnedMutexGuard<Discovery>, cause: Cause) {
-        let asking = Asking::begin(&self.is_asking);
+        let asking = Asking::begin(&self.fetches.is_asking);
         let outcome = discovery.fetch(&self.fetcher).await;
         let now = self.clock.steady();
         let fresh_for = outcome.as_ref().ok().map(|answered| answered.fresh_for);
@@ -268,7 +266,7 @@ impl RemoteKeys {
         // First let go, then wake: whoever comes in between starts a fetch of its own, or finds it done.
         drop(asking);
         drop(discovery);
-        self.finished.send_modify(|count| *count += 1);
+        self.fetches.finished.send_modify(|count| *count += 1);
     }
 
     fn tell_failure(&self, issuer: &str, fault: &KeysFault, now: Duration) {
@@ -312,6 +310,14 @@ impl RemoteKeys {
     fn attempts(&self) -> Attempts {
         *self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What those who meet a new key look at.
+struct Fetches {
+    /// Whether one is under way. Looking at the lock instead would take it from whoever wants to fetch.
+    is_asking: AtomicBool,
+    /// Counts those that are finished.
+    finished: watch::Sender<u64>,
 }
 
 /// That a fetch is under way, until it is over or given up.
