@@ -20,7 +20,7 @@ const LISTENING: Duration = Duration::from_hours(1);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The answer was not 200, nor 304 where that is one.
+    /// The answer was not 200, nor 304 where that is one, and gave no reason that is told.
     #[error("the server answered {0}")]
     Status(StatusCode),
     /// The server did not want to, and said why.
@@ -266,7 +266,8 @@ struct Reason {
 
 impl Reason {
     fn text(self) -> Option<String> {
-        let said = self.detail.or(self.error_description).or(self.title)?;
+        let told = [self.detail, self.error_description, self.title];
+        let said = told.into_iter().flatten().find(|said| !said.trim().is_empty())?;
         Some(said.chars().take(LONGEST_REASON).collect())
     }
 }
@@ -322,6 +323,7 @@ mod tests {
             (r#"{"error":"invalid_client","error_description":"unknown"}"#, Some("unknown")),
             (r#"{"title":"Forbidden"}"#, Some("Forbidden")),
             (r#"{"detail":null}"#, None),
+            (r#"{"detail":" ","title":"Forbidden"}"#, Some("Forbidden")),
             ("{}", None),
         ] {
             let reason: Reason = serde_json::from_str(body).unwrap();

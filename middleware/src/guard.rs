@@ -95,16 +95,17 @@ pub(crate) struct Announced {
 
 impl Guard {
     /// Fetches keys and policy now, reads policy files again, and looks for where limits and proofs are shared if that is away. What cannot
-    /// be had stays as it was. A server that may not know the routes is told of them. Streams whose permission has gone are ended.
+    /// be had stays as it was. A server that may not know the routes is told of them. Streams whose permission has gone are ended. Where a
+    /// policy is compared with Casbin, and nobody refreshes it in the background, what waits is compared now.
     pub async fn refresh(&self) {
         self.refresh_remote().await;
-        if let Some(policy) = &self.core.policy {
-            policy.catch_up().await;
-        }
         if let Some(announcer) = &self.core.told.announcer {
             announcer.announce().await;
         }
         self.streams.look().await;
+        if let Some(policy) = &self.core.policy {
+            policy.catch_up().await;
+        }
     }
 
     /// Tells the server what was decided until now, for a service that is about to end: wait for it after the last request was

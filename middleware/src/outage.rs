@@ -1,4 +1,4 @@
-//! What is told of something that cannot be reached: that it begins, that it gets worse and that it is over at once, and
+//! What is told of something that cannot be reached, or happens again and again: that it begins, that it gets worse and that it is over at once, and
 //! in between ever more rarely.
 
 use std::fmt::Display;
@@ -12,6 +12,9 @@ const LAST_PAUSE: Duration = Duration::from_hours(1);
 /// After how long without a failure something is over that strangers can bring about: who has taken their share fails while others
 /// do not.
 pub(crate) const CALM: Duration = Duration::from_mins(1);
+
+/// After how long without one it is news again what somebody made up, or has configured wrongly.
+pub(crate) const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// How many causes of one outage are told of when they appear: two that take turns must not fill the log.
 const MAX_CAUSES: usize = 4;

@@ -295,9 +295,10 @@ where
         });
         let edge = guard.edge();
         let router = if edge.is_idle() { router } else { router.layer(OnAxum::new(edge)) };
-        // Outside the edge: pages of everybody may read it.
+        // Outside the edge: pages of everybody may read it. Of two answers for unknown paths axum keeps that of the router that is
+        // merged in, so that is the one with the edge.
         match guard.resource().and_then(|resource| resource.path_in_routers()) {
-            Some(_) => router.merge(guard.metadata_router()),
+            Some(_) => guard.metadata_router().merge(router),
             None => router,
         }
     }
@@ -345,7 +346,8 @@ impl Coverage {
 impl Guard {
     /// The metadata of this service at its well-known path, to be merged into a router that has no [`GuardedRouter`] of this guard in it,
     /// which serves it by itself unless it is [served apart](crate::ProtectedResource::served_apart). An empty router unless the guard was
-    /// built with a [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token.
+    /// built with a [`ProtectedResource`](crate::ProtectedResource). It is for everybody, without a token. Merge a guarded router into this
+    /// one, and not the other way round: axum keeps the answer for unknown paths of the router that is merged in.
     pub fn metadata_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let Some(resource) = self.resource().cloned() else { return Router::new() };
         let path = resource.path().to_owned();

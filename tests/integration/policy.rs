@@ -159,6 +159,19 @@ async fn a_field_with_a_line_break_is_given_to_nobody(#[values(Sqlite, Postgres)
     assert_eq!(server.admin.get(&path).await.json(), before);
 }
 
+/// No field of a policy is held to what the guard allows strings of which nobody said what they are.
+#[rstest]
+#[tokio::test]
+async fn a_policy_may_be_as_long_as_a_body(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let orders = server.admin.api(ORDERS).await;
+    let rules: String = (0..8_000).map(|number| format!("p, viewer, *, orders/{number}, read\n")).collect();
+    assert!(rules.len() > 200_000);
+    let draft = server.admin.request(Method::PUT, &format!("/apis/{}/policy/draft", orders.id)).await;
+    let saved = Answer::to(draft.header("if-match", "*").json(&json!({ "rules": rules }))).await;
+    assert_eq!(saved.status, 200, "{}", saved.text());
+}
+
 #[rstest]
 #[tokio::test]
 async fn of_two_who_activate_the_same_one_makes_a_revision(#[values(Sqlite, Postgres)] database: Database) {

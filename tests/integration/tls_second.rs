@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis_server::config::{Config, Dynamic, Mtls, MtlsUrl};
+use portcullis_server::config::{CertificateSource, Config, Dynamic, Mtls, MtlsUrl};
 use portcullis_server::domain::client_protocol::SenderConstraint;
 use portcullis_server::services::caller::Caller;
 use portcullis_server::services::clients::authentication::AuthenticationForm;
@@ -14,6 +14,8 @@ use portcullis_tests::certificates::{Certificate, Wanted};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::holder::Holder;
 use portcullis_tests::jwt;
+use portcullis_tests::server::TestServer;
+use reqwest::Method;
 use rstest::rstest;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -214,4 +216,36 @@ async fn a_proof_of_possession_is_for_the_address_that_was_reached(
         assert_eq!((answer.status.as_u16(), &*answer.error()), expected, "{at} {of}: {}", answer.text());
     }
     spoken.server.stop().await;
+}
+
+/// A proxy brings both addresses to one listener, which does not know them apart.
+#[rstest]
+#[tokio::test]
+async fn behind_a_proxy_a_proof_may_name_either_address_and_no_third(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_with(database, |config| {
+        config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+        config.server.tls.client_certificates = CertificateSource::Header;
+        let url = MtlsUrl::try_from("https://mtls.test".to_owned()).unwrap();
+        config.server.tls.mtls = Some(Mtls { listen: None, url });
+        config.protocol.require_dpop_nonces = false;
+    })
+    .await;
+    let api = server.admin.api("https://orders.test").await;
+    let machine = server.admin.machine_client(&[&api]).await;
+    let secret = machine.secret.clone().unwrap();
+    let holder = Holder::generate();
+    for (address, is_good) in
+        [(&*server.issuer, true), ("https://mtls.test", true), ("https://other.test", false)]
+    {
+        let mut claims = holder.claims(&server, "POST", "/token");
+        claims["htu"] = json!(format!("{address}/token"));
+        let request = server.machine.request(Method::POST, "/token").header("dpop", holder.proof(&claims));
+        let request = request.basic_auth(&machine.id, Some(&secret));
+        let fields = [("grant_type", "client_credentials"), ("resource", &*api.audience)];
+        let answer = Answer::to(request.form(&fields)).await;
+        let expected = if is_good { (200, "") } else { (400, "invalid_dpop_proof") };
+        assert_eq!((answer.status.as_u16(), &*answer.error()), expected, "{address}: {}", answer.text());
+    }
 }

@@ -43,9 +43,10 @@ pub(super) async fn serve(
     };
     let until = |mut told: watch::Receiver<()>| async move { _ = told.changed().await };
     let second = config.mtls_address();
-    let front = match &second {
-        Some(_) => AtAddress::of(Arc::clone(&edge), config.issuer().origin()),
-        None => AtAddress::only(Arc::clone(&edge)),
+    // A proxy brings what came to either address to one listener: which of them was reached, nobody knows here.
+    let front = match (&second, &listeners.mtls) {
+        (Some(_), Some(_)) => AtAddress::of(Arc::clone(&edge), config.issuer().origin()),
+        _ => AtAddress::only(Arc::clone(&edge)),
     };
     let at_first = listen::serve(
         listeners.first,

@@ -139,6 +139,9 @@ fn mtls(config: &Config) -> Option<Finding> {
         (CertificateSource::Connection, None) => {
             "sees certificates in the handshake, and has no handshake for `mtls`: set `mtls.listen`"
         }
+        (CertificateSource::Connection, Some(_)) if config.server.bounds.max_connections < 2 => {
+            "listens at two addresses, which share the connections that may be open: `server.max_connections` has to be 2 at least"
+        }
         (CertificateSource::Header, Some(_)) => {
             "leaves certificates to a proxy, which listens at the second address as well: leave out `mtls.listen`"
         }

@@ -49,7 +49,7 @@ pub struct Limits {
     /// Sign-in attempts on one account from devices that never signed in there.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub login_per_account_per_minute: u32,
-    /// Token requests of one client; of a client without a secret, from one address.
+    /// Token requests of one client; of a client without a secret, or one that signs, from one address.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub token_per_client_per_minute: u32,
     /// Failed client authentications from one address.

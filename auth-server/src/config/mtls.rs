@@ -95,6 +95,7 @@ mod tests {
         for (server, tls, mtls, reason) in [
             ("", "", url, "sees no certificates"),
             ("", FILES, url, "`mtls.listen`"),
+            ("max_connections = 1", FILES, &*both, "2 at least"),
             ("trusted_proxies = [\"10.0.0.0/8\"]", header, &*both, "`mtls.listen`"),
             ("", FILES, "listen = \"127.0.0.1:8444\"", "url"),
             ("listen = \"127.0.0.1:8444\"", FILES, &*both, "two addresses"),

@@ -119,7 +119,9 @@ impl Comparison {
     pub(crate) async fn catch_up(&self) {
         let mut waiting = self.waiting.lock().await;
         let Some(waiting) = waiting.as_mut() else { return };
-        while let Ok(sample) = waiting.try_recv() {
+        // As many as can wait: what is decided meanwhile is for the next time.
+        for _ in 0..QUEUE {
+            let Ok(sample) = waiting.try_recv() else { break };
             self.comparer.compare(sample).await;
         }
     }

@@ -37,7 +37,7 @@ pub(crate) enum MetadataFault {
     Nowhere,
     /// OpenID Connect Discovery §4.3: one issuer must not speak for another.
     #[error(
-        "the metadata is that of {named}, and not of {expected:?}: an issuer is named by the very same text everywhere"
+        "the metadata is that of {named:?}, and not of {expected:?}: an issuer is named by the very same text everywhere"
     )]
     OtherIssuer { named: String, expected: String },
 }
@@ -162,7 +162,7 @@ impl MetadataPlace {
         read_json(body, BOUNDS, |_, _| ()).map_err(|_| MetadataFault::Malformed)?;
         let document: Document = serde_json::from_slice(body).map_err(|_| MetadataFault::Malformed)?;
         if document.issuer != self.issuer {
-            let named = format!("{:?}", document.issuer.chars().take(200).collect::<String>());
+            let named = document.issuer.chars().take(200).collect();
             return Err(MetadataFault::OtherIssuer { named, expected: self.issuer.clone() });
         }
         Ok(Metadata {

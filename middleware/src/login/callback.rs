@@ -3,7 +3,6 @@
 use http::header::{HeaderMap, REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderValue, Response};
 
-use super::Sessions;
 use super::attempt::Attempt;
 use super::fields::Fields;
 use super::id_token::{self, Expected, IdTokenFault, Who};
@@ -14,8 +13,10 @@ use super::seal::Handle;
 use super::session::HeldTokens;
 use super::signed::SignedFault;
 use super::store::StoreFault;
+use super::{Rules, Sessions};
 use crate::body::Body;
 use crate::jwks::{MetadataFault, SignInPlaces};
+use crate::outage::{FORGOTTEN, OutageReport};
 use crate::token::{Principal, TokenFault};
 
 /// Why the guard does not take an access token.
@@ -87,16 +88,15 @@ impl CallbackFault {
         }
     }
 
+    /// Whether anybody can bring it about: with a code that was made up or shown twice, or in the name of another issuer.
+    fn may_be_made_up(&self) -> bool {
+        matches!(self, Self::OtherIssuer) || matches!(self, Self::Exchange(fault) if fault.is_final())
+    }
+
     /// Says it to the log, once. What strangers can cause as often as they like is for debugging.
     fn log(&self) {
         match self {
-            Self::Malformed | Self::OtherIssuer | Self::Stale => {
-                tracing::debug!(cause = %self, "nobody is signed in");
-            }
-            // A code that was made up, or shown twice.
-            Self::Exchange(fault) if fault.is_final() => {
-                tracing::debug!(cause = %self, "nobody is signed in");
-            }
+            Self::Malformed | Self::Stale => tracing::debug!(cause = %self, "nobody is signed in"),
             Self::Error { .. } | Self::SignedOut => tracing::info!(cause = %self, "nobody is signed in"),
             _ => tracing::warn!(cause = %self, "nobody is signed in"),
         }
@@ -124,7 +124,7 @@ impl Sessions {
         let (fields, attempt, slot) = match self.resumed(query, headers).await {
             Ok(resumed) => resumed,
             Err(fault) => {
-                fault.log();
+                self.tell(&fault);
                 return Err(fault.failure().answered(headers, &self.start_over()));
             }
         };
@@ -224,13 +224,29 @@ impl Sessions {
         }
     }
 
+    /// Says why nobody is signed in: of what a stranger can make up as well, ever more rarely.
+    fn tell(&self, fault: &CallbackFault) {
+        if !fault.may_be_made_up() {
+            return fault.log();
+        }
+        let Rules { underway, clock, .. } = self.rules();
+        let now = clock.steady();
+        underway.misled.calmed(now, FORGOTTEN);
+        match underway.misled.failed(now, fault, true) {
+            Some(OutageReport { attempts, .. }) => {
+                tracing::warn!(cause = %fault, attempts, "nobody is signed in");
+            }
+            None => tracing::debug!(cause = %fault, "nobody is signed in"),
+        }
+    }
+
     fn failed(
         &self,
         fault: &CallbackFault,
         (attempt, slot): (&Attempt, u8),
         headers: &HeaderMap,
     ) -> Response<Body> {
-        fault.log();
+        self.tell(fault);
         let again = self.login_path(&attempt.return_to, &attempt.ask);
         self.parted(fault.failure().answered(headers, &again), slot)
     }

@@ -76,6 +76,8 @@ struct Underway {
     ends: Ends,
     /// That no sign-in can be begun.
     crowd: OutageLog,
+    /// Sign-ins that came to nothing by what strangers, too, may come back with.
+    misled: OutageLog,
 }
 
 /// What authorization requests ask for.

@@ -229,7 +229,7 @@ impl Fault {
     fn is_final(&self) -> bool {
         match self {
             Self::Document(_) | Self::TooLong => true,
-            Self::Fetch(FetchError::Status(status)) => {
+            Self::Fetch(FetchError::Refused { status, .. } | FetchError::Status(status)) => {
                 let passes = [
                     StatusCode::REQUEST_TIMEOUT,
                     StatusCode::TOO_MANY_REQUESTS,
@@ -274,4 +274,16 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_with_a_reason_need_not_ask_again() {
+        let refused = |status| Fault::Fetch(FetchError::Refused { status, said: "no".to_owned() }).is_final();
+        assert!(refused(StatusCode::BAD_REQUEST) && refused(StatusCode::FORBIDDEN));
+        assert!(!refused(StatusCode::UNAUTHORIZED), "a secret that is being changed");
+    }
 }

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use crate::outage::{OutageLog, OutageReport};
+use crate::outage::{FORGOTTEN, OutageLog, OutageReport};
 
-/// After how long without one it is news again.
-const FORGOTTEN: Duration = Duration::from_hours(1);
 /// How much of a name is told.
 const LONGEST: usize = 200;
 

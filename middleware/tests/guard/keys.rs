@@ -170,7 +170,11 @@ async fn requests_that_wait_for_the_same_keys_share_one_fetch() {
 async fn made_up_keys_are_refused_as_such_by_all_who_meet_them_at_once() {
     let setup = Setup::new(&Signer::es256("known")).await;
     let token = setup.token(&Signer::es256("made-up"));
-    while setup.status(&token).await != StatusCode::UNAUTHORIZED || setup.issuer.fetches() < 5 {}
+    let mut tries = 0;
+    while setup.status(&token).await != StatusCode::UNAUTHORIZED || setup.issuer.fetches() < 5 {
+        tries += 1;
+        assert!(tries < 1_000, "{} fetches", setup.issuer.fetches());
+    }
     let guesses = (0..8).map(|_| {
         let (service, token) = (setup.service.clone(), token.clone());
         tokio::spawn(async move {

@@ -58,6 +58,13 @@ async fn a_guarded_router_serves_the_metadata_where_challenges_lead_to() {
 }
 
 #[tokio::test]
+async fn what_is_around_the_routes_is_around_unknown_paths_too() {
+    let app: Router = routes().guarded_by(&guard(ProtectedResource::new()).await);
+    let unknown = Request::post("/nowhere").body(Body::from("ab")).unwrap();
+    assert_eq!(send(&app, unknown).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
 async fn the_report_of_a_router_knows_of_the_metadata() {
     let guard = guard(ProtectedResource::new()).await;
     let coverage = routes().coverage(&guard);

@@ -50,13 +50,7 @@ impl Kind {
         }
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
         let client = proxies.follow(address(peer), &headers);
-        let readable = !joins || headers.get_all(self.name()).iter().all(|value| value.to_str().is_ok());
-        if readable {
-            assert_eq!(client, address(stranger), "{headers:?}");
-        } else {
-            // A line that is no text hides what a proxy wrote behind it: then it is a proxy.
-            assert!(hops.iter().any(|hop| address(hop) == client), "{headers:?}: {client}");
-        }
+        assert_eq!(client, address(stranger), "{headers:?}");
         assert_eq!(Proxies::default().follow(address(stranger), &headers), address(stranger));
     }
 

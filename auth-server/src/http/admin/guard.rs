@@ -39,7 +39,7 @@ pub(crate) async fn build(parts: GuardParts) -> Result<Guard, BuildError> {
         .issuer(Trusted::shared(issuer.as_str(), keys))
         .audience(issuer.endpoint(ADMIN_API_PATH))
         .policy(Policy::shared(policy))
-        .input(InputPolicy::strict().max_body(MAX_BODY_BYTES))
+        .input(InputPolicy::strict().max_body(MAX_BODY_BYTES).max_text(MAX_BODY_BYTES))
         .limits(Limits::new().by_identity(Quota::per_minute(per_minute)))
         .proxies(proxies)
         .clock(GuardClock::from_fn(move || since_epoch(&clock)))

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http_body_util::BodyExt;
 use serde::Serialize;
 
+use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::Parameters;
 use crate::http::error::Cause;
 use crate::http::extract::form::is_form;
@@ -159,7 +160,8 @@ fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
             ErrorPage::new(ErrorKind::Throttled).retry_after(*retry_after)
         }
         AuthorizeError::Document(cause) => {
-            ErrorPage::new(ErrorKind::BadClient).parameter("client_id", cause.to_string())
+            let page = ErrorPage::new(ErrorKind::BadClient).code(OAuthErrorCode::InvalidRequest);
+            page.parameter("client_id", cause.to_string())
         }
         AuthorizeError::Page(cause) => {
             let page = ErrorPage::new(ErrorKind::BadClient).code(cause.code());

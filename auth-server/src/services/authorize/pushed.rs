@@ -147,7 +147,7 @@ impl AuthorizeService {
             return Err(PushError::ProofAlgorithm);
         }
         self.pushes
-            .admit(client, caller.address)
+            .admit(client, caller.address, caller.assertion.is_none())
             .map_err(|retry_after| PushError::Throttled { retry_after })?;
         // RFC 9126 §2.1.
         if parameters.has_any(&["request_uri"]) {

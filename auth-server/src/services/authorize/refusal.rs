@@ -33,7 +33,7 @@ pub(crate) enum PageError {
 }
 
 impl PageError {
-    /// What the page calls it. A redirect that nobody can trust would carry the same code.
+    /// What the page calls it.
     pub(crate) const fn code(self) -> OAuthErrorCode {
         match self {
             Self::HandleUnknown => OAuthErrorCode::InvalidRequestUri,

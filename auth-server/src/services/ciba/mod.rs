@@ -140,7 +140,7 @@ impl CibaService {
         let is_trusted = caller.client.is_confidential() && client.allows(GrantType::Ciba);
         let settings = settings.filter(|_| is_trusted).ok_or(CibaError::NotAllowed)?;
         let throttled = |retry_after| CibaError::Throttled { retry_after };
-        self.limits.clients.admit(client, caller.address).map_err(throttled)?;
+        self.limits.clients.admit(client, caller.address, true).map_err(throttled)?;
         let said = self.opened(parameters, client, settings, caller.now).await?;
         let draft = request::read(&said, client, settings, self.options.request_ttl)?;
         let api = resource::named(&self.store, &self.options.issuer, draft.resource, client).await?;

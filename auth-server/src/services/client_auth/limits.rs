@@ -37,9 +37,9 @@ impl ClientLimits {
     }
 
     /// Counts a token request, or says how long to wait. A client without a secret is counted for each network: anybody can
-    /// name it, and must not use up what others may ask for.
-    pub(crate) fn admit(&self, client: &Client, address: IpAddr) -> Result<(), Duration> {
-        let network = if client.is_confidential() { Vec::new() } else { network_of(address) };
+    /// name it, and must not use up what others may ask for. So is one whose assertion may be a copy: it is `proven` once that is used up.
+    pub(crate) fn admit(&self, client: &Client, address: IpAddr, proven: bool) -> Result<(), Duration> {
+        let network = if client.is_confidential() && proven { Vec::new() } else { network_of(address) };
         let parts = [client.id.as_str().as_bytes(), b" ", &network];
         self.0.tokens.take(Key::new(&self.0.seed, b't', &parts), NonZeroU32::MIN)
     }
@@ -81,13 +81,19 @@ mod tests {
         let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         let public = Client::sample();
         let wait = Err(Duration::from_secs(30));
-        assert_eq!([(); 3].map(|()| limits.admit(&public, one)), [Ok(()), Ok(()), wait]);
-        assert_eq!(limits.admit(&public, other), Ok(()));
+        assert_eq!([(); 3].map(|()| limits.admit(&public, one, true)), [Ok(()), Ok(()), wait]);
+        assert_eq!(limits.admit(&public, other, true), Ok(()));
         let secret = ClientSecret { digest: Digest32::of(b"x"), created_at: Timestamp::from_secs(1) };
         let secret = ClientAuthentication::secret(secret);
         let id = ClientId::generate(Timestamp::from_secs(2), &Entropy::seeded(2));
         let confidential = Client { id, authentication: secret, ..Client::sample() };
-        let answers = [one, other, other].map(|address| limits.admit(&confidential, address));
+        let answers = [one, other, other].map(|address| limits.admit(&confidential, address, true));
         assert_eq!(answers, [Ok(()), Ok(()), wait], "a client with a secret has one count");
+        let answers = [one, one, one, other].map(|address| limits.admit(&confidential, address, false));
+        assert_eq!(
+            answers,
+            [Ok(()), Ok(()), wait, Ok(())],
+            "copies of what it signed take nothing from it elsewhere"
+        );
     }
 }

@@ -103,12 +103,7 @@ impl ClientAuthError {
     const fn is_guess(&self) -> bool {
         matches!(
             self,
-            Self::Assertion(_)
-                | Self::Certificate(_)
-                | Self::Replayed
-                | Self::Unknown
-                | Self::WrongMethod
-                | Self::WrongSecret
+            Self::Assertion(_) | Self::Certificate(_) | Self::Unknown | Self::WrongMethod | Self::WrongSecret
         )
     }
 }

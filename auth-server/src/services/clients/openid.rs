@@ -153,7 +153,15 @@ fn refuse_off_the_web(errors: &mut FieldErrors, redirect_uris: &[String]) {
 /// Whether answers go by https, and not to the machine that the browser runs on.
 fn is_on_the_web(raw: &str) -> bool {
     let url = Url::parse(raw).ok().filter(|url| url.scheme() == "https");
-    url.is_some_and(|url| url.host_str() != Some("localhost"))
+    url.is_some_and(|url| match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name != "localhost" && !name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => !address.is_loopback(),
+        Some(Host::Ipv6(address)) => !address.is_loopback(),
+        None => false,
+    })
 }
 
 /// The text is no host.
@@ -225,9 +233,16 @@ mod tests {
             let form = OpenIdForm { application_type: Some(kind.to_owned()), ..OpenIdForm::default() };
             parse(&form, &["https://shop.example/cb", uri]).err()
         };
-        for uri in
-            ["http://127.0.0.1/cb", "http://[::1]:80/cb", "com.example.shop:/cb", "https://localhost/cb"]
-        {
+        for uri in [
+            "http://127.0.0.1/cb",
+            "http://[::1]:80/cb",
+            "com.example.shop:/cb",
+            "https://localhost/cb",
+            "https://127.0.0.1/cb",
+            "https://[::1]/cb",
+            "https://localhost./cb",
+            "https://a.localhost/cb",
+        ] {
             assert_eq!(refused("web", uri).as_deref(), Some("/redirect_uris/1 contradiction"), "{uri}");
             assert_eq!(refused("native", uri), None, "{uri}");
         }

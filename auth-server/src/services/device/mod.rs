@@ -138,7 +138,7 @@ impl DeviceService {
     /// Each code is a row. A client without a secret can be named by anybody, so its network counts too.
     fn admit(&self, caller: &TokenCaller) -> Result<(), Duration> {
         let client = caller.client.client();
-        self.limits.clients.admit(client, caller.address)?;
+        self.limits.clients.admit(client, caller.address, true)?;
         if caller.client.is_confidential() { Ok(()) } else { self.limits.flows.admit(caller.address) }
     }
 

@@ -141,7 +141,7 @@ impl ClientMetadata {
                     request_object_signing_alg: self
                         .request_object_signing_alg
                         .clone()
-                        .filter(|_| signs(method != AuthMethod::None)),
+                        .filter(|_| signs(method != AuthMethod::None && self.has_keys())),
                     application_type: self.application_type(origin),
                     // Who may name people is for an administrator to say.
                     ciba: CibaForm::default(),
@@ -158,17 +158,20 @@ impl ClientMetadata {
         self.application_type.clone().filter(|kind| origin == Origin::Sent || is_known(kind))
     }
 
+    const fn has_keys(&self) -> bool {
+        self.jwks.is_some() || self.jwks_uri.is_some()
+    }
+
     /// How the client will prove who it is. Whether this server can see that proof is checked with the form.
     fn method(&self, origin: Origin) -> Result<AuthMethod, MetadataError> {
         const MEMBER: &str = "token_endpoint_auth_method";
-        let has_keys = self.jwks.is_some() || self.jwks_uri.is_some();
         let named = self.token_endpoint_auth_method.as_deref().map(str::parse::<AuthMethod>).transpose();
         let named = named.map_err(|error| MetadataError::of(MEMBER, error))?;
         match (origin, named.unwrap_or(origin.usual_method())) {
             (Origin::Document, method) if method.needs_secret() => {
                 Err(MetadataError::of(MEMBER, "what everybody can read holds no secret"))
             }
-            (_, AuthMethod::PrivateKeyJwt) if !has_keys => {
+            (_, AuthMethod::PrivateKeyJwt) if !self.has_keys() => {
                 Err(MetadataError::of("jwks", "private_key_jwt needs the public keys: give jwks or jwks_uri"))
             }
             (_, method) => Ok(method),

@@ -219,7 +219,7 @@ impl TokenService {
             return Err(TokenError::GrantNotAllowed);
         }
         self.limits
-            .admit(client, caller.address)
+            .admit(client, caller.address, caller.assertion.is_none())
             .map_err(|retry_after| TokenError::Throttled { retry_after })?;
         let binding = binding::of_access_token(caller)?;
         let authorization = match grant {

@@ -72,7 +72,9 @@ fn form_data(value: &str, at: usize) -> Result<(String, Option<FileName>), Rule>
         let seen = match parameter {
             _ if hides_parameter(value) => true,
             // What is behind a backslash is read in two ways.
-            "name" if value.contains('\\') || value.contains(char::is_control) => true,
+            "name" if value.contains('\\') || value.contains(char::is_control) || begins_file_name(value) => {
+                true
+            }
             "name" => name.replace(value.to_owned()).is_some(),
             // As is a quotation mark behind one: it ends the name, or is part of it.
             "filename" if value.ends_with('\\') || name.is_none() => true,
@@ -90,14 +92,21 @@ fn form_data(value: &str, at: usize) -> Result<(String, Option<FileName>), Rule>
     Ok((name.ok_or(Rule::PartHead)?, file))
 }
 
-/// Whether readers that look for parameters wherever their names stand, quoted or not, would find one in a value. Where `name` comes
-/// first they find it first; of a file, any word that begins like `filename` is enough to mislead them.
+/// Whether readers that look for parameters wherever their names stand, quoted or not, would find one in a value.
 fn hides_parameter(value: &str) -> bool {
-    let is_begun =
-        |at: usize| value.get(..at).is_some_and(|before| before.ends_with([';', ' ', '\t', '\u{c}']));
     let is_told = |at: usize| value.get(at..).is_some_and(|behind| behind.trim_start().starts_with('='));
-    let files = value.match_indices("filename").any(|(at, _)| is_begun(at));
-    files || value.match_indices("name").any(|(at, found)| is_begun(at) && is_told(at + found.len()))
+    let hides =
+        |name: &str| value.match_indices(name).any(|(at, _)| is_begun(value, at) && is_told(at + name.len()));
+    hides("filename") || hides("name")
+}
+
+/// Whether a word in the name of a field begins like `filename`: such readers look no further, and miss that it is a file.
+fn begins_file_name(name: &str) -> bool {
+    name.match_indices("filename").any(|(at, _)| is_begun(name, at))
+}
+
+fn is_begun(value: &str, at: usize) -> bool {
+    value.get(..at).is_some_and(|before| before.ends_with([';', ' ', '\t', '\u{c}']))
 }
 
 fn media_type(value: &str) -> Result<String, Rule> {
@@ -135,7 +144,9 @@ impl<'a> Parameters<'a> {
         let start = self.at;
         let value = if self.rest().starts_with('"') { self.quoted()? } else { self.word() };
         // A space after the `=` is not RFC 9110's (§5.6.6).
-        let is_spaced = self.text.get(start..).is_some_and(|rest| rest.starts_with([' ', '\t']));
+        // Nor does everybody end a value at a tab.
+        let is_spaced = self.text.get(start..).is_some_and(|rest| rest.starts_with([' ', '\t']))
+            || self.rest().starts_with('\t');
         if name.is_empty() || start == self.at || is_spaced {
             return Err(Rule::PartHead);
         }
@@ -209,7 +220,7 @@ mod tests {
         let file = part.file_name.clone().unwrap();
         assert_eq!((part.name.as_str(), part.content_type.as_deref()), ("a b", Some("image/png")));
         assert_eq!((file.text.as_str(), &head[file.span]), ("..\\ü.png", "\"..\\ü.png\""));
-        let plain = parsed("Content-Disposition: form-data;name=note ;\tfilename=x").unwrap();
+        let plain = parsed("Content-Disposition: form-data;name=note ; filename=x").unwrap();
         assert_eq!((plain.name.as_str(), plain.file_name.unwrap().text.as_str()), ("note", "x"));
         assert!(parsed("Content-Disposition: form-data; name=a\r\nContent-Length: 1").unwrap().is_fixed);
     }
@@ -239,6 +250,7 @@ mod tests {
             "Content-Disposition: form-data; name=\"a\u{1}b\"",
             "Content-Disposition: form-data; name= a",
             "Content-Disposition: form-data; name= ",
+            "Content-Disposition: form-data; name=a\t; filename=b",
             "Content-Disposition: form-data; Name=a",
             "Content-Disposition: form-data; name=a; FileName=b",
             "Content-Disposition: form-data; filename=b; name=a",

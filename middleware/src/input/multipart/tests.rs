@@ -82,7 +82,7 @@ async fn what_is_right_comes_out_byte_for_byte() {
         part("name=\"picture\"; filename=\"o'brian (1).png\"", "image/png", PNG),
         part("name=\"picture\"; filename=\"2.bin\"", "application/octet-stream", [0xff; 10_000]),
         part("name=\"none\"; filename=\"\"", "application/octet-stream", ""),
-        part("name=\"csv\"; filename=\"my name.csv\"", "text/csv", "a,b"),
+        part("name=\"csv\"; filename=\"my filename.csv\"", "text/csv", "a,b"),
     ];
     let as_files =
         [part("name=\"secret\"; filename=a", "", "\0 and more"), part("name=\"mode\"; filename=a", "", "a")];

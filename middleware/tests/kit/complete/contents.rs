@@ -205,6 +205,11 @@ async fn forms_with_files_are_held_to_what_they_may_be() {
             ),
             ("a file with the name of a path", send(&[file("../../etc/passwd", "text/plain", "x")])),
             ("a file that was not chosen and is there", send(&[file("", "text/plain", "x")])),
+            (
+                "a file in place of a number",
+                send(&[part("name=\"quantity\"; filename=\"a.txt\"\r\nContent-Type: text/plain", "7")]),
+            ),
+            ("a name inside a name", send(&[part("name=\"other; name=quantity\"", "100")])),
         ])
         .await;
 }
