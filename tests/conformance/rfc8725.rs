@@ -126,7 +126,9 @@ async fn signed(server: &TestServer, told: &mut Told) -> BTreeMap<&'static str, 
     let id_token = bought[0].member("id_token");
     let carl = server.admin.user("carl").await;
     let mut leaves = server.visitor();
-    leaves.authorize(&AuthorizeRequest::of(&shop), &carl).await;
+    let request = AuthorizeRequest::of(&shop);
+    let callback = leaves.authorize(&request, &carl).await;
+    assert_eq!(server.machine.redeem(&shop, &request, &callback).await.status, 200);
     sign_out(&mut leaves).await;
     let logout = told.token().await;
     let kinds = [

@@ -63,7 +63,8 @@ async fn the_token_of_the_guards_readme_opens_its_service(#[values(Sqlite, Postg
     let program = required("PORTCULLIS_TEST_BINARY");
     terminal.run(&adapted(&register, &[("target/release/portcullis", &program)]));
     let service = service(&server.address).await;
-    let places = [("http://localhost:8080", server.address.as_str()), ("http://127.0.0.1:3000", &service)];
+    let places =
+        [("http://localhost:8080", server.address.as_str()), ("http://127.0.0.1:3000", service.as_str())];
     let call = adapted(&call, &places);
     assert_eq!(terminal.statuses(&call), [401, 200]);
 }

@@ -72,7 +72,7 @@ async fn a_route_that_was_forgotten_and_a_token_for_somebody_else_are_found_in_t
         [
             ("GET", "/reports", 403, unlisted),
             ("PUT", "/orders/2", 403, unlisted),
-            ("_OTHER", &cut, 403, unlisted),
+            ("_OTHER", cut.as_str(), 403, unlisted),
             ("GET", "/orders/3", 403, ""),
             ("GET", "/orders/4", 401, ""),
             ("GET", "/orders;5", 400, ""),
