@@ -1,7 +1,7 @@
 //! How many statements flows take, whichever way an application shows who it is: a pushed request 1, a code in a live session and its
 //! tokens 5, a refresh 3 at most.
 
-use portcullis_server::config::{CertificateSource, Config};
+use portcullis_server::config::{CertificateSource, Config, Dynamic};
 use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::certificates::Certificate;
@@ -73,7 +73,11 @@ impl Way {
 impl Scene {
     async fn set(database: Database) -> Self {
         let authority = Certificate::authority("Authority");
-        let server = TestServer::start_with(database, |config| trusting(config, &authority)).await;
+        let server = TestServer::start_with(database, |config| {
+            trusting(config, &authority);
+            config.reach.registration.dynamic = Dynamic::Token;
+        })
+        .await;
         let ada = server.admin.user("ada").await;
         let orders = server.admin.api(ORDERS).await;
         server.admin.assign(&orders, "viewer", &ada.id).await;
