@@ -232,11 +232,10 @@ impl Sessions {
         let Rules { underway, clock, .. } = self.rules();
         let now = clock.steady();
         underway.misled.calmed(now, FORGOTTEN);
-        match underway.misled.failed(now, fault, true) {
-            Some(OutageReport { attempts, .. }) => {
-                tracing::warn!(cause = %fault, attempts, "nobody is signed in");
-            }
-            None => tracing::debug!(cause = %fault, "nobody is signed in"),
+        if let Some(OutageReport { attempts, .. }) = underway.misled.failed(now, fault, true) {
+            tracing::warn!(cause = %fault, attempts, "nobody is signed in");
+        } else {
+            tracing::debug!(cause = %fault, "nobody is signed in");
         }
     }
 
