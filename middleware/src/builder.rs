@@ -84,7 +84,7 @@ struct Upkeep {
 impl Guard {
     /// A guard that accepts tokens of one issuer for one audience, and has no policy. Around it are the headers of an
     /// [API](SecurityHeaders::api) and a [cap](Caps::body) of 1 MiB on bodies: what has pages, or takes more, is
-    /// [put together](Self::builder).
+    /// [put together](Self::builder). Both are there as far as a router, a table or [`Guard::edge`] brings them.
     pub async fn oidc(issuer: impl Into<String>, audience: impl Into<String>) -> Result<Self, BuildError> {
         let builder = Self::builder().issuer(Issuer::oidc(issuer)).audience(audience);
         builder.headers(SecurityHeaders::api()).caps(Caps::new().body(MAX_BODY)).build().await

@@ -143,6 +143,7 @@ impl Fetcher {
         let max_bytes = form.max_bytes;
         let response = self.send_form(form).await?;
         if response.status() != StatusCode::OK {
+            // Its reason is not told: it may repeat the token that was asked about.
             return Err(FetchError::Status(response.status()));
         }
         let content_type = response.headers().get(header::CONTENT_TYPE).cloned();

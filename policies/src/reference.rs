@@ -8,6 +8,7 @@ use casbin::function_map::{OperatorFunction, dynamic_to_str};
 use casbin::{CoreApi, DefaultModel, Enforcer, MgmtApi, Model as _};
 
 use crate::general::{self, General, at_once};
+use crate::index::MAX_OBJECT_BYTES;
 use crate::object::{has_control, is_canonical};
 use crate::request::{Decision, Request};
 use crate::rules::USER_PREFIX;
@@ -16,9 +17,6 @@ use crate::source::PolicySource;
 
 /// The most rules of which Casbin interprets each for a request.
 const MAX_RULES: usize = 10_000;
-
-/// How long the object of a request may be.
-const MAX_OBJECT_BYTES: usize = 4096;
 
 /// A policy in the hands of Casbin, which decides again what a [`Snapshot`] of it decided: slowly, since it reads every rule, and
 /// with nothing of the index.

@@ -1,10 +1,14 @@
 //! Group CA, 01: assertions count once, whatever the request asks for, wherever it comes in, and however it ends.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::assertion::assertion_of;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback, Pkce};
+use portcullis_tests::ciba::CIBA;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::device::DEVICE_CODE;
 use portcullis_tests::holder::Holder;
 use portcullis_tests::party::{Party, redemption, refreshing};
 use portcullis_tests::server::TestServer;
@@ -177,13 +181,57 @@ async fn ca_01_a_used_assertion_buys_spends_and_burns_nothing(
     let next = scene.show((1, "/token"), &refreshing(&first), &scene.assertion(), None).await;
     assert_eq!(next.status, 200, "it was not spent: {}", next.text());
     scene.refused((1, "/token"), &refreshing(&first), &used).await;
-    scene.replicas[0].wait(std::time::Duration::from_secs(40));
+    scene.replicas[0].wait(Duration::from_secs(40));
     let fresh_once = scene.used().await;
     scene.refused((1, "/token"), &refreshing(&first), &fresh_once).await;
     assert!(scene.lives(&next).await, "the family is not burnt");
     let second = next.member("refresh_token");
     let last = scene.show((0, "/token"), &refreshing(&second), &scene.assertion(), None).await;
     assert_eq!(last.status, 200, "{}", last.text());
+}
+
+/// What somebody is asked elsewhere, on a device or from behind, is no nearer to an answer by it, and the answer is not taken.
+#[rstest]
+#[tokio::test]
+async fn ca_01_a_used_assertion_takes_nothing_that_somebody_allows_elsewhere(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let mut scene = Scene::set(database).await;
+    let scope = ("scope", "openid offline_access");
+    for (path, kind, name, grant) in [
+        ("/device_authorization", ("scope", scope.1), "device_code", DEVICE_CODE),
+        ("/bc-authorize", ("login_hint", "ada"), "auth_req_id", CIBA),
+    ] {
+        let fields = if kind == scope { vec![scope] } else { vec![scope, kind] };
+        let begun = scene.show((0, path), &fields, &scene.assertion(), None).await;
+        assert_eq!(begun.status, 200, "{path}: {}", begun.text());
+        let begins = begun.member(name);
+        let asks = [("grant_type", grant), (name, &*begins)];
+        let used = scene.used().await;
+        for at in [0, 1] {
+            scene.refused((at, "/token"), &asks, &used).await;
+        }
+        let waits = scene.show((0, "/token"), &asks, &scene.assertion(), None).await;
+        assert_eq!(
+            told(&waits),
+            (400, "authorization_pending".to_owned()),
+            "no question was counted: {}",
+            waits.text()
+        );
+        let page = if name == "device_code" {
+            scene.visitor.decide_device(&begun.member("user_code"), &scene.ada, "allow").await
+        } else {
+            scene.visitor.decide_request(&scene.ada, "allow").await
+        };
+        assert!(page.status.is_success(), "{path}: {}", page.text());
+        scene.replicas[0].wait(Duration::from_secs(6));
+        let used = scene.used().await;
+        scene.refused((1, "/token"), &asks, &used).await;
+        let bought = scene.show((1, "/token"), &asks, &scene.assertion(), None).await;
+        assert_eq!(bought.status, 200, "what was allowed is still there: {}", bought.text());
+        scene.refused((0, "/token"), &asks, &used).await;
+        assert!(scene.lives(&bought).await, "nothing is taken back");
+    }
 }
 
 #[rstest]

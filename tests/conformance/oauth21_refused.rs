@@ -1,5 +1,6 @@
 //! OAuth 2.1 ([draft](https://datatracker.ietf.org/doc/draft-ietf-oauth-v2-1/)): what is refused, also of clients without the profile.
 
+use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::registered::Registered;
@@ -67,7 +68,7 @@ async fn section_2_4_and_8_1_what_keeps_no_secret_has_none_and_proves_nothing(
         let mut other = app.clone();
         other["preset"] = json!("web");
         let update = server.admin.request(Method::PUT, &path).await.header("if-match", version);
-        let refused = portcullis_tests::agent::Answer::to(update.json(&other)).await;
+        let refused = Answer::to(update.json(&other)).await;
         assert_eq!(refused.status, 422, "{preset}: {}", refused.text());
     }
 }
@@ -84,6 +85,11 @@ async fn section_2_4_1_a_secret_in_an_address_is_refused(#[values(Sqlite, Postgr
         let fields = [("grant_type", "client_credentials"), ("token", "x")];
         let refused = scene.server.machine.post(&format!("{path}?{query}"), &fields).await;
         assert!(matches!(refused.status.as_u16(), 400 | 401), "{path}: {}", refused.text());
+        // Nor does it count for nothing: who shows it twice, and once well, is told.
+        let request = scene.server.machine.request(Method::POST, &format!("{path}?{query}")).form(&fields);
+        let secret = scene.shop.secret.as_deref();
+        let refused = Answer::to(request.basic_auth(&scene.shop.id, secret)).await;
+        assert_eq!(told(&refused), (400, "invalid_request".to_owned()), "{path}: {}", refused.text());
     }
 }
 

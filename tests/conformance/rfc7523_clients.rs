@@ -12,14 +12,15 @@ use crate::signed_in::told;
 
 const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-struct Signer {
-    server: TestServer,
-    keys: SigningKeys,
-    id: String,
+/// A client that shows who it is by signing.
+pub(crate) struct Signer {
+    pub(crate) server: TestServer,
+    pub(crate) keys: SigningKeys,
+    pub(crate) id: String,
 }
 
 impl Signer {
-    async fn on(database: Database) -> Self {
+    pub(crate) async fn on(database: Database) -> Self {
         let server = TestServer::start_on(database).await;
         let keys = SigningKeys::generate();
         let document = json!({ "name": "Signer", "preset": "m2m", "jwks": keys.public_jwks() });
@@ -29,17 +30,28 @@ impl Signer {
 
     /// A token request whose assertion has one claim of the test's choice.
     async fn with(&self, claim: &str, value: &Value) -> Answer {
-        let mut claims = assertion_of(&self.id, &self.server.issuer, self.server.clock.now());
+        let mut claims = self.claims();
         claims[claim] = value.clone();
         self.present(&self.keys.sign(&claims)).await
     }
 
-    async fn present(&self, assertion: &str) -> Answer {
-        let fields = [
+    /// What a good assertion says.
+    pub(crate) fn claims(&self) -> Value {
+        assertion_of(&self.id, &self.server.issuer, self.server.clock.now())
+    }
+
+    pub(crate) async fn present(&self, assertion: &str) -> Answer {
+        self.present_as(None, assertion).await
+    }
+
+    /// A token request with an assertion, and with a `client_id` beside it.
+    pub(crate) async fn present_as(&self, client_id: Option<&str>, assertion: &str) -> Answer {
+        let mut fields = vec![
             ("grant_type", "client_credentials"),
             ("client_assertion_type", BEARER),
             ("client_assertion", assertion),
         ];
+        fields.extend(client_id.map(|id| ("client_id", id)));
         self.server.machine.post("/token", &fields).await
     }
 }

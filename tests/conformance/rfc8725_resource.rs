@@ -72,14 +72,26 @@ async fn section_3_3_and_3_4_a_signature_of_another_shape_is_refused(
 #[tokio::test]
 async fn section_3_7_a_token_that_is_not_utf_8_is_refused(#[values(Sqlite, Postgres)] database: Database) {
     let resource = Resource::on(database).await;
-    let good = resource.token(&json!({}));
-    let [head, payload, signature]: [&str; 3] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
-    let latin = URL_SAFE_NO_PAD.encode(b"{\"sub\":\"caf\xe9\"}");
-    let wide = URL_SAFE_NO_PAD.encode(b"\xff\xfe{\0}\0");
-    let marked = URL_SAFE_NO_PAD.encode(b"\xef\xbb\xbf{}");
-    for bad in [&latin, &wide, &marked] {
-        resource.assert_refused(&format!("{head}.{bad}.{signature}"), "the claims").await;
-        resource.assert_refused(&format!("{bad}.{payload}.{signature}"), "the header").await;
+    let (head, claims) =
+        (header(&resource.token(&json!({}))), Resource::claims(&json!({ "name": "caf\u{e9}" })));
+    let sign = |head: &[u8], claims: &[u8]| resource.keys.sign_bytes(head, claims);
+    let (head, claims) = (head.to_string(), claims.to_string());
+    let latin = |text: &str| {
+        text.replace("caf\u{e9}", "caf?").bytes().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect()
+    };
+    let wide =
+        |text: &str| [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let marked = |text: &str| [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    let spellings: [(&str, &dyn Fn(&str) -> Vec<u8>); 3] =
+        [("latin", &latin), ("wide", &wide), ("marked", &marked)];
+    for (spelling, spelt) in spellings {
+        resource.assert_refused(&sign(head.as_bytes(), &spelt(&claims)), &format!("{spelling} claims")).await;
+        let named = head.replacen('{', "{\"x\":\"caf\u{e9}\",", 1);
+        resource
+            .assert_refused(&sign(&spelt(&named), claims.as_bytes()), &format!("a {spelling} header"))
+            .await;
+        let plain = resource.service.get("/orders", Some(&sign(named.as_bytes(), claims.as_bytes()))).await;
+        assert_eq!(plain.status, 200, "in UTF-8 it is good: {}", plain.text());
     }
     resource.assert_open().await;
 }

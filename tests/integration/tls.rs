@@ -4,7 +4,6 @@ use std::path::Path;
 
 use portcullis_server::config::{CertificateSource, Config};
 use portcullis_server::domain::client_protocol::SenderConstraint;
-use portcullis_server::domain::ids::ApiId;
 use portcullis_server::services::caller::Caller;
 use portcullis_server::services::clients::authentication::AuthenticationForm;
 use portcullis_server::services::clients::form::{ClientForm, ClientOptions};
@@ -134,18 +133,12 @@ fn break_certificate(folder: &Path) {
     std::fs::write(folder.join("tls.crt"), "-----BEGIN CERTIFICATE-----\nhello\n").unwrap();
 }
 
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_proves_by_the_certificate_of_its_handshake_who_it_is(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let Spoken { server, authority, address } = spoken(database, asks_for_certificates).await;
-    let caller = Caller::operator(server.clock.now());
-    let admin_api: ApiId = server.app().apis().admin_api().await.unwrap().id.clone();
+/// A machine that proves by the name in its certificate who it is.
+pub(crate) async fn robot(server: &BareServer) -> String {
     let form = ClientForm {
         name: "Robot".to_owned(),
         preset: "m2m".to_owned(),
-        apis: vec![admin_api.to_string()],
+        apis: vec![server.app().apis().admin_api().await.unwrap().id.to_string()],
         options: ClientOptions {
             authentication: AuthenticationForm {
                 token_endpoint_auth_method: Some("tls_client_auth".to_owned()),
@@ -163,7 +156,17 @@ async fn a_client_proves_by_the_certificate_of_its_handshake_who_it_is(
         },
         ..ClientForm::default()
     };
-    let id = server.app().clients().create(&form, &caller).await.unwrap().client.value.id.to_string();
+    let caller = Caller::operator(server.clock.now());
+    server.app().clients().create(&form, &caller).await.unwrap().client.value.id.to_string()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_proves_by_the_certificate_of_its_handshake_who_it_is(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let Spoken { server, authority, address } = spoken(database, asks_for_certificates).await;
+    let id = robot(&server).await;
     let own = authority.client(Wanted::named("robot"));
     let ask = async |shown: Option<&Certificate>, header: Option<String>| {
         let fields = [("grant_type", "client_credentials"), ("client_id", id.as_str())];

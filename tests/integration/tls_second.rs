@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis_server::config::{CertificateSource, Config, Dynamic, Mtls, MtlsUrl};
-use portcullis_server::domain::client_protocol::SenderConstraint;
 use portcullis_server::services::caller::Caller;
-use portcullis_server::services::clients::authentication::AuthenticationForm;
-use portcullis_server::services::clients::form::{ClientForm, ClientOptions};
-use portcullis_server::services::clients::protocol::ProtocolForm;
+use portcullis_server::services::clients::form::ClientForm;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::certificates::{Certificate, Wanted};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -23,7 +20,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme};
 use serde_json::{Value, json};
 
-use crate::tls::{Spoken, asks_for_certificates, client, spoken};
+use crate::tls::{Spoken, asks_for_certificates, client, robot, spoken};
 
 /// A server that asks at an address of its own; the harness finds the port.
 fn asks_elsewhere(config: &mut Config, authority: &Certificate) {
@@ -117,33 +114,6 @@ async fn without_a_second_address_nothing_is_named_and_the_first_one_asks(
     spoken.server.stop().await;
 }
 
-/// A machine that proves by the name in its certificate who it is.
-async fn robot(spoken: &Spoken) -> String {
-    let form = ClientForm {
-        name: "Robot".to_owned(),
-        preset: "m2m".to_owned(),
-        apis: vec![spoken.server.app().apis().admin_api().await.unwrap().id.to_string()],
-        options: ClientOptions {
-            authentication: AuthenticationForm {
-                token_endpoint_auth_method: Some("tls_client_auth".to_owned()),
-                tls_client_auth_subject_dn: Some("CN=robot,O=Portcullis tests".to_owned()),
-                ..AuthenticationForm::default()
-            },
-            protocol: ProtocolForm {
-                sender_constraint: SenderConstraint {
-                    tls_client_certificate_bound_access_tokens: true,
-                    ..SenderConstraint::default()
-                },
-                ..ProtocolForm::default()
-            },
-            ..ClientOptions::default()
-        },
-        ..ClientForm::default()
-    };
-    let caller = Caller::operator(spoken.server.clock.now());
-    spoken.server.app().clients().create(&form, &caller).await.unwrap().client.value.id.to_string()
-}
-
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_counts_at_each_alias_and_not_at_the_first_address(
@@ -151,7 +121,7 @@ async fn a_certificate_counts_at_each_alias_and_not_at_the_first_address(
 ) {
     let spoken = spoken(database, asks_elsewhere).await;
     let metadata = metadata(&spoken).await;
-    let id = robot(&spoken).await;
+    let id = robot(&spoken.server).await;
     let own = spoken.authority.client(Wanted::named("robot"));
     let shows = client(&spoken.authority, Some(&own));
     let post =

@@ -66,8 +66,16 @@ impl SigningKeys {
     ///
     /// When the machine has no randomness.
     pub fn sign_with(&self, header: &Value, claims: &Value) -> String {
-        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", encode(header), encode(claims));
+        self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
+    }
+
+    /// Signs what may be no header and no claims at all.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no randomness.
+    pub fn sign_bytes(&self, header: &[u8], claims: &[u8]) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature =
             self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the machine has randomness");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))

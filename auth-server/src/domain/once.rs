@@ -23,6 +23,12 @@ pub struct Once {
     pub proof: Option<KeyProof>,
 }
 
+impl From<KeyProof> for Once {
+    fn from(proof: KeyProof) -> Self {
+        Self { assertion: None, proof: Some(proof) }
+    }
+}
+
 impl Once {
     /// Notes that it was used up.
     pub fn clear(&mut self) {

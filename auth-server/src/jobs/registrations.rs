@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(registrations::due(&mut fixture.read().await, fixture.now(), 10).await.unwrap(), [used]);
     }
 
-    /// Two replicas that find the same client due at once.
+    /// Two replicas may find the same client due, and take it away one after the other.
     #[rstest]
     #[case(Backend::Sqlite)]
     #[case(Backend::Postgres)]

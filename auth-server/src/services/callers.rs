@@ -9,6 +9,7 @@ use crate::domain::audit::Actor;
 use crate::domain::clock::Timestamp;
 use crate::domain::confirmation::KeyProof;
 use crate::domain::ids::{ClientId, GrantId, UserId};
+use crate::domain::once::Once;
 use crate::domain::rbac::{AssignmentSubject, RoleName};
 use crate::services::admin_error::AdminError;
 use crate::services::caller::{Authority, Caller};
@@ -103,18 +104,13 @@ impl CallerService {
 
     /// Uses up the proof beside a token of this client. The guard of each replica knows only those that it has seen itself, and no
     /// client's profile.
-    pub(crate) async fn use_proof(
-        &self,
-        client: &ClientId,
-        proof: KeyProof,
-        now: Timestamp,
-    ) -> Result<(), CallerRefusal> {
+    pub(crate) async fn use_proof(&self, client: &ClientId, proof: KeyProof) -> Result<(), CallerRefusal> {
         let client = self.store.client(client).await.map_err(AdminError::from)?;
         if !client.is_some_and(|client| client.settings.profile.permits_alg(proof.alg)) {
             return Err(CallerRefusal::ProofAlgorithm);
         }
-        let work =
-            self.store.write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }));
+        let once = Once::from(proof);
+        let work = self.store.write(move |tx| Box::pin(async move { single_use::use_up(tx, &once).await }));
         work.await.map_err(|error| match error {
             StoreError::Conflict(Unique::Once) => CallerRefusal::Proof,
             error => CallerRefusal::Fault(error.into()),

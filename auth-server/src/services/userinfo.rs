@@ -6,6 +6,7 @@ use crate::domain::claim::ClaimSet;
 use crate::domain::claims::OPENID;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth_error::OAuthErrorCode;
+use crate::domain::once::Once;
 use crate::keys::ring::SignError;
 use crate::services::possession::ShownToken;
 use crate::services::token::access::{AccessTokens, LiveToken};
@@ -101,10 +102,8 @@ impl UserInfoService {
         }
         let Standing { grant, user, .. } = standing.ok_or(UserInfoError::InsufficientScope)?;
         // Only now: whoever is refused has nothing written.
-        if let Some(proof) = shown.possession.proof.clone() {
-            self.store
-                .write(move |tx| Box::pin(async move { single_use::use_proof(tx, &proof, now).await }))
-                .await?;
+        if let Some(once) = shown.possession.proof.clone().map(Once::from) {
+            self.store.write(move |tx| Box::pin(async move { single_use::use_up(tx, &once).await })).await?;
         }
         // What the client may ask for can have shrunk since.
         let told = ClaimSet::revealed_by(&claims.scope)

@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::code::CodePayload;
-use crate::domain::confirmation::KeyProof;
 use crate::domain::decoupled::Approval;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::once::Once;
@@ -250,12 +249,6 @@ pub async fn use_up(tx: &mut Tx, once: &Once) -> Result<(), StoreError> {
             tx.execute(REMEMBER_BOTH, &values).await? == 2
         }
     };
-    if is_new { Ok(()) } else { Err(StoreError::Conflict(Unique::Once)) }
-}
-
-/// Uses a proof of possession up, or fails by [`Unique::Once`] when it was used before.
-pub async fn use_proof(tx: &mut Tx, proof: &KeyProof, now: Timestamp) -> Result<(), StoreError> {
-    let is_new = remember(tx, Purpose::DpopProof, &proof.name, proof.good_until, now).await?;
     if is_new { Ok(()) } else { Err(StoreError::Conflict(Unique::Once)) }
 }
 

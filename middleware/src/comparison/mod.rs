@@ -20,7 +20,7 @@ use crate::status::ComparisonStatus;
 
 /// How many decisions wait for Casbin at most.
 const QUEUE: usize = 64;
-/// Casbin has this part of one processor at most, however long an answer takes.
+/// Of one processor, Casbin has one part in so many at most, however long an answer takes.
 const SHARE: u32 = 20;
 /// How many rules are remembered that the log has named.
 const MAX_NAMED: usize = 1_024;

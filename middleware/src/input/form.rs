@@ -17,7 +17,7 @@ pub enum Duplicates {
     /// It may: the form has check boxes or lists.
     Allow,
     /// It may, and what it says again is taken out of the body: the first counts. What is signed is refused instead, since it would change;
-    /// so is a field of `multipart/form-data`, which is handed on while it is read, and a parameter of the query, which is never changed.
+    /// so is a field of `multipart/form-data`, which is handed on while it is read, and a parameter of the query and a header, which are never changed.
     First,
     /// It may not: handlers disagree on which one counts.
     #[default]

@@ -61,8 +61,8 @@ const DEFAULT_MAX_TEXT: usize = 64 * 1024;
 ///
 /// JSON and form bodies are read to the end before the handler runs, and refused unless they have exactly
 /// one reading: UTF-8, well-formed, bounded in size, depth and members, no name twice, no control
-/// characters (tab and line breaks may stand), no half surrogates, no string of more than [64 KiB](Self::max_text). The query is read in the same way. Bodies of other content types
-/// pass untouched, bounded in size.
+/// characters (tab and line breaks may stand), no half surrogates, no value that is a string and not declared of more than
+/// [64 KiB](Self::max_text). The query is read in the same way. Bodies of other content types pass untouched, bounded in size.
 ///
 /// `multipart/form-data` is checked while the handler reads it: see [`Uploads`] for files. Where something is found wrong, the body
 /// breaks off there, and the guard answers in place of the handler; which has to take that as it takes a client that went away.

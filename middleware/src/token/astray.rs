@@ -17,7 +17,7 @@ pub(super) struct Astray {
 
 impl Astray {
     /// A token with a good signature is for others.
-    pub(super) fn addressed(&self, now: Duration, (found, own): (&str, &str)) {
+    pub(super) fn addressed(&self, now: Duration, found: &str, own: &str) {
         let found = shown(found);
         if let Some(OutageReport { attempts, .. }) = seen(&self.addressed, now, &found) {
             tracing::warn!(

@@ -288,7 +288,7 @@ impl Verifier {
     fn check(&self, claims: &AccessClaims, now: Now) -> Result<(), TokenFault> {
         let checked = claims.check(&self.policy.rules(&self.audience, now.unix_secs));
         if checked == Err(TokenFault::Audience) {
-            self.astray.addressed(now.moment.now, (&claims.addressees(), &self.audience));
+            self.astray.addressed(now.moment.now, &claims.addressees(), &self.audience);
         }
         checked
     }

@@ -205,8 +205,8 @@ async fn issuer_with(
     (url, knocks, requests)
 }
 
-/// Which authorities the system trusts is a matter of the whole process, so a test about them goes on in one of its own: there it is
-/// given the file that names them.
+/// Which authorities the system trusts is a matter of the whole process, and so is how much memory it takes: a test about that goes on in
+/// one of its own, where it is given the file that names them.
 pub(crate) fn in_a_process_of_its_own(test: &str) -> Option<PathBuf> {
     const CHOSEN: &str = "PORTCULLIS_TEST_AUTHORITY";
     if let Some(file) = std::env::var_os(CHOSEN) {

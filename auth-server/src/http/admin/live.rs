@@ -73,7 +73,7 @@ impl LiveCheck {
         if is_bound {
             // The guard has verified that there is one, and that it is one for this token.
             let proof = self.proofs.read(parts, None).ok().flatten().ok_or(CallerRefusal::Proof)?;
-            self.callers.use_proof(&facts.client, proof, arrival.now).await?;
+            self.callers.use_proof(&facts.client, proof).await?;
         }
         Ok(caller)
     }

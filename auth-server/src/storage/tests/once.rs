@@ -191,6 +191,53 @@ async fn a_refresh_token_uses_it_up_as_it_is_issued(#[case] backend: Backend) {
     }
 }
 
+/// How a replica of the version before issues the token of a refresh, after it used the assertion up by itself.
+const ISSUE_OF_BEFORE: &str = "
+    INSERT INTO refresh_tokens (digest, grant_id, client_id, scopes, issued_at, expires_at, absolute_expires_at, proof,
+                                proof_good_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn a_replica_of_the_version_before_and_one_of_this_see_what_the_other_used_up(
+    #[case] backend: Backend,
+) {
+    let fixture = Fixture::new(backend).await;
+    let (client, _, _, grant) = fixture.any_grant().await;
+    let (now, ends) = (fixture.now(), fixture.now().plus(TTL));
+    let issue_as_before = async |once: &Once| {
+        let (digest, client, grant, once) = (fixture.digest(), client.clone(), grant.clone(), once.clone());
+        let work = fixture.store.write(move |tx| {
+            Box::pin(async move {
+                let proof = once.proof.as_ref();
+                let values = [
+                    (&digest).into(),
+                    (&grant).into(),
+                    (&client).into(),
+                    "openid".into(),
+                    now.into(),
+                    ends.into(),
+                    ends.into(),
+                    proof.map(|proof| proof.name.as_bytes().as_slice()).into(),
+                    proof.map(|proof| proof.good_until).into(),
+                ];
+                tx.execute(ISSUE_OF_BEFORE, &values).await.map(drop)
+            })
+        });
+        work.await
+    };
+    let once = Brought::Both.fresh(&fixture);
+    assert_eq!(issue_as_before(&once).await, Ok(()));
+    assert_eq!(use_up(&fixture.store, &once).await, Err(USED), "the proof is used");
+    let assertion = Once { proof: None, ..once };
+    assert_eq!(use_up(&fixture.store, &assertion).await, Ok(()), "that one used no assertion up here");
+    let once = Brought::Both.fresh(&fixture);
+    assert_eq!(use_up(&fixture.store, &once).await, Ok(()));
+    assert_eq!(issue_as_before(&once).await, Err(USED), "nor does it count there");
+}
+
 #[rstest]
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
