@@ -54,8 +54,8 @@ fn line() -> impl Strategy<Value = String> {
         format!("p, {subject}, {domain}, {object}, {action}{effect}")
     });
     let link = (0..5_usize, 1..6_usize, select(DOMAINS.to_vec())).prop_map(|(child, up, domain)| {
-        let parent = ROLES.get(child + up).unwrap_or(&"f");
-        format!("g, {}, {parent}, {domain}", ROLES[child])
+        let role = |place: usize| ROLES.get(place).unwrap_or(&"f");
+        format!("g, {}, {}, {domain}", role(child), role(child + up))
     });
     prop_oneof![6 => permission, 2 => link, 1 => Just("# a comment, with, commas".to_owned())]
 }
@@ -74,7 +74,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
-fn request<'a>((subject, roles, domain, object, action): &'a Asked) -> Request<'a> {
+fn request((subject, roles, domain, object, action): &Asked) -> Request<'_> {
     Request { subject, roles: Roles::from(roles.as_slice()), domain, object, action }
 }
 

@@ -177,6 +177,7 @@ async fn az_13_an_unknown_or_disabled_client_gets_a_page(
         assert_page_without_redirect(&server.visitor().open(&request.path()).await, id);
     }
     server.admin.post(&format!("/clients/{}/disable", shop.id), &json!({})).await;
+    server.look().await;
     let answer = server.visitor().open(&AuthorizeRequest::of(&shop).path()).await;
     assert_page_without_redirect(&answer, "a disabled client");
 }

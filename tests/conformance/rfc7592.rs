@@ -197,6 +197,7 @@ async fn section_2_a_client_that_was_switched_off_changes_nothing(
     let newest = async || server.admin.get("/audit?limit=1").await.json()["items"][0].clone();
     let off = server.admin.send(Method::POST, "/registrations/disable", &body).await;
     assert_eq!(off.status, 204, "{}", off.text());
+    server.look().await;
     let event = newest().await;
     assert_eq!((&event["action"], &event["target"]), (&json!("client.disabled"), &json!(own.client.id)));
     assert_eq!(told(&read(&server, &own).await), (403, "access_denied".to_owned()));
@@ -220,7 +221,9 @@ pub(crate) async fn administered(server: &TestServer, own: &OwnRegistration, mor
     }
     let known = server.admin.get(&path).await;
     let request = server.admin.request(Method::PUT, &path).await.header("if-match", known.header("etag"));
-    Answer::to(request.json(&document)).await
+    let answer = Answer::to(request.json(&document)).await;
+    server.look().await;
+    answer
 }
 
 #[rstest]

@@ -89,6 +89,7 @@ async fn section_3_1_who_may_not_ask_gets_no_codes(#[values(Sqlite, Postgres, Re
         assert_eq!(ask(&television, &fields).await, said(error), "{fields:?}");
     }
     server.admin.post(&format!("/clients/{}/disable", television.id), &json!({})).await;
+    server.look().await;
     assert_eq!(ask(&television, ASKED).await, invalid_client);
 }
 
@@ -287,6 +288,7 @@ async fn section_5_5_what_changed_meanwhile_counts(#[values(Sqlite, Postgres)] d
     let less = json!({ "name": "Television", "preset": "device", "scopes": "openid" });
     let change = server.admin.request(Method::PUT, &path).await.header("if-match", etag).json(&less);
     assert_eq!(Answer::to(change).await.status, 200);
+    server.look().await;
     assert_eq!(server.machine.poll(&television, &codes).await.json()["scope"], "openid");
 }
 

@@ -68,6 +68,21 @@ async fn section_3_3_and_3_4_a_signature_of_another_shape_is_refused(
     resource.assert_open().await;
 }
 
+/// How a text is written as bytes.
+type Spelling = fn(&str) -> Vec<u8>;
+
+fn latin(text: &str) -> Vec<u8> {
+    text.replace("caf\u{e9}", "caf?").bytes().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect()
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect()
+}
+
+fn marked(text: &str) -> Vec<u8> {
+    [b"\xef\xbb\xbf", text.as_bytes()].concat()
+}
+
 #[rstest]
 #[tokio::test]
 async fn section_3_7_a_token_that_is_not_utf_8_is_refused(#[values(Sqlite, Postgres)] database: Database) {
@@ -76,15 +91,7 @@ async fn section_3_7_a_token_that_is_not_utf_8_is_refused(#[values(Sqlite, Postg
         (header(&resource.token(&json!({}))), Resource::claims(&json!({ "name": "caf\u{e9}" })));
     let sign = |head: &[u8], claims: &[u8]| resource.keys.sign_bytes(head, claims);
     let (head, claims) = (head.to_string(), claims.to_string());
-    let latin = |text: &str| {
-        text.replace("caf\u{e9}", "caf?").bytes().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect()
-    };
-    let wide =
-        |text: &str| [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
-    let marked = |text: &str| [b"\xef\xbb\xbf", text.as_bytes()].concat();
-    let spellings: [(&str, &dyn Fn(&str) -> Vec<u8>); 3] =
-        [("latin", &latin), ("wide", &wide), ("marked", &marked)];
-    for (spelling, spelt) in spellings {
+    for (spelling, spelt) in [("latin", latin as Spelling), ("wide", wide), ("marked", marked)] {
         resource.assert_refused(&sign(head.as_bytes(), &spelt(&claims)), &format!("{spelling} claims")).await;
         let named = head.replacen('{', "{\"x\":\"caf\u{e9}\",", 1);
         resource

@@ -327,10 +327,12 @@ async fn section_7_4_what_a_client_may_do_is_looked_at_again_when_its_handle_is_
     let change = server.admin.request(reqwest::Method::PUT, &format!("/clients/{}", shop.id)).await;
     let changed = Answer::to(change.header("if-match", "*").json(&less)).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
+    server.look().await;
     let callback = server.visitor().walk(&brought(&shop, &narrowed), &ada).await;
     let tokens = server.machine.redeem(&shop, &request, &callback).await;
     assert_eq!(tokens.json()["scope"], "openid", "{}", tokens.text());
     server.admin.post(&format!("/clients/{}/disable", shop.id), &json!({})).await;
+    server.look().await;
     let answer = server.visitor().open(&brought(&shop, &disabled)).await;
     assert!(answer.status.is_client_error(), "{}", answer.status);
     assert_eq!(answer.location(), None);

@@ -40,6 +40,7 @@ async fn a_client_that_nobody_uses_goes_after_the_days_that_are_set(
     assert_eq!(about(&server, &unused).await, 200, "it is not due yet");
     server.wait(DAY + Duration::from_mins(11));
     eventually("the client is gone", async || about(&server, &unused).await == 401).await;
+    server.look().await;
     let page = server.visitor().open(&AuthorizeRequest::of(&unused.client).path()).await;
     assert_eq!((page.status.as_u16(), page.location()), (400, None), "nobody is signed in there any more");
     let token = server.machine.client_credentials(&unused.client, &server.issuer).await;

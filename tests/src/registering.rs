@@ -37,7 +37,7 @@ impl TestServer {
         self.about_registration(Method::POST, "/register", token, Some(metadata)).await
     }
 
-    /// Asks for something about a registration.
+    /// Asks for something about a registration. Where that may change it, every server has heard of it before this returns.
     pub async fn about_registration(
         &self,
         method: Method,
@@ -45,6 +45,7 @@ impl TestServer {
         token: Option<&str>,
         metadata: Option<&Value>,
     ) -> Answer {
+        let reads = method == Method::GET;
         let mut request = self.machine.request(method, path);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -52,7 +53,11 @@ impl TestServer {
         if let Some(metadata) = metadata {
             request = request.header("content-type", "application/json").body(metadata.to_string());
         }
-        Answer::to(request).await
+        let answer = Answer::to(request).await;
+        if !reads {
+            self.look().await;
+        }
+        answer
     }
 }
 

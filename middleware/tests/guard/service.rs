@@ -43,7 +43,6 @@ impl Dial {
     }
 
     /// Seconds since the Unix epoch.
-    #[cfg(feature = "login")]
     pub(crate) fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed) / 1_000
     }
