@@ -58,6 +58,7 @@ use crate::services::provision::{Parts as Provisions, ProvisionService};
 use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::roles::RoleService;
 use crate::services::setup::SetupService;
+use crate::services::sign_outs::SignOutService;
 use crate::services::users::UserService;
 use crate::storage::{Store, StoreError, StoreOptions, signing_keys};
 
@@ -250,6 +251,11 @@ impl App {
 
     fn pings(&self) -> &PingSender {
         self.protocol.decoupled.ciba.pings()
+    }
+
+    /// What clients were told of sign-outs.
+    pub(crate) fn sign_outs(&self) -> SignOutService {
+        SignOutService::new(self.store().clone())
     }
 
     /// What commands make in one go.

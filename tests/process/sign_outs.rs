@@ -10,9 +10,10 @@ use portcullis_tests::registered::Registered;
 use portcullis_tests::told::Told;
 use portcullis_tests::visitor::{Person, Visitor, the_form};
 use rstest::rstest;
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::commands::{PASSWORD, json, password_file, place_on, registered};
+use crate::commands::{PASSWORD, json, password_file, place_on, registered, said};
 
 /// Somebody, and an application that is told.
 struct Parties {
@@ -58,10 +59,16 @@ async fn what_was_not_taken_before_a_kill_9_is_told_after_it(#[values(Sqlite, Po
     let mut told = Told::start().await;
     told.answer(503);
     let parties = Parties::in_place(&place, &told);
+    assert_eq!(json(&place, &["sign-outs"]), json!([]), "nobody signed out yet");
     let server = ServerProcess::start(&place).await;
     let sid = parties.come_and_go(&server, Visitor::new(&server.address)).await;
     assert_eq!(claims(&told.token().await)["sid"], sid.as_str());
     server.kill();
+    let waiting = json(&place, &["sign-outs", "--state", "waiting"]);
+    assert_eq!((&waiting[0]["client"], &waiting[0]["session"]), (&json!(parties.shop.id), &json!(sid)));
+    assert_eq!(json(&place, &["sign-outs", "--state", "failed"]), json!([]));
+    let refused = place.run(&["sign-outs", "--state", "lost"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     told.answer(200);
     let _server = ServerProcess::start(&place).await;
     let mut again = claims(&told.token().await);

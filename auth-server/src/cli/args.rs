@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::gateway::Gateway;
 use crate::cli::policy::Policy;
 use crate::cli::registration::Registration;
+use crate::cli::sign_outs::SignOuts;
 use crate::cli::user::User;
 
 /// Sign-in server and policy source for services: OAuth 2, OpenID Connect, RBAC.
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Registration(Registration),
     /// Starts the server.
     Serve,
+    SignOuts(SignOuts),
     /// Accounts.
     #[command(subcommand)]
     User(User),

@@ -20,6 +20,7 @@ mod policy;
 mod prompt;
 mod registration;
 mod serve;
+mod sign_outs;
 mod snippet;
 mod user;
 mod version;
@@ -49,6 +50,7 @@ impl Cli {
             Some(Command::Registration(command)) => {
                 commanding()?.block_on(registration::run(context, command))
             }
+            Some(Command::SignOuts(command)) => commanding()?.block_on(command.run(context)),
             Some(Command::User(command)) => commanding()?.block_on(user::run(context, command)),
             Some(Command::Version { json }) => version::run(*json, context.format),
         }

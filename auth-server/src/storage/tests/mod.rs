@@ -11,6 +11,7 @@ mod contention;
 mod decision_records;
 mod devices;
 mod flows;
+mod handles;
 mod inventories;
 mod jobs;
 mod logout_notices;
