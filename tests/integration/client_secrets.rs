@@ -235,8 +235,11 @@ async fn nobody_chooses_a_secret(#[values(Sqlite, Postgres)] database: Database)
             assert_eq!(changed.status, 400, "{member}: {}", changed.text());
         }
         let document = json!({ "client_secret": secret });
-        let added = server.admin.send(Method::POST, &format!("{path}/secrets"), &document).await;
-        assert_eq!(added.status, 400, "{}", added.text());
+        for drawn in ["secrets", "secret"] {
+            let refused = server.admin.send(Method::POST, &format!("{path}/{drawn}"), &document).await;
+            assert_eq!(refused.status, 400, "{drawn}: {}", refused.text());
+            assert_eq!(refused.json()["errors"][0]["pointer"], "/client_secret", "{}", refused.text());
+        }
         assert_ne!(in_header(&server, &robot.id, secret).await, 200);
         let drawn = Registered { secret: Some(secret.to_owned()), ..robot.clone() };
         assert_eq!(server.machine.introspect(&drawn, "x").await.status, 401);

@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
@@ -26,6 +27,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             .await
             .map_err(|_| Problem::new(ProblemKind::TooLarge))?;
         parse(&bytes).map(Self)
+    }
+}
+
+/// No body, or a JSON object without a member: what was said in one would be passed over in silence.
+pub(crate) struct NoBody;
+
+/// An object without a member.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES)
+            .await
+            .map_err(|_| Problem::new(ProblemKind::TooLarge))?;
+        if bytes.is_empty() {
+            return Ok(Self);
+        }
+        parse::<Nothing>(&bytes).map(|Nothing {}| Self)
     }
 }
 

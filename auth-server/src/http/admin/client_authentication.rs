@@ -9,6 +9,7 @@ use crate::domain::client_authentication::{AuthMethod, CertificateName};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::http::admin::answer::{Answer, Done};
+use crate::http::admin::body::NoBody;
 use crate::http::admin::caller::By;
 use crate::http::admin::path::named;
 use crate::http::admin::problem::Problem;
@@ -140,13 +141,14 @@ pub(crate) async fn list(
     Ok(Answer::ok(SecretList { items: known.into_iter().map(SecretDocument::from).collect() }))
 }
 
-/// Makes a second secret. The first one goes on working until it is retired.
+/// Makes a second secret, which nobody chooses. The first one goes on working until it is retired.
 #[utoipa::path(post, path = "/clients/{client}/secrets", tag = "clients", operation_id = "addClientSecret",
     params(("client" = String, Path)), responses((status = 201, body = NewSecretDocument)))]
 pub(crate) async fn add(
     State(clients): State<ClientService>,
     Path(client): Path<String>,
     By(caller): By,
+    _: NoBody,
 ) -> Result<Answer<NewSecretDocument>, Problem> {
     let made = clients.add_secret(&named::<ClientId>(&client, Thing::Client)?, &caller).await?;
     let place = format!("/api/v1/clients/{client}/secrets/{}", made.name);
@@ -173,6 +175,7 @@ pub(crate) async fn rotate(
     State(clients): State<ClientService>,
     Path(client): Path<String>,
     By(caller): By,
+    _: NoBody,
 ) -> Result<Answer<NewSecretDocument>, Problem> {
     let made = clients.rotate_secret(&named::<ClientId>(&client, Thing::Client)?, &caller).await?;
     Ok(Answer::ok(made.into()))
