@@ -174,6 +174,15 @@ async fn section_8_6_of_addresses_that_cannot_be_asked_nothing_is_told(
         pages.push(said.split('<').next().unwrap_or_default().trim().to_owned());
     }
     assert!(pages.iter().all(|said| said == "cannot be fetched"), "{pages:?}");
+    // Nor by a program that asks: a name that leads inside, and one that there is not.
+    for path in ["/token", "/par", "/introspect", "/revoke"] {
+        let mut answers = Vec::new();
+        for id in ["https://localhost/client.json", "https://nobody.invalid/client.json"] {
+            let answer = inward.machine.post(path, &[("client_id", id), ("token", "x")]).await;
+            answers.push((answer.status.as_u16(), answer.text()));
+        }
+        assert_eq!(answers.first(), answers.get(1), "{path}");
+    }
     let told = page(&server, &request(&place)).await.text();
     assert!(told.contains("cannot be fetched: the answer has the status 404"), "{told}");
 }

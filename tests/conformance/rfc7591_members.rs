@@ -241,9 +241,19 @@ async fn section_5_the_page_for_signing_in_shows_no_name_that_a_client_gave_itse
     assert!(login.text().contains("partner.test"), "{}", login.text());
     assert!(!login.text().contains("Bank of Example"), "{}", login.text());
     let sent = visitor.submit(&login_form(&login, &ada.username, &ada.password)).await;
-    let consent = visitor.follow(sent).await.text();
+    let page = visitor.follow(sent).await;
+    let consent = page.text();
     assert!(consent.contains("id=\"redirect-host\">partner.test<"), "{consent}");
     assert!(consent.contains("id=\"stranger\""), "{consent}");
+    // Nor to somebody who is signed in and wants to be somebody else.
+    let form = the_form(&page, "consent");
+    let interaction = form.value("interaction").expect("it names the interaction");
+    let switched = visitor.open(&format!("/login?interaction={interaction}&switch=1")).await;
+    let refused = visitor.submit(&login_form(&switched, &ada.username, "wrong")).await;
+    for page in [switched, refused] {
+        assert!(page.text().contains("partner.test"), "{}", page.text());
+        assert!(!page.text().contains("Bank of Example"), "{}", page.text());
+    }
 }
 
 /// Whoever trusts the owner of a page would trust the client with it.

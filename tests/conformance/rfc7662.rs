@@ -122,3 +122,28 @@ async fn section_2_2_and_4_a_token_that_is_over_or_forged_or_of_others_is_not_ac
     server.wait(Duration::from_mins(6));
     inactive(shop, &access, "it has expired").await;
 }
+
+/// The user name is what people sign in by: a client learns it with the claim that it is.
+#[rstest]
+#[case::nothing_of_it("openid", false)]
+#[case::the_profile("openid profile", true)]
+#[tokio::test]
+async fn section_5_a_client_hears_no_user_name_that_it_was_not_allowed(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[case] scope: &str,
+    #[case] told: bool,
+) {
+    let server = TestServer::start_on(database).await;
+    let (orders, ada) = (server.admin.api("https://orders.test").await, server.admin.user("ada").await);
+    let (shop, guard) = (server.admin.web_client(&[&orders]).await, server.admin.guard_client(&orders).await);
+    let request = AuthorizeRequest::of(&shop).with("scope", scope);
+    for asked in [request.clone(), request.with("resource", &orders.audience)] {
+        let token = server.tokens(&shop, &asked, &ada).await.member("access_token");
+        let said = server.machine.introspect(&shop, &token).await.json();
+        assert_eq!(said["active"], json!(true), "{said}");
+        assert_eq!(said.get("username").is_some(), told, "{said}");
+        let there = server.machine.introspect(&guard, &token).await.json();
+        let its_own = asked.get("resource") == orders.audience;
+        assert_eq!(there.get("username"), its_own.then(|| json!("ada")).as_ref(), "{there}");
+    }
+}

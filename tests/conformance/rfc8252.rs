@@ -3,7 +3,7 @@
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
-use portcullis_tests::visitor::the_form;
+use portcullis_tests::visitor::{login_form, the_form};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
@@ -53,6 +53,35 @@ async fn section_8_6_a_program_that_nobody_can_tell_from_another_is_allowed_each
     let told = silent.headers["location"].to_str().unwrap();
     assert!(told.contains("error=consent_required"), "{told}");
     // What only the owner of the host gets is not asked twice.
+    let claimed = request.with("redirect_uri", "https://app.rp.test/cb");
+    let answer = visitor.open(&claimed.path()).await;
+    assert!(answer.location().is_some_and(|to| to.query().unwrap_or_default().contains("code=")));
+}
+
+/// Nor is an application of our own told from another there: nothing goes to it before the person saw a page.
+#[rstest]
+#[case::a_private_scheme("com.example.shop:/cb")]
+#[case::loopback("http://127.0.0.1/cb")]
+#[tokio::test]
+async fn section_8_6_an_application_of_our_own_gets_nothing_unseen_either(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[case] uri: &str,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let app = json!({ "name": "App", "preset": "native", "redirect_uris": [uri, "https://app.rp.test/cb"],
+        "options": { "first_party": true } });
+    let app = server.admin.client(app).await;
+    let request = AuthorizeRequest::of(&app).with("redirect_uri", uri);
+    let mut visitor = server.visitor();
+    let login = visitor.open(&request.path()).await;
+    let sent = visitor.submit(&login_form(&login, &ada.username, &ada.password)).await;
+    let told = sent.headers["location"].to_str().unwrap();
+    assert!(told.starts_with(uri) && told.contains("code="), "who just signed in is not asked: {told}");
+    the_form(&visitor.open(&request.path()).await, "consent");
+    let silent = visitor.open(&request.clone().with("prompt", "none").path()).await;
+    let told = silent.headers["location"].to_str().unwrap();
+    assert!(told.contains("error=consent_required"), "{told}");
     let claimed = request.with("redirect_uri", "https://app.rp.test/cb");
     let answer = visitor.open(&claimed.path()).await;
     assert!(answer.location().is_some_and(|to| to.query().unwrap_or_default().contains("code=")));

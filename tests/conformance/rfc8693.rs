@@ -289,6 +289,10 @@ async fn section_4_1_actors_are_named_and_stand_before_those_who_acted(
     let claims = jwt::claims(&second.member("access_token"));
     assert_eq!(claims["act"], json!({ "sub": next.id, "act": { "sub": world.service.id } }));
     assert_eq!(claims["sub"], world.ada.sub);
+    // Nobody acts for herself: who does would be hidden.
+    let herself = [("actor_token", subject.as_str()), ("actor_token_type", ACCESS_TOKEN)];
+    let fields: Vec<_> = STOCK.iter().chain(&herself).copied().collect();
+    assert_eq!(refusal(&world.exchange(&subject, &fields).await), said("invalid_request"));
     // An actor who is acted for is none.
     let acted = [("actor_token", first.as_str()), ("actor_token_type", ACCESS_TOKEN)];
     let fields: Vec<_> = STOCK.iter().chain(&acted).copied().collect();

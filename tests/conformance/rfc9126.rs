@@ -311,6 +311,24 @@ async fn section_2_3_what_is_no_request_to_push_is_told_by_its_status(
     }
 }
 
+/// Each is a row, and anybody can name a client that proves nothing.
+#[rstest]
+#[tokio::test]
+async fn section_7_1_what_clients_without_a_secret_push_from_one_network_is_limited(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server =
+        TestServer::start_with(database, |config| config.limits.flows_per_address_per_minute = 3).await;
+    let (app, shop) = (server.admin.native_client(&[]).await, server.admin.web_client(&[]).await);
+    for _ in 0..3 {
+        assert_eq!(push(&server, &app, &AuthorizeRequest::of(&app)).await.status, 201);
+    }
+    let refused = push(&server, &app, &AuthorizeRequest::of(&app)).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(refused.header("retry-after"), "20", "three a minute");
+    assert_eq!(push(&server, &shop, &AuthorizeRequest::of(&shop)).await.status, 201, "it proves who it is");
+}
+
 #[rstest]
 #[tokio::test]
 async fn section_7_4_what_a_client_may_do_is_looked_at_again_when_its_handle_is_used(

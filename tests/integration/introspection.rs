@@ -11,6 +11,7 @@ use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
 use portcullis_tests::token::SIGNED_INTROSPECTION;
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
@@ -171,4 +172,50 @@ async fn what_the_server_signs_about_a_token_is_no_token(#[values(Sqlite, Postgr
             assert_eq!(scene.get(service, &scene.access()).await.status, 200);
         }
     }
+}
+
+/// Services that verify tokens by themselves hear of it: whoever asks the server knows no less.
+#[rstest]
+#[tokio::test]
+async fn what_was_taken_from_people_and_clients_ends_their_tokens_for_whoever_asks(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (orders, ada) = (server.admin.api(ORDERS).await, server.admin.user("ada").await);
+    let (shop, guard) = (server.admin.web_client(&[&orders]).await, server.admin.guard_client(&orders).await);
+    let robot = server.admin.machine_client(&[&orders]).await;
+    let held = [
+        server.admin.assign(&orders, "viewer", &ada.id).await,
+        server.admin.assign(&orders, "viewer", &robot.id).await,
+    ];
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid email");
+    let tokens = async || {
+        let there = request.clone().with("resource", ORDERS);
+        [
+            server.tokens(&shop, &request, &ada).await.member("access_token"),
+            server.tokens(&shop, &there, &ada).await.member("access_token"),
+            server.machine.client_credentials(&robot, ORDERS).await.member("access_token"),
+        ]
+    };
+    let counting = async |[personal, there, machine]: &[String; 3]| {
+        let own = server.machine.is_active(&shop, personal).await;
+        assert_eq!(server.machine.userinfo(personal).await.status == 200, own);
+        [own, server.machine.is_active(&guard, there).await, server.machine.is_active(&guard, machine).await]
+    };
+    let first = tokens().await;
+    assert_eq!(counting(&first).await, [true; 3]);
+    for assignment in held {
+        let path = format!("/apis/{}/assignments/{assignment}", orders.id);
+        let taken = server.admin.send(Method::DELETE, &path, &json!(null)).await;
+        assert_eq!(taken.status, 204, "{}", taken.text());
+    }
+    assert_eq!(counting(&first).await, [false; 3], "they name roles that nobody holds");
+    server.wait(Duration::from_secs(1));
+    let second = tokens().await;
+    assert_eq!(counting(&second).await, [true; 3], "what was issued since says what is true");
+    let less = json!({ "name": "Test shop", "preset": "web", "redirect_uris": shop.redirect_uris,
+        "scopes": "openid" });
+    let change = server.admin.request(Method::PUT, &format!("/clients/{}", shop.id)).await;
+    assert_eq!(Answer::to(change.header("if-match", "*").json(&less)).await.status, 200);
+    assert_eq!(counting(&second).await, [false, false, true], "the client may have less");
 }

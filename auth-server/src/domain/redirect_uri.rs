@@ -72,6 +72,7 @@ impl RedirectUri {
     /// [RFC 8252 §8.3]: https://www.rfc-editor.org/rfc/rfc8252#section-8.3
     pub fn parse_of_device(raw: &str) -> Result<Self, RedirectUriError> {
         let uri = Self::read(raw)?;
+        check_authority(raw)?;
         if raw.contains("%23") { Err(RedirectUriError::HasEncodedFragment) } else { Ok(uri) }
     }
 
@@ -128,6 +129,22 @@ impl RedirectUri {
     /// The URI as it was registered.
     pub fn as_str(&self) -> &str {
         &self.raw
+    }
+}
+
+/// Refuses what a browser reads as something else than the parser here, which has no page to resolve it against: `https:a.test`
+/// and `https:/a.test` are relative to a page at an `https` URL, and of `https:///a.test` the host is guessed.
+fn check_authority(raw: &str) -> Result<(), RedirectUriError> {
+    let Some((scheme, rest)) = raw.split_once(':') else { return Err(RedirectUriError::NotAbsolute) };
+    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        return Ok(());
+    }
+    let authority = rest.strip_prefix("//").ok_or(RedirectUriError::NotAbsolute)?;
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority {
+        "" => Err(RedirectUriError::NotAbsolute),
+        named if named.contains('@') => Err(RedirectUriError::HasUserInfo),
+        _ => Ok(()),
     }
 }
 
@@ -198,6 +215,13 @@ mod tests {
         use RedirectUriError as E;
         for (raw, reason) in [
             ("/callback", E::NotAbsolute),
+            ("https:evil.test/cb", E::NotAbsolute),
+            ("https:/evil.test/cb", E::NotAbsolute),
+            ("https:///evil.test/cb", E::NotAbsolute),
+            ("HTTPS:evil.test/cb", E::NotAbsolute),
+            ("http:127.0.0.1/cb", E::PlainHttp),
+            ("https://@evil.test/", E::HasUserInfo),
+            ("https://:@evil.test/", E::HasUserInfo),
             ("", E::NotAbsolute),
             ("https://app.example/cb#x", E::HasFragment),
             ("https://app.example/cb#", E::HasFragment),

@@ -3,10 +3,12 @@
 
 use serde::Serialize;
 
+use crate::domain::claim::{Claim, ClaimSet};
 use crate::domain::claims::AccessTokenClaims;
 use crate::domain::client::Client;
 use crate::domain::client_openid::SubjectType;
 use crate::domain::clock::Timestamp;
+use crate::domain::grant::Grant;
 use crate::domain::ids::ClientId;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::refresh::RefreshState;
@@ -149,7 +151,9 @@ impl IntrospectionService {
         let Some(LiveToken { claims, standing, .. }) = live else { return Ok(None) };
         // Whoever does not know the subject of others does not know the user name, which is the same everywhere.
         let is_public = caller.client().settings.protocol.openid.subject == SubjectType::Public;
-        let standing = standing.filter(|_| is_public);
+        // The guard of an API knows people as the API does; a client knows what it was allowed to.
+        let is_own = claims.client_id == caller.client().id;
+        let standing = standing.filter(|standing| is_public && (!is_own || tells_username(&standing.grant)));
         let username = standing.map(|standing| standing.user.username.as_str().to_owned());
         let active = ActiveAccess { active: true, token_type: claims.cnf.token_type(), username, claims };
         Ok(Some(Introspection::Access(Box::new(active))))
@@ -190,4 +194,10 @@ impl IntrospectionService {
             scope: row.scopes,
         }))))
     }
+}
+
+/// Whether the person let the client know the user name: it is the claim `preferred_username` under another name.
+fn tells_username(grant: &Grant) -> bool {
+    let told = ClaimSet::revealed_by(&grant.scopes).union(&grant.identity.claims.all());
+    told.iter().any(|claim| claim == Claim::PreferredUsername)
 }

@@ -302,6 +302,7 @@ pub(super) fn samples() -> Vec<impl Page> {
     let view = |asked: Asked, places: Vec<PlaceView>, stranger: Option<Stranger>| ConsentView {
         stranger,
         client: "<b>Orders</b>".to_owned(),
+        login_name: "orders.example.com".to_owned(),
         redirect_host: "orders.example.com".to_owned(),
         user: crate::http::pages::person::sample(),
         asked,

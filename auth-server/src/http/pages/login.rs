@@ -162,7 +162,9 @@ impl Desk {
                         page.username = login.login_hint.unwrap_or_default();
                         page.reason = reason(login.reason);
                     }
-                    InteractionView::Consent(consent) if switching => page.client = Some(consent.client),
+                    InteractionView::Consent(consent) if switching => {
+                        page.client = Some(consent.login_name);
+                    }
                     InteractionView::Consent(_) => {
                         return Ok(Shown::Elsewhere(format!("/consent?interaction={interaction}")));
                     }

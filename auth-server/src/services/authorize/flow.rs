@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::client::{Client, FirstParty};
+use crate::domain::client::Client;
 use crate::domain::client_authentication::AuthMethod;
 use crate::domain::clock::Timestamp;
 use crate::domain::code::{CodeIdentity, CodePayload};
@@ -16,8 +16,8 @@ use crate::domain::ids::{ApiId, GrantId, InteractionId, SessionId};
 use crate::domain::interaction::Interaction;
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
-use crate::services::authorize::decide::{self, LoginReason, Seen, SessionAge, SignIn};
-use crate::services::authorize::interaction::{InteractionError, LoginView};
+use crate::services::authorize::decide::{self, Seen, SessionAge, SignIn};
+use crate::services::authorize::interaction::InteractionError;
 use crate::services::authorize::parts::{Part, Parts};
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
@@ -25,7 +25,7 @@ use crate::services::authorize::respond::Recipient;
 use crate::services::authorize::{AuthorizeOutcome, AuthorizeService};
 use crate::services::visit::{LiveSession, Remembered, Visit};
 use crate::storage::single_use::Purpose;
-use crate::storage::{StoreError, Tx, consents, interactions, registrations, single_use};
+use crate::storage::{StoreError, Tx, consents, interactions, single_use};
 
 /// One authorization request on its way.
 pub(super) struct Flow<'v> {
@@ -101,33 +101,6 @@ impl AuthorizeService {
         decide::sign_in(&flow.request, Some(Seen { live, age, subject }), flow.visit.now)
     }
 
-    /// What the page for signing in shows. Nobody answers here for the name of a client that came by itself, so the page names what it
-    /// could not choose.
-    pub(super) async fn login_view(
-        &self,
-        flow: &Flow<'_>,
-        reason: LoginReason,
-    ) -> Result<LoginView, StoreError> {
-        let client = match flow.client.id.document() {
-            Some(url) => url.host().to_owned(),
-            None if self.is_stranger(&flow.client).await? => {
-                flow.redirect().map(|redirect| redirect.host().to_owned()).unwrap_or_default()
-            }
-            None => flow.client.name.clone(),
-        };
-        let login_hint = flow.request.wishes.login_hint.clone();
-        Ok(LoginView { client, login_hint, reason })
-    }
-
-    /// Whether the client came by itself.
-    pub(super) async fn is_stranger(&self, client: &Client) -> Result<bool, StoreError> {
-        if client.settings.first_party == FirstParty::Yes {
-            return Ok(false);
-        }
-        let mut tx = self.store.read().await?;
-        Ok(registrations::find(&mut tx, &client.id).await?.is_some())
-    }
-
     /// Does the next step of a flow.
     pub(super) async fn advance(&self, flow: Flow<'_>) -> Result<AuthorizeOutcome, InteractionError> {
         match (self.sign_in(&flow), flow.visit.session.as_ref()) {
@@ -186,6 +159,10 @@ impl AuthorizeService {
         let request = &flow.request;
         let prompt =
             if request.asks_for(Prompt::Consent) { ConsentPrompt::Always } else { ConsentPrompt::WhenNeeded };
+        // Whoever sent her here, she sees a page of ours before another program could have the answer.
+        if flow.can_be_impersonated() && flow.interaction.is_none() {
+            return Ok(ConsentNeed::Ask);
+        }
         let claims = request.single_claims();
         let asked = (&request.scopes, &claims);
         // What does not depend on the past is decided without asking the database.

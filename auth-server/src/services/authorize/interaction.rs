@@ -68,6 +68,8 @@ pub(crate) struct LoginView {
 pub(crate) struct ConsentView {
     /// The name of the application.
     pub(crate) client: String,
+    /// What the page for signing in calls it.
+    pub(crate) login_name: String,
     /// The host where the answer goes: a name can be chosen, a host cannot.
     pub(crate) redirect_host: String,
     /// What is known of it if it came by itself.

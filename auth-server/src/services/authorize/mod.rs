@@ -11,6 +11,7 @@ pub(crate) mod request;
 pub(crate) mod request_object;
 pub(crate) mod respond;
 pub(crate) mod response_mode;
+mod views;
 pub(crate) mod wishes;
 
 use std::borrow::Cow;
@@ -29,13 +30,9 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Entropy;
 use crate::domain::user::Sub;
 use crate::keys::ring::{KeyRing, SignError};
-use crate::services::authorize::decide::SignIn;
 use crate::services::authorize::flow::Flow;
-use crate::services::authorize::interaction::{
-    Asked, ConsentDecision, ConsentView, InteractionError, InteractionView, Stranger,
-};
+use crate::services::authorize::interaction::{ConsentDecision, InteractionError};
 use crate::services::authorize::limits::FlowLimits;
-use crate::services::authorize::parts::Parts;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
@@ -47,7 +44,7 @@ use crate::services::registration::Arrival;
 use crate::services::registration::documents::{DocumentService, Reading};
 use crate::services::registration::error::DocumentError;
 use crate::services::visit::Visit;
-use crate::storage::{Store, StoreError, Unique, consents, interactions, logos, registrations};
+use crate::storage::{Store, StoreError, Unique, interactions};
 
 /// Where the browser goes next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -253,45 +250,6 @@ impl AuthorizeService {
             InteractionError::Throttled { retry_after } => AuthorizeError::Throttled { retry_after },
             _ => AuthorizeError::Page(PageError::ClientUnknown),
         })
-    }
-
-    /// Says what the page of an interaction shows.
-    pub(crate) async fn view(
-        &self,
-        id: &InteractionId,
-        visit: &Visit,
-    ) -> Result<InteractionView, InteractionError> {
-        let flow = self.running(id, visit).await?;
-        let Some(live) = visit.session.as_ref() else {
-            let view = self.login_view(&flow, decide::LoginReason::NotSignedIn).await?;
-            return Ok(InteractionView::Login(view));
-        };
-        if let SignIn::Needed(reason) = self.sign_in(&flow) {
-            return Ok(InteractionView::Login(self.login_view(&flow, reason).await?));
-        }
-        let request = &flow.request;
-        let parts = Parts::of(&self.store, request).await?;
-        let mut tx = self.store.read().await?;
-        let mut places = Vec::with_capacity(parts.all.len());
-        for part in &parts.all {
-            let api = part.api.as_ref().map(|api| &api.id);
-            let held = consents::find(&mut tx, &live.user.id, &request.client, api).await?;
-            places.push(part.view(&parts, held));
-        }
-        let redirect = flow.redirect().ok_or(InteractionError::Unknown)?;
-        let registration = registrations::find(&mut tx, &request.client).await?;
-        let logo = match &registration {
-            Some(_) => logos::name(&mut tx, &request.client).await?,
-            None => None,
-        };
-        Ok(InteractionView::Consent(ConsentView {
-            client: flow.client.name.clone(),
-            redirect_host: redirect.host().to_owned(),
-            stranger: registration.map(|registration| Stranger::of(registration, redirect, logo)),
-            user: live.user.clone(),
-            asked: Asked { scopes: request.scopes.clone(), claims: request.single_claims() },
-            places,
-        }))
     }
 
     /// Goes on after somebody signed in.

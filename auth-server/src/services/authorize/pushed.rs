@@ -149,6 +149,10 @@ impl AuthorizeService {
         self.pushes
             .admit(client, caller.address, caller.assertion.is_none())
             .map_err(|retry_after| PushError::Throttled { retry_after })?;
+        // Each request is a row. A client without a secret can be named by anybody, so its network counts too.
+        if !caller.client.is_confidential() {
+            self.limits.admit(caller.address).map_err(|retry_after| PushError::Throttled { retry_after })?;
+        }
         // RFC 9126 §2.1.
         if parameters.has_any(&["request_uri"]) {
             return Err(PushError::Handle);

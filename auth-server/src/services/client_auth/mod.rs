@@ -86,7 +86,7 @@ impl ClientAuthError {
             Self::Fault(error) if error.is_temporary() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Fault(_) => OAuthErrorCode::ServerError,
             Self::KeysUnavailable => OAuthErrorCode::TemporarilyUnavailable,
-            Self::Document(error) if error.passes() => OAuthErrorCode::TemporarilyUnavailable,
+            Self::Document(error) if error.seems_to_pass() => OAuthErrorCode::TemporarilyUnavailable,
             Self::Assertion(_)
             | Self::Certificate(_)
             | Self::Disabled

@@ -127,6 +127,12 @@ impl DocumentError {
         }
     }
 
+    /// Whether somebody who is nobody yet is told that it may be otherwise in a moment. Of what the fetch met, no more than the page
+    /// tells: whether a name leads inside is not to be found out.
+    pub(crate) const fn seems_to_pass(&self) -> bool {
+        matches!(self, Self::Outbound(OutboundError::Refused(_))) || self.passes()
+    }
+
     /// Whether it may be otherwise in a moment, and says nothing about the document.
     pub(crate) const fn passes(&self) -> bool {
         match self {

@@ -15,6 +15,7 @@ use crate::domain::user::{Sub, User};
 use crate::keys::jwt::JwtType;
 use crate::keys::ring::{KeyRing, SignError};
 use crate::storage::grants::Standing;
+use crate::storage::revocations::Marks;
 use crate::storage::{Store, StoreError, Tx, grants, revocations};
 
 /// Reads access tokens of this server.
@@ -95,9 +96,6 @@ impl AccessTokens {
         claims: AccessTokenClaims,
         now: Timestamp,
     ) -> Result<Option<LiveToken>, StoreError> {
-        if revocations::jti_revoked(tx, &claims.jti).await? {
-            return Ok(None);
-        }
         // A token does not outlive the client that it was issued to.
         let client = self.store.client(&claims.client_id).await?.filter(|client| client.is_enabled());
         let Some(client) = client else { return Ok(None) };
@@ -106,10 +104,15 @@ impl AccessTokens {
             return Ok(None);
         }
         let Some(grant) = &claims.gid else {
-            return Ok(Some(LiveToken { claims, client, standing: None }));
+            let revoked = revocations::concern(tx, &marks(&claims, &claims.sub)).await?;
+            return Ok((!revoked).then_some(LiveToken { claims, client, standing: None }));
         };
         let standing = grants::standing(tx, grant).await?.filter(|standing| standing_holds(standing, now));
         let Some(standing) = standing else { return Ok(None) };
+        // Services hear of the very same.
+        if revocations::concern(tx, &marks(&claims, standing.user.sub.as_str())).await? {
+            return Ok(None);
+        }
         // What the client is to call the user may have changed since.
         if claims.sub != self.keys.subject(&client, &standing.user).as_str() {
             return Ok(None);
@@ -119,6 +122,12 @@ impl AccessTokens {
         let holds = giver.is_some_and(|giver| giver.is_enabled());
         Ok(holds.then_some(LiveToken { claims, client, standing: Some(standing) }))
     }
+}
+
+/// What a token is revoked by.
+fn marks<'a>(claims: &'a AccessTokenClaims, subject: &'a str) -> Marks<'a> {
+    let issued_at = Timestamp::from_secs(claims.iat);
+    Marks { token: &claims.jti, subject, client: &claims.client_id, issued_at }
 }
 
 /// Whether a grant is still good.

@@ -3,6 +3,8 @@
 /// Why tokens are not exchanged. The client hears `invalid_request` for each of them (RFC 8693 §2.2.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum ExchangeError {
+    #[error("the actor is the subject")]
+    ActorIsSubject,
     #[error("actor_token and actor_token_type come together")]
     ActorType,
     #[error("the actor is not the one whom may_act names")]
@@ -28,6 +30,7 @@ impl ExchangeError {
     /// What the client is told: nothing about tokens that are not its business.
     pub(super) const fn description(self) -> &'static str {
         match self {
+            Self::ActorIsSubject => "the actor_token speaks for the subject itself",
             Self::ActorType => "actor_token and actor_token_type come together or not at all",
             Self::ActorUnwanted => "the subject_token does not let this actor act",
             Self::Bound => "a token that is bound to a key is not exchanged",

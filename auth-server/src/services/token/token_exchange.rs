@@ -72,6 +72,10 @@ impl TokenService {
         let subject = self.shown(caller, request::required(parameters, "subject_token")?).await?;
         let standing = subject.standing.as_ref().ok_or(ExchangeError::NoUser)?;
         let acting = self.acting(caller, parameters, permission).await?;
+        // Somebody who acts for herself would hide who really does.
+        if matches!(&acting, Acting::Named(actor, _) if *actor == subject.claims.sub) {
+            return Err(ExchangeError::ActorIsSubject.into());
+        }
         let exchanged = exchanged(&subject, &acting, self.minter.issuer())?;
         let target = self.exchange_target(parameters, &subject, client).await?;
         let wish = request::scope(parameters)?;

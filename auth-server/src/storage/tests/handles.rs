@@ -6,10 +6,9 @@ use futures_util::future::join_all;
 use rstest::rstest;
 
 use super::begun::underway;
-use super::support::{Backend, Fixture, START, scopes};
+use super::support::{Backend, Fixture, START};
 use crate::domain::code::{CodeBinding, CodeIdentity, CodePayload};
 use crate::domain::grant::Grant;
-use crate::domain::once::Once;
 use crate::domain::secret::Digest32;
 use crate::storage::sessions::{self, SentWith};
 use crate::storage::single_use::{self, Purpose};
