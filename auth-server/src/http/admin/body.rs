@@ -30,7 +30,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// No body, or a JSON object without a member: what was said in one would be passed over in silence.
+/// No body, or `null`, or a JSON object without a member: what was said in one would be passed over in silence.
 pub(crate) struct NoBody;
 
 /// An object without a member.
@@ -48,7 +48,7 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
         if bytes.is_empty() {
             return Ok(Self);
         }
-        parse::<Nothing>(&bytes).map(|Nothing {}| Self)
+        parse::<Option<Nothing>>(&bytes).map(|_| Self)
     }
 }
 

@@ -119,7 +119,7 @@ impl From<ClientAuthError> for OAuthError {
                 "the client credentials are missing, malformed, or sent in several ways"
             }
             ClientAuthError::Fault(_) => "the server cannot answer now",
-            ClientAuthError::Document(error) if error.passes() => {
+            ClientAuthError::Document(error) if error.seems_to_pass() => {
                 "the document of the client cannot be fetched now"
             }
             ClientAuthError::KeysUnavailable => "the keys of the client cannot be fetched now",
