@@ -35,7 +35,7 @@ pub(crate) struct NoBody;
 
 /// An object without a member.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object without members")]
 struct Nothing {}
 
 impl<S: Send + Sync> FromRequest<S> for NoBody {
