@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, assignments, audit, ciba_requests, cleanup, clients, consents, credentials, decision_records,
+    apis, applications, assignments, audit, ciba_requests, cleanup, clients, consents, credentials, decision_records,
     details_types, device_authorizations, epochs, forgotten, grants, initial_tokens, interactions,
     inventories, jobs, logos, logout_notices, migrations, organisations, policies, refresh_tokens,
     registrations, revocations, roles, schedules, secret_uses, sessions, shadows, signing_keys, single_use,
@@ -24,6 +24,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
     };
     let shared = [
         apis::STATEMENTS,
+        applications::STATEMENTS,
         assignments::STATEMENTS,
         audit::STATEMENTS,
         ciba_requests::STATEMENTS,
