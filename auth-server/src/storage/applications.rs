@@ -66,12 +66,7 @@ pub async fn allowed(tx: &mut Tx, user: &UserId, limit: u32) -> Result<Vec<Allow
 }
 
 /// What applications hold of somebody that counts at `now`, by application.
-pub async fn held(
-    tx: &mut Tx,
-    user: &UserId,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<Held>, StoreError> {
+pub async fn held(tx: &mut Tx, user: &UserId, now: Timestamp, limit: u32) -> Result<Vec<Held>, StoreError> {
     let rows = tx.fetch_all(HELD, &[user.into(), now.into(), limit.into()]).await?;
     rows.iter()
         .map(|row| {

@@ -41,7 +41,8 @@ const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at 
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, END, END_ALL];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, END, END_ALL];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 11;

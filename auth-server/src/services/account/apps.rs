@@ -17,8 +17,8 @@ use crate::services::authorize::interaction::is_of_host;
 use crate::services::details::{self, DetailView};
 use crate::services::users::consents::take_back;
 use crate::services::visit::{LiveSession, Visit};
-use crate::storage::applications::{self, Allowed, Held};
 use crate::storage::StoreError;
+use crate::storage::applications::{self, Allowed, Held};
 
 /// Consents, and kinds of grants, that are read at most.
 const MOST_READ: u32 = 300;
@@ -94,8 +94,11 @@ impl AccountService {
         let since = times.min().unwrap_or(Timestamp::from_micros(0));
         let logo = allowed.iter().find_map(|one| one.logo.as_ref());
         let logo = logo.filter(|(_, uri)| is_its_own(client, uri)).map(|(name, _)| name.clone());
-        let places =
-            if allowed.is_empty() { self.places_held(&held).await? } else { self.places_allowed(allowed).await? };
+        let places = if allowed.is_empty() {
+            self.places_held(&held).await?
+        } else {
+            self.places_allowed(allowed).await?
+        };
         Ok(OwnApp { client: client.id.clone(), title: client.title(), logo, since, places })
     }
 
@@ -176,5 +179,40 @@ fn is_its_own(client: &Client, uri: &str) -> bool {
             !client.redirects.is_empty()
                 && client.redirects.iter().all(|redirect| is_of_host(uri, redirect.host()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::redirect_uri::RedirectUri;
+
+    fn client(id: Option<&str>, redirects: &[&str]) -> Client {
+        let mut client = Client::sample();
+        if let Some(id) = id {
+            client.id = ClientId::parse(id).unwrap();
+        }
+        client.redirects = redirects.iter().map(|uri| RedirectUri::parse(uri).unwrap()).collect();
+        client
+    }
+
+    #[test]
+    fn an_image_is_shown_only_of_an_application_that_is_at_home_where_it_comes_from() {
+        let logo = "https://orders.example/logo.png";
+        let below = "https://cdn.orders.example/logo.png";
+        let registered = client(None, &["https://orders.example/cb"]);
+        assert!(is_its_own(&registered, logo) && is_its_own(&registered, below));
+        let document = client(Some("https://orders.example/client.json"), &["https://elsewhere.example/cb"]);
+        assert!(is_its_own(&document, logo));
+        for stranger in [
+            client(None, &["https://evil.example/cb"]),
+            client(None, &["https://orders.example/cb", "https://evil.example/cb"]),
+            client(None, &["https://notorders.example/cb"]),
+            client(None, &[]),
+            client(Some("https://evil.example/client.json"), &["https://orders.example/cb"]),
+        ] {
+            assert!(!is_its_own(&stranger, logo), "{:?}", stranger.redirects);
+        }
+        assert!(!is_its_own(&registered, "no address"));
     }
 }

@@ -108,7 +108,12 @@ impl AccountService {
         Ok(OwnLog { entries, older })
     }
 
-    async fn entry(&self, what: &'static str, record: AuditRecord, me: &UserId) -> Result<LogEntry, StoreError> {
+    async fn entry(
+        &self,
+        what: &'static str,
+        record: AuditRecord,
+        me: &UserId,
+    ) -> Result<LogEntry, StoreError> {
         let AuditRecord { at, event, .. } = record;
         let client = match client_of(&event) {
             Some(client) => self.store.client(&client).await?.map(|client| client.title()),
@@ -154,7 +159,8 @@ fn words(event: &AuditEvent, me: &UserId) -> Option<&'static str> {
     if !event.target.as_deref().is_some_and(is_about) {
         return None;
     }
-    let found = WORDS.iter().find(|(action, outcome, _)| (*action, *outcome) == (event.action, event.outcome));
+    let found =
+        WORDS.iter().find(|(action, outcome, _)| (*action, *outcome) == (event.action, event.outcome));
     found.map(|(_, _, name)| *name)
 }
 
@@ -241,7 +247,8 @@ mod tests {
     #[test]
     fn a_list_that_is_cut_ends_the_page_where_it_ends() {
         let (me, _) = people();
-        let other = |seq| record(seq, AuditEvent::new(Actor::User(me.clone()), Action::PolicyActivated).on("api_1"));
+        let other =
+            |seq| record(seq, AuditEvent::new(Actor::User(me.clone()), Action::PolicyActivated).on("api_1"));
         let failed = |seq| record(seq, AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused());
         // 200 deeds that concern others, down to number 101, and three failed sign-ins around that.
         let done: Vec<_> = (101..301).rev().map(other).collect();

@@ -66,7 +66,12 @@ pub(crate) enum Said {
 
 impl AccountService {
     /// Changes what whoever is signed in says about themselves.
-    pub(crate) async fn say(&self, wish: Wish, live: &LiveSession, visit: &Visit) -> Result<Said, StoreError> {
+    pub(crate) async fn say(
+        &self,
+        wish: Wish,
+        live: &LiveSession,
+        visit: &Visit,
+    ) -> Result<Said, StoreError> {
         if let Err(refused) = said(live.user.clone(), &wish) {
             return Ok(Said::Refused(refused));
         }

@@ -139,9 +139,9 @@ fn of_host(about: About, home: &str) -> About {
 /// Whether a page is at the host where an application is at home, or below it.
 pub(crate) fn is_of_host(page: &str, home: &str) -> bool {
     let url = url::Url::parse(page).ok();
-    url.as_ref().and_then(url::Url::host_str).is_some_and(|host| {
-        host == home || host.strip_suffix(home).is_some_and(|below| below.ends_with('.'))
-    })
+    url.as_ref()
+        .and_then(url::Url::host_str)
+        .is_some_and(|host| host == home || host.strip_suffix(home).is_some_and(|below| below.ends_with('.')))
 }
 
 /// What the person decided.

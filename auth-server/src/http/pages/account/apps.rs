@@ -148,8 +148,12 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         places,
     };
     let every: ClaimSet = Claim::ALL.into_iter().collect();
-    let plain = place(Some("Orders <i>API"), "openid profile offline_access orders:read", ClaimSet::default());
-    let both = vec![app("<b>Shop</b>", Some("0a1b"), vec![plain, bank]), app("Own", None, vec![place(None, "openid", every)])];
+    let plain =
+        place(Some("Orders <i>API"), "openid profile offline_access orders:read", ClaimSet::default());
+    let both = vec![
+        app("<b>Shop</b>", Some("0a1b"), vec![plain, bank]),
+        app("Own", None, vec![place(None, "openid", every)]),
+    ];
     let page = |notice, apps: Vec<OwnApp>, more| AppsPage {
         problem: None,
         notice,

@@ -49,7 +49,10 @@ impl From<LogEntry> for Shown {
             what: entry.what,
             by: entry.by.name(),
             client: entry.client,
-            fields: FIELDS.into_iter().filter(|known| entry.fields.iter().any(|field| field == known)).collect(),
+            fields: FIELDS
+                .into_iter()
+                .filter(|known| entry.fields.iter().any(|field| field == known))
+                .collect(),
             at: TimeShown::of(entry.at),
             address: entry.address.map(|address| address.to_string()),
         }
@@ -75,8 +78,7 @@ pub(in crate::http::pages) async fn show(
     match desk.account.log(live, query.before).await {
         Ok(log) => {
             let entries = log.entries.into_iter().map(Shown::from).collect();
-            let page =
-                LogPage { problem: None, entries, is_first: query.before.is_none(), older: log.older };
+            let page = LogPage { problem: None, entries, is_first: query.before.is_none(), older: log.older };
             visitor.answer(desk.pages.show(StatusCode::OK, &page))
         }
         Err(error) => failure::fault(&desk.pages, id, &error),

@@ -7,9 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::profile::AddressField::{
-    Country, Formatted, Locality, PostalCode, Region, StreetAddress,
-};
+use crate::domain::profile::AddressField::{Country, Formatted, Locality, PostalCode, Region, StreetAddress};
 use crate::domain::profile::ProfileField::{
     Birthdate, FamilyName, Gender, GivenName, Locale, MiddleName, Nickname, PhoneNumber, Picture, Profile,
     Website, Zoneinfo,
@@ -149,11 +147,7 @@ fn wish(fields: &Fields) -> Wish {
 }
 
 /// The fields with what was typed, or else with what the account says.
-fn groups(
-    live: &LiveSession,
-    typed: Option<&Fields>,
-    refused: &BTreeMap<OwnField, Unfit>,
-) -> Vec<Group> {
+fn groups(live: &LiveSession, typed: Option<&Fields>, refused: &BTreeMap<OwnField, Unfit>) -> Vec<Group> {
     let shown = |(field, kind, autocomplete): &Asked| {
         let typed = typed.and_then(|fields| fields.get(field.as_str()));
         let unfit = refused.get(field);
@@ -166,7 +160,8 @@ fn groups(
             autocomplete,
         }
     };
-    let group = |(name, asked): (&'static str, &[Asked])| Group { name, fields: asked.iter().map(shown).collect() };
+    let group =
+        |(name, asked): (&'static str, &[Asked])| Group { name, fields: asked.iter().map(shown).collect() };
     GROUPS.into_iter().map(group).collect()
 }
 
@@ -187,7 +182,8 @@ fn sample(problem: Option<&'static str>) -> ProfilePage {
         kind,
         autocomplete,
     };
-    let group = |(name, asked): (&'static str, &[Asked])| Group { name, fields: asked.iter().map(shown).collect() };
+    let group =
+        |(name, asked): (&'static str, &[Asked])| Group { name, fields: asked.iter().map(shown).collect() };
     ProfilePage {
         problem: problem.map(|_| "fields"),
         notice: problem.is_none().then_some("saved"),

@@ -154,5 +154,9 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         shown("ses_3", None, Some("Android"), None),
         shown("ses_4", None, None, None),
     ];
-    vec![page(None, others, true), page(Some("ended"), Vec::new(), false), page(Some("others_ended"), Vec::new(), false)]
+    vec![
+        page(None, others, true),
+        page(Some("ended"), Vec::new(), false),
+        page(Some("others_ended"), Vec::new(), false),
+    ]
 }
