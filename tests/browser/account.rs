@@ -119,22 +119,28 @@ const ENTER: &str = "\u{e007}";
 async fn the_keyboard_leads_through_the_pages_and_shows_where_it_is() {
     let scene = Scene::start().await;
     let browser = scene.signed_in(On).await;
-    for page in ["profile", "sessions", "apps", "log", "overview"] {
+    for (page, path) in [
+        ("profile", "/account/profile"),
+        ("password", "/account/security/password"),
+        ("sessions", "/account/sessions"),
+        ("apps", "/account/apps"),
+        ("log", "/account/log"),
+        ("overview", "/account"),
+    ] {
         let link = browser.wait_for(&format!("to-{page}")).await;
         link.send_keys(ENTER).await.unwrap();
         let current = "return document.querySelector('nav a[aria-current=page]').id";
-        let path = if page == "overview" { "/account".to_owned() } else { format!("/account/{page}") };
         browser.wait_for(&format!("to-{page}")).await;
         assert_eq!(
             (browser.url().await.path(), browser.script(current).await),
-            (&*path, json!(format!("to-{page}")))
+            (path, json!(format!("to-{page}")))
         );
         let marked = "return document.querySelectorAll('nav [aria-current]').length";
         assert_eq!(browser.script(marked).await, 1, "{page}");
     }
     // From link to link in the order of the page, each with a ring around it.
     browser.wait_for("to-overview").await.send_keys(TAB).await.unwrap();
-    for page in ["profile", "sessions", "apps", "log"] {
+    for page in ["profile", "password", "sessions", "apps", "log"] {
         assert_eq!(browser.focused().await, format!("to-{page}"));
         let ring = "return getComputedStyle(document.activeElement).outlineStyle";
         assert_eq!(browser.script(ring).await, "solid", "{page}");

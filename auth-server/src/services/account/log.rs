@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde_json::Value;
+
 use crate::domain::audit::AuditAction as Action;
 use crate::domain::audit::AuditOutcome::{self as Outcome, Refused, Success};
 use crate::domain::audit::{Actor, AuditEvent, AuditRecord};
@@ -120,7 +122,7 @@ impl AccountService {
             None => None,
         };
         let by = by(&event, me);
-        let fields = event.detail.get("changed").and_then(|changed| changed.as_array()).into_iter().flatten();
+        let fields = event.detail.get("changed").and_then(Value::as_array).into_iter().flatten();
         let fields = fields.filter_map(|field| field.as_str().map(str::to_owned)).collect();
         let address = event.address.filter(|_| matches!(by, By::Own | By::Visitor));
         Ok(LogEntry { what, by, client, fields, at, address })
@@ -136,7 +138,7 @@ fn merged(
     me: &UserId,
 ) -> (Vec<(&'static str, AuditRecord)>, Option<u64>) {
     let most = usize::try_from(MOST_READ).unwrap_or(usize::MAX);
-    let end = |list: &Vec<AuditRecord>| list.last().filter(|_| list.len() >= most).map(|last| last.seq);
+    let end = |list: &[AuditRecord]| list.last().filter(|_| list.len() >= most).map(|last| last.seq);
     let horizon = end(&done).max(end(&suffered));
     let mut all: Vec<AuditRecord> = done.into_iter().chain(suffered).collect();
     all.retain(|record| horizon.is_none_or(|horizon| record.seq >= horizon));
@@ -171,7 +173,7 @@ fn client_of(event: &AuditEvent) -> Option<ClientId> {
             Actor::Anonymous | Actor::Operator | Actor::System | Actor::User(_) => None,
         };
     }
-    let detailed = event.detail.get("client").and_then(|client| client.as_str());
+    let detailed = event.detail.get("client").and_then(Value::as_str);
     detailed.or(event.target.as_deref()).and_then(|client| ClientId::parse(client).ok())
 }
 
