@@ -3,7 +3,7 @@
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
-use portcullis_tests::markup::{Form, forms, text_of};
+use portcullis_tests::markup::{Form, forms, text_of, unescape};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::the_form;
 use rstest::rstest;
@@ -98,7 +98,8 @@ async fn an_application_of_our_own_is_listed_while_it_holds_something(
     let more = server.machine.redeem(&own, &both, &callback).await;
     let page = visitor.open(PAGE).await;
     assert_eq!(text_of(&page.text(), "app-2-title"), None, "it is one application");
-    assert!(page.text().contains(&orders.name) && page.text().contains(&stock.name));
+    let text = unescape(&page.text());
+    assert!(text.contains(&orders.name) && text.contains(&stock.name), "{text}");
     assert_eq!(visitor.submit(&withdrawal(&page, &own.id).unwrap()).await.status, 303);
     for tokens in [tokens, more] {
         assert!(!server.machine.is_active(&own, &tokens.member("access_token")).await);

@@ -50,7 +50,9 @@ async fn changes(server: &TestServer, user: &str) -> Vec<Value> {
 async fn what_somebody_says_is_kept_and_told(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
-    let shop = server.admin.web_client(&[]).await;
+    let shop = json!({ "name": "Shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"],
+        "scopes": "openid profile email address phone" });
+    let shop = server.admin.client(shop).await;
     let mut visitor = server.visitor();
     let request = AuthorizeRequest::of(&shop).with("scope", "openid profile email address phone");
     let callback = visitor.authorize(&request, &ada).await;
