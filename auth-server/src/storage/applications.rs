@@ -7,29 +7,22 @@ use crate::domain::reach::ApiSet;
 use crate::domain::scope::ScopeSet;
 use crate::storage::{StoreError, Tx, consents};
 
-const ALLOWED: &str = "
-    SELECT c.user_id, c.client_id, NULLIF(c.api_id, ''), c.scopes, c.granted_at, c.claims, c.details, l.name, l.uri
-      FROM consents c
-      LEFT JOIN client_logos l ON l.client_id = c.client_id
-     WHERE c.user_id = $1
-     ORDER BY c.client_id, c.api_id LIMIT $2";
 /// A grant counts as long as its session, or, where it may outlive that, as long as a token of it can be used.
 /// Spaces around both sides make the word a whole word.
 const HELD: &str = "
     SELECT g.client_id, g.scopes, g.api_id, g.apis, MIN(g.created_at)
       FROM grants g
-      LEFT JOIN sessions s ON s.id = g.session_id AND s.ended_at IS NULL AND s.expires_at > $2
      WHERE g.user_id = $1 AND g.revoked_at IS NULL
-       AND (s.id IS NOT NULL
+       AND ((SELECT s.expires_at FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL) > $2
             OR (' ' || g.scopes || ' ' LIKE '% offline_access %'
-                AND EXISTS (SELECT 1 FROM refresh_tokens t
-                             WHERE t.grant_id = g.id AND t.spent_at IS NULL AND t.revoked_at IS NULL
-                               AND t.expires_at > $2)))
+                AND (SELECT COUNT(*) FROM refresh_tokens t
+                      WHERE t.grant_id = g.id AND t.spent_at IS NULL AND t.revoked_at IS NULL
+                        AND t.expires_at > $2) > 0))
      GROUP BY g.client_id, g.scopes, g.api_id, g.apis
      ORDER BY g.client_id LIMIT $3";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ALLOWED, HELD];
+pub(super) const STATEMENTS: &[&str] = &[HELD];
 
 /// What somebody allowed an application, with what that looks like.
 #[derive(Clone, Debug)]
@@ -55,7 +48,7 @@ pub struct Held {
 
 /// What somebody allowed, by application and API.
 pub async fn allowed(tx: &mut Tx, user: &UserId, limit: u32) -> Result<Vec<Allowed>, StoreError> {
-    let rows = tx.fetch_all(ALLOWED, &[user.into(), limit.into()]).await?;
+    let rows = tx.fetch_all(tx.dialect().allowed_applications(), &[user.into(), limit.into()]).await?;
     rows.iter()
         .map(|row| {
             let name: Option<String> = row.get(7)?;

@@ -252,11 +252,11 @@ mod tests {
         let other =
             |seq| record(seq, AuditEvent::new(Actor::User(me.clone()), Action::PolicyActivated).on("api_1"));
         let failed = |seq| record(seq, AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused());
-        // 200 deeds that concern others, down to number 101, and three failed sign-ins around that.
-        let done: Vec<_> = (101..301).rev().map(other).collect();
-        let (entries, older) = merged(done, vec![failed(250), failed(101), failed(90)], &me);
-        assert_eq!(entries.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [250, 101]);
-        assert_eq!(older, Some(101), "what is older is on the next page");
+        // 200 deeds that concern others, down to number 202, and three failed sign-ins around that.
+        let done: Vec<_> = (101..301).rev().map(|number| other(2 * number)).collect();
+        let (entries, older) = merged(done, vec![failed(501), failed(203), failed(181)], &me);
+        assert_eq!(entries.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [501, 203]);
+        assert_eq!(older, Some(202), "what is older is on the next page");
         let many: Vec<_> = (0..60).rev().map(failed).collect();
         let (entries, older) = merged(Vec::new(), many, &me);
         assert_eq!((entries.len(), older), (PAGE, Some(10)));

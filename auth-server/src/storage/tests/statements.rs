@@ -65,7 +65,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         .chain(own)
         .copied()
         .chain([dialect.due_jobs(), dialect.due_logout_notices(), dialect.due_pings()])
-        .chain([dialect.consume_from_user()])
+        .chain([dialect.allowed_applications(), dialect.consume_from_user()])
         .collect()
 }
 
