@@ -4,6 +4,7 @@ use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::the_form;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
@@ -53,6 +54,10 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
         "/logged-out",
         "/setup",
         "/account",
+        "/account/apps",
+        "/account/log",
+        "/account/profile",
+        "/account/sessions",
     ] {
         assert_harmless(&server.visitor().open(&format!("{path}?{query}")).await, path);
     }
@@ -78,6 +83,12 @@ async fn xs_02_names_are_shown_as_text(#[values(Sqlite, Postgres)] database: Dat
     let consent = visitor.open(&AuthorizeRequest::of(&client).path()).await;
     assert!(consent.text().contains("id=\"consent\""));
     assert_harmless(&consent, "consent");
+    assert_eq!(visitor.submit(&the_form(&consent, "consent").with("decision", "allow")).await.status, 303);
+    for page in ["apps", "log", "profile", "sessions"] {
+        let shown = visitor.open(&format!("/account/{page}")).await;
+        assert_eq!((shown.status.as_u16(), shown.url.path()), (200, &*format!("/account/{page}")));
+        assert_harmless(&shown, page);
+    }
     let mut asker = portcullis_tests::ciba::bank("poll", &json!({}));
     asker["name"] = json!(SCRIPT);
     let asker = server.admin.client(asker).await;

@@ -1,6 +1,8 @@
 //! The pages in a real browser.
 
 #[cfg(test)]
+mod account;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod devices;

@@ -152,6 +152,9 @@ async fn no_page_scrolls_sideways_beside_a_scroll_bar() {
     for part in ["", "/try", "/activation", "/history", "/history/1", "/routes"] {
         narrow(&format!("{rules}{part}")).await;
     }
+    for page in ["apps", "log", "profile", "sessions"] {
+        narrow(&format!("/account/{page}")).await;
+    }
     for path in ["/account", "/account/security/password", "/admin/policies", "/logout", "/logged-out"] {
         narrow(path).await;
     }

@@ -264,7 +264,9 @@ async fn a_private_page_has_no_other_name_that_a_cache_would_keep(
     let token = server.tokens(&shop, &AuthorizeRequest::of(&shop), &ada).await.member("access_token");
     let mut visitor = server.visitor();
     visitor.sign_in(&ada).await;
-    for private in ["/userinfo", "/account", "/account/security/password", "/api/v1/users"] {
+    for private in
+        ["/userinfo", "/account", "/account/profile", "/account/security/password", "/api/v1/users"]
+    {
         for other in ["/x.css", ";.js", ";/x.css", "%3bx.css", "%2fx.css", ".css"] {
             let path = format!("{private}{other}");
             let asked = server.machine.request(Method::GET, &path).bearer_auth(&token);

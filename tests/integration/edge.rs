@@ -132,6 +132,8 @@ async fn addresses_and_forms_that_cannot_be_read_get_a_page_with_a_reference(
         ("/login?switch=1&switch=1", 400),
         ("/consent?interaction=a&interaction=b", 400),
         ("/account?notice=a&notice=b", 400),
+        ("/account/log?before=x", 400),
+        ("/account/sessions/end", 405),
         ("/logout?state=a&state=b", 400),
         ("/admin/policies/%ff", 404),
         ("/admin/policies/nothing", 404),
@@ -141,9 +143,18 @@ async fn addresses_and_forms_that_cannot_be_read_get_a_page_with_a_reference(
     ] {
         page(&server.machine.get(path).await, status, path);
     }
-    for path in
-        ["/login", "/consent", "/account/sign-out", "/logout/confirm", "/setup", "/admin/policies/%61"]
-    {
+    for path in [
+        "/login",
+        "/consent",
+        "/account/apps/withdraw",
+        "/account/profile",
+        "/account/sessions/end",
+        "/account/sessions/end-others",
+        "/account/sign-out",
+        "/logout/confirm",
+        "/setup",
+        "/admin/policies/%61",
+    ] {
         let foreign = server.machine.request(Method::POST, path).header("origin", "https://evil.test");
         page(&Answer::to(foreign.form(&[("a", "b")])).await, 403, path);
         let own = || server.machine.request(Method::POST, path).header("sec-fetch-site", "same-origin");

@@ -1,6 +1,14 @@
 //! What the server does for those who mean well, on both databases.
 
 #[cfg(test)]
+mod account_apps;
+#[cfg(test)]
+mod account_log;
+#[cfg(test)]
+mod account_profile;
+#[cfg(test)]
+mod account_sessions;
+#[cfg(test)]
 mod admin_api;
 #[cfg(test)]
 mod audit_trail;

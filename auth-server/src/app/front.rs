@@ -4,6 +4,7 @@ use crate::app::ground::Ground;
 use crate::http::extract::form::FormGuard;
 use crate::http::render::{Pages, PagesError};
 use crate::http::state::Front;
+use crate::services::account::AccountService;
 use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
@@ -34,6 +35,7 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
+        account: AccountService::new(store.clone(), config.sessions.clone(), ground.notices.clone()),
         login: LoginService::new(store.clone(), config.sessions.clone(), parts),
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backchannel;
+pub mod browser_name;
 pub mod ciba;
 pub mod claim;
 pub(crate) mod claim_text;

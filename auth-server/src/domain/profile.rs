@@ -186,6 +186,11 @@ impl Profile {
         self.texts.get(&field).map(String::as_str)
     }
 
+    /// What is said of one part of where the person lives.
+    pub fn address_text(&self, field: AddressField) -> Option<&str> {
+        self.address.get(&field).map(String::as_str)
+    }
+
     /// Whether somebody made sure of the telephone number; `None` where there is none.
     pub fn phone_number_verified(&self) -> Option<bool> {
         self.text(ProfileField::PhoneNumber).map(|_| self.phone_number_verified)

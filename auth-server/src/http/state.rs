@@ -18,6 +18,7 @@ use crate::http::protocol::Protocol;
 use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
 use crate::services::access_trail::AccessTrail;
+use crate::services::account::AccountService;
 use crate::services::apis::ApiService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
@@ -171,6 +172,13 @@ pub(crate) struct Front {
     pub(crate) pages: Pages,
     pub(crate) forms: FormGuard,
     pub(crate) login: LoginService,
+    pub(crate) account: AccountService,
+}
+
+impl FromRef<AppState> for AccountService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.account.clone()
+    }
 }
 
 impl FromRef<AppState> for Pages {

@@ -1,6 +1,7 @@
 //! Use cases and their transactions: no status codes, no headers, no HTML.
 
 pub(crate) mod access_trail;
+pub(crate) mod account;
 pub mod admin_error;
 pub(crate) mod api_fields;
 pub mod apis;

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::domain::audit::{AuditEvent, AuditRecord, canonical, chain};
+use crate::domain::audit::{Actor, AuditEvent, AuditRecord, canonical, chain};
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::Digest32;
 use crate::storage::dialect::Dialect;
@@ -28,12 +28,18 @@ const HEAD: &str = "SELECT seq, hash FROM audit_head WHERE id = 1";
 const LIST: &str = "
     SELECT seq, at, actor, action, target, outcome, address, detail, hash
       FROM audit_events WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
+const LIST_BY_ACTOR: &str = "
+    SELECT seq, at, actor, action, target, outcome, address, detail, hash
+      FROM audit_events WHERE actor = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
+const LIST_BY_TARGET: &str = "
+    SELECT seq, at, actor, action, target, outcome, address, detail, hash
+      FROM audit_events WHERE target = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
 const WALK: &str = "
     SELECT seq, at, actor, action, target, outcome, address, detail, hash
       FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT 500";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[HEAD, LIST, WALK];
+pub(super) const STATEMENTS: &[&str] = &[HEAD, LIST, LIST_BY_ACTOR, LIST_BY_TARGET, WALK];
 #[cfg(test)]
 pub(super) const STATEMENTS_POSTGRES: &[&str] = &[APPEND_POSTGRES];
 #[cfg(test)]
@@ -120,6 +126,37 @@ fn values<'a>(at: Timestamp, event: &'a AuditEvent, detail: &'a str) -> Vec<Valu
 /// The events before `before`, newest first.
 pub async fn list(tx: &mut Tx, before: Option<u64>, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
     let rows = tx.fetch_all(LIST, &[before.unwrap_or(u64::MAX).into(), limit.into()]).await?;
+    rows.iter().map(|row| read(row).map(|(record, _)| record)).collect()
+}
+
+/// What somebody did before `before`, newest first.
+pub async fn list_by_actor(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<AuditRecord>, StoreError> {
+    list_along(tx, LIST_BY_ACTOR, actor.as_str(), (before, limit)).await
+}
+
+/// What was done to `target` before `before`, newest first.
+pub async fn list_by_target(
+    tx: &mut Tx,
+    target: &str,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<AuditRecord>, StoreError> {
+    list_along(tx, LIST_BY_TARGET, target, (before, limit)).await
+}
+
+async fn list_along(
+    tx: &mut Tx,
+    statement: &'static str,
+    whose: &str,
+    (before, limit): (Option<u64>, u32),
+) -> Result<Vec<AuditRecord>, StoreError> {
+    let values = [whose.into(), before.unwrap_or(u64::MAX).into(), limit.into()];
+    let rows = tx.fetch_all(statement, &values).await?;
     rows.iter().map(|row| read(row).map(|(record, _)| record)).collect()
 }
 

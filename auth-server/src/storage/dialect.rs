@@ -62,6 +62,28 @@ impl Dialect {
         }
     }
 
+    /// What a user allowed, with the logos of applications. On PostgreSQL these are found by their index in the order of text that it has.
+    pub(super) const fn allowed_applications(self) -> &'static str {
+        match self {
+            Self::Postgres => {
+                "SELECT c.user_id, c.client_id, NULLIF(c.api_id, ''), c.scopes, c.granted_at, c.claims, c.details,
+                        (SELECT l.name FROM client_logos l WHERE l.client_id = c.client_id COLLATE \"default\"),
+                        (SELECT l.uri FROM client_logos l WHERE l.client_id = c.client_id COLLATE \"default\")
+                   FROM consents c
+                  WHERE c.user_id = $1
+                  ORDER BY c.client_id, c.api_id LIMIT $2"
+            }
+            Self::Sqlite => {
+                "SELECT c.user_id, c.client_id, NULLIF(c.api_id, ''), c.scopes, c.granted_at, c.claims, c.details,
+                        (SELECT l.name FROM client_logos l WHERE l.client_id = c.client_id),
+                        (SELECT l.uri FROM client_logos l WHERE l.client_id = c.client_id)
+                   FROM consents c
+                  WHERE c.user_id = $1
+                  ORDER BY c.client_id, c.api_id LIMIT $2"
+            }
+        }
+    }
+
     /// Finds out whether the table of migrations is there.
     pub(super) const fn has_migrations(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@
 //! aggregate has one file of free functions that take a [`Tx`] first.
 
 pub mod apis;
+pub mod applications;
 pub mod assignments;
 pub mod audit;
 mod cache;

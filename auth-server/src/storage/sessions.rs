@@ -31,13 +31,18 @@ const FIND_LIVE: &str = "
 const LIST_BY_USER: &str = "
     SELECT id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr, address, user_agent
       FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
+const LIST_NEWEST: &str = "
+    SELECT id, user_id, auth_time, created_at, last_seen_at, expires_at, ended_at, methods, acr, address, user_agent
+      FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_seen_at > $3
+     ORDER BY id DESC LIMIT $4";
 const TOUCH: &str =
     "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND ended_at IS NULL AND last_seen_at < $2";
 const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, TOUCH, END, END_ALL];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, END, END_ALL];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 11;
@@ -130,6 +135,17 @@ pub async fn list_by_user(
     limit: u32,
 ) -> Result<Vec<Session>, StoreError> {
     let rows = tx.fetch_all(LIST_BY_USER, &[user.into(), now.into(), limit.into()]).await?;
+    rows.iter().map(|row| read_at(row, 0)).collect()
+}
+
+/// The sessions of a user that have not ended and were used after `used`, the newest first.
+pub async fn list_newest(
+    tx: &mut Tx,
+    user: &UserId,
+    (now, used): (Timestamp, Timestamp),
+    limit: u32,
+) -> Result<Vec<Session>, StoreError> {
+    let rows = tx.fetch_all(LIST_NEWEST, &[user.into(), now.into(), used.into(), limit.into()]).await?;
     rows.iter().map(|row| read_at(row, 0)).collect()
 }
 

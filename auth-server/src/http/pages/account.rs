@@ -1,5 +1,10 @@
 //! The account of whoever is signed in.
 
+pub(super) mod apps;
+pub(super) mod log;
+pub(super) mod profile;
+pub(super) mod sessions;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};

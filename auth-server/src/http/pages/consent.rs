@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::domain::claim::Claim;
+use crate::domain::claim::{Claim, ClaimSet};
 use crate::domain::claims::PERSONAL;
 use crate::domain::ids::InteractionId;
 use crate::domain::registration::About;
@@ -86,7 +86,7 @@ struct Group {
 
 /// One thing that the application asks for in detail.
 #[derive(Serialize)]
-struct Detail {
+pub(super) struct Detail {
     title: String,
     /// What each is called, and what it is.
     members: Vec<(String, Vec<String>)>,
@@ -163,17 +163,23 @@ fn asked(asked: &ScopeSet, view: &ConsentView, (places, api): (&[PlaceView], &st
 fn claims(view: &ConsentView, places: &[PlaceView]) -> Vec<Scope> {
     let is_allowed =
         |before: &Asked, claim: Claim| before.claims.contains(claim) || before.scopes.contains(claim.scope());
-    let shown = |claim: Claim| Scope {
+    let is_new = |claim: Claim| places.iter().any(|place| !is_allowed(&place.allowed_before, claim));
+    let shown = |claim: Claim| Scope { is_new: is_new(claim), ..single(claim, &view.user) };
+    view.asked.claims.iter().map(shown).collect()
+}
+
+/// A claim by itself, as a sentence.
+fn single(claim: Claim, user: &User) -> Scope {
+    Scope {
         kind: match claim {
             Claim::EmailVerified | Claim::PhoneNumberVerified => "proven",
             _ => "claim",
         },
         name: claim.as_str().to_owned(),
         api: String::new(),
-        is_new: places.iter().any(|place| !is_allowed(&place.allowed_before, claim)),
-        shares: value(claim, &view.user),
-    };
-    view.asked.claims.iter().map(shown).collect()
+        is_new: true,
+        shares: value(claim, user),
+    }
 }
 
 /// Who somebody is comes before what is done in their name.
@@ -199,6 +205,13 @@ pub(super) fn scopes(asked: &ScopeSet, user: &User, api: &str) -> Vec<Scope> {
         shares: shares(name, user),
     };
     sorted(asked.iter().map(shown).collect())
+}
+
+/// What was allowed at one place, in the same sentences.
+pub(super) fn allowed(scopes: &ScopeSet, claims: &ClaimSet, user: &User, api: &str) -> Vec<Scope> {
+    let mut all = self::scopes(scopes, user, api);
+    all.extend(claims.iter().map(|claim| single(claim, user)));
+    sorted(all)
 }
 
 /// The order in which kinds of scopes are shown.

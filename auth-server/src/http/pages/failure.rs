@@ -19,6 +19,11 @@ pub(super) fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static))
     response
 }
 
+/// What is not there, or not for this person: nobody is told which.
+pub(super) fn not_found(pages: &Pages, id: RequestId) -> Response {
+    pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()))
+}
+
 /// An interaction that cannot go on.
 pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError) -> Response {
     let kind = match error {

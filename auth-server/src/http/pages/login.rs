@@ -150,7 +150,14 @@ impl Desk {
                 page.reason = match next {
                     Next::Approvals => Some("approvals"),
                     Next::Device(_) => Some("device"),
-                    Next::Account | Next::Password | Next::Rulebooks | Next::Rules(..) => None,
+                    Next::Account
+                    | Next::Apps
+                    | Next::Log
+                    | Next::Password
+                    | Next::Profile
+                    | Next::Rulebooks
+                    | Next::Rules(..)
+                    | Next::Sessions => None,
                 };
                 page.next = next.name();
             }

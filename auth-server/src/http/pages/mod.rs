@@ -31,6 +31,7 @@ use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
 use crate::http::state::{AppState, Console};
+use crate::services::account::AccountService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::ciba::CibaService;
 use crate::services::device::DeviceService;
@@ -46,6 +47,7 @@ struct Desk {
     authorize: AuthorizeService,
     logout: LogoutService,
     ciba: CibaService,
+    account: AccountService,
 }
 
 impl FromRef<AppState> for ApprovalDesk {
@@ -97,6 +99,7 @@ impl FromRef<AppState> for Desk {
             authorize: AuthorizeService::from_ref(state),
             logout: LogoutService::from_ref(state),
             ciba: CibaService::from_ref(state),
+            account: AccountService::from_ref(state),
         }
     }
 }
@@ -106,7 +109,14 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/", get(front))
         .route("/.well-known/change-password", get(change_password))
         .route("/account", get(account::show))
+        .route("/account/apps", get(account::apps::show))
+        .route("/account/apps/withdraw", post(account::apps::withdraw))
+        .route("/account/log", get(account::log::show))
+        .route("/account/profile", get(account::profile::show).post(account::profile::save))
         .route("/account/security/password", get(password::show).post(password::change))
+        .route("/account/sessions", get(account::sessions::show))
+        .route("/account/sessions/end", post(account::sessions::end))
+        .route("/account/sessions/end-others", post(account::sessions::end_others))
         .route("/account/sign-out", post(account::sign_out))
         .route("/admin/policies", get(rulebooks::show))
         .route("/admin/policies/{api}", get(rules::show).post(rules::edit))
@@ -166,6 +176,10 @@ mod tests {
     async fn every_page() -> Vec<(&'static str, String)> {
         let mut all = Vec::new();
         shown(account::samples(), &mut all).await;
+        shown(account::apps::samples(), &mut all).await;
+        shown(account::log::samples(), &mut all).await;
+        shown(account::profile::samples(), &mut all).await;
+        shown(account::sessions::samples(), &mut all).await;
         shown(consent::samples(), &mut all).await;
         shown(approvals::samples(), &mut all).await;
         shown(device::code_samples(), &mut all).await;

@@ -14,11 +14,17 @@ pub(super) enum Next {
     Account,
     /// To what clients ask from behind.
     Approvals,
+    /// To the applications that a person let in.
+    Apps,
     /// To what a person is asked about a device.
     Device(InteractionId),
+    /// To what happened to an account.
+    Log,
     Password,
+    Profile,
     Rulebooks,
     Rules(ApiId, Part),
+    Sessions,
 }
 
 /// What stands before the interaction that is about a device.
@@ -38,8 +44,12 @@ impl Next {
     pub(super) fn named(name: &str) -> Self {
         match name {
             "approvals" => Self::Approvals,
+            "apps" => Self::Apps,
+            "log" => Self::Log,
             "password" => Self::Password,
+            "profile" => Self::Profile,
             "rules" => Self::Rulebooks,
+            "sessions" => Self::Sessions,
             name => match name.strip_prefix(DEVICE) {
                 Some(id) => InteractionId::parse(id).map(Self::Device).unwrap_or_default(),
                 None => Self::of_rules(name).unwrap_or_default(),
@@ -63,14 +73,18 @@ impl Next {
         match self {
             Self::Account => None,
             Self::Approvals => Some("approvals".to_owned()),
+            Self::Apps => Some("apps".to_owned()),
             Self::Device(id) => Some(format!("{DEVICE}{id}")),
+            Self::Log => Some("log".to_owned()),
             Self::Password => Some("password".to_owned()),
+            Self::Profile => Some("profile".to_owned()),
             Self::Rulebooks => Some("rules".to_owned()),
             Self::Rules(api, Part::Activation) => Some(format!("{api}.activation")),
             Self::Rules(api, Part::Editor) => Some(api.to_string()),
             Self::Rules(api, Part::History) => Some(format!("{api}.history")),
             Self::Rules(api, Part::Routes) => Some(format!("{api}.routes")),
             Self::Rules(api, Part::Trial) => Some(format!("{api}.try")),
+            Self::Sessions => Some("sessions".to_owned()),
         }
     }
 
@@ -78,14 +92,18 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Approvals => APPROVALS_PATH.to_owned(),
+            Self::Apps => "/account/apps".to_owned(),
             Self::Device(id) => format!("{DEVICE_PATH}/confirm?interaction={id}"),
+            Self::Log => "/account/log".to_owned(),
             Self::Password => "/account/security/password".to_owned(),
+            Self::Profile => "/account/profile".to_owned(),
             Self::Rulebooks => RULES_PATH.to_owned(),
             Self::Rules(api, Part::Activation) => activation_path(api),
             Self::Rules(api, Part::Editor) => rules_path(api),
             Self::Rules(api, Part::History) => history_path(api),
             Self::Rules(api, Part::Routes) => routes_path(api),
             Self::Rules(api, Part::Trial) => trial_path(api),
+            Self::Sessions => "/account/sessions".to_owned(),
         }
     }
 
@@ -105,7 +123,11 @@ mod tests {
         let rules = format!("/admin/policies/{api}");
         for (name, path) in [
             ("", "/account"),
+            ("apps", "/account/apps"),
+            ("log", "/account/log"),
             ("password", "/account/security/password"),
+            ("profile", "/account/profile"),
+            ("sessions", "/account/sessions"),
             (api, rules.as_str()),
             ("https://evil.example", "/account"),
             ("//evil.example", "/account"),

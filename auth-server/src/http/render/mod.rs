@@ -20,10 +20,11 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 23] = [
+const TEMPLATES: [(&str, &str); 27] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
+    ("apps.html", include_str!("../../../templates/apps.html")),
     ("base.html", include_str!("../../../templates/base.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
     ("device.html", include_str!("../../../templates/device.html")),
@@ -31,6 +32,7 @@ const TEMPLATES: [(&str, &str); 23] = [
     ("device_end.html", include_str!("../../../templates/device_end.html")),
     ("error.html", include_str!("../../../templates/error.html")),
     ("form_post.html", include_str!("../../../templates/form_post.html")),
+    ("log.html", include_str!("../../../templates/log.html")),
     ("logged_out.html", include_str!("../../../templates/logged_out.html")),
     ("history.html", include_str!("../../../templates/history.html")),
     ("login.html", include_str!("../../../templates/login.html")),
@@ -38,9 +40,11 @@ const TEMPLATES: [(&str, &str); 23] = [
     ("parts.html", include_str!("../../../templates/parts.html")),
     ("password.html", include_str!("../../../templates/password.html")),
     ("policies.html", include_str!("../../../templates/policies.html")),
+    ("profile.html", include_str!("../../../templates/profile.html")),
     ("revision.html", include_str!("../../../templates/revision.html")),
     ("routes.html", include_str!("../../../templates/routes.html")),
     ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),
+    ("sessions.html", include_str!("../../../templates/sessions.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
     ("told.html", include_str!("../../../templates/told.html")),
     ("try.html", include_str!("../../../templates/try.html")),

@@ -128,12 +128,7 @@ impl Stranger {
 
 /// Without the pages of others: a link to somebody whom people trust would be borrowed trust.
 fn of_host(about: About, home: &str) -> About {
-    let is_own = |page: &String| {
-        let url = url::Url::parse(page).ok();
-        url.as_ref().and_then(url::Url::host_str).is_some_and(|host| {
-            host == home || host.strip_suffix(home).is_some_and(|below| below.ends_with('.'))
-        })
-    };
+    let is_own = |page: &String| is_of_host(page, home);
     About {
         client_uri: about.client_uri.filter(is_own),
         logo_uri: about.logo_uri.filter(is_own),
@@ -141,6 +136,14 @@ fn of_host(about: About, home: &str) -> About {
         tos_uri: about.tos_uri.filter(is_own),
         ..about
     }
+}
+
+/// Whether a page is at the host where an application is at home, or below it.
+pub(crate) fn is_of_host(page: &str, home: &str) -> bool {
+    let url = url::Url::parse(page).ok();
+    url.as_ref()
+        .and_then(url::Url::host_str)
+        .is_some_and(|host| host == home || host.strip_suffix(home).is_some_and(|below| below.ends_with('.')))
 }
 
 /// What the person decided.

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::domain::audit::AuditAction;
 use crate::domain::client::Client;
+use crate::domain::clock::Timestamp;
 use crate::domain::consent::Consent;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::rbac::{Api, AssignmentSubject};
@@ -12,7 +13,7 @@ use crate::services::caller::Caller;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::users::{UserService, find};
 use crate::storage::single_use::Purpose;
-use crate::storage::{Turn, ciba_requests, consents, grants, single_use, users};
+use crate::storage::{StoreError, Turn, Tx, ciba_requests, consents, grants, single_use, users};
 
 /// A consent with the names that people know.
 pub struct NamedConsent {
@@ -60,15 +61,7 @@ impl UserService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let user = find(tx, &id).await?;
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
-                    // First what is on its way, in the order in which redeeming takes it: whoever redeems is waited for.
-                    let mut had = ciba_requests::forget_between(tx, &user.id, &client).await?;
-                    for purpose in [Purpose::DeviceCode, Purpose::AuthorizationCode] {
-                        had |= single_use::forget_between(tx, purpose, &user.id, &client).await?;
-                    }
-                    // What is redeemed now made its grant, or finds no consent any more.
-                    users::hold(tx, &user.id).await?;
-                    had |= consents::delete(tx, &user.id, &client).await?;
-                    had |= grants::revoke_between(tx, &user.id, &client, caller.now).await?;
+                    let had = take_back(tx, &user.id, &client, caller.now).await?;
                     if !had {
                         return Err(AdminError::NotFound(Thing::Consent));
                     }
@@ -79,4 +72,23 @@ impl UserService {
             })
             .await
     }
+}
+
+/// Forgets what a person allowed a client, and ends every grant with its tokens; gives whether there was something.
+pub(crate) async fn take_back(
+    tx: &mut Tx,
+    user: &UserId,
+    client: &ClientId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    // First what is on its way, in the order in which redeeming takes it: whoever redeems is waited for.
+    let mut had = ciba_requests::forget_between(tx, user, client).await?;
+    for purpose in [Purpose::DeviceCode, Purpose::AuthorizationCode] {
+        had |= single_use::forget_between(tx, purpose, user, client).await?;
+    }
+    // What is redeemed now made its grant, or finds no consent any more.
+    users::hold(tx, user).await?;
+    had |= consents::delete(tx, user, client).await?;
+    had |= grants::revoke_between(tx, user, client, now).await?;
+    Ok(had)
 }

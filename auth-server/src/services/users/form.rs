@@ -110,7 +110,7 @@ pub(crate) enum PasswordRefusal {
 }
 
 /// People may keep their name to themselves.
-fn person_name(raw: &str) -> Result<String, NameError> {
+pub(crate) fn person_name(raw: &str) -> Result<String, NameError> {
     if raw.is_empty() { Ok(String::new()) } else { display_name(raw, MAX_NAME) }
 }
 

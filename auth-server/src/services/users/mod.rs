@@ -327,7 +327,7 @@ fn changed(before: &User, details: AccountDetails, now: Timestamp) -> User {
 }
 
 /// The names of what changed. Not the values: the trail is kept longer than personal data may be.
-fn differences(before: &User, after: &User) -> Vec<&'static str> {
+pub(crate) fn differences(before: &User, after: &User) -> Vec<&'static str> {
     [
         ("username", before.username != after.username),
         ("name", before.name != after.name),

@@ -3,6 +3,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::support::{Backend, Fixture, scopes};
+use crate::domain::clock::Timestamp;
 use crate::domain::consent::Consent;
 use crate::domain::details::Details;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId, UserId};
@@ -132,6 +133,38 @@ async fn a_session_is_found_by_its_token_until_it_is_ended(#[case] backend: Back
     assert_eq!(live().await, None);
     let found = sessions::find(&mut fixture.read().await, &session.id).await.unwrap().unwrap();
     assert_eq!(found.ended_at, Some(now));
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn the_newest_sessions_that_are_in_use_come_first(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (ada, bob) = (fixture.user("ada").await.id, fixture.user("bob").await.id);
+    let start = fixture.now();
+    fixture.session(&bob, &fixture.digest()).await;
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        made.push(fixture.session(&ada, &fixture.digest()).await.id);
+        fixture.clock.advance(Duration::from_hours(1));
+    }
+    let (ended, now) = (made[3].clone(), fixture.now());
+    fixture.write(move |tx| Box::pin(async move { sessions::end(tx, &ended, now).await })).await;
+    let listed = async |now: Timestamp, used: Timestamp, limit: u32| {
+        let found = sessions::list_newest(&mut fixture.read().await, &ada, (now, used), limit).await.unwrap();
+        found.into_iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    let ever = Timestamp::from_secs(0);
+    assert_eq!(listed(now, ever, 10).await, [made[2].clone(), made[1].clone(), made[0].clone()]);
+    assert_eq!(listed(now, ever, 1).await, [made[2].clone()]);
+    assert_eq!(
+        listed(now, start, 10).await,
+        [made[2].clone(), made[1].clone()],
+        "used at that time is not after it"
+    );
+    let day = start.plus(Duration::from_hours(24));
+    assert_eq!(listed(day, ever, 10).await, [made[2].clone(), made[1].clone()], "one has expired");
 }
 
 #[rstest]

@@ -3,7 +3,8 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::support::{Backend, Fixture};
-use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::audit::{Actor, AuditAction, AuditEvent, AuditRecord};
+use crate::domain::ids::UserId;
 use crate::storage::audit::{self, ChainReport};
 use crate::storage::{Store, StoreError};
 
@@ -61,6 +62,36 @@ async fn events_are_listed_newest_first_with_everything_that_was_said(#[case] ba
     assert_eq!(oldest.event.target.as_deref(), Some("0"));
     assert_eq!(oldest.event.detail["text"], "ä \"quoted\"");
     assert_eq!(oldest.event.address, "2001:db8::1".parse().ok());
+}
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn events_are_listed_by_who_did_it_and_by_what_it_was_done_to(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (ada, bob) = (fixture.user("ada").await.id, fixture.user("bob").await.id);
+    let (one, other) = (ada.clone(), bob.clone());
+    let mark = |actor: &UserId, target: &UserId| {
+        AuditEvent::new(Actor::User(actor.clone()), AuditAction::UserUpdated).on(target)
+    };
+    let events = [mark(&one, &other), mark(&other, &one), mark(&one, &one), mark(&other, &other)];
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                events.into_iter().for_each(|event| tx.audit(event));
+                Ok(())
+            })
+        })
+        .await;
+    let mut tx = fixture.read().await;
+    let actor = Actor::User(ada.clone());
+    let numbers = |found: Vec<AuditRecord>| found.iter().map(|record| record.seq).collect::<Vec<_>>();
+    assert_eq!(numbers(audit::list_by_actor(&mut tx, &actor, None, 10).await.unwrap()), [3, 1]);
+    assert_eq!(numbers(audit::list_by_target(&mut tx, ada.as_str(), None, 10).await.unwrap()), [3, 2]);
+    assert_eq!(numbers(audit::list_by_target(&mut tx, bob.as_str(), None, 1).await.unwrap()), [4]);
+    assert_eq!(numbers(audit::list_by_target(&mut tx, bob.as_str(), Some(4), 1).await.unwrap()), [1]);
+    assert_eq!(numbers(audit::list_by_actor(&mut tx, &actor, Some(1), 10).await.unwrap()), [0_u64; 0]);
 }
 
 #[rstest]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod apis;
+mod applications;
 mod audit;
 mod begun;
 mod cache;

@@ -1,0 +1,264 @@
+//! What the audit trail says about the account of a person, for that person.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use crate::domain::audit::AuditAction as Action;
+use crate::domain::audit::AuditOutcome::{self as Outcome, Refused, Success};
+use crate::domain::audit::{Actor, AuditEvent, AuditRecord};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, UserId};
+use crate::services::account::AccountService;
+use crate::services::visit::LiveSession;
+use crate::storage::{StoreError, audit};
+
+/// Entries of a page.
+pub(crate) const PAGE: usize = 50;
+/// Events that are read for a page, of each kind: some of whoever administrates the server are about others.
+const MOST_READ: u32 = 200;
+
+/// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
+const WORDS: [(Action, Outcome, &str); 19] = [
+    (Action::CibaAllowed, Success, "ciba_allowed"),
+    (Action::CibaRefused, Refused, "ciba_refused"),
+    (Action::ConsentGranted, Success, "consent_granted"),
+    (Action::ConsentRefused, Refused, "consent_refused"),
+    (Action::ConsentWithdrawn, Success, "consent_withdrawn"),
+    (Action::DeviceAllowed, Success, "device_allowed"),
+    (Action::DeviceRefused, Refused, "device_refused"),
+    (Action::PasswordChanged, Refused, "password_refused"),
+    (Action::PasswordChanged, Success, "password_changed"),
+    (Action::SessionEnded, Success, "session_ended"),
+    (Action::SetupCompleted, Success, "set_up"),
+    (Action::SignIn, Refused, "sign_in_refused"),
+    (Action::SignIn, Success, "sign_in"),
+    (Action::UserCreated, Success, "created"),
+    (Action::UserDisabled, Success, "disabled"),
+    (Action::UserEnabled, Success, "enabled"),
+    (Action::UserImpersonated, Success, "impersonated"),
+    (Action::UserSignedOut, Success, "signed_out"),
+    (Action::UserUpdated, Success, "updated"),
+];
+
+/// A page of the log.
+#[derive(Debug)]
+pub(crate) struct OwnLog {
+    /// The newest first.
+    pub(crate) entries: Vec<LogEntry>,
+    /// Before what the next page begins, if there is one.
+    pub(crate) older: Option<u64>,
+}
+
+/// Something that happened to an account.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct LogEntry {
+    /// What, by the name of its text.
+    pub(crate) what: &'static str,
+    pub(crate) by: By,
+    /// The application that it is about, by the name that people know.
+    pub(crate) client: Option<String>,
+    /// What was changed.
+    pub(crate) fields: Vec<String>,
+    pub(crate) at: Timestamp,
+    /// From where, unless it was somebody else: where administrators work is not the person's business.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum By {
+    Administrator,
+    Operator,
+    /// The person, or an application that the entry names.
+    Own,
+    Program,
+    Server,
+    /// Nobody was signed in.
+    Visitor,
+}
+
+impl By {
+    /// The name of its text.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Operator => "operator",
+            Self::Own => "own",
+            Self::Program => "program",
+            Self::Server => "server",
+            Self::Visitor => "visitor",
+        }
+    }
+}
+
+impl AccountService {
+    /// What happened to the account of whoever is signed in, before `before`.
+    pub(crate) async fn log(&self, live: &LiveSession, before: Option<u64>) -> Result<OwnLog, StoreError> {
+        let me = &live.user.id;
+        let (done, suffered) = {
+            let mut tx = self.store.read().await?;
+            let actor = Actor::User(me.clone());
+            let done = audit::list_by_actor(&mut tx, &actor, before, MOST_READ).await?;
+            (done, audit::list_by_target(&mut tx, me.as_str(), before, MOST_READ).await?)
+        };
+        let (records, older) = merged(done, suffered, me);
+        let mut entries = Vec::with_capacity(records.len());
+        for (what, record) in records {
+            entries.push(self.entry(what, record, me).await?);
+        }
+        Ok(OwnLog { entries, older })
+    }
+
+    async fn entry(
+        &self,
+        what: &'static str,
+        record: AuditRecord,
+        me: &UserId,
+    ) -> Result<LogEntry, StoreError> {
+        let AuditRecord { at, event, .. } = record;
+        let client = match client_of(&event) {
+            Some(client) => self.store.client(&client).await?.map(|client| client.title()),
+            None => None,
+        };
+        let by = by(&event, me);
+        let fields = event.detail.get("changed").and_then(Value::as_array).into_iter().flatten();
+        let fields = fields.filter_map(|field| field.as_str().map(str::to_owned)).collect();
+        let address = event.address.filter(|_| matches!(by, By::Own | By::Visitor));
+        Ok(LogEntry { what, by, client, fields, at, address })
+    }
+}
+
+/// What concerns the person, each once and the newest first, as much of it as fits a page, and before what the next page begins.
+///
+/// A list that came to its end says nothing of what is older than its last event: there the page ends, too.
+fn merged(
+    done: Vec<AuditRecord>,
+    suffered: Vec<AuditRecord>,
+    me: &UserId,
+) -> (Vec<(&'static str, AuditRecord)>, Option<u64>) {
+    let most = usize::try_from(MOST_READ).unwrap_or(usize::MAX);
+    let end = |list: &[AuditRecord]| list.last().filter(|_| list.len() >= most).map(|last| last.seq);
+    let horizon = end(&done).max(end(&suffered));
+    let mut all: Vec<AuditRecord> = done.into_iter().chain(suffered).collect();
+    all.retain(|record| horizon.is_none_or(|horizon| record.seq >= horizon));
+    all.sort_by_key(|record| std::cmp::Reverse(record.seq));
+    all.dedup_by_key(|record| record.seq);
+    let mut entries: Vec<_> =
+        all.into_iter().filter_map(|record| Some((words(&record.event, me)?, record))).collect();
+    if entries.len() > PAGE {
+        entries.truncate(PAGE);
+        let last = entries.last().map(|(_, record)| record.seq);
+        return (entries, last);
+    }
+    (entries, horizon)
+}
+
+/// What an event is called that concerns this person.
+fn words(event: &AuditEvent, me: &UserId) -> Option<&'static str> {
+    // What an administrator does to the accounts of others is theirs.
+    let is_about = |target: &str| target == me.as_str() || UserId::parse(target).is_err();
+    if !event.target.as_deref().is_some_and(is_about) {
+        return None;
+    }
+    let found =
+        WORDS.iter().find(|(action, outcome, _)| (*action, *outcome) == (event.action, event.outcome));
+    found.map(|(_, _, name)| *name)
+}
+
+fn client_of(event: &AuditEvent) -> Option<ClientId> {
+    if event.action == Action::UserImpersonated {
+        return match &event.actor {
+            Actor::Client(client) => Some(client.clone()),
+            Actor::Anonymous | Actor::Operator | Actor::System | Actor::User(_) => None,
+        };
+    }
+    let detailed = event.detail.get("client").and_then(Value::as_str);
+    detailed.or(event.target.as_deref()).and_then(|client| ClientId::parse(client).ok())
+}
+
+fn by(event: &AuditEvent, me: &UserId) -> By {
+    match &event.actor {
+        Actor::Anonymous => By::Visitor,
+        Actor::Client(_) if event.action == Action::UserImpersonated => By::Own,
+        Actor::Client(_) => By::Program,
+        Actor::Operator => By::Operator,
+        Actor::System => By::Server,
+        Actor::User(user) if user == me => By::Own,
+        Actor::User(_) => By::Administrator,
+    }
+}
+
+/// Every text that an entry may have.
+#[cfg(test)]
+pub(crate) fn every_name() -> impl Iterator<Item = &'static str> {
+    WORDS.into_iter().map(|(_, _, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::SessionId;
+    use crate::domain::secret::{Digest32, Entropy};
+
+    const NOW: Timestamp = Timestamp::from_secs(1);
+
+    fn record(seq: u64, event: AuditEvent) -> AuditRecord {
+        AuditRecord { seq, at: NOW, event, hash: Digest32::of(b"") }
+    }
+
+    fn people() -> (UserId, UserId) {
+        let entropy = Entropy::seeded(1);
+        (UserId::generate(NOW, &entropy), UserId::generate(NOW, &entropy))
+    }
+
+    #[test]
+    fn what_is_about_the_own_account_is_told_and_what_is_about_others_is_not() {
+        let (me, other) = people();
+        let session = SessionId::generate(NOW, &Entropy::seeded(2));
+        let mine = |action| AuditEvent::new(Actor::User(me.clone()), action);
+        let theirs = |action| AuditEvent::new(Actor::User(other.clone()), action);
+        for (event, expected) in [
+            (mine(Action::SignIn).on(&session), Some("sign_in")),
+            (AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused(), Some("sign_in_refused")),
+            (mine(Action::PasswordChanged).on(&me), Some("password_changed")),
+            (mine(Action::PasswordChanged).on(&other), None),
+            (theirs(Action::UserUpdated).on(&me), Some("updated")),
+            (mine(Action::UserUpdated).on(&other), None),
+            (mine(Action::UserDeleted).on(&other), None),
+            (mine(Action::PolicyActivated).on("api_1"), None),
+            (mine(Action::SetupLinkIssued), None),
+            (mine(Action::SignIn), None),
+        ] {
+            assert_eq!(words(&event, &me), expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_in_both_lists_is_there_once_and_the_newest_is_first() {
+        let (me, _) = people();
+        let event = || AuditEvent::new(Actor::User(me.clone()), Action::UserUpdated).on(&me);
+        let failed = AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused();
+        let done = vec![record(7, event()), record(3, event())];
+        let suffered = vec![record(7, event()), record(5, failed), record(3, event())];
+        let (entries, older) = merged(done, suffered, &me);
+        assert_eq!(entries.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [7, 5, 3]);
+        assert_eq!(older, None);
+    }
+
+    #[test]
+    fn a_list_that_is_cut_ends_the_page_where_it_ends() {
+        let (me, _) = people();
+        let other =
+            |seq| record(seq, AuditEvent::new(Actor::User(me.clone()), Action::PolicyActivated).on("api_1"));
+        let failed = |seq| record(seq, AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused());
+        // 200 deeds that concern others, down to number 202, and three failed sign-ins around that.
+        let done: Vec<_> = (101..301).rev().map(|number| other(2 * number)).collect();
+        let (entries, older) = merged(done, vec![failed(501), failed(203), failed(181)], &me);
+        assert_eq!(entries.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [501, 203]);
+        assert_eq!(older, Some(202), "what is older is on the next page");
+        let many: Vec<_> = (0..60).rev().map(failed).collect();
+        let (entries, older) = merged(Vec::new(), many, &me);
+        assert_eq!((entries.len(), older), (PAGE, Some(10)));
+    }
+}
