@@ -1,5 +1,6 @@
 //! The shape of the code: layers, cycles, limits. `planted` proves that every rule bites.
 
+mod attacks;
 mod cycles;
 mod map;
 mod mutations;
@@ -64,6 +65,18 @@ fn the_pages_of_requirements_are_what_their_data_gives() {
     let outdated = requirements::outdated(accepts).join("\n");
     let how = "PORTCULLIS_ACCEPT_REQUIREMENTS=1 tests/run architecture writes them";
     assert!(outdated.is_empty(), "{how}\n{outdated}");
+}
+
+#[test]
+fn every_attack_is_shown_by_tests_or_says_why_not() {
+    assert_eq!(attacks::faults(), Vec::<String>::new());
+}
+
+#[test]
+fn the_page_of_attacks_is_what_its_data_gives() {
+    let accepts = std::env::var_os("PORTCULLIS_ACCEPT_REQUIREMENTS").is_some();
+    let how = "PORTCULLIS_ACCEPT_REQUIREMENTS=1 tests/run architecture writes it";
+    assert!(attacks::is_up_to_date(accepts), "{how}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback, Pkce};
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt::claims;
+use portcullis_tests::party::redemption;
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
 use rstest::rstest;
@@ -252,12 +253,27 @@ async fn co_16_secrets_are_taken_from_a_form_and_from_nowhere_else(
     assert_eq!(get.status, 405);
     let post = Answer::to(server.machine.request(Method::POST, &format!("/token?{query}"))).await;
     assert!(post.status.is_client_error(), "{}", post.status);
+    // A form that would do, and what is secret of it in the address: as well, or instead.
+    let [kind, code, place, verifier] = redemption(&victim.request, &victim.callback);
+    let form = [kind, code, place, verifier, ("client_id", &*victim.shop.id), ("client_secret", &*secret)];
+    for (name, value) in [code, verifier, form[5]] {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        for without in ["", name] {
+            let fields: Vec<_> = form.iter().filter(|(field, _)| *field != without).collect();
+            let request = server.machine.request(Method::POST, &format!("/token?{query}")).form(&fields);
+            let refused = Answer::to(request).await;
+            let told = (refused.status.as_u16(), refused.error());
+            assert_eq!(told, (400, "invalid_request".to_owned()), "{name}: {}", refused.text());
+        }
+    }
     let json =
         json!({ "grant_type": "client_credentials", "client_id": victim.shop.id, "client_secret": secret });
     let json = Answer::to(server.machine.request(Method::POST, "/token").json(&json)).await;
     assert_eq!((json.status.as_u16(), json.error().as_str()), (400, "invalid_request"));
-    assert_eq!(server.log.lines_with(&secret), Vec::<String>::new());
-    assert_eq!(server.log.lines_with(victim.callback.code()), Vec::<String>::new());
+    for secret in [&*secret, victim.callback.code(), &victim.request.pkce.verifier] {
+        assert_eq!(server.log.lines_with(secret), Vec::<String>::new());
+    }
+    assert_eq!(server.machine.post("/token", &form).await.status, 200, "none of it was spent");
 }
 
 #[rstest]

@@ -15,6 +15,10 @@ mod codes;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+mod outbound;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod passwords;
 #[cfg(test)]
 mod refresh;

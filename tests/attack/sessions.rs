@@ -8,11 +8,11 @@ use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{BROWSER, Person, SESSION, login_form, the_form};
-use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
 use crate::Victim;
+use crate::pages::{html_pages, leads_away};
 
 const OWN_PAGE: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("origin", "null")];
 
@@ -238,6 +238,48 @@ async fn se_11_two_tabs_keep_their_own_parameters(#[values(Sqlite, Postgres, Rep
     assert!(consent_one.status.is_success());
 }
 
+/// One person in one browser: what a form decides is the request that it names, whatever page it was on.
+#[rstest]
+#[tokio::test]
+async fn se_11_a_form_that_names_the_request_of_the_other_tab_decides_about_that_one_alone(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let shop = server.admin.web_client(&[]).await;
+    let forum = json!({ "name": "Forum", "preset": "web", "redirect_uris": ["https://forum.test/cb"] });
+    let forum = server.admin.client(forum).await;
+    let requests = [AuthorizeRequest::of(&shop).with("scope", "openid email"), AuthorizeRequest::of(&forum)];
+    let mut visitor = server.visitor();
+    let [one, two] = [visitor.open(&requests[0].path()).await, visitor.open(&requests[1].path()).await];
+    let other = the_form(&two, "login").value("interaction").unwrap().to_owned();
+    let form = login_form(&one, &ada.username, &ada.password);
+    assert_ne!(form.value("interaction"), Some(&*other));
+    // Signed in on the page of tab one for the request of tab two.
+    let sent = visitor.submit(&form.with("interaction", &other)).await;
+    let two = the_form(&visitor.follow(sent).await, "consent").with("decision", "allow");
+    assert_eq!(two.value("interaction"), Some(&*other));
+    let one = the_form(&visitor.open(&requests[0].path()).await, "consent").with("decision", "allow");
+    assert_ne!(one.value("interaction"), Some(&*other));
+    // Allowed on the page of tab one for the request of tab two.
+    let allowed = visitor.submit(&one.clone().with("interaction", &other)).await;
+    let callback = Callback::of(&allowed.location().unwrap());
+    assert_eq!(
+        (&*callback.target, callback.get("state")),
+        ("https://forum.test/cb", requests[1].get("state"))
+    );
+    assert_eq!(server.machine.redeem(&shop, &requests[0], &callback).await.error(), "invalid_grant");
+    let tokens = server.machine.redeem(&forum, &requests[1], &callback).await;
+    assert_eq!((tokens.status.as_u16(), &*tokens.member("scope")), (200, "openid"), "{}", tokens.text());
+    let late = visitor.submit(&two).await;
+    assert!(late.status.is_client_error() && late.location().is_none(), "it was decided: {}", late.status);
+    // Nothing was decided in tab one by that.
+    let callback = Callback::of(&visitor.submit(&one).await.location().unwrap());
+    assert_eq!((&*callback.target, callback.get("state")), ("https://rp.test/cb", requests[0].get("state")));
+    let tokens = server.machine.redeem(&shop, &requests[0], &callback).await;
+    assert_eq!(tokens.member("scope").split(' ').count(), 2, "{}", tokens.text());
+}
+
 #[rstest]
 #[tokio::test]
 async fn se_11_a_finished_interaction_is_finished(#[values(Sqlite, Postgres, Replicas)] database: Database) {
@@ -264,7 +306,7 @@ async fn se_11_a_finished_interaction_is_finished(#[values(Sqlite, Postgres, Rep
 #[tokio::test]
 async fn se_12_no_page_can_be_framed(#[values(Sqlite, Postgres, Replicas)] database: Database) {
     let server = TestServer::start_on(database).await;
-    for page in html_pages(&server).await {
+    for page in html_pages(&server, database).await {
         let policy = page.header("content-security-policy");
         assert!(policy.contains("frame-ancestors 'none'"), "{}: {policy}", page.url);
         assert_eq!(page.header("x-frame-options"), "DENY", "{}", page.url);
@@ -338,41 +380,19 @@ async fn se_19_no_page_tells_another_site_where_it_was(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
-    for page in html_pages(&server).await {
+    for page in html_pages(&server, database).await {
         assert_eq!(page.header("referrer-policy"), "no-referrer", "{}", page.url);
         let text = page.text().replace("&#x2f;", "/");
         for attribute in ["src=\"", "href=\"", "action=\""] {
             for reference in text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
                 let local =
                     reference.starts_with('/') || reference.starts_with('#') || reference.starts_with('?');
-                assert!(local && !reference.starts_with("//"), "{}: {attribute}{reference}", page.url);
+                // The one form that leads to an application is the way in which the code comes to it.
+                let to_application =
+                    leads_away(&page) && (attribute, reference) == ("action=\"", "https://rp.test/cb");
+                let fits = to_application || (local && !reference.starts_with("//"));
+                assert!(fits, "{}: {attribute}{reference}", page.url);
             }
         }
     }
-}
-
-/// One page of each kind.
-async fn html_pages(server: &TestServer) -> Vec<Answer> {
-    let ada = server.admin.user("ada").await;
-    let shop = server.admin.web_client(&[]).await;
-    let mut visitor = server.visitor();
-    let mut pages = vec![
-        visitor.open("/login").await,
-        visitor.open("/nothing/here").await,
-        visitor.open("/authorize?client_id=nope").await,
-        visitor.open(&AuthorizeRequest::of(&shop).path()).await,
-    ];
-    pages.push(visitor.sign_in(&Person { password: "wrong".to_owned(), ..ada.clone() }).await);
-    pages.push(visitor.sign_in(&ada).await);
-    pages.push(visitor.open("/account/security/password").await);
-    pages.push(visitor.open(&AuthorizeRequest::of(&shop).path()).await);
-    for path in ["/device", "/approvals", "/logout", "/logged-out"] {
-        pages.push(visitor.open(path).await);
-    }
-    let unsafe_post = visitor.request(Method::POST, "/consent").header("origin", "https://evil.test");
-    pages.push(visitor.send(unsafe_post.form(&[("a", "b")])).await);
-    for page in &pages {
-        assert!(page.header("content-type").starts_with("text/html"), "{} {}", page.url, page.status);
-    }
-    pages
 }

@@ -229,6 +229,32 @@ async fn jw_14_a_token_ends_in_the_second_that_it_names(
     assert_eq!(show(&server, ADMIN, &good.own).await.status, 401);
 }
 
+/// It is no token long before somebody would look at its signature, or for what is known of it.
+#[rstest]
+#[tokio::test]
+async fn jw_17_a_token_of_a_megabyte_is_refused_unread(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let good = Good::at(&server).await;
+    assert_eq!(show(&server, ADMIN, &good.own).await.status, 200);
+    let before = server.statements();
+    let host = server.issuer.trim_start_matches("http://");
+    for (path, token) in [("/userinfo", &good.hers), (ADMIN, &good.own)] {
+        for huge in ["x".repeat(1 << 20), format!("{token}{}", "A".repeat(1 << 20))] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {huge}\r\n\r\n");
+            assert_eq!(server.machine.raw(head.as_bytes()).await, 431, "{path}");
+        }
+        // As long as a head may be.
+        let long = show(&server, path, &format!("{token}{}", "A".repeat(9_000))).await;
+        assert_eq!(long.status, 401, "{path}: {}", long.text());
+    }
+    assert_eq!(server.statements(), before, "the database was asked nothing");
+    let told = server.machine.introspect(&good.victim.shop, &"x".repeat(900_000)).await;
+    assert_eq!((told.status.as_u16(), &*told.error()), (400, "invalid_request"), "{}", told.text());
+    assert_eq!(show(&server, "/userinfo", &good.hers).await.status, 200);
+}
+
 #[rstest]
 #[tokio::test]
 async fn jw_20_one_request_shows_one_token_and_not_in_its_address(

@@ -92,6 +92,11 @@ async fn section_4_a_token_that_has_expired_or_says_too_little_is_refused(
     for (claim, value) in [
         ("exp", json!(now - 60)),
         ("exp", json!("tomorrow")),
+        ("exp", json!((now + 60).to_string())),
+        ("exp", json!([now + 60])),
+        ("exp", json!(1e300)),
+        ("exp", json!(-1)),
+        ("exp", json!(0)),
         ("exp", Value::Null),
         ("iat", Value::Null),
         ("sub", Value::Null),

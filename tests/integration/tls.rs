@@ -4,6 +4,7 @@ use std::path::Path;
 
 use portcullis_server::config::{CertificateSource, Config};
 use portcullis_server::domain::client_protocol::SenderConstraint;
+use portcullis_server::domain::issuer::Issuer;
 use portcullis_server::services::caller::Caller;
 use portcullis_server::services::clients::authentication::AuthenticationForm;
 use portcullis_server::services::clients::form::{ClientForm, ClientOptions};
@@ -79,6 +80,24 @@ async fn tls_is_spoken_by_the_ciphers_of_bcp_195_and_by_no_others(
     }
     let plain = server.machine.raw_get(b"/jwks").await;
     assert_eq!(plain, 0, "nothing is said without TLS");
+    server.stop().await;
+}
+
+// HT-17
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_over_tls_say_that_it_is_spoken_for_years(#[values(Sqlite, Postgres)] database: Database) {
+    let named = |config: &mut Config, _: &Certificate| {
+        let issuer = config.issuer().as_str().replace("http://", "https://");
+        config.server.issuer = Some(Issuer::parse(&issuer).unwrap().into());
+    };
+    let Spoken { server, authority, address } = spoken(database, named).await;
+    for path in ["/jwks", "/nothing", "/login", "/token", "/api/v1/users"] {
+        let answer = Answer::to(client(&authority, None).get(format!("{address}{path}"))).await;
+        let said = answer.header("strict-transport-security");
+        let secs = said.split(';').next().and_then(|said| said.strip_prefix("max-age=")?.parse::<u64>().ok());
+        assert!(secs.is_some_and(|secs| secs >= 365 * 24 * 3_600), "{path}: {said}");
+    }
     server.stop().await;
 }
 

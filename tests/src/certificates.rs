@@ -121,6 +121,12 @@ impl Certificate {
         self.server_by(host, NewKey::rsa())
     }
 
+    /// A certificate of a server at this machine, until then, by an authority or by its own key.
+    pub fn of_this_machine(authority: Option<&Self>, address: [u8; 4], until: &str) -> Self {
+        let wanted = Wanted { name: "here", others: &[AltName::Ip(address)], until };
+        Self::make(wanted, authority, SERVER_AUTH, NewKey::p256())
+    }
+
     fn server_by(&self, host: &str, key: NewKey) -> Self {
         let others = &[AltName::Dns(host)];
         Self::make(Wanted { others, ..Wanted::named(host) }, Some(self), SERVER_AUTH, key)

@@ -44,6 +44,28 @@ async fn create_postgres() -> String {
     format!("{server}/{name}")
 }
 
+/// Every row of every table of a PostgreSQL database, as text.
+///
+/// # Panics
+///
+/// When the database refuses to say.
+pub async fn dump(url: &str) -> String {
+    const TABLES: &str =
+        "SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_schema = 'public'";
+    let mut connection = PgConnection::connect(url).await.expect("the database answers");
+    let tables: Vec<String> =
+        sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.expect("its tables are listed");
+    let mut rows = Vec::new();
+    for table in tables {
+        let every = AssertSqlSafe(format!("SELECT kept::text FROM {table} AS kept"));
+        rows.extend(
+            sqlx::query_scalar::<_, String>(every).fetch_all(&mut connection).await.expect("each is read"),
+        );
+    }
+    connection.close().await.expect("a connection that answered can be closed");
+    rows.join("\n")
+}
+
 /// Runs SQL behind the back of the server.
 ///
 /// # Panics

@@ -28,6 +28,7 @@ struct Desk {
     says: Arc<Mutex<Option<String>>>,
     says_at: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     asked: Arc<AtomicUsize>,
+    spoken_to: Arc<AtomicUsize>,
     open: Arc<watch::Sender<bool>>,
 }
 
@@ -38,11 +39,23 @@ impl DocumentAt {
     ///
     /// When no port is free, or the certificate cannot be read.
     pub async fn start() -> Self {
+        let certificate = CertificateDer::from_pem_file(testdata("test-server.pem")).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(testdata("test-server.key")).expect("its key");
+        Self::showing((vec![certificate], key)).await
+    }
+
+    /// The same with a certificate of the test's choice.
+    ///
+    /// # Panics
+    ///
+    /// When no port is free, or the key is of another certificate.
+    pub async fn showing(own: (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let open = Arc::new(watch::Sender::new(true));
-        let desk = Desk { says: Arc::default(), says_at: Arc::default(), asked: Arc::default(), open };
-        let (acceptor, at) = (acceptor(), desk.clone());
+        let (says, says_at) = (Arc::default(), Arc::default());
+        let desk = Desk { says, says_at, asked: Arc::default(), spoken_to: Arc::default(), open };
+        let (acceptor, at) = (acceptor(own), desk.clone());
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(acceptor.clone(), stream, at.clone()));
@@ -135,6 +148,11 @@ impl DocumentAt {
         self.desk.asked.load(Ordering::SeqCst)
     }
 
+    /// How often somebody took the certificate, and said what is wanted.
+    pub fn spoken_to(&self) -> usize {
+        self.desk.spoken_to.load(Ordering::SeqCst)
+    }
+
     /// The authority that vouches for the place.
     pub fn authority() -> PathBuf {
         testdata("test-authority.pem")
@@ -166,13 +184,11 @@ fn server_source() -> PathBuf {
     PathBuf::from(package).join("../auth-server/src")
 }
 
-fn acceptor() -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_file(testdata("test-server.pem")).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(testdata("test-server.key")).expect("its key");
+fn acceptor((chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(vec![certificate], key));
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
     TlsAcceptor::from(Arc::new(config.expect("the key belongs to the certificate")))
 }
 
@@ -186,6 +202,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, desk: Desk) {
             _ => return,
         }
     }
+    desk.spoken_to.fetch_add(1, Ordering::SeqCst);
     // Where the test is over there is nobody to answer.
     _ = desk.open.subscribe().wait_for(|open| *open).await;
     let line = String::from_utf8_lossy(&request);

@@ -23,7 +23,7 @@ use crate::agent::Answer;
 use crate::authorize::AuthorizeRequest;
 use crate::balanced::Balancer;
 use crate::database::Database;
-use crate::log::Log;
+use crate::log::{Log, PANICKED};
 use crate::registered::Registered;
 use crate::token::Machine;
 use crate::visitor::{Person, Visitor};
@@ -238,6 +238,15 @@ impl BareServer {
         if let Some(Serving { stop, task }) = self.serving.take() {
             _ = stop.send(());
             task.await.expect("the server does not panic");
+        }
+    }
+}
+
+/// Nobody who is done with a server leaves a panic of it behind: such a request was answered, and the answer might not tell.
+impl Drop for BareServer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(!self.log.holds(PANICKED), "{}", self.log.lines_with(PANICKED).join("\n"));
         }
     }
 }

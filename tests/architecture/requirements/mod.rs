@@ -2,7 +2,7 @@
 //! specification, and the pages that are made of it in the documentation of the server.
 
 mod page;
-mod tests_of;
+pub(crate) mod tests_of;
 
 use std::collections::BTreeMap;
 use std::fs;
