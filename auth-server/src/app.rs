@@ -100,6 +100,7 @@ impl App {
         let hasher = PasswordHasher::start(&config.passwords, entropy.clone()).map_err(FrontError::from)?;
         let outbound = Outbound::new(&config.reach.outbound, Resolver::System, clock.clone())?;
         let notices = LogoutNotices::new(entropy.clone());
+        let mail = ground::mail(&config, (&store, &sealer, &clock, &entropy))?;
         let ground = Ground {
             config: Arc::new(config),
             clock,
@@ -110,6 +111,7 @@ impl App {
             hasher,
             outbound,
             notices,
+            mail,
         };
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
@@ -246,6 +248,13 @@ impl App {
     pub async fn tell_of_decisions(&self) -> Result<(), StoreError> {
         self.pings().deliver_due().await?;
         self.pings().settled().await;
+        Ok(())
+    }
+
+    /// Sends the letters that are due, as it does by itself every few seconds, and waits until nothing is on its way any more.
+    pub async fn send_letters(&self) -> Result<(), StoreError> {
+        self.ground.mail.deliver_due().await?;
+        self.ground.mail.settled().await;
         Ok(())
     }
 

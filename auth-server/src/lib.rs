@@ -9,6 +9,7 @@ pub mod domain;
 mod http;
 pub mod jobs;
 mod keys;
+mod mail;
 mod outbound;
 pub mod services;
 pub mod storage;

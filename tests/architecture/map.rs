@@ -71,7 +71,10 @@ pub(crate) const FOREIGN: &[Foreign] = &[
         names: &["axum", "hyper", "hyper_util", "http_body", "http_body_util", "tower", "tower_http"],
         only_in: &["app", "http"],
     },
-    Foreign { names: &["cookie", "minijinja", "utoipa", "utoipa_axum"], only_in: &["http"] },
+    Foreign { names: &["cookie", "utoipa", "utoipa_axum"], only_in: &["http"] },
+    // Pages and letters.
+    Foreign { names: &["minijinja"], only_in: &["http", "mail"] },
+    Foreign { names: &["lettre"], only_in: &["mail"] },
     // `domain` may name a wire vocabulary type such as `http::StatusCode`.
     Foreign { names: &["http"], only_in: &["app", "domain", "http"] },
     // Whatever the server asks of others goes through the module that bounds it.

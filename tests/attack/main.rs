@@ -15,6 +15,8 @@ mod codes;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod outbound;
 #[cfg(test)]
 mod pages;

@@ -46,6 +46,8 @@ mod logout;
 #[cfg(test)]
 mod machines;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod policy;

@@ -45,6 +45,8 @@ mod instructions;
 #[cfg(test)]
 mod later;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod mcp;
 #[cfg(test)]
 mod mcp_walk;

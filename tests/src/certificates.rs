@@ -127,6 +127,14 @@ impl Certificate {
         Self::make(wanted, authority, SERVER_AUTH, NewKey::p256())
     }
 
+    /// The same that does not hold any more.
+    #[must_use]
+    pub fn expired_server(&self, host: &str) -> Self {
+        let others = &[AltName::Dns(host)];
+        let wanted = Wanted { others, until: "250102000000Z", ..Wanted::named(host) };
+        Self::make(wanted, Some(self), SERVER_AUTH, NewKey::p256())
+    }
+
     fn server_by(&self, host: &str, key: NewKey) -> Self {
         let others = &[AltName::Dns(host)];
         Self::make(Wanted { others, ..Wanted::named(host) }, Some(self), SERVER_AUTH, key)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use portcullis_server::domain::secret::Entropy;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 /// Where a server under test keeps its data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,6 +76,27 @@ pub async fn execute(url: &str, sql: &'static str) {
     let mut connection = sqlx::AnyConnection::connect(url).await.expect("the database answers");
     connection.execute(sql).await.expect("the statement is right");
     connection.close().await.expect("a connection that answered can be closed");
+}
+
+/// The letters in the outbox, each as one text with everything that its row says, oldest first.
+///
+/// # Panics
+///
+/// When the database refuses it.
+pub async fn letters(url: &str) -> Vec<String> {
+    const ROWS: &str =
+        "SELECT id, kind, state, COALESCE(last_error, ''), sealed FROM mail_outbox ORDER BY id";
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.expect("the database answers");
+    let rows = sqlx::query(ROWS).fetch_all(&mut connection).await.expect("the statement is right");
+    connection.close().await.expect("a connection that answered can be closed");
+    let shown = rows.iter().map(|row| {
+        let text = |column: usize| row.get::<String, _>(column);
+        let sealed = row.get::<Option<Vec<u8>>, _>(4);
+        let sealed = sealed.map_or("none".into(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        format!("{} {} {} {} sealed: {sealed}", text(0), text(1), text(2), text(3))
+    });
+    shown.collect()
 }
 
 /// What `tests/run` exports under this name.

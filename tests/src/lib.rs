@@ -31,6 +31,7 @@ pub mod log;
 pub mod markup;
 pub mod party;
 pub mod pinged;
+pub mod post_office;
 pub mod process;
 pub mod provision;
 pub mod proxied;

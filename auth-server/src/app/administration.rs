@@ -28,7 +28,7 @@ use crate::services::registration::admin::RegistrationAdmin;
 use crate::services::revocation_feed::RevocationFeed;
 use crate::services::roles::RoleService;
 use crate::services::setup::{self, SetupService};
-use crate::services::users::UserService;
+use crate::services::users::{UserParts, UserService};
 
 /// What administers the server: by its API, its pages and its commands.
 #[derive(Clone)]
@@ -120,8 +120,14 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         policies,
         programs: programs(ground, &owners),
         roles: RoleService::new(store(), entropy()),
-        users: UserService::new(store(), ground.hasher.clone(), entropy(), owners, ground.notices.clone()),
+        users: users(ground, owners),
     })
+}
+
+/// Accounts.
+fn users(ground: &Ground, owners: Owners) -> UserService {
+    let Ground { entropy, hasher, mail, notices, store, .. } = ground.clone();
+    UserService::new(store, UserParts { hasher, entropy, owners, notices, mail })
 }
 
 /// Clients: those that administrators register, whose addresses are looked at and whose way to prove who they are has to work here, and

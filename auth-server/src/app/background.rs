@@ -13,6 +13,7 @@ use crate::keys::ring::KeyRing;
 use crate::services::backchannel::LogoutSender;
 use crate::services::ciba::ping::PingSender;
 use crate::services::client_auth::uses::SecretUses;
+use crate::services::mailing::MailService;
 use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::notes::DecisionNotes;
 use crate::services::revocation_feed::RevocationFeed;
@@ -26,7 +27,8 @@ const TEND_KEYS_AGAIN: Duration = Duration::from_secs(5);
 const READ_AGAIN: Duration = Duration::from_millis(500);
 /// How often the policy of the admin API is read although nobody said that it changed.
 const READ_POLICY_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked for clients that are to be told of sign-outs, or of decisions. The first time they are told at once.
+/// How often it is looked for clients that are to be told of sign-outs, or of decisions, and for letters. The first time clients are
+/// told at once.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether there is another certificate.
@@ -54,6 +56,9 @@ pub(super) fn start(
     ground.notices.attend(logouts.clone());
     tasks.spawn(tell_of_sign_outs(logouts.clone()));
     tasks.spawn(tell_of_decisions(pings.clone()));
+    if ground.mail.sends() {
+        tasks.spawn(send_letters(ground.mail.clone()));
+    }
     tasks.spawn(follow_policy(administration.console.policy.clone(), store.clone()));
     tasks
 }
@@ -123,6 +128,16 @@ async fn tell_of_decisions(pings: PingSender) {
         tokio::time::sleep(TELL_EVERY).await;
         if let Err(error) = pings.deliver_due().await {
             tracing::warn!(cause = %error, "clients cannot be told of decisions at present");
+        }
+    }
+}
+
+/// The same for letters to people.
+async fn send_letters(mail: MailService) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        if let Err(error) = mail.deliver_due().await {
+            tracing::warn!(cause = %error, "letters cannot be sent at present");
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         devices: DeviceProof::new(&sealer.derive("known devices")),
         entropy: entropy.clone(),
         notices: ground.notices.clone(),
+        mail: ground.mail.clone(),
     };
     Ok(Front {
         pages: Pages::open(&issuer)?,

@@ -9,6 +9,7 @@ use crate::domain::secret::Entropy;
 use crate::keys::master::{self, DataDir, MasterKey, SealedData};
 use crate::keys::ring::KeyRing;
 use crate::keys::seal::Sealer;
+use crate::mail::Mailer;
 use crate::outbound::{Outbound, Resolver};
 use crate::services::owners::Owners;
 use crate::storage::{SchemaStatus, Store, StoreError};
@@ -35,6 +36,7 @@ pub(crate) enum Key {
 pub(crate) async fn look(config: &Config, clock: &Clock, entropy: &Entropy) -> Result<Prospect, StartError> {
     Owners::of(&config.issuer()).map_err(StartError::Audience)?;
     Outbound::new(&config.reach.outbound, Resolver::System, clock.clone())?;
+    Mailer::open(config)?;
     let settings = &config.server.tls;
     tls::open(settings, tls::authorities(settings)?.as_ref())?;
     let data_dir = master::look_at_data_dir(config.data_dir())?;

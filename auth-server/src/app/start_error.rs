@@ -10,6 +10,7 @@ use crate::http::tls::TlsError;
 use crate::keys::certificate::authorities::AuthoritiesError;
 use crate::keys::master::MasterKeyError;
 use crate::keys::vault::RingError;
+use crate::mail::BadMail;
 use crate::outbound::BadAuthorities;
 use crate::services::admin_error::AdminError;
 use crate::storage::StoreError;
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The signing keys cannot be loaded or made.
     #[error(transparent)]
     Keys(RingError),
+    /// Letters cannot be sent as configured.
+    #[error(transparent)]
+    Mail(#[from] BadMail),
     /// There is no master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),

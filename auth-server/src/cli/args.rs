@@ -6,6 +6,7 @@ use crate::cli::api::Api;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
 use crate::cli::gateway::Gateway;
+use crate::cli::mail::Mail;
 use crate::cli::policy::Policy;
 use crate::cli::registration::Registration;
 use crate::cli::sign_outs::SignOuts;
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     /// Looks at the signing keys, or replaces one.
     #[command(subcommand)]
     Key(Key),
+    /// Letters to people.
+    #[command(subcommand)]
+    Mail(Mail),
     /// Works on files of rules, and on those of this server. `-` reads standard input.
     #[command(subcommand)]
     Policy(Policy),

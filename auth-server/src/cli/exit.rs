@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::app::StartError;
 use crate::app::gateway::GatewayError;
 use crate::config::ConfigErrors;
+use crate::mail::BadMail;
 use crate::services::admin_error::AdminError;
 use crate::services::provision::ProvisionError;
 use crate::services::setup::SetupError;
@@ -38,6 +39,11 @@ impl Failure {
         Self { code: Code::Usage, message: message.into() }
     }
 
+    /// The configuration does not say what the command needs.
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self { code: Code::Configuration, message: message.into() }
+    }
+
     /// The same failure with a way on.
     pub(crate) fn hint(mut self, way: &str) -> Self {
         _ = write!(self.message, "\n  hint: {way}");
@@ -60,6 +66,12 @@ impl Failure {
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self { code: Code::Configuration, message: errors.to_string() }
+    }
+}
+
+impl From<BadMail> for Failure {
+    fn from(error: BadMail) -> Self {
+        Self { code: Code::Configuration, message: error.to_string() }
     }
 }
 
@@ -110,6 +122,7 @@ impl From<StartError> for Failure {
             StartError::Audience(_)
             | StartError::Authorities(_)
             | StartError::DatabaseLost { .. }
+            | StartError::Mail(_)
             | StartError::MasterKey(_)
             | StartError::Outbound(_)
             | StartError::OtherMasterKey(_)

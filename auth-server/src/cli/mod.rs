@@ -15,6 +15,7 @@ mod file;
 mod gateway;
 mod key;
 mod listening;
+mod mail;
 mod output;
 mod policy;
 mod prompt;
@@ -46,6 +47,7 @@ impl Cli {
             Some(Command::Db(command)) => commanding()?.block_on(db::run(context, command)),
             Some(Command::Gateway(gateway)) => serving()?.block_on(gateway.run(context)),
             Some(Command::Key(command)) => commanding()?.block_on(key::run(context, command)),
+            Some(Command::Mail(command)) => commanding()?.block_on(mail::run(context, command)),
             Some(Command::Policy(command)) => commanding()?.block_on(policy::run(context, command)),
             Some(Command::Registration(command)) => {
                 commanding()?.block_on(registration::run(context, command))

@@ -20,6 +20,8 @@ pub(super) fn complete(config: &mut Config) -> Vec<Finding> {
     fill(&mut database.url, database.url_file.as_deref(), ("database", "url"), &mut findings);
     let keys = &mut config.keys;
     fill(&mut keys.master_key, keys.master_key_file.as_deref(), ("keys", "master_key"), &mut findings);
+    let smtp = &mut config.reach.mail.smtp;
+    fill(&mut smtp.password, smtp.password_file.as_deref(), ("mail", "password"), &mut findings);
     findings.extend(contradictions(config));
     findings
 }
@@ -83,6 +85,7 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
     .into_iter()
     .flatten()
     .chain(registration(&config.reach.registration))
+    .chain(config.reach.mail.contradictions().map(|(name, message)| finding("mail", name, message)))
 }
 
 /// What contradicts itself of who may come by itself.

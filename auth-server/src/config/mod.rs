@@ -10,6 +10,7 @@ mod gateway;
 mod known;
 mod lifetimes;
 mod load;
+mod mail;
 mod mtls;
 mod outbound;
 mod pages;
@@ -35,6 +36,7 @@ pub use self::gateway::{
 };
 pub use self::lifetimes::{Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
+pub use self::mail::{Mail, MailTls, Sender, Smtp, Transport};
 pub use self::mtls::{Mtls, MtlsUrl};
 pub use self::outbound::{AllowedTarget, Outbound};
 pub use self::pages::{PageAddress, Pages};
@@ -58,7 +60,7 @@ pub struct Config {
     pub keys: Keys,
     /// What every client is held to in the protocol.
     pub protocol: Protocol,
-    /// What clients may bring.
+    /// Whom the server reaches, and which clients come by themselves.
     #[serde(flatten)]
     pub reach: Reach,
     /// How long codes and tokens last.
@@ -74,10 +76,12 @@ pub struct Config {
     pub journal: Journal,
 }
 
-/// What clients may bring, addresses to call or themselves: the sections `outbound` and `registration`.
+/// Whom the server reaches, and which clients come by themselves: the sections `mail`, `outbound` and `registration`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default)]
 pub struct Reach {
+    /// How letters to people leave.
+    pub mail: Mail,
     /// Whom the server may call at the addresses that clients register.
     pub outbound: Outbound,
     /// Which clients may come by themselves.

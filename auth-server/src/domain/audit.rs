@@ -192,6 +192,7 @@ pub enum AuditAction {
     KeyRevoked,
     KeyRotated,
     LogoutUndelivered,
+    MailUndelivered,
     OrganisationCreated,
     PasswordChanged,
     PolicyActivated,
@@ -223,7 +224,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 62] = [
+const ACTIONS: [(AuditAction, &str); 63] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -257,6 +258,7 @@ const ACTIONS: [(AuditAction, &str); 62] = [
     (AuditAction::KeyRevoked, "key.revoked"),
     (AuditAction::KeyRotated, "key.rotated"),
     (AuditAction::LogoutUndelivered, "logout.undelivered"),
+    (AuditAction::MailUndelivered, "mail.undelivered"),
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),
     (AuditAction::PolicyActivated, "policy.activated"),

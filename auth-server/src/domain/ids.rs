@@ -165,6 +165,8 @@ pub enum JobKind {}
 pub enum ScheduleKind {}
 /// Names what a client is told of the end of a session.
 pub enum LogoutNoticeKind {}
+/// Names a letter to a person.
+pub enum LetterKind {}
 /// Names what a client asks of a person from behind.
 pub enum CibaRequestKind {}
 /// Names a token that lets a client register itself.
@@ -210,6 +212,9 @@ impl Kind for ScheduleKind {
 impl Kind for LogoutNoticeKind {
     const PREFIX: &'static str = "lgn_";
 }
+impl Kind for LetterKind {
+    const PREFIX: &'static str = "mal_";
+}
 impl Kind for CibaRequestKind {
     const PREFIX: &'static str = "cbr_";
 }
@@ -241,6 +246,8 @@ pub type JobId = Id<JobKind>;
 pub type ScheduleId = Id<ScheduleKind>;
 /// Identifier of a notice that a session ended.
 pub type LogoutNoticeId = Id<LogoutNoticeKind>;
+/// Identifier of a letter to a person.
+pub type LetterId = Id<LetterKind>;
 /// Identifier of what a client asks of a person from behind.
 pub type CibaRequestId = Id<CibaRequestKind>;
 /// Identifier of a token that lets a client register itself.

@@ -89,6 +89,15 @@ impl Issuer {
         &self.origin
     }
 
+    /// The name or address of the machine, without a port.
+    pub fn host(&self) -> &str {
+        let authority = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, rest)| rest);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => host,
+            Some(_) | None => authority,
+        }
+    }
+
     /// The path below which the server is reached: empty, or with a leading and without a trailing slash.
     pub fn path(&self) -> &str {
         &self.path
@@ -143,6 +152,18 @@ mod tests {
         assert_eq!(issuer.endpoint("/token"), "https://login.example.org/auth/token");
         assert_eq!((issuer.origin(), issuer.path()), ("https://login.example.org", "/auth"));
         assert_eq!(Issuer::parse("http://127.0.0.1:8080").unwrap().path(), "");
+    }
+
+    #[test]
+    fn a_host_has_no_port() {
+        for (issuer, host) in [
+            ("https://id.example.com", "id.example.com"),
+            ("https://id.example.com:8443/idp", "id.example.com"),
+            ("http://[::1]:8080", "[::1]"),
+            ("http://[::1]", "[::1]"),
+        ] {
+            assert_eq!(Issuer::parse(issuer).unwrap().host(), host);
+        }
     }
 
     #[test]

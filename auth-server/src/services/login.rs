@@ -3,22 +3,27 @@
 //! Whoever fails learns nothing about why: an unknown user, a wrong password, a disabled account and one without a
 //! password cost the same limits, the same hash, the same statements and one audit event, and give the same answer.
 
+mod change;
+
 use std::time::Duration;
 
 use serde_json::json;
 
+pub(crate) use self::change::PasswordChange;
 use crate::config::Sessions;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::SessionId;
+use crate::domain::letter::Letter;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin, SessionState};
 use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
 use crate::services::backchannel::LogoutNotices;
-use crate::services::known_device::DeviceProof;
+use crate::services::known_device::{DeviceProof, KnownDevice};
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
+use crate::services::mailing::MailService;
 use crate::services::password::{HashError, PasswordHasher, Verdict};
-use crate::services::password_quality::{self, Weakness};
+use crate::services::password_quality::Weakness;
 use crate::services::visit::{LiveSession, Sender, Visit};
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::{Outcome, Store, StoreError, Tx, sessions, users};
@@ -74,15 +79,6 @@ pub(crate) struct LoginAttempt<'a> {
     pub(crate) visit: &'a Visit,
 }
 
-/// Somebody who is signed in changes the password.
-pub(crate) struct PasswordChange<'a> {
-    pub(crate) current: &'a str,
-    pub(crate) new: &'a str,
-    pub(crate) user: &'a User,
-    pub(crate) browser: BrowserTraits<'a>,
-    pub(crate) visit: &'a Visit,
-}
-
 /// What a browser says of itself.
 #[derive(Clone, Copy)]
 pub(crate) struct BrowserTraits<'a> {
@@ -108,6 +104,7 @@ pub(crate) struct LoginParts {
     pub(crate) devices: DeviceProof,
     pub(crate) entropy: Entropy,
     pub(crate) notices: LogoutNotices,
+    pub(crate) mail: MailService,
 }
 
 /// Signs people in and out.
@@ -138,7 +135,7 @@ impl LoginService {
         };
         match (row, verdict) {
             (Some(row), Checked::Accepted { renewed }) if row.user.is_enabled() => {
-                self.start(row, renewed, &attempt).await
+                self.start(row, renewed, (&attempt, tried.device)).await
             }
             (row, _) => {
                 self.parts.limits.failed(&tried);
@@ -194,30 +191,6 @@ impl LoginService {
         Ok(())
     }
 
-    /// Changes the password. Every session and every grant of the user ends; this browser gets a new session.
-    pub(crate) async fn change_password(&self, change: PasswordChange<'_>) -> Result<SignedIn, LoginError> {
-        let new = Password::choose(change.new).map_err(BadNewPassword::from)?;
-        password_quality::check(&new, change.user.username.as_str()).map_err(BadNewPassword::from)?;
-        let username = &change.user.username;
-        let tried = self.admit(username.as_str(), Some(username), change.browser, change.visit)?;
-        let row = credentials::for_sign_in(&mut self.store.read().await?, username).await?;
-        let accepted = match Password::parse(change.current) {
-            Ok(current) => matches!(self.check(row.as_ref(), &current).await?, Checked::Accepted { .. }),
-            Err(_) => false,
-        };
-        let (Some(SignInRow { password: Some(old), user }), true) = (row, accepted) else {
-            self.parts.limits.failed(&tried);
-            return self
-                .note_failure(AuditAction::PasswordChanged, Some(change.user.clone()), change.visit)
-                .await;
-        };
-        if change.new == change.current {
-            return Err(BadNewPassword::Same.into());
-        }
-        let hash = self.parts.hasher.hash(&new).await?;
-        self.replace(user, old, hash, &change).await
-    }
-
     fn admit<'a>(
         &self,
         typed: &'a str,
@@ -250,13 +223,14 @@ impl LoginService {
         &self,
         row: SignInRow,
         renewed: Option<PasswordHash>,
-        attempt: &LoginAttempt<'_>,
+        (attempt, device): (&LoginAttempt<'_>, Option<KnownDevice>),
     ) -> Result<SignedIn, LoginError> {
         let visit = attempt.visit;
         let signed_in = self.new_session(row.user.clone(), attempt.browser, visit);
         let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
         let (before, user) = (visit.session.clone(), row.user.clone());
-        let (now, address, notices) = (visit.now, visit.address, self.parts.notices.clone());
+        let (now, address) = (visit.now, visit.address);
+        let (notices, mail) = (self.parts.notices.clone(), self.parts.mail.clone());
         let written = self
             .store
             .write(move |tx| {
@@ -279,6 +253,9 @@ impl LoginService {
                             tx.audit(event.on(&before.session.id).from(Some(address)));
                         }
                     }
+                    if device.is_none() {
+                        mail.post(tx, Letter::SignInFromNewDevice { address, at: now }, &row.user).await?;
+                    }
                     tx.audit(
                         AuditEvent::new(Actor::User(row.user.id), AuditAction::SignIn)
                             .on(&session.id)
@@ -296,39 +273,6 @@ impl LoginService {
             Err(LoginError::Overtaken) => self.note_failure(AuditAction::SignIn, Some(user), visit).await,
             Err(error) => Err(error),
         }
-    }
-
-    async fn replace(
-        &self,
-        user: User,
-        old: PasswordHash,
-        new: PasswordHash,
-        change: &PasswordChange<'_>,
-    ) -> Result<SignedIn, LoginError> {
-        let signed_in = self.new_session(user.clone(), change.browser, change.visit);
-        let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
-        let (now, address, notices) = (change.visit.now, change.visit.address, self.parts.notices.clone());
-        let departures = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    users::hold(tx, &user.id).await?;
-                    if !credentials::replace_password(tx, &user.id, &old, &new, now).await? {
-                        return Err(LoginError::Wrong);
-                    }
-                    let departures = notices.end_all(tx, &user.id, now).await?;
-                    sessions::insert(tx, &session, &digest).await?;
-                    tx.audit(
-                        AuditEvent::new(Actor::User(user.id.clone()), AuditAction::PasswordChanged)
-                            .on(&user.id)
-                            .from(Some(address)),
-                    );
-                    Ok(departures)
-                })
-            })
-            .await?;
-        self.parts.notices.send(departures);
-        Ok(signed_in)
     }
 
     fn new_session(&self, user: User, browser: BrowserTraits<'_>, visit: &Visit) -> SignedIn {
@@ -440,6 +384,7 @@ mod tests {
                 devices: DeviceProof::new(&[1; 32]),
                 entropy: entropy.clone(),
                 notices: LogoutNotices::new(entropy.clone()),
+                mail: MailService::off(),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
             Self { fixture, store, service, entropy }
@@ -641,7 +586,7 @@ mod tests {
         desk.meanwhile(what, &user).await;
         let browser = BrowserTraits { device: None, user_agent: "test" };
         let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
-        let refused = desk.service.start(row.unwrap().unwrap(), renewed.clone(), &attempt).await;
+        let refused = desk.service.start(row.unwrap().unwrap(), renewed.clone(), (&attempt, None)).await;
         assert!(matches!(refused, Err(LoginError::Wrong)), "the caller is told no more than anybody else");
 
         let mut tx = desk.store.read().await.unwrap();
@@ -727,7 +672,7 @@ mod tests {
         let visit = desk.visit(None);
         let browser = BrowserTraits { device: None, user_agent: "" };
         let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
-        let refused = desk.service.start(checked.unwrap(), None, &attempt).await;
+        let refused = desk.service.start(checked.unwrap(), None, (&attempt, None)).await;
         assert!(matches!(refused, Err(LoginError::Wrong)));
     }
 

@@ -28,6 +28,7 @@ pub(crate) mod known_device;
 pub(crate) mod login;
 pub(crate) mod login_limits;
 pub(crate) mod logout;
+pub(crate) mod mailing;
 pub(crate) mod mint;
 pub(crate) mod names;
 pub mod organisations;

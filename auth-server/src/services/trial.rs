@@ -25,6 +25,7 @@ use crate::services::caller::{Authority, Caller};
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
 use crate::services::clients::authentication::Abilities;
+use crate::services::mailing::MailService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::{OWNER, Owners};
 use crate::services::paging::PageQuery;
@@ -35,8 +36,8 @@ use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::notes::{DecisionNotes, Pseudonyms};
 use crate::services::policies::records::RecordService;
 use crate::services::roles::RoleService;
-use crate::services::users::UserService;
 use crate::services::users::form::UserForm;
+use crate::services::users::{UserParts, UserService};
 use crate::storage::{Store, StoreOptions};
 
 /// When every trial begins.
@@ -84,10 +85,13 @@ impl Trial {
         Self {
             users: UserService::new(
                 store.clone(),
-                hasher,
-                entropy.clone(),
-                owners.clone(),
-                LogoutNotices::new(entropy.clone()),
+                UserParts {
+                    hasher,
+                    entropy: entropy.clone(),
+                    owners: owners.clone(),
+                    notices: LogoutNotices::new(entropy.clone()),
+                    mail: MailService::off(),
+                },
             ),
             clients: ClientService::new(
                 store.clone(),

@@ -25,6 +25,9 @@ const JOBS: &str = "
 const LOGOUT_NOTICES: &str = "
     DELETE FROM logout_notices WHERE id IN
         (SELECT id FROM logout_notices WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)";
+const LETTERS: &str = "
+    DELETE FROM mail_outbox WHERE id IN
+        (SELECT id FROM mail_outbox WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)";
 const DEVICES: &str = "
     DELETE FROM device_authorizations WHERE digest IN
         (SELECT digest FROM device_authorizations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
@@ -48,6 +51,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     REVOCATIONS,
     JOBS,
     DEVICES,
+    LETTERS,
     LOGOUT_NOTICES,
     GRANT_PAGE,
     GRANTS,
@@ -64,6 +68,8 @@ pub enum Expired {
     Interactions,
     /// Finished jobs.
     Jobs,
+    /// Letters that were sent, or given up.
+    Letters,
     /// What clients were told of the end of sessions.
     LogoutNotices,
     /// Refresh tokens.
@@ -78,11 +84,12 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CibaRequests,
         Self::Devices,
         Self::Interactions,
         Self::Jobs,
+        Self::Letters,
         Self::LogoutNotices,
         Self::RefreshTokens,
         Self::Revocations,
@@ -96,6 +103,7 @@ impl Expired {
             Self::Devices => DEVICES,
             Self::Interactions => INTERACTIONS,
             Self::Jobs => JOBS,
+            Self::Letters => LETTERS,
             Self::LogoutNotices => LOGOUT_NOTICES,
             Self::RefreshTokens => REFRESH_TOKENS,
             Self::Revocations => REVOCATIONS,

@@ -142,6 +142,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0021_assertions_in_grants.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0021_assertions_in_grants.sql"),
     },
+    Migration {
+        number: 22,
+        name: "mail_outbox",
+        postgres: include_str!("../../../migrations/postgres/0022_mail_outbox.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0022_mail_outbox.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -31,6 +31,7 @@ pub mod jobs;
 pub mod logos;
 pub mod logout_notices;
 mod look;
+pub mod mail_outbox;
 mod migrations;
 mod options;
 pub mod organisations;

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::domain::audit::AuditAction;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
+use crate::domain::letter::{ChangedBy, Letter};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::revocation::Revocation;
 use crate::domain::secret::Entropy;
@@ -17,6 +18,7 @@ use crate::services::admin_error::{AdminError, Thing};
 use crate::services::backchannel::{Departures, LogoutNotices};
 use crate::services::caller::Caller;
 use crate::services::fields::FieldErrors;
+use crate::services::mailing::MailService;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
 use crate::services::password::PasswordHasher;
@@ -41,6 +43,16 @@ pub struct UserService {
     entropy: Entropy,
     owners: Owners,
     notices: LogoutNotices,
+    mail: MailService,
+}
+
+/// What the service needs besides the database.
+pub(crate) struct UserParts {
+    pub(crate) hasher: PasswordHasher,
+    pub(crate) entropy: Entropy,
+    pub(crate) owners: Owners,
+    pub(crate) notices: LogoutNotices,
+    pub(crate) mail: MailService,
 }
 
 /// An account that is to be kept.
@@ -51,14 +63,9 @@ pub(crate) struct UserDraft {
 
 impl UserService {
     /// The service over this store.
-    pub(crate) const fn new(
-        store: Store,
-        hasher: PasswordHasher,
-        entropy: Entropy,
-        owners: Owners,
-        notices: LogoutNotices,
-    ) -> Self {
-        Self { store, hasher, entropy, owners, notices }
+    pub(crate) fn new(store: Store, parts: UserParts) -> Self {
+        let UserParts { hasher, entropy, owners, notices, mail } = parts;
+        Self { store, hasher, entropy, owners, notices, mail }
     }
 
     /// Creates an account.
@@ -267,7 +274,7 @@ impl UserService {
             .map_err(|refusal| FieldErrors::of("/password", "invalid", refusal.to_string()))?;
         let hash = self.hash(password).await?;
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
-        let notices = self.notices.clone();
+        let (notices, mail) = (self.notices.clone(), self.mail.clone());
         let departures = self
             .store
             .write(move |tx| {
@@ -279,6 +286,8 @@ impl UserService {
                     credentials::set_password(tx, &user.id, &hash, caller.now).await?;
                     let departures = notices.end_all(tx, &user.id, caller.now).await?;
                     tx.audit(caller.event(AuditAction::PasswordChanged).on(&user.id));
+                    let by = ChangedBy::Administrator;
+                    mail.post(tx, Letter::PasswordChanged { by, at: caller.now }, &user).await?;
                     tx.invalidate();
                     Ok::<_, AdminError>(departures)
                 })

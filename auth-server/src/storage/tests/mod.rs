@@ -16,6 +16,7 @@ mod handles;
 mod inventories;
 mod jobs;
 mod logout_notices;
+mod mail_outbox;
 mod once;
 mod opening;
 mod redeemed;

@@ -9,7 +9,7 @@ use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, applications, assignments, audit, ciba_requests, cleanup, clients, consents, credentials,
     decision_records, details_types, device_authorizations, epochs, forgotten, grants, initial_tokens,
-    interactions, inventories, jobs, logos, logout_notices, migrations, organisations, policies,
+    interactions, inventories, jobs, logos, logout_notices, mail_outbox, migrations, organisations, policies,
     refresh_tokens, registrations, revocations, roles, schedules, secret_uses, sessions, shadows,
     signing_keys, single_use, users,
 };
@@ -44,6 +44,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         jobs::STATEMENTS,
         logos::STATEMENTS,
         logout_notices::STATEMENTS,
+        mail_outbox::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
         policies::STATEMENTS,
@@ -64,7 +65,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         .flatten()
         .chain(own)
         .copied()
-        .chain([dialect.due_jobs(), dialect.due_logout_notices(), dialect.due_pings()])
+        .chain([dialect.due_jobs(), dialect.due_letters(), dialect.due_logout_notices(), dialect.due_pings()])
         .chain([dialect.allowed_applications(), dialect.consume_from_user()])
         .collect()
 }

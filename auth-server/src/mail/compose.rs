@@ -1,0 +1,320 @@
+//! Makes a message of a letter: plain text and HTML, of templates (RFC 2046 §5.1.4).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{MultiPart, SinglePart};
+use lettre::{Address, Message, message};
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use serde::Serialize;
+use url::Host;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::issuer::Issuer;
+use crate::domain::letter::{ChangedBy, Letter};
+use crate::domain::mailbox::Mailbox;
+use crate::mail::Parcel;
+
+const TEMPLATES: [(&str, &str); 11] = [
+    ("layout.html", include_str!("../../templates/mail/layout.html")),
+    ("layout.txt", include_str!("../../templates/mail/layout.txt")),
+    ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
+    ("password_changed.subject", include_str!("../../templates/mail/password_changed.subject")),
+    ("password_changed.txt", include_str!("../../templates/mail/password_changed.txt")),
+    ("sign_in_from_new_device.html", include_str!("../../templates/mail/sign_in_from_new_device.html")),
+    ("sign_in_from_new_device.subject", include_str!("../../templates/mail/sign_in_from_new_device.subject")),
+    ("sign_in_from_new_device.txt", include_str!("../../templates/mail/sign_in_from_new_device.txt")),
+    ("test.html", include_str!("../../templates/mail/test.html")),
+    ("test.subject", include_str!("../../templates/mail/test.subject")),
+    ("test.txt", include_str!("../../templates/mail/test.txt")),
+];
+
+/// Why no message can be made of a letter.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ComposeError {
+    /// What is accepted as an address is more than mail servers take. The address is not shown.
+    #[error("the address is none that mail can be sent to")]
+    Address,
+    /// A template.
+    #[error("a template of letters cannot be used: {0}")]
+    Template(#[from] minijinja::Error),
+    /// What is neither.
+    #[error("the letter cannot be made into a message: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+/// Makes messages.
+pub(super) struct Composer {
+    templates: Environment<'static>,
+    from: message::Mailbox,
+    reply_to: Option<message::Mailbox>,
+    /// What stands behind the @ of a Message-ID: the domain that letters are from, which is our own.
+    domain: String,
+    place: Place,
+}
+
+/// What every letter says of this server.
+#[derive(Clone, Serialize)]
+struct Place {
+    host: String,
+    account: String,
+}
+
+/// What a letter says besides.
+#[derive(Serialize)]
+struct Facts<'a> {
+    name: &'a str,
+    at: String,
+    /// From where something was done by whoever was signed in.
+    address: Option<String>,
+}
+
+impl Composer {
+    /// Reads every template. The issuer is the only name of this server that a letter says: nothing of a request gets into one.
+    pub(super) fn new(
+        issuer: &Issuer,
+        (from, reply_to): (Mailbox, Option<Mailbox>),
+    ) -> Result<Self, ComposeError> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_auto_escape_callback(|name| match name.rsplit_once('.') {
+            Some((_, "html")) => AutoEscape::Html,
+            Some(_) | None => AutoEscape::None,
+        });
+        for (name, source) in TEMPLATES {
+            templates.add_template(name, source)?;
+        }
+        Ok(Self {
+            templates,
+            domain: domain_of(&from).ok_or(ComposeError::Address)?,
+            from: addressed(&from)?,
+            reply_to: reply_to.as_ref().map(addressed).transpose()?,
+            place: Place { host: issuer.host().to_owned(), account: issuer.endpoint("/account") },
+        })
+    }
+
+    /// The message. The same letter makes the same one each time, so that whoever gets it twice can tell.
+    pub(super) fn compose(&self, parcel: &Parcel<'_>) -> Result<Message, ComposeError> {
+        let kind = parcel.letter.name();
+        let facts = Facts::of(parcel);
+        let said = |form: &str| -> Result<String, minijinja::Error> {
+            let template = self.templates.get_template(&format!("{kind}.{form}"))?;
+            template.render(context! { place => Serde(&self.place), letter => Serde(&facts) })
+        };
+        let mut builder = Message::builder()
+            .date(system_time(parcel.written_at))
+            .from(self.from.clone())
+            .to(addressed(parcel.to)?)
+            .subject(said("subject")?.trim_end())
+            .message_id(Some(format!("<{}@{}>", parcel.id, self.domain)))
+            .raw_header(automatic());
+        if let Some(reply_to) = &self.reply_to {
+            builder = builder.reply_to(reply_to.clone());
+        }
+        let parts = MultiPart::alternative()
+            .boundary(format!("letter-{}", parcel.id))
+            .singlepart(SinglePart::plain(said("txt")?))
+            .singlepart(SinglePart::html(said("html")?));
+        Ok(builder.multipart(parts)?)
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn of(parcel: &Parcel<'a>) -> Self {
+        let (at, address) = match parcel.letter {
+            Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
+            | Letter::SignInFromNewDevice { address, at } => (at, Some(address)),
+            Letter::PasswordChanged { by: ChangedBy::Administrator, at } | Letter::Test { at } => (at, None),
+        };
+        Self { name: parcel.to.name(), at: readable(*at), address: address.map(ToString::to_string) }
+    }
+}
+
+/// Nobody answers by a machine what a machine wrote (RFC 3834 §5).
+fn automatic() -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned())
+}
+
+/// The domain of a mailbox as mail servers know it.
+pub(super) fn domain_of(mailbox: &Mailbox) -> Option<String> {
+    let (_, domain) = mailbox.address().as_str().rsplit_once('@')?;
+    Host::parse(domain).ok().map(|host| host.to_string())
+}
+
+/// A mailbox as it stands in a header and in the envelope: both are made of checked parts and never of a text.
+fn addressed(mailbox: &Mailbox) -> Result<message::Mailbox, ComposeError> {
+    let (local, _) = mailbox.address().as_str().rsplit_once('@').ok_or(ComposeError::Address)?;
+    let domain = domain_of(mailbox).ok_or(ComposeError::Address)?;
+    let address = Address::new(local, domain).map_err(|_| ComposeError::Address)?;
+    let name = Some(mailbox.name()).filter(|name| !name.is_empty());
+    Ok(message::Mailbox::new(name.map(str::to_owned), address))
+}
+
+/// `2030-01-31 09:00 UTC`: read the same in every country.
+fn readable(time: Timestamp) -> String {
+    let text = time.rfc3339();
+    match text.split_once('T') {
+        Some((date, clock)) => {
+            let minutes: String = clock.chars().take(5).collect();
+            format!("{date} {minutes} UTC")
+        }
+        None => text,
+    }
+}
+
+fn system_time(time: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::LetterId;
+    use crate::domain::secret::Entropy;
+    use crate::domain::user::Email;
+
+    const AT: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn mailbox(name: &str, address: &str) -> Mailbox {
+        Mailbox::new(name, Email::parse(address).unwrap())
+    }
+
+    fn composer() -> Composer {
+        let issuer = Issuer::parse("https://id.example.com/idp").unwrap();
+        let from = mailbox("Example", "id@mail.example.com");
+        Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
+    }
+
+    fn every_letter() -> [Letter; 4] {
+        let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
+        [
+            Letter::PasswordChanged { by: owner, at: AT },
+            Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
+            Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at: AT },
+            Letter::Test { at: AT },
+        ]
+    }
+
+    fn message(to: &Mailbox, letter: &Letter) -> Message {
+        let id = LetterId::generate(AT, &Entropy::seeded(1));
+        composer().compose(&Parcel { id: &id, to, letter, written_at: AT }).unwrap()
+    }
+
+    fn text(to: &Mailbox, letter: &Letter) -> String {
+        String::from_utf8(message(to, letter).formatted()).unwrap()
+    }
+
+    /// The headers of the message itself.
+    fn headers(text: &str) -> Vec<&str> {
+        text.split_once("\r\n\r\n").unwrap().0.split("\r\n").collect()
+    }
+
+    #[test]
+    fn every_letter_has_a_subject_a_text_and_a_page_and_says_that_a_machine_wrote_it() {
+        let ada = mailbox("Ada", "ada@example.org");
+        for letter in every_letter() {
+            let text = text(&ada, &letter);
+            let headers = headers(&text);
+            for expected in [
+                "Auto-Submitted: auto-generated",
+                "Date: Fri, 15 Jan 2027 08:00:00 +0000",
+                "From: Example <id@mail.example.com>",
+                "Reply-To: help@example.com",
+                "To: Ada <ada@example.org>",
+                "MIME-Version: 1.0",
+            ] {
+                assert!(headers.contains(&expected), "{expected}: {headers:?}");
+            }
+            let id = headers.iter().find(|header| header.starts_with("Message-ID: <mal_")).unwrap();
+            assert!(id.ends_with("@mail.example.com>"), "{id}");
+            assert!(headers.iter().any(|header| header.starts_with("Subject: ") && header.len() > 15));
+            assert!(text.contains("Content-Type: text/plain") && text.contains("Content-Type: text/html"));
+            assert!(text.contains("id.example.com") && text.contains("2027-01-15 08:00 UTC"), "{text}");
+            assert!(text.is_ascii(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_letter_is_the_same_each_time_it_is_tried() {
+        let ada = mailbox("Ada", "ada@example.org");
+        for letter in every_letter() {
+            assert_eq!(text(&ada, &letter), text(&ada, &letter));
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_letter_is_fetched_or_styled_from_elsewhere() {
+        for (name, source) in TEMPLATES.into_iter().filter(|(name, _)| name.contains(".html")) {
+            for forbidden in
+                ["<img", "<link", "<script", "<style", "url(", "class=", "src=", "|safe", "http://"]
+            {
+                assert!(!source.contains(forbidden), "{name}: {forbidden}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_says_who_made_it() {
+        let ada = mailbox("Ada", "ada@example.org");
+        let [owner, administrator, ..] = every_letter();
+        let (owner, administrator) = (text(&ada, &owner), text(&ada, &administrator));
+        assert!(owner.contains("192.0.2.7") && !owner.contains("administrator"), "{owner}");
+        assert!(
+            administrator.contains("administrator") && !administrator.contains("192.0.2"),
+            "{administrator}"
+        );
+        assert!(owner.contains("https://id.example.com/idp/account"), "{owner}");
+    }
+
+    #[test]
+    fn pw_18_a_hostile_name_adds_no_header_no_recipient_and_no_markup() {
+        for name in [
+            "Ada\r\nBcc: eve@example.org\r\n\r\n<h1>x</h1>",
+            "Ada\nBcc: eve@example.org",
+            "Ada\0\r\n.\r\nMAIL FROM:<eve@example.org>",
+            "Ada\" <eve@example.org>, \"",
+            "<script>alert(1)</script>",
+            "=?utf-8?q?Ada=0D=0ABcc:_eve@example.org?=",
+            "{{ place.host }}{% include 'layout.txt' %}",
+            "Ада\u{202e}\u{2028}Bcc: eve@example.org",
+            &"é\r\n".repeat(400),
+        ] {
+            let ada = mailbox(name, "ada@example.org");
+            for letter in every_letter() {
+                let message = message(&ada, &letter);
+                let to: Vec<_> = message.envelope().to().iter().map(ToString::to_string).collect();
+                assert_eq!(to, ["ada@example.org"], "{name:?}");
+                let text = String::from_utf8(message.formatted()).unwrap();
+                for header in headers(&text) {
+                    let name = header.split(':').next().unwrap().to_ascii_lowercase();
+                    assert!(!["bcc", "cc", "mail from"].contains(&name.as_str()), "{header}");
+                    assert!(header.starts_with(' ') || header.contains(": "), "{header}");
+                }
+                let (_, page) = text.split_once("Content-Type: text/html").unwrap();
+                assert!(!page.contains("<script") && !page.contains("<h1>x"), "{page}");
+                assert!(!text.contains('\0') && !text.contains("\r\n.\r\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_is_made_of_checked_parts() {
+        let letter = Letter::Test { at: AT };
+        for (address, sent_to) in [
+            ("ada@example.org", "ada@example.org"),
+            ("ada+x@b\u{fc}cher.example", "ada+x@xn--bcher-kva.example"),
+        ] {
+            let message = message(&mailbox("", address), &letter);
+            let to: Vec<_> = message.envelope().to().iter().map(ToString::to_string).collect();
+            assert_eq!(to, [sent_to]);
+        }
+        for bad in ["a..b@example.org", "ada@exa_mple..org", "ada@-x-.org"] {
+            let Ok(address) = Email::parse(bad) else { continue };
+            let id = LetterId::generate(AT, &Entropy::seeded(1));
+            let to = Mailbox::new("", address);
+            let parcel = Parcel { id: &id, to: &to, letter: &letter, written_at: AT };
+            assert!(matches!(composer().compose(&parcel), Err(ComposeError::Address)), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Changing the password of the account that is signed in.
+
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::letter::{ChangedBy, Letter};
+use crate::domain::user::{Password, PasswordHash, User};
+use crate::services::login::{BadNewPassword, BrowserTraits, Checked, LoginError, LoginService, SignedIn};
+use crate::services::password_quality;
+use crate::services::visit::Visit;
+use crate::storage::credentials::{self, SignInRow};
+use crate::storage::{sessions, users};
+
+/// Somebody who is signed in changes the password.
+pub(crate) struct PasswordChange<'a> {
+    pub(crate) current: &'a str,
+    pub(crate) new: &'a str,
+    pub(crate) user: &'a User,
+    pub(crate) browser: BrowserTraits<'a>,
+    pub(crate) visit: &'a Visit,
+}
+
+impl LoginService {
+    /// Changes the password. Every session and every grant of the user ends; this browser gets a new session.
+    pub(crate) async fn change_password(&self, change: PasswordChange<'_>) -> Result<SignedIn, LoginError> {
+        let new = Password::choose(change.new).map_err(BadNewPassword::from)?;
+        password_quality::check(&new, change.user.username.as_str()).map_err(BadNewPassword::from)?;
+        let username = &change.user.username;
+        let tried = self.admit(username.as_str(), Some(username), change.browser, change.visit)?;
+        let row = credentials::for_sign_in(&mut self.store.read().await?, username).await?;
+        let accepted = match Password::parse(change.current) {
+            Ok(current) => matches!(self.check(row.as_ref(), &current).await?, Checked::Accepted { .. }),
+            Err(_) => false,
+        };
+        let (Some(SignInRow { password: Some(old), user }), true) = (row, accepted) else {
+            self.parts.limits.failed(&tried);
+            return self
+                .note_failure(AuditAction::PasswordChanged, Some(change.user.clone()), change.visit)
+                .await;
+        };
+        if change.new == change.current {
+            return Err(BadNewPassword::Same.into());
+        }
+        let hash = self.parts.hasher.hash(&new).await?;
+        self.replace(user, old, hash, &change).await
+    }
+
+    async fn replace(
+        &self,
+        user: User,
+        old: PasswordHash,
+        new: PasswordHash,
+        change: &PasswordChange<'_>,
+    ) -> Result<SignedIn, LoginError> {
+        let signed_in = self.new_session(user.clone(), change.browser, change.visit);
+        let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
+        let (now, address) = (change.visit.now, change.visit.address);
+        let (notices, mail) = (self.parts.notices.clone(), self.parts.mail.clone());
+        let departures = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    users::hold(tx, &user.id).await?;
+                    if !credentials::replace_password(tx, &user.id, &old, &new, now).await? {
+                        return Err(LoginError::Wrong);
+                    }
+                    let departures = notices.end_all(tx, &user.id, now).await?;
+                    sessions::insert(tx, &session, &digest).await?;
+                    tx.audit(
+                        AuditEvent::new(Actor::User(user.id.clone()), AuditAction::PasswordChanged)
+                            .on(&user.id)
+                            .from(Some(address)),
+                    );
+                    let by = ChangedBy::Owner { address };
+                    mail.post(tx, Letter::PasswordChanged { by, at: now }, &user).await?;
+                    Ok(departures)
+                })
+            })
+            .await?;
+        self.parts.notices.send(departures);
+        Ok(signed_in)
+    }
+}

@@ -1,0 +1,126 @@
+//! Letters to people.
+//!
+//! A letter is written in the transaction that does what it tells of, so it is neither lost nor tells of what did not happen; whichever
+//! replica comes to it sends it. Whom it goes to and what it says lies sealed, and only until it is settled.
+
+mod deliver;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, RwLock};
+
+use crate::domain::clock::Clock;
+use crate::domain::ids::LetterId;
+use crate::domain::letter::{Letter, LetterState};
+use crate::domain::mailbox::Mailbox;
+use crate::domain::secret::{Digest32, Entropy};
+use crate::domain::user::{Email, User};
+use crate::keys::seal::Sealer;
+use crate::mail::Mailer;
+use crate::storage::mail_outbox::{self, NewLetter};
+use crate::storage::{Store, StoreError, Tx};
+
+/// What letters are sealed for.
+const PURPOSE: &str = "letter";
+/// What the key is for under which addresses are counted.
+const TALLY: &str = "tally of letters";
+/// In which time so many letters of a kind go to an address.
+const COUNTED: Duration = Duration::from_hours(1);
+
+/// Writes letters and sends them. Where mail is off, it does neither. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct MailService(Option<Arc<Office>>);
+
+/// What letters are written and sent with.
+struct Office {
+    parts: MailParts,
+    tally: hmac::Key,
+    /// One round of sending at a time.
+    round: Mutex<()>,
+    /// Held to read by everything that is on its way.
+    flights: Arc<RwLock<()>>,
+}
+
+/// What the service needs.
+pub(crate) struct MailParts {
+    pub(crate) store: Store,
+    pub(crate) sealer: Sealer,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) mailer: Mailer,
+    pub(crate) limits: MailLimits,
+}
+
+/// How many letters, and how long sending one may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MailLimits {
+    pub(crate) per_address_per_hour: u32,
+    pub(crate) timeout: Duration,
+}
+
+/// What is sealed.
+#[derive(Deserialize, Serialize)]
+struct Contents {
+    to: Mailbox,
+    letter: Letter,
+}
+
+impl MailService {
+    pub(crate) fn new(parts: MailParts) -> Self {
+        let tally = hmac::Key::new(hmac::HMAC_SHA256, &parts.sealer.derive(TALLY));
+        Self(Some(Arc::new(Office { parts, tally, round: Mutex::default(), flights: Arc::default() })))
+    }
+
+    /// Nobody is written to.
+    pub(crate) const fn off() -> Self {
+        Self(None)
+    }
+
+    /// Writes a letter to the owner of an account, to be sent once the transaction is committed. Nobody is told of what stands above
+    /// the limit of an address: it runs the same statements, and is not sent.
+    pub(crate) async fn post(&self, tx: &mut Tx, letter: Letter, to: &User) -> Result<(), StoreError> {
+        let (Some(office), Some(email)) = (&self.0, &to.email) else { return Ok(()) };
+        let MailParts { entropy, sealer, limits, .. } = &office.parts;
+        let now = tx.now();
+        let (kind, lifetime) = (letter.name(), letter.lifetime());
+        let tally = office.tally(kind, email);
+        let count = mail_outbox::count(tx, &tally, now.minus(COUNTED)).await?;
+        let is_void = count >= u64::from(limits.per_address_per_hour);
+        let id = LetterId::generate(now, entropy);
+        let contents = Contents { to: Mailbox::new(&to.name, email.clone()), letter };
+        let text = serde_json::to_vec(&contents)
+            .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+        let sealed = sealer.seal(PURPOSE, id.as_str().as_bytes(), &text);
+        let letter = NewLetter {
+            id,
+            kind,
+            user: to.id.clone(),
+            tally,
+            sealed,
+            created_at: now,
+            expires_at: now.plus(lifetime),
+        };
+        let state = if is_void { LetterState::Void } else { LetterState::Waiting };
+        mail_outbox::insert(tx, &letter, state).await
+    }
+}
+
+impl Office {
+    /// Stands for an address and a kind of letter: who has the key can count, and nobody can tell whose it is. The domain is in one
+    /// case already; that the name before it has none is what mail servers agree on, and what counting has to.
+    fn tally(&self, kind: &str, address: &Email) -> Digest32 {
+        let message = format!("{kind}\0{}", address.as_str().to_lowercase());
+        let tag = hmac::sign(&self.tally, message.as_bytes());
+        Digest32::of(tag.as_ref())
+    }
+}
+
+impl fmt::Debug for MailService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailService").field("sends", &self.0.is_some()).finish()
+    }
+}
