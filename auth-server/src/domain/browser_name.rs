@@ -70,76 +70,32 @@ fn product(user_agent: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    const KNOWN: [(&str, &str, Option<&str>); 11] = [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox", Some("Linux")),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0 Safari/537.36", "Chrome", Some("Linux")),
+        ("Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0 Safari/537.36", "Chrome", Some("Linux")),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/156.0 Safari/537.36 Edg/156.0", "Edge", Some("Windows")),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/156.0 Safari/537.36 OPR/130.0", "Opera", Some("Windows")),
+        (
+            "Mozilla/5.0 (Linux; Android 16; K) SamsungBrowser/29.0 Chrome/136.0 Mobile Safari/537.36",
+            "Samsung Internet",
+            Some("Android"),
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) Version/26.0 Safari/604.1",
+            "Safari",
+            Some("iPhone"),
+        ),
+        ("Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) CriOS/156.0 Safari/604.1", "Chrome", Some("iPad")),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/26.0 Safari/605", "Safari", Some("macOS")),
+        ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) Chrome/156.0 Safari/537.36", "Chrome", Some("ChromeOS")),
+        ("curl/8.18.0", "curl", None),
+    ];
+
     #[test]
     fn browsers_and_systems_are_known_by_name() {
-        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
-        let phone = "AppleWebKit/605.1.15 (KHTML, like Gecko)";
-        for (user_agent, browser, system) in [
-            (
-                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
-                "Firefox",
-                Some("Linux"),
-            ),
-            (
-                format!("Mozilla/5.0 (X11; Linux x86_64) {webkit} Chrome/156.0.0.0 Safari/537.36"),
-                "Chrome",
-                Some("Linux"),
-            ),
-            (
-                format!("Mozilla/5.0 (X11; Linux x86_64) {webkit} HeadlessChrome/156.0.0.0 Safari/537.36"),
-                "Chrome",
-                Some("Linux"),
-            ),
-            (
-                format!(
-                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/156.0.0.0 Safari/537.36 Edg/156.0.0.0"
-                ),
-                "Edge",
-                Some("Windows"),
-            ),
-            (
-                format!(
-                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/156.0.0.0 Safari/537.36 OPR/130.0.0.0"
-                ),
-                "Opera",
-                Some("Windows"),
-            ),
-            (
-                format!(
-                    "Mozilla/5.0 (Linux; Android 16; K) {webkit} SamsungBrowser/29.0 Chrome/136.0.0.0 Mobile Safari/537.36"
-                ),
-                "Samsung Internet",
-                Some("Android"),
-            ),
-            (
-                format!(
-                    "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) {phone} Version/26.0 Mobile/15E148 Safari/604.1"
-                ),
-                "Safari",
-                Some("iPhone"),
-            ),
-            (
-                format!(
-                    "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) {phone} CriOS/156.0 Mobile/15E148 Safari/604.1"
-                ),
-                "Chrome",
-                Some("iPad"),
-            ),
-            (
-                format!(
-                    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {phone} Version/26.0 Safari/605.1.15"
-                ),
-                "Safari",
-                Some("macOS"),
-            ),
-            (
-                format!("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {webkit} Chrome/156.0.0.0 Safari/537.36"),
-                "Chrome",
-                Some("ChromeOS"),
-            ),
-            ("curl/8.18.0".to_owned(), "curl", None),
-        ] {
-            let found = BrowserName::of(&user_agent);
+        for (user_agent, browser, system) in KNOWN {
+            let found = BrowserName::of(user_agent);
             assert_eq!((found.browser.as_deref(), found.system), (Some(browser), system), "{user_agent}");
         }
     }

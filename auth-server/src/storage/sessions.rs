@@ -138,14 +138,14 @@ pub async fn list_by_user(
     rows.iter().map(|row| read_at(row, 0)).collect()
 }
 
-/// The sessions of a user that have not ended and were used after `used`, the newest first.
+/// The sessions of a user that have not ended and were used after `idle_since`, the newest first.
 pub async fn list_newest(
     tx: &mut Tx,
     user: &UserId,
-    (now, used): (Timestamp, Timestamp),
+    (now, idle_since): (Timestamp, Timestamp),
     limit: u32,
 ) -> Result<Vec<Session>, StoreError> {
-    let rows = tx.fetch_all(LIST_NEWEST, &[user.into(), now.into(), used.into(), limit.into()]).await?;
+    let rows = tx.fetch_all(LIST_NEWEST, &[user.into(), now.into(), idle_since.into(), limit.into()]).await?;
     rows.iter().map(|row| read_at(row, 0)).collect()
 }
 

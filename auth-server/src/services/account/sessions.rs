@@ -45,9 +45,9 @@ impl AccountService {
         live: &LiveSession,
         now: Timestamp,
     ) -> Result<OtherSessions, StoreError> {
-        let (user, used) = (&live.user.id, now.minus(self.settings.idle()));
+        let (owner, idle_since) = (&live.user.id, now.minus(self.settings.idle()));
         let mut tx = self.store.read().await?;
-        let mut found = sessions::list_newest(&mut tx, user, (now, used), MOST_SHOWN + 2).await?;
+        let mut found = sessions::list_newest(&mut tx, owner, (now, idle_since), MOST_SHOWN + 2).await?;
         found.retain(|session| session.id != live.session.id);
         let most = usize::try_from(MOST_SHOWN).unwrap_or(usize::MAX);
         let more = found.len() > most;
@@ -91,7 +91,9 @@ impl AccountService {
             let (asker, kept) = (self.asker(live, visit), live.session.id.clone());
             let departures = end_some(&self.store, asker, kept).await?;
             let is_done = departures.is_empty();
-            departures.into_iter().for_each(|told| self.notices.send(told));
+            for told in departures {
+                self.notices.send(told);
+            }
             if is_done {
                 return Ok(());
             }

@@ -79,7 +79,9 @@ async fn events_are_listed_by_who_did_it_and_by_what_it_was_done_to(#[case] back
     fixture
         .write(move |tx| {
             Box::pin(async move {
-                events.into_iter().for_each(|event| tx.audit(event));
+                for event in events {
+                    tx.audit(event);
+                }
                 Ok(())
             })
         })
