@@ -100,6 +100,18 @@ async fn what_somebody_says_is_kept_and_told(#[values(Sqlite, Postgres)] databas
         (&json!(ada.id), &json!(["name", "profile"]))
     );
     assert!(!events[0].to_string().contains("1815"), "the trail is kept longer than personal data may be");
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_left_empty_is_said_no_more(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let form = full(the_form(&visitor.open(PAGE).await, "profile-form"));
+    assert_eq!(visitor.submit(&form).await.status, 303);
+    let shown = the_form(&visitor.open(PAGE).await, "profile-form");
     // Nothing changes, and nothing is recorded, when the same is said again.
     assert_eq!(visitor.submit(&shown).await.status, 303);
     assert_eq!(changes(&server, &ada.id).await.len(), 1);
