@@ -72,7 +72,7 @@ async fn somebody_looks_after_the_account(#[values(On, Off)] scripts: Scripts) {
     browser.click("to-apps").await;
     assert_eq!(browser.text("app-1-title").await, "Test shop");
     browser.click("app-1-withdraw").await;
-    assert!(browser.text("notice").await.contains("Access is withdrawn."));
+    assert!(browser.text("notice").await.contains("Access is withdrawn"));
     assert!(browser.has("no-apps").await);
 
     browser.click("to-profile").await;

@@ -322,6 +322,28 @@ async fn a_mail_server_that_says_nothing_holds_nobody_up(#[values(Sqlite, Postgr
     assert_eq!(only(&changes(&office)).to, ["ada@example.org"]);
 }
 
+/// What it took it has: a letter is not sent again because nobody said goodbye.
+#[rstest]
+#[tokio::test]
+async fn a_mail_server_that_says_no_goodbye_gets_a_letter_once(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    office.behave(Manner::NoFarewell);
+    let server = TestServer::start_with(database, |config| {
+        office.serve(config);
+        config.reach.mail.smtp.timeout_secs = 5;
+    })
+    .await;
+    let ada = server.admin.user("ada").await;
+    reset(&server, &ada, NEW).await;
+    for _ in 0..3 {
+        send(&server).await;
+        server.wait(HOUR);
+    }
+    assert_eq!(only(&changes(&office)).to, ["ada@example.org"]);
+}
+
 #[rstest]
 #[tokio::test]
 async fn letters_become_files_where_a_folder_takes_them(#[values(Sqlite, Postgres)] database: Database) {

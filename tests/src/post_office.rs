@@ -28,6 +28,8 @@ pub enum Manner {
     Accept,
     /// It closes the connection as soon as somebody is to get a letter.
     HangUp,
+    /// It takes every letter and says no goodbye.
+    NoFarewell,
     /// It answers every recipient with this code: 451 asks to come back, 550 refuses.
     Refuse(u16),
     /// It says nothing at all.
@@ -298,6 +300,7 @@ impl Talk<'_> {
                     letter.to.clear();
                     "250 2.0.0 taken".to_owned()
                 }
+                "QUIT" if *lock(&self.desk.manner) == Manner::NoFarewell => std::future::pending().await,
                 "QUIT" => {
                     say(&mut stream, "221 bye").await?;
                     return None;
@@ -313,7 +316,7 @@ impl Talk<'_> {
         match *lock(&self.desk.manner) {
             Manner::HangUp => None,
             Manner::Refuse(code) => Some(format!("{code} {}.1.1 <{address}> is not served", code / 100)),
-            Manner::Accept | Manner::Silent => {
+            Manner::Accept | Manner::NoFarewell | Manner::Silent => {
                 letter.to.push(address.to_owned());
                 Some("250 2.1.5 ok".to_owned())
             }

@@ -43,7 +43,7 @@ async fn send_test(context: &Context, address: &str) -> Result<(), Failure> {
     let letter = Letter::Test { at: now };
     let parcel = Parcel { id: &id, to: &to, letter: &letter, written_at: now };
     let answer = mailer.send(&parcel).await.map_err(failure)?;
-    let sentence = format!("The letter {id} was taken: {answer}");
+    let sentence = format!("The letter {id} was taken: {}", visible(&answer));
     output::done(context.format, &json!({ "letter": id.as_str(), "answer": answer }), &sentence)
 }
 

@@ -73,7 +73,9 @@ impl Rule {
 
 fn without(description: &str) -> Option<String> {
     let (_, rest) = description.split_once(WITHOUT)?;
-    Some(rest.trim_end().trim_end_matches('.').to_owned())
+    // A sentence may go over the end of a line.
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    Some(words.join(" ").trim_end_matches('.').to_owned())
 }
 
 /// Where a JSON Schema says what the elements of a list are.

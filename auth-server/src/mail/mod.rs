@@ -86,8 +86,9 @@ impl Mailer {
             Transport::Smtp => Way::Smtp(Box::new(Smtp::open(&settings.smtp, &from)?)),
             Transport::Folder | Transport::Off => Way::Folder(Folder::at(config.data_file(FOLDER))),
         };
+        let key = if settings.reply_to.is_some() { "from or mail.reply_to" } else { "from" };
         let composer = Composer::new(&issuer, (from, reply_to))
-            .map_err(|error| BadMail { key: "from", cause: error.to_string() })?;
+            .map_err(|error| BadMail { key, cause: error.to_string() })?;
         Ok(Some(Self(Arc::new(Inner { composer, way }))))
     }
 

@@ -6,24 +6,50 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::Message;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::{Code, Response};
-use lettre::transport::smtp::{AsyncSmtpTransport, Error};
-use lettre::{AsyncTransport as _, Message, Tokio1Executor};
+use tokio::time::timeout;
 
 use crate::config::{self, MailTls};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::compose::domain_of;
 use crate::mail::{BadMail, Outlook, Unsent};
 
+/// How long one address of a mail server may take to answer: it may have another.
+const MOST_TO_CONNECT: Duration = Duration::from_secs(10);
+/// How long a mail server may take to say goodbye. Nobody waits for it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// A mail server.
 pub(super) struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
+    security: Security,
+    /// What this server calls itself.
+    name: ClientId,
+    credentials: Option<Credentials>,
     /// As messages name it.
     place: String,
     timeout: Duration,
+}
+
+/// How the connection is kept from others.
+enum Security {
+    None,
+    Tls(TlsParameters),
+    Starttls(TlsParameters),
+}
+
+/// What a letter did not get beyond.
+enum Stuck {
+    /// The mail server did not come to know which letter.
+    Before(Error),
+    /// What is refused is this letter, or whom it goes to.
+    Letter(Error),
 }
 
 impl Smtp {
@@ -31,30 +57,55 @@ impl Smtp {
     pub(super) fn open(settings: &config::Smtp, from: &Mailbox) -> Result<Self, BadMail> {
         let host = settings.host.clone().ok_or_else(|| bad("host", "is not set"))?;
         let name = domain_of(from).ok_or_else(|| bad("from", "has a domain that no mail server knows"))?;
-        let tls = match settings.tls {
-            MailTls::None => Tls::None,
-            MailTls::Required => Tls::Wrapper(parameters(&host, settings)?),
-            MailTls::Starttls => Tls::Required(parameters(&host, settings)?),
+        let security = match settings.tls {
+            MailTls::None => Security::None,
+            MailTls::Required => Security::Tls(parameters(&host, settings)?),
+            MailTls::Starttls => Security::Starttls(parameters(&host, settings)?),
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&host)
-            .port(settings.port())
-            .hello_name(ClientId::Domain(name))
-            .timeout(Some(settings.timeout()))
-            .tls(tls);
-        if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
-            builder = builder.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
-        }
-        let place = format!("{host}:{}", settings.port());
-        Ok(Self { transport: builder.build(), place, timeout: settings.timeout() })
+        let credentials = settings
+            .username
+            .as_ref()
+            .zip(settings.password.as_ref())
+            .map(|(username, password)| Credentials::new(username.clone(), password.expose().to_owned()));
+        let (port, name) = (settings.port(), ClientId::Domain(name));
+        let place = format!("{host}:{port}");
+        Ok(Self { host, port, security, name, credentials, place, timeout: settings.timeout() })
     }
 
     /// Sends a letter, and gives what the mail server answered.
     pub(super) async fn send(&self, message: Message) -> Result<String, Unsent> {
-        match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
+        match timeout(self.timeout, self.deliver(&message)).await {
             Ok(Ok(response)) => Ok(said(&response)),
-            Ok(Err(error)) => Err(self.unsent(&error)),
+            Ok(Err(Stuck::Letter(error))) => Err(self.unsent(&error)),
+            Ok(Err(Stuck::Before(error))) => Err(Unsent { outlook: Outlook::Later, ..self.unsent(&error) }),
             Err(_) => Err(self.slow()),
         }
+    }
+
+    /// What is taken is taken: how the mail server says goodbye changes nothing of it.
+    async fn deliver(&self, message: &Message) -> Result<Response, Stuck> {
+        let mut connection = self.connect().await.map_err(Stuck::Before)?;
+        let taken = connection.send(message.envelope(), &message.formatted()).await;
+        tokio::spawn(async move { timeout(FAREWELL, connection.abort()).await });
+        taken.map_err(Stuck::Letter)
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+        let from_the_start = match &self.security {
+            Security::Tls(parameters) => Some(parameters.clone()),
+            Security::None | Security::Starttls(_) => None,
+        };
+        let patience = Some((self.timeout / 3).min(MOST_TO_CONNECT));
+        let place = (self.host.as_str(), self.port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(place, patience, &self.name, from_the_start, None).await?;
+        if let Security::Starttls(parameters) = &self.security {
+            connection.starttls(parameters.clone(), &self.name).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
     }
 
     fn slow(&self) -> Unsent {
@@ -121,6 +172,10 @@ fn refused(place: &str, code: Code, answer: &str) -> Unsent {
         530..=538 => (Outlook::Later, "does not know this server: check mail.username and mail.password"),
         // It is no server that takes mail, or does not know what it is told: so is that.
         500..=504 | 521 => (Outlook::Later, "takes no mail from here"),
+        // It is about who sends (RFC 3463 §3.8), not about the letter: where nobody said who we are, for one.
+        _ if number >= 500 && status.is_some_and(|status| status.starts_with("5.7.")) => {
+            (Outlook::Later, "does not take it from here: check mail.from, mail.username and mail.password")
+        }
         400..=499 => (Outlook::Later, "does not take it now"),
         _ => (Outlook::Hopeless, "refused it"),
     };
@@ -204,6 +259,12 @@ mod tests {
                 "5.7.8 wrong",
                 Outlook::Later,
                 "mail.password (535 5.7.8)",
+            ),
+            (
+                code(permanent, Category::Unspecified4, Detail::Four),
+                "5.7.1 <ada@example.org>: Relay access denied",
+                Outlook::Later,
+                "check mail.from, mail.username and mail.password (554 5.7.1)",
             ),
             (code(permanent, Category::Syntax, Detail::Two), "what?", Outlook::Later, "(502)"),
         ] {

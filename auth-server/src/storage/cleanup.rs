@@ -27,7 +27,10 @@ const LOGOUT_NOTICES: &str = "
         (SELECT id FROM logout_notices WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)";
 const LETTERS: &str = "
     DELETE FROM mail_outbox WHERE id IN
-        (SELECT id FROM mail_outbox WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)";
+        (SELECT id FROM mail_outbox WHERE settled_at IS NOT NULL AND settled_at < $1
+          UNION ALL
+         SELECT id FROM mail_outbox WHERE settled_at IS NULL AND due_at < $1 AND expires_at < $1
+          LIMIT $2)";
 const DEVICES: &str = "
     DELETE FROM device_authorizations WHERE digest IN
         (SELECT digest FROM device_authorizations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
@@ -68,7 +71,7 @@ pub enum Expired {
     Interactions,
     /// Finished jobs.
     Jobs,
-    /// Letters that were sent, or given up.
+    /// Letters that were sent, or given up, or that nobody came to in their time: mail may be off now.
     Letters,
     /// What clients were told of the end of sessions.
     LogoutNotices,

@@ -171,14 +171,14 @@ impl Dialect {
                   WHERE id IN (SELECT id FROM mail_outbox
                                 WHERE settled_at IS NULL AND due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
                                 ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-              RETURNING id, kind, user_id, sealed, created_at, expires_at, attempts"
+              RETURNING id, kind, user_id, sealed, created_at, expires_at, attempts, last_error"
             }
             Self::Sqlite => {
                 "UPDATE mail_outbox SET leased_until = $1, lease_token = $2, attempts = attempts + 1
                   WHERE id IN (SELECT id FROM mail_outbox
                                 WHERE settled_at IS NULL AND due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3)
                                 ORDER BY due_at LIMIT $4)
-              RETURNING id, kind, user_id, sealed, created_at, expires_at, attempts"
+              RETURNING id, kind, user_id, sealed, created_at, expires_at, attempts, last_error"
             }
         }
     }

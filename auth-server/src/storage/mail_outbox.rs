@@ -65,6 +65,8 @@ pub struct DueLetter {
     pub expires_at: Timestamp,
     /// How often it was tried, this time included.
     pub attempts: u32,
+    /// Why it did not go the last time.
+    pub last_error: Option<String>,
 }
 
 /// How many letters of a tally were kept since then to be sent. Until the transaction ends nobody else counts the same: of two
@@ -145,5 +147,6 @@ fn read(row: &Row) -> Result<DueLetter, StoreError> {
         created_at: row.get(4)?,
         expires_at: row.get(5)?,
         attempts: row.get(6)?,
+        last_error: row.get(7)?,
     })
 }

@@ -124,7 +124,9 @@ impl AccountService {
         let by = by(&event, me);
         let fields = event.detail.get("changed").and_then(Value::as_array).into_iter().flatten();
         let fields = fields.filter_map(|field| field.as_str().map(str::to_owned)).collect();
-        let address = event.address.filter(|_| matches!(by, By::Own | By::Visitor));
+        // An application that passed for the person works from somewhere of its own.
+        let is_elsewhere = event.action == Action::UserImpersonated;
+        let address = event.address.filter(|_| !is_elsewhere && matches!(by, By::Own | By::Visitor));
         Ok(LogEntry { what, by, client, fields, at, address })
     }
 }

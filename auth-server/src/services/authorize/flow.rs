@@ -222,9 +222,13 @@ impl AuthorizeService {
             }
             return Ok(id);
         }
-        self.limits
-            .admit(flow.visit.address)
-            .map_err(|retry_after| InteractionError::Throttled { retry_after })?;
+        // What a client without a secret pushed was counted then.
+        let is_counted = flow.handle.is_some() && flow.client.authentication.method == AuthMethod::None;
+        if !is_counted {
+            self.limits
+                .admit(flow.visit.address)
+                .map_err(|retry_after| InteractionError::Throttled { retry_after })?;
+        }
         let interaction = self.new_interaction(&flow, asked)?;
         let id = interaction.id.clone();
         self.store

@@ -109,7 +109,8 @@ impl Office {
     async fn send(&self, letter: &DueLetter) -> Result<(), Refusal> {
         let MailParts { clock, sealer, mailer, .. } = &self.parts;
         if clock.now() >= letter.expires_at {
-            let reason = "it could not be sent for as long as it was worth sending".to_owned();
+            let last = letter.last_error.as_deref().map(|last| format!(": {last}")).unwrap_or_default();
+            let reason = format!("it could not be sent for as long as it was worth sending{last}");
             return Err(Refusal { reason, end: Some(LetterState::Expired) });
         }
         if letter.attempts > MAX_ATTEMPTS {
