@@ -95,7 +95,16 @@ async fn an_application_of_our_own_is_listed_while_it_holds_something(
     assert!(text_of(&page.text(), "app-1-api-1").unwrap().contains(&orders.name));
     let both = AuthorizeRequest::of(&own).with("resource", &orders.audience).and("resource", &stock.audience);
     let callback = visitor.authorize(&both, &ada).await;
-    let more = server.machine.redeem(&own, &both, &callback).await;
+    // Of several the token request names one (RFC 8707 §2.2).
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", callback.code()),
+        ("redirect_uri", both.get("redirect_uri")),
+        ("code_verifier", &both.pkce.verifier),
+        ("resource", &stock.audience),
+    ];
+    let more = server.machine.token(&own, &fields).await;
+    assert_eq!(more.status, 200, "{}", more.text());
     let page = visitor.open(PAGE).await;
     assert_eq!(text_of(&page.text(), "app-2-title"), None, "it is one application");
     let text = unescape(&page.text());
