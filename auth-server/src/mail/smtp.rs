@@ -261,7 +261,7 @@ mod tests {
                 "mail.password (535 5.7.8)",
             ),
             (
-                code(permanent, Category::Unspecified4, Detail::Four),
+                code(permanent, Category::MailSystem, Detail::Four),
                 "5.7.1 <ada@example.org>: Relay access denied",
                 Outlook::Later,
                 "check mail.from, mail.username and mail.password (554 5.7.1)",
