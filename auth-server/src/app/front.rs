@@ -5,6 +5,7 @@ use crate::http::extract::form::FormGuard;
 use crate::http::render::{Pages, PagesError};
 use crate::http::state::Front;
 use crate::services::account::AccountService;
+use crate::services::account::limits::ChangeLimits;
 use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
@@ -36,7 +37,12 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
-        account: AccountService::new(store.clone(), config.sessions.clone(), ground.notices.clone()),
+        account: AccountService::new(
+            store.clone(),
+            config.sessions.clone(),
+            ground.notices.clone(),
+            ChangeLimits::new(clock, entropy),
+        ),
         login: LoginService::new(store.clone(), config.sessions.clone(), parts),
     })
 }

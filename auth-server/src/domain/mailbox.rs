@@ -35,12 +35,7 @@ pub struct InvalidMailbox;
 impl Mailbox {
     /// The mailbox of somebody. What a name must not have becomes a blank, since the letter has to arrive.
     pub fn new(name: &str, address: Email) -> Self {
-        let is_blank = |symbol: char| {
-            symbol.is_whitespace()
-                || symbol.is_control()
-                || is_invisible(symbol)
-                || matches!(symbol, '\u{2028}' | '\u{2029}')
-        };
+        let is_blank = |symbol: char| symbol.is_whitespace() || symbol.is_control() || is_invisible(symbol);
         let words: Vec<&str> = name.split(is_blank).filter(|word| !word.is_empty()).collect();
         let name: String = words.join(" ").chars().take(MAX_NAME).collect();
         Self { name: name.trim_end().to_owned(), address }

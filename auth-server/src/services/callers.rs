@@ -15,6 +15,7 @@ use crate::services::admin_error::AdminError;
 use crate::services::caller::{Authority, Caller};
 use crate::services::owners::{Owners, is_owner};
 use crate::services::token::access::standing_holds;
+use crate::storage::revocations::Marks;
 use crate::storage::{Store, StoreError, Tx, Unique, grants, revocations, single_use, users};
 
 /// What a verified access token says about its caller.
@@ -30,6 +31,8 @@ pub(crate) struct TokenFacts {
     pub(crate) grant: Option<GrantId>,
     /// `roles`.
     pub(crate) roles: Vec<RoleName>,
+    /// `iat`.
+    pub(crate) issued_at: Timestamp,
 }
 
 /// Where and when a request came in.
@@ -91,7 +94,9 @@ impl CallerService {
             return Err(CallerRefusal::Revoked("the client is switched off"));
         }
         let mut tx = self.store.read().await.map_err(AdminError::from)?;
-        if revocations::jti_revoked(&mut tx, &facts.token).await.map_err(AdminError::from)? {
+        let TokenFacts { token, client, issued_at, .. } = facts;
+        let marks = Marks { token, subject: &facts.subject, client, issued_at: *issued_at };
+        if revocations::concern(&mut tx, &marks).await.map_err(AdminError::from)? {
             return Err(CallerRefusal::Revoked("the token was revoked"));
         }
         let subject = subject(&mut tx, facts, arrival.now).await?;

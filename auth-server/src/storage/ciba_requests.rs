@@ -8,7 +8,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::decoupled::{Decision, PollState};
 use crate::domain::ids::{CibaRequestId, ClientId, UserId};
 use crate::domain::secret::Digest32;
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, polled};
 
@@ -203,7 +203,7 @@ pub async fn ping_is_due(tx: &mut Tx, now: Timestamp) -> Result<bool, StoreError
 /// Takes the pings that have been due longest: while the lease lasts nobody else gets them.
 pub async fn take_pings(
     tx: &mut Tx,
-    lease: &NoticeLease,
+    lease: &Lease,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Ping>, StoreError> {
@@ -223,7 +223,7 @@ pub async fn take_pings(
 }
 
 /// Notes that a client was told, or is told no more, and forgets what it was to be told; `false` when the lease was lost.
-pub async fn settle_ping(tx: &mut Tx, id: &CibaRequestId, lease: &NoticeLease) -> Result<bool, StoreError> {
+pub async fn settle_ping(tx: &mut Tx, id: &CibaRequestId, lease: &Lease) -> Result<bool, StoreError> {
     Ok(tx.execute(SETTLE_PING, &[id.into(), lease.token.as_str().into()]).await? > 0)
 }
 
@@ -231,7 +231,7 @@ pub async fn settle_ping(tx: &mut Tx, id: &CibaRequestId, lease: &NoticeLease) -
 pub async fn put_off_ping(
     tx: &mut Tx,
     id: &CibaRequestId,
-    lease: &NoticeLease,
+    lease: &Lease,
     due_at: Timestamp,
 ) -> Result<bool, StoreError> {
     Ok(tx.execute(PUT_OFF_PING, &[id.into(), lease.token.as_str().into(), due_at.into()]).await? > 0)

@@ -5,6 +5,7 @@ use crate::domain::client::ClientSettings;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, LogoutNoticeId, SessionId, UserId};
 use crate::domain::user::Sub;
+use crate::storage::leases::Lease;
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
@@ -67,15 +68,6 @@ pub struct Participant {
     pub subject: Sub,
 }
 
-/// The time for which a notice is somebody's to send, and the word that proves it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct NoticeLease {
-    /// Proves whose it is.
-    pub token: String,
-    /// Until when nobody else takes it.
-    pub until: Timestamp,
-}
-
 /// The clients that got an ID token in a session and want to be told of its end.
 pub async fn of_session(tx: &mut Tx, session: &SessionId) -> Result<Vec<Participant>, StoreError> {
     let rows = tx.fetch_all(OF_SESSION, &[session.into()]).await?;
@@ -105,7 +97,7 @@ pub async fn insert(
     id: &LogoutNoticeId,
     told: &Participant,
     now: Timestamp,
-    lease: Option<&NoticeLease>,
+    lease: Option<&Lease>,
 ) -> Result<bool, StoreError> {
     let values = [
         id.into(),
@@ -128,7 +120,7 @@ pub async fn is_due(tx: &mut Tx, now: Timestamp) -> Result<bool, StoreError> {
 /// Takes the notices that have been due longest: while the lease lasts nobody else gets them.
 pub async fn take(
     tx: &mut Tx,
-    lease: &NoticeLease,
+    lease: &Lease,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<LogoutNotice>, StoreError> {
@@ -140,7 +132,7 @@ pub async fn take(
 /// Notes that a notice was delivered, or is given up; `false` when the lease was lost.
 pub async fn settle(
     tx: &mut Tx,
-    (id, lease): (&LogoutNoticeId, &NoticeLease),
+    (id, lease): (&LogoutNoticeId, &Lease),
     state: NoticeState,
     error: Option<&str>,
     now: Timestamp,
@@ -152,7 +144,7 @@ pub async fn settle(
 /// Puts a notice back that was not taken; `false` when the lease was lost.
 pub async fn put_off(
     tx: &mut Tx,
-    (id, lease): (&LogoutNoticeId, &NoticeLease),
+    (id, lease): (&LogoutNoticeId, &Lease),
     due_at: Timestamp,
     error: &str,
 ) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::{LetterId, UserId};
 use crate::domain::letter::LetterState;
 use crate::domain::secret::Digest32;
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
@@ -25,9 +25,12 @@ const SETTLE: &str = "
 const PUT_OFF: &str = "
     UPDATE mail_outbox SET due_at = $3, last_error = $4, leased_until = NULL, lease_token = NULL
      WHERE id = $1 AND lease_token = $2";
+const FORGET: &str = "
+    UPDATE mail_outbox SET state = 'void', settled_at = $2, sealed = NULL, leased_until = NULL, lease_token = NULL
+     WHERE user_id = $1 AND settled_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[COUNT, INSERT, IS_DUE, SETTLE, PUT_OFF];
+pub(super) const STATEMENTS: &[&str] = &[COUNT, INSERT, IS_DUE, SETTLE, PUT_OFF, FORGET];
 
 /// A letter before it is kept.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ pub async fn is_due(tx: &mut Tx, now: Timestamp) -> Result<bool, StoreError> {
 /// Takes the letters that have been due longest: while the lease lasts nobody else gets them.
 pub async fn take(
     tx: &mut Tx,
-    lease: &NoticeLease,
+    lease: &Lease,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<DueLetter>, StoreError> {
@@ -118,7 +121,7 @@ pub async fn take(
 /// Notes how a letter ended, and forgets what it said; `false` when the lease was lost.
 pub async fn settle(
     tx: &mut Tx,
-    (id, lease): (&LetterId, &NoticeLease),
+    (id, lease): (&LetterId, &Lease),
     state: LetterState,
     error: Option<&str>,
     now: Timestamp,
@@ -130,12 +133,17 @@ pub async fn settle(
 /// Puts a letter back that was not taken; `false` when the lease was lost.
 pub async fn put_off(
     tx: &mut Tx,
-    (id, lease): (&LetterId, &NoticeLease),
+    (id, lease): (&LetterId, &Lease),
     due_at: Timestamp,
     error: &str,
 ) -> Result<bool, StoreError> {
     let values = [id.into(), lease.token.as_str().into(), due_at.into(), error.into()];
     Ok(tx.execute(PUT_OFF, &values).await? > 0)
+}
+
+/// Forgets what was to be sent about an account: there is nobody any more to whom it says something.
+pub async fn forget(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(FORGET, &[user.into(), now.into()]).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<DueLetter, StoreError> {

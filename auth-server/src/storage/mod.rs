@@ -28,6 +28,7 @@ pub mod initial_tokens;
 pub mod interactions;
 pub mod inventories;
 pub mod jobs;
+pub mod leases;
 pub mod logos;
 pub mod logout_notices;
 mod look;

@@ -23,10 +23,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         if !is_json(request.headers()) {
             return Err(Problem::new(ProblemKind::UnsupportedMediaType));
         }
-        let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES)
-            .await
-            .map_err(|_| Problem::new(ProblemKind::TooLarge))?;
-        parse(&bytes).map(Self)
+        parse(&bytes(request).await?).map(Self)
     }
 }
 
@@ -42,14 +39,17 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES)
-            .await
-            .map_err(|_| Problem::new(ProblemKind::TooLarge))?;
+        let bytes = bytes(request).await?;
         if bytes.is_empty() {
             return Ok(Self);
         }
         parse::<Option<Nothing>>(&bytes).map(|_| Self)
     }
+}
+
+async fn bytes(request: Request) -> Result<axum::body::Bytes, Problem> {
+    let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+    bytes.map_err(|_| Problem::new(ProblemKind::TooLarge))
 }
 
 /// Query parameters of the declared shape: no unknown parameter, no repeated parameter.

@@ -8,7 +8,7 @@ use http::request::Parts;
 use portcullis_guard::{Claims, ClientAddress};
 
 use crate::domain::claims::AccessTokenClaims;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::http::admin::problem::Problem;
 use crate::http::dpop::Proofs;
 use crate::services::access_trail::AccessTrail;
@@ -32,6 +32,7 @@ pub(super) fn facts(claims: AccessTokenClaims) -> TokenFacts {
         token: claims.jti,
         grant: claims.gid,
         roles: claims.roles,
+        issued_at: Timestamp::from_secs(claims.iat),
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what went wrong to the page that says so.
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::response::Response;
 
@@ -24,6 +25,11 @@ pub(super) fn not_found(pages: &Pages, id: RequestId) -> Response {
     pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()))
 }
 
+/// What somebody does too often.
+pub(super) fn throttled(pages: &Pages, id: RequestId, retry_after: Duration) -> Response {
+    pages.error(&ErrorPage::new(ErrorKind::Throttled).retry_after(retry_after).reference(id.as_str()))
+}
+
 /// An interaction that cannot go on.
 pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError) -> Response {
     let kind = match error {
@@ -33,10 +39,7 @@ pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError
         InteractionError::Sign(cause) => return fault(pages, id, cause),
         InteractionError::Finished => ErrorKind::Consumed,
         InteractionError::Foreign => ErrorKind::Foreign,
-        InteractionError::Throttled { retry_after } => {
-            let page = ErrorPage::new(ErrorKind::Throttled).retry_after(*retry_after);
-            return pages.error(&page.reference(id.as_str()));
-        }
+        InteractionError::Throttled { retry_after } => return throttled(pages, id, *retry_after),
     };
     pages.error(&ErrorPage::new(kind).reference(id.as_str()))
 }

@@ -1,6 +1,7 @@
 //! What people say about themselves. User name and address of mail are not among it: by those they sign in and are written to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -62,6 +63,8 @@ pub(crate) enum Said {
     Kept,
     /// These fields cannot say that; nothing was changed.
     Refused(BTreeMap<OwnField, Unfit>),
+    /// It was changed too often just now.
+    Throttled { retry_after: Duration },
 }
 
 impl AccountService {
@@ -74,6 +77,9 @@ impl AccountService {
     ) -> Result<Said, StoreError> {
         if let Err(refused) = said(live.user.clone(), &wish) {
             return Ok(Said::Refused(refused));
+        }
+        if let Err(retry_after) = self.limits.admit(&live.user.id) {
+            return Ok(Said::Throttled { retry_after });
         }
         let (id, now, address) = (live.user.id.clone(), visit.now, visit.address);
         self.store

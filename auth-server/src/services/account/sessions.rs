@@ -13,6 +13,8 @@ use crate::storage::{Store, StoreError, Tx, sessions, users};
 const MOST_SHOWN: u32 = 100;
 /// Sessions that one transaction ends at most, so that nobody waits long for it.
 const AT_ONCE: u32 = 50;
+/// Sessions of which applications are told at once. Of the others they are told when that is nobody's any more, after a minute.
+const TOLD_AT_ONCE: usize = 16;
 
 /// The sessions of a person beside the one that asks.
 pub(crate) struct OtherSessions {
@@ -91,7 +93,7 @@ impl AccountService {
             let (asker, kept) = (self.asker(live, visit), live.session.id.clone());
             let departures = end_some(&self.store, asker, kept).await?;
             let is_done = departures.is_empty();
-            for told in departures {
+            for told in departures.into_iter().take(TOLD_AT_ONCE) {
                 self.notices.send(told);
             }
             if is_done {

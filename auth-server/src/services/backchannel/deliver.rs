@@ -16,7 +16,8 @@ use crate::keys::ring::KeyRing;
 use crate::outbound::Outbound;
 use crate::services::backchannel::retry::{Flights, Undelivered, new_lease, send_due, wait_after};
 use crate::services::backchannel::token;
-use crate::storage::logout_notices::{self, NoticeLease};
+use crate::storage::leases::Lease;
+use crate::storage::logout_notices;
 use crate::storage::{Store, StoreError};
 
 /// Notices that are sent at one time.
@@ -66,7 +67,7 @@ impl LogoutSender {
         drop(self.flights.write().await);
     }
 
-    async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<LogoutNotice>)>, StoreError> {
+    async fn take(&self, room: u32) -> Result<Option<(Lease, Vec<LogoutNotice>)>, StoreError> {
         let SenderParts { store, clock, entropy, .. } = &self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
@@ -87,7 +88,7 @@ impl LogoutSender {
     }
 
     /// Begins to send. Nobody has to wait for it: what was begun goes on when the set is dropped.
-    pub(super) fn start(&self, lease: &NoticeLease, notices: Vec<LogoutNotice>) -> Flights {
+    pub(super) fn start(&self, lease: &Lease, notices: Vec<LogoutNotice>) -> Flights {
         let flight = Arc::clone(&self.flights).try_read_owned().ok().map(Arc::new);
         let begun = notices.into_iter().map(|notice| {
             let (this, lease, flight) = (self.clone(), lease.clone(), flight.clone());
@@ -99,7 +100,7 @@ impl LogoutSender {
     async fn attempt(
         &self,
         notice: LogoutNotice,
-        lease: NoticeLease,
+        lease: Lease,
         flight: Option<Arc<OwnedRwLockReadGuard<()>>>,
     ) {
         let outcome = self.tell(&notice).await;
@@ -144,7 +145,7 @@ impl LogoutSender {
     async fn settle(
         &self,
         notice: &LogoutNotice,
-        lease: NoticeLease,
+        lease: Lease,
         outcome: Result<(), Undelivered>,
     ) -> Result<(), StoreError> {
         let SenderParts { store, clock, entropy, .. } = &self.parts;

@@ -18,7 +18,8 @@ use crate::domain::backchannel::{LogoutNotice, NoticeState};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{LogoutNoticeId, SessionId, UserId};
 use crate::domain::secret::Entropy;
-use crate::storage::logout_notices::{self, NoticeLease, Participant};
+use crate::storage::leases::Lease;
+use crate::storage::logout_notices::{self, Participant};
 use crate::storage::{StoreError, Tx, grants, sessions};
 
 /// Notices of one end that are tried at once. More of them wait for the next round.
@@ -37,7 +38,7 @@ pub(crate) struct LogoutNotices {
 /// What this process is to send at once because a session ended.
 #[derive(Debug, Default)]
 #[must_use]
-pub(crate) struct Departures(Option<(NoticeLease, Vec<LogoutNotice>)>);
+pub(crate) struct Departures(Option<(Lease, Vec<LogoutNotice>)>);
 
 impl LogoutNotices {
     pub(crate) fn new(entropy: Entropy) -> Self {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::{Digest32, Entropy};
 use crate::storage::StoreError;
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 
 /// How long a notice is whose it is: longer than a request may take, so that nobody sends it a second time meanwhile.
 const LEASE: Duration = Duration::from_mins(1);
@@ -29,16 +29,18 @@ pub(crate) enum Undelivered {
 const MAX_REASON: usize = 200;
 
 impl Undelivered {
-    /// What is kept of the reason: the other side has a part in its text.
+    /// The same with what is kept of the reason.
     pub(crate) fn shortened(self) -> Self {
-        let kept = |text: String| -> String {
-            text.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
-        };
         match self {
-            Self::ForGood(reason) => Self::ForGood(kept(reason)),
-            Self::ForNow(reason) => Self::ForNow(kept(reason)),
+            Self::ForGood(reason) => Self::ForGood(shortened(&reason)),
+            Self::ForNow(reason) => Self::ForNow(shortened(&reason)),
         }
     }
+}
+
+/// What is kept of a reason in whose text the other side has a part.
+pub(crate) fn shortened(reason: &str) -> String {
+    reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect()
 }
 
 /// What is on its way.
@@ -103,8 +105,13 @@ where
 }
 
 /// Makes what is taken now whose it is.
-pub(crate) fn new_lease(entropy: &Entropy, now: Timestamp) -> NoticeLease {
-    NoticeLease { token: Digest32::of(&entropy.bytes::<16>()).hex(), until: now.plus(LEASE) }
+pub(crate) fn new_lease(entropy: &Entropy, now: Timestamp) -> Lease {
+    lease_for(LEASE, entropy, now)
+}
+
+/// The same for so long.
+pub(crate) fn lease_for(time: Duration, entropy: &Entropy, now: Timestamp) -> Lease {
+    Lease { token: Digest32::of(&entropy.bytes::<16>()).hex(), until: now.plus(time) }
 }
 
 /// Doubling waits, each shortened at random by up to a half, so that clients that were away are not met by everything at once.

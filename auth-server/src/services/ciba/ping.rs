@@ -24,7 +24,7 @@ use crate::keys::seal::Sealer;
 use crate::outbound::Outbound;
 use crate::services::backchannel::retry::{Flights, Undelivered, new_lease, send_due, wait_after};
 use crate::storage::ciba_requests::{self, Ping};
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 use crate::storage::{Store, StoreError};
 
 /// Pings that are sent at one time.
@@ -96,7 +96,7 @@ impl PingSender {
         .await
     }
 
-    fn start(&self, lease: &NoticeLease, pings: Vec<Ping>) -> Flights {
+    fn start(&self, lease: &Lease, pings: Vec<Ping>) -> Flights {
         Flights::of(pings.into_iter().map(|ping| {
             let (this, lease, flight) = (self.clone(), lease.clone(), self.flight());
             tokio::spawn(async move { this.attempt(ping, lease, flight).await })
@@ -112,7 +112,7 @@ impl PingSender {
         Arc::clone(&self.flights).try_read_owned().ok()
     }
 
-    async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<Ping>)>, StoreError> {
+    async fn take(&self, room: u32) -> Result<Option<(Lease, Vec<Ping>)>, StoreError> {
         let PingParts { store, clock, entropy, .. } = &*self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
@@ -132,7 +132,7 @@ impl PingSender {
         Ok((!pings.is_empty()).then_some((lease, pings)))
     }
 
-    async fn attempt(&self, ping: Ping, lease: NoticeLease, flight: Option<OwnedRwLockReadGuard<()>>) {
+    async fn attempt(&self, ping: Ping, lease: Lease, flight: Option<OwnedRwLockReadGuard<()>>) {
         let outcome = self.tell(&ping).await;
         if let Err(error) = self.settle(&ping, lease, outcome).await {
             // The lease runs out, and it is sent again.
@@ -177,7 +177,7 @@ impl PingSender {
     async fn settle(
         &self,
         ping: &Ping,
-        lease: NoticeLease,
+        lease: Lease,
         outcome: Result<(), Undelivered>,
     ) -> Result<(), StoreError> {
         let PingParts { store, clock, entropy, .. } = &*self.parts;

@@ -9,12 +9,11 @@ use tokio::sync::OwnedRwLockReadGuard;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::letter::LetterState;
-use crate::domain::secret::Digest32;
 use crate::mail::{Outlook, Parcel, Unsent};
-use crate::services::backchannel::retry::{Flights, Undelivered, send_due, wait_after};
+use crate::services::backchannel::retry::{Flights, lease_for, send_due, shortened, wait_after};
 use crate::services::mailing::{Contents, MailParts, MailService, Office, PURPOSE};
 use crate::storage::StoreError;
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 use crate::storage::mail_outbox::{self, DueLetter};
 
 /// Letters that are sent at one time: mail servers count connections.
@@ -58,15 +57,14 @@ impl MailService {
 }
 
 impl Office {
-    async fn take(&self, room: u32) -> Result<Option<(NoticeLease, Vec<DueLetter>)>, StoreError> {
+    async fn take(&self, room: u32) -> Result<Option<(Lease, Vec<DueLetter>)>, StoreError> {
         let MailParts { store, clock, entropy, limits, .. } = &self.parts;
         let now = clock.now();
         // Looking is cheap and happens all the time; only what is there has to be written for.
         if !mail_outbox::is_due(&mut store.read().await?.uncounted(), now).await? {
             return Ok(None);
         }
-        let token = Digest32::of(&entropy.bytes::<16>()).hex();
-        let lease = NoticeLease { token, until: now.plus(limits.timeout + LEEWAY) };
+        let lease = lease_for(limits.timeout + LEEWAY, entropy, now);
         let ours = lease.clone();
         let letters = store
             .write(move |tx| {
@@ -80,7 +78,7 @@ impl Office {
     }
 
     /// Begins to send. Nobody has to wait for it: what was begun goes on when the set is dropped.
-    fn start(self: &Arc<Self>, lease: &NoticeLease, letters: Vec<DueLetter>) -> Flights {
+    fn start(self: &Arc<Self>, lease: &Lease, letters: Vec<DueLetter>) -> Flights {
         let flight = Arc::clone(&self.flights).try_read_owned().ok().map(Arc::new);
         let begun = letters.into_iter().map(|letter| {
             let (this, lease, flight) = (Arc::clone(self), lease.clone(), flight.clone());
@@ -89,12 +87,7 @@ impl Office {
         Flights::of(begun)
     }
 
-    async fn attempt(
-        &self,
-        letter: DueLetter,
-        lease: NoticeLease,
-        flight: Option<Arc<OwnedRwLockReadGuard<()>>>,
-    ) {
+    async fn attempt(&self, letter: DueLetter, lease: Lease, flight: Option<Arc<OwnedRwLockReadGuard<()>>>) {
         let outcome = self.send(&letter).await;
         if let Err(refusal) = &outcome {
             tracing::warn!(letter.id = %letter.id, letter.kind = %letter.kind, cause = refusal.reason, "a letter was not sent");
@@ -139,7 +132,7 @@ impl Office {
     async fn settle(
         &self,
         letter: &DueLetter,
-        lease: NoticeLease,
+        lease: Lease,
         outcome: Result<(), Refusal>,
     ) -> Result<(), StoreError> {
         let MailParts { store, clock, entropy, .. } = &self.parts;
@@ -154,7 +147,7 @@ impl Office {
                     let Err(Refusal { reason, end }) = outcome else {
                         return mail_outbox::settle(tx, ours, LetterState::Sent, None, now).await.map(drop);
                     };
-                    let reason = shortened(reason);
+                    let reason = shortened(&reason);
                     match end {
                         None => mail_outbox::put_off(tx, ours, again, &reason).await.map(drop),
                         Some(end) => {
@@ -173,13 +166,6 @@ impl Office {
 /// When a letter is tried next: at the latest when its time is over, to be given up.
 fn again(letter: &DueLetter, due: Timestamp) -> Timestamp {
     due.min(letter.expires_at)
-}
-
-/// What is kept of a reason: the mail server has a part in its text.
-fn shortened(reason: String) -> String {
-    match Undelivered::ForNow(reason).shortened() {
-        Undelivered::ForGood(reason) | Undelivered::ForNow(reason) => reason,
-    }
 }
 
 fn undelivered(letter: &DueLetter, end: LetterState, reason: &str) -> AuditEvent {

@@ -24,7 +24,9 @@ use crate::services::paging::{Page, PageQuery};
 use crate::services::password::PasswordHasher;
 use crate::services::users::form::{AccountDetails, UserForm, new_password};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{Store, Turn, Tx, assignments, credentials, forgotten, organisations, users};
+use crate::storage::{
+    Store, Turn, Tx, assignments, credentials, forgotten, mail_outbox, organisations, users,
+};
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -256,6 +258,7 @@ impl UserService {
                     let departures = notices.end_all(tx, &id, caller.now).await?;
                     assignments::delete_of(tx, &subject).await?;
                     users::delete(tx, &id).await?;
+                    mail_outbox::forget(tx, &id, caller.now).await?;
                     forgotten::insert(tx, user.sub.as_str(), caller.now).await?;
                     tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
                     tx.invalidate();

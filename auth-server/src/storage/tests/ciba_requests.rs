@@ -16,7 +16,7 @@ use crate::domain::secret::Digest32;
 use crate::storage::Tx;
 use crate::storage::ciba_requests::{self, NewCibaRequest, Waiting};
 use crate::storage::clients;
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 
 const LIFE: Duration = Duration::from_mins(5);
 
@@ -92,8 +92,8 @@ async fn decide(
         .await
 }
 
-async fn take(fixture: &Fixture, word: &str, now: Timestamp) -> (NoticeLease, Vec<ciba_requests::Ping>) {
-    let lease = NoticeLease { token: word.to_owned(), until: now.plus(Duration::from_mins(1)) };
+async fn take(fixture: &Fixture, word: &str, now: Timestamp) -> (Lease, Vec<ciba_requests::Ping>) {
+    let lease = Lease { token: word.to_owned(), until: now.plus(Duration::from_mins(1)) };
     let ours = lease.clone();
     let taken = fixture
         .write(move |tx| Box::pin(async move { ciba_requests::take_pings(tx, &ours, now, 10).await }))
@@ -188,7 +188,7 @@ async fn of_twenty_decisions_at_two_replicas_one_counts_and_one_replica_tells(#[
     assert_eq!(state, Some(told));
     let takers = (0..8).map(|number| {
         let store = if number % 2 == 0 { fixture.store.clone() } else { replica.clone() };
-        let lease = NoticeLease { token: number.to_string(), until: now.plus(LIFE) };
+        let lease = Lease { token: number.to_string(), until: now.plus(LIFE) };
         tokio::spawn(async move {
             let work = store.write(move |tx| {
                 Box::pin(async move { ciba_requests::take_pings(tx, &lease, now, 10).await })
@@ -220,7 +220,7 @@ async fn a_ping_is_somebodys_for_a_while_and_gone_when_it_is_settled(#[case] bac
     let later = first.until;
     let (second, taken) = take(&fixture, "b", later).await;
     assert_eq!(taken[0].attempts, 2);
-    let settle = async |lease: &NoticeLease| -> bool {
+    let settle = async |lease: &Lease| -> bool {
         let (id, lease) = (asked.id.clone(), lease.clone());
         fixture
             .write(move |tx| Box::pin(async move { ciba_requests::settle_ping(tx, &id, &lease).await }))

@@ -15,7 +15,7 @@ use crate::domain::once::Once;
 use crate::domain::revocation::Revocation;
 use crate::storage::cleanup::{self, Expired};
 use crate::storage::device_authorizations::{self, NewDevice};
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 use crate::storage::mail_outbox::{self, NewLetter};
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
@@ -77,7 +77,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         expires_at: end,
     };
     let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
-    let lease = NoticeLease { token: "t".to_owned(), until: end };
+    let lease = Lease { token: "t".to_owned(), until: end };
     fixture
         .write(move |tx| {
             Box::pin(async move {

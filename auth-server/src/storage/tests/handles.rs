@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use rstest::rstest;
 
 use super::begun::underway;
+use super::redeemed::code_for;
 use super::support::{Backend, Fixture, START};
-use crate::domain::code::{CodeBinding, CodeIdentity, CodePayload};
-use crate::domain::grant::Grant;
+use crate::domain::code::CodePayload;
 use crate::domain::secret::Digest32;
 use crate::storage::sessions::{self, SentWith};
 use crate::storage::single_use::{self, Purpose};
@@ -16,22 +16,6 @@ use crate::storage::{Store, StoreError, Unique};
 
 const TTL: Duration = Duration::from_mins(1);
 const USED: StoreError = StoreError::Conflict(Unique::Once);
-
-fn code(grant: &Grant) -> CodePayload {
-    let Grant { id, client, user, session, scopes, reach, identity, .. } = grant.clone();
-    CodePayload {
-        grant: id,
-        client,
-        user,
-        session,
-        redirect_uri: "https://orders.example/cb".to_owned(),
-        binding: CodeBinding { challenge: None, jkt: None },
-        identity: CodeIdentity { nonce: None, claims: identity.claims },
-        scopes,
-        reach,
-        auth_time: identity.auth_time,
-    }
-}
 
 /// Issues a code for a handle.
 async fn issue_for(
@@ -56,7 +40,7 @@ async fn issue_for(
 #[tokio::test]
 async fn a_code_spends_the_handle_that_it_is_issued_for_or_is_not_issued(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
-    let payload = code(&underway(&fixture).await);
+    let payload = code_for(&underway(&fixture).await);
     let push = async |ends| {
         let digest = fixture.digest();
         fixture
@@ -101,7 +85,7 @@ async fn a_code_spends_the_handle_that_it_is_issued_for_or_is_not_issued(#[case]
 async fn of_many_codes_at_two_replicas_one_is_issued_for_a_handle(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let replica = fixture.replica().await;
-    let payload = code(&underway(&fixture).await);
+    let payload = code_for(&underway(&fixture).await);
     let handle = fixture.digest();
     fixture
         .write(move |tx| {

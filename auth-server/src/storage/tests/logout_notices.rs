@@ -8,13 +8,14 @@ use crate::domain::backchannel::{LogoutNotice, NoticeState};
 use crate::domain::clock::Timestamp;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ClientId, LogoutNoticeKind, SessionId, UserId};
-use crate::storage::logout_notices::{self, NoticeLease, Participant};
+use crate::storage::leases::Lease;
+use crate::storage::logout_notices::{self, Participant};
 use crate::storage::{Store, StoreError, clients, sessions};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn lease(token: &str, until: Timestamp) -> NoticeLease {
-    NoticeLease { token: token.to_owned(), until }
+fn lease(token: &str, until: Timestamp) -> Lease {
+    Lease { token: token.to_owned(), until }
 }
 
 /// A session of a client that is told, and of nobody else.
@@ -23,14 +24,14 @@ async fn session(fixture: &Fixture) -> (ClientId, UserId, SessionId) {
     (client, user, session)
 }
 
-async fn notice(fixture: &Fixture, leased: Option<NoticeLease>) -> Participant {
+async fn notice(fixture: &Fixture, leased: Option<Lease>) -> Participant {
     let (_, _, of) = session(fixture).await;
     let told = logout_notices::of_session(&mut fixture.read().await, &of).await.unwrap().remove(0);
     add(fixture, &told, leased).await;
     told
 }
 
-async fn add(fixture: &Fixture, told: &Participant, leased: Option<NoticeLease>) -> bool {
+async fn add(fixture: &Fixture, told: &Participant, leased: Option<Lease>) -> bool {
     let (id, told, now) = (fixture.id::<LogoutNoticeKind>(), told.clone(), fixture.now());
     fixture
         .write(move |tx| {
@@ -130,7 +131,7 @@ async fn a_lease_runs_out_and_whoever_lost_it_settles_nothing(#[case] backend: B
     assert_eq!(taken.attempts, 2);
     let next = lease("next", fixture.now().plus(MINUTE));
     let (id, now) = (taken.id.clone(), fixture.now());
-    let settle = async |by: NoticeLease| {
+    let settle = async |by: Lease| {
         let id = id.clone();
         fixture
             .write(move |tx| {

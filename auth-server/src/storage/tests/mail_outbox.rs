@@ -9,14 +9,14 @@ use crate::domain::ids::LetterKind;
 use crate::domain::letter::LetterState;
 use crate::domain::secret::Digest32;
 use crate::storage::cleanup::{self, Expired};
-use crate::storage::logout_notices::NoticeLease;
+use crate::storage::leases::Lease;
 use crate::storage::mail_outbox::{self, DueLetter, NewLetter};
 use crate::storage::{Store, StoreError};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn lease(token: &str, until: Timestamp) -> NoticeLease {
-    NoticeLease { token: token.to_owned(), until }
+fn lease(token: &str, until: Timestamp) -> Lease {
+    Lease { token: token.to_owned(), until }
 }
 
 fn letter(fixture: &Fixture, tally: &Digest32) -> NewLetter {
@@ -114,7 +114,7 @@ async fn a_lease_runs_out_and_whoever_lost_it_settles_nothing(#[case] backend: B
     assert_eq!((taken.attempts, taken.sealed.as_slice()), (2, &b"sealed"[..]));
     let next = lease("next", fixture.now().plus(MINUTE));
     let (id, now) = (taken.id.clone(), fixture.now());
-    let settle = async |by: NoticeLease| {
+    let settle = async |by: Lease| {
         let id = id.clone();
         fixture
             .write(move |tx| {
@@ -156,15 +156,15 @@ async fn what_was_not_taken_is_due_again_later(#[case] backend: Backend) {
 #[case(Backend::Sqlite)]
 #[case(Backend::Postgres)]
 #[tokio::test]
-async fn only_what_is_settled_is_taken_away(#[case] backend: Backend) {
+async fn what_is_settled_or_over_is_taken_away(#[case] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let tally = fixture.digest();
     for _ in 0..2 {
         post(&fixture.store, letter(&fixture, &tally), 1).await;
     }
     fixture.clock.advance(MINUTE);
-    let before = fixture.now();
     let clean = async || {
+        let before = fixture.now();
         fixture
             .write(move |tx| {
                 Box::pin(async move { cleanup::expired(tx, Expired::Letters, before, 10).await })
@@ -173,4 +173,6 @@ async fn only_what_is_settled_is_taken_away(#[case] backend: Backend) {
     };
     assert_eq!((clean().await, clean().await), (1, 0), "the void one");
     assert_eq!(take(&fixture.store, &fixture, "a", 10).await.len(), 1);
+    fixture.clock.advance(MINUTE);
+    assert_eq!(clean().await, 1, "the one that nobody came to in its time");
 }

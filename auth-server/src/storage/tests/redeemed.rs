@@ -43,7 +43,7 @@ async fn issue(fixture: &Fixture, purpose: Purpose, grant: &Grant) -> Ticket {
     ticket
 }
 
-fn code_for(grant: &Grant) -> CodePayload {
+pub(super) fn code_for(grant: &Grant) -> CodePayload {
     let Grant { id, client, user, session, scopes, reach, identity, .. } = grant.clone();
     CodePayload {
         grant: id,

@@ -131,6 +131,7 @@ pub(in crate::http::pages) async fn save(State(desk): State<Desk>, id: RequestId
             };
             visitor.answer(desk.pages.show(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
+        Ok(Said::Throttled { retry_after }) => failure::throttled(&desk.pages, id, retry_after),
         Err(error) => failure::fault(&desk.pages, id, &error),
     }
 }
