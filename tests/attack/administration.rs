@@ -142,3 +142,25 @@ async fn ad_08_the_last_owner_is_one_who_can_sign_in(#[values(Sqlite, Postgres)]
     assert_eq!(server.admin.send(Method::PUT, &path, &password).await.status, 204);
     assert_eq!(server.admin.send(Method::POST, &disable, &json!({})).await.status, 200);
 }
+
+/// Its roles are looked up each time, and so is what was taken from the program.
+#[rstest]
+#[tokio::test]
+async fn ad_a_program_that_may_ask_no_tokens_for_the_admin_api_any_more_is_refused_with_those_that_it_has(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let api = server.admin.admin_api().await;
+    let program = server.admin.machine_client(&[&api]).await;
+    server.admin.assign(&api, "viewer", &program.id).await;
+    let token = Admin::new(&server.issuer, program.clone()).token().await;
+    let ask = async || {
+        let request = server.machine.request(Method::GET, "/api/v1/users").bearer_auth(&token);
+        Answer::to(request).await.status.as_u16()
+    };
+    assert_eq!(ask().await, 200);
+    let less = json!({ "name": "Robot", "preset": "m2m" });
+    let changed = replace(&server.admin, &program.id, &less).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    assert_eq!(ask().await, 401);
+}

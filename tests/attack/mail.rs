@@ -8,6 +8,7 @@ use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::database::letters;
 use portcullis_tests::post_office::{Manner, PostOffice};
 use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::{login_form, the_form};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -129,6 +130,7 @@ async fn pw_22_an_address_is_not_flooded(#[values(Sqlite, Postgres)] database: D
 
 /// A server whose letters go to this office, which it trusts by this authority alone.
 async fn over_tls(
+    database: Database,
     office: &PostOffice,
     authority: &Certificate,
     change: impl FnOnce(&mut portcullis_server::Config),
@@ -137,7 +139,7 @@ async fn over_tls(
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, authority.certificate_pem()).unwrap();
     // The file is read when the server starts.
-    TestServer::start_with(Sqlite, |config| {
+    TestServer::start_with(database, |config| {
         office.serve(config);
         config.reach.mail.smtp.ca_file = Some(ca_file);
         change(config);
@@ -155,11 +157,12 @@ async fn tried(server: &TestServer) {
 #[rstest]
 #[tokio::test]
 async fn ht_20_a_mail_server_with_the_right_certificate_gets_the_letters(
+    #[values(Sqlite, Postgres)] database: Database,
     #[values(MailTls::Required, MailTls::Starttls)] tls: MailTls,
 ) {
     let authority = Certificate::authority("Mail authority");
     let office = PostOffice::with_tls(&authority.server("localhost"), tls).await;
-    tried(&over_tls(&office, &authority, |_| {}).await).await;
+    tried(&over_tls(database, &office, &authority, |_| {}).await).await;
     let received = office.received();
     assert_eq!(received.len(), 1);
     assert!(received[0].is_sealed);
@@ -168,6 +171,7 @@ async fn ht_20_a_mail_server_with_the_right_certificate_gets_the_letters(
 #[rstest]
 #[tokio::test]
 async fn ht_20_a_mail_server_with_another_certificate_is_told_nothing(
+    #[values(Sqlite, Postgres)] database: Database,
     #[values(MailTls::Required, MailTls::Starttls)] tls: MailTls,
     #[values("another name", "expired", "another authority", "its own")] fault: &str,
 ) {
@@ -179,7 +183,7 @@ async fn ht_20_a_mail_server_with_another_certificate_is_told_nothing(
         _ => Certificate::authority("localhost"),
     };
     let office = PostOffice::with_tls(&certificate, tls).await;
-    let server = over_tls(&office, &authority, |_| {}).await;
+    let server = over_tls(database, &office, &authority, |_| {}).await;
     tried(&server).await;
     assert_eq!(office.received(), [], "{fault}");
     let said = office.transcript();
@@ -192,36 +196,43 @@ async fn ht_20_a_mail_server_with_another_certificate_is_told_nothing(
 }
 
 /// Somebody in between who takes `STARTTLS` out of the answer gets neither letter nor password.
+#[rstest]
 #[tokio::test]
-async fn ht_20_without_tls_nothing_is_said_where_tls_is_asked_for() {
+async fn ht_20_without_tls_nothing_is_said_where_tls_is_asked_for(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let office = PostOffice::start().await;
     let authority = Certificate::authority("Mail authority");
     for tls in [MailTls::Starttls, MailTls::Required] {
-        let server = over_tls(&office, &authority, |config| {
+        let server = over_tls(database, &office, &authority, |config| {
             config.reach.mail.smtp.tls = tls;
             config.reach.mail.smtp.timeout_secs = 1;
+            config.reach.mail.smtp.username = Some("portcullis".to_owned());
+            config.reach.mail.smtp.password = Some(SecretText::new(MAIL_PASSWORD));
         })
         .await;
         tried(&server).await;
     }
     assert_eq!(office.received(), []);
-    let said = office.transcript();
-    let is_harmless = |line: &String| line.starts_with("EHLO") || line == "QUIT" || !line.is_ascii();
-    assert!(said.iter().all(is_harmless) || !said.concat().contains("RCPT"), "{said:?}");
-    assert!(!said.concat().contains("AUTH") && !said.concat().contains("MAIL FROM"), "{said:?}");
+    let said = office.transcript().concat();
+    for word in ["AUTH", "MAIL", "RCPT", "DATA"] {
+        assert!(!said.contains(word), "{word}: {said}");
+    }
 }
 
+#[rstest]
 #[tokio::test]
-async fn ht_20_the_password_is_said_over_tls_and_a_wrong_one_keeps_the_letter_waiting() {
+async fn ht_20_the_password_is_said_over_tls_and_a_wrong_one_keeps_the_letter_waiting(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let authority = Certificate::authority("Mail authority");
-    let login = ("portcullis", "hunter2-of-the-mail-server");
+    let login = ("portcullis", MAIL_PASSWORD);
     let office = PostOffice::with_login(&authority.server("localhost"), login).await;
-    let server = over_tls(&office, &authority, |_| {}).await;
+    let server = over_tls(database, &office, &authority, |_| {}).await;
     tried(&server).await;
     assert_eq!(office.received().len(), 1);
-    let wrong = over_tls(&office, &authority, |config| {
-        config.reach.mail.smtp.password =
-            Some(portcullis_server::config::SecretText::new("not the password of it"));
+    let wrong = over_tls(database, &office, &authority, |config| {
+        config.reach.mail.smtp.password = Some(SecretText::new("not the password of it"));
     })
     .await;
     tried(&wrong).await;
@@ -243,26 +254,13 @@ async fn da_03_a_letter_is_in_no_table_in_the_clear(#[values(Sqlite, Postgres)] 
     let authority = Certificate::authority("Mail authority");
     let office = PostOffice::with_login(&authority.server("localhost"), ("portcullis", MAIL_PASSWORD)).await;
     let folder = tempfile::tempdir().unwrap();
-    let ca_file = folder.path().join("ca.pem");
-    std::fs::write(&ca_file, authority.certificate_pem()).unwrap();
     let url = database.create(folder.path()).await;
     let stored = SecretText::new(url.clone());
-    let server = TestServer::start_with(database, |config| {
-        office.serve(config);
-        config.reach.mail.smtp.ca_file = Some(ca_file);
-        config.database.url = Some(stored);
-    })
-    .await;
+    let server = over_tls(database, &office, &authority, |config| config.database.url = Some(stored)).await;
     office.behave(Manner::Refuse(451));
     let ada = server.admin.user("ada").await;
-    let path = format!("/users/{}/password", ada.id);
-    let set = async || {
-        let document = json!({ "password": "umbrella walnut fortnight" });
-        let answer = server.admin.send(Method::PUT, &path, &document).await;
-        assert!(answer.status.is_success(), "{}", answer.text());
-        server.app().send_letters().await.unwrap();
-    };
-    set().await;
+    set_password(&server, &ada.id).await;
+    send(&server).await;
     let told = ["ada@", "ada of", "example.org", "administrator", MAIL_PASSWORD];
     let waiting = letters(&url).await;
     assert_eq!(waiting.len(), 1);
@@ -271,11 +269,14 @@ async fn da_03_a_letter_is_in_no_table_in_the_clear(#[values(Sqlite, Postgres)] 
         assert!(!waiting[0].contains(said), "{said}: {waiting:?}");
     }
     office.behave(Manner::Refuse(550));
-    set().await;
+    set_password(&server, &ada.id).await;
+    send(&server).await;
     office.behave(Manner::Accept);
     server.wait(HOUR);
-    server.app().send_letters().await.unwrap();
-    for row in letters(&url).await {
+    send(&server).await;
+    let settled = letters(&url).await;
+    assert_eq!(settled.len(), 2);
+    for row in settled {
         assert!(row.ends_with("sealed: none"), "{row}");
         for said in told {
             assert!(!row.contains(said), "{said}: {row}");
@@ -288,5 +289,39 @@ async fn da_03_a_letter_is_in_no_table_in_the_clear(#[values(Sqlite, Postgres)] 
         assert!(!trail.text().contains(secret), "the {what} is in the audit trail");
         let found = server.log.lines_with(secret);
         assert!(found.is_empty(), "the {what} is in the log: {}", found.join("\n"));
+    }
+}
+
+/// PW-14: a letter leads to the server by the name that it was given, whatever a request calls it.
+#[rstest]
+#[tokio::test]
+async fn pw_14_what_a_request_calls_the_server_is_in_no_letter(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    let server = TestServer::start_with(database, |config| office.serve(config)).await;
+    let ada = server.admin.user("ada").await;
+    let mut visitor = server.visitor();
+    let login = visitor.open("/login").await;
+    let elsewhere = [
+        ("sec-fetch-site", "same-origin"),
+        ("x-forwarded-host", "evil.test"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-server", "evil.test"),
+        ("forwarded", "for=evil.test;host=evil.test;proto=http"),
+        ("referer", "https://evil.test/"),
+    ];
+    let form = login_form(&login, &ada.username, &ada.password);
+    assert_eq!(visitor.submit_from(&form, &elsewhere).await.status, 303);
+    let page = visitor.open("/account/security/password").await;
+    let form = the_form(&page, "change-password-form").with("password", &ada.password);
+    let changed = visitor.submit_from(&form.with("new-password", PASSWORD), &elsewhere).await;
+    assert_eq!(changed.status, 303, "{}", changed.text());
+    send(&server).await;
+    let received = office.received();
+    assert_eq!(received.len(), 2, "of the sign-in and of the password");
+    for letter in received {
+        assert!(!letter.message.contains("evil"), "{}", letter.message);
+        assert!(letter.body().contains(&format!("{}/account", server.issuer)), "{}", letter.body());
     }
 }

@@ -1,4 +1,4 @@
-//! Every kind of page that there is, for what holds for all of them.
+//! Pages of every kind that people meet, for what holds for all of them.
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
@@ -20,7 +20,9 @@ pub(crate) async fn html_pages(server: &TestServer, database: Database) -> Vec<A
     ];
     pages.push(visitor.sign_in(&Person { password: "wrong".to_owned(), ..ada.clone() }).await);
     pages.push(visitor.sign_in(&ada).await);
-    pages.push(visitor.open("/account/security/password").await);
+    for path in ["", "/apps", "/log", "/profile", "/security/password", "/sessions"] {
+        pages.push(visitor.open(&format!("/account{path}")).await);
+    }
     pages.push(visitor.open(&AuthorizeRequest::of(&shop).path()).await);
     for path in ["/device", "/device/done", "/device/denied", "/approvals", "/logout", "/logged-out"] {
         pages.push(visitor.open(path).await);

@@ -20,8 +20,6 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
 
-const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
 /// A walk through the server; every secret that appeared on the way, with its name.
 async fn walk(server: &TestServer) -> Vec<(&'static str, String)> {
     let ada = server.admin.user("ada").await;
@@ -66,11 +64,12 @@ async fn walk_of_clients(server: &TestServer, pinged: &Pinged) -> Vec<(&'static 
     let callback = visitor.walk(&party.brought(&pushed), &bea).await;
     visitor.open(&party.brought(&pushed)).await;
     let keys = party.keys.as_ref().unwrap();
-    let [_, (_, assertion)] = assertion_fields(keys, &party.client.id, &server.issuer, server.clock.now());
+    let [(_, kind), (_, assertion)] =
+        assertion_fields(keys, &party.client.id, &server.issuer, server.clock.now());
     holder.greet(server).await;
     let proof = holder.proof(&holder.claims(server, "POST", "/token"));
     let mut fields = redemption(&request, &callback).to_vec();
-    fields.extend([("client_assertion_type", BEARER), ("client_assertion", &*assertion)]);
+    fields.extend([("client_assertion_type", &*kind), ("client_assertion", &*assertion)]);
     let redeem = async || {
         let request = server.machine.request(Method::POST, "/token").header("dpop", &proof).form(&fields);
         Answer::to(request).await.status.as_u16()

@@ -326,7 +326,17 @@ async fn section_7_1_what_clients_without_a_secret_push_from_one_network_is_limi
     let refused = push(&server, &app, &AuthorizeRequest::of(&app)).await;
     assert_eq!(refused.status, 429, "{}", refused.text());
     assert_eq!(refused.header("retry-after"), "20", "three a minute");
-    assert_eq!(push(&server, &shop, &AuthorizeRequest::of(&shop)).await.status, 201, "it proves who it is");
+    let handle = handle(&server, &shop, &AuthorizeRequest::of(&shop)).await;
+    assert_eq!(
+        server.visitor().open(&brought(&shop, &handle)).await.status,
+        429,
+        "it proved who it is, and begins now"
+    );
+    // What was counted when it was pushed is not counted again when somebody comes with it.
+    server.wait(Duration::from_secs(20));
+    let pushed = push(&server, &app, &AuthorizeRequest::of(&app)).await.member("request_uri");
+    let page = server.visitor().open(&brought(&app, &pushed)).await;
+    assert_eq!(page.status, 200, "{}", page.text());
 }
 
 #[rstest]

@@ -1,5 +1,7 @@
 //! The page on which people say who they are.
 
+use std::time::Duration;
+
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -223,4 +225,27 @@ async fn nobody_says_anything_about_others(#[values(Sqlite, Postgres)] database:
     hers.sign_in(&bea).await;
     let form = the_form(&hers.open(PAGE).await, "profile-form");
     assert_eq!(visitor.submit(&form).await.status, 403, "a form of another browser");
+}
+
+/// Each change is written down for good.
+#[rstest]
+#[tokio::test]
+async fn who_changes_it_again_and_again_waits(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start_on(database).await;
+    let (ada, bea) = (server.admin.user("ada").await, server.admin.user("bea").await);
+    let (mut visitor, mut hers) = (server.visitor(), server.visitor());
+    visitor.sign_in(&ada).await;
+    hers.sign_in(&bea).await;
+    let form = the_form(&visitor.open(PAGE).await, "profile-form");
+    for number in 0..20 {
+        let saved = visitor.submit(&form.clone().with("nickname", &format!("N{number}"))).await;
+        assert_eq!(saved.status, 303, "{number}");
+    }
+    let refused = visitor.submit(&form.clone().with("nickname", "One too many")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, "3"), "twenty a minute");
+    assert_eq!(changes(&server, &ada.id).await.len(), 20);
+    let other = the_form(&hers.open(PAGE).await, "profile-form").with("nickname", "Bea");
+    assert_eq!(hers.submit(&other).await.status, 303, "others do not wait");
+    server.wait(Duration::from_secs(3));
+    assert_eq!(visitor.submit(&form.with("nickname", "Later")).await.status, 303);
 }

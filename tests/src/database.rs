@@ -78,7 +78,7 @@ pub async fn execute(url: &str, sql: &'static str) {
     connection.close().await.expect("a connection that answered can be closed");
 }
 
-/// The letters in the outbox, each as one text with everything that its row says, oldest first.
+/// The letters in the outbox, each as one text with everything in its row that a mail server or a person had a part in, oldest first.
 ///
 /// # Panics
 ///

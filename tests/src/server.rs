@@ -184,12 +184,16 @@ impl BareServer {
         self.clock.advance(Duration::from_secs(u64::try_from(behind).unwrap_or_default()));
     }
 
-    /// The look that every server takes each second at what another changed: clients, APIs and the like may be as old as that.
+    /// The look that every server takes each second at what another changed: clients, APIs and the like may be as old as that. One that
+    /// is alone knows what it changed itself, or is wrong.
     ///
     /// # Panics
     ///
     /// When the database does not answer.
     pub async fn look(&self) {
+        if self.other.is_none() {
+            return;
+        }
         for app in self.apps() {
             app.store().refresh_if_stale().await.expect("the database answers");
         }

@@ -9,12 +9,11 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::requirements::tests_of::Tests;
+use crate::requirements::{MAX_CHARACTERS, fault_of_words};
 use crate::source::workspace_root;
 
 const DATA: &str = "tests/attack/catalogue.toml";
 const PAGE: &str = "auth-server/docs/attacks.md";
-/// So much is said in our own words, and shortly.
-const MAX_WORDS: usize = 200;
 
 /// The groups in their order, by the letters that their ids begin with.
 const GROUPS: [(&str, &str); 16] = [
@@ -159,11 +158,6 @@ fn fault(attack: &Attack, tests: &mut Tests) -> Vec<String> {
     faults
 }
 
-fn fault_of_words(words: &str) -> Option<String> {
-    let fits = !words.trim().is_empty() && words.chars().count() <= MAX_WORDS && !words.contains(['|', '\n']);
-    (!fits).then(|| format!("`{words}` is no short line of a table"))
-}
-
 /// Whether the page is what the data gives, after it was written anew where that is wanted.
 pub(crate) fn is_up_to_date(accepts: bool) -> bool {
     let (place, wanted) = (workspace_root().join(PAGE), page::page(&catalogue().attacks));
@@ -208,7 +202,7 @@ mod tests {
             (format!("tests = [{both}]\nuntested = \"The rest.\"\nunmet = \"It is read.\""), 1),
             ("unmet = \"It is read.\"".to_owned(), 1),
             ("untested = \" \"".to_owned(), 1),
-            (format!("because = \"{}\"", "x".repeat(MAX_WORDS + 1)), 1),
+            (format!("because = \"{}\"", "x".repeat(MAX_CHARACTERS + 1)), 1),
             (format!("tests = [{both}, {both}]"), 1),
             ("tests = [\"attack::codes::co_04\"]".to_owned(), 1),
         ] {

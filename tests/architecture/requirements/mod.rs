@@ -16,7 +16,7 @@ use crate::source::workspace_root;
 const DATA: &str = "tests/conformance/requirements";
 const DOCS: &str = "auth-server/docs";
 /// So much is said in our own words, and shortly.
-const MAX_WORDS: usize = 200;
+pub(crate) const MAX_CHARACTERS: usize = 200;
 
 /// A specification, as far as it requires something of us.
 #[derive(Deserialize)]
@@ -155,8 +155,9 @@ fn is_named_after_a_section(test: &str) -> bool {
     name.starts_with("section_") || name.contains("_section_")
 }
 
-fn fault_of_words(words: &str) -> Option<String> {
-    let fits = !words.trim().is_empty() && words.chars().count() <= MAX_WORDS && !words.contains(['|', '\n']);
+pub(crate) fn fault_of_words(words: &str) -> Option<String> {
+    let fits =
+        !words.trim().is_empty() && words.chars().count() <= MAX_CHARACTERS && !words.contains(['|', '\n']);
     (!fits).then(|| format!("`{words}` is no short line of a table"))
 }
 
@@ -203,7 +204,7 @@ fn a_requirement_says_in_one_way_what_becomes_of_it() {
         (String::new(), 1),
         ("tests = []".to_owned(), 1),
         ("because = \" \"".to_owned(), 1),
-        (format!("because = \"{}\"", "x".repeat(MAX_WORDS + 1)), 1),
+        (format!("because = \"{}\"", "x".repeat(MAX_CHARACTERS + 1)), 1),
         (format!("tests = [\"{known}\"]\nbecause = \"It is not offered.\""), 1),
         (format!("tests = [\"{known}\", \"{known}\"]"), 1),
         (format!("tests = [\"{known}_too\"]"), 1),
