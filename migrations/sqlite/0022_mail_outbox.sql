@@ -19,4 +19,4 @@ CREATE TABLE mail_outbox (
 CREATE INDEX mail_outbox_tally ON mail_outbox (tally, created_at) WHERE state <> 'void';
 CREATE INDEX mail_outbox_due ON mail_outbox (due_at) WHERE settled_at IS NULL;
 CREATE INDEX mail_outbox_settled ON mail_outbox (settled_at) WHERE settled_at IS NOT NULL;
-CREATE INDEX mail_outbox_user ON mail_outbox (user_id) WHERE settled_at IS NULL;
+CREATE INDEX mail_outbox_user ON mail_outbox (user_id) WHERE user_id IS NOT NULL;

@@ -19,6 +19,7 @@ use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::authorize::decide::{self, Seen, SessionAge, SignIn};
 use crate::services::authorize::interaction::InteractionError;
 use crate::services::authorize::parts::{Part, Parts};
+use crate::services::authorize::pushed::Way;
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
 use crate::services::authorize::respond::Recipient;
@@ -30,8 +31,7 @@ use crate::storage::{StoreError, Tx, consents, interactions, single_use};
 /// One authorization request on its way.
 pub(super) struct Flow<'v> {
     pub(super) request: AuthorizeRequest,
-    /// What stands for the request, if it was pushed, and still has to be spent.
-    pub(super) handle: Option<Digest32>,
+    pub(super) way: Way,
     pub(super) client: Arc<Client>,
     pub(super) visit: &'v Visit,
     /// `None` as long as nobody had to be asked anything.
@@ -39,9 +39,9 @@ pub(super) struct Flow<'v> {
 }
 
 impl<'v> Flow<'v> {
-    /// A request that was not pushed, or whose handle is spent, and of which nobody was asked anything.
+    /// A request that the browser brought, and of which nobody was asked anything.
     pub(super) const fn of(request: AuthorizeRequest, client: Arc<Client>, visit: &'v Visit) -> Self {
-        Self { request, handle: None, client, visit, interaction: None }
+        Self { request, way: Way::Front, client, visit, interaction: None }
     }
 
     /// Where the answer will go, as it is registered.
@@ -223,7 +223,7 @@ impl AuthorizeService {
             return Ok(id);
         }
         // What a client without a secret pushed was counted then.
-        let is_counted = flow.handle.is_some() && flow.client.authentication.method == AuthMethod::None;
+        let is_counted = flow.way != Way::Front && flow.client.authentication.method == AuthMethod::None;
         if !is_counted {
             self.limits
                 .admit(flow.visit.address)
@@ -294,7 +294,7 @@ impl AuthorizeService {
         let ttl = flow.client.settings.profile.code_ttl(self.settings.code_ttl);
         let (digest, expires_at) = (code.digest(), now.plus(ttl));
         let interaction = flow.interaction.as_ref().map(|interaction| interaction.id.clone());
-        let (handle, payload) = (flow.handle, self.payload(flow, live));
+        let (handle, payload) = (flow.way.handle().copied(), self.payload(flow, live));
         let ending = Ending { interaction, consent, payload };
         self.store
             .write(move |tx| {

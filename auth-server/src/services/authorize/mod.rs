@@ -181,8 +181,8 @@ impl AuthorizeService {
         let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
         let client = client.ok_or(PageError::ClientUnknown)?;
         if let Some(handle) = pushed::handle(parameters)? {
-            let (request, handle) = self.pushed(&handle, &client, &visit).await?;
-            return self.set_out(Flow { request, handle, client, visit: &visit, interaction: None }).await;
+            let (request, way) = self.pushed(&handle, &client, &visit).await?;
+            return self.set_out(Flow { way, ..Flow::of(request, client, &visit) }).await;
         }
         let opened = self.opened(parameters, &client, visit.now).await;
         // The keys for it may have been fetched as well.

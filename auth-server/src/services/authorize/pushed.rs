@@ -120,6 +120,27 @@ fn bind(request: &mut AuthorizeRequest, held: &Possession) -> Result<(), Request
     }
 }
 
+/// The way a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By the browser.
+    Front,
+    /// Pushed; what stood for it is spent.
+    Spent,
+    /// Pushed; what stands for it is still to be spent.
+    Unspent(Digest32),
+}
+
+impl Way {
+    /// What is still to be spent.
+    pub(super) const fn handle(&self) -> Option<&Digest32> {
+        match self {
+            Self::Front | Self::Spent => None,
+            Self::Unspent(handle) => Some(handle),
+        }
+    }
+}
+
 impl AuthorizeService {
     /// Takes a request, checked as far as it can be without the person.
     ///
@@ -187,21 +208,21 @@ impl AuthorizeService {
         handle: &OpaqueToken,
         client: &Client,
         visit: &Visit,
-    ) -> Result<(AuthorizeRequest, Option<Digest32>), AuthorizeError> {
+    ) -> Result<(AuthorizeRequest, Way), AuthorizeError> {
         let digest = handle.digest();
         let waiting = visit.session.as_ref().and_then(|live| live.waiting.as_ref());
         let waiting = waiting.filter(|waiting| waiting.handle == digest);
         let read = waiting.and_then(|waiting| serde_json::from_str(&waiting.request).ok());
         if let Some(Ok(request)) = read.map(|request| taken(request, client)) {
-            return Ok((request, Some(digest)));
+            return Ok((request, Way::Unspent(digest)));
         }
         let request = self.consumed(&digest, visit.now).await?.ok_or(PageError::HandleUnknown)?;
-        Ok((taken(request, client)?, None))
+        Ok((taken(request, client)?, Way::Spent))
     }
 
     /// Spends the handle of a flow that needs more than a code, if it is not spent yet.
     pub(super) async fn spend(&self, flow: &Flow<'_>) -> Result<(), StoreError> {
-        let Some(handle) = &flow.handle else { return Ok(()) };
+        let Some(handle) = flow.way.handle() else { return Ok(()) };
         let spent = self.consumed(handle, flow.visit.now).await?;
         spent.map(drop).ok_or(StoreError::Conflict(Unique::Once))
     }
