@@ -12,6 +12,7 @@ use portcullis_guard::{
 use serde_json::json;
 use tower::Layer;
 
+use crate::outages::Log;
 use crate::service::{Answer, guard_of, request, send};
 use crate::signer::Signer;
 
@@ -97,6 +98,28 @@ async fn what_is_right_passes_byte_for_byte_and_what_can_be_put_right_is() {
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, right));
     let answer = caller.send("POST", "/echo", r#"{"title":"\u00a0 a < b\n","price":0.10}"#).await;
     assert_eq!(answer.body, r#"{"title":"a < b","price":0.10}"#);
+}
+
+#[tokio::test]
+async fn a_field_that_only_reports_is_logged_without_what_it_says() {
+    let caller = Caller::of(orders()).await;
+    let (log, _set) = Log::begin();
+    let answer = caller.send("POST", "/echo", r#"{"website":"javascript:alert(1)","title":"a"}"#).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let lines = log.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for said in [
+        "a field breaks a rule that only reports",
+        "input.field=\"/website\"",
+        "input.pointer=\"/website\"",
+        "input.kind=\"url\"",
+        "input.rule=\"url\"",
+    ] {
+        assert!(lines[0].contains(said), "{said}: {lines:?}");
+    }
+    assert!(!lines[0].contains("javascript"), "{lines:?}");
+    caller.send("POST", "/echo", r#"{"website":"https://example.org"}"#).await;
+    assert_eq!(log.lines(), [""; 0]);
 }
 
 #[tokio::test]

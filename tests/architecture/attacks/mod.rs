@@ -15,24 +15,24 @@ use crate::source::workspace_root;
 const DATA: &str = "tests/attack/catalogue.toml";
 const PAGE: &str = "auth-server/docs/attacks.md";
 
-/// The groups in their order, by the letters that their ids begin with.
-const GROUPS: [(&str, &str); 16] = [
-    ("AZ", "Authorization endpoint"),
-    ("CO", "Codes and the token endpoint"),
-    ("RT", "Refresh tokens"),
-    ("CA", "Clients and what tokens are bound to"),
-    ("JW", "Signed tokens and keys"),
-    ("IN", "Introspection, revocation and userinfo"),
-    ("SS", "Registration and the way out"),
-    ("SE", "Sessions, consent and sign-out"),
-    ("PW", "Passwords"),
-    ("MF", "Second factors"),
-    ("XS", "Pages and HTML"),
-    ("SQ", "SQL"),
-    ("CB", "Policies and paths"),
-    ("AD", "Administration"),
-    ("HT", "HTTP, limits and TLS"),
-    ("DA", "Data, logs and the trail"),
+/// The groups in their order: the letters that their ids begin with, what they are about, and how many attacks each has.
+const GROUPS: [(&str, &str, usize); 16] = [
+    ("AZ", "Authorization endpoint", 14),
+    ("CO", "Codes and the token endpoint", 13),
+    ("RT", "Refresh tokens", 6),
+    ("CA", "Clients and what tokens are bound to", 10),
+    ("JW", "Signed tokens and keys", 19),
+    ("IN", "Introspection, revocation and userinfo", 4),
+    ("SS", "Registration and the way out", 6),
+    ("SE", "Sessions, consent and sign-out", 12),
+    ("PW", "Passwords", 14),
+    ("MF", "Second factors", 6),
+    ("XS", "Pages and HTML", 7),
+    ("SQ", "SQL", 3),
+    ("CB", "Policies and paths", 12),
+    ("AD", "Administration", 8),
+    ("HT", "HTTP, limits and TLS", 12),
+    ("DA", "Data, logs and the trail", 8),
 ];
 
 #[derive(Deserialize)]
@@ -89,7 +89,7 @@ impl Attack {
     fn place(&self) -> Option<(usize, &str)> {
         let (letters, number) = self.id.split_once('-')?;
         let is_number = number.len() == 2 && number.bytes().all(|digit| digit.is_ascii_digit());
-        let group = GROUPS.iter().position(|(group, _)| *group == letters)?;
+        let group = GROUPS.iter().position(|(group, ..)| *group == letters)?;
         is_number.then_some((group, number))
     }
 }
@@ -109,7 +109,7 @@ pub(crate) fn faults() -> Vec<String> {
     each.chain(disorder(&catalogue)).collect()
 }
 
-/// Ids that are none, that are there twice or at another place than their number says, and groups that are not there.
+/// Ids that are none, that are there twice or at another place than their number says, and groups that lack some.
 fn disorder(catalogue: &Catalogue) -> Vec<String> {
     let mut faults = Vec::new();
     let mut last = None;
@@ -122,10 +122,13 @@ fn disorder(catalogue: &Catalogue) -> Vec<String> {
         }
         last = place.max(last);
     }
-    let groups: BTreeSet<usize> =
-        catalogue.attacks.iter().filter_map(Attack::place).map(|(group, _)| group).collect();
-    let missing = GROUPS.iter().enumerate().filter(|(index, _)| !groups.contains(index));
-    faults.extend(missing.map(|(_, (letters, _))| format!("{letters}: none of this group")));
+    let places: BTreeSet<_> = catalogue.attacks.iter().filter_map(Attack::place).collect();
+    for (index, (letters, _, many)) in GROUPS.iter().enumerate() {
+        let found = places.iter().filter(|(group, _)| *group == index).count();
+        if found != *many {
+            faults.push(format!("{letters}: {found} attacks, and the catalogue has {many}"));
+        }
+    }
     faults
 }
 
@@ -215,8 +218,17 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stands_once_and_where_its_number_says() {
-        let whole: Vec<String> = GROUPS.iter().map(|(letters, _)| format!("{letters}-02")).collect();
+    fn an_id_stands_once_and_where_its_number_says_and_none_is_missing() {
+        let of_group = |(letters, _, many): &(&str, &str, usize)| {
+            let letters = letters.to_owned();
+            (2..many + 2).map(move |number| format!("{letters}-{number:02}")).collect::<Vec<_>>()
+        };
+        let whole: Vec<String> = GROUPS.iter().flat_map(of_group).collect();
+        let in_place = |at: usize, id: &str| {
+            let mut ids = whole.clone();
+            id.clone_into(&mut ids[at]);
+            ids
+        };
         let with = |at: usize, id: &str| {
             let mut ids = whole.clone();
             ids.insert(at, id.to_owned());
@@ -224,16 +236,19 @@ mod tests {
         };
         for (ids, faults) in [
             (whole.clone(), 0),
-            (with(0, "AZ-01"), 0),
-            (with(1, "AZ-10"), 0),
+            (in_place(0, "AZ-01"), 0),
+            (in_place(13, "AZ-99"), 0),
+            (with(0, "AZ-01"), 1),
             (with(1, "AZ-02"), 1),
-            (with(1, "AZ-01"), 1),
-            (with(16, "AZ-03"), 1),
+            (with(1, "AZ-01"), 2),
+            (with(14, "AZ-03"), 1),
             (with(0, "ZZ-01"), 1),
             (with(0, "AZ-1"), 1),
             (with(0, "AZ01"), 1),
             (with(0, "AZ-0a"), 1),
+            (in_place(0, "AZ-03"), 2),
             (whole[1..].to_vec(), 1),
+            (whole[14..].to_vec(), 1),
         ] {
             let attacks = ids.iter().map(|id| read(&format!("id = \"{id}\""))).collect();
             assert_eq!(disorder(&Catalogue { attacks }).len(), faults, "{ids:?}");

@@ -29,7 +29,7 @@ pub(super) fn page(attacks: &[Attack]) -> String {
              differ, and where a test that is named does not exist."
         ),
     ];
-    for (index, (letters, title)) in GROUPS.iter().enumerate() {
+    for (index, (letters, title, _)) in GROUPS.iter().enumerate() {
         lines.extend([String::new(), format!("## {letters}: {title}"), String::new()]);
         lines.extend(["| id | what is tried | status | shown by |", "|---|---|---|---|"].map(str::to_owned));
         let of_group =
