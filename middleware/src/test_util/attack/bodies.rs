@@ -12,7 +12,7 @@ pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
     let deep = format!("{{\"x\":{}1{},{rest}", "[".repeat(10_000), "]".repeat(10_000));
     let shallower = format!("{{\"x\":{}1{},{rest}", "[".repeat(120), "]".repeat(120));
     let members = (0..50_000).map(|number| format!("\"{number}\":0,")).collect::<Vec<_>>().concat();
-    let bodies: [(&str, Vec<u8>); 18] = [
+    let bodies: [(&str, Vec<u8>); 19] = [
         ("half of it", json.as_bytes().get(..json.len() / 2).unwrap_or_default().to_vec()),
         ("something behind it", format!("{json}{json}").into()),
         ("a member twice", format!("{{{member}:null,{rest}").into()),
@@ -21,6 +21,7 @@ pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
         ("some depth", shallower.into()),
         ("very many members", format!("{{{members}{rest}").into()),
         ("sixteen megabytes", format!("{{\"x\":\"{}\",{rest}", "a".repeat(16 << 20)).into()),
+        ("sixteen megabytes of blanks", format!("{{{}{rest}", " ".repeat(16 << 20)).into()),
         ("NUL in a string", format!("{{\"x\":\"a\\u0000b\",{rest}").into()),
         ("a raw control character", format!("{{\"x\":\"a\u{1}b\",{rest}").into()),
         ("half a surrogate pair", format!("{{\"x\":\"\\ud800\",{rest}").into()),

@@ -214,12 +214,24 @@ async fn forms_with_files_are_held_to_what_they_may_be() {
         .await;
 }
 
+/// A list of this many bytes that packs badly, with blanks at its end.
+fn long_list(length: usize) -> Vec<u8> {
+    let word = |number: u64| format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let texts = (0..64).map(|text| (0..56).map(|at| word(text * 56 + at)).collect::<String>());
+    let mut list = format!("{{\"others\":[\"{}\"]}}", texts.collect::<Vec<_>>().join("\",\"")).into_bytes();
+    assert!(list.len() + 100 < length, "{} bytes", list.len());
+    list.resize(length, b' ');
+    list
+}
+
 #[tokio::test]
 async fn a_packed_body_is_not_let_grow_and_not_followed_by_another() {
     let scene = Scene::new(policy()).await;
     let padded = |length: usize| [b"{}".as_slice(), " ".repeat(length).as_bytes()].concat();
     assert_answered(&scene.app, scene.packed("gzip", gzip(br#"{"name":"a gate"}"#))).await;
     assert_answered(&scene.app, scene.packed("deflate", deflate(&padded(16_000)))).await;
+    assert_answered(&scene.app, scene.packed("gzip", gzip(&long_list(64 * 1024)))).await;
+    assert_answered(&scene.app, scene.packed("deflate", deflate(&long_list(64 * 1024)))).await;
     let signed =
         scene.asking("POST", "/body").header("content-type", JSON).header("content-encoding", "gzip");
     let signed = signed.header("content-digest", "sha-256=:AA==:").body(gzip(b"{}").into()).unwrap();
@@ -227,6 +239,8 @@ async fn a_packed_body_is_not_let_grow_and_not_followed_by_another() {
         .refuses(vec![
             ("a packed body that grows out of proportion", scene.packed("gzip", gzip(&padded(40_000)))),
             ("a packed body that grows too long", scene.packed("deflate", deflate(&padded(1 << 20)))),
+            ("a packed body a little too long", scene.packed("deflate", deflate(&long_list(64 * 1024 + 2)))),
+            ("a packed body a little too long", scene.packed("gzip", gzip(&long_list(64 * 1024 + 2)))),
             (
                 "a packed body with more behind it",
                 scene.packed("deflate", [deflate(b"{}"), b"{}".to_vec()].concat()),
