@@ -12,6 +12,7 @@ pub(crate) mod request_object;
 pub(crate) mod respond;
 pub(crate) mod response_mode;
 mod views;
+mod way;
 pub(crate) mod wishes;
 
 use std::borrow::Cow;

@@ -11,6 +11,7 @@ use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::services::authorize::flow::Flow;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{self, AuthorizeRequest};
+use crate::services::authorize::way::Way;
 use crate::services::authorize::{AuthorizeError, AuthorizeService, Stop};
 use crate::services::client_auth::{ClientAuthError, replays};
 use crate::services::possession::Possession;
@@ -116,27 +117,6 @@ fn bind(request: &mut AuthorizeRequest, held: &Possession) -> Result<(), Request
         None => {
             request.binding.jkt = Some(proof.key.clone());
             Ok(())
-        }
-    }
-}
-
-/// The way a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// By the browser.
-    Front,
-    /// Pushed; what stood for it is spent.
-    Spent,
-    /// Pushed; what stands for it is still to be spent.
-    Unspent(Digest32),
-}
-
-impl Way {
-    /// What is still to be spent.
-    pub(super) const fn handle(&self) -> Option<&Digest32> {
-        match self {
-            Self::Front | Self::Spent => None,
-            Self::Unspent(handle) => Some(handle),
         }
     }
 }
