@@ -41,6 +41,7 @@ mod grpc;
 #[cfg(test)]
 mod guard_walk;
 #[cfg(test)]
+mod import;
 mod instructions;
 #[cfg(test)]
 mod later;

@@ -22,17 +22,22 @@ pub(crate) fn read_once(files: &[&Path]) -> Result<(), Failure> {
 
 /// The text of a file.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    read_within(path, MAX_LEN)
+}
+
+/// The text of a file that may have so many bytes.
+pub(crate) fn read_within(path: &Path, max_len: u64) -> Result<String, Failure> {
     let failure = |error: io::Error| Failure::failed(format!("{}: {error}", shown(path)));
     let mut bytes = Vec::new();
     let mut limited =
-        |source: &mut dyn Read| source.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(failure);
+        |source: &mut dyn Read| source.take(max_len + 1).read_to_end(&mut bytes).map_err(failure);
     if path.as_os_str() == STDIN {
         limited(&mut io::stdin())?;
     } else {
         limited(&mut File::open(path).map_err(failure)?)?;
     }
-    if bytes.len() as u64 > MAX_LEN {
-        return Err(Failure::failed(format!("{}: more than {MAX_LEN} bytes", shown(path))));
+    if bytes.len() as u64 > max_len {
+        return Err(Failure::failed(format!("{}: more than {max_len} bytes", shown(path))));
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();

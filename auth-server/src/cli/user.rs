@@ -1,5 +1,7 @@
 //! `portcullis user`: accounts.
 
+mod import;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -30,6 +32,8 @@ pub(crate) enum User {
     Create(Create),
     /// Gives an account a role that it does not have.
     Grant(Grant),
+    /// Takes accounts over from another system, with the hashes of their passwords.
+    Import(import::Import),
     /// Prints every account.
     List,
     /// Sets the password of an account. Whoever was signed in with the old one is no longer.
@@ -92,6 +96,7 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
         User::Consents { username } => consents(context, username).await,
         User::Create(create) => Box::pin(self::create(context, create)).await,
         User::Grant(grant) => self::grant(context.format, &context.existing_app().await?, grant).await,
+        User::Import(import) => Box::pin(import::run(context, import)).await,
         User::List => list(context).await,
         User::Password { username, password } => {
             let password = password.read()?;

@@ -288,18 +288,18 @@ impl fmt::Debug for Password {
     }
 }
 
-/// The Argon2id hash of a password as a PHC string. It is never printed.
+/// The hash of a password as a text that says how it was made. It is never printed.
 #[derive(Clone, Eq, PartialEq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Wraps a PHC string.
-    pub const fn from_phc(text: String) -> Self {
+    /// Wraps the text of a hash.
+    pub const fn from_text(text: String) -> Self {
         Self(text)
     }
 
-    /// The PHC string, for the hash function and the database.
-    pub fn as_phc(&self) -> &str {
+    /// The text, for the hash function and the database.
+    pub fn as_text(&self) -> &str {
         &self.0
     }
 }
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn secrets_and_addresses_are_not_printed() {
         let password = Password::parse("correct horse").unwrap();
-        let hash = PasswordHash::from_phc("$argon2id$x".to_owned());
+        let hash = PasswordHash::from_text("$argon2id$x".to_owned());
         let email = Email::parse("ada@example.org").unwrap();
         assert_eq!(format!("{password:?} {hash:?} {email:?}"), "Password(..) PasswordHash(..) Email(..)");
     }

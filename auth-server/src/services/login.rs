@@ -652,7 +652,7 @@ mod tests {
         desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
         let row =
             credentials::for_sign_in(&mut desk.store.read().await.unwrap(), &user.username).await.unwrap();
-        assert!(row.unwrap().password.unwrap().as_phc().contains("m=64,"));
+        assert!(row.unwrap().password.unwrap().as_text().contains("m=64,"));
         assert_eq!(desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap().live.user, user);
     }
 

@@ -1,13 +1,15 @@
-//! Hashing and checking of passwords: Argon2id on threads of its own.
+//! Hashing and checking of passwords on threads of its own: by Argon2id, and by whatever made a hash that was brought along from
+//! another system, once.
 
+mod function;
 mod pool;
+mod stored;
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use argon2::password_hash::phc;
 use argon2::{Algorithm, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -17,7 +19,10 @@ use zeroize::Zeroizing;
 use crate::config::Passwords;
 use crate::domain::secret::Entropy;
 use crate::domain::user::{Password, PasswordHash};
+use crate::services::password::function::{DeriveError, Function};
 use crate::services::password::pool::{Derivation, Pool};
+pub(crate) use crate::services::password::stored::Unreadable;
+use crate::services::password::stored::{Brought, Stored, without_scheme};
 
 /// Bytes of salt in a new hash, as RFC 9106 §3.1 recommends.
 const SALT_LEN: usize = 16;
@@ -42,6 +47,9 @@ pub enum HashError {
     /// The database holds something that is not a hash we can check.
     #[error("a stored hash cannot be read")]
     Stored,
+    /// What was brought along is no hash we can check.
+    #[error("the hash {0}")]
+    Unreadable(#[from] Unreadable),
 }
 
 /// What a check found.
@@ -49,7 +57,7 @@ pub enum HashError {
 pub(crate) enum Verdict {
     /// The password is right and its hash as strong as the configuration asks.
     Right,
-    /// The password is right, but its hash was made with other parameters: hash it again while it is at hand.
+    /// The password is right, but its hash was made with other parameters, or by another system: hash it again while it is at hand.
     RightButStale,
     Wrong,
 }
@@ -75,17 +83,32 @@ impl PasswordHasher {
 
     /// Hashes a new password with a fresh salt.
     pub(crate) async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
+        self.hash_bytes(password.expose()).await.map(PasswordHash::from_text)
+    }
+
+    /// Takes over a hash that another system made, as it is to be kept. A digest that is quick to compute is hashed itself.
+    pub(crate) async fn bring(&self, text: &str) -> Result<PasswordHash, HashError> {
+        match readable(text)? {
+            Readable::Hash(text) => Ok(PasswordHash::from_text(text.to_owned())),
+            Readable::Digest(brought) => {
+                let hash = self.hash_bytes(&brought.digest).await?;
+                Ok(PasswordHash::from_text(brought.around(&hash)))
+            }
+        }
+    }
+
+    async fn hash_bytes(&self, password: &[u8]) -> Result<String, HashError> {
         let salt = self.entropy.bytes::<SALT_LEN>();
         let output = self.derive(self.current(password, salt.to_vec())).await?;
         let params = &self.params;
-        Ok(PasswordHash::from_phc(format!(
+        Ok(format!(
             "$argon2id$v=19$m={},t={},p={}${}${}",
             params.m_cost(),
             params.t_cost(),
             params.p_cost(),
             STANDARD_NO_PAD.encode(salt),
             STANDARD_NO_PAD.encode(output.as_slice()),
-        )))
+        ))
     }
 
     /// Checks a password against the stored hash, if there is one.
@@ -98,79 +121,60 @@ impl PasswordHasher {
         password: &Password,
     ) -> Result<Verdict, HashError> {
         let Some(stored) = stored else {
-            self.derive(self.current(password, vec![0; SALT_LEN])).await?;
+            self.derive(self.current(password.expose(), vec![0; SALT_LEN])).await?;
             return Ok(Verdict::Wrong);
         };
-        let stored = Stored::read(stored).ok_or(HashError::Stored)?;
-        let stale = stored.differs_from(&self.params);
-        let output = self.derive(stored.derivation(password)).await?;
+        let stored = Stored::read(stored.as_text()).map_err(|_| HashError::Stored)?;
+        let output = self.derive(stored.derivation(password.expose())).await?;
         if !bool::from(output.ct_eq(&stored.output)) {
             return Ok(Verdict::Wrong);
         }
-        Ok(if stale { Verdict::RightButStale } else { Verdict::Right })
+        let is_current = stored.is_current(&self.params, OUTPUT_LEN);
+        Ok(if is_current { Verdict::Right } else { Verdict::RightButStale })
     }
 
-    fn current(&self, password: &Password, salt: Vec<u8>) -> Derivation {
+    fn current(&self, password: &[u8], salt: Vec<u8>) -> Derivation {
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
         Derivation {
-            algorithm: Algorithm::Argon2id,
-            version: Version::V0x13,
-            params: self.params.clone(),
+            function: Function::Argon2 { algorithm, version, params: self.params.clone() },
             salt,
-            password: Zeroizing::new(password.expose().to_vec()),
+            password: Zeroizing::new(password.to_vec()),
             output_len: OUTPUT_LEN,
         }
     }
 
     async fn derive(&self, derivation: Derivation) -> Result<Zeroizing<Vec<u8>>, HashError> {
         match self.pool.run(derivation).await {
-            Ok(derived) => Ok(derived?),
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(DeriveError::Argon2(error))) => Err(error.into()),
+            Ok(Err(DeriveError::Foreign)) => Err(HashError::Stored),
             Err(pool::Late) => Err(HashError::Busy { retry_after: self.pool.deadline() }),
         }
     }
 }
 
-/// A stored hash, taken apart.
-struct Stored {
-    algorithm: Algorithm,
-    version: Version,
-    params: Params,
-    salt: Vec<u8>,
-    output: Vec<u8>,
+/// A hash of another system, looked at and not yet taken over.
+enum Readable<'a> {
+    /// It is kept as it is.
+    Hash(&'a str),
+    Digest(Brought),
 }
 
-impl Stored {
-    fn read(hash: &PasswordHash) -> Option<Self> {
-        let hash = phc::PasswordHash::new(hash.as_phc()).ok()?;
-        Some(Self {
-            algorithm: Algorithm::try_from(hash.algorithm.as_str()).ok()?,
-            // RFC 9106 is version 19; a text without a version is older.
-            version: hash.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?,
-            params: Params::try_from(&hash).ok()?,
-            salt: hash.salt?.as_ref().to_vec(),
-            output: hash.hash?.as_bytes().to_vec(),
-        })
+fn readable(text: &str) -> Result<Readable<'_>, Unreadable> {
+    if let Some(brought) = Brought::read(text)? {
+        return Ok(Readable::Digest(brought));
     }
+    let text = without_scheme(text);
+    // What this server made of a digest, with its salt in front, is no form in which anybody brings one.
+    if text.starts_with('{') {
+        return Err(Unreadable::Kind);
+    }
+    if Stored::read(text)?.is_dear() { Err(Unreadable::Dear) } else { Ok(Readable::Hash(text)) }
+}
 
-    fn derivation(&self, password: &Password) -> Derivation {
-        Derivation {
-            algorithm: self.algorithm,
-            version: self.version,
-            params: self.params.clone(),
-            salt: self.salt.clone(),
-            password: Zeroizing::new(password.expose().to_vec()),
-            output_len: self.output.len(),
-        }
-    }
-
-    /// Whether it was made with anything but what is configured now.
-    fn differs_from(&self, params: &Params) -> bool {
-        self.algorithm != Algorithm::Argon2id
-            || self.version != Version::V0x13
-            || self.params.m_cost() != params.m_cost()
-            || self.params.t_cost() != params.t_cost()
-            || self.params.p_cost() != params.p_cost()
-            || self.output.len() != OUTPUT_LEN
-    }
+/// Whether a hash of another system can be taken over.
+pub(crate) fn check_brought(text: &str) -> Result<(), Unreadable> {
+    readable(text).map(drop)
 }
 
 #[cfg(test)]
@@ -196,7 +200,7 @@ mod tests {
     async fn a_password_is_right_only_for_its_own_hash() {
         let hasher = hasher(64);
         let hash = hasher.hash(&password("correct horse")).await.unwrap();
-        assert!(hash.as_phc().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+        assert!(hash.as_text().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
         assert_eq!(hasher.verify(Some(&hash), &password("correct horse")).await.unwrap(), Verdict::Right);
         assert_eq!(hasher.verify(Some(&hash), &password("correct horsf")).await.unwrap(), Verdict::Wrong);
     }
@@ -206,7 +210,7 @@ mod tests {
         let hasher = hasher(64);
         let first = hasher.hash(&password("correct horse")).await.unwrap();
         let second = hasher.hash(&password("correct horse")).await.unwrap();
-        assert_ne!(first.as_phc(), second.as_phc());
+        assert_ne!(first.as_text(), second.as_text());
     }
 
     #[tokio::test]
@@ -238,11 +242,103 @@ mod tests {
     #[tokio::test]
     async fn a_hash_of_the_reference_implementation_is_checked() {
         // Made with the command line tool of the reference implementation: argon2 somesalt -id -t 2 -m 16 -p 1.
-        let hash = PasswordHash::from_phc(
+        let hash = PasswordHash::from_text(
             "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
                 .to_owned(),
         );
         let verdict = hasher(64).verify(Some(&hash), &password("password")).await.unwrap();
         assert_eq!(verdict, Verdict::RightButStale);
+    }
+
+    const HORSE: &str = "correct horse battery";
+
+    /// Made by Python 3.11: `hashlib`, and `bcrypt` 5.0.0. The salt is `0123456789abcdef`, or as much of it as there is room for.
+    const ELSEWHERE: [&str; 11] = [
+        "$2b$04$CJ.9/yt4dHGpztU1A2DtjOGXsY8kqJzl46g8p00IZsKaTVoYwFnvS",
+        "$2a$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS",
+        "{CRYPT}$2y$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS",
+        "$pbkdf2-sha1$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$rDjxw4qmzpl4HTyqLNYNsdE5Zi4",
+        "$pbkdf2-sha256$i=1000,l=32$MDEyMzQ1Njc4OWFiY2RlZg==$BVALGMmC/K/8ELErc5VgJxyPFApArIZRCQsqjEgZWJ4=",
+        "$pbkdf2-sha512$1000$MDEyMzQ1Njc4OWFiY2RlZg$7F/Y1rnWXXurLCfFvAmyjyXtbABhgzBTBNcm//wlnvGBOz7OExlgRFs5qwaY5PzB3/WjR7P4yv/ACDQZpDXIfQ",
+        "$scrypt$ln=4,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$LYtM8Mh+uD5qDLQWvjcUOTNEVL2STXzMHwI4lieKYvI",
+        "{SSHA}8RaBJlNv5vlzZQlCesDUZc21BCgwMTIzNDU2Nw==",
+        "{ssha256}QPKXtOcTeRITiBB/81NkSZy0o2/QZpEAZsuksejeyYQwMTIzNDU2Nw==",
+        "{SSHA384}J9lpaeKR+AxBALUSnLVRKvRfcaKqHxZhUs63QN0xZrytGL6fc3YBTwok/UYyC1wqMDEyMzQ1Njc=",
+        "{SSHA512}4IcOsI6AVS1BbWOnHshi2UKwl1FUN13nKtN/ogoPqb8eQK4OLi/rwnrkdNc9CsWpAV0mtqCm2zbLKQsz6ZrIBzAxMjM0NTY3",
+    ];
+
+    /// The example that Firebase publishes beside its scrypt: the account `user1`.
+    const FIREBASE: &str = "$firebase-scrypt$ln=14,r=8,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==,ss=Bw==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==";
+
+    #[tokio::test]
+    async fn a_hash_of_another_system_is_right_for_its_password_and_stale() {
+        let hasher = hasher(64);
+        let (horse, wrong) = (password(HORSE), password("correct horse batterx"));
+        for text in ELSEWHERE {
+            let hash = hasher.bring(text).await.unwrap();
+            assert_eq!(hasher.verify(Some(&hash), &horse).await.unwrap(), Verdict::RightButStale, "{text}");
+            assert_eq!(hasher.verify(Some(&hash), &wrong).await.unwrap(), Verdict::Wrong, "{text}");
+        }
+        let hash = hasher.bring(FIREBASE).await.unwrap();
+        let of_user1 = hasher.verify(Some(&hash), &password("user1password")).await.unwrap();
+        assert_eq!(of_user1, Verdict::RightButStale);
+        assert_eq!(hasher.verify(Some(&hash), &horse).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_digest_that_is_quick_to_guess_is_not_kept() {
+        let hasher = hasher(64);
+        let digest = ELSEWHERE[7];
+        let hash = hasher.bring(digest).await.unwrap();
+        let kept = hash.as_text();
+        assert!(kept.starts_with("{SSHA:MDEyMzQ1Njc}$argon2id$v=19$m=64,t=1,p=1$"), "{kept}");
+        assert!(!kept.contains("8RaBJlNv5vlzZQlCesDUZc21BCg"));
+        assert!(check_brought(kept).is_err(), "as it is kept it is not brought");
+    }
+
+    #[test]
+    fn what_is_no_hash_or_too_dear_to_check_is_refused_for_what_it_is() {
+        use Unreadable::{Dear, Form, Kind, Length};
+        let long = "A".repeat(2_000);
+        for (text, why) in [
+            ("", Kind),
+            ("secret", Kind),
+            ("$1$salt$hash", Kind),
+            ("$2x$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS", Kind),
+            ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", Kind),
+            ("{SSHA:MDEy}$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc$AAAAAAAAAAAAAAAAAAAAAA", Kind),
+            ("$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoO", Form),
+            ("$2b$03$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS", Form),
+            ("$2b$31$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS", Dear),
+            ("$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQo\u{e4}", Form),
+            ("$pbkdf2-sha256$i=0$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Form),
+            ("$pbkdf2-sha256$i=4000000000$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Dear),
+            ("$pbkdf2-sha256$i=1000$MDE$BVALGMmC/K/8ELErc5VgJw", Length),
+            ("$pbkdf2-sha256$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC", Length),
+            ("$pbkdf2-sha256$i=1000$MDEyMzQ1Njc4OWFiY2RlZg", Form),
+            ("$scrypt$ln=30,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Dear),
+            ("$scrypt$ln=64,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Dear),
+            ("$scrypt$ln=14,r=8,p=1000$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Dear),
+            ("$scrypt$ln=14,r=0,p=1$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Form),
+            ("$scrypt$r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$BVALGMmC/K/8ELErc5VgJw", Form),
+            ("$firebase-scrypt$ln=14,r=8,sk=AAAA,ss=Bw$MDEyMzQ1Njc$BVALGMmC/K/8ELErc5VgJw", Length),
+            ("$argon2id$v=19$m=4194304,t=1,p=1$MDEyMzQ1Njc$AAAAAAAAAAAAAAAAAAAAAA", Dear),
+            ("$argon2id$v=19$m=65536,t=1000,p=1$MDEyMzQ1Njc$AAAAAAAAAAAAAAAAAAAAAA", Dear),
+            ("$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc", Form),
+            ("{SSHA}AAAA", Length),
+            ("{SSHA}not base64", Form),
+            (&long, Length),
+            (&format!("$pbkdf2-sha256$i=1000${long}$BVALGMmC/K/8ELErc5VgJw"), Length),
+        ] {
+            assert_eq!(check_brought(text), Err(why), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_with_an_end_inside_is_not_its_beginning_for_bcrypt() {
+        let hasher = hasher(64);
+        let hash = hasher.bring(ELSEWHERE[1]).await.unwrap();
+        let longer = password(&format!("{HORSE}\0"));
+        assert_eq!(hasher.verify(Some(&hash), &longer).await.unwrap(), Verdict::Wrong);
     }
 }

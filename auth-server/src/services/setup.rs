@@ -99,7 +99,9 @@ impl From<HashError> for SetupError {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy { retry_after } => Self::Busy { retry_after },
-            HashError::Argon2(_) | HashError::Start(_) | HashError::Stored => Self::Failed(error.into()),
+            HashError::Argon2(_) | HashError::Start(_) | HashError::Stored | HashError::Unreadable(_) => {
+                Self::Failed(error.into())
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub async fn set_password(
     hash: &PasswordHash,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.execute(SET, &[user.into(), hash.as_phc().into(), now.into()]).await.map(drop)
+    tx.execute(SET, &[user.into(), hash.as_text().into(), now.into()]).await.map(drop)
 }
 
 /// Sets the password while the old one is still stored: of two changes at once one wins, and is told so.
@@ -54,6 +54,6 @@ pub async fn replace_password(
     new: &PasswordHash,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let values = [user.into(), old.as_phc().into(), new.as_phc().into(), now.into()];
+    let values = [user.into(), old.as_text().into(), new.as_text().into(), now.into()];
     Ok(tx.execute(REPLACE, &values).await? > 0)
 }

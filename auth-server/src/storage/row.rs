@@ -188,6 +188,6 @@ impl Column for Username {
 
 impl Column for PasswordHash {
     fn read(row: &Row, index: usize) -> Result<Self, StoreError> {
-        row.get(index).map(Self::from_phc)
+        row.get(index).map(Self::from_text)
     }
 }

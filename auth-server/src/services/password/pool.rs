@@ -1,4 +1,4 @@
-//! The threads that compute Argon2id, and the queue in front of them.
+//! The threads that hash passwords, and the queue in front of them.
 //!
 //! A hash takes 19 MiB and 20 ms of a processor, so it must not run on the threads that serve requests, and not more
 //! of them may run at once than there are workers. Whoever waits longer than the deadline is told to come back: a
@@ -11,22 +11,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use argon2::{Argon2, Block, Params, Version};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-/// One Argon2 computation.
+use crate::services::password::function::{Derived, Function};
+
+/// One computation.
 pub(super) struct Derivation {
-    pub(super) algorithm: argon2::Algorithm,
-    pub(super) version: Version,
-    pub(super) params: Params,
+    pub(super) function: Function,
     pub(super) salt: Vec<u8>,
     pub(super) password: Zeroizing<Vec<u8>>,
     pub(super) output_len: usize,
 }
-
-/// What a computation gives: the hash, or why there is none.
-pub(super) type Derived = Result<Zeroizing<Vec<u8>>, argon2::Error>;
 
 /// Nobody was free to compute in time.
 pub(super) struct Late;
@@ -178,7 +174,8 @@ fn work(queue: &Queue) {
             Next::Closed => return,
             Next::Idle => memory = Vec::new(),
             Next::Job(job) if job.begin() => {
-                let derived = derive(&job.derivation, &mut memory);
+                let Derivation { function, salt, password, output_len } = &job.derivation;
+                let derived = function.derive(password, salt, *output_len, &mut memory);
                 // A caller who hung up meanwhile does not want it any more.
                 drop(job.answer.send(derived));
             }
@@ -187,34 +184,20 @@ fn work(queue: &Queue) {
     }
 }
 
-fn derive(derivation: &Derivation, memory: &mut Vec<Block>) -> Derived {
-    let blocks = derivation.params.block_count();
-    if memory.len() != blocks {
-        // Exactly as much as the job needs: an old hash with dearer parameters must not keep its memory for ever.
-        *memory = Vec::new();
-        memory.try_reserve_exact(blocks).map_err(|_| argon2::Error::OutOfMemory)?;
-        memory.resize(blocks, Block::new());
-    }
-    let mut output = Zeroizing::new(vec![0; derivation.output_len]);
-    Argon2::new(derivation.algorithm, derivation.version, derivation.params.clone())
-        .hash_password_into_with_memory(
-            &derivation.password,
-            &derivation.salt,
-            &mut output,
-            memory.as_mut_slice(),
-        )?;
-    Ok(output)
-}
-
 #[cfg(test)]
 mod tests {
+    use argon2::{Algorithm, Argon2, Params, Version};
+
     use super::*;
 
+    fn params() -> Params {
+        Params::new(64, 1, 1, Some(32)).unwrap()
+    }
+
     fn job(password: &str) -> Derivation {
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
         Derivation {
-            algorithm: argon2::Algorithm::Argon2id,
-            version: Version::V0x13,
-            params: Params::new(64, 1, 1, Some(32)).unwrap(),
+            function: Function::Argon2 { algorithm, version, params: params() },
             salt: b"0123456789abcdef".to_vec(),
             password: Zeroizing::new(password.as_bytes().to_vec()),
             output_len: 32,
@@ -229,7 +212,7 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(first, pool.run(job("first")).await.ok().unwrap().unwrap());
         let mut fresh = vec![0; 32];
-        Argon2::new(argon2::Algorithm::Argon2id, Version::V0x13, job("first").params)
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params())
             .hash_password_into(b"first", b"0123456789abcdef", &mut fresh)
             .unwrap();
         assert_eq!(*first, fresh);

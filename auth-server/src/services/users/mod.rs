@@ -2,6 +2,7 @@
 
 pub mod consents;
 pub mod form;
+pub mod import;
 pub mod profile;
 
 use serde_json::json;

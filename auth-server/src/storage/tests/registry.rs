@@ -132,7 +132,7 @@ async fn roles_are_held_where_they_were_given(#[case] backend: Backend) {
     let holders = fixture
         .write(move |tx| {
             Box::pin(async move {
-                let hash = PasswordHash::from_phc("$argon2id$one".to_owned());
+                let hash = PasswordHash::from_text("$argon2id$one".to_owned());
                 credentials::set_password(tx, &id, &hash, now).await?;
                 assignments::enabled_holders(tx, &of).await
             })
