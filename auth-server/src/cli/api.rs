@@ -9,18 +9,17 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::app::App;
-use crate::cli::context::{Context, Format};
+use crate::cli::context::{Context, Format, operator};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
-use crate::domain::clock::Clock;
 use crate::domain::ids::ApiId;
 use crate::domain::issuer::Issuer;
 use crate::domain::rbac::Api as Registered;
 use crate::domain::signing::SigningAlg;
 use crate::services::apis::ApiPatch;
-use crate::services::caller::Caller;
 use crate::services::paging::PageQuery;
 use crate::services::policies::{activation_path, rules_path};
+use crate::services::roles::RoleForm;
 use crate::services::version::{Precondition, Version};
 
 /// The most APIs that are read at one time.
@@ -39,6 +38,14 @@ pub(crate) enum Api {
     },
     /// Prints every API with the page on which its rules are edited.
     List,
+    /// Prints the roles of an API, or adds some: rules name them, and accounts and clients are given them.
+    Roles {
+        #[command(flatten)]
+        api: ApiOption,
+        /// A role that it has from now on. May be repeated; one that it has already is left as it is.
+        #[arg(long, value_name = "ROLE")]
+        add: Vec<String>,
+    },
     /// Prints the scopes of an API, or sets them: tokens for it say no others.
     Scopes {
         #[command(flatten)]
@@ -123,6 +130,7 @@ pub(crate) async fn run(context: &Context, command: &Api) -> Result<(), Failure>
     match command {
         Api::FourEyes { switch, api } => four_eyes(context.format, &app, *switch, api).await,
         Api::List => list(context.format, &app).await,
+        Api::Roles { api, add } => roles(context.format, &app, api, add).await,
         Api::Scopes { api, to } => scopes(context.format, &app, api, to.as_deref()).await,
         Api::SigningAlg { api, to } => signing_alg(context.format, &app, api, *to).await,
         Api::DetailsTypes { api, file } => {
@@ -143,6 +151,27 @@ async fn four_eyes(format: Format, app: &App, switch: Switch, api: &ApiOption) -
         json!({ "id": now.id.as_str(), "audience": now.audience.as_str(), "four_eyes": now.four_eyes });
     let row = [now.id.to_string(), now.audience.to_string(), on_or_off(now.four_eyes)];
     output::print(format, &shown, &Table::new(["ID", "AUDIENCE", "FOUR EYES"], [row]))
+}
+
+async fn roles(format: Format, app: &App, api: &ApiOption, add: &[String]) -> Result<(), Failure> {
+    let id = &api.find(app).await?.id;
+    let mut roles = app.roles().list(id).await?;
+    for name in add {
+        if roles.iter().all(|role| role.name.as_str() != name) {
+            let form = RoleForm { name: name.clone(), ..RoleForm::default() };
+            roles.push(app.roles().create(id, &form, &operator()).await?);
+        }
+    }
+    let shown: Vec<_> = roles
+        .iter()
+        .map(|role| {
+            json!({ "id": role.id.as_str(), "name": role.name.as_str(), "description": role.description })
+        })
+        .collect();
+    let rows = roles
+        .iter()
+        .map(|role| [role.id.to_string(), role.name.as_str().to_owned(), role.description.clone()]);
+    output::print(format, &shown, &Table::new(["ID", "NAME", "DESCRIPTION"], rows))
 }
 
 async fn scopes(format: Format, app: &App, api: &ApiOption, set: Option<&str>) -> Result<(), Failure> {
@@ -180,8 +209,7 @@ async fn signing_alg(
 
 /// Changes an API, unless somebody else did since.
 async fn change(app: &App, api: Registered, patch: &ApiPatch, seen: Version) -> Result<Registered, Failure> {
-    let operator = Caller::operator(Clock::system().now());
-    let changed = app.apis().update(&api.id, patch, &Precondition::Matches(vec![seen]), &operator).await?;
+    let changed = app.apis().update(&api.id, patch, &Precondition::Matches(vec![seen]), &operator()).await?;
     Ok(changed.value)
 }
 

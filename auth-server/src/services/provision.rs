@@ -256,11 +256,11 @@ async fn unknown_api(tx: &mut Tx, audience: &str) -> Result<ProvisionError, Stor
 }
 
 fn unknown_role(api: &Api, role: &str, known: &[&str]) -> ProvisionError {
+    let audience = api.audience.as_str().to_owned();
     let advice = match nearest(known.iter().map(|name| ((*name).to_owned(), name)), role) {
         Some(meant) => format!(": did you mean {meant}?"),
-        None => format!(": it has {}", known.join(", ")),
+        None => format!(": it has {}; `api roles --api {audience} --add {role}` adds it", known.join(", ")),
     };
-    let audience = api.audience.as_str().to_owned();
     ProvisionError::UnknownRole { audience, role: role.to_owned(), advice }
 }
 
