@@ -49,6 +49,7 @@ use portcullis_guard::{
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
+use tracing_subscriber::EnvFilter;
 
 /// The longest thing that can be said, in bytes, and how many are kept for whoever listens slowly.
 const MAX_MESSAGE: usize = 4_096;
@@ -59,7 +60,8 @@ const MAX_NAME: usize = 64;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let issuer = required("CHAT_ISSUER")?;
     let rules = format!("{}/policies/snapshot", issuer.trim_end_matches('/'));
     let rules = PolicyEndpoint::new(rules, required("CHAT_CLIENT_ID")?, required("CHAT_CLIENT_SECRET")?);

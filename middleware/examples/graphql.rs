@@ -47,6 +47,7 @@ use portcullis_guard::{
     Rejection, RouteInput, authenticated, public, rbac,
 };
 use tokio::sync::Mutex;
+use tracing_subscriber::EnvFilter;
 
 /// How deep queries may go, and how many fields they may ask for: a query costs what it says, and not what it looks like.
 const MAX_DEPTH: usize = 5;
@@ -56,7 +57,8 @@ type Docs = Schema<Query, Mutation, EmptySubscription>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let issuer = required("DOCS_ISSUER")?;
     let rules = format!("{}/policies/snapshot", issuer.trim_end_matches('/'));
     let rules = PolicyEndpoint::new(rules, required("DOCS_CLIENT_ID")?, required("DOCS_CLIENT_SECRET")?);

@@ -54,10 +54,12 @@ use rmcp::model::{CallToolResult, ContentBlock, ServerCapabilities, ServerConfig
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (issuer, url) = (required("TOOLS_ISSUER")?, required("TOOLS_URL")?);
     let rules = format!("{}/policies/snapshot", issuer.trim_end_matches('/'));
     let rules = PolicyEndpoint::new(rules, required("TOOLS_CLIENT_ID")?, required("TOOLS_CLIENT_SECRET")?);

@@ -57,10 +57,12 @@ use portcullis_guard::{
     scope,
 };
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (customers, staff) = (required("SHOP_CUSTOMERS")?, required("SHOP_STAFF")?);
     let rules = format!("{staff}/policies/snapshot");
     let rules = PolicyEndpoint::new(rules, required("SHOP_CLIENT_ID")?, required("SHOP_CLIENT_SECRET")?);

@@ -340,7 +340,15 @@ where
         let request = Request::from_parts(parts, body);
         match step {
             Step::CheckBody(media) if dialect == Dialect::Http => {
-                self.layer.post.terms.input.apply(media, request).await.map_err(Refusal::Input)
+                let stay = Stay::of(request.method(), request.extensions());
+                let mut checking = pin!(self.layer.post.terms.input.apply(media, request));
+                let at_once = poll_fn(|context| Poll::Ready(checking.as_mut().poll(context))).await;
+                if let Poll::Ready(checked) = at_once {
+                    return checked.map_err(Refusal::Input);
+                }
+                // Whoever sends it takes their time, and what opens the route may be gone when it is whole.
+                let checked = checking.await.map_err(Refusal::Input)?;
+                stay.lasts().await.map(|()| checked)
             }
             // Messages of gRPC are not JSON for us, even if they say that they are.
             Step::CheckBody(_) => Ok(self.unread(dialect, request.map(|body| Body::new(Framed::new(body))))),

@@ -8,6 +8,7 @@ mod rejection;
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tracing::Level;
 
 pub(crate) use self::challenges::{DpopHint, Hint};
 pub(crate) use self::grpc::{Dialect, stream_trailers};
@@ -28,7 +29,9 @@ use crate::token::{BearerFault, Scheme, TokenFault};
 /// Why a request did not reach its handler.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("no token")]
+    #[error(
+        "no access token: no Authorization header that says Bearer or DPoP, and none elsewhere that is looked at"
+    )]
     Anonymous,
     #[error(transparent)]
     Bearer(BearerFault),
@@ -41,7 +44,7 @@ pub(crate) enum Refusal {
     CrossSite(CrossSite),
     #[error("{why}")]
     Forbidden { why: &'static str, denied: Denied },
-    #[error("{0:?}")]
+    #[error("{0}")]
     Input(Fault),
     #[error("the {} limit is exceeded", .0.reading.name)]
     Limited(Exceeded),
@@ -80,7 +83,9 @@ pub(crate) enum Refusal {
 /// What the guard itself lacks: never the caller's fault.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum Outage {
-    #[error("the address of the client is not known: serve with into_make_service_with_connect_info")]
+    #[error(
+        "the address of the client is not known: serve with into_make_service_with_connect_info, or put a PeerAddress among the extensions of requests"
+    )]
     Address,
     #[error("the issuer cannot be asked about the token")]
     Introspection,
@@ -227,28 +232,43 @@ impl Refusal {
             );
             return;
         }
-        match self {
-            // Nobody is served until the program is changed.
-            Self::Panicked(_)
-            | Self::Unwatched
-            | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
+        match self.level() {
+            Level::ERROR => {
                 tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
-            Self::Input(fault) if fault.is_ours() && !fault.is_old_news => {
-                tracing::error!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
-            }
-            // Strangers cause these as often as they like: who counts them says it ever more rarely.
-            Self::Unavailable(
-                Outage::Introspection | Outage::Keys | Outage::Policy | Outage::Proofs | Outage::Questions,
-            ) => {
-                tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
-            }
-            Self::SlowAnswer | Self::Unavailable(_) => {
+            Level::WARN => {
                 tracing::warn!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
             _ => {
                 tracing::debug!(code, status, http.request.method = method, http.route = route, cause = %self, "refused");
             }
+        }
+    }
+
+    /// How loudly the log is told, where nothing was decided.
+    const fn level(&self) -> Level {
+        match self {
+            // Nobody is served until the program is changed.
+            Self::Panicked(_)
+            | Self::Unwatched
+            | Self::Unavailable(Outage::Address | Outage::Limit | Outage::Nonce | Outage::RequestId) => {
+                Level::ERROR
+            }
+            Self::Input(fault) if fault.is_ours() && !fault.is_old_news => Level::ERROR,
+            // Strangers cause these as often as they like: who counts them says it ever more rarely.
+            Self::Unavailable(
+                Outage::Introspection
+                | Outage::Keys
+                | Outage::Policy
+                | Outage::Proofs
+                | Outage::Questions
+                | Outage::SharedLimits
+                | Outage::SharedProofs,
+            ) => Level::DEBUG,
+            #[cfg(feature = "login")]
+            Self::Unavailable(Outage::Sessions) => Level::DEBUG,
+            Self::SlowAnswer | Self::Unavailable(_) => Level::WARN,
+            _ => Level::DEBUG,
         }
     }
 

@@ -202,9 +202,11 @@ impl RouteTable {
         }
         let mut router = Router::new();
         for (path, place) in paths {
-            let fault =
-                |error: InsertError| RouteFault::Path { path: path.to_owned(), message: error.to_string() };
-            router.insert(path, place).map_err(fault)?;
+            let fault = |message: String| RouteFault::Path { path: path.to_owned(), message };
+            if let Some(message) = never_matched(path) {
+                return Err(fault(message.to_owned()));
+            }
+            router.insert(path, place).map_err(|error| fault(told(&error)))?;
         }
         // Many a service takes a slash at the end for nothing: unless it is listed, it must not lead to what is said of any path.
         for Row { path, .. } in self.rows.iter().filter(|row| !row.path.ends_with('/')) {
@@ -216,6 +218,22 @@ impl RouteTable {
         let edge = guard.edge();
         let edge = if self.speaks_grpc { edge.grpc() } else { edge };
         Ok(TableLayer { router: Arc::new(router), unlisted, edge })
+    }
+}
+
+/// Why no request has a path of this form.
+fn never_matched(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("a path begins with `/`");
+    }
+    let is_old = |segment: &str| segment.starts_with(':') || segment.starts_with('*');
+    path.split('/').any(is_old).then_some("a parameter is written `{name}`, and the rest of a path `{*name}`")
+}
+
+fn told(error: &InsertError) -> String {
+    match error {
+        InsertError::Conflict { with } => format!("it matches requests that `{with}` matches"),
+        error => error.to_string(),
     }
 }
 

@@ -44,12 +44,14 @@ use portcullis_guard::{
 };
 use tonic::transport::Server;
 use tonic::{Request, Status};
+use tracing_subscriber::EnvFilter;
 
 use crate::shop::{ListRequest, ListResponse, Order, Orders, OrdersServer, Shop, WatchRequest};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let issuer = required("ORDERS_ISSUER")?;
     let rules = format!("{}/policies/snapshot", issuer.trim_end_matches('/'));
     let rules = PolicyEndpoint::new(rules, required("ORDERS_CLIENT_ID")?, required("ORDERS_CLIENT_SECRET")?);

@@ -42,13 +42,15 @@ use portcullis_guard::{Body, Caps, Guard, Issuer, Limits, Principal, Quota, Rout
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::{Layer, service_fn};
+use tracing_subscriber::EnvFilter;
 
 /// How many connections may be open at once. Whoever comes next waits until one is closed.
 const CONNECTIONS: usize = 1_024;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let guard = Guard::builder()
         .issuer(Issuer::oidc(required("HELLO_ISSUER")?))
         .audience(required("HELLO_AUDIENCE")?)

@@ -1,11 +1,13 @@
 //! A service that is guarded. Its secret comes from the environment: ``PORTCULLIS_CLIENT_SECRET``.
-//! Cargo: portcullis-guard, axum, tokio (with `macros`, `net` and `rt-multi-thread`) and tracing-subscriber.
+//! Cargo: portcullis-guard, axum, tokio (with `macros`, `net` and `rt-multi-thread`) and
+//! tracing-subscriber (with `env-filter`).
 
 use std::error::Error;
 use std::net::SocketAddr;
 
 use axum::routing::get;
 use portcullis_guard::{Guard, GuardExt, GuardedRouter, Issuer, Policy, PolicyEndpoint, Principal, rbac};
+use tracing_subscriber::EnvFilter;
 
 const ISSUER: &str = "https://id.example.com";
 const AUDIENCE: &str = "https://orders.example";
@@ -13,7 +15,8 @@ const CLIENT_ID: &str = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt::init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).init();
     let secret = std::env::var("PORTCULLIS_CLIENT_SECRET")?;
     let policy = PolicyEndpoint::new(format!("{ISSUER}/policies/snapshot"), CLIENT_ID, secret);
     let guard = Guard::builder()

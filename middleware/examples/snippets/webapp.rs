@@ -1,10 +1,12 @@
 //! Pages that people sign in to. The secret comes from the environment: `PORTCULLIS_CLIENT_SECRET`.
-//! Cargo: portcullis-guard (with `login`), axum, tokio (with `macros`, `net` and `rt-multi-thread`) and tracing-subscriber.
+//! Cargo: portcullis-guard (with `login`), axum, tokio (with `macros`, `net` and `rt-multi-thread`) and
+//! tracing-subscriber (with `env-filter`).
 
 use std::error::Error;
 
 use axum::routing::get;
 use portcullis_guard::{Csrf, Guard, GuardExt, GuardedRouter, Issuer, Login, Principal, authenticated};
+use tracing_subscriber::EnvFilter;
 
 const ISSUER: &str = "https://id.example.com";
 const AUDIENCE: &str = "https://orders.example";
@@ -13,7 +15,8 @@ const ORIGIN: &str = "https://shop.example.com";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt::init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).init();
     let secret = std::env::var("PORTCULLIS_CLIENT_SECRET")?;
     let guard = Guard::builder()
         .issuer(Issuer::oidc(ISSUER))

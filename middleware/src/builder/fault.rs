@@ -1,5 +1,8 @@
 //! Why a guard could not be built.
 
+use std::error::Error;
+use std::fmt;
+
 use portcullis_policy::RoutesFault;
 
 use crate::binding::DpopError;
@@ -15,7 +18,9 @@ use crate::resource::NotAResource;
 use crate::token::NotAHostCookie;
 
 /// Why a guard could not be built.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is for people as well: a `main` that ends with it prints it by that.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The cookie cannot hold a token.
@@ -78,4 +83,26 @@ pub enum BuildError {
     /// The version of the service is none that a server could keep.
     #[error("the version of the service {}", .0.message)]
     ServiceVersion(RoutesFault),
+}
+
+impl fmt::Debug for BuildError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(out, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_that_ends_prints_is_for_people() {
+        assert_eq!(format!("{:?}", BuildError::NoIssuer), "a guard needs an issuer");
+    }
 }

@@ -1,5 +1,7 @@
 //! What an input policy found wrong, and where.
 
+use std::fmt;
+
 use http::StatusCode;
 
 /// Why a request was refused. It never holds what was sent: only where, and which rule.
@@ -42,6 +44,20 @@ impl Fault {
     /// Whether it is the program that has to change, and no request could be right.
     pub(crate) const fn is_ours(&self) -> bool {
         matches!(self.rule, Rule::NoParameter | Rule::NoTemplate)
+    }
+}
+
+/// As the log says it: the place is quoted, for it is made of names that a stranger chose.
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = match self.part {
+            Part::Body => "body",
+            Part::Header => "head",
+            Part::Path => "path",
+            Part::Query => "query",
+        };
+        write!(out, "{}: {} in the {part}", self.rule.code(), self.rule)?;
+        if self.pointer.is_empty() { Ok(()) } else { write!(out, " at {:?}", self.pointer) }
     }
 }
 
@@ -273,5 +289,21 @@ impl Rule {
             | Self::Syntax
             | Self::Trailing => StatusCode::BAD_REQUEST,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_says_it_in_words_and_quotes_the_place() {
+        assert_eq!(
+            Fault::whole(Rule::Depth).to_string(),
+            "depth: containers are nested too deeply in the body"
+        );
+        let line = "/a\nb".to_owned();
+        let fault = Fault { pointer: line, ..Fault::whole(Rule::Email) }.of_query();
+        assert_eq!(fault.to_string(), "email: the text is not an e-mail address in the query at \"/a\\nb\"");
     }
 }

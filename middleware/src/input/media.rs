@@ -42,7 +42,11 @@ impl Media {
             // Readers of forms are content with a type that begins so.
             other if other.starts_with("application/x-www-form-urlencoded") => Some(Self::Form),
             other if other.starts_with("multipart/form-data") => Some(Self::Multipart),
-            other => other.ends_with("+json").then_some(Self::Json),
+            // Some readers end the subtype at its last `+`, others begin the suffix there: JSON on either side is JSON to one of them.
+            other => {
+                let subtype = other.split_once('/').map_or(other, |(_, subtype)| subtype);
+                subtype.split('+').any(|word| word.trim() == "json").then_some(Self::Json)
+            }
         }
     }
 }
@@ -91,6 +95,12 @@ mod tests {
             ("application/json", Some(Media::Json)),
             ("Application/JSON; charset=UTF-8", Some(Media::Json)),
             ("application/problem+json", Some(Media::Json)),
+            ("application/json+x", Some(Media::Json)),
+            ("application/JSON+xml; charset=utf-8", Some(Media::Json)),
+            ("application/x+json+y", Some(Media::Json)),
+            ("text/json", Some(Media::Json)),
+            ("application/json-seq", None),
+            ("application/jsonx", None),
             ("application/x-www-form-urlencoded;charset=\"utf-8\"", Some(Media::Form)),
             ("application/x-www-form-urlencodedX", Some(Media::Form)),
             ("multipart/form-data; boundary=x", Some(Media::Multipart)),

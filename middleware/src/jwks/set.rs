@@ -70,6 +70,8 @@ impl JwkSet {
         if keys.is_empty() {
             return Err(JwksError::NoUsableKey(faults.first().map(|(_, fault)| *fault)));
         }
+        // Keys for encryption stand in many a set.
+        faults.retain(|(_, fault)| *fault != KeyFault::Use);
         if !faults.is_empty() {
             let unused =
                 faults.iter().map(|(kid, fault)| format!("{} ({fault})", kid.as_deref().unwrap_or(NAMELESS)));

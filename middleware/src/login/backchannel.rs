@@ -62,7 +62,7 @@ impl Sessions {
             Err(fault) => {
                 let status = fault.status();
                 if status.is_server_error() {
-                    tracing::warn!(cause = %fault, "nobody is signed out");
+                    self.rules().say_away(&fault, "nobody is signed out");
                 } else {
                     tracing::debug!(cause = %fault, "nobody is signed out");
                 }

@@ -92,15 +92,6 @@ impl CallbackFault {
     fn may_be_made_up(&self) -> bool {
         matches!(self, Self::OtherIssuer) || matches!(self, Self::Exchange(fault) if fault.is_final())
     }
-
-    /// Says it to the log, once. What strangers can cause as often as they like is for debugging.
-    fn log(&self) {
-        match self {
-            Self::Malformed | Self::Stale => tracing::debug!(cause = %self, "nobody is signed in"),
-            Self::Error { .. } | Self::SignedOut => tracing::info!(cause = %self, "nobody is signed in"),
-            _ => tracing::warn!(cause = %self, "nobody is signed in"),
-        }
-    }
 }
 
 /// What the issuer gave for a code, before it is known whether the guard takes it.
@@ -226,8 +217,15 @@ impl Sessions {
 
     /// Says why nobody is signed in: of what a stranger can make up as well, ever more rarely.
     fn tell(&self, fault: &CallbackFault) {
-        if !fault.may_be_made_up() {
-            return fault.log();
+        match fault {
+            CallbackFault::Malformed | CallbackFault::Stale => {
+                return tracing::debug!(cause = %fault, "nobody is signed in");
+            }
+            CallbackFault::Error { .. } | CallbackFault::SignedOut => {
+                return tracing::info!(cause = %fault, "nobody is signed in");
+            }
+            fault if !fault.may_be_made_up() => return self.rules().say_away(fault, "nobody is signed in"),
+            _ => {}
         }
         let Rules { underway, clock, .. } = self.rules();
         let now = clock.steady();

@@ -45,7 +45,7 @@ impl Sessions {
         let places = match self.rules().provider.places().await {
             Ok(places) => places,
             Err(fault) => {
-                tracing::warn!(%fault, "nobody can sign in: where is not known");
+                self.rules().say_away(&fault, "nobody can sign in: where is not known");
                 return Failure::Away.answered(headers, &again);
             }
         };

@@ -29,6 +29,7 @@ mod signed;
 mod signed_in;
 mod store;
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub use self::signed_in::SignedIn;
 pub use self::store::{SessionStore, StoreFault, StoreFuture, StoreKey, StoredSession, StoredSignIn, Term};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::outage::OutageLog;
+use crate::outage::{CALM, OutageLog, OutageReport};
 use crate::status::StoreState;
 
 /// Sign-ins and sessions of a guard. Clones are the same.
@@ -78,6 +79,21 @@ struct Underway {
     crowd: OutageLog,
     /// Sign-ins that came to nothing by what strangers, too, may come back with.
     misled: OutageLog,
+    /// That the issuer, or where sessions are kept, is away. Whoever comes meanwhile has it said, and comes as often as they like.
+    away: OutageLog,
+}
+
+impl Rules {
+    /// Says what nobody can have at the moment, ever more rarely.
+    fn say_away(&self, cause: &dyn Display, what: &str) {
+        let (away, now) = (&self.underway.away, self.clock.steady());
+        away.calmed(now, CALM);
+        if let Some(OutageReport { attempts, .. }) = away.failed(now, &format!("{what}: {cause}"), false) {
+            tracing::warn!(%cause, attempts, "{what}");
+        } else {
+            tracing::debug!(%cause, "{what}");
+        }
+    }
 }
 
 /// What authorization requests ask for.

@@ -24,7 +24,7 @@ impl Sessions {
             Ok(session) => session,
             Err(fault) => {
                 // The cookie stays: who is told to try again has to be able to.
-                tracing::warn!(%fault, "nobody can sign out");
+                rules.say_away(&fault, "nobody can sign out");
                 return Failure::Away.answered(headers, rules.places.after_logout());
             }
         };

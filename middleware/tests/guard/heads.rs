@@ -123,7 +123,7 @@ async fn without_a_template_nobody_passes() {
         assert_refused(&answer, 500, "internal", &json!({ "rule": "no-template" }));
     }
     let told =
-        || log.lines().iter().filter(|line| line.contains("ERROR") && line.contains("NoTemplate")).count();
+        || log.lines().iter().filter(|line| line.contains("ERROR") && line.contains("no-template")).count();
     assert_eq!(told(), 3, "{:?}", log.lines());
     // Whoever asks again and again does not fill the log.
     for _ in 1..100 {

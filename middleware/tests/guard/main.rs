@@ -64,6 +64,7 @@ mod keys;
 #[cfg(test)]
 mod lasting;
 #[cfg(test)]
+mod late_bodies;
 mod late_questions;
 #[cfg(test)]
 mod lengths;
@@ -97,6 +98,8 @@ mod permits;
 mod policy;
 #[cfg(test)]
 mod questions;
+#[cfg(all(feature = "login", feature = "redis"))]
+mod quiet_outages;
 #[cfg(test)]
 mod records;
 #[cfg(test)]

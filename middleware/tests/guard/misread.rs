@@ -1,10 +1,11 @@
 //! Bodies of several parts, as the guard reads them and as `axum::extract::Multipart` does: of what the two would take apart
 //! differently, nothing reaches a handler.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Multipart;
 use axum::routing::post;
+use axum::{Json, Router};
+use http::StatusCode;
 use portcullis_guard::{Field, GuardExt, GuardedRouter, Html, InputPolicy, Uploads, authenticated};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -79,6 +80,37 @@ async fn no_declared_field_comes_as_a_file() {
         // Its content is none of a picture: that is found out further on.
         let refused = sent(&service, &format!("name={name}; filename=a.png"), "image/png", SCRIPT).await;
         assert_eq!(refused.problem()["errors"][0]["rule"], "file-type", "{name}");
+    }
+}
+
+/// What `Json` of axum takes for JSON is checked as JSON, whatever it is called.
+#[tokio::test]
+async fn json_has_no_name_by_which_it_is_not_checked() {
+    let signer = Signer::eddsa("a");
+    let policy = InputPolicy::strict().html("/note", Html::inline()).field("/n", Field::integer(1..=9));
+    let guard = guard_of(&signer).input(policy).build().await.unwrap();
+    let handler = post(async |Json(order): Json<Value>| order.to_string());
+    let app = GuardedRouter::new().route("/orders", handler.guard(authenticated())).guarded_by(&guard);
+    for (name, is_json) in [
+        ("application/json", true),
+        ("application/json+x", true),
+        ("application/JSON+xml", true),
+        ("application/json+x; charset=utf-8", true),
+        ("application/x+json", true),
+        ("application/x+json+y", false),
+        ("application/json-seq", false),
+        ("application/jsonx", false),
+        ("text/json", false),
+    ] {
+        let send_as = async |body: &'static str| {
+            let request = request("POST", "/orders", &signer.token(&json!({}))).header("content-type", name);
+            send(&app, request.body(Body::from(body)).unwrap()).await.status
+        };
+        let taken = send_as(r#"{"n":9}"#).await;
+        assert_eq!(taken == StatusCode::OK, is_json, "{name}: {taken}");
+        for wrong in [r#"{"n":10}"#, r#"{"a":1,"a":2}"#, r#"{"note":"<script>x</script>","n":1000}"#] {
+            assert_ne!(send_as(wrong).await, StatusCode::OK, "{name}: {wrong}");
+        }
     }
 }
 

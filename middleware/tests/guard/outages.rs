@@ -140,13 +140,17 @@ async fn keys_are_called_by_their_plain_names() {
     let machine = Machine::new().await;
     let wordy = Signer::es256(&"l".repeat(500));
     let mut set: serde_json::Value = serde_json::from_str(&jwks([&machine.signer, &wordy])).unwrap();
-    set["keys"].as_array_mut().unwrap().push(json!({ "kty": "OKP", "crv": "X448", "kid": "strange" }));
+    let keys = set["keys"].as_array_mut().unwrap();
+    let mut sealing = keys[0].clone();
+    (sealing["use"], sealing["kid"]) = (json!("enc"), json!("sealing"));
+    keys.extend([json!({ "kty": "OKP", "crv": "X448", "kid": "strange" }), sealing]);
     machine.issuer.publish(Answer::Document(set.to_string()));
     machine.publish(&machine.signer, ALLOWED, &json!({}));
     let (log, _set) = Log::begin();
     drop(machine.start().await);
     let unused = log.lines().into_iter().find(|line| line.contains("are not used")).unwrap();
     assert!(unused.contains("unused=\"strange (its algorithm is not one of"), "{unused}");
+    assert!(!unused.contains("sealing"), "what others encrypt with is nothing to wonder about: {unused}");
     machine.issuer.leave();
     let _guard = machine.start().await;
     let taken = log.lines().into_iter().find(|line| line.contains("keys taken")).unwrap();

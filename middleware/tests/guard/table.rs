@@ -153,6 +153,18 @@ async fn a_table_that_could_mean_two_things_is_refused() {
         let error = built(RouteTable::new().route(path, public())).unwrap_err();
         assert!(matches!(error, RouteFault::Path { .. }), "{path}: {error}");
     }
+    for (path, told) in [
+        ("orders", "a path begins with `/`"),
+        ("", "a path begins with `/`"),
+        ("/orders/:id", "a parameter is written `{name}`"),
+        ("/files/*rest", "a parameter is written `{name}`"),
+    ] {
+        let error = built(RouteTable::new().route(path, public())).unwrap_err().to_string();
+        assert!(error.contains(told), "{path}: {error}");
+    }
+    let both = built(RouteTable::new().route("/{a}", public()).route("/{b}", public())).unwrap_err();
+    assert!(both.to_string().contains("it matches requests that `/{a}` matches"), "{both}");
+    built(RouteTable::new().route("/orders:batch", public())).unwrap();
     let none = built(RouteTable::new().methods([], "/a", public()));
     assert!(matches!(none, Err(RouteFault::NoMethod { .. })), "an empty list is not every method");
     built(RouteTable::new().methods(get(), "/a", public()).route("/a", rbac("a", "write"))).unwrap();

@@ -59,6 +59,12 @@ impl Stay {
         }
     }
 
+    /// Whether a new request would still be let through, after the body of this one was waited for.
+    pub(crate) async fn lasts(&self) -> Result<(), Refusal> {
+        let Some(seat) = &self.seat else { return Ok(()) };
+        seat.lasts().await
+    }
+
     /// An answer that ends with the permission: its body if nobody knows how long that is. Where the connection is upgraded, it is
     /// for the handler to end it.
     pub(crate) fn keep(self, response: Response<Body>) -> Response<Body> {

@@ -87,6 +87,22 @@ impl Seat {
         Rejection::to_question(refusal, &self.guard.hint(requirement), self.place())
     }
 
+    /// Whether a new request would be let through now, after a wait in which nobody looked. Where that is not known any more, it is
+    /// waited for what says it.
+    pub(super) async fn lasts(&self) -> Result<(), Refusal> {
+        let mut inner = Some(self);
+        while let Some(seat) = inner {
+            let requirement = &seat.terms.requirement;
+            let stays = seat.guard.stays(requirement, &mut seat.held());
+            if stays.is_err() {
+                seat.learn(requirement).await?;
+                seat.guard.decide(requirement, &mut seat.held())?;
+            }
+            inner = seat.outer.as_deref();
+        }
+        Ok(())
+    }
+
     /// Waits for what says whether the token is still good, where that is not known any more.
     async fn learn(&self, requirement: &Requirement) -> Result<(), Refusal> {
         let (token, scheme) = {
