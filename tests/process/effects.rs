@@ -342,3 +342,29 @@ async fn a_trial_says_what_it_is_of_and_where_there_is_none_how_to_begin_one(
     json(&place, &shadow("start"));
     assert_eq!(json(&place, &shadow("stop"))["stopped"], true);
 }
+
+#[rstest]
+#[tokio::test]
+async fn an_api_is_given_roles_of_its_own(#[values(Sqlite, Postgres)] database: Database) {
+    let (_folder, place) = place_on(database).await;
+    json(&place, &["client", "create", "--preset", "service", "--name", "Orders", "--api", ORDERS]);
+    let names = |roles: Value| -> Vec<String> {
+        roles.as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(json(&place, &["api", "roles", "--api", ORDERS])), ["editor", "viewer"]);
+    let packer =
+        ["client", "create", "--preset", "m2m", "--name", "Robot", "--api", ORDERS, "--role", "packer"];
+    let refused = place.run(&packer);
+    let advice = format!("`api roles --api {ORDERS} --add packer` adds it");
+    assert!(said(&refused).contains(&advice), "{}", said(&refused));
+    // Once more is no mistake.
+    for _ in 0..2 {
+        let added =
+            names(json(&place, &["api", "roles", "--api", ORDERS, "--add", "packer", "--add", "viewer"]));
+        assert_eq!(added.iter().filter(|name| *name == "packer").count(), 1, "{added:?}");
+        assert_eq!(added.len(), 3, "{added:?}");
+    }
+    assert!(json(&place, &packer)["client_id"].is_string());
+    let wrong = place.run(&["api", "roles", "--api", ORDERS, "--add", "no role"]);
+    assert_eq!(wrong.status.code(), Some(1), "{}", said(&wrong));
+}

@@ -78,6 +78,19 @@ pub async fn execute(url: &str, sql: &'static str) {
     connection.close().await.expect("a connection that answered can be closed");
 }
 
+/// The first column of what a statement finds.
+///
+/// # Panics
+///
+/// When the database refuses it.
+pub async fn texts(url: &str, sql: &'static str) -> Vec<String> {
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.expect("the database answers");
+    let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("the statement is right");
+    connection.close().await.expect("a connection that answered can be closed");
+    texts
+}
+
 /// The letters in the outbox, each as one text with everything in its row that a mail server or a person had a part in, oldest first.
 ///
 /// # Panics
