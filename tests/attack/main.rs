@@ -29,6 +29,8 @@ mod registration;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
+mod second_step;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod sessions;

@@ -21,6 +21,8 @@ mod rules;
 #[cfg(test)]
 mod sanitized;
 #[cfg(test)]
+mod second_step;
+#[cfg(test)]
 mod sign_outs;
 #[cfg(test)]
 mod simple;

@@ -9,6 +9,7 @@ mod signing;
 
 use portcullis_server::config::{CertificateSource, Config, Dynamic};
 use portcullis_tests::agent::Answer;
+use portcullis_tests::authenticator::Authenticator;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::certificates::Certificate;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -117,6 +118,21 @@ impl Told {
         let path = self.push(client, request).await;
         let path = path.unwrap_or_else(|refused| panic!("not pushed: {}", refused.text()));
         self.server.visitor().walk(&path, &self.ada).await
+    }
+
+    /// The same of somebody with a second step.
+    pub(crate) async fn sign_in_with_two_factors(
+        &self,
+        client: &Registered,
+        request: &AuthorizeRequest,
+    ) -> Callback {
+        let person = self.server.admin.user("with-two-factors").await;
+        let mut visitor = self.server.visitor();
+        visitor.sign_in(&person).await;
+        Authenticator::add(&mut visitor, &self.server).await;
+        let path = self.push(client, request).await;
+        let path = path.unwrap_or_else(|refused| panic!("not pushed: {}", refused.text()));
+        visitor.walk(&path, &person).await
     }
 
     /// What the client gets for that.

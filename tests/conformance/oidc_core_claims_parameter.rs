@@ -271,6 +271,8 @@ async fn section_5_5_1_1_an_essential_acr_is_met_or_the_sign_in_fails(
     for unmet in [
         json!({ "essential": true, "values": ["urn:example:gold", "urn:example:silver"] }),
         json!({ "essential": true, "value": "urn:example:gold" }),
+        // One that others have.
+        json!({ "essential": true, "value": "urn:portcullis:acr:2fa" }),
     ] {
         let request = asking(unmet.clone());
         let callback = server.visitor().authorize(&request, &ada).await;

@@ -58,7 +58,7 @@ async fn section_3_1_2_1_the_metadata_say_what_is_known(#[values(Sqlite, Postgre
     let metadata = server.machine.get("/.well-known/openid-configuration").await.json();
     assert_eq!(metadata["display_values_supported"], json!(["page", "popup", "touch", "wap"]));
     assert_eq!(metadata["ui_locales_supported"], json!(["en"]));
-    assert_eq!(metadata["acr_values_supported"], json!(["urn:portcullis:acr:1fa"]));
+    assert_eq!(metadata["acr_values_supported"], json!(["urn:portcullis:acr:1fa", "urn:portcullis:acr:2fa"]));
     assert_eq!(metadata["prompt_values_supported"], json!(["consent", "login", "none", "select_account"]));
     let page = server.visitor().open("/login").await.text();
     assert!(page.contains("lang=\"en\""), "the language of the pages");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis_guard::Clock;
+use portcullis_tests::authenticator::Authenticator;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::claims;
@@ -95,16 +96,20 @@ async fn section_7_the_classes_that_the_metadata_name_are_those_that_tokens_say(
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let shop = server.admin.web_client(&[]).await;
-    let mut browser = server.visitor();
+    let bea = server.admin.user("bea").await;
+    let (mut one, mut two) = (server.visitor(), server.visitor());
     let first = AuthorizeRequest::of(&shop);
-    browser.authorize(&first, &ada).await.code();
+    one.authorize(&first, &ada).await.code();
+    two.authorize(&first, &bea).await.code();
+    Authenticator::add(&mut two, &server).await;
     for place in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
         let classes = server.machine.get(place).await.json()["acr_values_supported"].clone();
         for class in classes.as_array().unwrap() {
             // Whoever signed in so is asked nothing more.
             let class = class.as_str().unwrap();
             let request = AuthorizeRequest::of(&shop).with("acr_values", class).with("prompt", "none");
-            let callback = browser.authorize(&request, &ada).await;
+            let (browser, person) = if class.ends_with(":2fa") { (&mut two, &bea) } else { (&mut one, &ada) };
+            let callback = browser.authorize(&request, person).await;
             let tokens = server.machine.redeem(&shop, &request, &callback).await;
             for kind in ["id_token", "access_token"] {
                 assert_eq!(claims(&tokens.member(kind))["acr"], class, "{place} {kind}");

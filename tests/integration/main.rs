@@ -68,6 +68,8 @@ mod rules_routes;
 #[cfg(test)]
 mod rules_try;
 #[cfg(test)]
+mod second_step;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod sign_in;

@@ -11,6 +11,7 @@
 pub mod admin;
 pub mod agent;
 pub mod assertion;
+pub mod authenticator;
 pub mod authorize;
 pub mod balanced;
 pub mod browser;

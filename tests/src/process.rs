@@ -77,6 +77,7 @@ impl Place {
             .env("PORTCULLIS__PASSWORDS__ITERATIONS", "1")
             .env("PORTCULLIS__LIMITS__LOGIN_PER_ACCOUNT_PER_MINUTE", "100000")
             .env("PORTCULLIS__LIMITS__LOGIN_PER_ADDRESS_PER_MINUTE", "100000")
+            .env("PORTCULLIS__SESSIONS__SECOND_STEP", "optional")
             .env("PORTCULLIS__LOG__FORMAT", "json")
             // The applications of tests run on this machine.
             .env("PORTCULLIS__OUTBOUND__ALLOW", "127.0.0.1")

@@ -10,6 +10,8 @@ use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
 use crate::services::password::HashError;
+use crate::services::second_step::StepKeys;
+use crate::services::second_step::enrol::{SecondStepService, StepParts};
 
 /// Why the front cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -33,16 +35,27 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         entropy: entropy.clone(),
         notices: ground.notices.clone(),
         mail: ground.mail.clone(),
+        steps: StepKeys::new(sealer.clone()),
+    };
+    let account = AccountService::new(
+        store.clone(),
+        config.sessions.clone(),
+        ground.notices.clone(),
+        ChangeLimits::new(clock, entropy),
+    );
+    let steps = StepParts {
+        keys: parts.steps.clone(),
+        sealer: sealer.clone(),
+        entropy: entropy.clone(),
+        account: account.clone(),
+        mail: ground.mail.clone(),
+        issuer: issuer.host().to_owned(),
     };
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
-        account: AccountService::new(
-            store.clone(),
-            config.sessions.clone(),
-            ground.notices.clone(),
-            ChangeLimits::new(clock, entropy),
-        ),
+        account,
+        steps: SecondStepService::new(store.clone(), steps),
         login: LoginService::new(store.clone(), config.sessions.clone(), parts),
     })
 }

@@ -43,6 +43,11 @@ pub(crate) enum User {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Removes the second step of an account, for somebody who lost the app and the recovery codes. Whoever was signed in is no longer.
+    ResetSecondStep {
+        /// What the person types to sign in.
+        username: String,
+    },
     /// Takes back what a person allowed an application: its tokens end, and the next sign-in asks again.
     Withdraw {
         /// What the person types to sign in.
@@ -103,6 +108,14 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
             let app = context.existing_app().await?;
             let user = named(&app, username).await?;
             Ok(app.users().set_password(&user.id, &password, &operator()).await?)
+        }
+        User::ResetSecondStep { username } => {
+            let app = context.existing_app().await?;
+            let user = named(&app, username).await?;
+            let was_there = app.users().reset_second_step(&user.id, &operator()).await?;
+            let value = json!({ "username": username, "removed": was_there });
+            let said = if was_there { "has no second step any more" } else { "had no second step" };
+            output::done(context.format, &value, &format!("{username} {said}"))
         }
         User::Withdraw { username, client } => {
             let app = context.existing_app().await?;

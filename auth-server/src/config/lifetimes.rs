@@ -118,6 +118,19 @@ pub struct Sessions {
     /// Minutes for which a sign-in that was begun may be finished.
     #[schemars(range(min = 1, max = 1440))]
     pub interaction_ttl_mins: u64,
+    /// Who has to sign in with a second step.
+    pub second_step: SecondStepFor,
+}
+
+/// Who has to sign in with a second step. Whoever has one is asked for it, whatever this says.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecondStepFor {
+    /// Whoever opens pages of the administration: they are led to add one first.
+    #[default]
+    Administrators,
+    /// Nobody.
+    Optional,
 }
 
 impl Sessions {
@@ -139,6 +152,6 @@ impl Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { ttl_hours: 24, idle_hours: 8, interaction_ttl_mins: 20 }
+        Self { ttl_hours: 24, idle_hours: 8, interaction_ttl_mins: 20, second_step: SecondStepFor::default() }
     }
 }

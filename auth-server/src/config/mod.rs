@@ -34,7 +34,7 @@ pub use self::gateway::{
     BoundTokens, Gateway, GatewayConfig, GatewayLimits, IssuerName, IssuerOptions, MethodName, PolicySource,
     RequirementText, Route,
 };
-pub use self::lifetimes::{Sessions, Tokens};
+pub use self::lifetimes::{SecondStepFor, Sessions, Tokens};
 pub use self::load::{Flag, Loaded, Sources};
 pub use self::mail::{Mail, MailTls, Sender, Smtp, Transport};
 pub use self::mtls::{Mtls, MtlsUrl};
@@ -104,8 +104,8 @@ impl Config {
         load::from_text(text).map(|loaded| loaded.config)
     }
 
-    /// The defaults with a data folder and an issuer of the caller's choice, password hashes that cost next to nothing
-    /// and limits that no test meets by accident.
+    /// The defaults with a data folder and an issuer of the caller's choice, password hashes that cost next to nothing,
+    /// no second step for administrators, and limits that no test meets by accident.
     ///
     /// # Panics
     ///
@@ -124,6 +124,7 @@ impl Config {
         config.limits.flows_per_address_per_minute = 100_000;
         config.limits.admin_per_caller_per_minute = 100_000;
         config.reach.registration.per_address_per_minute = 100_000;
+        config.sessions.second_step = SecondStepFor::Optional;
         config
     }
 

@@ -203,6 +203,8 @@ pub enum AuditAction {
     PolicyDraftSaved,
     PolicyShadowStarted,
     PolicyShadowStopped,
+    RecoveryCodeUsed,
+    RecoveryCodesMade,
     RefreshTokenReplayed,
     RoleCreated,
     RoleDeleted,
@@ -210,6 +212,8 @@ pub enum AuditAction {
     RoutesApproved,
     RoutesDeleted,
     RoutesRejected,
+    SecondStepAdded,
+    SecondStepRemoved,
     SessionEnded,
     SetupCompleted,
     SetupLinkIssued,
@@ -224,7 +228,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 63] = [
+const ACTIONS: [(AuditAction, &str); 67] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -269,6 +273,8 @@ const ACTIONS: [(AuditAction, &str); 63] = [
     (AuditAction::PolicyDraftSaved, "policy.draft_saved"),
     (AuditAction::PolicyShadowStarted, "policy.shadow_started"),
     (AuditAction::PolicyShadowStopped, "policy.shadow_stopped"),
+    (AuditAction::RecoveryCodeUsed, "recovery_code.used"),
+    (AuditAction::RecoveryCodesMade, "recovery_codes.made"),
     (AuditAction::RefreshTokenReplayed, "refresh_token.replayed"),
     (AuditAction::RoleCreated, "role.created"),
     (AuditAction::RoleDeleted, "role.deleted"),
@@ -276,6 +282,8 @@ const ACTIONS: [(AuditAction, &str); 63] = [
     (AuditAction::RoutesApproved, "routes.approved"),
     (AuditAction::RoutesDeleted, "routes.deleted"),
     (AuditAction::RoutesRejected, "routes.rejected"),
+    (AuditAction::SecondStepAdded, "second_step.added"),
+    (AuditAction::SecondStepRemoved, "second_step.removed"),
     (AuditAction::SessionEnded, "session.ended"),
     (AuditAction::SetupCompleted, "setup.completed"),
     (AuditAction::SetupLinkIssued, "setup.link_issued"),

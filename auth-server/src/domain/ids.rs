@@ -171,6 +171,8 @@ pub enum LetterKind {}
 pub enum CibaRequestKind {}
 /// Names a token that lets a client register itself.
 pub enum InitialTokenKind {}
+/// Names a sign-in that waits for its second step.
+pub enum StepKind {}
 
 impl Kind for UserKind {
     const PREFIX: &'static str = "usr_";
@@ -221,6 +223,9 @@ impl Kind for CibaRequestKind {
 impl Kind for InitialTokenKind {
     const PREFIX: &'static str = "iat_";
 }
+impl Kind for StepKind {
+    const PREFIX: &'static str = "stp_";
+}
 
 /// Identifier of a user.
 pub type UserId = Id<UserKind>;
@@ -252,6 +257,8 @@ pub type LetterId = Id<LetterKind>;
 pub type CibaRequestId = Id<CibaRequestKind>;
 /// Identifier of a token that lets a client register itself.
 pub type InitialTokenId = Id<InitialTokenKind>;
+/// Identifier of a sign-in that waits for its second step.
+pub type StepId = Id<StepKind>;
 
 impl ClientId {
     /// The address of the document that describes the client, if that is what names it.

@@ -17,6 +17,8 @@ pub struct Interaction {
     pub request: String,
     /// The session that was live when the flow began.
     pub prior_session: Option<SessionId>,
+    /// When the person last proved who they are in that session, then.
+    pub prior_proof: Option<Timestamp>,
     /// The session that was asked for consent.
     pub session: Option<SessionId>,
     /// When it began.

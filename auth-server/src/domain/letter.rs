@@ -23,6 +23,29 @@ pub enum Letter {
         /// When.
         at: Timestamp,
     },
+    /// Somebody signed in with a recovery code.
+    RecoveryCodeUsed {
+        /// From where.
+        address: IpAddr,
+        /// How many are left.
+        left: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// The account asks for a second step from now on.
+    SecondStepAdded {
+        /// From where it was added.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
+    },
+    /// The account asks for no second step any more.
+    SecondStepRemoved {
+        /// By whom it was removed.
+        by: ChangedBy,
+        /// When.
+        at: Timestamp,
+    },
     /// Somebody signed in with a browser that was not known.
     SignInFromNewDevice {
         /// From where.
@@ -56,6 +79,9 @@ impl Letter {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PasswordChanged { .. } => "password_changed",
+            Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::SecondStepAdded { .. } => "second_step_added",
+            Self::SecondStepRemoved { .. } => "second_step_removed",
             Self::SignInFromNewDevice { .. } => "sign_in_from_new_device",
             Self::Test { .. } => "test",
         }
@@ -64,7 +90,11 @@ impl Letter {
     /// How long it is tried. A link in a letter would have to live as long, and no longer.
     pub const fn lifetime(&self) -> Duration {
         match self {
-            Self::PasswordChanged { .. } | Self::SignInFromNewDevice { .. } => NOTICE,
+            Self::PasswordChanged { .. }
+            | Self::RecoveryCodeUsed { .. }
+            | Self::SecondStepAdded { .. }
+            | Self::SecondStepRemoved { .. }
+            | Self::SignInFromNewDevice { .. } => NOTICE,
             Self::Test { .. } => TRIAL,
         }
     }
@@ -109,6 +139,9 @@ mod tests {
         for letter in [
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
+            Letter::RecoveryCodeUsed { address: "192.0.2.1".parse().unwrap(), left: 9, at },
+            Letter::SecondStepAdded { address: "192.0.2.1".parse().unwrap(), at },
+            Letter::SecondStepRemoved { by: ChangedBy::Administrator, at },
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at },
             Letter::Test { at },
         ] {

@@ -80,6 +80,12 @@ impl SessionOrigin {
 /// A way to prove who one is, with its `amr` value (RFC 8176 §2).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum AuthMethod {
+    /// More than one factor.
+    #[serde(rename = "mfa")]
+    Mfa,
+    /// A code that counts once: of a device, or one of those kept for the day when it is lost.
+    #[serde(rename = "otp")]
+    OneTimeCode,
     /// A password.
     #[serde(rename = "pwd")]
     Password,
@@ -89,6 +95,8 @@ impl AuthMethod {
     /// The `amr` value.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Mfa => "mfa",
+            Self::OneTimeCode => "otp",
             Self::Password => "pwd",
         }
     }
@@ -100,6 +108,9 @@ pub enum Acr {
     /// One factor.
     #[serde(rename = "urn:portcullis:acr:1fa")]
     OneFactor,
+    /// Two factors: a password, and a code that counts once.
+    #[serde(rename = "urn:portcullis:acr:2fa")]
+    TwoFactors,
 }
 
 /// The text is no `acr` value of this server.
@@ -109,12 +120,21 @@ pub struct UnknownAcr;
 
 impl Acr {
     /// Every value there is.
-    pub const ALL: [Self; 1] = [Self::OneFactor];
+    pub const ALL: [Self; 2] = [Self::OneFactor, Self::TwoFactors];
 
     /// The `acr` value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OneFactor => "urn:portcullis:acr:1fa",
+            Self::TwoFactors => "urn:portcullis:acr:2fa",
+        }
+    }
+
+    /// What a proof of this strength is made of.
+    pub fn methods(self) -> Vec<AuthMethod> {
+        match self {
+            Self::OneFactor => vec![AuthMethod::Password],
+            Self::TwoFactors => vec![AuthMethod::Password, AuthMethod::OneTimeCode, AuthMethod::Mfa],
         }
     }
 }

@@ -57,7 +57,7 @@ struct Metadata {
     authorization_signing_alg_values_supported: [&'static str; 4],
     grant_types_supported: Vec<&'static str>,
     subject_types_supported: [&'static str; 2],
-    acr_values_supported: [&'static str; 1],
+    acr_values_supported: [&'static str; 2],
     prompt_values_supported: [&'static str; 4],
     display_values_supported: [&'static str; DISPLAYS.len()],
     ui_locales_supported: [&'static str; 1],

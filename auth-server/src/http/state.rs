@@ -41,6 +41,7 @@ use crate::services::policies::snapshot::SnapshotService;
 use crate::services::registration::RegistrationService;
 use crate::services::registration::logo::LogoService;
 use crate::services::revocations::RevocationService;
+use crate::services::second_step::enrol::SecondStepService;
 use crate::services::setup::SetupService;
 use crate::services::token::TokenService;
 use crate::services::userinfo::UserInfoService;
@@ -173,6 +174,13 @@ pub(crate) struct Front {
     pub(crate) forms: FormGuard,
     pub(crate) login: LoginService,
     pub(crate) account: AccountService,
+    pub(crate) steps: SecondStepService,
+}
+
+impl FromRef<AppState> for SecondStepService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.steps.clone()
+    }
 }
 
 impl FromRef<AppState> for AccountService {

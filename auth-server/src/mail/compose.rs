@@ -16,12 +16,21 @@ use crate::domain::letter::{ChangedBy, Letter};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 20] = [
     ("layout.html", include_str!("../../templates/mail/layout.html")),
     ("layout.txt", include_str!("../../templates/mail/layout.txt")),
     ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
     ("password_changed.subject", include_str!("../../templates/mail/password_changed.subject")),
     ("password_changed.txt", include_str!("../../templates/mail/password_changed.txt")),
+    ("recovery_code_used.html", include_str!("../../templates/mail/recovery_code_used.html")),
+    ("recovery_code_used.subject", include_str!("../../templates/mail/recovery_code_used.subject")),
+    ("recovery_code_used.txt", include_str!("../../templates/mail/recovery_code_used.txt")),
+    ("second_step_added.html", include_str!("../../templates/mail/second_step_added.html")),
+    ("second_step_added.subject", include_str!("../../templates/mail/second_step_added.subject")),
+    ("second_step_added.txt", include_str!("../../templates/mail/second_step_added.txt")),
+    ("second_step_removed.html", include_str!("../../templates/mail/second_step_removed.html")),
+    ("second_step_removed.subject", include_str!("../../templates/mail/second_step_removed.subject")),
+    ("second_step_removed.txt", include_str!("../../templates/mail/second_step_removed.txt")),
     ("sign_in_from_new_device.html", include_str!("../../templates/mail/sign_in_from_new_device.html")),
     ("sign_in_from_new_device.subject", include_str!("../../templates/mail/sign_in_from_new_device.subject")),
     ("sign_in_from_new_device.txt", include_str!("../../templates/mail/sign_in_from_new_device.txt")),
@@ -68,6 +77,8 @@ struct Facts<'a> {
     at: String,
     /// From where something was done by whoever was signed in.
     address: Option<String>,
+    /// How many recovery codes are left.
+    left: Option<u32>,
 }
 
 impl Composer {
@@ -124,10 +135,24 @@ impl<'a> Facts<'a> {
     fn of(parcel: &Parcel<'a>) -> Self {
         let (at, address) = match parcel.letter {
             Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
+            | Letter::RecoveryCodeUsed { address, at, .. }
+            | Letter::SecondStepAdded { address, at }
+            | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at }
             | Letter::SignInFromNewDevice { address, at } => (at, Some(address)),
-            Letter::PasswordChanged { by: ChangedBy::Administrator, at } | Letter::Test { at } => (at, None),
+            Letter::PasswordChanged { by: ChangedBy::Administrator, at }
+            | Letter::SecondStepRemoved { by: ChangedBy::Administrator, at }
+            | Letter::Test { at } => (at, None),
         };
-        Self { name: parcel.to.name(), at: readable(*at), address: address.map(ToString::to_string) }
+        let left = match parcel.letter {
+            Letter::RecoveryCodeUsed { left, .. } => Some(*left),
+            Letter::PasswordChanged { .. }
+            | Letter::SecondStepAdded { .. }
+            | Letter::SecondStepRemoved { .. }
+            | Letter::SignInFromNewDevice { .. }
+            | Letter::Test { .. } => None,
+        };
+        let address = address.map(ToString::to_string);
+        Self { name: parcel.to.name(), at: readable(*at), address, left }
     }
 }
 
@@ -186,11 +211,18 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 4] {
+    fn every_letter() -> [Letter; 8] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
             Letter::PasswordChanged { by: owner, at: AT },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
+            Letter::RecoveryCodeUsed { address: "192.0.2.7".parse().unwrap(), left: 9, at: AT },
+            Letter::SecondStepAdded { address: "192.0.2.7".parse().unwrap(), at: AT },
+            Letter::SecondStepRemoved {
+                by: ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() },
+                at: AT,
+            },
+            Letter::SecondStepRemoved { by: ChangedBy::Administrator, at: AT },
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at: AT },
             Letter::Test { at: AT },
         ]

@@ -4,29 +4,34 @@
 //! password cost the same limits, the same hash, the same statements and one audit event, and give the same answer.
 
 mod change;
+mod start;
+mod step;
+mod taken;
 
 use std::time::Duration;
 
 use serde_json::json;
 
 pub(crate) use self::change::PasswordChange;
+use self::start::Arrival;
+pub(crate) use self::step::{CodeKind, Errand, Proven, StepAnswer};
 use crate::config::Sessions;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::SessionId;
-use crate::domain::letter::Letter;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
-use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin, SessionState};
+use crate::domain::session::{Acr, Session, SessionOrigin, SessionState};
 use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
 use crate::services::backchannel::LogoutNotices;
-use crate::services::known_device::{DeviceProof, KnownDevice};
+use crate::services::known_device::DeviceProof;
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
 use crate::services::mailing::MailService;
 use crate::services::password::{HashError, PasswordHasher, Verdict};
 use crate::services::password_quality::Weakness;
+use crate::services::second_step::StepKeys;
 use crate::services::visit::{LiveSession, Sender, Visit};
 use crate::storage::credentials::{self, SignInRow};
-use crate::storage::{Outcome, Store, StoreError, Tx, sessions, users};
+use crate::storage::{Outcome, Store, StoreError, sessions, users};
 
 /// A session is marked as used at most this often: a write for each page would cost more than it tells.
 const TOUCH_AFTER: Duration = Duration::from_mins(5);
@@ -42,6 +47,9 @@ pub(crate) enum LoginError {
     /// Password or account changed while the password was checked: nothing of the sign-in is kept.
     #[error("the account changed during the sign-in")]
     Overtaken,
+    /// The sign-in whose code is given waits no longer, or not in this browser, or the account changed since.
+    #[error("no such sign-in waits for its second step")]
+    StepGone,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("too many tries")]
@@ -77,6 +85,8 @@ pub(crate) struct LoginAttempt<'a> {
     pub(crate) password: &'a str,
     pub(crate) browser: BrowserTraits<'a>,
     pub(crate) visit: &'a Visit,
+    /// Where it leads.
+    pub(crate) errand: Errand,
 }
 
 /// What a browser says of itself.
@@ -105,6 +115,7 @@ pub(crate) struct LoginParts {
     pub(crate) entropy: Entropy,
     pub(crate) notices: LogoutNotices,
     pub(crate) mail: MailService,
+    pub(crate) steps: StepKeys,
 }
 
 /// Signs people in and out.
@@ -120,8 +131,8 @@ impl LoginService {
         Self { store, settings, parts }
     }
 
-    /// Signs in with user name and password.
-    pub(crate) async fn sign_in(&self, attempt: LoginAttempt<'_>) -> Result<SignedIn, LoginError> {
+    /// Signs in with user name and password, or begins to where the account has a second step.
+    pub(crate) async fn sign_in(&self, attempt: LoginAttempt<'_>) -> Result<Proven, LoginError> {
         let username = Username::parse(attempt.username).ok();
         let tried = self.admit(attempt.username, username.as_ref(), attempt.browser, attempt.visit)?;
         let row = match &username {
@@ -135,7 +146,13 @@ impl LoginService {
         };
         match (row, verdict) {
             (Some(row), Checked::Accepted { renewed }) if row.user.is_enabled() => {
-                self.start(row, renewed, (&attempt, tried.device)).await
+                if row.second_step.is_some() {
+                    return self.wait(row, renewed, &attempt).await.map(Proven::CodeNeeded);
+                }
+                let is_known = tried.device.is_some();
+                let LoginAttempt { browser, visit, .. } = attempt;
+                let arrival = Arrival { row, renewed, is_known, taken: None, browser, visit };
+                self.start(arrival).await.map(Box::new).map(Proven::SignedIn)
             }
             (row, _) => {
                 self.parts.limits.failed(&tried);
@@ -219,63 +236,7 @@ impl LoginService {
         })
     }
 
-    async fn start(
-        &self,
-        row: SignInRow,
-        renewed: Option<PasswordHash>,
-        (attempt, device): (&LoginAttempt<'_>, Option<KnownDevice>),
-    ) -> Result<SignedIn, LoginError> {
-        let visit = attempt.visit;
-        let signed_in = self.new_session(row.user.clone(), attempt.browser, visit);
-        let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
-        let (before, user) = (visit.session.clone(), row.user.clone());
-        let (now, address) = (visit.now, visit.address);
-        let (notices, mail) = (self.parts.notices.clone(), self.parts.mail.clone());
-        let written = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    // First these, then the look at the account: see `users::hold`.
-                    if let Some(before) = &before {
-                        users::hold_both(tx, &before.user.id, &row.user.id).await?;
-                    }
-                    sessions::insert(tx, &session, &digest).await?;
-                    if !still_has(tx, &row, renewed.as_ref(), now).await? {
-                        return Err(LoginError::Overtaken);
-                    }
-                    // The old identifier dies with the old session (ASVS 7.2.4): nobody who knew it is signed in.
-                    let mut departures = None;
-                    if let Some(before) = before {
-                        departures = notices.end(tx, &before.session.id, now).await?;
-                        if departures.is_some() {
-                            let event =
-                                AuditEvent::new(Actor::User(before.user.id), AuditAction::SessionEnded);
-                            tx.audit(event.on(&before.session.id).from(Some(address)));
-                        }
-                    }
-                    if device.is_none() {
-                        mail.post(tx, Letter::SignInFromNewDevice { address, at: now }, &row.user).await?;
-                    }
-                    tx.audit(
-                        AuditEvent::new(Actor::User(row.user.id), AuditAction::SignIn)
-                            .on(&session.id)
-                            .from(Some(address)),
-                    );
-                    Ok(departures.unwrap_or_default())
-                })
-            })
-            .await;
-        match written {
-            Ok(departures) => {
-                self.parts.notices.send(departures);
-                Ok(signed_in)
-            }
-            Err(LoginError::Overtaken) => self.note_failure(AuditAction::SignIn, Some(user), visit).await,
-            Err(error) => Err(error),
-        }
-    }
-
-    fn new_session(&self, user: User, browser: BrowserTraits<'_>, visit: &Visit) -> SignedIn {
+    fn new_session(&self, user: User, acr: Acr, browser: BrowserTraits<'_>, visit: &Visit) -> SignedIn {
         let (now, entropy) = (visit.now, &self.parts.entropy);
         let device = self.parts.devices.remember(browser.device, &user.username, entropy);
         let session = Session {
@@ -286,8 +247,8 @@ impl LoginService {
             last_seen_at: now,
             expires_at: now.plus(self.settings.ttl()),
             ended_at: None,
-            methods: vec![AuthMethod::Password],
-            acr: Acr::OneFactor,
+            methods: acr.methods(),
+            acr,
             origin: SessionOrigin::new(Some(visit.address), browser.user_agent),
         };
         let token = OpaqueToken::generate(TokenKind::Session, entropy);
@@ -321,25 +282,6 @@ impl LoginService {
 enum Checked {
     Accepted { renewed: Option<PasswordHash> },
     Refused,
-}
-
-/// Whether the password that was checked is still the stored one: somebody may have changed it, or disabled the
-/// account, during the check. A fresh hash of the same password takes the place of a stale one.
-async fn still_has(
-    tx: &mut Tx,
-    checked: &SignInRow,
-    renewed: Option<&PasswordHash>,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let mut stored = checked.password.as_ref();
-    if let (Some(renewed), Some(old)) = (renewed, stored) {
-        if !credentials::replace_password(tx, &checked.user.id, old, renewed, now).await? {
-            return Ok(false);
-        }
-        stored = Some(renewed);
-    }
-    let row = credentials::for_sign_in(tx, &checked.user.username).await?;
-    Ok(row.is_some_and(|row| row.user.is_enabled() && row.password.as_ref() == stored))
 }
 
 #[cfg(test)]
@@ -385,6 +327,7 @@ mod tests {
                 entropy: entropy.clone(),
                 notices: LogoutNotices::new(entropy.clone()),
                 mail: MailService::off(),
+                steps: crate::services::second_step::tests::keys(),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
             Self { fixture, store, service, entropy }
@@ -437,7 +380,12 @@ mod tests {
 
         async fn sign_in(&self, name: &str, password: &str, visit: &Visit) -> Result<SignedIn, LoginError> {
             let browser = BrowserTraits { device: None, user_agent: "test" };
-            self.service.sign_in(LoginAttempt { username: name, password, browser, visit }).await
+            let errand = Errand::default();
+            let attempt = LoginAttempt { username: name, password, browser, visit, errand };
+            match self.service.sign_in(attempt).await? {
+                Proven::SignedIn(signed_in) => Ok(*signed_in),
+                Proven::CodeNeeded(_) => panic!("these accounts have no second step"),
+            }
         }
 
         async fn lives(&self, token: &OpaqueToken, now: Timestamp) -> bool {
@@ -510,15 +458,48 @@ mod tests {
         assert!(matches!(refused, Err(LoginError::Throttled(_))));
     }
 
+    #[rstest]
     #[tokio::test]
-    async fn a_new_sign_in_kills_the_session_that_the_browser_had() {
-        let desk = Desk::open(64).await;
+    async fn a_new_sign_in_kills_the_token_that_the_browser_had_and_the_session_of_somebody_else(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    ) {
+        let desk = Desk::on(backend, 64).await;
         desk.user("alice", Some(PASSWORD), None).await;
+        desk.user("bob", Some(PASSWORD), None).await;
         let first = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
-        let second = desk.sign_in("alice", PASSWORD, &desk.visit(Some(first.live))).await.unwrap();
+        let visit = desk.visit(Some(first.live.clone()));
+        let second = desk.sign_in("alice", PASSWORD, &visit).await.unwrap();
         assert_ne!(first.token.expose(), second.token.expose());
         assert!(!desk.lives(&first.token, START).await);
+        let found = desk.service.session(&second.token, &Sender::default(), START).await.unwrap().unwrap();
+        assert_eq!(found.session, second.live.session);
+        assert_eq!(found.session.id, first.live.session.id, "the session goes on");
+        assert!(found.session.auth_time > first.live.session.auth_time);
+        // The same once more, as another replica would that read the session before: one of its own.
+        let third = desk.sign_in("alice", PASSWORD, &visit).await.unwrap();
+        assert_ne!(third.live.session.id, first.live.session.id);
+        assert!(desk.lives(&second.token, START).await && desk.lives(&third.token, START).await);
+        let fourth = desk.sign_in("bob", PASSWORD, &desk.visit(Some(second.live))).await.unwrap();
+        assert!(!desk.lives(&second.token, START).await, "it was somebody else's");
+        assert!(desk.lives(&third.token, START).await && desk.lives(&fourth.token, START).await);
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_session_that_ended_meanwhile_is_not_renewed(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    ) {
+        let desk = Desk::on(backend, 64).await;
+        desk.user("alice", Some(PASSWORD), None).await;
+        let first = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let visit = desk.visit(Some(first.live.clone()));
+        desk.service.sign_out(&visit).await.unwrap();
+        let second = desk.sign_in("alice", PASSWORD, &visit).await.unwrap();
+        assert_ne!(second.live.session.id, first.live.session.id);
         assert!(desk.lives(&second.token, START).await);
+        let mut tx = desk.store.read().await.unwrap();
+        let ended = sessions::find(&mut tx, &first.live.session.id).await.unwrap().unwrap();
+        assert_eq!(ended.ended_at, Some(START));
     }
 
     #[tokio::test]
@@ -575,6 +556,7 @@ mod tests {
         let desk = Desk::on(backend, 64).await;
         let user = desk.user("alice", Some(PASSWORD), None).await;
         let before = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let session = before.live.session.clone();
         let visit = desk.visit(Some(before.live));
         let row = credentials::for_sign_in(&mut desk.store.read().await.unwrap(), &user.username).await;
         let renewed = if is_stale {
@@ -585,13 +567,16 @@ mod tests {
         };
         desk.meanwhile(what, &user).await;
         let browser = BrowserTraits { device: None, user_agent: "test" };
-        let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
-        let refused = desk.service.start(row.unwrap().unwrap(), renewed.clone(), (&attempt, None)).await;
+        let row = row.unwrap().unwrap();
+        let renewed_then = renewed.clone();
+        let arrival =
+            Arrival { row, renewed: renewed_then, is_known: false, taken: None, browser, visit: &visit };
+        let refused = desk.service.start(arrival).await;
         assert!(matches!(refused, Err(LoginError::Wrong)), "the caller is told no more than anybody else");
 
         let mut tx = desk.store.read().await.unwrap();
         let kept = sessions::list_by_user(&mut tx, &user.id, START, 10).await.unwrap();
-        assert_eq!(kept.len(), 1, "the session of before, and no other: {kept:?}");
+        assert_eq!(kept, [session], "the session of before as it was, and no other");
         let stored = credentials::for_sign_in(&mut tx, &user.username).await.unwrap().unwrap();
         assert_ne!(stored.password, renewed, "no hash of it is kept either");
         let last = audit::list(&mut tx, None, 1).await.unwrap().remove(0).event;
@@ -671,16 +656,18 @@ mod tests {
         stored.unwrap();
         let visit = desk.visit(None);
         let browser = BrowserTraits { device: None, user_agent: "" };
-        let attempt = LoginAttempt { username: "alice", password: PASSWORD, browser, visit: &visit };
-        let refused = desk.service.start(checked.unwrap(), None, (&attempt, None)).await;
+        let row = checked.unwrap();
+        let arrival = Arrival { row, renewed: None, is_known: false, taken: None, browser, visit: &visit };
+        let refused = desk.service.start(arrival).await;
         assert!(matches!(refused, Err(LoginError::Wrong)));
     }
 
     /// What is bought at the same moment is seen, or sees that the session ended.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn on_postgres_a_sign_in_ends_what_is_being_bought_with_the_session_before() {
+    async fn on_postgres_a_sign_in_of_somebody_else_ends_what_is_being_bought_with_the_session_before() {
         let desk = Desk::on(Backend::Postgres, 64).await;
         let user = desk.user("alice", Some(PASSWORD), None).await;
+        desk.user("bob", Some(PASSWORD), None).await;
         let before = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
         let client = desk.fixture.client().await.id;
         let model = desk.fixture.grant(&client, &user.id, "openid").await;
@@ -699,7 +686,7 @@ mod tests {
         });
         let signing_in = async {
             has_begun.await.unwrap();
-            let signed_in = desk.sign_in("alice", PASSWORD, &desk.visit(Some(before.live))).await;
+            let signed_in = desk.sign_in("bob", PASSWORD, &desk.visit(Some(before.live))).await;
             drop(over);
             signed_in.map(drop)
         };

@@ -109,6 +109,18 @@ impl LoginLimits {
         admitted.map_err(|retry_after| Throttled { retry_after })
     }
 
+    /// Counts a try at a second step, and says whether it may go on. How often strangers try at one account is counted in the database.
+    pub(crate) fn admit_step(&self, attempt: &Try<'_>) -> Result<(), Throttled> {
+        let Inner { seed, network, device, .. } = &*self.0;
+        let admitted = match attempt.device {
+            Some(known) => {
+                device.take(Key::new(seed, b's', &[known.as_bytes(), attempt.username.as_bytes()]))
+            }
+            None => network.take(Key::new(seed, b'n', &[&network_of(attempt.address)]), self.cost()),
+        };
+        admitted.map_err(|retry_after| Throttled { retry_after })
+    }
+
     /// Counts a failure. Only those of strangers make a storm.
     pub(crate) fn failed(&self, attempt: &Try<'_>) {
         let inner = &*self.0;

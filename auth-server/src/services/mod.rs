@@ -45,6 +45,7 @@ pub(crate) mod resource;
 pub(crate) mod revocation_feed;
 pub(crate) mod revocations;
 pub mod roles;
+pub(crate) mod second_step;
 pub mod setup;
 pub(crate) mod sign_outs;
 pub(crate) mod token;

@@ -7,9 +7,10 @@ use crate::storage::{StoreError, Tx, users};
 
 const FOR_SIGN_IN: &str = "
     SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at, u.profile, c.secret
+           u.disabled_at, u.profile, c.secret, s.sealed
       FROM users u
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
+      LEFT JOIN second_steps s ON s.user_id = u.id
      WHERE u.username = $1";
 const SET: &str = "
     INSERT INTO credentials (user_id, kind, secret, created_at, updated_at) VALUES ($1, 'password', $2, $3, $3)
@@ -28,12 +29,18 @@ pub struct SignInRow {
     pub user: User,
     /// What it is compared with; `None` for somebody without a password.
     pub password: Option<PasswordHash>,
+    /// What makes the codes of its second step, for those who have the key; `None` for somebody without one.
+    pub second_step: Option<Vec<u8>>,
 }
 
 /// The account with this name and its password.
 pub async fn for_sign_in(tx: &mut Tx, name: &Username) -> Result<Option<SignInRow>, StoreError> {
     let Some(row) = tx.fetch_optional(FOR_SIGN_IN, &[name.as_str().into()]).await? else { return Ok(None) };
-    Ok(Some(SignInRow { user: users::read_at(&row, 0)?, password: row.get(users::WIDTH)? }))
+    Ok(Some(SignInRow {
+        user: users::read_at(&row, 0)?,
+        password: row.get(users::WIDTH)?,
+        second_step: row.get(users::WIDTH + 1)?,
+    }))
 }
 
 /// Sets the password, whatever it was.

@@ -8,10 +8,11 @@ use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
     INSERT INTO interactions (id, client_id, browser, request, prior_session_id, session_id, created_at, expires_at,
-                              finished_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                              finished_at, prior_auth_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const FIND: &str = "
-    SELECT id, client_id, browser, request, prior_session_id, session_id, created_at, expires_at, finished_at
+    SELECT id, client_id, browser, request, prior_session_id, session_id, created_at, expires_at, finished_at,
+           prior_auth_time
       FROM interactions WHERE id = $1";
 const BIND: &str = "UPDATE interactions SET session_id = $2 WHERE id = $1 AND finished_at IS NULL";
 const FINISH: &str = "
@@ -32,6 +33,7 @@ pub async fn insert(tx: &mut Tx, interaction: &Interaction) -> Result<(), StoreE
         interaction.created_at.into(),
         interaction.expires_at.into(),
         interaction.finished_at.into(),
+        interaction.prior_proof.into(),
     ];
     tx.execute(INSERT, &values).await.map(drop)
 }
@@ -58,6 +60,7 @@ fn read(row: &Row) -> Result<Interaction, StoreError> {
         browser: row.get(2)?,
         request: row.get(3)?,
         prior_session: row.get(4)?,
+        prior_proof: row.get(9)?,
         session: row.get(5)?,
         created_at: row.get(6)?,
         expires_at: row.get(7)?,

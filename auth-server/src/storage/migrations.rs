@@ -148,6 +148,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0022_mail_outbox.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0022_mail_outbox.sql"),
     },
+    Migration {
+        number: 23,
+        name: "second_steps",
+        postgres: include_str!("../../../migrations/postgres/0023_second_steps.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0023_second_steps.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

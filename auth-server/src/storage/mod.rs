@@ -46,6 +46,7 @@ pub mod revocations;
 pub mod roles;
 mod row;
 pub mod schedules;
+pub mod second_steps;
 pub mod secret_uses;
 pub mod sessions;
 pub mod shadows;

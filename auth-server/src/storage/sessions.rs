@@ -37,12 +37,18 @@ const LIST_NEWEST: &str = "
      ORDER BY id DESC LIMIT $4";
 const TOUCH: &str =
     "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND ended_at IS NULL AND last_seen_at < $2";
+// Who renews names the proof that is renewed: of two at once, one does.
+const RENEW: &str = "
+    UPDATE sessions
+       SET digest = $3, auth_time = $4, last_seen_at = $5, expires_at = $6, methods = $7, acr = $8
+     WHERE id = $1 AND auth_time = $2 AND ended_at IS NULL";
+const STRENGTHEN: &str = "UPDATE sessions SET methods = $2, acr = $3 WHERE id = $1 AND ended_at IS NULL";
 const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, END, END_ALL];
+    &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, RENEW, STRENGTHEN, END, END_ALL];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 11;
@@ -75,8 +81,7 @@ pub struct SentWith<'a> {
 
 /// Adds a session under the digest of its token.
 pub async fn insert(tx: &mut Tx, session: &Session, digest: &Digest32) -> Result<(), StoreError> {
-    let methods = serde_json::to_string(&session.methods)
-        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+    let methods = methods(session)?;
     let values = [
         (&session.id).into(),
         (&session.user).into(),
@@ -154,6 +159,33 @@ pub async fn touch(tx: &mut Tx, id: &SessionId, now: Timestamp) -> Result<(), St
     tx.execute(TOUCH, &[id.into(), now.into()]).await.map(drop)
 }
 
+/// Gives a session a new proof and a new token, as long as nobody ended it, and nobody renewed it since `before`; gives whether that was
+/// so. Whoever has the token of before has nothing then.
+pub async fn renew(
+    tx: &mut Tx,
+    session: &Session,
+    digest: &Digest32,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    let values = [
+        (&session.id).into(),
+        before.into(),
+        digest.into(),
+        session.auth_time.into(),
+        session.last_seen_at.into(),
+        session.expires_at.into(),
+        methods(session)?.into(),
+        session.acr.as_str().into(),
+    ];
+    Ok(tx.execute(RENEW, &values).await? > 0)
+}
+
+/// Notes that the person of a session proved more; gives whether the session had not ended.
+pub async fn strengthen(tx: &mut Tx, session: &Session) -> Result<bool, StoreError> {
+    let values = [(&session.id).into(), methods(session)?.into(), session.acr.as_str().into()];
+    Ok(tx.execute(STRENGTHEN, &values).await? > 0)
+}
+
 /// Ends a session; gives whether it had not ended before.
 pub async fn end(tx: &mut Tx, id: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute(END, &[id.into(), now.into()]).await? > 0)
@@ -162,6 +194,11 @@ pub async fn end(tx: &mut Tx, id: &SessionId, now: Timestamp) -> Result<bool, St
 /// Ends every session of a user; gives how many.
 pub async fn end_all(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<u64, StoreError> {
     tx.execute(END_ALL, &[user.into(), now.into()]).await
+}
+
+fn methods(session: &Session) -> Result<String, StoreError> {
+    serde_json::to_string(&session.methods)
+        .map_err(|error| StoreError::Unexpected { reason: error.to_string() })
 }
 
 /// Reads the columns of a session that begin at `first`, in the order of the statements above.

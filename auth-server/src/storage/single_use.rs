@@ -90,8 +90,12 @@ pub enum Purpose {
     DpopProof,
     /// An authorization request that a client pushed (RFC 9126).
     PushedRequest,
+    /// A sign-in that waits for its second step.
+    SecondStep,
     /// The link that makes the first administrator.
     SetupLink,
+    /// A time step of the codes of an account (RFC 6238 §5.2).
+    TotpStep,
 }
 
 impl Purpose {
@@ -105,7 +109,9 @@ impl Purpose {
             Self::GrantAssertionJti => "grant_assertion_jti",
             Self::DpopProof => "dpop_proof",
             Self::PushedRequest => "pushed_request",
+            Self::SecondStep => "second_step",
             Self::SetupLink => "setup_link",
+            Self::TotpStep => "totp_step",
         }
     }
 }

@@ -123,6 +123,7 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "update"), routes!(users::enable))
         .at(may("users", "update"), routes!(users::set_password))
         .at(may("users", "update"), routes!(users::sign_out))
+        .at(may("users", "update"), routes!(users::reset_second_step))
         .at(may("users", "read"), routes!(consents::list))
         .at(may("users", "update"), routes!(consents::withdraw))
         .at(may("users", "delete"), routes!(users::delete))

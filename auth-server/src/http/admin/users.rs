@@ -263,6 +263,18 @@ pub(crate) async fn sign_out(
     Ok(Done)
 }
 
+/// Removes the second step of a user's sign-in, with the recovery codes, and signs the user out everywhere. Without one, nothing happens.
+#[utoipa::path(delete, path = "/users/{user}/second-step", tag = "users", operation_id = "resetSecondStep",
+    params(("user" = String, Path)), responses((status = 204, description = "There is none any more.")))]
+pub(crate) async fn reset_second_step(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+) -> Result<Done, Problem> {
+    users.reset_second_step(&named::<UserId>(&user, Thing::User)?, &caller).await?;
+    Ok(Done)
+}
+
 /// Deletes a user with roles, sessions, grants and consents. To keep them for later, disable the user instead.
 #[utoipa::path(delete, path = "/users/{user}", tag = "users", operation_id = "deleteUser", params(("user" = String, Path)),
     responses((status = 204, description = "It is gone.")))]

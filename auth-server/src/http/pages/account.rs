@@ -3,6 +3,7 @@
 pub(super) mod apps;
 pub(super) mod log;
 pub(super) mod profile;
+pub(super) mod security;
 pub(super) mod sessions;
 
 use axum::extract::State;

@@ -51,9 +51,16 @@ pub(super) fn login(pages: &Pages, id: RequestId, error: &LoginError) -> Option<
             ErrorPage::new(ErrorKind::Busy).retry_after(*retry_after)
         }
         LoginError::Hash(cause) => return Some(fault(pages, id, cause)),
+        LoginError::StepGone => ErrorPage::new(ErrorKind::Expired),
         LoginError::NewPassword(_) | LoginError::Overtaken | LoginError::Wrong => return None,
         LoginError::Store(cause) => return Some(fault(pages, id, cause)),
         LoginError::Throttled(wait) => ErrorPage::new(ErrorKind::Throttled).retry_after(wait.retry_after),
     };
     Some(pages.error(&page.reference(id.as_str())))
+}
+
+/// A code that its form cannot be shown again for.
+pub(super) fn step(pages: &Pages, id: RequestId, error: &LoginError) -> Response {
+    login(pages, id, error)
+        .unwrap_or_else(|| pages.error(&ErrorPage::new(ErrorKind::Expired).reference(id.as_str())))
 }

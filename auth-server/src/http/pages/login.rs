@@ -12,12 +12,12 @@ use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::oauth::authorize::respond;
 use crate::http::pages::account::remember;
-use crate::http::pages::next::Next;
+use crate::http::pages::next::{Next, code_path};
 use crate::http::pages::{Desk, failure};
 use crate::http::render::{Forms, Page};
 use crate::services::authorize::decide::LoginReason;
 use crate::services::authorize::interaction::{InteractionError, InteractionView};
-use crate::services::login::LoginAttempt;
+use crate::services::login::{Errand, LoginAttempt, Proven, SignedIn};
 use crate::services::visit::Visit;
 
 /// The sign-in page.
@@ -51,7 +51,7 @@ pub(super) struct LoginQuery {
 }
 
 /// What the sign-in is for.
-enum Purpose {
+pub(super) enum Purpose {
     /// An application asked.
     Interaction(InteractionId),
     /// Nobody asked.
@@ -59,6 +59,21 @@ enum Purpose {
 }
 
 impl Purpose {
+    /// Where a sign-in leads that waited for its second step.
+    pub(super) fn of(errand: Errand) -> Self {
+        match errand.interaction {
+            Some(interaction) => Self::Interaction(interaction),
+            None => Self::Own(Next::named(&errand.next.unwrap_or_default())),
+        }
+    }
+
+    fn errand(&self) -> Errand {
+        match self {
+            Self::Interaction(interaction) => Errand { interaction: Some(interaction.clone()), next: None },
+            Self::Own(next) => Errand { interaction: None, next: next.name() },
+        }
+    }
+
     fn read(interaction: Option<&str>, next: Option<&str>) -> Result<Self, InteractionError> {
         match interaction.filter(|raw| !raw.is_empty()) {
             Some(raw) => {
@@ -108,9 +123,11 @@ pub(super) async fn sign_in(State(desk): State<Desk>, id: RequestId, form: OwnFo
         password: fields.text("password"),
         browser: visitor.traits(),
         visit,
+        errand: purpose.errand(),
     };
     let signed_in = match desk.login.sign_in(attempt).await {
-        Ok(signed_in) => signed_in,
+        Ok(Proven::SignedIn(signed_in)) => signed_in,
+        Ok(Proven::CodeNeeded(step)) => return visitor.answer(desk.pages.go(&code_path(&step))),
         Err(error) => {
             if let Some(response) = failure::login(&desk.pages, id, &error) {
                 return response;
@@ -118,18 +135,7 @@ pub(super) async fn sign_in(State(desk): State<Desk>, id: RequestId, form: OwnFo
             return desk.refuse(purpose, &visitor, fields.text("username"), id).await;
         }
     };
-    let mut response = match purpose {
-        Purpose::Own(next) => desk.pages.go(&next.path()),
-        Purpose::Interaction(interaction) => {
-            let visit = Visit { session: Some(signed_in.live.clone()), ..visit.clone() };
-            match desk.authorize.resume(&interaction, &visit).await {
-                Ok(outcome) => respond(&desk.pages, outcome),
-                Err(error) => failure::interaction(&desk.pages, id, &error),
-            }
-        }
-    };
-    remember(&mut response, &signed_in);
-    visitor.answer(response)
+    desk.go_on(purpose, &visitor, &signed_in, id).await
 }
 
 enum Shown {
@@ -138,6 +144,28 @@ enum Shown {
 }
 
 impl Desk {
+    /// Goes where a sign-in leads.
+    pub(super) async fn go_on(
+        &self,
+        purpose: Purpose,
+        visitor: &Visitor,
+        signed_in: &SignedIn,
+        id: RequestId,
+    ) -> Response {
+        let mut response = match purpose {
+            Purpose::Own(next) => self.pages.go(&next.path()),
+            Purpose::Interaction(interaction) => {
+                let visit = Visit { session: Some(signed_in.live.clone()), ..visitor.visit.clone() };
+                match self.authorize.resume(&interaction, &visit).await {
+                    Ok(outcome) => respond(&self.pages, outcome),
+                    Err(error) => failure::interaction(&self.pages, id, &error),
+                }
+            }
+        };
+        remember(&mut response, signed_in);
+        visitor.answer(response)
+    }
+
     async fn login_page(
         &self,
         purpose: Purpose,
@@ -158,7 +186,11 @@ impl Desk {
                     | Next::Rulebooks
                     | Next::Rules(..)
                     | Next::Sessions => None,
+                    Next::SecondStep | Next::Security => visit.session.as_ref().map(|_| "again"),
                 };
+                if let Some(live) = visit.session.as_ref().filter(|_| page.reason == Some("again")) {
+                    page.username = live.user.username.to_string();
+                }
                 page.next = next.name();
             }
             Purpose::Interaction(interaction) => {

@@ -2,6 +2,7 @@
 
 mod account;
 mod approvals;
+mod code;
 mod consent;
 mod device;
 mod failure;
@@ -12,16 +13,20 @@ mod logout;
 mod next;
 mod password;
 mod person;
+mod qr;
 mod rulebooks;
 mod rules;
 mod setup;
 mod when;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 
+use crate::config::Config;
 use crate::http::extract::form::FormGuard;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::approvals::ApprovalDesk;
@@ -37,6 +42,7 @@ use crate::services::ciba::CibaService;
 use crate::services::device::DeviceService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
+use crate::services::second_step::enrol::SecondStepService;
 
 /// What the handlers of pages work with.
 #[derive(Clone)]
@@ -48,6 +54,7 @@ struct Desk {
     logout: LogoutService,
     ciba: CibaService,
     account: AccountService,
+    steps: SecondStepService,
 }
 
 impl FromRef<AppState> for ApprovalDesk {
@@ -76,6 +83,7 @@ impl FromRef<AppState> for RulesDesk {
             pages: Pages::from_ref(state),
             guard: FormGuard::from_ref(state),
             console: Console::from_ref(state),
+            second_step: <Arc<Config>>::from_ref(state).sessions.second_step,
         }
     }
 }
@@ -100,6 +108,7 @@ impl FromRef<AppState> for Desk {
             logout: LogoutService::from_ref(state),
             ciba: CibaService::from_ref(state),
             account: AccountService::from_ref(state),
+            steps: SecondStepService::from_ref(state),
         }
     }
 }
@@ -113,6 +122,10 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/account/apps/withdraw", post(account::apps::withdraw))
         .route("/account/log", get(account::log::show))
         .route("/account/profile", get(account::profile::show).post(account::profile::save))
+        .route("/account/security", get(account::security::show))
+        .route("/account/security/recovery-codes", post(account::security::renew_codes))
+        .route("/account/security/second-step", get(account::security::offer).post(account::security::add))
+        .route("/account/security/second-step/remove", post(account::security::remove))
         .route("/account/security/password", get(password::show).post(password::change))
         .route("/account/sessions", get(account::sessions::show))
         .route("/account/sessions/end", post(account::sessions::end))
@@ -136,6 +149,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/device/done", get(device::done))
         .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
+        .route("/login/code", get(code::show).post(code::answer))
         .route("/logos/{name}", get(logo::show))
         .route("/logout", get(logout::by_link).post(logout::by_form))
         .route("/logout/confirm", get(logout::ask).post(logout::confirm))
@@ -179,7 +193,11 @@ mod tests {
         shown(account::apps::samples(), &mut all).await;
         shown(account::log::samples(), &mut all).await;
         shown(account::profile::samples(), &mut all).await;
+        shown(account::security::samples(), &mut all).await;
+        shown(account::security::offer_samples(), &mut all).await;
+        shown(account::security::codes_samples(), &mut all).await;
         shown(account::sessions::samples(), &mut all).await;
+        shown(code::samples(), &mut all).await;
         shown(consent::samples(), &mut all).await;
         shown(approvals::samples(), &mut all).await;
         shown(device::code_samples(), &mut all).await;

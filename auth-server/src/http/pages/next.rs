@@ -1,6 +1,6 @@
 //! Where a sign-in leads that no application asked for.
 
-use crate::domain::ids::{ApiId, InteractionId};
+use crate::domain::ids::{ApiId, InteractionId, StepId};
 use crate::services::ciba::APPROVALS_PATH;
 use crate::services::device::DEVICE_PATH;
 use crate::services::policies::{
@@ -24,7 +24,19 @@ pub(super) enum Next {
     Profile,
     Rulebooks,
     Rules(ApiId, Part),
+    /// To the page that adds a second step.
+    SecondStep,
+    /// To what is asked at a sign-in.
+    Security,
     Sessions,
+}
+
+/// Where somebody adds a second step whom a page of the administration sends.
+pub(super) const ADD_FOR_ADMINISTRATION: &str = "/account/security?notice=administration";
+
+/// Where the code of a sign-in is asked for.
+pub(super) fn code_path(step: &StepId) -> String {
+    format!("/login/code?step={step}")
 }
 
 /// What stands before the interaction that is about a device.
@@ -49,6 +61,8 @@ impl Next {
             "password" => Self::Password,
             "profile" => Self::Profile,
             "rules" => Self::Rulebooks,
+            "second-step" => Self::SecondStep,
+            "security" => Self::Security,
             "sessions" => Self::Sessions,
             name => match name.strip_prefix(DEVICE) {
                 Some(id) => InteractionId::parse(id).map(Self::Device).unwrap_or_default(),
@@ -84,6 +98,8 @@ impl Next {
             Self::Rules(api, Part::History) => Some(format!("{api}.history")),
             Self::Rules(api, Part::Routes) => Some(format!("{api}.routes")),
             Self::Rules(api, Part::Trial) => Some(format!("{api}.try")),
+            Self::SecondStep => Some("second-step".to_owned()),
+            Self::Security => Some("security".to_owned()),
             Self::Sessions => Some("sessions".to_owned()),
         }
     }
@@ -103,6 +119,8 @@ impl Next {
             Self::Rules(api, Part::History) => history_path(api),
             Self::Rules(api, Part::Routes) => routes_path(api),
             Self::Rules(api, Part::Trial) => trial_path(api),
+            Self::SecondStep => "/account/security/second-step".to_owned(),
+            Self::Security => "/account/security".to_owned(),
             Self::Sessions => "/account/sessions".to_owned(),
         }
     }
@@ -110,6 +128,11 @@ impl Next {
     /// The sign-in page that leads there.
     pub(super) fn login(&self) -> String {
         self.name().map_or_else(|| "/login".to_owned(), |name| format!("/login?next={name}"))
+    }
+
+    /// The same for somebody who is signed in, and has to do it again.
+    pub(super) fn login_again(&self) -> String {
+        self.name().map_or_else(|| "/login?switch".to_owned(), |name| format!("/login?next={name}&switch"))
     }
 }
 
@@ -127,6 +150,8 @@ mod tests {
             ("log", "/account/log"),
             ("password", "/account/security/password"),
             ("profile", "/account/profile"),
+            ("second-step", "/account/security/second-step"),
+            ("security", "/account/security"),
             ("sessions", "/account/sessions"),
             (api, rules.as_str()),
             ("https://evil.example", "/account"),

@@ -76,6 +76,7 @@ fn problem(error: &LoginError) -> &'static str {
         LoginError::NewPassword(refused) => new_password_problem(*refused),
         LoginError::Hash(_)
         | LoginError::Overtaken
+        | LoginError::StepGone
         | LoginError::Store(_)
         | LoginError::Throttled(_)
         | LoginError::Wrong => "wrong_password",

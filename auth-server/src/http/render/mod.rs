@@ -20,12 +20,13 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 27] = [
+const TEMPLATES: [(&str, &str); 31] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
     ("apps.html", include_str!("../../../templates/apps.html")),
     ("base.html", include_str!("../../../templates/base.html")),
+    ("code.html", include_str!("../../../templates/code.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
     ("device.html", include_str!("../../../templates/device.html")),
     ("device_confirm.html", include_str!("../../../templates/device_confirm.html")),
@@ -41,9 +42,12 @@ const TEMPLATES: [(&str, &str); 27] = [
     ("password.html", include_str!("../../../templates/password.html")),
     ("policies.html", include_str!("../../../templates/policies.html")),
     ("profile.html", include_str!("../../../templates/profile.html")),
+    ("recovery_codes.html", include_str!("../../../templates/recovery_codes.html")),
     ("revision.html", include_str!("../../../templates/revision.html")),
     ("routes.html", include_str!("../../../templates/routes.html")),
     ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),
+    ("second_step.html", include_str!("../../../templates/second_step.html")),
+    ("security.html", include_str!("../../../templates/security.html")),
     ("sessions.html", include_str!("../../../templates/sessions.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
     ("told.html", include_str!("../../../templates/told.html")),

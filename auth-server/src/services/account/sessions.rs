@@ -93,12 +93,28 @@ impl AccountService {
             let (asker, kept) = (self.asker(live, visit), live.session.id.clone());
             let departures = end_some(&self.store, asker, kept).await?;
             let is_done = departures.is_empty();
-            for told in departures.into_iter().take(TOLD_AT_ONCE) {
-                self.notices.send(told);
-            }
+            self.told(departures);
             if is_done {
                 return Ok(());
             }
+        }
+    }
+
+    /// Ends the first of them, as part of something larger. Whoever commits that calls [`told`](Self::told), and
+    /// [`end_other_sessions`](Self::end_other_sessions) for the rest.
+    pub(crate) async fn end_first_others(
+        &self,
+        tx: &mut Tx,
+        live: &LiveSession,
+        visit: &Visit,
+    ) -> Result<Vec<Departures>, StoreError> {
+        self.asker(live, visit).end_some(tx, &live.session.id).await
+    }
+
+    /// Tells applications of sessions that ended: of the first ones now.
+    pub(crate) fn told(&self, departures: Vec<Departures>) {
+        for told in departures.into_iter().take(TOLD_AT_ONCE) {
+            self.notices.send(told);
         }
     }
 
@@ -113,21 +129,25 @@ async fn end_some(store: &Store, asker: Asker, kept: SessionId) -> Result<Vec<De
         .write(move |tx| {
             Box::pin(async move {
                 users::hold(tx, &asker.user).await?;
-                // Also those that nobody used for long: they have not ended.
-                let ever = Timestamp::from_micros(0);
-                let times = (asker.visit.now, ever);
-                let found = sessions::list_newest(tx, &asker.user, times, AT_ONCE).await?;
-                let mut departures = Vec::new();
-                for session in found.into_iter().filter(|session| session.id != kept) {
-                    departures.extend(asker.end(tx, &session.id).await?);
-                }
-                Ok(departures)
+                asker.end_some(tx, &kept).await
             })
         })
         .await
 }
 
 impl Asker {
+    /// Ends some sessions but one; none when none was left.
+    async fn end_some(&self, tx: &mut Tx, kept: &SessionId) -> Result<Vec<Departures>, StoreError> {
+        // Also those that nobody used for long: they have not ended.
+        let ever = Timestamp::from_micros(0);
+        let found = sessions::list_newest(tx, &self.user, (self.visit.now, ever), AT_ONCE).await?;
+        let mut departures = Vec::new();
+        for session in found.into_iter().filter(|session| session.id != *kept) {
+            departures.extend(self.end(tx, &session.id).await?);
+        }
+        Ok(departures)
+    }
+
     /// Ends a session, once.
     async fn end(&self, tx: &mut Tx, id: &SessionId) -> Result<Option<Departures>, StoreError> {
         let departures = self.notices.end(tx, id, self.visit.now).await?;

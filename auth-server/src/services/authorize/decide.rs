@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
+use crate::domain::session::Session;
 use crate::domain::user::Sub;
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
@@ -47,12 +48,14 @@ pub(crate) enum SessionAge {
 }
 
 impl SessionAge {
-    /// A sign-in always makes a new session, so a forced one counts as done when this is another session than the one
-    /// that was there when the interaction began, and no older than the interaction. A clock is not asked alone: a page
-    /// could be left open in one tab while the person signs in in another.
+    /// A sign-in makes a new session, or renews the one of the same person with a later proof. So a forced one counts as done when
+    /// this is another session than the one that was there when the interaction began, or a later proof in it, and no older than the
+    /// interaction. A clock is not asked alone: a page could be left open in one tab while the person signs in in another.
     pub(crate) fn of(interaction: &Interaction, session: &LiveSession) -> Self {
-        let is_other = interaction.prior_session.as_ref() != Some(&session.session.id);
-        if is_other && session.session.auth_time >= interaction.created_at {
+        let Session { id, auth_time, .. } = &session.session;
+        let is_other = interaction.prior_session.as_ref() != Some(id);
+        let is_renewed = interaction.prior_proof.is_some_and(|prior| *auth_time > prior);
+        if (is_other || is_renewed) && *auth_time >= interaction.created_at {
             Self::SignedInSince
         } else {
             Self::Older
@@ -128,7 +131,7 @@ mod tests {
     use crate::domain::reach::Reach;
     use crate::domain::scope::ScopeSet;
     use crate::domain::secret::{Digest32, Entropy};
-    use crate::domain::session::{Acr, AuthMethod, Session, SessionOrigin};
+    use crate::domain::session::{Acr, AuthMethod, SessionOrigin};
     use crate::domain::user::{User, Username};
     use crate::services::authorize::request::ReturnAddress;
     use crate::services::authorize::response_mode::ResponseMode;
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_another_session_that_began_in_time_counts_as_a_new_sign_in() {
+    fn only_another_session_or_a_later_proof_counts_as_a_new_sign_in() {
         let (before, after) = (live(1, NOW), live(2, NOW));
         let stale = live(3, NOW.minus(Duration::from_secs(1)));
         let interaction = Interaction {
@@ -273,6 +276,7 @@ mod tests {
             browser: Digest32::of(b"browser"),
             request: String::new(),
             prior_session: Some(before.session.id.clone()),
+            prior_proof: Some(before.session.auth_time),
             session: None,
             created_at: NOW,
             expires_at: NOW.plus(Duration::from_mins(1)),
@@ -281,5 +285,13 @@ mod tests {
         assert_eq!(SessionAge::of(&interaction, &before), SessionAge::Older);
         assert_eq!(SessionAge::of(&interaction, &after), SessionAge::SignedInSince);
         assert_eq!(SessionAge::of(&interaction, &stale), SessionAge::Older);
+        let mut renewed = before;
+        renewed.session.auth_time = NOW.plus(Duration::from_micros(1));
+        assert_eq!(SessionAge::of(&interaction, &renewed), SessionAge::SignedInSince);
+        let late = Interaction { created_at: NOW.plus(Duration::from_secs(1)), ..interaction.clone() };
+        assert_eq!(SessionAge::of(&late, &renewed), SessionAge::Older, "renewed before it was asked for");
+        // Kept by a replica that does not renew sessions yet.
+        let old = Interaction { prior_proof: None, ..interaction };
+        assert_eq!(SessionAge::of(&old, &renewed), SessionAge::Older);
     }
 }

@@ -246,6 +246,7 @@ impl AuthorizeService {
             browser: flow.visit.browser.digest(),
             request: request.map_err(|error| StoreError::Unexpected { reason: error.to_string() })?,
             prior_session: flow.visit.session.as_ref().map(|live| live.session.id.clone()),
+            prior_proof: flow.visit.session.as_ref().map(|live| live.session.auth_time),
             session: asked,
             created_at: now,
             expires_at: now.plus(self.settings.interaction_ttl),

@@ -207,6 +207,7 @@ mod tests {
             browser: browser.digest(),
             request: "{}".to_owned(),
             prior_session: None,
+            prior_proof: None,
             session: None,
             created_at: NOW,
             expires_at: NOW.plus(Duration::from_mins(1)),

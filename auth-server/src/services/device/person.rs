@@ -91,6 +91,7 @@ impl DeviceService {
             browser: visit.browser.digest(),
             request: format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode(sealed)),
             prior_session: visit.session.as_ref().map(|live| live.session.id.clone()),
+            prior_proof: visit.session.as_ref().map(|live| live.session.auth_time),
             session: None,
             created_at: visit.now,
             expires_at: visit.now.plus(self.settings.interaction_ttl).min(device.request.expires_at),

@@ -2,6 +2,7 @@
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::{ChangedBy, Letter};
+use crate::domain::session::Acr;
 use crate::domain::user::{Password, PasswordHash, User};
 use crate::services::login::{BadNewPassword, BrowserTraits, Checked, LoginError, LoginService, SignedIn};
 use crate::services::password_quality;
@@ -30,7 +31,7 @@ impl LoginService {
             Ok(current) => matches!(self.check(row.as_ref(), &current).await?, Checked::Accepted { .. }),
             Err(_) => false,
         };
-        let (Some(SignInRow { password: Some(old), user }), true) = (row, accepted) else {
+        let (Some(SignInRow { password: Some(old), user, .. }), true) = (row, accepted) else {
             self.parts.limits.failed(&tried);
             return self
                 .note_failure(AuditAction::PasswordChanged, Some(change.user.clone()), change.visit)
@@ -50,7 +51,14 @@ impl LoginService {
         new: PasswordHash,
         change: &PasswordChange<'_>,
     ) -> Result<SignedIn, LoginError> {
-        let signed_in = self.new_session(user.clone(), change.browser, change.visit);
+        let mut signed_in = self.new_session(user.clone(), Acr::OneFactor, change.browser, change.visit);
+        // Only the password is proven now: whoever proved more did so when they signed in, and is said to have done it then.
+        let before = change.visit.session.as_ref().map(|live| &live.session);
+        if let Some(before) = before.filter(|before| before.acr == Acr::TwoFactors) {
+            let session = &mut signed_in.live.session;
+            (session.acr, session.auth_time) = (before.acr, before.auth_time);
+            session.methods.clone_from(&before.methods);
+        }
         let (session, digest) = (signed_in.live.session.clone(), signed_in.token.digest());
         let (now, address) = (change.visit.now, change.visit.address);
         let (notices, mail) = (self.parts.notices.clone(), self.parts.mail.clone());

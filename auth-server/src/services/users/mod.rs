@@ -4,6 +4,7 @@ pub mod consents;
 pub mod form;
 pub mod import;
 pub mod profile;
+mod second_step;
 
 use serde_json::json;
 

@@ -51,6 +51,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         browser: fixture.digest(),
         request: "{}".to_owned(),
         prior_session: None,
+        prior_proof: None,
         session: None,
         created_at: fixture.now(),
         expires_at: end,

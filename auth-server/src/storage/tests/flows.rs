@@ -25,6 +25,7 @@ async fn an_interaction_is_finished_once(#[case] backend: Backend) {
         browser: fixture.digest(),
         request: r#"{"state":"x"}"#.to_owned(),
         prior_session: Some(fixture.id()),
+        prior_proof: Some(fixture.now()),
         session: None,
         created_at: fixture.now(),
         expires_at: fixture.now().plus(Duration::from_mins(20)),

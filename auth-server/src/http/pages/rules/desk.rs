@@ -3,14 +3,16 @@
 use axum::response::Response;
 use http::StatusCode;
 
+use crate::config::SecondStepFor;
 use crate::domain::ids::ApiId;
 use crate::domain::policy::PolicyRevision;
 use crate::domain::rbac::Api;
+use crate::domain::session::Acr;
 use crate::http::extract::form::FormGuard;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
-use crate::http::pages::next::{Next, Part};
+use crate::http::pages::next::{ADD_FOR_ADMINISTRATION, Next, Part};
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Page, Pages};
 use crate::http::state::Console;
@@ -30,6 +32,7 @@ pub(in crate::http::pages) struct RulesDesk {
     pub(in crate::http::pages) pages: Pages,
     pub(in crate::http::pages) guard: FormGuard,
     pub(in crate::http::pages) console: Console,
+    pub(in crate::http::pages) second_step: SecondStepFor,
 }
 
 /// What a page is led back to with, if it is one of the notices that it has.
@@ -74,7 +77,13 @@ impl RulesDesk {
         let administrator = self.console.callers.of_user(&live.user.id, arrival).await;
         let administrator = administrator.map_err(|error| self.failed(id, &error))?;
         let Some(missing) = needs.iter().find(|permission| !self.may(&administrator, **permission)) else {
-            return Ok(administrator);
+            // Whoever is no administrator hears so, and is led nowhere.
+            return match self.second_step {
+                SecondStepFor::Administrators if live.session.acr != Acr::TwoFactors => {
+                    Err(visitor.answer(self.pages.go(ADD_FOR_ADMINISTRATION)))
+                }
+                SecondStepFor::Administrators | SecondStepFor::Optional => Ok(administrator),
+            };
         };
         self.console.trail.refused(&administrator.caller, &missing.to_string()).await;
         Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
