@@ -9,6 +9,7 @@ use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::device::Codes;
 use portcullis_tests::jwt::claims;
 use portcullis_tests::markup::{link_of, text_of};
+use portcullis_tests::post_office::PostOffice;
 use portcullis_tests::registered::Registered;
 use portcullis_tests::server::TestServer;
 use portcullis_tests::visitor::{Person, SESSION, Visitor, login_form, the_form};
@@ -271,6 +272,36 @@ async fn an_administrator_takes_it_off_for_whoever_lost_everything(
     let removed =
         scene.events().await.iter().filter(|event| event["action"] == "second_step.removed").count();
     assert_eq!(removed, 1, "the second time there was none");
+}
+
+#[rstest]
+#[tokio::test]
+async fn each_change_is_told_by_mail(#[values(Sqlite, Postgres)] database: Database) {
+    let office = PostOffice::start().await;
+    let server = TestServer::start_with(database, |config| office.serve(config)).await;
+    let ada = server.admin.user("ada").await;
+    let mut here = server.visitor();
+    here.sign_in(&ada).await;
+    let app = Authenticator::add(&mut here, &server).await;
+    let mut lost = server.visitor();
+    let page = lost.begin(&ada).await;
+    let page = lost.open(&link_of(&page.text(), "use-recovery").unwrap().replace("&amp;", "&")).await;
+    assert_eq!(lost.give(&page, &app.recovery[0]).await.status, 303);
+    let page = lost.open(PAGE).await;
+    lost.submit(&the_form(&page, "remove-form")).await;
+    server.app().send_letters().await.unwrap();
+    let received = office.received();
+    for (subject, says) in [
+        ("Your sign-in has a second step", "From the address"),
+        ("A recovery code of yours was used", "are left: 9"),
+        ("Your sign-in has no second step any more", "From the address"),
+    ] {
+        let found: Vec<_> =
+            received.iter().filter(|letter| letter.header("Subject").as_deref() == Some(subject)).collect();
+        assert_eq!(found.len(), 1, "{subject}: {received:?}");
+        assert!(found[0].body().contains(says), "{subject}: {}", found[0].body());
+        assert!(app.recovery.iter().all(|code| !found[0].body().contains(code.as_str())));
+    }
 }
 
 #[rstest]

@@ -86,11 +86,12 @@ impl Entry {
             before => (None, before.as_ref()),
         };
         // First these, then the look at the account: see `users::hold`.
-        match (other, &self.taken) {
+        match (other, own) {
             (Some(other), _) => users::hold_both(tx, &other.user.id, &user.id).await?,
-            // Whoever removes the second step holds the account, too, and then the rows that this one changes.
-            (None, Some(_)) => users::hold(tx, &user.id).await?,
-            (None, None) => {}
+            // Whoever changes the password or the second step holds the account, too, and then the rows that this one changes.
+            (None, own) if own.is_some() || self.taken.is_some() => users::hold(tx, &user.id).await?,
+            // Adding a session is enough.
+            (None, _) => {}
         }
         if let Some(taken) = &self.taken
             && !taken.settle(tx, user, (&self.visit, &self.mail)).await?

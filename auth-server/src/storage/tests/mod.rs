@@ -23,6 +23,7 @@ mod redeemed;
 mod refresh;
 mod registry;
 mod schema;
+mod second_steps;
 mod shadows;
 mod single_use;
 mod statements;
